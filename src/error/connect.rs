@@ -1,0 +1,146 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::{AuthError, Disconnect, Rejection, Timeout};
+
+/// No control connection could be opened: every address that was tried, and why it failed.
+#[derive(Clone, Debug)]
+pub struct ConnectError {
+    attempts: Arc<[ConnectAttempt]>,
+}
+
+/// One address that was tried.
+#[derive(Clone, Debug)]
+pub struct ConnectAttempt {
+    address: Box<str>,
+    problem: ConnectProblem,
+}
+
+/// Why an address gave no control connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectProblem {
+    /// The host name could not be resolved.
+    #[error("the host name cannot be resolved")]
+    Resolve(#[source] Arc<io::Error>),
+    /// The operating system refused the connection.
+    #[error("the connection cannot be opened")]
+    Io(#[source] Arc<io::Error>),
+    /// The time was over before tor had answered everything.
+    #[error(transparent)]
+    Timeout(Timeout),
+    /// Something else than a control port answered; a SOCKS port given by mistake is the usual
+    /// cause.
+    #[error("not a control port: it answered \"{excerpt}\"")]
+    NotAControlPort {
+        /// The beginning of what it sent, escaped; empty if it closed without a word.
+        excerpt: Box<str>,
+    },
+    /// The connection ended before it was ready.
+    #[error("the connection ended during the handshake")]
+    Closed(#[source] Disconnect),
+    /// tor refused a command of the handshake.
+    #[error(transparent)]
+    Rejected(Rejection),
+    /// Authentication failed; only where several addresses are tried, otherwise it is an
+    /// [`Error::Auth`](crate::Error::Auth) of its own.
+    #[error(transparent)]
+    Auth(AuthError),
+}
+
+impl ConnectAttempt {
+    pub(crate) fn new(address: &str, problem: ConnectProblem) -> Self {
+        Self { address: address.into(), problem }
+    }
+
+    /// Returns the address as text, such as `127.0.0.1:9051` or `unix:/run/tor/control`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Returns why it gave no connection.
+    #[must_use]
+    pub fn problem(&self) -> &ConnectProblem {
+        &self.problem
+    }
+}
+
+impl ConnectError {
+    pub(crate) fn new(attempts: Vec<ConnectAttempt>) -> Self {
+        Self { attempts: attempts.into() }
+    }
+
+    /// Returns every address that was tried, in order.
+    #[must_use]
+    pub fn attempts(&self) -> &[ConnectAttempt] {
+        &self.attempts
+    }
+
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.attempts.last().is_some_and(|last| matches!(last.problem, ConnectProblem::Timeout(_)))
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.attempts {
+            [only] => write!(f, "cannot connect to {}", only.address),
+            several => {
+                f.write_str("cannot connect to any of the addresses")?;
+                for (n, attempt) in several.iter().enumerate() {
+                    let separator = if n == 0 { ": " } else { "; " };
+                    write!(f, "{separator}{} ({})", attempt.address, attempt.problem)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl StdError for ConnectError {
+    /// Returns the problem of the only address; a list of several is told by `Display`.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.attempts {
+            [only] => Some(&only.problem),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::{ConnectAttempt, ConnectError, ConnectProblem};
+
+    fn not_a_control_port(address: &str) -> ConnectAttempt {
+        let problem = ConnectProblem::NotAControlPort { excerpt: "SSH-2.0".into() };
+        ConnectAttempt::new(address, problem)
+    }
+
+    #[test]
+    fn one_address_leaves_its_problem_to_the_source() {
+        let error = ConnectError::new(vec![not_a_control_port("127.0.0.1:22")]);
+        assert_eq!(error.to_string(), "cannot connect to 127.0.0.1:22");
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, r#"not a control port: it answered "SSH-2.0""#);
+    }
+
+    #[test]
+    fn several_addresses_are_told_in_order() {
+        let error = ConnectError::new(vec![
+            not_a_control_port("127.0.0.1:22"),
+            not_a_control_port("[::1]:22"),
+        ]);
+        assert!(error.source().is_none());
+        assert_eq!(
+            error.to_string(),
+            "cannot connect to any of the addresses: \
+             127.0.0.1:22 (not a control port: it answered \"SSH-2.0\"); \
+             [::1]:22 (not a control port: it answered \"SSH-2.0\")"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::names::InvalidName;
+
+/// An argument that cannot be said to tor, or must not be; nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidInput {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    argument: Cow<'static, str>,
+    problem: Cow<'static, str>,
+}
+
+impl InvalidInput {
+    pub(crate) fn new(
+        argument: impl Into<Cow<'static, str>>,
+        problem: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { argument: argument.into(), problem: problem.into() }) }
+    }
+
+    /// Returns the name of the argument, as the function's documentation calls it.
+    #[must_use]
+    pub fn argument(&self) -> &str {
+        &self.inner.argument
+    }
+
+    /// Returns what is wrong with it. The value itself is never repeated: it may be a secret.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.inner.problem
+    }
+}
+
+impl From<InvalidName> for InvalidInput {
+    fn from(name: InvalidName) -> Self {
+        Self::new(name.what(), name.problem())
+    }
+}
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid argument \"{}\": {}", self.argument(), self.problem())
+    }
+}
+
+impl std::error::Error for InvalidInput {}

@@ -1,0 +1,76 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// tor, or whatever answered in its place, sent something that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolError {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    reading: Box<str>,
+    expected: &'static str,
+    excerpt: Box<str>,
+}
+
+/// The longest excerpt of foreign text that an error quotes, in bytes before escaping.
+const EXCERPT: usize = 80;
+
+impl ProtocolError {
+    /// `reading` completes "cannot read ..."; `found` is cut to an excerpt.
+    pub(crate) fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
+        let excerpt = excerpt(found);
+        Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt }) }
+    }
+
+    /// Returns what was being read, such as `the reply to GETINFO`.
+    #[must_use]
+    pub fn reading(&self) -> &str {
+        &self.inner.reading
+    }
+
+    /// Returns what should have stood there.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        self.inner.expected
+    }
+
+    /// Returns the beginning of what stood there instead: at most 80 bytes, escaped.
+    #[must_use]
+    pub fn excerpt(&self) -> &str {
+        &self.inner.excerpt
+    }
+}
+
+/// Returns the beginning of `bytes`, escaped so that it can be printed.
+pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
+    let shown = bytes.get(..EXCERPT).unwrap_or(bytes);
+    let dots = if bytes.len() > EXCERPT { ".." } else { "" };
+    format!("{}{dots}", shown.escape_ascii()).into()
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { reading, expected, excerpt } = &*self.inner;
+        write!(f, "cannot read {reading}: expected {expected}, got \"{excerpt}\"")
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+#[cfg(test)]
+mod tests {
+    use super::ProtocolError;
+
+    #[test]
+    fn the_excerpt_is_short_and_printable() {
+        let error = ProtocolError::new("a reply", "a status code", &[b'\xff'; 500]);
+        assert_eq!(error.excerpt().len(), 80 * 4 + 2);
+        let error = ProtocolError::new("a reply", "a status code", b"SSH-2.0\r\n");
+        assert_eq!(
+            error.to_string(),
+            r#"cannot read a reply: expected a status code, got "SSH-2.0\r\n""#
+        );
+    }
+}

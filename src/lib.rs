@@ -1,0 +1,17 @@
+//! Launches, connects to and controls Tor, with blocking calls and plain threads.
+// Unit tests may say what they mean; the rules for code hold everywhere else.
+#![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr, reason = "tests may print"))]
+
+mod auth;
+pub mod command;
+mod controller;
+mod error;
+pub mod event;
+mod link;
+pub mod names;
+pub mod process;
+mod tor;
+mod torrc;
+mod wire;
+
+pub use crate::error::{Error, Result};

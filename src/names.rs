@@ -1,0 +1,59 @@
+//! What tor calls things: validated names and open sets of words.
+//!
+//! Every name reads itself from text (`FromStr`) and prints itself as tor writes it (`Display`),
+//! and the two agree. Sets of words that a later tor may extend are open: a word this version
+//! does not know is kept as `Unrecognized`, never lost and never an error.
+//!
+//! **Invariant**: nothing here does input or output, and nothing here knows the control protocol.
+
+mod auth_method;
+mod circuit;
+mod keyword;
+mod relay;
+mod signal;
+mod stream;
+mod target;
+mod version;
+
+use std::fmt;
+
+pub use auth_method::AuthMethod;
+pub(crate) use keyword::keywords;
+pub use signal::Signal;
+pub use version::TorVersion;
+
+/// A text that is not the name it was read as.
+///
+/// Returned by the `FromStr` implementations of this module; converts into
+/// [`Error::InvalidInput`](crate::Error::InvalidInput).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidName {
+    what: &'static str,
+    problem: &'static str,
+}
+
+impl InvalidName {
+    pub(crate) fn new(what: &'static str, problem: &'static str) -> Self {
+        Self { what, problem }
+    }
+
+    /// Returns what the text was meant to be, such as `"relay fingerprint"`.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Returns what is wrong with the text.
+    #[must_use]
+    pub fn problem(&self) -> &'static str {
+        self.problem
+    }
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid {}: {}", self.what, self.problem)
+    }
+}
+
+impl std::error::Error for InvalidName {}

@@ -1,0 +1,10 @@
+//! The text of the control protocol: bytes to lines to replies, and requests to bytes.
+//!
+//! **Invariant**: pure. No socket, file, thread, clock or log; values are bytes, since tor's are.
+
+mod fields;
+mod frame;
+mod quoted;
+mod reply;
+mod request;
+mod timestamp;
