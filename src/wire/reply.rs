@@ -1,1 +1,341 @@
-// Not written yet.
+//! tor's answer to one command.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::error::{ProtocolError, Rejection, RejectionLine};
+
+/// tor's answer to one command: one or more lines, each with a status code, some with data.
+///
+/// The codes of one reply can differ. Values are bytes, since tor's are; [`ReplyLine`] offers
+/// them as text too.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Invariant: what the ranges of `lines` point into; data blocks are already unstuffed.
+    bytes: Vec<u8>,
+    /// Invariant: not empty.
+    lines: Vec<Span>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Span {
+    code: u16,
+    text: Range<usize>,
+    data: Option<Range<usize>>,
+}
+
+/// One line of a [`Reply`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReplyLine<'a> {
+    code: u16,
+    text: &'a [u8],
+    data: Option<&'a [u8]>,
+}
+
+impl<'a> ReplyLine<'a> {
+    /// Returns the status code: 250 and its neighbours are successes, from 400 on tor refuses.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Returns the line without its status code and line end.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Returns the line as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.text)
+    }
+
+    /// Returns the data that follows the line (`250+key=` and a block), if there is any: its
+    /// lines joined by line feeds, without the closing dot, unstuffed.
+    #[must_use]
+    pub fn data(&self) -> Option<&'a [u8]> {
+        self.data
+    }
+
+    /// Returns whether this line is a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code < 400
+    }
+}
+
+impl fmt::Debug for ReplyLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.code, self.text())?;
+        match self.data {
+            Some(data) => write!(f, " and {} bytes of data", data.len()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Reply {
+    /// Reads the bytes of one whole reply, as framing cut them from the stream.
+    pub(crate) fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
+        let mut lines = Vec::with_capacity(2);
+        // Data is unstuffed in place: `written` never overtakes `read`.
+        let (mut read, mut written) = (0, 0);
+        while let Some((line, next)) = line_at(&bytes, read) {
+            let status = bytes.get(line.clone()).and_then(StatusLine::parse);
+            let Some(StatusLine { code, separator }) = status else {
+                let found = bytes.get(line).unwrap_or_default();
+                return Err(ProtocolError::new("a reply", "a status code", found));
+            };
+            let text = move_to(&mut bytes, line.start + 4..line.end, &mut written);
+            read = next;
+            let data = (separator == Separator::Data).then(|| {
+                let start = written;
+                read = unstuff(&mut bytes, read, &mut written);
+                start..written
+            });
+            lines.push(Span { code, text, data });
+        }
+        if lines.is_empty() {
+            return Err(ProtocolError::new("a reply", "a line", b""));
+        }
+        bytes.truncate(written);
+        Ok(Self { bytes, lines })
+    }
+
+    /// Returns the lines, in order. There is always at least one.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = ReplyLine<'_>> + DoubleEndedIterator {
+        self.lines.iter().map(|line| {
+            let slice = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+            ReplyLine {
+                code: line.code,
+                text: slice(&line.text),
+                data: line.data.as_ref().map(slice),
+            }
+        })
+    }
+
+    /// Returns the status code of the last line.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.lines.last().map_or(0, |line| line.code)
+    }
+
+    /// Returns the last line as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        self.lines().next_back().map(|line| line.text()).unwrap_or_default()
+    }
+
+    /// Returns whether every line is a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.lines.iter().all(|line| line.code < 400)
+    }
+
+    /// Returns the reply if every line is a success, and tor's refusal of `command` otherwise.
+    pub(crate) fn into_result(self, command: &str) -> Result<Self, Rejection> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let lines = self.lines().map(|line| {
+            // An error text with a carriage return comes as data behind an empty key.
+            let text = match (line.text, line.data) {
+                (b"=" | b"", Some(data)) => data,
+                (text, _) => text,
+            };
+            RejectionLine::new(line.code, text)
+        });
+        Err(Rejection::new(command, lines.collect()))
+    }
+}
+
+impl fmt::Debug for Reply {
+    /// Shows codes and sizes only: a reply may hold a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines.len();
+        write!(f, "Reply({}, {lines} lines, {} bytes)", self.code(), self.bytes.len())
+    }
+}
+
+/// What stands between the status code and the text of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Separator {
+    /// `-`: more lines follow.
+    More,
+    /// `+`: data follows, then more lines.
+    Data,
+    /// A space: the last line.
+    Last,
+}
+
+/// The first four bytes of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatusLine {
+    pub(crate) code: u16,
+    pub(crate) separator: Separator,
+}
+
+impl StatusLine {
+    /// Reads the beginning of a line. A bare code without separator is taken as a last line.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        let (digits, rest) = line.split_first_chunk::<3>()?;
+        let code = digits.iter().try_fold(0, |code: u16, digit| {
+            digit.is_ascii_digit().then(|| code * 10 + u16::from(digit - b'0'))
+        })?;
+        let separator = match rest.first() {
+            Some(b'-') => Separator::More,
+            Some(b'+') => Separator::Data,
+            Some(b' ') | None => Separator::Last,
+            Some(_) => return None,
+        };
+        Some(Self { code, separator })
+    }
+
+    /// Returns whether a line that begins with these bytes could become a status line.
+    pub(crate) fn could_begin(beginning: &[u8]) -> bool {
+        beginning.iter().take(4).enumerate().all(|(n, byte)| match n {
+            3 => matches!(byte, b'-' | b'+' | b' ' | b'\r' | b'\n'),
+            _ => byte.is_ascii_digit(),
+        })
+    }
+
+    /// Returns whether the line belongs to an event and not to a reply.
+    pub(crate) fn is_event(self) -> bool {
+        (600..700).contains(&self.code)
+    }
+}
+
+/// Returns the line that begins at `start`, without its end, and where the next one begins.
+pub(crate) fn line_at(bytes: &[u8], start: usize) -> Option<(Range<usize>, usize)> {
+    let rest = bytes.get(start..)?;
+    let length = memchr(b'\n', rest)?;
+    let end = match rest.get(..length) {
+        Some([.., b'\r']) => start + length - 1,
+        _ => start + length,
+    };
+    Some((start..end, start + length + 1))
+}
+
+/// Moves a part of `bytes` down to `written`, which is never behind it, and returns its new place.
+fn move_to(bytes: &mut [u8], part: Range<usize>, written: &mut usize) -> Range<usize> {
+    let part = part.start.min(part.end)..part.end;
+    let start = *written;
+    *written += part.len();
+    bytes.copy_within(part, start);
+    start..*written
+}
+
+/// Moves the data block that begins at `read` down to `written`, and returns where it ends.
+fn unstuff(bytes: &mut [u8], mut read: usize, written: &mut usize) -> usize {
+    let mut first = true;
+    while let Some((line, next)) = line_at(bytes, read) {
+        read = next;
+        let line = match bytes.get(line.clone()) {
+            Some(b".") => break,
+            Some([b'.', ..]) => line.start + 1..line.end,
+            _ => line,
+        };
+        if !first && let Some(end) = bytes.get_mut(*written) {
+            *end = b'\n';
+            *written += 1;
+        }
+        first = false;
+        move_to(bytes, line, written);
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reply, StatusLine};
+
+    fn reply(text: &str) -> Reply {
+        Reply::parse(text.replace('\n', "\r\n").into_bytes()).unwrap()
+    }
+
+    fn lines(reply: &Reply) -> Vec<(u16, String, Option<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        reply.lines().map(|line| (line.code(), text(line.bytes()), line.data().map(text))).collect()
+    }
+
+    #[test]
+    fn one_line() {
+        let reply = reply("250 OK\n");
+        assert_eq!(lines(&reply), [(250, "OK".to_owned(), None)]);
+        assert!(reply.is_success());
+    }
+
+    #[test]
+    fn data_is_unstuffed_and_what_looks_like_a_status_line_in_it_is_data() {
+        // `100 BUILT`, `250 x` and a lone `OK` were taken for replies or deleted (peers 5).
+        let reply = reply(
+            "250-version=0.4.9.11\n250+config-text=\n100 BUILT\n250 x\n..\n...a\nOK\n\n.\n250 OK\n",
+        );
+        assert_eq!(
+            lines(&reply),
+            [
+                (250, "version=0.4.9.11".to_owned(), None),
+                (250, "config-text=".to_owned(), Some("100 BUILT\n250 x\n.\n..a\nOK\n".to_owned())),
+                (250, "OK".to_owned(), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_data_block_is_empty_and_not_absent() {
+        assert_eq!(lines(&reply("250+key=\n.\n250 OK\n"))[0].2.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn mixed_codes_are_kept_and_refuse_as_a_whole() {
+        // MAPADDRESS mixes codes, which left txtorcon waiting for ever (peers 6).
+        let reply = reply("512-syntax error: invalid address '@@@'\n250 127.226.47.3=example.com\n");
+        assert_eq!(reply.lines().map(|line| line.code()).collect::<Vec<_>>(), [512, 250]);
+        let rejection = reply.into_result("MAPADDRESS").unwrap_err();
+        assert_eq!(rejection.code(), 512);
+        assert_eq!(rejection.lines().len(), 2);
+    }
+
+    #[test]
+    fn errors_of_several_lines_keep_every_line() {
+        let reply = reply("552-Unrecognized key \"a\"\n552 Unrecognized key \"b\"\n");
+        let rejection = reply.into_result("GETINFO").unwrap_err();
+        let texts: Vec<_> = rejection.lines().iter().map(|line| line.text()).collect();
+        assert_eq!(texts, ["Unrecognized key \"a\"", "Unrecognized key \"b\""]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_kept() {
+        let reply = Reply::parse(b"552 Unrecognized key \"caf\xc3\xa9\xff\"\r\n".to_vec()).unwrap();
+        assert_eq!(reply.lines().next().unwrap().bytes(), b"Unrecognized key \"caf\xc3\xa9\xff\"");
+        assert_eq!(reply.text(), "Unrecognized key \"caf\u{e9}\u{fffd}\"");
+    }
+
+    #[test]
+    fn line_feeds_alone_end_lines_too() {
+        let reply = Reply::parse(b"250-a=1\n250 OK\n".to_vec()).unwrap();
+        assert_eq!(lines(&reply)[0].1, "a=1");
+    }
+
+    #[test]
+    fn what_is_not_a_status_line_is_refused() {
+        for line in ["", "25", "2x0 OK", "250/OK", "HTTP/1.0 501"] {
+            assert_eq!(StatusLine::parse(line.as_bytes()), None, "{line}");
+        }
+        let error = Reply::parse(b"SSH-2.0\r\n".to_vec()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read a reply: expected a status code, got \"SSH-2.0\""
+        );
+    }
+
+    #[test]
+    fn debug_hides_the_text() {
+        let reply = reply("250-PrivateKey=ED25519-V3:c2VjcmV0\n250 OK\n");
+        assert!(!format!("{reply:?}").contains("c2Vj"));
+    }
+}
