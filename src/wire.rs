@@ -8,3 +8,9 @@ mod quoted;
 mod reply;
 mod request;
 mod timestamp;
+
+pub(crate) use frame::{Frame, Limits, Piece};
+pub(crate) use reply::{Separator, StatusLine, line_at};
+pub use reply::{Reply, ReplyLine};
+pub use request::Request;
+pub(crate) use request::{check_line, check_token};

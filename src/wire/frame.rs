@@ -1,1 +1,421 @@
-// Not written yet.
+//! Bytes to messages: where one reply or event ends and the next begins.
+//!
+//! This is all that the reader thread does with most bytes, so it looks only for line ends and
+//! at the first four bytes of a line. What a message says is for others to find out.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::reply::{Separator, StatusLine};
+use crate::error::{Disconnect, ProtocolError};
+
+/// How much may come before the connection is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes in one line.
+    pub(crate) line: usize,
+    /// Bytes in one reply or event.
+    pub(crate) reply: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { line: 16 << 20, reply: 256 << 20 }
+    }
+}
+
+/// One whole message, or a part of a long one. Ranges point into [`Frame::bytes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// An event, with its status codes and line ends.
+    Event(Range<usize>),
+    /// A reply, or what is left of it if parts of it were taken before.
+    Reply(Range<usize>),
+}
+
+/// The size of one read; the buffer grows beyond it for a long message only.
+const READ: usize = 64 << 10;
+
+/// An unfinished message of up to so many bytes is moved down rather than read behind.
+const CHEAP_TO_MOVE: usize = 4 << 10;
+
+/// The buffer between the socket and everyone else.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    buffer: Vec<u8>,
+    /// How much of `buffer` holds bytes from the socket.
+    filled: usize,
+    /// Where the message begins that is not complete yet.
+    start: usize,
+    /// Where its last line begins, which is not complete yet.
+    line: usize,
+    /// Up to where that line has been searched for its end.
+    scanned: usize,
+    state: State,
+    /// What had come of a reply before an event broke into it.
+    interrupted: Vec<u8>,
+    /// How much of the current reply has been taken in parts or set aside.
+    taken: usize,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between two messages.
+    Between,
+    /// Inside a reply, before a line.
+    Reply,
+    /// Inside the data of a reply.
+    ReplyData,
+    /// Inside an event, before a line. Inside a reply, if `within_reply`.
+    Event { within_reply: bool },
+    /// Inside the data of an event.
+    EventData { within_reply: bool },
+}
+
+impl Frame {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            buffer: vec![0; READ],
+            filled: 0,
+            start: 0,
+            line: 0,
+            scanned: 0,
+            state: State::Between,
+            interrupted: Vec::new(),
+            taken: 0,
+            limits,
+        }
+    }
+
+    /// Returns room for the next read.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.start == self.filled {
+            self.move_down();
+            // A long message made the buffer grow; the next one may be short.
+            if self.buffer.len() > 16 * READ {
+                self.buffer = vec![0; READ];
+            }
+        } else if self.filled - self.start <= CHEAP_TO_MOVE {
+            self.move_down();
+        } else if self.buffer.len() - self.filled < READ / 4 {
+            if self.start >= self.buffer.len() / 2 {
+                self.move_down();
+            } else {
+                self.buffer.resize(self.buffer.len() * 2, 0);
+            }
+        }
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Takes note of how many bytes were read into [`space`](Self::space).
+    pub(crate) fn fill(&mut self, read: usize) {
+        self.filled = (self.filled + read).min(self.buffer.len());
+    }
+
+    /// Returns the bytes of a range that [`next`](Self::next) gave; good until the next read.
+    pub(crate) fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        self.buffer.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Returns the bytes of a reply, taking the buffer itself where that saves a copy.
+    pub(crate) fn reply_bytes(&mut self, range: &Range<usize>) -> Vec<u8> {
+        if !self.interrupted.is_empty() {
+            let mut whole = std::mem::take(&mut self.interrupted);
+            whole.extend_from_slice(self.bytes(range));
+            return whole;
+        }
+        let is_whole_buffer = range.start == 0 && range.end == self.filled;
+        if is_whole_buffer && self.filled > 4 * READ {
+            let mut bytes = std::mem::replace(&mut self.buffer, vec![0; READ]);
+            bytes.truncate(range.end);
+            (self.filled, self.start, self.line, self.scanned) = (0, 0, 0, 0);
+            return bytes;
+        }
+        self.bytes(range).to_vec()
+    }
+
+    /// Returns the next whole message, or `None` if more bytes are needed first.
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, Disconnect> {
+        loop {
+            let unsearched = self.buffer.get(self.scanned..self.filled).unwrap_or_default();
+            let Some(length) = memchr(b'\n', unsearched) else {
+                self.scanned = self.filled;
+                self.check_unfinished()?;
+                return Ok(None);
+            };
+            let end = self.scanned + length + 1;
+            let line = self.line..end;
+            if line.len() > self.limits.line {
+                return Err(Disconnect::LineTooLong { limit: self.limits.line });
+            }
+            (self.line, self.scanned) = (end, end);
+            if let Some(piece) = self.step(line)? {
+                return Ok(Some(piece));
+            }
+        }
+    }
+
+    /// Moves on by one line, and returns the message that it completes.
+    fn step(&mut self, line: Range<usize>) -> Result<Option<Piece>, Disconnect> {
+        let bytes = self.buffer.get(line.clone()).unwrap_or_default();
+        if let State::ReplyData | State::EventData { .. } = self.state {
+            if matches!(bytes, b".\r\n" | b".\n") {
+                self.state = match self.state {
+                    State::EventData { within_reply } => State::Event { within_reply },
+                    _ => State::Reply,
+                };
+            }
+            return self.check_length().map(|()| None);
+        }
+        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let Some(status) = StatusLine::parse(text) else {
+            return Err(not_a_status_line(text));
+        };
+        let event = |within_reply, separator| match separator {
+            Separator::Data => State::EventData { within_reply },
+            Separator::More | Separator::Last => State::Event { within_reply },
+        };
+        let state = match (self.state, status.is_event()) {
+            (State::Event { within_reply }, _) => event(within_reply, status.separator),
+            (State::Reply, true) => {
+                self.set_aside(line.start);
+                event(true, status.separator)
+            }
+            (_, true) => event(false, status.separator),
+            (_, false) if status.separator == Separator::Data => State::ReplyData,
+            (_, false) => State::Reply,
+        };
+        self.state = state;
+        if status.separator != Separator::Last {
+            return self.check_length().map(|()| None);
+        }
+        self.check_length()?;
+        let message = self.start..line.end;
+        self.start = line.end;
+        let (after, piece) = match state {
+            State::Event { within_reply } | State::EventData { within_reply } => {
+                let after = if within_reply { State::Reply } else { State::Between };
+                (after, Piece::Event(message))
+            }
+            State::Between | State::Reply | State::ReplyData => {
+                self.taken = 0;
+                (State::Between, Piece::Reply(message))
+            }
+        };
+        self.state = after;
+        Ok(Some(piece))
+    }
+
+    /// Returns whether a reply has begun and not ended.
+    pub(crate) fn is_inside_reply(&self) -> bool {
+        match self.state {
+            State::Reply | State::ReplyData => true,
+            State::Event { within_reply } | State::EventData { within_reply } => within_reply,
+            State::Between => false,
+        }
+    }
+
+    /// Takes the whole lines that have come of a reply which is not complete, so that a reply of
+    /// any size passes through a small buffer. The limit for replies does not count them.
+    pub(crate) fn take_part(&mut self) -> Option<Vec<u8>> {
+        if !matches!(self.state, State::Reply | State::ReplyData) {
+            return None;
+        }
+        let mut part = std::mem::take(&mut self.interrupted);
+        part.extend_from_slice(self.buffer.get(self.start..self.line).unwrap_or_default());
+        self.start = self.line;
+        self.taken = 0;
+        (!part.is_empty()).then_some(part)
+    }
+
+    /// Returns what has come and belongs to no whole message; for telling what a peer is that
+    /// closes in the middle of a line.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..self.filled).unwrap_or_default()
+    }
+
+    /// Puts the beginning of a reply aside, because an event breaks into it here.
+    fn set_aside(&mut self, event: usize) {
+        let part = self.buffer.get(self.start..event).unwrap_or_default();
+        self.interrupted.extend_from_slice(part);
+        self.taken += part.len();
+        self.start = event;
+    }
+
+    fn check_length(&self) -> Result<(), Disconnect> {
+        let length = self.taken + (self.line - self.start);
+        if length > self.limits.reply {
+            return Err(Disconnect::ReplyTooLong { limit: self.limits.reply });
+        }
+        Ok(())
+    }
+
+    /// Checks a line whose end has not come yet, so that a peer of the wrong kind is found out
+    /// at its first bytes and a line without end is not kept.
+    fn check_unfinished(&self) -> Result<(), Disconnect> {
+        let line = self.buffer.get(self.line..self.filled).unwrap_or_default();
+        if line.len() > self.limits.line {
+            return Err(Disconnect::LineTooLong { limit: self.limits.line });
+        }
+        let is_data = matches!(self.state, State::ReplyData | State::EventData { .. });
+        if !is_data && !StatusLine::could_begin(line) {
+            return Err(not_a_status_line(line));
+        }
+        Ok(())
+    }
+
+    /// Moves what is left to the beginning of the buffer.
+    fn move_down(&mut self) {
+        self.buffer.copy_within(self.start..self.filled, 0);
+        self.filled -= self.start;
+        self.line -= self.start;
+        self.scanned -= self.start;
+        self.start = 0;
+    }
+}
+
+fn not_a_status_line(found: &[u8]) -> Disconnect {
+    Disconnect::Protocol(ProtocolError::new("a line", "a status code", found))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Frame, Limits, Piece};
+    use crate::error::Disconnect;
+
+    /// Feeds the bytes in pieces of the given sizes, and returns each message with its kind.
+    fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disconnect> {
+        let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
+        let mut sizes = sizes.iter().copied().cycle();
+        let mut rest = bytes;
+        let mut found = Vec::new();
+        while !rest.is_empty() {
+            let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
+            let (now, later) = rest.split_at(size);
+            frame.space()[..size].copy_from_slice(now);
+            frame.fill(size);
+            rest = later;
+            while let Some(piece) = frame.next()? {
+                found.push(match piece {
+                    Piece::Event(range) => (true, frame.bytes(&range).to_vec()),
+                    Piece::Reply(range) => (false, frame.reply_bytes(&range)),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    const DIALOGUE: [(bool, &[u8]); 7] = [
+        (false, b"250 OK\r\n"),
+        (true, b"650 BW 0 0\r\n"),
+        (true, b"650-CONF_CHANGED\r\n650-ContactInfo=a b\r\n650 OK\r\n"),
+        (false, b"250-a=1\r\n250+b=\r\n250 x\r\n..\r\n650 BW 1 1\r\n.\r\n250 OK\r\n"),
+        (true, b"650+NS\r\nr a b\r\n..\r\n250 OK\r\n.\r\n650 OK\r\n"),
+        (false, b"552-Unrecognized key \"\xff\"\r\n552 Unrecognized key \"b\"\r\n"),
+        (true, b"650 NOTICE caf\xc3\xa9\n"),
+    ];
+
+    #[test]
+    fn replies_and_events_are_told_apart_wherever_the_reads_end() {
+        let bytes: Vec<u8> = DIALOGUE.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+        let expected: Vec<_> = DIALOGUE.iter().map(|(event, b)| (*event, b.to_vec())).collect();
+        for size in 1..=bytes.len() {
+            assert_eq!(messages(&bytes, &[size]).unwrap(), expected, "reads of {size}");
+        }
+    }
+
+    #[test]
+    fn an_event_between_the_lines_of_a_reply_leaves_the_reply_whole() {
+        let bytes = b"250-a=1\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n250-b=2\r\n650 BW 0 0\r\n250 OK\r\n";
+        assert_eq!(
+            messages(bytes, &[7]).unwrap(),
+            [
+                (true, b"650+NS\r\nx\r\n.\r\n650 OK\r\n".to_vec()),
+                (true, b"650 BW 0 0\r\n".to_vec()),
+                (false, b"250-a=1\r\n250-b=2\r\n250 OK\r\n".to_vec()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_reply_can_be_taken_in_parts() {
+        let mut frame = Frame::new(Limits { line: 200, reply: 30 });
+        let mut feed = |frame: &mut Frame, bytes: &[u8]| {
+            frame.space()[..bytes.len()].copy_from_slice(bytes);
+            frame.fill(bytes.len());
+            frame.next().unwrap()
+        };
+        let mut taken = Vec::new();
+        for bytes in [&b"250+a=\r\n"[..], b"0123456789\r\n01", b"23456789\r\n", b".\r\n"] {
+            assert_eq!(feed(&mut frame, bytes), None);
+            assert!(frame.is_inside_reply());
+            taken.extend(frame.take_part().unwrap());
+        }
+        let Some(Piece::Reply(end)) = feed(&mut frame, b"250 OK\r\n") else { panic!("no end") };
+        taken.extend(frame.reply_bytes(&end));
+        assert_eq!(taken, b"250+a=\r\n0123456789\r\n0123456789\r\n.\r\n250 OK\r\n");
+        assert!(!frame.is_inside_reply());
+    }
+
+    #[test]
+    fn a_buffer_that_grew_for_a_long_reply_is_given_away_whole() {
+        let mut bytes = b"250+a=\r\n".to_vec();
+        bytes.resize(1 << 20, b'x');
+        bytes.extend_from_slice(b"\r\n.\r\n250 OK\r\n");
+        let mut frame = Frame::new(Limits::default());
+        let mut rest = &bytes[..];
+        let mut found = None;
+        while !rest.is_empty() {
+            let space = frame.space();
+            let size = space.len().min(rest.len());
+            space[..size].copy_from_slice(&rest[..size]);
+            frame.fill(size);
+            rest = &rest[size..];
+            if let Some(Piece::Reply(range)) = frame.next().unwrap() {
+                found = Some(frame.reply_bytes(&range));
+            }
+        }
+        assert!(found.as_deref() == Some(&bytes[..]), "the reply is not what was sent");
+        assert_eq!(frame.rest(), b"");
+    }
+
+    #[test]
+    fn limits_end_the_connection_and_say_which() {
+        let error = messages(&[b'2'; 3], &[1]).map(|_| ());
+        assert!(error.is_ok(), "the beginning of a line is not an error");
+        let long = [&b"250 "[..], &[b'x'; 300]].concat();
+        let error = messages(&long, &[64]).unwrap_err();
+        assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
+        let long = [&b"250+a=\r\n"[..], &b"0123456789\r\n".repeat(100)].concat();
+        let error = messages(&long, &[64]).unwrap_err();
+        assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
+    }
+
+    #[test]
+    fn another_protocol_is_found_out_before_its_line_ends() {
+        for peer in [&b"SSH-2.0-Open"[..], b"HTTP/1.0 501", b"\x15\x03\x01", b"\x05\xff", b"25x"] {
+            let error = messages(peer, &[1]).unwrap_err();
+            assert_eq!(error.to_string(), "tor does not speak the control protocol");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_framing_panic(
+            bytes in prop::collection::vec(
+                prop_oneof![any::<u8>(), prop::sample::select(b"250 650+-.\r\n".to_vec())], 0..400),
+            sizes in prop::collection::vec(1..40_usize, 1..8),
+        ) {
+            let whole = messages(&bytes, &[bytes.len().max(1)]);
+            let chopped = messages(&bytes, &sizes);
+            if let (Ok(whole), Ok(chopped)) = (whole, chopped) {
+                prop_assert_eq!(whole, chopped);
+            }
+        }
+    }
+}

@@ -239,8 +239,8 @@ fn unstuff(bytes: &mut [u8], mut read: usize, written: &mut usize) -> usize {
             Some([b'.', ..]) => line.start + 1..line.end,
             _ => line,
         };
-        if !first && let Some(end) = bytes.get_mut(*written) {
-            *end = b'\n';
+        if !first {
+            bytes.get_mut(*written).into_iter().for_each(|end| *end = b'\n');
             *written += 1;
         }
         first = false;
