@@ -2,9 +2,9 @@
 //!
 //! **Invariant**: pure. No socket, file, thread, clock or log; values are bytes, since tor's are.
 
-mod fields;
+pub(crate) mod fields;
 mod frame;
-mod quoted;
+pub(crate) mod quoted;
 mod reply;
 mod request;
-mod timestamp;
+pub(crate) mod timestamp;
