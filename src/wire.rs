@@ -2,12 +2,12 @@
 //!
 //! **Invariant**: pure. No socket, file, thread, clock or log; values are bytes, since tor's are.
 
-mod fields;
+pub(crate) mod fields;
 mod frame;
-mod quoted;
+pub(crate) mod quoted;
 mod reply;
 mod request;
-mod timestamp;
+pub(crate) mod timestamp;
 
 pub(crate) use frame::{Frame, Limits, Piece};
 pub(crate) use reply::{Separator, StatusLine, line_at};

@@ -89,8 +89,7 @@ impl Rejection {
     }
 
     pub(crate) fn is_filtered(&self) -> bool {
-        self.code() == 510
-            && self.text().to_ascii_lowercase().contains("filter")
+        self.code() == 510 && self.text().to_ascii_lowercase().contains("filter")
     }
 }
 

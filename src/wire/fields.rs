@@ -1,1 +1,300 @@
-// Not written yet.
+//! The fields of one line: positional words, then `KEY=VALUE` in any order.
+//!
+//! Values are bare words or quoted strings. Nothing here fails: whatever a line holds is divided
+//! into fields, every byte but the blanks between them belongs to one, and nothing is copied
+//! before its decoded value is asked for.
+
+use std::borrow::Cow;
+
+use crate::wire::quoted::{split_quoted, unescape_cstring};
+
+/// A cursor over the fields of a line.
+///
+/// Iterating gives the fields that are left; positional words can be taken off the front before.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+/// One field: `KEY=VALUE`, or a word or quoted string that stands alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field<'a> {
+    /// The key; empty for a word that stands alone.
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Value<'a>,
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Value<'a> {
+    raw: &'a [u8],
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Bare,
+    Quoted,
+    /// A quoted string within quotes, as tor writes `DATA=""GET / HT""` by mistake.
+    QuotedTwice,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
+
+    /// Takes the next positional word, whatever it looks like.
+    pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
+        self.skip_blanks();
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
+        Some(self.take(end))
+    }
+
+    /// Takes the next positional word, unless a `KEY=VALUE` comes next.
+    pub(crate) fn word_unless_keyword(&mut self) -> Option<&'a [u8]> {
+        self.skip_blanks();
+        match self.key_length() {
+            Some(_) => None,
+            None => self.word(),
+        }
+    }
+
+    /// Returns what has not been taken yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(rest) = self.rest.strip_prefix(b" ") {
+            self.rest = rest;
+        }
+    }
+
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, b""));
+        self.rest = rest;
+        taken
+    }
+
+    /// Returns the length of the key, if a key and its `=` come next.
+    ///
+    /// Only what looks like a key counts, so that `$FINGERPRINT=nickname` is a word.
+    fn key_length(&self) -> Option<usize> {
+        let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let length = self.rest.iter().position(|byte| !is_key(byte))?;
+        (length > 0 && self.rest.get(length) == Some(&b'=')).then_some(length)
+    }
+
+    fn take_value(&mut self) -> Value<'a> {
+        if self.rest.first() == Some(&b'"') {
+            if let Some(quoted) = self.take_quoted() {
+                return quoted;
+            }
+        }
+        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
+        Value { raw: self.take(end), form: Form::Bare }
+    }
+
+    /// Takes a quoted string, its quotes included; `None` if it is not closed.
+    fn take_quoted(&mut self) -> Option<Value<'a>> {
+        let (_, after) = split_quoted(self.rest)?;
+        let at_end = |after: &[u8]| after.first().is_none_or(|byte| *byte == b' ');
+        if at_end(after) {
+            return Some(Value {
+                raw: self.take(self.rest.len() - after.len()),
+                form: Form::Quoted,
+            });
+        }
+        // Something follows the closing quote, so the quoting is broken: perhaps in tor's usual way.
+        let twice = self.rest.get(1..).and_then(split_quoted);
+        if let Some((_, [b'"', after @ ..])) = twice {
+            if at_end(after) {
+                let raw = self.take(self.rest.len() - after.len());
+                return Some(Value { raw, form: Form::QuotedTwice });
+            }
+        }
+        let closes = |at: &usize| *at > 0 && self.rest.get(at + 1..).is_some_and(at_end);
+        let last = memchr::memchr_iter(b'"', self.rest).find(closes)?;
+        Some(Value { raw: self.take(last + 1), form: Form::Quoted })
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        self.skip_blanks();
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some(length) = self.key_length() else {
+            return Some(Field { key: b"", value: self.take_value() });
+        };
+        let key = self.take(length);
+        self.take(1);
+        let value = self.take_value();
+        if value.raw.is_empty() {
+            // tor writes `REASON= UNKNOWN_264`. No field that stands alone follows a key, so a
+            // word after an empty value is the value.
+            let mut ahead = self.clone();
+            if let Some(word) = ahead.word_unless_keyword() {
+                self.rest = ahead.rest;
+                return Some(Field { key, value: Value { raw: word, form: Form::Bare } });
+            }
+        }
+        Some(Field { key, value })
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Returns the value as it stands in the line, quotes and escapes included.
+    pub(crate) fn raw(self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Returns the value without its quotes, but with its escapes.
+    pub(crate) fn inside(self) -> &'a [u8] {
+        let quotes = match self.form {
+            Form::Bare => 0,
+            Form::Quoted => 1,
+            Form::QuotedTwice => 2,
+        };
+        let end = self.raw.len().saturating_sub(quotes);
+        self.raw.get(quotes..end).unwrap_or_default()
+    }
+
+    /// Returns the value without quotes and escapes.
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
+        match self.form {
+            Form::Bare => Cow::Borrowed(self.raw),
+            Form::Quoted | Form::QuotedTwice => unescape_cstring(self.inside()),
+        }
+    }
+
+    /// Returns the elements of a list with commas; none if the value is empty.
+    pub(crate) fn list(self) -> impl Iterator<Item = &'a [u8]> {
+        split_list(self.inside())
+    }
+
+    /// Reads a decimal number.
+    pub(crate) fn number<N: std::str::FromStr>(self) -> Option<N> {
+        read_number(self.inside())
+    }
+}
+
+/// Divides a list at its commas; empty elements are left out.
+pub(crate) fn split_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').filter(|element| !element.is_empty())
+}
+
+/// Reads a decimal number.
+pub(crate) fn read_number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::proptest;
+
+    use super::{Fields, split_list};
+
+    /// The fields of a line as text, `key=value` or `=value`, after decoding.
+    fn fields(line: &str) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Fields::new(line.as_bytes())
+            .map(|field| format!("{}={}", text(field.key), text(&field.value.bytes())))
+            .collect()
+    }
+
+    #[test]
+    fn positional_words_end_where_the_keywords_begin() {
+        let mut with_path = Fields::new(b"3 BUILT $AB=n,$CD~m BUILD_FLAGS=X PURPOSE=GENERAL");
+        assert_eq!(with_path.word(), Some(&b"3"[..]));
+        assert_eq!(with_path.word(), Some(&b"BUILT"[..]));
+        assert_eq!(with_path.word_unless_keyword(), Some(&b"$AB=n,$CD~m"[..]));
+        assert_eq!(with_path.word_unless_keyword(), None);
+        assert_eq!(with_path.rest(), b"BUILD_FLAGS=X PURPOSE=GENERAL");
+
+        let mut without = Fields::new(b"1 LAUNCHED BUILD_FLAGS=");
+        without.word();
+        without.word();
+        assert_eq!(without.word_unless_keyword(), None);
+        assert_eq!(without.word(), Some(&b"BUILD_FLAGS="[..]));
+        assert_eq!(without.word(), None);
+    }
+
+    #[test]
+    fn values_are_bare_or_quoted() {
+        assert_eq!(
+            fields(r#"A=1 B="x y" C="p\303\251\" w" D= E="" IPVersions=v4=16,v6=8"#),
+            ["A=1", "B=x y", "C=p\u{e9}\" w", "D=", "E=", "IPVersions=v4=16,v6=8"]
+        );
+    }
+
+    #[test]
+    fn quoted_strings_may_stand_alone() {
+        assert_eq!(
+            fields(r#""127.0.0.1:42375" "unix:/tmp/a b/ctl.sock""#),
+            ["=127.0.0.1:42375", "=unix:/tmp/a b/ctl.sock"]
+        );
+    }
+
+    #[test]
+    fn a_blank_after_the_equals_sign_does_not_shift_the_fields() {
+        assert_eq!(
+            fields("REASON= UNKNOWN_264 CLIENT_PROTOCOL=SOCKS5 ISO_FIELDS= X=1 NYM_EPOCH="),
+            ["REASON=UNKNOWN_264", "CLIENT_PROTOCOL=SOCKS5", "ISO_FIELDS=", "X=1", "NYM_EPOCH="]
+        );
+    }
+
+    #[test]
+    fn broken_quoting_loses_nothing() {
+        assert_eq!(fields(r#"DATA=""GET / HT"""#), ["DATA=GET / HT"]);
+        assert_eq!(fields(r#"DATA=""GET \"/\" HT"" MORE=1"#), [r#"DATA=GET "/" HT"#, "MORE=1"]);
+        assert_eq!(fields(r#"A="x"y z" B=2"#), [r#"A=x"y z"#, "B=2"]);
+        assert_eq!(fields(r#"A="open B=2"#), [r#"A="open"#, "B=2"]);
+        assert_eq!(fields(r#"A="x"y B=2"#), [r#"A="x"y"#, "B=2"]);
+    }
+
+    #[test]
+    fn several_blanks_are_as_good_as_one() {
+        assert_eq!(fields("  A=1   B=2  "), ["A=1", "B=2"]);
+        assert_eq!(fields(""), Vec::<String>::new());
+        assert_eq!(fields("   "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_key_stands_alone() {
+        assert_eq!(fields("=x $AB=n a.b=c ="), ["==x", "=$AB=n", "=a.b=c", "=="]);
+    }
+
+    #[test]
+    fn lists_and_numbers_are_read_from_values() {
+        let mut found = Fields::new(b"F=A,B,,C G= N=-4 M=x");
+        let list: Vec<_> = found.next().unwrap().value.list().collect();
+        assert_eq!(list, [b"A", b"B", b"C"]);
+        assert_eq!(found.next().unwrap().value.list().count(), 0);
+        assert_eq!(found.next().unwrap().value.number(), Some(-4));
+        assert_eq!(found.next().unwrap().value.number::<u32>(), None);
+        assert_eq!(split_list(b"").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_but_blanks_belongs_to_a_field(line in "[A-Z=\" \\\\n$,\u{e9}]{0,60}") {
+            let line = line.as_bytes();
+            let kept: usize = Fields::new(line)
+                .map(|field| {
+                    let equals = usize::from(!field.key.is_empty());
+                    let blanks = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b' ').count();
+                    field.key.len() + equals + field.value.raw().len() - blanks(field.value.raw())
+                })
+                .sum();
+            assert_eq!(kept, line.iter().filter(|byte| **byte != b' ').count());
+        }
+    }
+}
