@@ -5,7 +5,7 @@
 mod auth;
 pub mod command;
 mod controller;
-mod error;
+pub mod error;
 pub mod event;
 mod link;
 pub mod names;

@@ -1,1 +1,455 @@
-// Not written yet.
+//! One connection to tor: requests go out, replies find their callers, events their listeners.
+//!
+//! Two threads serve a connection. `torcon-reader` reads the socket, gives each reply to the
+//! caller whose turn it is and the events to `torcon-events`, which calls the listeners. Callers
+//! write on their own threads.
+//!
+//! **Invariant**: this is the only row with threads and locks on a connection. It takes a
+//! [`Request`] and returns a [`Reply`], and knows no command but the question it asks after a
+//! caller has given up (see `router`).
+
+mod backlog;
+mod dispatcher;
+mod reader;
+mod router;
+mod tap;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use parking_lot::{Condvar, Mutex};
+
+pub(crate) use self::backlog::{Backlog, BacklogSender, Queuing, backlog, deadline_after};
+use self::dispatcher::Dispatcher;
+pub use self::dispatcher::ListenerId;
+pub(crate) use self::dispatcher::{Callback, panic_text};
+use self::reader::Reader;
+use self::router::{GivenUp, Outcome, Part, Parts, Router, SlotId, probe_key};
+pub(crate) use self::tap::Tap;
+use self::tap::Taps;
+pub use self::transport::Endpoint;
+use self::transport::{Stream, Written};
+use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
+use crate::event::EventKind;
+use crate::wire::{Limits, Reply, Request};
+
+/// How long a caller that is alone looks for its reply before it sleeps. A wake-up across cores
+/// costs about half of this, and most replies of tor come sooner.
+const LOOKING: Duration = Duration::from_micros(50);
+
+/// The bounds of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkLimits {
+    pub(crate) wire: Limits,
+    /// Bytes of events that may wait for their listeners.
+    pub(crate) events: usize,
+}
+
+/// The owner of one connection. Dropping it closes the connection.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    threads: Mutex<Threads>,
+    events_done: Receiver<()>,
+}
+
+struct Threads {
+    reader: Option<JoinHandle<()>>,
+    events: Option<JoinHandle<()>>,
+    events_id: ThreadId,
+}
+
+/// What callers and threads share.
+///
+/// Lock order, outermost first; a thread that holds a later one never takes an earlier one:
+///
+/// 1. `subscribing` of the controller: held across a whole `SETEVENTS`.
+/// 2. `outbox`: held while one request is written, so that the order of slots is the order of the
+///    wire. Always taken with a deadline.
+/// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
+/// 4. Leaves, never two at once: the table of listeners, the taps.
+///
+/// The reader takes only 3 and 4.
+struct Shared {
+    stream: Stream,
+    outbox: Mutex<()>,
+    router: Mutex<Router>,
+    /// Signalled when the router has ended; goes with `router`.
+    ended: Condvar,
+    dispatcher: Dispatcher,
+    taps: Taps,
+    /// Tells a reader that is being patient with one caller that another has come.
+    submitting: Sender<()>,
+    submitted: Receiver<()>,
+}
+
+/// A caller's claim to the reply of a command that has been written.
+pub(crate) struct Ticket {
+    shared: Arc<Shared>,
+    id: SlotId,
+    command: Box<str>,
+    outcome: Receiver<Outcome>,
+}
+
+/// A reply, and how many events tor had sent before it.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    pub(crate) reply: Reply,
+    pub(crate) events_before: u64,
+}
+
+impl Link {
+    /// Opens a connection and starts its threads.
+    pub(crate) fn open(
+        endpoint: &Endpoint,
+        deadline: Instant,
+        limits: LinkLimits,
+    ) -> Result<Self, ConnectProblem> {
+        let io = |error| ConnectProblem::Io(Arc::new(error));
+        let stream = Stream::connect(endpoint, deadline)?;
+        let reading = stream.try_clone().map_err(io)?;
+        let (submitting, submitted) = bounded(1);
+        let shared = Arc::new(Shared {
+            stream,
+            outbox: Mutex::default(),
+            router: Mutex::default(),
+            ended: Condvar::new(),
+            dispatcher: Dispatcher::default(),
+            taps: Taps::default(),
+            submitting,
+            submitted,
+        });
+        let (sender, queue) = backlog(limits.events);
+        let reader = Reader::new(reading, Arc::clone(&shared), sender, limits.wire);
+        let (done, events_done) = bounded::<()>(0);
+        let for_events = Arc::clone(&shared);
+        let events = thread::Builder::new().name("torcon-events".into()).spawn(move || {
+            for_events.dispatcher.run(&queue, || for_events.reason());
+            drop(done);
+        });
+        // If the second thread cannot be started, the first ends with the reader it waits for.
+        let events = events.map_err(io)?;
+        let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| reader.run());
+        let reader = reader.map_err(io)?;
+        let events_id = events.thread().id();
+        let threads = Threads { reader: Some(reader), events: Some(events), events_id };
+        Ok(Self { shared, threads: Mutex::new(threads), events_done })
+    }
+
+    /// Sends a request and waits for its reply, whatever it says.
+    pub(crate) fn call(&self, request: &Request, limit: Duration) -> Result<Reply> {
+        self.call_numbered(request, limit).map(|numbered| numbered.reply)
+    }
+
+    /// Sends a request and waits for its reply, which says where among the events it stands.
+    pub(crate) fn call_numbered(&self, request: &Request, limit: Duration) -> Result<Numbered> {
+        let deadline = deadline_after(limit);
+        self.submit(request, deadline, limit)?.wait(deadline, limit)
+    }
+
+    /// Writes a request; its reply can be waited for later.
+    pub(crate) fn submit(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Ticket> {
+        let (id, outcome) = self.shared.write(request, deadline, limit, Router::push)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Ticket { shared, id, command: request.keyword().into(), outcome })
+    }
+
+    /// Sends a request and gives its reply to `take` in parts, as they come. `limit` bounds each
+    /// wait for the next part. Returns the last part.
+    pub(crate) fn call_in_parts(
+        &self,
+        request: &Request,
+        limit: Duration,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let deadline = deadline_after(limit);
+        let (id, parts) = self.shared.write(request, deadline, limit, Router::push_parts)?;
+        loop {
+            match parts.next(limit) {
+                // A caller that has heard enough leaves; what is still to come is dropped.
+                Ok(Part::More(bytes)) => take(&bytes)?,
+                Ok(Part::Last(outcome)) => return take(&outcome?.bytes),
+                Err(RecvTimeoutError::Timeout) => {
+                    if !self.shared.give_up(id) {
+                        return Err(timeout(request.keyword(), limit).into());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.shared.reason().into()),
+            }
+        }
+    }
+
+    /// Lets the link ask tor a question of its own after a caller has given up. Not before tor
+    /// has let us in: it would be an error then.
+    pub(crate) fn allow_probes(&self) {
+        self.shared.router.lock().allow_probes();
+    }
+
+    /// Adds a listener for the given kinds of event.
+    pub(crate) fn add_listener(&self, kinds: &[EventKind], callback: Callback) -> ListenerId {
+        self.shared.dispatcher.add(kinds, callback)
+    }
+
+    /// Removes a listener; returns whether it was there.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared.dispatcher.remove(id)
+    }
+
+    /// Returns whether a listener is there; one that panicked is not.
+    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
+        self.shared.dispatcher.contains(id)
+    }
+
+    /// Adds a closure for the end of the connection.
+    pub(crate) fn on_disconnect(&self, callback: Box<dyn FnOnce(&Disconnect) + Send>) {
+        self.shared.dispatcher.on_disconnect(callback);
+    }
+
+    /// Adds a tap, which sees every event that comes from now on.
+    pub(crate) fn add_tap(&self, tap: Arc<dyn Tap>) {
+        self.shared.taps.add(tap);
+    }
+
+    /// Removes a tap.
+    pub(crate) fn remove_tap(&self, tap: &Arc<dyn Tap>) {
+        self.shared.taps.remove(tap);
+    }
+
+    /// Returns why the connection ended, if it has.
+    pub(crate) fn closed_reason(&self) -> Option<Disconnect> {
+        self.shared.router.lock().ended().cloned()
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) fn wait_closed(&self, deadline: Instant) -> Option<Disconnect> {
+        let mut router = self.shared.router.lock();
+        while router.ended().is_none() {
+            if self.shared.ended.wait_until(&mut router, deadline).timed_out() {
+                break;
+            }
+        }
+        router.ended().cloned()
+    }
+
+    /// Ends the connection for the given reason, unless it has ended already.
+    pub(crate) fn end(&self, reason: &Disconnect) {
+        self.shared.end(reason);
+    }
+
+    /// Closes the connection and waits for its threads, for the event thread no longer than
+    /// `limit`: a listener may be running. A thread does not wait for itself.
+    pub(crate) fn close(&self, limit: Duration) {
+        self.stop();
+        let mut threads = self.threads.lock();
+        if thread::current().id() == threads.events_id {
+            return;
+        }
+        let events = threads.events.take();
+        drop(threads);
+        match self.events_done.recv_timeout(limit) {
+            Err(RecvTimeoutError::Disconnected) => {
+                if let Some(events) = events {
+                    join(events);
+                }
+            }
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {
+                log::warn!("a listener is still running after its connection was closed");
+            }
+        }
+    }
+
+    /// Ends the connection and joins the reader, which waits for nobody.
+    fn stop(&self) {
+        self.shared.dispatcher.discard();
+        self.shared.end(&Disconnect::Closed);
+        let reader = self.threads.lock().reader.take();
+        if let Some(reader) = reader {
+            join(reader);
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("closed", &self.closed_reason()).finish_non_exhaustive()
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if let Err(panic) = thread.join() {
+        log::error!("a thread of the connection panicked: {}", panic_text(&*panic));
+    }
+}
+
+fn timeout(command: &str, limit: Duration) -> Timeout {
+    Timeout::new(Wait::Reply(command.into()), limit)
+}
+
+impl Shared {
+    /// Takes a place in the queue by `push` and writes the request, both under one lock.
+    fn write<P>(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        limit: Duration,
+        push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
+    ) -> Result<(SlotId, P)> {
+        let encoded = request.encode()?;
+        let Some(_outbox) = self.outbox.try_lock_until(deadline) else {
+            return Err(timeout(request.keyword(), limit).into());
+        };
+        let mut router = self.router.lock();
+        let probe = router.push_probe();
+        let (id, place) = push(&mut router)?;
+        drop(router);
+        // Full means that the reader has yet to look; it will.
+        let _ = self.submitting.try_send(());
+        log::trace!("{request:?}");
+        let bytes = match probe {
+            None => encoded,
+            Some(nonce) => [probe_request(nonce).as_bytes(), encoded.as_slice()].concat(),
+        };
+        let first = probe.map_or(id, SlotId::from);
+        match self.stream.write_all(&bytes, deadline) {
+            Written::All => Ok((id, place)),
+            Written::Nothing => {
+                self.router.lock().take_back(first);
+                Err(timeout(request.keyword(), limit).into())
+            }
+            Written::Failed(error) => Err(self.write_failed(error)),
+        }
+    }
+
+    /// Gives up a place in the queue. Returns whether the outcome had come just before.
+    fn give_up(&self, id: SlotId) -> bool {
+        if self.router.lock().give_up(id) == GivenUp::Answered {
+            return true;
+        }
+        // Whoever holds the outbox now, or takes it next, finds the probe wanted.
+        let Some(_outbox) = self.outbox.try_lock() else { return false };
+        let Some(nonce) = self.router.lock().push_probe() else { return false };
+        log::debug!("a caller gave up; asking tor where it stands");
+        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
+            Written::All => {}
+            Written::Nothing => self.router.lock().take_back(nonce.into()),
+            Written::Failed(error) => drop(self.write_failed(error)),
+        }
+        false
+    }
+
+    /// Ends the connection after a failed write. If tor closed it first, the reader will find
+    /// that out and knows better why; it gets a moment to say so.
+    fn write_failed(&self, error: std::io::Error) -> Error {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let mut router = self.router.lock();
+        if matches!(error.kind(), BrokenPipe | ConnectionReset) && router.ended().is_none() {
+            self.ended.wait_for(&mut router, Duration::from_millis(50));
+        }
+        drop(router);
+        self.end(&Disconnect::Write(Arc::new(error)));
+        self.reason().into()
+    }
+
+    /// Ends the connection: every caller gets the reason, and the reader wakes up.
+    fn end(&self, reason: &Disconnect) {
+        let mut router = self.router.lock();
+        let first = router.end(reason);
+        self.ended.notify_all();
+        drop(router);
+        if first {
+            match reason.is_clean() {
+                true => log::info!("connection closed: {reason}"),
+                false => log::warn!("connection lost: {reason}"),
+            }
+            // The reader wakes up, and so does a writer that waits for room.
+            self.stream.shut_down();
+            self.taps.ended(reason);
+        }
+    }
+
+    fn reason(&self) -> Disconnect {
+        self.router.lock().ended().cloned().unwrap_or(Disconnect::ReaderFailed)
+    }
+}
+
+impl Ticket {
+    /// Returns the keyword of the command.
+    pub(crate) fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Waits for the reply. If it does not come in time, the place in the queue stays behind.
+    pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<Numbered> {
+        if let Some(outcome) = self.look() {
+            return self.read(outcome);
+        }
+        match self.outcome.recv_deadline(deadline) {
+            Ok(outcome) => self.read(outcome),
+            Err(RecvTimeoutError::Disconnected) => Err(self.shared.reason().into()),
+            Err(RecvTimeoutError::Timeout) => {
+                if self.shared.give_up(self.id) {
+                    if let Ok(outcome) = self.outcome.try_recv() {
+                        return self.read(outcome);
+                    }
+                }
+                Err(timeout(&self.command, limit).into())
+            }
+        }
+    }
+
+    /// Returns the reply if it has come.
+    pub(crate) fn try_wait(&self) -> Option<Result<Numbered>> {
+        match self.outcome.try_recv() {
+            Ok(outcome) => Some(self.read(outcome)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(self.shared.reason().into())),
+        }
+    }
+
+    /// Looks for the reply without going to sleep, if nobody else is waiting for one: the
+    /// processor is given away at each look, so the reader and tor get it if they need it.
+    fn look(&self) -> Option<Outcome> {
+        if !self.shared.router.lock().is_waiting_alone() {
+            return self.outcome.try_recv().ok();
+        }
+        let until = Instant::now() + LOOKING;
+        while Instant::now() < until {
+            if let Ok(outcome) = self.outcome.try_recv() {
+                return Some(outcome);
+            }
+            thread::yield_now();
+        }
+        None
+    }
+
+    fn read(&self, outcome: Outcome) -> Result<Numbered> {
+        let raw = outcome?;
+        let reply = Reply::parse(raw.bytes)?;
+        log::debug!("{}: {}", self.command, reply.code());
+        Ok(Numbered { reply, events_before: raw.events_before })
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+fn probe_request(nonce: u64) -> String {
+    format!("GETINFO {}\r\n", probe_key(nonce))
+}

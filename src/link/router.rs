@@ -45,6 +45,13 @@ pub(super) enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotId(u64);
 
+impl From<u64> for SlotId {
+    /// Makes the name of a probe's slot from its nonce, which is the same number.
+    fn from(nonce: u64) -> Self {
+        Self(nonce)
+    }
+}
+
 /// The place of one command in the queue. It owns the only sender to its caller, so that a caller
 /// can never wait for a slot that is gone.
 #[derive(Debug)]

@@ -1,0 +1,140 @@
+//! The body of the reader thread: frames what comes, and hands it on.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::ops::Range;
+
+use super::Shared;
+use super::backlog::{BacklogSender, Queuing};
+use super::dispatcher::Chunk;
+use super::router::RawReply;
+use super::transport::Stream;
+use crate::error::{Disconnect, ProtocolError};
+use crate::wire::{Frame, Limits, Piece};
+
+/// Everything the reader thread owns.
+pub(super) struct Reader {
+    stream: Stream,
+    shared: Arc<Shared>,
+    events: BacklogSender<Chunk>,
+    frame: Frame,
+    /// How many events have come on this connection.
+    event_count: u64,
+    /// The whole events of one read, and where each of them ends.
+    gathered: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        stream: Stream,
+        shared: Arc<Shared>,
+        events: BacklogSender<Chunk>,
+        limits: Limits,
+    ) -> Self {
+        let frame = Frame::new(limits);
+        let (gathered, ends) = (Vec::new(), Vec::new());
+        Self { stream, shared, events, frame, event_count: 0, gathered, ends }
+    }
+
+    /// Reads until the connection ends, then tells everyone.
+    pub(super) fn run(mut self) {
+        // Whatever happens here, nobody may be left waiting.
+        let _end = EndOnDrop(Arc::clone(&self.shared));
+        let reason = loop {
+            if let Err(reason) = self.turn() {
+                break reason;
+            }
+        };
+        self.hand_over_events();
+        self.shared.end(&reason);
+        if self.events.dropped() > 0 {
+            log::warn!("{} events were dropped at the end", self.events.dropped());
+        }
+    }
+
+    /// Reads once, and hands on every whole message.
+    fn turn(&mut self) -> Result<(), Disconnect> {
+        let read = match self.stream.read(self.frame.space()) {
+            Ok(0) => return Err(self.end_of_stream()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                log::debug!("tor reset the connection");
+                return Err(self.end_of_stream());
+            }
+            Err(error) => return Err(Disconnect::Read(Arc::new(error))),
+        };
+        self.frame.fill(read);
+        let outcome = self.hand_over();
+        self.hand_over_events();
+        outcome
+    }
+
+    fn hand_over(&mut self) -> Result<(), Disconnect> {
+        while let Some(piece) = self.frame.next()? {
+            match piece {
+                Piece::Event(range) => self.gather(&range),
+                Piece::Reply(range) => {
+                    let bytes = self.frame.reply_bytes(&range);
+                    log::trace!("reply of {} bytes", bytes.len());
+                    let reply = RawReply { bytes, events_before: self.event_count };
+                    self.shared.router.lock().deliver(reply)?;
+                }
+            }
+        }
+        if self.frame.is_inside_reply() {
+            let parts = self.shared.router.lock().parts();
+            if let Some(parts) = parts {
+                // Events that came before go first: the caller may be slow.
+                self.hand_over_events();
+                if let Some(part) = self.frame.take_part() {
+                    parts.send(part, &self.shared.submitted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, range: &Range<usize>) {
+        let bytes = self.frame.bytes(range);
+        self.shared.taps.event(self.event_count, bytes);
+        self.event_count += 1;
+        if self.shared.dispatcher.is_wanted() {
+            self.gathered.extend_from_slice(bytes);
+            self.ends.push(self.gathered.len());
+        }
+    }
+
+    /// Gives the events of this read to the event thread, as one chunk.
+    fn hand_over_events(&mut self) {
+        let Some(size) = self.ends.last().copied() else { return };
+        let count = u64::try_from(self.ends.len()).unwrap_or(u64::MAX);
+        let chunk = Chunk { bytes: self.gathered.as_slice().into(), ends: self.ends.clone() };
+        self.gathered.clear();
+        self.ends.clear();
+        if let Queuing::Dropped { first: true } = self.events.send(chunk, size, count) {
+            log::warn!("listeners are too slow: events are being dropped");
+        }
+    }
+
+    /// What the end of the stream means: the end, or a peer of the wrong kind that stopped in the
+    /// middle of its first line.
+    fn end_of_stream(&self) -> Disconnect {
+        match self.frame.rest() {
+            rest if !rest.is_empty() && !rest.first().is_some_and(u8::is_ascii_digit) => {
+                Disconnect::Protocol(ProtocolError::new("a line", "a status code", rest))
+            }
+            _ => Disconnect::EndOfStream,
+        }
+    }
+}
+
+/// Ends the connection for everyone even if the reader panics.
+struct EndOnDrop(Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end(&Disconnect::ReaderFailed);
+    }
+}
