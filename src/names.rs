@@ -8,9 +8,14 @@
 
 mod auth_method;
 mod circuit;
+mod connection;
+mod descriptor;
+mod identifier;
 mod keyword;
 mod relay;
+mod severity;
 mod signal;
+mod status;
 mod stream;
 mod target;
 mod version;
@@ -18,15 +23,28 @@ mod version;
 use std::fmt;
 
 pub use auth_method::AuthMethod;
+pub use circuit::{
+    BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HiddenServiceState,
+};
+pub use connection::{ConnectionId, ConnectionReason, ConnectionStatus};
+pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
 pub(crate) use keyword::keywords;
+pub use relay::{Fingerprint, Nickname, RelaySpec};
+pub use severity::Severity;
 pub use signal::Signal;
+pub use status::{BootstrapTag, Recommendation, StatusAction};
+pub use stream::{
+    ClientProtocol, IsolationField, StreamId, StreamPurpose, StreamReason, StreamSource,
+    StreamStatus,
+};
+pub use target::Target;
 pub use version::TorVersion;
 
 /// A text that is not the name it was read as.
 ///
 /// Returned by the `FromStr` implementations of this module; converts into
 /// [`Error::InvalidInput`](crate::Error::InvalidInput).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidName {
     what: &'static str,
     problem: &'static str,

@@ -106,6 +106,7 @@ macro_rules! keywords {
 pub(crate) use keywords;
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public types")]
 mod tests {
     keywords! {
         /// A set for the tests.

@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn mixed_codes_are_kept_and_refuse_as_a_whole() {
         // MAPADDRESS mixes codes, which left txtorcon waiting for ever (peers 6).
-        let reply = reply("512-syntax error: invalid address '@@@'\n250 127.226.47.3=example.com\n");
+        let reply =
+            reply("512-syntax error: invalid address '@@@'\n250 127.226.47.3=example.com\n");
         assert_eq!(reply.lines().map(|line| line.code()).collect::<Vec<_>>(), [512, 250]);
         let rejection = reply.into_result("MAPADDRESS").unwrap_err();
         assert_eq!(rejection.code(), 512);

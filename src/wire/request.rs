@@ -79,11 +79,7 @@ impl Request {
         if !keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return invalid("does not begin with a keyword");
         }
-        Ok(Self {
-            keyword: keyword.to_ascii_uppercase().into(),
-            line: line.into(),
-            data: None,
-        })
+        Ok(Self { keyword: keyword.to_ascii_uppercase().into(), line: line.into(), data: None })
     }
 
     /// Adds an argument that cannot be quoted. `argument` is the name that an error gives it.
@@ -173,10 +169,12 @@ impl Request {
             .filter(|word| !word.is_empty())
             .skip(1);
         let starts_with = |word: &[u8], prefix: &str| {
-            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+            word.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
         };
-        let refuse =
-            |problem: &'static str| Err(InvalidInput::new(self.keyword.clone().into_owned(), problem));
+        let refuse = |problem: &'static str| {
+            Err(InvalidInput::new(self.keyword.clone().into_owned(), problem))
+        };
         match &*self.keyword {
             "SETCIRCUITPURPOSE" if words.next().is_none() => {
                 refuse("has no argument, and tor would abort")

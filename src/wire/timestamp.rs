@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Reads `2026-11-23 09:27:58` (ISOTime), `2026-11-23T09:27:58` (ISOTime2) or
-/// `2026-11-23T09:27:58.289782` (ISOTime2Frac).
+/// Reads `2026-11-23 09:27:58` (`ISOTime`), `2026-11-23T09:27:58` (`ISOTime2`) or
+/// `2026-11-23T09:27:58.289782` (`ISOTime2Frac`).
 ///
 /// `None` if the text is none of these, or names a time before 1970.
 pub(crate) fn read_time(text: &[u8]) -> Option<SystemTime> {

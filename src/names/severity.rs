@@ -1,0 +1,84 @@
+//! How grave a message of tor is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::names::InvalidName;
+
+/// How grave a message of tor's log or a status is; later ones are graver.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::names::Severity;
+///
+/// assert!(Severity::Warn > Severity::Notice);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Severity {
+    /// For those who look for a fault in tor.
+    Debug,
+    /// What happens often and as it should.
+    Info,
+    /// What happens rarely and as it should.
+    Notice,
+    /// Something is wrong, and tor goes on.
+    Warn,
+    /// Something is so wrong that tor cannot go on.
+    Err,
+}
+
+impl Severity {
+    /// Every severity, in ascending order.
+    pub const ALL: &'static [Self] =
+        &[Self::Debug, Self::Info, Self::Notice, Self::Warn, Self::Err];
+
+    /// Returns the word as tor writes it in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Notice => "NOTICE",
+            Self::Warn => "WARN",
+            Self::Err => "ERR",
+        }
+    }
+
+    pub(crate) fn from_bytes(word: &[u8]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|severity| severity.as_str().as_bytes() == word)
+    }
+}
+
+impl FromStr for Severity {
+    type Err = InvalidName;
+
+    fn from_str(word: &str) -> Result<Self, InvalidName> {
+        Self::from_bytes(word.as_bytes())
+            .ok_or(InvalidName::new("severity", "must be DEBUG, INFO, NOTICE, WARN or ERR"))
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Severity;
+
+    #[test]
+    fn severities_round_trip_and_are_ordered_by_gravity() {
+        for severity in Severity::ALL {
+            assert_eq!(severity.to_string().parse(), Ok(*severity));
+        }
+        assert!(Severity::ALL.is_sorted());
+        assert_eq!(
+            "warn".parse::<Severity>().unwrap_err().to_string(),
+            "invalid severity: must be DEBUG, INFO, NOTICE, WARN or ERR"
+        );
+    }
+}
