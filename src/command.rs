@@ -1,1 +1,114 @@
-// Not written yet.
+//! One type per command of the control protocol: what is sent, and what the answer means.
+//!
+//! The methods of the controller are made of these. They are public for programs that keep
+//! commands as values, or that bring a connection of their own.
+//!
+//! **Invariant**: pure. A command knows no socket and no file, and nothing here waits.
+
+mod authenticate;
+mod conf;
+mod info;
+mod session;
+
+pub use authenticate::{
+    AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo, ServerChallenge,
+};
+pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
+pub use info::{GetInfo, InfoMap};
+pub use session::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
+
+use crate::error::{InvalidInput, ProtocolError, Result};
+use crate::wire::{Reply, Request};
+
+/// A command of the control protocol: how to say it, and how to read the answer.
+pub trait Command {
+    /// What a successful answer means.
+    type Reply;
+
+    /// The keyword of the command, such as `GETINFO`.
+    const KEYWORD: &'static str;
+
+    /// Returns the command as it is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if an argument cannot be said to tor, or must not be.
+    fn request(&self) -> Result<Request, InvalidInput>;
+
+    /// Reads tor's answer to [`request`](Self::request).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command,
+    /// [`Error::Protocol`](crate::Error::Protocol) if the reply is no answer to it.
+    fn reply(&self, reply: Reply) -> Result<Self::Reply>;
+}
+
+/// Reads a reply that says `250 OK` and nothing else.
+///
+/// More than that would be the answer to another command.
+fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
+    let reply = reply.into_result(keyword)?;
+    let mut lines = reply.lines();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) if line.data().is_none() && line.bytes().eq_ignore_ascii_case(b"OK") => {
+            Ok(())
+        }
+        (line, _) => {
+            let found = line.map_or(&b""[..], |line| line.bytes());
+            Err(out_of_step(keyword, "OK", found))
+        }
+    }
+}
+
+/// The error for a reply that cannot be an answer to the command.
+///
+/// The reply may be meant for someone else, so what stands behind `=` is not shown.
+fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::Error {
+    let shown = found.split_inclusive(|byte| *byte == b'=').next().unwrap_or_default();
+    ProtocolError::out_of_step(&reading(keyword), expected, shown).into()
+}
+
+/// Names the reply to a command for a [`ProtocolError`].
+fn reading(keyword: &str) -> String {
+    format!("the reply to {keyword}")
+}
+
+/// What the tests of all commands do: print a request, and read a reply.
+#[cfg(test)]
+mod dialogue {
+    use super::Command;
+    use crate::error::{Error, Result};
+    use crate::wire::Reply;
+
+    pub(super) fn sent<C: Command>(command: &C) -> String {
+        String::from_utf8(command.request().unwrap().encode().unwrap()).unwrap()
+    }
+
+    pub(super) fn refusal<C: Command>(command: &C) -> String {
+        let request = command.request().map_err(Error::from);
+        request.and_then(|request| Ok(request.encode()?)).unwrap_err().to_string()
+    }
+
+    pub(super) fn answered<C: Command>(command: &C, reply: &[u8]) -> Result<C::Reply> {
+        command.reply(Reply::parse(reply.to_vec()).unwrap())
+    }
+
+    pub(super) fn error<C: Command>(command: &C, reply: &[u8]) -> Error
+    where
+        C::Reply: std::fmt::Debug,
+    {
+        answered(command, reply).unwrap_err()
+    }
+
+    /// Returns the error of a reply that must be taken for another command's.
+    pub(super) fn misrouted<C: Command>(command: &C, reply: &[u8]) -> String
+    where
+        C::Reply: std::fmt::Debug,
+    {
+        match error(command, reply) {
+            Error::Protocol(error) if error.is_out_of_step() => error.to_string(),
+            other => panic!("not out of step: {other:?}"),
+        }
+    }
+}

@@ -161,6 +161,10 @@ impl fmt::Display for AuthError {
         if let Some(tried) = self.tried() {
             write!(f, " by {tried}")?;
         }
+        if matches!(self.inner.problem, AuthProblem::Random(_)) {
+            // What tor offers has nothing to do with it, and a password is also hashed without tor.
+            return write!(f, ": {}", self.advice());
+        }
         f.write_str(" (tor offers ")?;
         if self.offered().is_empty() {
             f.write_str("nothing")?;

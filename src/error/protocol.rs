@@ -12,6 +12,7 @@ struct Inner {
     reading: Box<str>,
     expected: &'static str,
     excerpt: Box<str>,
+    out_of_step: bool,
 }
 
 /// The longest excerpt of foreign text that an error quotes, in bytes before escaping.
@@ -20,8 +21,23 @@ const EXCERPT: usize = 80;
 impl ProtocolError {
     /// `reading` completes "cannot read ..."; `found` is cut to an excerpt.
     pub(crate) fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
+        Self::with(reading, expected, found, false)
+    }
+
+    /// The same for a reply that cannot be the answer to what was asked: replies and commands
+    /// are out of step, unless the other side is broken.
+    pub(crate) fn out_of_step(reading: &str, expected: &'static str, found: &[u8]) -> Self {
+        Self::with(reading, expected, found, true)
+    }
+
+    fn with(reading: &str, expected: &'static str, found: &[u8], out_of_step: bool) -> Self {
         let excerpt = excerpt(found);
-        Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt }) }
+        Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt, out_of_step }) }
+    }
+
+    /// Returns whether what was read answers another question than the one that was asked.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.inner.out_of_step
     }
 
     /// Returns what was being read, such as `the reply to GETINFO`.
@@ -52,7 +68,7 @@ pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { reading, expected, excerpt } = &*self.inner;
+        let Inner { reading, expected, excerpt, .. } = &*self.inner;
         write!(f, "cannot read {reading}: expected {expected}, got \"{excerpt}\"")
     }
 }

@@ -1,0 +1,129 @@
+//! What `GETCONF` answers.
+
+use std::borrow::Cow;
+
+/// The values of options, in tor's spelling and order.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::command::ConfValue;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let conf = controller.get_conf(["SocksPort", "ContactInfo"])?;
+/// match conf.get("SocksPort") {
+///     Some(ConfValue::Set(ports)) => println!("configured: {ports:?}"),
+///     _ => println!("whatever tor does by itself"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfMap {
+    lines: Vec<ConfLine>,
+    /// Invariant: the lines, collected by name.
+    options: Vec<(Box<str>, ConfValue)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ConfLine {
+    name: Box<str>,
+    value: Option<Box<[u8]>>,
+}
+
+/// The value of an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfValue {
+    /// The option is not set: tor does what it does by itself.
+    Default,
+    /// The values, in order. Most options have one. One that is empty (`250 Key=`) differs from
+    /// an option that is not set.
+    Set(Vec<String>),
+}
+
+impl ConfValue {
+    /// Returns the values; none if the option is not set.
+    #[must_use]
+    pub fn values(&self) -> &[String] {
+        match self {
+            Self::Default => &[],
+            Self::Set(values) => values,
+        }
+    }
+
+    /// Returns the first value, which for most options is the only one.
+    #[must_use]
+    pub fn first(&self) -> Option<&str> {
+        self.values().first().map(String::as_str)
+    }
+
+    /// Returns whether the option is not set.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        matches!(self, Self::Default)
+    }
+}
+
+impl ConfMap {
+    pub(super) fn push(&mut self, name: &str, value: Option<Cow<'_, [u8]>>) {
+        let text = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+        let known = self.options.iter_mut().find(|(other, _)| &**other == name);
+        match (known, text) {
+            (Some((_, ConfValue::Set(values))), Some(text)) => values.push(text),
+            (Some((_, value)), Some(text)) => *value = ConfValue::Set(vec![text]),
+            (Some(_), None) => {}
+            (None, text) => {
+                let value = text.map_or(ConfValue::Default, |text| ConfValue::Set(vec![text]));
+                self.options.push((name.into(), value));
+            }
+        }
+        let value = value.map(|value| value.into_owned().into_boxed_slice());
+        self.lines.push(ConfLine { name: name.into(), value });
+    }
+
+    /// Returns the value of an option; upper and lower case are the same.
+    ///
+    /// Bytes that are not UTF-8 are replaced; [`lines`](Self::lines) has them as they are.
+    #[must_use]
+    pub fn get(&self, option: &str) -> Option<&ConfValue> {
+        let same = |(name, _): &&(Box<str>, ConfValue)| name.eq_ignore_ascii_case(option);
+        self.options.iter().find(same).map(|(_, value)| value)
+    }
+
+    /// Returns the options and their values, each option once.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &ConfValue)> {
+        self.options.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Returns the lines of the reply, one per value, in tor's order; without a value, the option
+    /// is not set.
+    ///
+    /// This loses nothing: bytes are as they are, and options that belong together, as those of an
+    /// onion service do, stand together. It can be given to [`SetConf::new`](super::SetConf::new).
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
+        self.lines.iter().map(|line| (&*line.name, line.value.as_deref()))
+    }
+
+    /// Returns the number of options.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.options.len()
+    }
+
+    /// Returns whether there is no option, which is never so in an answer of tor.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.options.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a ConfMap {
+    type Item = (&'a str, &'a ConfValue);
+    type IntoIter = Box<dyn Iterator<Item = Self::Item> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}

@@ -1,0 +1,283 @@
+//! The connection itself: events, signals, features, ownership, the end.
+
+use super::{Command, acknowledged};
+use crate::error::{InvalidInput, Result};
+use crate::names::Signal;
+use crate::wire::{Reply, Request};
+
+/// Says which events this connection wants; all others are no longer sent.
+///
+/// `SETEVENTS [event ...]`. The names are sent sorted and without repetitions, so that equal
+/// wishes are equal lines: filters in front of a control port compare text. tor refuses the whole
+/// command if it does not know one of the names, and keeps what was wanted before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetEvents {
+    /// Invariant: sorted, no two the same.
+    names: Vec<String>,
+}
+
+impl SetEvents {
+    /// Returns the command that wants exactly the given events; none is a wish too.
+    #[must_use]
+    pub fn new<I>(names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut names: Vec<_> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Self { names }
+    }
+}
+
+impl Command for SetEvents {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "SETEVENTS";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        self.names
+            .iter()
+            .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("event", name))
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+/// Sends tor a signal.
+///
+/// `SIGNAL name`. tor answers before it acts. Only the signals that this version knows are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendSignal {
+    signal: Signal,
+}
+
+impl SendSignal {
+    /// Returns the command that sends the given signal.
+    #[must_use]
+    pub fn new(signal: Signal) -> Self {
+        Self { signal }
+    }
+}
+
+impl Command for SendSignal {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "SIGNAL";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        if !Signal::KNOWN.contains(&self.signal) {
+            return Err(InvalidInput::new("signal", "is not a signal that tor takes"));
+        }
+        Request::new(Self::KEYWORD).token("signal", self.signal.as_str())
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+/// Switches on features of the control protocol.
+///
+/// `USEFEATURE [feature ...]`. In today's tor every feature is always on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseFeature {
+    features: Vec<String>,
+}
+
+impl UseFeature {
+    /// Returns the command that switches on the given features, such as `VERBOSE_NAMES`.
+    #[must_use]
+    pub fn new<I>(features: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let features = features.into_iter().map(|feature| feature.as_ref().to_owned()).collect();
+        Self { features }
+    }
+}
+
+impl Command for UseFeature {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "USEFEATURE";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        self.features
+            .iter()
+            .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("feature", name))
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+macro_rules! without_arguments {
+    ($( $(#[$attribute:meta])* $name:ident = $keyword:literal; )*) => {
+        $(
+            $(#[$attribute])*
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+            #[non_exhaustive]
+            pub struct $name;
+
+            impl $name {
+                /// Returns the command.
+                #[must_use]
+                pub fn new() -> Self {
+                    Self
+                }
+            }
+
+            impl Command for $name {
+                type Reply = ();
+
+                const KEYWORD: &'static str = $keyword;
+
+                fn request(&self) -> Result<Request, InvalidInput> {
+                    Ok(Request::new(Self::KEYWORD))
+                }
+
+                fn reply(&self, reply: Reply) -> Result<()> {
+                    acknowledged(Self::KEYWORD, reply)
+                }
+            }
+        )*
+    };
+}
+
+without_arguments! {
+    /// Makes this connection the owner of tor: tor exits when the connection ends.
+    ///
+    /// `TAKEOWNERSHIP`.
+    TakeOwnership = "TAKEOWNERSHIP";
+    /// Ends the ownership that [`TakeOwnership`] began.
+    ///
+    /// `DROPOWNERSHIP`.
+    DropOwnership = "DROPOWNERSHIP";
+}
+
+/// Asks tor to close the connection.
+///
+/// `QUIT`. tor answers, and closes; commands behind this one are not answered any more. A tor
+/// that is owned by the connection exits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quit;
+
+impl Quit {
+    /// Returns the command.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Command for Quit {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "QUIT";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        Ok(Request::new(Self::KEYWORD))
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        // tor says `closing connection`. Since the connection ends, the words do not matter.
+        reply.into_result(Self::KEYWORD)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
+    use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
+    use crate::names::Signal;
+
+    #[test]
+    fn events_are_sorted_and_sent_once() {
+        // zwuevi and bine sent them in the order of a hash map (peers 12).
+        let command = SetEvents::new(["STREAM", "BW", "CIRC", "BW"]);
+        assert_eq!(sent(&command), "SETEVENTS BW CIRC STREAM\r\n");
+        assert_eq!(sent(&SetEvents::new([""; 0])), "SETEVENTS\r\n");
+        assert!(answered(&command, b"250 OK\r\n").is_ok());
+        assert_eq!(
+            error(&command, b"552 Unrecognized event \"NOPE\"\r\n").to_string(),
+            r#"tor refused SETEVENTS: 552 "Unrecognized event \"NOPE\"""#
+        );
+    }
+
+    #[test]
+    fn an_event_must_be_one_word() {
+        for (name, problem) in [
+            ("CIRC\r\nSIGNAL HALT", "contains a carriage return"),
+            ("CIRC\nSIGNAL HALT", "contains a line feed"),
+            ("CIRC\0", "contains NUL"),
+            ("CIRC STREAM", "contains a blank"),
+            ("", "is empty"),
+        ] {
+            let message = format!("invalid argument \"event\": {problem}");
+            assert_eq!(refusal(&SetEvents::new([name])), message);
+            let message = format!("invalid argument \"feature\": {problem}");
+            assert_eq!(refusal(&UseFeature::new([name])), message);
+        }
+    }
+
+    #[test]
+    fn known_signals_are_sent_and_others_are_not() {
+        for signal in Signal::KNOWN {
+            let command = SendSignal::new(signal.clone());
+            assert_eq!(sent(&command), format!("SIGNAL {signal}\r\n"));
+        }
+        // txtorcon takes any part of its list of signals for a signal: `NYM`, or a blank.
+        for word in ["NYM", "newnym", "", " ", "1", "NEWNYM HALT", "HALT\r\nQUIT"] {
+            assert_eq!(
+                refusal(&SendSignal::new(Signal::Unrecognized(word.into()))),
+                "invalid argument \"signal\": is not a signal that tor takes"
+            );
+        }
+    }
+
+    #[test]
+    fn features_are_sent_in_the_order_given() {
+        let command = UseFeature::new(["VERBOSE_NAMES", "EXTENDED_EVENTS"]);
+        assert_eq!(sent(&command), "USEFEATURE VERBOSE_NAMES EXTENDED_EVENTS\r\n");
+        assert_eq!(
+            error(&command, b"552 Unrecognized feature \"NOPE\"\r\n").status_code(),
+            Some(552)
+        );
+    }
+
+    #[test]
+    fn ownership_and_quit_have_no_arguments() {
+        assert_eq!(sent(&TakeOwnership), "TAKEOWNERSHIP\r\n");
+        assert_eq!(sent(&DropOwnership), "DROPOWNERSHIP\r\n");
+        assert_eq!(sent(&Quit), "QUIT\r\n");
+        assert!(answered(&Quit, b"250 closing connection\r\n").is_ok());
+        assert!(answered(&TakeOwnership, b"250 OK\r\n").is_ok());
+    }
+
+    #[test]
+    fn the_reply_to_another_command_is_not_taken_for_an_acknowledgement() {
+        // torut: one event in front of a reply shifted every later reply by one (peers 2).
+        assert_eq!(
+            misrouted(&TakeOwnership, b"250-version=0.4.9.11\r\n250 OK\r\n"),
+            r#"cannot read the reply to TAKEOWNERSHIP: expected OK, got "version=""#
+        );
+        assert_eq!(
+            misrouted(&SetEvents::new(["BW"]), b"250 ContactInfo\r\n"),
+            r#"cannot read the reply to SETEVENTS: expected OK, got "ContactInfo""#
+        );
+        assert_eq!(
+            misrouted(&DropOwnership, b"250+config-text=\r\nNickname x\r\n.\r\n250 OK\r\n"),
+            r#"cannot read the reply to DROPOWNERSHIP: expected OK, got "config-text=""#
+        );
+        let stray = misrouted(&TakeOwnership, b"250-PrivateKey=ED25519-V3:c2VjcmV0\r\n250 OK\r\n");
+        assert!(!stray.contains("ED25519"), "somebody's secret is shown: {stray}");
+    }
+}
