@@ -1,13 +1,17 @@
 //! The password of a control port, and its hash as tor's configuration holds it.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXUPPER;
+use parking_lot::ReentrantMutex;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use super::random;
-use crate::error::{AuthError, Result};
+use crate::error::{AuthError, Result, Timeout, Wait};
 use crate::names::AuthMethod;
 
 /// How often the hash is stretched, as tor writes it: see [`STRETCHED`].
@@ -114,9 +118,64 @@ impl fmt::Debug for Password {
     }
 }
 
+/// Where a password comes from, if one is needed: cheap to clone, and good for any number of
+/// connections.
+#[derive(Clone, Default)]
+pub(crate) enum PasswordSource {
+    #[default]
+    None,
+    Known(Arc<Password>),
+    /// The closure of a user. The lock is held while it runs: it is the only one for which that
+    /// is so, and nothing else is behind it.
+    Asked(Arc<ReentrantMutex<RefCell<Ask>>>),
+}
+
+type Ask = Box<dyn FnMut() -> Option<Password> + Send>;
+
+impl PasswordSource {
+    pub(crate) fn known(password: Password) -> Self {
+        Self::Known(Arc::new(password))
+    }
+
+    pub(crate) fn asked(ask: impl FnMut() -> Option<Password> + Send + 'static) -> Self {
+        Self::Asked(Arc::new(ReentrantMutex::new(RefCell::new(Box::new(ask)))))
+    }
+
+    /// Returns the password, or nothing if there is none or the closure declines.
+    ///
+    /// Waits at most for `patience` while the closure runs for another connection. A closure that
+    /// connects by the same options from inside is not asked again, and declines.
+    pub(crate) fn password(&self, patience: Duration) -> Result<Option<Password>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Known(password) => Ok(Some(Password::clone(password))),
+            Self::Asked(ask) => {
+                let Some(ask) = ask.try_lock_for(patience) else {
+                    return Err(Timeout::new(Wait::Connect, patience).into());
+                };
+                Ok(ask.try_borrow_mut().ok().and_then(|mut ask| ask()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "no password",
+            Self::Known(_) => "a password",
+            Self::Asked(_) => "a password that is asked for",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Password;
+    use std::time::Duration;
+
+    use crossbeam_channel::bounded;
+
+    use super::{Password, PasswordSource};
 
     #[test]
     fn the_hash_is_the_one_that_tor_computes() {
@@ -149,5 +208,60 @@ mod tests {
     #[test]
     fn a_password_does_not_show_in_debug() {
         assert_eq!(format!("{:?}", Password::from("hunter2")), "Password(..)");
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn given(source: &PasswordSource) -> Option<Vec<u8>> {
+        source.password(PATIENCE).unwrap().map(|password| password.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_source_gives_its_password_any_number_of_times() {
+        let known = PasswordSource::known("hunter2".into());
+        for _ in 0..2 {
+            assert_eq!(given(&known.clone()).unwrap(), b"hunter2");
+        }
+        assert_eq!(given(&PasswordSource::default()), None);
+
+        let mut count = 0;
+        let asked = PasswordSource::asked(move || {
+            count += 1;
+            (count < 3).then(|| Password::from(count.to_string()))
+        });
+        assert_eq!(given(&asked).unwrap(), b"1");
+        assert_eq!(given(&asked.clone()).unwrap(), b"2");
+        assert_eq!(given(&asked), None);
+        assert!(!format!("{known:?} {asked:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn connections_ask_one_after_the_other_and_not_for_ever() {
+        let (asking, asked) = bounded(0);
+        let (answer, answered) = bounded(0);
+        let source = PasswordSource::asked(move || {
+            asking.send(()).unwrap();
+            answered.recv().unwrap()
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(given(&source).unwrap(), b"slow"));
+            asked.recv().unwrap();
+            assert_eq!(
+                source.password(Duration::from_millis(1)).unwrap_err().to_string(),
+                "waited 1ms for a control connection in vain"
+            );
+            answer.send(Some(Password::from("slow"))).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_closure_that_asks_itself_declines() {
+        let (send, receive) = bounded::<PasswordSource>(1);
+        let source = PasswordSource::asked(move || {
+            assert_eq!(given(&receive.recv().unwrap()), None);
+            Some("outer".into())
+        });
+        send.send(source.clone()).unwrap();
+        assert_eq!(given(&source).unwrap(), b"outer");
     }
 }

@@ -130,6 +130,7 @@ impl AuthError {
             (AuthProblem::Refused(_), Some(AuthMethod::HashedPassword)) => {
                 "check the password against tor's HashedControlPassword"
             }
+            (AuthProblem::Refused(_), Some(AuthMethod::Null)) => "see tor's log for the reason",
             (AuthProblem::Refused(_), _) => {
                 "the cookie may belong to an earlier run of tor; connect again"
             }

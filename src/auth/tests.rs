@@ -1,0 +1,319 @@
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use data_encoding::{HEXLOWER, HEXUPPER};
+
+use super::cookie::Cookie;
+use super::safe_cookie::Exchange;
+use super::{Password, authenticate};
+use crate::command::{Command, GetProtocolInfo, ProtocolInfo};
+use crate::error::{AuthError, AuthProblem, Error};
+use crate::wire::{Reply, Request};
+
+const COOKIE: [u8; 32] = *b"the cookie has thirty-two bytes!";
+
+/// What tor offers, with a cookie path.
+fn offer(methods: &str, cookie: &Path) -> ProtocolInfo {
+    let reply = format!(
+        "250-PROTOCOLINFO 1\r\n250-AUTH METHODS={methods} COOKIEFILE={cookie:?}\r\n\
+         250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n"
+    );
+    GetProtocolInfo.reply(Reply::parse(reply.into_bytes()).unwrap()).unwrap()
+}
+
+/// What tor offers, with a path where no cookie is.
+fn offer_without_cookie(methods: &str) -> ProtocolInfo {
+    offer(methods, Path::new("/nonexistent/cookie"))
+}
+
+/// One attempt against answers that are known beforehand.
+struct Dialogue {
+    sent: Vec<String>,
+    asked: usize,
+    result: Result<(), Error>,
+}
+
+fn dialogue(info: &ProtocolInfo, password: Option<&str>, answers: &[&str]) -> Dialogue {
+    let mut answers: VecDeque<_> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+    played(info, password, |_| answers.pop_front().expect("one command too many"))
+}
+
+fn played(
+    info: &ProtocolInfo,
+    password: Option<&str>,
+    mut answer: impl FnMut(&str) -> String,
+) -> Dialogue {
+    let (mut sent, mut asked) = (Vec::new(), 0);
+    let result = authenticate(
+        &mut |request: Request| {
+            let line = String::from_utf8(request.encode().unwrap()).unwrap();
+            let line = line.trim_end().to_owned();
+            let answer = answer(&line);
+            sent.push(line);
+            Ok(Reply::parse(answer.into_bytes()).unwrap())
+        },
+        info,
+        &mut || {
+            asked += 1;
+            Ok(password.map(Password::from))
+        },
+    );
+    Dialogue { sent, asked, result }
+}
+
+impl Dialogue {
+    fn failure(&self) -> AuthError {
+        match &self.result {
+            Err(Error::Auth(error)) => error.clone(),
+            other => panic!("not a failed authentication: {other:?}"),
+        }
+    }
+
+    /// The whole text of the failure, as a program would print it.
+    fn story(&self) -> String {
+        let failure = self.failure();
+        format!("{failure}: {}", failure.problem())
+    }
+}
+
+/// Answers the challenge in `line` as a tor does that knows `cookie`.
+fn challenge_answer(line: &str, cookie: [u8; 32]) -> String {
+    let nonce = line.strip_prefix("AUTHCHALLENGE SAFECOOKIE ").unwrap().to_lowercase();
+    let client_nonce: [u8; 32] = HEXLOWER.decode(nonce.as_bytes()).unwrap().try_into().unwrap();
+    let server_nonce = [7; 32];
+    let proof = hmac_of_server(cookie, &client_nonce, &server_nonce);
+    format!(
+        "250 AUTHCHALLENGE SERVERHASH={} SERVERNONCE={}\r\n",
+        HEXUPPER.encode(&proof),
+        HEXUPPER.encode(&server_nonce)
+    )
+}
+
+fn hmac_of_server(cookie: [u8; 32], client_nonce: &[u8; 32], server_nonce: &[u8; 32]) -> Vec<u8> {
+    use hmac::{Hmac, KeyInit, Mac};
+    let key = b"Tor safe cookie authentication server-to-controller hash";
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
+    mac.update(&[cookie, *client_nonce, *server_nonce].concat());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn cookie_file() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control_auth_cookie");
+    fs::write(&path, COOKIE).unwrap();
+    (directory, path)
+}
+
+#[test]
+fn safe_cookie_comes_first_and_the_cookie_is_never_said() {
+    // torut prefers the plain cookie (peers 19).
+    let (_directory, path) = cookie_file();
+    let info = offer("NULL,COOKIE,HASHEDPASSWORD,SAFECOOKIE", &path);
+    let dialogue = played(&info, Some("foo"), |line| {
+        if line.starts_with("AUTHCHALLENGE") {
+            return challenge_answer(line, COOKIE);
+        }
+        "250 OK\r\n".into()
+    });
+    dialogue.result.as_ref().unwrap();
+    assert_eq!((dialogue.sent.len(), dialogue.asked), (2, 0));
+
+    let nonce = dialogue.sent[0].strip_prefix("AUTHCHALLENGE SAFECOOKIE ").unwrap();
+    let nonce: [u8; 32] = HEXUPPER.decode(nonce.as_bytes()).unwrap().try_into().unwrap();
+    let (cookie, server_nonce) = (Cookie::from(COOKIE), [7; 32]);
+    let proof = Exchange::new(&cookie, &nonce, &server_nonce).client_proof();
+    assert_eq!(dialogue.sent[1], format!("AUTHENTICATE {}", HEXUPPER.encode(&proof)));
+}
+
+#[test]
+fn every_attempt_has_a_nonce_of_its_own() {
+    let (_directory, path) = cookie_file();
+    let info = offer("SAFECOOKIE", &path);
+    let nonces: Vec<_> = (0..2)
+        .map(|_| dialogue(&info, None, &["513 Invalid base16 client nonce\r\n"]).sent)
+        .collect();
+    assert_eq!(nonces[0][0].len(), "AUTHCHALLENGE SAFECOOKIE ".len() + 64);
+    assert_ne!(nonces[0], nonces[1]);
+}
+
+#[test]
+fn after_a_wrong_server_proof_no_further_byte_is_sent() {
+    // `stem` sent the raw cookie then, and torut never looked at the proof (peers 19).
+    let (_directory, path) = cookie_file();
+    let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD,NULL", &path);
+    let dialogue = played(&info, Some("foo"), |line| challenge_answer(line, [0; 32]));
+    assert_eq!((dialogue.sent.len(), dialogue.asked), (1, 0));
+    assert_eq!(
+        dialogue.story(),
+        format!(
+            "cannot authenticate by SAFECOOKIE \
+             (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD, NULL): \
+             make sure that the address is that of the tor you mean: \
+             the other side does not know the cookie in {path:?}: \
+             it is not the tor that wrote it"
+        )
+    );
+}
+
+#[test]
+fn a_challenge_that_cannot_be_read_ends_the_attempt() {
+    let (_directory, path) = cookie_file();
+    let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
+    for answer in ["250 OK\r\n", "250 AUTHCHALLENGE SERVERHASH=00 SERVERNONCE=00\r\n"] {
+        let dialogue = dialogue(&info, Some("foo"), &[answer]);
+        assert_eq!((dialogue.sent.len(), dialogue.asked), (1, 0));
+        assert!(matches!(dialogue.failure().problem(), AuthProblem::Challenge(_)));
+    }
+}
+
+#[test]
+fn the_plain_cookie_is_sent_only_where_there_is_no_safe_cookie() {
+    let (_directory, path) = cookie_file();
+    let info = offer("HASHEDPASSWORD,COOKIE,NULL", &path);
+    let dialogue = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
+    dialogue.result.as_ref().unwrap();
+    assert_eq!(dialogue.sent, [format!("AUTHENTICATE {}", HEXUPPER.encode(&COOKIE))]);
+    assert_eq!(dialogue.asked, 0, "the cookie is enough");
+}
+
+#[test]
+fn a_password_is_sent_in_hexadecimal() {
+    // Unquoted, `cafe` would be read as two bytes (peers 18).
+    let info = offer_without_cookie("HASHEDPASSWORD,NULL");
+    let dialogue = dialogue(&info, Some("caf\u{e9} \"\\%"), &["250 OK\r\n"]);
+    dialogue.result.as_ref().unwrap();
+    assert_eq!(dialogue.sent, ["AUTHENTICATE 636166C3A920225C25"]);
+    assert_eq!(dialogue.asked, 1);
+}
+
+#[test]
+fn without_any_demand_nothing_is_proved() {
+    let dialogue = dialogue(&offer_without_cookie("NULL"), Some("foo"), &["250 OK\r\n"]);
+    dialogue.result.as_ref().unwrap();
+    assert_eq!(dialogue.sent, ["AUTHENTICATE"]);
+    assert_eq!(dialogue.asked, 0);
+}
+
+#[test]
+fn a_password_that_is_declined_is_missing() {
+    let dialogue = dialogue(&offer_without_cookie("HASHEDPASSWORD"), None, &[]);
+    assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 1));
+    assert_eq!(
+        dialogue.story(),
+        "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
+         give one with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: \
+         a password is needed and none was given"
+    );
+    let anyone =
+        self::dialogue(&offer_without_cookie("HASHEDPASSWORD,NULL"), None, &["250 OK\r\n"]);
+    assert_eq!(anyone.sent, ["AUTHENTICATE"], "the next method of the order");
+}
+
+#[test]
+fn a_cookie_that_cannot_be_read_gives_way_to_a_password() {
+    for methods in ["COOKIE,SAFECOOKIE,HASHEDPASSWORD", "COOKIE,HASHEDPASSWORD"] {
+        let info = offer_without_cookie(methods);
+        let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
+        given.result.as_ref().unwrap();
+        assert_eq!((given.sent, given.asked), (vec!["AUTHENTICATE 666F6F".to_owned()], 1));
+
+        let declined = dialogue(&info, None, &[]);
+        assert_eq!((declined.sent.len(), declined.asked), (0, 1));
+        assert!(
+            matches!(declined.failure().problem(), AuthProblem::CookieUnreadable { .. }),
+            "the cookie is the better hint"
+        );
+    }
+}
+
+#[test]
+fn a_cookie_that_cannot_be_used_is_explained() {
+    let (directory, path) = cookie_file();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let short = directory.path().join("short");
+    fs::write(&short, b"short").unwrap();
+    let offers = "(tor offers COOKIE, SAFECOOKIE)";
+    for (path, message) in [
+        (
+            Path::new("/nonexistent/cookie"),
+            "run as tor's user, join its group and set CookieAuthFileGroupReadable 1, \
+             or use a password: the cookie file \"/nonexistent/cookie\" cannot be read"
+                .to_owned(),
+        ),
+        (
+            &link,
+            format!(
+                "make sure that the address is that of the tor you mean: \
+                 the cookie path {link:?} is a symbolic link, not a regular file"
+            ),
+        ),
+        (
+            &short,
+            format!(
+                "make sure that the address is that of the tor you mean: \
+                 the cookie file {short:?} has 5 bytes instead of 32"
+            ),
+        ),
+    ] {
+        let dialogue = dialogue(&offer("COOKIE,SAFECOOKIE", path), Some("foo"), &[]);
+        assert_eq!(dialogue.asked, 0, "tor takes no password");
+        assert_eq!(
+            dialogue.story(),
+            format!("cannot authenticate by SAFECOOKIE {offers}: {message}")
+        );
+        assert_eq!(dialogue.failure().cookie_path(), Some(path));
+    }
+
+    let mut nowhere = offer_without_cookie("SAFECOOKIE");
+    nowhere.cookie_file = None;
+    assert_eq!(
+        dialogue(&nowhere, None, &[]).story(),
+        "cannot authenticate by SAFECOOKIE (tor offers SAFECOOKIE): \
+         set CookieAuthFile in the torrc: tor does not say where its cookie file is"
+    );
+}
+
+#[test]
+fn unknown_methods_alone_are_named() {
+    for (methods, listed) in [("TELEPATHY,OATH", "TELEPATHY, OATH"), ("", "nothing")] {
+        let dialogue = dialogue(&offer_without_cookie(methods), Some("foo"), &[]);
+        assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 0));
+        assert_eq!(
+            dialogue.story(),
+            format!(
+                "cannot authenticate (tor offers {listed}): \
+                 this tor may be newer than torcon, or may not be a tor: \
+                 tor offers no known method"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_refusal_keeps_its_code_and_hides_the_secret() {
+    let refused = "515 Authentication failed: Password did not match HashedControlPassword value \
+                   from configuration\r\n";
+    let dialogue = dialogue(&offer_without_cookie("HASHEDPASSWORD"), Some("hunter2"), &[refused]);
+    assert_eq!(dialogue.result.as_ref().unwrap_err().status_code(), Some(515));
+    assert_eq!(dialogue.sent, ["AUTHENTICATE 68756E74657232"], "one attempt, and no other method");
+    assert_eq!(
+        dialogue.story(),
+        "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
+         check the password against tor's HashedControlPassword: tor refused the proof"
+    );
+    let shown = format!("{:?}", dialogue.failure());
+    assert!(!shown.contains("hunter2") && !shown.contains("68756E"), "{shown}");
+}
+
+#[test]
+fn the_end_of_the_connection_is_no_failed_proof() {
+    let error = authenticate(
+        &mut |_| Err(crate::error::Disconnect::EndOfStream.into()),
+        &offer_without_cookie("NULL"),
+        &mut || Ok(None),
+    )
+    .unwrap_err();
+    assert!(error.is_closed());
+}
