@@ -14,4 +14,12 @@ mod tor;
 mod torrc;
 mod wire;
 
-pub use crate::error::{Error, Result};
+pub use crate::auth::Password;
+pub use crate::controller::{
+    ConnectOptions, Controller, EventQueue, PendingReply, WeakController, connect, connect_default,
+};
+pub use crate::error::{Disconnect, Error, Result};
+pub use crate::event::{Event, EventKind};
+pub use crate::link::{Endpoint, ListenerId};
+pub use crate::names::Signal;
+pub use crate::wire::{Line, Reply, ReplyLine, Request};

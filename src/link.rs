@@ -16,6 +16,7 @@ mod tap;
 mod transport;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -163,19 +164,23 @@ impl Link {
     }
 
     /// Sends a request and gives its reply to `take` in parts, as they come. `limit` bounds each
-    /// wait for the next part. Returns the last part.
+    /// wait for the next part. A caller that has heard enough leaves, and what is still to come is
+    /// dropped. Returns what `take` said last.
     pub(crate) fn call_in_parts(
         &self,
         request: &Request,
         limit: Duration,
-        mut take: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+        mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
         let deadline = deadline_after(limit);
         let (id, parts) = self.shared.write(request, deadline, limit, Router::push_parts)?;
         loop {
             match parts.next(limit) {
-                // A caller that has heard enough leaves; what is still to come is dropped.
-                Ok(Part::More(bytes)) => take(&bytes)?,
+                Ok(Part::More(bytes)) => {
+                    if take(&bytes)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
                 Ok(Part::Last(outcome)) => return take(&outcome?.bytes),
                 Err(RecvTimeoutError::Timeout) => {
                     if !self.shared.give_up(id) {
@@ -237,6 +242,11 @@ impl Link {
             }
         }
         router.ended().cloned()
+    }
+
+    /// Says what the end of the stream means if it comes now.
+    pub(crate) fn expect_end(&self, reason: Disconnect) {
+        self.shared.router.lock().expect_end(reason);
     }
 
     /// Ends the connection for the given reason, unless it has ended already.
@@ -370,14 +380,14 @@ impl Shared {
         let first = router.end(reason);
         self.ended.notify_all();
         drop(router);
-        if first {
+        if let Some(reason) = first {
             match reason.is_clean() {
                 true => log::info!("connection closed: {reason}"),
                 false => log::warn!("connection lost: {reason}"),
             }
             // The reader wakes up, and so does a writer that waits for room.
             self.stream.shut_down();
-            self.taps.ended(reason);
+            self.taps.ended(&reason);
         }
     }
 

@@ -4,13 +4,15 @@
 
 pub(crate) mod fields;
 mod frame;
+mod line;
 pub(crate) mod quoted;
 mod reply;
 mod request;
 pub(crate) mod timestamp;
 
 pub(crate) use frame::{Frame, Limits, Piece};
-pub(crate) use reply::{Separator, StatusLine, line_at};
+pub use line::Line;
+pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};
 pub use request::Request;
 pub(crate) use request::{check_line, check_token};

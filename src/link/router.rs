@@ -123,6 +123,8 @@ pub(super) struct Router {
     probe_wanted: bool,
     /// Why the connection ended; the first reason wins.
     ended: Option<Disconnect>,
+    /// What the end of the stream means, if it is expected.
+    expected_end: Option<Disconnect>,
     /// Whether the link may probe; not before tor has let us in.
     may_probe: bool,
 }
@@ -260,16 +262,27 @@ impl Router {
         }
     }
 
-    /// Ends everything: every caller gets the reason, now and later. Returns whether it is the
+    /// Says what the end of the stream means if it comes now.
+    pub(super) fn expect_end(&mut self, reason: Disconnect) {
+        self.expected_end = Some(reason);
+    }
+
+    /// Ends everything: every caller gets the reason, now and later. Returns it if it is the
     /// first.
-    pub(super) fn end(&mut self, reason: &Disconnect) -> bool {
-        let first = self.ended.is_none();
-        let reason = self.ended.get_or_insert_with(|| reason.clone()).clone();
+    pub(super) fn end(&mut self, reason: &Disconnect) -> Option<Disconnect> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let reason = match (reason, self.expected_end.take()) {
+            (Disconnect::EndOfStream, Some(expected)) => expected,
+            (reason, _) => reason.clone(),
+        };
+        self.ended = Some(reason.clone());
         for slot in self.slots.drain(..) {
             slot.waiter.answer(Err(reason.clone()));
         }
         self.held = None;
-        first
+        Some(reason)
     }
 
     /// Returns why the connection ended, if it has.

@@ -143,6 +143,18 @@ impl Request {
         &self.keyword
     }
 
+    /// Returns what stands behind the keyword on the command line.
+    pub(crate) fn arguments(&self) -> &[u8] {
+        let start = self.line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+        start.and_then(|start| self.line.get(start..)).unwrap_or_default()
+    }
+
+    /// Returns the lines of the data, dot-stuffed as they are, without the closing line.
+    pub(crate) fn data_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let data = self.data.as_deref().unwrap_or_default();
+        data.split(|byte| *byte == b'\n').take_while(|line| *line != b".\r")
+    }
+
     /// Returns the bytes for the wire.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
         self.refuse_hazards()?;

@@ -150,8 +150,8 @@ fn a_filter_that_refuses_the_probe_ends_the_connection_by_name() {
 fn the_first_reason_is_everybodys_now_and_later() {
     let mut router = router();
     let (_, waiting) = router.push().unwrap();
-    assert!(router.end(&Disconnect::EndOfStream));
-    assert!(!router.end(&Disconnect::Closed));
+    assert!(router.end(&Disconnect::EndOfStream).is_some());
+    assert!(router.end(&Disconnect::Closed).is_none());
     assert_eq!(reason(&waiting).as_deref(), Some("tor closed the connection"));
     assert_eq!(router.push().unwrap_err().to_string(), "tor closed the connection");
 }

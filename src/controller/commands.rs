@@ -1,0 +1,501 @@
+//! One short method per command.
+
+use std::borrow::Cow;
+
+use super::{Controller, PendingReply};
+use crate::auth::Password;
+use crate::command::{
+    Authenticate, ConfMap, ConfSetting, DropOwnership, GetConf, GetInfo, GetProtocolInfo, InfoMap,
+    LoadConf, ProtocolInfo, Quit, ResetConf, SaveConf, SendSignal, SetConf, TakeOwnership,
+    UseFeature,
+};
+use crate::error::{Disconnect, Result};
+use crate::event::{Bootstrap, EventKind};
+use crate::link::deadline_after;
+use crate::names::Signal;
+use crate::wire::{Reply, Request};
+
+// Every method here blocks until tor has answered, at most for the handle's time limit.
+impl Controller {
+    /// Asks tor for information, all keys in one round trip.
+    ///
+    /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know a key (552) or cannot
+    /// answer it (551); otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
+    /// println!("read {} bytes", info.get("traffic/read").unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_info<I>(&self, keys: I) -> Result<InfoMap>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.execute(&GetInfo::new(keys))
+    }
+
+    /// Asks tor for one piece of information; bytes that are not UTF-8 are replaced.
+    ///
+    /// Sends `GETINFO key`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn get_info_one(&self, key: &str) -> Result<String> {
+        let info = self.get_info([key])?;
+        Ok(info.get(key).map(Cow::into_owned).unwrap_or_default())
+    }
+
+    /// Asks tor for information, and returns the reply as it came.
+    ///
+    /// Sends `GETINFO key [key ...]`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn get_info_raw<I>(&self, keys: I) -> Result<Reply>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.raw(&GetInfo::new(keys))
+    }
+
+    /// Asks for the values of options, all in one round trip.
+    ///
+    /// Sends `GETCONF option [option ...]`. The answer is in tor's spelling; an option that is not
+    /// set differs from one that is set to nothing, and repeated options keep all their values.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
+    /// [`Error::Protocol`](crate::Error::Protocol) if a name is an abbreviation or an old name;
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn get_conf<I>(&self, options: I) -> Result<ConfMap>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.execute(&GetConf::new(options))
+    }
+
+    /// Asks for the values of options, and returns the reply as it came.
+    ///
+    /// Sends `GETCONF option [option ...]`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552);
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn get_conf_raw<I>(&self, options: I) -> Result<Reply>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.raw(&GetConf::new(options))
+    }
+
+    /// Changes options: all of them, or none if tor refuses one.
+    ///
+    /// Sends `SETCONF option="value" [option="value" ...]`, in the given order. An option that is
+    /// repeated gets all the given values and loses those it had; `None` clears it. Any option of
+    /// an onion service replaces all onion services of the configuration.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552), does not
+    /// take a value (513) or cannot change it while it runs (553).
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also for a `HiddenServiceDir` or
+    /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
+    /// of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.set_conf([("ContactInfo", "me@example.org"), ("Nickname", "MyRelay")])?;
+    /// controller.set_conf([("ContactInfo", None::<&str>)])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: Into<ConfSetting>,
+    {
+        self.execute(&SetConf::new(settings))
+    }
+
+    /// Sets options back to their defaults (`None`), or to a value: all of them, or none.
+    ///
+    /// Sends `RESETCONF option[="value"] ...`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_conf`](Self::set_conf).
+    pub fn reset_conf<I, K, V>(&self, settings: I) -> Result<()>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: Into<ConfSetting>,
+    {
+        self.execute(&ResetConf::new(settings))
+    }
+
+    /// Replaces the whole configuration by the text of a torrc. What the text does not say again
+    /// is back at its default, the data directory and the control ports too.
+    ///
+    /// Sends `+LOADCONF` and the text, dot-stuffed.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not take the text (552, 553);
+    /// otherwise those of [`set_conf`](Self::set_conf).
+    pub fn load_conf(&self, text: impl AsRef<[u8]>) -> Result<()> {
+        self.execute(&LoadConf::new(text))
+    }
+
+    /// Writes the configuration to the file that tor was started with, if nothing is lost by it.
+    ///
+    /// Sends `SAVECONF`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written, or has
+    /// `%include` lines (551); otherwise those of [`execute`](Self::execute).
+    pub fn save_conf(&self) -> Result<()> {
+        self.execute(&SaveConf::new())
+    }
+
+    /// Writes the configuration to the file that tor was started with, even if its `%include`
+    /// lines are lost by it.
+    ///
+    /// Sends `SAVECONF FORCE`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written (551); otherwise
+    /// those of [`execute`](Self::execute).
+    pub fn save_conf_forced(&self) -> Result<()> {
+        self.execute(&SaveConf::forced())
+    }
+
+    /// Sends tor a signal. tor answers before it acts: after [`Signal::Shutdown`] or
+    /// [`Signal::Halt`] the connection ends.
+    ///
+    /// Sends `SIGNAL name`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the signal is
+    /// [`Signal::Unrecognized`]; otherwise those of [`execute`](Self::execute).
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.execute(&SendSignal::new(signal))
+    }
+
+    /// Asks tor who it is and how to authenticate.
+    ///
+    /// Sends `PROTOCOLINFO 1`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    #[doc(alias = "protocolinfo")]
+    pub fn protocol_info(&self) -> Result<ProtocolInfo> {
+        self.execute(&GetProtocolInfo::new())
+    }
+
+    /// Authenticates once more, by password. Connecting has done it already; tor closes the
+    /// connection if this fails.
+    ///
+    /// Sends `AUTHENTICATE` and the password in hexadecimal.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not take the password (515);
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn authenticate(&self, password: impl Into<Password>) -> Result<()> {
+        let password = password.into();
+        self.execute(&Authenticate::new(password.as_bytes()))
+    }
+
+    /// Switches on features of the control protocol; in today's tor all of them are always on.
+    ///
+    /// Sends `USEFEATURE feature ...`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know a feature (552);
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn use_feature<I>(&self, features: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.execute(&UseFeature::new(features))
+    }
+
+    /// Makes tor end when this connection does, for whatever reason it does.
+    ///
+    /// Sends `TAKEOWNERSHIP`, then `GETINFO process/pid` for [`owned_pid`](Self::owned_pid); if
+    /// tor does not tell its pid, it is owned all the same.
+    ///
+    /// Blocks the current thread until tor has answered, at most twice the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn take_ownership(&self) -> Result<()> {
+        self.execute(&TakeOwnership::new())?;
+        let pid = self.get_info_one("process/pid").ok().and_then(|pid| pid.parse().ok());
+        *self.inner.owned.lock() = pid;
+        Ok(())
+    }
+
+    /// Makes tor, whose pid is known, end when this connection does.
+    pub(crate) fn take_ownership_of(&self, pid: u32) -> Result<()> {
+        self.execute(&TakeOwnership::new())?;
+        *self.inner.owned.lock() = Some(pid);
+        Ok(())
+    }
+
+    /// Makes tor outlive this connection again.
+    ///
+    /// Sends `DROPOWNERSHIP`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn drop_ownership(&self) -> Result<()> {
+        self.execute(&DropOwnership::new())?;
+        *self.inner.owned.lock() = None;
+        Ok(())
+    }
+
+    /// Says goodbye and closes the connection. A tor that the connection owns ends.
+    ///
+    /// Sends `QUIT`. Every call that is waiting behind it, and every later one, fails with
+    /// [`Disconnect::Quit`].
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout), and then as [`close`](Self::close) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute). The connection is closed in any case.
+    pub fn quit(&self) -> Result<()> {
+        self.inner.link.expect_end(Disconnect::Quit);
+        let outcome = self.execute(&Quit::new());
+        if outcome.is_ok() {
+            self.inner.link.end(&Disconnect::Quit);
+        }
+        self.close();
+        outcome
+    }
+
+    /// Sends a command as it is written, and returns its reply to be fetched later.
+    ///
+    /// Any number of commands may be outstanding, from one thread or many; tor answers them in
+    /// order. The command must be one line; commands with data, such as `+LOADCONF`, have methods.
+    /// A `SETEVENTS` sent this way is overridden by the next change of the listeners.
+    ///
+    /// Blocks the current thread until the command is written, at most for the
+    /// [time limit](Self::with_timeout); this takes time only if tor does not read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the command has a line break or NUL,
+    /// is empty or too long, or is one that tor never answers, answers twice or dies of;
+    /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let pending = ["version", "uptime", "process/pid"]
+    ///     .map(|key| controller.queue_command(&format!("GETINFO {key}")));
+    /// for reply in pending {
+    ///     println!("{}", reply?.wait()?.lines().next().map(|l| l.text()).unwrap_or_default());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn queue_command(&self, command: &str) -> Result<PendingReply> {
+        let request = Request::from_line(command)?;
+        self.refuse_hazards(&request)?;
+        if request.keyword() == "QUIT" {
+            self.inner.link.expect_end(Disconnect::Quit);
+        }
+        let deadline = deadline_after(self.timeout);
+        let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
+        Ok(PendingReply::new(ticket, self.timeout))
+    }
+
+    /// Sends a command as it is written, and returns its reply.
+    ///
+    /// The command is checked as by [`queue_command`](Self::queue_command).
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command; otherwise those of
+    /// [`queue_command`](Self::queue_command).
+    pub fn command(&self, command: &str) -> Result<Reply> {
+        self.queue_command(command)?.wait()
+    }
+
+    /// Returns the kinds of event that this tor can send, by its own account.
+    ///
+    /// Sends `GETINFO events/names` the first time.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn valid_events(&self) -> Result<&[EventKind]> {
+        if let Some(kinds) = self.inner.valid_events.get() {
+            return Ok(kinds);
+        }
+        let names = self.get_info_one("events/names")?;
+        let kinds = names.split_ascii_whitespace().map(EventKind::from).collect();
+        Ok(self.inner.valid_events.get_or_init(|| kinds))
+    }
+
+    /// Returns the signals that this tor takes, by its own account.
+    ///
+    /// Sends `GETINFO signal/names` the first time.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn valid_signals(&self) -> Result<&[Signal]> {
+        if let Some(signals) = self.inner.valid_signals.get() {
+            return Ok(signals);
+        }
+        let names = self.get_info_one("signal/names")?;
+        let signals = names.split_ascii_whitespace().map(Signal::from).collect();
+        Ok(self.inner.valid_signals.get_or_init(|| signals))
+    }
+
+    /// Returns what `GETINFO` can be asked for, by tor's own account: each key, or pattern of
+    /// keys such as `desc/id/<OR identity>`, with its description.
+    ///
+    /// Sends `GETINFO info/names`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn info_names(&self) -> Result<Vec<(String, String)>> {
+        let names = self.get_info_one("info/names")?;
+        let pairs = names.lines().map(|line| line.split_once(" -- ").unwrap_or((line, "")));
+        Ok(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
+    }
+
+    /// Returns the options of this tor, by its own account: each name with its type, such as
+    /// `Boolean` or `LineList`.
+    ///
+    /// Sends `GETINFO config/names`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_names(&self) -> Result<Vec<(String, String)>> {
+        let names = self.get_info_one("config/names")?;
+        let pairs = names.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        Ok(pairs.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect())
+    }
+
+    /// Asks tor how far its start has come.
+    ///
+    /// Sends `GETINFO status/bootstrap-phase`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those of
+    /// [`get_info`](Self::get_info).
+    pub fn bootstrap_phase(&self) -> Result<Bootstrap> {
+        let phase = self.get_info_one("status/bootstrap-phase")?;
+        Ok(Bootstrap::from_bytes(phase.as_bytes())?)
+    }
+
+    fn raw<C: crate::command::Command>(&self, command: &C) -> Result<Reply> {
+        let request = command.request()?;
+        let reply = self.inner.link.call(&request, self.timeout())?;
+        Ok(reply.into_result(C::KEYWORD)?)
+    }
+}

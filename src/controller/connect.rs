@@ -1,0 +1,323 @@
+//! How a connection is made: options, addresses, the handshake.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Controller;
+use crate::auth::{Password, PasswordSource, authenticate};
+use crate::command::{Command, GetProtocolInfo};
+use crate::error::{
+    ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, Result, Timeout, Wait,
+};
+use crate::link::{Endpoint, Link, LinkLimits, deadline_after};
+use crate::wire::{Limits, Request};
+
+/// The longest time that making a connection may take, if nothing else is said.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time that a command may take, if nothing else is said.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of events that may wait for their listeners, if nothing else is said.
+const EVENT_LIMIT: usize = 64 << 20;
+
+/// Where a tor usually listens, in the order in which it is looked for.
+const USUAL: [&str; 4] =
+    ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
+
+/// How to connect to a tor: password, limits, addresses.
+///
+/// Options are cheap to clone and can be used any number of times; each
+/// [`connect`](Self::connect) makes a connection of its own.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::ConnectOptions;
+///
+/// # fn main() -> Result<(), torcon::Error> {
+/// let options = ConnectOptions::new().password("correct horse").timeout(Duration::from_secs(5));
+/// let controller = options.connect("localhost:9051")?;
+/// println!("tor {}", controller.version());
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "TorProtocolFactory")]
+#[doc(alias = "build_tor_connection")]
+#[derive(Clone)]
+#[must_use = "options do nothing until they connect"]
+pub struct ConnectOptions {
+    timeout: Duration,
+    command_timeout: Duration,
+    password: PasswordSource,
+    limits: LinkLimits,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            timeout: CONNECT_TIMEOUT,
+            command_timeout: COMMAND_TIMEOUT,
+            password: PasswordSource::default(),
+            limits: LinkLimits { wire: Limits::default(), events: EVENT_LIMIT },
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the longest time that [`connect`](Self::connect) may take, from the first address to
+    /// the end of authentication. The default is 30 seconds.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Sets the longest time that a command of the new controller may take; see
+    /// [`Controller::with_timeout`]. The default is 60 seconds.
+    pub fn command_timeout(mut self, limit: Duration) -> Self {
+        self.command_timeout = limit;
+        self
+    }
+
+    /// Sets the password to use if tor offers no cookie, or its cookie cannot be read. The
+    /// default is none.
+    pub fn password(mut self, password: impl Into<Password>) -> Self {
+        self.password = PasswordSource::known(password.into());
+        self
+    }
+
+    /// Sets a closure that is asked for the password if tor offers no cookie, or its cookie
+    /// cannot be read.
+    ///
+    /// It is called at most once per connection, on the thread that connects, and may take its
+    /// time: the time limit does not run meanwhile. It may decline with `None`. The default is
+    /// none.
+    #[doc(alias = "password_function")]
+    pub fn password_with<F>(mut self, ask: F) -> Self
+    where
+        F: FnMut() -> Option<Password> + Send + 'static,
+    {
+        self.password = PasswordSource::asked(ask);
+        self
+    }
+
+    /// Sets the longest line that tor may send, in bytes; a longer one ends the connection. The
+    /// default is 16 MiB.
+    pub fn line_limit(mut self, bytes: usize) -> Self {
+        self.limits.wire.line = bytes;
+        self
+    }
+
+    /// Sets the longest reply or event that tor may send, in bytes; a longer one ends the
+    /// connection. Replies that are taken line by line, such as those of
+    /// [`Controller::get_info_incremental`], are not limited. The default is 256 MiB.
+    pub fn reply_limit(mut self, bytes: usize) -> Self {
+        self.limits.wire.reply = bytes;
+        self
+    }
+
+    /// Sets how many bytes of events may wait for listeners that are slower than tor, and in each
+    /// [`EventQueue`](crate::EventQueue). What does not fit is dropped, and the next event is
+    /// preceded by [`Event::Lagged`](crate::Event::Lagged). The default is 64 MiB.
+    pub fn event_limit(mut self, bytes: usize) -> Self {
+        self.limits.events = bytes;
+        self
+    }
+
+    /// Connects to a tor and authenticates.
+    ///
+    /// The endpoint is an [`Endpoint`] or what converts into one: text such as `localhost:9051` or
+    /// `unix:/run/tor/control`, a `SocketAddr`, a `PathBuf`.
+    ///
+    /// Sends `PROTOCOLINFO 1`, then `AUTHCHALLENGE SAFECOOKIE` if tor offers it, then
+    /// `AUTHENTICATE`; nothing else. Methods are preferred in the order SAFECOOKIE, COOKIE (only
+    /// where SAFECOOKIE is not offered), password, none. A connection that is lost later is not
+    /// made again.
+    ///
+    /// Blocks the current thread until tor has let us in, or until the
+    /// [time limit](Self::timeout) is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the endpoint cannot be read, [`Error::Connect`] if no control
+    /// port answers there in time, [`Error::Auth`] if tor does not let us in or is not the tor
+    /// that it claims to be.
+    pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
+    where
+        E: TryInto<Endpoint>,
+        Error: From<E::Error>,
+    {
+        let endpoint = endpoint.try_into()?;
+        self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| match problem {
+            ConnectProblem::Auth(error) => Error::Auth(error),
+            problem => only(&endpoint, problem).into(),
+        })
+    }
+
+    /// Connects to the first tor that is found where tors usually listen.
+    ///
+    /// These are, in order, the unix sockets `/run/tor/control` and `/var/run/tor/control` and the
+    /// TCP ports 9051 and 9151 of this machine. The same is sent as by
+    /// [`connect`](Self::connect).
+    ///
+    /// Blocks the current thread until a tor has let us in, or until the
+    /// [time limit](Self::timeout) is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], with every address that was tried and the reason why it failed, also
+    /// if one of them did not let us in.
+    pub fn connect_default(&self) -> Result<Controller> {
+        let endpoints = USUAL.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>()?;
+        self.connect_first(&endpoints)
+    }
+
+    /// Connects to the first of several endpoints that lets us in.
+    ///
+    /// The same is sent as by [`connect`](Self::connect); the time limit holds for all of them
+    /// together.
+    ///
+    /// Blocks the current thread until a tor has let us in, or until the
+    /// [time limit](Self::timeout) is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], with every endpoint that was tried and the reason why it failed.
+    pub fn connect_first(&self, endpoints: &[Endpoint]) -> Result<Controller> {
+        let deadline = deadline_after(self.timeout);
+        let mut attempts = Vec::new();
+        for endpoint in endpoints {
+            match self.attempt(endpoint, deadline) {
+                Ok(controller) => return Ok(controller),
+                Err(problem) => {
+                    log::debug!("no controller at {endpoint}: {problem}");
+                    attempts.push(ConnectAttempt::new(&endpoint.to_string(), problem));
+                }
+            }
+        }
+        Err(ConnectError::new(attempts).into())
+    }
+
+    fn attempt(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Controller, ConnectProblem> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        if left(deadline).is_zero() {
+            return Err(self.too_late());
+        }
+        let problem = |error| self.handshake_problem(error);
+        let link = Link::open(endpoint, deadline, self.limits).map_err(|problem| match problem {
+            ConnectProblem::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                self.too_late()
+            }
+            problem => problem,
+        })?;
+        let command = GetProtocolInfo::new();
+        let request = command.request().map_err(|error| problem(error.into()))?;
+        let reply = link.call(&request, left(deadline)).map_err(|error| match error {
+            // Whoever closes at the first question without a word is no control port.
+            Error::Closed(Disconnect::EndOfStream) => {
+                ConnectProblem::NotAControlPort { excerpt: "".into() }
+            }
+            error => problem(error),
+        })?;
+        let info = command.reply(reply).map_err(problem)?;
+        // The time that a person takes to answer does not count.
+        let deadline = Cell::new(deadline);
+        let mut submit = |request: Request| link.call(&request, left(deadline.get()));
+        let mut password = || {
+            let asked = Instant::now();
+            let password = self.password.password(left(deadline.get()));
+            deadline.set(deadline.get() + asked.elapsed());
+            password
+        };
+        authenticate(&mut submit, &info, &mut password).map_err(problem)?;
+        link.allow_probes();
+        log::info!("connected to tor {} at {endpoint}", info.tor_version);
+        let events = self.limits.events;
+        Ok(Controller::new(link, endpoint.clone(), info, self.command_timeout, events))
+    }
+
+    /// Puts what went wrong in the handshake in terms of connecting.
+    fn handshake_problem(&self, error: Error) -> ConnectProblem {
+        match error {
+            Error::Auth(error) => ConnectProblem::Auth(error),
+            Error::Rejected(rejection) => ConnectProblem::Rejected(rejection),
+            Error::Timeout(_) => self.too_late(),
+            Error::Closed(Disconnect::Protocol(error)) | Error::Protocol(error) => {
+                ConnectProblem::NotAControlPort { excerpt: error.excerpt().into() }
+            }
+            Error::Closed(reason) => ConnectProblem::Closed(reason),
+            other => ConnectProblem::Io(Arc::new(std::io::Error::other(other))),
+        }
+    }
+
+    fn too_late(&self) -> ConnectProblem {
+        ConnectProblem::Timeout(Timeout::new(Wait::Connect, self.timeout))
+    }
+}
+
+fn only(endpoint: &Endpoint, problem: ConnectProblem) -> ConnectError {
+    ConnectError::new(vec![ConnectAttempt::new(&endpoint.to_string(), problem)])
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("timeout", &self.timeout)
+            .field("command_timeout", &self.command_timeout)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connects to a tor with the default options; see [`ConnectOptions::connect`].
+///
+/// Blocks the current thread until tor has let us in, at most 30 seconds.
+///
+/// # Errors
+///
+/// Those of [`ConnectOptions::connect`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// let controller = torcon::connect("unix:/run/tor/control")?;
+/// println!("tor {}", controller.version());
+/// # Ok(())
+/// # }
+/// ```
+pub fn connect<E>(endpoint: E) -> Result<Controller>
+where
+    E: TryInto<Endpoint>,
+    Error: From<E::Error>,
+{
+    ConnectOptions::new().connect(endpoint)
+}
+
+/// Connects to the first tor that is found where tors usually listen; see
+/// [`ConnectOptions::connect_default`].
+///
+/// Blocks the current thread until a tor has let us in, at most 30 seconds.
+///
+/// # Errors
+///
+/// Those of [`ConnectOptions::connect_default`].
+pub fn connect_default() -> Result<Controller> {
+    ConnectOptions::new().connect_default()
+}

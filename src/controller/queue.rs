@@ -1,0 +1,172 @@
+//! Events by pulling: a queue of one's own.
+
+use std::time::{Duration, Instant};
+
+use super::Controller;
+use crate::error::{Error, Result, Timeout, Wait};
+use crate::event::{Event, EventKind, EventText};
+use crate::link::{Backlog, Callback, ListenerId, Queuing, backlog, deadline_after};
+
+/// Events that wait to be taken, on whatever thread wants them.
+///
+/// Made by [`Controller::events`]. The queue is bounded in bytes
+/// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)): if it is full, new
+/// events are dropped, and the next one that fits is preceded by [`Event::Lagged`]. The queue
+/// keeps its connection open; when it is dropped, tor is told that its events are not wanted any
+/// more, without waiting for the answer.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use std::time::Duration;
+///
+/// use torcon::EventKind;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let events = controller.events([EventKind::Bw])?;
+/// for event in events.timeout_iter(Duration::from_secs(10)) {
+///     println!("{event}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct EventQueue {
+    controller: Controller,
+    id: ListenerId,
+    queue: Backlog<EventText>,
+    /// An event that stands behind the [`Event::Lagged`] which was taken last.
+    behind_lag: parking_lot::Mutex<Option<EventText>>,
+}
+
+/// What an event costs beside its text, roughly, in bytes.
+const OVERHEAD: usize = 64;
+
+impl EventQueue {
+    pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
+        let (mut sender, queue) = backlog(controller.inner.event_limit);
+        let callback = move |text: Result<&EventText, u64>| {
+            let Ok(text) = text else { return };
+            // On its own, since a text keeps alive everything that was read together with it.
+            let text = text.detached();
+            let size = text.as_bytes().len() + OVERHEAD;
+            if let Queuing::Dropped { first: true } = sender.send(text, size, 1) {
+                log::warn!("a queue of events is full: events are being dropped");
+            }
+        };
+        let id = controller.listen(kinds, Callback::Text(Box::new(callback)))?;
+        let behind_lag = parking_lot::Mutex::default();
+        Ok(Self { controller: controller.clone(), id, queue, behind_lag })
+    }
+
+    /// Returns the next event if there is one. Never blocks.
+    #[must_use]
+    pub fn try_recv(&self) -> Option<Event> {
+        let waiting = self.behind_lag.lock().take();
+        if let Some(text) = waiting {
+            return Some(Event::parse(text));
+        }
+        self.queue.try_recv().ok().map(|queued| self.read(queued.item, queued.dropped_before))
+    }
+
+    /// Returns the next event.
+    ///
+    /// Blocks the current thread until there is one, at most for the
+    /// [time limit](Controller::with_timeout) of the controller that made the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if none came in time, [`Error::Closed`] if the connection has ended and
+    /// every event has been taken.
+    pub fn recv(&self) -> Result<Event> {
+        self.recv_timeout(self.controller.timeout())
+    }
+
+    /// Returns the next event.
+    ///
+    /// Blocks the current thread until there is one, at most for the given time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Event> {
+        self.recv_until(deadline_after(limit), limit)
+    }
+
+    /// Returns the next event.
+    ///
+    /// Blocks the current thread until there is one, at most until the given instant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<Event> {
+        self.recv_until(deadline, deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn recv_until(&self, deadline: Instant, limit: Duration) -> Result<Event> {
+        if let Some(event) = self.try_recv() {
+            return Ok(event);
+        }
+        match self.queue.recv_deadline(deadline) {
+            Ok(queued) => Ok(self.read(queued.item, queued.dropped_before)),
+            Err(_) => match self.controller.closed_reason() {
+                Some(reason) => Err(Error::Closed(reason)),
+                None => Err(Timeout::new(Wait::Event, limit).into()),
+            },
+        }
+    }
+
+    fn read(&self, text: EventText, dropped: u64) -> Event {
+        if dropped == 0 {
+            return Event::parse(text);
+        }
+        *self.behind_lag.lock() = Some(text);
+        Event::Lagged { dropped }
+    }
+
+    /// Returns the events that are there, and ends when there is none. Never blocks.
+    pub fn try_iter(&self) -> impl Iterator<Item = Event> {
+        std::iter::from_fn(|| self.try_recv())
+    }
+
+    /// Returns events as they come, and ends when the connection has ended and every event has
+    /// been taken.
+    ///
+    /// Blocks the current thread until there is an event, as long as the connection lives.
+    pub fn iter(&self) -> impl Iterator<Item = Event> {
+        std::iter::from_fn(|| {
+            self.try_recv().or_else(|| {
+                let queued = self.queue.recv().ok()?;
+                Some(self.read(queued.item, queued.dropped_before))
+            })
+        })
+    }
+
+    /// Returns events as they come, and ends when none has come for the given time or the
+    /// connection has ended.
+    ///
+    /// Blocks the current thread until there is an event, at most for the given time each.
+    pub fn timeout_iter(&self, limit: Duration) -> impl Iterator<Item = Event> {
+        std::iter::from_fn(move || self.recv_timeout(limit).ok())
+    }
+
+    /// Returns how many events are waiting.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len() + usize::from(self.behind_lag.lock().is_some())
+    }
+
+    /// Returns whether no event is waiting.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        self.controller.leave(self.id);
+    }
+}
