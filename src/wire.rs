@@ -10,7 +10,7 @@ mod request;
 pub(crate) mod timestamp;
 
 pub(crate) use frame::{Frame, Limits, Piece};
-pub(crate) use reply::{Separator, StatusLine, line_at};
 pub use reply::{Reply, ReplyLine};
+pub(crate) use reply::{Separator, StatusLine, line_at};
 pub use request::Request;
 pub(crate) use request::{check_line, check_token};
