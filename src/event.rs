@@ -1,1 +1,227 @@
-// Not written yet.
+//! What tor tells without being asked.
+//!
+//! Every event is an [`Event`]: one of a type with fields where there is such a type, and always
+//! with the text that tor sent. Nothing that tor sends can make an event unreadable for ever or
+//! end a connection: an unknown word is kept as `Unrecognized`, an unknown field is found by
+//! `extra()`, an unknown kind of event is [`Event::Other`], and an event that contradicts the
+//! specification is [`Event::Malformed`].
+//!
+//! **Invariant**: pure. Nothing here subscribes, waits or calls.
+
+mod bandwidth;
+mod circuit;
+mod config;
+mod connection;
+mod descriptor;
+mod kind;
+mod log;
+mod status;
+mod stream;
+mod text;
+mod typed;
+
+use std::fmt;
+
+pub use bandwidth::BwEvent;
+pub use circuit::{CircEvent, HsPow};
+pub use config::{ConfChange, ConfChangedEvent, SignalEvent};
+pub use connection::{OrConnEvent, OrConnPeer};
+pub use descriptor::HsDescEvent;
+pub use kind::EventKind;
+pub use log::LogEvent;
+pub use status::{Bootstrap, StatusArea, StatusArgument, StatusEvent};
+pub use stream::StreamEvent;
+pub use text::EventText;
+pub use typed::{ExtraField, TypedEvent};
+
+use crate::error::ProtocolError;
+use crate::names::Severity;
+
+/// An event of tor, or the notice that events were lost.
+///
+/// Prints the text that tor sent, so that `println!("{event}")` shows what a listener of any
+/// other library would get.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventKind, EventText};
+///
+/// let event = Event::parse(EventText::new(b"BW 15 20"));
+/// assert_eq!(event.kind(), Some(EventKind::Bw));
+/// assert_eq!(event.to_string(), "BW 15 20");
+/// match event {
+///     Event::Bw(bw) => assert_eq!(bw.read + bw.written, 35),
+///     other => panic!("{other}"),
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Bytes of the last second.
+    Bw(BwEvent),
+    /// A circuit changed its state.
+    Circ(CircEvent),
+    /// A stream changed its state.
+    Stream(StreamEvent),
+    /// A connection to a relay, or from another tor, changed its state.
+    OrConn(OrConnEvent),
+    /// A line of tor's log.
+    Log(LogEvent),
+    /// The condition of tor.
+    Status(StatusEvent),
+    /// A descriptor of an onion service is made, sent or fetched.
+    HsDesc(HsDescEvent),
+    /// Options have changed.
+    ConfChanged(ConfChangedEvent),
+    /// tor received a signal.
+    Signal(SignalEvent),
+    /// An event whose kind has no type yet.
+    Other(OtherEvent),
+    /// An event of a kind that has a type, but not of its form.
+    #[non_exhaustive]
+    Malformed {
+        /// What tor sent.
+        text: EventText,
+        /// What is wrong with it.
+        reason: ProtocolError,
+    },
+    /// Events were lost at this place, since they came faster than they were taken.
+    ///
+    /// It is no event of tor, has no kind and no text, and goes to every listener.
+    #[non_exhaustive]
+    Lagged {
+        /// How many events were lost.
+        dropped: u64,
+    },
+}
+
+/// An event whose kind has no type of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtherEvent {
+    /// The kind.
+    pub kind: EventKind,
+    text: EventText,
+}
+
+impl OtherEvent {
+    /// Returns the text of the event.
+    #[must_use]
+    pub fn text(&self) -> &EventText {
+        &self.text
+    }
+}
+
+/// Prints the text of the event.
+impl fmt::Display for OtherEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.text, f)
+    }
+}
+
+impl Event {
+    /// Reads an event. This never fails: see [`Event::Malformed`].
+    #[must_use]
+    pub fn parse(text: EventText) -> Self {
+        let kind = EventKind::from_bytes(text.keyword());
+        let read = match kind {
+            EventKind::Bw => BwEvent::read(text).map(Self::Bw),
+            EventKind::Circ => CircEvent::read(text).map(Self::Circ),
+            EventKind::Stream => StreamEvent::read(text).map(Self::Stream),
+            EventKind::OrConn => OrConnEvent::read(text).map(Self::OrConn),
+            EventKind::Debug => Ok(Self::Log(LogEvent::read(Severity::Debug, text))),
+            EventKind::Info => Ok(Self::Log(LogEvent::read(Severity::Info, text))),
+            EventKind::Notice => Ok(Self::Log(LogEvent::read(Severity::Notice, text))),
+            EventKind::Warn => Ok(Self::Log(LogEvent::read(Severity::Warn, text))),
+            EventKind::Err => Ok(Self::Log(LogEvent::read(Severity::Err, text))),
+            EventKind::StatusGeneral => {
+                StatusEvent::read(StatusArea::General, text).map(Self::Status)
+            }
+            EventKind::StatusClient => {
+                StatusEvent::read(StatusArea::Client, text).map(Self::Status)
+            }
+            EventKind::StatusServer => {
+                StatusEvent::read(StatusArea::Server, text).map(Self::Status)
+            }
+            EventKind::HsDesc => HsDescEvent::read(text).map(Self::HsDesc),
+            EventKind::ConfChanged => Ok(Self::ConfChanged(ConfChangedEvent::read(text))),
+            EventKind::Signal => SignalEvent::read(text).map(Self::Signal),
+            kind => return Self::Other(OtherEvent { kind, text }),
+        };
+        read.unwrap_or_else(|(text, expected)| {
+            let reading = format!("the event {}", String::from_utf8_lossy(text.keyword()));
+            let reason = ProtocolError::new(&reading, expected, text.as_bytes());
+            Self::Malformed { text, reason }
+        })
+    }
+
+    /// Makes the notice that events were lost.
+    pub(crate) fn lagged(dropped: u64) -> Self {
+        Self::Lagged { dropped }
+    }
+
+    /// Returns the kind of the event; `None` for [`Event::Lagged`], which is none of tor's.
+    #[must_use]
+    pub fn kind(&self) -> Option<EventKind> {
+        Some(match self {
+            Self::Bw(_) => EventKind::Bw,
+            Self::Circ(_) => EventKind::Circ,
+            Self::Stream(_) => EventKind::Stream,
+            Self::OrConn(_) => EventKind::OrConn,
+            Self::Log(log) => log.kind(),
+            Self::Status(status) => status.kind(),
+            Self::HsDesc(_) => EventKind::HsDesc,
+            Self::ConfChanged(_) => EventKind::ConfChanged,
+            Self::Signal(_) => EventKind::Signal,
+            Self::Other(other) => other.kind.clone(),
+            Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
+            Self::Lagged { .. } => return None,
+        })
+    }
+
+    /// Returns the text that tor sent; `None` for [`Event::Lagged`], which tor did not send.
+    #[must_use]
+    pub fn text(&self) -> Option<&EventText> {
+        Some(match self {
+            Self::Bw(event) => event.text(),
+            Self::Circ(event) => event.text(),
+            Self::Stream(event) => event.text(),
+            Self::OrConn(event) => event.text(),
+            Self::Log(event) => event.text(),
+            Self::Status(event) => event.text(),
+            Self::HsDesc(event) => event.text(),
+            Self::ConfChanged(event) => event.text(),
+            Self::Signal(event) => event.text(),
+            Self::Other(event) => event.text(),
+            Self::Malformed { text, .. } => text,
+            Self::Lagged { .. } => return None,
+        })
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    ///
+    /// Events share the bytes of everything that arrived together with them, up to 64 KiB and
+    /// more; a program that keeps events for long keeps less with this.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        match self.text() {
+            Some(text) => Self::parse(text.detached()),
+            None => self.clone(),
+        }
+    }
+}
+
+/// Prints the text that tor sent; of [`Event::Lagged`], a note in parentheses.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.text()) {
+            (Self::Lagged { dropped }, _) => write!(f, "({dropped} events were lost)"),
+            (_, Some(text)) => fmt::Display::fmt(text, f),
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,10 +23,8 @@ mod version;
 use std::fmt;
 
 pub use auth_method::AuthMethod;
-pub use circuit::{
-    BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HiddenServiceState,
-};
-pub use connection::{ConnectionId, ConnectionReason, ConnectionStatus};
+pub use circuit::{BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState};
+pub use connection::{ConnectionId, OrConnReason, OrConnStatus};
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
 pub(crate) use keyword::keywords;
 pub use relay::{Fingerprint, Nickname, RelaySpec};
@@ -34,8 +32,7 @@ pub use severity::Severity;
 pub use signal::Signal;
 pub use status::{BootstrapTag, Recommendation, StatusAction};
 pub use stream::{
-    ClientProtocol, IsolationField, StreamId, StreamPurpose, StreamReason, StreamSource,
-    StreamStatus,
+    ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource, StreamStatus,
 };
 pub use target::Target;
 pub use version::TorVersion;

@@ -92,7 +92,13 @@ impl fmt::Display for ConnectError {
                 f.write_str("cannot connect to any of the addresses")?;
                 for (n, attempt) in several.iter().enumerate() {
                     let separator = if n == 0 { ": " } else { "; " };
-                    write!(f, "{separator}{} ({})", attempt.address, attempt.problem)?;
+                    write!(f, "{separator}{} ({}", attempt.address, attempt.problem)?;
+                    // The only place for the causes: `source` cannot return several.
+                    let causes = std::iter::successors(attempt.problem.source(), |e| e.source());
+                    for cause in causes {
+                        write!(f, ": {cause}")?;
+                    }
+                    f.write_str(")")?;
                 }
                 Ok(())
             }

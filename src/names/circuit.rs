@@ -130,7 +130,7 @@ super::keywords! {
 
 super::keywords! {
     /// How far a circuit of an onion service, or to one, has come.
-    pub enum HiddenServiceState {
+    pub enum HsState {
         /// Client to introduction point: connecting.
         ClientIntroConnecting = "HSCI_CONNECTING",
         /// Client to introduction point: the introduction was sent, no answer yet.

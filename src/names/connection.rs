@@ -7,7 +7,7 @@ super::identifier::identifiers! {
 
 super::keywords! {
     /// The state of a connection to a relay or from another tor.
-    pub enum ConnectionStatus {
+    pub enum OrConnStatus {
         /// A connection came in.
         New = "NEW",
         /// A connection was begun.
@@ -23,7 +23,7 @@ super::keywords! {
 
 super::keywords! {
     /// Why a connection to a relay or from another tor ended.
-    pub enum ConnectionReason {
+    pub enum OrConnReason {
         /// In good order.
         Done = "DONE",
         /// The other side refused it.

@@ -59,7 +59,7 @@ macro_rules! keywords {
         impl std::str::FromStr for $name {
             type Err = std::convert::Infallible;
 
-            fn from_str(word: &str) -> Result<Self, Self::Err> {
+            fn from_str(word: &str) -> Result<Self, std::convert::Infallible> {
                 Ok(Self::from(word))
             }
         }

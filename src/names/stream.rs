@@ -125,7 +125,7 @@ super::keywords! {
 
 super::keywords! {
     /// A property of streams that keeps two of them on different circuits if they differ in it.
-    pub enum IsolationField {
+    pub enum IsoField {
         /// The user name of the SOCKS request.
         SocksUsername = "SOCKS_USERNAME",
         /// The password of the SOCKS request.

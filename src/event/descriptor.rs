@@ -1,0 +1,77 @@
+//! Descriptors of onion services.
+
+use crate::event::EventText;
+use crate::event::typed::typed_event;
+use crate::names::{HsDescAction, HsDescAuth, HsDescReason, RelaySpec};
+use crate::wire::fields::Fields;
+
+/// `HS_DESC`: a descriptor of an onion service is made, sent or fetched.
+///
+/// A descriptor goes to several directories and is asked of several; one that fails says nothing
+/// about the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HsDescEvent {
+    /// What has happened.
+    pub action: HsDescAction,
+    /// The onion service, without `.onion`, if tor knows it.
+    pub address: Option<EventText>,
+    /// How clients of the service are authorised, as far as tor says so.
+    pub auth: HsDescAuth,
+    /// The directory that is asked, if there is one.
+    pub hsdir: Option<RelaySpec>,
+    /// The identifier of the descriptor; a descriptor that was taken has none.
+    pub descriptor_id: Option<EventText>,
+    /// Where the directory stands in the ring of directories: 64 hexadecimal digits.
+    pub hsdir_index: Option<EventText>,
+    /// Which of several descriptors of the service it is; only of version 2.
+    pub replica: Option<u64>,
+    /// Why a directory failed.
+    pub reason: Option<HsDescReason>,
+    text: EventText,
+}
+
+typed_event!(
+    HsDescEvent, HsDesc: HsDesc;
+    words 4 + 2,
+    keywords ["REASON", "REPLICA", "HSDIR_INDEX"]
+);
+
+impl HsDescEvent {
+    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
+        let mut fields = Fields::new(text.as_bytes());
+        fields.word();
+        let Some(action) = fields.word_unless_keyword() else {
+            return Err((text, "what happened to the descriptor"));
+        };
+        let Some(address) = fields.word_unless_keyword() else {
+            return Err((text, "the address of an onion service"));
+        };
+        let Some(auth) = fields.word_unless_keyword() else {
+            return Err((text, "a kind of authorisation"));
+        };
+        let unless_unknown = |word: &&[u8]| *word != b"UNKNOWN";
+        let mut event = Self {
+            action: HsDescAction::from_bytes(action),
+            address: Some(address).filter(unless_unknown).map(|address| text.part(address)),
+            auth: HsDescAuth::from_bytes(auth),
+            hsdir: fields.word_unless_keyword().filter(unless_unknown).map(RelaySpec::from_bytes),
+            descriptor_id: fields.word_unless_keyword().map(|id| text.part(id)),
+            hsdir_index: None,
+            replica: None,
+            reason: None,
+            text: EventText::default(),
+        };
+        for field in fields {
+            let value = field.value;
+            match field.key {
+                b"HSDIR_INDEX" => event.hsdir_index = Some(text.value(value.bytes())),
+                b"REPLICA" => event.replica = value.number(),
+                b"REASON" => event.reason = Some(HsDescReason::from_bytes(value.inside())),
+                _ => {}
+            }
+        }
+        event.text = text;
+        Ok(event)
+    }
+}

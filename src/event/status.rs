@@ -1,0 +1,211 @@
+//! The condition of tor, above all how its start goes on.
+
+use std::str::FromStr;
+
+use crate::error::ProtocolError;
+use crate::event::typed::typed_event;
+use crate::event::{EventKind, EventText};
+use crate::names::{
+    BootstrapTag, Fingerprint, OrConnReason, Recommendation, Severity, StatusAction, Target,
+};
+use crate::wire::fields::Fields;
+
+/// `STATUS_GENERAL`, `STATUS_CLIENT`, `STATUS_SERVER`: the condition of tor has changed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::StatusAction;
+///
+/// let text = EventText::new(b"STATUS_CLIENT WARN DANGEROUS_PORT PORT=23 RESULT=WARN");
+/// let Event::Status(status) = Event::parse(text) else { panic!() };
+/// assert_eq!(status.action, StatusAction::DangerousPort);
+/// assert_eq!(status.argument("PORT").unwrap(), "23");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatusEvent {
+    /// Which part of tor it is about.
+    pub area: StatusArea,
+    /// How grave it is.
+    pub severity: Severity,
+    /// What it is.
+    pub action: StatusAction,
+    /// What tor says about it, in tor's order.
+    pub arguments: Vec<StatusArgument>,
+    /// The arguments of [`StatusAction::Bootstrap`], read.
+    pub bootstrap: Option<Box<Bootstrap>>,
+    text: EventText,
+}
+
+/// The part of tor that a status is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StatusArea {
+    /// tor as a whole.
+    General,
+    /// tor as a client.
+    Client,
+    /// tor as a relay.
+    Server,
+}
+
+/// One argument of a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatusArgument {
+    /// The key before the `=`; empty for a word that stands alone.
+    pub key: EventText,
+    /// The value without quotes and escapes.
+    pub value: EventText,
+}
+
+typed_event!(StatusEvent, Status: StatusGeneral, StatusClient, StatusServer);
+
+impl StatusEvent {
+    pub(crate) fn read(
+        area: StatusArea,
+        text: EventText,
+    ) -> Result<Self, (EventText, &'static str)> {
+        let mut fields = Fields::new(text.as_bytes());
+        fields.word();
+        let after_name = fields.rest();
+        let Some(severity) = fields.word().and_then(Severity::from_bytes) else {
+            return Err((text, "a severity"));
+        };
+        let Some(action) = fields.word_unless_keyword().map(StatusAction::from_bytes) else {
+            return Err((text, "what the status is about"));
+        };
+        let bootstrap = match action {
+            StatusAction::Bootstrap => Bootstrap::from_bytes(after_name).ok().map(Box::new),
+            _ => None,
+        };
+        let arguments = fields
+            .map(|field| StatusArgument {
+                key: text.part(field.key),
+                value: text.value(field.value.bytes()),
+            })
+            .collect();
+        Ok(Self { area, severity, action, arguments, bootstrap, text })
+    }
+
+    /// Returns the text of the event.
+    #[must_use]
+    pub fn text(&self) -> &EventText {
+        &self.text
+    }
+
+    /// Returns the value of the first argument of this key, such as `"REASON"`.
+    #[must_use]
+    pub fn argument(&self, key: &str) -> Option<&EventText> {
+        self.arguments.iter().find(|argument| argument.key == key).map(|argument| &argument.value)
+    }
+
+    pub(crate) fn kind(&self) -> EventKind {
+        match self.area {
+            StatusArea::General => EventKind::StatusGeneral,
+            StatusArea::Client => EventKind::StatusClient,
+            StatusArea::Server => EventKind::StatusServer,
+        }
+    }
+}
+
+/// How far tor has come on its way to its first circuit.
+///
+/// Comes with a [`StatusEvent`], and is what `GETINFO status/bootstrap-phase` answers, which
+/// `FromStr` reads.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::Bootstrap;
+/// use torcon::names::BootstrapTag;
+///
+/// let phase: Bootstrap = r#"NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY="Done""#.parse()?;
+/// assert_eq!((phase.progress, phase.tag), (100, BootstrapTag::Done));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bootstrap {
+    /// `NOTICE` for progress, `WARN` for a problem.
+    pub severity: Severity,
+    /// How far tor has come, in percent.
+    pub progress: u8,
+    /// The step that tor is at.
+    pub tag: BootstrapTag,
+    /// The step in words.
+    pub summary: String,
+    /// The problem in words.
+    pub warning: Option<String>,
+    /// Why a connection could not be made.
+    pub reason: Option<OrConnReason>,
+    /// How many problems there have been so far at this step.
+    pub count: Option<u64>,
+    /// What tor recommends to do about the problem.
+    pub recommendation: Option<Recommendation>,
+    /// The relay with which there is a problem.
+    pub host_id: Option<Fingerprint>,
+    /// The address with which there is a problem.
+    pub host_addr: Option<Target>,
+}
+
+impl Bootstrap {
+    pub(crate) fn from_bytes(text: &[u8]) -> Result<Self, ProtocolError> {
+        let failed = |expected| ProtocolError::new("the progress of bootstrapping", expected, text);
+        let mut fields = Fields::new(text);
+        let severity = fields.word().and_then(Severity::from_bytes);
+        let severity = severity.ok_or_else(|| failed("a severity"))?;
+        if fields.word() != Some(b"BOOTSTRAP") {
+            return Err(failed("the word BOOTSTRAP"));
+        }
+        let mut progress = None;
+        let mut bootstrap = Self {
+            severity,
+            progress: 0,
+            tag: BootstrapTag::from_bytes(b""),
+            summary: String::new(),
+            warning: None,
+            reason: None,
+            count: None,
+            recommendation: None,
+            host_id: None,
+            host_addr: None,
+        };
+        for field in fields {
+            let value = field.value;
+            let words = || String::from_utf8_lossy(&value.bytes()).into_owned();
+            match field.key {
+                b"PROGRESS" => progress = value.number(),
+                b"TAG" => bootstrap.tag = BootstrapTag::from_bytes(value.inside()),
+                b"SUMMARY" => bootstrap.summary = words(),
+                b"WARNING" => bootstrap.warning = Some(words()),
+                b"REASON" => bootstrap.reason = Some(OrConnReason::from_bytes(value.inside())),
+                b"COUNT" => bootstrap.count = value.number(),
+                b"RECOMMENDATION" => {
+                    bootstrap.recommendation = Some(Recommendation::from_bytes(value.inside()));
+                }
+                b"HOSTID" => bootstrap.host_id = Fingerprint::from_hex(value.inside()),
+                b"HOSTADDR" => bootstrap.host_addr = Some(Target::from_bytes(&value.bytes())),
+                _ => {}
+            }
+        }
+        bootstrap.progress = progress.ok_or_else(|| failed("PROGRESS in percent"))?;
+        Ok(bootstrap)
+    }
+
+    /// Returns whether tor has reached 100 %.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.progress >= 100
+    }
+}
+
+impl FromStr for Bootstrap {
+    type Err = ProtocolError;
+
+    fn from_str(text: &str) -> Result<Self, ProtocolError> {
+        Self::from_bytes(text.as_bytes())
+    }
+}

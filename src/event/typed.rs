@@ -1,0 +1,119 @@
+//! What the types of events have in common.
+
+use std::borrow::Cow;
+
+use crate::event::{Event, EventKind, EventText};
+use crate::wire::fields::Fields;
+
+/// An event with a type of its own.
+///
+/// A closure that takes one, such as `|circ: &CircEvent| ..`, says by that which events it is to
+/// be called with. This trait is sealed: the types of this module are all there are.
+pub trait TypedEvent: sealed::Sealed + Sized + 'static {
+    /// The kinds to which one subscribes for this type.
+    const KINDS: &'static [EventKind];
+
+    /// Returns the event as this type, if it is of it.
+    fn from_event(event: &Event) -> Option<&Self>;
+}
+
+pub(crate) mod sealed {
+    /// Keeps the trait to this crate.
+    #[expect(unnameable_types, reason = "nobody outside is to name it")]
+    pub trait Sealed {}
+}
+
+/// A field of an event that has no place of its own in the event's type.
+///
+/// tor may add fields in any version. Those that this version of torcon does not know are given
+/// by the functions `extra` of the types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExtraField<'a> {
+    /// The key before the `=`; empty for a word that stands alone.
+    pub key: &'a str,
+    /// The value without quotes and escapes.
+    pub value: Cow<'a, [u8]>,
+}
+
+impl ExtraField<'_> {
+    /// Returns the value as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn value_lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.value)
+    }
+}
+
+/// Finds the fields, after `words` and at most `optional_words`, whose keys are not known.
+pub(crate) fn extra<'a>(
+    text: &'a EventText,
+    words: usize,
+    optional_words: usize,
+    known: &'static [&'static str],
+) -> impl Iterator<Item = ExtraField<'a>> {
+    let mut fields = Fields::new(text.as_bytes());
+    for _ in 0..words {
+        fields.word();
+    }
+    for _ in 0..optional_words {
+        fields.word_unless_keyword();
+    }
+    fields.filter(|field| !known.iter().any(|key| key.as_bytes() == field.key)).map(|field| {
+        ExtraField {
+            // Only ASCII is taken for a key.
+            key: std::str::from_utf8(field.key).unwrap_or_default(),
+            value: field.value.bytes(),
+        }
+    })
+}
+
+/// Gives a type of event what all have: its text, its trait and its fields without a place.
+///
+/// `words` counts the words before the first keyword, the name of the event included: those that
+/// must be there, and those that may.
+macro_rules! typed_event {
+    (
+        $name:ident, $variant:ident: $($kind:ident),+;
+        words $words:literal + $optional:literal, keywords $keywords:expr
+    ) => {
+        impl $name {
+            /// Returns the text of the event.
+            #[must_use]
+            pub fn text(&self) -> &$crate::event::EventText {
+                &self.text
+            }
+
+            /// Returns the fields that this version of torcon does not know, in tor's order.
+            pub fn extra(&self) -> impl Iterator<Item = $crate::event::ExtraField<'_>> {
+                const KEYWORDS: &[&str] = &$keywords;
+                $crate::event::typed::extra(&self.text, $words, $optional, KEYWORDS)
+            }
+        }
+
+        $crate::event::typed::typed_event!($name, $variant: $($kind),+);
+    };
+    ($name:ident, $variant:ident: $($kind:ident),+) => {
+        /// Prints the text of the event.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.text, f)
+            }
+        }
+
+        impl $crate::event::typed::sealed::Sealed for $name {}
+
+        impl $crate::event::TypedEvent for $name {
+            const KINDS: &'static [$crate::event::EventKind] =
+                &[$( $crate::event::EventKind::$kind ),+];
+
+            fn from_event(event: &$crate::event::Event) -> Option<&Self> {
+                match event {
+                    $crate::event::Event::$variant(event) => Some(event),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use typed_event;
