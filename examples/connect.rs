@@ -7,6 +7,8 @@
 //! The endpoint is `host:port` or `unix:/path`; without one, tor is looked for where it usually
 //! listens. If a password is needed, it is taken from the variable `TOR_CONTROL_PASSWORD`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
 use std::env;
 use std::process::ExitCode;
 

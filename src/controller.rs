@@ -23,7 +23,7 @@ use self::subscribe::Subscriptions;
 use crate::command::{Command, ProtocolInfo};
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
-use crate::link::{Endpoint, Link, Tap, deadline_after};
+use crate::link::{Endpoint, Link, deadline_after};
 use crate::names::{Signal, TorVersion};
 
 /// A connection to a running tor.
@@ -234,16 +234,6 @@ impl Controller {
     /// listener.
     pub fn close(&self) {
         self.inner.link.close(self.timeout);
-    }
-
-    /// Lets `tap` see every event from now on, on the reader thread.
-    pub(crate) fn add_tap(&self, tap: Arc<dyn Tap>) {
-        self.inner.link.add_tap(tap);
-    }
-
-    /// Takes a tap back.
-    pub(crate) fn remove_tap(&self, tap: &Arc<dyn Tap>) {
-        self.inner.link.remove_tap(tap);
     }
 }
 

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Queuing, backlog, deadline_after};
+pub(crate) use self::backlog::{Backlog, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::ListenerId;
-pub(crate) use self::dispatcher::{Callback, panic_text};
+pub(crate) use self::dispatcher::{Callback, Delivery, panic_text};
 use self::reader::Reader;
-use self::router::{GivenUp, Outcome, Part, Parts, Router, SlotId, probe_key};
+use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
 pub(crate) use self::tap::Tap;
 use self::tap::Taps;
 pub use self::transport::Endpoint;

@@ -14,6 +14,4 @@ pub(crate) use frame::{Frame, Limits, Piece};
 pub use line::Line;
 pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};
-pub(crate) use reply::{Separator, StatusLine, line_at};
 pub use request::Request;
-pub(crate) use request::{check_line, check_token};

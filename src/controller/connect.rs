@@ -208,18 +208,23 @@ impl ConnectOptions {
         Err(ConnectError::new(attempts).into())
     }
 
-    fn attempt(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Controller, ConnectProblem> {
+    fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<Controller, ConnectProblem> {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         if left(deadline).is_zero() {
             return Err(self.too_late());
         }
         let problem = |error| self.handshake_problem(error);
-        let link = Link::open(endpoint, deadline, self.limits).map_err(|problem| match problem {
-            ConnectProblem::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                self.too_late()
-            }
-            problem => problem,
-        })?;
+        let link =
+            Link::open(endpoint, deadline, self.limits).map_err(|problem| match problem {
+                ConnectProblem::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    self.too_late()
+                }
+                problem => problem,
+            })?;
         let command = GetProtocolInfo::new();
         let request = command.request().map_err(|error| problem(error.into()))?;
         let reply = link.call(&request, left(deadline)).map_err(|error| match error {

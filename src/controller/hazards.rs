@@ -85,7 +85,9 @@ mod tests {
             let error = check_settings(arguments.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), REFUSAL, "{arguments}");
         }
-        for line in ["  HiddenServiceDir /nonexistent/a/b", "hiddenservicedir \"/nonexistent/a\\057b\""] {
+        for line in
+            ["  HiddenServiceDir /nonexistent/a/b", "hiddenservicedir \"/nonexistent/a\\057b\""]
+        {
             assert_eq!(check_torrc_line(line.as_bytes()).unwrap_err().to_string(), REFUSAL);
         }
     }

@@ -57,6 +57,7 @@ impl PendingReply {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command,
     /// [`Error::Closed`](crate::Error::Closed).
+    #[must_use]
     pub fn try_wait(&self) -> Option<Result<Reply>> {
         self.ticket.try_wait().map(|numbered| self.read(numbered))
     }

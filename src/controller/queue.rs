@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Controller;
 use crate::error::{Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, Callback, ListenerId, Queuing, backlog, deadline_after};
+use crate::link::{Backlog, Callback, Delivery, ListenerId, Queuing, backlog, deadline_after};
 
 /// Events that wait to be taken, on whatever thread wants them.
 ///
@@ -46,8 +46,11 @@ const OVERHEAD: usize = 64;
 impl EventQueue {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (mut sender, queue) = backlog(controller.inner.event_limit);
-        let callback = move |text: Result<&EventText, u64>| {
-            let Ok(text) = text else { return };
+        let callback = move |delivery: Delivery<'_>| {
+            let text = match delivery {
+                Delivery::Text(text) => text,
+                Delivery::Lost(count) => return sender.lose(count),
+            };
             // On its own, since a text keeps alive everything that was read together with it.
             let text = text.detached();
             let size = text.as_bytes().len() + OVERHEAD;
@@ -123,7 +126,7 @@ impl EventQueue {
             return Event::parse(text);
         }
         *self.behind_lag.lock() = Some(text);
-        Event::Lagged { dropped }
+        Event::lagged(dropped)
     }
 
     /// Returns the events that are there, and ends when there is none. Never blocks.

@@ -1,13 +1,14 @@
 //! Who listens to what, and what tor is told about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, EventQueue};
 use crate::command::{Command, SetEvents};
 use crate::error::{Disconnect, InvalidInput, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
-use crate::link::{Callback, Link, ListenerId, deadline_after};
+use crate::link::{Callback, Delivery, Link, ListenerId, Tap, deadline_after};
 
 /// What tor has been told, and what it would have to be told.
 #[derive(Debug, Default)]
@@ -85,10 +86,9 @@ impl Controller {
     where
         F: FnMut(&EventText) + Send + 'static,
     {
-        let callback = move |text: Result<&EventText, u64>| {
-            if let Ok(text) = text {
-                listener(text);
-            }
+        let callback = move |delivery: Delivery<'_>| match delivery {
+            Delivery::Text(text) => listener(text),
+            Delivery::Lost(_) => {}
         };
         self.listen(&[kind], Callback::Text(Box::new(callback)))
     }
@@ -205,6 +205,20 @@ impl Controller {
         F: FnOnce(&Disconnect) + Send + 'static,
     {
         self.inner.link.on_disconnect(Box::new(closure));
+    }
+
+    /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
+    /// what follows from them can be waited for even inside a listener.
+    pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<ListenerId> {
+        self.inner.link.add_tap(Arc::clone(&tap));
+        let id = self.listen(kinds, Callback::Text(Box::new(|_| {})));
+        id.inspect_err(|_| self.inner.link.remove_tap(&tap))
+    }
+
+    /// Takes back what [`watch`](Self::watch) did, without waiting for tor.
+    pub(crate) fn unwatch(&self, id: ListenerId, tap: &Arc<dyn Tap>) {
+        self.inner.link.remove_tap(tap);
+        self.leave(id);
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.

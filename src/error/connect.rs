@@ -94,9 +94,10 @@ impl fmt::Display for ConnectError {
                     let separator = if n == 0 { ": " } else { "; " };
                     write!(f, "{separator}{} ({}", attempt.address, attempt.problem)?;
                     // The only place for the causes: `source` cannot return several.
-                    let causes = std::iter::successors(attempt.problem.source(), |e| e.source());
-                    for cause in causes {
-                        write!(f, ": {cause}")?;
+                    let mut cause = attempt.problem.source();
+                    while let Some(error) = cause {
+                        write!(f, ": {error}")?;
+                        cause = error.source();
                     }
                     f.write_str(")")?;
                 }

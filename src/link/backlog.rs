@@ -61,6 +61,11 @@ impl<T> BacklogSender<T> {
         }
     }
 
+    /// Counts things that were lost before they came here.
+    pub(crate) fn lose(&mut self, count: u64) {
+        self.dropped += count;
+    }
+
     /// Returns how many things were dropped since the last that was queued.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped

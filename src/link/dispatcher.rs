@@ -29,8 +29,17 @@ pub struct ListenerId(u64);
 pub(crate) enum Callback {
     /// The event, read into its type.
     Typed(Box<dyn FnMut(&Event) + Send>),
-    /// The text alone; nothing is read. `None` stands for events that were lost, and how many.
-    Text(Box<dyn FnMut(Result<&EventText, u64>) + Send>),
+    /// The text alone; nothing is read.
+    Text(Box<dyn FnMut(Delivery<'_>) + Send>),
+}
+
+/// What a listener that takes texts is called with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Delivery<'a> {
+    /// An event.
+    Text(&'a EventText),
+    /// So many events were lost at this place.
+    Lost(u64),
 }
 
 impl fmt::Debug for Callback {
@@ -206,7 +215,7 @@ impl Dispatcher {
             let mut event = None;
             for listener in listeners {
                 self.call(listener, |callback| match callback {
-                    Callback::Text(callback) => callback(Ok(&text)),
+                    Callback::Text(callback) => callback(Delivery::Text(&text)),
                     Callback::Typed(callback) => {
                         callback(event.get_or_insert_with(|| Event::parse(text.clone())));
                     }
@@ -223,11 +232,11 @@ impl Dispatcher {
         let mut listeners: Vec<_> = by_kind.values().flatten().collect();
         listeners.sort_by_key(|listener| listener.id);
         listeners.dedup_by_key(|listener| listener.id);
-        let event = Event::Lagged { dropped };
+        let event = Event::lagged(dropped);
         for listener in listeners {
             self.call(listener, |callback| match callback {
-                Callback::Text(callback) => callback(Err(dropped)),
                 Callback::Typed(callback) => callback(&event),
+                Callback::Text(callback) => callback(Delivery::Lost(dropped)),
             });
         }
     }

@@ -1,8 +1,8 @@
 //! The body of the reader thread: frames what comes, and hands it on.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Shared;
 use super::backlog::{BacklogSender, Queuing};

@@ -203,7 +203,9 @@ impl Stream {
                     .map_err(|error| ConnectProblem::Resolve(Arc::new(error)))?;
                 connect_tcp(&addresses, deadline).map_err(io)
             }
-            Kind::Unix(path) => connect_unix(path.as_os_str(), deadline).map(Self::Unix).map_err(io),
+            Kind::Unix(path) => {
+                connect_unix(path.as_os_str(), deadline).map(Self::Unix).map_err(io)
+            }
         }
     }
 

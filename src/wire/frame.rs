@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_long_reply_can_be_taken_in_parts() {
         let mut frame = Frame::new(Limits { line: 200, reply: 30 });
-        let mut feed = |frame: &mut Frame, bytes: &[u8]| {
+        let feed = |frame: &mut Frame, bytes: &[u8]| {
             frame.space()[..bytes.len()].copy_from_slice(bytes);
             frame.fill(bytes.len());
             frame.next().unwrap()

@@ -107,6 +107,7 @@ impl Reply {
     }
 
     /// Returns the lines, in order. There is always at least one.
+    #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = ReplyLine<'_>> + DoubleEndedIterator {
         self.lines.iter().map(|line| {
             let slice = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();

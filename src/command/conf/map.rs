@@ -93,6 +93,7 @@ impl ConfMap {
     }
 
     /// Returns the options and their values, each option once.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &ConfValue)> {
         self.options.iter().map(|(name, value)| (&**name, value))
     }
@@ -102,6 +103,7 @@ impl ConfMap {
     ///
     /// This loses nothing: bytes are as they are, and options that belong together, as those of an
     /// onion service do, stand together. It can be given to [`SetConf::new`](super::SetConf::new).
+    #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
         self.lines.iter().map(|line| (&*line.name, line.value.as_deref()))
     }
