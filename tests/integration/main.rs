@@ -19,3 +19,6 @@ mod support;
 
 /// The fake tor against clients on raw sockets: the scripts of the tests can be trusted.
 mod fake_tor;
+
+/// The layers of the library's modules, read from its sources.
+mod layers;
