@@ -5,14 +5,9 @@
 //! re-exports at the root.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::support::failure::panic_of;
-
-mod source;
-
-use source::Source;
+use crate::support::source::{Source, library_sources};
 
 /// Each family of modules with its row.
 const ROWS: &[(&str, u8)] = &[
@@ -189,33 +184,10 @@ fn is_impure(path: &str) -> bool {
     IMPURE.iter().any(|prefix| is_below(prefix)) && !PURE.iter().any(|prefix| is_below(prefix))
 }
 
-fn source_files() -> Vec<PathBuf> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the sources can be read") {
-            let path = entry.expect("the sources can be read").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
 #[test]
 fn modules_use_only_rows_below_their_own_and_keep_the_rules_of_the_house() {
-    let files = source_files();
-    assert!(files.iter().any(|file| file.ends_with("src/lib.rs")), "{files:?}");
-    let mut violations = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(&file).expect("the sources are UTF-8");
-        let name = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("sources are in the crate");
-        violations.extend(check(name.to_str().expect("names of sources are UTF-8"), &text));
-    }
+    let violations: Vec<_> =
+        library_sources().iter().flat_map(|(file, text)| check(file, text)).collect();
     let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert!(list.is_empty(), "{} rules are broken:\n{}", list.len(), list.join("\n"));
 }

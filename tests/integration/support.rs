@@ -24,6 +24,8 @@ pub(crate) mod script;
 pub(crate) mod signal;
 /// Sockets on which every operation has a deadline.
 pub(crate) mod socket;
+/// What a source file of the library names and shows.
+pub(crate) mod source;
 /// Limits for what might hang.
 pub(crate) mod watchdog;
 /// A relay that writes down what torcon and a real tor say to each other.

@@ -1,6 +1,8 @@
 //! Reads which paths a Rust source file uses: just enough of the language for that.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 /// A path that the code uses, resolved as far as the file alone allows: `crate::names::Signal`,
 /// `std::net::TcpStream`.
@@ -12,12 +14,25 @@ pub(crate) struct UsedPath {
     pub(crate) in_tests: bool,
 }
 
+/// A piece of the public interface: an item that begins with `pub`, or the head of an `impl`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    pub(crate) line: usize,
+    /// `struct`, `enum`, `fn`, `impl` and so on, or the name of a field.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// Every path and every name in it, resolved as in [`UsedPath`].
+    pub(crate) paths: Vec<Vec<String>>,
+}
+
 /// What the checks need to know of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     pub(crate) paths: Vec<UsedPath>,
     /// The names of the modules that the file declares, with their lines.
     pub(crate) modules: Vec<(String, usize)>,
+    /// What the file shows to others, without what only tests see.
+    pub(crate) signatures: Vec<Signature>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +95,14 @@ impl Reader {
     fn read(&mut self) {
         while let Some((token, line)) = self.tokens.get(self.place).cloned() {
             match token {
+                Token::Word(word) if word == "pub" && self.peek(1) != Some(&Token::Mark('(')) => {
+                    self.place += 1;
+                    self.signature(line);
+                }
+                Token::Word(word) if word == "impl" && self.is_item() => {
+                    self.signature(line);
+                    self.place += 1;
+                }
                 Token::Word(word) if word == "use" && self.peek(1) != Some(&Token::Mark('<')) => {
                     self.place += 1;
                     if self.peek(0) == Some(&Token::PathSeparator) {
@@ -139,6 +162,85 @@ impl Reader {
         self.place += 1;
         self.braces.push(Brace { is_module, is_test: self.next_is_test });
         self.next_is_test = false;
+    }
+
+    /// Returns whether an item can begin here, which tells `impl X {` from `-> impl X`.
+    fn is_item(&self) -> bool {
+        match self.place.checked_sub(1).map(|before| &self.tokens[before].0) {
+            None | Some(Token::Mark('}' | '{' | ';' | ']')) => true,
+            Some(Token::Word(word)) => word == "unsafe",
+            Some(_) => false,
+        }
+    }
+
+    /// Looks ahead over the public item that begins here.
+    fn signature(&mut self, line: usize) {
+        if self.in_tests() {
+            return;
+        }
+        let kind = self.word(0).unwrap_or("(").to_owned();
+        let name = self.word(1).unwrap_or_default().to_owned();
+        // What is inside is public too, or is not, or is marked on its own.
+        let takes_body = matches!(kind.as_str(), "enum" | "trait" | "use");
+        let mut depth = 0_usize;
+        let mut paths = Vec::new();
+        let mut ahead = 0;
+        while let Some(token) = self.peek(ahead) {
+            match token {
+                Token::Mark('#') => {
+                    ahead = self.after_attribute(ahead);
+                    continue;
+                }
+                Token::Mark('{') if depth == 0 && !takes_body => break,
+                Token::Mark('(') if depth == 0 && kind == "struct" => break,
+                Token::Mark('=') if depth == 0 && kind != "type" => break,
+                Token::Mark(';' | ',') if depth == 0 => break,
+                // Not the arrow of a function.
+                Token::Mark('-') => ahead += 1,
+                Token::Mark('(' | '[' | '{' | '<') => depth += 1,
+                Token::Mark(')' | ']' | '}' | '>') => match depth.checked_sub(1) {
+                    Some(less) => depth = less,
+                    None => break,
+                },
+                Token::Word(_) => {
+                    let mut path = Vec::new();
+                    while let Some(word) = self.word(ahead) {
+                        path.push(word.to_owned());
+                        if self.peek(ahead + 1) != Some(&Token::PathSeparator)
+                            || self.word(ahead + 2).is_none()
+                        {
+                            break;
+                        }
+                        ahead += 2;
+                    }
+                    paths.push(self.resolved(&path));
+                }
+                _ => {}
+            }
+            ahead += 1;
+            if takes_body && depth == 0 && self.peek(ahead - 1) == Some(&Token::Mark('}')) {
+                break;
+            }
+        }
+        self.source.signatures.push(Signature { line, kind, name, paths });
+    }
+
+    fn after_attribute(&self, mut ahead: usize) -> usize {
+        let mut depth = 0_usize;
+        while let Some(token) = self.peek(ahead) {
+            ahead += 1;
+            match token {
+                Token::Mark('[') => depth += 1,
+                Token::Mark(']') => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        ahead
     }
 
     fn module_item(&mut self, line: usize) {
@@ -213,12 +315,18 @@ impl Reader {
             self.place += 1;
         }
         if path.len() > 1 {
-            let known = self.imports.get(&path[0]).cloned();
-            let path = match known {
-                Some(import) => [&import, &path[1..]].concat(),
-                None => self.absolute(&path),
-            };
+            let path = self.resolved(&path);
             self.found(path, line);
+        }
+    }
+
+    fn resolved(&self, path: &[String]) -> Vec<String> {
+        if path == ["self"] {
+            return path.to_vec();
+        }
+        match self.imports.get(&path[0]) {
+            Some(import) => [import, &path[1..]].concat(),
+            None => self.absolute(path),
         }
     }
 
@@ -244,6 +352,28 @@ impl Reader {
         let in_tests = self.in_tests();
         self.source.paths.push(UsedPath { segments, line, in_tests });
     }
+}
+
+/// Returns every source file of the library, named from the crate's root, with its text.
+pub(crate) fn library_sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the sources can be read") {
+            let path = entry.expect("the sources can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root).expect("the sources are in the crate");
+                let name = name.to_str().expect("names of sources are UTF-8").to_owned();
+                files.push((name, fs::read_to_string(&path).expect("the sources are UTF-8")));
+            }
+        }
+    }
+    files.sort();
+    assert!(files.iter().any(|(name, _)| name == "src/lib.rs"), "the sources were not found");
+    files
 }
 
 /// Cuts a source into words and marks, without comments and literals.
@@ -360,97 +490,4 @@ fn end_of_raw_string(chars: &[char], place: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Source;
-
-    fn paths(text: &str) -> Vec<String> {
-        let source = Source::read(text, &["crate", "link", "reader"], false);
-        source
-            .paths
-            .iter()
-            .map(|path| {
-                let mark = if path.in_tests { " (tests)" } else { "" };
-                format!("{} {}{mark}", path.line, path.segments.join("::"))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn grouped_and_nested_imports_are_taken_apart() {
-        let text = "use std::{\n    io::{self, Write as _},\n    net::TcpStream,\n};\n\
-                    pub(crate) use crate::names::{Signal, keyword::*};\n";
-        assert_eq!(
-            paths(text),
-            [
-                "2 std::io",
-                "2 std::io::Write",
-                "3 std::net::TcpStream",
-                "5 crate::names::Signal",
-                "5 crate::names::keyword::*",
-            ]
-        );
-    }
-
-    #[test]
-    fn relative_paths_are_made_absolute() {
-        let text = "use super::router::Router;\nuse self::inner::X;\n\
-                    fn f() { super::super::wire::read(); }\n\
-                    mod inner { use super::Y; fn g() { super::super::h::i() } }\n";
-        assert_eq!(
-            paths(text),
-            [
-                "1 crate::link::router::Router",
-                "2 crate::link::reader::inner::X",
-                "3 crate::wire::read",
-                "4 crate::link::reader::Y",
-                "4 crate::link::h::i",
-            ]
-        );
-    }
-
-    #[test]
-    fn imported_names_are_followed_also_when_renamed() {
-        let text = "fn f() { clock::Instant::now(); t::spawn(); }\n\
-                    use std::time as clock;\nuse std::thread::{self as t};\n";
-        assert_eq!(
-            paths(text),
-            ["1 std::time::Instant::now", "1 std::thread::spawn", "2 std::time", "3 std::thread",]
-        );
-    }
-
-    #[test]
-    fn comments_literals_and_lifetimes_hold_no_paths() {
-        let text = r##"
-//! See [`crate::tor::Tor`].
-/* crate::a::b /* crate::c::d */ crate::e::f */
-const A: &str = "crate::a \" ::b";
-const B: &str = r#"crate::a" ::b"#;
-const C: &[u8] = br"\"; const D: char = '"'; const E: char = '\''; const F: u8 = b'\\';
-fn f<'a>(x: &'a str) -> impl Sized + use<'a> { 'outer: loop { break 'outer; } }
-fn g() { crate::event::Event::parse(); r#crate::x(); ::std::fs::read("x"); <crate::a::B as C>::d() }
-"##;
-        assert_eq!(
-            paths(text),
-            ["8 crate::event::Event::parse", "8 crate::x", "8 std::fs::read", "8 crate::a::B",]
-        );
-    }
-
-    #[test]
-    fn what_only_tests_see_is_marked() {
-        let text = "fn a() { std::fs::read(); }\n\
-                    #[cfg(test)]\nuse std::thread::sleep;\n\
-                    fn b() { std::fs::read(); }\n\
-                    #[cfg(test)]\nmod tests {\n fn c() { std::fs::read(); }\n}\n\
-                    fn d() { std::fs::read(); }\n";
-        assert_eq!(
-            paths(text),
-            [
-                "1 std::fs::read",
-                "3 std::thread::sleep (tests)",
-                "4 std::fs::read",
-                "7 std::fs::read (tests)",
-                "9 std::fs::read",
-            ]
-        );
-    }
-}
+mod tests;
