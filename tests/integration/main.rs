@@ -22,3 +22,6 @@ mod fake_tor;
 
 /// The layers of the library's modules, read from its sources.
 mod layers;
+
+/// What the public interface promises, and what it must not show.
+mod public_api;
