@@ -35,11 +35,8 @@ const LAST_PURE_ROW: u8 = 3;
 /// Families that may use less than their row allows, and why.
 const NARROWER: &[(&str, &str, &str)] = &[
     ("link", "command", "the link knows no command by name"),
-    ("process", "command", "processes do not know the control protocol"),
-    ("process", "event", "processes do not know the control protocol"),
-    ("process", "link", "processes do not know the control protocol"),
-    ("process", "auth", "processes do not know the control protocol"),
-    ("process", "controller", "processes do not know the control protocol"),
+    ("process", "command", "processes speak to tor through the controller"),
+    ("process", "wire", "processes speak to tor through the controller"),
     ("socks", "command", "SOCKS has nothing to do with the control protocol"),
     ("socks", "event", "SOCKS has nothing to do with the control protocol"),
     ("socks", "link", "SOCKS has nothing to do with the control protocol"),
@@ -222,9 +219,10 @@ fn a_module_that_points_upwards_or_sideways_is_found() {
 #[test]
 fn a_rule_narrower_than_the_rows_is_found_with_its_reason() {
     assert_eq!(
-        problems("src/process/ready.rs", "use crate::controller::Controller;\n"),
-        ["1: process uses controller: crate::controller::Controller, but processes do not know \
-             the control protocol"]
+        problems("src/process/ready.rs", "use crate::{controller::Controller, wire::Reply};\n"),
+        [
+            "1: process uses wire: crate::wire::Reply, but processes speak to tor through the controller"
+        ]
     );
     assert_eq!(
         problems("src/link.rs", "fn f() { crate::command::info::g() }\n"),

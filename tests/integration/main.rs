@@ -25,3 +25,6 @@ mod layers;
 
 /// What the public interface promises, and what it must not show.
 mod public_api;
+
+/// The texts of errors, and of what they are made of.
+mod error_text;
