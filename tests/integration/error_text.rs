@@ -11,6 +11,9 @@ use torcon::error::{AuthProblem, ConnectProblem, Disconnect, LaunchProblem};
 
 use crate::support::failure::panic_of;
 
+/// Errors that come through the public interface.
+mod provoked;
+
 /// Checks the text of an error and of everything below it.
 #[track_caller]
 pub(crate) fn check_text(error: &(dyn StdError + 'static)) {

@@ -178,7 +178,7 @@ fn is_impure(path: &str) -> bool {
     let is_below = |prefix: &&str| {
         path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    IMPURE.iter().any(|prefix| is_below(prefix)) && !PURE.iter().any(|prefix| is_below(prefix))
+    IMPURE.iter().any(is_below) && !PURE.iter().any(is_below)
 }
 
 #[test]
