@@ -1,0 +1,197 @@
+//! The texts of errors: short, lower case, without a final stop, and never saying again what
+//! `source()` says, so that a program can print the chain as one sentence.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use torcon::Error;
+use torcon::error::{AuthProblem, ConnectProblem, Disconnect, LaunchProblem};
+
+use crate::support::failure::panic_of;
+
+/// Errors that come through the public interface.
+mod provoked;
+
+/// Checks the text of an error and of everything below it.
+#[track_caller]
+pub(crate) fn check_text(error: &(dyn StdError + 'static)) {
+    let mut link = Some(error);
+    let mut above: Vec<String> = Vec::new();
+    while let Some(error) = link {
+        let text = error.to_string();
+        if !is_of_the_system(error)
+            && let Some(problem) = problem_of(&text)
+        {
+            panic!("{problem}: {text:?}, in {error:?}");
+        }
+        for outer in &above {
+            assert!(!outer.contains(&text), "{outer:?} repeats its source {text:?}");
+        }
+        above.push(text);
+        assert!(above.len() < 10, "a chain without end: {above:?}");
+        link = error.source();
+    }
+}
+
+/// Returns the chain of an error as a program would print it.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut link = error.source();
+    while let Some(error) = link {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        link = error.source();
+    }
+    text
+}
+
+/// What the operating system says has a style of its own.
+fn is_of_the_system(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<io::Error>() || error.is::<Arc<io::Error>>()
+}
+
+fn problem_of(text: &str) -> Option<&'static str> {
+    let first_word = text.split(' ').next().unwrap_or_default();
+    // The control protocol's keywords keep their spelling.
+    let is_keyword = first_word.len() > 1
+        && first_word.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
+    if text.is_empty() {
+        Some("an empty text")
+    } else if text.trim() != text {
+        Some("a text with blanks around it")
+    } else if text.contains(['\n', '\r']) {
+        Some("a text of several lines")
+    } else if text.ends_with(['.', '!']) && !text.ends_with("..") {
+        Some("a text with a final stop")
+    } else if text.starts_with(char::is_uppercase) && !is_keyword {
+        Some("a text that begins with a capital")
+    } else if text.contains("{") && text.contains(": ") && text.contains("Some(") {
+        Some("a text with the source code of a value")
+    } else {
+        None
+    }
+}
+
+fn system_error() -> Arc<io::Error> {
+    Arc::new(io::Error::from(io::ErrorKind::PermissionDenied))
+}
+
+#[test]
+fn every_reason_for_the_end_of_a_connection_has_a_good_text() {
+    let reasons = [
+        Disconnect::Closed,
+        Disconnect::Quit,
+        Disconnect::EndOfStream,
+        Disconnect::Read(system_error()),
+        Disconnect::Write(system_error()),
+        Disconnect::LineTooLong { limit: 16_777_216 },
+        Disconnect::ReplyTooLong { limit: 268_435_456 },
+        Disconnect::OutOfStep { detail: "a reply that nobody waits for" },
+        Disconnect::ReaderFailed,
+    ];
+    for reason in reasons {
+        check_text(&reason);
+        check_text(&Error::Closed(reason.clone()));
+        check_text(&ConnectProblem::Closed(reason));
+    }
+    assert_eq!(
+        chain(&Error::Closed(Disconnect::LineTooLong { limit: 80 })),
+        "the control connection is closed: a line from tor exceeds the limit of 80 bytes"
+    );
+}
+
+#[test]
+fn every_problem_of_connecting_has_a_good_text() {
+    let problems = [
+        ConnectProblem::Resolve(system_error()),
+        ConnectProblem::Io(system_error()),
+        ConnectProblem::NotAControlPort { excerpt: "SSH-2.0-OpenSSH_9.2\\r\\n".into() },
+        ConnectProblem::NotAControlPort { excerpt: "".into() },
+    ];
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_authentication_has_a_good_text() {
+    let path = PathBuf::from("/run/tor/control.authcookie");
+    let problems = [
+        AuthProblem::PasswordMissing,
+        AuthProblem::CookieUnreadable { path: path.clone(), source: system_error() },
+        AuthProblem::CookieNotAFile { path: path.clone(), found: "a symbolic link" },
+        AuthProblem::CookieSize { path: path.clone(), size: 31 },
+        AuthProblem::CookiePathMissing,
+        AuthProblem::WrongServerProof { path },
+        AuthProblem::NoKnownMethod,
+        AuthProblem::Random(system_error()),
+    ];
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_a_launch_has_a_good_text() {
+    let path = PathBuf::from("/usr/bin/tor");
+    let problems = [
+        LaunchProblem::NotFound { program: path.clone() },
+        LaunchProblem::Spawn { program: path.clone(), source: system_error() },
+        LaunchProblem::Directory { path, source: system_error() },
+        LaunchProblem::Thread(system_error()),
+        LaunchProblem::Exited,
+        LaunchProblem::Stderr { text: "something".into() },
+        LaunchProblem::Control(Box::new(Error::Closed(Disconnect::EndOfStream))),
+        LaunchProblem::Cancelled,
+    ];
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Made(&'static str, Option<Box<Made>>);
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl StdError for Made {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.1.as_deref().map(|made| {
+            let made: &(dyn StdError + 'static) = made;
+            made
+        })
+    }
+}
+
+#[test]
+fn bad_texts_are_found_anywhere_in_the_chain() {
+    let bad = [
+        ("", "an empty text: \"\""),
+        ("Cannot connect", "a text that begins with a capital: \"Cannot connect\""),
+        ("cannot connect.", "a text with a final stop: \"cannot connect.\""),
+        ("cannot\nconnect", "a text of several lines: \"cannot\\nconnect\""),
+        (" x", "a text with blanks around it: \" x\""),
+    ];
+    for (text, problem) in bad {
+        for error in [Made(text, None), Made("outer", Some(Box::new(Made(text, None))))] {
+            let message = panic_of(|| check_text(&error));
+            assert!(message.starts_with(problem), "{message}");
+        }
+    }
+    let repeats = Made("cannot connect: refused", Some(Box::new(Made("refused", None))));
+    assert_eq!(
+        panic_of(|| check_text(&repeats)),
+        "\"cannot connect: refused\" repeats its source \"refused\""
+    );
+    for good in
+        ["cannot connect", "SETCONF was refused", "\"x\" is no name", "got \"abc..\"", "0 bytes.."]
+    {
+        check_text(&Made(good, None));
+    }
+}

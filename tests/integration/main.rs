@@ -1,0 +1,30 @@
+//! Tests of torcon from outside, through its public interface: one program for all of them.
+//!
+//! They need tor. Without it they fail and say how to install it.
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that panics has done its work; the switches for tests in .clippy.toml do not \
+              reach the functions that tests share"
+)]
+
+/// Fakes, fixtures and witnesses; no tests but of themselves.
+mod support;
+
+/// The fake tor against clients on raw sockets: the scripts of the tests can be trusted.
+mod fake_tor;
+
+/// The layers of the library's modules, read from its sources.
+mod layers;
+
+/// What the public interface promises, and what it must not show.
+mod public_api;
+
+/// The texts of errors, and of what they are made of.
+mod error_text;

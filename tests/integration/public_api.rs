@@ -1,0 +1,248 @@
+//! What the public interface promises of every type, and what it must not show.
+//!
+//! The sources are read as text to see that no public type is missing from the lists here: a new
+//! type fails the test until somebody has said what it promises.
+
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::fmt::Debug;
+
+use crate::support::source::{Signature, Source, library_sources};
+
+/// Every public type may go to another thread, be used by several and be printed for developers.
+fn every_type<T: Debug + Send + Sync + 'static>() {}
+
+/// Most of them may be cloned too.
+fn every_cloned_type<T: Clone + Debug + Send + Sync + 'static>() {
+    every_type::<T>();
+}
+
+/// Every error can be handed around as programs do with errors.
+fn every_error<T: StdError + Clone + Send + Sync + 'static>() {}
+
+/// Makes a function that checks the promises when it is compiled, and the list of the names.
+macro_rules! promises {
+    ($list:ident, $check:ident, $promise:ident: $($type:ty,)*) => {
+        const $list: &[&str] = &[$( stringify!($type), )*];
+
+        fn $check() {
+            $( $promise::<$type>(); )*
+        }
+    };
+}
+
+// One line per type, sorted.
+promises! { CLONED, check_cloned, every_cloned_type:
+    torcon::Error,
+    torcon::command::AuthChallenge,
+    torcon::command::Authenticate,
+    torcon::command::ConfMap,
+    torcon::command::ConfSetting,
+    torcon::command::ConfValue,
+    torcon::command::DropOwnership,
+    torcon::command::GetConf,
+    torcon::command::GetInfo,
+    torcon::command::GetProtocolInfo,
+    torcon::command::InfoMap,
+    torcon::command::LoadConf,
+    torcon::command::ProtocolInfo,
+    torcon::command::Quit,
+    torcon::command::ResetConf,
+    torcon::command::SaveConf,
+    torcon::command::SendSignal,
+    torcon::command::ServerChallenge,
+    torcon::command::SetConf,
+    torcon::command::SetEvents,
+    torcon::command::TakeOwnership,
+    torcon::command::UseFeature,
+    torcon::error::AuthError,
+    torcon::error::AuthProblem,
+    torcon::error::ConnectAttempt,
+    torcon::error::ConnectError,
+    torcon::error::ConnectProblem,
+    torcon::error::Disconnect,
+    torcon::error::InvalidInput,
+    torcon::error::LaunchError,
+    torcon::error::LaunchProblem,
+    torcon::error::ProtocolError,
+    torcon::error::Rejection,
+    torcon::error::RejectionLine,
+    torcon::error::Timeout,
+    torcon::error::Wait,
+    torcon::names::AuthMethod,
+    torcon::names::BootstrapTag,
+    torcon::names::BuildFlag,
+    torcon::names::CircuitId,
+    torcon::names::CircuitPurpose,
+    torcon::names::CircuitReason,
+    torcon::names::CircuitStatus,
+    torcon::names::ClientProtocol,
+    torcon::names::ConnectionId,
+    torcon::names::ConnectionReason,
+    torcon::names::ConnectionStatus,
+    torcon::names::Fingerprint,
+    torcon::names::HiddenServiceState,
+    torcon::names::HsDescAction,
+    torcon::names::HsDescAuth,
+    torcon::names::HsDescReason,
+    torcon::names::InvalidName,
+    torcon::names::IsolationField,
+    torcon::names::Nickname,
+    torcon::names::Recommendation,
+    torcon::names::RelaySpec,
+    torcon::names::Severity,
+    torcon::names::Signal,
+    torcon::names::StatusAction,
+    torcon::names::StreamId,
+    torcon::names::StreamPurpose,
+    torcon::names::StreamReason,
+    torcon::names::StreamSource,
+    torcon::names::StreamStatus,
+    torcon::names::Target,
+    torcon::names::TorVersion,
+}
+
+// Handles with one owner, and builders that hold a closure that can run only once.
+promises! { NOT_CLONED, check_not_cloned, every_type:
+}
+
+promises! { ERRORS, check_errors, every_error:
+    torcon::Error,
+    torcon::error::AuthError,
+    torcon::error::AuthProblem,
+    torcon::error::ConnectError,
+    torcon::error::ConnectProblem,
+    torcon::error::Disconnect,
+    torcon::error::InvalidInput,
+    torcon::error::LaunchError,
+    torcon::error::LaunchProblem,
+    torcon::error::ProtocolError,
+    torcon::error::Rejection,
+    torcon::error::Timeout,
+    torcon::names::InvalidName,
+}
+
+/// Returns the names of the dependencies, as code writes them.
+fn dependencies() -> Vec<String> {
+    let manifest = include_str!("../../Cargo.toml");
+    let section = manifest.split("\n[dependencies]\n").nth(1).expect("there are dependencies");
+    let section = section.split("\n[").next().unwrap_or(section);
+    let names = section.lines().filter_map(|line| line.split_once('='));
+    names
+        .map(|(name, _)| name.trim())
+        .filter(|name| !name.starts_with('#'))
+        .map(|name| name.replace('-', "_"))
+        .collect()
+}
+
+/// Returns the paths of other crates that a file shows in its public interface.
+fn foreign(file: &str, text: &str) -> Vec<String> {
+    let dependencies = dependencies();
+    let is_foreign =
+        |path: &&Vec<String>| path.len() > 1 && dependencies.iter().any(|name| *name == path[0]);
+    let mut found = Vec::new();
+    for Signature { line, kind, name, paths } in signatures(file, text) {
+        for path in paths.iter().filter(is_foreign) {
+            let item = format!("{kind} {name}");
+            found.push(format!("{file}:{line}: {} shows {}", item.trim_end(), path.join("::")));
+        }
+    }
+    found
+}
+
+fn signatures(file: &str, text: &str) -> Vec<Signature> {
+    let inner = file.strip_prefix("src/").and_then(|name| name.strip_suffix(".rs"));
+    let segments: Vec<&str> = inner.expect("sources are src/**/*.rs").split('/').collect();
+    let is_test_file = segments.last() == Some(&"tests");
+    let module: Vec<&str> = match segments.as_slice() {
+        ["lib"] => vec!["crate"],
+        segments => [&["crate"], segments].concat(),
+    };
+    Source::read(text, &module, is_test_file).signatures
+}
+
+/// Returns the path of every public struct and enum of the library.
+fn public_types() -> Vec<String> {
+    let root = include_str!("../../src/lib.rs");
+    let mut types = Vec::new();
+    for (file, text) in library_sources() {
+        let inner = file.trim_start_matches("src/").trim_end_matches(".rs");
+        let family = inner.split('/').next().unwrap_or(inner);
+        // What a private family has to show stands at the root.
+        let is_page = root.lines().any(|line| line == format!("pub mod {family};"));
+        let place = if is_page { format!("torcon::{family}") } else { "torcon".to_owned() };
+        for found in signatures(&file, &text) {
+            // Within a macro the name is still a variable; its uses have one.
+            if matches!(found.kind.as_str(), "struct" | "enum") && !found.name.is_empty() {
+                types.push(format!("{place}::{}", found.name));
+            }
+        }
+    }
+    types
+}
+
+/// Returns those of `types` whose names stand in none of `lists`; the same type may be reached by
+/// its family and by the root.
+fn missing<'a>(types: impl Iterator<Item = &'a String>, lists: &[&[&str]]) -> Vec<&'a String> {
+    let name = |path: &str| path.rsplit("::").next().unwrap_or(path).to_owned();
+    let promised: BTreeSet<String> =
+        lists.iter().flat_map(|list| list.iter()).map(|path| name(path)).collect();
+    types.filter(|path| !promised.contains(&name(path))).collect()
+}
+
+#[track_caller]
+fn assert_complete(missing: &[&String], list: &str) {
+    let lines: Vec<String> = missing.iter().map(|path| format!("    {path},")).collect();
+    assert!(
+        lines.is_empty(),
+        "these {} stand not in {list} of tests/integration/public_api.rs; add:\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
+}
+
+#[test]
+fn every_public_type_has_promised_what_it_can_do() {
+    check_cloned();
+    check_not_cloned();
+    assert_complete(&missing(public_types().iter(), &[CLONED, NOT_CLONED]), "CLONED or NOT_CLONED");
+}
+
+#[test]
+fn every_public_error_is_an_error_that_can_be_handed_around() {
+    check_errors();
+    let types = public_types();
+    let is_error = |path: &&String| path.ends_with("Error") || path.ends_with("Problem");
+    assert_complete(&missing(types.iter().filter(is_error), &[ERRORS]), "ERRORS");
+}
+
+#[test]
+fn the_public_interface_shows_no_type_of_another_crate() {
+    let found: Vec<String> =
+        library_sources().iter().flat_map(|(file, text)| foreign(file, text)).collect();
+    assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn a_type_of_another_crate_is_found_in_a_signature_and_not_in_a_body() {
+    let text = "use crossbeam_channel::{Receiver, bounded};\n\
+                use std::io;\n\
+                pub struct Queue { inner: Receiver<u8>, pub open: Receiver<u8> }\n\
+                impl Queue {\n    pub fn take(self) -> Receiver<u8> { bounded(1).1 }\n    \
+                pub fn put(&self, log: &str) -> io::Result<()> { log::debug!(\"x\") }\n    \
+                pub(crate) fn inner(&self) -> &Receiver<u8> { &self.inner }\n}\n\
+                impl From<nix::Error> for Queue { }\n\
+                pub use parking_lot::Mutex;\n";
+    assert_eq!(
+        foreign("src/controller/queue.rs", text),
+        [
+            "src/controller/queue.rs:3: open shows crossbeam_channel::Receiver",
+            "src/controller/queue.rs:5: fn take shows crossbeam_channel::Receiver",
+            "src/controller/queue.rs:9: impl From shows nix::Error",
+            "src/controller/queue.rs:10: use parking_lot shows parking_lot::Mutex",
+        ]
+    );
+    for name in ["crossbeam_channel", "parking_lot", "nix", "log", "tempfile", "thiserror"] {
+        assert!(dependencies().iter().any(|found| found == name), "{name} of {:?}", dependencies());
+    }
+}

@@ -1,0 +1,32 @@
+//! What the tests stand on. Nothing here uses torcon, so that its defects cannot hide themselves.
+
+/// Runs a test in a process of its own.
+pub(crate) mod alone;
+/// What was said on the connections of a fake tor.
+pub(crate) mod dialogue;
+/// Tests of what must fail a test.
+pub(crate) mod failure;
+/// A listener on a real socket, played by a thread that follows a script.
+pub(crate) mod fake_tor;
+/// The openings of a control connection, right and wrong.
+pub(crate) mod greeting;
+/// Threads, children, files and descriptors that a test left behind.
+pub(crate) mod leaks;
+/// What was logged.
+pub(crate) mod log_capture;
+/// A control connection without torcon, as a witness.
+pub(crate) mod raw_control;
+/// A real tor in a directory of its own.
+pub(crate) mod real_tor;
+/// The steps of a fake tor on one connection.
+pub(crate) mod script;
+/// One thread tells another that something has happened.
+pub(crate) mod signal;
+/// Sockets on which every operation has a deadline.
+pub(crate) mod socket;
+/// What a source file of the library names and shows.
+pub(crate) mod source;
+/// Limits for what might hang.
+pub(crate) mod watchdog;
+/// A relay that writes down what torcon and a real tor say to each other.
+pub(crate) mod wiretap;

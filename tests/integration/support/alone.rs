@@ -1,0 +1,68 @@
+//! Runs a test in a process of its own, for what belongs to the whole process: threads, children,
+//! descriptors, memory, the temporary directory, the environment.
+
+use std::any::type_name;
+use std::env;
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::watchdog::eventually;
+
+const MARK: &str = "TORCON_TEST_ALONE";
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Returns whether this process runs one test only.
+pub(crate) fn is_alone() -> bool {
+    env::var_os(MARK).is_some()
+}
+
+/// Runs `body` in a process of its own, with an empty temporary directory of its own.
+///
+/// It must be the whole body of a test function: the test program is started again for exactly
+/// that test, whose name is taken from the type of the closure.
+#[track_caller]
+pub(crate) fn alone<F: FnOnce()>(body: F) {
+    if is_alone() {
+        body();
+        return;
+    }
+    // "integration::some::test::{{closure}}", and the test is called "some::test".
+    let name = type_name::<F>().trim_end_matches("::{{closure}}");
+    let name = name.split_once("::").map_or(name, |(_program, test)| test);
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let output = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    let writer: File = output.reopen().expect("the file can be opened again");
+    let mut child = Command::new(env::current_exe().expect("the test program has a path"))
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(MARK, "1")
+        .env("TMPDIR", directory.path())
+        .stdin(Stdio::null())
+        .stderr(writer.try_clone().expect("the file can be shared"))
+        .stdout(writer)
+        .spawn()
+        .expect("the test program can be started");
+    let mut status = None;
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually(LIMIT, "the test in its own process has ended", || {
+            status = child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+    }));
+    if ended.is_err() {
+        child.kill().ok();
+        child.wait().ok();
+    }
+    let text = std::fs::read_to_string(output.path()).unwrap_or_default();
+    let passed = status.is_some_and(|status| status.success());
+    // With a wrong name no test would run, and that would count as a success.
+    assert!(passed && text.contains("1 passed"), "{name} failed in its own process:\n{text}");
+}
+
+#[test]
+fn a_test_can_have_a_process_for_itself() {
+    alone(|| {
+        assert!(is_alone());
+        assert_eq!(std::fs::read_dir(env::temp_dir()).unwrap().count(), 0);
+    });
+}

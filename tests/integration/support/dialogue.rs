@@ -1,0 +1,83 @@
+//! What was said on the connections of a fake tor, for the message of a failing test.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+
+/// The longest part of one message that is printed.
+const SHOWN: usize = 400;
+/// The most messages that are printed; the last ones matter.
+const ENTRIES: usize = 200;
+
+/// A record of both directions, shared by all connections of one fake tor.
+#[derive(Debug, Default)]
+pub(crate) struct Dialogue {
+    entries: Mutex<Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: usize,
+    who: Who,
+    /// Cut to `SHOWN`, so that a flood does not fill the memory.
+    text: Vec<u8>,
+    length: usize,
+    times: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Client,
+    Server,
+    /// Something that happened, not something that was said.
+    Note,
+}
+
+impl Dialogue {
+    pub(crate) fn record(&self, connection: usize, who: Who, bytes: &[u8]) {
+        self.record_times(connection, who, bytes, 1);
+    }
+
+    pub(crate) fn record_times(&self, connection: usize, who: Who, bytes: &[u8], times: u64) {
+        let text = bytes[..bytes.len().min(SHOWN)].to_vec();
+        let entry = Entry { connection, who, text, length: bytes.len(), times };
+        self.entries.lock().push(entry);
+    }
+
+    /// Returns every line that the clients sent, without its end.
+    pub(crate) fn client_lines(&self) -> Vec<String> {
+        let entries = self.entries.lock();
+        let said = entries.iter().filter(|entry| entry.who == Who::Client);
+        said.map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned()).collect()
+    }
+}
+
+impl fmt::Display for Dialogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.entries.lock();
+        let hidden = entries.len().saturating_sub(ENTRIES);
+        writeln!(f, "the dialogue so far (C: the client, S: the fake tor):")?;
+        if entries.is_empty() {
+            writeln!(f, "  (nothing was said)")?;
+        }
+        if hidden > 0 {
+            writeln!(f, "  ({hidden} earlier messages are not shown)")?;
+        }
+        for entry in entries.iter().skip(hidden) {
+            let who = match entry.who {
+                Who::Client => "C",
+                Who::Server => "S",
+                Who::Note => "#",
+            };
+            write!(f, "  {who}{}: {}", entry.connection, entry.text.escape_ascii())?;
+            if entry.length > entry.text.len() {
+                write!(f, ".. ({} bytes)", entry.length)?;
+            }
+            if entry.times != 1 {
+                write!(f, " ({} times)", entry.times)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! The openings of a control connection, as a tor of each configuration plays them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use data_encoding::{HEXLOWER_PERMISSIVE, HEXUPPER};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use super::script::Script;
+
+const SERVER_KEY: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
+const CLIENT_KEY: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
+/// What tor 0.4.9.11 says of itself in the reply to PROTOCOLINFO.
+const VERSION: &str = "250-VERSION Tor=\"0.4.9.11\"";
+/// tor takes its nonce from a random source; the tests take always the same.
+const SERVER_NONCE: [u8; 32] = [0x5a; 32];
+
+/// A cookie file in a directory of its own.
+#[derive(Debug)]
+pub(crate) struct Cookie {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    _directory: TempDir,
+}
+
+impl Cookie {
+    /// Writes a file of 32 bytes, as tor does.
+    pub(crate) fn new() -> Self {
+        Self::with_bytes((0..32).map(|n| 0xc0 ^ n).collect())
+    }
+
+    /// Writes a file of any size.
+    pub(crate) fn with_bytes(bytes: Vec<u8>) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("control_auth_cookie");
+        fs::write(&path, &bytes).expect("a file can be written");
+        Self { path, bytes, _directory: directory }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the cookie as it would stand on the wire and must not stand in a log.
+    pub(crate) fn hex(&self) -> String {
+        HEXUPPER.encode(&self.bytes)
+    }
+}
+
+/// How the server proves in AUTHCHALLENGE that it knows the cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Right,
+    /// One bit is wrong.
+    Wrong,
+    /// The first 31 bytes of the right one.
+    Short,
+    /// Made with the key of the client's proof, which a careless client would also accept.
+    WithClientKey,
+    /// Made with another cookie.
+    OfAnotherCookie,
+}
+
+impl Script {
+    /// Answers PROTOCOLINFO with the given METHODS and, maybe, a cookie path.
+    pub(crate) fn protocol_info(&mut self, methods: &str, cookie_path: Option<&Path>) -> &mut Self {
+        self.expect_matching("PROTOCOLINFO", |line| {
+            line == "PROTOCOLINFO"
+                || line.strip_prefix("PROTOCOLINFO ").is_some_and(|version| version == "1")
+        });
+        let cookie_file = cookie_path.map_or_else(String::new, |path| {
+            let path = path.to_str().expect("the tests use paths that need no quoting");
+            assert!(!path.contains(['"', '\\']), "the tests use paths that need no quoting");
+            format!(" COOKIEFILE=\"{path}\"")
+        });
+        self.send_lines(&[
+            "250-PROTOCOLINFO 1",
+            &format!("250-AUTH METHODS={methods}{cookie_file}"),
+            VERSION,
+            "250 OK",
+        ])
+    }
+
+    /// Lets everybody in, as a tor without authentication does.
+    pub(crate) fn greet_null_auth(&mut self) -> &mut Self {
+        self.protocol_info("NULL", None).answer("AUTHENTICATE", &["250 OK"])
+    }
+
+    /// Offers only the plain cookie and lets in who sends it.
+    pub(crate) fn greet_cookie(&mut self, cookie: &Cookie) -> &mut Self {
+        self.protocol_info("COOKIE", Some(cookie.path()));
+        let sent = self.hex_argument("AUTHENTICATE ");
+        if sent != cookie.bytes() {
+            self.fail("the cookie is wrong");
+        }
+        self.send_lines(&["250 OK"])
+    }
+
+    /// Offers both cookie methods and lets in who proves in SAFECOOKIE to know the cookie.
+    pub(crate) fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self {
+        self.protocol_info("COOKIE,SAFECOOKIE", Some(cookie.path()));
+        let client_nonce = self.challenge(cookie, Proof::Right);
+        let found = self.hex_argument("AUTHENTICATE ");
+        if found != proof(CLIENT_KEY, cookie.bytes(), &client_nonce) {
+            self.fail("the client's proof is wrong");
+        }
+        self.send_lines(&["250 OK"])
+    }
+
+    /// Offers both cookie methods and gives a proof that may be wrong; what follows is up to the
+    /// test, and after a wrong one should be `expect_end`.
+    pub(crate) fn greet_safecookie_up_to_the_proof(
+        &mut self,
+        cookie: &Cookie,
+        kind: Proof,
+    ) -> &mut Self {
+        self.protocol_info("COOKIE,SAFECOOKIE", Some(cookie.path()));
+        self.challenge(cookie, kind);
+        self
+    }
+
+    /// Answers AUTHCHALLENGE; returns the client's nonce.
+    fn challenge(&mut self, cookie: &Cookie, kind: Proof) -> Vec<u8> {
+        let client_nonce = self.hex_argument("AUTHCHALLENGE SAFECOOKIE ");
+        if client_nonce.len() < 32 {
+            self.fail(&format!("the client's nonce has only {} bytes", client_nonce.len()));
+        }
+        let right = proof(SERVER_KEY, cookie.bytes(), &client_nonce);
+        let shown = match kind {
+            Proof::Right => right,
+            Proof::Wrong => {
+                let mut wrong = right;
+                wrong[31] ^= 1;
+                wrong
+            }
+            Proof::Short => right[..31].to_vec(),
+            Proof::WithClientKey => proof(CLIENT_KEY, cookie.bytes(), &client_nonce),
+            Proof::OfAnotherCookie => proof(SERVER_KEY, &[0; 32], &client_nonce),
+        };
+        self.send_lines(&[&format!(
+            "250 AUTHCHALLENGE SERVERHASH={} SERVERNONCE={}",
+            HEXUPPER.encode(&shown),
+            HEXUPPER.encode(&SERVER_NONCE),
+        )]);
+        client_nonce
+    }
+
+    /// Offers only the password and lets in who sends it, in hex or as a QuotedString.
+    pub(crate) fn greet_password(&mut self, password: &[u8]) -> &mut Self {
+        self.protocol_info("HASHEDPASSWORD", None);
+        let sent = self.password_argument();
+        if sent != password {
+            self.fail(&format!("the password is wrong: \"{}\"", sent.escape_ascii()));
+        }
+        self.send_lines(&["250 OK"])
+    }
+
+    /// Offers only the password, refuses whatever comes in tor's words, and closes.
+    pub(crate) fn greet_password_and_refuse(&mut self) -> &mut Self {
+        self.protocol_info("HASHEDPASSWORD", None);
+        self.password_argument();
+        self.send_lines(&[
+            "515 Authentication failed: Password did not match HashedControlPassword value from \
+             configuration",
+        ]);
+        self.close()
+    }
+
+    fn password_argument(&mut self) -> Vec<u8> {
+        let what = "AUTHENTICATE with a password";
+        let line = self.expect_matching(what, |line| line.starts_with("AUTHENTICATE "));
+        let argument = &line["AUTHENTICATE ".len()..];
+        let quoted = argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match quoted {
+            Some(quoted) => {
+                let mut plain = Vec::new();
+                let mut bytes = quoted.bytes();
+                while let Some(byte) = bytes.next() {
+                    let is_escape = byte == b'\\';
+                    plain.push(if is_escape { bytes.next().unwrap_or(byte) } else { byte });
+                }
+                plain
+            }
+            None => self.decode(argument),
+        }
+    }
+
+    fn hex_argument(&mut self, prefix: &str) -> Vec<u8> {
+        let what = format!("{prefix}and hex digits");
+        let line = self.expect_matching(&what, |line| line.starts_with(prefix));
+        self.decode(&line[prefix.len()..])
+    }
+
+    fn decode(&self, hex: &str) -> Vec<u8> {
+        match HEXLOWER_PERMISSIVE.decode(hex.as_bytes()) {
+            Ok(bytes) => bytes,
+            Err(error) => self.fail(&format!("{hex:?} is not hex: {error}")),
+        }
+    }
+}
+
+fn proof(key: &[u8], cookie: &[u8], client_nonce: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any size");
+    mac.update(cookie);
+    mac.update(client_nonce);
+    mac.update(&SERVER_NONCE);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Returns what a client that knows the cookie must send in AUTHENTICATE.
+pub(crate) fn client_proof(cookie: &[u8], client_nonce: &[u8]) -> String {
+    HEXUPPER.encode(&proof(CLIENT_KEY, cookie, client_nonce))
+}

@@ -1,0 +1,57 @@
+//! One thread tells another that something has happened: what tests use instead of sleeping.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::socket::DEADLINE;
+
+/// The end that tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Trigger {
+    sender: Sender<()>,
+}
+
+/// The end that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Signal {
+    receiver: Receiver<()>,
+}
+
+/// Returns the two ends of a new signal; each `fire` ends one `wait`.
+pub(crate) fn signal() -> (Trigger, Signal) {
+    let (sender, receiver) = bounded(64);
+    (Trigger { sender }, Signal { receiver })
+}
+
+impl Trigger {
+    /// Tells; a waiter that is gone, or 64 that nobody waited for, are no failure.
+    pub(crate) fn fire(&self) {
+        self.sender.try_send(()).ok();
+    }
+}
+
+impl Signal {
+    /// Waits until the other end tells, and fails the test after the usual deadline.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        if let Err(problem) = self.wait_timeout(DEADLINE) {
+            panic!("{problem}");
+        }
+    }
+
+    /// Waits until the other end tells; the error says why that did not happen.
+    pub(crate) fn wait_timeout(&self, limit: Duration) -> Result<(), String> {
+        self.receiver.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("the signal did not come within {limit:?}"),
+            RecvTimeoutError::Disconnected => {
+                "the signal cannot come any more: its trigger is gone".to_owned()
+            }
+        })
+    }
+
+    /// Returns whether the other end has told, without waiting.
+    pub(crate) fn has_fired(&self) -> bool {
+        self.receiver.try_recv().is_ok()
+    }
+}
