@@ -64,7 +64,7 @@ fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
 /// The error for a reply that cannot be an answer to the command.
 ///
 /// The reply may be meant for someone else, so what stands behind `=` is not shown.
-fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::Error {
+fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::error::Error {
     let shown = found.split_inclusive(|byte| *byte == b'=').next().unwrap_or_default();
     ProtocolError::out_of_step(&reading(keyword), expected, shown).into()
 }

@@ -11,7 +11,6 @@ mod link;
 pub mod names;
 pub mod process;
 mod tor;
-mod torrc;
 mod wire;
 
 pub use crate::auth::Password;

@@ -9,6 +9,7 @@ pub(crate) mod quoted;
 mod reply;
 mod request;
 pub(crate) mod timestamp;
+pub(crate) mod torrc;
 
 pub(crate) use frame::{Frame, Limits, Piece};
 pub use line::Line;

@@ -57,6 +57,36 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::command::UseFeature,
     torcon::error::AuthError,
     torcon::error::AuthProblem,
+    torcon::ConnectOptions,
+    torcon::Controller,
+    torcon::Endpoint,
+    torcon::Line<'_>,
+    torcon::ListenerId,
+    torcon::Password,
+    torcon::Reply,
+    torcon::ReplyLine<'_>,
+    torcon::Request,
+    torcon::WeakController,
+    torcon::event::Bootstrap,
+    torcon::event::BwEvent,
+    torcon::event::CircEvent,
+    torcon::event::ConfChange,
+    torcon::event::ConfChangedEvent,
+    torcon::event::Event,
+    torcon::event::EventKind,
+    torcon::event::EventText,
+    torcon::event::ExtraField<'_>,
+    torcon::event::HsDescEvent,
+    torcon::event::HsPow,
+    torcon::event::LogEvent,
+    torcon::event::OrConnEvent,
+    torcon::event::OrConnPeer,
+    torcon::event::OtherEvent,
+    torcon::event::SignalEvent,
+    torcon::event::StatusArea,
+    torcon::event::StatusArgument,
+    torcon::event::StatusEvent,
+    torcon::event::StreamEvent,
     torcon::error::ConnectAttempt,
     torcon::error::ConnectError,
     torcon::error::ConnectProblem,
@@ -78,15 +108,15 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::CircuitStatus,
     torcon::names::ClientProtocol,
     torcon::names::ConnectionId,
-    torcon::names::ConnectionReason,
-    torcon::names::ConnectionStatus,
+    torcon::names::OrConnReason,
+    torcon::names::OrConnStatus,
     torcon::names::Fingerprint,
-    torcon::names::HiddenServiceState,
+    torcon::names::HsState,
     torcon::names::HsDescAction,
     torcon::names::HsDescAuth,
     torcon::names::HsDescReason,
     torcon::names::InvalidName,
-    torcon::names::IsolationField,
+    torcon::names::IsoField,
     torcon::names::Nickname,
     torcon::names::Recommendation,
     torcon::names::RelaySpec,
@@ -104,6 +134,8 @@ promises! { CLONED, check_cloned, every_cloned_type:
 
 // Handles with one owner, and builders that hold a closure that can run only once.
 promises! { NOT_CLONED, check_not_cloned, every_type:
+    torcon::EventQueue,
+    torcon::PendingReply,
 }
 
 promises! { ERRORS, check_errors, every_error:
@@ -184,7 +216,10 @@ fn public_types() -> Vec<String> {
 /// Returns those of `types` whose names stand in none of `lists`; the same type may be reached by
 /// its family and by the root.
 fn missing<'a>(types: impl Iterator<Item = &'a String>, lists: &[&[&str]]) -> Vec<&'a String> {
-    let name = |path: &str| path.rsplit("::").next().unwrap_or(path).to_owned();
+    let name = |path: &str| {
+        let name = path.rsplit("::").next().unwrap_or(path);
+        name.split('<').next().unwrap_or(name).trim().to_owned()
+    };
     let promised: BTreeSet<String> =
         lists.iter().flat_map(|list| list.iter()).map(|path| name(path)).collect();
     types.filter(|path| !promised.contains(&name(path))).collect()

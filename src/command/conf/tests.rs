@@ -129,7 +129,7 @@ fn an_answer_under_another_name_is_no_answer() {
             )
         );
         assert!(
-            matches!(&error, crate::Error::Protocol(error) if !error.is_out_of_step()),
+            matches!(&error, crate::error::Error::Protocol(error) if !error.is_out_of_step()),
             "the connection is fine"
         );
     }

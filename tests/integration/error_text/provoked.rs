@@ -217,8 +217,8 @@ fn refusals_keep_the_words_of_tor() {
         error.to_string(),
         r#"tor refused SETCONF: 552 "Unrecognized option: Unknown option 'NoSuchOption'.  Failing.""#
     );
-    let error = controller.command("NOSUCHCOMMAND").unwrap().into_result("NOSUCHCOMMAND");
-    check_text(&error.unwrap_err());
+    let error = controller.command("NOSUCHCOMMAND").unwrap_err();
+    check_text(&error);
 }
 
 #[test]
