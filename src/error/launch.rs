@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::{Error, Timeout};
 
-/// A tor process could not be started or brought to the wished state. Nothing of it is left: no
-/// child, no thread, no temporary directory.
+/// A tor process could not be started or brought to the wished state.
+///
+/// When a launch fails nothing of it is left: no child, no thread, no temporary directory.
 #[derive(Clone, Debug)]
 pub struct LaunchError {
     inner: Arc<Inner>,
@@ -66,6 +67,22 @@ pub enum LaunchProblem {
     /// The control connection could not be opened or was lost.
     #[error("the control connection of the new tor failed")]
     Control(#[source] Box<Error>),
+    /// There is no control connection: not yet, or this tor was launched without one.
+    #[error("there is no control connection to the launched tor")]
+    NotConnected,
+    /// A signal could not be sent to tor.
+    #[error("the signal cannot be sent")]
+    Signal {
+        /// The operating system's reason.
+        source: Arc<io::Error>,
+    },
+    /// tor has ended, but the operating system does not tell how; this is so where the program
+    /// ignores SIGCHLD.
+    #[error("the exit status of tor is not known")]
+    StatusUnknown {
+        /// The operating system's reason.
+        source: Arc<io::Error>,
+    },
     /// The launch was given up by this program.
     #[error("the launch was given up by this program")]
     Cancelled,
@@ -90,8 +107,9 @@ impl LaunchError {
         &self.inner.problem
     }
 
-    /// Returns how tor ended: its exit code or the signal. `None` if it was never started, or
-    /// was ended by the launch.
+    /// Returns how tor ended: its exit code or the signal. `None` if it was never started or is
+    /// still running. A launch that fails for another reason than tor's own end ends it by
+    /// SIGTERM.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.inner.exit_status
@@ -107,26 +125,59 @@ impl LaunchError {
         matches!(self.inner.problem, LaunchProblem::Timeout(_))
     }
 
-    /// The line that says why: the first complaint that names a cause. tor's last word, at the
-    /// level `err`, only says "see above".
+    /// The line that says why tor ended.
+    ///
+    /// Before the complaint that counts there may be others about small things, and after it
+    /// others that only say "see above".
     fn telling_line(&self) -> Option<&str> {
-        let complaint = |level: &str| {
-            self.inner.last_lines.iter().find_map(|line| {
-                let at = line.find(level)?;
-                line.get(at + level.len()..).map(str::trim)
+        const REASONS: [&str; 5] = [
+            "Could not bind to ",
+            "Failed to parse/validate config: ",
+            "Error while parsing configuration: ",
+            "It looks like another Tor process is running",
+            "Unable to ",
+        ];
+        let complaint = |line: &'_ String, level: &str| {
+            let at = line.find(level)?;
+            Some(at + level.len())
+        };
+        let text = |level: &'static str| {
+            self.inner.last_lines.iter().filter_map(move |line| {
+                let start = complaint(line, level)?;
+                line.get(start..).map(str::trim)
             })
         };
-        complaint("[warn]").or_else(|| complaint("[err]"))
+        let known = |line: &&str| REASONS.iter().any(|reason| line.starts_with(reason));
+        text("[warn]")
+            .find(known)
+            .or_else(|| text("[err]").next())
+            .or_else(|| text("[warn]").last())
+    }
+
+    /// What tor printed about the trouble it is in, last.
+    fn trouble(&self) -> Option<&str> {
+        let lines = self.inner.last_lines.iter().rev();
+        lines
+            .filter_map(|line| line.split_once("[warn] "))
+            .map(|(_, text)| text.trim())
+            .find(|text| text.starts_with("Problem bootstrapping."))
     }
 }
 
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cannot launch tor")?;
-        if let Some(status) = self.inner.exit_status {
-            write!(f, " ({status})")?;
-        }
-        match self.telling_line() {
+        let line = match self.inner.problem {
+            LaunchProblem::Exited => {
+                if let Some(status) = self.inner.exit_status {
+                    write!(f, " ({status})")?;
+                }
+                self.telling_line()
+            }
+            LaunchProblem::Timeout(_) => self.trouble(),
+            _ => None,
+        };
+        match line {
             Some(line) => write!(f, ": tor says {line:?}"),
             None => Ok(()),
         }
