@@ -41,7 +41,7 @@ use self::progress::Announcer;
 use self::ready::{Driver, Launch, Message, SHORT_GRACE};
 use self::seam::{Controller, Endpoint};
 use self::worker::Worker;
-use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::error::{LaunchError, LaunchProblem, Result, Timeout, Wait};
 
 pub use self::control::{ControlFn, ControlVia};
 pub use self::launcher::Launcher;
@@ -111,6 +111,7 @@ impl TorProcess {
             ready: launcher.ready,
             timeout: launcher.timeout,
             stall_timeout: launcher.stall_timeout,
+            grace: launcher.grace,
             messages: receiver,
             sender: tor.messages.clone(),
         };
@@ -476,6 +477,3 @@ impl Watcher for StderrWatcher {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -166,6 +166,3 @@ impl Child {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
 use tempfile::TempDir;
 
@@ -32,9 +32,12 @@ pub(super) struct Directories {
 }
 
 impl Directories {
-    pub(super) fn prepare(given: Option<&Path>) -> Result<Self, LaunchProblem> {
+    pub(super) fn prepare(
+        given: Option<&Path>,
+        temporary_root: &Path,
+    ) -> Result<Self, LaunchProblem> {
         let mut temporary = Vec::new();
-        let private = make_temporary(&env::temp_dir(), &mut temporary)?;
+        let private = make_temporary(temporary_root, &mut temporary)?;
         let (data, mut control_socket) = match given {
             Some(data) => {
                 let data = path::absolute(data).map_err(|error| problem(data, error))?;

@@ -256,10 +256,10 @@ impl Launcher {
     /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
     pub fn spawn(self) -> Result<TorProcess> {
         self.check()?;
-        let directories =
-            Directories::prepare(self.data_directory.as_deref()).map_err(LaunchError::new)?;
+        let directories = Directories::prepare(self.data_directory.as_deref(), &env::temp_dir())
+            .map_err(LaunchError::new)?;
         let torrc = self.options.torrc(&self.control, &directories)?;
-        directories.write_torrc(&torrc).map_err(LaunchError::new)?;
+        directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
         let process = self
             .command(&directories)
             .spawn()
@@ -271,10 +271,13 @@ impl Launcher {
         self.options.check()?;
         for (name, value) in &self.environment {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
-                return Err(InvalidInput::new("name", "no name of an environment variable"));
+                return Err(InvalidInput::new(
+                    "env",
+                    "an environment variable cannot have this name",
+                ));
             }
             if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
-                return Err(InvalidInput::new("name or value", "contains NUL"));
+                return Err(InvalidInput::new("env", "must not contain NUL"));
             }
         }
         if matches!(self.control, ControlVia::None) && self.ready == Ready::Controller {

@@ -6,6 +6,7 @@ use std::process;
 use super::control::ControlVia;
 use super::directory::Directories;
 use crate::error::InvalidInput;
+use crate::torrc::Torrc;
 
 /// What torcon itself sets, and how a program can say what it wants instead.
 const MANAGED: [(&str, &str); 5] = [
@@ -27,9 +28,13 @@ impl Options {
 
     /// Checks everything that can be checked without tor.
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
+        let mut torrc = Torrc::new();
         for (name, value) in &self.0 {
-            line(name, value.as_bytes())?;
+            torrc.push(name, value.as_bytes())?;
             check_name(name)?;
+            if value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+                return Err(InvalidInput::new(name.clone(), "must not contain a line break"));
+            }
         }
         Ok(())
     }
@@ -39,12 +44,9 @@ impl Options {
         &self,
         via: &ControlVia,
         directories: &Directories,
-    ) -> Result<Vec<u8>, InvalidInput> {
-        let mut text = Vec::new();
-        let mut set = |name: &str, value: &[u8]| -> Result<(), InvalidInput> {
-            text.extend(line(name, value)?);
-            Ok(())
-        };
+    ) -> Result<Torrc, InvalidInput> {
+        let mut torrc = Torrc::new();
+        let mut set = |name: &str, value: &[u8]| torrc.push(name, value);
         set("DataDirectory", bytes(directories.data()))?;
         // Without this line any other Log line would end the output that torcon reads.
         set("Log", b"notice stdout")?;
@@ -63,7 +65,7 @@ impl Options {
         for (name, value) in &self.0 {
             set(name, value.as_bytes())?;
         }
-        Ok(text)
+        Ok(torrc)
     }
 }
 
@@ -93,33 +95,9 @@ fn check_name(name: &str) -> Result<(), InvalidInput> {
     match managed {
         // An option of its own, and the beginning of another.
         Some(_) if name.eq_ignore_ascii_case("ControlPort") => Ok(()),
-        Some((_, problem)) => Err(InvalidInput::new("name", *problem)),
+        Some((_, problem)) => Err(InvalidInput::new("option name", *problem)),
         None => Ok(()),
     }
-}
-
-// Replaced by crate::torrc when it is there.
-fn line(name: &str, value: &[u8]) -> Result<Vec<u8>, InvalidInput> {
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(InvalidInput::new(
-            "name",
-            "has other characters than letters, digits and \"_\"",
-        ));
-    }
-    if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-        return Err(InvalidInput::new("value", "contains CR, LF or NUL"));
-    }
-    let mut text = name.as_bytes().to_vec();
-    text.push(b' ');
-    text.push(b'"');
-    for byte in value {
-        if matches!(byte, b'"' | b'\\') {
-            text.push(b'\\');
-        }
-        text.push(*byte);
-    }
-    text.extend(b"\"\n");
-    Ok(text)
 }
 
 #[cfg(test)]

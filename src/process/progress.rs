@@ -65,10 +65,11 @@ impl fmt::Display for Progress {
 
 /// The text of a log line without date, level and, with `LogMessageDomains 1`, domains.
 fn message(line: &str) -> &str {
-    let text = ["[notice] ", "[warn] "]
-        .iter()
-        .find_map(|level| line.split_once(level))
-        .map_or(line, |(_date, text)| text);
+    // The first bracket is that of the level: the date before it has none.
+    let logged = line.split_once('[').and_then(|(_date, rest)| {
+        rest.strip_prefix("notice] ").or_else(|| rest.strip_prefix("warn] "))
+    });
+    let text = logged.unwrap_or(line);
     match text.strip_prefix('{').and_then(|rest| rest.split_once("} ")) {
         Some((_domains, text)) => text,
         None => text,

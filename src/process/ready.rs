@@ -165,6 +165,7 @@ pub(super) struct Driver {
     pub(super) ready: Ready,
     pub(super) timeout: Duration,
     pub(super) stall_timeout: Duration,
+    pub(super) grace: Duration,
     pub(super) messages: Receiver<Message>,
     pub(super) sender: Sender<Message>,
 }
@@ -468,7 +469,7 @@ impl Drive {
     fn fail(mut self, problem: LaunchProblem) {
         let mut status = None;
         if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
-            match self.is.child.end(SHORT_GRACE) {
+            match self.is.child.end(self.is.grace.min(SHORT_GRACE)) {
                 Ok((ending, _)) => status = ending.ok(),
                 Err(error) => log::error!("tor could not be ended: {error}"),
             }
