@@ -91,16 +91,13 @@ impl TorProcess {
         // From here on dropping it cleans up.
         let tor = Self {
             child,
-            launch: Arc::new(Launch::default()),
+            launch: Arc::new(Launch::new(route.as_ref())),
             output,
             messages,
             data_directory,
             grace: launcher.grace,
             workers: Mutex::new(vec![watcher]),
         };
-        if let Some(Route::Fixed(endpoint)) = &route {
-            tor.launch.set_endpoint(endpoint.clone());
-        }
         let announcer = launcher.on_progress.map(Announcer::start).transpose();
         let driver = Driver {
             launch: Arc::clone(&tor.launch),

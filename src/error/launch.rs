@@ -127,40 +127,31 @@ impl LaunchError {
 
     /// The line that says why tor ended.
     ///
-    /// Before the complaint that counts there may be others about small things, and after it
+    /// Before the complaint that counts there may be others, about small things, and after it
     /// others that only say "see above".
     fn telling_line(&self) -> Option<&str> {
         const REASONS: [&str; 5] = [
             "Could not bind to ",
-            "Failed to parse/validate config: ",
             "Error while parsing configuration: ",
+            "Failed to parse/validate config: ",
             "It looks like another Tor process is running",
             "Unable to ",
         ];
-        let complaint = |line: &'_ String, level: &str| {
-            let at = line.find(level)?;
-            Some(at + level.len())
-        };
-        let text = |level: &'static str| {
-            self.inner.last_lines.iter().filter_map(move |line| {
-                let start = complaint(line, level)?;
-                line.get(start..).map(str::trim)
-            })
-        };
-        let known = |line: &&str| REASONS.iter().any(|reason| line.starts_with(reason));
-        text("[warn]")
-            .find(known)
-            .or_else(|| text("[err]").next())
-            .or_else(|| text("[warn]").last())
+        let is_reason = |text: &&str| REASONS.iter().any(|reason| text.starts_with(reason));
+        self.complaints("[warn] ")
+            .find(is_reason)
+            .or_else(|| self.complaints("[err] ").next())
+            .or_else(|| self.complaints("[warn] ").last())
     }
 
-    /// What tor printed about the trouble it is in, last.
+    /// What tor printed last about the trouble it is in.
     fn trouble(&self) -> Option<&str> {
-        let lines = self.inner.last_lines.iter().rev();
-        lines
-            .filter_map(|line| line.split_once("[warn] "))
-            .map(|(_, text)| text.trim())
-            .find(|text| text.starts_with("Problem bootstrapping."))
+        self.complaints("[warn] ").filter(|text| text.starts_with("Problem bootstrapping.")).last()
+    }
+
+    fn complaints(&self, level: &'static str) -> impl Iterator<Item = &str> {
+        let texts = self.inner.last_lines.iter().filter_map(move |line| line.split_once(level));
+        texts.map(|(_date, text)| text.trim())
     }
 }
 
@@ -192,21 +183,70 @@ impl StdError for LaunchError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{LaunchError, LaunchProblem};
+    use crate::error::{Timeout, Wait};
+
+    /// The text of an error after tor has printed this.
+    fn text(problem: LaunchProblem, lines: &[&str]) -> String {
+        let dated = |line: &&str| format!("Nov 23 09:00:00.000 {line}");
+        let lines = lines.iter().map(dated).collect();
+        LaunchError::with_output(problem, None, lines).to_string()
+    }
 
     #[test]
-    fn the_first_warning_is_quoted_and_not_the_see_above() {
+    fn the_reason_is_quoted_and_neither_small_things_nor_the_see_above() {
+        for (lines, reason) in [
+            (
+                &[
+                    "[notice] Tor 0.4.9.11 running",
+                    "[warn] SocksPort, TransPort, NATDPort, DNSPort, and ORPort are all undefined",
+                    "[warn] Could not bind to 127.0.0.1:9051: Address already in use.",
+                    "[warn] Failed to parse/validate config: Failed to bind one of the listener \
+                     ports.",
+                    "[err] Reading config failed--see warnings above.",
+                ][..],
+                "Could not bind to 127.0.0.1:9051: Address already in use.",
+            ),
+            (
+                &[
+                    "[warn] You are running Tor as root.",
+                    "[warn] It looks like another Tor process is running with the same data \
+                     directory.  Waiting 5 seconds to see if it goes away.",
+                    "[err] No, it's still there.  Exiting.",
+                ],
+                "It looks like another Tor process is running with the same data directory.  \
+                 Waiting 5 seconds to see if it goes away.",
+            ),
+            (
+                &[
+                    "[warn] You are running Tor as root.",
+                    "[err] Unable to write PIDFile \"/x\"",
+                    "[err] set_options(): Bug: Acting on config options left us in a broken state.",
+                ],
+                "Unable to write PIDFile \"/x\"",
+            ),
+            (&["[warn] one", "[warn] two"], "two"),
+        ] {
+            let expected = format!("cannot launch tor: tor says {reason:?}");
+            assert_eq!(text(LaunchProblem::Exited, lines), expected);
+        }
+        assert_eq!(text(LaunchProblem::Exited, &["[notice] fine"]), "cannot launch tor");
+    }
+
+    #[test]
+    fn a_launch_that_takes_too_long_quotes_the_last_trouble_only() {
+        let timeout = || LaunchProblem::Timeout(Timeout::new(Wait::Bootstrap, Duration::MAX));
         let lines = [
-            "Nov 23 09:00:00.000 [notice] Tor 0.4.9.11 running",
-            "Nov 23 09:00:00.000 [warn] Could not bind to 127.0.0.1:9051: Address already in use.",
-            "Nov 23 09:00:00.000 [err] Reading config failed--see warnings above.",
+            "[warn] Problem bootstrapping. Stuck at 5% (conn): first",
+            "[warn] Problem bootstrapping. Stuck at 5% (conn): second",
+            "[warn] You are running Tor as root.",
         ];
-        let lines = lines.map(str::to_owned).to_vec();
-        let error = LaunchError::with_output(LaunchProblem::Exited, None, lines);
         assert_eq!(
-            error.to_string(),
-            "cannot launch tor: tor says \
-             \"Could not bind to 127.0.0.1:9051: Address already in use.\""
+            text(timeout(), &lines),
+            "cannot launch tor: tor says \"Problem bootstrapping. Stuck at 5% (conn): second\""
         );
+        assert_eq!(text(timeout(), &["[warn] other"]), "cannot launch tor");
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Launch {
     changed: Condvar,
     controller: OnceLock<Controller>,
     endpoint: OnceLock<Endpoint>,
+    /// There will be no control connection.
+    without_control: bool,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,14 @@ struct State {
 }
 
 impl Launch {
+    pub(super) fn new(route: Option<&Route>) -> Self {
+        let launch = Self { without_control: route.is_none(), ..Self::default() };
+        if let Some(Route::Fixed(endpoint)) = route {
+            launch.set_endpoint(endpoint.clone());
+        }
+        launch
+    }
+
     pub(super) fn progress(&self) -> Progress {
         self.state.lock().progress.clone()
     }
@@ -87,7 +97,7 @@ impl Launch {
         self.endpoint.get()
     }
 
-    pub(super) fn set_endpoint(&self, endpoint: Endpoint) {
+    fn set_endpoint(&self, endpoint: Endpoint) {
         let _ = self.endpoint.set(endpoint);
     }
 
@@ -110,7 +120,8 @@ impl Launch {
     }
 
     pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
-        self.wait(Some(limit), Wait::Connect, |_| self.controller.get().is_some())?;
+        let done = |_: &State| self.without_control || self.controller.get().is_some();
+        self.wait(Some(limit), Wait::Connect, done)?;
         self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
     }
 
