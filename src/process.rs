@@ -18,7 +18,6 @@ mod options;
 mod output;
 mod progress;
 mod ready;
-mod seam;
 mod worker;
 
 use std::fmt;
@@ -39,9 +38,11 @@ use self::directory::Directories;
 use self::output::{Output, Sink, Watcher};
 use self::progress::Announcer;
 use self::ready::{Driver, Launch, Message, SHORT_GRACE};
-use self::seam::{Controller, Endpoint};
 use self::worker::Worker;
+use crate::controller::Controller;
 use crate::error::{LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::link::Endpoint;
+use crate::names::Signal as ControlSignal;
 
 pub use self::control::{ControlFn, ControlVia};
 pub use self::launcher::Launcher;
@@ -293,7 +294,7 @@ impl TorProcess {
     /// Returns whether tor may have got the message.
     fn ask_to_shut_down(&self, limit: Duration) -> bool {
         let Some(controller) = self.launch.controller() else { return false };
-        match controller.with_timeout(limit).shutdown_signal() {
+        match controller.with_timeout(limit).signal(ControlSignal::Shutdown) {
             Ok(()) => true,
             // tor may be gone before its answer is read.
             Err(error) => error.is_closed(),

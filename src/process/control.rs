@@ -10,8 +10,11 @@ use crossbeam_channel::Sender;
 
 use super::progress::Progress;
 use super::ready::Message;
-use super::seam::{ConnectOptions, Controller, Endpoint, ListenerId, StatusEvent};
+use crate::controller::{ConnectOptions, Controller};
 use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
+use crate::event::{Bootstrap, Event, EventKind};
+use crate::link::{Endpoint, ListenerId};
+use crate::names::Recommendation;
 
 /// A function that makes a control connection.
 pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
@@ -93,21 +96,36 @@ pub(super) fn connect(
         let _ = lost.send(Message::Lost);
     });
     // First the events, then the question: nothing that happens in between is missed.
+    let asking = controller.with_timeout(limit);
     let told = messages.clone();
-    let listener = controller.on(move |status: &StatusEvent| {
-        if let Some(progress) = Progress::from_status(status) {
-            let _ = told.send(Message::Status(progress));
+    let listener = asking.add_event_listener(EventKind::StatusClient, move |event| {
+        if let Event::Status(status) = event {
+            if let Some(bootstrap) = &status.bootstrap {
+                let _ = told.send(Message::Status(Progress::from(&**bootstrap)));
+            }
         }
     })?;
-    let progress = Progress::from(&controller.bootstrap_phase()?);
-    controller.take_ownership()?;
-    controller.own(pid);
+    let progress = Progress::from(&asking.bootstrap_phase()?);
+    asking.take_ownership_of(pid)?;
     // From here on tor ends with this connection; it need not look for our process any more. If
     // it refuses to stop looking, nothing is lost.
-    if let Err(error) = controller.reset_conf(["__OwningControllerProcess"]) {
+    if let Err(error) = asking.reset_conf([("__OwningControllerProcess", None::<&str>)]) {
         log::debug!("tor still looks for our process: {error}");
     }
     Ok(Connected { controller, endpoint, listener, progress })
+}
+
+impl From<&Bootstrap> for Progress {
+    fn from(bootstrap: &Bootstrap) -> Self {
+        // What tor recommends to ignore it does not write into its log either.
+        let worth_telling = bootstrap.recommendation != Some(Recommendation::Ignore);
+        Self {
+            percent: bootstrap.progress,
+            tag: bootstrap.tag.as_str().to_owned(),
+            summary: bootstrap.summary.clone(),
+            warning: bootstrap.warning.clone().filter(|_| worth_telling),
+        }
+    }
 }
 
 fn open(endpoint: &Endpoint, limit: Duration) -> Result<Controller> {

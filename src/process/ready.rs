@@ -8,9 +8,10 @@ use super::child::Child;
 use super::control::{self, Connected, Route};
 use super::output::Output;
 use super::progress::{Announcer, Progress};
-use super::seam::{Controller, Endpoint, ListenerId};
 use super::worker::Worker;
+use crate::controller::Controller;
 use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::link::{Endpoint, ListenerId};
 
 /// How long one attempt at a control connection may take: the first answer of a tor on a slow
 /// machine comes late.
