@@ -1,0 +1,156 @@
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::progress::Progress;
+use super::ready::Message;
+use crate::controller::{ConnectOptions, Controller};
+use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
+use crate::event::{Bootstrap, Event, EventKind};
+use crate::link::{Endpoint, ListenerId};
+use crate::names::Recommendation;
+
+/// A function that makes a control connection.
+pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
+
+/// How the control connection to a launched tor is made.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum ControlVia {
+    /// By a unix socket in a private directory; nobody else can reach it.
+    #[default]
+    UnixSocket,
+    /// By TCP, on a port of 127.0.0.1 that tor chooses.
+    Tcp,
+    /// By this function, which is called on a thread of its own, again and again until it
+    /// succeeds or the launch is over. The control port it connects to is for the program to
+    /// configure, with [`Launcher::option`](super::Launcher::option).
+    ///
+    /// See [`ControlVia::custom`].
+    Custom(ControlFn),
+    /// Not at all: whether tor is ready is judged by what it prints.
+    None,
+}
+
+impl ControlVia {
+    /// Returns [`ControlVia::Custom`] with this function.
+    #[must_use]
+    pub fn custom(connect: impl Fn() -> Result<Controller> + Send + Sync + 'static) -> Self {
+        Self::Custom(Arc::new(connect))
+    }
+}
+
+impl fmt::Debug for ControlVia {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnixSocket => "UnixSocket",
+            Self::Tcp => "Tcp",
+            Self::Custom(_) => "Custom(..)",
+            Self::None => "None",
+        })
+    }
+}
+
+/// [`ControlVia`] with the paths of one process.
+pub(super) enum Route {
+    Fixed(Endpoint),
+    PortFile(PathBuf),
+    Custom(ControlFn),
+}
+
+/// A control connection that is ready to use and owns its tor.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) controller: Controller,
+    /// `None` if only the custom function knows.
+    pub(super) endpoint: Option<Endpoint>,
+    /// What tells [`Message::Status`].
+    pub(super) listener: ListenerId,
+    pub(super) progress: Progress,
+}
+
+/// Connects once. Everything that needs an answer of tor is bounded by `limit`.
+pub(super) fn connect(
+    route: &Route,
+    pid: u32,
+    limit: Duration,
+    messages: &Sender<Message>,
+) -> Result<Connected> {
+    let (controller, endpoint) = match route {
+        Route::Fixed(endpoint) => (open(endpoint, limit)?, Some(endpoint.clone())),
+        Route::PortFile(path) => {
+            let endpoint = Endpoint::from(read_port_file(path)?);
+            (open(&endpoint, limit)?, Some(endpoint))
+        }
+        Route::Custom(connect) => (connect()?, None),
+    };
+    let lost = messages.clone();
+    controller.on_disconnect(move |_reason| {
+        // Nobody listens any more when the launch is over.
+        let _ = lost.send(Message::Lost);
+    });
+    // First the events, then the question: nothing that happens in between is missed.
+    let asking = controller.with_timeout(limit);
+    let told = messages.clone();
+    let listener = asking.add_event_listener(EventKind::StatusClient, move |event| {
+        if let Event::Status(status) = event {
+            if let Some(bootstrap) = &status.bootstrap {
+                let _ = told.send(Message::Status(Progress::from(&**bootstrap)));
+            }
+        }
+    })?;
+    let progress = Progress::from(&asking.bootstrap_phase()?);
+    asking.take_ownership_of(pid)?;
+    // From here on tor ends with this connection; it need not look for our process any more. If
+    // it refuses to stop looking, nothing is lost.
+    if let Err(error) = asking.reset_conf([("__OwningControllerProcess", None::<&str>)]) {
+        log::debug!("tor still looks for our process: {error}");
+    }
+    Ok(Connected { controller, endpoint, listener, progress })
+}
+
+impl From<&Bootstrap> for Progress {
+    fn from(bootstrap: &Bootstrap) -> Self {
+        // What tor recommends to ignore it does not write into its log either.
+        let worth_telling = bootstrap.recommendation != Some(Recommendation::Ignore);
+        Self {
+            percent: bootstrap.progress,
+            tag: bootstrap.tag.as_str().to_owned(),
+            summary: bootstrap.summary.clone(),
+            warning: bootstrap.warning.clone().filter(|_| worth_telling),
+        }
+    }
+}
+
+fn open(endpoint: &Endpoint, limit: Duration) -> Result<Controller> {
+    ConnectOptions::new().timeout(limit).connect(endpoint.clone())
+}
+
+/// Reads the file that tor writes for `ControlPortWriteToFile`: `PORT=127.0.0.1:42765`.
+fn read_port_file(path: &Path) -> Result<SocketAddr> {
+    fs::read_to_string(path)
+        .and_then(|text| {
+            let address = text.lines().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
+            address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it names no port"))
+        })
+        .map_err(|error| {
+            let address = path.display().to_string();
+            let attempt = ConnectAttempt::new(&address, ConnectProblem::Io(Arc::new(error)));
+            ConnectError::new(vec![attempt]).into()
+        })
+}
+
+/// Whether another attempt can do better: while tor starts, its control port is not there yet or
+/// does not answer yet.
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Connect(_) | Error::Closed(_) | Error::Timeout(_))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+use std::fs;
+
+use super::{may_pass, read_port_file};
+use crate::error::{Error, InvalidInput, Timeout, Wait};
+
+#[test]
+fn the_port_is_read_from_the_file_that_tor_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control-port");
+    for (text, address) in [
+        ("PORT=127.0.0.1:42765\n", "127.0.0.1:42765"),
+        // Another control port of the user's, and one on a socket.
+        ("UNIX_PORT=/x\nPORT=127.0.0.1:1\nPORT=127.0.0.1:2\n", "127.0.0.1:1"),
+    ] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(read_port_file(&path).unwrap().to_string(), address);
+    }
+}
+
+#[test]
+fn a_port_file_that_is_not_there_yet_is_worth_another_look() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control-port");
+    let error = read_port_file(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot connect to {}", path.display()));
+    assert!(may_pass(&error));
+    fs::write(&path, "").unwrap();
+    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+}
+
+#[test]
+fn only_what_waiting_can_heal_is_tried_again() {
+    let timeout = Timeout::new(Wait::Connect, std::time::Duration::from_secs(1));
+    assert!(may_pass(&Error::from(timeout)));
+    assert!(!may_pass(&Error::from(InvalidInput::new("endpoint", "is no address"))));
+}

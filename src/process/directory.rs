@@ -1,0 +1,147 @@
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::error::LaunchProblem;
+
+/// The longest path of a unix socket, without the NUL at its end.
+const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+const PRIVATE: u32 = 0o700;
+
+/// The directories and files of one tor process.
+///
+/// One temporary directory, mode 0700, holds what torcon writes for tor: `torrc`, an empty
+/// `defaults-torrc`, and the files that tor writes for torcon. If no data directory is given it
+/// holds that too.
+///
+/// The control socket is never put into a given data directory: tor replaces a socket that is
+/// there, even that of another living tor, before it finds that the directory is locked.
+#[derive(Debug)]
+pub(super) struct Directories {
+    data: PathBuf,
+    private: PathBuf,
+    control_socket: PathBuf,
+    temporary: Vec<TempDir>,
+}
+
+impl Directories {
+    pub(super) fn prepare(
+        given: Option<&Path>,
+        temporary_root: &Path,
+    ) -> Result<Self, LaunchProblem> {
+        let mut temporary = Vec::new();
+        let private = make_temporary(temporary_root, &mut temporary)?;
+        let (data, mut control_socket) = match given {
+            Some(data) => {
+                let data = path::absolute(data).map_err(|error| problem(data, error))?;
+                make_private(&data)?;
+                (data, private.join("control"))
+            }
+            None => {
+                let data = private.join("data");
+                make_private(&data)?;
+                let control_socket = data.join("control");
+                (data, control_socket)
+            }
+        };
+        if control_socket.as_os_str().as_bytes().len() > SOCKET_PATH_LIMIT {
+            control_socket = make_temporary(Path::new("/tmp"), &mut temporary)?.join("control");
+        }
+        Ok(Self { data, private, control_socket, temporary })
+    }
+
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(super) fn control_socket(&self) -> &Path {
+        &self.control_socket
+    }
+
+    pub(super) fn torrc(&self) -> PathBuf {
+        self.private.join("torrc")
+    }
+
+    pub(super) fn defaults_torrc(&self) -> PathBuf {
+        self.private.join("defaults-torrc")
+    }
+
+    /// Where tor writes the port of its control listener.
+    pub(super) fn port_file(&self) -> PathBuf {
+        self.private.join("control-port")
+    }
+
+    /// Writes the configuration, and the empty defaults without which tor would read the system's.
+    pub(super) fn write_torrc(&self, text: &[u8]) -> Result<(), LaunchProblem> {
+        write_private(&self.torrc(), text)?;
+        write_private(&self.defaults_torrc(), b"")
+    }
+
+    /// Removes what is temporary; a given directory stays as it is.
+    pub(super) fn remove(self) {
+        for directory in &self.temporary {
+            if let Err(error) = remove_all(directory.path()) {
+                log::warn!("the temporary directory {:?} stays: {error}", directory.path());
+            }
+        }
+    }
+}
+
+/// Removes a directory. A pluggable transport that is ending may still write there, so it is tried
+/// again.
+fn remove_all(path: &Path) -> io::Result<()> {
+    let mut pauses = [10, 50, 200].map(Duration::from_millis).into_iter();
+    loop {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => match pauses.next() {
+                Some(pause) => thread::sleep(pause),
+                None => return Err(error),
+            },
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn make_temporary(parent: &Path, made: &mut Vec<TempDir>) -> Result<PathBuf, LaunchProblem> {
+    let parent = path::absolute(parent).map_err(|error| problem(parent, error))?;
+    let directory = tempfile::Builder::new()
+        .prefix("torcon-")
+        .permissions(Permissions::from_mode(PRIVATE))
+        .tempdir_in(&parent)
+        .map_err(|error| problem(&parent, error))?;
+    let path = directory.path().to_owned();
+    made.push(directory);
+    Ok(path)
+}
+
+/// Makes a directory, but not its parents. One that exists is left as it is.
+fn make_private(path: &Path) -> Result<(), LaunchProblem> {
+    match DirBuilder::new().mode(PRIVATE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(|error| problem(path, error)),
+    }
+}
+
+fn write_private(path: &Path, text: &[u8]) -> Result<(), LaunchProblem> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text))
+        .map_err(|error| problem(path, error))
+}
+
+fn problem(path: &Path, error: io::Error) -> LaunchProblem {
+    LaunchProblem::Directory { path: path.to_owned(), source: Arc::new(error) }
+}
+
+#[cfg(test)]
+mod tests;

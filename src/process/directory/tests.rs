@@ -1,0 +1,78 @@
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Directories, SOCKET_PATH_LIMIT};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn everything_temporary_is_private_and_is_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let directories = Directories::prepare(None, root.path()).unwrap();
+    directories.write_torrc(b"SocksPort 0\n").unwrap();
+    let private = directories.torrc().parent().unwrap().to_owned();
+    assert_eq!(mode(&private), 0o700);
+    assert_eq!(mode(directories.data()), 0o700);
+    assert_eq!(directories.control_socket(), directories.data().join("control"));
+    assert_eq!(mode(&directories.torrc()), 0o600);
+    assert_eq!(fs::read(directories.torrc()).unwrap(), b"SocksPort 0\n");
+    // Missing or named /dev/null, tor would read or write the system's files.
+    assert_eq!(fs::read(directories.defaults_torrc()).unwrap(), b"");
+    fs::write(directories.data().join("state"), "x").unwrap();
+    directories.remove();
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_temporary_is_left_when_it_is_dropped() {
+    let root = tempfile::tempdir().unwrap();
+    drop(Directories::prepare(None, root.path()).unwrap());
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
+    let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = given.path().join("data");
+    let directories = Directories::prepare(Some(&data), root.path()).unwrap();
+    assert_eq!(mode(&data), 0o700);
+    directories.remove();
+    assert!(data.is_dir());
+
+    // A second use finds it there, with whatever mode and files.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
+    fs::write(data.join("kept"), "x").unwrap();
+    Directories::prepare(Some(&data), root.path()).unwrap().remove();
+    assert_eq!(mode(&data), 0o750);
+    assert!(data.join("kept").exists());
+
+    let deep = given.path().join("missing/data");
+    let problem = Directories::prepare(Some(&deep), root.path()).unwrap_err();
+    assert_eq!(problem.to_string(), format!("{deep:?} cannot be made ready"));
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_control_socket_is_not_put_into_a_given_directory() {
+    // tor replaces the socket of another tor that lives in the same directory.
+    let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let directories = Directories::prepare(Some(given.path()), root.path()).unwrap();
+    assert!(directories.control_socket().starts_with(root.path()));
+}
+
+#[test]
+fn a_long_temporary_directory_does_not_make_the_socket_path_too_long() {
+    let root = tempfile::tempdir().unwrap();
+    let deep = root.path().join("x".repeat(100));
+    fs::create_dir(&deep).unwrap();
+    let directories = Directories::prepare(None, &deep).unwrap();
+    let socket = directories.control_socket().to_owned();
+    assert!(socket.as_os_str().as_bytes().len() <= SOCKET_PATH_LIMIT);
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+    directories.remove();
+    assert!(!socket.parent().unwrap().exists());
+}

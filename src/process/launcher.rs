@@ -1,0 +1,345 @@
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::TorProcess;
+use super::control::ControlVia;
+use super::directory::Directories;
+use super::options::Options;
+use super::progress::{Progress, ProgressListener};
+use super::ready::Ready;
+use crate::error::{InvalidInput, LaunchError, LaunchProblem, Result};
+
+/// What tor gets of this program's environment. Anything else may be a secret, or meant for this
+/// program alone: with `NOTIFY_SOCKET`, for one, tor would tell systemd that this program is ready.
+const ENVIRONMENT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SSL_CERT_DIR",
+];
+
+/// Launches a tor of this program's own.
+///
+/// The new tor has a private configuration file and reads no other; it has a temporary data
+/// directory unless one is given, a control connection that belongs to this program alone, and it
+/// ends with its [`TorProcess`], or with this program, whatever ends that.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::process::Launcher;
+///
+/// let tor = Launcher::new()
+///     .option("SocksPort", "auto")
+///     .on_progress(|progress| eprintln!("{progress}"))
+///     .launch()?;
+/// println!("{}", tor.controller()?.version());
+/// tor.quit()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A program that need not reach the network:
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::process::{Launcher, Ready};
+///
+/// let tor = Launcher::new()
+///     .option("DisableNetwork", "1")
+///     .wait_for(Ready::Controller)
+///     .launch()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a launcher does nothing until launch() or spawn() is called"]
+pub struct Launcher {
+    pub(super) program: PathBuf,
+    pub(super) data_directory: Option<PathBuf>,
+    pub(super) options: Options,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) control: ControlVia,
+    pub(super) on_progress: Option<ProgressListener>,
+    pub(super) ready: Ready,
+    pub(super) timeout: Duration,
+    pub(super) stall_timeout: Duration,
+    pub(super) grace: Duration,
+    pub(super) kill_on_stderr: bool,
+    pub(super) stdout: Option<Box<dyn Write + Send>>,
+    pub(super) stderr: Option<Box<dyn Write + Send>>,
+}
+
+impl Launcher {
+    /// Returns a launcher with every option at its default.
+    pub fn new() -> Self {
+        Self {
+            program: PathBuf::from("tor"),
+            data_directory: None,
+            options: Options::default(),
+            environment: Vec::new(),
+            control: ControlVia::default(),
+            on_progress: None,
+            ready: Ready::default(),
+            timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(120),
+            grace: Duration::from_secs(10),
+            kill_on_stderr: true,
+            stdout: None,
+            stderr: None,
+        }
+    }
+
+    /// Sets the program to run. A name without a slash is looked for in `PATH`. The default is
+    /// `tor`.
+    #[doc(alias = "tor_binary")]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// Sets the data directory.
+    ///
+    /// It is made with mode 0700 if it is missing (its parent must exist), and never deleted. The
+    /// default is a temporary directory that is deleted when tor is gone.
+    pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_directory = Some(path.into());
+        self
+    }
+
+    /// Adds a line to tor's configuration.
+    ///
+    /// The order is kept; an option that may be given several times, such as `SocksPort`, can be
+    /// added several times. `name` is the name of one option in full; `value` is taken as it is
+    /// and needs no quotes. Refused, when the launch begins, are line breaks, and options that
+    /// torcon sets itself: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
+    /// `RunAsDaemon`, `__OwningControllerProcess`. The default is no further option.
+    pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
+        self.options.push(name.into(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Adds a variable to tor's environment.
+    ///
+    /// Of this program's environment tor gets only `PATH`, `HOME`, `TMPDIR`, `TZ`, `LANG`,
+    /// `LC_ALL`, `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH` and `SSL_CERT_DIR`. The default is no
+    /// further variable.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets how the control connection is made. The default is [`ControlVia::UnixSocket`].
+    #[doc(alias = "connection_creator")]
+    pub fn control(mut self, via: ControlVia) -> Self {
+        self.control = via;
+        self
+    }
+
+    /// Sets a closure that is told of progress.
+    ///
+    /// It is called on a thread of its own, `torcon-progress`: once for each percentage that tor
+    /// reaches, always forward, and each time that tor tells of trouble. One that is slow delays
+    /// nothing else, but `launch` waits up to a second for it to have been told everything. One
+    /// that panics is not called again. The default is none.
+    #[doc(alias = "progress_updates")]
+    pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(listener));
+        self
+    }
+
+    /// Sets what the launch waits for. The default is [`Ready::Bootstrapped`].
+    pub fn wait_for(mut self, ready: Ready) -> Self {
+        self.ready = ready;
+        self
+    }
+
+    /// Sets how long the launch may take; then tor is ended. The default is 300 seconds.
+    ///
+    /// [`Duration::MAX`] is no limit. This and the stall timeout end when the launch is ready; see
+    /// [`wait_for`](Self::wait_for).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long tor may stay at one percentage; then it is ended. The default is 120 seconds.
+    ///
+    /// Where tor cannot reach its network at all, this limit tells it first.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Sets how long tor may take to end when it is asked to, before it is killed. The default is
+    /// 10 seconds.
+    ///
+    /// When a launch fails and when a [`TorProcess`] is dropped it is at most 5 seconds. A relay
+    /// takes `ShutdownWaitLength`, 30 seconds if not set otherwise, to end at
+    /// [`TorProcess::quit`].
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets whether anything that tor writes on its standard error output ends it, and the launch.
+    /// The default is `true`.
+    ///
+    /// tor itself writes everything on standard output; what is on the other comes from
+    /// libraries, from a crash, or from a wrong program. This holds for the whole life of the
+    /// process.
+    pub fn kill_on_stderr(mut self, kill: bool) -> Self {
+        self.kill_on_stderr = kill;
+        self
+    }
+
+    /// Sets where a copy of tor's standard output goes. The default is nowhere.
+    ///
+    /// It is written to on a thread of its own, in the pieces in which it comes. One that is slow
+    /// does not delay tor: 8 MiB are kept for it, then the newest output is not copied. One that
+    /// fails or panics gets no more.
+    pub fn stdout(mut self, sink: impl Write + Send + 'static) -> Self {
+        self.stdout = Some(Box::new(sink));
+        self
+    }
+
+    /// Sets where a copy of tor's standard error output goes, as [`stdout`](Self::stdout) does.
+    /// The default is nowhere.
+    pub fn stderr(mut self, sink: impl Write + Send + 'static) -> Self {
+        self.stderr = Some(Box::new(sink));
+        self
+    }
+
+    /// Launches tor and returns it when it is ready.
+    ///
+    /// Blocks the current thread until tor has reached 100 %, or what
+    /// [`wait_for`](Self::wait_for) says, at most for [`timeout`](Self::timeout) and never longer
+    /// than [`stall_timeout`](Self::stall_timeout) without progress. With the option
+    /// `DisableNetwork 1`, tor never reaches 100 %: wait for [`Ready::Controller`] then.
+    ///
+    /// Sends `PROTOCOLINFO`, `AUTHCHALLENGE` and `AUTHENTICATE`, `SETEVENTS` for bootstrap events
+    /// while the launch lasts, `GETINFO status/bootstrap-phase`, `TAKEOWNERSHIP` and
+    /// `RESETCONF __OwningControllerProcess`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, and
+    /// [`Error::Launch`](crate::Error::Launch) if anything else goes wrong; it holds tor's exit
+    /// status and last lines, and tor and its temporary directories are gone.
+    pub fn launch(self) -> Result<TorProcess> {
+        let tor = self.spawn()?;
+        tor.wait_ready()?;
+        Ok(tor)
+    }
+
+    /// Starts tor and returns at once, while threads see to the rest of the launch.
+    ///
+    /// See [`TorProcess::wait_bootstrapped`] and [`TorProcess::wait_controller`]. If the launch
+    /// fails, tor is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, and
+    /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
+    pub fn spawn(self) -> Result<TorProcess> {
+        self.check()?;
+        let directories = Directories::prepare(self.data_directory.as_deref(), &env::temp_dir())
+            .map_err(LaunchError::new)?;
+        let torrc = self.options.torrc(&self.control, &directories)?;
+        directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
+        let process = self
+            .command(&directories)
+            .spawn()
+            .map_err(|error| LaunchError::new(spawn_problem(&self.program, error)))?;
+        TorProcess::watch(self, process, directories)
+    }
+
+    fn check(&self) -> Result<(), InvalidInput> {
+        self.options.check()?;
+        for (name, value) in &self.environment {
+            if name.is_empty() || name.as_bytes().contains(&b'=') {
+                return Err(InvalidInput::new(
+                    "env",
+                    "an environment variable cannot have this name",
+                ));
+            }
+            if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
+                return Err(InvalidInput::new("env", "must not contain NUL"));
+            }
+        }
+        if matches!(self.control, ControlVia::None) && self.ready == Ready::Controller {
+            let problem = "Ready::Controller cannot be reached with ControlVia::None";
+            return Err(InvalidInput::new("wait_for", problem));
+        }
+        Ok(())
+    }
+
+    fn command(&self, directories: &Directories) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("-f")
+            .arg(directories.torrc())
+            .arg("--defaults-torrc")
+            .arg(directories.defaults_torrc())
+            .env_clear()
+            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A terminal's Ctrl-C is for this program; it decides how tor ends.
+            .process_group(0);
+        command
+    }
+}
+
+impl Default for Launcher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Launcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Options and environment can hold secrets.
+        f.debug_struct("Launcher")
+            .field("program", &self.program)
+            .field("data_directory", &self.data_directory)
+            .field("control", &self.control)
+            .field("wait_for", &self.ready)
+            .field("timeout", &self.timeout)
+            .field("stall_timeout", &self.stall_timeout)
+            .field("grace", &self.grace)
+            .field("kill_on_stderr", &self.kill_on_stderr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same error of the operating system tells of a missing program and of a missing interpreter
+/// of a script.
+fn spawn_problem(program: &Path, error: io::Error) -> LaunchProblem {
+    let named_by_path = program.as_os_str().as_bytes().contains(&b'/');
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let program = program.to_owned();
+    if missing && !(named_by_path && program.exists()) {
+        LaunchProblem::NotFound { program }
+    } else {
+        LaunchProblem::Spawn { program, source: Arc::new(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+use std::fs;
+use std::time::Duration;
+
+use crate::error::{Error, LaunchError, LaunchProblem};
+use crate::process::{ControlVia, Launcher, Ready, TorProcess};
+
+fn launch_error(launched: Result<TorProcess, Error>) -> LaunchError {
+    match launched {
+        Err(Error::Launch(error)) => error,
+        other => panic!("no launch error: {other:?}"),
+    }
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    for program in ["/nonexistent/tor", "no-such-program-as-this"] {
+        let error = launch_error(Launcher::new().program(program).launch());
+        assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
+        assert_eq!(error.problem().to_string(), format!("the program {program:?} does not exist"));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_not_a_missing_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().join("text");
+    fs::write(&text, "no program\n").unwrap();
+    for program in [directory.path(), &text] {
+        let error = launch_error(Launcher::new().program(program).launch());
+        assert!(matches!(error.problem(), LaunchProblem::Spawn { .. }), "{error:?}");
+        assert_eq!(
+            error.problem().to_string(),
+            format!("the program {program:?} cannot be started")
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_started() {
+    let launcher = || Launcher::new().program("/nonexistent/tor");
+    for (launcher, message) in [
+        (
+            launcher().option("DataDirectory", "/x"),
+            "\"option name\": torcon sets DataDirectory; use Launcher::data_directory",
+        ),
+        (launcher().option("Nickname", "a\nb"), "\"Nickname\": must not contain a line break"),
+        (launcher().env("A=B", "x"), "\"env\": an environment variable cannot have this name"),
+        (launcher().env("", "x"), "\"env\": an environment variable cannot have this name"),
+        (launcher().env("A", "x\0"), "\"env\": must not contain NUL"),
+        (
+            launcher().control(ControlVia::None).wait_for(Ready::Controller),
+            "\"wait_for\": Ready::Controller cannot be reached with ControlVia::None",
+        ),
+    ] {
+        let error = launcher.launch().unwrap_err();
+        assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+        assert_eq!(error.to_string(), format!("invalid argument {message}"));
+    }
+}
+
+#[test]
+fn options_and_environment_are_not_shown() {
+    let launcher = Launcher::new()
+        .option("HashedControlPassword", "16:secret")
+        .env("TOKEN", "secret")
+        .timeout(Duration::from_secs(7));
+    let shown = format!("{launcher:?}");
+    assert!(shown.contains("timeout: 7s"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+}

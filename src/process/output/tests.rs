@@ -1,0 +1,178 @@
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::{LINE_LIMIT, Output, SINK_QUEUE, Sink, Watcher, drain};
+use crate::process::worker::Worker;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The two ends of a pipe and a thread that drains it.
+struct Drained {
+    writer: UnixStream,
+    stop: UnixStream,
+    output: Arc<Output>,
+    worker: Worker,
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {}
+
+fn drained(sink: Option<Sink>, watcher: impl Watcher) -> Drained {
+    let (writer, reader) = UnixStream::pair().unwrap();
+    let (stop, stopped) = UnixStream::pair().unwrap();
+    let output = Arc::new(Output::default());
+    let worker =
+        drain("torcon-drained", reader, stopped, Arc::clone(&output), sink, watcher).unwrap();
+    Drained { writer, stop, output, worker }
+}
+
+impl Drained {
+    /// Ends the pipe and returns what was kept of it.
+    fn last_lines(self) -> Vec<String> {
+        drop(self.writer);
+        assert!(self.worker.finish(LIMIT));
+        self.output.last_lines()
+    }
+}
+
+#[test]
+fn lines_are_kept_whatever_bytes_they_hold() {
+    let mut drained = drained(None, Nobody);
+    drained.writer.write_all(b"one\ntwo\r\n\nb\xffd\nno end").unwrap();
+    assert_eq!(drained.last_lines(), ["one", "two", "", "b\u{fffd}d", "no end"]);
+}
+
+#[test]
+fn the_last_hundred_lines_are_kept() {
+    let mut drained = drained(None, Nobody);
+    for number in 0..250 {
+        writeln!(drained.writer, "line {number}").unwrap();
+    }
+    let lines = drained.last_lines();
+    assert_eq!(lines.len(), 100);
+    assert_eq!((lines[0].as_str(), lines[99].as_str()), ("line 150", "line 249"));
+}
+
+#[test]
+fn a_line_without_end_does_not_fill_the_memory() {
+    let mut drained = drained(None, Nobody);
+    let long = vec![b'x'; 1 << 20];
+    drained.writer.write_all(&long).unwrap();
+    drained.writer.write_all(b"\nnext\n").unwrap();
+    let lines = drained.last_lines();
+    assert_eq!(lines[0].len(), LINE_LIMIT);
+    assert_eq!(lines[1..], ["next"]);
+}
+
+#[test]
+fn the_end_of_the_child_ends_the_thread_though_another_holds_the_pipe() {
+    // A pluggable transport may live a little longer than its tor.
+    let mut drained = drained(None, Nobody);
+    drained.writer.write_all(b"before\n").unwrap();
+    drop(drained.stop);
+    assert!(drained.worker.finish(LIMIT));
+    assert_eq!(drained.output.last_lines(), ["before"]);
+    drop(drained.writer);
+}
+
+#[test]
+fn the_end_of_the_child_ends_the_thread_though_another_writes_without_end() {
+    let drained = drained(None, Nobody);
+    let mut writer = drained.writer;
+    let flood = Worker::start("flood", move || while writer.write_all(b"flood\n").is_ok() {});
+    drop(drained.stop);
+    assert!(drained.worker.finish(LIMIT));
+    assert!(flood.unwrap().finish(LIMIT));
+}
+
+#[test]
+fn the_text_of_standard_error_is_kept_up_to_a_limit() {
+    let output = Output::default();
+    output.keep_stderr(b"oops\n");
+    assert_eq!(output.stderr_text(), "oops");
+    output.keep_stderr(&[b'x'; 9999]);
+    assert_eq!(output.stderr_text().len(), super::STDERR_LIMIT);
+}
+
+struct Tell(Sender<String>);
+
+impl Watcher for Tell {
+    fn line(&mut self, line: &str) {
+        self.0.send(line.to_owned()).unwrap();
+    }
+}
+
+/// A sink that tells what it gets, or does something else with it.
+struct Trap<F>(F);
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> Write for Trap<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn sink(write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> (Sink, Worker) {
+    Sink::start(Box::new(Trap(write))).unwrap()
+}
+
+fn lines_after(sink: Sink) -> (Drained, Receiver<String>) {
+    let (tell, told) = unbounded();
+    (drained(Some(sink), Tell(tell)), told)
+}
+
+#[test]
+fn a_sink_gets_every_byte() {
+    let (tell, told) = unbounded();
+    let (sink, worker) = sink(move |bytes| {
+        tell.send(bytes.to_vec()).unwrap();
+        Ok(())
+    });
+    let (mut drained, _lines) = lines_after(sink);
+    drained.writer.write_all(b"a\xff\r\nb").unwrap();
+    drained.last_lines();
+    assert!(worker.finish(LIMIT));
+    assert_eq!(told.iter().flatten().collect::<Vec<_>>(), b"a\xff\r\nb");
+}
+
+#[test]
+fn a_sink_that_blocks_does_not_stop_the_draining() {
+    let (release, blocked) = bounded::<()>(0);
+    let (sink, worker) = sink(move |_| {
+        blocked.recv().ok();
+        Ok(())
+    });
+    let (mut drained, lines) = lines_after(sink);
+    // More pieces than are kept for the sink.
+    for number in 0..SINK_QUEUE + 100 {
+        writeln!(drained.writer, "{number}").unwrap();
+        assert_eq!(lines.recv_timeout(LIMIT), Ok(number.to_string()));
+    }
+    assert_eq!(drained.last_lines().len(), 100);
+    drop(release);
+    assert!(worker.finish(LIMIT));
+}
+
+#[test]
+fn a_sink_that_fails_or_panics_does_not_stop_the_draining() {
+    let failing = sink(|_| Err(io::Error::other("no room")));
+    let panicking = sink(|_| panic!("as planned"));
+    for (sink, worker) in [failing, panicking] {
+        let (mut drained, lines) = lines_after(sink);
+        for number in 0..100 {
+            writeln!(drained.writer, "{number}").unwrap();
+            assert_eq!(lines.recv_timeout(LIMIT), Ok(number.to_string()));
+        }
+        assert_eq!(drained.last_lines().len(), 100);
+        assert!(worker.finish(LIMIT));
+    }
+}

@@ -1,0 +1,505 @@
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use parking_lot::{Condvar, Mutex};
+
+use super::child::Child;
+use super::control::{self, Connected, Route};
+use super::output::Output;
+use super::progress::{Announcer, Progress};
+use super::worker::Worker;
+use crate::controller::Controller;
+use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::link::{Endpoint, ListenerId};
+
+/// How long one attempt at a control connection may take: the first answer of a tor on a slow
+/// machine comes late.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
+/// Pauses between attempts; they double.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long the end of the process may come after the end of its control connection.
+const EXIT_AFTER_LOSS: Duration = Duration::from_secs(3);
+/// The grace period of a launch that failed.
+pub(super) const SHORT_GRACE: Duration = Duration::from_secs(5);
+/// How long the end of a launch waits for functions of the user's.
+const CALLBACK_LIMIT: Duration = Duration::from_secs(1);
+
+/// What [`Launcher::launch`](super::Launcher::launch) waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ready {
+    /// tor is at 100 %: it can build circuits. Never happens with `DisableNetwork 1`.
+    #[default]
+    Bootstrapped,
+    /// The control connection is ready, whatever tor can reach.
+    Controller,
+}
+
+/// What the thread `torcon-launch` is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// By a line that tor printed.
+    Printed(Progress),
+    /// By an event.
+    Status(Progress),
+    /// The outcome of an attempt at a control connection.
+    Attempt(Box<Result<Connected>>),
+    /// The control connection has ended.
+    Lost,
+    /// tor wrote on standard error and must end for it.
+    Stderr,
+    /// tor is gone.
+    Exited,
+    /// Nobody waits any more.
+    Cancel,
+}
+
+/// What those who wait for a launch look at.
+#[derive(Debug, Default)]
+pub(super) struct Launch {
+    // A leaf lock.
+    state: Mutex<State>,
+    changed: Condvar,
+    controller: OnceLock<Controller>,
+    endpoint: OnceLock<Endpoint>,
+    /// There will be no control connection.
+    without_control: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    progress: Progress,
+    ready: bool,
+    bootstrapped: bool,
+    /// The launch is over, for this reason.
+    failure: Option<Error>,
+}
+
+impl Launch {
+    pub(super) fn new(route: Option<&Route>) -> Self {
+        let launch = Self { without_control: route.is_none(), ..Self::default() };
+        if let Some(Route::Fixed(endpoint)) = route {
+            launch.set_endpoint(endpoint.clone());
+        }
+        launch
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.state.lock().progress.clone()
+    }
+
+    pub(super) fn controller(&self) -> Option<&Controller> {
+        self.controller.get()
+    }
+
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.get()
+    }
+
+    fn set_endpoint(&self, endpoint: Endpoint) {
+        let _ = self.endpoint.set(endpoint);
+    }
+
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.state.lock().failure.clone()
+    }
+
+    /// Whether neither success nor failure is known yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        let state = self.state.lock();
+        !state.ready && state.failure.is_none()
+    }
+
+    pub(super) fn wait_ready(&self) -> Result<()> {
+        self.wait(None, Wait::Bootstrap, |state| state.ready)
+    }
+
+    pub(super) fn wait_bootstrapped(&self, limit: Duration) -> Result<()> {
+        self.wait(Some(limit), Wait::Bootstrap, |state| state.bootstrapped)
+    }
+
+    pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
+        let done = |_: &State| self.without_control || self.controller.get().is_some();
+        self.wait(Some(limit), Wait::Connect, done)?;
+        self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
+    }
+
+    fn wait(
+        &self,
+        limit: Option<Duration>,
+        wait: Wait,
+        done: impl Fn(&State) -> bool,
+    ) -> Result<()> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = self.state.lock();
+        loop {
+            if done(&state) {
+                return Ok(());
+            }
+            if let Some(error) = &state.failure {
+                return Err(error.clone());
+            }
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) => {
+                    let timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
+                    if timed_out && !done(&state) && state.failure.is_none() {
+                        return Err(Timeout::new(wait, limit.unwrap_or_default()).into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.changed.notify_all();
+    }
+
+    /// The first failure counts.
+    fn fail(&self, error: impl Into<Error>) {
+        self.change(|state| {
+            state.failure.get_or_insert(error.into());
+        });
+    }
+}
+
+/// What the thread `torcon-launch` works with.
+pub(super) struct Driver {
+    pub(super) launch: Arc<Launch>,
+    pub(super) child: Arc<Child>,
+    pub(super) output: Arc<Output>,
+    /// `None`: there is to be no control connection.
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) announcer: Option<Announcer>,
+    pub(super) ready: Ready,
+    pub(super) timeout: Duration,
+    pub(super) stall_timeout: Duration,
+    pub(super) grace: Duration,
+    pub(super) messages: Receiver<Message>,
+    pub(super) sender: Sender<Message>,
+}
+
+impl Driver {
+    /// Brings tor to the wished state, or ends it.
+    pub(super) fn run(self) {
+        let launch = Arc::clone(&self.launch);
+        // Also if this thread panics nobody waits for ever.
+        let _over = Over(launch);
+        let now = Instant::now();
+        Drive {
+            started: now,
+            last_progress: now,
+            percent: None,
+            tries: Tries { worker: None, next: None, pause: FIRST_PAUSE, last_error: None },
+            listener: None,
+            lost: None,
+            is_ready: false,
+            is: self,
+        }
+        .run();
+    }
+}
+
+struct Over(Arc<Launch>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.change(|state| {
+            if !state.bootstrapped && state.failure.is_none() {
+                state.failure = Some(LaunchError::new(LaunchProblem::Cancelled).into());
+            }
+        });
+    }
+}
+
+struct Drive {
+    is: Driver,
+    started: Instant,
+    last_progress: Instant,
+    percent: Option<u8>,
+    tries: Tries,
+    /// What listens to bootstrap events.
+    listener: Option<ListenerId>,
+    /// When the control connection was lost.
+    lost: Option<Instant>,
+    is_ready: bool,
+}
+
+/// Attempts at a control connection, one at a time.
+struct Tries {
+    worker: Option<Worker>,
+    /// When to try again. `None` while one is under way, before the first `Bootstrapped` line, and
+    /// when there is a connection.
+    next: Option<Instant>,
+    pause: Duration,
+    last_error: Option<Error>,
+}
+
+enum Step {
+    GoOn,
+    /// tor is at 100 %.
+    Done,
+    Fail(LaunchProblem),
+}
+
+impl Drive {
+    fn run(mut self) {
+        let problem = loop {
+            let step = match self.next_message() {
+                Some(message) => self.handle(message),
+                None => Step::GoOn,
+            };
+            let step = match step {
+                Step::GoOn => self.look_at_clock(),
+                step => step,
+            };
+            match step {
+                Step::GoOn => {}
+                Step::Done => break None,
+                Step::Fail(problem) => break Some(problem),
+            }
+        };
+        match problem {
+            Some(problem) => self.fail(problem),
+            None => self.finish(),
+        }
+    }
+
+    fn next_message(&self) -> Option<Message> {
+        match self.next_deadline() {
+            None => self.is.messages.recv().ok(),
+            Some(deadline) => match self.is.messages.recv_deadline(deadline) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            },
+        }
+    }
+
+    /// When the launch is given up, if it is not ready.
+    fn end_of_patience(&self) -> Option<(Instant, Wait, Duration)> {
+        if self.is_ready {
+            return None;
+        }
+        let reached = match self.is.ready {
+            Ready::Bootstrapped => Wait::Bootstrap,
+            Ready::Controller => Wait::Connect,
+        };
+        let total = self.started.checked_add(self.is.timeout);
+        let total = total.map(|at| (at, reached, self.is.timeout));
+        let stall = self.last_progress.checked_add(self.is.stall_timeout);
+        let stall = stall.map(|at| (at, Wait::Progress, self.is.stall_timeout));
+        [total, stall].into_iter().flatten().min_by_key(|(at, ..)| *at)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let patience = self.end_of_patience().map(|(at, ..)| at);
+        let exit = self.lost.and_then(|at| at.checked_add(EXIT_AFTER_LOSS));
+        [patience, exit, self.tries.next].into_iter().flatten().min()
+    }
+
+    fn look_at_clock(&mut self) -> Step {
+        let now = Instant::now();
+        if let Some((at, wait, limit)) = self.end_of_patience() {
+            if at <= now {
+                return Step::Fail(self.out_of_patience(wait, limit));
+            }
+        }
+        let exit = self.lost.and_then(|at| at.checked_add(EXIT_AFTER_LOSS));
+        if exit.is_some_and(|at| at <= now) {
+            return self.lost_for_good();
+        }
+        if self.tries.next.is_some_and(|at| at <= now) {
+            return self.try_to_connect();
+        }
+        Step::GoOn
+    }
+
+    /// If only the control connection is missing, its own error says more.
+    fn out_of_patience(&mut self, wait: Wait, limit: Duration) -> LaunchProblem {
+        let only_control = self.is.ready == Ready::Controller || self.percent == Some(100);
+        match self.tries.last_error.take() {
+            Some(error) if only_control => LaunchProblem::Control(Box::new(error)),
+            _ => LaunchProblem::Timeout(Timeout::new(wait, limit)),
+        }
+    }
+
+    fn lost_for_good(&mut self) -> Step {
+        self.lost = None;
+        match self.is.launch.controller().and_then(Controller::closed_reason) {
+            Some(reason) => Step::Fail(LaunchProblem::Control(Box::new(reason.into()))),
+            None => Step::GoOn,
+        }
+    }
+
+    fn handle(&mut self, message: Message) -> Step {
+        match message {
+            Message::Printed(progress) => {
+                let connected = self.listener.is_some();
+                // Once there are events, they tell of trouble; the same would come twice.
+                if !(connected && progress.warning.is_some()) {
+                    self.report(progress);
+                }
+                if self.is.route.is_some() && !connected && self.tries.worker.is_none() {
+                    self.tries.next = Some(Instant::now());
+                }
+                self.look_whether_ready()
+            }
+            Message::Status(progress) => {
+                self.report(progress);
+                self.look_whether_ready()
+            }
+            Message::Attempt(outcome) => self.connected_or_not(*outcome),
+            Message::Lost => {
+                self.look_whether_lost();
+                Step::GoOn
+            }
+            Message::Stderr => Step::Fail(LaunchProblem::Stderr { text: "".into() }),
+            Message::Exited => Step::Fail(LaunchProblem::Exited),
+            Message::Cancel => Step::Fail(LaunchProblem::Cancelled),
+        }
+    }
+
+    /// A connection that an attempt gave up is none of ours.
+    fn look_whether_lost(&mut self) {
+        let lost = self.is.launch.controller().is_some_and(|controller| !controller.is_alive());
+        if lost && self.lost.is_none() {
+            self.lost = Some(Instant::now());
+        }
+    }
+
+    /// Tells of progress only forward, each percentage once; of trouble each time.
+    fn report(&mut self, progress: Progress) {
+        let forward = self.percent.is_none_or(|percent| progress.percent > percent);
+        let trouble = progress.warning.is_some() && self.percent <= Some(progress.percent);
+        if !forward && !trouble {
+            return;
+        }
+        if forward {
+            self.last_progress = Instant::now();
+            self.percent = Some(progress.percent);
+        }
+        log::debug!("tor, pid {}, bootstrapped {progress}", self.is.child.pid());
+        if let Some(announcer) = &self.is.announcer {
+            announcer.tell(&progress);
+        }
+        self.is.launch.change(|state| state.progress = progress);
+    }
+
+    fn try_to_connect(&mut self) -> Step {
+        let Some(route) = self.is.route.clone() else { return Step::GoOn };
+        self.tries.next = None;
+        let now = Instant::now();
+        let patience = self.end_of_patience().map(|(at, ..)| at.saturating_duration_since(now));
+        let limit = patience.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
+        let pid = self.is.child.pid();
+        let sender = self.is.sender.clone();
+        let worker = Worker::start("torcon-connect", move || {
+            let outcome = control::connect(&route, pid, limit, &sender);
+            let _ = sender.send(Message::Attempt(Box::new(outcome)));
+        });
+        match worker {
+            Ok(worker) => {
+                self.tries.worker = Some(worker);
+                Step::GoOn
+            }
+            Err(problem) => Step::Fail(problem),
+        }
+    }
+
+    fn connected_or_not(&mut self, outcome: Result<Connected>) -> Step {
+        if let Some(worker) = self.tries.worker.take() {
+            worker.finish(CALLBACK_LIMIT);
+        }
+        match outcome {
+            Ok(connected) => {
+                log::debug!("control connection to tor, pid {}, is ready", self.is.child.pid());
+                self.tries.last_error = None;
+                self.listener = Some(connected.listener);
+                if let Some(endpoint) = connected.endpoint {
+                    self.is.launch.set_endpoint(endpoint);
+                }
+                let _ = self.is.launch.controller.set(connected.controller);
+                self.report(connected.progress);
+                self.is.launch.changed.notify_all();
+                self.look_whether_lost();
+                self.look_whether_ready()
+            }
+            Err(error) if control::may_pass(&error) => {
+                log::debug!("no control connection yet: {error}");
+                self.tries.last_error = Some(error);
+                self.tries.next = Instant::now().checked_add(self.tries.pause);
+                self.tries.pause = self.tries.pause.saturating_mul(2).min(LONGEST_PAUSE);
+                Step::GoOn
+            }
+            Err(error) => Step::Fail(LaunchProblem::Control(Box::new(error))),
+        }
+    }
+
+    fn look_whether_ready(&mut self) -> Step {
+        let connected = self.is.route.is_none() || (self.listener.is_some() && self.lost.is_none());
+        let bootstrapped = connected && self.percent == Some(100);
+        let ready = match self.is.ready {
+            Ready::Bootstrapped => bootstrapped,
+            Ready::Controller => connected,
+        };
+        if bootstrapped {
+            return Step::Done;
+        }
+        if ready && !self.is_ready {
+            self.is_ready = true;
+            if let Some(announcer) = &self.is.announcer {
+                announcer.flush(CALLBACK_LIMIT);
+            }
+            self.is.launch.change(|state| state.ready = true);
+        }
+        Step::GoOn
+    }
+
+    /// tor is at 100 %. Nothing stays subscribed.
+    fn finish(mut self) {
+        if let (Some(controller), Some(listener)) =
+            (self.is.launch.controller(), self.listener.take())
+        {
+            if let Err(error) = controller.remove_event_listener(listener) {
+                log::debug!("bootstrap events stay subscribed: {error}");
+            }
+        }
+        if let Some(announcer) = self.is.announcer.take() {
+            announcer.flush(CALLBACK_LIMIT);
+            announcer.finish(CALLBACK_LIMIT);
+        }
+        self.is.launch.change(|state| {
+            state.ready = true;
+            state.bootstrapped = true;
+        });
+    }
+
+    /// Ends tor, unless the launch had succeeded, and then tells why.
+    fn fail(mut self, problem: LaunchProblem) {
+        let mut status = None;
+        if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
+            match self.is.child.end(self.is.grace.min(SHORT_GRACE)) {
+                Ok((ending, _)) => status = ending.ok(),
+                Err(error) => log::error!("tor could not be ended: {error}"),
+            }
+        }
+        if let Some(worker) = self.tries.worker.take() {
+            worker.finish(CALLBACK_LIMIT);
+        }
+        if let Some(announcer) = self.is.announcer.take() {
+            announcer.flush(CALLBACK_LIMIT);
+            announcer.finish(CALLBACK_LIMIT);
+        }
+        let problem = match problem {
+            LaunchProblem::Stderr { .. } => {
+                LaunchProblem::Stderr { text: self.is.output.stderr_text().into() }
+            }
+            problem => problem,
+        };
+        let lines = self.is.output.last_lines();
+        self.is.launch.fail(LaunchError::with_output(problem, status, lines));
+    }
+}
