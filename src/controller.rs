@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
+mod bootstrap;
 mod commands;
 mod connect;
 mod hazards;

@@ -76,11 +76,11 @@
 //! # Events
 //!
 //! An event always keeps its text. What this version has no type for arrives as
-//! [`Event::Other`](event::Event::Other), what cannot be read as
-//! [`Event::Malformed`](event::Event::Malformed), and neither disturbs any other event. If
+//! [`Event::Other`], what cannot be read as
+//! [`Event::Malformed`], and neither disturbs any other event. If
 //! listeners are slower than tor, up to 64 MiB of events wait for them
 //! ([`ConnectOptions::event_limit`]); then the newest are dropped, and
-//! [`Event::Lagged`](event::Event::Lagged) says how many.
+//! [`Event::Lagged`] says how many.
 //!
 //! # Logging
 //!

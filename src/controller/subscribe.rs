@@ -209,14 +209,14 @@ impl Controller {
 
     /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
     /// what follows from them can be waited for even inside a listener.
-    pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<ListenerId> {
-        self.inner.link.add_tap(Arc::clone(&tap));
+    pub(super) fn watch(&self, kinds: &[EventKind], tap: &Arc<dyn Tap>) -> Result<ListenerId> {
+        self.inner.link.add_tap(Arc::clone(tap));
         let id = self.listen(kinds, Callback::Text(Box::new(|_| {})));
-        id.inspect_err(|_| self.inner.link.remove_tap(&tap))
+        id.inspect_err(|_| self.inner.link.remove_tap(tap))
     }
 
     /// Takes back what [`watch`](Self::watch) did, without waiting for tor.
-    pub(crate) fn unwatch(&self, id: ListenerId, tap: &Arc<dyn Tap>) {
+    pub(super) fn unwatch(&self, id: ListenerId, tap: &Arc<dyn Tap>) {
         self.inner.link.remove_tap(tap);
         self.leave(id);
     }
