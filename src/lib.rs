@@ -21,4 +21,6 @@ pub use crate::error::{Disconnect, Error, Result};
 pub use crate::event::{Event, EventKind};
 pub use crate::link::{Endpoint, ListenerId};
 pub use crate::names::Signal;
+pub use crate::process::{Launcher, TorProcess};
+pub use crate::tor::Tor;
 pub use crate::wire::{Line, Reply, ReplyLine, Request};

@@ -6,7 +6,7 @@ use std::process;
 use super::control::ControlVia;
 use super::directory::Directories;
 use crate::error::InvalidInput;
-use crate::torrc::Torrc;
+use crate::wire::torrc::Torrc;
 
 /// What torcon itself sets, and how a program can say what it wants instead.
 const MANAGED: [(&str, &str); 5] = [
