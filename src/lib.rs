@@ -129,6 +129,7 @@ pub use crate::event::{Event, EventKind};
 pub use crate::link::{Endpoint, ListenerId};
 pub use crate::names::Signal;
 pub use crate::process::{Launcher, TorProcess};
+pub use crate::tor::Tor;
 pub use crate::wire::{Line, Reply, ReplyLine, Request};
 
 /// Compiles the programs of the README.

@@ -13,16 +13,17 @@
 mod child;
 mod control;
 mod directory;
+mod launch;
 mod launcher;
 mod options;
 mod output;
 mod progress;
 mod ready;
+mod watch;
 mod worker;
 
 use std::fmt;
 use std::mem;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus};
 use std::sync::Arc;
@@ -35,9 +36,11 @@ use parking_lot::Mutex;
 use self::child::{Child, Ending};
 use self::control::Route;
 use self::directory::Directories;
-use self::output::{Output, Sink, Watcher};
+use self::launch::Launch;
+use self::output::Output;
 use self::progress::Announcer;
-use self::ready::{Driver, Launch, Message, SHORT_GRACE};
+use self::ready::{Driver, Message, SHORT_GRACE};
+use self::watch::THREAD_LIMIT;
 use self::worker::Worker;
 use crate::controller::Controller;
 use crate::error::{LaunchError, LaunchProblem, Result, Timeout, Wait};
@@ -49,10 +52,8 @@ pub use self::launcher::Launcher;
 pub use self::progress::Progress;
 pub use self::ready::Ready;
 
-/// How long the end of a process waits for threads that never wait for anything.
-const THREAD_LIMIT: Duration = Duration::from_secs(5);
-/// How long the end of a process waits for a sink to take the last output.
-const SINK_LIMIT: Duration = Duration::from_secs(1);
+/// How long the end of the control connection may come after the end of its tor.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long tor may take to end at SIGTERM, once it did not end at `SIGNAL SHUTDOWN`.
 const SECOND_GRACE: Duration = Duration::from_secs(2);
 
@@ -86,8 +87,10 @@ impl TorProcess {
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
         let output = Arc::new(Output::default());
-        let child = start_watching(&mut launcher, process, directories, &output, &messages)?;
-        let (child, watcher) = child;
+        let sinks = (launcher.stdout.take(), launcher.stderr.take());
+        let kill_on_stderr = launcher.kill_on_stderr;
+        let (child, watcher) =
+            watch::start(process, directories, sinks, kill_on_stderr, &output, &messages)?;
         log::info!("launched tor, pid {}", child.pid());
         // From here on dropping it cleans up.
         let tor = Self {
@@ -311,7 +314,7 @@ impl TorProcess {
     fn clean_up(&self) {
         if let Some(controller) = self.launch.controller() {
             // Its reason is to be what happened: tor ended.
-            let _ = controller.wait_closed(SINK_LIMIT);
+            let _ = controller.wait_closed(CLOSE_LIMIT);
             controller.close();
         }
         let _ = self.messages.send(Message::Cancel);
@@ -367,111 +370,5 @@ fn route(via: &ControlVia, directories: &Directories) -> Option<Route> {
         ControlVia::Tcp => Some(Route::PortFile(directories.port_file())),
         ControlVia::Custom(connect) => Some(Route::Custom(Arc::clone(connect))),
         ControlVia::None => None,
-    }
-}
-
-/// Starts the threads that read the output and wait for the end. If one cannot be started the
-/// child is ended.
-fn start_watching(
-    launcher: &mut Launcher,
-    mut process: process::Child,
-    directories: Directories,
-    output: &Arc<Output>,
-    messages: &Sender<Message>,
-) -> Result<(Arc<Child>, Worker)> {
-    let pipes = (process.stdout.take(), process.stderr.take());
-    let child = Arc::new(Child::new(process));
-    let started = (|| {
-        let (stop, stopped) = UnixStream::pair().map_err(thread_problem)?;
-        let mut workers = Vec::new();
-        let mut sinks = Vec::new();
-        let mut sink = |writer| -> Result<Option<Sink>, LaunchProblem> {
-            let Some(writer) = writer else { return Ok(None) };
-            let (sink, worker) = Sink::start(writer)?;
-            sinks.push(worker);
-            Ok(Some(sink))
-        };
-        let (stdout_sink, stderr_sink) =
-            (sink(launcher.stdout.take())?, sink(launcher.stderr.take())?);
-        if let Some(stdout) = pipes.0 {
-            let watcher = StdoutWatcher { messages: messages.clone() };
-            let stopped = stopped.try_clone().map_err(thread_problem)?;
-            let output = Arc::clone(output);
-            let name = "torcon-stdout";
-            workers.push(output::drain(name, stdout, stopped, output, stdout_sink, watcher)?);
-        }
-        if let Some(stderr) = pipes.1 {
-            let watcher = StderrWatcher {
-                output: Arc::clone(output),
-                messages: messages.clone(),
-                child: launcher.kill_on_stderr.then(|| Arc::clone(&child)),
-            };
-            let output = Arc::clone(output);
-            let name = "torcon-stderr";
-            workers.push(output::drain(name, stderr, stopped, output, stderr_sink, watcher)?);
-        }
-        let watched = Arc::clone(&child);
-        let messages = messages.clone();
-        Worker::start("torcon-child", move || {
-            let _ending = watched.reap();
-            drop(stop);
-            for worker in workers {
-                worker.finish(THREAD_LIMIT);
-            }
-            for worker in sinks {
-                worker.finish(SINK_LIMIT);
-            }
-            directories.remove();
-            watched.settle();
-            let _ = messages.send(Message::Exited);
-        })
-    })();
-    match started {
-        Ok(watcher) => Ok((child, watcher)),
-        Err(problem) => {
-            // Nobody watches it, so it is ended and reaped here. It was born just now.
-            let _ = child.signal(Signal::SIGKILL);
-            let _ending = child.reap();
-            Err(LaunchError::new(problem).into())
-        }
-    }
-}
-
-fn thread_problem(error: std::io::Error) -> LaunchProblem {
-    LaunchProblem::Thread(Arc::new(error))
-}
-
-/// Looks for bootstrap lines.
-struct StdoutWatcher {
-    messages: Sender<Message>,
-}
-
-impl Watcher for StdoutWatcher {
-    fn line(&mut self, line: &str) {
-        if let Some(progress) = Progress::from_log_line(line) {
-            // Nobody listens any more when the launch is over.
-            let _ = self.messages.send(Message::Printed(progress));
-        }
-    }
-}
-
-/// Ends tor for what it writes on standard error.
-struct StderrWatcher {
-    output: Arc<Output>,
-    messages: Sender<Message>,
-    /// The tor to end; `None` once that is done, or if it is not wished.
-    child: Option<Arc<Child>>,
-}
-
-impl Watcher for StderrWatcher {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.output.keep_stderr(bytes);
-        if let Some(child) = self.child.take() {
-            log::warn!("tor, pid {}, wrote on standard error and is ended", child.pid());
-            if let Err(error) = child.signal(Signal::SIGTERM) {
-                log::error!("tor, pid {}, could not be ended: {error}", child.pid());
-            }
-            let _ = self.messages.send(Message::Stderr);
-        }
     }
 }

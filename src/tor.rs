@@ -1,1 +1,115 @@
-// Not written yet.
+//! A tor with everything that belongs to it.
+
+use std::fmt;
+
+use crate::controller::{Controller, connect};
+use crate::error::{Error, InvalidInput, Result};
+use crate::link::Endpoint;
+use crate::process::{Launcher, TorProcess};
+
+/// A tor: one that was running, or one that this program has launched.
+///
+/// Made by [`Tor::connect`], [`Tor::launch`], or from a [`Controller`]. Dropping it ends a tor
+/// that was launched, and closes the connection to another if nobody else has a clone of its
+/// controller.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::Tor;
+/// use torcon::process::Launcher;
+///
+/// let tor = match Tor::connect("127.0.0.1:9051") {
+///     Ok(tor) => tor,
+///     Err(_) => Tor::launch(Launcher::new())?,
+/// };
+/// println!("tor {}", tor.controller().version());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Tor {
+    controller: Controller,
+    process: Option<TorProcess>,
+}
+
+impl Tor {
+    /// Connects to a running tor, as [`torcon::connect`](crate::connect) does.
+    ///
+    /// Blocks the current thread until tor has let us in, at most 30 seconds. For a password or
+    /// another limit use [`ConnectOptions`](crate::ConnectOptions) and `Tor::from`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConnectOptions::connect`](crate::ConnectOptions::connect).
+    pub fn connect<E>(endpoint: E) -> Result<Self>
+    where
+        E: TryInto<Endpoint>,
+        Error: From<E::Error>,
+    {
+        connect(endpoint).map(Self::from)
+    }
+
+    /// Launches a tor, as [`Launcher::launch`] does.
+    ///
+    /// Blocks the current thread until tor is ready, at most for the limits of the launcher.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Launcher::launch`]; [`Error::InvalidInput`] with
+    /// [`ControlVia::None`](crate::process::ControlVia::None).
+    pub fn launch(launcher: Launcher) -> Result<Self> {
+        if !launcher.has_control() {
+            let problem = "has no control connection, which a Tor needs";
+            return Err(InvalidInput::new("launcher", problem).into());
+        }
+        let process = launcher.launch()?;
+        let controller = process.controller()?.clone();
+        Ok(Self { controller, process: Some(process) })
+    }
+
+    /// Returns the controller.
+    #[must_use]
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// Returns the process, if it was launched by [`Tor::launch`].
+    #[must_use]
+    pub fn process(&self) -> Option<&TorProcess> {
+        self.process.as_ref()
+    }
+
+    /// Ends a tor that was launched; closes the connection to another.
+    ///
+    /// Blocks the current thread until a launched tor is gone, as [`TorProcess::quit`] does, or
+    /// until the connection is closed, as [`Controller::close`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TorProcess::quit`].
+    pub fn close(&self) -> Result<()> {
+        match &self.process {
+            Some(process) => process.quit().map(drop),
+            None => {
+                self.controller.close();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl From<Controller> for Tor {
+    fn from(controller: Controller) -> Self {
+        Self { controller, process: None }
+    }
+}
+
+impl fmt::Debug for Tor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tor")
+            .field("controller", &self.controller)
+            .field("process", &self.process)
+            .finish()
+    }
+}

@@ -81,8 +81,7 @@ impl Controller {
     ///
     /// Subscribes first and asks second, so that nothing is missed.
     pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<BootstrapWatch> {
-        let follower =
-            Arc::new(Follower { early: Mutex::new(Early::Waiting(Vec::new())), tell });
+        let follower = Arc::new(Follower { early: Mutex::new(Early::Waiting(Vec::new())), tell });
         let tap: Arc<dyn Tap> = follower.clone();
         let listener = self.watch(&[EventKind::StatusClient], &tap)?;
         let watch = BootstrapWatch { controller: self.clone(), listener, tap };
@@ -123,7 +122,8 @@ mod tests {
                     follower.event(number, line.as_bytes());
                 };
                 (0..seen_before_join).for_each(event);
-                let phase = format!("NOTICE BOOTSTRAP PROGRESS={events_before} TAG=x SUMMARY=\"y\"");
+                let phase =
+                    format!("NOTICE BOOTSTRAP PROGRESS={events_before} TAG=x SUMMARY=\"y\"");
                 follower.join(phase.parse().unwrap(), events_before);
                 (seen_before_join..3).for_each(event);
                 let expected: Vec<u8> = (u8::try_from(events_before).unwrap()..=3).collect();

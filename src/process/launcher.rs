@@ -152,8 +152,8 @@ impl Launcher {
     /// Sets a closure that is told of progress.
     ///
     /// It is called on a thread of its own, `torcon-progress`: once for each percentage that tor
-    /// reaches, always forward, and each time that tor tells of trouble. One that is slow delays
-    /// nothing else, but `launch` waits up to a second for it to have been told everything. One
+    /// reaches, always forward, and when tor tells of trouble that it has not just told. One that is slow
+    /// delays nothing else, but `launch` waits up to a second for it to have been told everything. One
     /// that panics is not called again. The default is none.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
@@ -267,6 +267,11 @@ impl Launcher {
         TorProcess::watch(self, process, directories)
     }
 
+    /// Returns whether there will be a control connection.
+    pub(crate) fn has_control(&self) -> bool {
+        !matches!(self.control, ControlVia::None)
+    }
+
     fn check(&self) -> Result<(), InvalidInput> {
         self.options.check()?;
         for (name, value) in &self.environment {
@@ -280,7 +285,7 @@ impl Launcher {
                 return Err(InvalidInput::new("env", "must not contain NUL"));
             }
         }
-        if matches!(self.control, ControlVia::None) && self.ready == Ready::Controller {
+        if !self.has_control() && self.ready == Ready::Controller {
             let problem = "Ready::Controller cannot be reached with ControlVia::None";
             return Err(InvalidInput::new("wait_for", problem));
         }

@@ -1,17 +1,17 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::{Condvar, Mutex};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::child::Child;
 use super::control::{self, Connected, Route};
+use super::launch::Launch;
 use super::output::Output;
 use super::progress::{Announcer, Progress};
 use super::worker::Worker;
 use crate::controller::Controller;
 use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
-use crate::link::{Endpoint, ListenerId};
+use crate::link::ListenerId;
 
 /// How long one attempt at a control connection may take: the first answer of a tor on a slow
 /// machine comes late.
@@ -56,116 +56,6 @@ pub(super) enum Message {
     Cancel,
 }
 
-/// What those who wait for a launch look at.
-#[derive(Debug, Default)]
-pub(super) struct Launch {
-    // A leaf lock.
-    state: Mutex<State>,
-    changed: Condvar,
-    controller: OnceLock<Controller>,
-    endpoint: OnceLock<Endpoint>,
-    /// There will be no control connection.
-    without_control: bool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    progress: Progress,
-    ready: bool,
-    bootstrapped: bool,
-    /// The launch is over, for this reason.
-    failure: Option<Error>,
-}
-
-impl Launch {
-    pub(super) fn new(route: Option<&Route>) -> Self {
-        let launch = Self { without_control: route.is_none(), ..Self::default() };
-        if let Some(Route::Fixed(endpoint)) = route {
-            launch.set_endpoint(endpoint.clone());
-        }
-        launch
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        self.state.lock().progress.clone()
-    }
-
-    pub(super) fn controller(&self) -> Option<&Controller> {
-        self.controller.get()
-    }
-
-    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
-        self.endpoint.get()
-    }
-
-    fn set_endpoint(&self, endpoint: Endpoint) {
-        let _ = self.endpoint.set(endpoint);
-    }
-
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.state.lock().failure.clone()
-    }
-
-    /// Whether neither success nor failure is known yet.
-    pub(super) fn is_under_way(&self) -> bool {
-        let state = self.state.lock();
-        !state.ready && state.failure.is_none()
-    }
-
-    pub(super) fn wait_ready(&self) -> Result<()> {
-        self.wait(None, Wait::Bootstrap, |state| state.ready)
-    }
-
-    pub(super) fn wait_bootstrapped(&self, limit: Duration) -> Result<()> {
-        self.wait(Some(limit), Wait::Bootstrap, |state| state.bootstrapped)
-    }
-
-    pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
-        let done = |_: &State| self.without_control || self.controller.get().is_some();
-        self.wait(Some(limit), Wait::Connect, done)?;
-        self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
-    }
-
-    fn wait(
-        &self,
-        limit: Option<Duration>,
-        wait: Wait,
-        done: impl Fn(&State) -> bool,
-    ) -> Result<()> {
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut state = self.state.lock();
-        loop {
-            if done(&state) {
-                return Ok(());
-            }
-            if let Some(error) = &state.failure {
-                return Err(error.clone());
-            }
-            match deadline {
-                None => self.changed.wait(&mut state),
-                Some(deadline) => {
-                    let timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
-                    if timed_out && !done(&state) && state.failure.is_none() {
-                        return Err(Timeout::new(wait, limit.unwrap_or_default()).into());
-                    }
-                }
-            }
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock());
-        self.changed.notify_all();
-    }
-
-    /// The first failure counts.
-    fn fail(&self, error: impl Into<Error>) {
-        self.change(|state| {
-            state.failure.get_or_insert(error.into());
-        });
-    }
-}
-
 /// What the thread `torcon-launch` works with.
 pub(super) struct Driver {
     pub(super) launch: Arc<Launch>,
@@ -207,11 +97,9 @@ struct Over(Arc<Launch>);
 
 impl Drop for Over {
     fn drop(&mut self) {
-        self.0.change(|state| {
-            if !state.bootstrapped && state.failure.is_none() {
-                state.failure = Some(LaunchError::new(LaunchProblem::Cancelled).into());
-            }
-        });
+        if !self.0.is_bootstrapped() {
+            self.0.fail(LaunchError::new(LaunchProblem::Cancelled));
+        }
     }
 }
 
@@ -271,10 +159,7 @@ impl Drive {
     fn next_message(&self) -> Option<Message> {
         match self.next_deadline() {
             None => self.is.messages.recv().ok(),
-            Some(deadline) => match self.is.messages.recv_deadline(deadline) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(deadline) => self.is.messages.recv_deadline(deadline).ok(),
         }
     }
 
@@ -370,11 +255,12 @@ impl Drive {
         }
     }
 
-    /// Tells of progress only forward, each percentage once; of trouble each time.
+    /// Tells of progress only forward, each percentage once; of trouble when it changes.
     fn report(&mut self, progress: Progress) {
         let forward = self.percent.is_none_or(|percent| progress.percent > percent);
         let trouble = progress.warning.is_some() && self.percent <= Some(progress.percent);
-        if !forward && !trouble {
+        let told = self.is.launch.progress() == progress;
+        if !forward && (!trouble || told) {
             return;
         }
         if forward {
@@ -385,7 +271,7 @@ impl Drive {
         if let Some(announcer) = &self.is.announcer {
             announcer.tell(&progress);
         }
-        self.is.launch.change(|state| state.progress = progress);
+        self.is.launch.set_progress(progress);
     }
 
     fn try_to_connect(&mut self) -> Step {
@@ -421,9 +307,8 @@ impl Drive {
                 if let Some(endpoint) = connected.endpoint {
                     self.is.launch.set_endpoint(endpoint);
                 }
-                let _ = self.is.launch.controller.set(connected.controller);
+                self.is.launch.set_controller(connected.controller);
                 self.report(connected.progress);
-                self.is.launch.changed.notify_all();
                 self.look_whether_lost();
                 self.look_whether_ready()
             }
@@ -453,7 +338,7 @@ impl Drive {
             if let Some(announcer) = &self.is.announcer {
                 announcer.flush(CALLBACK_LIMIT);
             }
-            self.is.launch.change(|state| state.ready = true);
+            self.is.launch.set_ready();
         }
         Step::GoOn
     }
@@ -471,10 +356,7 @@ impl Drive {
             announcer.flush(CALLBACK_LIMIT);
             announcer.finish(CALLBACK_LIMIT);
         }
-        self.is.launch.change(|state| {
-            state.ready = true;
-            state.bootstrapped = true;
-        });
+        self.is.launch.set_bootstrapped();
     }
 
     /// Ends tor, unless the launch had succeeded, and then tells why.

@@ -28,3 +28,6 @@ mod public_api;
 
 /// The texts of errors, and of what they are made of.
 mod error_text;
+
+/// Launching tor, real or played by a shell script, and its end.
+mod process;

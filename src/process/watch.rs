@@ -1,0 +1,130 @@
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use nix::sys::signal::Signal;
+
+use super::child::Child;
+use super::directory::Directories;
+use super::output::{self, Output, Sink, Watcher};
+use super::progress::Progress;
+use super::ready::Message;
+use super::worker::Worker;
+use crate::error::{LaunchError, LaunchProblem, Result};
+
+/// How long the end of a process waits for threads that never wait for anything.
+pub(super) const THREAD_LIMIT: Duration = Duration::from_secs(5);
+/// How long the end of a process waits for a sink to take the last output.
+const SINK_LIMIT: Duration = Duration::from_secs(1);
+
+/// Where a copy of an output goes.
+type Writer = Option<Box<dyn Write + Send>>;
+
+/// Starts the threads that read the output and wait for the end. If one cannot be started the
+/// child is ended.
+pub(super) fn start(
+    mut process: process::Child,
+    directories: Directories,
+    sinks: (Writer, Writer),
+    kill_on_stderr: bool,
+    output: &Arc<Output>,
+    messages: &Sender<Message>,
+) -> Result<(Arc<Child>, Worker)> {
+    let pipes = (process.stdout.take(), process.stderr.take());
+    let child = Arc::new(Child::new(process));
+    let started = (|| {
+        let (stop, stopped) = UnixStream::pair().map_err(thread_problem)?;
+        let mut workers = Vec::new();
+        let mut copiers = Vec::new();
+        let mut sink = |writer: Writer| -> Result<Option<Sink>, LaunchProblem> {
+            let Some(writer) = writer else { return Ok(None) };
+            let (sink, worker) = Sink::start(writer)?;
+            copiers.push(worker);
+            Ok(Some(sink))
+        };
+        let (stdout_sink, stderr_sink) = (sink(sinks.0)?, sink(sinks.1)?);
+        if let Some(stdout) = pipes.0 {
+            let watcher = StdoutWatcher { messages: messages.clone() };
+            let stopped = stopped.try_clone().map_err(thread_problem)?;
+            let output = Arc::clone(output);
+            let name = "torcon-stdout";
+            workers.push(output::drain(name, stdout, stopped, output, stdout_sink, watcher)?);
+        }
+        if let Some(stderr) = pipes.1 {
+            let watcher = StderrWatcher {
+                output: Arc::clone(output),
+                messages: messages.clone(),
+                child: kill_on_stderr.then(|| Arc::clone(&child)),
+            };
+            let output = Arc::clone(output);
+            let name = "torcon-stderr";
+            workers.push(output::drain(name, stderr, stopped, output, stderr_sink, watcher)?);
+        }
+        let watched = Arc::clone(&child);
+        let messages = messages.clone();
+        Worker::start("torcon-child", move || {
+            let _ending = watched.reap();
+            drop(stop);
+            for worker in workers {
+                worker.finish(THREAD_LIMIT);
+            }
+            for worker in copiers {
+                worker.finish(SINK_LIMIT);
+            }
+            directories.remove();
+            watched.settle();
+            let _ = messages.send(Message::Exited);
+        })
+    })();
+    match started {
+        Ok(watcher) => Ok((child, watcher)),
+        Err(problem) => {
+            // Nobody watches it, so it is ended and reaped here. It was born just now.
+            let _ = child.signal(Signal::SIGKILL);
+            let _ending = child.reap();
+            Err(LaunchError::new(problem).into())
+        }
+    }
+}
+
+fn thread_problem(error: io::Error) -> LaunchProblem {
+    LaunchProblem::Thread(Arc::new(error))
+}
+
+/// Looks for bootstrap lines.
+struct StdoutWatcher {
+    messages: Sender<Message>,
+}
+
+impl Watcher for StdoutWatcher {
+    fn line(&mut self, line: &str) {
+        if let Some(progress) = Progress::from_log_line(line) {
+            // Nobody listens any more when the launch is over.
+            let _ = self.messages.send(Message::Printed(progress));
+        }
+    }
+}
+
+/// Ends tor for what it writes on standard error.
+struct StderrWatcher {
+    output: Arc<Output>,
+    messages: Sender<Message>,
+    /// The tor to end; `None` once that is done, or if it is not wished.
+    child: Option<Arc<Child>>,
+}
+
+impl Watcher for StderrWatcher {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.output.keep_stderr(bytes);
+        if let Some(child) = self.child.take() {
+            log::warn!("tor, pid {}, wrote on standard error and is ended", child.pid());
+            if let Err(error) = child.signal(Signal::SIGTERM) {
+                log::error!("tor, pid {}, could not be ended: {error}", child.pid());
+            }
+            let _ = self.messages.send(Message::Stderr);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Launching tor and looking after it: with shell scripts that play tor where tor itself cannot
+//! be made to do what is tested, and with the real tor.
+
+/// How a tor ends: by itself, by its handle, by a signal.
+mod ending;
+/// Launches that fail, and what is left of them.
+mod failing;
+/// Launches that succeed: progress, sinks, what tor is started with.
+mod launching;
+/// The real tor, without network.
+mod real;
+/// The control connection of a launch, played by a fake tor.
+mod scripted;
+/// Shell scripts that play tor.
+mod stage;

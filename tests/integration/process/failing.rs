@@ -1,0 +1,210 @@
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use torcon::Error;
+use torcon::error::{LaunchError, LaunchProblem};
+use torcon::process::Launcher;
+
+use super::stage::{FakeProcess, LONG, SOON};
+use crate::support::alone::alone;
+use crate::support::leaks::Holdings;
+
+/// Launches what cannot succeed. Nothing may be left of it.
+fn failed(launcher: Launcher) -> LaunchError {
+    let before = Holdings::now();
+    let launched = launcher.launch();
+    // No child and no directory, already when the error is returned; the kernel may list a thread
+    // a little longer than it is there.
+    let after = Holdings::now();
+    assert_eq!((&after.children, &after.files), (&before.children, &before.files));
+    before.assert_restored(SOON);
+    match launched {
+        Err(Error::Launch(error)) => error,
+        other => panic!("no launch error: {other:?}"),
+    }
+}
+
+#[test]
+fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
+    // Peers 40: the death is noticed, and the reason, which tor printed, is not lost.
+    alone(|| {
+        let tor = FakeProcess::new(
+            "say 'Bootstrapped 10% (conn_done): Connected to a relay'\n\
+             echo 'Nov 23 09:00:00.000 [warn] Failed to parse/validate config: no luck'\n\
+             echo 'Nov 23 09:00:00.000 [err] Reading config failed--see warnings above.'\n\
+             exit 3",
+        );
+        let started = Instant::now();
+        let error = failed(tor.launcher());
+        assert!(started.elapsed() < SOON);
+        assert!(matches!(error.problem(), LaunchProblem::Exited));
+        assert_eq!(error.exit_status().unwrap().code(), Some(3));
+        assert_eq!(error.last_lines().len(), 3);
+        assert_eq!(
+            error.to_string(),
+            "cannot launch tor (exit status: 3): tor says \"Failed to parse/validate config: no \
+             luck\""
+        );
+    });
+}
+
+#[test]
+fn a_signal_that_ends_tor_during_the_launch_is_told() {
+    alone(|| {
+        let error = failed(FakeProcess::new("kill -SEGV $$").launcher());
+        assert!(matches!(error.problem(), LaunchProblem::Exited));
+        assert_eq!(error.exit_status().unwrap().signal(), Some(11));
+    });
+}
+
+#[test]
+fn a_child_of_tor_that_holds_its_pipes_does_not_hide_its_end() {
+    alone(|| {
+        let tor = FakeProcess::new("sleep 61 & echo $!; exit 4");
+        let started = Instant::now();
+        let error = failed(tor.launcher());
+        assert!(started.elapsed() < SOON);
+        assert_eq!(error.exit_status().unwrap().code(), Some(4));
+        let sleeper = error.last_lines()[0].parse().unwrap();
+        let sleeper = nix::unistd::Pid::from_raw(sleeper);
+        nix::sys::signal::kill(sleeper, nix::sys::signal::Signal::SIGKILL).unwrap();
+    });
+}
+
+#[test]
+fn anything_on_standard_error_ends_tor_and_the_launch() {
+    alone(|| {
+        let tor = FakeProcess::new(
+            "say 'Bootstrapped 5% (conn): Connecting'\nprintf 'out of luck' >&2\nexec sleep 60",
+        );
+        let error = failed(tor.launcher());
+        let LaunchProblem::Stderr { text } = error.problem() else { panic!("{error:?}") };
+        assert_eq!(&**text, "out of luck");
+        assert_eq!(
+            error.problem().to_string(),
+            "tor wrote on its standard error output: \"out of luck\""
+        );
+        assert_eq!(error.exit_status().unwrap().signal(), Some(15));
+        assert!(error.last_lines().iter().any(|line| line == "out of luck"), "{error:?}");
+    });
+}
+
+#[test]
+fn a_tor_that_is_not_ready_in_time_is_ended() {
+    alone(|| {
+        let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
+        let error = failed(tor.launcher().timeout(Duration::from_millis(300)));
+        assert_eq!(
+            error.problem().to_string(),
+            "waited 300ms for tor to finish bootstrapping in vain"
+        );
+        assert!(Error::from(error).is_timeout());
+    });
+}
+
+#[test]
+fn a_tor_that_stalls_is_ended_and_its_trouble_is_told() {
+    alone(|| {
+        let tor = FakeProcess::new(
+            "say 'Bootstrapped 5% (conn): Connecting to a relay'\n\
+             echo 'Nov 23 09:00:00.000 [warn] Problem bootstrapping. Stuck at 5% (conn): \
+             Connecting to a relay. (Connection refused; CONNECTREFUSED; count 10; \
+             recommendation warn; host A at B)'\n\
+             exec sleep 60",
+        );
+        let error = failed(tor.launcher().stall_timeout(Duration::from_millis(300)));
+        assert_eq!(
+            error.problem().to_string(),
+            "waited 300ms for progress of tor's bootstrapping in vain"
+        );
+        let text = error.to_string();
+        let expected = "cannot launch tor: tor says \"Problem bootstrapping. Stuck at 5% (conn)";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(Error::from(error).is_timeout());
+    });
+}
+
+/// Hundredths of a second that this process has spent.
+fn processor_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn a_tor_that_says_nothing_and_closes_its_outputs_is_ended_and_costs_no_time() {
+    // Peers 38: the end of the output is not read again and again.
+    alone(|| {
+        let tor = FakeProcess::new("exec >&- 2>&-\nexec sleep 60");
+        let before = processor_ticks();
+        let error = failed(tor.launcher().timeout(Duration::from_millis(500)));
+        assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
+        let used = processor_ticks() - before;
+        assert!(used < 25, "{used}");
+    });
+}
+
+#[test]
+fn a_tor_that_does_not_hear_sigterm_is_killed() {
+    alone(|| {
+        let tor = FakeProcess::new("trap '' TERM\necho deaf\nwhile :; do sleep 0.05; done");
+        let launcher = tor.launcher().timeout(Duration::from_millis(300));
+        let error = failed(launcher.grace(Duration::from_millis(200)));
+        assert_eq!(error.exit_status().unwrap().signal(), Some(9));
+        assert_eq!(error.last_lines(), ["deaf"]);
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_started_leaves_nothing() {
+    alone(|| {
+        let error = failed(Launcher::new().program("/nonexistent/tor"));
+        assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
+        assert_eq!(error.exit_status(), None);
+        assert_eq!(error.to_string(), "cannot launch tor");
+        let error = failed(Launcher::new().program("/"));
+        assert!(matches!(error.problem(), LaunchProblem::Spawn { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_data_directory_without_parent_leaves_nothing() {
+    alone(|| {
+        let error = failed(Launcher::new().data_directory("/nonexistent/data"));
+        assert_eq!(error.problem().to_string(), "\"/nonexistent/data\" cannot be made ready");
+    });
+}
+
+#[test]
+fn dropping_it_during_the_launch_leaves_nothing() {
+    alone(|| {
+        let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
+        let before = Holdings::now();
+        drop(tor.launcher().spawn().unwrap());
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn everyone_who_waits_for_a_launch_that_fails_gets_the_reason() {
+    let fake = FakeProcess::new("read -r line <\"$0.go\"; exit 7");
+    let fifo = fake.path().with_extension("go");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let tor = fake.launcher().spawn().unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, || tor.wait_bootstrapped(LONG).unwrap_err())
+                    .unwrap()
+            })
+            .collect();
+        std::fs::write(&fifo, "go\n").unwrap();
+        for thread in waiting {
+            let Error::Launch(error) = thread.join().unwrap() else { panic!("no launch error") };
+            assert_eq!(error.exit_status().unwrap().code(), Some(7));
+        }
+    });
+    let Err(Error::Launch(error)) = tor.controller() else { panic!("there is no controller") };
+    assert!(matches!(error.problem(), LaunchProblem::Exited));
+}

@@ -1,0 +1,363 @@
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use torcon::Error;
+use torcon::error::{LaunchError, LaunchProblem};
+use torcon::process::{ControlVia, Launcher, Progress, Ready, TorProcess};
+
+use super::stage::{LONG, SOON};
+use crate::support::alone::alone;
+use crate::support::leaks::Holdings;
+use crate::support::log_capture::LogCapture;
+use crate::support::raw_control::RawControl;
+use crate::support::real_tor::tor_binary;
+use crate::support::socket::Address;
+use crate::support::watchdog::eventually;
+
+/// A launcher of the real tor, without network.
+fn offline() -> Launcher {
+    Launcher::new()
+        .program(tor_binary())
+        .option("DisableNetwork", "1")
+        .option("SocksPort", "0")
+        .wait_for(Ready::Controller)
+        .timeout(LONG)
+        .stall_timeout(LONG)
+}
+
+fn conf(tor: &TorProcess, option: &str) -> Vec<String> {
+    let conf = tor.controller().unwrap().get_conf_raw([option]).unwrap();
+    conf.lines().map(|line| line.text().into_owned()).collect()
+}
+
+fn failed(launcher: Launcher) -> LaunchError {
+    let before = Holdings::now();
+    let launched = launcher.launch();
+    let after = Holdings::now();
+    assert_eq!((&after.children, &after.files), (&before.children, &before.files));
+    before.assert_restored(SOON);
+    match launched {
+        Err(Error::Launch(error)) => error,
+        other => panic!("no launch error: {other:?}"),
+    }
+}
+
+#[test]
+fn a_launched_tor_is_ready_to_use_and_leaves_nothing() {
+    alone(|| {
+        let before = Holdings::now();
+        let tor = offline().launch().unwrap();
+        let controller = tor.controller().unwrap();
+        assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+        // The connection owns tor, and tor does not look for our process beside that.
+        assert_eq!(controller.owned_pid(), Some(tor.pid()));
+        assert_eq!(conf(&tor, "__OwningControllerProcess"), ["__OwningControllerProcess"]);
+        // The socket is a private one in tor's own directory.
+        let endpoint = tor.control_endpoint().unwrap();
+        let socket = tor.data_directory().join("control");
+        assert_eq!(endpoint.path(), Some(&*socket));
+        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(tor.wait_controller(LONG).is_ok());
+        assert!(tor.quit().unwrap().success());
+        assert!(!controller.is_alive());
+        drop(tor);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn dropping_the_handle_ends_a_real_tor() {
+    alone(|| {
+        let before = Holdings::now();
+        let tor = offline().launch().unwrap();
+        let controller = tor.controller().unwrap().clone();
+        drop(tor);
+        assert_eq!(Holdings::now().children, before.children);
+        // What others still hold is closed, because tor is gone.
+        assert!(!controller.is_alive());
+        drop(controller);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_control_port_over_tcp_is_found_and_used() {
+    let tor = offline().control(ControlVia::Tcp).launch().unwrap();
+    let endpoint = tor.control_endpoint().unwrap().to_string();
+    assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
+    let listeners = tor.controller().unwrap().get_info_one("net/listeners/control").unwrap();
+    assert_eq!(listeners, format!("\"{endpoint}\""));
+    assert!(tor.quit().unwrap().success());
+}
+
+#[test]
+fn a_control_connection_can_be_made_by_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let socket = directory.path().join("own control");
+    let calls = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&calls);
+    let address = socket.clone();
+    let via = ControlVia::custom(move || {
+        *count.lock() += 1;
+        torcon::connect(address.clone())
+    });
+    let option = format!("unix:\"{}\"", socket.display());
+    let tor = offline().option("ControlSocket", option).control(via).launch().unwrap();
+    assert!(*calls.lock() >= 1);
+    assert_eq!(tor.controller().unwrap().owned_pid(), Some(tor.pid()));
+    assert!(tor.control_endpoint().is_none());
+    assert!(tor.quit().unwrap().success());
+}
+
+#[test]
+fn further_control_ports_may_be_opened_for_others() {
+    let tor = offline().option("ControlPort", "auto").launch().unwrap();
+    let listeners = tor.controller().unwrap().get_info_one("net/listeners/control").unwrap();
+    let port = listeners.split(' ').next().unwrap().trim_matches('"').to_owned();
+    let mut other = RawControl::connect(&Address::Tcp(port.parse().unwrap()));
+    other.authenticate_by_cookie(&tor.data_directory().join("control_auth_cookie"));
+    assert_eq!(other.get_info("process/pid"), tor.pid().to_string());
+    assert!(tor.quit().unwrap().success());
+}
+
+#[test]
+fn progress_is_told_and_nothing_stays_subscribed_at_the_end() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let listener = move |progress: &Progress| tell.lock().push(progress.clone());
+    let tor = offline().on_progress(listener).launch().unwrap();
+    assert_eq!(told.lock().len(), 1);
+    assert_eq!(told.lock()[0].to_string(), "0% (starting): Starting");
+    assert_eq!(tor.progress(), told.lock()[0]);
+    // Without network tor never gets further.
+    let error = tor.wait_bootstrapped(Duration::from_millis(20)).unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    assert!(tor.quit().unwrap().success());
+}
+
+#[test]
+fn closing_the_control_connection_ends_tor() {
+    let tor = offline().launch().unwrap();
+    tor.controller().unwrap().close();
+    assert_eq!(tor.wait_timeout(LONG).unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_death_of_tor_is_told_to_everyone_at_once() {
+    let tor = offline().launch().unwrap();
+    let (told, reason) = crossbeam_channel::bounded(1);
+    tor.controller().unwrap().on_disconnect(move |reason| {
+        told.send(reason.to_string()).ok();
+    });
+    let killed = Instant::now();
+    tor.kill().unwrap();
+    assert_eq!(tor.wait_timeout(LONG).unwrap().signal(), Some(9));
+    assert_eq!(reason.recv_timeout(LONG).unwrap(), "tor closed the connection");
+    assert!(killed.elapsed() < SOON);
+    let error = tor.controller().unwrap().get_info_one("version").unwrap_err();
+    assert!(error.is_closed(), "{error:?}");
+}
+
+#[test]
+fn a_stopped_tor_is_ended_all_the_same() {
+    let tor = offline().grace(Duration::from_millis(200)).launch().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(tor.pid()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    assert_eq!(tor.quit().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn saveconf_writes_only_the_private_file() {
+    // Peers 42.
+    let tor = offline().option("Nickname", "before").launch().unwrap();
+    let controller = tor.controller().unwrap();
+    let file = controller.get_info_one("config-file").unwrap();
+    let defaults = controller.get_info_one("config-defaults-file").unwrap();
+    let private = Path::new(&file).parent().unwrap().to_owned();
+    assert!(tor.data_directory().starts_with(&private), "{file}");
+    assert_eq!(Path::new(&defaults).parent(), Some(&*private));
+    controller.set_conf([("ContactInfo", "somebody")]).unwrap();
+    controller.save_conf().unwrap();
+    assert!(fs::read_to_string(&file).unwrap().contains("ContactInfo somebody"));
+    assert_eq!(fs::read(&defaults).unwrap(), b"");
+    assert!(tor.quit().unwrap().success());
+    assert!(!private.exists());
+}
+
+#[test]
+fn a_given_data_directory_serves_one_tor_after_the_other_and_stays() {
+    alone(|| {
+        let given = tempfile::tempdir().unwrap();
+        let data = given.path().join("tor data \"x\" #1 \u{e9}");
+        let mut fingerprints = Vec::new();
+        for _ in 0..2 {
+            let before = Holdings::now();
+            let tor = offline().data_directory(&data).launch().unwrap();
+            assert_eq!(tor.data_directory(), data);
+            fingerprints.push(fs::read(data.join("state")).is_ok());
+            assert!(tor.quit().unwrap().success());
+            drop(tor);
+            before.assert_restored(SOON);
+        }
+        assert_eq!(fingerprints.len(), 2);
+        assert!(data.join("state").exists());
+    });
+}
+
+#[test]
+fn options_reach_tor_as_they_are() {
+    let odd = "a \"b\" \\ #c '\u{e9}\t";
+    let tor = offline().option("ContactInfo", odd).option("Nickname", "odd").launch().unwrap();
+    let conf = tor.controller().unwrap().get_conf(["ContactInfo", "Nickname"]).unwrap();
+    assert_eq!(conf.get("ContactInfo").unwrap().first(), Some(odd));
+    assert_eq!(conf.get("Nickname").unwrap().first(), Some("odd"));
+    assert!(tor.quit().unwrap().success());
+}
+
+#[test]
+fn a_bad_option_is_explained_by_tor_itself() {
+    alone(|| {
+        let error = failed(offline().option("Bogus", "1"));
+        assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
+        assert_eq!(error.exit_status().unwrap().code(), Some(1));
+        assert_eq!(
+            error.to_string(),
+            "cannot launch tor (exit status: 1): tor says \"Failed to parse/validate config: \
+             Unknown option 'Bogus'.  Failing.\""
+        );
+    });
+}
+
+#[test]
+fn a_port_in_use_is_explained_by_tor_itself() {
+    alone(|| {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = other.local_addr().unwrap().to_string();
+        let error = failed(offline().option("ControlPort", &address));
+        assert_eq!(error.exit_status().unwrap().code(), Some(1));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot launch tor (exit status: 1): tor says \"Could not bind to {address}: \
+                 Address already in use. Is Tor already running?\""
+            )
+        );
+    });
+}
+
+#[test]
+fn a_locked_data_directory_is_explained_and_the_tor_in_it_is_not_disturbed() {
+    alone(|| {
+        let given = tempfile::tempdir().unwrap();
+        let first = offline().data_directory(given.path()).launch().unwrap();
+        let error = failed(offline().data_directory(given.path()));
+        assert_eq!(error.exit_status().unwrap().code(), Some(1));
+        let text = error.to_string();
+        assert!(text.contains("another Tor process is running with the same data"), "{text}");
+        // A new connection shows that its socket was not taken away.
+        let again = torcon::connect(first.control_endpoint().unwrap()).unwrap();
+        assert_eq!(again.get_info_one("process/pid").unwrap(), first.pid().to_string());
+        drop(again);
+        assert!(first.quit().unwrap().success());
+    });
+}
+
+#[test]
+fn a_data_directory_that_tor_may_not_use_is_explained_and_kept() {
+    alone(|| {
+        let given = tempfile::tempdir().unwrap();
+        let data = given.path().join("data");
+        fs::create_dir(&data).unwrap();
+        // Nobody but the superuser may give a directory away, and nothing is closed to him.
+        let stranger = nix::unistd::Uid::from_raw(65534);
+        if nix::unistd::geteuid().is_root() {
+            nix::unistd::chown(&data, Some(stranger), None).unwrap();
+        } else {
+            fs::set_permissions(&data, Permissions::from_mode(0o000)).unwrap();
+        }
+        let error = failed(offline().data_directory(&data));
+        assert_eq!(error.exit_status().unwrap().code(), Some(1));
+        assert!(error.to_string().contains("tor says"), "{error}");
+        assert!(error.last_lines().len() > 1, "{error:?}");
+        fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+        assert!(data.is_dir());
+    });
+}
+
+#[test]
+fn a_tor_that_never_gets_to_100_percent_is_ended_in_time() {
+    alone(|| {
+        let launcher = offline().wait_for(Ready::Bootstrapped).timeout(Duration::from_secs(3));
+        let error = failed(launcher);
+        assert_eq!(
+            error.problem().to_string(),
+            "waited 3s for tor to finish bootstrapping in vain"
+        );
+    });
+}
+
+#[test]
+fn a_wrong_control_connection_is_told_when_time_is_over() {
+    // What the program connects to is not the control port of this tor.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let options = torcon::ConnectOptions::new().timeout(Duration::from_millis(100));
+    let via = ControlVia::custom(move || options.connect(address));
+    let error = offline().control(via).timeout(Duration::from_secs(3)).launch().unwrap_err();
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
+    assert_eq!(source.to_string(), format!("cannot connect to {address}"));
+    assert!(source.is_timeout(), "{source:?}");
+}
+
+#[test]
+fn no_secret_of_a_launch_is_logged() {
+    let capture = LogCapture::start();
+    let tor = offline().option("ContactInfo", "hush-4711").launch().unwrap();
+    let cookie = fs::read(tor.data_directory().join("control_auth_cookie")).unwrap();
+    let cookie: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(tor.quit().unwrap().success());
+    capture.assert_holds_none_of(&[&cookie, "hush-4711"]);
+}
+
+#[test]
+fn a_program_that_is_killed_leaves_no_tor() {
+    alone(|| {
+        // Plays the killed program: this test again, in another process.
+        if let Some(file) = std::env::var_os("TORCON_TEST_PID_FILE") {
+            let tor = offline().launch().unwrap();
+            fs::write(file, tor.pid().to_string()).unwrap();
+            tor.wait().unwrap();
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let mut program = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::real::a_program_that_is_killed_leaves_no_tor"])
+            .env("TORCON_TEST_PID_FILE", &file)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut pid = String::new();
+        eventually(LONG, "tor was launched", || {
+            pid = fs::read_to_string(&file).unwrap_or_default();
+            !pid.is_empty()
+        });
+        let tor = format!("/proc/{pid}");
+        assert!(Path::new(&tor).exists());
+        program.kill().unwrap();
+        program.wait().unwrap();
+        eventually(LONG, "tor has ended with its program", || !Path::new(&tor).exists());
+        // Nobody was left to remove it.
+        for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
+            fs::remove_dir_all(entry.unwrap().path()).unwrap();
+        }
+    });
+}

@@ -1,0 +1,179 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use torcon::Error;
+use torcon::error::LaunchProblem;
+use torcon::process::{ControlVia, Ready};
+
+use super::stage::{FakeProcess, LONG};
+use crate::support::fake_tor::FakeTor;
+use crate::support::script::Script;
+
+/// Says that it starts, and lives on until it is ended.
+const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
+
+fn via(endpoint: String) -> ControlVia {
+    ControlVia::custom(move || torcon::connect(&*endpoint))
+}
+
+/// Plays what a launch sends, up to the time when tor is owned.
+fn own(script: &mut Script, phase: &str) {
+    script.greet_null_auth();
+    // First the events, then the question.
+    script.answer("SETEVENTS STATUS_CLIENT", &["250 OK"]);
+    let phase = format!("250-status/bootstrap-phase={phase}");
+    script.answer("GETINFO status/bootstrap-phase", &[&phase, "250 OK"]);
+    script.answer("TAKEOWNERSHIP", &["250 OK"]);
+    script.answer("RESETCONF __OwningControllerProcess", &["250 OK"]);
+}
+
+/// Plays the end of a launch that has succeeded.
+fn end(script: &mut Script) {
+    script.answer("SETEVENTS", &["250 OK"]);
+    script.answer("SIGNAL SHUTDOWN", &["250 OK"]);
+    script.close();
+}
+
+#[test]
+fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
+    // Peers 41.
+    let control = FakeTor::unix(|script| {
+        own(script, "NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"");
+        end(script);
+    });
+    let fake = FakeProcess::new(STARTING);
+    let launcher = fake.launcher().control(via(control.endpoint()));
+    let tor = launcher.grace(Duration::from_millis(50)).launch().unwrap();
+    assert_eq!(tor.progress().to_string(), "100% (done): Done");
+    assert!(tor.controller().unwrap().subscribed_events().is_empty());
+    tor.quit().unwrap();
+    control.finish();
+}
+
+#[test]
+fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
+    let control = FakeTor::unix(|script| {
+        own(script, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
+        let trouble = |recommendation| {
+            format!(
+                "650 STATUS_CLIENT WARN BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\" \
+                 WARNING=\"Connection refused\" REASON=CONNECTREFUSED COUNT=1 \
+                 RECOMMENDATION={recommendation}"
+            )
+        };
+        script.send_lines(&[
+            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"",
+            &trouble("ignore"),
+            &trouble("warn"),
+            &trouble("warn"),
+            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=4 TAG=odd SUMMARY=\"Backward\"",
+            "650 STATUS_CLIENT NOTICE CIRCUIT_ESTABLISHED",
+            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"",
+        ]);
+        end(script);
+    });
+    let fake = FakeProcess::new(STARTING);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let launcher = fake.launcher().control(via(control.endpoint()));
+    let launcher = launcher.on_progress(move |progress| tell.lock().push(progress.to_string()));
+    let tor = launcher.grace(Duration::from_millis(50)).launch().unwrap();
+    assert_eq!(
+        *told.lock(),
+        [
+            "0% (starting): Starting",
+            "5% (conn): Connecting",
+            "5% (conn): Connecting (Connection refused)",
+            "100% (done): Done",
+        ]
+    );
+    tor.quit().unwrap();
+    control.finish();
+}
+
+#[test]
+fn a_failed_control_connection_is_tried_again() {
+    // Peers 40: also without a further line of tor's.
+    let control = FakeTor::unix(|script| {
+        // Nobody answers the first, which is given up.
+        script.close();
+        let mut second = script.accept();
+        own(&mut second, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
+        second.expect_end();
+    });
+    let fake = FakeProcess::new(STARTING);
+    let launcher = fake.launcher().control(via(control.endpoint()));
+    let tor = launcher.wait_for(Ready::Controller).launch().unwrap();
+    assert_eq!(tor.controller().unwrap().owned_pid(), Some(tor.pid()));
+    drop(tor);
+    control.finish();
+}
+
+#[test]
+fn a_control_connection_that_is_lost_ends_the_launch() {
+    let control = FakeTor::unix(|script| {
+        own(script, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+        script.close();
+    });
+    let fake = FakeProcess::new(STARTING);
+    let error = fake.launcher().control(via(control.endpoint())).launch().unwrap_err();
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
+    assert!(source.is_closed(), "{source:?}");
+    control.finish();
+}
+
+#[test]
+fn a_refusal_that_no_waiting_heals_ends_the_launch_at_once() {
+    let control = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS STATUS_CLIENT", &["510 Command filtered"]);
+        script.expect_end();
+    });
+    let fake = FakeProcess::new(STARTING);
+    let error = fake.launcher().control(via(control.endpoint())).launch().unwrap_err();
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
+    assert!(source.is_filtered(), "{source:?}");
+    control.finish();
+}
+
+#[test]
+fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
+    let control = FakeTor::unix(|script| {
+        // Takes the question and says nothing.
+        script.drain();
+    });
+    let options = torcon::ConnectOptions::new().timeout(Duration::from_secs(3));
+    let endpoint = control.endpoint();
+    let via = ControlVia::custom(move || options.connect(&*endpoint));
+    let fake = FakeProcess::new("say 'Bootstrapped 0% (starting): Starting'\nsleep 0.2\nexit 5");
+    let started = Instant::now();
+    let error = fake.launcher().control(via).launch().unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.exit_status().unwrap().code(), Some(5));
+    control.finish();
+}
+
+#[test]
+fn a_spawned_tor_gives_its_controller_before_it_is_at_100_percent() {
+    let control = FakeTor::unix(|script| {
+        own(script, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+        script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
+        script.send_lines(&[
+            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"",
+        ]);
+        end(script);
+    });
+    let fake = FakeProcess::new(STARTING);
+    let launcher = fake.launcher().control(via(control.endpoint()));
+    let tor = launcher.grace(Duration::from_millis(50)).spawn().unwrap();
+    let controller = tor.wait_controller(LONG).unwrap();
+    assert_eq!(tor.progress().percent, 5);
+    assert_eq!(controller.get_info_one("version").unwrap(), "0.4.9.11");
+    tor.wait_bootstrapped(LONG).unwrap();
+    tor.quit().unwrap();
+    control.finish();
+}
