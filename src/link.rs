@@ -281,7 +281,8 @@ impl Link {
         self.shared.dispatcher.discard();
         self.shared.end(&Disconnect::Closed);
         let reader = self.threads.lock().reader.take();
-        if let Some(reader) = reader {
+        if let Some(reader) = reader.filter(|reader| reader.thread().id() != thread::current().id())
+        {
             join(reader);
         }
     }

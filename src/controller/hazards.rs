@@ -59,8 +59,8 @@ fn check(option: &[u8], path: &[u8]) -> Result<()> {
     }
 }
 
-/// Whether tor takes `text` for the option: it may be cut short as long as no other option begins
-/// like it, and no other begins with the first twelve letters of these.
+/// Whether tor may take `text` for the option. It takes the first that begins with a word it does
+/// not know; no other option begins with eleven letters of these and has a path for its value.
 fn is_short_for(text: &[u8], option: &str) -> bool {
     let option = option.as_bytes();
     let start = option.get(..text.len());
