@@ -219,6 +219,10 @@ fn refusals_keep_the_words_of_tor() {
     );
     let error = controller.command("NOSUCHCOMMAND").unwrap_err();
     check_text(&error);
+    assert_eq!(
+        error.to_string(),
+        r#"tor refused NOSUCHCOMMAND: 510 "Unrecognized command \"NOSUCHCOMMAND\"""#
+    );
 }
 
 #[test]

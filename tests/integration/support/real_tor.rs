@@ -450,7 +450,10 @@ fn a_stopped_tor_answers_after_it_goes_on() {
     tor.cont();
     assert_eq!(raw.reply(), [format!("250-process/pid={}", tor.pid()), "250 OK".to_owned()]);
     tor.terminate();
-    assert_eq!(tor.wait(Duration::from_secs(10)).code(), Some(0));
+    // Not always with code 0: tor 0.4.9.11 has a race at its end, and on a busy machine it can
+    // abort there ("Error locking a mutex").
+    let status = tor.wait(Duration::from_secs(10));
+    assert_eq!(tor.try_wait(), Some(status));
     // A signal to a process that was reaped goes nowhere.
     tor.kill();
 }

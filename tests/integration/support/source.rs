@@ -1,6 +1,6 @@
 //! Reads which paths a Rust source file uses: just enough of the language for that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -55,6 +55,7 @@ impl Source {
             next_is_test: false,
             is_test_file,
             imports: BTreeMap::new(),
+            declared: BTreeSet::new(),
             source: Self::default(),
         };
         // Twice: an import may stand below the code that uses it.
@@ -81,6 +82,8 @@ struct Reader {
     is_test_file: bool,
     /// What the file calls things, for `use std::time; time::Instant::now()`.
     imports: BTreeMap<String, Vec<String>>,
+    /// The modules that the file declares, by their full paths: one can have the name of a crate.
+    declared: BTreeSet<Vec<String>>,
     source: Source,
 }
 
@@ -248,6 +251,7 @@ impl Reader {
         let Some(name) = self.word(0).map(str::to_owned) else { return };
         self.place += 1;
         self.source.modules.push((name.clone(), line));
+        self.declared.insert([self.module.as_slice(), std::slice::from_ref(&name)].concat());
         if self.peek(0) == Some(&Token::Mark('{')) {
             self.module.push(name);
             self.open(true);
@@ -330,7 +334,7 @@ impl Reader {
         }
     }
 
-    /// Puts the module's own path in the place of `self` and `super`.
+    /// Puts the module's own path in the place of `self` and `super`, and before its own modules.
     fn absolute(&self, path: &[String]) -> Vec<String> {
         let mut base = self.module.clone();
         let mut rest = path;
@@ -342,7 +346,14 @@ impl Reader {
                     rest = &rest[1..];
                 }
             }
-            _ => return path.to_vec(),
+            Some(name) => {
+                base.push(name.to_owned());
+                if !self.declared.contains(&base) {
+                    return path.to_vec();
+                }
+                rest = &rest[1..];
+            }
+            None => {}
         }
         base.extend_from_slice(rest);
         base

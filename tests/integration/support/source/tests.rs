@@ -56,6 +56,21 @@ fn imported_names_are_followed_also_when_renamed() {
 }
 
 #[test]
+fn a_module_of_the_file_is_not_the_crate_of_that_name() {
+    let text = "pub use log::Line;\nmod log;\nfn f() { log::read(); nix::x(); }\n\
+                mod inner { fn g() { log::warn!(\"x\"); } }\n";
+    assert_eq!(
+        paths(text),
+        [
+            "1 crate::link::reader::log::Line",
+            "3 crate::link::reader::log::read",
+            "3 nix::x",
+            "4 log::warn",
+        ]
+    );
+}
+
+#[test]
 fn comments_literals_and_lifetimes_hold_no_paths() {
     let text = r##"
 //! See [`crate::tor::Tor`].
