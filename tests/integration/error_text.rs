@@ -144,6 +144,9 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::Exited,
         LaunchProblem::Stderr { text: "something".into() },
         LaunchProblem::Control(Box::new(Error::Closed(Disconnect::EndOfStream))),
+        LaunchProblem::NotConnected,
+        LaunchProblem::Signal { source: system_error() },
+        LaunchProblem::StatusUnknown { source: system_error() },
         LaunchProblem::Cancelled,
     ];
     for problem in problems {

@@ -12,6 +12,9 @@ use crate::support::source::{Signature, Source, library_sources};
 /// Every public type may go to another thread, be used by several and be printed for developers.
 fn every_type<T: Debug + Send + Sync + 'static>() {}
 
+/// A builder with a closure in it is for one thread at a time.
+fn every_builder<T: Debug + Send + 'static>() {}
+
 /// Most of them may be cloned too.
 fn every_cloned_type<T: Clone + Debug + Send + Sync + 'static>() {
     every_type::<T>();
@@ -130,12 +133,21 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::StreamStatus,
     torcon::names::Target,
     torcon::names::TorVersion,
+    torcon::process::ControlVia,
+    torcon::process::Progress,
+    torcon::process::Ready,
 }
 
-// Handles with one owner, and builders that hold a closure that can run only once.
+// Handles with one owner.
 promises! { NOT_CLONED, check_not_cloned, every_type:
     torcon::EventQueue,
     torcon::PendingReply,
+    torcon::process::TorProcess,
+}
+
+// Builders that hold closures of the user, which need not be `Sync`.
+promises! { NOT_SHARED, check_not_shared, every_builder:
+    torcon::process::Launcher,
 }
 
 promises! { ERRORS, check_errors, every_error:
@@ -240,7 +252,10 @@ fn assert_complete(missing: &[&String], list: &str) {
 fn every_public_type_has_promised_what_it_can_do() {
     check_cloned();
     check_not_cloned();
-    assert_complete(&missing(public_types().iter(), &[CLONED, NOT_CLONED]), "CLONED or NOT_CLONED");
+    check_not_shared();
+    let types = public_types();
+    let missing = missing(types.iter(), &[CLONED, NOT_CLONED, NOT_SHARED]);
+    assert_complete(&missing, "CLONED, NOT_CLONED or NOT_SHARED");
 }
 
 #[test]

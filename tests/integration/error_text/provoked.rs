@@ -5,13 +5,16 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use torcon::error::{AuthError, AuthProblem, ConnectError, ConnectProblem, Disconnect};
+use torcon::error::{
+    AuthError, AuthProblem, ConnectError, ConnectProblem, Disconnect, LaunchError, LaunchProblem,
+};
+use torcon::process::Launcher;
 use torcon::{ConnectOptions, Controller, Error};
 
 use super::{chain, check_text};
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::{Cookie, Proof};
-use crate::support::real_tor::shared;
+use crate::support::real_tor::{shared, tor_binary};
 use crate::support::script::Script;
 use crate::support::signal::signal;
 use crate::support::watchdog::within;
@@ -309,4 +312,47 @@ fn several_addresses_are_all_told() {
     let told: Vec<&str> = ConnectError::attempts(error).iter().map(|one| one.address()).collect();
     assert_eq!(told, endpoints.map(|endpoint| endpoint.to_string()));
     assert!(error.source().is_none(), "the text holds the problems of several addresses");
+}
+
+/// Launches what cannot come up, and returns the error, whose texts are checked.
+fn launch_error(launcher: Launcher) -> LaunchError {
+    let error = within(Duration::from_secs(60), "launch", || launcher.launch()).unwrap_err();
+    check_text(&error);
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    error
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    for program in ["torcon-no-such-program", "/nonexistent/tor"] {
+        let error = launch_error(Launcher::new().program(program));
+        assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
+        assert!(chain(&error).contains(program), "{}", chain(&error));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let error = launch_error(Launcher::new().program(directory.path()));
+    assert!(matches!(error.problem(), LaunchProblem::Spawn { .. }), "{error:?}");
+}
+
+#[test]
+fn an_option_that_tor_refuses_is_told_in_its_own_words() {
+    let launcher = Launcher::new().program(tor_binary()).option("NoSuchOption", "1");
+    let error = launch_error(launcher);
+    assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
+    assert_eq!(error.exit_status().and_then(|status| status.code()), Some(1));
+    let reason = "Unknown option 'NoSuchOption'.  Failing.";
+    assert!(error.last_lines().iter().any(|line| line.contains(reason)), "{error:?}");
+    assert!(chain(&error).contains(reason), "{}", chain(&error));
+}
+
+#[test]
+fn a_tor_that_does_not_get_anywhere_is_given_up_in_time() {
+    let launcher = Launcher::new()
+        .program(tor_binary())
+        .option("SocksPort", "0")
+        .option("DisableNetwork", "1")
+        .timeout(Duration::from_millis(1500));
+    let error = launch_error(launcher);
+    assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
+    assert!(Error::from(error).is_timeout());
 }
