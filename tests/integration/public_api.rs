@@ -142,6 +142,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
 promises! { NOT_CLONED, check_not_cloned, every_type:
     torcon::EventQueue,
     torcon::PendingReply,
+    torcon::Tor,
     torcon::process::TorProcess,
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use torcon::error::{
-    AuthError, AuthProblem, ConnectError, ConnectProblem, Disconnect, LaunchError, LaunchProblem,
+    AuthError, AuthProblem, ConnectAttempt, ConnectProblem, Disconnect, LaunchError, LaunchProblem,
 };
 use torcon::process::Launcher;
 use torcon::{ConnectOptions, Controller, Error};
@@ -309,7 +309,7 @@ fn several_addresses_are_all_told() {
     let error = ConnectOptions::new().connect_first(&endpoints).unwrap_err();
     check_text(&error);
     let Error::Connect(error) = &error else { panic!("{error:?}") };
-    let told: Vec<&str> = ConnectError::attempts(error).iter().map(|one| one.address()).collect();
+    let told: Vec<&str> = error.attempts().iter().map(ConnectAttempt::address).collect();
     assert_eq!(told, endpoints.map(|endpoint| endpoint.to_string()));
     assert!(error.source().is_none(), "the text holds the problems of several addresses");
 }
