@@ -79,7 +79,7 @@ pub struct TorProcess {
 impl TorProcess {
     /// Takes a child that has just been started into care.
     fn watch(
-        mut launcher: Launcher,
+        launcher: Launcher,
         process: process::Child,
         directories: Directories,
     ) -> Result<Self> {
@@ -87,7 +87,7 @@ impl TorProcess {
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
         let output = Arc::new(Output::default());
-        let sinks = (launcher.stdout.take(), launcher.stderr.take());
+        let sinks = (launcher.stdout.into_inner(), launcher.stderr.into_inner());
         let kill_on_stderr = launcher.kill_on_stderr;
         let (child, watcher) =
             watch::start(process, directories, sinks, kill_on_stderr, &output, &messages)?;
@@ -102,7 +102,7 @@ impl TorProcess {
             grace: launcher.grace,
             workers: Mutex::new(vec![watcher]),
         };
-        let announcer = launcher.on_progress.map(Announcer::start).transpose();
+        let announcer = launcher.on_progress.into_inner().map(Announcer::start).transpose();
         let driver = Driver {
             launch: Arc::clone(&tor.launch),
             child: Arc::clone(&tor.child),

@@ -130,12 +130,18 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::StreamStatus,
     torcon::names::Target,
     torcon::names::TorVersion,
+    torcon::process::ControlVia,
+    torcon::process::Progress,
+    torcon::process::Ready,
 }
 
 // Handles with one owner, and builders that hold a closure that can run only once.
 promises! { NOT_CLONED, check_not_cloned, every_type:
     torcon::EventQueue,
     torcon::PendingReply,
+    torcon::Tor,
+    torcon::process::Launcher,
+    torcon::process::TorProcess,
 }
 
 promises! { ERRORS, check_errors, every_error:
