@@ -129,7 +129,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`] if the launch failed or tor has ended, [`Error::Timeout`] if the time is
+    /// [`Error::Launch`](crate::Error::Launch) if the launch failed or tor has ended, [`Error::Timeout`](crate::Error::Timeout) if the time is
     /// over; tor then runs on.
     #[doc(alias = "connected_cb")]
     pub fn wait_bootstrapped(&self, timeout: Duration) -> Result<()> {
@@ -153,7 +153,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`] with the problem [`LaunchProblem::NotConnected`] while there is no
+    /// [`Error::Launch`](crate::Error::Launch) with the problem [`LaunchProblem::NotConnected`] while there is no
     /// control connection, or with the reason why the launch failed.
     #[doc(alias = "tor_protocol")]
     pub fn controller(&self) -> Result<&Controller> {
@@ -226,7 +226,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if the time is over, otherwise as [`try_wait`](Self::try_wait).
+    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over, otherwise as [`try_wait`](Self::try_wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         match self.child.wait_for(timeout) {
             Some(ending) => self.status(ending),
@@ -263,7 +263,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`LaunchProblem::Signal`] if the operating system refuses a signal, [`Error::Timeout`] if
+    /// [`LaunchProblem::Signal`] if the operating system refuses a signal, [`Error::Timeout`](crate::Error::Timeout) if
     /// even a killed tor does not end, otherwise as [`try_wait`](Self::try_wait).
     pub fn quit(&self) -> Result<ExitStatus> {
         let ending = self.end(self.grace)?;
