@@ -79,7 +79,7 @@ pub struct TorProcess {
 impl TorProcess {
     /// Takes a child that has just been started into care.
     fn watch(
-        mut launcher: Launcher,
+        launcher: Launcher,
         process: process::Child,
         directories: Directories,
     ) -> Result<Self> {
@@ -87,7 +87,7 @@ impl TorProcess {
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
         let output = Arc::new(Output::default());
-        let sinks = (launcher.stdout.take(), launcher.stderr.take());
+        let sinks = (launcher.stdout.into_inner(), launcher.stderr.into_inner());
         let kill_on_stderr = launcher.kill_on_stderr;
         let (child, watcher) =
             watch::start(process, directories, sinks, kill_on_stderr, &output, &messages)?;
@@ -102,7 +102,7 @@ impl TorProcess {
             grace: launcher.grace,
             workers: Mutex::new(vec![watcher]),
         };
-        let announcer = launcher.on_progress.map(Announcer::start).transpose();
+        let announcer = launcher.on_progress.into_inner().map(Announcer::start).transpose();
         let driver = Driver {
             launch: Arc::clone(&tor.launch),
             child: Arc::clone(&tor.child),
@@ -129,7 +129,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`] if the launch failed or tor has ended, [`Error::Timeout`] if the time is
+    /// [`Error::Launch`](crate::Error::Launch) if the launch failed or tor has ended, [`Error::Timeout`](crate::Error::Timeout) if the time is
     /// over; tor then runs on.
     #[doc(alias = "connected_cb")]
     pub fn wait_bootstrapped(&self, timeout: Duration) -> Result<()> {
@@ -153,7 +153,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`] with the problem [`LaunchProblem::NotConnected`] while there is no
+    /// [`Error::Launch`](crate::Error::Launch) with the problem [`LaunchProblem::NotConnected`] while there is no
     /// control connection, or with the reason why the launch failed.
     #[doc(alias = "tor_protocol")]
     pub fn controller(&self) -> Result<&Controller> {
@@ -226,7 +226,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if the time is over, otherwise as [`try_wait`](Self::try_wait).
+    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over, otherwise as [`try_wait`](Self::try_wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         match self.child.wait_for(timeout) {
             Some(ending) => self.status(ending),
@@ -263,7 +263,7 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`LaunchProblem::Signal`] if the operating system refuses a signal, [`Error::Timeout`] if
+    /// [`LaunchProblem::Signal`] if the operating system refuses a signal, [`Error::Timeout`](crate::Error::Timeout) if
     /// even a killed tor does not end, otherwise as [`try_wait`](Self::try_wait).
     pub fn quit(&self) -> Result<ExitStatus> {
         let ending = self.end(self.grace)?;

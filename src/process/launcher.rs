@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::TorProcess;
 use super::control::ControlVia;
 use super::directory::Directories;
@@ -73,14 +75,16 @@ pub struct Launcher {
     pub(super) options: Options,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) control: ControlVia,
-    pub(super) on_progress: Option<ProgressListener>,
+    // These locks are never contended: they let threads share a launcher, though what they hold
+    // cannot be shared.
+    pub(super) on_progress: Mutex<Option<ProgressListener>>,
     pub(super) ready: Ready,
     pub(super) timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) grace: Duration,
     pub(super) kill_on_stderr: bool,
-    pub(super) stdout: Option<Box<dyn Write + Send>>,
-    pub(super) stderr: Option<Box<dyn Write + Send>>,
+    pub(super) stdout: Mutex<Option<Box<dyn Write + Send>>>,
+    pub(super) stderr: Mutex<Option<Box<dyn Write + Send>>>,
 }
 
 impl Launcher {
@@ -92,14 +96,14 @@ impl Launcher {
             options: Options::default(),
             environment: Vec::new(),
             control: ControlVia::default(),
-            on_progress: None,
+            on_progress: Mutex::new(None),
             ready: Ready::default(),
             timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(10),
             kill_on_stderr: true,
-            stdout: None,
-            stderr: None,
+            stdout: Mutex::new(None),
+            stderr: Mutex::new(None),
         }
     }
 
@@ -157,7 +161,7 @@ impl Launcher {
     /// that panics is not called again. The default is none.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(listener));
+        self.on_progress = Mutex::new(Some(Box::new(listener)));
         self
     }
 
@@ -212,14 +216,14 @@ impl Launcher {
     /// does not delay tor: 8 MiB are kept for it, then the newest output is not copied. One that
     /// fails or panics gets no more.
     pub fn stdout(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.stdout = Some(Box::new(sink));
+        self.stdout = Mutex::new(Some(Box::new(sink)));
         self
     }
 
     /// Sets where a copy of tor's standard error output goes, as [`stdout`](Self::stdout) does.
     /// The default is nowhere.
     pub fn stderr(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.stderr = Some(Box::new(sink));
+        self.stderr = Mutex::new(Some(Box::new(sink)));
         self
     }
 

@@ -307,8 +307,9 @@ impl Drive {
                 if let Some(endpoint) = connected.endpoint {
                     self.is.launch.set_endpoint(endpoint);
                 }
-                self.is.launch.set_controller(connected.controller);
+                // First, so that whoever waits for the controller sees it.
                 self.report(connected.progress);
+                self.is.launch.set_controller(connected.controller);
                 self.look_whether_lost();
                 self.look_whether_ready()
             }

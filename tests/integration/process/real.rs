@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use torcon::Error;
 use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{ControlVia, Launcher, Progress, Ready, TorProcess};
+use torcon::{Error, Tor};
 
 use super::stage::{LONG, SOON};
 use crate::support::alone::alone;
@@ -325,6 +325,27 @@ fn no_secret_of_a_launch_is_logged() {
     let cookie: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(tor.quit().unwrap().success());
     capture.assert_holds_none_of(&[&cookie, "hush-4711"]);
+}
+
+#[test]
+fn a_tor_is_launched_or_connected_to_and_closed_as_it_was_made() {
+    let launched = Tor::launch(offline()).unwrap();
+    let process = launched.process().unwrap();
+    assert_eq!(launched.controller().owned_pid(), Some(process.pid()));
+    let connected = Tor::connect(process.control_endpoint().unwrap()).unwrap();
+    assert!(connected.process().is_none());
+    connected.close().unwrap();
+    assert!(!connected.controller().is_alive());
+    // Only a connection was closed.
+    assert_eq!(process.try_wait().unwrap(), None);
+    launched.close().unwrap();
+    assert!(process.try_wait().unwrap().unwrap().success());
+
+    let error = Tor::launch(offline().control(ControlVia::None)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid argument \"launcher\": has no control connection, which a Tor needs"
+    );
 }
 
 #[test]
