@@ -12,6 +12,7 @@ mod connection;
 mod descriptor;
 mod identifier;
 mod keyword;
+mod onion;
 mod relay;
 mod severity;
 mod signal;
@@ -27,6 +28,7 @@ pub use circuit::{BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitSt
 pub use connection::{ConnectionId, OrConnReason, OrConnStatus};
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
 pub(crate) use keyword::keywords;
+pub use onion::{ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey};
 pub use relay::{Fingerprint, Nickname, RelaySpec};
 pub use severity::Severity;
 pub use signal::Signal;

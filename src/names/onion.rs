@@ -1,0 +1,152 @@
+//! Onion services: addresses, keys, and the clients that may use them.
+
+mod client_auth;
+mod key;
+
+use std::fmt;
+use std::str::FromStr;
+
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use data_encoding::BASE32_NOPAD;
+use sha3::{Digest, Sha3_256};
+
+pub use self::client_auth::{ClientAuthKey, ClientAuthPublicKey, ClientName};
+pub use self::key::OnionKey;
+use crate::names::InvalidName;
+
+/// The only version of onion addresses that tor still knows.
+const VERSION: u8 = 3;
+
+/// Characters before `.onion`.
+const LENGTH: usize = 56;
+
+/// Characters before `.onion` of an address of version 2.
+const LENGTH_2: usize = 16;
+
+/// The address of an onion service, version 3: its public key, a checksum and the version.
+///
+/// It is read with or without `.onion`, in any case, and printed in lower case with `.onion`. The
+/// control protocol has it without: see [`service_id`](Self::service_id).
+///
+/// # Examples
+///
+/// ```
+/// use torcon::names::OnionAddress;
+///
+/// let address: OnionAddress =
+///     "DUCKDUCKGOGG42XJOC72X3SJASOWOARFBGCMVFIMAFTT6TWAGSWZCZAD".parse()?;
+/// assert_eq!(
+///     address.to_string(),
+///     "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion"
+/// );
+/// # Ok::<(), torcon::names::InvalidName>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OnionAddress {
+    /// Invariant: lower-case base32 of `key`, its checksum and the version.
+    text: [u8; LENGTH],
+    key: [u8; 32],
+}
+
+impl OnionAddress {
+    /// Makes the address of the service with this ed25519 public key.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if the bytes are not a public key that tor would accept.
+    pub fn from_public_key(key: [u8; 32]) -> Result<Self, InvalidName> {
+        // tor refuses what is not on the curve, and what is not in the group of the base point.
+        match CompressedEdwardsY(key).decompress() {
+            Some(point) if point.is_torsion_free() && !point.is_small_order() => {
+                Ok(Self::of_valid_key(key))
+            }
+            _ => Err(InvalidName::new("onion address", "holds no valid public key")),
+        }
+    }
+
+    fn of_valid_key(key: [u8; 32]) -> Self {
+        let mut bytes = [0; 35];
+        let parts = key.into_iter().chain(checksum(&key)).chain([VERSION]);
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+        let mut text = [0; LENGTH];
+        BASE32_NOPAD.encode_mut(&bytes, &mut text);
+        text.make_ascii_lowercase();
+        Self { text, key }
+    }
+
+    /// Returns the address without `.onion`, as the control protocol writes it.
+    #[must_use]
+    pub fn service_id(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Returns the ed25519 public key that the address stands for.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.key
+    }
+}
+
+fn checksum(key: &[u8; 32]) -> [u8; 2] {
+    let hash = Sha3_256::new().chain_update(b".onion checksum").chain_update(key);
+    let hash: [u8; 32] = hash.chain_update([VERSION]).finalize().into();
+    let [first, second, ..] = hash;
+    [first, second]
+}
+
+impl FromStr for OnionAddress {
+    type Err = InvalidName;
+
+    /// Reads the address with or without `.onion`, in any case.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let refuse = |problem| Err(InvalidName::new("onion address", problem));
+        let dot = text.len().saturating_sub(".onion".len());
+        let name = match text.split_at_checked(dot) {
+            Some((name, suffix)) if suffix.eq_ignore_ascii_case(".onion") => name,
+            _ => text,
+        };
+        let is_base32 = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'2'..=b'7');
+        if !name.bytes().all(is_base32) {
+            return refuse("must be letters and digits from 2 to 7, with or without .onion");
+        }
+        if name.len() == LENGTH_2 {
+            return refuse("is of version 2, which tor has ceased to support");
+        }
+        let mut bytes = [0; 35];
+        let upper = name.to_ascii_uppercase();
+        if name.len() != LENGTH
+            || BASE32_NOPAD.decode_mut(upper.as_bytes(), &mut bytes) != Ok(bytes.len())
+        {
+            return refuse("must have 56 characters before .onion");
+        }
+        let Some((key, [sum @ .., version])) = bytes.split_first_chunk::<32>() else {
+            return refuse("must have 56 characters before .onion");
+        };
+        if *version != VERSION {
+            return refuse("must be of version 3, and ends otherwise");
+        }
+        if *sum != checksum(key) {
+            return refuse("has a wrong checksum: a character is not what it was");
+        }
+        Self::from_public_key(*key)
+    }
+}
+
+impl fmt::Display for OnionAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // In one piece, so that width and alignment are those of the whole.
+        let mut text = [0; LENGTH + ".onion".len()];
+        let letters = self.text.iter().chain(b".onion");
+        text.iter_mut().zip(letters).for_each(|(place, letter)| *place = *letter);
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for OnionAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OnionAddress({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests;

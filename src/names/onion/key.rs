@@ -1,0 +1,167 @@
+//! The secret key of an onion service.
+
+use std::fmt;
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::Scalar;
+use data_encoding::{BASE64, BASE64_NOPAD};
+use sha2::{Digest, Sha512};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::OnionAddress;
+use crate::names::InvalidName;
+
+/// The beginning of the file `hs_ed25519_secret_key`.
+const SECRET_HEADER: &[u8; 32] = b"== ed25519v1-secret: type0 ==\0\0\0";
+
+/// The beginning of the file `hs_ed25519_public_key`.
+const PUBLIC_HEADER: &[u8; 32] = b"== ed25519v1-public: type0 ==\0\0\0";
+
+/// The type of the key, as `ADD_ONION` writes it.
+const BLOB_TYPE: &str = "ED25519-V3:";
+
+/// The secret key of an onion service: an expanded ed25519 key of 64 bytes.
+///
+/// Whoever has it is the service. It is made without tor, so that the address is known before
+/// tor is asked; it does not show in `Debug`, and is overwritten when it is dropped. The methods
+/// whose names begin with `reveal` hand it out.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::names::OnionKey;
+///
+/// let key = OnionKey::from_seed([7; 32]);
+/// let again = OnionKey::from_blob(&key.reveal_blob())?;
+/// assert_eq!(again.address(), key.address());
+/// assert_eq!(format!("{key:?}"), "OnionKey(..)");
+/// # Ok::<(), torcon::names::InvalidName>(())
+/// ```
+#[derive(Clone)]
+pub struct OnionKey {
+    secret: Box<Zeroizing<[u8; 64]>>,
+    address: OnionAddress,
+}
+
+impl OnionKey {
+    /// Makes the key that grows from 32 random bytes, which must come from a generator that is
+    /// good enough for keys. They are as secret as the key.
+    #[must_use]
+    pub fn from_seed(mut seed: [u8; 32]) -> Self {
+        let mut secret = Box::new(Zeroizing::new([0; 64]));
+        let hash = Sha512::new().chain_update(seed);
+        seed.zeroize();
+        hash.finalize_into((&mut **secret).into());
+        // As RFC 8032 has it: a multiple of the cofactor, with the highest bit but one set.
+        if let Some(first) = secret.first_mut() {
+            *first &= 0b1111_1000;
+        }
+        if let Some(last) = secret.get_mut(31) {
+            *last = (*last & 0b0111_1111) | 0b0100_0000;
+        }
+        // Such a scalar is never a multiple of the order: the public key is a valid one.
+        let address = OnionAddress::of_valid_key(public_key(&secret));
+        Self { secret, address }
+    }
+
+    fn from_secret(secret: Box<Zeroizing<[u8; 64]>>) -> Result<Self, InvalidName> {
+        let address = OnionAddress::from_public_key(public_key(&secret))
+            .map_err(|_| refusal("must not be zero"))?;
+        Ok(Self { secret, address })
+    }
+
+    /// Reads a key as `ADD_ONION` takes and returns it: `ED25519-V3:` and 64 bytes in base64.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if the text is anything else, such as a key of another type.
+    pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
+        let Some(base64) = blob.strip_prefix(BLOB_TYPE) else {
+            return Err(refusal("must begin with ED25519-V3:"));
+        };
+        // tor takes it without padding, too.
+        let base64 = base64.trim_end_matches('=').as_bytes();
+        let mut secret = Box::new(Zeroizing::new([0; 64]));
+        if BASE64_NOPAD.decode_len(base64.len()) != Ok(secret.len())
+            || BASE64_NOPAD.decode_mut(base64, &mut **secret).is_err()
+        {
+            return Err(refusal("must be 64 bytes in base64"));
+        }
+        Self::from_secret(secret)
+    }
+
+    /// Reads a key as the file `hs_ed25519_secret_key` of a service's directory holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if the bytes are anything else, such as the file of the public key.
+    pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
+        let Some((header, key)) = bytes.split_first_chunk::<32>() else {
+            return Err(refusal("must be a file of 96 bytes"));
+        };
+        if header == PUBLIC_HEADER {
+            return Err(refusal("must be the file of the secret key, not that of the public one"));
+        }
+        if header != SECRET_HEADER {
+            return Err(refusal("must be a file that begins with == ed25519v1-secret: type0 =="));
+        }
+        let mut secret = Box::new(Zeroizing::new([0; 64]));
+        if key.len() != secret.len() {
+            return Err(refusal("must be a file of 96 bytes"));
+        }
+        secret.copy_from_slice(key);
+        Self::from_secret(secret)
+    }
+
+    /// Returns the address of the service.
+    #[must_use]
+    pub fn address(&self) -> OnionAddress {
+        self.address
+    }
+
+    /// Returns the key as `ADD_ONION` takes it: `ED25519-V3:` and the secret in base64.
+    #[must_use]
+    pub fn reveal_blob(&self) -> String {
+        // In one allocation, so that none is left behind with a part of the secret.
+        let mut blob = String::with_capacity(BLOB_TYPE.len() + BASE64.encode_len(64));
+        blob.push_str(BLOB_TYPE);
+        BASE64.encode_append(&**self.secret, &mut blob);
+        blob
+    }
+
+    /// Returns the contents of the file `hs_ed25519_secret_key`.
+    #[must_use]
+    pub fn reveal_file_bytes(&self) -> [u8; 96] {
+        let mut file = [0; 96];
+        let bytes = SECRET_HEADER.iter().chain(self.secret.iter());
+        file.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+        file
+    }
+
+    /// Returns the contents of the file `hs_ed25519_public_key`, which holds no secret.
+    #[must_use]
+    pub fn public_file_bytes(&self) -> [u8; 64] {
+        let mut file = [0; 64];
+        let bytes = PUBLIC_HEADER.iter().copied().chain(self.address.public_key());
+        file.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        file
+    }
+}
+
+/// The first half of the secret is the scalar; the second is for signing only.
+fn public_key(secret: &[u8; 64]) -> [u8; 32] {
+    let mut bytes = Zeroizing::new([0; 32]);
+    bytes.iter_mut().zip(secret).for_each(|(place, byte)| *place = *byte);
+    let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*bytes));
+    EdwardsPoint::mul_base(&scalar).compress().to_bytes()
+}
+
+fn refusal(problem: &'static str) -> InvalidName {
+    InvalidName::new("onion key", problem)
+}
+
+impl fmt::Debug for OnionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnionKey(..)")
+    }
+}
