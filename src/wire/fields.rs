@@ -167,6 +167,7 @@ impl<'a> Iterator for Fields<'a> {
 
 impl<'a> Value<'a> {
     /// Returns the value as it stands in the line, quotes and escapes included.
+    #[cfg(test)]
     pub(crate) fn raw(self) -> &'a [u8] {
         self.raw
     }
