@@ -125,35 +125,30 @@ impl Event {
     #[must_use]
     pub fn parse(text: EventText) -> Self {
         let kind = EventKind::from_bytes(text.keyword());
-        let read = match kind {
-            EventKind::Bw => BwEvent::read(text).map(Self::Bw),
-            EventKind::Circ => CircEvent::read(text).map(Self::Circ),
-            EventKind::Stream => StreamEvent::read(text).map(Self::Stream),
-            EventKind::OrConn => OrConnEvent::read(text).map(Self::OrConn),
-            EventKind::Debug => Ok(Self::Log(LogEvent::read(Severity::Debug, text))),
-            EventKind::Info => Ok(Self::Log(LogEvent::read(Severity::Info, text))),
-            EventKind::Notice => Ok(Self::Log(LogEvent::read(Severity::Notice, text))),
-            EventKind::Warn => Ok(Self::Log(LogEvent::read(Severity::Warn, text))),
-            EventKind::Err => Ok(Self::Log(LogEvent::read(Severity::Err, text))),
+        match kind {
+            EventKind::Bw => read(BwEvent::read(text), Self::Bw),
+            EventKind::Circ => read(CircEvent::read(text), Self::Circ),
+            EventKind::Stream => read(StreamEvent::read(text), Self::Stream),
+            EventKind::OrConn => read(OrConnEvent::read(text), Self::OrConn),
+            EventKind::Debug => Self::Log(LogEvent::read(Severity::Debug, text)),
+            EventKind::Info => Self::Log(LogEvent::read(Severity::Info, text)),
+            EventKind::Notice => Self::Log(LogEvent::read(Severity::Notice, text)),
+            EventKind::Warn => Self::Log(LogEvent::read(Severity::Warn, text)),
+            EventKind::Err => Self::Log(LogEvent::read(Severity::Err, text)),
             EventKind::StatusGeneral => {
-                StatusEvent::read(StatusArea::General, text).map(Self::Status)
+                read(StatusEvent::read(StatusArea::General, text), Self::Status)
             }
             EventKind::StatusClient => {
-                StatusEvent::read(StatusArea::Client, text).map(Self::Status)
+                read(StatusEvent::read(StatusArea::Client, text), Self::Status)
             }
             EventKind::StatusServer => {
-                StatusEvent::read(StatusArea::Server, text).map(Self::Status)
+                read(StatusEvent::read(StatusArea::Server, text), Self::Status)
             }
-            EventKind::HsDesc => HsDescEvent::read(text).map(Self::HsDesc),
-            EventKind::ConfChanged => Ok(Self::ConfChanged(ConfChangedEvent::read(text))),
-            EventKind::Signal => SignalEvent::read(text).map(Self::Signal),
-            kind => return Self::Other(OtherEvent { kind, text }),
-        };
-        read.unwrap_or_else(|(text, expected)| {
-            let reading = format!("the event {}", String::from_utf8_lossy(text.keyword()));
-            let reason = ProtocolError::new(&reading, expected, text.as_bytes());
-            Self::Malformed { text, reason }
-        })
+            EventKind::HsDesc => read(HsDescEvent::read(text), Self::HsDesc),
+            EventKind::ConfChanged => Self::ConfChanged(ConfChangedEvent::read(text)),
+            EventKind::Signal => read(SignalEvent::read(text), Self::Signal),
+            kind => Self::Other(OtherEvent { kind, text }),
+        }
     }
 
     /// Makes the notice that events were lost.
@@ -208,6 +203,19 @@ impl Event {
         match self.text() {
             Some(text) => Self::parse(text.detached()),
             None => self.clone(),
+        }
+    }
+}
+
+/// Puts an event into its variant, or says why it could not be read: what was expected.
+#[inline]
+fn read<T>(read: Result<T, (EventText, &'static str)>, variant: fn(T) -> Event) -> Event {
+    match read {
+        Ok(event) => variant(event),
+        Err((text, expected)) => {
+            let reading = format!("the event {}", String::from_utf8_lossy(text.keyword()));
+            let reason = ProtocolError::new(&reading, expected, text.as_bytes());
+            Event::Malformed { text, reason }
         }
     }
 }

@@ -130,9 +130,7 @@ impl CircEvent {
     fn set(&mut self, text: &EventText, key: &[u8], value: Value<'_>) {
         match key {
             b"BUILD_FLAGS" => {
-                let flags = value.inside();
-                self.build_flags.reserve_exact(count_elements(flags));
-                self.build_flags.extend(split_list(flags).map(BuildFlag::from_bytes));
+                self.build_flags = value.list().map(BuildFlag::from_bytes).collect();
             }
             b"PURPOSE" => self.purpose = Some(CircuitPurpose::from_bytes(value.inside())),
             b"HS_STATE" => self.hs_state = Some(HsState::from_bytes(value.inside())),
@@ -153,14 +151,13 @@ impl CircEvent {
 }
 
 fn read_path(path: &[u8]) -> Vec<RelaySpec> {
-    let mut relays = Vec::with_capacity(count_elements(path));
-    relays.extend(split_list(path).map(RelaySpec::from_bytes));
+    const FINGERPRINT: usize = 41;
+    // Memory is asked for once if every relay has its fingerprint, as tor's have.
+    let mut relays = Vec::with_capacity(path.len() / FINGERPRINT + 1);
+    for relay in split_list(path) {
+        relays.push(RelaySpec::from_bytes(relay));
+    }
     relays
-}
-
-/// Counts the elements of a list, so that memory is asked for once.
-fn count_elements(list: &[u8]) -> usize {
-    if list.is_empty() { 0 } else { memchr::memchr_iter(b',', list).count() + 1 }
 }
 
 fn read_hs_pow(text: &EventText, value: &[u8]) -> Option<HsPow> {

@@ -49,6 +49,7 @@ impl EventText {
 
     /// Makes the text of the whole event that lies in this range, status codes and line ends
     /// included. An event of one line is not copied.
+    #[inline]
     pub(crate) fn from_wire(chunk: &Arc<[u8]>, range: Range<usize>) -> Self {
         let wire = chunk.get(range.clone()).unwrap_or_default();
         if wire.get(3) != Some(&b' ') {
@@ -61,6 +62,7 @@ impl EventText {
     }
 
     /// Shares a part of this text; copies it if it is not one.
+    #[inline]
     pub(crate) fn part(&self, part: &[u8]) -> Self {
         let start = part.as_ptr().addr().checked_sub(self.chunk.as_ptr().addr());
         match start.map(|start| start..start + part.len()) {
@@ -72,6 +74,7 @@ impl EventText {
     }
 
     /// Shares a decoded value of this text, unless decoding changed it.
+    #[inline]
     pub(crate) fn value(&self, value: Cow<'_, [u8]>) -> Self {
         match value {
             Cow::Borrowed(part) => self.part(part),
@@ -80,6 +83,7 @@ impl EventText {
     }
 
     /// Returns the text as tor sent it.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.chunk.get(self.range.clone()).unwrap_or_default()

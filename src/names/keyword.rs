@@ -123,6 +123,7 @@ mod tests {
         for word in ["RED", "GREEN", "ULTRAVIOLET", ""] {
             assert_eq!(Colour::from(word).to_string(), word);
         }
+        assert_eq!(Colour::KNOWN, [Colour::Red, Colour::Green]);
         assert!(Colour::from("RED").is_recognized());
         assert!(!Colour::from("red").is_recognized());
     }

@@ -24,20 +24,30 @@ pub(crate) struct Field<'a> {
     pub(crate) value: Value<'a>,
 }
 
-/// The value of a field.
+/// The value of a field, as it stands in the line: bare, or in quotes and with escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value<'a> {
     raw: &'a [u8],
-    form: Form,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Bare,
-    Quoted,
-    /// A quoted string within quotes, as tor writes `DATA=""GET / HT""` by mistake.
-    QuotedTwice,
-}
+/// Whether a byte may stand in a key: letters, digits, `_` and `-`. A table, since this is asked
+/// for every byte of every key of every event.
+static KEY_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    while let [byte, after @ ..] = rest {
+        #[expect(
+            clippy::as_conversions,
+            clippy::indexing_slicing,
+            reason = "evaluated at compile time"
+        )]
+        {
+            table[*byte as usize] = true;
+        }
+        rest = after;
+    }
+    table
+};
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(line: &'a [u8]) -> Self {
@@ -45,6 +55,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the next positional word, whatever it looks like.
+    #[inline]
     pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
         self.skip_blanks();
         if self.rest.is_empty() {
@@ -55,6 +66,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the next positional word, unless a `KEY=VALUE` comes next.
+    #[inline]
     pub(crate) fn word_unless_keyword(&mut self) -> Option<&'a [u8]> {
         self.skip_blanks();
         match self.key_length() {
@@ -68,12 +80,14 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         while let Some(rest) = self.rest.strip_prefix(b" ") {
             self.rest = rest;
         }
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, b""));
         self.rest = rest;
@@ -83,49 +97,50 @@ impl<'a> Fields<'a> {
     /// Returns the length of the key, if a key and its `=` come next.
     ///
     /// Only what looks like a key counts, so that `$FINGERPRINT=nickname` is a word.
+    #[inline]
     fn key_length(&self) -> Option<usize> {
-        let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let is_key = |byte: &u8| KEY_BYTES.get(usize::from(*byte)).copied().unwrap_or_default();
         let length = self.rest.iter().position(|byte| !is_key(byte))?;
         (length > 0 && self.rest.get(length) == Some(&b'=')).then_some(length)
     }
 
+    #[inline]
     fn take_value(&mut self) -> Value<'a> {
-        if self.rest.first() == Some(&b'"') {
-            if let Some(quoted) = self.take_quoted() {
-                return quoted;
-            }
-        }
-        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
-        Value { raw: self.take(end), form: Form::Bare }
+        let quoted = match self.rest.first() {
+            Some(b'"') => self.quoted_length(),
+            _ => None,
+        };
+        let bare = || memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
+        let length = quoted.unwrap_or_else(bare);
+        Value { raw: self.take(length) }
     }
 
-    /// Takes a quoted string, its quotes included; `None` if it is not closed.
-    fn take_quoted(&mut self) -> Option<Value<'a>> {
-        let (_, after) = split_quoted(self.rest)?;
+    /// Returns the length of the quoted string that comes next, its quotes included; `None` if it
+    /// is not closed.
+    fn quoted_length(&self) -> Option<usize> {
+        let up_to = |after: &[u8]| self.rest.len() - after.len();
         let at_end = |after: &[u8]| after.first().is_none_or(|byte| *byte == b' ');
+        let (_, after) = split_quoted(self.rest)?;
         if at_end(after) {
-            return Some(Value {
-                raw: self.take(self.rest.len() - after.len()),
-                form: Form::Quoted,
-            });
+            return Some(up_to(after));
         }
-        // Something follows the closing quote, so the quoting is broken: perhaps in tor's usual way.
+        // Something follows the closing quote, so the quoting is broken: perhaps in tor's usual
+        // way, which is to quote twice.
         let twice = self.rest.get(1..).and_then(split_quoted);
         if let Some((_, [b'"', after @ ..])) = twice {
             if at_end(after) {
-                let raw = self.take(self.rest.len() - after.len());
-                return Some(Value { raw, form: Form::QuotedTwice });
+                return Some(up_to(after));
             }
         }
         let closes = |at: &usize| *at > 0 && self.rest.get(at + 1..).is_some_and(at_end);
-        let last = memchr::memchr_iter(b'"', self.rest).find(closes)?;
-        Some(Value { raw: self.take(last + 1), form: Form::Quoted })
+        memchr::memchr_iter(b'"', self.rest).find(closes).map(|last| last + 1)
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         self.skip_blanks();
         if self.rest.is_empty() {
@@ -143,7 +158,7 @@ impl<'a> Iterator for Fields<'a> {
             let mut ahead = self.clone();
             if let Some(word) = ahead.word_unless_keyword() {
                 self.rest = ahead.rest;
-                return Some(Field { key, value: Value { raw: word, form: Form::Bare } });
+                return Some(Field { key, value: Value { raw: word } });
             }
         }
         Some(Field { key, value })
@@ -152,26 +167,28 @@ impl<'a> Iterator for Fields<'a> {
 
 impl<'a> Value<'a> {
     /// Returns the value as it stands in the line, quotes and escapes included.
+    #[cfg(test)]
     pub(crate) fn raw(self) -> &'a [u8] {
         self.raw
     }
 
     /// Returns the value without its quotes, but with its escapes.
+    ///
+    /// tor quotes `DATA=""GET / HT""` twice by mistake; no value that is quoted once begins so.
+    #[inline]
     pub(crate) fn inside(self) -> &'a [u8] {
-        let quotes = match self.form {
-            Form::Bare => 0,
-            Form::Quoted => 1,
-            Form::QuotedTwice => 2,
-        };
-        let end = self.raw.len().saturating_sub(quotes);
-        self.raw.get(quotes..end).unwrap_or_default()
+        match self.raw {
+            [b'"', b'"', inside @ .., b'"', b'"'] | [b'"', inside @ .., b'"'] => inside,
+            bare => bare,
+        }
     }
 
     /// Returns the value without quotes and escapes.
+    #[inline]
     pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
-        match self.form {
-            Form::Bare => Cow::Borrowed(self.raw),
-            Form::Quoted | Form::QuotedTwice => unescape_cstring(self.inside()),
+        match self.raw {
+            [b'"', .., b'"'] => unescape_cstring(self.inside()),
+            bare => Cow::Borrowed(bare),
         }
     }
 
@@ -187,8 +204,21 @@ impl<'a> Value<'a> {
 }
 
 /// Divides a list at its commas; empty elements are left out.
+#[inline]
 pub(crate) fn split_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|byte| *byte == b',').filter(|element| !element.is_empty())
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        while let Some(after) = rest.strip_prefix(b",") {
+            rest = after;
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+        let (element, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        rest = after;
+        Some(element)
+    })
 }
 
 /// Reads a decimal number.

@@ -43,6 +43,7 @@ pub(crate) fn read_time(text: &[u8]) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, read_fraction(fraction)?))
 }
 
+#[inline]
 fn two_digits(tens: u8, ones: u8) -> Option<u64> {
     let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
     Some(digit(tens)? * 10 + digit(ones)?)
