@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+pub(crate) use self::bootstrap::BootstrapWatch;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub use self::pending::PendingReply;
 pub use self::queue::EventQueue;

@@ -10,10 +10,10 @@ use crossbeam_channel::Sender;
 
 use super::progress::Progress;
 use super::ready::Message;
-use crate::controller::{ConnectOptions, Controller};
+use crate::controller::{BootstrapWatch, ConnectOptions, Controller};
 use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
-use crate::event::{Bootstrap, Event, EventKind};
-use crate::link::{Endpoint, ListenerId};
+use crate::event::Bootstrap;
+use crate::link::Endpoint;
 use crate::names::Recommendation;
 
 /// A function that makes a control connection.
@@ -65,14 +65,12 @@ pub(super) enum Route {
 }
 
 /// A control connection that is ready to use and owns its tor.
-#[derive(Debug)]
 pub(super) struct Connected {
     pub(super) controller: Controller,
     /// `None` if only the custom function knows.
     pub(super) endpoint: Option<Endpoint>,
-    /// What tells [`Message::Status`].
-    pub(super) listener: ListenerId,
-    pub(super) progress: Progress,
+    /// What sends [`Message::Status`]; the first comes before this.
+    pub(super) watch: BootstrapWatch,
 }
 
 /// Connects once. Everything that needs an answer of tor is bounded by `limit`.
@@ -95,24 +93,19 @@ pub(super) fn connect(
         // Nobody listens any more when the launch is over.
         let _ = lost.send(Message::Lost);
     });
-    // First the events, then the question: nothing that happens in between is missed.
     let asking = controller.with_timeout(limit);
     let told = messages.clone();
-    let listener = asking.add_event_listener(EventKind::StatusClient, move |event| {
-        if let Event::Status(status) = event {
-            if let Some(bootstrap) = &status.bootstrap {
-                let _ = told.send(Message::Status(Progress::from(&**bootstrap)));
-            }
-        }
-    })?;
-    let progress = Progress::from(&asking.bootstrap_phase()?);
+    let tell = move |bootstrap: Bootstrap| {
+        let _ = told.send(Message::Status(Progress::from(&bootstrap)));
+    };
+    let watch = asking.watch_bootstrap(Box::new(tell))?;
     asking.take_ownership_of(pid)?;
     // From here on tor ends with this connection; it need not look for our process any more. If
     // it refuses to stop looking, nothing is lost.
     if let Err(error) = asking.reset_conf([("__OwningControllerProcess", None::<&str>)]) {
         log::debug!("tor still looks for our process: {error}");
     }
-    Ok(Connected { controller, endpoint, listener, progress })
+    Ok(Connected { controller, endpoint, watch })
 }
 
 impl From<&Bootstrap> for Progress {

@@ -9,9 +9,8 @@ use super::launch::Launch;
 use super::output::Output;
 use super::progress::{Announcer, Progress};
 use super::worker::Worker;
-use crate::controller::Controller;
+use crate::controller::{BootstrapWatch, Controller};
 use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
-use crate::link::ListenerId;
 
 /// How long one attempt at a control connection may take: the first answer of a tor on a slow
 /// machine comes late.
@@ -38,7 +37,6 @@ pub enum Ready {
 }
 
 /// What the thread `torcon-launch` is told.
-#[derive(Debug)]
 pub(super) enum Message {
     /// By a line that tor printed.
     Printed(Progress),
@@ -84,7 +82,7 @@ impl Driver {
             last_progress: now,
             percent: None,
             tries: Tries { worker: None, next: None, pause: FIRST_PAUSE, last_error: None },
-            listener: None,
+            watch: None,
             lost: None,
             is_ready: false,
             is: self,
@@ -109,8 +107,8 @@ struct Drive {
     last_progress: Instant,
     percent: Option<u8>,
     tries: Tries,
-    /// What listens to bootstrap events.
-    listener: Option<ListenerId>,
+    /// What follows the bootstrap events.
+    watch: Option<BootstrapWatch>,
     /// When the control connection was lost.
     lost: Option<Instant>,
     is_ready: bool,
@@ -222,7 +220,7 @@ impl Drive {
     fn handle(&mut self, message: Message) -> Step {
         match message {
             Message::Printed(progress) => {
-                let connected = self.listener.is_some();
+                let connected = self.watch.is_some();
                 // Once there are events, they tell of trouble; the same would come twice.
                 if !(connected && progress.warning.is_some()) {
                     self.report(progress);
@@ -303,12 +301,10 @@ impl Drive {
             Ok(connected) => {
                 log::debug!("control connection to tor, pid {}, is ready", self.is.child.pid());
                 self.tries.last_error = None;
-                self.listener = Some(connected.listener);
+                self.watch = Some(connected.watch);
                 if let Some(endpoint) = connected.endpoint {
                     self.is.launch.set_endpoint(endpoint);
                 }
-                // First, so that whoever waits for the controller sees it.
-                self.report(connected.progress);
                 self.is.launch.set_controller(connected.controller);
                 self.look_whether_lost();
                 self.look_whether_ready()
@@ -325,7 +321,7 @@ impl Drive {
     }
 
     fn look_whether_ready(&mut self) -> Step {
-        let connected = self.is.route.is_none() || (self.listener.is_some() && self.lost.is_none());
+        let connected = self.is.route.is_none() || (self.watch.is_some() && self.lost.is_none());
         let bootstrapped = connected && self.percent == Some(100);
         let ready = match self.is.ready {
             Ready::Bootstrapped => bootstrapped,
@@ -346,13 +342,7 @@ impl Drive {
 
     /// tor is at 100 %. Nothing stays subscribed.
     fn finish(mut self) {
-        if let (Some(controller), Some(listener)) =
-            (self.is.launch.controller(), self.listener.take())
-        {
-            if let Err(error) = controller.remove_event_listener(listener) {
-                log::debug!("bootstrap events stay subscribed: {error}");
-            }
-        }
+        self.watch = None;
         if let Some(announcer) = self.is.announcer.take() {
             announcer.flush(CALLBACK_LIMIT);
             announcer.finish(CALLBACK_LIMIT);

@@ -100,7 +100,7 @@ fn a_failed_control_connection_is_tried_again() {
         script.close();
         let mut second = script.accept();
         own(&mut second, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
-        second.expect_end();
+        second.drain();
     });
     let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
