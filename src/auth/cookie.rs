@@ -196,7 +196,7 @@ mod tests {
         if !nix::unistd::geteuid().is_root() {
             let closed = directory.path().join("closed");
             fs::write(&closed, BYTES).unwrap();
-            fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
             assert!(matches!(refusal(&closed), AuthProblem::CookieUnreadable { .. }));
         }
     }

@@ -12,9 +12,6 @@ use crate::support::source::{Signature, Source, library_sources};
 /// Every public type may go to another thread, be used by several and be printed for developers.
 fn every_type<T: Debug + Send + Sync + 'static>() {}
 
-/// A builder with a closure in it is for one thread at a time.
-fn every_builder<T: Debug + Send + 'static>() {}
-
 /// Most of them may be cloned too.
 fn every_cloned_type<T: Clone + Debug + Send + Sync + 'static>() {
     every_type::<T>();
@@ -119,6 +116,11 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::InvalidName,
     torcon::names::IsoField,
     torcon::names::Nickname,
+    torcon::names::ClientAuthKey,
+    torcon::names::ClientAuthPublicKey,
+    torcon::names::ClientName,
+    torcon::names::OnionAddress,
+    torcon::names::OnionKey,
     torcon::names::OrConnReason,
     torcon::names::OrConnStatus,
     torcon::names::Recommendation,

@@ -100,7 +100,7 @@ fn each_defect_of_an_address_has_a_text_of_its_own() {
         (String::new(), length),
         (".onion".to_owned(), length),
         ("abc.onion".to_owned(), length),
-        (id[1..].to_owned(), length),
+        (id.split_at(1).1.to_owned(), length),
         (format!("{id}a"), length),
         (format!("{id}.onion.onion"), alphabet),
         (format!("www.{id}.onion"), alphabet),
@@ -241,8 +241,8 @@ fn what_is_no_client_key_is_refused() {
         ("bad", digits),
         (padded, digits),
         // The last four bits belong to no byte.
-        (&padded[..52].replace("NXQ", "NXR"), digits),
-        (&format!("x25519:{}", &padded[..52]), digits),
+        (&padded.split_at(52).0.replace("NXQ", "NXR"), digits),
+        (&format!("x25519:{}", padded.split_at(52).0), digits),
         (&"A".repeat(52), "must not be zero"),
     ] {
         let error = text.parse::<ClientAuthPublicKey>().unwrap_err();
