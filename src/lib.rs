@@ -46,8 +46,9 @@
 //! | any of yours | writes a command, waits for its reply, reads it | reads the socket |
 //! | `torcon-reader` | reads the socket; gives replies to those who wait, and events to the next | runs a closure of yours |
 //! | `torcon-events` | calls listeners, one event at a time, in the order of the wire | reads the socket |
-//! | `torcon-stdout`, `torcon-stderr` | drain what a launched tor prints | wait for anyone but the sinks you give |
-//! | `torcon-child`, `torcon-launch` | wait for the end of a launched tor; bring it up and call `on_progress` | |
+//! | `torcon-stdout`, `torcon-stderr` | drain what a launched tor prints | wait for anyone |
+//! | `torcon-child`, `torcon-launch` | wait for the end of a launched tor; see to it until it is ready | run a closure of yours |
+//! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to a sink of yours | |
 //!
 //! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
 //! A listener may do anything, also send commands, wait, and close the connection; it delays later

@@ -8,7 +8,7 @@ use crate::names::Severity;
 ///
 /// A closure that takes this type gets lines of the severity `NOTICE` and graver; the lines of
 /// `INFO` and `DEBUG` come by the thousand, and are subscribed to by their
-/// [`EventKind`](crate::event::EventKind).
+/// [`EventKind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogEvent {
