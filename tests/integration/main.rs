@@ -31,3 +31,6 @@ mod error_text;
 
 /// Launching tor, real or played by a shell script, and its end.
 mod process;
+
+/// Everything that can be shown with a real tor whose network is off.
+mod real_tor;

@@ -1,0 +1,51 @@
+//! torcon against a real tor whose network is off: what the documentation promises is true of tor.
+//!
+//! Tests that only read share one tor; the others have one of their own.
+
+/// Ways to prove who we are.
+mod auth;
+/// Signals, features, ownership, commands as they are written.
+mod commands;
+/// The configuration: read, changed, saved, and its values there and back.
+mod conf;
+/// Where a tor is, and who is asked for a password.
+mod connect;
+/// What tor says without being asked.
+mod events;
+/// A tor that dies or is stopped, and commands that nobody may send.
+mod faults;
+/// What tor tells about itself.
+mod info;
+
+use torcon::{Controller, Error};
+
+use crate::support::real_tor::{RealTor, shared};
+
+/// Connects to the tor that tests share.
+#[track_caller]
+fn reader() -> Controller {
+    torcon::connect(shared().endpoint()).expect("the shared tor lets us in")
+}
+
+/// Connects to a tor of the test's own.
+#[track_caller]
+fn controller(tor: &RealTor) -> Controller {
+    torcon::connect(tor.endpoint()).expect("the tor of the test lets us in")
+}
+
+/// Returns the text of an error and of all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Returns the text of the refusal that a call met, with its causes.
+#[track_caller]
+fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    chain(&outcome.expect_err("this is refused"))
+}

@@ -1,0 +1,328 @@
+//! A tor configured each way, and what can be wrong with its cookie.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use torcon::error::AuthProblem;
+use torcon::names::AuthMethod;
+use torcon::{ConnectOptions, Disconnect, Error, Password};
+
+use super::{controller, refusal};
+use crate::support::log_capture::LogCapture;
+use crate::support::real_tor::{RealTor, RealTorBuilder};
+use crate::support::wiretap::Wiretap;
+
+fn with_password(builder: RealTorBuilder, password: &Password) -> RealTorBuilder {
+    builder.line(format!("HashedControlPassword {}", password.hashed().unwrap()))
+}
+
+/// Connects through a wiretap and returns the keywords of what was sent.
+fn keywords(tor: &RealTor, options: &ConnectOptions) -> Vec<String> {
+    let tap = Wiretap::before(tor.address());
+    let controller = options.connect(tap.endpoint()).unwrap();
+    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+    let keyword = |line: &String| line.split(' ').next().unwrap().to_owned();
+    tap.sent().iter().take_while(|line| !line.starts_with("GETINFO")).map(keyword).collect()
+}
+
+#[test]
+fn an_open_tor_lets_everybody_in() {
+    let tor = RealTor::builder().without_cookie().start();
+    let options = ConnectOptions::new().password("unwanted");
+    assert_eq!(keywords(&tor, &options), ["PROTOCOLINFO", "AUTHENTICATE"]);
+    let info = controller(&tor).protocol_info().unwrap();
+    assert_eq!((info.auth_methods, info.cookie_file), (vec![AuthMethod::Null], None));
+}
+
+#[test]
+fn any_password_can_be_hashed_and_said() {
+    // A backslash was refused, short octal escapes made `a 1` into something else, and `%` was
+    // mangled (peers 18).
+    let passwords = [
+        Password::from("foo"),
+        Password::from("cafe"),
+        Password::from(""),
+        Password::from(" leading and trailing "),
+        Password::from("say \"hi\" \\ \\\\ 'x' %s %41"),
+        Password::from("a 1\u{1}1"),
+        Password::from("p\u{e9} \u{1f9c5} = , ;"),
+        Password::from(&b"\xff\xfe\x01\t\x7f"[..]),
+        Password::from("line\nbreak\r"),
+        Password::from("x".repeat(2000)),
+    ];
+    let builder = passwords.iter().fold(RealTor::builder().without_cookie(), with_password);
+    let tor = builder.start();
+    for password in &passwords {
+        let options = ConnectOptions::new().password(password.clone());
+        assert_eq!(keywords(&tor, &options), ["PROTOCOLINFO", "AUTHENTICATE"]);
+    }
+    let info = ConnectOptions::new().password("foo").connect(tor.endpoint()).unwrap();
+    assert_eq!(info.protocol_info().unwrap().auth_methods, [AuthMethod::HashedPassword]);
+}
+
+#[test]
+fn tors_own_hash_of_a_password_is_as_good_as_ours() {
+    let output = std::process::Command::new(crate::support::real_tor::tor_binary())
+        .args(["--quiet", "--hash-password", "a \"b\""])
+        .output()
+        .unwrap();
+    let hashed = String::from_utf8(output.stdout).unwrap();
+    let hashed = hashed.lines().last().unwrap();
+    let line = format!("HashedControlPassword {hashed}");
+    let tor = RealTor::builder().without_cookie().line(line).start();
+    let options = ConnectOptions::new().password("a \"b\"");
+    assert!(options.connect(tor.endpoint()).unwrap().is_alive());
+}
+
+#[test]
+fn a_wrong_password_is_explained_and_not_repeated_anywhere() {
+    let logged = LogCapture::start();
+    let tor = with_password(RealTor::builder().without_cookie(), &"right".into()).start();
+    let options = ConnectOptions::new().password("wr0ng-4711");
+    let error = options.connect(tor.endpoint()).unwrap_err();
+    assert_eq!(error.status_code(), Some(515));
+    let Error::Auth(auth) = &error else { panic!("{error:?}") };
+    assert_eq!(auth.offered(), [AuthMethod::HashedPassword]);
+    assert_eq!(auth.tried(), Some(&AuthMethod::HashedPassword));
+    let said = auth.rejection().unwrap();
+    assert_eq!(said.command(), "AUTHENTICATE");
+    assert!(
+        said.text().starts_with(
+            "Authentication failed: Password did not match HashedControlPassword value from \
+             configuration"
+        ),
+        "{said}"
+    );
+    let text = super::chain(&error);
+    assert!(
+        text.starts_with(
+            "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): check the \
+             password against tor's HashedControlPassword: tor refused the proof: tor refused \
+             AUTHENTICATE: 515 \"Authentication failed: "
+        ),
+        "{text}"
+    );
+    let hex = data_encoding::HEXUPPER.encode(b"wr0ng-4711");
+    for secret in ["wr0ng-4711", hex.as_str()] {
+        assert!(!format!("{error:?} {options:?} {text}").contains(secret));
+    }
+    logged.assert_holds_none_of(&["wr0ng-4711", &hex]);
+}
+
+#[test]
+fn a_cookie_is_proved_and_never_sent() {
+    let logged = LogCapture::start();
+    let tor = RealTor::start();
+    let cookie = data_encoding::HEXUPPER.encode(&fs::read(tor.cookie_path()).unwrap());
+    let tap = Wiretap::before(tor.address());
+    let controller = torcon::connect(tap.endpoint()).unwrap();
+    assert!(controller.is_alive());
+    assert!(tap.sent()[1].starts_with("AUTHCHALLENGE SAFECOOKIE "));
+    assert!(!tap.sent().concat().to_uppercase().contains(&cookie));
+    logged.assert_holds_none_of(&[&cookie]);
+}
+
+#[test]
+fn of_cookie_and_password_the_cookie_is_taken_as_long_as_it_can_be_read() {
+    let tor = with_password(RealTor::builder(), &"swordfish".into()).start();
+    let options = ConnectOptions::new().password_with(|| panic!("nobody is to be asked"));
+    let by_cookie = ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"];
+    assert_eq!(keywords(&tor, &options), by_cookie);
+    let info = controller(&tor).protocol_info().unwrap();
+    let methods = [AuthMethod::Cookie, AuthMethod::SafeCookie, AuthMethod::HashedPassword];
+    assert_eq!(info.auth_methods, methods);
+
+    // Row `password_function`: asked only if there is no usable cookie.
+    fs::remove_file(tor.cookie_path()).unwrap();
+    let options = ConnectOptions::new().password("swordfish");
+    assert_eq!(keywords(&tor, &options), ["PROTOCOLINFO", "AUTHENTICATE"]);
+    let text = refusal(torcon::connect(tor.endpoint()));
+    assert_eq!(
+        text,
+        format!(
+            "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
+             run as tor's user, join its group and set CookieAuthFileGroupReadable 1, or use a \
+             password: the cookie file {:?} cannot be read: No such file or directory (os error 2)",
+            tor.cookie_path()
+        )
+    );
+    // After a wrong password nothing else is tried: tor has closed the connection.
+    let error = ConnectOptions::new().password("wrong").connect(tor.endpoint()).unwrap_err();
+    let Error::Auth(auth) = &error else { panic!("{error:?}") };
+    assert_eq!(auth.tried(), Some(&AuthMethod::HashedPassword));
+    assert_eq!(error.status_code(), Some(515));
+}
+
+#[test]
+fn the_path_of_a_cookie_may_be_as_odd_as_paths_are() {
+    // tor writes the path as a CString; bytes that are not ASCII come as octal numbers.
+    let parent = tempfile::tempdir().unwrap();
+    for name in [
+        &b"a b  c "[..],
+        b"say \"hi\"",
+        b"back\\slash\\",
+        b"\\\"",
+        "caf\u{e9} \u{1f9c5}".as_bytes(),
+        b"not \xff utf-8 \xe9 1",
+        b"octal \\303\\251 \\n # 'x' =;%",
+        b"tab\there",
+    ] {
+        let directory = parent.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+        let path = directory.join("cookie");
+        let escaped: String = path
+            .as_os_str()
+            .as_bytes()
+            .iter()
+            .map(|byte| match byte {
+                b'"' | b'\\' => format!("\\{}", char::from(*byte)),
+                0x20..0x7f => char::from(*byte).to_string(),
+                _ => format!("\\{byte:03o}"),
+            })
+            .collect();
+        let tor = RealTor::builder()
+            .without_cookie()
+            .line("CookieAuthentication 1")
+            .line(format!("CookieAuthFile \"{escaped}\""))
+            .start();
+        let controller = controller(&tor);
+        assert_eq!(controller.protocol_info().unwrap().cookie_file, Some(path));
+    }
+}
+
+/// Returns what is wrong with the cookie of a tor, and requires that nothing was revealed.
+#[track_caller]
+fn cookie_problem(tor: &RealTor) -> AuthProblem {
+    let tap = Wiretap::before(tor.address());
+    let error = torcon::connect(tap.endpoint()).unwrap_err();
+    let Error::Auth(auth) = &error else { panic!("{error:?}") };
+    assert_eq!(auth.tried(), Some(&AuthMethod::SafeCookie));
+    assert_eq!(auth.cookie_path(), Some(tor.cookie_path().as_path()));
+    assert!(!tap.sent().iter().any(|line| line.starts_with("AUTHENTICATE")), "{:?}", tap.sent());
+    auth.problem().clone()
+}
+
+#[test]
+fn everything_that_can_be_wrong_with_a_cookie_is_told_apart() {
+    let tor = RealTor::start();
+    let path = tor.cookie_path();
+    let cookie = fs::read(&path).unwrap();
+    let path_text = format!("{path:?}");
+    let text = |problem: AuthProblem| super::chain(&problem).replace(&path_text, "PATH");
+
+    // Another tor's cookie: only a server that knows ours is let on (peers 19).
+    fs::write(&path, [7; 32]).unwrap();
+    assert_eq!(
+        text(cookie_problem(&tor)),
+        "the other side does not know the cookie in PATH: it is not the tor that wrote it"
+    );
+    fs::write(&path, &cookie[..31]).unwrap();
+    let short = text(cookie_problem(&tor));
+    assert_eq!(short, "the cookie file PATH has 31 bytes instead of 32");
+    fs::write(&path, [&cookie[..], b"\n"].concat()).unwrap();
+    let long = text(cookie_problem(&tor));
+    assert_eq!(long, "the cookie file PATH has 33 bytes instead of 32");
+    fs::write(&path, []).unwrap();
+    let empty = text(cookie_problem(&tor));
+    assert_eq!(empty, "the cookie file PATH has 0 bytes instead of 32");
+
+    // The path is named by whoever listens there: it must not make us read anything else, or
+    // wait (peers 20).
+    let elsewhere = tor.directory().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    fs::write(&elsewhere, &cookie).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    let linked = text(cookie_problem(&tor));
+    assert_eq!(linked, "the cookie path PATH is a symbolic link, not a regular file");
+    fs::remove_file(&path).unwrap();
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let fifo = text(cookie_problem(&tor));
+    assert_eq!(fifo, "the cookie path PATH is a named pipe, not a regular file");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let directory = text(cookie_problem(&tor));
+    assert_eq!(directory, "the cookie path PATH is a directory, not a regular file");
+    fs::remove_dir(&path).unwrap();
+    let missing = text(cookie_problem(&tor));
+    assert_eq!(
+        missing,
+        "the cookie file PATH cannot be read: No such file or directory (os error 2)"
+    );
+
+    // With the right one in its place everything is well again.
+    fs::rename(&elsewhere, &path).unwrap();
+    assert!(controller(&tor).is_alive());
+}
+
+#[test]
+fn the_cookie_of_a_tor_that_was_started_again_is_read_again() {
+    let tor = RealTor::start();
+    let options = ConnectOptions::new();
+    let before = options.connect(tor.endpoint()).unwrap();
+    // Off and on again makes a new cookie.
+    before.set_conf([("CookieAuthentication", "0")]).unwrap();
+    before.set_conf([("CookieAuthentication", "1")]).unwrap();
+    assert!(options.connect(tor.endpoint()).unwrap().is_alive());
+}
+
+// Row `authenticate(passphrase)`.
+#[test]
+fn one_can_authenticate_again_and_a_failure_ends_the_connection() {
+    let tor = with_password(RealTor::builder().without_cookie(), &"right".into()).start();
+    let controller = ConnectOptions::new().password("right").connect(tor.endpoint()).unwrap();
+    controller.authenticate("right").unwrap();
+    controller.authenticate("right").unwrap();
+    assert!(controller.is_alive());
+    let error = controller.authenticate("wrong").unwrap_err();
+    assert_eq!(error.status_code(), Some(515));
+    assert!(matches!(&error, Error::Rejected(refused) if refused.command() == "AUTHENTICATE"));
+    let reason = controller.wait_closed(Duration::from_secs(10)).unwrap();
+    assert!(matches!(reason, Disconnect::EndOfStream), "{reason:?}");
+}
+
+#[test]
+fn a_cookie_in_a_closed_directory_is_explained() {
+    crate::support::alone::alone(|| {
+        let tor = RealTor::builder()
+            .without_cookie()
+            .without_socket()
+            .control_port()
+            .line("CookieAuthentication 1")
+            .start();
+        let text = as_somebody_else(&tor, || refusal(torcon::connect(tor.control_addr())));
+        let path = tor.data_dir().join("control_auth_cookie");
+        assert_eq!(
+            text,
+            format!(
+                "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): run as tor's \
+                 user, join its group and set CookieAuthFileGroupReadable 1, or use a password: \
+                 the cookie file {path:?} cannot be read: Permission denied (os error 13)"
+            )
+        );
+        assert!(torcon::connect(tor.control_addr()).unwrap().is_alive());
+    });
+}
+
+/// Does something as a user to whom tor's directory is closed.
+fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
+    use nix::unistd::{Uid, seteuid};
+
+    let us = Uid::effective();
+    if us.is_root() {
+        // Nothing is closed to root.
+        seteuid(Uid::from_raw(65534)).unwrap();
+        let outcome = work();
+        seteuid(us).unwrap();
+        outcome
+    } else {
+        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0)).unwrap();
+        let outcome = work();
+        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+        outcome
+    }
+}

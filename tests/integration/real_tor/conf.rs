@@ -1,0 +1,607 @@
+//! The configuration of a real tor: read, changed, saved; and values there and back.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use torcon::command::ConfValue;
+use torcon::names::Signal;
+use torcon::{Controller, Error, EventKind};
+
+use super::{controller, reader, refusal};
+use crate::support::real_tor::{RealTor, shared};
+
+fn set(values: &[&str]) -> ConfValue {
+    ConfValue::Set(values.iter().map(|value| (*value).to_owned()).collect())
+}
+
+#[track_caller]
+fn value(controller: &Controller, option: &str) -> ConfValue {
+    controller.get_conf([option]).unwrap().get(option).unwrap().clone()
+}
+
+// Row `get_conf(*keys)`: default differs from empty wherever it stands (peers 23), and repeated
+// keys keep all their values.
+#[test]
+fn default_and_empty_and_many_values_differ_wherever_they_stand() {
+    let tor = RealTor::builder()
+        .line("MyFamily")
+        .line("ContactInfo me")
+        .line("NodeFamily $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB")
+        .line("NodeFamily $CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC,$DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD")
+        .start();
+    let controller = controller(&tor);
+    let families = [
+        "$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+        "$CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC,$DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD",
+    ];
+    let expected = |option: &str| match option {
+        "Nickname" | "Address" | "DNSPort" => ConfValue::Default,
+        "ExitNodes" | "ExcludeNodes" => set(&[""]),
+        "ContactInfo" => set(&["me"]),
+        "SocksPort" => set(&["0"]),
+        _ => set(&families),
+    };
+    let options =
+        ["Nickname", "ExitNodes", "ContactInfo", "NodeFamily", "SocksPort", "Address", "DNSPort"];
+    // Every option at every place.
+    for shift in 0..options.len() {
+        let mut asked = options;
+        asked.rotate_left(shift);
+        let conf = controller.get_conf(asked).unwrap();
+        assert_eq!(conf.len(), options.len());
+        for (name, value) in &conf {
+            assert_eq!(value, &expected(name), "{name} in {asked:?}");
+        }
+        let order: Vec<_> = conf.iter().map(|(name, _)| name).collect();
+        assert_eq!(order, asked, "in tor's order");
+    }
+    assert!(value(&controller, "Nickname").is_default());
+    assert_eq!(value(&controller, "ExitNodes").first(), Some(""));
+    assert_eq!(value(&controller, "NodeFamily").values(), families);
+    // The tor that has no SocksPort line listens on 9050 and says that nothing is set.
+    assert_eq!(value(&reader(), "DNSPort"), ConfValue::Default);
+}
+
+// Row `get_conf(*keys)`: tor's spelling; errors propagate.
+#[test]
+fn options_are_found_in_any_case_and_unknown_ones_are_refused() {
+    let controller = reader();
+    let conf = controller.get_conf(["socksport", "CONTACTINFO", "socksPort"]).unwrap();
+    let names: Vec<_> = conf.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["SocksPort", "ContactInfo"]);
+    assert_eq!(conf.get("sOcKsPoRt"), Some(&set(&["0"])));
+    assert_eq!(conf.get("Nickname"), None);
+
+    assert_eq!(
+        refusal(controller.get_conf(["SocksPort", "Nope"])),
+        "tor refused GETCONF: 552 \"Unrecognized configuration key \\\"Nope\\\"\""
+    );
+    let error = controller.get_conf(["No1", "SocksPort", "No2"]).unwrap_err();
+    let Error::Rejected(rejection) = error else { panic!("{error:?}") };
+    let lines: Vec<_> = rejection.lines().iter().map(|line| line.text()).collect();
+    assert_eq!(
+        lines,
+        ["Unrecognized configuration key \"No1\"", "Unrecognized configuration key \"No2\""]
+    );
+    // tor takes abbreviations and old names, and answers about another option: `SocksPolicy`,
+    // `BandwidthRate`. Whoever looks for what was asked for must not find nothing.
+    for short in ["SocksP", "l", "BandwidthRateBytes"] {
+        let text = refusal(controller.get_conf([short]));
+        let start =
+            "cannot read the reply to GETCONF: expected the options by the full names of today";
+        assert!(text.starts_with(start), "{text}");
+    }
+    assert!(controller.is_alive());
+}
+
+// Row `get_conf_raw`.
+#[test]
+fn a_raw_reply_is_not_decoded() {
+    let tor = RealTor::builder().line("ContactInfo \"caf\\303\\251 # \\\"x\\\"\"").start();
+    let controller = controller(&tor);
+    let reply = controller.get_conf_raw(["ContactInfo", "Nickname", "SocksPort"]).unwrap();
+    let lines: Vec<_> = reply.lines().map(|line| line.text().into_owned()).collect();
+    assert_eq!(lines, ["ContactInfo=\"caf\\303\\251 # \\\"x\\\"\"", "Nickname", "SocksPort=0"]);
+    assert_eq!(value(&controller, "ContactInfo"), set(&["caf\u{e9} # \"x\""]));
+    assert_eq!(
+        refusal(controller.get_conf_raw(["Nope"])),
+        "tor refused GETCONF: 552 \"Unrecognized configuration key \\\"Nope\\\"\""
+    );
+}
+
+/// Values that other libraries, or careless ones, would change on their way.
+fn nasty() -> Vec<String> {
+    let mut values: Vec<String> = [
+        "plain",
+        "with blanks in it",
+        " leading",
+        "trailing ",
+        "  ",
+        "\t",
+        "tab\tinside",
+        "say \"hi\"",
+        "\"",
+        "\"\"",
+        "\"quoted whole\"",
+        "\"only at the start",
+        "only at the end\"",
+        "\\",
+        "\\\\",
+        "back\\slash",
+        "ends in backslash\\",
+        "\\\"",
+        "\\n is no line feed",
+        "\\x41\\101",
+        "'single'",
+        "it's",
+        "hash # sign",
+        "#",
+        "a=b=c",
+        "=",
+        "a 1",
+        "\u{1}1",
+        "a\u{1}1\u{7f}7\u{1b}[0m",
+        "100% %s %41",
+        "caf\u{e9}",
+        "\u{e9}",
+        "\u{1f9c5} onion \u{202e}",
+        "\u{feff}bom",
+        "OK",
+        "250 OK",
+        ".",
+        "..",
+        "650 BW 1 2",
+        "x\" Nickname=\"evil",
+        "a,b;c",
+        "$HOME `id` $(id)",
+        "<a@b.example>",
+    ]
+    .map(str::to_owned)
+    .into();
+    values.push("x".repeat(5000));
+    values.push("\u{e9}\"\\ ".repeat(1500));
+    values.push((1..=126_u8).filter(|b| !b"\r\n".contains(b)).map(char::from).collect());
+    values
+}
+
+// Row `get_conf(*keys)`: C-quoted values decoded; row `set_conf`: quoted and escaped.
+#[test]
+fn values_come_back_as_they_were_set() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    for text in nasty() {
+        controller.set_conf([("ContactInfo", &text)]).unwrap();
+        let conf = controller.get_conf(["Nickname", "ContactInfo", "SocksPort"]).unwrap();
+        assert_eq!(conf.get("ContactInfo"), Some(&set(&[&text])), "{text:?}");
+        assert_eq!(conf.get("Nickname"), Some(&ConfValue::Default), "{text:?}");
+        // What was got can be set, and gives the same again.
+        controller.reset_conf([("ContactInfo", None::<&str>)]).unwrap();
+        assert_eq!(value(&controller, "ContactInfo"), ConfValue::Default);
+        controller.set_conf(conf.lines()).unwrap();
+        let again = controller.get_conf(["Nickname", "ContactInfo", "SocksPort"]).unwrap();
+        assert_eq!(again, conf, "{text:?}");
+        // Also by RESETCONF.
+        controller.reset_conf([("ContactInfo", "else")]).unwrap();
+        controller.reset_conf([("ContactInfo", &text)]).unwrap();
+        assert_eq!(value(&controller, "ContactInfo"), set(&[&text]), "{text:?}");
+    }
+    for (text, problem) in [
+        ("a\nSIGNAL HALT", "contains a line feed"),
+        ("a\rb", "contains a carriage return"),
+        ("a\0b", "contains NUL"),
+    ] {
+        let expected = format!("invalid argument \"value\": {problem}");
+        assert_eq!(refusal(controller.set_conf([("ContactInfo", text)])), expected);
+        assert_eq!(refusal(controller.reset_conf([("ContactInfo", text)])), expected);
+    }
+    // tor itself wants UTF-8 here; the bytes reach it as they are.
+    let error = controller.set_conf([("ContactInfo", &b"\xff"[..])]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tor refused SETCONF: 513 \"Unacceptable option value: ContactInfo config option must be \
+         UTF-8.\""
+    );
+    assert_eq!(value(&controller, "Nickname"), ConfValue::Default);
+}
+
+// Row `set_conf(name, value, ..)`: all pairs in one command; `OK` or code and message.
+#[test]
+fn refused_settings_change_nothing_and_say_why() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let before = controller.get_info_one("config-text").unwrap();
+    let refused: [(&str, Option<&str>, u16, &str); 11] = [
+        ("foo", Some("bar"), 552, "Unrecognized option: Unknown option 'foo'.  Failing."),
+        ("foo", None, 552, "Unrecognized option: Unknown option 'foo'.  Failing."),
+        (
+            "MaxCircuitDirtiness",
+            Some("abc"),
+            513,
+            "Unacceptable option value: Could not parse MaxCircuitDirtiness: Provided value is \
+             malformed or out of bounds: Unable to parse abc as a number",
+        ),
+        (
+            "UseBridges",
+            Some("2"),
+            513,
+            "Unacceptable option value: Could not parse UseBridges: Unrecognized value 2. Allowed \
+             values are 0 and 1.",
+        ),
+        (
+            "SocksPort",
+            Some("abc"),
+            513,
+            "Unacceptable option value: Invalid SocksPort configuration",
+        ),
+        (
+            "HiddenServicePort",
+            Some("80"),
+            513,
+            "Unacceptable option value: Failed to configure rendezvous options. See logs for \
+             details.",
+        ),
+        (
+            "HiddenServiceOptions",
+            Some("x"),
+            513,
+            "Unacceptable option value: Cannot assign directly to virtual option.",
+        ),
+        (
+            "Log",
+            Some("nonsense"),
+            513,
+            "Unacceptable option value: Failed to validate Log options. See logs for details.",
+        ),
+        (
+            "DataDirectory",
+            Some("/tmp"),
+            553,
+            "Transition not allowed: While Tor is running, changing DataDirectory is not allowed",
+        ),
+        (
+            "Sandbox",
+            Some("1"),
+            553,
+            "Transition not allowed: While Tor is running, changing Sandbox is not allowed",
+        ),
+        (
+            "Log",
+            Some("notice file /nonexistent/torcon/log"),
+            553,
+            "Unable to set option: Failed to init Log options. See logs for details.",
+        ),
+    ];
+    for (option, value, code, text) in refused {
+        let error =
+            controller.set_conf([("ContactInfo", Some("new")), (option, value)]).unwrap_err();
+        let Error::Rejected(rejection) = &error else { panic!("{option}: {error:?}") };
+        assert_eq!((rejection.code(), &*rejection.text()), (code, text), "{option}");
+        assert_eq!(rejection.command(), "SETCONF");
+        let error =
+            controller.reset_conf([("ContactInfo", Some("new")), (option, value)]).unwrap_err();
+        let Error::Rejected(rejection) = &error else { panic!("{option}: {error:?}") };
+        assert_eq!((rejection.code(), &*rejection.text()), (code, text), "{option}");
+        assert_eq!(rejection.command(), "RESETCONF");
+    }
+    assert_eq!(controller.get_info_one("config-text").unwrap(), before);
+    assert_eq!(
+        refusal(controller.set_conf([("a b", "x")])),
+        "invalid argument \"option\": is not a name of letters, digits and underscores"
+    );
+    assert_eq!(
+        refusal(controller.set_conf([("", ""); 0])),
+        "invalid argument \"options\": none is given"
+    );
+}
+
+// Row `set_conf`, row `reset_conf`.
+#[test]
+fn clearing_is_not_going_back_to_the_default() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let dirtiness = "MaxCircuitDirtiness";
+    controller.set_conf([(dirtiness, "15 minutes"), ("BandwidthRate", "2 MB")]).unwrap();
+    assert_eq!(value(&controller, dirtiness), set(&["900"]), "in tor's units");
+    assert_eq!(value(&controller, "BandwidthRate"), set(&["2097152"]));
+    controller.set_conf([(dirtiness, None::<&str>)]).unwrap();
+    assert_eq!(value(&controller, dirtiness), set(&["10"]), "the least that tor takes");
+    controller.reset_conf([(dirtiness, None::<&str>)]).unwrap();
+    assert_eq!(value(&controller, dirtiness), set(&["600"]));
+
+    // Lists: all the given values, in order, and no others; and none.
+    let log = |path: &str| format!("notice file {}", tor.directory().join(path).display());
+    let (a, b, c) = (log("log a"), log("log b"), log("log c"));
+    controller.set_conf([("Log", &a), ("Log", &b)]).unwrap();
+    assert_eq!(value(&controller, "Log"), set(&[&a, &b]));
+    controller.set_conf([("Log", &c), ("Log", &a)]).unwrap();
+    assert_eq!(value(&controller, "Log"), set(&[&c, &a]));
+    controller.set_conf([("ExitNodes", "{us},{de}")]).unwrap();
+    assert_eq!(value(&controller, "ExitNodes"), set(&["{us},{de}"]));
+    controller.set_conf([("ExitNodes", "")]).unwrap();
+    assert_eq!(value(&controller, "ExitNodes"), set(&[""]));
+}
+
+// Peers 30 and 34: all services, every line, in order.
+#[test]
+fn onion_services_of_the_configuration_survive_what_is_read_and_set() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let first = tor.directory().join("hs one \"q\"");
+    let second = tor.directory().join("hs\\two caf\u{e9}");
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    assert_eq!(value(&controller, "HiddenServiceOptions"), ConfValue::Default);
+    let settings = [
+        ("HiddenServiceDir", first),
+        ("HiddenServicePort", "80 127.0.0.1:8080"),
+        ("HiddenServicePort", "81"),
+        ("HiddenServiceDir", second),
+        ("HiddenServicePort", "90 unix:/srv/x.sock"),
+        ("HiddenServiceMaxStreams", "5"),
+    ];
+    controller.set_conf(settings).unwrap();
+    let conf = controller.get_conf(["HiddenServiceOptions"]).unwrap();
+    let lines: Vec<_> = conf
+        .lines()
+        .map(|(name, value)| (name, std::str::from_utf8(value.unwrap()).unwrap()))
+        .collect();
+    assert_eq!(lines, settings);
+    assert_eq!(conf.get("HiddenServiceDir"), Some(&set(&[first, second])));
+    assert!(Path::new(first).join("hostname").exists());
+    assert!(Path::new(second).join("hostname").exists());
+
+    // Read, add one, set.
+    let third = tor.directory().join("hs three");
+    let mut all: Vec<_> =
+        conf.lines().map(|(name, value)| (name, value.map(<[u8]>::to_vec))).collect();
+    all.push(("HiddenServiceDir", Some(third.to_str().unwrap().into())));
+    all.push(("HiddenServicePort", Some(b"70".to_vec())));
+    controller.set_conf(all.clone()).unwrap();
+    let again = controller.get_conf(["HiddenServiceOptions"]).unwrap();
+    let again: Vec<_> =
+        again.lines().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect();
+    let expected: Vec<_> = all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    assert_eq!(again, expected);
+
+    controller.set_conf([("HiddenServiceDir", None::<&str>)]).unwrap();
+    assert_eq!(value(&controller, "HiddenServiceOptions"), ConfValue::Default);
+}
+
+// Values round-trip: what was got can be set, for everything that tor has.
+#[test]
+fn the_whole_configuration_can_be_read_and_set_to_what_it_is() {
+    let tor = RealTor::builder()
+        .control_port()
+        .line("Nickname torcon1")
+        .line("ContactInfo \"caf\\303\\251 <a at b> # \\\"q\\\"\"")
+        .line("ExitNodes {us},{de}, $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+        .line("ExcludeNodes 10.0.0.0/8,{??}")
+        .line("NodeFamily $CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC,$DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD")
+        .line("MapAddress a.example b.example")
+        .line("MapAddress *.c.example *.d.example")
+        .line("ReachableAddresses accept *:443, reject *:*")
+        .line("BandwidthRate 20 MB")
+        .line("BandwidthBurst 30 MB")
+        .line("MaxCircuitDirtiness 15 minutes")
+        .line("CircuitStreamTimeout 77")
+        .line("LearnCircuitBuildTimeout 0")
+        .line("SocksPolicy accept 127.0.0.1")
+        .line("SocksPolicy reject *")
+        .line("LongLivedPorts 22,80,443")
+        .line("SafeLogging relay")
+        .line("GeoIPExcludeUnknown auto")
+        .line("PathBiasCircThreshold 20")
+        .start();
+    let controller = controller(&tor);
+    let names = controller.config_names().unwrap();
+    let (mut plain, mut virtual_ones) = (Vec::new(), Vec::new());
+    for (name, kind) in &names {
+        let list = if kind == "Virtual" { &mut virtual_ones } else { &mut plain };
+        list.push(name.as_str());
+    }
+    assert!(plain.len() > 350 && virtual_ones.len() == 11, "{names:?}");
+    // Each alone, and all at once.
+    let everything = controller.get_conf(plain.iter()).unwrap();
+    assert_eq!(everything.len(), plain.len());
+    for name in &plain {
+        let alone = controller.get_conf([name]).unwrap();
+        assert_eq!(alone.get(name), everything.get(name), "{name}");
+        assert_eq!(alone.iter().count(), 1, "{name}");
+    }
+    for name in &virtual_ones {
+        let lines = controller.get_conf([name]).unwrap();
+        assert!(!lines.is_empty(), "{name}");
+    }
+    let set_options =
+        everything.iter().filter(|(_, value)| matches!(value, ConfValue::Set(_))).count();
+    assert!(set_options > 250, "{set_options}");
+
+    // One SETCONF of everything that is set.
+    let settings = || everything.lines().filter(|(_, value)| value.is_some());
+    controller.set_conf(settings()).unwrap();
+    assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
+    // And one of everything, where clearing what is not set changes nothing either.
+    controller.set_conf(everything.lines()).unwrap();
+    assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
+    // And one by one.
+    for (name, _) in everything.iter().filter(|(_, value)| !value.is_default()) {
+        let own = everything.lines().filter(|(other, _)| *other == name);
+        controller.set_conf(own).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
+}
+
+/// The lines that a LOADCONF must say again so that the tor stays what it is.
+fn essentials(tor: &RealTor) -> String {
+    let root = tor.directory().display();
+    format!(
+        "DataDirectory {root}/data\nControlSocket {root}/control\nSocksPort 0\nDisableNetwork 1\n\
+         CookieAuthentication 1\nCookieAuthFile {root}/cookie\n"
+    )
+}
+
+// LOADCONF; peers 17: what follows a dot was run as commands.
+#[test]
+fn a_whole_configuration_can_be_loaded_and_no_line_of_it_is_a_command() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let essentials = essentials(&tor);
+    let text =
+        format!("# A comment\n{essentials}\n.\n\nContactInfo \"one\" # two\nNickname x\\\n.y\n");
+    let error = controller.load_conf(&text).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tor refused LOADCONF: 552 \"Invalid config file: Failed to parse/validate config: \
+         Unknown option '.'.  Failing.\""
+    );
+    let text = format!("{essentials}ContactInfo one\\\n.two\\\n.\\\n..\nSIGNAL HALT\n");
+    let error = controller.load_conf(&text).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tor refused LOADCONF: 552 \"Invalid config file: Failed to parse/validate config: \
+         Unknown option 'SIGNAL'.  Failing.\""
+    );
+    let text =
+        format!("{essentials}ContactInfo one\\\n.two\\\n.\\\n..\r\nMaxCircuitDirtiness 1 hour");
+    controller.load_conf(&text).unwrap();
+    let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness"]).unwrap();
+    assert_eq!(conf.get("ContactInfo"), Some(&set(&["one.two..."])));
+    assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["3600"])));
+    // What is not said again is back at its default.
+    controller.load_conf(&essentials).unwrap();
+    assert_eq!(value(&controller, "ContactInfo"), ConfValue::Default);
+    for (text, code, problem) in [
+        (
+            "Bogus 1",
+            552,
+            "Invalid config file: Failed to parse/validate config: Unknown option 'Bogus'.  Failing.",
+        ),
+        ("ContactInfo \"open", 552, "Invalid config file"),
+        (
+            "DataDirectory /tmp",
+            553,
+            "Transition not allowed: Failed to parse/validate config: While Tor is running, \
+             changing DataDirectory is not allowed",
+        ),
+    ] {
+        let error = controller.load_conf(text).unwrap_err();
+        let Error::Rejected(rejection) = &error else { panic!("{error:?}") };
+        assert_eq!((rejection.code(), &*rejection.text()), (code, problem));
+    }
+    assert_eq!(refusal(controller.load_conf("")), "invalid argument \"text\": is empty");
+    // A body of many lines, nearly as long as tor takes.
+    let long =
+        format!("{essentials}{}", "# a line that says nothing at all ..........\n".repeat(22_000));
+    controller.load_conf(&long).unwrap();
+    assert_eq!(super::controller(&tor).get_info_one("process/pid").unwrap(), tor.pid().to_string());
+}
+
+/// When the system's own torrc was changed last.
+fn system_torrc() -> Option<SystemTime> {
+    fs::metadata("/etc/tor/torrc").and_then(|data| data.modified()).ok()
+}
+
+// SAVECONF; peers 42: the system's torrc was overwritten.
+#[test]
+fn saving_writes_the_file_that_tor_was_started_with_and_no_other() {
+    let tor = RealTor::builder().line("# a remark of its owner").line("Nickname before").start();
+    let controller = controller(&tor);
+    let before = (fs::read(tor.torrc_path()).unwrap(), system_torrc());
+    assert_eq!(controller.get_info_one("config-file").unwrap(), tor.torrc_path().to_str().unwrap());
+    let text = "caf\u{e9} \"#\" \\ x";
+    controller.set_conf([("ContactInfo", text), ("MaxCircuitDirtiness", "777")]).unwrap();
+    assert_eq!(fs::read(tor.torrc_path()).unwrap(), before.0, "not yet");
+    controller.save_conf().unwrap();
+    assert_eq!(system_torrc(), before.1);
+    let torrc = fs::read_to_string(tor.torrc_path()).unwrap();
+    assert!(torrc.starts_with("# This file was generated by Tor"), "{torrc}");
+    assert!(torrc.contains("\nMaxCircuitDirtiness 777\n"), "{torrc}");
+    let old = tor.directory().join("torrc.orig.1");
+    assert_eq!(fs::read(old).unwrap(), before.0);
+
+    // What was saved is what tor reads again.
+    controller.set_conf([("ContactInfo", "unsaved")]).unwrap();
+    let reloads = controller.events([EventKind::Signal]).unwrap();
+    controller.signal(Signal::Reload).unwrap();
+    assert_eq!(reloads.recv_timeout(Duration::from_secs(10)).unwrap().to_string(), "SIGNAL RELOAD");
+    let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness", "Nickname"]).unwrap();
+    assert_eq!(conf.get("ContactInfo"), Some(&set(&[text])));
+    assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["777"])));
+    assert_eq!(conf.get("Nickname"), Some(&set(&["before"])));
+}
+
+#[test]
+fn a_file_with_includes_is_overwritten_only_by_force() {
+    let other = tempfile::NamedTempFile::new().unwrap();
+    fs::write(other.path(), "Nickname included\n").unwrap();
+    let tor = RealTor::builder().line(format!("%include {}", other.path().display())).start();
+    let controller = controller(&tor);
+    assert_eq!(controller.get_info_one("config-can-saveconf").unwrap(), "0");
+    let before = fs::read(tor.torrc_path()).unwrap();
+    assert_eq!(
+        refusal(controller.save_conf()),
+        "tor refused SAVECONF: 551 \"Unable to write configuration to disk.\""
+    );
+    assert_eq!(fs::read(tor.torrc_path()).unwrap(), before);
+    controller.save_conf_forced().unwrap();
+    let torrc = fs::read_to_string(tor.torrc_path()).unwrap();
+    assert!(torrc.contains("\nNickname included\n"), "{torrc}");
+    assert_eq!(fs::read_to_string(other.path()).unwrap(), "Nickname included\n");
+
+    // A file that cannot be written.
+    fs::remove_file(tor.torrc_path()).unwrap();
+    fs::create_dir(tor.torrc_path()).unwrap();
+    assert_eq!(
+        refusal(controller.save_conf_forced()),
+        "tor refused SAVECONF: 551 \"Unable to write configuration to disk.\""
+    );
+}
+
+// Peers 31: tor would exit.
+#[test]
+fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let missing = tor.directory().join("missing/parent/hs");
+    let missing = missing.to_str().unwrap();
+    let would_exit =
+        "names something in a directory that does not exist, and tor would exit".to_owned();
+    let services = [("HiddenServiceDir", missing), ("HiddenServicePort", "80")];
+    let expected = format!("invalid argument \"HiddenServiceDir\": {would_exit}");
+    assert_eq!(refusal(controller.set_conf(services)), expected);
+    assert_eq!(refusal(controller.reset_conf(services)), expected);
+    let torrc = format!("{}HiddenServiceDir {missing}\nHiddenServicePort 80\n", essentials(&tor));
+    assert_eq!(refusal(controller.load_conf(&torrc)), expected);
+    for raw in [
+        format!("SETCONF HiddenServiceDir={missing} HiddenServicePort=80"),
+        format!("setconf HIDDENSERVICEDIR=\"{missing}\" HiddenServicePort=80"),
+        format!(
+            "RESETCONF HiddenServiceD=\"{}\" HiddenServicePort=80",
+            missing.replace('/', "\\057")
+        ),
+    ] {
+        assert_eq!(refusal(controller.command(&raw)), expected, "{raw}");
+        assert_eq!(refusal(controller.queue_command(&raw)), expected, "{raw}");
+        let lines = controller.command_lines(&raw, |_| panic!("nothing is sent"));
+        assert_eq!(refusal(lines), expected, "{raw}");
+    }
+    let cookie = [("CookieAuthFile", missing), ("CookieAuthentication", "1")];
+    let expected = format!("invalid argument \"CookieAuthFile\": {would_exit}");
+    assert_eq!(refusal(controller.set_conf(cookie)), expected);
+    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+
+    // With its parent there, tor makes the directory.
+    fs::create_dir_all(tor.directory().join("missing/parent")).unwrap();
+    controller.set_conf(services).unwrap();
+    assert!(Path::new(missing).join("hostname").exists());
+    assert_eq!(tor.try_wait(), None);
+}
+
+// The options of a tor that only reads are those that it was started with.
+#[test]
+fn the_shared_tor_says_what_its_torrc_says() {
+    let conf = reader().get_conf(["CookieAuthFile", "DisableNetwork"]).unwrap();
+    let path = shared().cookie_path();
+    assert_eq!(conf.get("CookieAuthFile"), Some(&set(&[path.to_str().unwrap()])));
+    assert_eq!(conf.get("DisableNetwork"), Some(&set(&["1"])));
+}
