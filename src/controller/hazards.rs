@@ -1,6 +1,7 @@
 //! Settings that make tor exit instead of refusing: checked before they are sent.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -51,11 +52,19 @@ fn check(option: &[u8], path: &[u8]) -> Result<()> {
         return Ok(());
     };
     match path.parent() {
-        Some(parent) if path.is_absolute() && !parent.is_dir() => {
+        Some(parent) if path.is_absolute() && is_missing(parent) => {
             let problem = "names something in a directory that does not exist, and tor would exit";
             Err(InvalidInput::new(*option, problem).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether there is certainly no directory. One that is closed to us may be open to tor.
+fn is_missing(directory: &Path) -> bool {
+    match directory.metadata() {
+        Ok(found) => !found.is_dir(),
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 

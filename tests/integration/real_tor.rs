@@ -17,6 +17,10 @@ mod faults;
 /// What tor tells about itself.
 mod info;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::unistd::{Uid, seteuid};
 use torcon::{Controller, Error};
 
 use crate::support::real_tor::{RealTor, shared};
@@ -48,4 +52,21 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     chain(&outcome.expect_err("this is refused"))
+}
+
+/// Does something as a user to whom tor's data directory is closed; only within `alone()`.
+fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
+    let us = Uid::effective();
+    if us.is_root() {
+        // Nothing is closed to root.
+        seteuid(Uid::from_raw(65534)).unwrap();
+        let outcome = work();
+        seteuid(us).unwrap();
+        outcome
+    } else {
+        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0)).unwrap();
+        let outcome = work();
+        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+        outcome
+    }
 }

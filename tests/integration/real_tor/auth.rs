@@ -11,7 +11,7 @@ use torcon::error::AuthProblem;
 use torcon::names::AuthMethod;
 use torcon::{ConnectOptions, Disconnect, Error, Password};
 
-use super::{controller, refusal};
+use super::{as_somebody_else, controller, refusal};
 use crate::support::log_capture::LogCapture;
 use crate::support::real_tor::{RealTor, RealTorBuilder};
 use crate::support::wiretap::Wiretap;
@@ -306,23 +306,4 @@ fn a_cookie_in_a_closed_directory_is_explained() {
         );
         assert!(torcon::connect(tor.control_addr()).unwrap().is_alive());
     });
-}
-
-/// Does something as a user to whom tor's directory is closed.
-fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
-    use nix::unistd::{Uid, seteuid};
-
-    let us = Uid::effective();
-    if us.is_root() {
-        // Nothing is closed to root.
-        seteuid(Uid::from_raw(65534)).unwrap();
-        let outcome = work();
-        seteuid(us).unwrap();
-        outcome
-    } else {
-        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0)).unwrap();
-        let outcome = work();
-        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
-        outcome
-    }
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use nix::unistd::Uid;
 use torcon::command::ConfValue;
 use torcon::names::Signal;
 use torcon::{Controller, Error, EventKind};
 
-use super::{controller, reader, refusal};
+use super::{as_somebody_else, controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
 
 fn set(values: &[&str]) -> ConfValue {
@@ -595,6 +596,29 @@ fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
     controller.set_conf(services).unwrap();
     assert!(Path::new(missing).join("hostname").exists());
     assert_eq!(tor.try_wait(), None);
+}
+
+// A directory that this program may not look into was taken for one that is missing, so that the
+// services of a system's tor could not be changed by anyone but root.
+#[test]
+fn a_service_in_a_directory_that_is_closed_to_us_is_left_to_tor() {
+    crate::support::alone::alone(|| {
+        let tor = RealTor::builder().without_cookie().without_socket().control_port().start();
+        let controller = torcon::connect(tor.control_addr()).unwrap();
+        let parent = tor.data_dir().join("services");
+        fs::create_dir(&parent).unwrap();
+        let directory = parent.join("hs");
+        let services =
+            [("HiddenServiceDir", directory.to_str().unwrap()), ("HiddenServicePort", "80")];
+        let outcome = as_somebody_else(&tor, || controller.set_conf(services));
+        if Uid::effective().is_root() {
+            outcome.unwrap();
+            assert!(directory.join("hostname").exists());
+        } else {
+            // Here the directory is closed to tor as well; but that is for tor to say.
+            assert!(!matches!(outcome, Err(Error::InvalidInput(_))), "{outcome:?}");
+        }
+    });
 }
 
 // The options of a tor that only reads are those that it was started with.
