@@ -264,7 +264,11 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         text.replace(&address, "ADDRESS")
     };
-    assert_eq!(attempt("socks"), "cannot connect to ADDRESS: not a control port: it answered \"\"");
+    assert_eq!(
+        attempt("socks"),
+        "cannot connect to ADDRESS: not a control port: it answered \"HTTP/1.0 501 Tor is not an \
+         HTTP Proxy\""
+    );
     // It waits for the rest of what it takes for the head of a request.
     assert_eq!(
         attempt("httptunnel"),

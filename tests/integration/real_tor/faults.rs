@@ -1,1 +1,410 @@
-//! x
+//! A tor that dies, is stopped or is shut down while threads wait for it, and commands that
+//! nobody may send.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::unbounded;
+use torcon::names::Signal;
+use torcon::{Controller, Disconnect, Error, EventKind};
+
+use super::{controller, refusal};
+use crate::support::real_tor::RealTor;
+use crate::support::signal::signal;
+use crate::support::watchdog::within;
+use crate::support::wiretap::Wiretap;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const THREADS: usize = 16;
+
+/// Asks a question whose answer names the one who asked.
+fn ask_own(controller: &Controller, thread: usize, number: usize) -> Result<(), Error> {
+    let key = format!("torcon-test/{thread}/{number}");
+    let error = match number % 3 {
+        0 => controller.get_info([&key]).map(|_| ()),
+        1 => controller.command(&format!("GETINFO {key}")).map(|_| ()),
+        _ => controller.get_info_incremental(&key, |_| std::ops::ControlFlow::Continue(())),
+    };
+    let error = error.expect_err("there is no such key");
+    let Error::Rejected(rejection) = &error else { return Err(error) };
+    // Anything else is the reply to somebody else's command.
+    assert_eq!(rejection.text(), format!("Unrecognized key \"{key}\""));
+    Ok(())
+}
+
+/// Asks on many threads until the connection ends; returns what each thread met, and when.
+fn ask_until_the_end(controller: &Controller, when_busy: impl FnOnce()) -> Vec<(Error, Instant)> {
+    let answered = AtomicUsize::new(0);
+    let (busy, is_busy) = signal();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (busy, answered) = (&busy, &answered);
+                scope.spawn(move || {
+                    for number in 0.. {
+                        if let Err(error) = ask_own(controller, thread, number) {
+                            return (error, Instant::now());
+                        }
+                        if answered.fetch_add(1, Ordering::Relaxed) == 200 {
+                            busy.fire();
+                        }
+                    }
+                    unreachable!("the connection ends first")
+                })
+            })
+            .collect();
+        is_busy.wait();
+        when_busy();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+// Every caller returns with the same reason within 100 ms of the end of the connection.
+#[test]
+fn whatever_ends_tor_every_thread_is_told_the_same_at_once() {
+    let ways: [(&str, fn(&RealTor)); 4] = [
+        ("SIGKILL", RealTor::kill),
+        ("SIGTERM", RealTor::terminate),
+        ("SIGNAL SHUTDOWN", |tor| controller(tor).signal(Signal::Shutdown).unwrap()),
+        // A second controller owns tor, and goes.
+        ("TAKEOWNERSHIP", |tor| controller(tor).take_ownership().unwrap()),
+    ];
+    for (way, end) in ways {
+        let tor = RealTor::start();
+        let (errors, ended) = within(LIMIT, way, move || {
+            let controller = controller(&tor);
+            let (send, receive) = unbounded();
+            controller.on_disconnect(move |_| drop(send.send(Instant::now())));
+            let errors = ask_until_the_end(&controller, || end(&tor));
+            (errors, receive.recv_timeout(LIMIT).unwrap())
+        });
+        assert_eq!(errors.len(), THREADS);
+        let first = super::chain(&errors[0].0);
+        for (error, when) in errors {
+            assert!(matches!(error, Error::Closed(_)), "{way}: {error:?}");
+            assert_eq!(super::chain(&error), first, "{way}");
+            let late = when.saturating_duration_since(ended).max(ended.duration_since(when));
+            assert!(late < Duration::from_millis(100), "{way}: {late:?}");
+        }
+    }
+}
+
+// At any moment: also while long replies come, and while commands stand in a queue.
+#[test]
+fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_nobody_waiting() {
+    for round in 0..4 {
+        let tor = RealTor::builder().without_cookie().start();
+        within(LIMIT, "16 threads of a killed tor", move || {
+            let controller = controller(&tor);
+            let many = vec!["config/names"; 300];
+            let (busy, is_busy) = signal();
+            thread::scope(|scope| {
+                for thread in 0..THREADS {
+                    let (busy, controller, many) = (&busy, &controller, &many);
+                    scope.spawn(move || {
+                        let error = loop {
+                            let outcome = match thread % 4 {
+                                0 => controller.get_info(many).map(|_| ()),
+                                1 => controller.command_lines(
+                                    &format!("GETINFO {}", many.join(" ")),
+                                    |_| {
+                                        busy.fire();
+                                        std::ops::ControlFlow::Continue(())
+                                    },
+                                ),
+                                2 => controller
+                                    .queue_command("GETINFO config/names")
+                                    .and_then(|pending| pending.wait())
+                                    .map(|_| ()),
+                                _ => controller.set_conf([("Nickname", "a"), ("Nickname", "b")]),
+                            };
+                            if let Err(error) = outcome {
+                                break error;
+                            }
+                        };
+                        assert!(matches!(error, Error::Closed(_)), "{error:?}");
+                    });
+                }
+                is_busy.wait();
+                // A little later every time, so that it is not always the same moment.
+                thread::sleep(Duration::from_millis(7 * round));
+                tor.kill();
+            });
+        });
+    }
+}
+
+// A stopped tor: every caller gets Timeout, and after SIGCONT nobody gets another's reply.
+#[test]
+fn after_a_tor_was_stopped_and_goes_on_every_reply_finds_its_owner() {
+    let tor = RealTor::start();
+    within(Duration::from_secs(60), "16 threads of a stopped tor", move || {
+        let whole = controller(&tor);
+        let hasty = whole.with_timeout(Duration::from_millis(40));
+        let timeouts = AtomicUsize::new(0);
+        let answers = AtomicUsize::new(0);
+        let stopping = AtomicBool::new(true);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (whole, hasty, stopping) = (&whole, &hasty, &stopping);
+                let (timeouts, answers) = (&timeouts, &answers);
+                scope.spawn(move || {
+                    let mut number = 0;
+                    while stopping.load(Ordering::Relaxed) || number < 50 {
+                        // Some are patient, so that they stand between those who are not.
+                        let who = if thread % 4 == 0 { whole } else { hasty };
+                        match ask_own(who, thread, number) {
+                            Ok(()) => answers.fetch_add(1, Ordering::Relaxed),
+                            Err(error) if error.is_timeout() => {
+                                timeouts.fetch_add(1, Ordering::Relaxed)
+                            }
+                            Err(error) => panic!("{error:?}"),
+                        };
+                        number += 1;
+                    }
+                });
+            }
+            for _ in 0..6 {
+                tor.stop();
+                thread::sleep(Duration::from_millis(120));
+                tor.cont();
+                thread::sleep(Duration::from_millis(60));
+            }
+            stopping.store(false, Ordering::Relaxed);
+        });
+        assert!(timeouts.load(Ordering::Relaxed) > 20, "{timeouts:?}");
+        assert!(answers.load(Ordering::Relaxed) > 500, "{answers:?}");
+        assert!(whole.is_alive());
+        for number in 0..30 {
+            ask_own(&whole, 99, number).unwrap();
+        }
+        assert_eq!(whole.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+    });
+}
+
+// A stopped tor that is killed: who waits is told; a tor that does not read: who writes is told.
+#[test]
+fn a_stopped_tor_that_takes_no_more_commands_lets_its_callers_go() {
+    let tor = RealTor::start();
+    within(LIMIT, "commands to a stopped tor", move || {
+        let controller = controller(&tor).with_timeout(Duration::from_millis(200));
+        controller.get_info_one("version").unwrap();
+        tor.stop();
+        let comment = "x".repeat(200_000);
+        let begun = Instant::now();
+        // Its socket takes some, and then no more.
+        for _ in 0..8 {
+            let error = controller.set_conf([("ContactInfo", &comment)]).unwrap_err();
+            assert!(error.is_timeout() || error.is_closed(), "{error:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        tor.kill();
+        let reason = controller.wait_closed(Duration::from_secs(5)).unwrap();
+        assert!(!reason.is_clean(), "{reason:?}");
+        assert!(controller.get_info_one("version").unwrap_err().is_closed());
+    });
+}
+
+// Issue: 16 threads with 500 commands each on one connection during an event flood.
+#[test]
+fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
+    let tor = RealTor::start();
+    within(Duration::from_secs(60), "16 threads in a flood", move || {
+        let controller = controller(&tor);
+        let (send, receive) = unbounded();
+        // Every command makes tor write some lines at this level.
+        controller
+            .add_text_listener(EventKind::Debug, move |text| drop(send.send(text.as_bytes().len())))
+            .unwrap();
+        let changes = controller.events([EventKind::ConfChanged]).unwrap();
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let controller = &controller;
+                scope.spawn(move || {
+                    for number in 0..500 {
+                        if number % 100 == 7 {
+                            let name = format!("t{thread}n{number}");
+                            controller.set_conf([("Nickname", name)]).unwrap();
+                        } else {
+                            ask_own(controller, thread, number).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        controller.signal(Signal::Heartbeat).unwrap();
+        let told: Vec<_> =
+            changes.timeout_iter(LIMIT).take(5 * THREADS).map(|event| event.to_string()).collect();
+        // Of each thread every change was told once, and in its order.
+        for thread in 0..THREADS {
+            let prefix = format!("CONF_CHANGED\nNickname=t{thread}n");
+            let own: Vec<_> = told.iter().filter_map(|text| text.strip_prefix(&prefix)).collect();
+            assert_eq!(own, ["7", "107", "207", "307", "407"]);
+        }
+        let flood = receive.try_iter().count();
+        assert!(flood > 500 * THREADS, "only {flood} events");
+    });
+}
+
+// Protocol facts 5.5: commands that tor never answers, answers twice or dies of.
+#[test]
+fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
+    let tor = RealTor::start();
+    let tap = Wiretap::before(tor.address());
+    let controller = torcon::connect(tap.endpoint()).unwrap();
+    let sent = tap.sent().len();
+    let id = "a".repeat(56);
+    for (command, keyword, problem) in [
+        (
+            "SETCIRCUITPURPOSE".to_owned(),
+            "SETCIRCUITPURPOSE",
+            "has no argument, and tor would abort",
+        ),
+        (
+            "setcircuitpurpose  ".to_owned(),
+            "SETCIRCUITPURPOSE",
+            "has no argument, and tor would abort",
+        ),
+        (
+            "ADD_ONION NEW:BEST Port=80 ClientAuth=bob".to_owned(),
+            "ADD_ONION",
+            "has ClientAuth=, which tor never answers: use ClientAuthV3=",
+        ),
+        (
+            "add_onion NEW:BEST clientauth=bob Port=80".to_owned(),
+            "ADD_ONION",
+            "has ClientAuth=, which tor never answers: use ClientAuthV3=",
+        ),
+        (
+            format!("ONION_CLIENT_AUTH_ADD {id} x25519:AAAA ClientName=seventeen-letters"),
+            "ONION_CLIENT_AUTH_ADD",
+            "has a ClientName of over 16 characters, which tor answers twice",
+        ),
+        (
+            "GETINFO version downloads/desc/descs".to_owned(),
+            "GETINFO",
+            "asks for downloads/desc/descs, which makes some versions of tor abort",
+        ),
+        ("+HSPOST".to_owned(), "command", "begins with \"+\": commands with data have methods"),
+        (
+            "+GETINFO version".to_owned(),
+            "command",
+            "begins with \"+\": commands with data have methods",
+        ),
+        ("GETCONF a\rb".to_owned(), "command", "contains a carriage return"),
+    ] {
+        let expected = format!("invalid argument \"{keyword}\": {problem}");
+        assert_eq!(refusal(controller.command(&command)), expected, "{command}");
+        assert_eq!(refusal(controller.queue_command(&command)), expected, "{command}");
+        let lines = controller.command_lines(&command, |_| panic!("nothing is sent"));
+        assert_eq!(refusal(lines), expected, "{command}");
+    }
+    assert_eq!(tap.sent().len(), sent);
+    assert_eq!(
+        refusal(controller.get_info(["downloads/desc/descs"])),
+        "invalid argument \"key\": makes some versions of tor abort"
+    );
+    // What is nearly the same is sent, and tor is fine.
+    for (command, code) in [
+        ("SETCIRCUITPURPOSE 1".to_owned(), 552),
+        ("ADD_ONION NEW:BEST ClientAuthV3=x Port=80".to_owned(), 512),
+        (format!("ONION_CLIENT_AUTH_ADD {id} x25519:AAAA ClientName=sixteen-letters-"), 512),
+        ("HSFETCH abc".to_owned(), 513),
+    ] {
+        let error = controller.command(&command).unwrap_err();
+        assert_eq!(error.status_code(), Some(code), "{command}: {error}");
+    }
+    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+    assert_eq!(tor.try_wait(), None);
+}
+
+// Whatever tor does not know of ours, it says so, and the next command is answered in step.
+#[test]
+fn a_connection_is_in_step_after_every_command_that_tor_has() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let words = [
+        "",
+        "a",
+        "1",
+        "1 2",
+        "0",
+        "NEW:BEST Port=80",
+        "a=b",
+        "\"a b\"",
+        "\"",
+        "a=\"b",
+        "version",
+        "\u{e9}",
+        "{}",
+        "purpose=x",
+        "a b c d e f g",
+        "$0",
+        "127.0.0.1=x.example",
+        "\\",
+        "=",
+        "==",
+    ];
+    let keywords = [
+        "ADD_ONION",
+        "ATTACHSTREAM",
+        "CLOSECIRCUIT",
+        "CLOSESTREAM",
+        "DEL_ONION",
+        "DROPGUARDS",
+        "DROPTIMEOUTS",
+        "EXTENDCIRCUIT",
+        "GETCONF",
+        "GETINFO",
+        "HSFETCH",
+        "HSPOST",
+        "LOADCONF",
+        "MAPADDRESS",
+        "ONION_CLIENT_AUTH_ADD",
+        "ONION_CLIENT_AUTH_REMOVE",
+        "ONION_CLIENT_AUTH_VIEW",
+        "POSTDESCRIPTOR",
+        "PROTOCOLINFO",
+        "REDIRECTSTREAM",
+        "RESETCONF",
+        "RESOLVE",
+        "SETCIRCUITPURPOSE",
+        "SETCONF",
+        "SETEVENTS",
+        "SETROUTERPURPOSE",
+        "USEFEATURE",
+        "NOSUCH",
+    ];
+    let (mut taken, mut refused, mut kept_back) = (0, 0, 0);
+    for keyword in keywords {
+        for word in words {
+            let command = format!("{keyword} {word}");
+            match controller.with_timeout(Duration::from_secs(5)).command(command.trim_end()) {
+                Ok(_) => taken += 1,
+                Err(Error::Rejected(rejection)) => {
+                    assert_eq!(rejection.command(), keyword);
+                    refused += 1;
+                }
+                Err(Error::InvalidInput(_)) => kept_back += 1,
+                Err(other) => panic!("{command:?}: {other:?}"),
+            }
+            ask_own(&controller, 0, taken + refused).unwrap();
+        }
+    }
+    assert!(taken > 30 && refused > 300 && kept_back > 0, "{taken} {refused} {kept_back}");
+    assert_eq!(tor.try_wait(), None);
+}
+
+// A tor that dies of what it was told ends the connection: that is not a refusal.
+#[test]
+fn a_tor_that_dies_of_a_command_is_told_from_one_that_refuses() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    // No directory can be made there, and whether that is so cannot be seen before.
+    let settings = [("HiddenServiceDir", "/proc/torcon-test"), ("HiddenServicePort", "80")];
+    let error = controller.set_conf(settings).unwrap_err();
+    assert_eq!(super::chain(&error), "the control connection is closed: tor closed the connection");
+    assert!(matches!(controller.closed_reason(), Some(Disconnect::EndOfStream)));
+    assert_eq!(tor.wait(LIMIT).code(), Some(1));
+}
