@@ -73,7 +73,7 @@ struct Threads {
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
 /// 4. Leaves, never two at once: the table of listeners, the taps.
 ///
-/// The reader takes only 3 and 4.
+/// The reader takes only 3 and 4, and 2 only where it is free, for a probe that is owed.
 struct Shared {
     stream: Stream,
     outbox: Mutex<()>,
@@ -320,7 +320,7 @@ impl Shared {
         push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
     ) -> Result<(SlotId, P)> {
         let encoded = request.encode()?;
-        let Some(_outbox) = self.outbox.try_lock_until(deadline) else {
+        let Some(outbox) = self.outbox.try_lock_until(deadline) else {
             return Err(timeout(request.keyword(), limit).into());
         };
         let mut router = self.router.lock();
@@ -335,13 +335,19 @@ impl Shared {
             Some(nonce) => [probe_request(nonce).as_bytes(), encoded.as_slice()].concat(),
         };
         let first = probe.map_or(id, SlotId::from);
-        match self.stream.write_all(&bytes, deadline) {
-            Written::All => Ok((id, place)),
-            Written::Nothing => {
-                self.router.lock().take_back(first);
-                Err(timeout(request.keyword(), limit).into())
-            }
-            Written::Failed(error) => Err(self.write_failed(error)),
+        let written = self.stream.write_all(&bytes, deadline);
+        if matches!(written, Written::Nothing) {
+            self.router.lock().take_back(first);
+        }
+        drop(outbox);
+        if let Written::Failed(error) = written {
+            return Err(self.write_failed(error));
+        }
+        // Somebody may have given up meanwhile, and could not write.
+        self.probe_or_end();
+        match written {
+            Written::Nothing => Err(timeout(request.keyword(), limit).into()),
+            Written::All | Written::Failed(_) => Ok((id, place)),
         }
     }
 
@@ -350,16 +356,33 @@ impl Shared {
         if self.router.lock().give_up(id) == GivenUp::Answered {
             return true;
         }
-        // Whoever holds the outbox now, or takes it next, finds the probe wanted.
-        let Some(_outbox) = self.outbox.try_lock() else { return false };
-        let Some(nonce) = self.router.lock().push_probe() else { return false };
         log::debug!("a caller gave up; asking tor where it stands");
-        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
-            Written::All => {}
-            Written::Nothing => self.router.lock().take_back(nonce.into()),
-            Written::Failed(error) => drop(self.write_failed(error)),
-        }
+        self.probe_or_end();
         false
+    }
+
+    /// Sends the probe that is wanted, if one is, and if that can be done at once. Where it
+    /// cannot, whoever is writing does it afterwards, and the reader with the next reply: as long
+    /// as it is owed, replies are held.
+    fn probe(&self) -> Written {
+        let wanted = self.router.lock().is_probe_wanted();
+        if !wanted {
+            return Written::All;
+        }
+        let Some(_outbox) = self.outbox.try_lock() else { return Written::Nothing };
+        let Some(nonce) = self.router.lock().push_probe() else { return Written::All };
+        let written = self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now());
+        if matches!(written, Written::Nothing) {
+            self.router.lock().take_back(nonce.into());
+        }
+        written
+    }
+
+    /// Sends the probe as [`probe`](Self::probe) does. Not for the reader.
+    fn probe_or_end(&self) {
+        if let Written::Failed(error) = self.probe() {
+            drop(self.write_failed(error));
+        }
     }
 
     /// Ends the connection after a failed write. If tor closed it first, the reader will find

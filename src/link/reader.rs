@@ -8,7 +8,7 @@ use super::Shared;
 use super::backlog::{BacklogSender, Queuing};
 use super::dispatcher::Chunk;
 use super::router::RawReply;
-use super::transport::Stream;
+use super::transport::{Stream, Written};
 use crate::error::{Disconnect, ProtocolError};
 use crate::wire::{Frame, Limits, Piece};
 
@@ -72,6 +72,7 @@ impl Reader {
     }
 
     fn hand_over(&mut self) -> Result<(), Disconnect> {
+        let mut probe_is_owed = false;
         while let Some(piece) = self.frame.next()? {
             match piece {
                 Piece::Event(range) => self.gather(&range),
@@ -79,9 +80,14 @@ impl Reader {
                     let bytes = self.frame.reply_bytes(&range);
                     log::trace!("reply of {} bytes", bytes.len());
                     let reply = RawReply { bytes, events_before: self.event_count };
-                    self.shared.router.lock().deliver(reply)?;
+                    let mut router = self.shared.router.lock();
+                    router.deliver(reply)?;
+                    probe_is_owed |= router.is_probe_wanted();
                 }
             }
+        }
+        if probe_is_owed {
+            self.probe()?;
         }
         if self.frame.is_inside_reply() {
             let parts = self.shared.router.lock().parts();
@@ -94,6 +100,19 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Sends a probe that nobody else could send: tor has read commands, so there is room.
+    fn probe(&self) -> Result<(), Disconnect> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match self.shared.probe() {
+            // The end is what will be read next.
+            Written::Failed(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+                Ok(())
+            }
+            Written::Failed(error) => Err(Disconnect::Write(Arc::new(error))),
+            Written::All | Written::Nothing => Ok(()),
+        }
     }
 
     fn gather(&mut self, range: &Range<usize>) {

@@ -156,6 +156,11 @@ impl Router {
         Some(nonce)
     }
 
+    /// Returns whether a caller has given up and no probe stands behind it yet.
+    pub(super) fn is_probe_wanted(&self) -> bool {
+        self.probe_wanted && self.ended.is_none()
+    }
+
     fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
         if let Some(reason) = &self.ended {
             return Err(reason.clone());

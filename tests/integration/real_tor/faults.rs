@@ -408,3 +408,48 @@ fn a_tor_that_dies_of_a_command_is_told_from_one_that_refuses() {
     assert!(matches!(controller.closed_reason(), Some(Disconnect::EndOfStream)));
     assert_eq!(tor.wait(LIMIT).code(), Some(1));
 }
+
+/// Fills the socket of a stopped tor with small commands until it takes no more.
+fn fill(controller: &Controller) {
+    let hasty = controller.with_timeout(Duration::from_millis(20));
+    while hasty.queue_command("GETINFO version").is_ok() {}
+    assert!(controller.is_alive());
+}
+
+// A question that could not be asked, since the socket was full, was asked only with the next
+// command; if there was none, whoever was waiting waited in vain for a reply that was there.
+#[test]
+fn a_full_socket_does_not_keep_replies_from_those_who_wait() {
+    let tor = RealTor::start();
+    within(LIMIT, "a patient caller", move || {
+        let controller = controller(&tor).with_timeout(Duration::from_secs(5));
+        tor.stop();
+        let hasty = controller.queue_command("GETINFO uptime").unwrap();
+        let patient = controller.queue_command("GETINFO process/pid").unwrap();
+        fill(&controller);
+        assert!(hasty.wait_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+        tor.cont();
+        let reply = patient.wait().unwrap();
+        assert_eq!(reply.lines().next().unwrap().text(), format!("process/pid={}", tor.pid()));
+    });
+}
+
+// The same while another is writing.
+#[test]
+fn a_writer_that_waits_for_room_does_not_keep_replies_from_those_who_wait() {
+    let tor = RealTor::start();
+    within(LIMIT, "a patient writer", move || {
+        let controller = controller(&tor).with_timeout(Duration::from_secs(5));
+        tor.stop();
+        let hasty = controller.queue_command("GETINFO uptime").unwrap();
+        fill(&controller);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| controller.get_info_one("process/pid"));
+            // Whether it is writing already cannot be seen.
+            thread::sleep(Duration::from_millis(50));
+            assert!(hasty.wait_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+            tor.cont();
+            assert_eq!(writer.join().unwrap().unwrap(), tor.pid().to_string());
+        });
+    });
+}
