@@ -102,6 +102,10 @@ impl Command for GetConf {
     }
 }
 
+/// Options that are called like those of an onion service, but belong to all of them together.
+const OF_ALL_SERVICES: [&str; 3] =
+    ["HiddenServiceNonAnonymousMode", "HiddenServiceSingleHopMode", "HiddenServiceStatistics"];
+
 /// Returns whether tor answers the question for `asked` by a line of the option `name`.
 fn answers(asked: &str, name: &str) -> bool {
     if asked.eq_ignore_ascii_case(name) {
@@ -109,7 +113,8 @@ fn answers(asked: &str, name: &str) -> bool {
     }
     if asked.eq_ignore_ascii_case("HiddenServiceOptions") {
         let start = name.get(.."HiddenService".len());
-        return start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"));
+        return start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
+            && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(name));
     }
     // `SocksPortLines` stands for `SocksPort` and `__SocksPort`.
     let Some((port, ending)) = asked.split_at_checked(asked.len().saturating_sub("Lines".len()))

@@ -6,7 +6,7 @@
 mod auth;
 /// Signals, features, ownership, commands as they are written.
 mod commands;
-/// The configuration: read, changed, saved, and its values there and back.
+/// The options of the configuration: read, changed, and their values there and back.
 mod conf;
 /// Where a tor is, and who is asked for a password.
 mod connect;
@@ -16,6 +16,9 @@ mod events;
 mod faults;
 /// What tor tells about itself.
 mod info;
+
+/// The whole configuration: loaded and saved, and what would make tor exit.
+mod torrc;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -64,7 +67,7 @@ fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
         seteuid(us).unwrap();
         outcome
     } else {
-        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0o000)).unwrap();
         let outcome = work();
         fs::set_permissions(tor.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
         outcome

@@ -228,10 +228,13 @@ fn features_are_switched_on_or_refused() {
     assert!(controller.is_alive());
 }
 
+/// A way to end a connection.
+type End = fn(Controller);
+
 // Row `is_owned`, TAKEOWNERSHIP: tor dies with the connection, however that ends.
 #[test]
 fn an_owned_tor_ends_with_its_connection() {
-    let ways: [(&str, fn(Controller)); 3] = [
+    let ways: [(&str, End); 3] = [
         ("drop", drop),
         ("close", |controller| controller.close()),
         ("quit", |controller| controller.quit().unwrap()),

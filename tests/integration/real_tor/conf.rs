@@ -1,23 +1,19 @@
-//! The configuration of a real tor: read, changed, saved; and values there and back.
+//! The options of a real tor: read and changed; and values there and back.
 
-use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
-use nix::unistd::Uid;
 use torcon::command::ConfValue;
-use torcon::names::Signal;
-use torcon::{Controller, Error, EventKind};
+use torcon::{Controller, Error};
 
-use super::{as_somebody_else, controller, reader, refusal};
+use super::{controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
 
-fn set(values: &[&str]) -> ConfValue {
+pub(super) fn set(values: &[&str]) -> ConfValue {
     ConfValue::Set(values.iter().map(|value| (*value).to_owned()).collect())
 }
 
 #[track_caller]
-fn value(controller: &Controller, option: &str) -> ConfValue {
+pub(super) fn value(controller: &Controller, option: &str) -> ConfValue {
     controller.get_conf([option]).unwrap().get(option).unwrap().clone()
 }
 
@@ -364,6 +360,11 @@ fn onion_services_of_the_configuration_survive_what_is_read_and_set() {
     let expected: Vec<_> = all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(again, expected);
 
+    // Options of all services together are none of one service, and are asked for beside them.
+    let conf = controller.get_conf(["HiddenServiceOptions", "HiddenServiceStatistics"]).unwrap();
+    assert_eq!(conf.get("HiddenServiceStatistics"), Some(&set(&["1"])));
+    assert_eq!(conf.lines().count(), 9);
+
     controller.set_conf([("HiddenServiceDir", None::<&str>)]).unwrap();
     assert_eq!(value(&controller, "HiddenServiceOptions"), ConfValue::Default);
 }
@@ -430,195 +431,6 @@ fn the_whole_configuration_can_be_read_and_set_to_what_it_is() {
         controller.set_conf(own).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
-}
-
-/// The lines that a LOADCONF must say again so that the tor stays what it is.
-fn essentials(tor: &RealTor) -> String {
-    let root = tor.directory().display();
-    format!(
-        "DataDirectory {root}/data\nControlSocket {root}/control\nSocksPort 0\nDisableNetwork 1\n\
-         CookieAuthentication 1\nCookieAuthFile {root}/cookie\n"
-    )
-}
-
-// LOADCONF; peers 17: what follows a dot was run as commands.
-#[test]
-fn a_whole_configuration_can_be_loaded_and_no_line_of_it_is_a_command() {
-    let tor = RealTor::start();
-    let controller = controller(&tor);
-    let essentials = essentials(&tor);
-    let text =
-        format!("# A comment\n{essentials}\n.\n\nContactInfo \"one\" # two\nNickname x\\\n.y\n");
-    let error = controller.load_conf(&text).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "tor refused LOADCONF: 552 \"Invalid config file: Failed to parse/validate config: \
-         Unknown option '.'.  Failing.\""
-    );
-    let text = format!("{essentials}ContactInfo one\\\n.two\\\n.\\\n..\nSIGNAL HALT\n");
-    let error = controller.load_conf(&text).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "tor refused LOADCONF: 552 \"Invalid config file: Failed to parse/validate config: \
-         Unknown option 'SIGNAL'.  Failing.\""
-    );
-    let text =
-        format!("{essentials}ContactInfo one\\\n.two\\\n.\\\n..\r\nMaxCircuitDirtiness 1 hour");
-    controller.load_conf(&text).unwrap();
-    let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness"]).unwrap();
-    assert_eq!(conf.get("ContactInfo"), Some(&set(&["one.two..."])));
-    assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["3600"])));
-    // What is not said again is back at its default.
-    controller.load_conf(&essentials).unwrap();
-    assert_eq!(value(&controller, "ContactInfo"), ConfValue::Default);
-    for (text, code, problem) in [
-        (
-            "Bogus 1",
-            552,
-            "Invalid config file: Failed to parse/validate config: Unknown option 'Bogus'.  Failing.",
-        ),
-        ("ContactInfo \"open", 552, "Invalid config file"),
-        (
-            "DataDirectory /tmp",
-            553,
-            "Transition not allowed: Failed to parse/validate config: While Tor is running, \
-             changing DataDirectory is not allowed",
-        ),
-    ] {
-        let error = controller.load_conf(text).unwrap_err();
-        let Error::Rejected(rejection) = &error else { panic!("{error:?}") };
-        assert_eq!((rejection.code(), &*rejection.text()), (code, problem));
-    }
-    assert_eq!(refusal(controller.load_conf("")), "invalid argument \"text\": is empty");
-    // A body of many lines, nearly as long as tor takes.
-    let long =
-        format!("{essentials}{}", "# a line that says nothing at all ..........\n".repeat(22_000));
-    controller.load_conf(&long).unwrap();
-    assert_eq!(super::controller(&tor).get_info_one("process/pid").unwrap(), tor.pid().to_string());
-}
-
-/// When the system's own torrc was changed last.
-fn system_torrc() -> Option<SystemTime> {
-    fs::metadata("/etc/tor/torrc").and_then(|data| data.modified()).ok()
-}
-
-// SAVECONF; peers 42: the system's torrc was overwritten.
-#[test]
-fn saving_writes_the_file_that_tor_was_started_with_and_no_other() {
-    let tor = RealTor::builder().line("# a remark of its owner").line("Nickname before").start();
-    let controller = controller(&tor);
-    let before = (fs::read(tor.torrc_path()).unwrap(), system_torrc());
-    assert_eq!(controller.get_info_one("config-file").unwrap(), tor.torrc_path().to_str().unwrap());
-    let text = "caf\u{e9} \"#\" \\ x";
-    controller.set_conf([("ContactInfo", text), ("MaxCircuitDirtiness", "777")]).unwrap();
-    assert_eq!(fs::read(tor.torrc_path()).unwrap(), before.0, "not yet");
-    controller.save_conf().unwrap();
-    assert_eq!(system_torrc(), before.1);
-    let torrc = fs::read_to_string(tor.torrc_path()).unwrap();
-    assert!(torrc.starts_with("# This file was generated by Tor"), "{torrc}");
-    assert!(torrc.contains("\nMaxCircuitDirtiness 777\n"), "{torrc}");
-    let old = tor.directory().join("torrc.orig.1");
-    assert_eq!(fs::read(old).unwrap(), before.0);
-
-    // What was saved is what tor reads again.
-    controller.set_conf([("ContactInfo", "unsaved")]).unwrap();
-    let reloads = controller.events([EventKind::Signal]).unwrap();
-    controller.signal(Signal::Reload).unwrap();
-    assert_eq!(reloads.recv_timeout(Duration::from_secs(10)).unwrap().to_string(), "SIGNAL RELOAD");
-    let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness", "Nickname"]).unwrap();
-    assert_eq!(conf.get("ContactInfo"), Some(&set(&[text])));
-    assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["777"])));
-    assert_eq!(conf.get("Nickname"), Some(&set(&["before"])));
-}
-
-#[test]
-fn a_file_with_includes_is_overwritten_only_by_force() {
-    let other = tempfile::NamedTempFile::new().unwrap();
-    fs::write(other.path(), "Nickname included\n").unwrap();
-    let tor = RealTor::builder().line(format!("%include {}", other.path().display())).start();
-    let controller = controller(&tor);
-    assert_eq!(controller.get_info_one("config-can-saveconf").unwrap(), "0");
-    let before = fs::read(tor.torrc_path()).unwrap();
-    assert_eq!(
-        refusal(controller.save_conf()),
-        "tor refused SAVECONF: 551 \"Unable to write configuration to disk.\""
-    );
-    assert_eq!(fs::read(tor.torrc_path()).unwrap(), before);
-    controller.save_conf_forced().unwrap();
-    let torrc = fs::read_to_string(tor.torrc_path()).unwrap();
-    assert!(torrc.contains("\nNickname included\n"), "{torrc}");
-    assert_eq!(fs::read_to_string(other.path()).unwrap(), "Nickname included\n");
-
-    // A file that cannot be written.
-    fs::remove_file(tor.torrc_path()).unwrap();
-    fs::create_dir(tor.torrc_path()).unwrap();
-    assert_eq!(
-        refusal(controller.save_conf_forced()),
-        "tor refused SAVECONF: 551 \"Unable to write configuration to disk.\""
-    );
-}
-
-// Peers 31: tor would exit.
-#[test]
-fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
-    let tor = RealTor::start();
-    let controller = controller(&tor);
-    let missing = tor.directory().join("missing/parent/hs");
-    let missing = missing.to_str().unwrap();
-    let would_exit =
-        "names something in a directory that does not exist, and tor would exit".to_owned();
-    let services = [("HiddenServiceDir", missing), ("HiddenServicePort", "80")];
-    let expected = format!("invalid argument \"HiddenServiceDir\": {would_exit}");
-    assert_eq!(refusal(controller.set_conf(services)), expected);
-    assert_eq!(refusal(controller.reset_conf(services)), expected);
-    let torrc = format!("{}HiddenServiceDir {missing}\nHiddenServicePort 80\n", essentials(&tor));
-    assert_eq!(refusal(controller.load_conf(&torrc)), expected);
-    for raw in [
-        format!("SETCONF HiddenServiceDir={missing} HiddenServicePort=80"),
-        format!("setconf HIDDENSERVICEDIR=\"{missing}\" HiddenServicePort=80"),
-        format!(
-            "RESETCONF HiddenServiceD=\"{}\" HiddenServicePort=80",
-            missing.replace('/', "\\057")
-        ),
-    ] {
-        assert_eq!(refusal(controller.command(&raw)), expected, "{raw}");
-        assert_eq!(refusal(controller.queue_command(&raw)), expected, "{raw}");
-        let lines = controller.command_lines(&raw, |_| panic!("nothing is sent"));
-        assert_eq!(refusal(lines), expected, "{raw}");
-    }
-    let cookie = [("CookieAuthFile", missing), ("CookieAuthentication", "1")];
-    let expected = format!("invalid argument \"CookieAuthFile\": {would_exit}");
-    assert_eq!(refusal(controller.set_conf(cookie)), expected);
-    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
-
-    // With its parent there, tor makes the directory.
-    fs::create_dir_all(tor.directory().join("missing/parent")).unwrap();
-    controller.set_conf(services).unwrap();
-    assert!(Path::new(missing).join("hostname").exists());
-    assert_eq!(tor.try_wait(), None);
-}
-
-// A directory that this program may not look into was taken for one that is missing, so that the
-// services of a system's tor could not be changed by anyone but root.
-#[test]
-fn a_service_in_a_directory_that_is_closed_to_us_is_left_to_tor() {
-    crate::support::alone::alone(|| {
-        let tor = RealTor::builder().without_cookie().without_socket().control_port().start();
-        let controller = torcon::connect(tor.control_addr()).unwrap();
-        let parent = tor.data_dir().join("services");
-        fs::create_dir(&parent).unwrap();
-        let directory = parent.join("hs");
-        let services =
-            [("HiddenServiceDir", directory.to_str().unwrap()), ("HiddenServicePort", "80")];
-        let outcome = as_somebody_else(&tor, || controller.set_conf(services));
-        if Uid::effective().is_root() {
-            outcome.unwrap();
-            assert!(directory.join("hostname").exists());
-        } else {
-            // Here the directory is closed to tor as well; but that is for tor to say.
-            assert!(!matches!(outcome, Err(Error::InvalidInput(_))), "{outcome:?}");
-        }
-    });
 }
 
 // The options of a tor that only reads are those that it was started with.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use torcon::error::{ConnectProblem, Wait};
+use torcon::error::{ConnectAttempt, ConnectProblem, Wait};
 use torcon::names::AuthMethod;
 use torcon::{ConnectOptions, Controller, Endpoint, Error, Password};
 
@@ -44,10 +44,11 @@ fn every_spelling_of_an_endpoint_leads_to_tor() {
         assert_is(&torcon::connect(spelling).unwrap(), pid);
     }
     assert_is(&torcon::connect(address).unwrap(), pid);
+    let by_name = Endpoint::tcp("localhost", port);
     assert_is(&torcon::connect(std::path::Path::new(&path)).unwrap(), pid);
     assert_is(&torcon::connect(std::path::PathBuf::from(&path)).unwrap(), pid);
     assert_is(&torcon::connect(Endpoint::unix(&path)).unwrap(), pid);
-    assert_is(&torcon::connect(&Endpoint::tcp("localhost", port)).unwrap(), pid);
+    assert_is(&torcon::connect(&by_name).unwrap(), pid);
     assert_is(&torcon::connect(Endpoint::tcp("127.0.0.1", port)).unwrap(), pid);
 }
 
@@ -99,7 +100,7 @@ fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told()
         )
     );
     let Error::Connect(error) = error else { panic!("{error:?}") };
-    let tried: Vec<_> = error.attempts().iter().map(|attempt| attempt.address()).collect();
+    let tried: Vec<_> = error.attempts().iter().map(ConnectAttempt::address).collect();
     assert_eq!(tried, [missing.to_string(), closed.to_string()]);
 
     assert_eq!(
@@ -121,7 +122,7 @@ fn the_usual_places_are_looked_at_in_their_order() {
     match ConnectOptions::new().timeout(Duration::from_secs(5)).connect_default() {
         Ok(controller) => assert!(usual.contains(&controller.endpoint().to_string().as_str())),
         Err(Error::Connect(error)) => {
-            let tried: Vec<_> = error.attempts().iter().map(|attempt| attempt.address()).collect();
+            let tried: Vec<_> = error.attempts().iter().map(ConnectAttempt::address).collect();
             assert_eq!(tried, usual);
         }
         Err(other) => panic!("{other:?}"),

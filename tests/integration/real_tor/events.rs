@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use parking_lot::Mutex;
@@ -12,10 +12,11 @@ use torcon::event::{
     StreamEvent,
 };
 use torcon::names::{Severity, Signal, StatusAction};
-use torcon::{Controller, Event, EventKind};
+use torcon::{ConnectOptions, Controller, Event, EventKind};
 
 use super::{controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
+use crate::support::signal::signal;
 use crate::support::wiretap::Wiretap;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,10 +41,16 @@ fn bandwidth_comes_by_itself_in_every_form() {
     let controller = reader();
     let any = listen(&controller, EventKind::Bw);
     let (send, typed) = unbounded();
-    controller.on(move |bw: &BwEvent| drop(send.send((bw.read, bw.written)))).unwrap();
+    controller
+        .on(move |bw: &BwEvent| {
+            send.send((bw.read, bw.written)).ok();
+        })
+        .unwrap();
     let (send, text) = unbounded();
     controller
-        .add_text_listener(EventKind::Bw, move |text| drop(send.send(text.to_string())))
+        .add_text_listener(EventKind::Bw, move |text| {
+            send.send(text.to_string()).ok();
+        })
         .unwrap();
     let queue = controller.events([EventKind::Bw]).unwrap();
     let event = any.recv_timeout(LIMIT).unwrap();
@@ -156,7 +163,7 @@ fn changes_of_options_are_told_value_by_value() {
         })
         .unwrap();
     let contact = "caf\u{e9} \"#\" = \\ \t x ";
-    let mut next = |settings: &[(&str, Option<&str>)]| {
+    let next = |settings: &[(&str, Option<&str>)]| {
         controller.set_conf(settings.iter().copied()).unwrap();
         let mut changes = typed.recv_timeout(LIMIT).unwrap();
         changes.sort();
@@ -190,14 +197,18 @@ fn mapped_addresses_and_failed_resolutions_are_told() {
     assert_eq!(texts(&events, 1), ["ADDRMAP a.example b.example NEVER CACHED=\"YES\""]);
 
     let (send, streams) = unbounded();
-    controller.on(move |event: &StreamEvent| drop(send.send(event.clone()))).unwrap();
+    controller
+        .on(move |event: &StreamEvent| {
+            send.send(event.clone()).ok();
+        })
+        .unwrap();
     controller.command("RESOLVE x.example").unwrap();
     let stream = streams.recv_timeout(LIMIT).unwrap();
     assert_eq!(stream.status.as_str(), "NEWRESOLVE");
     assert_eq!((stream.target.as_str(), stream.circuit), ("x.example:0", None));
     assert_eq!(stream.purpose.as_ref().unwrap().as_str(), "DNS_REQUEST");
     assert_eq!(stream.nym_epoch, Some(0));
-    let iso: Vec<_> = stream.iso_fields.iter().map(|field| field.as_str()).collect();
+    let iso: Vec<_> = stream.iso_fields.iter().map(torcon::names::IsoField::as_str).collect();
     assert_eq!(
         iso,
         ["SOCKS_USERNAME", "SOCKS_PASSWORD", "CLIENTADDR", "SESSION_GROUP", "NYM_EPOCH"]
@@ -219,7 +230,11 @@ fn a_fault_in_tor_is_told_as_a_status() {
     let tor = RealTor::builder().line("__LeaveStreamsUnattached 1").start();
     let controller = controller(&tor);
     let (send, status) = unbounded();
-    controller.on(move |event: &StatusEvent| drop(send.send(event.clone()))).unwrap();
+    controller
+        .on(move |event: &StatusEvent| {
+            send.send(event.clone()).ok();
+        })
+        .unwrap();
     let streams = controller.events([EventKind::Stream]).unwrap();
     controller.command("RESOLVE x.example").unwrap();
     let waiting = streams
@@ -281,7 +296,11 @@ fn the_first_steps_of_bootstrapping_and_their_problems_are_told() {
     let tor = RealTor::builder().line("UseBridges 1").line(format!("Bridge {closed}")).start();
     let controller = controller(&tor);
     let (send, connections) = unbounded();
-    controller.on(move |event: &OrConnEvent| drop(send.send(event.clone()))).unwrap();
+    controller
+        .on(move |event: &OrConnEvent| {
+            send.send(event.clone()).ok();
+        })
+        .unwrap();
     let status = controller.events([EventKind::StatusClient]).unwrap();
     controller.set_conf([("DisableNetwork", "0")]).unwrap();
     let (mut progress, mut problem) = (None, None);
@@ -384,4 +403,69 @@ fn a_listener_that_panics_is_removed_and_the_others_go_on() {
     let queue = controller.events([EventKind::Signal]).unwrap();
     controller.signal(Signal::Heartbeat).unwrap();
     assert_eq!(queue.recv_timeout(LIMIT).unwrap().to_string(), "SIGNAL HEARTBEAT");
+}
+
+// Row `events`, by pulling: a queue ends with its connection, and not before it is empty.
+#[test]
+fn a_queue_gives_everything_that_came_before_the_end() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let queue = controller.events([EventKind::ConfChanged]).unwrap();
+    for number in 0..50 {
+        controller.set_conf([("Nickname", format!("n{number}"))]).unwrap();
+    }
+    // Events of a command may come after its reply, but come before those of later ones.
+    controller.get_info_one("version").unwrap();
+    let first = queue.recv_timeout(LIMIT).unwrap();
+    assert_eq!(first.to_string(), "CONF_CHANGED\nNickname=n0");
+    tor.terminate();
+    controller.wait_closed(LIMIT).unwrap();
+    let rest: Vec<_> = queue.iter().map(|event| event.to_string()).collect();
+    let expected: Vec<_> = (1..50).map(|n| format!("CONF_CHANGED\nNickname=n{n}")).collect();
+    assert_eq!(rest, expected);
+    assert!(queue.is_empty());
+    assert!(queue.recv_timeout(LIMIT).unwrap_err().is_closed());
+}
+
+// What a listener cannot take in time is dropped, and it is told how much.
+#[test]
+fn a_slow_listener_is_told_how_many_events_it_lost() {
+    let tor = RealTor::start();
+    let options = ConnectOptions::new().event_limit(20_000);
+    let controller = options.connect(tor.endpoint()).unwrap();
+    let (go_on, gate) = signal();
+    let (send, receive) = unbounded();
+    controller
+        .add_event_listener(EventKind::ConfChanged, move |event| {
+            send.send(event.clone()).ok();
+            gate.wait_timeout(LIMIT).ok();
+        })
+        .unwrap();
+    let last = 600;
+    for number in 0..=last {
+        // Commands go on meanwhile: the reader waits for no listener.
+        controller.set_conf([("Nickname", format!("n{number}"))]).unwrap();
+    }
+    let (mut delivered, mut lost, mut next) = (0, 0, 0);
+    let deadline = Instant::now() + LIMIT;
+    while next <= last {
+        assert!(Instant::now() < deadline);
+        go_on.fire();
+        match receive.recv_timeout(Duration::from_millis(500)) {
+            Ok(Event::Lagged { dropped, .. }) => {
+                assert!(dropped > 0);
+                lost += dropped;
+                next += dropped;
+            }
+            Ok(event) => {
+                assert_eq!(event.to_string(), format!("CONF_CHANGED\nNickname=n{next}"));
+                delivered += 1;
+                next += 1;
+            }
+            // The notice comes with the next event that there is room for.
+            Err(_) => controller.set_conf([("ContactInfo", "room")]).unwrap(),
+        }
+    }
+    assert_eq!(delivered + lost, last + 1);
+    assert!(delivered > 50 && lost > 50, "{delivered} delivered, {lost} lost");
 }

@@ -60,23 +60,31 @@ fn ask_until_the_end(controller: &Controller, when_busy: impl FnOnce()) -> Vec<(
     })
 }
 
+/// A way to end a connection.
+type End = fn(&RealTor, &Controller);
+
 // Every caller returns with the same reason within 100 ms of the end of the connection.
 #[test]
 fn whatever_ends_tor_every_thread_is_told_the_same_at_once() {
-    let ways: [(&str, fn(&RealTor)); 4] = [
-        ("SIGKILL", RealTor::kill),
-        ("SIGTERM", RealTor::terminate),
-        ("SIGNAL SHUTDOWN", |tor| controller(tor).signal(Signal::Shutdown).unwrap()),
+    let ways: [(&str, End); 7] = [
+        ("SIGKILL", |tor, _| tor.kill()),
+        ("SIGTERM", |tor, _| tor.terminate()),
+        ("SIGNAL SHUTDOWN", |tor, _| controller(tor).signal(Signal::Shutdown).unwrap()),
+        ("SIGNAL HALT of its own", |_, controller| controller.signal(Signal::Halt).unwrap()),
         // A second controller owns tor, and goes.
-        ("TAKEOWNERSHIP", |tor| controller(tor).take_ownership().unwrap()),
+        ("TAKEOWNERSHIP", |tor, _| controller(tor).take_ownership().unwrap()),
+        ("quit", |_, controller| controller.quit().unwrap()),
+        ("close", |_, controller| controller.close()),
     ];
     for (way, end) in ways {
         let tor = RealTor::start();
         let (errors, ended) = within(LIMIT, way, move || {
             let controller = controller(&tor);
             let (send, receive) = unbounded();
-            controller.on_disconnect(move |_| drop(send.send(Instant::now())));
-            let errors = ask_until_the_end(&controller, || end(&tor));
+            controller.on_disconnect(move |_| {
+                send.send(Instant::now()).ok();
+            });
+            let errors = ask_until_the_end(&controller, || end(&tor, &controller));
             (errors, receive.recv_timeout(LIMIT).unwrap())
         });
         assert_eq!(errors.len(), THREADS);
@@ -115,7 +123,7 @@ fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_nobody_waiting() {
                                 ),
                                 2 => controller
                                     .queue_command("GETINFO config/names")
-                                    .and_then(|pending| pending.wait())
+                                    .and_then(torcon::PendingReply::wait)
                                     .map(|_| ()),
                                 _ => controller.set_conf([("Nickname", "a"), ("Nickname", "b")]),
                             };
@@ -215,7 +223,9 @@ fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
         let (send, receive) = unbounded();
         // Every command makes tor write some lines at this level.
         controller
-            .add_text_listener(EventKind::Debug, move |text| drop(send.send(text.as_bytes().len())))
+            .add_text_listener(EventKind::Debug, move |text| {
+                send.send(text.as_bytes().len()).ok();
+            })
             .unwrap();
         let changes = controller.events([EventKind::ConfChanged]).unwrap();
         thread::scope(|scope| {

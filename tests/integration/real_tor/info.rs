@@ -128,7 +128,7 @@ fn every_key_that_tor_names_is_answered_or_refused() {
         match controller.get_info_one(&key) {
             Ok(_) => answered += 1,
             Err(Error::InvalidInput(problem)) => {
-                assert_eq!(problem.problem(), "makes some versions of tor abort", "{key}")
+                assert_eq!(problem.problem(), "makes some versions of tor abort", "{key}");
             }
             Err(error) => {
                 let theirs = raw.ask(&format!("GETINFO {key}"));
