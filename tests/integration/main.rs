@@ -31,3 +31,9 @@ mod error_text;
 
 /// Launching tor, real or played by a shell script, and its end.
 mod process;
+
+/// Streams and names through a SOCKS proxy, played or real.
+mod socks;
+
+/// Keys and addresses of onion services, and what a real tor says to them.
+mod onion_keys;
