@@ -10,6 +10,7 @@ mod input;
 mod launch;
 mod protocol;
 mod rejection;
+mod socks;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
@@ -18,7 +19,9 @@ pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
 pub use protocol::ProtocolError;
+pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
+pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 pub use timeout::{Timeout, Wait};
 
 use crate::names::InvalidName;
@@ -68,6 +71,9 @@ pub enum Error {
     /// A tor process could not be started or brought to the wished state.
     #[error(transparent)]
     Launch(LaunchError),
+    /// Something that was asked of a SOCKS proxy has failed.
+    #[error(transparent)]
+    Socks(SocksError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -99,6 +105,7 @@ impl Error {
             Self::Timeout(_) => true,
             Self::Launch(error) => error.is_timeout(),
             Self::Connect(error) => error.is_timeout(),
+            Self::Socks(error) => error.is_timeout(),
             _ => false,
         }
     }
@@ -181,6 +188,7 @@ from_areas! {
     ConnectError => Connect,
     AuthError => Auth,
     LaunchError => Launch,
+    SocksError => Socks,
     InvalidInput => InvalidInput,
 }
 

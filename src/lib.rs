@@ -118,6 +118,7 @@ pub mod event;
 mod link;
 pub mod names;
 pub mod process;
+pub mod socks;
 mod tor;
 mod wire;
 

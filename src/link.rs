@@ -33,7 +33,7 @@ use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
 pub(crate) use self::tap::Tap;
 use self::tap::Taps;
 pub use self::transport::Endpoint;
-use self::transport::{Stream, Written};
+pub(crate) use self::transport::{Stream, Written};
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::wire::{Limits, Reply, Request};

@@ -31,6 +31,10 @@ pub enum Wait {
     Progress,
     /// The tor process to be gone.
     Exit,
+    /// A SOCKS proxy to take the connection and to answer the greeting.
+    SocksGreeting,
+    /// A SOCKS proxy to do what it was asked for.
+    SocksReply,
 }
 
 impl fmt::Display for Wait {
@@ -43,6 +47,8 @@ impl fmt::Display for Wait {
             Self::Bootstrap => f.write_str("tor to finish bootstrapping"),
             Self::Progress => f.write_str("progress of tor's bootstrapping"),
             Self::Exit => f.write_str("the tor process to end"),
+            Self::SocksGreeting => f.write_str("the SOCKS proxy to answer the greeting"),
+            Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
         }
     }
 }

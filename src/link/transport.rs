@@ -1,4 +1,4 @@
-//! Sockets: where a control port is, and how its bytes come and go.
+//! Sockets: where a port of tor is, and how its bytes come and go.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -17,13 +17,13 @@ use crossbeam_channel::bounded;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, socket,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send, socket,
     sockopt,
 };
 
 use crate::error::{ConnectProblem, InvalidInput};
 
-/// Where a control port is: a TCP address or a unix socket.
+/// Where a control port or a SOCKS port is: a TCP address or a unix socket.
 ///
 /// Read from text as `host:port`, `tcp:host:port`, `unix:/path` or `/path`; a host is a name, an
 /// IPv4 address or an IPv6 address in brackets.
@@ -176,14 +176,14 @@ impl fmt::Display for Endpoint {
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 /// What became of a write.
 #[derive(Debug)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// Everything went out.
     All,
     /// The deadline came before the first byte went out; the connection is as it was.
@@ -194,7 +194,7 @@ pub(super) enum Written {
 
 impl Stream {
     /// Opens a connection, trying every address of a name in turn.
-    pub(super) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectProblem> {
+    pub(crate) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
         match &endpoint.0 {
             Kind::Address(address) => connect_tcp(&[*address], deadline).map_err(io),
@@ -209,7 +209,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
@@ -226,7 +226,7 @@ impl Stream {
     }
 
     /// Writes everything before the deadline, in one call to the system if it takes all.
-    pub(super) fn write_all(&self, bytes: &[u8], deadline: Instant) -> Written {
+    pub(crate) fn write_all(&self, bytes: &[u8], deadline: Instant) -> Written {
         let mut rest = bytes;
         while !rest.is_empty() {
             let error = match send(self.as_fd().as_raw_fd(), rest, NO_WAIT) {
@@ -247,6 +247,17 @@ impl Stream {
             return Written::Failed(error);
         }
         Written::All
+    }
+
+    /// Reads what is there, waiting for it until the deadline; 0 is the end of the stream.
+    pub(crate) fn read_before(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        loop {
+            match recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => wait_until(self, PollFlags::POLLIN, deadline)?,
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 }
 

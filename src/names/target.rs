@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::names::InvalidName;
+use crate::names::{InvalidName, OnionAddress};
 
 /// A host name or an address with its port, as tor writes it.
 ///
@@ -89,6 +89,68 @@ impl Target {
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
         Self { text: address.to_string().into() }
+    }
+}
+
+impl From<(IpAddr, u16)> for Target {
+    fn from(address: (IpAddr, u16)) -> Self {
+        Self::from(SocketAddr::from(address))
+    }
+}
+
+impl From<(OnionAddress, u16)> for Target {
+    fn from((address, port): (OnionAddress, u16)) -> Self {
+        Self { text: format!("{address}:{port}").into() }
+    }
+}
+
+impl From<&Self> for Target {
+    fn from(target: &Self) -> Self {
+        target.clone()
+    }
+}
+
+impl TryFrom<(&str, u16)> for Target {
+    type Error = InvalidName;
+
+    /// Takes an IPv6 address with or without brackets.
+    fn try_from((host, port): (&str, u16)) -> Result<Self, InvalidName> {
+        match host.parse::<IpAddr>() {
+            Ok(address) => Ok(Self::from((address, port))),
+            Err(_) => format!("{host}:{port}").parse(),
+        }
+    }
+}
+
+impl TryFrom<(String, u16)> for Target {
+    type Error = InvalidName;
+
+    fn try_from((host, port): (String, u16)) -> Result<Self, InvalidName> {
+        Self::try_from((&*host, port))
+    }
+}
+
+impl TryFrom<&str> for Target {
+    type Error = InvalidName;
+
+    fn try_from(text: &str) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Target {
+    type Error = InvalidName;
+
+    fn try_from(text: &String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
     }
 }
 
@@ -184,6 +246,24 @@ mod tests {
             let error = text.parse::<Target>().unwrap_err();
             assert_eq!(error.to_string(), format!("invalid target: {problem}"), "{text:?}");
         }
+    }
+
+    #[test]
+    fn pairs_of_host_and_port_become_targets() {
+        let id = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
+        let onion: crate::names::OnionAddress = id.parse().unwrap();
+        assert_eq!(Target::from((onion, 80)).as_str(), format!("{id}.onion:80"));
+        for (host, text) in [
+            ("a.example", "a.example:80"),
+            ("::1", "[::1]:80"),
+            ("[::1]", "[::1]:80"),
+            ("1.2.3.4", "1.2.3.4:80"),
+        ] {
+            assert_eq!(Target::try_from((host, 80)).unwrap().as_str(), text);
+            assert_eq!(Target::try_from((host.to_owned(), 80)), Target::try_from(text));
+        }
+        let error = Target::try_from(("a.example:80", 80)).unwrap_err();
+        assert_eq!(error.to_string(), "invalid target: must have an IPv6 address in brackets");
     }
 
     proptest! {

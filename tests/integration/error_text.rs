@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use torcon::Error;
-use torcon::error::{AuthProblem, ConnectProblem, Disconnect, LaunchProblem};
+use torcon::error::{
+    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, SocksCode, SocksProblem, SocksStep,
+};
 
 use crate::support::failure::panic_of;
 
@@ -149,6 +151,29 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::StatusUnknown { source: system_error() },
         LaunchProblem::Cancelled,
     ];
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_a_socks_proxy_has_a_good_text() {
+    let mut problems = vec![
+        SocksProblem::Resolve(system_error()),
+        SocksProblem::Unreachable(system_error()),
+        SocksProblem::NotSocks { excerpt: "SSH-2.0-OpenSSH_9.2\\r\\n".into() },
+        SocksProblem::NotSocks { excerpt: "".into() },
+        SocksProblem::Broken { step: SocksStep::Request, error: system_error() },
+        SocksProblem::NoMethod { with_password: true },
+        SocksProblem::NoMethod { with_password: false },
+        SocksProblem::Credentials { status: 1 },
+        SocksProblem::NoRandom(system_error()),
+    ];
+    problems.extend(
+        [SocksStep::Greeting, SocksStep::Credentials, SocksStep::Request].map(SocksProblem::Closed),
+    );
+    let codes = (1..=u8::MAX).map(SocksCode::from);
+    problems.extend(codes.map(|code| SocksProblem::Refused { code }));
     for problem in problems {
         check_text(&problem);
     }

@@ -34,3 +34,9 @@ mod process;
 
 /// Everything that can be shown with a real tor whose network is off.
 mod real_tor;
+
+/// Streams and names through a SOCKS proxy, played or real.
+mod socks;
+
+/// Keys and addresses of onion services, and what a real tor says to them.
+mod onion_keys;

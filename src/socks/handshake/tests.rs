@@ -1,0 +1,236 @@
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+
+use super::{Answer, Command, Handshake, Progress};
+use crate::error::{SocksProblem, SocksStep};
+use crate::socks::isolation::Isolation;
+use crate::socks::target::Host;
+
+fn handshake(command: Command, host: &str, port: u16, isolation: &Isolation) -> Handshake {
+    let credentials = isolation.next().unwrap();
+    Handshake::new(command, &Host::new("host", host).unwrap(), port, credentials.as_deref())
+}
+
+fn plain(command: Command, host: &str, port: u16) -> Handshake {
+    handshake(command, host, port, &Isolation::none())
+}
+
+/// Plays the proxy: gives it these answers, `chunk` bytes at a time and never more than wanted,
+/// and returns everything that was sent and what came of it.
+fn play(
+    mut handshake: Handshake,
+    answers: &[u8],
+    chunk: usize,
+) -> (Vec<Vec<u8>>, Result<Answer, Option<SocksProblem>>, usize) {
+    let mut sent = vec![handshake.greeting()];
+    let mut rest = answers;
+    loop {
+        let wanted = handshake.wanted();
+        assert!(wanted > 0, "wants nothing and is not done");
+        let (part, after) = rest.split_at(wanted.min(chunk).min(rest.len()));
+        rest = after;
+        if part.is_empty() {
+            return (sent, Err(None), 0);
+        }
+        match handshake.receive(part) {
+            Ok(Progress::More) => {}
+            Ok(Progress::Send(bytes)) => sent.push(bytes),
+            Ok(Progress::Done(answer)) => return (sent, Ok(answer), rest.len()),
+            Err(problem) => return (sent, Err(Some(problem)), rest.len()),
+        }
+    }
+}
+
+fn refusal(handshake: Handshake, answers: &[u8]) -> String {
+    let (_, outcome, _) = play(handshake, answers, 1);
+    outcome.unwrap_err().unwrap().to_string()
+}
+
+#[test]
+fn the_request_names_hosts_and_addresses_of_both_families() {
+    let last = |handshake| {
+        let answers = b"\x05\x00\x05\x00\x00\x01\0\0\0\0\0\0";
+        play(handshake, answers, 99).0.pop().unwrap()
+    };
+    assert_eq!(
+        last(plain(Command::Connect, "a.example", 80)),
+        b"\x05\x01\x00\x03\x09a.example\0\x50"
+    );
+    assert_eq!(
+        last(plain(Command::Connect, "10.1.2.3", 443)),
+        b"\x05\x01\x00\x01\x0a\x01\x02\x03\x01\xbb"
+    );
+    assert_eq!(
+        last(plain(Command::Connect, "2001:db8::1", 65535)),
+        b"\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\xff\xff"
+    );
+    assert_eq!(last(plain(Command::Resolve, "a.example", 0)), b"\x05\xf0\x00\x03\x09a.example\0\0");
+    assert_eq!(
+        last(plain(Command::ResolvePtr, "1.2.3.4", 0)),
+        b"\x05\xf1\x00\x01\x01\x02\x03\x04\0\0"
+    );
+    assert_eq!(
+        last(plain(Command::ResolvePtr, "::1", 0)),
+        b"\x05\xf1\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0"
+    );
+}
+
+#[test]
+fn user_and_password_are_offered_alone_and_sent_before_the_request() {
+    let isolation = Isolation::credentials("user", "pass word").unwrap();
+    let handshake = handshake(Command::Connect, "a", 1, &isolation);
+    let answers = b"\x05\x02\x01\x00\x05\x00\x00\x01\0\0\0\0\0\0";
+    let (sent, outcome, _) = play(handshake, answers, 99);
+    assert_eq!(
+        sent,
+        [
+            b"\x05\x01\x02".to_vec(),
+            b"\x01\x04user\x09pass word".to_vec(),
+            b"\x05\x01\x00\x03\x01a\0\x01".to_vec(),
+        ]
+    );
+    assert_eq!(outcome.unwrap(), Answer::Ip([0, 0, 0, 0].into()));
+    let (sent, ..) = play(plain(Command::Connect, "a", 1), b"\x05\x00", 99);
+    assert_eq!(sent.first().unwrap(), b"\x05\x01\x00");
+}
+
+#[test]
+fn an_answer_ends_at_its_last_byte_wherever_it_is_chopped() {
+    // What tor 0.4.9.11 answered, with the beginning of the stream behind it.
+    for (answer, expected) in [
+        (&b"\x05\x00\x00\x01\x0a\x01\x02\x03\0\0"[..], Answer::Ip([10, 1, 2, 3].into())),
+        (
+            b"\x05\x00\x00\x04\xfe\x95\x57\xe7\x74\x08\x01\x52\x3b\xe5\xc2\xe1\x1d\x1c\x71\xd5\0\0",
+            Answer::Ip("fe95:57e7:7408:152:3be5:c2e1:1d1c:71d5".parse().unwrap()),
+        ),
+        (b"\x05\x00\x00\x03\x04name\0\0", Answer::Name(b"name".to_vec())),
+        (b"\x05\x00\x00\x03\x00\0\0", Answer::Name(Vec::new())),
+    ] {
+        let answers = [b"\x05\x00", answer, b"SSH-2.0"].concat();
+        for chunk in 1..=answers.len() {
+            let (sent, outcome, left) = play(plain(Command::Connect, "a", 1), &answers, chunk);
+            assert_eq!(sent.len(), 2);
+            assert_eq!(outcome.unwrap(), expected);
+            assert_eq!(left, 7, "a byte of the stream was taken, in pieces of {chunk}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_counts_as_soon_as_its_code_is_there() {
+    for code in 1..=u8::MAX {
+        // A whole one, one with the address type 0 of tor's resolver, and a short one.
+        for rest in [&b"\x00\x01\0\0\0\0\0\0"[..], b"\x00\x00\0\0\0\0\0\0", b""] {
+            let answers = [b"\x05\x00\x05", &[code][..], rest].concat();
+            match play(plain(Command::Resolve, "a", 0), &answers, 99).1 {
+                Err(Some(SocksProblem::Refused { code: found })) => assert_eq!(found.code(), code),
+                other => panic!("{code}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_socks_proxy_is_recognised_by_its_first_byte() {
+    for answer in [&b"HTTP/1.0 400 Bad Request\r\n"[..], b"SSH-2.0-OpenSSH", b"\x00\x5b", b"514"] {
+        let (_, outcome, left) = play(plain(Command::Connect, "a", 1), answer, 1);
+        assert!(matches!(outcome, Err(Some(SocksProblem::NotSocks { .. }))), "{outcome:?}");
+        assert_eq!(left, answer.len() - 1);
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_take_what_was_offered_is_told_apart() {
+    let with_password = || {
+        let isolation = Isolation::token("token").unwrap();
+        handshake(Command::Connect, "a", 1, &isolation)
+    };
+    let plain = || plain(Command::Connect, "a", 1);
+    for (handshake, answers, text) in [
+        (
+            plain(),
+            &b"\x05\xff"[..],
+            "the proxy refused at the greeting: it does not take clients without user and password",
+        ),
+        (
+            with_password(),
+            b"\x05\xff",
+            "the proxy refused at the greeting: it does not take user and password",
+        ),
+        (
+            with_password(),
+            b"\x05\x00",
+            "cannot read the proxy's answer to the greeting: expected the way to authenticate that \
+             was offered, got \"\\x05\\x00\"",
+        ),
+        (with_password(), b"\x05\x02\x01\x07", "the proxy refused at user and password: status 7"),
+        (
+            // tor, of a user name that it keeps for itself.
+            with_password(),
+            b"\x05\x02\x05\x01\x00\x01\0\0\0\0\0\0",
+            "the proxy refused: general failure (0x01)",
+        ),
+        (
+            with_password(),
+            b"\x05\x02\x05\x00",
+            "cannot read the proxy's answer to user and password: expected version 1 and a status, \
+             got \"\\x05\\x00\"",
+        ),
+        (
+            plain(),
+            b"\x05\x00\x04",
+            "cannot read the proxy's answer to the request: expected version 5, got \"\\x04\"",
+        ),
+        (
+            plain(),
+            b"\x05\x00\x05\x00\x00\x02",
+            "cannot read the proxy's answer to the request: expected an address of type 1, 3 or 4, \
+             got \"\\x05\\x00\\x00\\x02\"",
+        ),
+    ] {
+        assert_eq!(refusal(handshake, answers), text);
+    }
+}
+
+/// Bytes that go far into a handshake more often than chance would.
+fn answers() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"\x05\x00".to_vec()),
+        Just(b"\x05\x02".to_vec()),
+        Just(b"\x01\x00".to_vec()),
+        Just(b"\x05\x00\x00\x03".to_vec()),
+        Just(b"\x05\x00\x00\x01".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..30),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_proxy_can_confuse_the_handshake(answers in answers(), chunk in 1_usize..30) {
+        for isolation in [Isolation::none(), Isolation::token("token").unwrap()] {
+            let made = || handshake(Command::Connect, "a.example", 80, &isolation);
+            let (sent, outcome, left) = play(made(), &answers, chunk);
+            assert!(sent.len() <= 3);
+            // In whatever pieces the bytes come, the outcome is the same.
+            let (sent_1, outcome_1, left_1) = play(made(), &answers, 1);
+            assert_eq!(sent, sent_1);
+            assert_eq!(outcome.is_ok(), outcome_1.is_ok());
+            if outcome.is_ok() {
+                assert_eq!((outcome.unwrap(), left), (outcome_1.unwrap(), left_1));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_steps_follow_each_other() {
+    let isolation = Isolation::token("token").unwrap();
+    let mut handshake = handshake(Command::Connect, "a", 1, &isolation);
+    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Greeting, 2));
+    handshake.receive(b"\x05").unwrap();
+    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Greeting, 1));
+    handshake.receive(b"\x02").unwrap();
+    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Credentials, 2));
+    handshake.receive(b"\x01\x00").unwrap();
+    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Request, 4));
+}

@@ -1,0 +1,200 @@
+//! Which streams may share circuits.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+
+use super::target::ShortText;
+use crate::error::{InvalidInput, SocksProblem};
+
+/// The user name of the tokens, and that of the streams which each have their own.
+const TOKEN_USER: &str = "torcon";
+const FRESH_USER: &str = "torcon-stream";
+
+/// tor 0.4.9 gives user names with this beginning a meaning of their own.
+const RESERVED: &str = "<torS0X>";
+
+/// Which streams may share circuits, told to tor by user name and password.
+///
+/// tor keeps streams on circuits of their own if they came with another user name or password,
+/// unless its `SocksPort` says `NoIsolateSOCKSAuth`. It does not check them.
+///
+/// Tokens do not show in `Debug`, but tor shows them to whoever may use its control port.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::socks::Isolation;
+///
+/// let account = Isolation::token("account 7")?;
+/// assert_eq!(format!("{account:?}"), "Isolation::Token(..)");
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Isolation(Kind);
+
+#[derive(Clone, Default)]
+enum Kind {
+    #[default]
+    None,
+    Token(Arc<Credentials>),
+    Fresh,
+}
+
+/// User name and password.
+pub(super) struct Credentials {
+    user: ShortText,
+    password: ShortText,
+}
+
+impl Credentials {
+    pub(super) fn user(&self) -> &ShortText {
+        &self.user
+    }
+
+    pub(super) fn password(&self) -> &ShortText {
+        &self.password
+    }
+}
+
+impl Isolation {
+    /// No user name and no password: streams share circuits with those of every program that
+    /// does the same.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Kind::None)
+    }
+
+    /// Streams share circuits with those of the same token only.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if the token does not have 1 to 255 bytes, or holds control characters.
+    pub fn token(token: &str) -> Result<Self, InvalidInput> {
+        let user = ShortText::new("token", TOKEN_USER)?;
+        let password = ShortText::new("token", token)?;
+        Ok(Self(Kind::Token(Arc::new(Credentials { user, password }))))
+    }
+
+    /// Streams share circuits with those of the same user name and password only, which may be
+    /// those of other programs.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if one of them does not have 1 to 255 bytes or holds control characters,
+    /// or if the user name begins with `<torS0X>`, which tor keeps for itself.
+    pub fn credentials(user: &str, password: &str) -> Result<Self, InvalidInput> {
+        if user.starts_with(RESERVED) {
+            return Err(InvalidInput::new(
+                "user",
+                "must not begin with <torS0X>, which tor keeps for itself",
+            ));
+        }
+        let user = ShortText::new("user", user)?;
+        let password = ShortText::new("password", password)?;
+        Ok(Self(Kind::Token(Arc::new(Credentials { user, password }))))
+    }
+
+    /// Every stream has circuits of its own, and so has every name that is resolved. Each costs
+    /// tor the building of a circuit.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Kind::Fresh)
+    }
+
+    /// Returns what the next stream says.
+    pub(super) fn next(&self) -> Result<Option<Arc<Credentials>>, SocksProblem> {
+        match &self.0 {
+            Kind::None => Ok(None),
+            Kind::Token(credentials) => Ok(Some(Arc::clone(credentials))),
+            Kind::Fresh => fresh().map(Arc::new).map(Some),
+        }
+    }
+}
+
+fn fresh() -> Result<Credentials, SocksProblem> {
+    let no_random = |error| SocksProblem::NoRandom(Arc::new(io::Error::other(error)));
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| no_random(error.to_string()))?;
+    let text =
+        |text: &str| ShortText::new("token", text).map_err(|error| no_random(error.to_string()));
+    Ok(Credentials { user: text(FRESH_USER)?, password: text(&HEXLOWER.encode(&bytes))? })
+}
+
+impl fmt::Debug for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::None => "Isolation::None",
+            Kind::Token(_) => "Isolation::Token(..)",
+            Kind::Fresh => "Isolation::Fresh",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Isolation;
+
+    fn said(isolation: &Isolation) -> Option<(String, String)> {
+        let credentials = isolation.next().unwrap()?;
+        let text = |text: &super::ShortText| text.as_str().to_owned();
+        Some((text(credentials.user()), text(credentials.password())))
+    }
+
+    #[test]
+    fn a_token_is_always_the_same_and_a_fresh_one_never() {
+        assert_eq!(said(&Isolation::none()), None);
+        let token = Isolation::token("account 7").unwrap();
+        assert_eq!(said(&token), said(&token.clone()));
+        assert_eq!(said(&token), Some(("torcon".to_owned(), "account 7".to_owned())));
+        let fresh = Isolation::fresh();
+        let (one, other) = (said(&fresh).unwrap(), said(&fresh).unwrap());
+        assert_ne!(one, other);
+        assert_eq!((&*one.0, one.1.len()), ("torcon-stream", 32));
+    }
+
+    #[test]
+    fn what_socks_cannot_say_is_refused_by_the_name_of_the_argument() {
+        let long = "x".repeat(256);
+        let control = "must not hold NUL, line breaks or other control characters";
+        for (token, problem) in [
+            ("", "must have 1 to 255 bytes"),
+            (&long, "must have 1 to 255 bytes"),
+            ("a\0b", control),
+            ("a\r\nb", control),
+        ] {
+            let expected = format!("invalid argument \"token\": {problem}");
+            assert_eq!(Isolation::token(token).unwrap_err().to_string(), expected);
+            let expected = format!("invalid argument \"password\": {problem}");
+            let error = Isolation::credentials("user", token).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            let expected = format!("invalid argument \"user\": {problem}");
+            let error = Isolation::credentials(token, "password").unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+        assert_eq!(
+            Isolation::credentials("<torS0X>0", "x").unwrap_err().to_string(),
+            "invalid argument \"user\": must not begin with <torS0X>, which tor keeps for itself"
+        );
+        assert!(Isolation::token(&long[1..]).is_ok());
+        // Only the beginning of a user name has a meaning for tor.
+        assert!(Isolation::token("<torS0X>0").is_ok());
+    }
+
+    #[test]
+    fn tokens_do_not_show_in_debug() {
+        let shown = [
+            Isolation::none(),
+            Isolation::fresh(),
+            Isolation::token("secret").unwrap(),
+            Isolation::credentials("secret", "secret").unwrap(),
+        ]
+        .map(|isolation| format!("{isolation:?}"));
+        assert_eq!(
+            shown,
+            ["Isolation::None", "Isolation::Fresh", "Isolation::Token(..)", "Isolation::Token(..)"]
+        );
+    }
+}
