@@ -51,11 +51,15 @@ impl Limits {
     fn lost(&self, step: SocksStep, error: io::Error) -> SocksProblem {
         match error.kind() {
             ErrorKind::TimedOut => self.timeout(step),
-            // A proxy that closes without reading what was sent resets the connection.
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => SocksProblem::Closed(step),
+            _ if is_end(&error) => SocksProblem::Closed(step),
             _ => SocksProblem::Broken { step, error: Arc::new(error) },
         }
     }
+}
+
+/// A proxy that closes without reading what was sent resets the connection.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// Connects to the proxy and asks it for one thing. Not a byte is read after its answer.
@@ -76,6 +80,8 @@ pub(super) fn exchange(
         match stream.write_all(&sent, limits.deadline(step)) {
             Written::All => {}
             Written::Nothing => return Err(limits.timeout(step)),
+            // What it said before it closed is still there, and tells more.
+            Written::Failed(error) if is_end(&error) => {}
             Written::Failed(error) => return Err(limits.lost(step, error)),
         }
         match read_answer(&stream, &mut handshake, limits)? {

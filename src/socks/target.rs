@@ -34,10 +34,6 @@ impl ShortText {
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
-    }
 }
 
 /// A host name, or an address.

@@ -31,7 +31,6 @@ fn bytes_of_the_target_that_come_with_the_answer_stay_in_the_socket() {
         let count = (&stream).read(&mut text).unwrap();
         assert_eq!(&text[..count], b"SSH-2.0-test\r\n", "{kind:?}");
         assert_eq!((&stream).read(&mut text).unwrap_err().kind(), ErrorKind::WouldBlock);
-        // And for a program that takes the socket itself.
         drop(stream);
         fake.finish();
     }
