@@ -31,3 +31,5 @@ mod error_text;
 
 /// Launching tor, real or played by a shell script, and its end.
 mod process;
+/// Everything that a script can show: the public interface against the fake tor.
+mod scripted;
