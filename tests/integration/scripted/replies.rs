@@ -230,10 +230,7 @@ fn a_value_that_was_read_can_be_set_again() {
         script.drain();
     });
     let conf = controller.get_conf(["ContactInfo"]).unwrap();
-    assert_eq!(
-        conf.get("ContactInfo").unwrap().first(),
-        Some("say \"hi\" # caf\u{e9}\tx\\y\n.")
-    );
+    assert_eq!(conf.get("ContactInfo").unwrap().first(), Some("say \"hi\" # caf\u{e9}\tx\\y\n."));
     let conf = controller.get_conf(["ContactInfo"]).unwrap();
     controller.set_conf(conf.lines()).unwrap();
     drop(controller);
@@ -358,10 +355,9 @@ fn a_look_at_a_pending_reply_never_waits_and_gives_it_once() {
 
 #[test]
 fn a_pending_reply_does_not_keep_the_connection_open() {
-    let (tor, controller) =
-        super::connected_with(&ConnectOptions::new(), |script| {
-            script.expect("ECHO a").expect_end();
-        });
+    let (tor, controller) = super::connected_with(&ConnectOptions::new(), |script| {
+        script.expect("ECHO a").expect_end();
+    });
     let pending = controller.queue_command("ECHO a").unwrap();
     drop(controller);
     assert_eq!(closed(pending.wait()), "this program closed the connection");

@@ -168,7 +168,10 @@ fn a_connection_can_be_closed_from_many_threads_at_once() {
         .collect();
     threads.into_iter().for_each(join);
     assert_eq!(super::closed(pending.wait()), "this program closed the connection");
-    assert_eq!(controller.closed_reason().unwrap().to_string(), "this program closed the connection");
+    assert_eq!(
+        controller.closed_reason().unwrap().to_string(),
+        "this program closed the connection"
+    );
     tor.finish();
 }
 

@@ -94,7 +94,10 @@ fn several_unanswered_commands_of_several_threads_shift_nobody_after_them() {
                 start(move || {
                     for n in 0..20 {
                         let text = format!("{round}/{thread}/{n}");
-                        assert_eq!(controller.command(&format!("ECHO {text}")).unwrap().text(), text);
+                        assert_eq!(
+                            controller.command(&format!("ECHO {text}")).unwrap().text(),
+                            text
+                        );
                     }
                 })
             })
