@@ -76,10 +76,8 @@ fn what_a_listener_holds_may_panic_when_it_is_dropped() {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let bomb = Bomb;
-        let mut calls = 0;
         let panics = move |_: &Event| {
             let _bomb = &bomb;
-            calls += 1;
             panic!("the panic that removes it");
         };
         controller.add_event_listener(EventKind::Bw, panics).unwrap();

@@ -24,7 +24,7 @@ fn it_is_sent_only_on_change_and_sorted() {
     let logs = controller.on(|_: &LogEvent| {}).unwrap();
     assert_eq!(
         controller.subscribed_events().iter().map(EventKind::as_str).collect::<Vec<_>>(),
-        ["BW", "CIRC", "DEBUG", "ERR", "INFO", "NOTICE", "STREAM", "WARN"]
+        ["BW", "CIRC", "ERR", "NOTICE", "STREAM", "WARN"]
     );
     controller.remove_event_listener(stream).unwrap();
     controller.remove_event_listener(logs).unwrap();
@@ -37,7 +37,7 @@ fn it_is_sent_only_on_change_and_sorted() {
         [
             "SETEVENTS STREAM",
             "SETEVENTS BW CIRC STREAM",
-            "SETEVENTS BW CIRC DEBUG ERR INFO NOTICE STREAM WARN",
+            "SETEVENTS BW CIRC ERR NOTICE STREAM WARN",
             "SETEVENTS BW CIRC STREAM",
             "SETEVENTS BW STREAM",
             "SETEVENTS STREAM",
