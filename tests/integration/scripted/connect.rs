@@ -143,7 +143,7 @@ fn something_that_is_no_control_port_is_told_by_what_it_said() {
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH-2.0-OpenSSH_9.2p1"),
         // A TLS alert: the record of a server that was spoken to in plain text.
         (b"\x15\x03\x03\x00\x02\x02\x0a", "\\x15\\x03\\x03\\x00\\x02\\x02"),
-        (b"220 mail.example ESMTP\r\n", "220 mail.example ESMTP"),
+        (b"220 mail.example ESMTP\r\n", "mail.example ESMTP"),
         (b"* OK IMAP4 ready\r\n", "* OK IMAP4 ready"),
         (b"\r\n", ""),
         (b"hello", "hello"),

@@ -89,7 +89,11 @@ fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
         for (start, flood, problem) in [
             ("250-", "x", "a line from tor exceeds the limit of 16777216 bytes"),
             ("250+a=\r\n", "x", "a line from tor exceeds the limit of 16777216 bytes"),
-            ("250+a=\r\n", "012345678901234\r\n", "a reply from tor exceeds the limit of 33554432 bytes"),
+            (
+                "250+a=\r\n",
+                "012345678901234\r\n",
+                "a reply from tor exceeds the limit of 33554432 bytes",
+            ),
             ("", "x", "not a control port: it answered \"xxxxxxxxxxxxxxxxxxxxxx"),
             ("", "2", "not a control port: it answered \"2222222222222222222222"),
             ("", "\0", "not a control port: it answered \"\\x00\\x00\\x00\\x00"),
