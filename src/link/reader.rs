@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shared;
-use super::backlog::{BacklogSender, Queuing};
+use super::backlog::BacklogSender;
 use super::dispatcher::Chunk;
 use super::router::RawReply;
 use super::transport::Stream;
@@ -108,14 +108,24 @@ impl Reader {
 
     /// Gives the events of this read to the event thread, as one chunk.
     fn hand_over_events(&mut self) {
-        let Some(size) = self.ends.last().copied() else { return };
-        let count = u64::try_from(self.ends.len()).unwrap_or(u64::MAX);
-        let chunk = Chunk { bytes: self.gathered.as_slice().into(), ends: self.ends.clone() };
+        // Those that do not fit are lost, but not the others with them.
+        let room = self.events.room();
+        let fitting = self.ends.partition_point(|end| *end <= room);
+        let lost = self.ends.len() - fitting;
+        self.ends.truncate(fitting);
+        if let Some(size) = self.ends.last().copied() {
+            let bytes = self.gathered.get(..size).unwrap_or_default().into();
+            let count = u64::try_from(fitting).unwrap_or(u64::MAX);
+            self.events.send(Chunk { bytes, ends: self.ends.clone() }, size, count);
+        }
+        if lost > 0 {
+            if self.events.dropped() == 0 {
+                log::warn!("listeners are too slow: events are being dropped");
+            }
+            self.events.lose(u64::try_from(lost).unwrap_or(u64::MAX));
+        }
         self.gathered.clear();
         self.ends.clear();
-        if let Queuing::Dropped { first: true } = self.events.send(chunk, size, count) {
-            log::warn!("listeners are too slow: events are being dropped");
-        }
     }
 
     /// What the end of the stream means: the end, or a peer of the wrong kind that stopped in the
