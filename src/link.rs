@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::backlog::{Backlog, Queuing, backlog, deadline_after};
@@ -34,7 +34,7 @@ pub(crate) use self::tap::Tap;
 use self::tap::Taps;
 pub use self::transport::Endpoint;
 use self::transport::{Stream, Written};
-use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
+use crate::error::{ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::wire::{Limits, Reply, Request};
 
@@ -410,7 +410,10 @@ impl Ticket {
         }
         match self.outcome.recv_deadline(deadline) {
             Ok(outcome) => self.read(outcome),
-            Err(RecvTimeoutError::Disconnected) => Err(self.shared.reason().into()),
+            // The slot answers once, and always: what is not there any more has been taken.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(InvalidInput::new("reply", "has been taken already").into())
+            }
             Err(RecvTimeoutError::Timeout) => {
                 if self.shared.give_up(self.id) {
                     if let Ok(outcome) = self.outcome.try_recv() {
@@ -422,13 +425,9 @@ impl Ticket {
         }
     }
 
-    /// Returns the reply if it has come.
+    /// Returns the reply if it has come, once.
     pub(crate) fn try_wait(&self) -> Option<Result<Numbered>> {
-        match self.outcome.try_recv() {
-            Ok(outcome) => Some(self.read(outcome)),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(self.shared.reason().into())),
-        }
+        self.outcome.try_recv().ok().map(|outcome| self.read(outcome))
     }
 
     /// Looks for the reply without going to sleep, if nobody else is waiting for one: the
