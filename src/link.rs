@@ -16,6 +16,7 @@ mod tap;
 mod transport;
 
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
@@ -73,7 +74,7 @@ struct Threads {
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
 /// 4. Leaves, never two at once: the table of listeners, the taps.
 ///
-/// The reader takes only 3 and 4.
+/// The reader takes only 3 and 4, and 2 if nobody has it.
 struct Shared {
     stream: Stream,
     outbox: Mutex<()>,
@@ -306,6 +307,11 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
+/// Whether a write failed because the other side has ended the connection.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
 }
@@ -320,7 +326,7 @@ impl Shared {
         push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
     ) -> Result<(SlotId, P)> {
         let encoded = request.encode()?;
-        let Some(_outbox) = self.outbox.try_lock_until(deadline) else {
+        let Some(outbox) = self.outbox.try_lock_until(deadline) else {
             return Err(timeout(request.keyword(), limit).into());
         };
         let mut router = self.router.lock();
@@ -335,13 +341,35 @@ impl Shared {
             Some(nonce) => [probe_request(nonce).as_bytes(), encoded.as_slice()].concat(),
         };
         let first = probe.map_or(id, SlotId::from);
-        match self.stream.write_all(&bytes, deadline) {
+        let outcome = match self.stream.write_all(&bytes, deadline) {
             Written::All => Ok((id, place)),
             Written::Nothing => {
                 self.router.lock().take_back(first);
                 Err(timeout(request.keyword(), limit).into())
             }
             Written::Failed(error) => Err(self.write_failed(error)),
+        };
+        drop(outbox);
+        // Whoever gave up meanwhile found the outbox taken.
+        self.send_owed_probe();
+        outcome
+    }
+
+    /// Sends a probe if one is owed, unless that would mean waiting. Whoever holds the outbox does
+    /// it then, and if there is no room, the reader does it when there is.
+    fn send_owed_probe(&self) {
+        if !self.router.lock().owes_probe() {
+            return;
+        }
+        let Some(_outbox) = self.outbox.try_lock() else { return };
+        let Some(nonce) = self.router.lock().push_probe() else { return };
+        log::debug!("a caller gave up; asking tor where it stands");
+        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
+            Written::All => {}
+            Written::Nothing => self.router.lock().take_back(nonce.into()),
+            // The reader finds the end by itself, and it may be the reader that is here.
+            Written::Failed(error) if is_end(&error) => {}
+            Written::Failed(error) => self.end(&Disconnect::Write(Arc::new(error))),
         }
     }
 
@@ -350,24 +378,15 @@ impl Shared {
         if self.router.lock().give_up(id) == GivenUp::Answered {
             return true;
         }
-        // Whoever holds the outbox now, or takes it next, finds the probe wanted.
-        let Some(_outbox) = self.outbox.try_lock() else { return false };
-        let Some(nonce) = self.router.lock().push_probe() else { return false };
-        log::debug!("a caller gave up; asking tor where it stands");
-        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
-            Written::All => {}
-            Written::Nothing => self.router.lock().take_back(nonce.into()),
-            Written::Failed(error) => drop(self.write_failed(error)),
-        }
+        self.send_owed_probe();
         false
     }
 
     /// Ends the connection after a failed write. If tor closed it first, the reader will find
     /// that out and knows better why; it gets a moment to say so.
-    fn write_failed(&self, error: std::io::Error) -> Error {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    fn write_failed(&self, error: io::Error) -> Error {
         let mut router = self.router.lock();
-        if matches!(error.kind(), BrokenPipe | ConnectionReset) && router.ended().is_none() {
+        if is_end(&error) && router.ended().is_none() {
             self.ended.wait_for(&mut router, Duration::from_millis(50));
         }
         drop(router);

@@ -68,6 +68,8 @@ impl Reader {
         self.frame.fill(read);
         let outcome = self.hand_over();
         self.hand_over_events();
+        // tor reads again, perhaps, after it had left no room for a probe.
+        self.shared.send_owed_probe();
         outcome
     }
 

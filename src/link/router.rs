@@ -161,6 +161,11 @@ impl Router {
         Some(nonce)
     }
 
+    /// Returns whether a probe is wanted that has not been sent.
+    pub(super) fn owes_probe(&self) -> bool {
+        self.probe_wanted
+    }
+
     fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
         if let Some(reason) = &self.ended {
             return Err(reason.clone());
