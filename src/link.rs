@@ -16,12 +16,13 @@ mod tap;
 mod transport;
 
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::backlog::{Backlog, Queuing, backlog, deadline_after};
@@ -34,7 +35,7 @@ pub(crate) use self::tap::Tap;
 use self::tap::Taps;
 pub use self::transport::Endpoint;
 pub(crate) use self::transport::{Stream, Written};
-use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
+use crate::error::{ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::wire::{Limits, Reply, Request};
 
@@ -73,7 +74,7 @@ struct Threads {
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
 /// 4. Leaves, never two at once: the table of listeners, the taps.
 ///
-/// The reader takes only 3 and 4, and 2 only where it is free, for a probe that is owed.
+/// The reader takes only 3 and 4, and 2 if nobody has it.
 struct Shared {
     stream: Stream,
     outbox: Mutex<()>,
@@ -306,6 +307,11 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
+/// Whether a write failed because the other side has ended the connection.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
 }
@@ -335,19 +341,35 @@ impl Shared {
             Some(nonce) => [probe_request(nonce).as_bytes(), encoded.as_slice()].concat(),
         };
         let first = probe.map_or(id, SlotId::from);
-        let written = self.stream.write_all(&bytes, deadline);
-        if matches!(written, Written::Nothing) {
-            self.router.lock().take_back(first);
-        }
+        let outcome = match self.stream.write_all(&bytes, deadline) {
+            Written::All => Ok((id, place)),
+            Written::Nothing => {
+                self.router.lock().take_back(first);
+                Err(timeout(request.keyword(), limit).into())
+            }
+            Written::Failed(error) => Err(self.write_failed(error)),
+        };
         drop(outbox);
-        if let Written::Failed(error) = written {
-            return Err(self.write_failed(error));
+        // Whoever gave up meanwhile found the outbox taken.
+        self.send_owed_probe();
+        outcome
+    }
+
+    /// Sends a probe if one is owed, unless that would mean waiting. Whoever holds the outbox does
+    /// it then, and if there is no room, the reader does it when there is.
+    fn send_owed_probe(&self) {
+        if !self.router.lock().owes_probe() {
+            return;
         }
-        // Somebody may have given up meanwhile, and could not write.
-        self.probe_or_end();
-        match written {
-            Written::Nothing => Err(timeout(request.keyword(), limit).into()),
-            Written::All | Written::Failed(_) => Ok((id, place)),
+        let Some(_outbox) = self.outbox.try_lock() else { return };
+        let Some(nonce) = self.router.lock().push_probe() else { return };
+        log::debug!("a caller gave up; asking tor where it stands");
+        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
+            Written::All => {}
+            Written::Nothing => self.router.lock().take_back(nonce.into()),
+            // The reader finds the end by itself, and it may be the reader that is here.
+            Written::Failed(error) if is_end(&error) => {}
+            Written::Failed(error) => self.end(&Disconnect::Write(Arc::new(error))),
         }
     }
 
@@ -356,41 +378,15 @@ impl Shared {
         if self.router.lock().give_up(id) == GivenUp::Answered {
             return true;
         }
-        log::debug!("a caller gave up; asking tor where it stands");
-        self.probe_or_end();
+        self.send_owed_probe();
         false
-    }
-
-    /// Sends the probe that is wanted, if one is, and if that can be done at once. Where it
-    /// cannot, whoever is writing does it afterwards, and the reader with the next reply: as long
-    /// as it is owed, replies are held.
-    fn probe(&self) -> Written {
-        let wanted = self.router.lock().is_probe_wanted();
-        if !wanted {
-            return Written::All;
-        }
-        let Some(_outbox) = self.outbox.try_lock() else { return Written::Nothing };
-        let Some(nonce) = self.router.lock().push_probe() else { return Written::All };
-        let written = self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now());
-        if matches!(written, Written::Nothing) {
-            self.router.lock().take_back(nonce.into());
-        }
-        written
-    }
-
-    /// Sends the probe as [`probe`](Self::probe) does. Not for the reader.
-    fn probe_or_end(&self) {
-        if let Written::Failed(error) = self.probe() {
-            drop(self.write_failed(error));
-        }
     }
 
     /// Ends the connection after a failed write. If tor closed it first, the reader will find
     /// that out and knows better why; it gets a moment to say so.
-    fn write_failed(&self, error: std::io::Error) -> Error {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    fn write_failed(&self, error: io::Error) -> Error {
         let mut router = self.router.lock();
-        if matches!(error.kind(), BrokenPipe | ConnectionReset) && router.ended().is_none() {
+        if is_end(&error) && router.ended().is_none() {
             self.ended.wait_for(&mut router, Duration::from_millis(50));
         }
         drop(router);
@@ -433,7 +429,10 @@ impl Ticket {
         }
         match self.outcome.recv_deadline(deadline) {
             Ok(outcome) => self.read(outcome),
-            Err(RecvTimeoutError::Disconnected) => Err(self.shared.reason().into()),
+            // The slot answers once, and always: what is not there any more has been taken.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(InvalidInput::new("reply", "has been taken already").into())
+            }
             Err(RecvTimeoutError::Timeout) => {
                 if self.shared.give_up(self.id) {
                     if let Ok(outcome) = self.outcome.try_recv() {
@@ -445,13 +444,9 @@ impl Ticket {
         }
     }
 
-    /// Returns the reply if it has come.
+    /// Returns the reply if it has come, once.
     pub(crate) fn try_wait(&self) -> Option<Result<Numbered>> {
-        match self.outcome.try_recv() {
-            Ok(outcome) => Some(self.read(outcome)),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(self.shared.reason().into())),
-        }
+        self.outcome.try_recv().ok().map(|outcome| self.read(outcome))
     }
 
     /// Looks for the reply without going to sleep, if nobody else is waiting for one: the

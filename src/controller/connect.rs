@@ -158,6 +158,7 @@ impl ConnectOptions {
         Error: From<E::Error>,
     {
         let endpoint = endpoint.try_into()?;
+        endpoint.check()?;
         self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| match problem {
             ConnectProblem::Auth(error) => Error::Auth(error),
             problem => only(&endpoint, problem).into(),
@@ -192,8 +193,10 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`], with every endpoint that was tried and the reason why it failed.
+    /// [`Error::Connect`], with every endpoint that was tried and the reason why it failed;
+    /// [`Error::InvalidInput`] if one of them cannot be an address, before any is tried.
     pub fn connect_first(&self, endpoints: &[Endpoint]) -> Result<Controller> {
+        endpoints.iter().try_for_each(Endpoint::check)?;
         let deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
         for endpoint in endpoints {

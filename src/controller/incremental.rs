@@ -51,8 +51,8 @@ impl Controller {
         let request = GetInfo::new([key]).request()?;
         let mut answered = false;
         let outcome = self.in_lines(&request, |line| match line {
-            PartLine::Data(data) => take(Line::new(data)),
-            PartLine::Status { is_last: true, .. } => ControlFlow::Continue(()),
+            PartLine::Data(data) if answered => take(Line::new(data)),
+            PartLine::Data(_) | PartLine::Status { is_last: true, .. } => ControlFlow::Continue(()),
             PartLine::Status { text, .. } => {
                 let value = text.strip_prefix(key.as_bytes()).and_then(|t| t.strip_prefix(b"="));
                 answered |= value.is_some();

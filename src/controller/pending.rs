@@ -51,7 +51,8 @@ impl PendingReply {
         self.read(numbered)
     }
 
-    /// Returns the reply if it is there, once. Never blocks.
+    /// Returns the reply if it is there, once: afterwards `None`, and [`wait`](Self::wait) fails
+    /// with [`Error::InvalidInput`](crate::Error::InvalidInput). Never blocks.
     ///
     /// # Errors
     ///

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::RecvTimeoutError;
+
 use super::Controller;
 use crate::error::{Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
@@ -114,7 +116,9 @@ impl EventQueue {
         }
         match self.queue.recv_deadline(deadline) {
             Ok(queued) => Ok(self.read(queued.item, queued.dropped_before)),
-            Err(_) => match self.controller.closed_reason() {
+            // The connection may have ended while events are still on their way to the queue.
+            Err(RecvTimeoutError::Timeout) => Err(Timeout::new(Wait::Event, limit).into()),
+            Err(RecvTimeoutError::Disconnected) => match self.controller.closed_reason() {
                 Some(reason) => Err(Error::Closed(reason)),
                 None => Err(Timeout::new(Wait::Event, limit).into()),
             },

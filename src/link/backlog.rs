@@ -46,6 +46,11 @@ pub(crate) enum Queuing {
 }
 
 impl<T> BacklogSender<T> {
+    /// Returns how many bytes fit; more may a moment later, but never fewer.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.size.load(Ordering::Relaxed))
+    }
+
     /// Queues an item of `size` bytes that counts as `count` things if it has to be dropped.
     pub(crate) fn send(&mut self, item: T, size: usize, count: u64) -> Queuing {
         if self.size.load(Ordering::Relaxed).saturating_add(size) > self.limit {

@@ -191,6 +191,8 @@ impl Dispatcher {
                 self.tell_lag(&listeners, queued.dropped_before);
             }
             self.deliver(&listeners, &queued.item);
+            // These may be the last of a listener that was removed meanwhile.
+            drop_quietly(listeners);
         }
         self.finish(&reason());
     }
@@ -246,12 +248,14 @@ impl Dispatcher {
         if !listener.claim() {
             return;
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut listener.callback.lock())));
-        listener.release();
-        if let Err(panic) = outcome {
-            log::error!("a listener panicked and was removed: {}", panic_text(&*panic));
-            self.remove(listener.id);
-            drop_quietly(panic);
+        match catch_unwind(AssertUnwindSafe(|| call(&mut listener.callback.lock()))) {
+            Ok(()) => listener.release(),
+            Err(panic) => {
+                log::error!("a listener panicked and was removed: {}", panic_text(&*panic));
+                listener.remove();
+                drop_quietly(self.take_out(listener.id));
+                drop_quietly(panic);
+            }
         }
     }
 

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Shared;
-use super::backlog::{BacklogSender, Queuing};
+use super::backlog::BacklogSender;
 use super::dispatcher::Chunk;
 use super::router::RawReply;
-use super::transport::{Stream, Written};
+use super::transport::Stream;
 use crate::error::{Disconnect, ProtocolError};
 use crate::wire::{Frame, Limits, Piece};
 
@@ -68,11 +68,12 @@ impl Reader {
         self.frame.fill(read);
         let outcome = self.hand_over();
         self.hand_over_events();
+        // tor reads again, perhaps, after it had left no room for a probe.
+        self.shared.send_owed_probe();
         outcome
     }
 
     fn hand_over(&mut self) -> Result<(), Disconnect> {
-        let mut probe_is_owed = false;
         while let Some(piece) = self.frame.next()? {
             match piece {
                 Piece::Event(range) => self.gather(&range),
@@ -80,14 +81,9 @@ impl Reader {
                     let bytes = self.frame.reply_bytes(&range);
                     log::trace!("reply of {} bytes", bytes.len());
                     let reply = RawReply { bytes, events_before: self.event_count };
-                    let mut router = self.shared.router.lock();
-                    router.deliver(reply)?;
-                    probe_is_owed |= router.is_probe_wanted();
+                    self.shared.router.lock().deliver(reply)?;
                 }
             }
-        }
-        if probe_is_owed {
-            self.probe()?;
         }
         if self.frame.is_inside_reply() {
             let parts = self.shared.router.lock().parts();
@@ -102,19 +98,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Sends a probe that nobody else could send: tor has read commands, so there is room.
-    fn probe(&self) -> Result<(), Disconnect> {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        match self.shared.probe() {
-            // The end is what will be read next.
-            Written::Failed(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
-                Ok(())
-            }
-            Written::Failed(error) => Err(Disconnect::Write(Arc::new(error))),
-            Written::All | Written::Nothing => Ok(()),
-        }
-    }
-
     fn gather(&mut self, range: &Range<usize>) {
         let bytes = self.frame.bytes(range);
         self.shared.taps.event(self.event_count, bytes);
@@ -127,14 +110,24 @@ impl Reader {
 
     /// Gives the events of this read to the event thread, as one chunk.
     fn hand_over_events(&mut self) {
-        let Some(size) = self.ends.last().copied() else { return };
-        let count = u64::try_from(self.ends.len()).unwrap_or(u64::MAX);
-        let chunk = Chunk { bytes: self.gathered.as_slice().into(), ends: self.ends.clone() };
+        // Those that do not fit are lost, but not the others with them.
+        let room = self.events.room();
+        let fitting = self.ends.partition_point(|end| *end <= room);
+        let lost = self.ends.len() - fitting;
+        self.ends.truncate(fitting);
+        if let Some(size) = self.ends.last().copied() {
+            let bytes = self.gathered.get(..size).unwrap_or_default().into();
+            let count = u64::try_from(fitting).unwrap_or(u64::MAX);
+            self.events.send(Chunk { bytes, ends: self.ends.clone() }, size, count);
+        }
+        if lost > 0 {
+            if self.events.dropped() == 0 {
+                log::warn!("listeners are too slow: events are being dropped");
+            }
+            self.events.lose(u64::try_from(lost).unwrap_or(u64::MAX));
+        }
         self.gathered.clear();
         self.ends.clear();
-        if let Queuing::Dropped { first: true } = self.events.send(chunk, size, count) {
-            log::warn!("listeners are too slow: events are being dropped");
-        }
     }
 
     /// What the end of the stream means: the end, or a peer of the wrong kind that stopped in the

@@ -14,9 +14,11 @@
 //! - otherwise nobody can know whose reply is missing, and the connection ends.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
 use memchr::memmem;
 
 use crate::error::Disconnect;
@@ -65,7 +67,7 @@ enum Waiter {
     /// A caller that wants the whole reply.
     Whole(Sender<Outcome>),
     /// A caller that wants the reply in parts.
-    Parts { sender: Sender<Part>, paces: Receiver<()>, begun: bool },
+    Parts { sender: Sender<Part>, paces: Receiver<()>, begun: bool, in_vain: Arc<AtomicBool> },
     /// The link itself; the answer repeats the nonce.
     Probe(u64),
     /// A caller that has given up, perhaps in the middle of a reply in parts.
@@ -141,8 +143,11 @@ impl Router {
     pub(super) fn push_parts(&mut self) -> Result<(SlotId, Parts), Disconnect> {
         let (sender, receiver) = unbounded();
         let (pace, paces) = bounded(1);
-        let id = self.push_waiter(Waiter::Parts { sender, paces, begun: false })?;
-        Ok((id, Parts { receiver, pace }))
+        let in_vain = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&in_vain);
+        let id =
+            self.push_waiter(Waiter::Parts { sender, paces, begun: false, in_vain: shared })?;
+        Ok((id, Parts { receiver, pace, in_vain }))
     }
 
     /// Takes a place for a probe, if one is wanted, and returns the nonce for it.
@@ -156,9 +161,9 @@ impl Router {
         Some(nonce)
     }
 
-    /// Returns whether a caller has given up and no probe stands behind it yet.
-    pub(super) fn is_probe_wanted(&self) -> bool {
-        self.probe_wanted && self.ended.is_none()
+    /// Returns whether a probe is wanted that has not been sent.
+    pub(super) fn owes_probe(&self) -> bool {
+        self.probe_wanted
     }
 
     fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
@@ -258,11 +263,12 @@ impl Router {
         let front = self.slots.front_mut()?;
         match &mut front.waiter {
             Waiter::Parts { begun, .. } if in_doubt && !*begun => None,
-            Waiter::Parts { sender, paces, begun } => {
+            Waiter::Parts { sender, paces, begun, in_vain } => {
                 *begun = true;
-                Some(PartsSender { to: Some((sender.clone(), paces.clone())), alone })
+                let (to, paces) = (Some(sender.clone()), paces.clone());
+                Some(PartsSender { to, paces, in_vain: Arc::clone(in_vain), alone })
             }
-            Waiter::GivenUp { begun: true } => Some(PartsSender { to: None, alone }),
+            Waiter::GivenUp { begun: true } => Some(PartsSender::to_nobody()),
             Waiter::Whole(_) | Waiter::Probe(_) | Waiter::GivenUp { begun: false } => None,
         }
     }
@@ -315,12 +321,14 @@ pub(super) struct Parts {
     receiver: Receiver<Part>,
     /// Tells the reader that a part was taken.
     pace: Sender<()>,
+    in_vain: Arc<AtomicBool>,
 }
 
 impl Parts {
     /// Waits for the next part.
     pub(super) fn next(&self, limit: Duration) -> Result<Part, RecvTimeoutError> {
         let part = self.receiver.recv_timeout(limit);
+        self.in_vain.store(false, Ordering::Release);
         // Full means that the reader has yet to look; it will.
         let _ = self.pace.try_send(());
         part
@@ -331,7 +339,10 @@ impl Parts {
 #[derive(Debug)]
 pub(super) struct PartsSender {
     /// `None` if the caller has given up: its parts are dropped.
-    to: Option<(Sender<Part>, Receiver<()>)>,
+    to: Option<Sender<Part>>,
+    paces: Receiver<()>,
+    /// The reader has waited in vain since the caller took the last part.
+    in_vain: Arc<AtomicBool>,
     alone: bool,
 }
 
@@ -342,20 +353,25 @@ const PARTS_AHEAD: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 impl PartsSender {
+    /// The parts of a reply whose caller has given up are dropped.
+    fn to_nobody() -> Self {
+        Self { to: None, paces: never(), in_vain: Arc::default(), alone: false }
+    }
+
     /// Sends a part. If the caller is far behind, waits a little for it to catch up, so that a
-    /// reply of any size takes little memory; but not for long, and not at all while others wait
-    /// for replies or `others` tells of one: the caller may itself be waiting for something that
-    /// only the reader can bring.
+    /// reply of any size takes little memory; but not for long, not again before the caller has
+    /// taken a part, and not at all while others wait for replies or `others` tells of one: the
+    /// caller may itself be waiting for something that only the reader can bring.
     pub(super) fn send(&self, part: Vec<u8>, others: &Receiver<()>) {
-        let Some((sender, paces)) = &self.to else { return };
+        let Some(sender) = &self.to else { return };
         if sender.send(Part::More(part)).is_err() || !self.alone {
             return;
         }
-        while sender.len() > PARTS_AHEAD {
+        while sender.len() > PARTS_AHEAD && !self.in_vain.load(Ordering::Acquire) {
             select! {
-                recv(paces) -> taken => if taken.is_err() { return },
+                recv(self.paces) -> taken => if taken.is_err() { return },
                 recv(others) -> _ => return,
-                default(PATIENCE) => return,
+                default(PATIENCE) => self.in_vain.store(true, Ordering::Release),
             }
         }
     }

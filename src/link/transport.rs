@@ -75,6 +75,21 @@ impl Endpoint {
         }
     }
 
+    /// Refuses what could be made by [`tcp`](Self::tcp) and [`unix`](Self::unix) but is no address.
+    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+        match &self.0 {
+            Kind::Address(_) => Ok(()),
+            Kind::Name(host, _) => check_host(host),
+            Kind::Unix(path) if path.as_os_str().is_empty() => {
+                Err(InvalidInput::new("endpoint", "has an empty path"))
+            }
+            Kind::Unix(path) if path.as_os_str().as_bytes().contains(&0) => {
+                Err(InvalidInput::new("endpoint", "contains NUL"))
+            }
+            Kind::Unix(_) => Ok(()),
+        }
+    }
+
     /// Returns whether the other end is certainly on this machine, so that its paths are ours.
     pub(crate) fn is_local(&self) -> bool {
         match &self.0 {
@@ -156,12 +171,18 @@ impl FromStr for Endpoint {
             return Err(invalid("is not host:port, tcp:host:port or unix:/path"));
         };
         let port = port.parse().map_err(|_| invalid("has no port number from 0 to 65535"))?;
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        if host.is_empty() || !host.bytes().all(is_name) {
-            return Err(invalid("has a host that is neither a name nor an address"));
-        }
+        check_host(host)?;
         Ok(Self(Kind::Name(host.into(), port)))
     }
+}
+
+fn check_host(host: &str) -> Result<(), InvalidInput> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || !host.bytes().all(is_name) {
+        let problem = "has a host that is neither a name nor an address";
+        return Err(InvalidInput::new("endpoint", problem));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Endpoint {

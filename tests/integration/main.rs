@@ -40,3 +40,6 @@ mod socks;
 
 /// Keys and addresses of onion services, and what a real tor says to them.
 mod onion_keys;
+
+/// Everything that a script can show: the public interface against the fake tor.
+mod scripted;

@@ -1,0 +1,138 @@
+//! Tests through the public interface against a fake tor: dialogues that a real tor would not
+//! play on demand, written down step by step.
+//!
+//! A comment names the rule of the design or the line of the list of other projects' failures
+//! (`peers`) that a test stands for.
+
+/// Methods of authentication, good and bad.
+mod auth;
+/// What is sent on connecting, and what is found that is no tor.
+mod connect;
+/// The end of a connection, from either side.
+mod disconnect;
+/// Events: order, shapes, what is lost and how that is told.
+mod events;
+/// Input in pieces of every size, and input that means harm.
+mod hostile;
+/// Replies line by line.
+mod incremental;
+/// Arguments that would be a second command.
+mod injection;
+/// Limits for lines and replies.
+mod limits;
+/// What a listener may do.
+mod listeners;
+/// Replies of every shape.
+mod replies;
+/// What must not be logged or shown.
+mod secrets;
+/// `SETEVENTS`: when it is sent, and what a refusal leaves.
+mod setevents;
+/// Many threads on one connection, and many replies for one thread.
+mod threads;
+/// Replies that come late, twice or never.
+mod timeouts;
+
+use std::error::Error as StdError;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use torcon::{ConnectOptions, Controller, Error};
+
+use crate::support::fake_tor::FakeTor;
+use crate::support::script::Script;
+
+/// Far more than anything takes here that ends at all.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Connects to a fake tor that lets everybody in and then plays `play`.
+#[track_caller]
+fn connected(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Controller) {
+    connected_with(&ConnectOptions::new(), play)
+}
+
+/// The same with options.
+#[track_caller]
+fn connected_with(
+    options: &ConnectOptions,
+    play: impl FnOnce(&mut Script) + Send + 'static,
+) -> (FakeTor, Controller) {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        play(script);
+    });
+    let controller = options.connect(tor.endpoint()).expect("the fake tor lets everybody in");
+    (tor, controller)
+}
+
+/// Connects to a fake tor that answers as [`answer`] does until the client leaves.
+#[track_caller]
+fn served() -> (FakeTor, Controller) {
+    connected(|script| {
+        script.serve(answer);
+    })
+}
+
+/// Answers a command as tor would, where tests have no other wish: every reply repeats its
+/// question, so that a reply which goes to the wrong caller shows.
+fn answer(line: &str, out: &mut Vec<u8>) {
+    let (keyword, arguments) = line.split_once(' ').unwrap_or((line, ""));
+    let reply = match keyword {
+        "GETINFO" if arguments.starts_with("torcon/sync/") => {
+            format!("552 Unrecognized key \"{arguments}\"\r\n")
+        }
+        "GETINFO" => {
+            let lines = arguments.split(' ').map(|key| format!("250-{key}={}\r\n", value(key)));
+            lines.chain(["250 OK\r\n".to_owned()]).collect()
+        }
+        "ECHO" => format!("250 {arguments}\r\n"),
+        _ => "250 OK\r\n".to_owned(),
+    };
+    out.extend_from_slice(reply.as_bytes());
+}
+
+/// What [`answer`] says to a `GETINFO` for this key.
+fn value(key: &str) -> String {
+    format!("value of {key}")
+}
+
+/// Starts a thread.
+fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::Builder::new().name("caller".to_owned()).spawn(work).expect("a thread can be started")
+}
+
+/// Waits for a thread; a panic of it fails the test.
+#[track_caller]
+fn join<T>(thread: JoinHandle<T>) -> T {
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Takes the next value of a channel; a test that waits in vain fails.
+#[track_caller]
+fn next<T>(channel: &Receiver<T>) -> T {
+    channel.recv_timeout(LIMIT).expect("what was waited for came")
+}
+
+/// Returns an error's text with those of its sources.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Requires that a call failed since the connection has ended, and returns why it has.
+#[track_caller]
+fn closed<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    match outcome {
+        Err(Error::Closed(reason)) => chain(&reason),
+        other => panic!("not closed: {other:?}"),
+    }
+}

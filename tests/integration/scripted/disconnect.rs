@@ -1,0 +1,247 @@
+//! The end of a connection, from either side.
+
+use std::time::Duration;
+
+use crossbeam_channel::{bounded, unbounded};
+use torcon::error::Disconnect;
+use torcon::{Event, EventKind};
+
+use super::{LIMIT, answer, chain, closed, connected, join, next, served, start};
+use crate::support::alone::alone;
+use crate::support::leaks::Holdings;
+use crate::support::log_capture::LogCapture;
+use crate::support::signal::signal;
+
+#[test]
+fn the_peer_ends_at_any_moment_and_nobody_waits_or_leaks() {
+    // peers 3: waits hung when tor died.
+    alone(|| {
+        let holdings = Holdings::now();
+        let moments: [&[u8]; 6] = [
+            b"",
+            b"25",
+            b"250-a=1\r\n",
+            b"250+a=\r\nx\r\n",
+            b"650-CONF_CHANGED\r\n",
+            b"250-a=1\r\n650+NS\r\nr",
+        ];
+        for said in moments {
+            let (tor, controller) = connected(move |script| {
+                script.expect("GETINFO a").send(said).close();
+            });
+            assert_eq!(closed(controller.get_info_one("a")), "tor closed the connection");
+            let reason = controller.closed_reason().unwrap();
+            assert!(matches!(reason, Disconnect::EndOfStream) && !reason.is_clean());
+            assert!(!controller.is_alive());
+            assert_eq!(chain(&controller.wait_closed(LIMIT).unwrap()), "tor closed the connection");
+            drop(controller);
+            tor.finish();
+            holdings.assert_restored(LIMIT);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_turns_to_another_protocol_is_told_by_what_it_said() {
+    let (tor, controller) = connected(|script| {
+        script.expect("GETINFO a").send("HTTP/1.1 400 Bad Request\r\n").drain();
+    });
+    assert_eq!(
+        closed(controller.get_info_one("a")),
+        "tor does not speak the control protocol: cannot read a line: expected a status code, \
+         got \"HTTP/1.1 400 Bad Request\""
+    );
+    tor.finish();
+}
+
+#[test]
+fn closures_for_the_end_are_called_once_with_the_first_reason_and_after_every_event() {
+    // peers 3 and part 7 of that list: notice of the end, at once.
+    let (tor, controller) = connected(|script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n");
+        script.send("650 BW 1 0\r\n650 BW 2 0\r\n").close();
+    });
+    let (seen, order) = unbounded();
+    let told = seen.clone();
+    controller.on_disconnect(move |reason| told.send(reason.to_string()).unwrap());
+    controller.on_disconnect(|_| panic!("as the test wants"));
+    let told = seen.clone();
+    controller.on_disconnect(move |reason| told.send(format!("2: {reason}")).unwrap());
+    let event = move |event: &Event| seen.send(event.to_string()).unwrap();
+    controller.add_event_listener(EventKind::Bw, event).unwrap();
+    let texts: Vec<_> = (0..4).map(|_| next(&order)).collect();
+    assert_eq!(
+        texts,
+        ["BW 1 0", "BW 2 0", "tor closed the connection", "2: tor closed the connection"]
+    );
+    // The first reason stays.
+    controller.close();
+    assert_eq!(controller.closed_reason().unwrap().to_string(), "tor closed the connection");
+    // Too late means at once, on this thread.
+    let (told, reason) = bounded(1);
+    let here = std::thread::current().id();
+    controller.on_disconnect(move |reason| {
+        assert_eq!(std::thread::current().id(), here);
+        told.send(reason.to_string()).unwrap();
+    });
+    assert_eq!(reason.try_recv().unwrap(), "tor closed the connection");
+    tor.finish();
+}
+
+#[test]
+fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
+    alone(|| {
+        let holdings = Holdings::now();
+        let log = LogCapture::start();
+        let (tor, controller) = served();
+        controller.on_disconnect(|_| panic!("the marker 77aa01"));
+        let (told, reason) = bounded(1);
+        controller.on_disconnect(move |reason| told.send(reason.is_clean()).unwrap());
+        drop(controller);
+        assert!(next(&reason));
+        let lines = log.lines_with("77aa01");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0].text, "a closure for the disconnect panicked: the marker 77aa01");
+        tor.finish();
+        drop(log);
+        holdings.assert_restored(LIMIT);
+    });
+}
+
+#[test]
+fn closing_and_dropping_send_nothing_and_leave_no_thread() {
+    // Rule 8.
+    alone(|| {
+        let holdings = Holdings::now();
+        for by_drop in [true, false] {
+            let (tor, controller) = connected(|script| {
+                script.expect_end();
+            });
+            let other = controller.clone();
+            drop(controller);
+            assert!(other.is_alive(), "a clone keeps the connection open");
+            if by_drop {
+                drop(other);
+            } else {
+                other.close();
+                assert_eq!(Holdings::now().threads, Vec::<String>::new());
+                other.close();
+                // The descriptor is kept for the handles that are left.
+                drop(other);
+            }
+            tor.finish();
+            holdings.assert_restored(LIMIT);
+        }
+    });
+}
+
+#[test]
+fn two_threads_serve_a_connection_under_their_documented_names() {
+    alone(|| {
+        let (tor, controller) = served();
+        crate::support::watchdog::eventually(LIMIT, "both threads have their names", || {
+            crate::support::leaks::threads("torcon-") == ["torcon-events", "torcon-reader"]
+        });
+        drop(controller);
+        tor.finish();
+    });
+}
+
+#[test]
+fn waiting_for_the_end_returns_when_it_comes() {
+    let (go_on, test_says) = signal();
+    let (tor, controller) = connected(move |script| {
+        script.wait_for(&test_says).close();
+    });
+    let error = controller.wait_closed(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.to_string(), "waited 20ms for the end of the connection in vain");
+    let waiting = controller.clone();
+    let waiter = start(move || waiting.wait_closed(LIMIT).unwrap());
+    go_on.fire();
+    assert_eq!(join(waiter).to_string(), "tor closed the connection");
+    tor.finish();
+}
+
+#[test]
+fn quitting_has_a_reason_of_its_own() {
+    for slow_to_close in [false, true] {
+        let (go_on, test_says) = signal();
+        let (tor, controller) = connected(move |script| {
+            script.expect("ECHO a").expect("QUIT");
+            script.send("250 a\r\n250 closing connection\r\n");
+            if slow_to_close {
+                script.expect_end().wait_for(&test_says);
+            }
+            script.close();
+        });
+        let before = controller.queue_command("ECHO a").unwrap();
+        controller.quit().unwrap();
+        go_on.fire();
+        assert_eq!(before.wait().unwrap().text(), "a");
+        let reason = controller.closed_reason().unwrap();
+        assert!(matches!(reason, Disconnect::Quit) && reason.is_clean(), "{reason:?}");
+        assert_eq!(closed(controller.get_info_one("a")), "tor closed the connection after QUIT");
+        tor.finish();
+    }
+}
+
+#[test]
+fn quitting_without_an_answer_closes_all_the_same() {
+    let (tor, controller) = connected(|script| {
+        // As after any wait in vain, one question is asked.
+        script.expect("QUIT").expect("GETINFO torcon/sync/3").expect_end();
+    });
+    let error = controller.with_timeout(Duration::from_millis(40)).quit().unwrap_err();
+    assert_eq!(error.to_string(), "waited 40ms for the reply to QUIT in vain");
+    assert!(!controller.is_alive());
+    tor.finish();
+
+    // tor may close before it answers.
+    let (tor, controller) = connected(|script| {
+        script.expect("QUIT").close();
+    });
+    assert_eq!(closed(controller.quit()), "tor closed the connection after QUIT");
+    tor.finish();
+}
+
+#[test]
+fn commands_behind_the_end_fail_and_the_peer_sees_no_byte_of_them() {
+    let (tor, controller) = connected(|script| {
+        script.expect_end();
+    });
+    controller.close();
+    assert_eq!(closed(controller.get_info_one("a")), "this program closed the connection");
+    assert!(closed(controller.queue_command("ECHO a")).contains("closed"));
+    assert!(closed(controller.add_event_listener(EventKind::Bw, |_| {})).contains("closed"));
+    assert!(closed(controller.events([EventKind::Bw])).contains("closed"));
+    assert!(closed(controller.quit()).contains("closed"));
+    tor.finish();
+}
+
+#[test]
+fn a_listener_can_be_removed_after_the_end() {
+    let (go_on, test_says) = signal();
+    let (tor, controller) = connected(move |script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n").wait_for(&test_says).close();
+    });
+    let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
+    go_on.fire();
+    controller.wait_closed(LIMIT).unwrap();
+    // Nothing comes from a connection that has ended.
+    controller.remove_event_listener(id).unwrap();
+    tor.finish();
+}
+
+#[test]
+fn a_connection_can_be_made_again_with_the_same_options() {
+    // Survival of a restart is up to the program; making it again must be easy.
+    let options = torcon::ConnectOptions::new().timeout(LIMIT);
+    for _ in 0..3 {
+        let (tor, controller) = super::connected_with(&options, |script| {
+            script.serve(answer);
+        });
+        assert!(controller.is_alive());
+        drop(controller);
+        tor.finish();
+    }
+}

@@ -1,0 +1,352 @@
+//! Events: order, shapes, what is lost and how that is told.
+
+use std::time::Duration;
+
+use crossbeam_channel::{bounded, unbounded};
+use torcon::event::{BwEvent, CircEvent, EventText};
+use torcon::names::{CircuitPurpose, CircuitStatus, StreamStatus};
+use torcon::{ConnectOptions, Error, Event, EventKind};
+
+use super::{answer, closed, connected, connected_with, next, value};
+use crate::support::signal::signal;
+
+#[test]
+fn events_come_in_the_order_of_the_wire_in_every_shape() {
+    // peers 12: buffered events came out newest first (`stem`).
+    let (tor, controller) = connected(|script| {
+        script.expect("SETEVENTS BW CIRC CONF_CHANGED NEWCONSENSUS NOTICE");
+        script.send("650 BW 1 2\r\n250 OK\r\n");
+        script.send("650-CONF_CHANGED\r\n650-Nickname=a\r\n650-ContactInfo\r\n650 OK\r\n");
+        script.send("650+NEWCONSENSUS\r\nr x y\r\n250 OK\r\n..dot\r\n\r\n650 BW 7 7\r\n.\r\n");
+        script.send("650 OK\r\n650 NOTICE OK\r\n650 CIRC 1 LAUNCHED\r\n650-CONF_CHANGED\r\n");
+        script.send("650 OK\r\n").drain();
+    });
+    let kinds = ["NEWCONSENSUS", "NOTICE", "BW", "CIRC", "CONF_CHANGED"].map(EventKind::from);
+    let queue = controller.events(kinds).unwrap();
+    let texts: Vec<_> = (0..6).map(|_| queue.recv().unwrap().to_string()).collect();
+    assert_eq!(
+        texts,
+        [
+            "BW 1 2",
+            "CONF_CHANGED\nNickname=a\nContactInfo",
+            "NEWCONSENSUS\nr x y\n250 OK\n.dot\n\n650 BW 7 7",
+            // peers 25: the text of a log line lost a trailing O or K (Stem).
+            "NOTICE OK",
+            "CIRC 1 LAUNCHED",
+            "CONF_CHANGED",
+        ]
+    );
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn typed_and_raw_listeners_of_one_kind_see_the_same_events() {
+    let (tor, controller) = connected(|script| {
+        script.expect("SETEVENTS CIRC").send("250 OK\r\n");
+        script.send("650 CIRC 5 BUILT $A~a PURPOSE=NEW_PURPOSE X=1 SOCKS_USERNAME=\"a \\\"b\"\r\n");
+        script.send("650 CIRC 6 NEW_STATE\r\n").drain();
+    });
+    let (typed, typed_events) = unbounded();
+    let (all, all_events) = unbounded();
+    let (raw, raw_events) = unbounded();
+    controller.on(move |circ: &CircEvent| typed.send(circ.clone()).unwrap()).unwrap();
+    let all = move |event: &Event| all.send(event.to_string()).unwrap();
+    controller.add_event_listener(EventKind::Circ, all).unwrap();
+    let raw = move |text: &EventText| raw.send(text.to_string()).unwrap();
+    controller.add_text_listener(EventKind::Circ, raw).unwrap();
+    // peers 26: unknown words lost the event or became nothing; peers 25: quoted names.
+    let circ = next(&typed_events);
+    assert_eq!(circ.status, CircuitStatus::Built);
+    assert_eq!(circ.purpose, Some(CircuitPurpose::from("NEW_PURPOSE")));
+    assert_eq!(circ.socks_username.as_ref().unwrap(), &"a \"b");
+    assert_eq!(circ.extra().map(|field| field.key.to_owned()).collect::<Vec<_>>(), ["X"]);
+    assert_eq!(next(&typed_events).status, CircuitStatus::from("NEW_STATE"));
+    for _ in 0..2 {
+        assert_eq!(next(&all_events), next(&raw_events));
+    }
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_delivered_and_ends_nothing() {
+    // peers 13: one surprise ended delivery for good, silently (Stem: ADDRMAP with a bad EXPIRES,
+    // a bare GUARD, TB_EMPTY without READ).
+    let kinds = ["ADDRMAP", "BW", "CIRC", "GUARD", "NEW_KIND", "STREAM", "TB_EMPTY"];
+    let lines = [
+        "BW",
+        "BW x y",
+        "BW 99999999999999999999999 1",
+        "CIRC",
+        "CIRC 1",
+        "CIRC 1 BUILT ,,~,$",
+        "STREAM 1",
+        "GUARD",
+        "TB_EMPTY",
+        "ADDRMAP a b \"never\" EXPIRES=\"x",
+        "NEW_KIND a b=c \"",
+        "",
+    ];
+    let (tor, controller) = connected(move |script| {
+        script.expect(&format!("SETEVENTS {}", kinds.join(" "))).send("250 OK\r\n");
+        for line in lines {
+            script.send(format!("650 {line}\r\n"));
+        }
+        script.send("650 BW 1 2\r\n").drain();
+    });
+    let queue = controller.events(kinds.map(EventKind::from)).unwrap();
+    // Nobody subscribes to an event without a name, and all the others come.
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        let event = queue.recv().unwrap();
+        assert_eq!(event.to_string(), *line);
+    }
+    assert!(matches!(queue.recv().unwrap(), Event::Bw(bw) if bw.read == 1));
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn streams_of_every_form_are_events() {
+    // peers 27: sources such as unix:.. and (Tor_internal):0.
+    let (tor, controller) = connected(|script| {
+        script.expect("SETEVENTS STREAM").send("250 OK\r\n");
+        for source in ["unix:/x y", "(Tor_internal):0", "::1:80", "1.2.3.4:5"] {
+            script.send(format!("650 STREAM 1 NEW 0 a:80 SOURCE_ADDR={source}\r\n"));
+        }
+        script.send("650 STREAM 1 SENTCONNECT 1 a:80\r\n650 STREAM 1 SENTCONNECT 1 a:80\r\n");
+        script.drain();
+    });
+    let queue = controller.events([EventKind::Stream]).unwrap();
+    for n in 0..6 {
+        let event = queue.recv().unwrap();
+        let Event::Stream(stream) = &event else { panic!("{event:?}") };
+        let status = if n < 4 { StreamStatus::New } else { StreamStatus::SentConnect };
+        assert_eq!(stream.status, status);
+    }
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_slow_listener_is_told_how_many_events_it_lost_and_replies_go_on() {
+    // Rule 4.
+    const EVENTS: u64 = 20_000;
+    let (tor, controller) =
+        connected_with(&ConnectOptions::new().event_limit(64 << 10), |script| {
+            script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 0 0\r\n");
+            let flood: String = (1..=EVENTS).map(|n| format!("650 BW {n} 0\r\n")).collect();
+            script.expect("GETINFO a").send(flood).send("250-a=1\r\n250 OK\r\n");
+            script.answer("GETINFO settle", &["250-settle=", "250 OK"]);
+            script.expect("GETINFO b").send("650 BW 1000000 0\r\n250-b=2\r\n250 OK\r\n").drain();
+        });
+    let (go_on, test_says) = signal();
+    let (begun, has_begun) = signal();
+    let (seen, events) = unbounded();
+    let slow = move |event: &Event| {
+        seen.send(event.clone()).unwrap();
+        if matches!(event, Event::Bw(bw) if bw.read == 0) {
+            begun.fire();
+            test_says.wait();
+        }
+    };
+    controller.add_event_listener(EventKind::Bw, slow).unwrap();
+    has_begun.wait();
+    // The listener is busy, and the reader brings a reply from behind the flood all the same.
+    assert_eq!(controller.get_info_one("a").unwrap(), "1");
+    // Events that were read together with a reply are handed on after it; now they all are.
+    controller.get_info_one("settle").unwrap();
+    go_on.fire();
+    // What fitted comes in order and without a gap.
+    let mut room = 64 << 10;
+    let fits = |n: &u64| {
+        let size = format!("650 BW {n} 0\r\n").len();
+        let fits = room >= size;
+        room = room.saturating_sub(size);
+        fits
+    };
+    let kept = (1..=EVENTS).take_while(fits).count() as u64;
+    for expected in 0..=kept {
+        let event = next(&events);
+        assert!(matches!(&event, Event::Bw(bw) if bw.read == expected), "{event}: {expected}");
+    }
+    // The next event is preceded by the count.
+    assert_eq!(controller.get_info_one("b").unwrap(), "2");
+    let Event::Lagged { dropped, .. } = next(&events) else { panic!("no count") };
+    assert_eq!(dropped, EVENTS - kept);
+    assert!(matches!(next(&events), Event::Bw(bw) if bw.read == 1_000_000));
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_full_event_queue_tells_how_many_it_lost() {
+    // Rule 4 for queues: the queue of one's own is bounded in the same way.
+    const EVENTS: u64 = 5_000;
+    let (tor, controller) =
+        connected_with(&ConnectOptions::new().event_limit(32 << 10), |script| {
+            script.expect("SETEVENTS BW").send("250 OK\r\n");
+            for n in 0..EVENTS {
+                // One by one, so that the queue in front does not fill.
+                script.expect(&format!("GETINFO k/{n}"));
+                script.send(format!("650 BW {n} 0\r\n250-k/{n}=1\r\n250 OK\r\n"));
+            }
+            script.drain();
+        });
+    let queue = controller.events([EventKind::Bw]).unwrap();
+    let (seen, delivered) = bounded(EVENTS as usize);
+    let counted = move |_: &EventText| seen.send(()).unwrap();
+    controller.add_text_listener(EventKind::Bw, counted).unwrap();
+    for n in 0..EVENTS - 1 {
+        controller.get_info_one(&format!("k/{n}")).unwrap();
+        next(&delivered);
+    }
+    assert!(!queue.is_empty());
+    let kept = queue.len() as u64;
+    assert!((100..1000).contains(&kept), "{kept} events were kept");
+    for n in 0..kept {
+        let event = queue.try_recv().unwrap();
+        assert!(matches!(&event, Event::Bw(bw) if bw.read == n), "{event} instead of {n}");
+    }
+    assert!(queue.try_recv().is_none());
+    controller.get_info_one(&format!("k/{}", EVENTS - 1)).unwrap();
+    next(&delivered);
+    let Some(Event::Lagged { dropped, .. }) = queue.try_recv() else { panic!("no count") };
+    assert_eq!(dropped, EVENTS - 1 - kept);
+    assert_eq!(queue.len(), 1);
+    assert!(matches!(queue.recv().unwrap(), Event::Bw(bw) if bw.read == EVENTS - 1));
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn events_lost_before_a_queue_are_told_by_the_queue() {
+    // Rule 4: whichever of the two was full, the loss is told.
+    let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(4 << 10), |script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 0 0\r\n");
+        script.expect("GETINFO a").flood("650 BW 1 0\r\n", 1000).send("250-a=1\r\n250 OK\r\n");
+        script.answer("GETINFO settle", &["250-settle=", "250 OK"]);
+        script.expect("GETINFO b").send("650 BW 2 0\r\n250-b=2\r\n250 OK\r\n").drain();
+    });
+    let (go_on, test_says) = signal();
+    let (begun, has_begun) = signal();
+    let (delivered, deliveries) = unbounded();
+    let mut first = true;
+    let block = move |_: &EventText| {
+        if std::mem::take(&mut first) {
+            begun.fire();
+            test_says.wait();
+        }
+        delivered.send(()).unwrap();
+    };
+    controller.add_text_listener(EventKind::Bw, block).unwrap();
+    has_begun.wait();
+    let queue = controller.events([EventKind::Bw]).unwrap();
+    controller.get_info_one("a").unwrap();
+    controller.get_info_one("settle").unwrap();
+    go_on.fire();
+    for _ in 0..1 + (4 << 10) / "650 BW 1 0\r\n".len() {
+        next(&deliveries);
+    }
+    // Of these the queue kept what fits into it; now there is room again.
+    let mut seen = queue.try_iter().count() as u64;
+    controller.get_info_one("b").unwrap();
+    let dropped = loop {
+        match queue.recv().unwrap() {
+            Event::Lagged { dropped, .. } => break dropped,
+            _ => seen += 1,
+        }
+    };
+    assert_eq!(seen + dropped, 1000);
+    assert!(matches!(queue.recv().unwrap(), Event::Bw(bw) if bw.read == 2));
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_small_limit_holds_what_fits_of_events_that_came_together() {
+    // Rule 4: the limit counts events; that they arrived in one piece must not drop all of them.
+    let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(100), |script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n");
+        let flood: String = (10..60).map(|n| format!("650 BW {n} 0\r\n")).collect();
+        script.expect("GETINFO a").send(flood + "250-a=1\r\n250 OK\r\n");
+        script.expect("GETINFO b").send("650 BW 99 0\r\n250-b=2\r\n250 OK\r\n").drain();
+    });
+    let (seen, events) = unbounded();
+    let listener = move |event: &Event| seen.send(event.clone()).unwrap();
+    controller.add_event_listener(EventKind::Bw, listener).unwrap();
+    controller.get_info_one("a").unwrap();
+    assert!(matches!(next(&events), Event::Bw(bw) if bw.read == 10));
+    controller.get_info_one("b").unwrap();
+    let rest: Vec<_> = std::iter::from_fn(|| Some(next(&events)))
+        .take_while(|event| !matches!(event, Event::Bw(bw) if bw.read == 99))
+        .collect();
+    let lost = rest.iter().map(|event| match event {
+        Event::Lagged { dropped, .. } => *dropped,
+        _ => 0,
+    });
+    let lost: u64 = lost.sum();
+    let delivered = rest.iter().filter(|event| event.kind().is_some()).count() as u64 + 1;
+    assert_eq!(delivered + lost, 50, "{rest:?}");
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_queue_gives_every_event_before_it_tells_the_end() {
+    let (finish, test_is_ready) = signal();
+    let (tor, controller) = connected(move |script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 1 0\r\n");
+        script.wait_for(&test_is_ready).send("650 BW 2 0\r\n").close();
+    });
+    let (go_on, test_says) = signal();
+    let (begun, has_begun) = signal();
+    let slow = move |_: &BwEvent| {
+        begun.fire();
+        test_says.wait();
+    };
+    controller.on(slow).unwrap();
+    has_begun.wait();
+    let queue = controller.events([EventKind::Bw]).unwrap();
+    finish.fire();
+    controller.wait_closed(super::LIMIT).unwrap();
+    // The connection has ended, but its last event is still to come.
+    let error = queue.recv_timeout(Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    go_on.fire();
+    go_on.fire();
+    assert_eq!(queue.recv().unwrap().to_string(), "BW 2 0");
+    assert_eq!(closed(queue.recv()), "tor closed the connection");
+    assert_eq!(queue.iter().count(), 0);
+    assert_eq!(queue.timeout_iter(super::LIMIT).count(), 0);
+    tor.finish();
+}
+
+#[test]
+fn a_queue_waits_as_long_as_it_is_told() {
+    // Rule 10.
+    let (tor, controller) = connected(|script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n").drain();
+    });
+    let queue = controller.with_timeout(Duration::from_millis(30)).events([EventKind::Bw]).unwrap();
+    assert!(queue.try_recv().is_none());
+    assert_eq!(queue.try_iter().count(), 0);
+    assert_eq!(queue.recv().unwrap_err().to_string(), "waited 30ms for an event in vain");
+    let error = queue.recv_timeout(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.to_string(), "waited 20ms for an event in vain");
+    assert!(queue.recv_deadline(std::time::Instant::now()).unwrap_err().is_timeout());
+    assert_eq!(queue.timeout_iter(Duration::from_millis(10)).count(), 0);
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn events_that_nobody_wants_cost_nothing_and_hurt_nobody() {
+    let (tor, controller) = connected(|script| {
+        script.flood("650 BW 1 2\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n", 50_000).serve(answer);
+    });
+    assert_eq!(controller.get_info_one("a").unwrap(), value("a"));
+    assert_eq!(controller.subscribed_events(), []);
+    drop(controller);
+    tor.finish();
+}

@@ -1,0 +1,316 @@
+//! Arguments that would be a second command: refused by name, and nothing is written.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use torcon::command::{GetConf, GetInfo, ResetConf, SetConf, SetEvents, UseFeature};
+use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Signal};
+
+use super::{connected, served};
+use crate::support::fake_tor::FakeTor;
+
+/// What ends a command early, or hides the rest of it.
+const BREAKS: [(&str, &str); 5] = [
+    ("a\nSIGNAL HALT", "contains a line feed"),
+    ("a\r\nSIGNAL HALT", "contains a carriage return"),
+    ("a\rb", "contains a carriage return"),
+    ("a\0b", "contains NUL"),
+    ("\n", "contains a line feed"),
+];
+
+/// What is not one word.
+const NO_TOKENS: [(&str, &str); 5] = [
+    ("a b", "contains a blank"),
+    ("a\tb", "contains a blank"),
+    (" ", "contains a blank"),
+    ("a\x07", "contains a control character"),
+    ("", "is empty"),
+];
+
+/// What is said of something that cannot be the name of an option, whatever is wrong with it.
+const NO_OPTION: &str = "is not a name of letters, digits and underscores";
+
+/// A function under test, with an argument to be refused.
+type Call = fn(&Controller, &str) -> Result<(), Error>;
+
+fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Every public function that takes a word: its name, the argument's name, and how to call it.
+const TOKENS: [(&str, &str, Call); 12] = [
+    ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
+    ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
+    ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
+    ("get_info_incremental", "key", |c, bad| c.get_info_incremental(bad, go_on)),
+    ("use_feature", "feature", |c, bad| c.use_feature(["VERBOSE_NAMES", bad])),
+    ("add_event_listener", "event", |c, bad| {
+        c.add_event_listener(EventKind::from(bad), |_| {}).map(drop)
+    }),
+    ("add_text_listener", "event", |c, bad| {
+        c.add_text_listener(EventKind::from(bad), |_| {}).map(drop)
+    }),
+    ("events", "event", |c, bad| c.events([EventKind::Bw, EventKind::from(bad)]).map(drop)),
+    ("execute(GetInfo)", "key", |c, bad| c.execute(&GetInfo::new([bad])).map(drop)),
+    ("execute(UseFeature)", "feature", |c, bad| c.execute(&UseFeature::new([bad]))),
+    ("execute(SetEvents)", "event", |c, bad| c.execute(&SetEvents::new([bad]))),
+    ("execute(SetEvents), second", "event", |c, bad| c.execute(&SetEvents::new(["BW", bad]))),
+];
+
+/// Every public function that takes the name of an option.
+const OPTIONS: [(&str, Call); 8] = [
+    ("get_conf", |c, bad| c.get_conf([bad]).map(drop)),
+    ("get_conf, second", |c, bad| c.get_conf(["SocksPort", bad]).map(drop)),
+    ("get_conf_raw", |c, bad| c.get_conf_raw([bad]).map(drop)),
+    ("set_conf", |c, bad| c.set_conf([(bad, "x")])),
+    ("set_conf, cleared", |c, bad| c.set_conf([("Nickname", None), (bad, None::<&str>)])),
+    ("reset_conf", |c, bad| c.reset_conf([(bad, None::<&str>)])),
+    ("execute(GetConf)", |c, bad| c.execute(&GetConf::new([bad])).map(drop)),
+    ("execute(ResetConf)", |c, bad| c.execute(&ResetConf::new([(bad, "x")]))),
+];
+
+/// Every public function that takes a value to be quoted.
+const VALUES: [(&str, Call); 4] = [
+    ("set_conf", |c, bad| c.set_conf([("ContactInfo", bad)])),
+    ("reset_conf", |c, bad| c.reset_conf([("Nickname", "x"), ("ContactInfo", bad)])),
+    ("execute(SetConf)", |c, bad| c.execute(&SetConf::new([("ContactInfo", bad)]))),
+    ("execute(ResetConf)", |c, bad| c.execute(&ResetConf::new([("ContactInfo", bad)]))),
+];
+
+/// Every public function that takes a whole command.
+const COMMANDS: [(&str, Call); 4] = [
+    ("command", |c, bad| c.command(bad).map(drop)),
+    ("queue_command", |c, bad| c.queue_command(bad).map(drop)),
+    ("command_lines", |c, bad| c.command_lines(bad, go_on)),
+    ("Request::from_line", |_, bad| Ok(Request::from_line(bad).map(drop)?)),
+];
+
+#[track_caller]
+fn check(outcome: Result<(), Error>, function: &str, argument: &str, problem: &str, bad: &str) {
+    match outcome {
+        Err(Error::InvalidInput(error)) => {
+            assert_eq!(error.argument(), argument, "{function} with {bad:?}");
+            assert_eq!(error.problem(), problem, "{function} with {bad:?}");
+        }
+        other => panic!("{function} with {bad:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
+    // peers 16: a line feed in a value was a second command (txtorcon, `stem`, tor-interface,
+    // torut), and a bare one ends a command even inside quotes.
+    let (tor, controller) = connected(|script| {
+        script.expect_end();
+    });
+    for (bad, problem) in BREAKS {
+        for (function, argument, call) in TOKENS {
+            check(call(&controller, bad), function, argument, problem, bad);
+        }
+        for (function, call) in OPTIONS {
+            check(call(&controller, bad), function, "option", NO_OPTION, bad);
+        }
+        for (function, call) in VALUES {
+            check(call(&controller, bad), function, "value", problem, bad);
+        }
+        for (function, call) in COMMANDS {
+            let bad = format!("GETINFO {bad}");
+            check(call(&controller, &bad), function, "command", problem, &bad);
+        }
+        let signal = Signal::from(bad);
+        let problem = "is not a signal that tor takes";
+        check(controller.signal(signal), "signal", "signal", problem, bad);
+    }
+    for (bad, problem) in NO_TOKENS {
+        for (function, argument, call) in TOKENS {
+            check(call(&controller, bad), function, argument, problem, bad);
+        }
+        for (function, call) in OPTIONS {
+            check(call(&controller, bad), function, "option", NO_OPTION, bad);
+        }
+        let signal = Signal::from(bad);
+        let problem = "is not a signal that tor takes";
+        check(controller.signal(signal), "signal", "signal", problem, bad);
+    }
+    for (bad, problem) in [
+        ("", "is empty"),
+        (" GETINFO version", "begins with a blank"),
+        ("\tGETINFO version", "begins with a blank"),
+        ("+LOADCONF", "begins with \"+\": commands with data have methods"),
+        ("\"GETINFO\" version", "does not begin with a keyword"),
+        ("GET\u{e9} version", "does not begin with a keyword"),
+        ("GET-INFO version", "does not begin with a keyword"),
+    ] {
+        for (function, call) in COMMANDS {
+            check(call(&controller, bad), function, "command", problem, bad);
+        }
+    }
+    for (text, problem) in [("a\0b", "contains NUL"), ("", "is empty")] {
+        check(controller.load_conf(text), "load_conf", "text", problem, text);
+    }
+    let none: [(&str, &str); 0] = [];
+    check(controller.set_conf(none), "set_conf", "options", "none is given", "nothing");
+    check(controller.reset_conf(none), "reset_conf", "options", "none is given", "nothing");
+    let outcome = controller.get_conf([""; 0]).map(drop);
+    check(outcome, "get_conf", "options", "none is given", "nothing");
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn every_byte_below_a_blank_is_refused_in_a_word() {
+    let (tor, controller) = connected(|script| {
+        script.expect_end();
+    });
+    for byte in (0..=b' ').chain([0x7f]) {
+        let bad = format!("a{}b", char::from(byte));
+        for (function, argument, call) in TOKENS {
+            match call(&controller, &bad) {
+                Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), argument),
+                other => panic!("{function} with {bad:?} gave {other:?}"),
+            }
+        }
+    }
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn endpoints_are_checked_before_anything_is_opened() {
+    let check = |outcome: Result<Controller, Error>, bad: &str| match outcome {
+        Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), "endpoint", "{bad:?}"),
+        other => panic!("{bad:?} gave {other:?}"),
+    };
+    for (bad, _) in BREAKS.into_iter().chain(NO_TOKENS) {
+        let options = ConnectOptions::new();
+        check(torcon::connect(format!("{bad}:9051")), bad);
+        check(torcon::connect(Endpoint::tcp(bad, 9051)), bad);
+        check(options.connect_first(&[Endpoint::tcp(bad, 9051)]), bad);
+    }
+    // A path may hold blanks and line breaks, but never NUL.
+    check(torcon::connect("unix:/a\0b"), "unix");
+    check(torcon::connect(PathBuf::from("/a\0b")), "a path");
+    check(torcon::connect(Endpoint::unix("/a\0b")), "a path");
+    let directory = tempfile::tempdir().unwrap();
+    let error = torcon::connect(directory.path().join("line\nbreak")).unwrap_err();
+    assert!(matches!(error, Error::Connect(_)), "{error:?}");
+}
+
+#[test]
+fn a_value_cannot_leave_its_quotes() {
+    // peers 16: set_conf("ContactInfo", "x\" Nickname=\"evil") set the nickname (Stem).
+    let (tor, controller) = connected(|script| {
+        script.expect(r#"SETCONF ContactInfo="x\" Nickname=\"evil""#).send("250 OK\r\n");
+        script.expect(r#"SETCONF ContactInfo="a\\" Nickname="\\\"b""#).send("250 OK\r\n");
+        // peers 18: short octal escapes ran into the digit behind them (torut).
+        script.expect(r#"RESETCONF ContactInfo="\0011\177 %41\303\251""#).send("250 OK\r\n");
+        script.expect_end();
+    });
+    controller.set_conf([("ContactInfo", "x\" Nickname=\"evil")]).unwrap();
+    controller.set_conf([("ContactInfo", "a\\"), ("Nickname", "\\\"b")]).unwrap();
+    controller.reset_conf([("ContactInfo", "\u{1}1\u{7f} %41\u{e9}")]).unwrap();
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_text_cannot_leave_its_data() {
+    // peers 17: what followed a lone dot ran as commands (Stem), or every line did (`stem`).
+    let (tor, controller) = connected(|script| {
+        let lines = ["Nickname a", "..", "SIGNAL HALT", "...", "..x", "", "..\r", "+LOADCONF"];
+        script.expect("+LOADCONF").expect_data(&lines).send("250 OK\r\n");
+        script.expect("+LOADCONF").expect_data(&[".."]).send("250 OK\r\n").expect_end();
+    });
+    let text = "Nickname a\n.\nSIGNAL HALT\r\n..\n.x\r\n\n.\r\r\n+LOADCONF\n";
+    controller.load_conf(text).unwrap();
+    controller.load_conf(".").unwrap();
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn what_a_peer_returned_cannot_become_a_command() {
+    // peers 22: a key returned by a rogue endpoint held CRLF and went unquoted into a command.
+    let (tor, controller) = connected(|script| {
+        let lines = ["250+a=", "x", "SIGNAL HALT", ".", "250 OK"];
+        script.answer("GETINFO a", &lines);
+        script.answer("GETCONF ContactInfo", &[r#"250 ContactInfo="x\r\nSIGNAL HALT""#]);
+        script.expect_end();
+    });
+    let value = controller.get_info_one("a").unwrap();
+    assert_eq!(value, "x\nSIGNAL HALT");
+    let conf = controller.get_conf(["ContactInfo"]).unwrap();
+    for (function, call) in VALUES {
+        check(call(&controller, &value), function, "value", "contains a line feed", &value);
+    }
+    let outcome = controller.set_conf(conf.lines());
+    check(outcome, "set_conf", "value", "contains a carriage return", "what was read");
+    let outcome = controller.get_info_one(&value).map(drop);
+    check(outcome, "get_info_one", "key", "contains a line feed", &value);
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn what_tor_never_answers_answers_twice_or_dies_of_is_refused_however_it_is_said() {
+    // Rule 2 and peers 4.
+    let (tor, controller) = connected(|script| {
+        script.expect_end();
+    });
+    for (command, argument) in [
+        ("SETCIRCUITPURPOSE", "SETCIRCUITPURPOSE"),
+        ("setcircuitpurpose ", "SETCIRCUITPURPOSE"),
+        ("ADD_ONION NEW:BEST ClientAuth=bob Port=80", "ADD_ONION"),
+        ("add_onion\tNEW:BEST clientauth=bob Port=80", "ADD_ONION"),
+        ("HSPOST", "HSPOST"),
+        (
+            "ONION_CLIENT_AUTH_ADD id x25519:AAAA ClientName=12345678901234567",
+            "ONION_CLIENT_AUTH_ADD",
+        ),
+        ("GETINFO downloads/desc/descs", "GETINFO"),
+        ("SETCONF HiddenServiceDir=/nonexistent/a/b HiddenServicePort=80", "HiddenServiceDir"),
+        ("SETCONF CookieAuthentication=1 CookieAuthFile=\"/nonexistent/x\"", "CookieAuthFile"),
+        ("GETINFO x\rb", "command"),
+        ("PROTOCOLINFO\n", "command"),
+    ] {
+        for (function, call) in &COMMANDS[..3] {
+            match call(&controller, command) {
+                Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), argument),
+                other => panic!("{function}({command:?}) gave {other:?}"),
+            }
+        }
+    }
+    let error = controller.load_conf("HiddenServiceDir /nonexistent/a/b\n").unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    let error = controller.set_conf([("HiddenServiceDir", "/nonexistent/a/b")]).unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    let too_long = format!("GETINFO {}", "x".repeat(1 << 20));
+    for (function, call) in &COMMANDS[..3] {
+        let problem = "has 1048586 bytes, and tor takes at most 1048575";
+        check(call(&controller, &too_long), function, "command", problem, "a long one");
+    }
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_refused_argument_leaves_the_connection_as_it_was() {
+    let (tor, controller) = served();
+    for _ in 0..3 {
+        controller.get_info_one("a\nb").unwrap_err();
+        assert_eq!(controller.get_info_one("a").unwrap(), super::value("a"));
+    }
+    drop(controller);
+    assert_eq!(tor.client_lines().len(), 5);
+    tor.finish();
+}
+
+#[test]
+fn passwords_are_bytes_and_cannot_be_a_command() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_password(b"x\r\nSIGNAL HALT\0\"").expect_end();
+    });
+    let options = ConnectOptions::new().password("x\r\nSIGNAL HALT\0\"");
+    drop(options.connect(tor.endpoint()).unwrap());
+    tor.finish();
+}
