@@ -185,8 +185,9 @@ impl ConnectOptions {
 
     /// Connects to the first of several endpoints that lets us in.
     ///
-    /// The same is sent as by [`connect`](Self::connect); the time limit holds for all of them
-    /// together.
+    /// The same is sent as by [`connect`](Self::connect). The time limit holds for all of them
+    /// together; each may take an equal share of what is left, so that one which hangs does not
+    /// keep the others from being tried.
     ///
     /// Blocks the current thread until a tor has let us in, or until the
     /// [time limit](Self::timeout) is over.
@@ -199,8 +200,10 @@ impl ConnectOptions {
         endpoints.iter().try_for_each(Endpoint::check)?;
         let deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
-        for endpoint in endpoints {
-            match self.attempt(endpoint, deadline) {
+        for (endpoint, still_to_try) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(still_to_try).unwrap_or(u32::MAX);
+            match self.attempt(endpoint, deadline_after(share)) {
                 Ok(controller) => return Ok(controller),
                 Err(problem) => {
                     log::debug!("no controller at {endpoint}: {problem}");
@@ -235,6 +238,7 @@ impl ConnectOptions {
             Error::Closed(Disconnect::EndOfStream) => {
                 ConnectProblem::NotAControlPort { excerpt: "".into() }
             }
+            Error::Timeout(_) => ConnectProblem::Silent(Timeout::new(Wait::Connect, self.timeout)),
             error => problem(error),
         })?;
         let info = command.reply(reply).map_err(problem)?;

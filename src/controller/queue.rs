@@ -13,9 +13,11 @@ use crate::link::{Backlog, Callback, Delivery, ListenerId, Queuing, backlog, dea
 ///
 /// Made by [`Controller::events`]. The queue is bounded in bytes
 /// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)): if it is full, new
-/// events are dropped, and the next one that fits is preceded by [`Event::Lagged`]. The queue
-/// keeps its connection open; when it is dropped, tor is told that its events are not wanted any
-/// more, without waiting for the answer.
+/// events are dropped, and the next one that fits is preceded by [`Event::Lagged`]. It is filled
+/// on the thread `torcon-events`: inside a listener, which runs there, it gets nothing new.
+///
+/// The queue keeps its connection open. When it is dropped, tor is told that its events are not
+/// wanted any more, without waiting for the answer.
 ///
 /// # Examples
 ///

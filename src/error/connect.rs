@@ -31,6 +31,10 @@ pub enum ConnectProblem {
     /// The time was over before tor had answered everything.
     #[error(transparent)]
     Timeout(Timeout),
+    /// The connection was opened, and the first question was not answered: this is no control
+    /// port, or its tor has stopped.
+    #[error("it does not answer: no control port, or a tor that has stopped")]
+    Silent(#[source] Timeout),
     /// Something else than a control port answered; a SOCKS port given by mistake is the usual
     /// cause.
     #[error("not a control port: it answered \"{excerpt}\"")]
@@ -80,7 +84,9 @@ impl ConnectError {
     }
 
     pub(crate) fn is_timeout(&self) -> bool {
-        self.attempts.last().is_some_and(|last| matches!(last.problem, ConnectProblem::Timeout(_)))
+        self.attempts.last().is_some_and(|last| {
+            matches!(last.problem, ConnectProblem::Timeout(_) | ConnectProblem::Silent(_))
+        })
     }
 }
 

@@ -217,7 +217,7 @@ fn bad_cookie_files_are_told_apart_and_none_is_sent() {
     // The superuser may read everything, so the permission shows only to others.
     if !nix::unistd::geteuid().is_root() {
         let cookie = Cookie::new();
-        std::fs::set_permissions(cookie.path(), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(cookie.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
         let (problem, text) = bad_cookie(cookie.path());
         assert!(matches!(problem, AuthProblem::CookieUnreadable { .. }), "{text}");
         assert!(text.contains("Permission denied"), "{text}");

@@ -39,7 +39,7 @@ fn nothing_is_sent_but_the_documented_commands_and_nothing_on_the_way_out() {
     for by_close in [false, true] {
         let leave = |controller: Controller| {
             if by_close {
-                controller.close()
+                controller.close();
             }
         };
 
@@ -195,7 +195,8 @@ fn a_peer_that_closes_without_a_word_is_no_control_port() {
 fn a_peer_that_is_silent_or_slow_ends_the_attempt_at_its_time() {
     // Rule 10: one limit for everything from the first address to the end of authentication.
     let limit = Duration::from_millis(200);
-    let silent: [(&str, fn(&mut Script)); 4] = [
+    type Peer = (&'static str, fn(&mut Script));
+    let silent: [Peer; 4] = [
         ("silence", |script| {
             script.drain();
         }),
@@ -406,5 +407,22 @@ fn nothing_is_asked_of_a_peer_that_has_not_let_us_in() {
     });
     let options = ConnectOptions::new().timeout(Duration::from_millis(100));
     assert!(options.connect(tor.endpoint()).unwrap_err().is_timeout());
+    tor.finish();
+}
+
+#[test]
+fn one_address_that_hangs_does_not_keep_the_others_from_being_tried() {
+    let silent = FakeTor::tcp(|script| {
+        script.drain();
+    });
+    let tor = FakeTor::tcp(|script| {
+        script.greet_null_auth().drain();
+    });
+    let endpoints = [&silent, &tor].map(|tor| tor.endpoint().parse::<torcon::Endpoint>().unwrap());
+    let options = ConnectOptions::new().timeout(Duration::from_secs(2));
+    let controller = options.connect_first(&endpoints).unwrap();
+    assert_eq!(controller.endpoint(), &endpoints[1]);
+    drop(controller);
+    silent.finish();
     tor.finish();
 }

@@ -42,8 +42,10 @@ fn events_come_in_the_order_of_the_wire_in_every_shape() {
 
 #[test]
 fn typed_and_raw_listeners_of_one_kind_see_the_same_events() {
-    let (tor, controller) = connected(|script| {
+    let (listening, all_listen) = signal();
+    let (tor, controller) = connected(move |script| {
         script.expect("SETEVENTS CIRC").send("250 OK\r\n");
+        script.wait_for(&all_listen);
         script.send("650 CIRC 5 BUILT $A~a PURPOSE=NEW_PURPOSE X=1 SOCKS_USERNAME=\"a \\\"b\"\r\n");
         script.send("650 CIRC 6 NEW_STATE\r\n").drain();
     });
@@ -55,6 +57,7 @@ fn typed_and_raw_listeners_of_one_kind_see_the_same_events() {
     controller.add_event_listener(EventKind::Circ, all).unwrap();
     let raw = move |text: &EventText| raw.send(text.to_string()).unwrap();
     controller.add_text_listener(EventKind::Circ, raw).unwrap();
+    listening.fire();
     // peers 26: unknown words lost the event or became nothing; peers 25: quoted names.
     let circ = next(&typed_events);
     assert_eq!(circ.status, CircuitStatus::Built);
