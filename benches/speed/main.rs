@@ -1,0 +1,55 @@
+//! How fast torcon is, beside what the sockets of the same machine allow.
+//!
+//! Every number stands beside a limit: a loop on a raw socket that exchanges the same bytes and
+//! looks at none of them. Both run in turn, round by round, in this one process, so that what
+//! else the machine does hits both; what counts is the ratio, and rates of different machines
+//! or days cannot be compared.
+//!
+//! - `round_trips`: one `GETINFO` after the other, against a raw loop that writes and reads; and
+//!   16 threads that share one `Controller`, against a raw loop that writes 16 requests at once.
+//! - `events`: a flood of `CIRC` and of `BW` events to a listener or a queue, against reading it.
+//! - `big_reply`: a `GETINFO ns/all` of 8,000 relays, against reading it; and the memory that a
+//!   reply of 50 MB takes line by line.
+//! - `connect`: connecting, SAFECOOKIE and closing, against the same dialogue on a raw socket.
+//!
+//! The other side is a thread that replays fixed answers and, for the first and the last, also a
+//! real tor without network; without a tor on the path that part is left out.
+//!
+//! `cargo bench` runs everything, `cargo bench -- events connect` a part. `TORCON_BENCH_ROUNDS`
+//! sets the number of rounds, 7 by default; on a machine that does other work more are better.
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and what goes wrong in it may end it"
+)]
+
+mod big_reply;
+mod connect;
+mod events;
+mod round_trips;
+
+/// The raw side: sockets, a tor that replays, a real tor, and the race between the two.
+mod support;
+
+use std::env;
+
+const BENCHES: [(&str, fn()); 4] = [
+    ("round_trips", round_trips::run),
+    ("events", events::run),
+    ("big_reply", big_reply::run),
+    ("connect", connect::run),
+];
+
+fn main() {
+    // cargo adds an option of its own.
+    let wanted: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for (name, run) in BENCHES {
+        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
+            run();
+        }
+    }
+}
