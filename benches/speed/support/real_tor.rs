@@ -60,15 +60,19 @@ impl RealTor {
         let cookie = root.join("cookie");
         let mut tor = Self { child, unix, tcp: unknown, cookie, directory };
         let end = Instant::now() + Duration::from_secs(60);
-        while torcon::connect(tor.unix.to_string().as_str()).is_err() {
+        // Socket and file are there before tor answers.
+        while torcon::connect(tor.unix.to_string().as_str()).is_err() || !tor.find_port() {
             assert!(Instant::now() < end, "tor did not answer");
             assert_eq!(tor.child.try_wait().unwrap(), None, "tor ended");
             thread::sleep(Duration::from_millis(10));
         }
-        let port = fs::read_to_string(tor.directory.path().join("port")).unwrap();
-        let port = port.trim().strip_prefix("PORT=").and_then(|port| port.parse().ok());
-        tor.tcp = Address::Tcp(port.expect("tor writes its control port"));
         Some(tor)
+    }
+
+    fn find_port(&mut self) -> bool {
+        let text = fs::read_to_string(self.directory.path().join("port")).unwrap_or_default();
+        let port = text.lines().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
+        port.map(|port| self.tcp = Address::Tcp(port)).is_some()
     }
 }
 
