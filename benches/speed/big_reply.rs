@@ -23,6 +23,14 @@ pub(crate) fn run() {
     let replay = Replay::start(vec![consensus, long]);
     let mut raw = Raw::log_in(&replay.unix, &replay.cookie);
     let controller = torcon::connect(replay.unix.to_string().as_str()).unwrap();
+    // From here on the peak is counted anew; only Linux does that.
+    let counted = fs::write("/proc/self/clear_refs", "5");
+    let before = peak();
+    read_lines(&controller, "desc/all");
+    if let (Ok(()), Some(before), Some(after)) = (counted, before, peak()) {
+        let grown = after.saturating_sub(before);
+        println!("\na reply of {long_length} bytes, line by line, takes {grown} kB at its peak");
+    }
     let times = |work: &mut dyn FnMut()| {
         (0..COUNT).for_each(|_| work());
         COUNT
@@ -44,14 +52,6 @@ pub(crate) fn run() {
     .enter("get_info_incremental", || times(&mut || read_lines(&controller, "ns/all")))
     .run(&format!("replies of {length} bytes, unix socket, replay"));
 
-    // From here on the peak is counted anew; only Linux does that.
-    let counted = fs::write("/proc/self/clear_refs", "5");
-    let before = peak();
-    read_lines(&controller, "desc/all");
-    if let (Ok(()), Some(before), Some(after)) = (counted, before, peak()) {
-        let grown = after.saturating_sub(before);
-        println!("  a reply of {long_length} bytes, line by line, takes {grown} kB at its peak");
-    }
     Race::against("raw: read", || {
         raw.write(b"GETINFO desc/all\r\n");
         raw.drain(long_length);

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use torcon::event::{BwEvent, CircEvent, TypedEvent};
+use torcon::event::{BwEvent, CircEvent, Event, EventText, TypedEvent};
 use torcon::{ConnectOptions, Controller};
 
 use crate::support::race::Race;
@@ -22,16 +22,17 @@ const CIRC: &str = "650 CIRC 1234 BUILT \
 
 const BW: &str = "650 BW 15 20\r\n";
 
-/// About what one write of the flood holds.
-const BLOCK: usize = 64 << 10;
+/// About what one write of the flood holds: tor keeps what it is about to send in buffers of
+/// this size, and writes them one by one.
+const BLOCK: usize = 4 << 10;
 
 pub(crate) fn run() {
     assert_eq!(CIRC.len(), 325);
-    measure::<CircEvent>("CIRC events of 325 bytes, unix socket, replay", CIRC, 150_000, 0.2);
-    measure::<BwEvent>("BW events of 14 bytes, unix socket, replay", BW, 1_000_000, 0.1);
+    measure::<CircEvent>("CIRC events of 325 bytes, unix socket, replay", CIRC, 150_000, Some(0.2));
+    measure::<BwEvent>("BW events of 14 bytes, unix socket, replay", BW, 1_000_000, None);
 }
 
-fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: f64) {
+fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: Option<f64>) {
     let kind = E::KINDS[0].clone();
     let per_block = BLOCK / event.len();
     let times = at_least.div_ceil(per_block);
@@ -54,6 +55,7 @@ fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: f64) 
     let of_types = Flood::new(connect(), count, |controller, mut seen| {
         controller.on(move |event: &E| seen.another(event)).unwrap();
     });
+    let text = EventText::new(event.trim_end().as_bytes().strip_prefix(b"650 ").unwrap());
     let queued = connect();
     let queue = queued.events([kind.clone()]).unwrap();
 
@@ -63,11 +65,17 @@ fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: f64) 
         count
     })
     .enter("text listener", || of_texts.run())
-    .enter_with_goal("typed listener", goal, || of_types.run())
+    .with("typed listener", goal, || of_types.run())
     .enter("EventQueue", || {
         queued.command("FLOOD").unwrap();
         for _ in 0..count {
             black_box(queue.recv().unwrap());
+        }
+        count
+    })
+    .enter("Event::parse alone, one thread", || {
+        for _ in 0..count {
+            black_box(Event::parse(black_box(&text).clone()));
         }
         count
     })
