@@ -38,7 +38,13 @@ impl<'a> Race<'a> {
         self.with(name, Some(goal), run)
     }
 
-    fn with(mut self, name: &'a str, goal: Option<f64>, run: impl FnMut() -> usize + 'a) -> Self {
+    /// Adds one that is to reach a ratio to the limit, if one is given.
+    pub(crate) fn with(
+        mut self,
+        name: &'a str,
+        goal: Option<f64>,
+        run: impl FnMut() -> usize + 'a,
+    ) -> Self {
         self.entrants.push(Entrant { name, goal, run: Box::new(run), rates: Vec::new() });
         self
     }
