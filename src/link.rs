@@ -482,3 +482,6 @@ impl fmt::Debug for Ticket {
 fn probe_request(nonce: u64) -> String {
     format!("GETINFO {}\r\n", probe_key(nonce))
 }
+
+#[cfg(test)]
+mod tests;
