@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
+use zeroize::Zeroizing;
 
 pub(crate) use self::backlog::{Backlog, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
@@ -325,7 +326,8 @@ impl Shared {
         limit: Duration,
         push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
     ) -> Result<(SlotId, P)> {
-        let encoded = request.encode()?;
+        // It may hold a secret.
+        let encoded = Zeroizing::new(request.encode()?);
         let Some(outbox) = self.outbox.try_lock_until(deadline) else {
             return Err(timeout(request.keyword(), limit).into());
         };
@@ -338,7 +340,9 @@ impl Shared {
         log::trace!("{request:?}");
         let bytes = match probe {
             None => encoded,
-            Some(nonce) => [probe_request(nonce).as_bytes(), encoded.as_slice()].concat(),
+            Some(nonce) => {
+                Zeroizing::new([probe_request(nonce).as_bytes(), encoded.as_slice()].concat())
+            }
         };
         let first = probe.map_or(id, SlotId::from);
         let outcome = match self.stream.write_all(&bytes, deadline) {
