@@ -6,6 +6,8 @@
 
 /// Methods of authentication, good and bad.
 mod auth;
+/// What each method sends.
+mod commands;
 /// What is sent on connecting, and what is found that is no tor.
 mod connect;
 /// The end of a connection, from either side.

@@ -158,6 +158,38 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
 }
 
 #[test]
+fn no_function_that_takes_a_text_is_missing_from_the_tables() {
+    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal, or what
+    // another function of these gave.
+    const OTHERS: &str = "authenticate command_timeout connect connect_first event_limit execute \
+                          line_limit load_conf on on_disconnect password password_with \
+                          recv_deadline recv_timeout remove_event_listener reply_limit signal \
+                          timeout timeout_iter wait_closed wait_timeout with_timeout";
+    let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
+    let tables = tables.chain(VALUES.iter().map(|row| row.0));
+    let covered: Vec<_> = tables.chain(COMMANDS.iter().map(|row| row.0)).collect();
+    let mut functions = 0;
+    for (path, text) in crate::support::source::library_sources() {
+        if !path.contains("controller") {
+            continue;
+        }
+        for line in text.lines().map(str::trim_start) {
+            let Some(function) = line.strip_prefix("pub fn ") else { continue };
+            let (name, arguments) = function.split_once('(').unwrap();
+            let name = name.split('<').next().unwrap();
+            let is_alone = ["&self)", "self)", ")"].iter().any(|none| arguments.starts_with(none));
+            let is_covered = covered.iter().any(|row| row.split([',', '(']).next() == Some(name));
+            functions += 1;
+            assert!(
+                is_alone || is_covered || OTHERS.split(' ').any(|other| other == name),
+                "{path}: nothing says what {name} does with bad arguments"
+            );
+        }
+    }
+    assert!(functions > 50, "only {functions} functions were found");
+}
+
+#[test]
 fn every_byte_below_a_blank_is_refused_in_a_word() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
