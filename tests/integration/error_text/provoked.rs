@@ -131,7 +131,7 @@ fn a_silent_port_ends_the_attempt_at_its_time() {
     });
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(error.is_timeout(), "{error:?}");
-    assert!(matches!(connect_problem(&error), ConnectProblem::Timeout(_)), "{error:?}");
+    assert!(matches!(connect_problem(&error), ConnectProblem::Silent(_)), "{error:?}");
 }
 
 #[test]
