@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -42,8 +43,9 @@ const LEAD: u64 = 2;
 /// The same where authorities have to send each other votes, two seconds, and then signatures,
 /// two seconds.
 const LEAD_OF_SEVERAL: u64 = 6;
-/// In which part of a second the command is given, in milliseconds, so that it can be late.
-const PUNCTUAL: u32 = 500;
+/// In which part of a second the command is given, in milliseconds: so late that the clocks of an
+/// authority's timers cannot take it for the second before, and so early that it can be late.
+const PUNCTUAL: RangeInclusive<u32> = 40..=500;
 /// How late a consensus may come before the vote is called again.
 const VOTE_GRACE: Duration = Duration::from_millis(1500);
 
@@ -295,12 +297,14 @@ fn wait_for_news(news: &EventQueue, deadline: Deadline) {
     let _ = news.recv_timeout(LOOK_AGAIN.min(deadline.left()));
 }
 
-/// The authority must act on the command within the second after the one in which it got it.
+/// An authority must act on the command within the second after the one in which it got it.
 fn wait_for_early_part_of_second(deadline: Deadline) {
-    let (_, milliseconds) = options::since_epoch();
-    if milliseconds > PUNCTUAL {
-        let rest = Duration::from_millis(u64::from(1000_u32.saturating_sub(milliseconds)) + 2);
-        thread::sleep(rest.min(deadline.left()));
+    let (_, now) = options::since_epoch();
+    if !PUNCTUAL.contains(&now) {
+        let begin = *PUNCTUAL.start();
+        let begin = if now < begin { begin } else { begin + 1000 };
+        let wait = Duration::from_millis(begin.saturating_sub(now).into());
+        thread::sleep(wait.min(deadline.left()));
     }
 }
 

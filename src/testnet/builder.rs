@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::PrivateNetwork;
 use super::bring_up;
 use super::options::Setting;
@@ -41,7 +43,8 @@ pub struct PrivateNetworkBuilder {
     pub(super) authority_options: Vec<Setting>,
     pub(super) relay_options: Vec<Setting>,
     pub(super) client_options: Vec<Setting>,
-    on_progress: Option<ProgressListener>,
+    // Only so that it can be shared: nothing is ever called through it.
+    on_progress: Mutex<Option<ProgressListener>>,
 }
 
 impl PrivateNetworkBuilder {
@@ -57,7 +60,7 @@ impl PrivateNetworkBuilder {
             authority_options: Vec::new(),
             relay_options: Vec::new(),
             client_options: Vec::new(),
-            on_progress: None,
+            on_progress: Mutex::new(None),
         }
     }
 
@@ -139,7 +142,7 @@ impl PrivateNetworkBuilder {
     ///
     /// It is called on the thread that calls [`launch`](Self::launch).
     pub fn on_progress(mut self, listener: impl FnMut(&NetworkProgress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(listener));
+        self.on_progress = Mutex::new(Some(Box::new(listener)));
         self
     }
 
@@ -153,9 +156,9 @@ impl PrivateNetworkBuilder {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for numbers that make no network and
     /// for options that cannot be said, and [`Error::Testnet`](crate::Error::Testnet) if anything
     /// else goes wrong, for one if tor is not installed; no process is left then.
-    pub fn launch(mut self) -> Result<PrivateNetwork> {
+    pub fn launch(self) -> Result<PrivateNetwork> {
         self.check()?;
-        let reporter = Reporter::new(self.on_progress.take());
+        let reporter = Reporter::new(self.on_progress.lock().take());
         bring_up::bring_up(&self, reporter)
     }
 

@@ -40,3 +40,6 @@ mod socks;
 
 /// Keys and addresses of onion services, and what a real tor says to them.
 mod onion_keys;
+
+/// The private network, and tors that join it.
+mod testnet;
