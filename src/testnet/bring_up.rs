@@ -99,7 +99,7 @@ fn launch(
     reporter: &mut Reporter,
 ) -> Result<(Nodes, Vec<Setting>)> {
     let resolv_conf = root.file("resolv.conf", &options::resolv_conf(name_server.address()))?;
-    let empty = root.file("empty", "")?;
+    let empty = root.file("empty-torrc", "")?;
 
     reporter.begin(TestnetStep::Keys);
     let step = TestnetStep::Keys;

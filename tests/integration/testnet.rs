@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, TorProcess};
 
-use crate::support::failure::panic_of;
-
 /// How long a network may take where eight programs share two processors.
 const UP: Duration = Duration::from_secs(20);
 /// The same for everything that takes a second or two.
@@ -33,7 +31,7 @@ pub(crate) fn shared_network() -> &'static PrivateNetwork {
     &shared().network
 }
 
-/// Launches a tor that joins the shared network, with a SocksPort.
+/// Launches a tor that joins the shared network, with a port for SOCKS.
 #[track_caller]
 pub(crate) fn join() -> TorProcess {
     let launcher = Launcher::new().network(shared_network()).option("SocksPort", "127.0.0.1:auto");
@@ -159,12 +157,4 @@ fn numbers_that_make_no_network_are_refused_before_anything_is_done() {
         assert_eq!(error.to_string(), format!("invalid argument {problem}"));
         assert!(begin.elapsed() < Duration::from_secs(1));
     }
-}
-
-#[test]
-fn a_closure_that_panics_ends_the_launch_and_no_more() {
-    let message = panic_of(|| {
-        PrivateNetwork::builder().on_progress(|_| panic!("as planned")).launch().map(drop)
-    });
-    assert_eq!(message, "as planned");
 }

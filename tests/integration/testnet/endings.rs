@@ -13,6 +13,7 @@ use torcon::testnet::{PrivateNetwork, PrivateNetworkBuilder};
 use super::LIMIT;
 use crate::error_text::{chain, check_text};
 use crate::support::alone::alone;
+use crate::support::failure::panic_of;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::{eventually, within};
 
@@ -35,6 +36,22 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
         });
         let panic = ended.expect_err("it panics");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planned"));
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_network_whose_closure_panics() {
+    alone(|| {
+        let before = Holdings::now();
+        let message = panic_of(|| {
+            let builder = PrivateNetwork::builder().on_progress(|progress| {
+                // Every tor runs then.
+                assert!(progress.step < TestnetStep::Descriptors, "as planned");
+            });
+            builder.launch().map(drop)
+        });
+        assert_eq!(message, "as planned");
         before.assert_restored(Duration::from_secs(5));
     });
 }

@@ -58,7 +58,7 @@ fn two_authorities_agree_and_the_given_directory_stays() {
     let mut left: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["auth0", "auth1", "empty", "relay0", "relay1", "resolv.conf"]);
+    assert_eq!(left, ["auth0", "auth1", "empty-torrc", "relay0", "relay1", "resolv.conf"]);
 }
 
 #[test]
