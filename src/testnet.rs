@@ -54,7 +54,7 @@ use std::time::Duration;
 use self::bring_up::Root;
 use self::deadline::Deadline;
 use self::dns::NameServer;
-use self::node::Node;
+use self::node::{GRACE, Node};
 use self::options::Setting;
 use crate::controller::Controller;
 use crate::error::{InvalidInput, Result, TestnetError, TestnetStep};
@@ -272,6 +272,7 @@ impl Drop for Nodes {
     fn drop(&mut self) {
         // All at once, so that they end side by side.
         self.0.iter().for_each(Node::terminate);
-        self.0.iter().for_each(Node::take_down);
+        let grace = Deadline::after(GRACE);
+        self.0.iter().for_each(|node| node.take_down(grace));
     }
 }

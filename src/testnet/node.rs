@@ -17,7 +17,7 @@ const EXIT_AFTER_LOSS: Duration = Duration::from_secs(1);
 /// How long a killed process may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// How long a relay may take to end before it is killed.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 
 /// What a tor of the network is.
 #[derive(Clone, Debug)]
@@ -197,7 +197,7 @@ impl Node {
         let Some(process) = self.process() else { return Ok(()) };
         process.kill()?;
         process.wait_timeout(KILL_LIMIT)?;
-        self.take_down();
+        *self.process.lock() = None;
         Ok(())
     }
 
@@ -210,28 +210,38 @@ impl Node {
     ) -> Result<()> {
         let _changing = self.changing.lock();
         let step = TestnetStep::Restart;
-        self.take_down();
+        self.end();
         let back = self.spawn(step, deadline).and_then(|()| self.attach(step, deadline));
-        back.and_then(|()| wait()).inspect_err(|_| self.take_down())
+        back.and_then(|()| wait()).inspect_err(|_| self.end())
     }
 
-    /// Asks its tor to end, without waiting.
+    /// Has its tor end, without waiting.
     pub(super) fn terminate(&self) {
-        if let Some(process) = self.process() {
-            if let Err(error) = process.terminate() {
-                log::error!("{} of a private network could not be ended: {error}", self.nickname);
-            }
+        let Some(process) = self.process() else { return };
+        // It ends with the connection that owns it. Where this program blocks SIGTERM, so does
+        // every tor that it launched.
+        if let Ok(controller) = process.controller() {
+            controller.close();
+        }
+        if let Err(error) = process.terminate() {
+            log::error!("{} of a private network could not be ended: {error}", self.nickname);
         }
     }
 
-    /// Ends its tor, if it runs, and waits.
-    pub(super) fn take_down(&self) {
+    /// Kills its tor if it still runs when the grace period is over, and waits until it is gone.
+    pub(super) fn take_down(&self, grace: Deadline) {
         let process = self.process.lock().take();
-        // Someone else who looks at it at this moment may drop it last.
-        if let Some(process) = process {
-            let _ = process.terminate();
-            let _ = process.wait_timeout(GRACE);
+        let Some(process) = process else { return };
+        if process.wait_timeout(grace.left()).is_err() {
+            log::warn!("{} of a private network had to be killed", self.nickname);
+            let _ = process.kill();
+            let _ = process.wait_timeout(KILL_LIMIT);
         }
+    }
+
+    fn end(&self) {
+        self.terminate();
+        self.take_down(Deadline::after(GRACE));
     }
 
     fn failed(&self, step: TestnetStep, error: Error) -> Error {

@@ -6,6 +6,7 @@ use std::panic::catch_unwind;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigSet, Signal};
 use torcon::Error;
 use torcon::error::{TestnetError, TestnetProblem, TestnetStep};
 use torcon::testnet::{PrivateNetwork, PrivateNetworkBuilder};
@@ -36,6 +37,22 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
         });
         let panic = ended.expect_err("it panics");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planned"));
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_network_ends_soon_in_a_program_that_blocks_signals() {
+    alone(|| {
+        let before = Holdings::now();
+        // What a program launches blocks the same.
+        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+        signals.thread_block().unwrap();
+        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let begin = Instant::now();
+        drop(network);
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
         before.assert_restored(Duration::from_secs(5));
     });
 }
