@@ -54,7 +54,7 @@ use std::time::Duration;
 use self::bring_up::Root;
 use self::deadline::Deadline;
 use self::dns::NameServer;
-use self::node::{GRACE, Node};
+use self::node::Node;
 use self::options::Setting;
 use crate::controller::Controller;
 use crate::error::{InvalidInput, Result, TestnetError, TestnetStep};
@@ -69,7 +69,7 @@ pub use self::progress::NetworkProgress;
 /// Made by [`PrivateNetwork::launch`], or with other numbers by [`PrivateNetwork::builder`]. All
 /// methods may be called from many threads at once; share it in an [`Arc`](std::sync::Arc).
 ///
-/// Dropping it ends every tor of the network and deletes the temporary directory; this takes less
+/// Dropping it kills every tor of the network and deletes the temporary directory; this takes less
 /// than a second. The tors that joined it are not its own, and stay.
 ///
 /// Threads: `torcon-dns` is the name server of the exits; each tor has those of a
@@ -169,7 +169,7 @@ impl PrivateNetwork {
     }
 
     /// Starts a relay or authority again, with the same keys and the same port. One that runs is
-    /// ended first.
+    /// killed first.
     ///
     /// Blocks the current thread until it can build circuits, at most for
     /// [`timeout`](PrivateNetworkBuilder::timeout).
@@ -271,8 +271,10 @@ impl Nodes {
 impl Drop for Nodes {
     fn drop(&mut self) {
         // All at once, so that they end side by side.
-        self.0.iter().for_each(Node::terminate);
-        let grace = Deadline::after(GRACE);
-        self.0.iter().for_each(|node| node.take_down(grace));
+        let outcomes = self.0.iter().map(Node::send_kill).collect::<Vec<_>>();
+        let gone = self.0.iter().map(Node::take_down);
+        for error in outcomes.into_iter().chain(gone).filter_map(Result::err) {
+            log::error!("a tor of a private network could not be ended: {error}");
+        }
     }
 }

@@ -16,8 +16,6 @@ use crate::process::{Launcher, Ready, TorProcess};
 const EXIT_AFTER_LOSS: Duration = Duration::from_secs(1);
 /// How long a killed process may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// How long a relay may take to end before it is killed.
-pub(super) const GRACE: Duration = Duration::from_secs(3);
 
 /// What a tor of the network is.
 #[derive(Clone, Debug)]
@@ -111,7 +109,6 @@ impl Node {
             .wait_for(Ready::Controller)
             .timeout(deadline.left())
             .stall_timeout(Duration::MAX)
-            .grace(GRACE)
             // What a library complains of is not worth a network.
             .kill_on_stderr(false);
         let all = role.iter().chain(&self.settings);
@@ -194,11 +191,7 @@ impl Node {
     /// Kills its tor and waits until it is gone.
     pub(super) fn kill(&self) -> Result<()> {
         let _changing = self.changing.lock();
-        let Some(process) = self.process() else { return Ok(()) };
-        process.kill()?;
-        process.wait_timeout(KILL_LIMIT)?;
-        *self.process.lock() = None;
-        Ok(())
+        self.take_down()
     }
 
     /// Ends its tor if it runs, and starts it again with the same keys and the same port; `wait`
@@ -210,38 +203,29 @@ impl Node {
     ) -> Result<()> {
         let _changing = self.changing.lock();
         let step = TestnetStep::Restart;
-        self.end();
+        self.take_down()?;
         let back = self.spawn(step, deadline).and_then(|()| self.attach(step, deadline));
-        back.and_then(|()| wait()).inspect_err(|_| self.end())
+        back.and_then(|()| wait()).inspect_err(|_| {
+            let _ = self.take_down();
+        })
     }
 
-    /// Has its tor end, without waiting.
-    pub(super) fn terminate(&self) {
-        let Some(process) = self.process() else { return };
-        // It ends with the connection that owns it. Where this program blocks SIGTERM, so does
-        // every tor that it launched.
-        if let Ok(controller) = process.controller() {
-            controller.close();
-        }
-        if let Err(error) = process.terminate() {
-            log::error!("{} of a private network could not be ended: {error}", self.nickname);
-        }
+    /// Sends SIGKILL to its tor, without waiting.
+    ///
+    /// Nothing that it would still write is worth keeping, and SIGTERM is not certain: where this
+    /// program blocks it, so does every tor that it launched, and relays of tor 0.4.9 sometimes
+    /// hang while they free the threads that compute for them.
+    pub(super) fn send_kill(&self) -> Result<()> {
+        self.process().map_or(Ok(()), |process| process.kill())
     }
 
-    /// Kills its tor if it still runs when the grace period is over, and waits until it is gone.
-    pub(super) fn take_down(&self, grace: Deadline) {
-        let process = self.process.lock().take();
-        let Some(process) = process else { return };
-        if process.wait_timeout(grace.left()).is_err() {
-            log::warn!("{} of a private network had to be killed", self.nickname);
-            let _ = process.kill();
-            let _ = process.wait_timeout(KILL_LIMIT);
-        }
-    }
-
-    fn end(&self) {
-        self.terminate();
-        self.take_down(Deadline::after(GRACE));
+    /// Kills its tor, if it runs, and waits until it is gone.
+    pub(super) fn take_down(&self) -> Result<()> {
+        let Some(process) = self.process() else { return Ok(()) };
+        process.kill()?;
+        process.wait_timeout(KILL_LIMIT)?;
+        *self.process.lock() = None;
+        Ok(())
     }
 
     fn failed(&self, step: TestnetStep, error: Error) -> Error {
