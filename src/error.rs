@@ -11,6 +11,8 @@ mod launch;
 mod protocol;
 mod rejection;
 mod socks;
+#[cfg(feature = "testnet")]
+mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
@@ -22,6 +24,8 @@ pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
+#[cfg(feature = "testnet")]
+pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
 pub use timeout::{Timeout, Wait};
 
 use crate::names::InvalidName;
@@ -77,6 +81,11 @@ pub enum Error {
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
+    /// A private network could not be brought up, or one of its relays not restarted. Only with
+    /// the Cargo feature `testnet`.
+    #[cfg(feature = "testnet")]
+    #[error(transparent)]
+    Testnet(TestnetError),
 }
 
 impl Error {
@@ -106,6 +115,8 @@ impl Error {
             Self::Launch(error) => error.is_timeout(),
             Self::Connect(error) => error.is_timeout(),
             Self::Socks(error) => error.is_timeout(),
+            #[cfg(feature = "testnet")]
+            Self::Testnet(error) => error.is_timeout(),
             _ => false,
         }
     }
@@ -190,6 +201,11 @@ from_areas! {
     LaunchError => Launch,
     SocksError => Socks,
     InvalidInput => InvalidInput,
+}
+
+#[cfg(feature = "testnet")]
+from_areas! {
+    TestnetError => Testnet,
 }
 
 impl From<InvalidName> for Error {

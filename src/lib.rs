@@ -119,6 +119,8 @@ mod link;
 pub mod names;
 pub mod process;
 pub mod socks;
+#[cfg(feature = "testnet")]
+pub mod testnet;
 mod tor;
 mod wire;
 

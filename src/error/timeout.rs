@@ -35,6 +35,8 @@ pub enum Wait {
     SocksGreeting,
     /// A SOCKS proxy to do what it was asked for.
     SocksReply,
+    /// A private network to be usable, or one of its relays to be back.
+    Network,
 }
 
 impl fmt::Display for Wait {
@@ -49,6 +51,7 @@ impl fmt::Display for Wait {
             Self::Exit => f.write_str("the tor process to end"),
             Self::SocksGreeting => f.write_str("the SOCKS proxy to answer the greeting"),
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
+            Self::Network => f.write_str("a private network to be usable"),
         }
     }
 }

@@ -43,3 +43,6 @@ mod onion_keys;
 
 /// Everything that a script can show: the public interface against the fake tor.
 mod scripted;
+
+/// The private network, and tors that join it.
+mod testnet;

@@ -81,6 +81,9 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::error::SocksError,
     torcon::error::SocksProblem,
     torcon::error::SocksStep,
+    torcon::error::TestnetError,
+    torcon::error::TestnetProblem,
+    torcon::error::TestnetStep,
     torcon::error::Timeout,
     torcon::error::Wait,
     torcon::event::Bootstrap,
@@ -144,6 +147,8 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::process::ControlVia,
     torcon::process::Progress,
     torcon::process::Ready,
+    torcon::testnet::NetworkProgress,
+    torcon::testnet::NetworkRelay,
 }
 
 // Handles with one owner.
@@ -154,6 +159,8 @@ promises! { NOT_CLONED, check_not_cloned, every_type:
     torcon::Tor,
     torcon::process::Launcher,
     torcon::process::TorProcess,
+    torcon::testnet::PrivateNetwork,
+    torcon::testnet::PrivateNetworkBuilder,
 }
 
 promises! { ERRORS, check_errors, every_error:
@@ -170,6 +177,8 @@ promises! { ERRORS, check_errors, every_error:
     torcon::error::Rejection,
     torcon::error::SocksError,
     torcon::error::SocksProblem,
+    torcon::error::TestnetError,
+    torcon::error::TestnetProblem,
     torcon::error::Timeout,
     torcon::names::InvalidName,
 }

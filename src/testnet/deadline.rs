@@ -1,0 +1,31 @@
+use std::time::{Duration, Instant};
+
+use crate::error::TestnetProblem;
+
+/// The end of one operation on a network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    limit: Duration,
+    /// `None`: never.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    pub(super) fn after(limit: Duration) -> Self {
+        Self { limit, at: Instant::now().checked_add(limit) }
+    }
+
+    pub(super) fn left(self) -> Duration {
+        let left = self.at.map(|at| at.saturating_duration_since(Instant::now()));
+        left.unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// What is wrong when it is over.
+    pub(super) fn problem(self) -> TestnetProblem {
+        TestnetProblem::timeout(self.limit)
+    }
+}

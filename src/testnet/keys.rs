@@ -1,0 +1,251 @@
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use crate::error::TestnetProblem;
+use crate::names::Fingerprint;
+
+/// How often a program that runs is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How many lines of a program that failed are kept.
+const LINES: usize = 100;
+
+/// A problem with the last lines of the program that has it.
+pub(super) type Failure = (TestnetProblem, Vec<String>);
+
+/// What a directory authority is known by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    /// Of its long-term authority key.
+    pub(super) v3ident: Fingerprint,
+    /// Of its key as a relay.
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// The making of the keys of one authority, by two programs at once: `tor-gencert` makes those
+/// with which it votes, `tor --list-fingerprint` those that it has as a relay.
+#[derive(Debug)]
+pub(super) struct Keys {
+    nickname: String,
+    certificate: PathBuf,
+    gencert: Program,
+    list_fingerprint: Program,
+}
+
+impl Keys {
+    /// Starts both programs. `empty` is an empty file.
+    pub(super) fn start(
+        tor: &Path,
+        gencert: &Path,
+        nickname: &str,
+        directory: &Path,
+        empty: &Path,
+        dir_port: u16,
+    ) -> Result<Self, TestnetProblem> {
+        let keys = directory.join("keys");
+        make_directory(&keys)?;
+        let certificate = keys.join("authority_certificate");
+        let mut command = Command::new(gencert);
+        command
+            .args(["--create-identity-key", "-m", "12", "--passphrase-fd", "0", "-a"])
+            .arg(format!("127.0.0.1:{dir_port}"))
+            .arg("-i")
+            .arg(keys.join("authority_identity_key"))
+            .arg("-s")
+            .arg(keys.join("authority_signing_key"))
+            .arg("-c")
+            .arg(&certificate);
+        // Nobody uses the encrypted key again.
+        let gencert = Program::start(gencert, command, b"loopback\n")?;
+
+        let zeros = "0".repeat(40);
+        let mut command = Command::new(tor);
+        command
+            .arg("-f")
+            .arg(empty)
+            .arg("--defaults-torrc")
+            .arg(empty)
+            .arg("--DataDirectory")
+            .arg(directory)
+            .args(["--Nickname", nickname, "--Address", "127.0.0.1"])
+            .args(["--ORPort", "127.0.0.1:1", "--SocksPort", "0", "--TestingTorNetwork", "1"])
+            // tor insists on an authority; the real ones are not known yet.
+            .arg("--DirAuthority")
+            .arg(format!("placeholder v3ident={zeros} 127.0.0.1:1 {zeros}"))
+            .args(["--list-fingerprint", "--quiet"]);
+        let list_fingerprint = Program::start(tor, command, b"")?;
+        Ok(Self { nickname: nickname.to_owned(), certificate, gencert, list_fingerprint })
+    }
+
+    /// Waits for both programs and reads what they made.
+    pub(super) fn finish(self, deadline: Deadline) -> Result<Identity, Failure> {
+        let printed = self.list_fingerprint.finish(deadline)?;
+        let fingerprint = fingerprint_line(&printed, &self.nickname).ok_or_else(|| {
+            let what = "the fingerprint that tor should have printed".into();
+            (TestnetProblem::Unreadable { what }, last_lines(&printed))
+        })?;
+        self.gencert.finish(deadline)?;
+        let certificate = fs::read_to_string(&self.certificate)
+            .map_err(|error| (directory_problem(&self.certificate, error), Vec::new()))?;
+        let v3ident = certificate_fingerprint(&certificate).ok_or_else(|| {
+            let what = "the certificate that tor-gencert should have made".into();
+            (TestnetProblem::Unreadable { what }, Vec::new())
+        })?;
+        Ok(Identity { v3ident, fingerprint })
+    }
+}
+
+/// Finds `auth0 0123 4567 ...`, ten groups of four digits.
+fn fingerprint_line(printed: &str, nickname: &str) -> Option<Fingerprint> {
+    printed.lines().find_map(|line| {
+        let groups = line.strip_prefix(nickname)?.strip_prefix(' ')?;
+        groups.replace(' ', "").parse().ok()
+    })
+}
+
+/// Finds `fingerprint` and 40 digits.
+fn certificate_fingerprint(certificate: &str) -> Option<Fingerprint> {
+    certificate.lines().find_map(|line| line.strip_prefix("fingerprint ")?.parse().ok())
+}
+
+/// Makes a directory that nobody else can look into.
+pub(super) fn make_directory(path: &Path) -> Result<(), TestnetProblem> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.map_err(|error| directory_problem(path, error))
+}
+
+pub(super) fn directory_problem(path: &Path, error: io::Error) -> TestnetProblem {
+    TestnetProblem::Directory { path: path.to_owned(), source: Arc::new(error) }
+}
+
+fn last_lines(printed: &str) -> Vec<String> {
+    let skipped = printed.lines().count().saturating_sub(LINES);
+    printed.lines().skip(skipped).map(str::to_owned).collect()
+}
+
+/// A program that runs to its end soon, and is ended when it is dropped.
+#[derive(Debug)]
+struct Program {
+    name: PathBuf,
+    child: Child,
+}
+
+impl Program {
+    fn start(name: &Path, mut command: Command, input: &[u8]) -> Result<Self, TestnetProblem> {
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => TestnetProblem::NotFound { program: name.to_owned() },
+                _ => TestnetProblem::Spawn { program: name.to_owned(), source: Arc::new(error) },
+            })?;
+        let mut program = Self { name: name.to_owned(), child };
+        if let Some(mut stdin) = program.child.stdin.take() {
+            // A program that does not read it says itself what it did not like.
+            let _ = stdin.write_all(input);
+        }
+        Ok(program)
+    }
+
+    /// Waits for its end and returns what it printed, which is not more than a pipe holds.
+    fn finish(mut self, deadline: Deadline) -> Result<String, Failure> {
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if deadline.is_over() => return Err((deadline.problem(), Vec::new())),
+                Ok(None) => thread::sleep(PAUSE),
+                Err(error) => {
+                    let source = Arc::new(error);
+                    let problem = TestnetProblem::Spawn { program: self.name.clone(), source };
+                    return Err((problem, Vec::new()));
+                }
+            }
+        };
+        let mut printed = Vec::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            let _ = stdout.read_to_end(&mut printed);
+        }
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = stderr.read_to_end(&mut printed);
+        }
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        if status.success() {
+            return Ok(printed);
+        }
+        let problem = TestnetProblem::Failed { program: self.name.clone(), status };
+        Err((problem, last_lines(&printed)))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::super::deadline::Deadline;
+    use super::{Program, certificate_fingerprint, fingerprint_line};
+
+    const DIGITS: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+
+    fn run(script: &str, limit: Duration) -> Result<String, String> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        let program = Program::start(Path::new("/bin/sh"), command, b"passphrase\n").unwrap();
+        program
+            .finish(Deadline::after(limit))
+            .map_err(|(problem, lines)| format!("{problem}: {lines:?}"))
+    }
+
+    #[test]
+    fn fingerprints_are_found_among_other_lines() {
+        let printed = "Nov 23 [warn] auth0 is fine\n\
+                       auth0 0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567\n";
+        assert_eq!(fingerprint_line(printed, "auth0").unwrap().to_string(), DIGITS);
+        assert_eq!(fingerprint_line(printed, "auth"), None);
+        let certificate = format!("dir-key-certificate-version 3\nfingerprint {DIGITS}\n");
+        assert_eq!(certificate_fingerprint(&certificate).unwrap().to_string(), DIGITS);
+        assert_eq!(certificate_fingerprint("fingerprint 0123\n"), None);
+    }
+
+    #[test]
+    fn a_program_gets_its_input_and_tells_why_it_failed() {
+        let patience = Duration::from_secs(20);
+        assert_eq!(run("read x; echo $x; echo two >&2", patience).unwrap(), "passphrase\ntwo\n");
+        assert_eq!(
+            run("echo why >&2; exit 3", patience).unwrap_err(),
+            "the program \"/bin/sh\" failed (exit status: 3): [\"why\"]"
+        );
+        let missing = Path::new("no-such-program");
+        assert_eq!(
+            Program::start(missing, Command::new(missing), b"").unwrap_err().to_string(),
+            "the program \"no-such-program\" does not exist; on Debian and Ubuntu, `apt-get \
+             install tor` installs tor and tor-gencert"
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        assert_eq!(
+            run("exec sleep 60", Duration::from_millis(20)).unwrap_err(),
+            "waited 20ms for a private network to be usable in vain: []"
+        );
+    }
+}

@@ -1,0 +1,264 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::deadline::Deadline;
+use super::options::{self, AuthorityPorts, Setting};
+use crate::controller::Controller;
+use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
+use crate::names::{Fingerprint, Nickname, Signal};
+use crate::process::{Launcher, Ready, TorProcess};
+
+/// How long the end of a process may come after the end of its control connection.
+const EXIT_AFTER_LOSS: Duration = Duration::from_secs(1);
+/// How long a killed process may take to be gone.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a tor of the network is.
+#[derive(Clone, Debug)]
+pub(super) enum Role {
+    Authority { ports: AuthorityPorts },
+    Relay { is_exit: bool, resolv_conf: PathBuf },
+}
+
+/// One tor of the network: what it is launched with and, while it runs, its process.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) nickname: Nickname,
+    pub(super) role: Role,
+    program: PathBuf,
+    directory: PathBuf,
+    /// What stands in its configuration beside that of its role.
+    settings: Vec<Setting>,
+    /// 0 until tor has chosen it.
+    or_port: AtomicU16,
+    fingerprint: Mutex<Option<Fingerprint>>,
+    // A leaf lock.
+    process: Mutex<Option<Arc<TorProcess>>>,
+    /// Held while it is killed or started again.
+    changing: Mutex<()>,
+}
+
+impl Node {
+    pub(super) fn new(
+        nickname: Nickname,
+        role: Role,
+        program: PathBuf,
+        directory: PathBuf,
+        settings: Vec<Setting>,
+    ) -> Self {
+        let or_port = match &role {
+            Role::Authority { ports } => ports.or,
+            Role::Relay { .. } => 0,
+        };
+        Self {
+            nickname,
+            role,
+            program,
+            directory,
+            settings,
+            or_port: AtomicU16::new(or_port),
+            fingerprint: Mutex::new(None),
+            process: Mutex::new(None),
+            changing: Mutex::new(()),
+        }
+    }
+
+    pub(super) fn is_authority(&self) -> bool {
+        matches!(self.role, Role::Authority { .. })
+    }
+
+    pub(super) fn is_exit(&self) -> bool {
+        matches!(self.role, Role::Relay { is_exit: true, .. })
+    }
+
+    pub(super) fn or_port(&self) -> u16 {
+        self.or_port.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        *self.fingerprint.lock()
+    }
+
+    /// Its process, which must not have been killed.
+    pub(super) fn running(&self) -> Result<Arc<TorProcess>> {
+        let down = InvalidInput::new("nickname", "this relay was killed and not restarted");
+        self.process().ok_or_else(|| down.into())
+    }
+
+    pub(super) fn process(&self) -> Option<Arc<TorProcess>> {
+        self.process.lock().clone()
+    }
+
+    /// Starts its tor; see [`attach`](Self::attach).
+    pub(super) fn spawn(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+        let nickname = self.nickname.as_str();
+        let role = match &self.role {
+            Role::Authority { ports } => options::authority(nickname, *ports),
+            Role::Relay { is_exit, resolv_conf } => {
+                let or_port = Some(self.or_port()).filter(|port| *port != 0);
+                options::relay(nickname, or_port, *is_exit, resolv_conf)
+            }
+        };
+        let launcher = Launcher::new()
+            .program(&self.program)
+            .data_directory(&self.directory)
+            .wait_for(Ready::Controller)
+            .timeout(deadline.left())
+            .stall_timeout(Duration::MAX)
+            // What a library complains of is not worth a network.
+            .kill_on_stderr(false);
+        let all = role.iter().chain(&self.settings);
+        let launcher = all.fold(launcher, |launcher, (name, value)| launcher.option(name, value));
+        let process = launcher.spawn().map_err(|error| match error {
+            // A user's option that cannot be said.
+            Error::InvalidInput(_) => error,
+            error => self.failed(step, error),
+        })?;
+        *self.process.lock() = Some(Arc::new(process));
+        Ok(())
+    }
+
+    /// Waits for the control connection, which owns the tor, and asks what only tor knows.
+    pub(super) fn attach(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+        let process = self.running()?;
+        process.wait_controller(deadline.left()).map_err(|error| self.failed(step, error))?;
+        let fingerprint = self.get_info(step, deadline, "fingerprint")?;
+        let listeners = self.get_info(step, deadline, "net/listeners/or")?;
+        let unreadable = |what: &str| {
+            let problem = TestnetProblem::Unreadable { what: what.into() };
+            TestnetError::of_node(step, self.nickname.as_str(), problem, process.last_lines())
+        };
+        let fingerprint = fingerprint.parse().map_err(|_| unreadable("the fingerprint"))?;
+        let or_port = first_port(&listeners).ok_or_else(|| unreadable("the OR port"))?;
+        *self.fingerprint.lock() = Some(fingerprint);
+        self.or_port.store(or_port, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns a controller whose commands end at the deadline.
+    pub(super) fn controller(&self, step: TestnetStep, deadline: Deadline) -> Result<Controller> {
+        let process = self.running()?;
+        let controller = process.controller().map_err(|error| self.failed(step, error))?;
+        Ok(controller.with_timeout(deadline.left()))
+    }
+
+    pub(super) fn get_info(
+        &self,
+        step: TestnetStep,
+        deadline: Deadline,
+        key: &str,
+    ) -> Result<String> {
+        let answer = self.controller(step, deadline)?.get_info_one(key);
+        answer.map_err(|error| self.failed(step, error))
+    }
+
+    pub(super) fn set_conf(
+        &self,
+        step: TestnetStep,
+        deadline: Deadline,
+        settings: &[Setting],
+    ) -> Result<()> {
+        let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let done = self.controller(step, deadline)?.set_conf(settings);
+        done.map_err(|error| self.failed(step, error))
+    }
+
+    /// Has it read its configuration again, and therefore fetch at once what it lacks.
+    pub(super) fn reload(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+        let done = self.controller(step, deadline)?.signal(Signal::Reload);
+        done.map_err(|error| self.failed(step, error))
+    }
+
+    /// Fails if its tor has ended.
+    pub(super) fn check_alive(&self, step: TestnetStep) -> Result<()> {
+        let process = self.running()?;
+        match process.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                let problem = TestnetProblem::Exited { status };
+                let lines = process.last_lines();
+                let nickname = self.nickname.as_str();
+                Err(TestnetError::of_node(step, nickname, problem, lines).into())
+            }
+            Err(error) => Err(self.failed(step, error)),
+        }
+    }
+
+    /// Kills its tor and waits until it is gone.
+    pub(super) fn kill(&self) -> Result<()> {
+        let _changing = self.changing.lock();
+        self.take_down()
+    }
+
+    /// Ends its tor if it runs, and starts it again with the same keys and the same port; `wait`
+    /// waits until it is of use.
+    pub(super) fn restart(
+        &self,
+        deadline: Deadline,
+        wait: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let _changing = self.changing.lock();
+        let step = TestnetStep::Restart;
+        self.take_down()?;
+        let back = self.spawn(step, deadline).and_then(|()| self.attach(step, deadline));
+        back.and_then(|()| wait()).inspect_err(|_| {
+            let _ = self.take_down();
+        })
+    }
+
+    /// Sends SIGKILL to its tor, without waiting.
+    ///
+    /// Nothing that it would still write is worth keeping, and SIGTERM is not certain: where this
+    /// program blocks it, so does every tor that it launched, and relays of tor 0.4.9 sometimes
+    /// hang while they free the threads that compute for them.
+    pub(super) fn send_kill(&self) -> Result<()> {
+        self.process().map_or(Ok(()), |process| process.kill())
+    }
+
+    /// Kills its tor, if it runs, and waits until it is gone.
+    pub(super) fn take_down(&self) -> Result<()> {
+        let Some(process) = self.process() else { return Ok(()) };
+        process.kill()?;
+        process.wait_timeout(KILL_LIMIT)?;
+        *self.process.lock() = None;
+        Ok(())
+    }
+
+    fn failed(&self, step: TestnetStep, error: Error) -> Error {
+        let process = self.process();
+        let lines = match (&error, &process) {
+            (Error::Launch(error), _) => error.last_lines().to_vec(),
+            (_, Some(process)) => {
+                if error.is_closed() {
+                    // Its last words come with its end.
+                    let _ = process.wait_timeout(EXIT_AFTER_LOSS);
+                }
+                process.last_lines()
+            }
+            (_, None) => Vec::new(),
+        };
+        let problem = TestnetProblem::Tor(Box::new(error));
+        TestnetError::of_node(step, self.nickname.as_str(), problem, lines).into()
+    }
+}
+
+/// The port in `"127.0.0.1:34567" "unix:..."`.
+fn first_port(listeners: &str) -> Option<u16> {
+    listeners.split('"').find_map(|address| address.rsplit_once(':')?.1.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_port;
+
+    #[test]
+    fn the_port_of_a_listener_is_read() {
+        assert_eq!(first_port("\"127.0.0.1:34567\""), Some(34567));
+        assert_eq!(first_port("\"127.0.0.1:1\" \"127.0.0.1:2\""), Some(1));
+        assert_eq!(first_port(""), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! The private network: what it is, what works in it, and how it ends.
+//!
+//! A network takes its seconds to come up, so one is shared by all tests that do it no harm.
+
+/// How networks end, by themselves and by force, and what is left of those that fail.
+mod endings;
+/// What a tor can do that joined the network.
+mod joining;
+/// Networks with numbers of their own.
+mod numbers;
+/// SOCKS without torcon, and a server that sends back what it gets.
+mod witness;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use torcon::testnet::PrivateNetwork;
+use torcon::{Launcher, TorProcess};
+
+/// How long a network may take where eight programs share two processors.
+const UP: Duration = Duration::from_secs(20);
+/// The same for everything that takes a second or two.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Returns the network that the tests share: one authority and five exits.
+///
+/// No test may kill one of its relays or change its options. It ends with the test program,
+/// however that ends; a shell that waits for it removes the directories.
+pub(crate) fn shared_network() -> &'static PrivateNetwork {
+    &shared().network
+}
+
+/// Launches a tor that joins the shared network, with a port for SOCKS.
+#[track_caller]
+pub(crate) fn join() -> TorProcess {
+    let launcher = Launcher::new().network(shared_network()).option("SocksPort", "127.0.0.1:auto");
+    launcher.timeout(LIMIT).launch().expect("a tor can join the network")
+}
+
+struct Shared {
+    network: PrivateNetwork,
+    took: Duration,
+    /// Waits for the end of its standard input.
+    _tidy_up: Child,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let begin = Instant::now();
+        let network = PrivateNetwork::launch().expect("a network comes up");
+        let took = begin.elapsed();
+        // A static is never dropped, so somebody else has to tidy up.
+        let tidy_up = Command::new("/bin/sh")
+            // The pipe ends with this program, and a second later every tor has ended.
+            .args(["-c", "read -r _; sleep 1; rm -rf \"$@\"", "torcon-tidy-up"])
+            .arg(network.directory())
+            .args(private_directories(&network))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell can be started");
+        Shared { network, took, _tidy_up: tidy_up }
+    })
+}
+
+/// Where the relays have their configurations and control sockets.
+fn private_directories(network: &PrivateNetwork) -> Vec<String> {
+    let directory = |relay: torcon::testnet::NetworkRelay| {
+        let controller = network.controller(relay.nickname.as_str()).unwrap();
+        let endpoint = controller.endpoint().to_string();
+        let path = endpoint.strip_prefix("unix:").and_then(|path| path.strip_suffix("/control"));
+        path.expect("a relay has its control socket there").to_owned()
+    };
+    network.relays().into_iter().map(directory).collect()
+}
+
+#[test]
+fn a_network_is_soon_up_and_every_relay_knows_every_other() {
+    let shared = shared();
+    assert!(shared.took < UP, "it took {:?}", shared.took);
+    let relays = shared.network.relays();
+    let names: Vec<_> = relays.iter().map(|relay| relay.nickname.as_str()).collect();
+    assert_eq!(names, ["auth0", "relay0", "relay1", "relay2", "relay3", "relay4"]);
+    for relay in &relays {
+        assert_eq!(relay.is_authority, relay.nickname.as_str() == "auth0");
+        assert_ne!(relay.is_authority, relay.is_exit);
+        let controller = shared.network.controller(relay.nickname.as_str()).unwrap();
+        assert_eq!(controller.owned_pid(), relay.pid);
+        let own = controller.get_info_one("fingerprint").unwrap();
+        assert_eq!(own, relay.fingerprint.to_string());
+        let entries = controller.get_info_one("ns/all").unwrap();
+        for other in &relays {
+            let entry = format!("r {} ", other.nickname);
+            let address = format!(" 127.0.0.1 {} ", other.or_port);
+            let found = entries.lines().find(|line| line.starts_with(&entry));
+            assert!(found.is_some_and(|line| line.contains(&address)), "{other:?} in {entries}");
+        }
+        assert_eq!(controller.get_info_one("status/enough-dir-info").unwrap(), "1");
+    }
+}
+
+#[test]
+fn every_relay_listens_and_connects_on_the_loopback_address_only() {
+    let network = shared_network();
+    for relay in network.relays() {
+        let controller = network.controller(relay.nickname.as_str()).unwrap();
+        for kind in ["or", "dir", "socks", "control", "extor", "dns", "trans", "natd"] {
+            let listeners = controller.get_info_one(&format!("net/listeners/{kind}")).unwrap();
+            for listener in listeners.split(' ').filter(|listener| !listener.is_empty()) {
+                let is_here =
+                    listener.starts_with("\"127.0.0.1:") || listener.starts_with("\"unix:");
+                assert!(is_here, "{listener} of {}", relay.nickname);
+            }
+        }
+        let conf = controller.get_conf(["OutboundBindAddress"]).unwrap();
+        let value = conf.get("OutboundBindAddress").and_then(torcon::command::ConfValue::first);
+        assert_eq!(value, Some("127.0.0.1"));
+    }
+    assert!(network.name_server().ip().is_loopback());
+}
+
+#[test]
+fn the_lines_for_a_torrc_are_the_options() {
+    let network = shared_network();
+    let lines: Vec<_> =
+        network.client_options().iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(network.client_torrc().lines().collect::<Vec<_>>(), lines);
+    let authority = &network.relays()[0];
+    let begin = format!("DirAuthority auth0 orport={} v3ident=", authority.or_port);
+    let line = lines.iter().find(|line| line.starts_with(&begin)).expect("there is an authority");
+    assert!(line.ends_with(&format!(" {}", authority.fingerprint)), "{line}");
+}
+
+#[test]
+fn a_relay_that_does_not_exist_is_refused() {
+    let network = shared_network();
+    let expected = "invalid argument \"nickname\": no relay of this network has this name";
+    for result in
+        [network.kill("relay5"), network.restart(""), network.controller("Auth0").map(drop)]
+    {
+        assert_eq!(result.unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn numbers_that_make_no_network_are_refused_before_anything_is_done() {
+    for (builder, problem) in [
+        (PrivateNetwork::builder().authorities(0), "\"authorities\": a network needs an authority"),
+        (PrivateNetwork::builder().relays(1), "\"relays\": three tors are the fewest of a network"),
+        (PrivateNetwork::builder().exits(6), "\"exits\": there are fewer relays than exits"),
+    ] {
+        let begin = Instant::now();
+        let error = builder.tor("no-such-program").launch().unwrap_err();
+        assert_eq!(error.to_string(), format!("invalid argument {problem}"));
+        assert!(begin.elapsed() < Duration::from_secs(1));
+    }
+}

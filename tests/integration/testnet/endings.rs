@@ -1,0 +1,219 @@
+use std::env;
+use std::error::Error as StdError;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::panic::catch_unwind;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use torcon::Error;
+use torcon::error::{TestnetError, TestnetProblem, TestnetStep};
+use torcon::testnet::{PrivateNetwork, PrivateNetworkBuilder};
+
+use super::LIMIT;
+use crate::error_text::{chain, check_text};
+use crate::support::alone::alone;
+use crate::support::failure::panic_of;
+use crate::support::leaks::Holdings;
+use crate::support::watchdog::{eventually, within};
+
+/// Set in a program that brings up a network in order to be killed.
+const VICTIM: &str = "TORCON_TEST_VICTIM";
+
+#[test]
+fn nothing_is_left_of_a_network_that_a_panic_drops() {
+    alone(|| {
+        let before = Holdings::now();
+        let ended = catch_unwind(|| {
+            let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+            let now = Holdings::now();
+            assert_eq!(now.children.len(), 3, "{now:?}");
+            assert!(now.threads.contains(&"torcon-dns".to_owned()), "{now:?}");
+            // One each, and the network's.
+            assert_eq!(now.files.len(), 4, "{now:?}");
+            assert_eq!(network.relays().len(), 3);
+            panic!("as planned");
+        });
+        let panic = ended.expect_err("it panics");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planned"));
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_network_ends_soon_in_a_program_that_blocks_signals() {
+    alone(|| {
+        let before = Holdings::now();
+        // What a program launches blocks the same.
+        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+        signals.thread_block().unwrap();
+        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let begin = Instant::now();
+        drop(network);
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_network_whose_closure_panics() {
+    alone(|| {
+        let before = Holdings::now();
+        let message = panic_of(|| {
+            let builder = PrivateNetwork::builder().on_progress(|progress| {
+                // Every tor runs then.
+                assert!(progress.step < TestnetStep::Descriptors, "as planned");
+            });
+            builder.launch().map(drop)
+        });
+        assert_eq!(message, "as planned");
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+/// Brings up what cannot come up, and looks at what is left.
+#[track_caller]
+fn failure(before: &Holdings, builder: PrivateNetworkBuilder) -> TestnetError {
+    let error = within(LIMIT, "a network that cannot come up", || builder.launch().unwrap_err());
+    check_text(&error);
+    before.assert_restored(Duration::from_secs(5));
+    match error {
+        Error::Testnet(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
+    alone(|| {
+        let before = Holdings::now();
+        let builder = PrivateNetwork::builder;
+        let missing = "does not exist; on Debian and Ubuntu, `apt-get install tor` installs tor \
+                       and tor-gencert";
+
+        for (builder, program) in [
+            (builder().tor_gencert("no-gencert"), "no-gencert"),
+            (builder().tor("no-tor"), "no-tor"),
+        ] {
+            let error = failure(&before, builder);
+            assert_eq!(
+                chain(&error),
+                format!(
+                    "the private network failed in making the keys of the authorities: the program \
+                     \"{program}\" {missing}"
+                )
+            );
+            assert_eq!(error.step(), TestnetStep::Keys);
+            assert_eq!(error.node(), None);
+        }
+
+        let error = failure(&before, builder().tor_gencert("/bin/false"));
+        assert_eq!(
+            chain(&error),
+            "the private network failed in making the keys of the authorities (auth0): the program \
+             \"/bin/false\" failed (exit status: 1)"
+        );
+
+        let error = failure(&before, builder().relay_option("Bogus", "1"));
+        assert_eq!(error.step(), TestnetStep::Launch);
+        assert_eq!(error.node(), Some("relay0"));
+        assert_eq!(error.to_string(), "the private network failed in starting the relays (relay0)");
+        assert!(matches!(error.problem(), TestnetProblem::Tor(_)), "{error:?}");
+        let reason = "Unknown option 'Bogus'.  Failing.";
+        assert!(error.last_lines().iter().any(|line| line.contains(reason)), "{error:?}");
+        assert!(error.source().unwrap().to_string().contains(reason), "{error:?}");
+
+        let error = builder().relays(2).authority_option("Nickname", "a\nb").launch().unwrap_err();
+        let problem = "invalid argument \"Nickname\": must not contain a line break";
+        assert_eq!(error.to_string(), problem);
+        before.assert_restored(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_network_whose_time_is_over_in_any_step() {
+    alone(|| {
+        let before = Holdings::now();
+        let mut steps = Vec::new();
+        for limit in [1, 600, 1200, 2000, 2800] {
+            let limit = Duration::from_millis(limit);
+            let begin = Instant::now();
+            match PrivateNetwork::builder().timeout(limit).launch() {
+                Ok(network) => drop(network),
+                Err(error) => {
+                    assert!(error.is_timeout(), "{error:?}");
+                    check_text(&error);
+                    let Error::Testnet(error) = error else { panic!("{error:?}") };
+                    steps.push(error.step());
+                }
+            }
+            assert!(begin.elapsed() < limit + Duration::from_secs(5), "{:?}", begin.elapsed());
+            before.assert_restored(Duration::from_secs(5));
+        }
+        assert!(steps.len() > 1, "{steps:?}");
+    });
+}
+
+#[test]
+fn a_directory_with_something_in_it_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("something");
+    fs::write(&file, "of value").unwrap();
+    let error = PrivateNetwork::builder().directory(directory.path()).launch().unwrap_err();
+    assert_eq!(
+        chain(&error),
+        format!(
+            "the private network failed in making ready: the directory {:?} is not empty",
+            directory.path()
+        )
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of value");
+
+    let orphan = directory.path().join("no/such");
+    let error = PrivateNetwork::builder().directory(&orphan).launch().unwrap_err();
+    assert_eq!(
+        chain(&error),
+        format!(
+            "the private network failed in making ready: {orphan:?} cannot be made ready: No such \
+             file or directory (os error 2)"
+        )
+    );
+}
+
+#[test]
+fn every_tor_ends_when_the_program_is_killed() {
+    if env::var_os(VICTIM).is_some() {
+        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        for relay in network.relays() {
+            println!("\nvictim {}", relay.pid.unwrap());
+        }
+        std::thread::park_timeout(Duration::from_secs(120));
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let name = "testnet::endings::every_tor_ends_when_the_program_is_killed";
+    let mut program = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(VICTIM, "1")
+        .env("TMPDIR", directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(program.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let pids = lines.filter_map(|line| line.strip_prefix("victim ")?.parse::<u32>().ok());
+    let pids: Vec<_> = pids.take(3).collect();
+    let all_ran = pids.iter().all(|pid| is_running(*pid));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(pids.len() == 3 && all_ran, "{pids:?}");
+    eventually(LIMIT, "every tor has ended", || !pids.iter().any(|pid| is_running(*pid)));
+}
+
+/// Whether there is such a process; one that nobody has reaped does not count.
+fn is_running(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
+}

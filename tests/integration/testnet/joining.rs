@@ -1,0 +1,82 @@
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::thread;
+
+use torcon::event::Event;
+use torcon::names::CircuitStatus;
+use torcon::{EventKind, TorProcess};
+
+use super::witness::{Echo, Wish, ask};
+use super::{LIMIT, join, shared_network};
+
+fn socks_port(tor: &TorProcess) -> SocketAddr {
+    let listeners = tor.controller().unwrap().get_info_one("net/listeners/socks").unwrap();
+    listeners.trim_matches('"').parse().expect("tor listens for SOCKS on one port")
+}
+
+#[test]
+fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
+    let tor = join();
+    assert_eq!(tor.progress().percent, 100);
+    let controller = tor.controller().unwrap();
+
+    // A circuit by relays of our choice.
+    let relays = shared_network().relays();
+    let path: Vec<_> = relays[1..4].iter().map(|relay| relay.fingerprint.to_string()).collect();
+    let events = controller.events([EventKind::Circ]).unwrap();
+    let reply = controller.command(&format!("EXTENDCIRCUIT 0 {}", path.join(","))).unwrap();
+    let text = reply.text().into_owned();
+    let id = text.strip_prefix("EXTENDED ").expect("tor names the circuit");
+    let built = events.timeout_iter(LIMIT).find_map(|event| {
+        let Event::Circ(circ) = event else { return None };
+        let ours = circ.id.to_string() == id && circ.status != CircuitStatus::Extended;
+        let over = circ.status != CircuitStatus::Launched;
+        (ours && over).then_some(circ.status)
+    });
+    assert_eq!(built, Some(CircuitStatus::Built));
+
+    // A stream, a mebibyte each way.
+    let echo = Echo::start();
+    let wish = Wish::Connect(echo.address.port());
+    let (stream, _) = ask(socks_port(&tor), "127.0.0.1", wish).expect("the server is reached");
+    let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
+    let mut received = vec![0; sent.len()];
+    thread::scope(|scope| {
+        scope.spawn(|| (&stream).write_all(&sent).unwrap());
+        (&stream).read_exact(&mut received).unwrap();
+    });
+    assert!(received == sent, "what came back is something else");
+    // tor knows no half-closed streams.
+    drop(stream);
+    assert_eq!(echo.finish(), 1 << 20);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn names_are_resolved_by_the_network_s_own_server() {
+    let tor = join();
+    let server = socks_port(&tor);
+    let answer = |host: &str, wish| ask(server, host, wish).map(|(_, answer)| answer);
+    assert_eq!(answer("some.test", Wish::Resolve).as_deref(), Ok("127.0.0.1"));
+    assert_eq!(answer("192.0.2.7", Wish::ResolvePtr).as_deref(), Ok("loopback.test"));
+    // 4 is "host unreachable".
+    assert_eq!(answer("a.nx.test", Wish::Resolve), Err(4));
+
+    let echo = Echo::start();
+    let wish = Wish::Connect(echo.address.port());
+    let (mut stream, _) = ask(server, "echo.test", wish).expect("the name leads to the server");
+    stream.write_all(b"by name").unwrap();
+    let mut text = [0; 7];
+    stream.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"by name");
+    drop(stream);
+    assert_eq!(echo.finish(), 7);
+}
+
+#[test]
+fn an_exit_reaches_no_address_beyond_this_machine() {
+    let tor = join();
+    // An address for documentation, which nobody has.
+    let code = ask(socks_port(&tor), "192.0.2.1", Wish::Connect(80)).map(drop);
+    assert!(code.is_err(), "{code:?}");
+}
