@@ -213,7 +213,7 @@ fn a_tor_that_does_not_answer_is_given_up_in_time() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert!(error.is_timeout());
         let Error::Connect(error) = &error else { panic!("{error:?}") };
-        let ConnectProblem::Timeout(timeout) = error.attempts()[0].problem() else {
+        let ConnectProblem::Silent(timeout) = error.attempts()[0].problem() else {
             panic!("{error:?}")
         };
         assert_eq!((timeout.wait(), timeout.limit()), (&Wait::Connect, limit));
@@ -273,7 +273,8 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
     // It waits for the rest of what it takes for the head of a request.
     assert_eq!(
         attempt("httptunnel"),
-        "cannot connect to ADDRESS: waited 1s for a control connection in vain"
+        "cannot connect to ADDRESS: it does not answer: no control port, or a tor that has stopped: \
+         waited 1s for a control connection in vain"
     );
 }
 
