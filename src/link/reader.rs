@@ -20,8 +20,9 @@ pub(super) struct Reader {
     frame: Frame,
     /// How many events have come on this connection.
     event_count: u64,
-    /// The whole events of one read, and where each of them ends.
-    gathered: Vec<u8>,
+    /// Where whole events stand in the frame one behind the other, not handed over yet, and
+    /// where each of them ends, counted from the first.
+    run: Range<usize>,
     ends: Vec<usize>,
 }
 
@@ -33,8 +34,7 @@ impl Reader {
         limits: Limits,
     ) -> Self {
         let frame = Frame::new(limits);
-        let (gathered, ends) = (Vec::new(), Vec::new());
-        Self { stream, shared, events, frame, event_count: 0, gathered, ends }
+        Self { stream, shared, events, frame, event_count: 0, run: 0..0, ends: Vec::new() }
     }
 
     /// Reads until the connection ends, then tells everyone.
@@ -78,6 +78,8 @@ impl Reader {
             match piece {
                 Piece::Event(range) => self.gather(&range),
                 Piece::Reply(range) => {
+                    // The frame may give its buffer away with the reply.
+                    self.hand_over_events();
                     let bytes = self.frame.reply_bytes(&range);
                     log::trace!("reply of {} bytes", bytes.len());
                     let reply = RawReply { bytes, events_before: self.event_count };
@@ -102,13 +104,19 @@ impl Reader {
         let bytes = self.frame.bytes(range);
         self.shared.taps.event(self.event_count, bytes);
         self.event_count += 1;
-        if self.shared.dispatcher.is_wanted() {
-            self.gathered.extend_from_slice(bytes);
-            self.ends.push(self.gathered.len());
+        if !self.shared.dispatcher.is_wanted() {
+            return;
         }
+        if self.ends.is_empty() || self.run.end != range.start {
+            self.hand_over_events();
+            self.run = range.start..range.start;
+        }
+        self.run.end = range.end;
+        self.ends.push(range.end - self.run.start);
     }
 
-    /// Gives the events of this read to the event thread, as one chunk.
+    /// Gives the events of this read to the event thread, as one chunk unless something stood
+    /// between them.
     fn hand_over_events(&mut self) {
         // Those that do not fit are lost, but not the others with them.
         let room = self.events.room();
@@ -116,7 +124,7 @@ impl Reader {
         let lost = self.ends.len() - fitting;
         self.ends.truncate(fitting);
         if let Some(size) = self.ends.last().copied() {
-            let bytes = self.gathered.get(..size).unwrap_or_default().into();
+            let bytes = self.frame.bytes(&(self.run.start..self.run.start + size)).into();
             let count = u64::try_from(fitting).unwrap_or(u64::MAX);
             self.events.send(Chunk { bytes, ends: self.ends.clone() }, size, count);
         }
@@ -126,7 +134,6 @@ impl Reader {
             }
             self.events.lose(u64::try_from(lost).unwrap_or(u64::MAX));
         }
-        self.gathered.clear();
         self.ends.clear();
     }
 
