@@ -1,5 +1,7 @@
 //! A tor with everything that belongs to it.
 
+mod streams;
+
 use std::fmt;
 
 use crate::controller::{Controller, connect};

@@ -23,6 +23,10 @@ struct Inner {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocksProblem {
+    /// The tor that was to be the proxy has no open `SocksPort`: none is configured, or its network
+    /// is switched off.
+    #[error("tor has no open SocksPort")]
+    NoListener,
     /// The host name of the proxy could not be resolved.
     #[error("the host name of the proxy cannot be resolved")]
     Resolve(#[source] Arc<io::Error>),
