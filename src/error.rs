@@ -8,6 +8,7 @@ mod connect;
 mod disconnect;
 mod input;
 mod launch;
+mod onion;
 mod protocol;
 mod rejection;
 mod socks;
@@ -18,6 +19,7 @@ pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
+pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
@@ -74,6 +76,9 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// An onion service could not be made, published or served.
+    #[error(transparent)]
+    Onion(OnionError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -189,6 +194,7 @@ from_areas! {
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    OnionError => Onion,
     InvalidInput => InvalidInput,
 }
 

@@ -1,5 +1,9 @@
 //! A tor with everything that belongs to it.
 
+mod global;
+mod onion;
+mod readiness;
+
 use std::fmt;
 
 use crate::controller::{Controller, connect};

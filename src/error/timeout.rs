@@ -35,6 +35,12 @@ pub enum Wait {
     SocksGreeting,
     /// A SOCKS proxy to do what it was asked for.
     SocksReply,
+    /// Directories taking the descriptor of an onion service.
+    Publication,
+    /// A client of an onion service.
+    Incoming,
+    /// tor using new circuits, after it was asked for a new identity.
+    NewIdentity,
 }
 
 impl fmt::Display for Wait {
@@ -49,6 +55,9 @@ impl fmt::Display for Wait {
             Self::Exit => f.write_str("the tor process to end"),
             Self::SocksGreeting => f.write_str("the SOCKS proxy to answer the greeting"),
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
+            Self::Publication => f.write_str("the onion service to be published"),
+            Self::Incoming => f.write_str("a client of the onion service"),
+            Self::NewIdentity => f.write_str("tor's new identity"),
         }
     }
 }
