@@ -1,73 +1,95 @@
-//! A first look: launches a tor of its own, watches it come up, asks it, listens to it, changes an
-//! option and ends it.
+//! A first look, from a network to an onion service and back.
 //!
 //! ```text
-//! cargo run --example quickstart [-- --offline]
+//! cargo run --example quickstart [-- --public]
 //! ```
 //!
-//! Without a way to the Tor network tor cannot come up entirely; the program then says so and goes
-//! on, since everything else works. With `--offline` tor does not even try.
+//! Brings up a private Tor network on this machine, so that no internet is needed, and on it a tor
+//! of this program's own: asks it, listens to it, changes an option, puts an onion service in
+//! front of a little server, and reaches it through a second tor. With `--public` all of this
+//! happens on the Tor network of the world.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use std::env;
-use std::time::Duration;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use torcon::command::ConfValue;
-use torcon::process::Ready;
-use torcon::{Controller, EventKind, Launcher, Result, TorProcess};
+use torcon::onion::{OnionEndpoint, OnionListener};
+use torcon::testnet::PrivateNetwork;
+use torcon::{Controller, EventKind, Launcher, Tor};
 
-/// How long tor may stand still on its way to 100 %.
-const PATIENCE: Duration = Duration::from_secs(20);
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-fn main() -> Result<()> {
-    let offline = env::args().any(|argument| argument == "--offline");
-    let tor = launch(offline)?;
-    let controller = tor.controller()?;
-    ask(controller)?;
-    listen(controller)?;
-    configure(controller)?;
+fn main() -> Outcome {
+    let public = env::args().any(|argument| argument == "--public");
+    let network = if public { None } else { Some(bring_up_network()?) };
 
-    let status = tor.quit()?;
-    println!("tor has ended: {status}");
+    let tor = launch("a tor of our own", network.as_ref())?;
+    ask(tor.controller())?;
+    listen(tor.controller())?;
+    configure(tor.controller())?;
+
+    let listener = publish(&tor)?;
+    let address = *listener.onion_address();
+    let server = thread::Builder::new().spawn(move || serve_one(&listener))?;
+    let visitor = launch("a second tor", network.as_ref())?;
+    let answer = timed("reached through the second tor", || {
+        let mut stream = visitor.connect_stream((address, 80))?;
+        stream.write_all(b"hello\n")?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        Ok(answer)
+    })?;
+    println!("{:>22}  {}", "it answers", answer.trim());
+    server.join().map_err(|_| "the server panicked")??;
+
+    visitor.close()?;
+    tor.close()?;
+    println!("\nboth tors have ended, and nothing of them is left");
     Ok(())
 }
 
-/// Launches a tor with a progress bar.
-fn launch(offline: bool) -> Result<TorProcess> {
-    let bar = ProgressBar::new(100);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos:>3} % {msg}") {
-        bar.set_style(style);
-    }
+fn bring_up_network() -> Outcome<PrivateNetwork> {
+    let bar = bar();
     let shown = bar.clone();
-    let tor = Launcher::new()
-        .option("SocksPort", "auto")
-        .option("DisableNetwork", if offline { "1" } else { "0" })
-        .wait_for(Ready::Controller)
-        .on_progress(move |progress| {
-            shown.set_position(progress.percent.into());
-            shown.set_message(progress.summary.clone());
-        })
-        .launch()?;
-    if offline {
-        bar.abandon_with_message("the network is switched off");
-        return Ok(tor);
-    }
-    match tor.wait_bootstrapped(PATIENCE) {
-        Ok(()) => bar.finish(),
-        Err(error) if error.is_timeout() => {
-            bar.abandon();
-            println!("there seems to be no way to the Tor network: {error}");
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(tor)
+    timed("a private Tor network", || {
+        let network = PrivateNetwork::builder()
+            .on_progress(move |progress| {
+                shown.set_position(progress.percent.into());
+                shown.set_message(progress.step.to_string());
+            })
+            .launch()?;
+        bar.finish_and_clear();
+        println!("{:>22}  {} tors", "it has", network.relays().len());
+        Ok(network)
+    })
 }
 
-fn ask(controller: &Controller) -> Result<()> {
-    println!("\ntor {} at {}", controller.version(), controller.endpoint());
-    let keys = ["process/pid", "process/user", "uptime", "net/listeners/control", "dormant"];
-    for (key, value) in &controller.get_info(keys)? {
+/// Launches a tor, and returns when it is at 100 %.
+fn launch(name: &str, network: Option<&PrivateNetwork>) -> Outcome<Tor> {
+    let bar = bar();
+    let shown = bar.clone();
+    let launcher = Launcher::new().option("SocksPort", "auto").on_progress(move |progress| {
+        shown.set_position(progress.percent.into());
+        shown.set_message(progress.summary.clone());
+    });
+    let launcher = match network {
+        Some(network) => launcher.network(network),
+        None => launcher,
+    };
+    timed(&format!("{name} at 100 %"), || {
+        let tor = Tor::launch(launcher)?;
+        bar.finish_and_clear();
+        Ok(tor)
+    })
+}
+
+fn ask(controller: &Controller) -> Outcome {
+    println!("{:>22}  {} at {}", "it is", controller.version(), controller.endpoint());
+    for (key, value) in &controller.get_info(["process/pid", "net/listeners/socks"])? {
         println!("{key:>22}  {value}");
     }
     let events = controller.valid_events()?.len();
@@ -76,8 +98,8 @@ fn ask(controller: &Controller) -> Result<()> {
     Ok(())
 }
 
-fn listen(controller: &Controller) -> Result<()> {
-    println!("\nbandwidth, three seconds of it:");
+fn listen(controller: &Controller) -> Outcome {
+    println!("\nits bandwidth, for three seconds");
     let events = controller.events([EventKind::Bw])?;
     for event in events.timeout_iter(Duration::from_secs(5)).take(3) {
         println!("{event:>22}");
@@ -85,9 +107,9 @@ fn listen(controller: &Controller) -> Result<()> {
     Ok(())
 }
 
-fn configure(controller: &Controller) -> Result<()> {
-    println!("\nan option:");
-    let show = |when: &str| -> Result<()> {
+fn configure(controller: &Controller) -> Outcome {
+    println!("\nan option");
+    let show = |when: &str| -> Outcome {
         let conf = controller.get_conf(["MaxCircuitDirtiness"])?;
         let value = conf.get("MaxCircuitDirtiness").and_then(ConfValue::first);
         println!("{when:>22}  MaxCircuitDirtiness {} seconds", value.unwrap_or("?"));
@@ -98,4 +120,37 @@ fn configure(controller: &Controller) -> Result<()> {
     show("changed")?;
     controller.reset_conf([("MaxCircuitDirtiness", None::<&str>)])?;
     show("back")
+}
+
+fn publish(tor: &Tor) -> Outcome<OnionListener> {
+    timed("an onion service, published", || {
+        let listener = OnionEndpoint::with_tor(tor, 80).listen()?;
+        println!("{:>22}  {}", "its address", listener.onion_address());
+        Ok(listener)
+    })
+}
+
+fn serve_one(listener: &OnionListener) -> Outcome {
+    let mut stream = listener.accept()?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    write!(stream, "you said {line}")?;
+    Ok(())
+}
+
+/// Does something and prints how long it took.
+fn timed<T>(what: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    println!("\n{what}");
+    let start = Instant::now();
+    let outcome = work()?;
+    println!("{:>22}  {:.2} s", "after", start.elapsed().as_secs_f64());
+    Ok(outcome)
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(100);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos:>3} % {msg}") {
+        bar.set_style(style);
+    }
+    bar
 }

@@ -1,5 +1,8 @@
 //! A tor with everything that belongs to it.
 
+mod global;
+mod onion;
+mod readiness;
 mod streams;
 
 use std::fmt;
