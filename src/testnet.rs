@@ -2,7 +2,7 @@
 //!
 //! With the Cargo feature `testnet`. [`PrivateNetwork::launch`] brings up a whole Tor network of
 //! real `tor` processes: a directory authority and five relays, which are all exits. It takes
-//! about six seconds and 150 to 250 MB of memory. It needs the programs `tor` and `tor-gencert`;
+//! four to eight seconds and 100 to 250 MB of memory. It needs the programs `tor` and `tor-gencert`;
 //! on Debian and Ubuntu both are in the package `tor`.
 //!
 //! A tor joins it by [`Launcher::network`], or by the lines of
@@ -28,7 +28,8 @@
 //!
 //! The network ends with its handle, also when a panic drops it, and when the program ends in any
 //! way: each tor is owned by a control connection of the program. A program that is killed leaves
-//! the temporary directories behind, and nothing else.
+//! the temporary directories behind, and now and then a tor that has closed everything and hangs
+//! in its last step, which is a defect of tor 0.4.9.
 //!
 //! The consensus is made once, and again after half an hour; it is valid for a day. A relay that
 //! is killed stays in it until then.
