@@ -32,9 +32,14 @@
 //! - An [`Event`] is what tor tells of its own accord. Closures take events as they are
 //!   ([`Controller::add_event_listener`]), by type ([`Controller::on`]) or as text
 //!   ([`Controller::add_text_listener`]); an [`EventQueue`] keeps them until they are wanted.
+//! - A [`Tor`] is a controller and, if it was launched, its process, for what needs both or more:
+//!   streams through Tor, names resolved by it, one tor for the whole program.
+//! - An [`OnionEndpoint`](onion::OnionEndpoint) puts an onion service in front of a local socket;
+//!   what it gives is an [`OnionListener`](onion::OnionListener), which accepts like those of
+//!   `std`.
 //! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
-//!   event), [`names`] (circuits, streams, relays and the words of the protocol), [`process`] and
-//!   [`error`].
+//!   event), [`names`] (circuits, streams, relays, onion addresses and the words of the protocol),
+//!   [`process`], [`onion`], [`socks`] and [`error`]; `testnet` is behind a Cargo feature.
 //!
 //! Names are those of the control specification. Where txtorcon calls something differently, a
 //! search for its name finds ours.
@@ -97,6 +102,12 @@
 //!
 //! Passwords, cookies, keys, the arguments of commands that may hold such things and the contents
 //! of replies are not logged at any level. What a launched tor prints is not logged either.
+//!
+//! # Features
+//!
+//! `testnet`, off by default: a private Tor network on the loopback interface, for testing programs
+//! end to end without the internet. It needs no other crate, but the programs `tor` and
+//! `tor-gencert`.
 //!
 //! # Versions
 //!
