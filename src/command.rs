@@ -8,6 +8,7 @@
 mod authenticate;
 mod conf;
 mod info;
+mod onion;
 mod session;
 
 pub use authenticate::{
@@ -15,6 +16,10 @@ pub use authenticate::{
 };
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 pub use info::{GetInfo, InfoMap};
+pub use onion::{
+    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove,
+    OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
+};
 pub use session::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
 
 use crate::error::{InvalidInput, ProtocolError, Result};

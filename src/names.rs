@@ -28,7 +28,9 @@ pub use circuit::{BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitSt
 pub use connection::{ConnectionId, OrConnReason, OrConnStatus};
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
 pub(crate) use keyword::keywords;
-pub use onion::{ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey};
+pub use onion::{
+    ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
+};
 pub use relay::{Fingerprint, Nickname, RelaySpec};
 pub use severity::Severity;
 pub use signal::Signal;

@@ -2,6 +2,7 @@
 
 mod client_auth;
 mod key;
+mod port;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use sha3::{Digest, Sha3_256};
 
 pub use self::client_auth::{ClientAuthKey, ClientAuthPublicKey, ClientName};
 pub use self::key::OnionKey;
+pub use self::port::{OnionPort, PortTarget};
 use crate::names::InvalidName;
 
 /// The only version of onion addresses that tor still knows.

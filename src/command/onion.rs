@@ -1,0 +1,305 @@
+//! Ephemeral onion services: `ADD_ONION`, `DEL_ONION`; and the keys of their clients.
+
+mod client_auth;
+
+use std::os::unix::ffi::OsStrExt;
+
+use zeroize::Zeroizing;
+
+pub use self::client_auth::{
+    OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove, OnionClientAuthRemoved,
+    OnionClientAuthView, OnionClientCredential,
+};
+use super::{Command, acknowledged, out_of_step, reading};
+use crate::error::{InvalidInput, ProtocolError, Result};
+use crate::names::{ClientAuthPublicKey, OnionAddress, OnionKey, OnionPort, PortTarget};
+use crate::wire::{Reply, Request};
+
+/// Adds an onion service that lives as long as the control connection, or as tor if it is
+/// [detached](Self::detach).
+///
+/// `ADD_ONION key [Flags=..] [MaxStreams=..] [PoWDefensesEnabled=..] [PoWQueueRate=..]
+/// [PoWQueueBurst=..] Port=.. [Port=..] [ClientAuthV3=..]`, always in this order; the flags in the
+/// order `DiscardPK`, `Detach`, `V3Auth`, `NonAnonymous`, `MaxStreamsCloseCircuit`; ports and
+/// clients in the order in which they were given. What is not asked for is not sent.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::command::AddOnion;
+/// use torcon::names::OnionPort;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let added = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)]).max_streams(100))?;
+/// println!("http://{}", added.address);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a command does nothing until it is executed"]
+pub struct AddOnion {
+    key: Option<OnionKey>,
+    ports: Vec<OnionPort>,
+    clients: Vec<ClientAuthPublicKey>,
+    discard_key: bool,
+    detach: bool,
+    non_anonymous: bool,
+    close_circuit: bool,
+    max_streams: Option<u16>,
+    pow_defenses: Option<bool>,
+    pow_queue_rate: Option<u32>,
+    pow_queue_burst: Option<u32>,
+}
+
+/// What [`AddOnion`] gives: the service that tor has added.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AddedOnion {
+    /// The address of the service.
+    pub address: OnionAddress,
+    /// The key of the service, whoever made it; `None` if tor made it and was told to discard it.
+    pub key: Option<OnionKey>,
+    /// The clients that may use the service; empty if everybody may.
+    pub clients: Vec<ClientAuthPublicKey>,
+}
+
+impl AddOnion {
+    /// Returns the command that adds a service with a new key and the given ports, of which there
+    /// must be one.
+    pub fn new(ports: impl IntoIterator<Item = OnionPort>) -> Self {
+        Self {
+            key: None,
+            ports: ports.into_iter().collect(),
+            clients: Vec::new(),
+            discard_key: false,
+            detach: false,
+            non_anonymous: false,
+            close_circuit: false,
+            max_streams: None,
+            pow_defenses: None,
+            pow_queue_rate: None,
+            pow_queue_burst: None,
+        }
+    }
+
+    /// Sets the key, and with it the address. The default is a new one, made by tor.
+    pub fn key(mut self, key: OnionKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Keeps tor from telling the new key: nobody will ever have this service again. Changes
+    /// nothing if a key is given. The default is that tor tells it.
+    pub fn discard_key(mut self) -> Self {
+        self.discard_key = true;
+        self
+    }
+
+    /// Lets the service live on when the control connection ends, until tor ends or it is deleted.
+    /// The default is that it ends with the connection.
+    pub fn detach(mut self) -> Self {
+        self.detach = true;
+        self
+    }
+
+    /// Lets in only clients with authorisation, of whom this is one. The default is everybody.
+    pub fn client(mut self, key: ClientAuthPublicKey) -> Self {
+        self.clients.push(key);
+        self
+    }
+
+    /// Says that the service need not hide where it is: it is reached over fewer relays. tor takes
+    /// it only if it was started with `HiddenServiceNonAnonymousMode`, and then takes no other. The
+    /// default is a hidden service.
+    pub fn non_anonymous(mut self) -> Self {
+        self.non_anonymous = true;
+        self
+    }
+
+    /// Sets how many streams one rendezvous circuit may have at a time. 0 is no limit, which is
+    /// the default.
+    pub fn max_streams(mut self, limit: u16) -> Self {
+        self.max_streams = Some(limit);
+        self
+    }
+
+    /// Closes a circuit that wants more streams than it may have. The default is that only the
+    /// stream is refused.
+    pub fn max_streams_close_circuit(mut self) -> Self {
+        self.close_circuit = true;
+        self
+    }
+
+    /// Sets whether clients must prove that they have worked when the service is under load. Needs
+    /// tor 0.4.9.2. The default is tor's own, which is no.
+    pub fn pow_defenses(mut self, enabled: bool) -> Self {
+        self.pow_defenses = Some(enabled);
+        self
+    }
+
+    /// Sets how many requests of clients are let in per second while they have to work. Needs tor
+    /// 0.4.9.2. The default is tor's own, 250.
+    pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
+        self.pow_queue_rate = Some(per_second);
+        self
+    }
+
+    /// Sets how many requests may be let in at once. Needs tor 0.4.9.2. The default is tor's own,
+    /// 2500.
+    pub fn pow_queue_burst(mut self, requests: u32) -> Self {
+        self.pow_queue_burst = Some(requests);
+        self
+    }
+
+    fn flags(&self) -> Vec<&'static str> {
+        [
+            (self.discard_key && self.key.is_none(), "DiscardPK"),
+            (self.detach, "Detach"),
+            (!self.clients.is_empty(), "V3Auth"),
+            (self.non_anonymous, "NonAnonymous"),
+            (self.close_circuit, "MaxStreamsCloseCircuit"),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, flag)| wanted.then_some(flag))
+        .collect()
+    }
+}
+
+/// Adds `keyword=value`.
+fn pair(
+    request: Request,
+    keyword: &'static str,
+    value: impl AsRef<[u8]>,
+) -> Result<Request, InvalidInput> {
+    request.token(keyword, [keyword.as_bytes(), b"=", value.as_ref()].concat())
+}
+
+/// Adds a port. The value cannot be quoted: tor takes no quotes here.
+fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
+    if port.virtual_port() == 0 {
+        return Err(InvalidInput::new("port", "must not be 0"));
+    }
+    let mut value = format!("{},", port.virtual_port()).into_bytes();
+    match port.target() {
+        PortTarget::Tcp(address) if address.port() == 0 => {
+            return Err(InvalidInput::new("target", "must not have port 0"));
+        }
+        PortTarget::Tcp(address) => value.extend_from_slice(address.to_string().as_bytes()),
+        PortTarget::Unix(path) => {
+            let bytes = path.as_os_str().as_bytes();
+            if !path.is_absolute() {
+                return Err(InvalidInput::new("target", "must be an absolute path"));
+            }
+            if bytes.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'"')) {
+                let problem = "has a blank or a quote in its path, which ADD_ONION cannot say";
+                return Err(InvalidInput::new("target", problem));
+            }
+            value.extend_from_slice(b"unix:");
+            value.extend_from_slice(bytes);
+        }
+    }
+    pair(request, "Port", value)
+}
+
+impl Command for AddOnion {
+    type Reply = AddedOnion;
+
+    const KEYWORD: &'static str = "ADD_ONION";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        if self.ports.is_empty() {
+            return Err(InvalidInput::new("ports", "none is given"));
+        }
+        let blob = self.key.as_ref().map(|key| Zeroizing::new(key.reveal_blob()));
+        let blob = blob.as_ref().map_or("NEW:ED25519-V3", |blob| blob.as_str());
+        let mut request = Request::new(Self::KEYWORD).token("key", blob)?;
+        let flags = self.flags();
+        if !flags.is_empty() {
+            request = pair(request, "Flags", flags.join(","))?;
+        }
+        let numbers = [
+            ("MaxStreams", self.max_streams.map(u32::from)),
+            ("PoWDefensesEnabled", self.pow_defenses.map(u32::from)),
+            ("PoWQueueRate", self.pow_queue_rate),
+            ("PoWQueueBurst", self.pow_queue_burst),
+        ];
+        for (keyword, number) in numbers {
+            if let Some(number) = number {
+                request = pair(request, keyword, number.to_string())?;
+            }
+        }
+        let request = self.ports.iter().try_fold(request, port)?;
+        let clients = self.clients.iter();
+        clients.map(ToString::to_string).try_fold(request, |request, client| {
+            pair(request, "ClientAuthV3", client)
+        })
+    }
+
+    fn reply(&self, reply: Reply) -> Result<AddedOnion> {
+        let reply = reply.into_result(Self::KEYWORD)?;
+        // Nothing of the reply is shown: it holds the key.
+        let unreadable = |expected| ProtocolError::new(&reading(Self::KEYWORD), expected, b"");
+        let (mut address, mut key, mut clients) = (None, self.key.clone(), Vec::new());
+        for (place, line) in reply.lines().enumerate() {
+            let text = std::str::from_utf8(line.bytes()).unwrap_or_default();
+            match text.split_once('=') {
+                _ if line.data().is_some() => return Err(unreadable("single lines").into()),
+                Some(("ServiceID", id)) => {
+                    let id: Option<OnionAddress> = id.parse().ok();
+                    address = Some(id.ok_or_else(|| unreadable("the address of a service"))?);
+                }
+                Some(("PrivateKey", blob)) => {
+                    let made = OnionKey::from_blob(blob);
+                    key = Some(made.map_err(|_| unreadable("the key of a service"))?);
+                }
+                Some(("ClientAuthV3", client)) => {
+                    let client = client.parse();
+                    clients.push(client.map_err(|_| unreadable("the key of a client"))?);
+                }
+                // A later tor may tell more.
+                Some(_) if place > 0 => {}
+                None if address.is_some() && text.eq_ignore_ascii_case("OK") => {}
+                _ => return Err(out_of_step(Self::KEYWORD, "the address of a service", b"")),
+            }
+        }
+        let address = address.ok_or_else(|| unreadable("the address of a service"))?;
+        if key.as_ref().is_some_and(|key| key.address() != address) {
+            return Err(unreadable("the address that belongs to the key").into());
+        }
+        Ok(AddedOnion { address, key, clients })
+    }
+}
+
+/// Ends an ephemeral onion service: one of this connection, or a detached one.
+///
+/// `DEL_ONION id`, with the address in lower case and without `.onion`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DelOnion {
+    address: OnionAddress,
+}
+
+impl DelOnion {
+    /// Returns the command that ends the service of the given address.
+    #[must_use]
+    pub fn new(address: OnionAddress) -> Self {
+        Self { address }
+    }
+}
+
+impl Command for DelOnion {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "DEL_ONION";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        Request::new(Self::KEYWORD).token("address", self.address.service_id())
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+#[cfg(test)]
+mod tests;

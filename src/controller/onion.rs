@@ -1,0 +1,134 @@
+//! Onion services: one short method per command.
+
+use super::Controller;
+use crate::command::{
+    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove,
+    OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
+};
+use crate::error::{ProtocolError, Result};
+use crate::names::OnionAddress;
+
+impl Controller {
+    /// Adds an onion service that ends with this connection, or with tor if it is detached.
+    ///
+    /// tor publishes it in its own time: [`OnionEndpoint`](crate::onion::OnionEndpoint) waits for
+    /// that and looks after the service.
+    ///
+    /// Sends [`ADD_ONION`](AddOnion). A key that is given in it is not told by tor; the answer has
+    /// it all the same.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 550 if there is a service of this
+    /// address; otherwise those of [`execute`](Self::execute).
+    pub fn add_onion(&self, service: &AddOnion) -> Result<AddedOnion> {
+        self.execute(service)
+    }
+
+    /// Ends an ephemeral onion service: one of this connection, or a detached one.
+    ///
+    /// Sends `DEL_ONION id`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, or
+    /// only one of another connection or of the configuration; otherwise those of
+    /// [`execute`](Self::execute).
+    pub fn del_onion(&self, address: &OnionAddress) -> Result<()> {
+        self.execute(&DelOnion::new(*address))
+    }
+
+    /// Returns the ephemeral onion services of this connection.
+    ///
+    /// Sends `GETINFO onions/current`. Detached services belong to no connection: see
+    /// [`detached_onions`](Self::detached_onions).
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn onions(&self) -> Result<Vec<OnionAddress>> {
+        self.addresses("onions/current")
+    }
+
+    /// Returns the ephemeral onion services that are detached from the connections that added
+    /// them.
+    ///
+    /// Sends `GETINFO onions/detached`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
+        self.addresses("onions/detached")
+    }
+
+    fn addresses(&self, key: &str) -> Result<Vec<OnionAddress>> {
+        let text = self.get_info_one(key)?;
+        let read = |id: &str| {
+            let reading = format!("the reply to GETINFO {key}");
+            let unreadable =
+                |_| ProtocolError::new(&reading, "the address of a service", id.as_bytes());
+            id.parse().map_err(unreadable)
+        };
+        let ids = text.lines().filter(|id| !id.is_empty());
+        Ok(ids.map(read).collect::<Result<_, _>>()?)
+    }
+
+    /// Gives tor the key by which it, as a client, may use an onion service.
+    ///
+    /// Sends [`ONION_CLIENT_AUTH_ADD`](OnionClientAuthAdd).
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 553 if tor cannot keep a permanent
+    /// key; otherwise those of [`execute`](Self::execute).
+    pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<OnionClientAuthAdded> {
+        self.execute(key)
+    }
+
+    /// Takes back the key that tor has for an onion service.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_REMOVE id`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn remove_onion_client_auth(
+        &self,
+        service: &OnionAddress,
+    ) -> Result<OnionClientAuthRemoved> {
+        self.execute(&OnionClientAuthRemove::new(*service))
+    }
+
+    /// Returns the keys that tor has for onion services.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_VIEW`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn onion_client_auths(&self) -> Result<Vec<OnionClientCredential>> {
+        self.execute(&OnionClientAuthView::new())
+    }
+}
