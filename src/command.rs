@@ -17,8 +17,8 @@ pub use authenticate::{
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 pub use info::{GetInfo, InfoMap};
 pub use onion::{
-    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove,
-    OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
+    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
+    OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
 pub use session::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
 

@@ -8,6 +8,7 @@ mod connect;
 mod disconnect;
 mod input;
 mod launch;
+mod onion;
 mod protocol;
 mod rejection;
 mod socks;
@@ -20,6 +21,7 @@ pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
+pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
@@ -78,6 +80,9 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// An onion service could not be made, published or served.
+    #[error(transparent)]
+    Onion(OnionError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -200,6 +205,7 @@ from_areas! {
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    OnionError => Onion,
     InvalidInput => InvalidInput,
 }
 

@@ -117,6 +117,7 @@ pub mod error;
 pub mod event;
 mod link;
 pub mod names;
+pub mod onion;
 pub mod process;
 pub mod socks;
 #[cfg(feature = "testnet")]

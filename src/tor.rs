@@ -1,6 +1,9 @@
 //! A tor with everything that belongs to it.
 
 mod streams;
+mod global;
+mod onion;
+mod readiness;
 
 use std::fmt;
 

@@ -152,6 +152,11 @@ impl AddOnion {
         self
     }
 
+    /// Returns the address that the service will have, if its key is given.
+    pub(crate) fn own_address(&self) -> Option<OnionAddress> {
+        self.key.as_ref().map(OnionKey::address)
+    }
+
     fn flags(&self) -> Vec<&'static str> {
         [
             (self.discard_key && self.key.is_none(), "DiscardPK"),
@@ -231,9 +236,9 @@ impl Command for AddOnion {
         }
         let request = self.ports.iter().try_fold(request, port)?;
         let clients = self.clients.iter();
-        clients.map(ToString::to_string).try_fold(request, |request, client| {
-            pair(request, "ClientAuthV3", client)
-        })
+        clients
+            .map(ToString::to_string)
+            .try_fold(request, |request, client| pair(request, "ClientAuthV3", client))
     }
 
     fn reply(&self, reply: Reply) -> Result<AddedOnion> {

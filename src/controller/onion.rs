@@ -2,8 +2,8 @@
 
 use super::Controller;
 use crate::command::{
-    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove,
-    OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
+    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
+    OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
 use crate::error::{ProtocolError, Result};
 use crate::names::OnionAddress;

@@ -9,7 +9,7 @@ use crate::link::{ListenerId, Tap};
 
 /// What a watch is told.
 pub(crate) enum Seen {
-    Event(Event),
+    Event(Box<Event>),
     /// The connection has ended; nothing comes any more.
     Ended(Disconnect),
 }
@@ -40,7 +40,7 @@ impl Tap for Watcher {
     fn event(&self, _number: u64, bytes: &[u8]) {
         if self.beginnings.iter().any(|beginning| bytes.starts_with(beginning)) {
             let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-            (self.tell)(Seen::Event(Event::parse(text)));
+            (self.tell)(Seen::Event(Box::new(Event::parse(text))));
         }
     }
 

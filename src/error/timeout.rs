@@ -37,6 +37,12 @@ pub enum Wait {
     SocksReply,
     /// A private network to be usable, or one of its relays to be back.
     Network,
+    /// Directories taking the descriptor of an onion service.
+    Publication,
+    /// A client of an onion service.
+    Incoming,
+    /// tor using new circuits, after it was asked for a new identity.
+    NewIdentity,
 }
 
 impl fmt::Display for Wait {
@@ -52,6 +58,9 @@ impl fmt::Display for Wait {
             Self::SocksGreeting => f.write_str("the SOCKS proxy to answer the greeting"),
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
             Self::Network => f.write_str("a private network to be usable"),
+            Self::Publication => f.write_str("the onion service to be published"),
+            Self::Incoming => f.write_str("a client of the onion service"),
+            Self::NewIdentity => f.write_str("tor's new identity"),
         }
     }
 }

@@ -271,6 +271,23 @@ impl Launcher {
         TorProcess::watch(self, process, directories)
     }
 
+    /// Returns what tells one tor from another: names and values, an option that is repeated as
+    /// often as it is. The flag says whether the value may be shown.
+    pub(crate) fn settings(&self) -> Vec<(String, OsString, bool)> {
+        let directory = self.data_directory.as_ref().map(|path| {
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string()
+        });
+        let own = [
+            ("program".to_owned(), self.program.clone().into_os_string(), true),
+            ("data directory".to_owned(), directory.unwrap_or_default(), true),
+            ("control connection".to_owned(), format!("{:?}", self.control).into(), true),
+        ];
+        let environment = self.environment.iter().map(|(name, value)| {
+            (format!("environment variable {}", name.to_string_lossy()), value.clone(), false)
+        });
+        own.into_iter().chain(environment).chain(self.options.shown()).collect()
+    }
+
     /// Returns whether there will be a control connection.
     pub(crate) fn has_control(&self) -> bool {
         !matches!(self.control, ControlVia::None)

@@ -26,6 +26,16 @@ impl Options {
         self.0.push((name, value));
     }
 
+    /// Returns the options in order, and whether their values may be shown.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (String, OsString, bool)> {
+        const SECRET: [&str; 4] = ["password", "authenticator", "bridge", "transportplugin"];
+        self.0.iter().map(|(name, value)| {
+            let lower = name.to_ascii_lowercase();
+            let shown = !SECRET.iter().any(|word| lower.contains(word));
+            (name.clone(), value.clone(), shown)
+        })
+    }
+
     /// Checks everything that can be checked without tor.
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
         let mut torrc = Torrc::new();

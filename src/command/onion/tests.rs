@@ -84,10 +84,7 @@ fn what_add_onion_cannot_say_is_refused() {
         refusal(&unix("/srv/x\r\nQUIT")),
         "invalid argument \"Port\": contains a carriage return"
     );
-    assert_eq!(
-        refusal(&unix("relative")),
-        "invalid argument \"target\": must be an absolute path"
-    );
+    assert_eq!(refusal(&unix("relative")), "invalid argument \"target\": must be an absolute path");
     assert_eq!(
         refusal(&AddOnion::new([OnionPort::new(0, 80)])),
         "invalid argument \"port\": must not be 0"

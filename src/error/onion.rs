@@ -1,0 +1,239 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::names::{ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec};
+
+/// An onion service could not be made, published or served.
+///
+/// When making one fails nothing of it is left: no listener, no service, no directory.
+#[derive(Clone, Debug)]
+pub struct OnionError {
+    inner: Arc<OnionProblem>,
+}
+
+/// What went wrong with an onion service.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnionProblem {
+    /// The local listener cannot be made.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where it was to listen.
+        address: Box<str>,
+        /// The operating system's reason.
+        source: Arc<io::Error>,
+    },
+    /// The local listener failed.
+    #[error("the local listener failed")]
+    Accept(#[source] Arc<io::Error>),
+    /// The listener was closed by this program.
+    #[error("the listener is closed")]
+    Closed,
+    /// A directory or file of the service cannot be made, read or written.
+    #[error("{path:?} cannot be used")]
+    File {
+        /// The directory or file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: Arc<io::Error>,
+    },
+    /// A directory or file is not as tor wants it to be, or not safe; tor was not asked, since it
+    /// might exit.
+    #[error("{path:?} {detail}")]
+    Unsafe {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: Box<str>,
+    },
+    /// Another service of this tor has the directory.
+    #[error("{path:?} is the directory of another onion service of this tor")]
+    DirectoryInUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another service of this tor has the address.
+    #[error("{address} is the address of another onion service of this tor")]
+    AddressInUse {
+        /// The address.
+        address: OnionAddress,
+    },
+    /// A file does not hold the key or address that it should.
+    #[error("{path:?} holds something else than it should")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InvalidName,
+    },
+    /// The directory has another key than the one that was given.
+    #[error("{path:?} is the directory of {found}, and the key that was given that of {given}")]
+    OtherKey {
+        /// The directory.
+        path: PathBuf,
+        /// The address that the directory stands for.
+        found: OnionAddress,
+        /// The address of the key that was given.
+        given: OnionAddress,
+    },
+    /// The directory has another key for a client of this name.
+    #[error("the client {name} has another key already")]
+    ClientExists {
+        /// The name of the client.
+        name: ClientName,
+    },
+    /// tor runs on another machine, where this program can make no directory.
+    #[error("tor runs on another machine: only an ephemeral service can be added there")]
+    Remote,
+    /// `DisableNetwork` is set: tor cannot publish anything.
+    #[error("tor has DisableNetwork set and cannot publish the service")]
+    NetworkDisabled,
+    /// Every directory that tor asked has refused the descriptor, and tor asked no other.
+    #[error("no directory has taken the descriptor of {address}: {}", reasons(.uploads))]
+    NotPublished {
+        /// The address of the service.
+        address: OnionAddress,
+        /// What became of each upload.
+        uploads: Box<[HsDirUpload]>,
+    },
+    /// The tor that this program shares runs with something else than what is asked for.
+    #[error("the shared tor runs with {option} {running}, and {wanted} is asked for")]
+    Incompatible {
+        /// The option of tor or of the launcher.
+        option: Box<str>,
+        /// What it runs with.
+        running: Box<str>,
+        /// What is asked for.
+        wanted: Box<str>,
+    },
+    /// The operating system gives no random numbers for a key.
+    #[error("there are no random numbers for a key")]
+    Random(#[source] Arc<io::Error>),
+}
+
+/// One descriptor of an onion service on its way to one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HsDirUpload {
+    /// The directory.
+    pub hsdir: RelaySpec,
+    /// The identifier of the descriptor, as tor tells it; a service has two at a time.
+    pub descriptor_id: String,
+    /// What became of it.
+    pub outcome: UploadOutcome,
+}
+
+/// What became of the upload of a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UploadOutcome {
+    /// It is on its way.
+    Pending,
+    /// The directory has taken it.
+    Uploaded,
+    /// It was not taken.
+    Failed {
+        /// Why, if tor says so.
+        reason: Option<HsDescReason>,
+    },
+}
+
+impl fmt::Display for HsDirUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            UploadOutcome::Pending => write!(f, "{}: on its way", self.hsdir),
+            UploadOutcome::Uploaded => write!(f, "{}: uploaded", self.hsdir),
+            UploadOutcome::Failed { reason: Some(reason) } => {
+                write!(f, "{}: failed, {reason}", self.hsdir)
+            }
+            UploadOutcome::Failed { reason: None } => write!(f, "{}: failed", self.hsdir),
+        }
+    }
+}
+
+/// Names each reason once, with how often it was given.
+fn reasons(uploads: &[HsDirUpload]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for upload in uploads {
+        let reason = match &upload.outcome {
+            UploadOutcome::Failed { reason: Some(reason) } => reason.as_str(),
+            _ => "no reason given",
+        };
+        match counts.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((reason, 1)),
+        }
+    }
+    let texts: Vec<_> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    texts.join(", ")
+}
+
+impl OnionError {
+    pub(crate) fn new(problem: OnionProblem) -> Self {
+        Self { inner: Arc::new(problem) }
+    }
+
+    pub(crate) fn file(path: &Path, error: io::Error) -> Self {
+        Self::new(OnionProblem::File { path: path.to_owned(), source: Arc::new(error) })
+    }
+
+    pub(crate) fn unsafe_path(path: &Path, detail: impl Into<Box<str>>) -> Self {
+        Self::new(OnionProblem::Unsafe { path: path.to_owned(), detail: detail.into() })
+    }
+
+    /// Returns what went wrong.
+    #[must_use]
+    pub fn problem(&self) -> &OnionProblem {
+        &self.inner
+    }
+}
+
+impl fmt::Display for OnionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl StdError for OnionError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+    use crate::names::{HsDescReason, RelaySpec};
+
+    #[test]
+    fn a_failed_publication_counts_the_reasons() {
+        let upload = |reason| HsDirUpload {
+            hsdir: RelaySpec::from_bytes(b"$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r"),
+            descriptor_id: "x".to_owned(),
+            outcome: UploadOutcome::Failed { reason },
+        };
+        let address = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion";
+        let error = OnionError::new(OnionProblem::NotPublished {
+            address: address.parse().unwrap(),
+            uploads: Box::new([
+                upload(Some(HsDescReason::UploadRejected)),
+                upload(None),
+                upload(Some(HsDescReason::UploadRejected)),
+            ]),
+        });
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "no directory has taken the descriptor of {address}: 2 UPLOAD_REJECTED, \
+                 1 no reason given"
+            )
+        );
+        assert_eq!(
+            upload(Some(HsDescReason::Unexpected)).to_string(),
+            "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r: failed, UNEXPECTED"
+        );
+    }
+}

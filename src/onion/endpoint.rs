@@ -1,0 +1,472 @@
+//! What service there is to be, and on which tor.
+
+mod options;
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use self::options::ServiceOptions;
+use super::ephemeral::EphemeralService;
+use super::filesystem::FilesystemService;
+use super::listener::OnionListener;
+use super::local::{LocalListener, LocalSocket, Place};
+use super::publish::{Publication, Publisher};
+use super::service::{Added, Lease, OnionService, Registration};
+use crate::controller::{ConnectOptions, Controller};
+use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
+use crate::link::Endpoint;
+use crate::names::{OnionAddress, OnionPort, PortTarget};
+use crate::process::{Launcher, Progress};
+
+/// Keeps a shared tor alive for as long as it is held.
+pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
+
+/// Gives a tor that others share; it is launched, if it must be, by the given launcher. Whether a
+/// running one must be such a tor is said too.
+pub(crate) type Share = Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, Keep)> + Send + Sync>;
+
+/// Where the tor comes from.
+pub(crate) enum TorSource {
+    Given(Controller),
+    Connect(Result<Endpoint>),
+    Private,
+    Shared(Share),
+}
+
+/// How far the making of a service has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnionProgress {
+    /// The tor that is launched for the service has come so far.
+    Launching(Progress),
+    /// tor has the service, and will publish it.
+    Added(OnionAddress),
+    /// A descriptor is on its way to a directory, was taken, or was not taken.
+    Upload(HsDirUpload),
+}
+
+impl fmt::Display for OnionProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Launching(progress) => write!(f, "tor: {progress}"),
+            Self::Added(address) => write!(f, "added {address}"),
+            Self::Upload(upload) => write!(f, "{upload}"),
+        }
+    }
+}
+
+type ProgressListener = Arc<Mutex<dyn FnMut(OnionProgress) + Send>>;
+
+/// An onion service that is to be made: what it is, on which tor, and what listens behind it.
+///
+/// The service is one of the *file system*, with its keys in a directory, unless
+/// [`ephemeral`](Self::ephemeral) is called. Nothing is done before [`listen`](Self::listen) or
+/// [`start`](Self::start).
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::onion::OnionEndpoint;
+///
+/// let listener = OnionEndpoint::private_tor(80).listen()?;
+/// println!("http://{}", listener.onion_address());
+/// for stream in listener.incoming() {
+///     println!("{:?}", stream?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The same address tomorrow, for two clients only, on the tor of the system:
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use torcon::onion::OnionEndpoint;
+///
+/// let listener = OnionEndpoint::system_tor("127.0.0.1:9051", 80)
+///     .hidden_service_dir("/srv/hidden")
+///     .authorize_client("alice")
+///     .authorize_client("bob")
+///     .on_progress(|progress| eprintln!("{progress}"))
+///     .listen()?;
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "TCPHiddenServiceEndpoint")]
+#[must_use = "an endpoint does nothing until listen() or start() is called"]
+pub struct OnionEndpoint {
+    source: TorSource,
+    connect: ConnectOptions,
+    // These locks are never contended: they let threads share an endpoint, though what they hold
+    // cannot be shared.
+    launcher: Option<Launcher>,
+    place: Mutex<Option<Place>>,
+    on_progress: Option<ProgressListener>,
+    port: u16,
+    more_ports: Vec<OnionPort>,
+    service: ServiceOptions,
+    publication: Publication,
+    timeout: Duration,
+    grace: Duration,
+}
+
+impl OnionEndpoint {
+    pub(crate) fn new(source: TorSource, port: u16) -> Self {
+        Self {
+            source,
+            connect: ConnectOptions::new(),
+            launcher: None,
+            place: Mutex::new(None),
+            on_progress: None,
+            port,
+            more_ports: Vec::new(),
+            service: ServiceOptions::default(),
+            publication: Publication::default(),
+            timeout: Duration::from_secs(180),
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    /// Returns an endpoint on a running tor, to which a connection of its own is made.
+    ///
+    /// An ephemeral service ends with that connection, one of the file system when the listener
+    /// is closed or dropped.
+    pub fn system_tor<E>(endpoint: E, port: u16) -> Self
+    where
+        E: TryInto<Endpoint>,
+        Error: From<E::Error>,
+    {
+        Self::new(TorSource::Connect(endpoint.try_into().map_err(Error::from)), port)
+    }
+
+    /// Returns an endpoint on the tor of a controller.
+    pub fn with_controller(controller: &Controller, port: u16) -> Self {
+        Self::new(TorSource::Given(controller.clone()), port)
+    }
+
+    /// Returns an endpoint on a tor of its own, which is launched for it and ends with it.
+    ///
+    /// It has a free port for SOCKS (`SocksPort auto`) unless [`launcher`](Self::launcher) says
+    /// otherwise.
+    pub fn private_tor(port: u16) -> Self {
+        Self::new(TorSource::Private, port)
+    }
+
+    /// Sets how the tor is launched, for [`private_tor`](Self::private_tor) and
+    /// [`global_tor`](Self::global_tor). The default is a launcher with the option
+    /// `SocksPort auto`.
+    pub fn launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// Sets how the connection is made, such as with which password, for
+    /// [`system_tor`](Self::system_tor). The default is [`ConnectOptions::new`].
+    pub fn connect_options(mut self, options: ConnectOptions) -> Self {
+        self.connect = options;
+        self
+    }
+
+    /// Sets the address to listen on. The default is a free port of 127.0.0.1.
+    #[doc(alias = "local_port")]
+    pub fn local_addr(self, address: impl Into<SocketAddr>) -> Self {
+        self.place(Place::Tcp(address.into()))
+    }
+
+    /// Listens on a unix socket, which must not exist yet and goes with the listener. The default
+    /// is a port of TCP.
+    pub fn local_unix(self, path: impl Into<PathBuf>) -> Self {
+        self.place(Place::Unix(path.into()))
+    }
+
+    /// Sets a closure that makes the local listener when the time has come. The default is none.
+    #[doc(alias = "endpoint_generator")]
+    pub fn bind_with<F, L>(self, bind: F) -> Self
+    where
+        F: FnOnce() -> io::Result<L> + Send + 'static,
+        L: Into<LocalListener>,
+    {
+        self.place(Place::With(Box::new(move || bind().map(Into::into))))
+    }
+
+    fn place(self, place: Place) -> Self {
+        *self.place.lock() = Some(place);
+        self
+    }
+
+    /// Adds a port of the onion address that goes to another server. The default is none.
+    pub fn port(mut self, virtual_port: u16, target: impl Into<PortTarget>) -> Self {
+        self.more_ports.push(OnionPort::new(virtual_port, target));
+        self
+    }
+
+    /// Sets what is waited for before the service counts as made. The default is
+    /// [`Publication::First`].
+    pub fn publication(mut self, publication: Publication) -> Self {
+        self.publication = publication;
+        self
+    }
+
+    /// Sets how long the publication may take. The default is 180 seconds.
+    ///
+    /// Launching a tor has the limits of its [`launcher`](Self::launcher), connecting that of
+    /// [`ConnectOptions::timeout`].
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Sets how long tor may take to begin another upload when every one has failed, before the
+    /// service counts as not published. The default is 10 seconds.
+    pub fn upload_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets a closure that is told how far the making of the service has come.
+    ///
+    /// While a tor is launched it is called on the thread `torcon-progress`, in place of the one
+    /// that the launcher has; then on the thread that called [`listen`](Self::listen). The default
+    /// is none.
+    #[doc(alias = "add_progress_listener")]
+    pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
+        let mut listener = listener;
+        self.on_progress =
+            Some(Arc::new(Mutex::new(move |progress: OnionProgress| listener(&progress))));
+        self
+    }
+
+    /// Makes the service with a local listener behind it, and returns it when it is published.
+    ///
+    /// Blocks the current thread until tor is launched or connected, has the service, and has
+    /// published it as [`publication`](Self::publication) says, at most for
+    /// [`timeout`](Self::timeout) after it was added.
+    ///
+    /// Sends, after what launching or connecting sends, `SETEVENTS` for `HS_DESC`; for a service of
+    /// the file system `GETINFO process/pid process/uid`, `GETCONF HiddenServiceOptions`,
+    /// `SETCONF` with every line of the services that are there and those of the new one, and
+    /// before that, if the address is known, `GETINFO onions/current` and `GETINFO
+    /// onions/detached`; for an ephemeral one `ADD_ONION`. Before it waits for the publication,
+    /// `GETCONF DisableNetwork`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if something contradicts itself or cannot be said;
+    /// [`Error::Onion`], whose [`problem`](OnionError::problem) says what is wrong with the local
+    /// listener, the directory, the key or the publication; [`Error::Timeout`] if it was not
+    /// published in time; those of [`Launcher::launch`], [`ConnectOptions::connect`] and
+    /// [`Controller::execute`]. Nothing is left then: no listener, no service, no directory that
+    /// was not there before.
+    pub fn listen(self) -> Result<OnionListener> {
+        let place = self.place.lock().take();
+        let place = place.unwrap_or(Place::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
+        if let Place::Unix(path) = &place {
+            super::local::check_socket_path("local_unix", path)?;
+        }
+        self.check()?;
+        let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
+        let local = LocalSocket::bind(place)?;
+        let service = self.make(local.target())?;
+        Ok(OnionListener::new(service, local, port, tells_circuits))
+    }
+
+    /// Makes the service without a local listener: its port goes to a server elsewhere.
+    ///
+    /// Blocks the current thread until the service is there, as [`listen`](Self::listen) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`](Self::listen); [`Error::InvalidInput`] too if the endpoint says where to
+    /// listen.
+    pub fn start(self, target: impl Into<PortTarget>) -> Result<OnionService> {
+        if self.place.lock().is_some() {
+            let problem = "cannot be listened on where there is a target: use listen()";
+            return Err(InvalidInput::new("local address", problem).into());
+        }
+        self.check()?;
+        self.make(target.into())
+    }
+
+    /// Refuses what can be refused without a tor.
+    fn check(&self) -> Result<(), InvalidInput> {
+        let ports = self.more_ports.iter();
+        let [first, more] = [vec![self.port], ports.map(OnionPort::virtual_port).collect()];
+        let mut seen = Vec::new();
+        for port in first.into_iter().chain(more) {
+            if port == 0 {
+                return Err(InvalidInput::new("port", "must not be 0"));
+            }
+            if seen.contains(&port) {
+                return Err(InvalidInput::new("port", "is given twice"));
+            }
+            seen.push(port);
+        }
+        for port in &self.more_ports {
+            match port.target() {
+                PortTarget::Tcp(address) if address.port() == 0 => {
+                    return Err(InvalidInput::new("target", "must not have port 0"));
+                }
+                PortTarget::Tcp(_) => {}
+                PortTarget::Unix(path) => {
+                    if !path.is_absolute() {
+                        return Err(InvalidInput::new("target", "must be an absolute path"));
+                    }
+                    super::local::check_socket_path("target", path)?;
+                }
+            }
+        }
+        self.service.check()
+    }
+
+    fn make(self, target: PortTarget) -> Result<OnionService> {
+        let first = OnionPort::new(self.port, target);
+        let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
+        // What cannot be said must fail before a tor is launched for it.
+        let plan = self.service.plan(&ports)?;
+        let Self { source, connect, launcher, on_progress, service, .. } = self;
+        let (controller, lease) =
+            obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
+        service.check_mode(&controller)?;
+        // First the events, then the service, so that none is missed.
+        let publisher = Publisher::start(&controller)?;
+        let added = match plan {
+            options::Plan::Ephemeral { command, detached, clients } => {
+                let (service, added) = EphemeralService::add(&controller, &command, detached)?;
+                let registration = Registration::Ephemeral(service);
+                Added { registration, address: added.address, key: added.key, clients }
+            }
+            options::Plan::Filesystem(plan) => {
+                let service = FilesystemService::add(&controller, plan)?;
+                let (address, key) = (service.address(), service.key().cloned());
+                let clients = service.clients().to_vec();
+                let registration = Registration::Filesystem(Box::new(service));
+                Added { registration, address, key, clients }
+            }
+        };
+        let service = OnionService::new(controller, lease, publisher, added, ports, self.grace);
+        let tell = |progress| {
+            if let Some(listener) = &on_progress {
+                (*listener.lock())(progress);
+            }
+        };
+        tell(OnionProgress::Added(*service.onion_address()));
+        let published = await_publication(
+            &service,
+            self.publication,
+            self.timeout,
+            on_progress.is_some(),
+            &tell,
+        );
+        if let Err(error) = published {
+            service.take_back();
+            return Err(error);
+        }
+        service.keep();
+        Ok(service)
+    }
+}
+
+fn await_publication(
+    service: &OnionService,
+    wanted: Publication,
+    limit: Duration,
+    telling: bool,
+    tell: &dyn Fn(OnionProgress),
+) -> Result<()> {
+    if wanted == Publication::None {
+        return Ok(());
+    }
+    // tor would say nothing, however long we waited.
+    let conf = service.controller().get_conf(["DisableNetwork"]);
+    let value =
+        |conf: &crate::command::ConfMap| Some(conf.get("DisableNetwork")?.first()?.trim() == "1");
+    match conf {
+        Ok(conf) if value(&conf) == Some(true) => {
+            return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
+        }
+        // A filter may keep the answer back.
+        Ok(_) | Err(Error::Rejected(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let mut tell_upload = |upload| tell(OnionProgress::Upload(upload));
+    let tell_upload: Option<&mut dyn FnMut(HsDirUpload)> =
+        if telling { Some(&mut tell_upload) } else { None };
+    service.publish(wanted, limit, tell_upload)
+}
+
+/// Connects or launches.
+fn obtain(
+    source: TorSource,
+    connect: &ConnectOptions,
+    launcher: Option<Launcher>,
+    on_progress: Option<&ProgressListener>,
+    non_anonymous: bool,
+) -> Result<(Controller, Lease)> {
+    let launches = matches!(source, TorSource::Private | TorSource::Shared(_));
+    if launcher.is_some() && !launches {
+        let problem = "is given where no tor is launched";
+        return Err(InvalidInput::new("launcher", problem).into());
+    }
+    let prepared = |launcher: Option<Launcher>| {
+        let launcher = launcher.unwrap_or_else(|| default_launcher(non_anonymous));
+        match on_progress.cloned() {
+            Some(listener) => launcher.on_progress(move |progress| {
+                (*listener.lock())(OnionProgress::Launching(progress.clone()));
+            }),
+            None => launcher,
+        }
+    };
+    match source {
+        TorSource::Given(controller) => Ok((controller, Lease::None)),
+        TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None)),
+        TorSource::Private => {
+            let process = prepared(launcher).launch()?;
+            let controller = process.controller()?.clone();
+            Ok((controller, Lease::Process(Box::new(process))))
+        }
+        TorSource::Shared(share) => {
+            let demanded = launcher.is_some() || non_anonymous;
+            let (controller, keep) = share(prepared(launcher), demanded)?;
+            Ok((controller, Lease::Shared(keep)))
+        }
+    }
+}
+
+fn default_launcher(non_anonymous: bool) -> Launcher {
+    if non_anonymous {
+        // tor has no client in this mode.
+        return Launcher::new()
+            .option("HiddenServiceNonAnonymousMode", "1")
+            .option("HiddenServiceSingleHopMode", "1")
+            .option("SocksPort", "0");
+    }
+    Launcher::new().option("SocksPort", "auto")
+}
+
+impl fmt::Debug for OnionEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            TorSource::Given(controller) => format!("Given({})", controller.endpoint()),
+            TorSource::Connect(Ok(endpoint)) => format!("Connect({endpoint})"),
+            TorSource::Connect(Err(_)) => "Connect(..)".to_owned(),
+            TorSource::Private => "Private".to_owned(),
+            TorSource::Shared(_) => "Shared".to_owned(),
+        };
+        f.debug_struct("OnionEndpoint")
+            .field("tor", &format_args!("{source}"))
+            .field("port", &self.port)
+            .field("more_ports", &self.more_ports)
+            .field("service", &self.service)
+            .field("publication", &self.publication)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,368 @@
+//! What is asked of a service, and what that is for either kind.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::OnionEndpoint;
+use crate::command::{AddOnion, Command};
+use crate::controller::Controller;
+use crate::error::{Error, InvalidInput, Result};
+use crate::names::{ClientAuthPublicKey, OnionKey, OnionPort};
+use crate::onion::client_auth::{AuthorizedClient, WantedClient, prepare};
+use crate::onion::filesystem::FilesystemPlan;
+
+const NON_ANONYMOUS: &str = "HiddenServiceNonAnonymousMode";
+
+/// What the service itself is to be.
+impl OnionEndpoint {
+    /// Lets tor have the service by the control connection alone: it has no directory and ends
+    /// with the connection. The default is a service of the file system.
+    pub fn ephemeral(mut self) -> Self {
+        self.service.ephemeral = true;
+        self
+    }
+
+    /// Sets the directory of the service, where its keys are, or will be.
+    ///
+    /// It is made with mode 0700 if it is missing (its parent must exist), and not deleted when
+    /// the service ends. tor wants one that belongs to its own user and to nobody else. The
+    /// default is a temporary directory, and thus a new address each time.
+    pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.service.directory = Some(path.into());
+        self
+    }
+
+    /// Sets the key, and with it the address. The default is the key that the directory has, or a
+    /// new one.
+    pub fn key(mut self, key: OnionKey) -> Self {
+        self.service.key = Some(key);
+        self
+    }
+
+    /// Lets in only clients with authorisation, of whom this is one, and makes a pair of keys for
+    /// it; [`OnionListener::clients`] has them. The name has 1 to 16 letters, digits, `+`, `-` or
+    /// `_`. The default is everybody.
+    ///
+    /// If the given directory knows a client of this name, that keeps the key it has.
+    #[doc(alias = "stealth_auth")]
+    pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
+        self.service.clients.push(WantedClient { name: name.into(), public_key: None });
+        self
+    }
+
+    /// Lets in only clients with authorisation, of whom this is one, with a key that it has made
+    /// itself. The default is everybody.
+    pub fn authorize_client_key(
+        mut self,
+        name: impl Into<String>,
+        public_key: ClientAuthPublicKey,
+    ) -> Self {
+        let public_key = Some(public_key);
+        self.service.clients.push(WantedClient { name: name.into(), public_key });
+        self
+    }
+
+    /// Keeps tor from telling the key that it makes. Only for [ephemeral](Self::ephemeral)
+    /// services. The default is that tor tells it.
+    pub fn discard_key(mut self) -> Self {
+        self.service.discard_key = true;
+        self
+    }
+
+    /// Lets the service go on in tor when the listener is closed or dropped, until tor ends or
+    /// somebody [deletes](Controller::del_onion) it. Only for [ephemeral](Self::ephemeral)
+    /// services. The default is that it ends.
+    pub fn detach(mut self) -> Self {
+        self.service.detach = true;
+        self
+    }
+
+    /// Says that the service need not hide where it is, so that it is reached over fewer relays.
+    ///
+    /// That is a mode of a whole tor, `HiddenServiceNonAnonymousMode`: a tor that is launched for
+    /// the service has it, unless [`launcher`](Self::launcher) is used, another must have been
+    /// started in it. The default is a hidden service.
+    pub fn non_anonymous(mut self) -> Self {
+        self.service.non_anonymous = true;
+        self
+    }
+
+    /// Sets how many streams one rendezvous circuit may have at a time. 0 is no limit, which is
+    /// the default.
+    pub fn max_streams(mut self, limit: u16) -> Self {
+        self.service.max_streams = Some(limit);
+        self
+    }
+
+    /// Closes a circuit that wants more streams than it may have. The default is that only the
+    /// stream is refused.
+    pub fn max_streams_close_circuit(mut self) -> Self {
+        self.service.close_circuit = true;
+        self
+    }
+
+    /// Sets whether clients must prove that they have worked when the service is under load. The
+    /// default is tor's own, which is no.
+    pub fn pow_defenses(mut self, enabled: bool) -> Self {
+        self.service.pow_defenses = Some(enabled);
+        self
+    }
+
+    /// Sets how many requests of clients are let in per second while they have to work. The
+    /// default is tor's own, 250.
+    pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
+        self.service.pow_queue_rate = Some(per_second);
+        self
+    }
+
+    /// Sets how many requests may be let in at once. The default is tor's own, 2500.
+    pub fn pow_queue_burst(mut self, requests: u32) -> Self {
+        self.service.pow_queue_burst = Some(requests);
+        self
+    }
+
+    /// Lets tor tell the circuit of each connection, for
+    /// [`OnionStream::circuit_id`](crate::onion::OnionStream::circuit_id). Not for
+    /// [ephemeral](Self::ephemeral) services. The default is `false`.
+    ///
+    /// The servers of further [ports](Self::port) get the header of the PROXY protocol, version 1.
+    pub fn export_circuit_id(mut self) -> Self {
+        self.service.export_circuit_id = true;
+        self
+    }
+
+    /// Adds an option of the service to tor's configuration, whose name begins with
+    /// `HiddenService`. Not for [ephemeral](Self::ephemeral) services. The default is no further
+    /// option.
+    pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.service.options.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// What is asked of the service, whatever its kind.
+#[derive(Default)]
+pub(super) struct ServiceOptions {
+    pub(super) ephemeral: bool,
+    pub(super) directory: Option<PathBuf>,
+    pub(super) key: Option<OnionKey>,
+    pub(super) clients: Vec<WantedClient>,
+    pub(super) discard_key: bool,
+    pub(super) detach: bool,
+    pub(super) non_anonymous: bool,
+    pub(super) close_circuit: bool,
+    pub(super) max_streams: Option<u16>,
+    pub(super) pow_defenses: Option<bool>,
+    pub(super) pow_queue_rate: Option<u32>,
+    pub(super) pow_queue_burst: Option<u32>,
+    pub(super) export_circuit_id: bool,
+    pub(super) options: Vec<(String, String)>,
+}
+
+/// What is to be done to add the service.
+pub(super) enum Plan {
+    Ephemeral { command: Box<AddOnion>, detached: bool, clients: Vec<AuthorizedClient> },
+    Filesystem(FilesystemPlan),
+}
+
+impl ServiceOptions {
+    /// Refuses what contradicts itself.
+    pub(super) fn check(&self) -> Result<(), InvalidInput> {
+        let only_ephemeral = "is for ephemeral services only";
+        let not_ephemeral = "is not for ephemeral services";
+        let contradictions = [
+            (!self.ephemeral && self.detach, "detach", only_ephemeral),
+            (!self.ephemeral && self.discard_key, "discard_key", only_ephemeral),
+            (self.ephemeral && self.directory.is_some(), "hidden_service_dir", not_ephemeral),
+            (self.ephemeral && self.export_circuit_id, "export_circuit_id", not_ephemeral),
+            (self.ephemeral && !self.options.is_empty(), "option", not_ephemeral),
+        ];
+        match contradictions.into_iter().find(|(contradicts, ..)| *contradicts) {
+            Some((_, argument, problem)) => Err(InvalidInput::new(argument, problem)),
+            None => self.options.iter().try_for_each(|(name, value)| check_option(name, value)),
+        }
+    }
+
+    pub(super) fn plan(&self, ports: &[OnionPort]) -> Result<Plan> {
+        let clients = prepare(&self.clients)?;
+        if self.ephemeral {
+            let command = self.add_onion(ports, &clients);
+            // It says what it refuses here already.
+            command.request()?;
+            return Ok(Plan::Ephemeral {
+                command: Box::new(command),
+                detached: self.detach,
+                clients,
+            });
+        }
+        Ok(Plan::Filesystem(FilesystemPlan {
+            directory: self.directory.clone(),
+            key: self.key.clone(),
+            ports: ports.to_vec(),
+            clients,
+            options: self.lines(),
+        }))
+    }
+
+    fn add_onion(&self, ports: &[OnionPort], clients: &[AuthorizedClient]) -> AddOnion {
+        let mut command = AddOnion::new(ports.iter().cloned());
+        for client in clients {
+            command = command.client(client.public_key);
+        }
+        if let Some(key) = &self.key {
+            command = command.key(key.clone());
+        }
+        if let Some(limit) = self.max_streams {
+            command = command.max_streams(limit);
+        }
+        if let Some(enabled) = self.pow_defenses {
+            command = command.pow_defenses(enabled);
+        }
+        if let Some(rate) = self.pow_queue_rate {
+            command = command.pow_queue_rate(rate);
+        }
+        if let Some(burst) = self.pow_queue_burst {
+            command = command.pow_queue_burst(burst);
+        }
+        if self.discard_key {
+            command = command.discard_key();
+        }
+        if self.detach {
+            command = command.detach();
+        }
+        if self.non_anonymous {
+            command = command.non_anonymous();
+        }
+        if self.close_circuit {
+            command = command.max_streams_close_circuit();
+        }
+        command
+    }
+
+    /// The lines of the configuration beside those of the directory and the ports.
+    fn lines(&self) -> Vec<(String, String)> {
+        let flag = |enabled: bool| u8::from(enabled).to_string();
+        [
+            ("HiddenServiceMaxStreams", self.max_streams.map(|limit| limit.to_string())),
+            ("HiddenServiceMaxStreamsCloseCircuit", self.close_circuit.then(|| flag(true))),
+            ("HiddenServicePoWDefensesEnabled", self.pow_defenses.map(flag)),
+            ("HiddenServicePoWQueueRate", self.pow_queue_rate.map(|rate| rate.to_string())),
+            ("HiddenServicePoWQueueBurst", self.pow_queue_burst.map(|burst| burst.to_string())),
+            ("HiddenServiceExportCircuitID", self.export_circuit_id.then(|| "haproxy".to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .chain(self.options.iter().cloned())
+        .collect()
+    }
+
+    /// Refuses a service that need not hide on a tor that hides all of its own. tor itself says so
+    /// only of ephemeral ones.
+    pub(super) fn check_mode(&self, controller: &Controller) -> Result<()> {
+        if self.ephemeral || !self.non_anonymous {
+            return Ok(());
+        }
+        let conf = match controller.get_conf([NON_ANONYMOUS]) {
+            Ok(conf) => conf,
+            // A filter may keep the answer back.
+            Err(Error::Rejected(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let value = conf.get(NON_ANONYMOUS).and_then(|value| value.first());
+        if value.is_some_and(|value| value.trim() == "1") {
+            return Ok(());
+        }
+        let problem = "needs a tor that was started with HiddenServiceNonAnonymousMode";
+        Err(InvalidInput::new("non_anonymous", problem).into())
+    }
+}
+
+/// Refuses what is no line of this service: another directory would begin another one.
+fn check_option(name: &str, value: &str) -> Result<(), InvalidInput> {
+    let start = name.get(.."HiddenService".len());
+    let is_of_a_service = start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // tor takes the beginning of a name for the name.
+    let is_of_tor =
+        ["HiddenServiceDir", "HiddenServicePort", "HiddenServiceOptions"].iter().any(|own| {
+            name.len() <= own.len()
+                && own.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        });
+    if !is_of_a_service || is_of_tor {
+        return Err(InvalidInput::new("option", "is no further option of an onion service"));
+    }
+    if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Err(InvalidInput::new("option", "has a line break or NUL in its value"));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for ServiceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceOptions")
+            .field("ephemeral", &self.ephemeral)
+            .field("directory", &self.directory)
+            .field("key", &self.key)
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ServiceOptions, check_option};
+
+    #[test]
+    fn further_options_are_those_of_a_service() {
+        for name in ["HiddenServiceAllowUnknownPorts", "hiddenserviceNovelty"] {
+            assert!(check_option(name, "1").is_ok(), "{name}");
+        }
+        for name in [
+            "HiddenServiceDir",
+            "hiddenservicedi",
+            "HiddenServicePort",
+            "HiddenService",
+            "Nickname",
+            "",
+            "HiddenServiceX Nickname",
+        ] {
+            assert_eq!(
+                check_option(name, "1").unwrap_err().to_string(),
+                "invalid argument \"option\": is no further option of an onion service",
+                "{name}"
+            );
+        }
+        assert_eq!(
+            check_option("HiddenServiceX", "1\nNickname evil").unwrap_err().to_string(),
+            "invalid argument \"option\": has a line break or NUL in its value"
+        );
+    }
+
+    #[test]
+    fn a_service_of_the_file_system_says_by_lines_what_others_say_by_flags() {
+        let options = ServiceOptions {
+            max_streams: Some(5),
+            close_circuit: true,
+            pow_defenses: Some(true),
+            pow_queue_rate: Some(1),
+            pow_queue_burst: Some(2),
+            export_circuit_id: true,
+            options: vec![("HiddenServiceNumIntroductionPoints".to_owned(), "4".to_owned())],
+            ..ServiceOptions::default()
+        };
+        let lines: Vec<_> =
+            options.lines().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        assert_eq!(
+            lines,
+            [
+                "HiddenServiceMaxStreams 5",
+                "HiddenServiceMaxStreamsCloseCircuit 1",
+                "HiddenServicePoWDefensesEnabled 1",
+                "HiddenServicePoWQueueRate 1",
+                "HiddenServicePoWQueueBurst 2",
+                "HiddenServiceExportCircuitID haproxy",
+                "HiddenServiceNumIntroductionPoints 4",
+            ]
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Services that tor has in its configuration, with their keys in a directory.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::client_auth::AuthorizedClient;
+use super::configuration::{Configuration, Identity};
+use super::directory::ServiceDirectory;
+use crate::controller::Controller;
+use crate::error::{OnionError, OnionProblem, Result};
+use crate::names::{OnionAddress, OnionKey, OnionPort, PortTarget};
+
+/// What a service of the file system is to be.
+#[derive(Debug, Default)]
+pub(super) struct FilesystemPlan {
+    /// `None` is a temporary one.
+    pub(super) directory: Option<std::path::PathBuf>,
+    pub(super) key: Option<OnionKey>,
+    pub(super) ports: Vec<OnionPort>,
+    pub(super) clients: Vec<AuthorizedClient>,
+    /// Further options, in order.
+    pub(super) options: Vec<(String, String)>,
+}
+
+/// A service in tor's configuration.
+pub(super) struct FilesystemService {
+    directory: ServiceDirectory,
+    configuration: Configuration,
+    address: OnionAddress,
+    key: Option<OnionKey>,
+    clients: Vec<AuthorizedClient>,
+    configured: bool,
+}
+
+impl FilesystemService {
+    /// Adds the service. If that fails, everything is as before.
+    pub(super) fn add(controller: &Controller, plan: FilesystemPlan) -> Result<Self> {
+        if !controller.endpoint().is_local() {
+            return Err(OnionError::new(OnionProblem::Remote).into());
+        }
+        let identity = Identity::ask(controller)?;
+        let mut clients = plan.clients;
+        let mut directory = ServiceDirectory::prepare(plan.directory.as_deref(), identity.user)?;
+        if let Some(key) = &plan.key {
+            directory.put_key(key)?;
+        }
+        let known = directory.existing_address()?;
+        directory.put_clients(&mut clients)?;
+        directory.expect_files();
+        let configuration = Configuration::of(&identity);
+        let lines = lines(directory.path(), &plan.ports, &plan.options);
+        configuration.add(controller, directory.path(), &lines, known)?;
+        let outcome = directory.read_address().map(|address| (address, directory.read_key().ok()));
+        match outcome {
+            Ok((address, key)) => Ok(Self {
+                directory,
+                configuration,
+                address,
+                key: plan.key.or(key),
+                clients,
+                configured: true,
+            }),
+            Err(error) => {
+                // Such a service is of no use to anybody.
+                if let Err(error) = configuration.remove(controller, directory.path()) {
+                    log::warn!("an onion service could not be taken back: {error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn address(&self) -> OnionAddress {
+        self.address
+    }
+
+    pub(super) fn key(&self) -> Option<&OnionKey> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn clients(&self) -> &[AuthorizedClient] {
+        &self.clients
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.directory.keep();
+    }
+
+    /// Takes the service out of tor's configuration.
+    pub(super) fn remove(&mut self, controller: &Controller) -> Result<()> {
+        if std::mem::take(&mut self.configured) {
+            self.configuration.remove(controller, self.directory.path())?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of the service: its directory, its ports, its further options.
+fn lines(
+    directory: &Path,
+    ports: &[OnionPort],
+    options: &[(String, String)],
+) -> Vec<(String, Vec<u8>)> {
+    let directory = ("HiddenServiceDir".to_owned(), directory.as_os_str().as_bytes().to_vec());
+    let ports = ports.iter().map(|port| ("HiddenServicePort".to_owned(), port_value(port)));
+    let options = options.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes()));
+    [directory].into_iter().chain(ports).chain(options).collect()
+}
+
+/// `80 127.0.0.1:8080`, or `80 unix:"/path"`: without quotes, a path would end at a blank.
+fn port_value(port: &OnionPort) -> Vec<u8> {
+    let mut value = format!("{} ", port.virtual_port()).into_bytes();
+    match port.target() {
+        PortTarget::Tcp(address) => value.extend_from_slice(address.to_string().as_bytes()),
+        PortTarget::Unix(path) => {
+            let path = path.as_os_str().as_bytes();
+            value.extend_from_slice(b"unix:");
+            let quotes = path.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'"');
+            if !quotes {
+                value.extend_from_slice(path);
+                return value;
+            }
+            value.push(b'"');
+            for byte in path {
+                if matches!(byte, b'"' | b'\\') {
+                    value.push(b'\\');
+                }
+                value.push(*byte);
+            }
+            value.push(b'"');
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::port_value;
+    use crate::names::OnionPort;
+
+    #[test]
+    fn a_path_with_blanks_is_quoted() {
+        for (path, value) in [
+            ("/srv/x.sock", "80 unix:/srv/x.sock"),
+            ("/srv/a b", "80 unix:\"/srv/a b\""),
+            ("/srv/\"q\" \\", "80 unix:\"/srv/\\\"q\\\" \\\\\""),
+        ] {
+            let found = port_value(&OnionPort::new(80, Path::new(path)));
+            assert_eq!(String::from_utf8(found).unwrap(), value);
+        }
+        assert_eq!(port_value(&OnionPort::new(81, 8080)), b"81 127.0.0.1:8080");
+    }
+}

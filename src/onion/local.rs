@@ -1,0 +1,188 @@
+//! The local listener behind a service.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
+use crate::names::PortTarget;
+use crate::onion::stream::OnionStream;
+
+/// The longest path of a unix socket, without the NUL at its end.
+pub(super) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// A listener that this program has made itself, for
+/// [`OnionEndpoint::bind_with`](super::OnionEndpoint::bind_with).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LocalListener {
+    /// One of TCP.
+    Tcp(TcpListener),
+    /// One of a unix socket, which must have a path.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for LocalListener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for LocalListener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+/// Makes a listener when it is time to listen.
+pub(super) type Bind = Box<dyn FnOnce() -> io::Result<LocalListener> + Send>;
+
+/// Where to listen.
+pub(super) enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+    With(Bind),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::With(_) => f.write_str("With(..)"),
+        }
+    }
+}
+
+/// A listener that never blocks; waiting is done by polling.
+#[derive(Debug)]
+pub(super) struct LocalSocket {
+    listener: LocalListener,
+    address: PortTarget,
+    /// The socket file that was made here, with its number, and goes with the listener.
+    file: Option<(PathBuf, u64)>,
+}
+
+impl LocalSocket {
+    pub(super) fn bind(place: Place) -> Result<Self> {
+        let name = format!("{place:?}");
+        let failed = |error: io::Error| {
+            let (address, source) = (name.as_str().into(), Arc::new(error));
+            OnionError::new(OnionProblem::Listen { address, source })
+        };
+        match place {
+            Place::Tcp(address) => {
+                let listener = TcpListener::bind(address).map_err(failed)?;
+                Self::new(LocalListener::Tcp(listener), None, failed)
+            }
+            Place::Unix(path) => {
+                let path = path::absolute(&path).map_err(failed)?;
+                check_socket_path("local_unix", &path)?;
+                let listener = UnixListener::bind(&path).map_err(failed)?;
+                let number = fs::symlink_metadata(&path).map(|found| found.ino());
+                let file = number.ok().map(|number| (path, number));
+                Self::new(LocalListener::Unix(listener), file, failed)
+            }
+            Place::With(bind) => {
+                let listener = bind().map_err(failed)?;
+                Self::new(listener, None, failed)
+            }
+        }
+    }
+
+    fn new(
+        listener: LocalListener,
+        file: Option<(PathBuf, u64)>,
+        failed: impl Fn(io::Error) -> OnionError,
+    ) -> Result<Self> {
+        let address = match &listener {
+            LocalListener::Tcp(listener) => {
+                listener.set_nonblocking(true).map_err(&failed)?;
+                PortTarget::Tcp(listener.local_addr().map_err(&failed)?)
+            }
+            LocalListener::Unix(listener) => {
+                listener.set_nonblocking(true).map_err(&failed)?;
+                let address = listener.local_addr().map_err(&failed)?;
+                let Some(path) = address.as_pathname() else {
+                    let problem = "is a unix socket without a path, which tor cannot reach";
+                    return Err(InvalidInput::new("bind_with", problem).into());
+                };
+                PortTarget::Unix(path::absolute(path).map_err(&failed)?)
+            }
+        };
+        Ok(Self { listener, address, file })
+    }
+
+    pub(super) fn address(&self) -> &PortTarget {
+        &self.address
+    }
+
+    /// Returns where tor reaches it.
+    pub(super) fn target(&self) -> PortTarget {
+        match &self.address {
+            PortTarget::Tcp(address) => PortTarget::of_listener(*address),
+            target => target.clone(),
+        }
+    }
+
+    /// Returns the next connection, if there is one.
+    pub(super) fn accept(&self) -> io::Result<OnionStream> {
+        match &self.listener {
+            LocalListener::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                // Not everywhere are streams born blocking.
+                stream.set_nonblocking(false)?;
+                Ok(stream.into())
+            }
+            LocalListener::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(false)?;
+                Ok(stream.into())
+            }
+        }
+    }
+}
+
+impl AsFd for LocalSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.listener {
+            LocalListener::Tcp(listener) => listener.as_fd(),
+            LocalListener::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl Drop for LocalSocket {
+    fn drop(&mut self) {
+        let Some((path, number)) = &self.file else { return };
+        // Somebody else may have put another there.
+        let is_ours =
+            |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == *number;
+        if fs::symlink_metadata(path).is_ok_and(|found| is_ours(&found)) {
+            if let Err(error) = fs::remove_file(path) {
+                log::warn!("the socket {path:?} of an onion service stays: {error}");
+            }
+        }
+    }
+}
+
+/// Refuses a path that no socket can have.
+pub(super) fn check_socket_path(argument: &'static str, path: &Path) -> Result<(), InvalidInput> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        return Err(InvalidInput::new(argument, "has a path with a line break or NUL"));
+    }
+    if bytes.len() > SOCKET_PATH_LIMIT {
+        let problem =
+            format!("has a path of {} bytes, and a socket {SOCKET_PATH_LIMIT}", bytes.len());
+        return Err(InvalidInput::new(argument, problem));
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! A service on a tor, and its end.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::client_auth::AuthorizedClient;
+use super::endpoint::Keep;
+use super::ephemeral::EphemeralService;
+use super::filesystem::FilesystemService;
+use super::publish::{Board, Publication, Publisher};
+use crate::controller::Controller;
+use crate::error::{HsDirUpload, Result};
+use crate::names::{OnionAddress, OnionKey, OnionPort};
+use crate::process::TorProcess;
+
+/// How long dropping a service waits for tor, at most, for each of three answers.
+const DROP_LIMIT: Duration = Duration::from_secs(1);
+
+/// An onion service that goes to servers elsewhere: one without a local listener of its own.
+///
+/// Returned by [`OnionEndpoint::start`](super::OnionEndpoint::start). All methods may be called
+/// from many threads at once; share it in an [`Arc`].
+///
+/// Dropping it removes the service from tor, unless it is detached, and deletes its directory if
+/// that was temporary; it ends a tor that was launched for it alone. It waits for tor's answers,
+/// but not longer than a few seconds if tor does not answer.
+pub struct OnionService {
+    controller: Controller,
+    address: OnionAddress,
+    ports: Vec<OnionPort>,
+    key: Option<OnionKey>,
+    clients: Vec<AuthorizedClient>,
+    directory: Option<std::path::PathBuf>,
+    publisher: Publisher,
+    grace: Duration,
+    // A leaf lock: taken to take everything out, and not held after that.
+    parts: Mutex<Option<Parts>>,
+}
+
+/// What ends with the service, in this order.
+struct Parts {
+    registration: Registration,
+    lease: Lease,
+}
+
+/// What tor has of the service.
+pub(super) enum Registration {
+    Ephemeral(EphemeralService),
+    Filesystem(Box<FilesystemService>),
+}
+
+/// What keeps tor alive for the service.
+pub(super) enum Lease {
+    /// Somebody else looks after tor.
+    None,
+    /// A tor for this service alone.
+    Process(Box<TorProcess>),
+    /// A tor that others share.
+    Shared(#[expect(dead_code, reason = "it is held and not looked at")] Keep),
+}
+
+/// What a service is made of.
+pub(super) struct Added {
+    pub(super) registration: Registration,
+    pub(super) address: OnionAddress,
+    pub(super) key: Option<OnionKey>,
+    pub(super) clients: Vec<AuthorizedClient>,
+}
+
+impl OnionService {
+    pub(super) fn new(
+        controller: Controller,
+        lease: Lease,
+        publisher: Publisher,
+        added: Added,
+        ports: Vec<OnionPort>,
+        grace: Duration,
+    ) -> Self {
+        let directory = match &added.registration {
+            Registration::Filesystem(service) => Some(service.path().to_owned()),
+            Registration::Ephemeral(_) => None,
+        };
+        publisher.set_address(added.address);
+        Self {
+            controller,
+            address: added.address,
+            ports,
+            key: added.key,
+            clients: added.clients,
+            directory,
+            publisher,
+            grace,
+            parts: Mutex::new(Some(Parts { registration: added.registration, lease })),
+        }
+    }
+
+    /// Returns the address of the service.
+    #[doc(alias = "onion_uri")]
+    #[doc(alias = "getHost")]
+    #[must_use]
+    pub fn onion_address(&self) -> &OnionAddress {
+        &self.address
+    }
+
+    /// Returns the ports of the service and where they go; the first is the one that the endpoint
+    /// was made with.
+    #[must_use]
+    pub fn ports(&self) -> &[OnionPort] {
+        &self.ports
+    }
+
+    /// Returns the key of the service; `None` if tor made it and was told to discard it, or if
+    /// this program may not read it.
+    #[doc(alias = "onion_private_key")]
+    #[must_use]
+    pub fn private_key(&self) -> Option<&OnionKey> {
+        self.key.as_ref()
+    }
+
+    /// Returns the directory of the service; `None` if it is ephemeral.
+    #[must_use]
+    pub fn hidden_service_dir(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// Returns the clients that were authorised here; if there is none, everybody may come.
+    #[must_use]
+    pub fn clients(&self) -> &[AuthorizedClient] {
+        &self.clients
+    }
+
+    /// Returns the controller of the tor that has the service.
+    #[must_use]
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// Returns what has become of each upload of the service's descriptors, oldest first; the
+    /// last 128 are known.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<HsDirUpload> {
+        self.publisher.uploads()
+    }
+
+    /// Waits until the service is published. It can be called again, and in listeners of events.
+    ///
+    /// Blocks the current thread until then, at most for the given time. The service stays as it
+    /// is if it is not published in time. To give up earlier, [`close`](Self::close) it on another
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// [`OnionProblem::NotPublished`](crate::error::OnionProblem::NotPublished) if every upload
+    /// has failed and tor began no other for a
+    /// [while](super::OnionEndpoint::upload_grace), [`Error::Timeout`](crate::Error::Timeout) if
+    /// the time is over, [`Error::Closed`](crate::Error::Closed) if tor is gone and
+    /// [`OnionProblem::Closed`](crate::error::OnionProblem::Closed) if the service was closed.
+    pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
+        self.publisher.wait(wanted, limit, self.grace, None)
+    }
+
+    pub(super) fn publish(
+        &self,
+        wanted: Publication,
+        limit: Duration,
+        tell: Option<&mut dyn FnMut(HsDirUpload)>,
+    ) -> Result<()> {
+        self.publisher.wait(wanted, limit, self.grace, tell)
+    }
+
+    pub(super) fn board(&self) -> &Arc<Board> {
+        self.publisher.board()
+    }
+
+    /// From here on, the end of the service leaves a given directory as it is, and a detached
+    /// service where it is.
+    pub(super) fn keep(&self) {
+        if let Some(Parts { registration: Registration::Filesystem(service), .. }) =
+            &mut *self.parts.lock()
+        {
+            service.keep();
+        }
+    }
+
+    /// Takes everything back, a detached service too.
+    pub(super) fn take_back(&self) {
+        if let Some(Parts { registration: Registration::Ephemeral(service), .. }) =
+            &mut *self.parts.lock()
+        {
+            service.attach();
+        }
+        self.end_quietly();
+    }
+
+    /// Ends the service, unless it is detached, and whatever was temporary.
+    ///
+    /// Sends `DEL_ONION`, or reads `HiddenServiceOptions` and sends `SETCONF` with every line of
+    /// the other services. Doing it again does nothing. Those who wait for the service, on
+    /// whatever thread, are told.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// endpoint's controller; a tor that was launched for the service alone is gone when it
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; the service may then go on,
+    /// though everything else has ended.
+    pub fn close(&self) -> Result<()> {
+        self.end(&self.controller)
+    }
+
+    fn end(&self, controller: &Controller) -> Result<()> {
+        self.publisher.close();
+        let Some(parts) = self.parts.lock().take() else { return Ok(()) };
+        let Parts { mut registration, lease } = parts;
+        // A tor that ends takes its services with it.
+        let outcome = match &lease {
+            Lease::Process(process) => process.quit().map(drop),
+            Lease::None | Lease::Shared(_) => registration.remove(controller),
+        };
+        // The directory goes when no tor writes there any more.
+        drop(lease);
+        drop(registration);
+        outcome
+    }
+
+    fn end_quietly(&self) {
+        if let Err(error) = self.end(&self.controller.with_timeout(DROP_LIMIT)) {
+            log::warn!("an onion service could not be removed: {error}");
+        }
+    }
+}
+
+impl Registration {
+    fn remove(&mut self, controller: &Controller) -> Result<()> {
+        match self {
+            Self::Ephemeral(service) => service.remove(controller),
+            Self::Filesystem(service) => service.remove(controller),
+        }
+    }
+}
+
+impl Drop for OnionService {
+    fn drop(&mut self) {
+        self.end_quietly();
+    }
+}
+
+impl fmt::Debug for OnionService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnionService")
+            .field("address", &self.address)
+            .field("ports", &self.ports)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}

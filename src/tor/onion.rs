@@ -1,0 +1,33 @@
+//! Onion services on a tor of this row.
+
+use super::Tor;
+use super::global::shared;
+use crate::onion::{Keep, OnionEndpoint, TorSource};
+
+impl OnionEndpoint {
+    /// Returns an endpoint on a tor.
+    ///
+    /// The service ends with that tor, if not before.
+    pub fn with_tor(tor: &Tor, port: u16) -> Self {
+        Self::with_controller(tor.controller(), port)
+    }
+
+    /// Returns an endpoint on the one tor that all parts of this program share, which is launched
+    /// if it does not run; see [`Tor::global`]. The listener keeps it running.
+    pub fn global_tor(port: u16) -> Self {
+        let share = |launcher, demanded| {
+            let tor = shared(launcher, demanded)?;
+            let controller = tor.controller().clone();
+            let keep: Keep = tor;
+            Ok((controller, keep))
+        };
+        Self::new(TorSource::Shared(Box::new(share)), port)
+    }
+}
+
+impl Tor {
+    /// Returns an endpoint of an onion service on this tor, as [`OnionEndpoint::with_tor`] does.
+    pub fn onion_endpoint(&self, port: u16) -> OnionEndpoint {
+        OnionEndpoint::with_tor(self, port)
+    }
+}
