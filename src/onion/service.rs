@@ -211,16 +211,19 @@ impl OnionService {
     /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; the service may then go on,
     /// though everything else has ended.
     pub fn close(&self) -> Result<()> {
-        self.end(&self.controller)
+        self.end(&self.controller, true)
     }
 
-    fn end(&self, controller: &Controller) -> Result<()> {
+    /// `patient` waits for a tor of the service's own as long as its launcher says; otherwise it
+    /// is killed earlier.
+    fn end(&self, controller: &Controller, patient: bool) -> Result<()> {
         self.publisher.close();
         let Some(parts) = self.parts.lock().take() else { return Ok(()) };
         let Parts { mut registration, lease } = parts;
         // A tor that ends takes its services with it.
         let outcome = match &lease {
-            Lease::Process(process) => process.quit().map(drop),
+            Lease::Process(process) if patient => process.quit().map(drop),
+            Lease::Process(_) => Ok(()),
             Lease::None | Lease::Shared(_) => registration.remove(controller),
         };
         // The directory goes when no tor writes there any more.
@@ -230,7 +233,7 @@ impl OnionService {
     }
 
     fn end_quietly(&self) {
-        if let Err(error) = self.end(&self.controller.with_timeout(DROP_LIMIT)) {
+        if let Err(error) = self.end(&self.controller.with_timeout(DROP_LIMIT), false) {
             log::warn!("an onion service could not be removed: {error}");
         }
     }
