@@ -167,6 +167,9 @@ fn reasons(uploads: &[HsDirUpload]) -> String {
             None => counts.push((reason, 1)),
         }
     }
+    if counts.is_empty() {
+        return "none was asked".to_owned();
+    }
     let texts: Vec<_> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     texts.join(", ")
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use torcon::Error;
 use torcon::error::{
-    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, SocksCode, SocksProblem, SocksStep,
+    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem, SocksCode, SocksProblem,
+    SocksStep,
 };
+use torcon::names::OnionKey;
 
 use crate::support::failure::panic_of;
 
@@ -150,6 +152,39 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::Signal { source: system_error() },
         LaunchProblem::StatusUnknown { source: system_error() },
         LaunchProblem::Cancelled,
+    ];
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_an_onion_service_has_a_good_text() {
+    let path = PathBuf::from("/srv/hidden");
+    let address = OnionKey::from_seed([1; 32]).address();
+    let problems = [
+        OnionProblem::Listen { address: "127.0.0.1:80".into(), source: system_error() },
+        OnionProblem::Accept(system_error()),
+        OnionProblem::Closed,
+        OnionProblem::File { path: path.clone(), source: system_error() },
+        OnionProblem::Unsafe { path: path.clone(), detail: "is no directory".into() },
+        OnionProblem::DirectoryInUse { path: path.clone() },
+        OnionProblem::AddressInUse { address },
+        OnionProblem::Key {
+            path: path.clone(),
+            source: OnionKey::from_blob("RSA1024:AAAA").unwrap_err(),
+        },
+        OnionProblem::OtherKey { path, found: address, given: address },
+        OnionProblem::ClientExists { name: "alice".parse().unwrap() },
+        OnionProblem::Remote,
+        OnionProblem::NetworkDisabled,
+        OnionProblem::NotPublished { address, uploads: Box::new([]) },
+        OnionProblem::Incompatible {
+            option: "SocksPort".into(),
+            running: "9050".into(),
+            wanted: "auto".into(),
+        },
+        OnionProblem::Random(system_error()),
     ];
     for problem in problems {
         check_text(&problem);

@@ -38,6 +38,9 @@ mod real_tor;
 /// Streams and names through a SOCKS proxy, played or real.
 mod socks;
 
+/// Onion services, their listeners and their publication.
+mod onion;
+
 /// Keys and addresses of onion services, and what a real tor says to them.
 mod onion_keys;
 

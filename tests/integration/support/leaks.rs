@@ -15,7 +15,7 @@ use super::alone::is_alone;
 pub(crate) struct Holdings {
     /// The names of torcon's threads.
     pub(crate) threads: Vec<String>,
-    /// Number, name and state of each child; `Z` is a zombie.
+    /// Number, name and state of each child: `alive`, or `Z` for a zombie.
     pub(crate) children: Vec<String>,
     /// The entries of the temporary directory.
     pub(crate) files: Vec<PathBuf>,
@@ -78,7 +78,8 @@ pub(crate) fn children() -> Vec<String> {
             // The name stands in parentheses and may hold anything, parentheses too.
             let (front, back) = stat.rsplit_once(')')?;
             let mut fields = back.split_whitespace();
-            let state = fields.next()?;
+            // Whether it runs or sleeps just now is chance.
+            let state = if fields.next()? == "Z" { "Z" } else { "alive" };
             (fields.next()? == parent).then(|| format!("{front}) {state}"))
         })
         .collect();

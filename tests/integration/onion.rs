@@ -1,0 +1,74 @@
+//! Onion services: on a real tor whose network is off, and on a fake one that tells of uploads.
+
+/// The commands, and what a real tor answers to each.
+mod commands;
+/// Services that tor gets by the control connection.
+mod ephemeral;
+/// What goes wrong leaves nothing behind.
+mod faults;
+/// Services with a directory, beside those of others.
+mod filesystem;
+/// Connections of clients, and the end of waiting for them.
+mod listener;
+/// A tor of one's own, and one for all.
+mod owned;
+/// When a service counts as published.
+mod publication;
+
+use std::path::Path;
+use std::time::Duration;
+
+use torcon::names::OnionKey;
+use torcon::onion::{OnionEndpoint, OnionListener, Publication};
+use torcon::{Controller, Error};
+
+use crate::error_text::{chain, check_text};
+use crate::support::real_tor::RealTor;
+
+/// A limit that is never reached where all is well.
+const LONG: Duration = Duration::from_secs(30);
+/// A limit for what is over at once.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Keys of the tests may be known to everybody.
+fn key(number: u8) -> OnionKey {
+    OnionKey::from_seed([number; 32])
+}
+
+/// Connects to the tor of the test.
+#[track_caller]
+fn controller(tor: &RealTor) -> Controller {
+    torcon::connect(tor.endpoint()).expect("the tor of the test lets us in")
+}
+
+/// Returns an endpoint on a tor that publishes nothing, since its network is off.
+fn endpoint(tor: &RealTor) -> OnionEndpoint {
+    OnionEndpoint::system_tor(tor.endpoint(), 80).publication(Publication::None)
+}
+
+#[track_caller]
+fn listen(endpoint: OnionEndpoint) -> OnionListener {
+    endpoint.listen().expect("there is nothing against this service")
+}
+
+/// Returns the text of the refusal that a call met, with its causes.
+#[track_caller]
+fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    let error = outcome.expect_err("this is refused");
+    check_text(&error);
+    chain(&error)
+}
+
+/// Returns what tor has in its configuration of onion services, line by line.
+fn services(tor: &RealTor) -> Vec<String> {
+    let lines = tor.raw().get_conf("HiddenServiceOptions");
+    lines.into_iter().map(|line| line[4..].to_owned()).collect()
+}
+
+/// Returns the names of what is in a directory, sorted.
+fn entries(path: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}

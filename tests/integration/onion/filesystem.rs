@@ -1,0 +1,338 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+
+use torcon::names::{ClientAuthKey, OnionKey};
+use torcon::onion::{OnionEndpoint, Publication};
+
+use super::{controller, endpoint, entries, key, listen, refusal, services};
+use crate::support::real_tor::{RealTor, RealTorBuilder};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// A tor that has a service in its torrc, with repeated and with unusual options.
+fn tor_with_a_service(directory: &Path) -> (RealTorBuilder, Vec<String>) {
+    let directory = directory.join("their own");
+    let lines = [
+        format!("HiddenServiceDir {}", directory.display()),
+        "HiddenServicePort 80 127.0.0.1:8080".to_owned(),
+        "HiddenServicePort 81".to_owned(),
+        "HiddenServicePort 82 unix:\"/srv/with blank\"".to_owned(),
+        "HiddenServiceMaxStreams 7".to_owned(),
+        "HiddenServiceEnableIntroDoSDefense 1".to_owned(),
+        "HiddenServicePoWDefensesEnabled 1".to_owned(),
+    ];
+    let conf = lines.iter().map(|line| line.replacen(' ', "=", 1)).collect();
+    (lines.into_iter().fold(RealTor::builder(), RealTorBuilder::line), conf)
+}
+
+#[test]
+fn a_service_has_a_temporary_directory_unless_one_is_given() {
+    let tor = RealTor::start();
+    let listener = listen(endpoint(&tor));
+    let directory = listener.hidden_service_dir().unwrap().to_owned();
+    assert_eq!(mode(&directory), 0o700);
+    let hostname = fs::read_to_string(directory.join("hostname")).unwrap();
+    assert_eq!(hostname.trim(), listener.onion_address().to_string());
+    assert_eq!(listener.private_key().unwrap().address(), *listener.onion_address());
+    assert_eq!(
+        services(&tor),
+        [
+            format!("HiddenServiceDir={}", directory.display()),
+            format!("HiddenServicePort=80 {}", listener.local_addr()),
+        ]
+    );
+    drop(listener);
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_given_directory_stays_and_gives_the_same_address_again() {
+    let tor = RealTor::start();
+    let directory = tor.directory().join("a service");
+    let first = listen(endpoint(&tor).hidden_service_dir(&directory));
+    let address = *first.onion_address();
+    first.close().unwrap();
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+    assert_eq!(
+        entries(&directory),
+        ["authorized_clients", "hostname", "hs_ed25519_public_key", "hs_ed25519_secret_key"]
+    );
+    let again = listen(endpoint(&tor).hidden_service_dir(&directory));
+    assert_eq!(*again.onion_address(), address);
+}
+
+#[test]
+fn a_key_can_be_brought_along() {
+    let tor = RealTor::start();
+    let directory = tor.directory().join("service");
+    let listener = listen(endpoint(&tor).hidden_service_dir(&directory).key(key(5)));
+    assert_eq!(*listener.onion_address(), key(5).address());
+    let file = directory.join("hs_ed25519_secret_key");
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(OnionKey::read_file(&file).unwrap().reveal_blob(), key(5).reveal_blob());
+    drop(listener);
+    assert_eq!(
+        refusal(endpoint(&tor).hidden_service_dir(&directory).key(key(6)).listen()),
+        format!(
+            "{directory:?} is the directory of {}, and the key that was given that of {}",
+            key(5).address(),
+            key(6).address()
+        )
+    );
+    let temporary = listen(endpoint(&tor).key(key(6)));
+    assert_eq!(*temporary.onion_address(), key(6).address());
+}
+
+#[test]
+fn services_of_others_survive_the_coming_and_going_of_ours() {
+    // SETCONF HiddenServiceDir replaces all services; txtorcon lost unknown options (peers 30).
+    let root = tempfile::tempdir().unwrap();
+    let (builder, theirs) = tor_with_a_service(root.path());
+    let tor = builder.start();
+    assert_eq!(services(&tor), theirs);
+    let one = listen(endpoint(&tor));
+    let other = listen(endpoint(&tor).max_streams(3).export_circuit_id());
+    let ours = |listener: &torcon::onion::OnionListener| {
+        [
+            format!("HiddenServiceDir={}", listener.hidden_service_dir().unwrap().display()),
+            format!("HiddenServicePort=80 {}", listener.local_addr()),
+        ]
+    };
+    let further = ["HiddenServiceMaxStreams=3", "HiddenServiceExportCircuitID=haproxy"];
+    let further = further.map(str::to_owned);
+    let all = [&theirs[..], &ours(&one), &ours(&other), &further].concat();
+    assert_eq!(services(&tor), all);
+    assert_ne!(one.onion_address(), other.onion_address());
+    drop(one);
+    assert_eq!(services(&tor), [&theirs[..], &ours(&other), &further].concat());
+    other.close().unwrap();
+    assert_eq!(services(&tor), theirs);
+}
+
+#[test]
+fn threads_do_not_lose_each_others_services() {
+    let tor = RealTor::start();
+    let shared = controller(&tor);
+    thread::scope(|scope| {
+        let make = |number: usize| {
+            // Some by one connection, some by connections of their own.
+            let endpoint = match number % 2 {
+                0 => OnionEndpoint::with_controller(&shared, 80),
+                _ => OnionEndpoint::system_tor(tor.endpoint(), 80),
+            };
+            listen(endpoint.publication(Publication::None))
+        };
+        let threads: Vec<_> = (0..6).map(|number| scope.spawn(move || make(number))).collect();
+        let listeners: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        assert_eq!(services(&tor).len(), 2 * listeners.len());
+        let leaving = listeners.into_iter().map(|listener| scope.spawn(move || drop(listener)));
+        leaving.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+}
+
+#[test]
+fn clients_have_files_that_tor_reads() {
+    let tor = RealTor::start();
+    let directory = tor.directory().join("service");
+    let bob = ClientAuthKey::generate().unwrap().public();
+    let listener = listen(
+        endpoint(&tor)
+            .hidden_service_dir(&directory)
+            .authorize_client("alice")
+            .authorize_client_key("bob", bob),
+    );
+    let clients = directory.join("authorized_clients");
+    assert_eq!(entries(&clients), ["alice.auth", "bob.auth"]);
+    assert_eq!((mode(&clients), mode(&clients.join("alice.auth"))), (0o700, 0o600));
+    let text = fs::read_to_string(clients.join("bob.auth")).unwrap();
+    assert_eq!(text, format!("descriptor:x25519:{bob}\n"));
+    let alice = listener.clients()[0].clone();
+    assert_eq!(alice.key.unwrap().public(), alice.public_key);
+    // tor complains of files that it does not understand, and has read these.
+    assert!(!tor.log_text().contains("client authorization"), "{}", tor.log_text());
+    drop(listener);
+
+    // The keys of a directory that stays are those of the clients, who have them.
+    let again = listen(endpoint(&tor).hidden_service_dir(&directory).authorize_client("alice"));
+    assert_eq!(again.clients()[0].public_key, alice.public_key);
+    assert!(again.clients()[0].key.is_none());
+    drop(again);
+    let other = ClientAuthKey::generate().unwrap().public();
+    assert_eq!(
+        refusal(
+            endpoint(&tor)
+                .hidden_service_dir(&directory)
+                .authorize_client_key("bob", other)
+                .listen()
+        ),
+        "the client bob has another key already"
+    );
+}
+
+#[test]
+fn a_directory_or_an_address_has_one_service_only() {
+    let root = tempfile::tempdir().unwrap();
+    let (builder, theirs) = tor_with_a_service(root.path());
+    let tor = builder.start();
+    let their_directory = root.path().join("their own");
+    assert_eq!(
+        refusal(endpoint(&tor).hidden_service_dir(&their_directory).listen()),
+        format!("{their_directory:?} is the directory of another onion service of this tor")
+    );
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(&their_directory, &link).unwrap();
+    assert_eq!(
+        refusal(endpoint(&tor).hidden_service_dir(&link).listen()),
+        format!("{link:?} is the directory of another onion service of this tor")
+    );
+    // tor would take the same address twice, and serve only one of the two.
+    let their_key = OnionKey::read_file(their_directory.join("hs_ed25519_secret_key")).unwrap();
+    let in_use =
+        format!("{} is the address of another onion service of this tor", their_key.address());
+    assert_eq!(refusal(endpoint(&tor).key(their_key.clone()).listen()), in_use);
+    assert_eq!(refusal(endpoint(&tor).ephemeral().key(their_key).listen()), in_use);
+    let _ephemeral = listen(endpoint(&tor).ephemeral().detach().key(key(9)));
+    assert_eq!(
+        refusal(endpoint(&tor).key(key(9)).listen()),
+        format!("{} is the address of another onion service of this tor", key(9).address())
+    );
+    assert_eq!(services(&tor), theirs);
+    assert!(their_directory.join("hostname").exists());
+}
+
+#[test]
+fn a_directory_that_tor_cannot_use_does_not_end_it() {
+    // A directory under a missing or unwritable parent makes tor exit (peers 31).
+    let root = tempfile::tempdir().unwrap();
+    let (builder, theirs) = tor_with_a_service(root.path());
+    let tor = builder.start();
+    let path = |name: &str| root.path().join(name);
+    fs::create_dir(path("open")).unwrap();
+    fs::set_permissions(path("open"), Permissions::from_mode(0o755)).unwrap();
+    fs::write(path("file"), "").unwrap();
+    let me = nix::unistd::geteuid();
+    let mut cases = vec![
+        (path("missing/service"), "cannot be used: No such file or directory (os error 2)"),
+        (path("file"), "is no directory"),
+        (path("file/below"), "cannot be used: Not a directory (os error 20)"),
+        (path("open"), "has mode 0755, and tor wants one that is private (0700)"),
+    ];
+    if me.is_root() {
+        fs::create_dir(path("foreign")).unwrap();
+        fs::set_permissions(path("foreign"), Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(path("foreign"), Some(65534), None).unwrap();
+        cases.push((path("foreign"), "belongs to user 65534, and tor runs as user 0"));
+    }
+    let before = entries(root.path());
+    for (path, problem) in cases {
+        assert_eq!(
+            refusal(endpoint(&tor).hidden_service_dir(&path).listen()),
+            format!("{path:?} {problem}")
+        );
+    }
+    assert_eq!(entries(root.path()), before);
+    assert_eq!(services(&tor), theirs);
+    assert!(tor.try_wait().is_none());
+    let relative = listen(endpoint(&tor));
+    assert!(relative.hidden_service_dir().unwrap().is_absolute());
+}
+
+#[test]
+fn a_bad_key_file_is_refused_before_tor_sees_it() {
+    let tor = RealTor::start();
+    let directory = tor.directory().join("service");
+    drop(listen(endpoint(&tor).hidden_service_dir(&directory)));
+    let file = directory.join("hs_ed25519_secret_key");
+    let good = fs::read(&file).unwrap();
+    let error = |bytes: &[u8], mode| {
+        fs::write(&file, bytes).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let text = refusal(endpoint(&tor).hidden_service_dir(&directory).listen());
+        text.replace(&format!("{file:?}"), "FILE")
+    };
+    assert_eq!(
+        error(&good[..50], 0o600),
+        "FILE holds something else than it should: invalid onion key: must be a file of 96 bytes"
+    );
+    let public = fs::read(directory.join("hs_ed25519_public_key")).unwrap();
+    assert_eq!(
+        error(&public, 0o600),
+        "FILE holds something else than it should: invalid onion key: must be the file of the \
+         secret key, not that of the public one"
+    );
+    assert_eq!(error(&good, 0o644), "FILE has mode 0644, but a key is for its owner alone (0600)");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    listen(endpoint(&tor).hidden_service_dir(&directory));
+}
+
+#[test]
+fn what_tor_refuses_leaves_no_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let (builder, theirs) = tor_with_a_service(root.path());
+    let tor = builder.start();
+    let directory = tor.directory().join("service");
+    let refused = endpoint(&tor)
+        .hidden_service_dir(&directory)
+        .authorize_client("alice")
+        .option("HiddenServiceNoSuchThing", "1")
+        .listen();
+    assert_eq!(
+        refusal(refused),
+        "tor refused SETCONF: 552 \"Unrecognized option: Unknown option \
+         'HiddenServiceNoSuchThing'.  Failing.\""
+    );
+    assert!(!directory.exists());
+    assert_eq!(services(&tor), theirs);
+    // One rejected option does not poison what comes later (peers 34).
+    listen(endpoint(&tor).hidden_service_dir(&directory));
+}
+
+#[test]
+fn a_unix_target_may_have_blanks_here() {
+    let tor = RealTor::start();
+    let path = tor.directory().join("a socket");
+    let listener = listen(endpoint(&tor).local_unix(&path).port(81, Path::new("/srv/a \"b\"")));
+    assert_eq!(
+        services(&tor)[1..],
+        [
+            format!("HiddenServicePort=80 unix:\"{}\"", path.display()),
+            "HiddenServicePort=81 unix:\"/srv/a \\\"b\\\"\"".to_owned(),
+        ]
+    );
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn not_hiding_needs_a_tor_that_does_not_hide() {
+    let tor = RealTor::start();
+    assert_eq!(
+        refusal(endpoint(&tor).non_anonymous().listen()),
+        "invalid argument \"non_anonymous\": needs a tor that was started with \
+         HiddenServiceNonAnonymousMode"
+    );
+    let open = RealTor::builder()
+        .line("HiddenServiceNonAnonymousMode 1")
+        .line("HiddenServiceSingleHopMode 1")
+        .start();
+    listen(endpoint(&open).non_anonymous());
+    listen(endpoint(&open).ephemeral().non_anonymous());
+}
+
+#[test]
+fn a_service_survives_a_reload_only_if_it_is_ephemeral() {
+    let tor = RealTor::start();
+    let ephemeral = listen(endpoint(&tor).ephemeral());
+    let filed = listen(endpoint(&tor));
+    controller(&tor).signal(torcon::Signal::Reload).unwrap();
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+    // There is nothing to take back then, and that is no error.
+    filed.close().unwrap();
+    ephemeral.close().unwrap();
+}

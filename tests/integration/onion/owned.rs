@@ -1,0 +1,181 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use torcon::error::Wait;
+use torcon::event::SignalEvent;
+use torcon::onion::{OnionEndpoint, Publication};
+use torcon::process::Ready;
+use torcon::{Error, Launcher, Tor};
+
+use super::{LONG, SOON, refusal};
+use crate::support::alone::alone;
+use crate::support::leaks::{Holdings, children};
+use crate::support::real_tor::tor_binary;
+
+/// A launcher of the real tor, without network.
+fn offline() -> Launcher {
+    Launcher::new()
+        .program(tor_binary())
+        .option("DisableNetwork", "1")
+        .option("SocksPort", "0")
+        .wait_for(Ready::Controller)
+}
+
+fn global() -> OnionEndpoint {
+    OnionEndpoint::global_tor(80).publication(Publication::None)
+}
+
+#[test]
+fn a_private_tor_ends_with_its_listener() {
+    alone(|| {
+        let before = Holdings::now();
+        let endpoint =
+            || OnionEndpoint::private_tor(80).launcher(offline()).publication(Publication::None);
+        let [one, other] = [endpoint().listen().unwrap(), endpoint().listen().unwrap()];
+        assert_eq!(children().len(), 2);
+        assert_ne!(one.onion_address(), other.onion_address());
+        drop(one);
+        other.close().unwrap();
+        assert!(other.accept().is_err());
+        drop(other);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_private_tor_that_cannot_publish_is_gone_when_that_is_told() {
+    alone(|| {
+        let before = Holdings::now();
+        let outcome = OnionEndpoint::private_tor(80).launcher(offline()).listen();
+        assert_eq!(refusal(outcome), "tor has DisableNetwork set and cannot publish the service");
+        before.assert_restored(SOON);
+        let missing =
+            OnionEndpoint::private_tor(80).launcher(offline().program("/nonexistent/tor"));
+        assert_eq!(
+            refusal(missing.listen()),
+            "cannot launch tor: the program \"/nonexistent/tor\" does not exist"
+        );
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_service_on_a_tor_leaves_the_tor_running() {
+    alone(|| {
+        let tor = Tor::launch(offline()).unwrap();
+        let listener = tor.onion_endpoint(80).publication(Publication::None).listen().unwrap();
+        let again = OnionEndpoint::with_tor(&tor, 80).ephemeral().publication(Publication::None);
+        let again = again.listen().unwrap();
+        listener.close().unwrap();
+        again.close().unwrap();
+        assert!(tor.controller().is_alive());
+        assert!(!tor.is_ready().unwrap());
+        tor.close().unwrap();
+    });
+}
+
+#[test]
+fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
+    alone(|| {
+        let before = Holdings::now();
+        let threads: Vec<_> = (0..3)
+            .map(|number| {
+                let thread = thread::Builder::new().name(format!("part {number}"));
+                thread.spawn(|| global().launcher(offline()).listen().unwrap()).unwrap()
+            })
+            .collect();
+        let listeners: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(children().len(), 1);
+        let tor = Tor::global().unwrap();
+        let pids: Vec<_> = listeners.iter().map(|l| l.controller().owned_pid()).collect();
+        assert_eq!(pids, [tor.process().map(torcon::TorProcess::pid); 3]);
+        drop(listeners);
+        assert!(tor.controller().is_alive());
+        drop(tor);
+        before.assert_restored(SOON);
+        // The next one is another.
+        let tor = Tor::global_with(offline()).unwrap();
+        assert!(tor.controller().is_alive());
+        drop(tor);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn the_global_tor_must_be_what_is_asked_for() {
+    alone(|| {
+        let before = Holdings::now();
+        let tor = Tor::global_with(offline()).unwrap();
+        let same = Tor::global_with(offline()).unwrap();
+        assert!(Arc::ptr_eq(&tor, &same));
+        assert!(Arc::ptr_eq(&tor, &Tor::global().unwrap()));
+        let other = Launcher::new().option("SocksPort", "auto");
+        let error = "the shared tor runs with SocksPort 0, and auto is asked for";
+        assert_eq!(refusal(global().launcher(other).listen()), error);
+        let other = Launcher::new().option("socksport", "9050");
+        assert_eq!(
+            refusal(Tor::global_with(other)),
+            "the shared tor runs with socksport 0, and 9050 is asked for"
+        );
+        drop((tor, same));
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_global_tor_that_cannot_be_launched_can_be_tried_again() {
+    alone(|| {
+        let broken = offline().option("NoSuchOption", "1");
+        assert!(matches!(Tor::global_with(broken), Err(Error::Launch(_))));
+        let tor = Tor::global_with(offline()).unwrap();
+        // One that has died is replaced, though somebody still holds it.
+        tor.process().unwrap().kill().unwrap();
+        tor.controller().wait_closed(LONG).unwrap();
+        let another = Tor::global_with(offline()).unwrap();
+        assert!(another.controller().is_alive());
+        assert!(!Arc::ptr_eq(&tor, &another));
+    });
+}
+
+#[test]
+fn a_tor_that_is_never_ready_is_waited_for_in_vain_or_until_it_dies() {
+    alone(|| {
+        let tor = Tor::launch(offline()).unwrap();
+        assert!(!tor.is_ready().unwrap());
+        let subscribed = tor.controller().subscribed_events();
+        let Err(Error::Timeout(timeout)) = tor.wait_ready(Duration::from_millis(50)) else {
+            panic!("a tor without a network is ready");
+        };
+        assert_eq!(*timeout.wait(), Wait::Bootstrap);
+        assert_eq!(tor.controller().subscribed_events(), subscribed);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| tor.wait_ready(LONG));
+            tor.process().unwrap().kill().unwrap();
+            assert!(waiting.join().unwrap().unwrap_err().is_closed());
+        });
+    });
+}
+
+#[test]
+fn a_new_identity_can_be_waited_for_even_in_a_listener() {
+    alone(|| {
+        let launcher = Launcher::new()
+            .program(tor_binary())
+            .option("DisableNetwork", "1")
+            .option("SocksPort", "auto")
+            .wait_for(Ready::Controller);
+        let tor = Arc::new(Tor::launch(launcher).unwrap());
+        tor.wait_new_identity(LONG).unwrap();
+        // The second is delayed by tor.
+        tor.new_identity().unwrap();
+        let (done, outcome) = crossbeam_channel::bounded(1);
+        let weak = Arc::downgrade(&tor);
+        let listener = tor.controller().on(move |_: &SignalEvent| {
+            let waited = weak.upgrade().unwrap().wait_new_identity(Duration::from_millis(50));
+            done.try_send(waited.unwrap_err().is_timeout()).ok();
+        });
+        assert!(outcome.recv_timeout(LONG).unwrap(), "the next one has to wait again");
+        tor.controller().remove_event_listener(listener.unwrap()).unwrap();
+    });
+}

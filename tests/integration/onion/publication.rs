@@ -1,0 +1,417 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use torcon::error::{OnionProblem, UploadOutcome, Wait};
+use torcon::event::SignalEvent;
+use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
+use torcon::{ConnectOptions, Error};
+
+use super::{LONG, SOON, key, refusal};
+use crate::support::fake_tor::FakeTor;
+use crate::support::script::Script;
+use crate::support::signal::signal;
+use crate::support::watchdog::within;
+
+/// Directories of the network on which these lines were recorded.
+const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
+const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
+/// A descriptor of each of two times.
+const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
+const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
+const INDEX: &str = "HSDIR_INDEX=3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F";
+
+fn id(number: u8) -> String {
+    key(number).address().service_id().to_owned()
+}
+
+fn created(number: u8, descriptor: &str) -> String {
+    format!("650 HS_DESC CREATED {} UNKNOWN UNKNOWN {descriptor}", id(number))
+}
+
+fn upload(number: u8, hsdir: &str, descriptor: &str) -> String {
+    format!("650 HS_DESC UPLOAD {} UNKNOWN {hsdir} {descriptor} {INDEX}", id(number))
+}
+
+fn uploaded(number: u8, hsdir: &str) -> String {
+    format!("650 HS_DESC UPLOADED {} UNKNOWN {hsdir}", id(number))
+}
+
+fn failed(number: u8, hsdir: &str) -> String {
+    format!("650 HS_DESC FAILED {} UNKNOWN {hsdir} REASON=UPLOAD_REJECTED", id(number))
+}
+
+fn tell(script: &mut Script, lines: &[String]) {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    script.send_lines(&lines);
+}
+
+/// Takes the service, as tor does, and says that the network is on.
+fn add(script: &mut Script) {
+    // First the events, then the service (peers 32).
+    script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+    let command = format!("ADD_ONION {} Port=80,127.0.0.1:", key(1).reveal_blob());
+    script.expect_matching("ADD_ONION with a key", |line| line.starts_with(&command));
+    script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
+}
+
+fn ask(script: &mut Script) {
+    script.answer("GETCONF DisableNetwork", &["250 DisableNetwork=0"]);
+}
+
+/// Lets the service go.
+fn remove(script: &mut Script) {
+    script.answer("SETEVENTS", &["250 OK"]);
+    script.answer(&format!("DEL_ONION {}", id(1)), &["250 OK"]);
+    script.expect_end();
+}
+
+fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeTor {
+    FakeTor::unix(|script| {
+        script.greet_null_auth();
+        add(script);
+        ask(script);
+        play(script);
+        remove(script);
+    })
+}
+
+fn endpoint(tor: &FakeTor) -> OnionEndpoint {
+    OnionEndpoint::system_tor(tor.endpoint(), 80)
+        .ephemeral()
+        .key(key(1))
+        .timeout(LONG)
+        .upload_grace(LONG)
+}
+
+/// Listens, and lets go of the listener, on a fake tor that tells this.
+#[track_caller]
+fn told(
+    lines: Vec<String>,
+    change: impl FnOnce(OnionEndpoint) -> OnionEndpoint,
+) -> Result<Vec<String>, String> {
+    let tor = fake_tor(move |script| tell(script, &lines));
+    let outcome = change(endpoint(&tor)).listen();
+    let outcome = match outcome {
+        Ok(listener) => Ok(listener.uploads().iter().map(ToString::to_string).collect()),
+        Err(error) => Err(refusal::<OnionListener>(Err(error))),
+    };
+    tor.finish();
+    outcome
+}
+
+const SHORT: Duration = Duration::from_millis(150);
+
+#[test]
+fn the_first_directory_that_takes_it_is_enough() {
+    let lines = vec![
+        created(1, ONE),
+        upload(1, A, ONE),
+        upload(1, B, ONE),
+        // A failure among successes is none (protocol of HSDirs: some refuse).
+        failed(1, B),
+        uploaded(1, A),
+    ];
+    assert_eq!(
+        told(lines, |endpoint| endpoint),
+        Ok(vec![format!("{A}: uploaded"), format!("{B}: failed, UPLOAD_REJECTED")])
+    );
+}
+
+#[test]
+fn uploads_of_another_service_do_not_count() {
+    // Matched by directory only, another service's upload satisfied the wait (peers 32).
+    let lines =
+        vec![upload(2, A, TWO), upload(1, A, ONE), uploaded(2, A), uploaded(2, B), failed(2, A)];
+    assert_eq!(
+        told(lines, |endpoint| endpoint.timeout(SHORT)),
+        Err(format!("waited {SHORT:?} for the onion service to be published in vain"))
+    );
+}
+
+#[test]
+fn all_failed_counts_only_after_a_while_without_another_upload() {
+    // "All failed" fired when the failures equalled the uploads seen so far (peers 32).
+    let lines = vec![
+        upload(1, A, ONE),
+        failed(1, A),
+        upload(1, B, ONE),
+        failed(1, B),
+        upload(1, A, TWO),
+        uploaded(1, A),
+    ];
+    assert!(told(lines, |endpoint| endpoint).is_ok());
+
+    let lines = vec![created(1, ONE), upload(1, A, ONE), failed(1, A)];
+    assert_eq!(
+        told(lines, |endpoint| endpoint.upload_grace(SHORT)),
+        Err(format!(
+            "no directory has taken the descriptor of {}: 1 UPLOAD_REJECTED",
+            key(1).address()
+        ))
+    );
+}
+
+#[test]
+fn a_failed_publication_tells_of_each_directory() {
+    let tor = fake_tor(|script| {
+        tell(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, A), failed(1, B)]);
+    });
+    let error = endpoint(&tor).upload_grace(SHORT).listen().unwrap_err();
+    let Error::Onion(error) = error else { panic!("{error:?}") };
+    let OnionProblem::NotPublished { address, uploads } = error.problem() else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*address, key(1).address());
+    let [first, second] = &uploads[..] else { panic!("{uploads:?}") };
+    assert_eq!([first.hsdir.to_string(), second.hsdir.to_string()], [A, B]);
+    assert_eq!(first.descriptor_id, ONE);
+    assert!(matches!(first.outcome, UploadOutcome::Failed { .. }));
+    tor.finish();
+}
+
+#[test]
+fn a_failed_fetch_of_the_address_is_no_failed_upload() {
+    let fetch = format!("650 HS_DESC FAILED {} NO_AUTH {A} {ONE} REASON=NOT_FOUND", id(1));
+    let lines = vec![upload(1, A, ONE), fetch, uploaded(1, A)];
+    assert_eq!(
+        told(lines, |endpoint| endpoint.upload_grace(Duration::ZERO)),
+        Ok(vec![format!("{A}: uploaded")])
+    );
+}
+
+#[test]
+fn all_waits_for_both_descriptors_and_every_directory() {
+    let (go_on, wait) = signal();
+    let tor = fake_tor(move |script| {
+        tell(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
+        script.wait_for(&wait);
+        // One directory gets both; it answers each.
+        tell(script, &[upload(1, A, TWO), upload(1, B, TWO), uploaded(1, A), failed(1, B)]);
+    });
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let listener = endpoint(&tor)
+        .publication(Publication::All)
+        .on_progress(move |progress| {
+            if matches!(progress, OnionProgress::Upload(upload)
+                if upload.outcome == UploadOutcome::Uploaded && upload.descriptor_id == ONE)
+            {
+                go_on.fire();
+            }
+            sink.lock().push(progress.to_string());
+        })
+        .listen()
+        .unwrap();
+    assert_eq!(seen.lock()[0], format!("added {}", key(1).address()));
+    assert_eq!(seen.lock().last(), Some(&format!("{B}: failed, UPLOAD_REJECTED")));
+    assert_eq!(listener.uploads().len(), 3);
+    drop(listener);
+    tor.finish();
+}
+
+#[test]
+fn what_is_told_before_the_address_is_known_counts() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        script.expect_matching("ADD_ONION", |line| line.starts_with("ADD_ONION NEW:ED25519-V3 "));
+        // tor sends its events between the lines of others, and may be faster than we are.
+        tell(script, &[upload(2, B, TWO), upload(1, A, ONE), uploaded(1, A)]);
+        let blob = key(1).reveal_blob();
+        script.send_lines(&[
+            &format!("250-ServiceID={}", id(1)),
+            &format!("250-PrivateKey={blob}"),
+            "250 OK",
+        ]);
+        ask(script);
+        remove(script);
+    });
+    let endpoint = OnionEndpoint::system_tor(tor.endpoint(), 80).ephemeral().timeout(SOON);
+    let listener = endpoint.listen().unwrap();
+    assert_eq!(listener.uploads().len(), 1);
+    assert_eq!(listener.private_key().unwrap().address(), key(1).address());
+    drop(listener);
+    tor.finish();
+}
+
+#[test]
+fn without_waiting_the_address_is_there_and_publication_can_be_waited_for_later() {
+    let (go_on, wait) = signal();
+    let tor = FakeTor::unix(move |script| {
+        script.greet_null_auth();
+        add(script);
+        script.wait_for(&wait);
+        tell(script, &[upload(1, A, ONE), uploaded(1, A)]);
+        remove(script);
+    });
+    let listener = endpoint(&tor).publication(Publication::None).listen().unwrap();
+    assert_eq!(*listener.onion_address(), key(1).address());
+    // The service stays when publication takes longer than one likes to wait.
+    let error = listener.wait_published(Publication::First, SHORT).unwrap_err();
+    let Error::Timeout(timeout) = error else { panic!("{error:?}") };
+    assert_eq!(*timeout.wait(), Wait::Publication);
+    go_on.fire();
+    listener.wait_published(Publication::First, LONG).unwrap();
+    listener.wait_published(Publication::All, LONG).unwrap();
+    drop(listener);
+    tor.finish();
+}
+
+#[test]
+fn a_wait_for_publication_ends_with_the_service() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        add(script);
+        remove(script);
+    });
+    let listener = endpoint(&tor).publication(Publication::None).listen().unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| listener.wait_published(Publication::First, LONG));
+        let started = Instant::now();
+        listener.close().unwrap();
+        assert_eq!(refusal(waiting.join().unwrap()), "the listener is closed");
+        assert!(started.elapsed() < SOON);
+    });
+    drop(listener);
+    tor.finish();
+}
+
+#[test]
+fn tor_dying_while_it_publishes_is_told_at_once() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        add(script);
+        ask(script);
+        tell(script, &[upload(1, A, ONE)]);
+        script.close();
+    });
+    let endpoint = endpoint(&tor);
+    let outcome = within(SOON, "listen", move || endpoint.listen());
+    assert_eq!(refusal(outcome), "the control connection is closed: tor closed the connection");
+    tor.finish();
+}
+
+#[test]
+fn tor_dying_before_it_has_the_service_is_told_at_once() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        script.expect_line("ADD_ONION");
+        script.close();
+    });
+    let endpoint = endpoint(&tor);
+    let outcome = within(SOON, "listen", move || endpoint.listen());
+    assert!(outcome.unwrap_err().is_closed());
+    tor.finish();
+}
+
+#[test]
+fn a_refused_service_leaves_no_subscription() {
+    // A failed publication wait leaked its listener (peers 14).
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        script.expect_line("ADD_ONION");
+        script.send_lines(&["512 Invalid MaxStreams"]);
+        script.answer("SETEVENTS", &["250 OK"]);
+        script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
+    });
+    let controller = torcon::connect(tor.endpoint()).unwrap();
+    let refused = OnionEndpoint::with_controller(&controller, 80).ephemeral().listen();
+    assert_eq!(refusal(refused), "tor refused ADD_ONION: 512 \"Invalid MaxStreams\"");
+    assert!(controller.subscribed_events().is_empty());
+    controller.get_info_one("version").unwrap();
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_disabled_network_is_told_and_not_waited_for() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        add(script);
+        script.answer("GETCONF DisableNetwork", &["250 DisableNetwork=1"]);
+        remove(script);
+    });
+    assert_eq!(
+        refusal(endpoint(&tor).listen()),
+        "tor has DisableNetwork set and cannot publish the service"
+    );
+    tor.finish();
+}
+
+#[test]
+fn a_filter_that_keeps_back_the_question_is_no_obstacle() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        add(script);
+        script.answer("GETCONF DisableNetwork", &["510 Command filtered"]);
+        tell(script, &[uploaded(1, A)]);
+        remove(script);
+    });
+    endpoint(&tor).listen().unwrap();
+    tor.finish();
+}
+
+#[test]
+fn a_detached_service_that_was_not_published_is_taken_back() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        script.expect_matching("ADD_ONION", |line| line.contains(" Flags=Detach "));
+        script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
+        ask(script);
+        remove(script);
+    });
+    let error = endpoint(&tor).detach().timeout(SHORT).listen().unwrap_err();
+    assert!(error.is_timeout());
+    tor.finish();
+}
+
+#[test]
+fn a_service_can_be_made_inside_a_listener_of_events() {
+    // A wait inside a handler deadlocked (peers 11).
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS SIGNAL", &["250 OK"]);
+        script.send_lines(&["650 SIGNAL NEWNYM"]);
+        script.answer("SETEVENTS HS_DESC SIGNAL", &["250 OK"]);
+        script.expect_line("ADD_ONION");
+        script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
+        ask(script);
+        tell(script, &[upload(1, A, ONE), uploaded(1, A)]);
+        script.answer("SETEVENTS SIGNAL", &["250 OK"]);
+        script.answer(&format!("DEL_ONION {}", id(1)), &["250 OK"]);
+        script.drain();
+    });
+    let controller = ConnectOptions::new().connect(tor.endpoint()).unwrap();
+    let (done, made) = crossbeam_channel::bounded(1);
+    let weak = controller.downgrade();
+    controller
+        .on(move |_: &SignalEvent| {
+            let controller = weak.upgrade().unwrap();
+            let endpoint = OnionEndpoint::with_controller(&controller, 80).ephemeral().key(key(1));
+            let listener = endpoint.timeout(SOON).listen();
+            done.send(listener.map(|listener| *listener.onion_address())).unwrap();
+        })
+        .unwrap();
+    let address = made.recv_timeout(LONG).unwrap();
+    assert_eq!(address.unwrap(), key(1).address());
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn events_that_are_late_and_of_unknown_shape_disturb_nobody() {
+    let lines = vec![
+        "650 HS_DESC".to_owned(),
+        "650 HS_DESC NOVELTY x".to_owned(),
+        format!("650 HS_DESC UPLOAD {} UNKNOWN", id(1)),
+        format!("650 HS_DESC UPLOADED {} UNKNOWN UNKNOWN", id(1)),
+        upload(1, A, ONE),
+        uploaded(1, A),
+    ];
+    assert_eq!(told(lines, |endpoint| endpoint), Ok(vec![format!("{A}: uploaded")]));
+}
