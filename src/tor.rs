@@ -1,10 +1,7 @@
 //! A tor with everything that belongs to it.
 
 mod global;
-mod global;
 mod onion;
-mod onion;
-mod readiness;
 mod readiness;
 mod streams;
 
