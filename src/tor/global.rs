@@ -129,7 +129,7 @@ mod tests {
     use super::compare;
     use crate::process::Launcher;
 
-    fn difference(running: Launcher, wanted: Launcher) -> Option<String> {
+    fn difference(running: &Launcher, wanted: &Launcher) -> Option<String> {
         compare(&running.settings(), &wanted.settings()).err().map(|error| error.to_string())
     }
 
@@ -142,9 +142,9 @@ mod tests {
                 .option("Socks5ProxyPassword", "swordfish")
                 .data_directory("/srv/tor")
         };
-        assert_eq!(difference(running(), Launcher::new()), None);
-        assert_eq!(difference(running(), running()), None);
-        assert_eq!(difference(running(), Launcher::new().data_directory("/srv/tor")), None);
+        assert_eq!(difference(&running(), &Launcher::new()), None);
+        assert_eq!(difference(&running(), &running()), None);
+        assert_eq!(difference(&running(), &Launcher::new().data_directory("/srv/tor")), None);
         for (wanted, error) in [
             (
                 Launcher::new().option("socksport", "auto"),
@@ -173,7 +173,7 @@ mod tests {
                  shown) is asked for",
             ),
         ] {
-            assert_eq!(difference(running(), wanted).as_deref(), Some(error));
+            assert_eq!(difference(&running(), &wanted).as_deref(), Some(error));
         }
     }
 }

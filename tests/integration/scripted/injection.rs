@@ -159,11 +159,12 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
 
 #[test]
 fn no_function_that_takes_a_text_is_missing_from_the_tables() {
-    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal, or what
-    // another function of these gave.
-    const OTHERS: &str = "authenticate command_timeout connect connect_first event_limit execute \
-                          line_limit load_conf on on_disconnect password password_with \
-                          recv_deadline recv_timeout remove_event_listener reply_limit signal \
+    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal, onion
+    // addresses and keys, or what another function of these gave.
+    const OTHERS: &str = "add_onion add_onion_client_auth authenticate command_timeout connect \
+                          connect_first del_onion event_limit execute line_limit load_conf on \
+                          on_disconnect password password_with recv_deadline recv_timeout \
+                          remove_event_listener remove_onion_client_auth reply_limit signal \
                           timeout timeout_iter wait_closed wait_timeout with_timeout";
     let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
     let tables = tables.chain(VALUES.iter().map(|row| row.0));
