@@ -240,6 +240,11 @@ impl Controller {
     pub fn close(&self) {
         self.inner.link.close(self.timeout);
     }
+
+    /// Ends the connection without waiting for anyone; its threads end by themselves.
+    pub(crate) fn hang_up(&self) {
+        self.inner.link.end(&Disconnect::Closed);
+    }
 }
 
 impl WeakController {

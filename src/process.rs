@@ -129,8 +129,11 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`](crate::Error::Launch) if the launch failed or tor has ended, [`Error::Timeout`](crate::Error::Timeout) if the time is
+    /// [`Error::Launch`] if the launch failed or tor has ended, [`Error::Timeout`] if the time is
     /// over; tor then runs on.
+    ///
+    /// [`Error::Launch`]: crate::Error::Launch
+    /// [`Error::Timeout`]: crate::Error::Timeout
     #[doc(alias = "connected_cb")]
     pub fn wait_bootstrapped(&self, timeout: Duration) -> Result<()> {
         self.launch.wait_bootstrapped(timeout)?;
@@ -153,8 +156,8 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`](crate::Error::Launch) with the problem [`LaunchProblem::NotConnected`] while there is no
-    /// control connection, or with the reason why the launch failed.
+    /// [`Error::Launch`](crate::Error::Launch) with the problem [`LaunchProblem::NotConnected`]
+    /// while there is no control connection, or with the reason why the launch failed.
     #[doc(alias = "tor_protocol")]
     pub fn controller(&self) -> Result<&Controller> {
         self.launch.controller().ok_or_else(|| match self.launch.failure() {
@@ -226,7 +229,8 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over, otherwise as [`try_wait`](Self::try_wait).
+    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over, otherwise as
+    /// [`try_wait`](Self::try_wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         match self.child.wait_for(timeout) {
             Some(ending) => self.status(ending),
@@ -263,8 +267,9 @@ impl TorProcess {
     ///
     /// # Errors
     ///
-    /// [`LaunchProblem::Signal`] if the operating system refuses a signal, [`Error::Timeout`](crate::Error::Timeout) if
-    /// even a killed tor does not end, otherwise as [`try_wait`](Self::try_wait).
+    /// [`LaunchProblem::Signal`] if the operating system refuses a signal,
+    /// [`Error::Timeout`](crate::Error::Timeout) if even a killed tor does not end, otherwise as
+    /// [`try_wait`](Self::try_wait).
     pub fn quit(&self) -> Result<ExitStatus> {
         let ending = self.end(self.grace)?;
         self.clean_up();
@@ -317,6 +322,10 @@ impl TorProcess {
             let _ = controller.wait_closed(CLOSE_LIMIT);
             controller.close();
         }
+        self.finish_workers();
+    }
+
+    fn finish_workers(&self) {
         let _ = self.messages.send(Message::Cancel);
         let workers = mem::take(&mut *self.workers.lock());
         for worker in workers {
@@ -345,10 +354,15 @@ impl TorProcess {
 impl Drop for TorProcess {
     fn drop(&mut self) {
         self.cancel_launch();
+        if let Some(controller) = self.launch.controller() {
+            // This ends tor too, even one that was started with SIGTERM blocked. A listener that
+            // is running is not waited for.
+            controller.hang_up();
+        }
         if let Err(error) = self.terminate_or_kill(self.grace.min(SHORT_GRACE)) {
             log::error!("tor, pid {}, could not be ended: {error}", self.child.pid());
         }
-        self.clean_up();
+        self.finish_workers();
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! With the Cargo feature `testnet`. [`PrivateNetwork::launch`] brings up a whole Tor network of
 //! real `tor` processes: a directory authority and five relays, which are all exits. It takes
-//! four to eight seconds and 100 to 250 MB of memory. It needs the programs `tor` and `tor-gencert`;
-//! on Debian and Ubuntu both are in the package `tor`.
+//! four to eight seconds and 100 to 250 MB of memory. It needs the programs `tor` and
+//! `tor-gencert`; on Debian and Ubuntu both are in the package `tor`.
 //!
 //! A tor joins it by [`Launcher::network`], or by the lines of
 //! [`PrivateNetwork::client_torrc`] in its configuration; it is at 100 % two or three seconds

@@ -272,7 +272,8 @@ impl OnionListener {
     }
 
     /// Closes the local listener, and ends the service, unless it is detached, and whatever was
-    /// temporary, as [`OnionService::close`] does. Those who wait for a connection, on whatever thread, are told.
+    /// temporary, as [`OnionService::close`] does. Those who wait for a connection, on whatever
+    /// thread, are told.
     ///
     /// Blocks the current thread until tor has answered.
     ///

@@ -156,9 +156,9 @@ impl Launcher {
     /// Sets a closure that is told of progress.
     ///
     /// It is called on a thread of its own, `torcon-progress`: once for each percentage that tor
-    /// reaches, always forward, and when tor tells of trouble that it has not just told. One that is slow
-    /// delays nothing else, but `launch` waits up to a second for it to have been told everything. One
-    /// that panics is not called again. The default is none.
+    /// reaches, always forward, and when tor tells of trouble that it has not just told. One that
+    /// is slow delays nothing else, but `launch` waits up to a second for it to have been told
+    /// everything. One that panics is not called again. The default is none.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.on_progress = Mutex::new(Some(Box::new(listener)));
