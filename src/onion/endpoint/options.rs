@@ -40,8 +40,8 @@ impl OnionEndpoint {
     }
 
     /// Lets in only clients with authorisation, of whom this is one, and makes a pair of keys for
-    /// it; [`OnionListener::clients`](crate::onion::OnionListener::clients) has them. The name has 1 to 16 letters, digits, `+`, `-` or
-    /// `_`. The default is everybody.
+    /// it; [`OnionListener::clients`](crate::onion::OnionListener::clients) has them. The name has
+    /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody.
     ///
     /// If the given directory knows a client of this name, that keeps the key it has.
     #[doc(alias = "stealth_auth")]

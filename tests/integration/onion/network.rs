@@ -1,6 +1,8 @@
 use std::fs;
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,9 +12,11 @@ use torcon::error::{SocksCode, UploadOutcome};
 use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
 use torcon::socks::TorStream;
+use torcon::testnet::PrivateNetwork;
 use torcon::{Error, Launcher, Tor};
 
 use super::key;
+use crate::support::signal::signal;
 use crate::testnet::shared_network;
 
 /// How long anything may take where eight programs share two processors.
@@ -35,7 +39,7 @@ fn tor() -> Tor {
 fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let end = Instant::now() + LIMIT;
     loop {
-        match client.connect_stream(format!("{address}:{port}").as_str()) {
+        match client.connect_stream((*address, port)) {
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
         }
@@ -53,7 +57,7 @@ fn echo(listener: &OnionListener, number: u8) {
                 // A client that has gone is none of our business.
                 let _ = stream.write_all(&[number]);
                 let _ = std::io::copy(&mut reading, &mut stream);
-                let _ = stream.shutdown(std::net::Shutdown::Write);
+                let _ = stream.shutdown(Shutdown::Write);
             });
         }
     });
@@ -214,7 +218,7 @@ fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
     let alice = listener.clients()[0].key.clone().unwrap();
     let client = tor();
     served(&[listener], || {
-        let error = client.connect_stream(format!("{address}:80").as_str()).unwrap_err();
+        let error = client.connect_stream((address, 80)).unwrap_err();
         let Error::Socks(error) = error else { panic!("{error:?}") };
         assert_eq!(error.code(), Some(SocksCode::OnionMissingClientAuth));
         let add = OnionClientAuthAdd::new(address, alice.clone());
@@ -240,18 +244,67 @@ fn the_circuit_of_each_client_is_told() {
     let address = *listener.onion_address();
     thread::scope(|scope| {
         let client = &client;
-        let dialling = scope.spawn(move || reach(client, &address, 80));
-        let mut stream = listener.accept_timeout(LIMIT).unwrap();
-        let circuit = stream.circuit_id().unwrap();
+        let (done, finished) = signal();
+        scope.spawn(move || {
+            let mut stream = reach(client, &address, 80);
+            stream.write_all(b"first").unwrap();
+            finished.wait_timeout(LIMIT).unwrap();
+        });
+        let (circuit, bytes) = loop {
+            let mut stream = listener.accept_timeout(LIMIT).unwrap();
+            let mut bytes = [0; 5];
+            // An attempt that the client has given up may have come so far.
+            if stream.read_exact(&mut bytes).is_ok() {
+                break (stream.circuit_id().unwrap(), bytes);
+            }
+        };
+        // Nothing of the header is left for us, and nothing of the client is lost.
+        assert_eq!(&bytes, b"first");
         let circuits = service.controller().get_info_one("circuit-status").unwrap();
         let line = circuits.lines().find(|line| line.starts_with(&format!("{circuit} BUILT ")));
         let line = line.unwrap_or_else(|| panic!("{circuit} is none of {circuits}"));
         assert!(line.contains("PURPOSE=HS_SERVICE_REND"), "{line}");
-        // Nothing of the header is left for us, and nothing of the client is lost.
-        let mut other = dialling.join().unwrap();
-        other.write_all(b"first").unwrap();
-        let mut bytes = [0; 5];
-        stream.read_exact(&mut bytes).unwrap();
-        assert_eq!(&bytes, b"first");
+        done.fire();
+    });
+}
+
+#[test]
+fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
+    // A network of its own: this one is damaged.
+    let network = PrivateNetwork::builder().timeout(LIMIT).launch().unwrap();
+    let join = || {
+        let launcher = Launcher::new().network(&network).option("SocksPort", "127.0.0.1:auto");
+        Tor::launch(launcher.timeout(LIMIT)).expect("a tor can join the network")
+    };
+    let (service, client) = (join(), join());
+    let listener = service.onion_endpoint(80).ephemeral().timeout(LIMIT).listen().unwrap();
+    let address = *listener.onion_address();
+    served(&[listener], || {
+        let stream = reach(&client, &address, 80);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let mut writing = stream.try_clone().unwrap();
+            let (moving, has_moved) = signal();
+            let stopping = &stop;
+            scope.spawn(move || {
+                // Until the stream breaks, if it does.
+                while !stopping.load(Ordering::Relaxed) && writing.write_all(&[7; 10_000]).is_ok() {
+                }
+            });
+            let mut reading = &stream;
+            scope.spawn(move || {
+                let mut bytes = [0; 10_000];
+                while reading.read(&mut bytes).is_ok_and(|count| count > 0) {
+                    moving.fire();
+                }
+            });
+            has_moved.wait();
+            network.kill("relay2").unwrap();
+            let begin = Instant::now();
+            assert_eq!(say(reach(&client, &address, 80), "still there?"), 0);
+            println!("reached again in {:?}", begin.elapsed());
+            stop.store(true, Ordering::Relaxed);
+            stream.shutdown(Shutdown::Both).ok();
+        });
     });
 }
