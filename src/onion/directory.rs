@@ -239,8 +239,11 @@ pub(super) fn address_in(directory: &Path) -> Option<OnionAddress> {
 
 /// Refuses a directory that tor would refuse.
 fn check(path: &Path, tor_user: Option<u32>) -> Result<()> {
-    let found = fs::metadata(path).map_err(|error| OnionError::file(path, error))?;
+    let found = fs::symlink_metadata(path).map_err(|error| OnionError::file(path, error))?;
     let refuse = |detail: String| Err(OnionError::unsafe_path(path, detail).into());
+    if found.is_symlink() {
+        return refuse("is a symbolic link, which tor does not follow".to_owned());
+    }
     if !found.is_dir() {
         return refuse("is no directory".to_owned());
     }

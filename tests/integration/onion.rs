@@ -10,6 +10,8 @@ mod faults;
 mod filesystem;
 /// Connections of clients, and the end of waiting for them.
 mod listener;
+/// On a whole network: published, and reached by others.
+mod network;
 /// A tor of one's own, and one for all.
 mod owned;
 /// When a service counts as published.

@@ -90,9 +90,13 @@ fn what_tor_would_refuse_is_refused_first() {
         refusal(&open, Some(me + 1)),
         format!("\"/open\" belongs to user {me}, and tor runs as user {}", me + 1)
     );
-    let dangling = root.path().join("dangling");
-    symlink(root.path().join("nowhere"), &dangling).unwrap();
-    assert_eq!(refusal(&dangling, None), "\"/dangling\" cannot be used");
+    for (name, target) in [("link", "open"), ("dangling", "nowhere")] {
+        symlink(root.path().join(target), root.path().join(name)).unwrap();
+        assert_eq!(
+            refusal(&root.path().join(name), None),
+            format!("\"/{name}\" is a symbolic link, which tor does not follow")
+        );
+    }
 }
 
 #[test]

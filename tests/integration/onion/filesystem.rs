@@ -185,11 +185,13 @@ fn a_directory_or_an_address_has_one_service_only() {
         refusal(endpoint(&tor).hidden_service_dir(&their_directory).listen()),
         format!("{their_directory:?} is the directory of another onion service of this tor")
     );
+    // The same by another way.
     let link = root.path().join("link");
-    std::os::unix::fs::symlink(&their_directory, &link).unwrap();
+    std::os::unix::fs::symlink(root.path(), &link).unwrap();
+    let same = link.join("their own");
     assert_eq!(
-        refusal(endpoint(&tor).hidden_service_dir(&link).listen()),
-        format!("{link:?} is the directory of another onion service of this tor")
+        refusal(endpoint(&tor).hidden_service_dir(&same).listen()),
+        format!("{same:?} is the directory of another onion service of this tor")
     );
     // tor would take the same address twice, and serve only one of the two.
     let their_key = OnionKey::read_file(their_directory.join("hs_ed25519_secret_key")).unwrap();

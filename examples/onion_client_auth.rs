@@ -1,0 +1,76 @@
+//! An onion service for some: who has no key does not even learn where it is.
+//!
+//! ```text
+//! cargo run --example onion_client_auth
+//! ```
+//!
+//! Everything happens on a private Tor network of this machine: a service that lets in Alice, and a
+//! visitor who is refused, gets Alice's key, and is let in.
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+use std::io::{Read, Write};
+use std::thread;
+
+use torcon::command::OnionClientAuthAdd;
+use torcon::onion::{OnionListener, Publication};
+use torcon::testnet::PrivateNetwork;
+use torcon::{Error, Launcher, Tor};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let network = PrivateNetwork::launch()?;
+    // The flag makes tor say by a code what is wrong with an onion service.
+    let launcher = || Launcher::new().network(&network).option("SocksPort", "auto ExtendedErrors");
+    let (service, visitor) = (Tor::launch(launcher())?, Tor::launch(launcher())?);
+
+    let listener = service
+        .onion_endpoint(80)
+        .ephemeral()
+        .authorize_client("alice")
+        .publication(Publication::All)
+        .listen()?;
+    println!("the service is {}", listener.onion_address());
+    for client in listener.clients() {
+        println!("it lets in {}, whose public key is {}", client.name, client.public_key);
+    }
+
+    thread::scope(|scope| {
+        let server = scope.spawn(|| greet(&listener));
+        let visit = visit(&listener, &visitor);
+        // This ends the server.
+        listener.close()?;
+        match server.join() {
+            Ok(served) => served.and(visit),
+            Err(_) => Err("the server panicked".into()),
+        }
+    })
+}
+
+fn greet(listener: &OnionListener) -> Result<()> {
+    for stream in listener.incoming() {
+        stream?.write_all(b"welcome")?;
+    }
+    Ok(())
+}
+
+fn visit(listener: &OnionListener, visitor: &Tor) -> Result<()> {
+    let address = *listener.onion_address();
+    match visitor.connect_stream((address, 80)) {
+        Ok(_) => return Err("a visitor without a key was let in".into()),
+        Err(Error::Socks(error)) => println!("without a key: {}", error.problem()),
+        Err(error) => return Err(error.into()),
+    }
+
+    // Alice gets her key from the service by another way, and gives it to her tor.
+    let alice = listener.clients().iter().find_map(|client| client.key.clone());
+    let key = alice.ok_or("no key was made for Alice")?;
+    let outcome =
+        visitor.controller().add_onion_client_auth(&OnionClientAuthAdd::new(address, key))?;
+    println!("the key is given to tor: {outcome:?}");
+
+    let mut greeting = String::new();
+    visitor.connect_stream((address, 80))?.read_to_string(&mut greeting)?;
+    println!("with the key: {greeting}");
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! An onion service that says back what it hears.
+//!
+//! ```text
+//! cargo run --example onion_echo [-- --internet]
+//! ```
+//!
+//! It runs on a private Tor network of this machine, where a second tor visits it once, and ends.
+//! With `--internet` it runs on the real Tor network until Ctrl-C; any program that speaks through
+//! Tor can visit it then.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+use std::io::{self, Read, Write};
+use std::{env, thread};
+
+use torcon::names::OnionAddress;
+use torcon::onion::{OnionEndpoint, OnionStream};
+use torcon::testnet::PrivateNetwork;
+use torcon::{Launcher, Tor};
+
+/// The port of the service: that of `echo`.
+const PORT: u16 = 7;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let internet = env::args().any(|argument| argument == "--internet");
+    let network = if internet { None } else { Some(PrivateNetwork::launch()?) };
+
+    let listener = OnionEndpoint::private_tor(PORT)
+        .launcher(launcher(network.as_ref()))
+        .on_progress(|progress| eprintln!("{progress}"))
+        .listen()?;
+    println!("listening at {}:{PORT}", listener.onion_address());
+
+    thread::scope(|scope| {
+        let visitor = network.as_ref().map(|network| {
+            scope.spawn(|| {
+                let visit = visit(network, listener.onion_address());
+                // This ends the loop below.
+                listener.close()?;
+                visit
+            })
+        });
+        for stream in listener.incoming() {
+            let stream = stream?;
+            scope.spawn(move || {
+                if let Err(error) = echo(&stream) {
+                    eprintln!("a visitor has gone: {error}");
+                }
+            });
+        }
+        match visitor.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(visit)) => visit,
+            Some(Err(_)) => Err("the visitor panicked".into()),
+            None => Ok(()),
+        }
+    })
+}
+
+fn echo(stream: &OnionStream) -> io::Result<()> {
+    io::copy(&mut &*stream, &mut &*stream).map(drop)
+}
+
+/// Says something to the service, through another tor.
+fn visit(network: &PrivateNetwork, address: &OnionAddress) -> Result<()> {
+    let tor = Tor::launch(launcher(Some(network)))?;
+    let mut stream = tor.connect_stream((*address, PORT))?;
+    let question = b"is anybody there?";
+    stream.write_all(question)?;
+    // Tor closes a stream in both directions at once, so its end cannot be waited for.
+    let mut answer = vec![0; question.len()];
+    stream.read_exact(&mut answer)?;
+    println!("the echo: {}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+fn launcher(network: Option<&PrivateNetwork>) -> Launcher {
+    let launcher = Launcher::new().option("SocksPort", "auto");
+    match network {
+        Some(network) => launcher.network(network),
+        None => launcher,
+    }
+}

@@ -1,0 +1,310 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded};
+use torcon::error::{SocksCode, UploadOutcome};
+use torcon::names::OnionAddress;
+use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
+use torcon::socks::TorStream;
+use torcon::testnet::PrivateNetwork;
+use torcon::{Error, Launcher, Tor};
+
+use super::key;
+use crate::support::signal::signal;
+use crate::testnet::shared_network;
+
+/// How long anything may take where eight programs share two processors.
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn launcher() -> Launcher {
+    Launcher::new()
+        .network(shared_network())
+        .option("SocksPort", "127.0.0.1:auto ExtendedErrors")
+        .timeout(LIMIT)
+}
+
+fn tor() -> Tor {
+    Tor::launch(launcher()).expect("a tor can join the network")
+}
+
+/// Connects to a service as often as it takes: a client whose first directory has no descriptor
+/// yet may have to try again.
+#[track_caller]
+fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
+    let end = Instant::now() + LIMIT;
+    loop {
+        match client.connect_stream((*address, port)) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
+        }
+    }
+}
+
+/// Sends back what each client sends, with the number of the service before it, until the
+/// listener is closed.
+fn echo(listener: &OnionListener, number: u8) {
+    thread::scope(|scope| {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            scope.spawn(move || {
+                let mut reading = stream.try_clone().unwrap();
+                // A client that has gone is none of our business.
+                let _ = stream.write_all(&[number]);
+                let _ = std::io::copy(&mut reading, &mut stream);
+                let _ = stream.shutdown(Shutdown::Write);
+            });
+        }
+    });
+}
+
+/// Runs `work` while services send back what they get.
+fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
+    /// Lets the servers end also if the work panics.
+    struct Closing<'a>(&'a [OnionListener]);
+    impl Drop for Closing<'_> {
+        fn drop(&mut self) {
+            self.0.iter().for_each(|listener| drop(listener.close()));
+        }
+    }
+    thread::scope(|scope| {
+        let _closing = Closing(listeners);
+        for (number, listener) in (0_u8..).zip(listeners) {
+            scope.spawn(move || echo(listener, number));
+        }
+        work()
+    })
+}
+
+/// Says something and returns the number of the service that said it back.
+#[track_caller]
+fn say(mut stream: TorStream, text: &str) -> u8 {
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut number = [0];
+    stream.read_exact(&mut number).unwrap();
+    let mut bytes = vec![0; text.len()];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), text);
+    number[0]
+}
+
+#[test]
+fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    let begin = Instant::now();
+    let listener = OnionEndpoint::private_tor(80)
+        .launcher(launcher())
+        .timeout(LIMIT)
+        .on_progress(move |progress| sink.lock().push(progress.clone()))
+        .listen()
+        .unwrap();
+    println!("launched and published in {:?}", begin.elapsed());
+    let address = *listener.onion_address();
+    let directory = listener.hidden_service_dir().unwrap().to_owned();
+    let is_launch = |progress: &&OnionProgress| matches!(progress, OnionProgress::Launching(_));
+    let told = std::mem::take(&mut *told.lock());
+    let launching = told.iter().take_while(is_launch).count();
+    assert!(launching > 3, "{told:?}");
+    assert_eq!(told[launching], OnionProgress::Added(address));
+    assert!(matches!(&told[told.len() - 1], OnionProgress::Upload(upload)
+        if upload.outcome == UploadOutcome::Uploaded));
+
+    let client = tor();
+    served(&[listener], || {
+        let begin = Instant::now();
+        assert_eq!(say(reach(&client, &address, 80), "hello"), 0);
+        println!("reached in {:?}", begin.elapsed());
+    });
+    assert!(!directory.exists());
+}
+
+#[test]
+fn two_services_of_one_tor_are_published_and_not_confused() {
+    let (service, client) = (tor(), tor());
+    assert!(service.is_ready().unwrap());
+    service.wait_ready(LIMIT).unwrap();
+    let endpoint = || service.onion_endpoint(80).timeout(LIMIT);
+    let listeners = thread::scope(|scope| {
+        let filed = scope.spawn(|| endpoint().publication(Publication::All).listen().unwrap());
+        let ephemeral = endpoint().ephemeral().key(key(40)).publication(Publication::All);
+        [ephemeral.listen().unwrap(), filed.join().unwrap()]
+    });
+    for listener in &listeners {
+        let uploads = listener.uploads();
+        assert!(uploads.iter().all(|upload| upload.outcome == UploadOutcome::Uploaded));
+        // Every relay of the network is a directory for both descriptors of each.
+        let mut descriptors: Vec<_> = uploads.iter().map(|u| &u.descriptor_id).collect();
+        descriptors.sort();
+        descriptors.dedup();
+        assert_eq!(descriptors.len(), 2, "{uploads:?}");
+    }
+    let addresses = listeners.each_ref().map(|listener| *listener.onion_address());
+    served(&listeners, || {
+        for (number, address) in (0..).zip(&addresses) {
+            assert_eq!(say(reach(&client, address, 80), "which one is it?"), number);
+        }
+    });
+}
+
+#[test]
+fn a_service_of_the_torrc_is_reached_while_ours_comes_and_when_it_has_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let theirs = root.path().join("theirs");
+    // Their server is anything that listens.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("80 {}", server.local_addr().unwrap());
+    let launcher = launcher()
+        .option("HiddenServiceDir", &theirs)
+        .option("HiddenServicePort", &target)
+        .option("HiddenServiceMaxStreams", "9");
+    let (service, client) = (Tor::launch(launcher).unwrap(), tor());
+    let their_address = fs::read_to_string(theirs.join("hostname")).unwrap();
+    let their_address: OnionAddress = their_address.trim().parse().unwrap();
+    let listener = service.onion_endpoint(80).timeout(LIMIT).listen().unwrap();
+    let reached = |address: &OnionAddress| drop(reach(&client, address, 80));
+    reached(&their_address);
+    reached(listener.onion_address());
+    listener.close().unwrap();
+    drop(listener);
+    client.wait_new_identity(LIMIT).unwrap();
+    reached(&their_address);
+    assert_eq!(service.controller().get_conf(["HiddenServiceOptions"]).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_service_is_used_by_ten_at_once_with_ten_megabytes_each_way() {
+    // Of each client, in each direction.
+    const LENGTH: usize = 1 << 20;
+    let (service, client) = (tor(), tor());
+    let endpoint = service.onion_endpoint(80).ephemeral().timeout(LIMIT);
+    let listener = endpoint.listen().unwrap();
+    let address = *listener.onion_address();
+    // Different for each, and of no period that a lost block would hide.
+    let byte = |seed: usize, at: usize| (at.wrapping_mul(31).wrapping_add(at >> 8) ^ seed) as u8;
+    served(&[listener], || {
+        drop(reach(&client, &address, 80));
+        thread::scope(|scope| {
+            for seed in 0..10 {
+                let client = &client;
+                scope.spawn(move || {
+                    let mut stream = reach(client, &address, 80);
+                    let mut writing = stream.try_clone().unwrap();
+                    thread::scope(|scope| {
+                        scope.spawn(move || {
+                            let bytes: Vec<u8> = (0..LENGTH).map(|at| byte(seed, at)).collect();
+                            writing.write_all(&bytes).unwrap();
+                        });
+                        let mut found = vec![0; 1 + LENGTH];
+                        stream.read_exact(&mut found).unwrap();
+                        let is_right = |(at, found): (usize, &u8)| *found == byte(seed, at);
+                        assert!(found[1..].iter().enumerate().all(is_right));
+                    });
+                });
+            }
+        });
+    });
+}
+
+/// Requires that only a client with its key gets through.
+fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
+    let listener = endpoint.authorize_client("alice").timeout(LIMIT).listen().unwrap();
+    let address = *listener.onion_address();
+    let alice = listener.clients()[0].key.clone().unwrap();
+    let client = tor();
+    served(&[listener], || {
+        let error = client.connect_stream((address, 80)).unwrap_err();
+        let Error::Socks(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.code(), Some(SocksCode::OnionMissingClientAuth));
+        let add = OnionClientAuthAdd::new(address, alice.clone());
+        // The descriptor had come and could not be read.
+        let outcome = client.controller().add_onion_client_auth(&add).unwrap();
+        assert_eq!(outcome, OnionClientAuthAdded::Decrypted);
+        assert_eq!(say(reach(&client, &address, 80), "it is me"), 0);
+    });
+    assert!(service.controller().is_alive());
+}
+
+#[test]
+fn a_client_without_authorisation_is_refused_and_one_with_it_is_not() {
+    let service = tor();
+    only_with_the_key(&service, service.onion_endpoint(80).ephemeral());
+    only_with_the_key(&service, service.onion_endpoint(80));
+}
+
+#[test]
+fn the_circuit_of_each_client_is_told() {
+    let (service, client) = (tor(), tor());
+    let listener = service.onion_endpoint(80).export_circuit_id().timeout(LIMIT).listen().unwrap();
+    let address = *listener.onion_address();
+    thread::scope(|scope| {
+        let client = &client;
+        let (done, finished) = signal();
+        scope.spawn(move || {
+            let mut stream = reach(client, &address, 80);
+            stream.write_all(b"first").unwrap();
+            finished.wait_timeout(LIMIT).unwrap();
+        });
+        let (circuit, bytes) = loop {
+            let mut stream = listener.accept_timeout(LIMIT).unwrap();
+            let mut bytes = [0; 5];
+            // An attempt that the client has given up may have come so far.
+            if stream.read_exact(&mut bytes).is_ok() {
+                break (stream.circuit_id().unwrap(), bytes);
+            }
+        };
+        // Nothing of the header is left for us, and nothing of the client is lost.
+        assert_eq!(&bytes, b"first");
+        let circuits = service.controller().get_info_one("circuit-status").unwrap();
+        let line = circuits.lines().find(|line| line.starts_with(&format!("{circuit} BUILT ")));
+        let line = line.unwrap_or_else(|| panic!("{circuit} is none of {circuits}"));
+        assert!(line.contains("PURPOSE=HS_SERVICE_REND"), "{line}");
+        done.fire();
+    });
+}
+
+#[test]
+fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
+    // A network of its own: this one is damaged.
+    let network = PrivateNetwork::builder().timeout(LIMIT).launch().unwrap();
+    let join = || {
+        let launcher = Launcher::new().network(&network).option("SocksPort", "127.0.0.1:auto");
+        Tor::launch(launcher.timeout(LIMIT)).expect("a tor can join the network")
+    };
+    let (service, client) = (join(), join());
+    let listener = service.onion_endpoint(80).ephemeral().timeout(LIMIT).listen().unwrap();
+    let address = *listener.onion_address();
+    served(&[listener], || {
+        let stream = reach(&client, &address, 80);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let mut writing = stream.try_clone().unwrap();
+            let (moving, has_moved) = signal();
+            let stopping = &stop;
+            scope.spawn(move || {
+                // Until the stream breaks, if it does.
+                while !stopping.load(Ordering::Relaxed) && writing.write_all(&[7; 10_000]).is_ok() {
+                }
+            });
+            let mut reading = &stream;
+            scope.spawn(move || {
+                let mut bytes = [0; 10_000];
+                while reading.read(&mut bytes).is_ok_and(|count| count > 0) {
+                    moving.fire();
+                }
+            });
+            has_moved.wait();
+            network.kill("relay2").unwrap();
+            let begin = Instant::now();
+            assert_eq!(say(reach(&client, &address, 80), "still there?"), 0);
+            println!("reached again in {:?}", begin.elapsed());
+            stop.store(true, Ordering::Relaxed);
+            stream.shutdown(Shutdown::Both).ok();
+        });
+    });
+}
