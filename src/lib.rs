@@ -34,8 +34,8 @@
 //!   ([`Controller::add_text_listener`]); an [`EventQueue`] keeps them until they are wanted.
 //! - A [`Tor`] is a controller and, if it was launched, its process, for what needs both or more:
 //!   streams through Tor, names resolved by it, one tor for the whole program.
-//! - An [`OnionEndpoint`](onion::OnionEndpoint) puts an onion service in front of a local socket;
-//!   what it gives is an [`OnionListener`](onion::OnionListener), which accepts like those of
+//! - An [`OnionEndpoint`] puts an onion service in front of a local socket;
+//!   what it gives is an [`OnionListener`], which accepts like those of
 //!   `std`.
 //! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
 //!   event), [`names`] (circuits, streams, relays, onion addresses and the words of the protocol),
@@ -144,6 +144,7 @@ pub use crate::error::{Disconnect, Error, Result};
 pub use crate::event::{Event, EventKind};
 pub use crate::link::{Endpoint, ListenerId};
 pub use crate::names::Signal;
+pub use crate::onion::{OnionEndpoint, OnionListener};
 pub use crate::process::{Launcher, TorProcess};
 pub use crate::tor::Tor;
 pub use crate::wire::{Line, Reply, ReplyLine, Request};
