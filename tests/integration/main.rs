@@ -41,6 +41,9 @@ mod socks;
 /// Onion services, their listeners and their publication.
 mod onion;
 
+/// Streams and names through a tor of the private network.
+mod streams;
+
 /// Keys and addresses of onion services, and what a real tor says to them.
 mod onion_keys;
 

@@ -11,12 +11,13 @@ mod numbers;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use torcon::testnet::PrivateNetwork;
-use torcon::{Launcher, TorProcess};
+use torcon::{Controller, Launcher, TorProcess};
 
 /// How long a network may take where eight programs share two processors.
 const UP: Duration = Duration::from_secs(20);
@@ -51,28 +52,39 @@ fn shared() -> &'static Shared {
         let begin = Instant::now();
         let network = PrivateNetwork::launch().expect("a network comes up");
         let took = begin.elapsed();
-        // A static is never dropped, so somebody else has to tidy up.
-        let tidy_up = Command::new("/bin/sh")
-            // The pipe ends with this program, and a second later every tor has ended.
-            .args(["-c", "read -r _; sleep 1; rm -rf \"$@\"", "torcon-tidy-up"])
-            .arg(network.directory())
-            .args(private_directories(&network))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell can be started");
+        let mut directories = private_directories(&network);
+        directories.push(network.directory().to_owned());
+        let tidy_up = removed_at_the_end(&directories);
         Shared { network, took, _tidy_up: tidy_up }
     })
 }
 
+/// Removes directories when this program has ended, and the tors that live in them with it.
+///
+/// For what a static owns, which is never dropped.
+pub(crate) fn removed_at_the_end(directories: &[PathBuf]) -> Child {
+    Command::new("/bin/sh")
+        // The pipe ends with this program, and a second later every tor has ended.
+        .args(["-c", "read -r _; sleep 1; rm -rf \"$@\"", "torcon-tidy-up"])
+        .args(directories)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell can be started")
+}
+
+/// Where a tor that was launched has its configuration and its control socket.
+pub(crate) fn private_directory(controller: &Controller) -> PathBuf {
+    let endpoint = controller.endpoint().to_string();
+    let path = endpoint.strip_prefix("unix:").and_then(|path| path.strip_suffix("/control"));
+    PathBuf::from(path.expect("it has its control socket there"))
+}
+
 /// Where the relays have their configurations and control sockets.
-fn private_directories(network: &PrivateNetwork) -> Vec<String> {
+fn private_directories(network: &PrivateNetwork) -> Vec<PathBuf> {
     let directory = |relay: torcon::testnet::NetworkRelay| {
-        let controller = network.controller(relay.nickname.as_str()).unwrap();
-        let endpoint = controller.endpoint().to_string();
-        let path = endpoint.strip_prefix("unix:").and_then(|path| path.strip_suffix("/control"));
-        path.expect("a relay has its control socket there").to_owned()
+        private_directory(&network.controller(relay.nickname.as_str()).unwrap())
     };
     network.relays().into_iter().map(directory).collect()
 }

@@ -1,0 +1,98 @@
+//! Streams through a tor of the private network, and names resolved by it.
+//!
+//! Most tests use one tor, which joined the shared network; what would disturb others has a tor of
+//! its own.
+
+/// How streams, tors and programs end, and what is left.
+mod endings;
+/// Which streams share circuits.
+mod isolation;
+/// What can be reached, through which port of tor, and what arrives.
+mod reach;
+/// What cannot be reached, what is late, and what tor says to that.
+mod refusals;
+/// Servers on the loopback interface.
+mod server;
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use torcon::error::{SocksCode, SocksProblem};
+use torcon::socks::SocksProxy;
+use torcon::{Error, Launcher, Tor};
+
+use crate::testnet::{private_directory, removed_at_the_end, shared_network};
+
+/// How long something may take that takes a second or two.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A launcher of tors that join the shared network.
+fn launcher() -> Launcher {
+    Launcher::new().network(shared_network()).timeout(LIMIT)
+}
+
+/// The tor that the tests share, and which no test may change.
+///
+/// It has three ports for SOCKS: one on TCP, which tells the failures of onion services apart, one
+/// on a unix socket whose path has a blank and a quotation mark, and one on IPv6.
+fn shared_tor() -> &'static Tor {
+    &shared().tor
+}
+
+/// The port of the shared tor on a unix socket.
+fn unix_proxy() -> SocksProxy {
+    SocksProxy::new(shared().socket.as_path()).unwrap()
+}
+
+struct Shared {
+    tor: Tor,
+    socket: PathBuf,
+    _tidy_up: Child,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let directory = private_tempdir("torcon \"test\" ").keep();
+        let socket = directory.join("socks");
+        let path = socket.to_str().unwrap().replace('"', "\\\"");
+        let launcher = launcher()
+            .data_directory(directory.join("data"))
+            .option("SocksPort", "127.0.0.1:auto ExtendedErrors")
+            .option("SocksPort", format!("unix:\"{path}\""))
+            .option("SocksPort", "[::1]:auto");
+        let tor = Tor::launch(launcher).expect("a tor can join the network");
+        let private = private_directory(tor.controller());
+        let tidy_up = removed_at_the_end(&[directory, private]);
+        Shared { tor, socket, _tidy_up: tidy_up }
+    })
+}
+
+/// A directory in which tor is willing to make a socket.
+fn private_tempdir(prefix: &str) -> TempDir {
+    let mode = Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(prefix).permissions(mode).tempdir().unwrap()
+}
+
+/// Why a proxy did not do what it was asked for.
+#[track_caller]
+fn problem<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksProblem {
+    match outcome {
+        Err(Error::Socks(error)) => error.problem().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The code by which tor refused.
+#[track_caller]
+fn code<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksCode {
+    match problem(outcome) {
+        SocksProblem::Refused { code } => code,
+        other => panic!("{other:?}"),
+    }
+}

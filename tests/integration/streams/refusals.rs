@@ -1,0 +1,234 @@
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{Backlog, listen};
+use torcon::command::OnionClientAuthAdd;
+use torcon::error::{SocksCode, SocksProblem, Wait};
+use torcon::event::Event;
+use torcon::names::{ClientAuthKey, OnionKey, StreamReason, StreamStatus};
+use torcon::onion::{OnionEndpoint, Publication};
+use torcon::testnet::PrivateNetwork;
+use torcon::{EventKind, EventQueue, Launcher, Tor};
+
+use super::server::{Server, closed_port};
+use super::{LIMIT, code, launcher, problem, reach, shared_tor, unix_proxy};
+use crate::error_text::{chain, check_text};
+use crate::support::watchdog::eventually;
+
+/// What the last exit said before tor gave the stream to this port up.
+fn remote_reason(events: &EventQueue, port: u16) -> Option<StreamReason> {
+    let found = events.timeout_iter(LIMIT).find_map(|event| {
+        let Event::Stream(event) = event else { return None };
+        let ours = event.target.port() == Some(port) && event.status == StreamStatus::Failed;
+        ours.then_some(event.remote_reason)
+    });
+    found.expect("tor gives the stream up")
+}
+
+#[test]
+fn a_target_that_refuses_and_a_name_without_an_address_are_told_by_tors_codes() {
+    let tor = shared_tor();
+    let events = tor.controller().events([EventKind::Stream]).unwrap();
+    let port = closed_port();
+    let error = tor.connect_stream(("127.0.0.1", port)).unwrap_err();
+    check_text(&error);
+    // Exits of tor 0.4.9 forget why, so tor tries three of them and gives up.
+    assert_eq!(remote_reason(&events, port), Some(StreamReason::Misc));
+    let proxy = tor.socks_proxy().unwrap();
+    assert_eq!(
+        chain(&error),
+        format!(
+            "cannot connect to 127.0.0.1:{port} through the SOCKS proxy {}: the proxy refused: \
+             general failure (0x01)",
+            proxy.endpoint()
+        )
+    );
+    assert_eq!(code(unix_proxy().connect(("some.test", port))), SocksCode::GeneralFailure);
+
+    // An address for documentation; the exits of the network cannot leave the machine.
+    assert_eq!(code(tor.connect_stream("192.0.2.1:80")), SocksCode::GeneralFailure);
+    assert_eq!(code(tor.connect_stream("bad!name.test:80")), SocksCode::GeneralFailure);
+    assert_eq!(code(tor.connect_stream("a.nx.test:80")), SocksCode::HostUnreachable);
+    let error = tor.resolve("a.nx.test").unwrap_err();
+    check_text(&error);
+    assert_eq!(
+        chain(&error),
+        format!(
+            "cannot resolve a.nx.test through the SOCKS proxy {}: the proxy refused: the host is \
+             unreachable (0x04)",
+            proxy.endpoint()
+        )
+    );
+}
+
+#[test]
+fn an_onion_service_that_does_not_exist_is_told_apart_where_errors_are_extended() {
+    let tor = shared_tor();
+    let nobody = OnionKey::generate().unwrap().address();
+    let proxies = tor.socks_proxies().unwrap();
+    assert_eq!(code(proxies[0].connect((nobody, 80))), SocksCode::OnionDescriptorNotFound);
+    for plain in &proxies[1..] {
+        assert_eq!(code(plain.connect((nobody, 80))), SocksCode::HostUnreachable);
+    }
+    let error = tor.connect_stream((nobody, 80)).unwrap_err();
+    check_text(&error);
+    assert_eq!(
+        chain(&error),
+        format!(
+            "cannot connect to {nobody}:80 through the SOCKS proxy {}: the proxy refused: the \
+             onion service's descriptor was not found (0xF0)",
+            proxies[0].endpoint()
+        )
+    );
+    // One that cannot exist does not get as far as tor.
+    let mistyped = nobody.to_string().replace(".onion", "x.onion");
+    let error = tor.connect_stream((mistyped.as_str(), 80)).unwrap_err();
+    assert_eq!(
+        chain(&error),
+        "invalid argument \"target\": the onion address must have 56 characters before .onion"
+    );
+}
+
+#[test]
+fn an_onion_service_that_wants_a_key_is_told_apart_where_errors_are_extended() {
+    let service = Tor::launch(launcher().option("SocksPort", "0")).unwrap();
+    let key = ClientAuthKey::generate().unwrap();
+    let listener = OnionEndpoint::with_tor(&service, 80)
+        .ephemeral()
+        .authorize_client_key("alice", key.public())
+        .port(81, closed_port())
+        .publication(Publication::All)
+        .timeout(LIMIT)
+        .listen()
+        .unwrap();
+    let address = *listener.onion_address();
+    let tor = Tor::launch(
+        launcher().option("SocksPort", "auto ExtendedErrors").option("SocksPort", "auto"),
+    )
+    .unwrap();
+    let proxies = tor.socks_proxies().unwrap();
+    let [extended, plain] = &proxies[..] else { panic!("{proxies:?}") };
+
+    assert_eq!(code(extended.connect((address, 80))), SocksCode::OnionMissingClientAuth);
+    assert_eq!(code(plain.connect((address, 80))), SocksCode::GeneralFailure);
+    let wrong = OnionClientAuthAdd::new(address, ClientAuthKey::generate().unwrap());
+    tor.controller().add_onion_client_auth(&wrong).unwrap();
+    assert_eq!(code(extended.connect((address, 80))), SocksCode::OnionWrongClientAuth);
+    assert_eq!(code(plain.connect((address, 80))), SocksCode::GeneralFailure);
+
+    tor.controller().add_onion_client_auth(&OnionClientAuthAdd::new(address, key)).unwrap();
+    drop(extended.connect((address, 80)).unwrap());
+    // Nobody is behind the one, and the other is no port of the service.
+    assert_eq!(code(extended.connect((address, 81))), SocksCode::GeneralFailure);
+    assert_eq!(code(extended.connect((address, 82))), SocksCode::ConnectionRefused);
+}
+
+#[test]
+fn waits_for_targets_that_do_not_answer_have_limits() {
+    let tor = shared_tor();
+    // A target whose queue is full takes no connection and refuses none.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let target = listener.local_addr().unwrap();
+    let _the_only_one = TcpStream::connect(target).unwrap();
+    for proxy in [tor.socks_proxy().unwrap(), unix_proxy()] {
+        let limit = Duration::from_millis(700);
+        let begin = Instant::now();
+        let error = proxy.connect_timeout(target, limit).unwrap_err();
+        let took = begin.elapsed();
+        assert!(limit <= took && took < Duration::from_secs(3), "{took:?}");
+        assert!(error.is_timeout());
+        check_text(&error);
+        assert_eq!(
+            chain(&error),
+            format!(
+                "cannot connect to {target} through the SOCKS proxy {}: waited 700ms for the SOCKS \
+                 proxy to answer the request in vain",
+                proxy.endpoint()
+            )
+        );
+    }
+    // No exit takes IPv6 here, and tor waits until one does.
+    let outcome = tor.socks_proxy().unwrap().timeout(Duration::from_millis(300)).connect("[::1]:9");
+    match problem(outcome) {
+        SocksProblem::Timeout(timeout) => assert_eq!(*timeout.wait(), Wait::SocksReply),
+        other => panic!("{other:?}"),
+    }
+
+    // One that takes the connection and says nothing.
+    let server = Server::start(1, |mut stream| stream.read(&mut [0]).unwrap());
+    let mut stream = tor.connect_stream(server.address).unwrap();
+    let limit = Duration::from_millis(200);
+    stream.set_read_timeout(Some(limit)).unwrap();
+    let begin = Instant::now();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(begin.elapsed() >= limit);
+    drop(stream);
+    assert_eq!(server.finish(), [0]);
+}
+
+#[test]
+fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
+    let network =
+        PrivateNetwork::builder().relays(2).relay_option("IPv6Exit", "1").launch().unwrap();
+    let launcher = Launcher::new().network(&network).timeout(LIMIT);
+    // How long tor tries.
+    let tor =
+        Tor::launch(launcher.option("SocksPort", "auto").option("SocksTimeout", "2")).unwrap();
+    reach::reaches_ipv6(&tor.socks_proxy().unwrap());
+
+    let server = Server::echo(1);
+    let port = server.port();
+    for relay in ["relay0", "relay1"] {
+        let controller = network.controller(relay).unwrap();
+        let policy = format!("reject *:{port},accept *:*");
+        controller.set_conf([("ExitPolicy", &*policy)]).unwrap();
+        eventually(LIMIT, "the relay has its policy", || {
+            let policy = controller.get_info_one("exit-policy/full").unwrap();
+            policy.starts_with(&format!("reject *:{port}\n"))
+        });
+    }
+    // Clients do not know of it, so the exits have to say so; tor asks them all.
+    let events = tor.controller().events([EventKind::Stream]).unwrap();
+    let outcome = tor.connect_stream(("some.test", port));
+    assert_eq!(code(outcome), SocksCode::GeneralFailure);
+    let said = events.try_iter().any(|event| match event {
+        Event::Stream(event) => event.remote_reason == Some(StreamReason::ExitPolicy),
+        _ => false,
+    });
+    assert!(said, "no exit has named its policy");
+    // Nothing but us has come as far as the server.
+    drop(TcpStream::connect(server.address).unwrap());
+    assert_eq!(server.finish(), [0]);
+}
+
+#[test]
+fn a_tor_without_an_open_port_for_socks_is_told_by_its_control_connection() {
+    let tor = Tor::launch(launcher().option("SocksPort", "auto")).unwrap();
+    let control = tor.controller().endpoint().to_string();
+    let no_port = |wish: &str| {
+        format!(
+            "cannot {wish} through the SOCKS proxy of the tor at {control}: tor has no open \
+             SocksPort"
+        )
+    };
+    assert_eq!(tor.resolve("some.test").unwrap().to_string(), "127.0.0.1");
+    for (option, off, on) in [("DisableNetwork", "1", "0"), ("SocksPort", "0", "auto")] {
+        tor.controller().set_conf([(option, off)]).unwrap();
+        assert_eq!(tor.socks_proxies().unwrap().len(), 0);
+        let address = "192.0.2.7".parse().unwrap();
+        for (error, wish) in [
+            (tor.connect_stream("some.test:80").map(drop), "connect to some.test:80"),
+            (tor.resolve("some.test").map(drop), "resolve a name"),
+            (tor.resolve_ptr(address).map(drop), "find the name of an address"),
+            (tor.socks_proxy().map(drop), "make a stream"),
+        ] {
+            let error = error.unwrap_err();
+            check_text(&error);
+            assert_eq!(chain(&error), no_port(wish));
+        }
+        tor.controller().set_conf([(option, on)]).unwrap();
+        assert_eq!(tor.resolve("some.test").unwrap().to_string(), "127.0.0.1");
+    }
+}
