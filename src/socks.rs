@@ -29,8 +29,9 @@ use crate::error::{Error, ProtocolError, Result, SocksError, SocksProblem};
 use crate::link::Endpoint;
 use crate::names::Target;
 
-/// The longest time for everything, if nothing else is said: as long as tor tries by itself.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest time for everything, if nothing else is said. tor gives up after 120 seconds by
+/// itself, give or take one, and what it says then tells more than that the time is over.
+const TIMEOUT: Duration = Duration::from_secs(130);
 
 /// The longest time until the proxy has answered the greeting, if nothing else is said.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,8 +95,8 @@ impl SocksProxy {
         self
     }
 
-    /// Sets the longest time that connecting or resolving may take in all. The default is 120
-    /// seconds, which is how long tor itself tries.
+    /// Sets the longest time that connecting or resolving may take in all. The default is 130
+    /// seconds, a little longer than tor itself tries.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self

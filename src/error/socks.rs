@@ -116,15 +116,18 @@ impl fmt::Display for SocksStep {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum SocksCode {
-    /// 0x01: something else. tor says so of targets that it does not take.
+    /// 0x01: something else. tor says so of targets that it does not take; if no exit takes the
+    /// target; and mostly if the target refuses the connection, since exits forget the reason.
     GeneralFailure,
-    /// 0x02: the exit or the proxy does not allow this target.
+    /// 0x02: the proxy does not allow this target. tor asks other exits if one does not allow it,
+    /// and in the end says [`GeneralFailure`](Self::GeneralFailure).
     NotAllowed,
     /// 0x03: the network is unreachable.
     NetworkUnreachable,
     /// 0x04: the host is unreachable. tor says so, too, of names that it cannot resolve.
     HostUnreachable,
-    /// 0x05: the host refused the connection.
+    /// 0x05: the host refused the connection. tor says so of a port that an onion service does not
+    /// have, but seldom of other targets; see [`GeneralFailure`](Self::GeneralFailure).
     ConnectionRefused,
     /// 0x06: tor gave up; it had no way to the target within its `SocksTimeout`.
     TtlExpired,

@@ -15,6 +15,10 @@ use crate::link::Stream;
 /// through the socket that leads to tor; its addresses are those of tor and of this program, and
 /// tell nothing of the target. Clones made by [`try_clone`](Self::try_clone) are the same stream;
 /// dropping the last one closes it.
+///
+/// The end of the stream does not tell who ended it: reading gives 0 bytes if the target has closed
+/// it, and just so if a relay on the way or tor itself has died. What must be whole must say by
+/// itself where it ends.
 #[derive(Debug)]
 pub struct TorStream {
     stream: Stream,
@@ -46,8 +50,10 @@ impl TorStream {
 
     /// Ends reading, writing or both, for all handles of the stream.
     ///
-    /// tor knows no half-closed streams: the end of writing ends the whole stream, and what the
-    /// other side has not yet sent may be lost.
+    /// tor knows no half-closed streams. The end of writing ends the whole stream: the other side
+    /// gets everything that was written, and then the end, but what it has said and says is lost
+    /// as far as it was not read here before. So ask for an answer in a way that does not need the
+    /// end of writing, such as a length or a last line, and read the answer first.
     ///
     /// # Errors
     ///

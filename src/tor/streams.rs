@@ -74,7 +74,7 @@ impl Tor {
     /// connects as [`SocksProxy::connect`] does.
     ///
     /// Blocks the current thread until the stream is open, at most for the time limit of the
-    /// controller and 120 seconds; with [`socks_proxy`](Self::socks_proxy) for a limit of one's
+    /// controller and 130 seconds; with [`socks_proxy`](Self::socks_proxy) for a limit of one's
     /// own.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Tor {
     /// resolves as [`SocksProxy::resolve`] does.
     ///
     /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// controller and 120 seconds.
+    /// controller and 130 seconds.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Tor {
     /// resolves as [`SocksProxy::resolve_ptr`] does.
     ///
     /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// controller and 120 seconds.
+    /// controller and 130 seconds.
     ///
     /// # Errors
     ///
