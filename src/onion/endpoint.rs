@@ -154,15 +154,15 @@ impl OnionEndpoint {
 
     /// Returns an endpoint on a tor of its own, which is launched for it and ends with it.
     ///
-    /// It has a free port for SOCKS (`SocksPort auto`) unless [`launcher`](Self::launcher) says
-    /// otherwise.
+    /// It has a free port for SOCKS (`SocksPort auto ExtendedErrors`) unless
+    /// [`launcher`](Self::launcher) says otherwise.
     pub fn private_tor(port: u16) -> Self {
         Self::new(TorSource::Private, port)
     }
 
     /// Sets how the tor is launched, for [`private_tor`](Self::private_tor) and
     /// [`global_tor`](Self::global_tor). The default is a launcher with the option
-    /// `SocksPort auto`.
+    /// `SocksPort auto ExtendedErrors`.
     pub fn launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = Some(launcher);
         self
@@ -448,7 +448,7 @@ fn default_launcher(non_anonymous: bool) -> Launcher {
             .option("HiddenServiceSingleHopMode", "1")
             .option("SocksPort", "0");
     }
-    Launcher::new().option("SocksPort", "auto")
+    Launcher::new().option("SocksPort", "auto ExtendedErrors")
 }
 
 impl fmt::Debug for OnionEndpoint {

@@ -20,7 +20,7 @@ static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 
 impl Tor {
     /// Returns the one tor that all parts of this program share, and launches it if it does not
-    /// run: with `SocksPort auto`, and everything else at its default.
+    /// run: with `SocksPort auto ExtendedErrors`, and everything else at its default.
     ///
     /// It ends when the last part that has it drops it; the next call launches another.
     ///
@@ -44,7 +44,7 @@ impl Tor {
     /// ```
     #[doc(alias = "get_global_tor")]
     pub fn global() -> Result<Arc<Self>> {
-        shared(Launcher::new().option("SocksPort", "auto"), false)
+        shared(Launcher::new().option("SocksPort", "auto ExtendedErrors"), false)
     }
 
     /// Returns the one tor that all parts of this program share, as [`global`](Self::global) does;
