@@ -8,30 +8,46 @@
 //!
 //! **Invariant**: pure. Nothing here subscribes, waits or calls.
 
+mod address;
 mod bandwidth;
+mod build_timeout;
+mod cells;
 mod circuit;
+mod circuit_minor;
+mod clients;
 mod config;
 mod connection;
 mod descriptor;
+mod directory;
+mod guard;
 mod kind;
 mod message;
 mod status;
 mod stream;
 mod text;
+mod transport;
 mod typed;
 
 use std::fmt;
 
-pub use bandwidth::BwEvent;
+pub use address::{AddrMapEvent, MappedAddress};
+pub use bandwidth::{BwEvent, CircBwEvent, ConnBwEvent, StreamBwEvent, TbEmptyEvent};
+pub use build_timeout::{BuildTimeoutSetEvent, Decimal};
+pub use cells::{CellCount, CellQueue, CellStatsEvent, CellTime};
 pub use circuit::{CircEvent, HsPow};
+pub use circuit_minor::CircMinorEvent;
+pub use clients::{ClientCount, ClientsSeenEvent};
 pub use config::{ConfChange, ConfChangedEvent, SignalEvent};
 pub use connection::{OrConnEvent, OrConnPeer};
-pub use descriptor::HsDescEvent;
+pub use descriptor::{HsDescContentEvent, HsDescEvent};
+pub use directory::{DescChangedEvent, NewConsensusEvent, NewDescEvent, NsEvent};
+pub use guard::{GuardEvent, NetworkLivenessEvent};
 pub use kind::EventKind;
 pub use message::LogEvent;
-pub use status::{Bootstrap, StatusArea, StatusArgument, StatusEvent};
+pub use status::{Bootstrap, ClockSource, StatusArea, StatusArgument, StatusDetail, StatusEvent};
 pub use stream::StreamEvent;
 pub use text::EventText;
+pub use transport::{PtLogEvent, PtStatusEvent, TransportLaunchedEvent};
 pub use typed::{ExtraField, TypedEvent};
 
 use crate::error::ProtocolError;
@@ -76,7 +92,45 @@ pub enum Event {
     ConfChanged(ConfChangedEvent),
     /// tor received a signal.
     Signal(SignalEvent),
-    /// An event whose kind has no type yet.
+    /// A circuit changed, but its state did not.
+    CircMinor(CircMinorEvent),
+    /// Bytes of a stream.
+    StreamBw(StreamBwEvent),
+    /// Bytes of a circuit.
+    CircBw(CircBwEvent),
+    /// Bytes of a connection.
+    ConnBw(ConnBwEvent),
+    /// Cells of a circuit.
+    CellStats(CellStatsEvent),
+    /// An allowance of bytes had been used up.
+    TbEmpty(TbEmptyEvent),
+    /// Where a bridge's clients were.
+    ClientsSeen(ClientsSeenEvent),
+    /// Descriptors of relays have come.
+    NewDesc(NewDescEvent),
+    /// The descriptor of this relay has changed.
+    DescChanged(DescChangedEvent),
+    /// What tor knows of some relays has changed.
+    Ns(NsEvent),
+    /// A new consensus has come.
+    NewConsensus(NewConsensusEvent),
+    /// A name or address was mapped to another.
+    AddrMap(AddrMapEvent),
+    /// The set of guards has changed.
+    Guard(GuardEvent),
+    /// The time that circuits may take to build was set.
+    BuildTimeoutSet(BuildTimeoutSetEvent),
+    /// The network can be reached, or no longer.
+    NetworkLiveness(NetworkLivenessEvent),
+    /// A pluggable transport has started.
+    TransportLaunched(TransportLaunchedEvent),
+    /// A pluggable transport says something for the log.
+    PtLog(PtLogEvent),
+    /// A pluggable transport tells what it does.
+    PtStatus(PtStatusEvent),
+    /// A descriptor of an onion service, in full.
+    HsDescContent(HsDescContentEvent),
+    /// An event of a kind that this version of torcon does not know.
     Other(OtherEvent),
     /// An event of a kind that has a type, but not of its form.
     #[non_exhaustive]
@@ -96,7 +150,7 @@ pub enum Event {
     },
 }
 
-/// An event whose kind has no type of its own.
+/// An event of a kind that this version of torcon does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtherEvent {
@@ -147,7 +201,32 @@ impl Event {
             EventKind::HsDesc => read(HsDescEvent::read(text), Self::HsDesc),
             EventKind::ConfChanged => Self::ConfChanged(ConfChangedEvent::read(text)),
             EventKind::Signal => read(SignalEvent::read(text), Self::Signal),
-            kind => Self::Other(OtherEvent { kind, text }),
+            EventKind::CircMinor => read(CircMinorEvent::read(text), Self::CircMinor),
+            EventKind::StreamBw => read(StreamBwEvent::read(text), Self::StreamBw),
+            EventKind::CircBw => read(CircBwEvent::read(text), Self::CircBw),
+            EventKind::ConnBw => read(ConnBwEvent::read(text), Self::ConnBw),
+            EventKind::CellStats => Self::CellStats(CellStatsEvent::read(text)),
+            EventKind::TbEmpty => read(TbEmptyEvent::read(text), Self::TbEmpty),
+            EventKind::ClientsSeen => Self::ClientsSeen(ClientsSeenEvent::read(text)),
+            EventKind::NewDesc => read(NewDescEvent::read(text), Self::NewDesc),
+            EventKind::DescChanged => Self::DescChanged(DescChangedEvent::read(text)),
+            EventKind::Ns => Self::Ns(NsEvent::read(text)),
+            EventKind::NewConsensus => Self::NewConsensus(NewConsensusEvent::read(text)),
+            EventKind::AddrMap => read(AddrMapEvent::read(text), Self::AddrMap),
+            EventKind::Guard => read(GuardEvent::read(text), Self::Guard),
+            EventKind::BuildTimeoutSet => {
+                read(BuildTimeoutSetEvent::read(text), Self::BuildTimeoutSet)
+            }
+            EventKind::NetworkLiveness => {
+                read(NetworkLivenessEvent::read(text), Self::NetworkLiveness)
+            }
+            EventKind::TransportLaunched => {
+                read(TransportLaunchedEvent::read(text), Self::TransportLaunched)
+            }
+            EventKind::PtLog => read(PtLogEvent::read(text), Self::PtLog),
+            EventKind::PtStatus => read(PtStatusEvent::read(text), Self::PtStatus),
+            EventKind::HsDescContent => read(HsDescContentEvent::read(text), Self::HsDescContent),
+            kind @ EventKind::Unrecognized(_) => Self::Other(OtherEvent { kind, text }),
         }
     }
 
@@ -169,6 +248,25 @@ impl Event {
             Self::HsDesc(_) => EventKind::HsDesc,
             Self::ConfChanged(_) => EventKind::ConfChanged,
             Self::Signal(_) => EventKind::Signal,
+            Self::CircMinor(_) => EventKind::CircMinor,
+            Self::StreamBw(_) => EventKind::StreamBw,
+            Self::CircBw(_) => EventKind::CircBw,
+            Self::ConnBw(_) => EventKind::ConnBw,
+            Self::CellStats(_) => EventKind::CellStats,
+            Self::TbEmpty(_) => EventKind::TbEmpty,
+            Self::ClientsSeen(_) => EventKind::ClientsSeen,
+            Self::NewDesc(_) => EventKind::NewDesc,
+            Self::DescChanged(_) => EventKind::DescChanged,
+            Self::Ns(_) => EventKind::Ns,
+            Self::NewConsensus(_) => EventKind::NewConsensus,
+            Self::AddrMap(_) => EventKind::AddrMap,
+            Self::Guard(_) => EventKind::Guard,
+            Self::BuildTimeoutSet(_) => EventKind::BuildTimeoutSet,
+            Self::NetworkLiveness(_) => EventKind::NetworkLiveness,
+            Self::TransportLaunched(_) => EventKind::TransportLaunched,
+            Self::PtLog(_) => EventKind::PtLog,
+            Self::PtStatus(_) => EventKind::PtStatus,
+            Self::HsDescContent(_) => EventKind::HsDescContent,
             Self::Other(other) => other.kind.clone(),
             Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
             Self::Lagged { .. } => return None,
@@ -188,6 +286,25 @@ impl Event {
             Self::HsDesc(event) => event.text(),
             Self::ConfChanged(event) => event.text(),
             Self::Signal(event) => event.text(),
+            Self::CircMinor(event) => event.text(),
+            Self::StreamBw(event) => event.text(),
+            Self::CircBw(event) => event.text(),
+            Self::ConnBw(event) => event.text(),
+            Self::CellStats(event) => event.text(),
+            Self::TbEmpty(event) => event.text(),
+            Self::ClientsSeen(event) => event.text(),
+            Self::NewDesc(event) => event.text(),
+            Self::DescChanged(event) => event.text(),
+            Self::Ns(event) => event.text(),
+            Self::NewConsensus(event) => event.text(),
+            Self::AddrMap(event) => event.text(),
+            Self::Guard(event) => event.text(),
+            Self::BuildTimeoutSet(event) => event.text(),
+            Self::NetworkLiveness(event) => event.text(),
+            Self::TransportLaunched(event) => event.text(),
+            Self::PtLog(event) => event.text(),
+            Self::PtStatus(event) => event.text(),
+            Self::HsDescContent(event) => event.text(),
             Self::Other(event) => event.text(),
             Self::Malformed { text, .. } => text,
             Self::Lagged { .. } => return None,

@@ -10,6 +10,7 @@ mod auth_method;
 mod circuit;
 mod connection;
 mod descriptor;
+mod guard;
 mod identifier;
 mod keyword;
 mod onion;
@@ -19,14 +20,21 @@ mod signal;
 mod status;
 mod stream;
 mod target;
+mod transport;
 mod version;
 
 use std::fmt;
 
 pub use auth_method::AuthMethod;
-pub use circuit::{BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState};
-pub use connection::{ConnectionId, OrConnReason, OrConnStatus};
+pub use circuit::{
+    BuildFlag, BuildTimeoutAction, CircuitChange, CircuitId, CircuitPurpose, CircuitReason,
+    CircuitStatus, HsState,
+};
+pub use connection::{
+    ConnectionId, ConnectionType, NetworkLiveness, OrConnReason, OrConnStatus, TokenBucket,
+};
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
+pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::keywords;
 pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
@@ -34,11 +42,15 @@ pub use onion::{
 pub use relay::{Fingerprint, Nickname, RelaySpec};
 pub use severity::Severity;
 pub use signal::Signal;
-pub use status::{BootstrapTag, Recommendation, StatusAction};
+pub use status::{
+    AddressMethod, BootstrapTag, ClockSourceType, DescriptorListing, HibernationStatus,
+    LibeventBadness, NameserverStatus, PortResult, Recommendation, StatusAction, VersionReason,
+};
 pub use stream::{
     ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource, StreamStatus,
 };
 pub use target::Target;
+pub use transport::{PtConnect, PtSeverity, TransportType};
 pub use version::TorVersion;
 
 /// A text that is not the name it was read as.

@@ -150,7 +150,7 @@ impl CircEvent {
     }
 }
 
-fn read_path(path: &[u8]) -> Vec<RelaySpec> {
+pub(super) fn read_path(path: &[u8]) -> Vec<RelaySpec> {
     const FINGERPRINT: usize = 41;
     // Memory is asked for once if every relay has its fingerprint, as tor's have.
     let mut relays = Vec::with_capacity(path.len() / FINGERPRINT + 1);
@@ -160,7 +160,7 @@ fn read_path(path: &[u8]) -> Vec<RelaySpec> {
     relays
 }
 
-fn read_hs_pow(text: &EventText, value: &[u8]) -> Option<HsPow> {
+pub(super) fn read_hs_pow(text: &EventText, value: &[u8]) -> Option<HsPow> {
     let (scheme, effort) = value.split_at_checked(memchr::memchr(b',', value)?)?;
     let effort = read_number(effort.strip_prefix(b",")?)?;
     Some(HsPow { scheme: text.part(scheme), effort })

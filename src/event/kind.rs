@@ -9,7 +9,7 @@ crate::names::keywords! {
     pub enum EventKind {
         /// A circuit changed its state: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",
-        /// A circuit changed its purpose.
+        /// A circuit changed its purpose: [`CircMinorEvent`](crate::event::CircMinorEvent).
         CircMinor = "CIRC_MINOR",
         /// A stream changed its state: [`StreamEvent`](crate::event::StreamEvent).
         Stream = "STREAM",
@@ -27,13 +27,14 @@ crate::names::keywords! {
         Warn = "WARN",
         /// A line of the log: [`LogEvent`](crate::event::LogEvent).
         Err = "ERR",
-        /// Descriptors of relays have come.
+        /// Descriptors of relays have come: [`NewDescEvent`](crate::event::NewDescEvent).
         NewDesc = "NEWDESC",
-        /// A name or address was mapped to another.
+        /// A name or address was mapped to another: [`AddrMapEvent`](crate::event::AddrMapEvent).
         AddrMap = "ADDRMAP",
-        /// The descriptor of this relay has changed.
+        /// The descriptor of this relay has changed:
+        /// [`DescChangedEvent`](crate::event::DescChangedEvent).
         DescChanged = "DESCCHANGED",
-        /// The status of relays has changed.
+        /// The status of relays has changed: [`NsEvent`](crate::event::NsEvent).
         Ns = "NS",
         /// The condition of tor: [`StatusEvent`](crate::event::StatusEvent).
         StatusGeneral = "STATUS_GENERAL",
@@ -41,40 +42,50 @@ crate::names::keywords! {
         StatusClient = "STATUS_CLIENT",
         /// The condition of tor as a relay: [`StatusEvent`](crate::event::StatusEvent).
         StatusServer = "STATUS_SERVER",
-        /// The set of guards has changed.
+        /// The set of guards has changed: [`GuardEvent`](crate::event::GuardEvent).
         Guard = "GUARD",
-        /// Bytes of a stream.
+        /// Bytes of a stream: [`StreamBwEvent`](crate::event::StreamBwEvent).
         StreamBw = "STREAM_BW",
-        /// Where a bridge's clients are from.
+        /// Where a bridge's clients are from: [`ClientsSeenEvent`](crate::event::ClientsSeenEvent).
         ClientsSeen = "CLIENTS_SEEN",
-        /// A new consensus is there, in full.
+        /// A new consensus is there, in full:
+        /// [`NewConsensusEvent`](crate::event::NewConsensusEvent).
         NewConsensus = "NEWCONSENSUS",
-        /// The time that circuits may take to build has changed.
+        /// The time that circuits may take to build has changed:
+        /// [`BuildTimeoutSetEvent`](crate::event::BuildTimeoutSetEvent).
         BuildTimeoutSet = "BUILDTIMEOUT_SET",
         /// tor received a signal: [`SignalEvent`](crate::event::SignalEvent).
         Signal = "SIGNAL",
         /// Options have changed: [`ConfChangedEvent`](crate::event::ConfChangedEvent).
         ConfChanged = "CONF_CHANGED",
-        /// Bytes of a connection; only in test networks.
+        /// Bytes of a connection; only in test networks:
+        /// [`ConnBwEvent`](crate::event::ConnBwEvent).
         ConnBw = "CONN_BW",
-        /// Cells of a circuit; only in test networks.
+        /// Cells of a circuit; only in test networks:
+        /// [`CellStatsEvent`](crate::event::CellStatsEvent).
         CellStats = "CELL_STATS",
-        /// Bytes of a circuit.
+        /// Bytes of a circuit: [`CircBwEvent`](crate::event::CircBwEvent).
         CircBw = "CIRC_BW",
-        /// A pluggable transport has started.
+        /// A pluggable transport has started:
+        /// [`TransportLaunchedEvent`](crate::event::TransportLaunchedEvent).
         TransportLaunched = "TRANSPORT_LAUNCHED",
         /// A descriptor of an onion service is on its way:
         /// [`HsDescEvent`](crate::event::HsDescEvent).
         HsDesc = "HS_DESC",
-        /// A descriptor of an onion service, in full.
+        /// A descriptor of an onion service, in full:
+        /// [`HsDescContentEvent`](crate::event::HsDescContentEvent).
         HsDescContent = "HS_DESC_CONTENT",
-        /// The network can be reached, or no longer.
+        /// The network can be reached, or no longer:
+        /// [`NetworkLivenessEvent`](crate::event::NetworkLivenessEvent).
         NetworkLiveness = "NETWORK_LIVENESS",
-        /// The allowance of a connection was used up; tor 0.4.9 does not offer it.
+        /// The allowance of a connection was used up; tor 0.4.9 does not offer it:
+        /// [`TbEmptyEvent`](crate::event::TbEmptyEvent).
         TbEmpty = "TB_EMPTY",
-        /// A line of the log of a pluggable transport; tor 0.4.9 does not offer it.
+        /// A line of the log of a pluggable transport; tor 0.4.9 does not offer it:
+        /// [`PtLogEvent`](crate::event::PtLogEvent).
         PtLog = "PT_LOG",
-        /// A message of a pluggable transport; tor 0.4.9 does not offer it.
+        /// A message of a pluggable transport; tor 0.4.9 does not offer it:
+        /// [`PtStatusEvent`](crate::event::PtStatusEvent).
         PtStatus = "PT_STATUS",
     }
 }

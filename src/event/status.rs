@@ -1,6 +1,10 @@
 //! The condition of tor, above all how its start goes on.
 
+mod detail;
+
 use std::str::FromStr;
+
+pub use detail::{ClockSource, StatusDetail};
 
 use crate::error::ProtocolError;
 use crate::event::typed::typed_event;
@@ -100,6 +104,19 @@ impl StatusEvent {
     #[must_use]
     pub fn argument(&self, key: &str) -> Option<&EventText> {
         self.arguments.iter().find(|argument| argument.key == key).map(|argument| &argument.value)
+    }
+
+    /// Returns the arguments that the specification names for this action, read.
+    #[must_use]
+    pub fn detail(&self) -> StatusDetail {
+        StatusDetail::read(self)
+    }
+
+    /// Returns the arguments that the specification does not name for this action, in tor's
+    /// order; of an action that this version of torcon does not know, all.
+    pub fn extra(&self) -> impl Iterator<Item = &StatusArgument> {
+        let known = detail::keys(&self.action);
+        self.arguments.iter().filter(move |argument| !known.iter().any(|key| argument.key == *key))
     }
 
     pub(crate) fn kind(&self) -> EventKind {

@@ -58,6 +58,14 @@ pub(crate) fn extra<'a>(
     for _ in 0..optional_words {
         fields.word_unless_keyword();
     }
+    extra_of(fields, known)
+}
+
+/// Finds the fields whose keys are not known.
+pub(crate) fn extra_of<'a>(
+    fields: Fields<'a>,
+    known: &'static [&'static str],
+) -> impl Iterator<Item = ExtraField<'a>> {
     fields.filter(|field| !known.iter().any(|key| key.as_bytes() == field.key)).map(|field| {
         ExtraField {
             // Only ASCII is taken for a key.

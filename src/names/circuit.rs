@@ -155,3 +155,29 @@ super::keywords! {
         ServiceRendJoined = "HSSR_JOINED",
     }
 }
+
+super::keywords! {
+    /// What has changed about a circuit whose state is what it was.
+    pub enum CircuitChange {
+        /// Its purpose, or how far it has come as a circuit of onion services.
+        PurposeChanged = "PURPOSE_CHANGED",
+        /// It was taken for something else than it had been built for, and will be extended.
+        Cannibalized = "CANNIBALIZED",
+    }
+}
+
+super::keywords! {
+    /// Why tor has set the time that circuits may take to build.
+    pub enum BuildTimeoutAction {
+        /// It was computed from the times of earlier circuits.
+        Computed = "COMPUTED",
+        /// It is back at its beginning, since tor or the network is another than before.
+        Reset = "RESET",
+        /// It is not used for now, since the network cannot be reached.
+        Suspended = "SUSPENDED",
+        /// The times of circuits that were built while the network was gone were dropped.
+        Discard = "DISCARD",
+        /// It is used again.
+        Resume = "RESUME",
+    }
+}

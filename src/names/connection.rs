@@ -50,3 +50,37 @@ super::keywords! {
         Unknown = "UNKNOWN",
     }
 }
+
+super::keywords! {
+    /// What a connection is for.
+    pub enum ConnectionType {
+        /// Traffic within the network.
+        Or = "OR",
+        /// Descriptors and other directory information.
+        Dir = "DIR",
+        /// Traffic between an exit and where it goes.
+        Exit = "EXIT",
+    }
+}
+
+super::keywords! {
+    /// An allowance of bytes that is filled again and again.
+    pub enum TokenBucket {
+        /// That of all traffic.
+        Global = "GLOBAL",
+        /// That of all traffic that is relayed for others.
+        Relay = "RELAY",
+        /// That of one connection between relays.
+        OrConn = "ORCONN",
+    }
+}
+
+super::keywords! {
+    /// Whether the network can be reached.
+    pub enum NetworkLiveness {
+        /// It seems so.
+        Up = "UP",
+        /// It seems not.
+        Down = "DOWN",
+    }
+}

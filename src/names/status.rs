@@ -33,6 +33,8 @@ super::keywords! {
         DangerousVersion = "DANGEROUS_VERSION",
         /// tor has no sockets left.
         TooManyConnections = "TOO_MANY_CONNECTIONS",
+        /// libevent has a known fault, as very old versions of tor say it.
+        BadLibevent = "BAD_LIBEVENT",
         /// No directory can be reached.
         DirAllUnreachable = "DIR_ALL_UNREACHABLE",
         /// The address of the relay is known, or has changed.
@@ -49,6 +51,8 @@ super::keywords! {
         AcceptedServerDescriptor = "ACCEPTED_SERVER_DESCRIPTOR",
         /// A directory refused the descriptor of the relay.
         BadServerDescriptor = "BAD_SERVER_DESCRIPTOR",
+        /// The relay came into the consensus or left it; no tor sends this yet.
+        ServerDescriptorStatus = "SERVER_DESCRIPTOR_STATUS",
         /// A name server of the relay came or went.
         NameserverStatus = "NAMESERVER_STATUS",
         /// No name server of the relay answers.
@@ -127,5 +131,105 @@ super::keywords! {
         Ignore = "ignore",
         /// Tell the user.
         Warn = "warn",
+    }
+}
+
+super::keywords! {
+    /// Why a version of tor should not be used.
+    pub enum VersionReason {
+        /// It is newer than every recommended one.
+        New = "NEW",
+        /// It is older than every recommended one.
+        Obsolete = "OBSOLETE",
+        /// It is older than every recommended one, as very old versions of tor say it.
+        Old = "OLD",
+        /// Some recommended ones are newer, and some are older.
+        Unrecommended = "UNRECOMMENDED",
+    }
+}
+
+super::keywords! {
+    /// From what tor took the time when it found that the clock is wrong.
+    pub enum ClockSourceType {
+        /// A connection to a directory.
+        Dirserv = "DIRSERV",
+        /// A network status of a version that is no longer in use.
+        NetworkStatus = "NETWORKSTATUS",
+        /// A connection to a relay.
+        Or = "OR",
+        /// The consensus.
+        Consensus = "CONSENSUS",
+    }
+}
+
+super::keywords! {
+    /// How bad a fault of libevent is.
+    pub enum LibeventBadness {
+        /// It does not work.
+        Broken = "BROKEN",
+        /// It may work.
+        Buggy = "BUGGY",
+        /// It works slowly.
+        Slow = "SLOW",
+    }
+}
+
+super::keywords! {
+    /// What tor did with a stream to a dangerous port.
+    pub enum PortResult {
+        /// It refused it.
+        Reject = "REJECT",
+        /// It let it pass.
+        Warn = "WARN",
+    }
+}
+
+super::keywords! {
+    /// How a relay found its address.
+    pub enum AddressMethod {
+        /// The option `Address` says it.
+        Configured = "CONFIGURED",
+        /// The option `ORPort` says it.
+        ConfiguredOrport = "CONFIGURED_ORPORT",
+        /// A directory said it.
+        Dirserv = "DIRSERV",
+        /// The name in the option `Address` was resolved.
+        Resolved = "RESOLVED",
+        /// A network interface has it.
+        Interface = "INTERFACE",
+        /// The name of this host was resolved.
+        Gethostname = "GETHOSTNAME",
+    }
+}
+
+super::keywords! {
+    /// Whether a relay is in the consensus.
+    pub enum DescriptorListing {
+        /// It is.
+        Listed = "LISTED",
+        /// It is no longer.
+        Unlisted = "UNLISTED",
+    }
+}
+
+super::keywords! {
+    /// Whether a name server answers.
+    pub enum NameserverStatus {
+        /// It does.
+        Up = "UP",
+        /// It does not.
+        Down = "DOWN",
+    }
+}
+
+super::keywords! {
+    /// How far a relay has gone to sleep, to stay within its allowance.
+    pub enum HibernationStatus {
+        /// It is awake.
+        Awake = "AWAKE",
+        /// It takes no new connections.
+        Soft = "SOFT",
+        /// It is asleep.
+        Hard = "HARD",
     }
 }
