@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{parse, text, time};
-use crate::event::{Event, HsPow, MappedAddress};
+use crate::event::{Decimal, Event, HsPow, MappedAddress};
 use crate::names::{
     BuildFlag, BuildTimeoutAction, CircuitChange, CircuitPurpose, GuardStatus, GuardType, HsState,
     NetworkLiveness, PtConnect, PtSeverity, TransportType,
@@ -191,7 +191,7 @@ fn buildtimeout_set_has_every_field() {
     );
     assert_eq!(computed.timeout, Some(Duration::from_millis(815)));
     assert_eq!(computed.xm, Some(Duration::from_millis(283)));
-    assert_eq!(computed.alpha.map(|alpha| alpha.get()), Some(1.5));
+    assert_eq!(computed.alpha.map(Decimal::get), Some(1.5));
     assert_eq!(computed.cutoff_quantile.map(f64::from), Some(0.75));
     assert_eq!(computed.timeout_rate.map(f64::from), Some(0.25));
     assert_eq!(computed.close, Some(Duration::from_secs(60)));

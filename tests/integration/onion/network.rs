@@ -34,12 +34,14 @@ fn tor() -> Tor {
 }
 
 /// Connects to a service as often as it takes: a client whose first directory has no descriptor
-/// yet may have to try again.
+/// yet, or whose circuit led over a relay that is no more, may have to try again.
 #[track_caller]
 fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + 2 * LIMIT;
+    let proxy = client.socks_proxy().unwrap();
     loop {
-        match client.connect_stream((*address, port)) {
+        // tor itself would hold on to a bad way for two minutes.
+        match proxy.connect_timeout((*address, port), LIMIT / 4) {
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
         }
