@@ -117,7 +117,7 @@ impl fmt::Display for SocksStep {
 #[non_exhaustive]
 pub enum SocksCode {
     /// 0x01: something else. tor says so of targets that it does not take; if no exit takes the
-    /// target; and mostly if the target refuses the connection, since exits forget the reason.
+    /// target; and mostly if the target refuses the connection, since exits confuse the reasons.
     GeneralFailure,
     /// 0x02: the proxy does not allow this target. tor asks other exits if one does not allow it,
     /// and in the end says [`GeneralFailure`](Self::GeneralFailure).
