@@ -119,6 +119,9 @@ impl Command for RedirectStream {
 /// Section 3.16 of the control specification: `CLOSESTREAM stream reason`, the reason by its
 /// [number](StreamReason::number). An application whose stream was not connected yet learns of the
 /// reason: `RESOLVEFAILED`, for one, becomes the SOCKS answer "host unreachable".
+///
+/// Of a stream that is connected, only the application's side is closed: the exit is not told, and
+/// keeps its connection to the target until the circuit is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseStream {
     stream: StreamId,

@@ -176,9 +176,8 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
     controller.redirect_stream(&redirect).unwrap();
     controller.attach_stream(&attach(stream, circuit).hop(3)).unwrap();
-    let connected = find(&events, |event| {
-        event.id == stream && event.status == StreamStatus::Succeeded
-    });
+    let connected =
+        find(&events, |event| event.id == stream && event.status == StreamStatus::Succeeded);
     assert_eq!(connected.circuit, Some(circuit));
     assert_eq!(connected.target, echo.address.into());
     let mut connection = connecting.join().unwrap().expect("the server is reached");
@@ -192,13 +191,13 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     // There is a stream on it.
     controller.close_circuit_if_unused(circuit).unwrap();
     controller.close_stream(stream, StreamReason::Misc).unwrap();
-    let closed = find(&events, |event| {
-        event.id == stream && event.status == StreamStatus::Closed
-    });
+    let closed = find(&events, |event| event.id == stream && event.status == StreamStatus::Closed);
     assert_eq!((closed.circuit, closed.reason), (Some(circuit), Some(StreamReason::Misc)));
     let gone = format!("CLOSESTREAM: 552 \"Unknown stream \\\"{stream}\\\"\"");
     assert_eq!(refusal(controller.close_stream(stream, StreamReason::Misc)), gone);
     drop(connection);
+    // The exit is not told of the end of the stream, only of that of the circuit.
+    controller.close_circuit(circuit).unwrap();
     assert_eq!(echo.finish(), 8);
 
     // The application learns the reason: 4 is "host unreachable", 5 "connection refused".
