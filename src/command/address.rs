@@ -58,9 +58,9 @@ pub enum MapOutcome {
 }
 
 impl MapAddress {
-    /// Asks for a virtual IPv4 address, by default one of 127.192.0.0/10.
+    /// Asks for a virtual IPv4 address, by default one of `127.192.0.0/10`.
     pub const VIRTUAL_IPV4: &'static str = "0.0.0.0";
-    /// Asks for a virtual IPv6 address, by default one of fe80::/10. Only this spelling does.
+    /// Asks for a virtual IPv6 address, by default one of `fe80::/10`. Only this spelling does.
     pub const VIRTUAL_IPV6: &'static str = "::";
     /// Asks for a virtual name, which ends in `.virtual`.
     pub const VIRTUAL_NAME: &'static str = ".";

@@ -148,9 +148,8 @@ impl Command for ExtendCircuit {
         let mut lines = reply.lines();
         let (line, more) = (lines.next(), lines.next());
         let found = line.map_or(&b""[..], |line| line.bytes());
-        let id = match (found.strip_prefix(b"EXTENDED "), more) {
-            (Some(id), None) => id,
-            _ => return Err(out_of_step(Self::KEYWORD, "EXTENDED and a circuit", found)),
+        let (Some(id), None) = (found.strip_prefix(b"EXTENDED "), more) else {
+            return Err(out_of_step(Self::KEYWORD, "EXTENDED and a circuit", found));
         };
         let unreadable = || ProtocolError::new(&reading(Self::KEYWORD), "the id of a circuit", id);
         let id = CircuitId::from_bytes(id).ok_or_else(unreadable)?;

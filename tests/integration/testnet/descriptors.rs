@@ -1,5 +1,5 @@
 use torcon::command::{AddOnion, DescriptorPosted, HsFetch, HsPost, PostDescriptor};
-use torcon::names::{HsDescAction, OnionPort, RouterPurpose};
+use torcon::names::{HsDescAction, OnionPort, RelaySpec, RouterPurpose};
 use torcon::{Event, EventKind};
 
 use super::{LIMIT, join, shared_network};
@@ -39,7 +39,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     let answers = [HsDescAction::Uploaded, HsDescAction::Failed];
     let is_answer = |event: &Event| {
         matches!(event, Event::HsDesc(event) if answers.contains(&event.action)
-            && event.hsdir.as_ref().and_then(|relay| relay.fingerprint()) == Some(server))
+            && event.hsdir.as_ref().and_then(RelaySpec::fingerprint) == Some(server))
     };
     assert!(events.timeout_iter(LIMIT).any(|event| is_answer(&event)));
     tor.quit().unwrap();
