@@ -5,22 +5,32 @@
 //!
 //! **Invariant**: pure. A command knows no socket and no file, and nothing here waits.
 
+mod address;
 mod authenticate;
+mod circuit;
 mod conf;
+mod directory;
 mod info;
 mod onion;
 mod session;
+mod stream;
 
+pub use address::{MapAddress, MapOutcome, Resolve};
 pub use authenticate::{
     AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo, ServerChallenge,
 };
+pub use circuit::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
+pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor, SetRouterPurpose};
 pub use info::{GetInfo, InfoMap};
 pub use onion::{
     AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
-pub use session::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
+pub use session::{
+    DropGuards, DropOwnership, DropTimeouts, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature,
+};
+pub use stream::{AttachStream, CloseStream, RedirectStream};
 
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::wire::{Reply, Request};
@@ -64,6 +74,18 @@ fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
             Err(out_of_step(keyword, "OK", found))
         }
     }
+}
+
+/// Refuses what a word can hold, but no host name and no address where tor takes no quotes.
+fn check_host(argument: &'static str, host: &str) -> Result<(), InvalidInput> {
+    if !host.is_ascii() {
+        let problem = "must be ASCII: an international name is written with xn--";
+        return Err(InvalidInput::new(argument, problem));
+    }
+    if host.bytes().any(|byte| matches!(byte, b'"' | b'\'' | b'=')) {
+        return Err(InvalidInput::new(argument, "must not hold quotes or \"=\""));
+    }
+    Ok(())
 }
 
 /// The error for a reply that cannot be an answer to the command.

@@ -3,14 +3,17 @@
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
 mod bootstrap;
+mod circuits;
 mod commands;
 mod connect;
 mod hazards;
 mod incremental;
+mod network;
 mod onion;
 mod pending;
 mod queue;
 mod subscribe;
+mod wait;
 mod watch;
 
 use std::fmt;

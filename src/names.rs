@@ -33,7 +33,7 @@ pub use circuit::{
 pub use connection::{
     ConnectionId, ConnectionType, NetworkLiveness, OrConnReason, OrConnStatus, TokenBucket,
 };
-pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason};
+pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::keywords;
 pub use onion::{

@@ -151,6 +151,15 @@ macro_rules! without_arguments {
 }
 
 without_arguments! {
+    /// Makes tor forget its guards, and choose others.
+    ///
+    /// Section 3.25 of the control specification: `DROPGUARDS`. Doing this often makes it likely
+    /// to choose a bad guard one day.
+    DropGuards = "DROPGUARDS";
+    /// Makes tor forget how long circuits took to build, and begin to measure again.
+    ///
+    /// Section 3.34 of the control specification: `DROPTIMEOUTS`.
+    DropTimeouts = "DROPTIMEOUTS";
     /// Makes this connection the owner of tor: tor exits when the connection ends.
     ///
     /// `TAKEOWNERSHIP`.
@@ -195,7 +204,10 @@ impl Command for Quit {
 
 #[cfg(test)]
 mod tests {
-    use super::{DropOwnership, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature};
+    use super::{
+        DropGuards, DropOwnership, DropTimeouts, Quit, SendSignal, SetEvents, TakeOwnership,
+        UseFeature,
+    };
     use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
     use crate::names::Signal;
 
@@ -254,7 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn ownership_and_quit_have_no_arguments() {
+    fn commands_without_arguments_are_their_keyword() {
+        assert_eq!(sent(&DropGuards), "DROPGUARDS\r\n");
+        assert_eq!(sent(&DropTimeouts), "DROPTIMEOUTS\r\n");
+        assert!(answered(&DropTimeouts, b"250 OK\r\n").is_ok());
         assert_eq!(sent(&TakeOwnership), "TAKEOWNERSHIP\r\n");
         assert_eq!(sent(&DropOwnership), "DROPOWNERSHIP\r\n");
         assert_eq!(sent(&Quit), "QUIT\r\n");

@@ -1,4 +1,4 @@
-//! Descriptors of onion services on their way.
+//! Descriptors: those of onion services on their way, and what those of relays are for.
 
 super::keywords! {
     /// What has happened to a descriptor of an onion service.
@@ -51,5 +51,17 @@ super::keywords! {
         QueryRateLimited = "QUERY_RATE_LIMITED",
         /// Something that has no name.
         Unexpected = "UNEXPECTED",
+    }
+}
+
+super::keywords! {
+    /// What tor uses a relay for whose descriptor it has.
+    pub enum RouterPurpose {
+        /// Everything: the relays of the consensus.
+        General = "general",
+        /// Circuits of controllers only.
+        Controller = "controller",
+        /// A bridge, as an entrance to the network.
+        Bridge = "bridge",
     }
 }

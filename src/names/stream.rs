@@ -85,6 +85,31 @@ super::keywords! {
     }
 }
 
+impl StreamReason {
+    /// Returns the number of the reason on the wire between relays, if it has one: 1 to 14. The
+    /// others are known to this tor alone.
+    #[must_use]
+    pub fn number(&self) -> Option<u8> {
+        let numbered = [
+            Self::Misc,
+            Self::ResolveFailed,
+            Self::ConnectRefused,
+            Self::ExitPolicy,
+            Self::Destroy,
+            Self::Done,
+            Self::Timeout,
+            Self::NoRoute,
+            Self::Hibernating,
+            Self::Internal,
+            Self::ResourceLimit,
+            Self::ConnReset,
+            Self::TorProtocol,
+            Self::NotDirectory,
+        ];
+        (1..).zip(&numbered).find_map(|(number, reason)| (reason == self).then_some(number))
+    }
+}
+
 super::keywords! {
     /// What a stream is for.
     pub enum StreamPurpose {
@@ -152,5 +177,26 @@ super::keywords! {
         Cache = "CACHE",
         /// The exit.
         Exit = "EXIT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StreamReason;
+
+    #[test]
+    fn reasons_have_the_numbers_of_the_specification_of_tor() {
+        for (reason, number) in [
+            (StreamReason::Misc, Some(1)),
+            (StreamReason::Destroy, Some(5)),
+            (StreamReason::NotDirectory, Some(14)),
+            (StreamReason::from("NOROUTE"), Some(8)),
+            (StreamReason::End, None),
+            (StreamReason::PrivateAddress, None),
+            (StreamReason::from("0"), None),
+            (StreamReason::from("UNKNOWN_264"), None),
+        ] {
+            assert_eq!(reason.number(), number, "{reason}");
+        }
     }
 }

@@ -95,6 +95,20 @@ impl Request {
         Ok(self)
     }
 
+    /// Adds `keyword=value`, neither of which can be quoted.
+    pub(crate) fn pair(
+        mut self,
+        keyword: &'static str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Self, InvalidInput> {
+        let value = value.as_ref();
+        check_token(keyword, value)?;
+        for part in [b" ", keyword.as_bytes(), b"=", value] {
+            self.line.extend_from_slice(part);
+        }
+        Ok(self)
+    }
+
     /// Adds `name="value"` with the value escaped as a CString, the dialect of `SETCONF`.
     pub(crate) fn cstring_pair(
         mut self,
@@ -173,7 +187,8 @@ impl Request {
         Ok(bytes)
     }
 
-    /// Refuses what makes tor abort, answer nothing or answer twice, whoever wrote it.
+    /// Refuses what makes tor abort, answer nothing, answer twice or report what is not so, whoever
+    /// wrote it.
     fn refuse_hazards(&self) -> Result<(), InvalidInput> {
         let mut words = self
             .line
@@ -190,6 +205,11 @@ impl Request {
         match &*self.keyword {
             "SETCIRCUITPURPOSE" if words.next().is_none() => {
                 refuse("has no argument, and tor would abort")
+            }
+            "CLOSESTREAM"
+                if words.nth(1).is_some_and(|word| word.iter().all(|digit| *digit == b'0')) =>
+            {
+                refuse("has the reason 0, with which tor reports the stream as connected")
             }
             "ADD_ONION" if words.any(|word| starts_with(word, "ClientAuth=")) => {
                 refuse("has ClientAuth=, which tor never answers: use ClientAuthV3=")
@@ -317,6 +337,8 @@ mod tests {
             assert_eq!(token.unwrap_err().to_string(), message);
             let pair = Request::new("SETCONF").cstring_pair("key", "ContactInfo", bad.as_bytes());
             assert_eq!(pair.unwrap_err().to_string(), message);
+            let pair = Request::new("HSFETCH").pair("key", bad);
+            assert_eq!(pair.unwrap_err().to_string(), message);
             let message = format!("invalid argument \"command\": contains {problem}");
             assert_eq!(refusal(bad), message);
         }
@@ -369,6 +391,12 @@ mod tests {
             refusal("setcircuitpurpose  "),
             "invalid argument \"SETCIRCUITPURPOSE\": has no argument, and tor would abort"
         );
+        assert_eq!(
+            refusal("closestream 41 00 Flag"),
+            "invalid argument \"CLOSESTREAM\": has the reason 0, with which tor reports the stream \
+             as connected"
+        );
+        assert!(Request::from_line("CLOSESTREAM 0 1").unwrap().encode().is_ok());
         assert_eq!(
             refusal("ADD_ONION NEW:BEST clientauth=bob Port=80"),
             "invalid argument \"ADD_ONION\": has ClientAuth=, which tor never answers: \

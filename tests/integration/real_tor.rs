@@ -4,6 +4,8 @@
 
 /// Ways to prove who we are.
 mod auth;
+/// Circuits and streams, of which there are none.
+mod circuits;
 /// Signals, features, ownership, commands as they are written.
 mod commands;
 /// The options of the configuration: read, changed, and their values there and back.
@@ -16,6 +18,8 @@ mod events;
 mod faults;
 /// What tor tells about itself.
 mod info;
+/// Names, guards and descriptors.
+mod network;
 
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;

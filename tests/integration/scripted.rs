@@ -34,6 +34,8 @@ mod setevents;
 mod threads;
 /// Replies that come late, twice or never.
 mod timeouts;
+/// Waiting for an event.
+mod waiting;
 
 use std::error::Error as StdError;
 use std::thread::{self, JoinHandle};

@@ -2,6 +2,10 @@
 //!
 //! A network takes its seconds to come up, so one is shared by all tests that do it no harm.
 
+/// Circuits and streams that a controller makes and places.
+mod circuits;
+/// Descriptors of relays and of onion services, given to tor and asked for.
+mod descriptors;
 /// How networks end, by themselves and by force, and what is left of those that fail.
 mod endings;
 /// What a tor can do that joined the network.

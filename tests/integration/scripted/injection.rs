@@ -2,8 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use torcon::command::{GetConf, GetInfo, ResetConf, SetConf, SetEvents, UseFeature};
+use torcon::command::{
+    ExtendCircuit, GetConf, GetInfo, HsFetch, MapAddress, PostDescriptor, RedirectStream,
+    ResetConf, Resolve, SetConf, SetEvents, UseFeature,
+};
+use torcon::names::{CircuitId, CircuitPurpose, Fingerprint, RouterPurpose, StreamId};
 use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Signal};
 
 use super::{connected, served};
@@ -38,7 +43,7 @@ fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
 }
 
 /// Every public function that takes a word: its name, the argument's name, and how to call it.
-const TOKENS: [(&str, &str, Call); 12] = [
+const TOKENS: [(&str, &str, Call); 25] = [
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
@@ -55,6 +60,37 @@ const TOKENS: [(&str, &str, Call); 12] = [
     ("execute(UseFeature)", "feature", |c, bad| c.execute(&UseFeature::new([bad]))),
     ("execute(SetEvents)", "event", |c, bad| c.execute(&SetEvents::new([bad]))),
     ("execute(SetEvents), second", "event", |c, bad| c.execute(&SetEvents::new(["BW", bad]))),
+    ("wait_for", "event", |c, bad| {
+        c.wait_for(EventKind::from(bad), |_| true, Duration::ZERO).map(drop)
+    }),
+    ("execute_and_wait", "event", |c, bad| {
+        let kind = EventKind::from(bad);
+        c.execute_and_wait(&GetInfo::new(["x"]), kind, |_, _| true, Duration::ZERO).map(drop)
+    }),
+    ("map_address", "from", |c, bad| c.map_address([("a", "b"), (bad, "b")]).map(drop)),
+    ("map_address, second", "to", |c, bad| c.map_address([("a", bad)]).map(drop)),
+    ("execute(MapAddress)", "from", |c, bad| {
+        c.execute(&MapAddress::new([("a", "b")]).remove(bad)).map(drop)
+    }),
+    ("resolve", "name", |c, bad| c.resolve(["a", bad])),
+    ("execute(Resolve)", "name", |c, bad| c.execute(&Resolve::new([bad]))),
+    ("redirect_stream", "address", |c, bad| {
+        c.redirect_stream(&RedirectStream::new(StreamId::from(1), bad))
+    }),
+    ("hs_fetch", "id", |c, bad| c.hs_fetch(&HsFetch::descriptor(3, bad))),
+    ("extend_circuit", "purpose", |c, bad| {
+        c.extend_circuit(&ExtendCircuit::new().purpose(CircuitPurpose::from(bad))).map(drop)
+    }),
+    ("post_descriptor", "purpose", |c, bad| {
+        let post = PostDescriptor::new("x").purpose(RouterPurpose::from(bad));
+        c.post_descriptor(&post).map(drop)
+    }),
+    ("set_router_purpose", "purpose", |c, bad| {
+        c.set_router_purpose(Fingerprint::from([1; 20]), RouterPurpose::from(bad))
+    }),
+    ("set_circuit_purpose", "purpose", |c, bad| {
+        c.set_circuit_purpose(CircuitId::from(1), CircuitPurpose::from(bad))
+    }),
 ];
 
 /// Every public function that takes the name of an option.
@@ -159,13 +195,15 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
 
 #[test]
 fn no_function_that_takes_a_text_is_missing_from_the_tables() {
-    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal, onion
-    // addresses and keys, or what another function of these gave.
-    const OTHERS: &str = "add_onion add_onion_client_auth authenticate command_timeout connect \
-                          connect_first del_onion event_limit execute line_limit load_conf on \
-                          on_disconnect password password_with recv_deadline recv_timeout \
-                          remove_event_listener remove_onion_client_auth reply_limit signal \
-                          timeout timeout_iter wait_closed wait_timeout with_timeout";
+    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal or data,
+    // addresses, keys and identifiers, or what another function of these gave.
+    const OTHERS: &str = "add_onion add_onion_client_auth attach_stream authenticate \
+                          close_circuit close_circuit_if_unused close_stream command_timeout \
+                          connect connect_first del_onion event_limit execute hs_post line_limit \
+                          load_conf on on_disconnect password password_with recv_deadline \
+                          recv_timeout remove_event_listener remove_onion_client_auth reply_limit \
+                          resolve_reverse signal timeout timeout_iter wait_closed wait_timeout \
+                          with_timeout";
     let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
     let tables = tables.chain(VALUES.iter().map(|row| row.0));
     let covered: Vec<_> = tables.chain(COMMANDS.iter().map(|row| row.0)).collect();
@@ -301,6 +339,7 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_refused_however_it_is_said
             "ONION_CLIENT_AUTH_ADD",
         ),
         ("GETINFO downloads/desc/descs", "GETINFO"),
+        ("CLOSESTREAM 1 0", "CLOSESTREAM"),
         ("SETCONF HiddenServiceDir=/nonexistent/a/b HiddenServicePort=80", "HiddenServiceDir"),
         ("SETCONF CookieAuthentication=1 CookieAuthFile=\"/nonexistent/x\"", "CookieAuthFile"),
         ("GETINFO x\rb", "command"),

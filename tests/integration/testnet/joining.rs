@@ -9,7 +9,7 @@ use torcon::{EventKind, TorProcess};
 use super::witness::{Echo, Wish, ask};
 use super::{LIMIT, join, shared_network};
 
-fn socks_port(tor: &TorProcess) -> SocketAddr {
+pub(super) fn socks_port(tor: &TorProcess) -> SocketAddr {
     let listeners = tor.controller().unwrap().get_info_one("net/listeners/socks").unwrap();
     listeners.trim_matches('"').parse().expect("tor listens for SOCKS on one port")
 }

@@ -1,0 +1,224 @@
+//! Descriptors, of relays and of onion services: `POSTDESCRIPTOR`, `SETROUTERPURPOSE`, `HSFETCH`,
+//! `HSPOST`.
+
+use super::{Command, acknowledged};
+use crate::error::{InvalidInput, Result};
+use crate::names::{Fingerprint, OnionAddress, RelaySpec, RouterPurpose};
+use crate::wire::{Reply, Request};
+
+/// Gives tor the descriptor of a relay.
+///
+/// Section 3.14 of the control specification: `+POSTDESCRIPTOR [purpose=..] [cache=..]` and the
+/// descriptor, dot-stuffed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a command does nothing until it is executed"]
+pub struct PostDescriptor {
+    descriptor: Vec<u8>,
+    purpose: Option<RouterPurpose>,
+    cache: Option<bool>,
+}
+
+/// What came of [`PostDescriptor`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescriptorPosted {
+    /// tor has taken the descriptor (250).
+    Added,
+    /// tor has not taken the descriptor, and says why (251): it has it already, or a better one.
+    NotAdded(String),
+}
+
+impl PostDescriptor {
+    /// Returns the command that gives tor the server descriptor.
+    pub fn new(descriptor: impl Into<Vec<u8>>) -> Self {
+        Self { descriptor: descriptor.into(), purpose: None, cache: None }
+    }
+
+    /// Sets what tor uses the relay for. The default is [`RouterPurpose::General`].
+    pub fn purpose(mut self, purpose: RouterPurpose) -> Self {
+        self.purpose = Some(purpose);
+        self
+    }
+
+    /// Sets whether tor writes the descriptor into its cache on disk. The default is tor's own,
+    /// which is no.
+    pub fn cache(mut self, cache: bool) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+}
+
+impl Command for PostDescriptor {
+    type Reply = DescriptorPosted;
+
+    const KEYWORD: &'static str = "POSTDESCRIPTOR";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        let mut request = Request::new(Self::KEYWORD);
+        if let Some(purpose) = &self.purpose {
+            request = request.pair("purpose", purpose.as_str())?;
+        }
+        if let Some(cache) = self.cache {
+            request = request.pair("cache", if cache { "yes" } else { "no" })?;
+        }
+        request.data("descriptor", &self.descriptor)
+    }
+
+    fn reply(&self, reply: Reply) -> Result<DescriptorPosted> {
+        let reply = reply.into_result(Self::KEYWORD)?;
+        if reply.code() == 251 && reply.lines().len() == 1 {
+            return Ok(DescriptorPosted::NotAdded(reply.text().into_owned()));
+        }
+        acknowledged(Self::KEYWORD, reply)?;
+        Ok(DescriptorPosted::Added)
+    }
+}
+
+/// Changes what tor uses a relay for: **obsolete**, tor refuses it always.
+///
+/// Section 3.12 of the control specification: `SETROUTERPURPOSE relay purpose`. Every tor since
+/// 0.2.0.8 answers `511 SETROUTERPURPOSE is obsolete.`; [`PostDescriptor::purpose`] is what there
+/// is instead. It is here so that no command of the protocol is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetRouterPurpose {
+    relay: RelaySpec,
+    purpose: RouterPurpose,
+}
+
+impl SetRouterPurpose {
+    /// Returns the command that would give the relay the purpose.
+    #[must_use]
+    pub fn new(relay: impl Into<RelaySpec>, purpose: RouterPurpose) -> Self {
+        Self { relay: relay.into(), purpose }
+    }
+}
+
+impl Command for SetRouterPurpose {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "SETROUTERPURPOSE";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        Request::new(Self::KEYWORD)
+            .token("relay", self.relay.to_string())?
+            .token("purpose", self.purpose.as_str())
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+/// Fetches the descriptor of an onion service.
+///
+/// Section 3.26 of the control specification: `HSFETCH address [SERVER=$fingerprint ...]`, or
+/// `HSFETCH v<version>-<id>` and servers. tor answers that it has begun; what it finds comes as
+/// events [`HS_DESC`](crate::event::HsDescEvent) and `HS_DESC_CONTENT`, one for each server. A tor
+/// without network answers the same, and sends no event ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a command does nothing until it is executed"]
+pub struct HsFetch {
+    what: Wanted,
+    servers: Vec<Fingerprint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Service(OnionAddress),
+    Descriptor { version: u8, id: String },
+}
+
+impl HsFetch {
+    /// Returns the command that fetches the descriptor of a service.
+    pub fn new(service: OnionAddress) -> Self {
+        Self { what: Wanted::Service(service), servers: Vec::new() }
+    }
+
+    /// Returns the command that fetches the descriptor with an id, from the servers that are
+    /// given. The specification has this for services of version 2, which tor no longer knows:
+    /// tor 0.4.9 refuses it for every version (513).
+    pub fn descriptor(version: u8, id: impl Into<String>) -> Self {
+        Self { what: Wanted::Descriptor { version, id: id.into() }, servers: Vec::new() }
+    }
+
+    /// Adds a directory to ask, which must be a relay that tor knows. The default is that tor
+    /// chooses, among those that should have the descriptor.
+    pub fn server(mut self, server: Fingerprint) -> Self {
+        self.servers.push(server);
+        self
+    }
+}
+
+fn servers(request: Request, servers: &[Fingerprint]) -> Result<Request, InvalidInput> {
+    servers.iter().try_fold(request, |request, server| request.pair("SERVER", format!("${server}")))
+}
+
+impl Command for HsFetch {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "HSFETCH";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        let request = Request::new(Self::KEYWORD);
+        let request = match &self.what {
+            Wanted::Service(service) => request.token("service", service.service_id())?,
+            Wanted::Descriptor { version, id } => {
+                // Alone first: with the version before it, it is never empty.
+                Request::new(Self::KEYWORD).token("id", id)?;
+                request.token("id", format!("v{version}-{id}"))?
+            }
+        };
+        servers(request, &self.servers)
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+/// Sends the descriptor of an onion service to directories.
+///
+/// Section 3.29 of the control specification: `+HSPOST [SERVER=$fingerprint ...] HSADDRESS=id` and
+/// the descriptor, dot-stuffed. The address is always sent, since tor never answers without it.
+/// tor answers that it has begun; what the directories say comes as
+/// [`HS_DESC`](crate::event::HsDescEvent) events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a command does nothing until it is executed"]
+pub struct HsPost {
+    service: OnionAddress,
+    descriptor: Vec<u8>,
+    servers: Vec<Fingerprint>,
+}
+
+impl HsPost {
+    /// Returns the command that sends the descriptor of the service.
+    pub fn new(service: OnionAddress, descriptor: impl Into<Vec<u8>>) -> Self {
+        Self { service, descriptor: descriptor.into(), servers: Vec::new() }
+    }
+
+    /// Adds a directory to send it to, which must be a relay that tor knows. The default is those
+    /// that should have the descriptor.
+    pub fn server(mut self, server: Fingerprint) -> Self {
+        self.servers.push(server);
+        self
+    }
+}
+
+impl Command for HsPost {
+    type Reply = ();
+
+    const KEYWORD: &'static str = "HSPOST";
+
+    fn request(&self) -> Result<Request, InvalidInput> {
+        servers(Request::new(Self::KEYWORD), &self.servers)?
+            .pair("HSADDRESS", self.service.service_id())?
+            .data("descriptor", &self.descriptor)
+    }
+
+    fn reply(&self, reply: Reply) -> Result<()> {
+        acknowledged(Self::KEYWORD, reply)
+    }
+}
+
+#[cfg(test)]
+mod tests;

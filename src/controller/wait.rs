@@ -1,0 +1,205 @@
+//! Waiting for an event, on any thread: also on that of the listeners.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+use parking_lot::Mutex;
+
+use super::Controller;
+use crate::command::Command;
+use crate::error::{Disconnect, Error, Result, Timeout, Wait};
+use crate::event::{Event, EventKind, EventText};
+use crate::link::{Backlog, BacklogSender, ListenerId, Tap, backlog, deadline_after};
+
+/// What an event costs beside its text, roughly, in bytes.
+const OVERHEAD: usize = 64;
+
+/// The events of some kinds since it was made, until it is dropped.
+struct Waiter {
+    controller: Controller,
+    listener: ListenerId,
+    tap: Arc<dyn Tap>,
+    events: Backlog<EventText>,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.controller.unwatch(self.listener, &self.tap);
+    }
+}
+
+/// Puts events into the queue on the reader thread, so that nobody depends on a listener that is
+/// busy, which may be the one that waits.
+struct Collector {
+    kinds: Vec<EventKind>,
+    // A leaf lock. `None` when nothing comes any more, so that the queue ends.
+    events: Mutex<Option<BacklogSender<EventText>>>,
+}
+
+impl Tap for Collector {
+    fn event(&self, _number: u64, bytes: &[u8]) {
+        let keyword = bytes.get(4..).unwrap_or_default();
+        let end = keyword.iter().position(u8::is_ascii_whitespace).unwrap_or(keyword.len());
+        let keyword = keyword.get(..end).unwrap_or_default();
+        if !self.kinds.iter().any(|kind| kind.as_str().as_bytes() == keyword) {
+            return;
+        }
+        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
+        let size = text.as_bytes().len() + OVERHEAD;
+        if let Some(events) = &mut *self.events.lock() {
+            // What is dropped is counted, and told by the next that fits.
+            events.send(text, size, 1);
+        }
+    }
+
+    fn ended(&self, _reason: &Disconnect) {
+        *self.events.lock() = None;
+    }
+}
+
+impl Waiter {
+    fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
+        let (sender, events) = backlog(controller.inner.event_limit);
+        let events_of = Mutex::new(Some(sender));
+        let tap: Arc<dyn Tap> = Arc::new(Collector { kinds: kinds.to_vec(), events: events_of });
+        let listener = controller.watch(kinds, &tap)?;
+        Ok(Self { controller: controller.clone(), listener, tap, events })
+    }
+
+    /// Returns the first event that is wanted.
+    fn wait(
+        &self,
+        mut is_wanted: impl FnMut(&Event) -> bool,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Event> {
+        loop {
+            let queued = match self.events.recv_deadline(deadline) {
+                Ok(queued) => queued,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(Timeout::new(Wait::Event, limit).into());
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(match self.controller.closed_reason() {
+                        Some(reason) => Error::Closed(reason),
+                        None => Timeout::new(Wait::Event, limit).into(),
+                    });
+                }
+            };
+            if queued.dropped_before > 0 {
+                let lagged = Event::lagged(queued.dropped_before);
+                if is_wanted(&lagged) {
+                    return Ok(lagged);
+                }
+            }
+            let event = Event::parse(queued.item);
+            if is_wanted(&event) {
+                return Ok(event);
+            }
+            // Otherwise events that come faster than they are looked at would be looked at for
+            // ever.
+            if Instant::now() >= deadline {
+                return Err(Timeout::new(Wait::Event, limit).into());
+            }
+        }
+    }
+}
+
+impl Controller {
+    /// Waits for an event of one kind for which the predicate holds, and returns it: one that
+    /// comes after this function is called.
+    ///
+    /// The predicate runs on the calling thread. It also sees events that cannot be read, and
+    /// [`Event::Lagged`] where it was too slow. Any thread may wait, also inside a listener: the
+    /// listeners get their events later. To wait for what a command brings about, use
+    /// [`execute_and_wait`](Self::execute_and_wait), which misses nothing.
+    ///
+    /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
+    ///
+    /// Blocks the current thread until the event has come, at most for the given time after tor
+    /// has confirmed the subscription, which takes at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if it did not come in time, [`Error::Closed`] if the connection ended
+    /// first; otherwise those of [`add_event_listener`](Self::add_event_listener).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::{Event, EventKind};
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let is_much = |event: &Event| matches!(event, Event::Bw(bw) if bw.read > 1 << 20);
+    /// let event = controller.wait_for(EventKind::Bw, is_much, Duration::from_secs(60))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for<F>(&self, kind: EventKind, predicate: F, limit: Duration) -> Result<Event>
+    where
+        F: FnMut(&Event) -> bool,
+    {
+        let waiter = Waiter::new(self, &[kind])?;
+        waiter.wait(predicate, deadline_after(limit), limit)
+    }
+
+    /// Sends a command, and waits for an event of one kind for which the predicate holds; returns
+    /// what the command's answer means, and the event.
+    ///
+    /// The subscription is there before the command is sent, so that nothing is missed: the
+    /// predicate sees every event that comes after it, with the answer to the command. Everything
+    /// else is as with [`wait_for`](Self::wait_for).
+    ///
+    /// Blocks the current thread until the event has come, at most for the given time after tor
+    /// has answered the command; before that, at most twice the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute) and of [`wait_for`](Self::wait_for).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::command::ExtendCircuit;
+    /// use torcon::names::{CircuitId, CircuitStatus};
+    /// use torcon::{Event, EventKind};
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let is_over = |id: &CircuitId, event: &Event| match event {
+    ///     Event::Circ(circ) if circ.id == *id => {
+    ///         matches!(circ.status, CircuitStatus::Built | CircuitStatus::Failed)
+    ///     }
+    ///     _ => false,
+    /// };
+    /// let limit = Duration::from_secs(60);
+    /// let (circuit, event) =
+    ///     controller.execute_and_wait(&ExtendCircuit::new(), EventKind::Circ, is_over, limit)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute_and_wait<C, F>(
+        &self,
+        command: &C,
+        kind: EventKind,
+        mut predicate: F,
+        limit: Duration,
+    ) -> Result<(C::Reply, Event)>
+    where
+        C: Command,
+        F: FnMut(&C::Reply, &Event) -> bool,
+    {
+        let waiter = Waiter::new(self, &[kind])?;
+        let reply = self.execute(command)?;
+        let is_wanted = |event: &Event| predicate(&reply, event);
+        let event = waiter.wait(is_wanted, deadline_after(limit), limit)?;
+        Ok((reply, event))
+    }
+}

@@ -1,0 +1,214 @@
+//! Names, guards and descriptors, without a network.
+
+use std::time::Duration;
+
+use torcon::command::{
+    DropTimeouts, HsFetch, HsPost, MapAddress, MapOutcome, PostDescriptor, Resolve,
+};
+use torcon::names::{Fingerprint, OnionAddress, RelaySpec, RouterPurpose};
+use torcon::{Event, EventKind};
+
+use super::{controller, reader, refusal};
+use crate::support::real_tor::RealTor;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn service() -> OnionAddress {
+    "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd".parse().unwrap()
+}
+
+fn server() -> Fingerprint {
+    Fingerprint::from([0xaa; 20])
+}
+
+fn shown(outcome: &MapOutcome) -> String {
+    match outcome {
+        MapOutcome::Mapped { from, to, .. } => format!("{from} leads to {to}"),
+        MapOutcome::Refused(line) => format!("{} {}", line.code(), line.text()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn addresses_are_mapped_and_set_free_and_each_refusal_is_of_one_pair() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let map = |pairs: &[(&str, &str)]| -> Vec<String> {
+        controller.map_address(pairs.iter().copied()).unwrap().iter().map(shown).collect()
+    };
+    assert_eq!(
+        map(&[("a.example", "b.example"), ("x", "@@@"), ("*.c.example", "*.d.example")]),
+        [
+            "a.example leads to b.example",
+            "512 syntax error: invalid address '@@@'",
+            "*.c.example leads to *.d.example"
+        ]
+    );
+    assert_eq!(map(&[("x", "@@@")]), ["512 syntax error: invalid address '@@@'"]);
+    assert_eq!(
+        map(&[("a.example", "*.b.example")]),
+        ["512 syntax error: invalid address mapping  'a.example=*.b.example': can only use \
+          wildcard (i.e. '*.') if 'from' address uses wildcard also"]
+    );
+    let mapped = controller.get_info_one("address-mappings/control").unwrap();
+    assert!(mapped.lines().any(|line| line == "a.example b.example NEVER"), "{mapped}");
+    let free = MapAddress::new([("e.example", "f.example")]).remove("a.example");
+    let outcomes = controller.execute(&free).unwrap();
+    assert_eq!(
+        outcomes.iter().map(shown).collect::<Vec<_>>(),
+        ["e.example leads to f.example", "a.example leads to a.example"]
+    );
+    let mapped = controller.get_info_one("address-mappings/control").unwrap();
+    assert!(!mapped.contains("a.example b.example"), "{mapped}");
+    // What no method says.
+    for (command, message) in [
+        ("MAPADDRESS", "512 \"syntax error: not enough arguments to mapaddress.\""),
+        ("MAPADDRESS foo", "512 \"Bad arguments to MAPADDRESS: Cannot parse keyword argument(s)\""),
+        (
+            "MAPADDRESS a=\"b\"",
+            "512 \"Bad arguments to MAPADDRESS: Cannot parse keyword argument(s)\"",
+        ),
+    ] {
+        let message = format!("tor refused MAPADDRESS: {message}");
+        assert_eq!(refusal(controller.command(command)), message);
+    }
+}
+
+#[test]
+fn virtual_addresses_are_chosen_by_tor_and_stay_the_same() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let kinds = [MapAddress::VIRTUAL_IPV4, MapAddress::VIRTUAL_IPV6, MapAddress::VIRTUAL_NAME];
+    let chosen = || -> Vec<String> {
+        let outcomes = controller.map_address(kinds.map(|kind| (kind, "example.com"))).unwrap();
+        outcomes
+            .iter()
+            .map(|outcome| match outcome {
+                MapOutcome::Mapped { from, to, .. } if to == "example.com" => from.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let first = chosen();
+    assert!(first[0].starts_with("127."), "{first:?}");
+    assert!(first[1].starts_with("[fe") && first[1].ends_with(']'), "{first:?}");
+    assert!(first[2].ends_with(".virtual"), "{first:?}");
+    assert_eq!(chosen()[0], first[0]);
+    let range = controller.map_address([("::0", "example.com")]).unwrap();
+    assert_eq!(shown(&range[0]), "::0 leads to example.com", "another spelling is an address");
+}
+
+#[test]
+fn names_are_taken_at_once_and_answered_by_events() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    // tor finds out by itself that this is no name; it would wait for a network for others.
+    let resolve = Resolve::new(["bad_host!name"]);
+    let is_answer = |(): &(), event: &Event| event.to_string().starts_with("ADDRMAP bad_host!name");
+    let ((), event) =
+        controller.execute_and_wait(&resolve, EventKind::AddrMap, is_answer, LIMIT).unwrap();
+    assert!(event.to_string().contains("<error>"), "{event}");
+
+    let events = controller.events([EventKind::Stream]).unwrap();
+    controller.resolve(["a.example", "b.example"]).unwrap();
+    controller.resolve_reverse(["192.0.2.7".parse().unwrap()]).unwrap();
+    let targets: Vec<_> = events
+        .timeout_iter(LIMIT)
+        .take(3)
+        .map(|event| match event {
+            Event::Stream(stream) => format!("{} {}", stream.status, stream.target),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        targets,
+        ["NEWRESOLVE a.example:0", "NEWRESOLVE b.example:0", "NEWRESOLVE 192.0.2.7:0"]
+    );
+    assert_eq!(
+        refusal(controller.command("RESOLVE \"x.com\"")),
+        "tor refused RESOLVE: 512 \"Bad arguments to RESOLVE: Cannot parse keyword argument(s)\""
+    );
+}
+
+#[test]
+fn guards_and_times_are_dropped() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    controller.drop_guards().unwrap();
+    let (drop, kind) = (DropTimeouts::new(), EventKind::BuildTimeoutSet);
+    let ((), event) = controller.execute_and_wait(&drop, kind, |(), _| true, LIMIT).unwrap();
+    assert!(event.to_string().starts_with("BUILDTIMEOUT_SET RESET TOTAL_TIMES=0 "), "{event}");
+    controller.drop_timeouts().unwrap();
+    for keyword in ["DROPGUARDS", "DROPTIMEOUTS"] {
+        let problem = "Cannot accept more than 0 argument(s)";
+        assert_eq!(
+            refusal(controller.command(&format!("{keyword} x"))),
+            format!("tor refused {keyword}: 512 \"Bad arguments to {keyword}: {problem}\"")
+        );
+    }
+}
+
+#[test]
+fn what_is_no_descriptor_is_refused() {
+    let controller = reader();
+    let post = |descriptor: PostDescriptor| refusal(controller.post_descriptor(&descriptor));
+    let foo = || PostDescriptor::new("foo");
+    for (command, message) in [
+        (foo(), r#"554 "Couldn't parse router descriptor.""#),
+        (PostDescriptor::new("\n"), r#"554 "Couldn't parse router descriptor.""#),
+        (PostDescriptor::new(".\nQUIT\n"), r#"554 "Couldn't parse router descriptor.""#),
+        (
+            foo().purpose(RouterPurpose::Controller).cache(true),
+            r#"554 "Couldn't parse router descriptor.""#,
+        ),
+        (foo().purpose(RouterPurpose::from("nope")), r#"552 "Unknown purpose \"nope\"""#),
+    ] {
+        assert_eq!(post(command), format!("tor refused POSTDESCRIPTOR: {message}"));
+    }
+    let relay: RelaySpec = "moria1".parse().unwrap();
+    assert_eq!(
+        refusal(controller.set_router_purpose(relay, RouterPurpose::General)),
+        r#"tor refused SETROUTERPURPOSE: 511 "SETROUTERPURPOSE is obsolete.""#
+    );
+    assert!(controller.is_alive());
+}
+
+#[test]
+fn descriptors_of_services_are_asked_for_and_sent_by_address_only() {
+    let controller = reader();
+    controller.hs_fetch(&HsFetch::new(service())).unwrap();
+    let unknown = format!("552 \"Server \\\"${}\\\" not found\"", server());
+    let by_id = HsFetch::descriptor(3, "abc");
+    let by_old_id = HsFetch::descriptor(2, "gezdgnbvgy3tqolbmjrwizlgm5ugs2tl");
+    for (command, message) in [
+        (HsFetch::new(service()).server(server()), &*unknown),
+        (by_id, r#"513 "Invalid argument \"v3-abc\"""#),
+        (by_old_id, r#"513 "Invalid argument \"v2-gezdgnbvgy3tqolbmjrwizlgm5ugs2tl\"""#),
+    ] {
+        let message = format!("tor refused HSFETCH: {message}");
+        assert_eq!(refusal(controller.hs_fetch(&command)), message);
+    }
+    for (command, message) in [
+        (HsPost::new(service(), "foo"), r#"554 "Invalid descriptor""#),
+        (HsPost::new(service(), "foo").server(server()), &*unknown),
+    ] {
+        let message = format!("tor refused HSPOST: {message}");
+        assert_eq!(refusal(controller.hs_post(&command)), message);
+    }
+    // What no method says.
+    let id = service().service_id().to_owned();
+    for (arguments, message) in [
+        ("", "512 \"Bad arguments to HSFETCH: Need at least 1 argument(s)\"".to_owned()),
+        (" abc", r#"513 "Invalid argument \"abc\"""#.to_owned()),
+        (&*format!(" {id}.onion"), format!(r#"513 "Invalid argument \"{id}.onion\"""#)),
+        (&*format!(" {id} SERVER=nope"), r#"552 "Server \"nope\" not found""#.to_owned()),
+        (
+            &*format!(" {id} junk"),
+            "512 \"Bad arguments to HSFETCH: Cannot parse keyword argument(s)\"".to_owned(),
+        ),
+    ] {
+        let message = format!("tor refused HSFETCH: {message}");
+        assert_eq!(refusal(controller.command(&format!("HSFETCH{arguments}"))), message);
+    }
+    assert!(controller.is_alive());
+}
