@@ -81,7 +81,7 @@ fn time(seconds: u64, microseconds: u32) -> SystemTime {
 #[test]
 fn every_recorded_event_is_read_completely() {
     let events = recorded();
-    assert_eq!(events.len(), 231);
+    assert_eq!(events.len(), 236);
     for wire in events {
         let event = from_wire(&wire);
         let shown = String::from_utf8_lossy(&wire);

@@ -12,6 +12,8 @@ mod commands;
 mod conf;
 /// Where a tor is, and who is asked for a password.
 mod connect;
+/// Events without a network, each as its type.
+mod event_kinds;
 /// What tor says without being asked.
 mod events;
 /// A tor that dies or is stopped, and commands that nobody may send.

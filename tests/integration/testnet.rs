@@ -8,6 +8,8 @@ mod circuits;
 mod descriptors;
 /// How networks end, by themselves and by force, and what is left of those that fail.
 mod endings;
+/// What a tor that joins tells.
+mod events;
 /// What a tor can do that joined the network.
 mod joining;
 /// Networks with numbers of their own.

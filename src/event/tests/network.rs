@@ -139,8 +139,8 @@ fn guard_has_every_field() {
         ("UP", GuardStatus::Up),
         ("DROPPED", GuardStatus::Dropped),
         ("GOOD_L2", GuardStatus::GoodL2),
-        // Of the specification.
         ("DOWN", GuardStatus::Down),
+        // Of the specification.
         ("BAD", GuardStatus::Bad),
         ("GOOD", GuardStatus::Good),
         ("BAD_L2", GuardStatus::BadL2),
@@ -204,14 +204,17 @@ fn buildtimeout_set_has_every_field() {
     assert_eq!(odd.clone(), odd);
 }
 
-// The syntax of the specification, filled in: the recorded tors had no transport.
 #[test]
 fn transport_launched_has_every_field() {
+    // Recorded, but for the unknown field.
     let client =
         parse_as!(TransportLaunched, "TRANSPORT_LAUNCHED client obfs4 127.0.0.1 40111 N=1");
     assert_eq!((&client.transport_type, &client.name), (&TransportType::Client, &text("obfs4")));
     assert_eq!((client.address.host(), client.address.port()), ("127.0.0.1", Some(40111)));
     assert_eq!(client.extra().map(|field| field.key).collect::<Vec<_>>(), ["N"]);
+    let server = parse_as!(TransportLaunched, "TRANSPORT_LAUNCHED server obfs4 127.0.0.1 40112");
+    assert_eq!(server.address.as_str(), "127.0.0.1:40112");
+    // The syntax of the specification, filled in.
     let server = parse_as!(TransportLaunched, "TRANSPORT_LAUNCHED server snowflake ::1 443");
     assert_eq!(server.transport_type, TransportType::Server);
     assert_eq!(server.address.as_str(), "[::1]:443");

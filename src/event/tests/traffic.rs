@@ -72,6 +72,10 @@ fn conn_bw_has_every_field() {
     assert_eq!(conn_bw.connection_type, ConnectionType::Or);
     assert_eq!((conn_bw.read, conn_bw.written), (13140, 3780));
     assert_eq!(conn_bw.extra().map(|field| field.key).collect::<Vec<_>>(), ["NEW"]);
+    let exit = parse_as!(ConnBw, "CONN_BW ID=26 TYPE=EXIT READ=7047 WRITTEN=0");
+    assert_eq!((&exit.connection_type, exit.read), (&ConnectionType::Exit, 7047));
+    let directory = parse_as!(ConnBw, "CONN_BW ID=22 TYPE=DIR READ=83 WRITTEN=3236");
+    assert_eq!(directory.connection_type, ConnectionType::Dir);
     let other = parse_as!(ConnBw, "CONN_BW WRITTEN=1 READ=2 TYPE=ODD ID=7");
     assert_eq!((other.connection_type, other.written), ("ODD".into(), 1));
 }
