@@ -10,6 +10,7 @@ mod incremental;
 mod onion;
 mod pending;
 mod queue;
+mod relays;
 mod subscribe;
 mod watch;
 
