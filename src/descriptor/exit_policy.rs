@@ -7,6 +7,9 @@ use std::str::FromStr;
 use super::item::number;
 use crate::names::InvalidName;
 
+#[cfg(test)]
+mod tests;
+
 /// Where a relay connects as an exit, and where it does not.
 ///
 /// It has one of two forms. Rules are tried in order, and the first that fits decides; what fits

@@ -54,7 +54,8 @@ impl<'a> DescriptorItem<'a> {
 
 impl fmt::Debug for DescriptorItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{} {}\"", self.keyword(), self.arguments())?;
+        let line = Self { object: None, ..*self };
+        write!(f, "{:?}", line.to_string())?;
         match self.object {
             Some(object) => write!(f, " and an object of {} bytes", object.len()),
             None => Ok(()),

@@ -36,6 +36,9 @@ pub(super) mod sealed {
         /// The keyword of the first line, behind a line feed.
         const FIRST: &'static [u8];
 
+        /// Whether tor's cache adds lines before the first.
+        const ANNOTATED: bool = true;
+
         /// Reads the text of one descriptor.
         #[expect(private_interfaces, reason = "the trait is sealed")]
         fn read(text: Text) -> Result<Self, ProtocolError>;
@@ -83,8 +86,11 @@ impl<D: Descriptor> DescriptorList<D> {
         let begin = D::is_first_line(bytes).then_some(0);
         let others = memmem::find_iter(bytes, D::FIRST)
             .filter(|place| bytes.get(place + D::FIRST.len()..).is_some_and(ends_word))
-            .map(|place| before_annotations(bytes, place + 1));
-        let mut entries: Vec<Range<usize>> = Vec::with_capacity(bytes.len() / 400);
+            .map(|place| match D::ANNOTATED {
+                true => before_annotations(bytes, place + 1),
+                false => place + 1,
+            });
+        let mut entries: Vec<Range<usize>> = Vec::with_capacity(bytes.len() / 200);
         for start in begin.into_iter().chain(others) {
             if let Some(last) = entries.last_mut() {
                 last.end = start;

@@ -36,6 +36,8 @@ impl Descriptor for RouterStatus {}
 impl Read for RouterStatus {
     const FIRST: &'static [u8] = b"\nr";
 
+    const ANNOTATED: bool = false;
+
     #[expect(private_interfaces, reason = "the trait is sealed")]
     fn read(text: Text) -> Result<Self, ProtocolError> {
         let bytes = text.as_bytes();
