@@ -32,7 +32,9 @@ impl<D: Descriptor> Assembly<D> {
     /// Returns the last entry.
     pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
         let begun = std::mem::take(&mut self.begun);
-        let entry = std::mem::take(&mut self.entry);
+        // The next one will be about as long.
+        let next = Vec::with_capacity(self.entry.len());
+        let entry = std::mem::replace(&mut self.entry, next);
         begun.then_some(entry)
     }
 }

@@ -86,9 +86,9 @@ impl<D: Descriptor> DescriptorList<D> {
         let begin = D::is_first_line(bytes).then_some(0);
         let others = memmem::find_iter(bytes, D::FIRST)
             .filter(|place| bytes.get(place + D::FIRST.len()..).is_some_and(ends_word))
-            .map(|place| match D::ANNOTATED {
-                true => before_annotations(bytes, place + 1),
-                false => place + 1,
+            .map(|place| {
+                let start = place + 1;
+                if D::ANNOTATED { before_annotations(bytes, start) } else { start }
             });
         let mut entries: Vec<Range<usize>> = Vec::with_capacity(bytes.len() / 200);
         for start in begin.into_iter().chain(others) {
