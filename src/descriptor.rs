@@ -2,7 +2,8 @@
 //! and exit policies.
 //!
 //! A [`RouterStatus`] is the entry of a relay in the consensus, as `GETINFO ns/id/..` and the
-//! events `NS` and `NEWCONSENSUS` give it. A [`Microdescriptor`] holds the keys that a client
+//! events `NS` and `NEWCONSENSUS` give it; the [body](crate::event::NsEvent::body) of these is the
+//! text of a [`RouterStatuses`]. A [`Microdescriptor`] holds the keys that a client
 //! needs, a [`ServerDescriptor`] everything that a relay says about itself.
 //!
 //! All of them are lazy: one text is shared by all entries in it, an entry is a range of that

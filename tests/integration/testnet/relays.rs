@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::SystemTime;
 
-use torcon::descriptor::{RouterStatus, RouterStatuses};
+use torcon::descriptor::{RouterStatus, RouterStatuses, ServerDescriptor};
+use torcon::event::{Event, EventText};
 use torcon::names::RelayFlag;
 
 use super::{join, shared_network};
@@ -110,7 +111,7 @@ fn an_authority_has_the_server_descriptor_of_every_relay() {
     assert_eq!(controller.server_descriptor(&NOWHERE.parse().unwrap()).unwrap(), None);
     assert_eq!(controller.server_descriptors().unwrap().len(), relays.len());
     let mut names = BTreeSet::new();
-    let take = |descriptor: torcon::descriptor::ServerDescriptor| {
+    let take = |descriptor: ServerDescriptor| {
         names.insert(descriptor.nickname());
         ControlFlow::Continue(())
     };
@@ -129,8 +130,11 @@ fn the_text_of_an_event_is_a_list_of_relays() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let text = controller.get_info_one("ns/all").unwrap();
-    let event = torcon::event::EventText::new(format!("NEWCONSENSUS\n{text}").as_bytes());
-    let list = RouterStatuses::new(event.as_bytes());
+    let event = EventText::new(format!("NEWCONSENSUS\n{text}").as_bytes());
+    let Event::NewConsensus(event) = Event::parse(event) else { panic!("another event") };
+    let list = RouterStatuses::new(event.body().as_bytes());
+    // The event has a text of its own for each entry.
+    assert_eq!(list.len(), event.entries().count());
     let identity = |status: Result<RouterStatus, _>| status.unwrap().identity();
     let from_event: BTreeSet<_> = list.iter().map(identity).collect();
     assert_eq!(from_event, controller.relay_statuses().unwrap().iter().map(identity).collect());
