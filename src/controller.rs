@@ -12,6 +12,7 @@ mod network;
 mod onion;
 mod pending;
 mod queue;
+mod relays;
 mod subscribe;
 mod wait;
 mod watch;

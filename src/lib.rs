@@ -38,8 +38,9 @@
 //!   what it gives is an [`OnionListener`], which accepts like those of
 //!   `std`.
 //! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
-//!   event), [`names`] (circuits, streams, relays, onion addresses and the words of the protocol),
-//!   [`process`], [`onion`], [`socks`] and [`error`]; `testnet` is behind a Cargo feature.
+//!   event), [`descriptor`] (what the directory says about relays), [`names`] (circuits, streams,
+//!   relays, onion addresses and the words of the protocol), [`process`], [`onion`], [`socks`] and
+//!   [`error`]; `testnet` is behind a Cargo feature.
 //!
 //! Names are those of the control specification. Where txtorcon calls something differently, a
 //! search for its name finds ours.
@@ -124,6 +125,7 @@
 mod auth;
 pub mod command;
 mod controller;
+pub mod descriptor;
 pub mod error;
 pub mod event;
 mod link;

@@ -15,6 +15,7 @@ mod identifier;
 mod keyword;
 mod onion;
 mod relay;
+mod relay_flag;
 mod severity;
 mod signal;
 mod status;
@@ -40,6 +41,7 @@ pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
 };
 pub use relay::{Fingerprint, Nickname, RelaySpec};
+pub use relay_flag::RelayFlag;
 pub use severity::Severity;
 pub use signal::Signal;
 pub use status::{

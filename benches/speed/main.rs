@@ -10,6 +10,8 @@
 //! - `events`: a flood of `CIRC` and of `BW` events to a listener or a queue, against reading it.
 //! - `big_reply`: a `GETINFO ns/all` of 8,000 relays, against reading it; and the memory that a
 //!   reply of 50 MB takes line by line.
+//! - `relays`: the same consensus as a list of relays, and one relay after the other, against
+//!   reading it; and how long it takes to read name, identity, address and flags of every relay.
 //! - `connect`: connecting, SAFECOOKIE and closing, against the same dialogue on a raw socket.
 //!
 //! The other side is a thread that replays fixed answers and, for the first and the last, also a
@@ -30,6 +32,7 @@
 mod big_reply;
 mod connect;
 mod events;
+mod relays;
 mod round_trips;
 
 /// The raw side: sockets, a tor that replays, a real tor, and the race between the two.
@@ -37,10 +40,11 @@ mod support;
 
 use std::env;
 
-const BENCHES: [(&str, fn()); 4] = [
+const BENCHES: [(&str, fn()); 5] = [
     ("round_trips", round_trips::run),
     ("events", events::run),
     ("big_reply", big_reply::run),
+    ("relays", relays::run),
     ("connect", connect::run),
 ];
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use super::{Command, out_of_step};
 use crate::error::{InvalidInput, Result};
@@ -123,6 +124,12 @@ impl InfoMap {
             .iter()
             .zip(self.reply.lines())
             .map(|(key, line)| (&**key, value_of(line, key).unwrap_or_default()))
+    }
+
+    /// Returns the bytes of the reply, and where in them the value of the first key is.
+    pub(crate) fn into_first_value(self) -> (Vec<u8>, Range<usize>) {
+        let skipped = self.keys.first().map_or(0, |key| key.len() + "=".len());
+        self.reply.into_first_value(skipped)
     }
 
     /// Returns the number of keys; one that was asked for twice counts twice.

@@ -119,6 +119,15 @@ impl Reply {
         })
     }
 
+    /// Returns all bytes, and where in them the data of the first line are, or else its text
+    /// from `skipped` on.
+    pub(crate) fn into_first_value(self, skipped: usize) -> (Vec<u8>, Range<usize>) {
+        let range = self.lines.into_iter().next().map_or(0..0, |line| {
+            line.data.unwrap_or((line.text.start + skipped).min(line.text.end)..line.text.end)
+        });
+        (self.bytes, range)
+    }
+
     /// Returns the status code of the last line.
     #[must_use]
     pub fn code(&self) -> u16 {

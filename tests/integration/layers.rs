@@ -16,6 +16,7 @@ const ROWS: &[(&str, u8)] = &[
     ("wire", 2),
     ("torrc", 2),
     ("command", 3),
+    ("descriptor", 3),
     ("event", 3),
     ("link", 4),
     ("auth", 5),

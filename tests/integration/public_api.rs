@@ -90,6 +90,14 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::command::SetRouterPurpose,
     torcon::command::TakeOwnership,
     torcon::command::UseFeature,
+    torcon::descriptor::AdvertisedBandwidth,
+    torcon::descriptor::DescriptorItem<'static>,
+    torcon::descriptor::DescriptorIter<'static, torcon::descriptor::RouterStatus>,
+    torcon::descriptor::DescriptorList<torcon::descriptor::RouterStatus>,
+    torcon::descriptor::ExitPolicy,
+    torcon::descriptor::Microdescriptor,
+    torcon::descriptor::RouterStatus,
+    torcon::descriptor::ServerDescriptor,
     torcon::error::AuthError,
     torcon::error::AuthProblem,
     torcon::error::ConnectAttempt,
@@ -204,6 +212,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::PtConnect,
     torcon::names::PtSeverity,
     torcon::names::Recommendation,
+    torcon::names::RelayFlag,
     torcon::names::RelaySpec,
     torcon::names::RouterPurpose,
     torcon::names::Severity,
@@ -333,8 +342,9 @@ fn public_types() -> Vec<String> {
 /// its family and by the root.
 fn missing<'a>(types: impl Iterator<Item = &'a String>, lists: &[&[&str]]) -> Vec<&'a String> {
     let name = |path: &str| {
-        let name = path.rsplit("::").next().unwrap_or(path);
-        name.split('<').next().unwrap_or(name).trim().to_owned()
+        // What a type holds may be a path too.
+        let path = path.split('<').next().unwrap_or(path);
+        path.rsplit("::").next().unwrap_or(path).trim().to_owned()
     };
     let promised: BTreeSet<String> =
         lists.iter().flat_map(|list| list.iter()).map(|path| name(path)).collect();

@@ -24,6 +24,8 @@ mod injection;
 mod limits;
 /// What a listener may do.
 mod listeners;
+/// Relays: one, all, or one by one.
+mod relays;
 /// Replies of every shape.
 mod replies;
 /// What must not be logged or shown.

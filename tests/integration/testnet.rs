@@ -14,6 +14,8 @@ mod events;
 mod joining;
 /// Networks with numbers of their own.
 mod numbers;
+/// What the tors of a network know about its relays.
+mod relays;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 

@@ -1,0 +1,191 @@
+//! The lines of a descriptor: a keyword, arguments, and sometimes an object in base64.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
+use memchr::memchr;
+
+/// One item of a descriptor: a line, and the object that follows it, if there is one.
+///
+/// Nothing is lost: the items of a descriptor, one after the other, are its whole text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DescriptorItem<'a> {
+    keyword: &'a [u8],
+    arguments: &'a [u8],
+    object: Option<&'a [u8]>,
+}
+
+impl<'a> DescriptorItem<'a> {
+    /// Returns the first word of the line.
+    #[must_use]
+    pub fn keyword(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.keyword)
+    }
+
+    /// Returns the rest of the line as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn arguments(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.arguments)
+    }
+
+    /// Returns the rest of the line as tor sent it.
+    #[must_use]
+    pub fn arguments_bytes(&self) -> &'a [u8] {
+        self.arguments
+    }
+
+    /// Returns the lines from `-----BEGIN` to `-----END`, without the last line end.
+    #[must_use]
+    pub fn object(&self) -> Option<Cow<'a, str>> {
+        self.object.map(String::from_utf8_lossy)
+    }
+
+    /// Whether the line begins with this keyword.
+    pub(super) fn is(&self, keyword: &[u8]) -> bool {
+        self.keyword == keyword
+    }
+
+    pub(super) fn words(&self) -> Words<'a> {
+        Words { rest: self.arguments }
+    }
+}
+
+impl fmt::Debug for DescriptorItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = Self { object: None, ..*self };
+        write!(f, "{:?}", line.to_string())?;
+        match self.object {
+            Some(object) => write!(f, " and an object of {} bytes", object.len()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for DescriptorItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.keyword())?;
+        if !self.arguments.is_empty() {
+            write!(f, " {}", self.arguments())?;
+        }
+        match self.object() {
+            Some(object) => write!(f, "\n{object}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The items of a text, empty lines left out.
+#[derive(Clone, Debug)]
+pub(super) struct Items<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { rest: text }
+    }
+
+    /// Returns the arguments of the first line with this keyword.
+    pub(super) fn find_keyword(mut self, keyword: &[u8]) -> Option<DescriptorItem<'a>> {
+        self.find(|item| item.is(keyword))
+    }
+
+    /// Takes an object, if one comes next. One without an end reaches to the end of the text.
+    fn take_object(&mut self) -> Option<&'a [u8]> {
+        if !self.rest.starts_with(b"-----BEGIN ") {
+            return None;
+        }
+        let begin = self.rest;
+        let mut length = 0;
+        loop {
+            let line = take_line(&mut self.rest)?;
+            // The line lies within the text, so this is where it ends.
+            length = (line.as_ptr().addr() - begin.as_ptr().addr() + line.len()).max(length);
+            if line.starts_with(b"-----END ") || self.rest.is_empty() {
+                return begin.get(..length);
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = DescriptorItem<'a>;
+
+    fn next(&mut self) -> Option<DescriptorItem<'a>> {
+        let line = loop {
+            match take_line(&mut self.rest)? {
+                b"" => {}
+                line => break line,
+            }
+        };
+        let (keyword, arguments) = match memchr(b' ', line) {
+            Some(blank) => {
+                (line.get(..blank).unwrap_or_default(), line.get(blank + 1..).unwrap_or_default())
+            }
+            None => (line, &b""[..]),
+        };
+        Some(DescriptorItem { keyword, arguments, object: self.take_object() })
+    }
+}
+
+/// Takes the next line off a text, without its end.
+#[inline]
+pub(super) fn take_line<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
+    if text.is_empty() {
+        return None;
+    }
+    let end = memchr(b'\n', text).unwrap_or(text.len());
+    let (line, rest) = text.split_at_checked(end)?;
+    *text = rest.strip_prefix(b"\n").unwrap_or(rest);
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// The words of a line.
+#[derive(Clone, Debug)]
+pub(super) struct Words<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while let Some(rest) = self.rest.strip_prefix(b" ") {
+            self.rest = rest;
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.iter().position(|byte| *byte == b' ').unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        Some(word)
+    }
+}
+
+/// Reads a number that consists of digits and nothing else.
+pub(super) fn number<N: FromStr>(digits: &[u8]) -> Option<N> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Reads so many bytes in base64, with or without padding.
+pub(super) fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let encoding: &Encoding = if text.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
+    // Padding is decoded to at most two bytes more than there are.
+    let mut bytes = [0; 36];
+    let decoded = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
+    let length = encoding.decode_mut(text, decoded).ok()?;
+    bytes.get(..length)?.try_into().ok()
+}

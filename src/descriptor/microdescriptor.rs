@@ -1,0 +1,158 @@
+//! What a client needs of a relay's descriptor.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use super::exit_policy::ExitPolicy;
+use super::item::{DescriptorItem, Items, base64};
+use super::list::{Descriptor, sealed::Read};
+use super::router_status::ed25519_identity;
+use super::text::Text;
+use crate::error::ProtocolError;
+use crate::names::RelaySpec;
+
+/// The keys and the exit policy of a relay, as clients use them: the answer of `GETINFO md/..`.
+///
+/// It does not say whose it is; that is in the consensus. A clone is cheap, and every line is
+/// read when it is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Microdescriptor {
+    text: Text,
+}
+
+/// Every keyword of which there is a method.
+const KNOWN: &[&[u8]] =
+    &[b"onion-key", b"ntor-onion-key", b"a", b"family", b"family-ids", b"p", b"p6", b"id"];
+
+impl Descriptor for Microdescriptor {}
+
+impl Read for Microdescriptor {
+    const FIRST: &'static [u8] = b"\nonion-key";
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn read(text: Text) -> Result<Self, ProtocolError> {
+        let bytes = text.as_bytes();
+        match Items::new(bytes).find(|item| !is_annotation(item)) {
+            Some(item) if item.is(b"onion-key") => Ok(Self { text }),
+            _ => Err(ProtocolError::new("a microdescriptor", "the line onion-key", bytes)),
+        }
+    }
+}
+
+/// Whether a line was written by tor's cache, and not by the relay.
+pub(super) fn is_annotation(item: &DescriptorItem<'_>) -> bool {
+    item.keyword().starts_with('@')
+}
+
+impl Microdescriptor {
+    /// Reads one microdescriptor, as [`Display`](fmt::Display) prints it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if the first line is not `onion-key`.
+    pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
+        Self::read(Text::new(text.into()))
+    }
+
+    /// Returns the old key for circuits (TAP), in PEM. New relays have none.
+    #[must_use]
+    pub fn onion_key(&self) -> Option<Cow<'_, str>> {
+        self.find(b"onion-key")?.object()
+    }
+
+    /// Returns the key for circuits.
+    #[must_use]
+    pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
+        self.find(b"ntor-onion-key")?.words().next().and_then(base64)
+    }
+
+    /// Returns the addresses of lines `a`, which are mostly of IPv6.
+    pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.items().filter(|item| item.is(b"a")).filter_map(|item| item.arguments().parse().ok())
+    }
+
+    /// Returns the relays that it calls its family.
+    pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
+        self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
+    }
+
+    /// Returns the families that it has proved to belong to, such as `ed25519:` and a key.
+    pub fn family_ids(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.find(b"family-ids")
+            .into_iter()
+            .flat_map(|item| item.words())
+            .map(String::from_utf8_lossy)
+    }
+
+    /// Returns the ports to which the relay connects as an exit, in most of IPv4. Without one it
+    /// is no exit.
+    #[must_use]
+    pub fn exit_ports(&self) -> Option<ExitPolicy> {
+        ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
+    }
+
+    /// Returns the same for IPv6.
+    #[must_use]
+    pub fn ipv6_exit_ports(&self) -> Option<ExitPolicy> {
+        ExitPolicy::from_bytes(self.find(b"p6")?.arguments_bytes())
+    }
+
+    /// Returns whether the relay probably connects there as an exit. The ports say what holds
+    /// for most addresses; some may be refused.
+    #[must_use]
+    pub fn allows_exit_to(&self, address: IpAddr, port: u16) -> bool {
+        let policy = if address.is_ipv4() { self.exit_ports() } else { self.ipv6_exit_ports() };
+        policy.is_some_and(|policy| policy.allows(address, port))
+    }
+
+    /// Returns the Ed25519 identity of the relay.
+    #[must_use]
+    pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
+        ed25519_identity(Items::new(self.text.as_bytes()))
+    }
+
+    /// Returns what tor's cache has added, such as `@last-listed`.
+    pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        self.items().filter(is_annotation)
+    }
+
+    /// Returns every line, in order, also those for which there are methods.
+    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes())
+    }
+
+    /// Returns the lines that this version of torcon does not know.
+    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        self.items()
+            .filter(|item| !is_annotation(item) && !KNOWN.iter().any(|keyword| item.is(keyword)))
+    }
+
+    /// Returns the whole text, as tor sent it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: self.text.detached() }
+    }
+
+    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes()).find_keyword(keyword)
+    }
+}
+
+impl fmt::Display for Microdescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Microdescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Microdescriptor({} bytes)", self.text.as_bytes().len())
+    }
+}

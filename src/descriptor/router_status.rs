@@ -1,0 +1,263 @@
+//! The entry of a relay in the consensus.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+use super::exit_policy::ExitPolicy;
+use super::item::{DescriptorItem, Items, Words, base64, number, take_line};
+use super::list::{Descriptor, sealed::Read};
+use super::text::Text;
+use crate::error::ProtocolError;
+use crate::names::{Fingerprint, Nickname, RelayFlag, TorVersion};
+use crate::wire::timestamp::read_time;
+
+/// What the consensus says about one relay: an entry of `GETINFO ns/..` or of the events `NS` and
+/// `NEWCONSENSUS`.
+///
+/// A clone is cheap. The nickname, the identity and the addresses are read at once; everything
+/// else when it is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RouterStatus {
+    text: Text,
+    nickname: Nickname,
+    identity: Fingerprint,
+    address: Ipv4Addr,
+    or_port: u16,
+    dir_port: u16,
+}
+
+/// Every keyword of which there is a method.
+const KNOWN: &[&[u8]] = &[b"r", b"a", b"s", b"v", b"pr", b"w", b"p", b"m", b"id"];
+
+impl Descriptor for RouterStatus {}
+
+impl Read for RouterStatus {
+    const FIRST: &'static [u8] = b"\nr";
+
+    const ANNOTATED: bool = false;
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn read(text: Text) -> Result<Self, ProtocolError> {
+        let bytes = text.as_bytes();
+        let wrong = |expected| ProtocolError::new("a router status", expected, bytes);
+        let mut words = words_of_r(bytes).ok_or_else(|| wrong("a line that begins with r"))?;
+        let nickname = words.next().and_then(Nickname::from_bytes);
+        let identity = words.next().and_then(base64);
+        // The digest is left out in the text of a consensus of microdescriptors.
+        let digest_or_date = words.next().unwrap_or_default();
+        if !looks_like_date(digest_or_date) {
+            words.next();
+        }
+        words.next();
+        let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        let ports = (words.next().and_then(number), words.next().and_then(number));
+        Ok(Self {
+            nickname: nickname.ok_or_else(|| wrong("a nickname"))?,
+            identity: identity.map(Fingerprint::from).ok_or_else(|| wrong("an identity"))?,
+            address: address.ok_or_else(|| wrong("an IPv4 address"))?,
+            or_port: ports.0.ok_or_else(|| wrong("a port"))?,
+            dir_port: ports.1.ok_or_else(|| wrong("a second port"))?,
+            text,
+        })
+    }
+}
+
+fn words_of_r(mut text: &[u8]) -> Option<Words<'_>> {
+    Some(Words::new(take_line(&mut text)?.strip_prefix(b"r ")?))
+}
+
+/// A digest has 27 letters and digits.
+fn looks_like_date(word: &[u8]) -> bool {
+    word.len() == 10 && word.get(4) == Some(&b'-')
+}
+
+impl RouterStatus {
+    /// Reads one entry, as [`Display`](fmt::Display) prints it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if the first line is not that of an entry.
+    pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
+        Self::read(Text::new(text.into()))
+    }
+
+    /// Returns the nickname. Several relays may share one.
+    #[must_use]
+    pub fn nickname(&self) -> Nickname {
+        self.nickname
+    }
+
+    /// Returns the fingerprint of the relay.
+    #[doc(alias = "fingerprint")]
+    #[must_use]
+    pub fn identity(&self) -> Fingerprint {
+        self.identity
+    }
+
+    /// Returns the digest of its descriptor, if tor gives one.
+    ///
+    /// In `ns/purpose/..` it is the digest of the server descriptor. Elsewhere a tor that uses
+    /// microdescriptors, as clients do, gives the first 20 of the 32 bytes of the digest of the
+    /// microdescriptor.
+    #[must_use]
+    pub fn descriptor_digest(&self) -> Option<[u8; 20]> {
+        let digest = words_of_r(self.text.as_bytes())?.nth(2)?;
+        base64(digest).filter(|_| !looks_like_date(digest))
+    }
+
+    /// Returns when the descriptor was published. A consensus of microdescriptors does not know
+    /// it; tor says 2038-01-01 then.
+    #[must_use]
+    pub fn published(&self) -> Option<SystemTime> {
+        let mut words = words_of_r(self.text.as_bytes())?.skip(2);
+        let mut date = words.next()?;
+        if !looks_like_date(date) {
+            date = words.next()?;
+        }
+        read_time(&[date, words.next()?].join(&b' '))
+    }
+
+    /// Returns the IPv4 address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Returns the port for connections to the relay.
+    #[must_use]
+    pub fn or_port(&self) -> u16 {
+        self.or_port
+    }
+
+    /// Returns the port for directory requests without encryption, if there is one.
+    #[must_use]
+    pub fn dir_port(&self) -> Option<u16> {
+        Some(self.dir_port).filter(|port| *port != 0)
+    }
+
+    /// Returns the first address for connections to the relay, and those of its lines `a`, which
+    /// are mostly of IPv6.
+    pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let more = self.items().filter(|item| item.is(b"a"));
+        let more = more.filter_map(|item| item.arguments().parse().ok());
+        std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
+    }
+
+    /// Returns the flags, in the order of the text.
+    pub fn flags(&self) -> impl Iterator<Item = RelayFlag> + '_ {
+        self.words(b"s").map(RelayFlag::from_bytes)
+    }
+
+    /// Returns whether the relay has a flag.
+    #[must_use]
+    pub fn has_flag(&self, flag: &RelayFlag) -> bool {
+        self.words(b"s").any(|word| word == flag.as_str().as_bytes())
+    }
+
+    /// Returns the version of tor that the relay runs, if it is a tor and says so.
+    #[must_use]
+    pub fn version(&self) -> Option<TorVersion> {
+        let text = self.find(b"v")?.arguments();
+        text.strip_prefix("Tor ").map(TorVersion::from_text)
+    }
+
+    /// Returns the versions of the protocols that the relay speaks: `Cons=1-2 Desc=1-4`.
+    #[must_use]
+    pub fn protocols(&self) -> Option<Cow<'_, str>> {
+        Some(self.find(b"pr")?.arguments())
+    }
+
+    /// Returns the weight by which clients choose the relay, in kilobytes per second.
+    #[must_use]
+    pub fn bandwidth(&self) -> Option<u64> {
+        self.weight(b"Bandwidth=")
+    }
+
+    /// Returns what an authority has measured, which only votes have.
+    #[must_use]
+    pub fn measured_bandwidth(&self) -> Option<u64> {
+        self.weight(b"Measured=")
+    }
+
+    /// Returns whether the weight is what the relay says, since too few have measured it.
+    #[must_use]
+    pub fn is_unmeasured(&self) -> bool {
+        self.weight(b"Unmeasured=") == Some(1)
+    }
+
+    fn weight(&self, key: &[u8]) -> Option<u64> {
+        self.words(b"w").find_map(|word| number(word.strip_prefix(key)?))
+    }
+
+    /// Returns the ports to which the relay connects as an exit, in most of IPv4.
+    #[must_use]
+    pub fn exit_ports(&self) -> Option<ExitPolicy> {
+        ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
+    }
+
+    /// Returns the digest of the microdescriptor as tor writes it: in base64, in votes behind the
+    /// numbers of consensus methods.
+    #[must_use]
+    pub fn microdescriptor_digest(&self) -> Option<Cow<'_, str>> {
+        Some(self.find(b"m")?.arguments())
+    }
+
+    /// Returns the Ed25519 identity, which only votes have.
+    #[must_use]
+    pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
+        ed25519_identity(Items::new(self.text.as_bytes()))
+    }
+
+    /// Returns every line, in order, also those for which there are methods.
+    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes())
+    }
+
+    /// Returns the lines that this version of torcon does not know.
+    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        self.items().filter(|item| !KNOWN.iter().any(|keyword| item.is(keyword)))
+    }
+
+    /// Returns the whole entry, as tor sent it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: self.text.detached(), ..self.clone() }
+    }
+
+    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes()).find_keyword(keyword)
+    }
+
+    fn words(&self, keyword: &[u8]) -> Words<'_> {
+        self.find(keyword).map_or(Words::new(b""), |item| item.words())
+    }
+}
+
+/// Returns what follows `id ed25519`.
+pub(super) fn ed25519_identity(mut items: Items<'_>) -> Option<[u8; 32]> {
+    items.find_map(|item| {
+        let mut words = item.words();
+        (item.is(b"id") && words.next() == Some(b"ed25519")).then_some(())?;
+        words.next().and_then(base64)
+    })
+}
+
+impl fmt::Display for RouterStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for RouterStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RouterStatus({} {})", self.nickname, self.identity)
+    }
+}

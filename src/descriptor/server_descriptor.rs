@@ -1,0 +1,376 @@
+//! What a relay says about itself.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use data_encoding::HEXUPPER_PERMISSIVE;
+
+use super::exit_policy::ExitPolicy;
+use super::item::{DescriptorItem, Items, base64, number};
+use super::list::{Descriptor, sealed::Read};
+use super::microdescriptor::is_annotation;
+use super::text::Text;
+use crate::error::ProtocolError;
+use crate::names::{Fingerprint, Nickname, RelaySpec, TorVersion};
+use crate::wire::timestamp::read_time;
+
+/// The descriptor that a relay has made of itself and signed: the answer of `GETINFO desc/..`.
+///
+/// A clone is cheap, and everything but the first line is read when it is asked for. Keys,
+/// certificates and signatures are text; tor has verified them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerDescriptor {
+    text: Text,
+    nickname: Nickname,
+    address: Ipv4Addr,
+    or_port: u16,
+    dir_port: u16,
+}
+
+/// The bandwidth that a relay says it has, in bytes per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdvertisedBandwidth {
+    /// What it may use for long.
+    pub average: u64,
+    /// What it may use for a short time.
+    pub burst: u64,
+    /// What it has been seen to use.
+    pub observed: u64,
+}
+
+/// Every keyword of which there is a method.
+const KNOWN: &[&[u8]] = &[
+    b"router",
+    b"identity-ed25519",
+    b"master-key-ed25519",
+    b"or-address",
+    b"platform",
+    b"proto",
+    b"published",
+    b"fingerprint",
+    b"hibernating",
+    b"uptime",
+    b"bandwidth",
+    b"extra-info-digest",
+    b"onion-key",
+    b"onion-key-crosscert",
+    b"signing-key",
+    b"ntor-onion-key",
+    b"ntor-onion-key-crosscert",
+    b"hidden-service-dir",
+    b"contact",
+    b"bridge-distribution-request",
+    b"family",
+    b"caches-extra-info",
+    b"accept",
+    b"reject",
+    b"ipv6-policy",
+    b"tunnelled-dir-server",
+    b"router-sig-ed25519",
+    b"router-signature",
+];
+
+impl Descriptor for ServerDescriptor {}
+
+impl Read for ServerDescriptor {
+    const FIRST: &'static [u8] = b"\nrouter";
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn read(text: Text) -> Result<Self, ProtocolError> {
+        let bytes = text.as_bytes();
+        let wrong = |expected| ProtocolError::new("a server descriptor", expected, bytes);
+        let first = Items::new(bytes).find(|item| !is_annotation(item));
+        let first = first.filter(|item| item.is(b"router"));
+        let mut words = first.ok_or_else(|| wrong("a line that begins with router"))?.words();
+        let nickname = words.next().and_then(Nickname::from_bytes);
+        let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        let or_port = words.next().and_then(number);
+        // The port for SOCKS, which is always 0.
+        words.next();
+        let dir_port = words.next().and_then(number);
+        Ok(Self {
+            nickname: nickname.ok_or_else(|| wrong("a nickname"))?,
+            address: address.ok_or_else(|| wrong("an IPv4 address"))?,
+            or_port: or_port.ok_or_else(|| wrong("a port"))?,
+            dir_port: dir_port.ok_or_else(|| wrong("three ports"))?,
+            text,
+        })
+    }
+}
+
+impl ServerDescriptor {
+    /// Reads one descriptor, as [`Display`](fmt::Display) prints it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if the first line is not that of a descriptor.
+    pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
+        Self::read(Text::new(text.into()))
+    }
+
+    /// Returns the nickname. Several relays may share one.
+    #[must_use]
+    pub fn nickname(&self) -> Nickname {
+        self.nickname
+    }
+
+    /// Returns the IPv4 address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Returns the port for connections to the relay.
+    #[must_use]
+    pub fn or_port(&self) -> u16 {
+        self.or_port
+    }
+
+    /// Returns the port for directory requests without encryption, if there is one.
+    #[must_use]
+    pub fn dir_port(&self) -> Option<u16> {
+        Some(self.dir_port).filter(|port| *port != 0)
+    }
+
+    /// Returns the first address for connections to the relay, and those of its lines
+    /// `or-address`, which are mostly of IPv6.
+    pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let more = self.items().filter(|item| item.is(b"or-address"));
+        let more = more.filter_map(|item| item.arguments().parse().ok());
+        std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
+    }
+
+    /// Returns the certificate of the Ed25519 identity, in PEM.
+    #[must_use]
+    pub fn ed25519_certificate(&self) -> Option<Cow<'_, str>> {
+        self.find(b"identity-ed25519")?.object()
+    }
+
+    /// Returns the Ed25519 identity.
+    #[doc(alias = "master_key_ed25519")]
+    #[must_use]
+    pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
+        self.find(b"master-key-ed25519")?.words().next().and_then(base64)
+    }
+
+    /// Returns what the relay runs: `Tor 0.4.9.11 on Linux`.
+    #[must_use]
+    pub fn platform(&self) -> Option<Cow<'_, str>> {
+        self.arguments(b"platform")
+    }
+
+    /// Returns the version of tor that the relay runs, if it is a tor.
+    #[must_use]
+    pub fn version(&self) -> Option<TorVersion> {
+        let platform = self.platform()?;
+        platform.strip_prefix("Tor ")?.split(' ').next().map(TorVersion::from_text)
+    }
+
+    /// Returns the versions of the protocols that the relay speaks: `Cons=1-2 Desc=1-4`.
+    #[must_use]
+    pub fn protocols(&self) -> Option<Cow<'_, str>> {
+        self.arguments(b"proto")
+    }
+
+    /// Returns when the descriptor was made.
+    #[must_use]
+    pub fn published(&self) -> Option<SystemTime> {
+        read_time(self.find(b"published")?.arguments_bytes())
+    }
+
+    /// Returns the fingerprint of the relay.
+    #[doc(alias = "identity")]
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        // In groups of four digits.
+        let digits: Vec<u8> = self.find(b"fingerprint")?.words().flatten().copied().collect();
+        Fingerprint::from_hex(&digits)
+    }
+
+    /// Returns whether the relay rests, since it has used up its bandwidth.
+    #[must_use]
+    pub fn is_hibernating(&self) -> bool {
+        self.find(b"hibernating").is_some_and(|item| item.words().next() == Some(b"1"))
+    }
+
+    /// Returns how long the relay had been running when it made the descriptor.
+    #[must_use]
+    pub fn uptime(&self) -> Option<Duration> {
+        self.find(b"uptime")?.words().next().and_then(number).map(Duration::from_secs)
+    }
+
+    /// Returns the bandwidth that the relay says it has.
+    #[must_use]
+    pub fn bandwidth(&self) -> Option<AdvertisedBandwidth> {
+        let mut words = self.find(b"bandwidth")?.words();
+        let average = number(words.next()?)?;
+        let burst = number(words.next()?)?;
+        Some(AdvertisedBandwidth { average, burst, observed: number(words.next()?)? })
+    }
+
+    /// Returns the SHA-1 digest of its statistics, the extra-info document.
+    #[must_use]
+    pub fn extra_info_digest(&self) -> Option<[u8; 20]> {
+        let digits = self.find(b"extra-info-digest")?.words().next()?;
+        HEXUPPER_PERMISSIVE.decode(digits).ok()?.try_into().ok()
+    }
+
+    /// Returns the SHA-256 digest of the same.
+    #[must_use]
+    pub fn extra_info_sha256(&self) -> Option<[u8; 32]> {
+        self.find(b"extra-info-digest")?.words().nth(1).and_then(base64)
+    }
+
+    /// Returns the old key for circuits (TAP), in PEM. New relays have none.
+    #[must_use]
+    pub fn onion_key(&self) -> Option<Cow<'_, str>> {
+        self.find(b"onion-key")?.object()
+    }
+
+    /// Returns the proof that the relay has the old key for circuits.
+    #[must_use]
+    pub fn onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
+        self.find(b"onion-key-crosscert")?.object()
+    }
+
+    /// Returns the RSA identity, in PEM, whose digest is the fingerprint.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<Cow<'_, str>> {
+        self.find(b"signing-key")?.object()
+    }
+
+    /// Returns the key for circuits.
+    #[must_use]
+    pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
+        self.find(b"ntor-onion-key")?.words().next().and_then(base64)
+    }
+
+    /// Returns the proof that the relay has the key for circuits.
+    #[must_use]
+    pub fn ntor_onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
+        self.find(b"ntor-onion-key-crosscert")?.object()
+    }
+
+    /// Returns whether the relay keeps descriptors of onion services.
+    #[must_use]
+    pub fn is_hidden_service_dir(&self) -> bool {
+        self.find(b"hidden-service-dir").is_some()
+    }
+
+    /// Returns how its operator can be reached.
+    #[must_use]
+    pub fn contact(&self) -> Option<Cow<'_, str>> {
+        self.arguments(b"contact")
+    }
+
+    /// Returns how a bridge wants to be made known.
+    #[must_use]
+    pub fn bridge_distribution_request(&self) -> Option<Cow<'_, str>> {
+        self.arguments(b"bridge-distribution-request")
+    }
+
+    /// Returns the relays that it calls its family.
+    pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
+        self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
+    }
+
+    /// Returns whether the relay gives out the statistics of others.
+    #[must_use]
+    pub fn caches_extra_info(&self) -> bool {
+        self.find(b"caches-extra-info").is_some()
+    }
+
+    /// Returns whether the relay answers directory requests within circuits.
+    #[must_use]
+    pub fn is_tunnelled_dir_server(&self) -> bool {
+        self.find(b"tunnelled-dir-server").is_some()
+    }
+
+    /// Returns where the relay connects as an exit, in IPv4. `None` if it does not say so, or a
+    /// line of it cannot be read.
+    #[must_use]
+    pub fn exit_policy(&self) -> Option<ExitPolicy> {
+        let lines = self.items().filter(|item| item.is(b"accept") || item.is(b"reject"));
+        let lines: Vec<_> = lines.map(|item| item.to_string()).collect();
+        ExitPolicy::from_bytes(lines.join("\n").as_bytes())
+    }
+
+    /// Returns the ports to which the relay connects as an exit, in most of IPv6. Without one it
+    /// connects to none.
+    #[must_use]
+    pub fn ipv6_exit_ports(&self) -> Option<ExitPolicy> {
+        ExitPolicy::from_bytes(self.find(b"ipv6-policy")?.arguments_bytes())
+    }
+
+    /// Returns whether the relay connects there as an exit: in IPv4 by
+    /// [`exit_policy`](Self::exit_policy), in IPv6 by [`ipv6_exit_ports`](Self::ipv6_exit_ports).
+    #[must_use]
+    pub fn allows_exit_to(&self, address: IpAddr, port: u16) -> bool {
+        let policy = if address.is_ipv4() { self.exit_policy() } else { self.ipv6_exit_ports() };
+        policy.is_some_and(|policy| policy.allows(address, port))
+    }
+
+    /// Returns the Ed25519 signature, in base64.
+    #[must_use]
+    pub fn ed25519_signature(&self) -> Option<Cow<'_, str>> {
+        self.arguments(b"router-sig-ed25519")
+    }
+
+    /// Returns the RSA signature, in PEM.
+    #[must_use]
+    pub fn signature(&self) -> Option<Cow<'_, str>> {
+        self.find(b"router-signature")?.object()
+    }
+
+    /// Returns what tor's cache has added, such as `@downloaded-at`; the answer of
+    /// `GETINFO desc/..` has none.
+    pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        self.items().filter(is_annotation)
+    }
+
+    /// Returns every line, in order, also those for which there are methods.
+    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes())
+    }
+
+    /// Returns the lines that this version of torcon does not know.
+    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+        self.items()
+            .filter(|item| !is_annotation(item) && !KNOWN.iter().any(|keyword| item.is(keyword)))
+    }
+
+    /// Returns the whole text, as tor sent it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: self.text.detached(), ..self.clone() }
+    }
+
+    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
+        Items::new(self.text.as_bytes()).find_keyword(keyword)
+    }
+
+    fn arguments(&self, keyword: &[u8]) -> Option<Cow<'_, str>> {
+        Some(self.find(keyword)?.arguments())
+    }
+}
+
+impl fmt::Display for ServerDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for ServerDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerDescriptor({} {}:{})", self.nickname, self.address, self.or_port)
+    }
+}

@@ -1,0 +1,59 @@
+//! A part of a text that others share.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A part of a shared text.
+#[derive(Clone)]
+pub(crate) struct Text {
+    /// A vector, since that is what a reply is made of: a copy of all relays takes its time.
+    shared: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Text {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { shared: Arc::new(bytes), range }
+    }
+
+    /// Takes over bytes of which only a part counts.
+    pub(crate) fn within(bytes: Vec<u8>, range: Range<usize>) -> Self {
+        Self { shared: Arc::new(bytes), range }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.shared.get(self.range.clone()).unwrap_or_default()
+    }
+
+    /// Returns a part of this text; nothing if the range is not within it.
+    #[inline]
+    pub(crate) fn part(&self, part: Range<usize>) -> Self {
+        let whole = self.range.len();
+        let range = match self.as_bytes().get(part.clone()) {
+            Some(_) => self.range.start + part.start..self.range.start + part.end,
+            None => whole..whole,
+        };
+        Self { shared: Arc::clone(&self.shared), range }
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    pub(crate) fn detached(&self) -> Self {
+        Self::new(self.as_bytes().to_vec())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
