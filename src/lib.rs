@@ -82,7 +82,7 @@
 //!
 //! # Events
 //!
-//! An event always keeps its text. What this version has no type for arrives as
+//! An event always keeps its text. A kind that this version does not know arrives as
 //! [`Event::Other`], what cannot be read as
 //! [`Event::Malformed`], and neither disturbs any other event. If
 //! listeners are slower than tor, up to 64 MiB of events wait for them
