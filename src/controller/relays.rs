@@ -9,7 +9,7 @@ use crate::descriptor::{
     RouterStatuses, ServerDescriptor, ServerDescriptors, Text,
 };
 use crate::error::{Error, Result};
-use crate::names::{Fingerprint, Nickname};
+use crate::names::{Fingerprint, Nickname, RouterPurpose};
 
 // Every method here blocks until tor has answered, at most for the handle's time limit.
 impl Controller {
@@ -95,8 +95,7 @@ impl Controller {
         self.list("ns/all")
     }
 
-    /// Asks for the relays of a purpose, such as `general` or `bridge`, of which tor has server
-    /// descriptors. A client has those of its bridges only.
+    /// Asks for the relays of a purpose of which tor has server descriptors. A client has those of its bridges only.
     ///
     /// Sends `GETINFO ns/purpose/purpose`.
     ///
@@ -106,7 +105,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`relay_statuses`](Self::relay_statuses).
-    pub fn relay_statuses_of_purpose(&self, purpose: &str) -> Result<RouterStatuses> {
+    pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
         self.list(&format!("ns/purpose/{purpose}"))
     }
 

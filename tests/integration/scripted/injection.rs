@@ -153,6 +153,9 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
             let bad = format!("GETINFO {bad}");
             check(call(&controller, &bad), function, "command", problem, &bad);
         }
+        let purpose = RouterPurpose::from(bad);
+        let outcome = controller.relay_statuses_of_purpose(&purpose).map(drop);
+        check(outcome, "relay_statuses_of_purpose", "key", problem, bad);
         let signal = Signal::from(bad);
         let problem = "is not a signal that tor takes";
         check(controller.signal(signal), "signal", "signal", problem, bad);
@@ -199,10 +202,14 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
     // addresses, keys and identifiers, or what another function of these gave.
     const OTHERS: &str = "add_onion add_onion_client_auth attach_stream authenticate \
                           close_circuit close_circuit_if_unused close_stream command_timeout \
-                          connect connect_first del_onion event_limit execute hs_post line_limit \
-                          load_conf on on_disconnect password password_with recv_deadline \
-                          recv_timeout remove_event_listener remove_onion_client_auth reply_limit \
-                          resolve_reverse signal timeout timeout_iter wait_closed wait_timeout \
+                          connect connect_first del_onion event_limit execute \
+                          for_each_microdescriptor for_each_relay_status \
+                          for_each_server_descriptor hs_post line_limit load_conf \
+                          microdescriptor microdescriptor_by_name on on_disconnect password \
+                          password_with recv_deadline recv_timeout relay_status \
+                          relay_status_by_name relay_statuses_of_purpose remove_event_listener \
+                          remove_onion_client_auth reply_limit resolve_reverse \
+                          server_descriptor server_descriptor_by_name signal timeout timeout_iter wait_closed wait_timeout \
                           with_timeout";
     let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
     let tables = tables.chain(VALUES.iter().map(|row| row.0));

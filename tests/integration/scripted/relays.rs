@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use torcon::Error;
+use torcon::names::RouterPurpose;
 
 use super::{answer, connected, value};
 use crate::support::alone::alone;
@@ -46,7 +47,7 @@ fn each_method_asks_for_its_key_and_reads_the_answer() {
     let named = controller.relay_status_by_name(&nickname).unwrap().unwrap();
     assert_eq!((named.to_string().as_str(), named.flags().count()), (STATUS, 0));
     assert_eq!(controller.relay_statuses().unwrap().len(), 2);
-    assert!(controller.relay_statuses_of_purpose("bridge").unwrap().is_empty());
+    assert!(controller.relay_statuses_of_purpose(&RouterPurpose::Bridge).unwrap().is_empty());
     let micro = controller.microdescriptor(&fingerprint).unwrap().unwrap();
     assert_eq!(micro.exit_ports().unwrap().to_string(), "accept 80");
     // A value of one line stands behind the key.
@@ -136,7 +137,8 @@ fn a_purpose_that_would_be_a_second_word_is_refused() {
     let (tor, controller) = connected(|script| {
         script.drain();
     });
-    let error = controller.relay_statuses_of_purpose("bridge ns/all").unwrap_err();
+    let error =
+        controller.relay_statuses_of_purpose(&RouterPurpose::from("bridge ns/all")).unwrap_err();
     assert!(matches!(error, Error::InvalidInput(_)), "{error}");
     drop(controller);
     tor.finish();

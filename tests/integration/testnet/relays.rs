@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use torcon::descriptor::{RouterStatus, RouterStatuses, ServerDescriptor};
 use torcon::event::{Event, EventText};
-use torcon::names::RelayFlag;
+use torcon::names::{RelayFlag, RouterPurpose};
 
 use super::{join, shared_network};
 
@@ -46,7 +46,7 @@ fn the_consensus_of_a_client_names_every_relay_of_the_network() {
     assert_eq!(one_by_one, network.iter().map(|relay| relay.fingerprint).collect());
     assert_eq!(controller.relay_status(&NOWHERE.parse().unwrap()).unwrap(), None);
     assert_eq!(controller.relay_status_by_name(&"nobody".parse().unwrap()).unwrap(), None);
-    assert!(controller.relay_statuses_of_purpose("bridge").unwrap().is_empty());
+    assert!(controller.relay_statuses_of_purpose(&RouterPurpose::Bridge).unwrap().is_empty());
     tor.quit().unwrap();
 }
 
@@ -118,7 +118,7 @@ fn an_authority_has_the_server_descriptor_of_every_relay() {
     controller.for_each_server_descriptor(take).unwrap();
     assert_eq!(names, relays.iter().map(|relay| relay.nickname).collect());
     // A list of those of which there are server descriptors, with the digests of these.
-    let general = controller.relay_statuses_of_purpose("general").unwrap();
+    let general = controller.relay_statuses_of_purpose(&RouterPurpose::General).unwrap();
     assert_eq!(general.len(), relays.len());
     for status in &general {
         assert!(status.unwrap().descriptor_digest().is_some());
