@@ -54,6 +54,9 @@ fn echo(listener: &OnionListener, number: u8) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
+            // What a dead circuit leaves behind must not keep the test.
+            stream.set_read_timeout(Some(LIMIT / 2)).unwrap();
+            stream.set_write_timeout(Some(LIMIT / 2)).unwrap();
             scope.spawn(move || {
                 let mut reading = stream.try_clone().unwrap();
                 // A client that has gone is none of our business.
@@ -303,7 +306,16 @@ fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
             has_moved.wait();
             network.kill("relay2").unwrap();
             let begin = Instant::now();
-            assert_eq!(say(reach(&client, &address, 80), "still there?"), 0);
+            // The way that a first stream finds may lead over the dead relay too.
+            let answers = || {
+                let stream = reach(&client, &address, 80);
+                stream.set_read_timeout(Some(LIMIT / 6)).unwrap();
+                let mut number = [1];
+                (&stream).read_exact(&mut number).is_ok_and(|()| number == [0])
+            };
+            while !answers() {
+                assert!(begin.elapsed() < 3 * LIMIT, "the service was not reached again");
+            }
             println!("reached again in {:?}", begin.elapsed());
             stop.store(true, Ordering::Relaxed);
             stream.shutdown(Shutdown::Both).ok();
