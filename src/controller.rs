@@ -23,12 +23,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::bootstrap::BootstrapWatch;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub use self::pending::PendingReply;
 pub use self::queue::EventQueue;
 use self::subscribe::Subscriptions;
-pub(crate) use self::watch::{EventWatch, Seen};
+pub(crate) use self::subscribe::Watch;
+pub(crate) use self::watch::Seen;
 use crate::command::{Command, ProtocolInfo};
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;

@@ -4,27 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Controller;
+use super::{Controller, Watch};
 use crate::command::{Command, GetInfo};
 use crate::error::{Disconnect, Result};
 use crate::event::{Bootstrap, Event, EventKind, EventText};
-use crate::link::{ListenerId, Tap};
+use crate::link::Tap;
 
 /// The key that says how far tor has come.
 const PHASE: &str = "status/bootstrap-phase";
-
-/// Following the start of a tor; ends when it is dropped.
-pub(crate) struct BootstrapWatch {
-    controller: Controller,
-    listener: ListenerId,
-    tap: Arc<dyn Tap>,
-}
-
-impl Drop for BootstrapWatch {
-    fn drop(&mut self) {
-        self.controller.unwatch(self.listener, &self.tap);
-    }
-}
 
 type Tell = Box<dyn Fn(Bootstrap) + Send + Sync>;
 
@@ -80,11 +67,9 @@ impl Controller {
     /// dropped. `tell` is called on the reader thread: it must be quick and must not wait.
     ///
     /// Subscribes first and asks second, so that nothing is missed.
-    pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<BootstrapWatch> {
+    pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<Watch> {
         let follower = Arc::new(Follower { early: Mutex::new(Early::Waiting(Vec::new())), tell });
-        let tap: Arc<dyn Tap> = follower.clone();
-        let listener = self.watch(&[EventKind::StatusClient], &tap)?;
-        let watch = BootstrapWatch { controller: self.clone(), listener, tap };
+        let watch = self.watch(&[EventKind::StatusClient], follower.clone())?;
         let command = GetInfo::new([PHASE]);
         let numbered = self.inner.link.call_numbered(&command.request()?, self.timeout())?;
         let info = command.reply(numbered.reply)?;

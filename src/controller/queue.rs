@@ -44,8 +44,11 @@ pub struct EventQueue {
     behind_lag: parking_lot::Mutex<Option<EventText>>,
 }
 
-/// What an event costs beside its text, roughly, in bytes.
-const OVERHEAD: usize = 64;
+/// Returns how many bytes an event counts for in a queue: its text, and roughly what it costs
+/// beside that.
+pub(super) fn queued_size(text: &EventText) -> usize {
+    text.as_bytes().len() + 64
+}
 
 impl EventQueue {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
@@ -57,7 +60,7 @@ impl EventQueue {
             };
             // On its own, since a text keeps alive everything that was read together with it.
             let text = text.detached();
-            let size = text.as_bytes().len() + OVERHEAD;
+            let size = queued_size(&text);
             if let Queuing::Dropped { first: true } = sender.send(text, size, 1) {
                 log::warn!("a queue of events is full: events are being dropped");
             }

@@ -31,6 +31,20 @@ impl Subscriptions {
     }
 }
 
+/// A tap with its subscription; both end when this is dropped, without waiting for tor.
+pub(crate) struct Watch {
+    controller: Controller,
+    listener: ListenerId,
+    tap: Arc<dyn Tap>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.controller.inner.link.remove_tap(&self.tap);
+        self.controller.leave(self.listener);
+    }
+}
+
 impl Controller {
     /// Calls a closure for every event of one kind.
     ///
@@ -209,16 +223,15 @@ impl Controller {
 
     /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
     /// what follows from them can be waited for even inside a listener.
-    pub(super) fn watch(&self, kinds: &[EventKind], tap: &Arc<dyn Tap>) -> Result<ListenerId> {
-        self.inner.link.add_tap(Arc::clone(tap));
-        let id = self.listen(kinds, Callback::Text(Box::new(|_| {})));
-        id.inspect_err(|_| self.inner.link.remove_tap(tap))
-    }
-
-    /// Takes back what [`watch`](Self::watch) did, without waiting for tor.
-    pub(super) fn unwatch(&self, id: ListenerId, tap: &Arc<dyn Tap>) {
-        self.inner.link.remove_tap(tap);
-        self.leave(id);
+    pub(super) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
+        self.inner.link.add_tap(Arc::clone(&tap));
+        match self.listen(kinds, Callback::Text(Box::new(|_| {}))) {
+            Ok(listener) => Ok(Watch { controller: self.clone(), listener, tap }),
+            Err(error) => {
+                self.inner.link.remove_tap(&tap);
+                Err(error)
+            }
+        }
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.

@@ -6,27 +6,19 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
-use super::Controller;
+use super::queue::queued_size;
+use super::{Controller, Watch};
 use crate::command::Command;
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, ListenerId, Tap, backlog, deadline_after};
-
-/// What an event costs beside its text, roughly, in bytes.
-const OVERHEAD: usize = 64;
+use crate::link::{Backlog, BacklogSender, Tap, backlog, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
 struct Waiter {
     controller: Controller,
-    listener: ListenerId,
-    tap: Arc<dyn Tap>,
+    /// Ends with the waiter.
+    _watch: Watch,
     events: Backlog<EventText>,
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.controller.unwatch(self.listener, &self.tap);
-    }
 }
 
 /// Puts events into the queue on the reader thread, so that nobody depends on a listener that is
@@ -46,7 +38,7 @@ impl Tap for Collector {
             return;
         }
         let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-        let size = text.as_bytes().len() + OVERHEAD;
+        let size = queued_size(&text);
         if let Some(events) = &mut *self.events.lock() {
             // What is dropped is counted, and told by the next that fits.
             events.send(text, size, 1);
@@ -62,9 +54,9 @@ impl Waiter {
     fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (sender, events) = backlog(controller.inner.event_limit);
         let events_of = Mutex::new(Some(sender));
-        let tap: Arc<dyn Tap> = Arc::new(Collector { kinds: kinds.to_vec(), events: events_of });
-        let listener = controller.watch(kinds, &tap)?;
-        Ok(Self { controller: controller.clone(), listener, tap, events })
+        let collector = Arc::new(Collector { kinds: kinds.to_vec(), events: events_of });
+        let watch = controller.watch(kinds, collector)?;
+        Ok(Self { controller: controller.clone(), _watch: watch, events })
     }
 
     /// Returns the first event that is wanted.

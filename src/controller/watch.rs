@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Controller;
+use super::{Controller, Watch};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{ListenerId, Tap};
+use crate::link::Tap;
 
 /// What a watch is told.
 pub(crate) enum Seen {
@@ -16,19 +16,6 @@ pub(crate) enum Seen {
 
 /// Called on the reader thread: it must be quick, must not wait and must not send commands.
 pub(crate) type Tell = Box<dyn Fn(Seen) + Send + Sync>;
-
-/// Following some kinds of event; ends when it is dropped, without waiting for tor.
-pub(crate) struct EventWatch {
-    controller: Controller,
-    listener: ListenerId,
-    tap: Arc<dyn Tap>,
-}
-
-impl Drop for EventWatch {
-    fn drop(&mut self) {
-        self.controller.unwatch(self.listener, &self.tap);
-    }
-}
 
 struct Watcher {
     /// How the events of these kinds begin on the wire; all of them have one line.
@@ -51,11 +38,9 @@ impl Tap for Watcher {
 
 impl Controller {
     /// Tells of every event of some kinds, all of one line, until the watch is dropped.
-    pub(crate) fn watch_events(&self, kinds: &[EventKind], tell: Tell) -> Result<EventWatch> {
+    pub(crate) fn watch_events(&self, kinds: &[EventKind], tell: Tell) -> Result<Watch> {
         let beginning = |kind: &EventKind| format!("650 {kind} ").into_bytes().into();
         let beginnings = kinds.iter().map(beginning).collect();
-        let tap: Arc<dyn Tap> = Arc::new(Watcher { beginnings, tell });
-        let listener = self.watch(kinds, &tap)?;
-        Ok(EventWatch { controller: self.clone(), listener, tap })
+        self.watch(kinds, Arc::new(Watcher { beginnings, tell }))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::uploads::Uploads;
-use crate::controller::{Controller, EventWatch, Seen};
+use crate::controller::{Controller, Seen, Watch};
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, HsDescEvent};
 use crate::link::deadline_after;
@@ -35,7 +35,7 @@ const EARLY: usize = 1024;
 pub(super) struct Publisher {
     board: Arc<Board>,
     /// Ends with the publisher. `None` once the service has been closed.
-    watch: Mutex<Option<EventWatch>>,
+    watch: Mutex<Option<Watch>>,
 }
 
 /// What those who wait for a service look at: for directories, or for clients.

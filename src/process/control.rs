@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::progress::Progress;
 use super::ready::Message;
-use crate::controller::{BootstrapWatch, ConnectOptions, Controller};
+use crate::controller::{ConnectOptions, Controller, Watch};
 use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
 use crate::event::Bootstrap;
 use crate::link::Endpoint;
@@ -70,7 +70,7 @@ pub(super) struct Connected {
     /// `None` if only the custom function knows.
     pub(super) endpoint: Option<Endpoint>,
     /// What sends [`Message::Status`]; the first comes before this.
-    pub(super) watch: BootstrapWatch,
+    pub(super) watch: Watch,
 }
 
 /// Connects once. Everything that needs an answer of tor is bounded by `limit`.
