@@ -9,6 +9,7 @@ mod connect;
 mod hazards;
 mod incremental;
 mod network;
+mod numbered;
 mod onion;
 mod pending;
 mod queue;
@@ -192,10 +193,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
-        let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let reply = self.inner.link.call(&request, self.timeout)?;
-        command.reply(reply).inspect_err(|error| self.note_out_of_step(error))
+        self.execute_numbered(command).map(|(reply, _)| reply)
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust
