@@ -1,12 +1,15 @@
 //! A tor with everything that belongs to it.
 
+mod config;
 mod global;
 mod onion;
 mod readiness;
 mod streams;
 
 use std::fmt;
+use std::sync::OnceLock;
 
+use crate::config::Config;
 use crate::controller::{Controller, connect};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
@@ -36,6 +39,7 @@ use crate::process::{Launcher, TorProcess};
 pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
+    config: OnceLock<Config>,
 }
 
 impl Tor {
@@ -70,7 +74,7 @@ impl Tor {
         }
         let process = launcher.launch()?;
         let controller = process.controller()?.clone();
-        Ok(Self { controller, process: Some(process) })
+        Ok(Self { controller, process: Some(process), config: OnceLock::new() })
     }
 
     /// Returns the controller.
@@ -106,7 +110,7 @@ impl Tor {
 
 impl From<Controller> for Tor {
     fn from(controller: Controller) -> Self {
-        Self { controller, process: None }
+        Self { controller, process: None, config: OnceLock::new() }
     }
 }
 
