@@ -215,7 +215,7 @@ impl Config {
         Ok(pending::GroupState::Lines(lines.to_vec()).value(&option))
     }
 
-    /// Returns the default of an option.
+    /// Returns the default of an option, as it is written in tor: perhaps with a unit, `1 GB`.
     ///
     /// Sends `GETINFO config/defaults`, once and not before this is asked for.
     ///
@@ -229,6 +229,8 @@ impl Config {
     pub fn default_value(&self, name: &str) -> Result<OptionValue> {
         let option = self.schema()?.readable(name)?;
         let lines = self.live()?.defaults()?.lines(&option);
+        // tor shows such a list as empty, and does not name it among its defaults.
+        let lines = lines.or_else(|| option.kind.is_comma_list().then(|| vec![Vec::new()]));
         Ok(OptionValue::new(option.kind, lines))
     }
 
@@ -285,9 +287,9 @@ impl Config {
     }
 
     /// Forgets the changes of one option that have not been saved; `HiddenServiceOptions` means
-    /// those of the onion services. Returns whether there were some.
-    pub fn revert_option(&self, name: &str) -> bool {
-        self.inner.pending.lock().forget(name)
+    /// those of the onion services.
+    pub fn revert_option(&self, name: &str) {
+        self.inner.pending.lock().forget(name);
     }
 
     fn schema(&self) -> Result<&Schema> {

@@ -50,7 +50,7 @@ impl Config {
     /// use torcon::names::OnionPort;
     ///
     /// let config = Config::offline();
-    /// let service = ConfiguredService::new("/var/lib/tor/web").port(OnionPort::new(80, 8080));
+    /// let service = ConfiguredService::new("/var/lib/tor/web").port(80, 8080);
     /// config.add_onion_service(service)?;
     /// config.edit_onion_service("/var/lib/tor/web", |service| {
     ///     service.set_ports([OnionPort::new(80, 8081)]);

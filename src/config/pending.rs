@@ -96,11 +96,9 @@ impl Pending {
         self.changes.clear();
     }
 
-    /// Takes out the changes of one option. Returns whether there were some.
-    pub(super) fn forget(&mut self, name: &str) -> bool {
-        let before = self.changes.len();
-        self.changes.retain(|change| &*change.option.name != name);
-        self.changes.len() != before
+    /// Takes out the changes of one option, in whatever case it is written.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.changes.retain(|change| !change.option.name.eq_ignore_ascii_case(name));
     }
 
     /// Whether the last thing that is to happen to an option is that it goes back to its default.

@@ -115,7 +115,6 @@ impl Config {
             Plan::Set | Plan::Reset => None,
         };
         let settings = settings(states, defaults);
-        let options: Vec<&str> = settings.iter().map(|(name, _)| name.as_str()).collect();
         let pairs = settings.iter().map(|(name, setting)| (name, setting.clone()));
         let outcome = match plan {
             Plan::Reset => live.controller().execute(&ResetConf::new(pairs)),
@@ -128,7 +127,8 @@ impl Config {
         }
         outcome.map_err(|error| match error {
             Error::Rejected(rejection) => {
-                let option = blamed(&rejection.text(), states, &options);
+                let option = blamed(&rejection.text(), states);
+                let options: Vec<&str> = states.iter().map(|(option, _)| &*option.name).collect();
                 ConfigError::new(option, &options, rejection).into()
             }
             error => error,
@@ -208,31 +208,22 @@ fn settings(
 }
 
 /// Finds the option that a refusal is about: the only one, or the one that tor's words name.
-fn blamed<'a>(
-    words: &str,
-    states: &'a [(TorOption, GroupState)],
-    options: &[&'a str],
-) -> Option<&'a str> {
-    let only = |mut found: Vec<&'a str>| {
-        found.dedup();
-        if found.len() == 1 { found.pop() } else { None }
+fn blamed<'a>(words: &str, states: &'a [(TorOption, GroupState)]) -> Option<&'a str> {
+    let only = |is_meant: &dyn Fn(&TorOption) -> bool| {
+        let mut meant = states.iter().filter(|(option, _)| is_meant(option));
+        let (option, _) = meant.next()?;
+        meant.next().is_none().then_some(&*option.name)
     };
-    let names = |option: &&&str| is_word_of(words, option.trim_start_matches('_'));
-    let mut named: Vec<&str> = options.iter().filter(names).copied().collect();
-    named.sort_unstable();
-    let of_kind = |matches: fn(&TorOption) -> bool| {
-        let found = states.iter().filter(|(option, _)| matches(option));
-        only(found.map(|(option, _)| &*option.name).collect())
-    };
-    only(options.to_vec()).or_else(|| only(named)).or_else(|| {
-        if words.contains("rendezvous") {
-            of_kind(TorOption::is_of_services)
-        } else if words.contains("router list") {
-            of_kind(|option| option.kind == OptionType::RouterList)
-        } else {
-            None
-        }
-    })
+    only(&|_| true)
+        .or_else(|| only(&|option| is_word_of(words, option.name.trim_start_matches('_'))))
+        .or_else(|| {
+            let is_services = words.contains("rendezvous");
+            only(&|option| is_services && option.is_of_services())
+        })
+        .or_else(|| {
+            let is_relays = words.contains("router list");
+            only(&|option| is_relays && option.kind == OptionType::RouterList)
+        })
 }
 
 /// Whether a name stands in a text by itself and not as a part of another.
@@ -306,22 +297,21 @@ mod tests {
         let list = [
             ("ContactInfo", lines("ContactInfo", &["x"])),
             ("ExitNodes", lines("ExitNodes", &["x"])),
-            ("HiddenServiceDir", lines("HiddenServiceDir", &["/x"])),
+            ("HiddenServiceOptions", lines("HiddenServiceDir", &["/x"])),
             ("__SocksPort", lines("__SocksPort", &["x"])),
             ("Log", lines("Log", &["x", "y"])),
         ];
         let states = states(&list);
-        let options = ["ContactInfo", "ExitNodes", "HiddenServiceDir", "__SocksPort", "Log", "Log"];
         for (words, option) in [
             ("Unacceptable option value: Invalid SocksPort configuration", Some("__SocksPort")),
             ("Transition not allowed: While Tor is running, changing Log is not", Some("Log")),
             ("Unacceptable option value: Invalid router list.", Some("ExitNodes")),
-            ("Failed to configure rendezvous options. See logs.", Some("HiddenServiceDir")),
+            ("Failed to configure rendezvous options. See logs.", Some("HiddenServiceOptions")),
             ("ContactInfo and Log do not go together", None),
             ("Logs are ContactInfos", None),
         ] {
-            assert_eq!(blamed(words, &states, &options), option, "{words}");
+            assert_eq!(blamed(words, &states), option, "{words}");
         }
-        assert_eq!(blamed("anything", &states, &["Log", "Log"]), Some("Log"));
+        assert_eq!(blamed("anything", &states[4..]), Some("Log"));
     }
 }

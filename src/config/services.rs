@@ -34,7 +34,7 @@ pub(crate) type ConfiguredLine = (String, Vec<u8>);
 /// use torcon::config::ConfiguredService;
 /// use torcon::names::OnionPort;
 ///
-/// let mut service = ConfiguredService::new("/var/lib/tor/web").port(OnionPort::new(80, 8080));
+/// let mut service = ConfiguredService::new("/var/lib/tor/web").port(80, 8080);
 /// service.set_option("HiddenServiceMaxStreams", ["5"])?;
 /// assert_eq!(service.ports(), [OnionPort::new(80, 8080)]);
 /// # Ok::<(), torcon::Error>(())
@@ -54,9 +54,11 @@ impl ConfiguredService {
         Self { directory: directory.into(), lines: Vec::new() }
     }
 
-    /// Adds a port. A service needs one at least. The default is none.
+    /// Adds a port of the onion address, and where what comes to it goes. A service needs one at
+    /// least. The default is none.
     #[must_use]
-    pub fn port(mut self, port: OnionPort) -> Self {
+    pub fn port(mut self, virtual_port: u16, target: impl Into<PortTarget>) -> Self {
+        let port = OnionPort::new(virtual_port, target);
         self.lines.push((PORT.to_owned(), port_value(&port)));
         self
     }

@@ -116,10 +116,7 @@ impl NewValue {
     pub(super) fn into_entry(self, option: &TorOption) -> Result<Vec<u8>, InvalidInput> {
         let refuse = |problem| Err(InvalidInput::new(option.name.to_string(), problem));
         let lines = self.into_lines(option)?.unwrap_or_default();
-        let entry = match <[_; 1]>::try_from(lines) {
-            Ok([entry]) => entry,
-            Err(_) => return refuse("takes one entry here"),
-        };
+        let Ok([entry]) = <[_; 1]>::try_from(lines) else { return refuse("takes one entry here") };
         if entry.is_empty() {
             return refuse("has no entry that is empty");
         }
@@ -169,7 +166,7 @@ fn takes_integer(kind: &OptionType) -> bool {
 fn list(option: &TorOption, entries: Vec<Vec<u8>>) -> Result<Lines, InvalidInput> {
     let refuse = |problem| Err(InvalidInput::new(option.name.to_string(), problem));
     entries.iter().try_for_each(|entry| check_line(&option.name, entry))?;
-    if entries.iter().any(|entry| entry.is_empty()) {
+    if entries.iter().any(Vec::is_empty) {
         return refuse("has no entry that is empty");
     }
     if option.kind.is_comma_list() {

@@ -22,7 +22,7 @@ impl Config {
     /// tor says is none. Otherwise those of [`get`](Self::get).
     pub fn get_bool(&self, name: &str) -> Result<Option<bool>> {
         let is_meant = |kind: &OptionType| *kind == OptionType::Boolean;
-        self.read(name, is_meant, "a boolean", OptionValue::read_bool)
+        self.read(name, is_meant, "a boolean", OptionValue::to_bool)
     }
 
     /// Returns an option of the type `Boolean+Auto` or `Boolean`; `None` if it is not set.
@@ -35,7 +35,7 @@ impl Config {
     pub fn get_auto_bool(&self, name: &str) -> Result<Option<OrAuto<bool>>> {
         let is_meant =
             |kind: &OptionType| matches!(kind, OptionType::AutoBoolean | OptionType::Boolean);
-        self.read(name, is_meant, "a boolean or \"auto\"", OptionValue::read_auto_bool)
+        self.read(name, is_meant, "a boolean or \"auto\"", OptionValue::to_auto_bool)
     }
 
     /// Returns an option of the type `Integer`, `SignedInteger` or `Port`, as whatever integer
@@ -61,8 +61,7 @@ impl Config {
         let is_meant = |kind: &OptionType| {
             matches!(kind, OptionType::Integer | OptionType::SignedInteger | OptionType::Port)
         };
-        let read = |value: &OptionValue| T::try_from(value.read_integer()?).ok();
-        self.read(name, is_meant, "an integer that is asked for", read)
+        self.read(name, is_meant, "an integer that is asked for", OptionValue::to_integer)
     }
 
     /// Returns an option of the type `Float`; `None` if it is not set.
@@ -74,7 +73,7 @@ impl Config {
     /// Those of [`get_bool`](Self::get_bool).
     pub fn get_float(&self, name: &str) -> Result<Option<f64>> {
         let is_meant = |kind: &OptionType| *kind == OptionType::Float;
-        self.read(name, is_meant, "a float", OptionValue::read_float)
+        self.read(name, is_meant, "a float", OptionValue::to_float)
     }
 
     /// Returns an option of the type `TimeInterval` or `TimeMsecInterval`; `None` if it is not
@@ -89,7 +88,7 @@ impl Config {
         let is_meant = |kind: &OptionType| {
             matches!(kind, OptionType::TimeInterval | OptionType::TimeMsecInterval)
         };
-        self.read(name, is_meant, "a time", OptionValue::read_duration)
+        self.read(name, is_meant, "a time", OptionValue::to_duration)
     }
 
     /// Returns an option of the type `DataSize`, in bytes; `None` if it is not set.
@@ -101,7 +100,7 @@ impl Config {
     /// Those of [`get_bool`](Self::get_bool).
     pub fn get_bytes(&self, name: &str) -> Result<Option<u64>> {
         let is_meant = |kind: &OptionType| *kind == OptionType::DataSize;
-        self.read(name, is_meant, "a number of bytes", OptionValue::read_bytes)
+        self.read(name, is_meant, "a number of bytes", OptionValue::to_bytes)
     }
 
     /// Returns an option of any type that has one line, as text; bytes that are not UTF-8 are
@@ -144,7 +143,7 @@ impl Config {
     /// Those of [`get_bool`](Self::get_bool), also if the line names a unix socket.
     pub fn get_port(&self, name: &str) -> Result<Option<OrAuto<u16>>> {
         let is_meant = |kind: &OptionType| kind.is_line_list() || *kind == OptionType::Port;
-        self.read(name, is_meant, "a port", OptionValue::read_port)
+        self.read(name, is_meant, "a port", OptionValue::to_port)
     }
 
     /// Reads an option that is set; `wanted` says what it should be.

@@ -44,8 +44,8 @@ fn seconds(unit: &str) -> Option<u64> {
         "hour" => Some(60 * 60),
         "day" => Some(24 * 60 * 60),
         "week" => Some(7 * 24 * 60 * 60),
-        // A twelfth of 365.2425 days, as tor has it.
-        "month" => Some(2_629_728),
+        // As tor has it.
+        "month" => Some(30 * 24 * 60 * 60),
         _ => None,
     }
 }
@@ -85,7 +85,7 @@ mod tests {
             ("2hours", Some(7200)),
             ("1.5 days", Some(129_600)),
             ("1 week", Some(604_800)),
-            ("1 month", Some(2_629_728)),
+            ("1 month", Some(2_592_000)),
             ("12 parsecs", None),
             ("", None),
             ("-1", None),

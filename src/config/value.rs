@@ -91,7 +91,12 @@ impl OptionValue {
         self.lines
     }
 
-    pub(super) fn read_bool(&self) -> Option<bool> {
+    /// Returns the value of an option of the type `Boolean`; `None` if it is not set or not one.
+    ///
+    /// [`Config::get_bool`](crate::config::Config::get_bool) and the others of its kind tell the
+    /// two apart, and check the type.
+    #[must_use]
+    pub fn to_bool(&self) -> Option<bool> {
         match self.lines().next()? {
             b"0" => Some(false),
             b"1" => Some(true),
@@ -99,22 +104,33 @@ impl OptionValue {
         }
     }
 
-    pub(super) fn read_auto_bool(&self) -> Option<OrAuto<bool>> {
+    /// Returns the value of an option of the type `Boolean+Auto` or `Boolean`; `None` if it is not
+    /// set or not one.
+    #[must_use]
+    pub fn to_auto_bool(&self) -> Option<OrAuto<bool>> {
         match self.lines().next()? {
             word if word.eq_ignore_ascii_case(b"auto") => Some(OrAuto::Auto),
-            _ => self.read_bool().map(OrAuto::Value),
+            _ => self.to_bool().map(OrAuto::Value),
         }
     }
 
-    pub(super) fn read_integer(&self) -> Option<i128> {
-        self.ascii()?.parse().ok()
+    /// Returns the value of an option of the type `Integer`, `SignedInteger` or `Port`; `None` if
+    /// it is not set or not one that fits.
+    #[must_use]
+    pub fn to_integer<T: TryFrom<i128>>(&self) -> Option<T> {
+        T::try_from(self.ascii()?.parse().ok()?).ok()
     }
 
-    pub(super) fn read_float(&self) -> Option<f64> {
+    /// Returns the value of an option of the type `Float`; `None` if it is not set or not one.
+    #[must_use]
+    pub fn to_float(&self) -> Option<f64> {
         self.ascii()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    pub(super) fn read_duration(&self) -> Option<Duration> {
+    /// Returns the value of an option of the type `TimeInterval` or `TimeMsecInterval`, with or
+    /// without a unit of tor's; `None` if it is not set or not one.
+    #[must_use]
+    pub fn to_duration(&self) -> Option<Duration> {
         let text = self.ascii()?;
         match self.kind {
             OptionType::TimeMsecInterval => read_milliseconds(text).map(Duration::from_millis),
@@ -122,12 +138,19 @@ impl OptionValue {
         }
     }
 
-    pub(super) fn read_bytes(&self) -> Option<u64> {
+    /// Returns the value of an option of the type `DataSize` in bytes, with or without a unit of
+    /// tor's: `KB` and `kilobyte` are 1024 bytes, `kbit` 1024 bits, and so on; `None` if it is not
+    /// set or not one.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<u64> {
         read_bytes(self.ascii()?)
     }
 
-    /// Reads the port of a line such as `9050`, `auto`, `127.0.0.1:9050 IsolateDestAddr`.
-    pub(super) fn read_port(&self) -> Option<OrAuto<u16>> {
+    /// Returns the port in the first line of an option such as `SocksPort`: `9050`, `auto`,
+    /// `127.0.0.1:9050 IsolateDestAddr`; `None` if it is not set or has none, as with a unix
+    /// socket.
+    #[must_use]
+    pub fn to_port(&self) -> Option<OrAuto<u16>> {
         let place = self.ascii()?.split(' ').next()?;
         let port = place.rsplit(':').next()?;
         if port.eq_ignore_ascii_case("auto") {
@@ -229,19 +252,19 @@ mod tests {
 
     #[test]
     fn each_type_is_read_as_tor_writes_it() {
-        assert_eq!([line("0").read_bool(), line("1").read_bool()], [Some(false), Some(true)]);
-        assert_eq!([line("2").read_bool(), line("").read_bool()], [None, None]);
-        assert_eq!(line("auto").read_auto_bool(), Some(OrAuto::Auto));
-        assert_eq!(line("1").read_auto_bool(), Some(OrAuto::Value(true)));
+        assert_eq!([line("0").to_bool(), line("1").to_bool()], [Some(false), Some(true)]);
+        assert_eq!([line("2").to_bool(), line("").to_bool()], [None, None]);
+        assert_eq!(line("auto").to_auto_bool(), Some(OrAuto::Auto));
+        assert_eq!(line("1").to_auto_bool(), Some(OrAuto::Value(true)));
         let descriptor = "18446744073709551615";
-        assert_eq!(line(descriptor).read_integer(), Some(i128::from(u64::MAX)));
-        assert_eq!(line("-100").read_integer(), Some(-100));
-        assert_eq!(line("-100.000000").read_float(), Some(-100.0));
-        assert_eq!(line("nan").read_float(), None);
-        assert_eq!(line("600").read_duration(), Some(Duration::from_secs(600)));
+        assert_eq!(line(descriptor).to_integer::<i128>(), Some(i128::from(u64::MAX)));
+        assert_eq!(line("-100").to_integer::<i128>(), Some(-100));
+        assert_eq!(line("-100.000000").to_float(), Some(-100.0));
+        assert_eq!(line("nan").to_float(), None);
+        assert_eq!(line("600").to_duration(), Some(Duration::from_secs(600)));
         let milliseconds = value(OptionType::TimeMsecInterval, &["1500"]);
-        assert_eq!(milliseconds.read_duration(), Some(Duration::from_millis(1500)));
-        assert_eq!(line("1099511627776").read_bytes(), Some(1 << 40));
+        assert_eq!(milliseconds.to_duration(), Some(Duration::from_millis(1500)));
+        assert_eq!(line("1099511627776").to_bytes(), Some(1 << 40));
     }
 
     #[test]
@@ -256,7 +279,7 @@ mod tests {
             ("65536", None),
             ("", None),
         ] {
-            assert_eq!(line(text).read_port(), port, "{text}");
+            assert_eq!(line(text).to_port(), port, "{text}");
         }
     }
 

@@ -32,7 +32,7 @@ impl ConfigError {
     }
 
     /// Returns the option that tor refuses: the only one of the save, or the one that tor's words
-    /// are about. `None` if they do not tell.
+    /// are about; for an onion service, `HiddenServiceOptions`. `None` if they do not tell.
     #[must_use]
     pub fn option(&self) -> Option<&str> {
         self.inner.option.as_deref()
