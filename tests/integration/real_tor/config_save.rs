@@ -4,12 +4,13 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use torcon::config::{Config, OrAuto, PendingKind};
+use torcon::config::{Config, OrAuto, PendingChange, PendingKind};
 use torcon::error::ConfigError;
 use torcon::{Error, EventKind};
 
 use super::config::{commands, config, tapped};
-use super::{chain, controller, refusal};
+use super::{controller, refusal};
+use crate::error_text::check_text;
 use crate::support::real_tor::RealTor;
 
 /// Far more than tor takes to tell of a change.
@@ -129,7 +130,7 @@ fn each_kind_of_refusal_names_the_option_and_leaves_everything_as_it_was() {
         assert_eq!(error.option(), is_named.then_some(option), "{words}");
         let error = Error::from(error);
         assert_eq!(error.status_code(), Some(code));
-        assert!(chain(&error).starts_with("cannot save "), "{}", chain(&error));
+        check_text(&error);
 
         // tor is as it was; the picture too; and the changes are still there.
         assert!(!config.in_force("ContactInfo").unwrap().is_set());
@@ -377,7 +378,7 @@ fn a_pending_change_stays_when_somebody_else_changes_the_option() {
     assert_eq!(text(us.in_force("ExitNodes").unwrap()), "{fr}");
     assert_eq!(text(us.get("ExitNodes").unwrap()), "{us},{de}");
     assert_eq!(list(&us, "MapAddress"), ["c.example d.example", "a.example b.example"]);
-    let kinds: Vec<_> = us.pending().iter().map(|change| change.kind()).collect();
+    let kinds: Vec<_> = us.pending().iter().map(PendingChange::kind).collect();
     use PendingKind::{Push, Set};
     assert_eq!(kinds, [Set, Push, Set, Push]);
     us.save().unwrap();
