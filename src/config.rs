@@ -4,8 +4,7 @@
 //! takes, and [`ConfiguredService`] an onion service of the configuration.
 //!
 //! **Invariant**: what is known of tor is never older than the last event that told of a change,
-//! and no lock but those for starting, saving and changing services is held while tor is waited
-//! for.
+//! and no lock but those for starting, saving and rewriting is held while tor is waited for.
 
 mod changes;
 mod edit;
@@ -13,10 +12,10 @@ mod known;
 mod live;
 mod onion;
 mod pending;
+mod rewrite_lock;
 mod save;
 mod schema;
 mod services;
-mod services_lock;
 mod setting;
 mod torrc;
 mod typed;
@@ -31,12 +30,12 @@ use parking_lot::Mutex;
 use self::live::Live;
 use self::pending::Pending;
 pub use self::pending::{PendingChange, PendingKind};
+pub(crate) use self::rewrite_lock::{Identity, RewriteLock};
 pub use self::schema::OptionType;
 pub(crate) use self::schema::SERVICES as ALL_SERVICES;
 use self::schema::{Schema, TorOption};
 pub use self::services::ConfiguredService;
 pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
-pub(crate) use self::services_lock::{Identity, ServicesLock};
 pub use self::setting::NewValue;
 pub use self::value::{OptionValue, OrAuto};
 use crate::controller::Controller;
@@ -276,6 +275,7 @@ impl Config {
     }
 
     /// Returns the changes that have not been saved, in their order.
+    #[doc(alias = "needs_save")]
     #[must_use]
     pub fn pending(&self) -> Vec<PendingChange> {
         self.inner.pending.lock().list()

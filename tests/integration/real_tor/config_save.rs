@@ -443,6 +443,77 @@ fn many_threads_share_one_configuration() {
 }
 
 #[test]
+fn configurations_that_push_to_one_list_at_once_lose_nothing() {
+    let tor = RealTor::start();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let config = config(&tor);
+            scope.spawn(move || {
+                for round in 0..5 {
+                    let entry = format!("t{thread}r{round}.example x.example");
+                    config.push("MapAddress", &entry).unwrap();
+                    config.save().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(list(&config(&tor), "MapAddress").len(), 30);
+}
+
+#[test]
+fn after_a_storm_of_changes_the_picture_is_what_tor_says() {
+    const OPTIONS: [&str; 5] =
+        ["ContactInfo", "MapAddress", "NumCPUs", "ExitNodes", "MaxCircuitDirtiness"];
+    let tor = RealTor::start();
+    let ours = controller(&tor);
+    let us = Config::new(&ours);
+    let hear = Witness::of(&ours);
+    us.load(OPTIONS).unwrap();
+    for storm in 0..3 {
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let theirs = controller(&tor);
+                scope.spawn(move || {
+                    for round in 0..25 {
+                        let number = format!("{}", 100 * thread + round);
+                        let map = format!("a{number}.example b.example");
+                        let all = [
+                            ("ContactInfo", number.as_str()),
+                            ("MapAddress", &map),
+                            ("NumCPUs", &number),
+                            ("ExitNodes", "{us}"),
+                            ("MaxCircuitDirtiness", &number),
+                        ];
+                        let (one, other) = (round % 5, (round + thread) % 5);
+                        let settings = [all[one], all[other]];
+                        theirs
+                            .set_conf(settings.into_iter().take(1 + usize::from(one != other)))
+                            .unwrap();
+                    }
+                });
+            }
+            let us = us.clone();
+            scope.spawn(move || {
+                for round in 0..200 {
+                    us.get(OPTIONS[round % 5]).unwrap();
+                }
+            });
+        });
+        let last = format!("storm {storm}");
+        controller(&tor)
+            .set_conf([("Nickname", format!("storm{storm}")), ("ContactInfo", last.clone())])
+            .unwrap();
+        hear.wait(&last);
+        let conf = ours.get_conf(OPTIONS).unwrap();
+        for option in OPTIONS {
+            let values = us.get(option).unwrap();
+            let values: Vec<_> = values.lines().map(String::from_utf8_lossy).collect();
+            assert_eq!(values, conf.get(option).unwrap().values(), "{option} after {last}");
+        }
+    }
+}
+
+#[test]
 fn the_end_of_tor_is_told_and_what_was_pending_stays() {
     let tor = RealTor::start();
     let config = config(&tor);
