@@ -216,8 +216,9 @@ fn every_tor_ends_when_the_program_is_killed() {
     program.kill().unwrap();
     program.wait().unwrap();
     assert!(victims.len() == 3 && all_ran, "{victims:?}");
-    // Of tor 0.4.9, one relay in some dozens hangs at the very end, when it frees its threads; its
-    // port may still be open. The network does nothing for it; it is seen off here.
+    // Relays of tor 0.4.9 sometimes hang at the very end, when they free their threads, and mostly
+    // so on a single processor; the port may still be open. The network does nothing for that;
+    // they are seen off here.
     let mut working: Vec<_> = victims.iter().map(|&(pid, _)| (pid, turns(pid))).collect();
     let mut since = Instant::now();
     eventually(LIMIT, "every tor has ended, or hangs at its end", || {
@@ -231,11 +232,12 @@ fn every_tor_ends_when_the_program_is_killed() {
         }
         working.is_empty()
     });
-    let hung: Vec<_> = victims.iter().filter(|&&(pid, _)| is_running(pid)).collect();
-    for &&(pid, _) in &hung {
+    for &(pid, _) in victims.iter().filter(|&&(pid, _)| is_running(pid)) {
+        // A tor that still serves somebody would wait for its sockets.
+        let waits_in = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
         kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        assert!(!waits_in.contains("poll"), "{waits_in}");
     }
-    assert!(hung.len() < victims.len(), "no tor has ended");
 }
 
 fn is_open(port: u16) -> bool {
