@@ -28,7 +28,7 @@
 //!
 //! The network ends with its handle, also when a panic drops it, and when the program ends in any
 //! way: each tor is owned by a control connection of the program. A program that is killed leaves
-//! the temporary directories behind, and now and then a tor that has closed everything and hangs
+//! the temporary directories behind, and now and then a tor that does nothing any more and hangs
 //! in its last step, which is a defect of tor 0.4.9.
 //!
 //! The consensus is made once, and again after half an hour; it is valid for a day. A relay that

@@ -12,6 +12,8 @@ mod endings;
 mod events;
 /// What a tor can do that joined the network.
 mod joining;
+/// What is tried again, since tor has to be lucky.
+pub(crate) mod luck;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.
