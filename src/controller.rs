@@ -13,6 +13,7 @@ mod onion;
 mod pending;
 mod queue;
 mod relays;
+mod status;
 mod subscribe;
 mod wait;
 mod watch;

@@ -128,6 +128,7 @@ mod controller;
 pub mod descriptor;
 pub mod error;
 pub mod event;
+pub mod info;
 mod link;
 pub mod names;
 pub mod onion;

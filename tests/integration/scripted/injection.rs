@@ -8,7 +8,9 @@ use torcon::command::{
     ExtendCircuit, GetConf, GetInfo, HsFetch, MapAddress, PostDescriptor, RedirectStream,
     ResetConf, Resolve, SetConf, SetEvents, UseFeature,
 };
-use torcon::names::{CircuitId, CircuitPurpose, Fingerprint, RouterPurpose, StreamId};
+use torcon::names::{
+    CircuitId, CircuitPurpose, Fingerprint, ListenerKind, RouterPurpose, StreamId,
+};
 use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Signal};
 
 use super::{connected, served};
@@ -156,6 +158,8 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
         let purpose = RouterPurpose::from(bad);
         let outcome = controller.relay_statuses_of_purpose(&purpose).map(drop);
         check(outcome, "relay_statuses_of_purpose", "key", problem, bad);
+        let kind = ListenerKind::from(bad);
+        check(controller.listeners(&kind).map(drop), "listeners", "key", problem, bad);
         let signal = Signal::from(bad);
         let problem = "is not a signal that tor takes";
         check(controller.signal(signal), "signal", "signal", problem, bad);
@@ -204,7 +208,7 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
                           close_circuit close_circuit_if_unused close_stream command_timeout \
                           connect connect_first del_onion event_limit execute \
                           for_each_microdescriptor for_each_relay_status \
-                          for_each_server_descriptor hs_post line_limit load_conf \
+                          for_each_server_descriptor hs_post line_limit listeners load_conf \
                           microdescriptor microdescriptor_by_name on on_disconnect password \
                           password_with recv_deadline recv_timeout relay_status \
                           relay_status_by_name relay_statuses_of_purpose remove_event_listener \
