@@ -286,3 +286,6 @@ impl Tracker {
         self.number
     }
 }
+
+#[cfg(test)]
+mod tests;
