@@ -12,6 +12,8 @@ mod endings;
 mod events;
 /// What a tor can do that joined the network.
 mod joining;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.
