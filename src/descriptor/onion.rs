@@ -131,6 +131,6 @@ mod tests {
             ]
         );
         let shown = format!("{descriptor:?}");
-        assert!(shown.contains("bytes: 165") && !shown.contains("5kx4"), "{shown}");
+        assert!(shown.contains("bytes: 147") && !shown.contains("5kx4"), "{shown}");
     }
 }
