@@ -10,9 +10,11 @@ mod hazards;
 mod incremental;
 mod network;
 mod onion;
+mod onion_descriptor;
 mod pending;
 mod queue;
 mod relays;
+mod resolve;
 mod status;
 mod subscribe;
 mod wait;
@@ -81,6 +83,8 @@ struct Inner {
     event_limit: usize,
     /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
     subscriptions: Mutex<Subscriptions>,
+    /// Held while a `RESOLVE` begins, before any other lock.
+    resolving: Mutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
     valid_events: OnceLock<Vec<EventKind>>,
@@ -101,6 +105,7 @@ impl Controller {
             protocol_info,
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),
+            resolving: Mutex::default(),
             owned: Mutex::default(),
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
@@ -193,10 +198,17 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
+        self.execute_numbered(command).map(|(reply, _)| reply)
+    }
+
+    /// The same, with the number of the first event that tor sent after its answer.
+    fn execute_numbered<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
         let request = command.request()?;
         self.refuse_hazards(&request)?;
-        let reply = self.inner.link.call(&request, self.timeout)?;
-        command.reply(reply).inspect_err(|error| self.note_out_of_step(error))
+        let numbered = self.inner.link.call_numbered(&request, self.timeout)?;
+        let reply = command.reply(numbered.reply);
+        let reply = reply.inspect_err(|error| self.note_out_of_step(error))?;
+        Ok((reply, numbered.events_before))
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust

@@ -39,6 +39,7 @@ mod exit_policy;
 mod item;
 mod list;
 mod microdescriptor;
+mod onion;
 mod router_status;
 mod server_descriptor;
 mod text;
@@ -53,6 +54,7 @@ pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 pub use self::microdescriptor::Microdescriptor;
+pub use self::onion::OnionDescriptor;
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};
 pub(crate) use self::text::Text;

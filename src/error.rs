@@ -11,6 +11,7 @@ mod launch;
 mod onion;
 mod protocol;
 mod rejection;
+mod resolve;
 mod socks;
 #[cfg(feature = "testnet")]
 mod testnet;
@@ -21,10 +22,11 @@ pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
-pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
+pub use resolve::{ResolveError, ResolveProblem};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
@@ -83,6 +85,9 @@ pub enum Error {
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
+    /// A name or an address could not be resolved.
+    #[error(transparent)]
+    Resolve(ResolveError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -206,6 +211,7 @@ from_areas! {
     LaunchError => Launch,
     SocksError => Socks,
     OnionError => Onion,
+    ResolveError => Resolve,
     InvalidInput => InvalidInput,
 }
 

@@ -24,6 +24,8 @@ mod injection;
 mod limits;
 /// What a listener may do.
 mod listeners;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
 /// Relays: one, all, or one by one.
 mod relays;
 /// Replies of every shape.

@@ -14,6 +14,8 @@ mod events;
 mod joining;
 /// What is tried again, since tor has to be lucky.
 pub(crate) mod luck;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.
