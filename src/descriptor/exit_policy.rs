@@ -76,7 +76,7 @@ struct Ports {
 
 impl ExitPolicy {
     /// `None` if these bytes are not a policy.
-    pub(super) fn from_bytes(text: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(text: &[u8]) -> Option<Self> {
         std::str::from_utf8(text).ok()?.parse().ok()
     }
 
