@@ -36,7 +36,8 @@ impl Controller {
         self.relay_policy("exit-policy/full")
     }
 
-    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv4.
+    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv4. It says nothing of
+    /// addresses of IPv6.
     ///
     /// Sends `GETINFO exit-policy/ipv4`.
     ///
@@ -50,8 +51,8 @@ impl Controller {
         self.relay_policy("exit-policy/ipv4")
     }
 
-    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv6. A relay that
-    /// connects to no IPv6 address may have an empty one, which is `None` too.
+    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv6. It says nothing of
+    /// addresses of IPv4, unless the relay connects to no address at all.
     ///
     /// Sends `GETINFO exit-policy/ipv6`.
     ///
@@ -94,7 +95,7 @@ impl Controller {
     /// [`get_info`](Self::get_info).
     pub fn default_exit_policy(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/default";
-        self.read_info(KEY, |policy| read(KEY, policy))
+        self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))
     }
 
     /// Returns the rules that every tor puts before the policy of its configuration to protect
@@ -110,13 +111,14 @@ impl Controller {
     /// Those of [`default_exit_policy`](Self::default_exit_policy).
     pub fn default_exit_policy_reject_private(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/reject-private/default";
-        self.read_info(KEY, |policy| read(KEY, policy))
+        self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))
     }
 
     fn relay_policy(&self, key: &str) -> Result<Option<ExitPolicy>> {
         let policy = |policy: &[u8]| match policy {
+            // As that which protects addresses is if nothing is to be protected.
             b"" => Ok(None),
-            _ => read(key, policy).map(Some),
+            _ => read(key, policy, ExitPolicy::from_rules_of_relay).map(Some),
         };
         let outcome =
             none_if_refused(self.read_info(key, policy), 552, "Not running in server mode");
@@ -124,7 +126,10 @@ impl Controller {
     }
 }
 
-fn read(key: &str, policy: &[u8]) -> Result<ExitPolicy, ProtocolError> {
-    let unreadable = || ProtocolError::new(key, "an exit policy", policy);
-    ExitPolicy::from_bytes(policy).ok_or_else(unreadable)
+fn read(
+    key: &str,
+    policy: &[u8],
+    parse: fn(&[u8]) -> Option<ExitPolicy>,
+) -> Result<ExitPolicy, ProtocolError> {
+    parse(policy).ok_or_else(|| ProtocolError::new(key, "an exit policy", policy))
 }

@@ -116,7 +116,8 @@ mod tests {
         assert!(clients.countries.is_empty());
         assert_eq!(clients.ip_versions.len(), 2);
         let clients = ClientsSeenEvent::read_status(b"CountrySummary=us=16,de=8");
-        assert_eq!((&clients.countries[1].name, clients.countries[1].count), (&"de".into(), 8));
+        assert_eq!(clients.countries[1].name, "de");
+        assert_eq!(clients.countries[1].count, 8);
         assert_eq!(clients.text(), "CLIENTS_SEEN CountrySummary=us=16,de=8");
     }
 }

@@ -70,13 +70,12 @@ pub(super) mod tests {
     use crate::error::ProtocolError;
 
     /// Reads something from answers that are written as `key=value`, one to a line.
-    pub(in crate::info) fn read<T>(
-        text: &str,
+    pub(in crate::info) fn read<'t, T>(
+        text: &'t str,
         read: impl FnOnce(Answers<'_>) -> Result<T, ProtocolError>,
     ) -> Result<T, String> {
         let find = |key: &str| {
-            let value = |line: &'static str| line.strip_prefix(key)?.strip_prefix('=');
-            let text: &'static str = text.to_owned().leak();
+            let value = |line: &'t str| line.strip_prefix(key)?.strip_prefix('=');
             text.lines().find_map(value).unwrap_or_default().as_bytes()
         };
         read(Answers::new(&find)).map_err(|error| error.to_string())
@@ -101,20 +100,21 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_not_of_the_kind_is_told_with_its_key() {
-        let text = "n=x\nf=yes\nt=NEVER\np=5\nq=5 x";
-        let told = |key: &str, expected: &str, found: &str| {
-            Err(format!("cannot read {key}: expected {expected}, got \"{found}\""))
-        };
-        assert_eq!(read(text, |answers| answers.number("n")), told("n", "a number", "x"));
-        assert_eq!(read(text, |answers| answers.number("z")), told("z", "a number", ""));
-        let missing = read(text, |answers| answers.number_if_known("f"));
-        assert_eq!(missing, told("f", "a number", "yes"));
-        assert_eq!(read(text, |answers| answers.flag("f")), told("f", "0 or 1", "yes"));
-        assert_eq!(
-            read(text, |answers| answers.time("t")).err(),
-            told("t", "a time", "NEVER").err::<String>()
-        );
-        assert_eq!(read(text, |answers| answers.two_numbers("p")), told("p", "two numbers", "5"));
-        assert_eq!(read(text, |answers| answers.two_numbers("q")), told("q", "two numbers", "5 x"));
+        #[track_caller]
+        fn told<T: std::fmt::Debug>(
+            key: &str,
+            ask: impl FnOnce(Answers<'_>, &str) -> Result<T, ProtocolError>,
+            problem: &str,
+        ) {
+            let error = read("n=x\nf=yes\nt=NEVER\np=5\nq=5 x", |answers| ask(answers, key));
+            assert_eq!(error.unwrap_err(), format!("cannot read {key}: expected {problem}"));
+        }
+        told("n", |answers, key| answers.number(key), "a number, got \"x\"");
+        told("z", |answers, key| answers.number(key), "a number, got \"\"");
+        told("f", |answers, key| answers.number_if_known(key), "a number, got \"yes\"");
+        told("f", |answers, key| answers.flag(key), "0 or 1, got \"yes\"");
+        told("t", |answers, key| answers.time(key), "a time, got \"NEVER\"");
+        told("p", |answers, key| answers.two_numbers(key), "two numbers, got \"5\"");
+        told("q", |answers, key| answers.two_numbers(key), "two numbers, got \"5 x\"");
     }
 }
