@@ -31,8 +31,9 @@ impl Controller {
         none_if_refused(self.read_info("fingerprint", read), 551, "Not running in server mode")
     }
 
-    /// Returns the address at which tor thinks that others see it; `None` if it does not know.
-    /// Today's tor answers its [IPv4 address](Self::external_ipv4).
+    /// Returns the address at which tor thinks that others see it; `None` if it does not know, as
+    /// a relay before it has made its first descriptor. Today's tor answers its
+    /// [IPv4 address](Self::external_ipv4).
     ///
     /// Sends `GETINFO address`.
     ///
