@@ -2,17 +2,27 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
+mod about;
 mod bootstrap;
 mod circuits;
 mod commands;
+mod condition;
+mod configuration;
 mod connect;
+mod directory;
+mod downloads;
+mod exit_policy;
+mod geoip;
 mod hazards;
 mod incremental;
 mod network;
+mod offers;
 mod onion;
 mod onion_descriptor;
 mod pending;
+mod question;
 mod queue;
+mod relay_self;
 mod relays;
 mod resolve;
 mod status;

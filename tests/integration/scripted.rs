@@ -40,6 +40,8 @@ mod state;
 mod threads;
 /// Replies that come late, twice or never.
 mod timeouts;
+/// The typed answers of `GETINFO`: what is asked, and answers that a real tor does not give here.
+mod typed_info;
 /// Waiting for an event.
 mod waiting;
 
