@@ -16,6 +16,7 @@ mod geoip;
 mod hazards;
 mod incremental;
 mod network;
+mod numbered;
 mod offers;
 mod onion;
 mod onion_descriptor;
@@ -209,16 +210,6 @@ impl Controller {
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
         self.execute_numbered(command).map(|(reply, _)| reply)
-    }
-
-    /// The same, with the number of the first event that tor sent after its answer.
-    fn execute_numbered<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
-        let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let numbered = self.inner.link.call_numbered(&request, self.timeout)?;
-        let reply = command.reply(numbered.reply);
-        let reply = reply.inspect_err(|error| self.note_out_of_step(error))?;
-        Ok((reply, numbered.events_before))
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust

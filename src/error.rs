@@ -4,6 +4,7 @@
 //! clone, and their texts never repeat what `source()` returns.
 
 mod auth;
+mod config;
 mod connect;
 mod disconnect;
 mod input;
@@ -18,6 +19,7 @@ mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
@@ -64,6 +66,9 @@ pub enum Error {
     /// for every caller.
     #[error("the control connection is closed")]
     Closed(#[source] Disconnect),
+    /// tor refused what a configuration was to be saved as.
+    #[error(transparent)]
+    Config(ConfigError),
     /// A wait ran out.
     #[error(transparent)]
     Timeout(Timeout),
@@ -164,6 +169,7 @@ impl Error {
     pub fn status_code(&self) -> Option<u16> {
         match self {
             Self::Rejected(rejection) => Some(rejection.code()),
+            Self::Config(error) => Some(error.rejection().code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
             _ => None,
         }
@@ -185,7 +191,11 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_filtered(&self) -> bool {
-        matches!(self, Self::Rejected(rejection) if rejection.is_filtered())
+        match self {
+            Self::Rejected(rejection) => rejection.is_filtered(),
+            Self::Config(error) => error.rejection().is_filtered(),
+            _ => false,
+        }
     }
 }
 
@@ -204,6 +214,7 @@ macro_rules! from_areas {
 from_areas! {
     Rejection => Rejected,
     Disconnect => Closed,
+    ConfigError => Config,
     Timeout => Timeout,
     ProtocolError => Protocol,
     ConnectError => Connect,

@@ -124,6 +124,7 @@
 
 mod auth;
 pub mod command;
+pub mod config;
 mod controller;
 pub mod descriptor;
 pub mod error;

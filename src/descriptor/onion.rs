@@ -1,9 +1,8 @@
 //! What a service tells its clients.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use super::item::{DescriptorItem, Items};
+use super::item::{DescriptorItem, Items, has_lines};
 use super::text::Text;
 use crate::names::{OnionAddress, RelaySpec};
 
@@ -21,6 +20,8 @@ pub struct OnionDescriptor {
     hsdir: RelaySpec,
     text: Text,
 }
+
+has_lines!(OnionDescriptor);
 
 impl OnionDescriptor {
     pub(crate) fn new(
@@ -61,34 +62,6 @@ impl OnionDescriptor {
     #[must_use]
     pub fn revision(&self) -> Option<u64> {
         self.find(b"revision-counter")?.arguments().parse().ok()
-    }
-
-    /// Returns every line, in order.
-    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        Items::new(self.as_bytes())
-    }
-
-    /// Returns the text, with a line feed between its lines; bytes that are not UTF-8 are
-    /// replaced.
-    #[must_use]
-    pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.as_bytes())
-    }
-
-    /// Returns the text as the directory gave it, with a line feed between its lines.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-
-    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
-        Items::new(self.as_bytes()).find_keyword(keyword)
-    }
-}
-
-impl fmt::Display for OnionDescriptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
     }
 }
 

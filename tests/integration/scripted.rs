@@ -8,6 +8,8 @@
 mod auth;
 /// What each method sends.
 mod commands;
+/// Answers, events and changes of the configuration that cross each other.
+mod config;
 /// What is sent on connecting, and what is found that is no tor.
 mod connect;
 /// The end of a connection, from either side.

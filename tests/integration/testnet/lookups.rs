@@ -145,10 +145,10 @@ fn the_descriptor_of_a_service_is_what_the_service_has() {
             && id.as_ref().is_some_and(|id| id == descriptor.id())
     };
     assert!(sent.iter().any(is_it), "{descriptor:?} of {sent:?}");
-    assert!(descriptor.text().starts_with("hs-descriptor 3\n"), "{descriptor}");
+    assert!(descriptor.to_string().starts_with("hs-descriptor 3\n"), "{descriptor}");
     assert_eq!(descriptor.lifetime_minutes(), Some(180));
     let known = controller.get_info_one(&format!("hs/client/desc/id/{}", address.service_id()));
-    assert!(descriptor.text().trim_end() == known.unwrap().trim_end(), "tor has another one");
+    assert!(descriptor.to_string().trim_end() == known.unwrap().trim_end(), "tor has another one");
 
     // Each directory has the same, which the service has encrypted anew for each.
     let key = |descriptor: &OnionDescriptor| {
