@@ -4,6 +4,7 @@
 //! clone, and their texts never repeat what `source()` returns.
 
 mod auth;
+mod circuit;
 mod connect;
 mod disconnect;
 mod input;
@@ -17,6 +18,7 @@ mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
@@ -80,6 +82,9 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// A circuit could not be built or used, or no stream be made through it.
+    #[error(transparent)]
+    Circuit(CircuitError),
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
@@ -160,6 +165,7 @@ impl Error {
         match self {
             Self::Rejected(rejection) => Some(rejection.code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
+            Self::Circuit(error) => error.rejection().map(Rejection::code),
             _ => None,
         }
     }
@@ -205,6 +211,7 @@ from_areas! {
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    CircuitError => Circuit,
     OnionError => Onion,
     InvalidInput => InvalidInput,
 }

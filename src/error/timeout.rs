@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::names::{CircuitId, StreamId};
+
 /// A wait that ran out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
@@ -41,6 +43,12 @@ pub enum Wait {
     Publication,
     /// A client of an onion service.
     Incoming,
+    /// A circuit to be built.
+    Built(CircuitId),
+    /// A circuit to end.
+    CircuitClosed(CircuitId),
+    /// A stream to end.
+    StreamClosed(StreamId),
     /// tor using new circuits, after it was asked for a new identity.
     NewIdentity,
 }
@@ -60,6 +68,9 @@ impl fmt::Display for Wait {
             Self::Network => f.write_str("a private network to be usable"),
             Self::Publication => f.write_str("the onion service to be published"),
             Self::Incoming => f.write_str("a client of the onion service"),
+            Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
+            Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
+            Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),
             Self::NewIdentity => f.write_str("tor's new identity"),
         }
     }
