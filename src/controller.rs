@@ -6,6 +6,7 @@ mod bootstrap;
 mod circuits;
 mod commands;
 mod connect;
+mod farewell;
 mod hazards;
 mod incremental;
 mod network;
@@ -18,6 +19,7 @@ mod subscribe;
 mod wait;
 mod watch;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -25,6 +27,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use self::connect::{ConnectOptions, connect, connect_default};
+pub(crate) use self::farewell::FarewellId;
+use self::farewell::Farewells;
 pub use self::pending::PendingReply;
 pub use self::queue::EventQueue;
 use self::subscribe::Subscriptions;
@@ -83,6 +87,10 @@ struct Inner {
     subscriptions: Mutex<Subscriptions>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
+    // A leaf lock: taken to take them out, and not held while they are said.
+    farewells: Mutex<Farewells>,
+    /// One value of each type, for the rows above. A leaf lock.
+    shared: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     valid_events: OnceLock<Vec<EventKind>>,
     valid_signals: OnceLock<Vec<Signal>>,
 }
@@ -102,6 +110,8 @@ impl Controller {
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),
             owned: Mutex::default(),
+            farewells: Mutex::default(),
+            shared: Mutex::default(),
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
         };
@@ -237,12 +247,14 @@ impl Controller {
     ///
     /// Every call that is waiting, on whatever thread, and every later one fails with
     /// [`Error::Closed`]. Events that have not been delivered are discarded. Closing again does
-    /// nothing.
+    /// nothing. If streams are being attached to circuits by this program, tor is told before to
+    /// do that itself again.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, at most for the [time limit](Self::with_timeout), and not at all if called from a
     /// listener.
     pub fn close(&self) {
+        self.say_farewell();
         self.inner.link.close(self.timeout);
     }
 
