@@ -258,6 +258,11 @@ impl Controller {
         self.inner.link.close(self.timeout);
     }
 
+    /// Returns how many bytes of events may wait for those who take them.
+    pub(crate) fn event_limit(&self) -> usize {
+        self.inner.event_limit
+    }
+
     /// Ends the connection without waiting for anyone; its threads end by themselves.
     pub(crate) fn hang_up(&self) {
         self.inner.link.end(&Disconnect::Closed);

@@ -134,6 +134,7 @@ pub mod names;
 pub mod onion;
 pub mod process;
 pub mod socks;
+pub mod state;
 #[cfg(feature = "testnet")]
 pub mod testnet;
 mod tor;
