@@ -263,6 +263,11 @@ impl Controller {
         self.inner.event_limit
     }
 
+    /// Returns whether another handle is one of the same connection.
+    pub(crate) fn is_same_connection(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Ends the connection without waiting for anyone; its threads end by themselves.
     pub(crate) fn hang_up(&self) {
         self.inner.link.end(&Disconnect::Closed);
