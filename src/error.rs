@@ -4,6 +4,7 @@
 //! clone, and their texts never repeat what `source()` returns.
 
 mod auth;
+mod circuit;
 mod config;
 mod connect;
 mod disconnect;
@@ -12,21 +13,24 @@ mod launch;
 mod onion;
 mod protocol;
 mod rejection;
+mod resolve;
 mod socks;
 #[cfg(feature = "testnet")]
 mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
 pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
-pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
+pub use resolve::{ResolveError, ResolveProblem};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
@@ -85,9 +89,15 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// A circuit could not be built or used, or no stream be made through it.
+    #[error(transparent)]
+    Circuit(CircuitError),
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
+    /// A name or an address could not be resolved.
+    #[error(transparent)]
+    Resolve(ResolveError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -166,6 +176,7 @@ impl Error {
             Self::Rejected(rejection) => Some(rejection.code()),
             Self::Config(error) => Some(error.rejection().code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
+            Self::Circuit(error) => error.rejection().map(Rejection::code),
             _ => None,
         }
     }
@@ -216,7 +227,9 @@ from_areas! {
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    CircuitError => Circuit,
     OnionError => Onion,
+    ResolveError => Resolve,
     InvalidInput => InvalidInput,
 }
 

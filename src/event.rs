@@ -9,6 +9,7 @@
 //! **Invariant**: pure. Nothing here subscribes, waits or calls.
 
 mod address;
+mod answers;
 mod bandwidth;
 mod build_timeout;
 mod cells;

@@ -13,6 +13,7 @@ mod descriptor;
 mod guard;
 mod identifier;
 mod keyword;
+mod listener;
 mod onion;
 mod relay;
 mod relay_flag;
@@ -37,6 +38,7 @@ pub use connection::{
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::keywords;
+pub use listener::ListenerKind;
 pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
 };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Controller, Watch};
-use crate::command::{Command, GetInfo};
 use crate::error::{Disconnect, Result};
 use crate::event::{Bootstrap, Event, EventKind, EventText};
 use crate::link::Tap;
@@ -70,11 +69,9 @@ impl Controller {
     pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<Watch> {
         let follower = Arc::new(Follower { early: Mutex::new(Early::Waiting(Vec::new())), tell });
         let watch = self.watch(&[EventKind::StatusClient], follower.clone())?;
-        let command = GetInfo::new([PHASE]);
-        let numbered = self.inner.link.call_numbered(&command.request()?, self.timeout())?;
-        let info = command.reply(numbered.reply)?;
+        let (info, events_before) = self.get_info_numbered(&[PHASE])?;
         let phase = Bootstrap::from_bytes(info.bytes(PHASE).unwrap_or_default())?;
-        follower.join(phase, numbered.events_before);
+        follower.join(phase, events_before);
         Ok(watch)
     }
 }

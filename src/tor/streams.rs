@@ -1,20 +1,11 @@
 //! Streams through a tor, and names resolved by it.
 
-use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::net::IpAddr;
 
 use super::Tor;
-use crate::command::GetInfo;
-use crate::error::{Error, ProtocolError, Result, SocksError, SocksProblem};
-use crate::link::Endpoint;
-use crate::names::Target;
+use crate::error::{Error, Result, SocksError, SocksProblem};
+use crate::names::{ListenerKind, Target};
 use crate::socks::{SocksProxy, TorStream};
-use crate::wire::quoted::read_cstring;
-
-/// The key that says where tor takes SOCKS requests.
-const LISTENERS: &str = "net/listeners/socks";
 
 impl Tor {
     /// Returns the places where this tor takes SOCKS requests, in tor's order; none if its
@@ -31,8 +22,7 @@ impl Tor {
     /// [`Error::Protocol`] if the answer cannot be read; otherwise those of
     /// [`Controller::get_info`](crate::Controller::get_info).
     pub fn socks_proxies(&self) -> Result<Vec<SocksProxy>> {
-        let info = self.controller().execute(&GetInfo::new([LISTENERS]))?;
-        let endpoints = read_listeners(info.bytes(LISTENERS).unwrap_or_default())?;
+        let endpoints = self.controller().listeners(&ListenerKind::Socks)?;
         endpoints.into_iter().map(SocksProxy::new).collect()
     }
 
@@ -142,65 +132,5 @@ impl Tor {
             let tor = self.controller().endpoint().to_string();
             SocksError::new(&format!("of the tor at {tor}"), wish, SocksProblem::NoListener).into()
         })
-    }
-}
-
-/// Reads tor's list of listeners: quoted strings with blanks between them.
-fn read_listeners(list: &[u8]) -> Result<Vec<Endpoint>, ProtocolError> {
-    let unreadable = |found| ProtocolError::new(LISTENERS, "a list of quoted addresses", found);
-    let mut endpoints = Vec::new();
-    let mut rest = list.trim_ascii_start();
-    while !rest.is_empty() {
-        let (listener, after) = read_cstring(rest).ok_or_else(|| unreadable(rest))?;
-        endpoints.push(read_listener(&listener).ok_or_else(|| unreadable(rest))?);
-        rest = after.trim_ascii_start();
-    }
-    Ok(endpoints)
-}
-
-fn read_listener(listener: &[u8]) -> Option<Endpoint> {
-    if let Some(path) = listener.strip_prefix(b"unix:") {
-        return Some(Endpoint::from(Path::new(OsStr::from_bytes(path))));
-    }
-    let mut address: SocketAddr = std::str::from_utf8(listener).ok()?.parse().ok()?;
-    // Nobody can connect to "every address".
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    Some(Endpoint::from(address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::read_listeners;
-
-    fn listeners(list: &[u8]) -> Vec<String> {
-        read_listeners(list).unwrap().iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn several_listeners_unix_ones_and_quoted_paths_are_read() {
-        // bine, Stem, txtorcon: two listeners, unix listeners, paths with blanks (peers 24).
-        assert_eq!(listeners(b""), [""; 0]);
-        assert_eq!(listeners(b"\"127.0.0.1:42375\""), ["127.0.0.1:42375"]);
-        assert_eq!(
-            listeners(br#""127.0.0.1:42375" "[::1]:9050" "unix:/run/a \"b\" \\c/socks""#),
-            ["127.0.0.1:42375", "[::1]:9050", r#"unix:/run/a "b" \c/socks"#]
-        );
-    }
-
-    #[test]
-    fn a_listener_on_every_address_is_reached_on_this_machine() {
-        assert_eq!(listeners(b"\"0.0.0.0:9050\" \"[::]:9050\""), ["127.0.0.1:9050", "[::1]:9050"]);
-    }
-
-    #[test]
-    fn what_is_no_list_is_told() {
-        for list in [&b"127.0.0.1:9050"[..], b"\"127.0.0.1:9050", b"\"somewhere\""] {
-            let error = read_listeners(list).unwrap_err().to_string();
-            assert!(error.contains("expected a list of quoted addresses"), "{error}");
-        }
     }
 }

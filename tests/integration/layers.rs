@@ -18,12 +18,13 @@ const ROWS: &[(&str, u8)] = &[
     ("command", 3),
     ("descriptor", 3),
     ("event", 3),
+    ("info", 3),
     ("link", 4),
     ("auth", 5),
+    ("socks", 5),
     ("controller", 6),
     ("state", 7),
     ("config", 7),
-    ("socks", 7),
     ("process", 7),
     ("onion", 8),
     ("tor", 9),
@@ -51,6 +52,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Stream"),
     ("socks", "crate::link::Written"),
     ("socks", "crate::link::deadline_after"),
+    ("socks", "crate::link::passes_on"),
 ];
 
 /// What pure code may not name, with everything below it.

@@ -31,6 +31,8 @@ mod network;
 
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;
+/// The typed answers of `GETINFO`.
+mod typed_info;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

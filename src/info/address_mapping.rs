@@ -1,0 +1,80 @@
+//! Names and addresses that stand for others.
+
+use std::time::SystemTime;
+
+use crate::error::ProtocolError;
+use crate::names::keywords;
+use crate::wire::quoted::read_cstring;
+use crate::wire::timestamp::read_time;
+
+keywords! {
+    /// Where a mapping comes from.
+    pub enum MappingOrigin {
+        /// tor remembers it from resolving a name.
+        Cache = "cache",
+        /// The configuration has it (`MapAddress`).
+        Config = "config",
+        /// A controller gave it ([`map_address`](crate::Controller::map_address)).
+        Control = "control",
+    }
+}
+
+/// A name or address that stands for another, by `GETINFO address-mappings/..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AddressMapping {
+    /// The name or address that stands for another.
+    pub address: String,
+    /// The name or address for which it stands.
+    pub new_address: String,
+    /// The end of the mapping; `None` if it has no end.
+    pub expires: Option<SystemTime>,
+}
+
+impl AddressMapping {
+    pub(crate) fn read_list(key: &str, answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
+        let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let unreadable =
+            |line| ProtocolError::new(key, "an address, another and when it ends", line);
+        lines.map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
+    }
+
+    fn read(line: &[u8]) -> Option<Self> {
+        let mut words = line.splitn(3, |byte| *byte == b' ');
+        let mut text = || words.next().map(|word| String::from_utf8_lossy(word).into_owned());
+        let (address, new_address) = (text()?, text()?);
+        let expires = match words.next()? {
+            b"NEVER" => None,
+            quoted => Some(read_time(&read_cstring(quoted)?.0)?),
+        };
+        Some(Self { address, new_address, expires })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::AddressMapping;
+
+    #[test]
+    fn mappings_with_and_without_an_end_are_read() {
+        let answer = b".a.example b.example NEVER\nc.test 127.0.0.1 \"2026-11-23 10:14:06\"";
+        let mappings = AddressMapping::read_list("address-mappings/all", answer).unwrap();
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_428_846);
+        assert_eq!(mappings[0].address, ".a.example");
+        assert_eq!(mappings[0].expires, None);
+        assert_eq!(mappings[1].new_address, "127.0.0.1");
+        assert_eq!(mappings[1].expires, Some(end));
+        assert_eq!(AddressMapping::read_list("address-mappings/all", b"").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_no_mapping_is_told() {
+        for line in ["a.test", "a.test b.test", "a.test b.test soon", "a.test b.test \"soon\""] {
+            let error = AddressMapping::read_list("address-mappings/all", line.as_bytes());
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains("expected an address, another and when it ends"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The guards through which tor enters the network.
+
+use std::time::SystemTime;
+
+use crate::error::ProtocolError;
+use crate::names::{RelaySpec, keywords};
+use crate::wire::timestamp::read_time;
+
+keywords! {
+    /// What tor knows of one of its guards, by `GETINFO entry-guards`.
+    pub enum EntryGuardStatus {
+        /// It was never tried.
+        NeverConnected = "never-connected",
+        /// It can be reached.
+        Up = "up",
+        /// It cannot be reached.
+        Down = "down",
+        /// The consensus does not have it any more.
+        Unlisted = "unlisted",
+        /// The configuration or its flags forbid it.
+        Unusable = "unusable",
+    }
+}
+
+/// A relay or bridge through which tor enters the network, by `GETINFO entry-guards`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryGuard {
+    /// The relay.
+    pub relay: RelaySpec,
+    /// What tor knows of it.
+    pub status: EntryGuardStatus,
+    /// Since when it has not been usable.
+    pub since: Option<SystemTime>,
+}
+
+impl EntryGuard {
+    pub(crate) fn read_list(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
+        let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let unreadable = |line| ProtocolError::new("entry-guards", "a relay and its state", line);
+        lines.map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
+    }
+
+    fn read(line: &[u8]) -> Option<Self> {
+        let mut words = line.splitn(3, |byte| *byte == b' ');
+        let relay = words.next().filter(|relay| !relay.is_empty()).map(RelaySpec::from_bytes)?;
+        let status = EntryGuardStatus::from_bytes(words.next()?);
+        let since = words.next().and_then(read_time);
+        Some(Self { relay, status, since })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EntryGuard, EntryGuardStatus};
+
+    #[test]
+    fn guards_are_read_with_their_state_and_since_when() {
+        let answer = b"$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a up\n\
+            $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AD~b unusable 2026-11-23 10:14:06";
+        let guards = EntryGuard::read_list(answer).unwrap();
+        assert_eq!(guards[0].relay.nickname().unwrap().as_str(), "a");
+        assert_eq!((&guards[0].status, guards[0].since), (&EntryGuardStatus::Up, None));
+        assert_eq!(guards[1].status, EntryGuardStatus::Unusable);
+        assert!(guards[1].since.is_some());
+        assert_eq!(EntryGuard::read_list(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn a_line_without_state_is_told() {
+        let error = EntryGuard::read_list(b"$E8F7~a").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read entry-guards: expected a relay and its state, got \"$E8F7~a\""
+        );
+    }
+}
