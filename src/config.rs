@@ -23,7 +23,7 @@ mod units;
 mod value;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
@@ -54,7 +54,8 @@ use crate::error::Result;
 /// it is first wanted, by `GETCONF`, and known from then on. [`load`](Self::load) and
 /// [`load_all`](Self::load_all) ask for many by one command. `CONF_CHANGED` makes known what
 /// anybody changes, and who asks for such an option next asks tor again. It is taken note of on
-/// the reader thread, so all of this can also be used inside a listener.
+/// the reader thread, so all of this can also be used inside a listener, which should hold a
+/// [`WeakConfig`].
 ///
 /// # Changing
 ///
@@ -94,6 +95,15 @@ use crate::error::Result;
 #[derive(Clone)]
 pub struct Config {
     inner: Arc<Inner>,
+}
+
+/// A configuration that keeps neither the connection nor the changes alive, for closures that the
+/// connection owns.
+///
+/// Made by [`Config::downgrade`].
+#[derive(Clone)]
+pub struct WeakConfig {
+    inner: Weak<Inner>,
 }
 
 struct Inner {
@@ -151,6 +161,15 @@ impl Config {
     fn with(source: Source) -> Self {
         let inner = Inner { source, saving: Mutex::default(), pending: Mutex::default() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Returns a handle that does not keep the connection open.
+    ///
+    /// A closure that the connection owns, such as a listener, should hold this instead of a
+    /// `Config`: it would keep the connection alive, and the connection the closure.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakConfig {
+        WeakConfig { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Returns every option of this tor with its type, in tor's order.
@@ -324,6 +343,20 @@ impl Config {
             _ => self.group(option)?,
         };
         Ok(pending.applied(&option.group, &base).value(option))
+    }
+}
+
+impl WeakConfig {
+    /// Returns the configuration, if it has not been given up by everyone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Config> {
+        Some(Config { inner: self.inner.upgrade()? })
+    }
+}
+
+impl fmt::Debug for WeakConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakConfig").finish_non_exhaustive()
     }
 }
 

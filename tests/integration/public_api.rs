@@ -98,6 +98,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::config::OrAuto<u16>,
     torcon::config::PendingChange,
     torcon::config::PendingKind,
+    torcon::config::WeakConfig,
     torcon::descriptor::AdvertisedBandwidth,
     torcon::descriptor::DescriptorItem<'static>,
     torcon::descriptor::DescriptorIter<'static, torcon::descriptor::RouterStatus>,

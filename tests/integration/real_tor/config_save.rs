@@ -394,13 +394,14 @@ fn everything_works_inside_a_listener() {
     let controller = controller(&tor);
     let config = Config::new(&controller);
     let (sender, heard) = mpsc::channel();
-    let inside = config.clone();
+    let inside = config.downgrade();
     let listener = controller
         .on(move |event: &torcon::event::ConfChangedEvent| {
             let told = event.changes[0].name.to_str_lossy().into_owned();
             if told != "ContactInfo" {
                 return;
             }
+            let inside = inside.upgrade().unwrap();
             // The picture knows already what this event tells, whatever it was before.
             let text = inside.get_text("ContactInfo").unwrap().unwrap();
             inside.set("Nickname", format!("{text}1")).unwrap();

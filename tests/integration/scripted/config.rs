@@ -337,11 +337,13 @@ fn the_subscription_ends_with_the_last_clone() {
         script.expect_end();
     });
     let config = Config::new(&controller);
-    let clone = config.clone();
+    let (clone, weak) = (config.clone(), config.downgrade());
     assert_eq!(contact(&config), "a");
     drop(config);
+    assert_eq!(contact(&weak.upgrade().unwrap()), "a");
     assert_eq!(controller.subscribed_events(), [EventKind::ConfChanged]);
     drop(clone);
+    assert!(weak.upgrade().is_none());
     assert_eq!(controller.subscribed_events(), []);
     // Nobody waits for the answer to that, but it comes before the next.
     controller.get_info_one("a").unwrap();
