@@ -16,6 +16,8 @@ mod joining;
 mod numbers;
 /// What the tors of a network know about its relays.
 mod relays;
+/// The typed answers of `GETINFO` from tors that have a network.
+mod typed_info;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 
