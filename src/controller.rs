@@ -16,13 +16,16 @@ mod geoip;
 mod hazards;
 mod incremental;
 mod network;
+mod numbered;
 mod offers;
 mod onion;
+mod onion_descriptor;
 mod pending;
 mod question;
 mod queue;
 mod relay_self;
 mod relays;
+mod resolve;
 mod status;
 mod subscribe;
 mod wait;
@@ -91,6 +94,8 @@ struct Inner {
     event_limit: usize,
     /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
     subscriptions: Mutex<Subscriptions>,
+    /// Held while a `RESOLVE` begins, before any other lock.
+    resolving: Mutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
     valid_events: OnceLock<Vec<EventKind>>,
@@ -111,6 +116,7 @@ impl Controller {
             protocol_info,
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),
+            resolving: Mutex::default(),
             owned: Mutex::default(),
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
@@ -203,10 +209,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
-        let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let reply = self.inner.link.call(&request, self.timeout)?;
-        command.reply(reply).inspect_err(|error| self.note_out_of_step(error))
+        self.execute_numbered(command).map(|(reply, _)| reply)
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust
@@ -254,6 +257,11 @@ impl Controller {
     /// listener.
     pub fn close(&self) {
         self.inner.link.close(self.timeout);
+    }
+
+    /// Returns how many bytes of events may wait for those who take them.
+    pub(crate) fn event_limit(&self) -> usize {
+        self.inner.event_limit
     }
 
     /// Ends the connection without waiting for anyone; its threads end by themselves.

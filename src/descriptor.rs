@@ -41,6 +41,7 @@ mod extra_info;
 mod item;
 mod list;
 mod microdescriptor;
+mod onion;
 mod router_status;
 mod server_descriptor;
 mod text;
@@ -56,6 +57,7 @@ pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 pub use self::microdescriptor::Microdescriptor;
+pub use self::onion::OnionDescriptor;
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};
 pub(crate) use self::text::Text;

@@ -124,6 +124,7 @@
 
 mod auth;
 pub mod command;
+pub mod config;
 mod controller;
 pub mod descriptor;
 pub mod error;
@@ -134,6 +135,7 @@ pub mod names;
 pub mod onion;
 pub mod process;
 pub mod socks;
+pub mod state;
 #[cfg(feature = "testnet")]
 pub mod testnet;
 mod tor;

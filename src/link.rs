@@ -10,6 +10,8 @@
 
 mod backlog;
 mod dispatcher;
+mod endpoint;
+mod passes_on;
 mod reader;
 mod router;
 mod tap;
@@ -26,15 +28,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Queuing, backlog, deadline_after};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::ListenerId;
 pub(crate) use self::dispatcher::{Callback, Delivery, panic_text};
+pub use self::endpoint::Endpoint;
+pub(crate) use self::passes_on::passes_on;
 use self::reader::Reader;
 use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
 pub(crate) use self::tap::Tap;
 use self::tap::Taps;
-pub use self::transport::Endpoint;
 pub(crate) use self::transport::{Stream, Written};
 use crate::error::{ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;

@@ -1,7 +1,7 @@
 //! Questions of `GETINFO` whose answers are read.
 
 use super::Controller;
-use crate::command::{Command, GetInfo, InfoMap};
+use crate::command::{GetInfo, InfoMap};
 use crate::error::{Error, ProtocolError, Result};
 use crate::info::Answers;
 
@@ -29,11 +29,7 @@ impl Controller {
     /// Asks several questions at once, and returns also the number of events that came before the
     /// answers: what those events tell, the answers tell already.
     pub(crate) fn get_info_numbered(&self, keys: &[&str]) -> Result<(InfoMap, u64)> {
-        let command = GetInfo::new(keys);
-        let numbered = self.inner.link.call_numbered(&command.request()?, self.timeout())?;
-        let answers =
-            command.reply(numbered.reply).inspect_err(|error| self.note_out_of_step(error))?;
-        Ok((answers, numbered.events_before))
+        self.execute_numbered(&GetInfo::new(keys))
     }
 }
 

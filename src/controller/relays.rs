@@ -281,6 +281,13 @@ impl Controller {
         Ok(Some(D::read(text)?))
     }
 
+    /// Asks for the whole consensus, and returns also the number of events that came before it.
+    pub(crate) fn relay_statuses_numbered(&self) -> Result<(RouterStatuses, u64)> {
+        let (info, events_before) = self.get_info_numbered(&["ns/all"])?;
+        let (bytes, value) = info.into_first_value();
+        Ok((DescriptorList::of(Text::within(bytes, value)), events_before))
+    }
+
     pub(super) fn descriptors<D: Descriptor>(&self, key: &str) -> Result<DescriptorList<D>> {
         Ok(DescriptorList::of(self.text_of(key)?))
     }

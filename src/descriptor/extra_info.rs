@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::item::{DescriptorItem, Items};
+use super::item::{DescriptorItem, Items, has_lines, is_annotation};
 use super::list::{Descriptor, sealed::Read};
-use super::microdescriptor::is_annotation;
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname};
@@ -44,6 +43,8 @@ impl Read for ExtraInfo {
     }
 }
 
+has_lines!(ExtraInfo);
+
 impl ExtraInfo {
     /// Reads one document, as [`Display`](fmt::Display) prints it.
     ///
@@ -78,31 +79,10 @@ impl ExtraInfo {
         self.find(b"router-signature")?.object()
     }
 
-    /// Returns every line, in order, also those for which there are methods.
-    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes())
-    }
-
-    /// Returns the whole text, as tor sent it.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }
-    }
-
-    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes()).find_keyword(keyword)
-    }
-}
-
-impl fmt::Display for ExtraInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
     }
 }
 

@@ -76,6 +76,63 @@ impl fmt::Display for DescriptorItem<'_> {
     }
 }
 
+/// Whether a line was written by tor's cache, and not by the relay.
+pub(super) fn is_annotation(item: &DescriptorItem<'_>) -> bool {
+    item.keyword.starts_with(b"@")
+}
+
+/// Gives a type with the field `text` the lines of that text, and prints it as that text.
+macro_rules! has_lines {
+    ($descriptor:ident) => {
+        impl $descriptor {
+            /// Returns every line, in order, also those for which there are methods.
+            pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+                Items::new(self.text.as_bytes())
+            }
+
+            /// Returns the whole text, as tor sent it.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                self.text.as_bytes()
+            }
+
+            fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
+                Items::new(self.text.as_bytes()).find_keyword(keyword)
+            }
+        }
+
+        impl std::fmt::Display for $descriptor {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
+            }
+        }
+    };
+}
+pub(super) use has_lines;
+
+/// Gives a type what tor's cache adds to a descriptor, and the lines whose keywords are not known.
+macro_rules! has_annotations {
+    ($descriptor:ident, $known:ident) => {
+        impl $descriptor {
+            /// Returns what tor's cache has added, such as `@downloaded-at`; not every answer has
+            /// it.
+            pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+                self.items().filter($crate::descriptor::item::is_annotation)
+            }
+
+            /// Returns the lines that this version of torcon does not know.
+            pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
+                let is_known =
+                    |item: &DescriptorItem<'_>| $known.iter().any(|keyword| item.is(keyword));
+                self.items().filter(move |item| {
+                    !$crate::descriptor::item::is_annotation(item) && !is_known(item)
+                })
+            }
+        }
+    };
+}
+pub(super) use has_annotations;
+
 /// The items of a text, empty lines left out.
 #[derive(Clone, Debug)]
 pub(super) struct Items<'a> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64};
+use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines, is_annotation};
 use super::list::{Descriptor, sealed::Read};
 use super::router_status::ed25519_identity;
 use super::text::Text;
@@ -40,10 +40,8 @@ impl Read for Microdescriptor {
     }
 }
 
-/// Whether a line was written by tor's cache, and not by the relay.
-pub(super) fn is_annotation(item: &DescriptorItem<'_>) -> bool {
-    item.keyword().starts_with('@')
-}
+has_lines!(Microdescriptor);
+has_annotations!(Microdescriptor, KNOWN);
 
 impl Microdescriptor {
     /// Reads one microdescriptor, as [`Display`](fmt::Display) prints it.
@@ -112,42 +110,10 @@ impl Microdescriptor {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
 
-    /// Returns what tor's cache has added, such as `@last-listed`.
-    pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        self.items().filter(is_annotation)
-    }
-
-    /// Returns every line, in order, also those for which there are methods.
-    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes())
-    }
-
-    /// Returns the lines that this version of torcon does not know.
-    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        self.items()
-            .filter(|item| !is_annotation(item) && !KNOWN.iter().any(|keyword| item.is(keyword)))
-    }
-
-    /// Returns the whole text, as tor sent it.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached() }
-    }
-
-    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes()).find_keyword(keyword)
-    }
-}
-
-impl fmt::Display for Microdescriptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
     }
 }
 

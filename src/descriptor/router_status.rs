@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, Words, base64, number, take_line};
+use super::item::{DescriptorItem, Items, Words, base64, has_lines, number, take_line};
 use super::list::{Descriptor, sealed::Read};
 use super::text::Text;
 use crate::error::ProtocolError;
@@ -72,6 +72,8 @@ fn words_of_r(mut text: &[u8]) -> Option<Words<'_>> {
 fn looks_like_date(word: &[u8]) -> bool {
     word.len() == 10 && word.get(4) == Some(&b'-')
 }
+
+has_lines!(RouterStatus);
 
 impl RouterStatus {
     /// Reads one entry, as [`Display`](fmt::Display) prints it.
@@ -210,30 +212,15 @@ impl RouterStatus {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
 
-    /// Returns every line, in order, also those for which there are methods.
-    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes())
-    }
-
     /// Returns the lines that this version of torcon does not know.
     pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
         self.items().filter(|item| !KNOWN.iter().any(|keyword| item.is(keyword)))
-    }
-
-    /// Returns the whole entry, as tor sent it.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
     }
 
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }
-    }
-
-    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes()).find_keyword(keyword)
     }
 
     fn words(&self, keyword: &[u8]) -> Words<'_> {
@@ -248,12 +235,6 @@ pub(super) fn ed25519_identity(mut items: Items<'_>) -> Option<[u8; 32]> {
         (item.is(b"id") && words.next() == Some(b"ed25519")).then_some(())?;
         words.next().and_then(base64)
     })
-}
-
-impl fmt::Display for RouterStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
-    }
 }
 
 impl fmt::Debug for RouterStatus {

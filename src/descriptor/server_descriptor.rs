@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use data_encoding::HEXUPPER_PERMISSIVE;
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64, number};
+use super::item::{
+    DescriptorItem, Items, base64, has_annotations, has_lines, is_annotation, number,
+};
 use super::list::{Descriptor, sealed::Read};
-use super::microdescriptor::is_annotation;
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelaySpec, TorVersion};
@@ -100,6 +101,9 @@ impl Read for ServerDescriptor {
         })
     }
 }
+
+has_lines!(ServerDescriptor);
+has_annotations!(ServerDescriptor, KNOWN);
 
 impl ServerDescriptor {
     /// Reads one descriptor, as [`Display`](fmt::Display) prints it.
@@ -325,47 +329,14 @@ impl ServerDescriptor {
         self.find(b"router-signature")?.object()
     }
 
-    /// Returns what tor's cache has added, such as `@downloaded-at`; the answer of
-    /// `GETINFO desc/..` has none.
-    pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        self.items().filter(is_annotation)
-    }
-
-    /// Returns every line, in order, also those for which there are methods.
-    pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes())
-    }
-
-    /// Returns the lines that this version of torcon does not know.
-    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        self.items()
-            .filter(|item| !is_annotation(item) && !KNOWN.iter().any(|keyword| item.is(keyword)))
-    }
-
-    /// Returns the whole text, as tor sent it.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }
     }
 
-    fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
-        Items::new(self.text.as_bytes()).find_keyword(keyword)
-    }
-
     fn arguments(&self, keyword: &[u8]) -> Option<Cow<'_, str>> {
         Some(self.find(keyword)?.arguments())
-    }
-}
-
-impl fmt::Display for ServerDescriptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
     }
 }
 

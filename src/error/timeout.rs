@@ -39,8 +39,12 @@ pub enum Wait {
     Network,
     /// Directories taking the descriptor of an onion service.
     Publication,
+    /// A directory giving the descriptor of an onion service.
+    OnionDescriptor,
     /// A client of an onion service.
     Incoming,
+    /// tor resolving a name or an address.
+    Resolve,
     /// tor using new circuits, after it was asked for a new identity.
     NewIdentity,
 }
@@ -59,7 +63,9 @@ impl fmt::Display for Wait {
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
             Self::Network => f.write_str("a private network to be usable"),
             Self::Publication => f.write_str("the onion service to be published"),
+            Self::OnionDescriptor => f.write_str("the descriptor of an onion service"),
             Self::Incoming => f.write_str("a client of the onion service"),
+            Self::Resolve => f.write_str("tor to resolve a name or an address"),
             Self::NewIdentity => f.write_str("tor's new identity"),
         }
     }

@@ -92,6 +92,29 @@ typed_event!(
     ]
 );
 
+/// Sets the property of a circuit that a keyword tells, which `CIRC` and `CIRC_MINOR` have in
+/// common; no other keyword changes anything.
+macro_rules! set_property {
+    ($event:expr, $text:expr, $key:expr, $value:expr) => {
+        match $key {
+            b"BUILD_FLAGS" => {
+                $event.build_flags = $value.list().map(BuildFlag::from_bytes).collect();
+            }
+            b"PURPOSE" => $event.purpose = Some(CircuitPurpose::from_bytes($value.inside())),
+            b"HS_STATE" => $event.hs_state = Some(HsState::from_bytes($value.inside())),
+            b"REND_QUERY" => $event.rend_query = Some($text.value($value.bytes())),
+            b"TIME_CREATED" => $event.time_created = read_time($value.inside()),
+            b"SOCKS_USERNAME" => $event.socks_username = Some($text.value($value.bytes())),
+            b"SOCKS_PASSWORD" => $event.socks_password = Some($text.value($value.bytes())),
+            b"HS_POW" => $event.hs_pow = read_hs_pow($text, $value.inside()).map(Into::into),
+            b"CONFLUX_ID" => $event.conflux_id = Some($text.value($value.bytes())),
+            b"CONFLUX_RTT" => $event.conflux_rtt = $value.number().map(Duration::from_micros),
+            _ => {}
+        }
+    };
+}
+pub(super) use set_property;
+
 impl CircEvent {
     pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
         let mut fields = Fields::new(text.as_bytes());
@@ -129,23 +152,11 @@ impl CircEvent {
 
     fn set(&mut self, text: &EventText, key: &[u8], value: Value<'_>) {
         match key {
-            b"BUILD_FLAGS" => {
-                self.build_flags = value.list().map(BuildFlag::from_bytes).collect();
-            }
-            b"PURPOSE" => self.purpose = Some(CircuitPurpose::from_bytes(value.inside())),
-            b"HS_STATE" => self.hs_state = Some(HsState::from_bytes(value.inside())),
-            b"REND_QUERY" => self.rend_query = Some(text.value(value.bytes())),
-            b"TIME_CREATED" => self.time_created = read_time(value.inside()),
             b"REASON" => self.reason = Some(CircuitReason::from_bytes(value.inside())),
             b"REMOTE_REASON" => {
                 self.remote_reason = Some(CircuitReason::from_bytes(value.inside()));
             }
-            b"SOCKS_USERNAME" => self.socks_username = Some(text.value(value.bytes())),
-            b"SOCKS_PASSWORD" => self.socks_password = Some(text.value(value.bytes())),
-            b"HS_POW" => self.hs_pow = read_hs_pow(text, value.inside()),
-            b"CONFLUX_ID" => self.conflux_id = Some(text.value(value.bytes())),
-            b"CONFLUX_RTT" => self.conflux_rtt = value.number().map(Duration::from_micros),
-            _ => {}
+            _ => set_property!(self, text, key, value),
         }
     }
 }

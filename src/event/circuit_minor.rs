@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::event::circuit::{read_hs_pow, read_path};
+use crate::event::circuit::{read_hs_pow, read_path, set_property};
 use crate::event::typed::typed_event;
 use crate::event::{EventText, HsPow};
 use crate::names::{BuildFlag, CircuitChange, CircuitId, CircuitPurpose, HsState, RelaySpec};
@@ -109,24 +109,12 @@ impl CircMinorEvent {
 
     fn set(&mut self, text: &EventText, key: &[u8], value: Value<'_>) {
         match key {
-            b"BUILD_FLAGS" => {
-                self.build_flags = value.list().map(BuildFlag::from_bytes).collect();
-            }
-            b"PURPOSE" => self.purpose = Some(CircuitPurpose::from_bytes(value.inside())),
-            b"HS_STATE" => self.hs_state = Some(HsState::from_bytes(value.inside())),
-            b"REND_QUERY" => self.rend_query = Some(text.value(value.bytes())),
-            b"TIME_CREATED" => self.time_created = read_time(value.inside()),
-            b"SOCKS_USERNAME" => self.socks_username = Some(text.value(value.bytes())),
-            b"SOCKS_PASSWORD" => self.socks_password = Some(text.value(value.bytes())),
-            b"HS_POW" => self.hs_pow = read_hs_pow(text, value.inside()).map(Box::new),
-            b"CONFLUX_ID" => self.conflux_id = Some(text.value(value.bytes())),
-            b"CONFLUX_RTT" => self.conflux_rtt = value.number().map(Duration::from_micros),
             b"OLD_PURPOSE" => {
                 self.old_purpose = Some(CircuitPurpose::from_bytes(value.inside()));
             }
             b"OLD_HS_STATE" => self.old_hs_state = Some(HsState::from_bytes(value.inside())),
             b"OLD_TIME_CREATED" => self.old_time_created = read_time(value.inside()),
-            _ => {}
+            _ => set_property!(self, text, key, value),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Reader {
 
     /// Reads once, and hands on every whole message.
     fn turn(&mut self) -> Result<(), Disconnect> {
-        let read = match self.stream.read(self.frame.space()) {
+        let read = match (&self.stream).read(self.frame.space()) {
             Ok(0) => return Err(self.end_of_stream()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),

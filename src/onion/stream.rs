@@ -1,11 +1,11 @@
 //! A connection of a client of the service.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, Read};
 use std::net::{Ipv6Addr, Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use crate::link::{Stream, passes_on};
 use crate::names::CircuitId;
 
 /// A connection that a client has made to an onion service.
@@ -15,25 +15,11 @@ use crate::names::CircuitId;
 /// [`UnixStream`] if it listens on a unix socket. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct OnionStream {
-    socket: Socket,
+    stream: Stream,
     circuit: Option<CircuitId>,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// Does the same with either kind of socket.
-macro_rules! either {
-    ($stream:expr, $socket:ident => $does:expr) => {
-        match &$stream.socket {
-            Socket::Tcp($socket) => $does,
-            Socket::Unix($socket) => $does,
-        }
-    };
-}
+passes_on!(OnionStream);
 
 impl OnionStream {
     /// Returns the circuit by which the client has come, if the service was made with
@@ -49,11 +35,7 @@ impl OnionStream {
     ///
     /// That of [`TcpStream::try_clone`].
     pub fn try_clone(&self) -> io::Result<Self> {
-        let socket = match &self.socket {
-            Socket::Tcp(stream) => Socket::Tcp(stream.try_clone()?),
-            Socket::Unix(stream) => Socket::Unix(stream.try_clone()?),
-        };
-        Ok(Self { socket, circuit: self.circuit })
+        Ok(Self { stream: self.stream.try_clone()?, circuit: self.circuit })
     }
 
     /// Ends reading, writing or both.
@@ -62,34 +44,7 @@ impl OnionStream {
     ///
     /// That of [`TcpStream::shutdown`].
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        either!(self, socket => socket.shutdown(how))
-    }
-
-    /// Sets how long one read may wait. The default is no limit.
-    ///
-    /// # Errors
-    ///
-    /// That of [`TcpStream::set_read_timeout`].
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, socket => socket.set_read_timeout(limit))
-    }
-
-    /// Sets how long one write may wait. The default is no limit.
-    ///
-    /// # Errors
-    ///
-    /// That of [`TcpStream::set_write_timeout`].
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, socket => socket.set_write_timeout(limit))
-    }
-
-    /// Sets whether reading and writing fail instead of waiting. The default is `false`.
-    ///
-    /// # Errors
-    ///
-    /// That of [`TcpStream::set_nonblocking`].
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        either!(self, socket => socket.set_nonblocking(nonblocking))
+        self.stream.shutdown(how)
     }
 
     /// Returns the stream of TCP that this is, or itself if it is one of a unix socket.
@@ -98,9 +53,9 @@ impl OnionStream {
     ///
     /// The stream itself, if it is one of a unix socket.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
-        match self.socket {
-            Socket::Tcp(stream) => Ok(stream),
-            Socket::Unix(_) => Err(self),
+        match self.stream {
+            Stream::Tcp(socket) => Ok(socket),
+            stream @ Stream::Unix(_) => Err(Self { stream, ..self }),
         }
     }
 
@@ -110,9 +65,9 @@ impl OnionStream {
     ///
     /// The stream itself, if it is one of TCP.
     pub fn into_unix(self) -> Result<UnixStream, Self> {
-        match self.socket {
-            Socket::Unix(stream) => Ok(stream),
-            Socket::Tcp(_) => Err(self),
+        match self.stream {
+            Stream::Unix(socket) => Ok(socket),
+            stream @ Stream::Tcp(_) => Err(Self { stream, ..self }),
         }
     }
 
@@ -161,67 +116,13 @@ fn read_circuit(header: &[u8]) -> Option<CircuitId> {
 
 impl From<TcpStream> for OnionStream {
     fn from(stream: TcpStream) -> Self {
-        Self { socket: Socket::Tcp(stream), circuit: None }
+        Self { stream: Stream::Tcp(stream), circuit: None }
     }
 }
 
 impl From<UnixStream> for OnionStream {
     fn from(stream: UnixStream) -> Self {
-        Self { socket: Socket::Unix(stream), circuit: None }
-    }
-}
-
-impl Read for &OnionStream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).read(bytes))
-    }
-
-    fn read_vectored(&mut self, bytes: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).read_vectored(bytes))
-    }
-}
-
-impl Write for &OnionStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).write(bytes))
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).write_vectored(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for OnionStream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(bytes)
-    }
-
-    fn read_vectored(&mut self, bytes: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bytes)
-    }
-}
-
-impl Write for OnionStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for OnionStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, socket => socket.as_fd())
+        Self { stream: Stream::Unix(stream), circuit: None }
     }
 }
 

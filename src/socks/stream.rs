@@ -1,12 +1,10 @@
 //! A stream through tor.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
-use crate::link::Stream;
+use crate::link::{Stream, passes_on};
 
 /// A stream through tor to a target: reads and writes with the traits of std, also by shared
 /// reference, as `TcpStream` does.
@@ -24,15 +22,7 @@ pub struct TorStream {
     stream: Stream,
 }
 
-/// Calls the same method on either kind of socket.
-macro_rules! either {
-    ($stream:expr, $socket:ident => $call:expr) => {
-        match &$stream.stream {
-            Stream::Tcp($socket) => $call,
-            Stream::Unix($socket) => $call,
-        }
-    };
-}
+passes_on!(TorStream);
 
 impl TorStream {
     pub(super) fn new(stream: Stream) -> Self {
@@ -59,55 +49,7 @@ impl TorStream {
     ///
     /// What the operating system says, such as that the stream has ended.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        either!(self, socket => socket.shutdown(how))
-    }
-
-    /// Sets the longest time that a read may wait, or none, for all handles of the stream. The
-    /// default is none.
-    ///
-    /// # Errors
-    ///
-    /// If the limit is zero, or what the operating system says.
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, socket => socket.set_read_timeout(limit))
-    }
-
-    /// Sets the longest time that a write may wait, or none, for all handles of the stream. The
-    /// default is none.
-    ///
-    /// # Errors
-    ///
-    /// If the limit is zero, or what the operating system says.
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, socket => socket.set_write_timeout(limit))
-    }
-
-    /// Returns the longest time that a read may wait.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        either!(self, socket => socket.read_timeout())
-    }
-
-    /// Returns the longest time that a write may wait.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        either!(self, socket => socket.write_timeout())
-    }
-
-    /// Sets whether reads and writes return at once with `WouldBlock` instead of waiting, for all
-    /// handles of the stream. The default is that they wait.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        either!(self, socket => socket.set_nonblocking(nonblocking))
+        self.stream.shutdown(how)
     }
 
     /// Returns the socket, if the proxy is on TCP.
@@ -131,75 +73,6 @@ impl TorStream {
         match self.stream {
             Stream::Unix(socket) => Ok(socket),
             stream @ Stream::Tcp(_) => Err(Self { stream }),
-        }
-    }
-}
-
-impl Read for &TorStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).read(buffer))
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).read_vectored(buffers))
-    }
-}
-
-impl Write for &TorStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).write(bytes))
-    }
-
-    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, socket => (&*socket).write_vectored(parts))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        either!(self, socket => (&*socket).flush())
-    }
-}
-
-impl Read for TorStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(buffers)
-    }
-}
-
-impl Write for TorStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(parts)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
-    }
-}
-
-impl AsFd for TorStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
-impl AsRawFd for TorStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
-impl From<TorStream> for OwnedFd {
-    fn from(stream: TorStream) -> Self {
-        match stream.stream {
-            Stream::Tcp(socket) => socket.into(),
-            Stream::Unix(socket) => socket.into(),
         }
     }
 }

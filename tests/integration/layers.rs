@@ -52,6 +52,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Stream"),
     ("socks", "crate::link::Written"),
     ("socks", "crate::link::deadline_after"),
+    ("socks", "crate::link::passes_on"),
 ];
 
 /// What pure code may not name, with everything below it.

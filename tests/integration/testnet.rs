@@ -12,10 +12,16 @@ mod endings;
 mod events;
 /// What a tor can do that joined the network.
 mod joining;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
+/// What is tried again, since tor has to be lucky.
+pub(crate) mod luck;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.
 mod relays;
+/// The state of a tor, against what that tor says when it is asked.
+mod state;
 /// The typed answers of `GETINFO` from tors that have a network.
 mod typed_info;
 /// SOCKS without torcon, and a server that sends back what it gets.

@@ -46,7 +46,7 @@ fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
 }
 
 /// Every public function that takes a word: its name, the argument's name, and how to call it.
-const TOKENS: [(&str, &str, Call); 25] = [
+const TOKENS: [(&str, &str, Call); 26] = [
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
@@ -76,6 +76,7 @@ const TOKENS: [(&str, &str, Call); 25] = [
         c.execute(&MapAddress::new([("a", "b")]).remove(bad)).map(drop)
     }),
     ("resolve", "name", |c, bad| c.resolve(["a", bad])),
+    ("resolve_and_wait", "name", |c, bad| c.resolve_and_wait(bad, Duration::ZERO).map(drop)),
     ("execute(Resolve)", "name", |c, bad| c.execute(&Resolve::new([bad]))),
     ("redirect_stream", "address", |c, bad| {
         c.redirect_stream(&RedirectStream::new(StreamId::from(1), bad))
@@ -218,16 +219,18 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
                           close_circuit close_circuit_if_unused close_stream command_timeout \
                           connect connect_first consensus_document consensus_download \
                           country del_onion descriptor_annotations descriptor_download \
-                          event_limit execute extra_info for_each_microdescriptor \
+                          event_limit execute extra_info fetch_onion_descriptor \
+                          fetch_onion_descriptor_from for_each_microdescriptor \
                           for_each_relay_status for_each_server_descriptor \
                           hs_client_descriptor hs_post hs_service_descriptor line_limit \
                           listeners load_conf microdescriptor microdescriptor_by_name on \
                           on_disconnect password password_with recv_deadline recv_timeout \
                           relay_status relay_status_by_name relay_statuses_of_purpose \
                           remove_event_listener remove_onion_client_auth reply_limit \
-                          resolve_reverse served_descriptors_of server_descriptor \
-                          server_descriptor_by_digest server_descriptor_by_name signal \
-                          timeout timeout_iter wait_closed wait_timeout with_timeout";
+                          resolve_reverse resolve_reverse_and_wait served_descriptors_of \
+                          server_descriptor server_descriptor_by_digest \
+                          server_descriptor_by_name signal timeout timeout_iter wait_closed \
+                          wait_timeout with_timeout";
     let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
     let tables = tables.chain(VALUES.iter().map(|row| row.0));
     let covered: Vec<_> = tables.chain(COMMANDS.iter().map(|row| row.0)).collect();

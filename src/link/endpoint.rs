@@ -1,0 +1,228 @@
+//! Where a control port or a SOCKS port is.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::InvalidInput;
+
+/// Where a control port or a SOCKS port is: a TCP address or a unix socket.
+///
+/// Read from text as `host:port`, `tcp:host:port`, `unix:/path` or `/path`; a host is a name, an
+/// IPv4 address or an IPv6 address in brackets.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Endpoint;
+///
+/// let tcp: Endpoint = "localhost:9051".parse()?;
+/// let unix: Endpoint = "unix:/run/tor/control".parse()?;
+/// assert_eq!(tcp.to_string(), "localhost:9051");
+/// assert_eq!(unix.to_string(), "unix:/run/tor/control");
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint(pub(super) Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Address(SocketAddr),
+    /// A host name, to be resolved at each connection.
+    Name(Box<str>, u16),
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Creates the endpoint of a unix socket.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self(Kind::Unix(path.into()))
+    }
+
+    /// Creates the endpoint of a TCP port; the host name is resolved at each connection.
+    #[must_use]
+    pub fn tcp(host: &str, port: u16) -> Self {
+        match host.parse() {
+            Ok(address) => Self(Kind::Address(SocketAddr::new(address, port))),
+            Err(_) => Self(Kind::Name(host.into(), port)),
+        }
+    }
+
+    /// Returns the path, if this is a unix socket.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Kind::Unix(path) => Some(path),
+            Kind::Address(_) | Kind::Name(..) => None,
+        }
+    }
+
+    /// Refuses what could be made by [`tcp`](Self::tcp) and [`unix`](Self::unix) but is no address.
+    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+        match &self.0 {
+            Kind::Address(_) => Ok(()),
+            Kind::Name(host, _) => check_host(host),
+            Kind::Unix(path) if path.as_os_str().is_empty() => {
+                Err(InvalidInput::new("endpoint", "has an empty path"))
+            }
+            Kind::Unix(path) if path.as_os_str().as_bytes().contains(&0) => {
+                Err(InvalidInput::new("endpoint", "contains NUL"))
+            }
+            Kind::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Returns whether the other end is certainly on this machine, so that its paths are ours.
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.0 {
+            Kind::Unix(_) => true,
+            Kind::Address(address) => address.ip().is_loopback(),
+            Kind::Name(host, _) => &**host == "localhost",
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self(Kind::Address(address))
+    }
+}
+
+impl From<PathBuf> for Endpoint {
+    fn from(path: PathBuf) -> Self {
+        Self(Kind::Unix(path))
+    }
+}
+
+impl From<&Path> for Endpoint {
+    fn from(path: &Path) -> Self {
+        Self(Kind::Unix(path.into()))
+    }
+}
+
+impl TryFrom<&str> for Endpoint {
+    type Error = InvalidInput;
+
+    fn try_from(text: &str) -> Result<Self, InvalidInput> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Endpoint {
+    type Error = InvalidInput;
+
+    fn try_from(text: &String) -> Result<Self, InvalidInput> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidInput;
+
+    fn try_from(text: String) -> Result<Self, InvalidInput> {
+        text.parse()
+    }
+}
+
+impl From<&Self> for Endpoint {
+    fn from(endpoint: &Self) -> Self {
+        endpoint.clone()
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidInput;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInput> {
+        let invalid = |problem: &'static str| InvalidInput::new("endpoint", problem);
+        if text.contains('\0') {
+            return Err(invalid("contains NUL"));
+        }
+        let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
+        if let Some(path) = path {
+            return match path {
+                "" => Err(invalid("has an empty path")),
+                path => Ok(Self::unix(path)),
+            };
+        }
+        let address = text.strip_prefix("tcp:").unwrap_or(text);
+        if let Ok(address) = address.parse() {
+            return Ok(Self(Kind::Address(address)));
+        }
+        let Some((host, port)) = address.rsplit_once(':') else {
+            return Err(invalid("is not host:port, tcp:host:port or unix:/path"));
+        };
+        let port = port.parse().map_err(|_| invalid("has no port number from 0 to 65535"))?;
+        check_host(host)?;
+        Ok(Self(Kind::Name(host.into(), port)))
+    }
+}
+
+fn check_host(host: &str) -> Result<(), InvalidInput> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || !host.bytes().all(is_name) {
+        let problem = "has a host that is neither a name nor an address";
+        return Err(InvalidInput::new("endpoint", problem));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Address(address) => address.fmt(f),
+            Kind::Name(host, port) => write!(f, "{host}:{port}"),
+            Kind::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    fn shown(text: &str) -> Result<String, String> {
+        text.parse().map(|e: Endpoint| e.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_spelling_of_an_address_is_read() {
+        for (text, canonical) in [
+            ("127.0.0.1:9051", "127.0.0.1:9051"),
+            ("tcp:127.0.0.1:9051", "127.0.0.1:9051"),
+            ("[::1]:9051", "[::1]:9051"),
+            ("localhost:9051", "localhost:9051"),
+            ("tcp:my-host.example:1", "my-host.example:1"),
+            ("unix:/run/tor/control", "unix:/run/tor/control"),
+            ("/run/tor/control", "unix:/run/tor/control"),
+            ("unix:with blank", "unix:with blank"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(canonical), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for (text, problem) in [
+            ("", "is not host:port, tcp:host:port or unix:/path"),
+            ("9051", "is not host:port, tcp:host:port or unix:/path"),
+            ("localhost:", "has no port number from 0 to 65535"),
+            ("localhost:65536", "has no port number from 0 to 65535"),
+            (":9051", "has a host that is neither a name nor an address"),
+            ("::1:9051", "has a host that is neither a name nor an address"),
+            ("a b:1", "has a host that is neither a name nor an address"),
+            ("a\nb:1", "has a host that is neither a name nor an address"),
+            ("unix:", "has an empty path"),
+            ("unix:/a\0b", "contains NUL"),
+        ] {
+            assert_eq!(
+                shown(text),
+                Err(format!("invalid argument \"endpoint\": {problem}")),
+                "{text:?}"
+            );
+        }
+    }
+}
