@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use torcon::command::{AddOnion, HsFetch};
+use torcon::command::AddOnion;
 use torcon::descriptor::ServerDescriptor;
 use torcon::info::{ConsensusFlavor, EntryGuardStatus, MappingOrigin, VersionStanding};
 use torcon::names::{
@@ -13,6 +13,7 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, Launcher, TorProcess};
 
 use super::joining::socks_port;
+use super::luck::{find_in, lucky};
 use super::witness::{Echo, Wish, ask};
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
@@ -30,6 +31,15 @@ fn assert_same(controller: &Controller, key: &str, typed: impl Fn() -> Vec<Strin
         let between = typed();
         before == between
     });
+}
+
+/// Has a name resolved by an exit.
+fn resolve(tor: &TorProcess, name: &str) {
+    let answer = lucky(tor.controller().unwrap(), "the name is resolved", || {
+        let answer = ask(socks_port(tor), name, Wish::Resolve).map(|(_, answer)| answer);
+        answer.map_err(|code| format!("SOCKS says {code}"))
+    });
+    assert_eq!(answer, "127.0.0.1");
 }
 
 #[test]
@@ -63,9 +73,14 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
         before.len() == guards.len() && guards.iter().zip(&before).all(is_same)
     });
 
-    let echo = Echo::start();
-    let wish = Wish::Connect(echo.address.port());
-    let (open, _) = ask(socks_port(&tor), "127.0.0.1", wish).expect("the server is reached");
+    let (echo, open) = lucky(controller, "the server is reached", || {
+        let echo = Echo::start();
+        let wish = Wish::Connect(echo.address.port());
+        match ask(socks_port(&tor), "127.0.0.1", wish) {
+            Ok((open, _)) => Ok((echo, open)),
+            Err(code) => Err(format!("SOCKS says {code}")),
+        }
+    });
     assert_same(controller, "stream-status", || {
         let streams = controller.stream_status().unwrap();
         texts(streams.iter().map(ToString::to_string).collect(), "STREAM ")
@@ -109,8 +124,7 @@ fn a_tor_with_a_network_tells_that_it_is_ready() {
     // tor remembers only while somebody listens.
     assert!(controller.bw_event_cache().unwrap().is_empty());
     let _queue = controller.events([EventKind::Bw]).unwrap();
-    let answer = ask(socks_port(&tor), "some.test", Wish::Resolve).map(|(_, answer)| answer);
-    assert_eq!(answer.as_deref(), Ok("127.0.0.1"));
+    resolve(&tor, "some.test");
     let mut events = Vec::new();
     eventually(LIMIT, "tor has read something since somebody listens", || {
         events = controller.bw_event_cache().unwrap();
@@ -145,8 +159,7 @@ fn a_resolved_name_is_remembered_until_a_time() {
     let tor = launcher.launch().expect("a tor can join the network");
     let controller = tor.controller().unwrap();
     controller.map_address([("given.example", "127.0.0.1")]).unwrap();
-    let answer = ask(socks_port(&tor), "some.test", Wish::Resolve).map(|(_, answer)| answer);
-    assert_eq!(answer.as_deref(), Ok("127.0.0.1"));
+    resolve(&tor, "some.test");
     let cached = controller.address_mappings_from(&MappingOrigin::Cache).unwrap();
     let raw = lines(controller, "address-mappings/cache");
     assert_eq!((cached.len(), raw.len()), (1, 1), "{raw:?}");
@@ -280,32 +293,29 @@ fn an_authority_serves_the_descriptors_of_all_relays() {
     assert!(document.expect("it has one").starts_with(b"network-status-version 3\n"));
 }
 
-/// Waits until a directory has done something with the descriptor of a service.
-fn told(controller: &Controller, action: &HsDescAction, work: impl FnOnce()) {
-    let events = controller.events([EventKind::HsDesc]).unwrap();
-    work();
-    let is_it = |event: &Event| matches!(event, Event::HsDesc(event) if event.action == *action);
-    assert!(events.timeout_iter(LIMIT).any(|event| is_it(&event)), "no directory: {action}");
-}
-
 #[test]
 fn a_service_and_its_client_have_its_descriptor() {
     let (server, client): (TorProcess, TorProcess) = (join(), join());
     let (serving, asking) = (server.controller().unwrap(), client.controller().unwrap());
-    let mut address = None;
-    told(serving, &HsDescAction::Uploaded, || {
-        let service = serving.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
-        address = Some(service.address);
+    let uploads = serving.events([EventKind::HsDesc]).unwrap();
+    let service = serving.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
+    let address = service.address;
+    let uploaded = find_in(&uploads, 2 * LIMIT, |event| match event {
+        Event::HsDesc(event) if event.action == HsDescAction::Uploaded => Some(()),
+        _ => None,
     });
-    let address = address.unwrap();
+    uploaded.expect("a directory takes the descriptor");
     let own = serving.hs_service_descriptor(&address).unwrap().expect("it is published");
     assert!(own.starts_with("hs-descriptor 3\n"), "{own}");
     assert_eq!(serving.hs_client_descriptor(&address).unwrap(), None);
     assert_eq!(serving.onions().unwrap(), [address]);
 
     assert_eq!(asking.hs_client_descriptor(&address).unwrap(), None);
-    told(asking, &HsDescAction::Received, || {
-        asking.hs_fetch(&HsFetch::new(address)).unwrap();
+    let relays = shared_network().relays();
+    lucky(asking, "the descriptor is fetched", || {
+        let servers = relays.iter().map(|relay| relay.fingerprint);
+        let fetched = asking.fetch_onion_descriptor_from(address, servers, LIMIT);
+        fetched.map_err(|error| format!("{error:?}"))
     });
     let fetched = asking.hs_client_descriptor(&address).unwrap().expect("it was fetched");
     assert!(fetched.starts_with("hs-descriptor 3\n"), "{fetched}");
