@@ -4,6 +4,7 @@
 //! clone, and their texts never repeat what `source()` returns.
 
 mod auth;
+mod circuit;
 mod config;
 mod connect;
 mod disconnect;
@@ -19,6 +20,7 @@ mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
 pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
@@ -87,6 +89,9 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// A circuit could not be built or used, or no stream be made through it.
+    #[error(transparent)]
+    Circuit(CircuitError),
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
@@ -171,6 +176,7 @@ impl Error {
             Self::Rejected(rejection) => Some(rejection.code()),
             Self::Config(error) => Some(error.rejection().code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
+            Self::Circuit(error) => error.rejection().map(Rejection::code),
             _ => None,
         }
     }
@@ -221,6 +227,7 @@ from_areas! {
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    CircuitError => Circuit,
     OnionError => Onion,
     ResolveError => Resolve,
     InvalidInput => InvalidInput,

@@ -341,6 +341,7 @@ impl Controller {
     ///
     /// Those of [`execute`](Self::execute). The connection is closed in any case.
     pub fn quit(&self) -> Result<()> {
+        self.say_farewell();
         self.inner.link.expect_end(Disconnect::Quit);
         let outcome = self.execute(&Quit::new());
         if outcome.is_ok() {
@@ -382,6 +383,7 @@ impl Controller {
         let request = Request::from_line(command)?;
         self.refuse_hazards(&request)?;
         if request.keyword() == "QUIT" {
+            self.say_farewell();
             self.inner.link.expect_end(Disconnect::Quit);
         }
         let deadline = deadline_after(self.timeout);
