@@ -29,7 +29,7 @@ use torcon::{Error, Launcher, Tor};
 use crate::testnet::{private_directory, removed_at_the_end, shared_network};
 
 /// How long something may take that takes a second or two.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// A launcher of tors that join the shared network.
 fn launcher() -> Launcher {

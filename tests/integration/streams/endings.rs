@@ -123,7 +123,7 @@ fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
 fn nothing_is_left_of_streams_however_they_end() {
     alone(|| {
         let before = Holdings::now();
-        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let network = PrivateNetwork::builder().relays(2).timeout(LIMIT).launch().unwrap();
         let launcher = Launcher::new().network(&network).timeout(LIMIT);
         let tor = Tor::launch(launcher.option("SocksPort", "127.0.0.1:auto")).unwrap();
         let proxy = tor.socks_proxy().unwrap();

@@ -6,6 +6,8 @@ use torcon::{Controller, Event, EventKind, EventQueue};
 const TRIES: usize = 5;
 /// How long attempts may take together; one that has begun goes on to its end.
 const ENOUGH: Duration = Duration::from_secs(90);
+/// How many events of an attempt are worth reading.
+const MOST: usize = 200;
 /// How long events of an attempt that has failed may take to their queue.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
 
@@ -32,8 +34,15 @@ pub(crate) fn lucky<T>(
         let elapsed = begin.elapsed();
         story.push_str(&format!("\nattempt {number}, {elapsed:.1?}: {failure}"));
         let until = Instant::now() + ON_THE_WAY;
+        let mut told = 0;
         while let Ok(event) = events.recv_deadline(until) {
-            story.push_str(&format!("\n    {event}"));
+            told += 1;
+            if told <= MOST {
+                story.push_str(&format!("\n    {event}"));
+            }
+        }
+        if told > MOST {
+            story.push_str(&format!("\n    and {} more events", told - MOST));
         }
         if elapsed > ENOUGH {
             break;
