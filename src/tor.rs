@@ -1,16 +1,23 @@
 //! A tor with everything that belongs to it.
 
+mod config;
 mod global;
 mod onion;
 mod readiness;
+mod state;
 mod streams;
 
 use std::fmt;
+use std::sync::OnceLock;
 
+use parking_lot::Mutex;
+
+use crate::config::Config;
 use crate::controller::{Controller, connect};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
 use crate::process::{Launcher, TorProcess};
+use crate::state::State;
 
 /// A tor: one that was running, or one that this program has launched.
 ///
@@ -36,6 +43,9 @@ use crate::process::{Launcher, TorProcess};
 pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
+    /// `None` as long as nobody has asked for it.
+    state: Mutex<Option<State>>,
+    config: OnceLock<Config>,
 }
 
 impl Tor {
@@ -70,7 +80,12 @@ impl Tor {
         }
         let process = launcher.launch()?;
         let controller = process.controller()?.clone();
-        Ok(Self { controller, process: Some(process) })
+        Ok(Self {
+            controller,
+            process: Some(process),
+            config: OnceLock::new(),
+            state: Mutex::default(),
+        })
     }
 
     /// Returns the controller.
@@ -106,7 +121,7 @@ impl Tor {
 
 impl From<Controller> for Tor {
     fn from(controller: Controller) -> Self {
-        Self { controller, process: None }
+        Self { controller, process: None, config: OnceLock::new(), state: Mutex::default() }
     }
 }
 

@@ -223,7 +223,7 @@ impl Controller {
 
     /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
     /// what follows from them can be waited for even inside a listener.
-    pub(super) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
+    pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
         self.inner.link.add_tap(Arc::clone(&tap));
         match self.listen(kinds, Callback::Text(Box::new(|_| {}))) {
             Ok(listener) => Ok(Watch { controller: self.clone(), listener, tap }),

@@ -1,0 +1,289 @@
+//! The thread that calls the closures of a state, and the table of these.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::RecvTimeoutError;
+use parking_lot::Mutex;
+
+use super::change::{
+    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
+};
+use super::picture::Picture;
+use super::tracker::Tracker;
+use super::{Circuit, Inner, Stream};
+use crate::error::{InvalidInput, Result};
+use crate::link::{Backlog, backlog, panic_text};
+use crate::names::{CircuitId, StreamId};
+
+/// The name of a listener of a [`State`](super::State), for removing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StateListenerId(u64);
+
+/// A mapping may end earlier than it seemed, if somebody sets the clock.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
+
+/// What the thread is given, in order.
+pub(super) enum Delivery {
+    Change(Change),
+    /// A listener, and what was there when it was added.
+    Add(Box<Listener>, Vec<Change>),
+    Remove(StateListenerId),
+}
+
+/// A closure, and what it is called for.
+pub(super) enum Callback {
+    Circuit(Option<CircuitId>, Box<dyn FnMut(&CircuitUpdate) + Send>),
+    Stream(Option<StreamId>, Box<dyn FnMut(&StreamUpdate) + Send>),
+    Address(Box<dyn FnMut(&AddressUpdate) + Send>),
+}
+
+/// One listener. Only the thread has it.
+pub(super) struct Listener {
+    id: StateListenerId,
+    callback: Callback,
+    /// Set by whoever removes it: no call begins after that.
+    removed: Arc<AtomicBool>,
+    /// How many updates were lost since it was called last.
+    lost: u64,
+}
+
+/// Who listens, for those who add and remove.
+#[derive(Default)]
+pub(super) struct Registry {
+    inner: Mutex<Registered>,
+}
+
+#[derive(Default)]
+struct Registered {
+    next_id: u64,
+    removed: BTreeMap<StateListenerId, Arc<AtomicBool>>,
+    has_thread: bool,
+}
+
+impl Registry {
+    /// Adds a listener; the first one starts the thread. `existing` says what is there that it is
+    /// to be offered.
+    pub(super) fn add(
+        &self,
+        inner: &Arc<Inner>,
+        callback: Callback,
+        existing: impl FnOnce(&Tracker) -> Vec<Change>,
+    ) -> Result<StateListenerId> {
+        let mut registered = self.inner.lock();
+        if !registered.has_thread {
+            start(inner)?;
+            registered.has_thread = true;
+        }
+        let id = StateListenerId(registered.next_id);
+        registered.next_id += 1;
+        let removed = Arc::new(AtomicBool::new(false));
+        let listener = Listener { id, callback, removed: Arc::clone(&removed), lost: 0 };
+        let delivered =
+            inner.picture.deliver(|tracker| Delivery::Add(Box::new(listener), existing(tracker)));
+        if !delivered {
+            let reason = inner.controller.closed_reason();
+            return Err(reason.unwrap_or(crate::error::Disconnect::ReaderFailed).into());
+        }
+        registered.removed.insert(id, removed);
+        Ok(id)
+    }
+
+    /// Removes a listener. Returns whether it was there.
+    pub(super) fn remove(&self, picture: &Picture, id: StateListenerId) -> bool {
+        let Some(removed) = self.inner.lock().removed.remove(&id) else { return false };
+        removed.store(true, Ordering::Release);
+        // If there is no thread any more, the closure is gone already.
+        picture.deliver(|_| Delivery::Remove(id));
+        true
+    }
+
+    fn forget(&self, id: StateListenerId) {
+        self.inner.lock().removed.remove(&id);
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("listeners", &self.inner.lock().removed.len()).finish()
+    }
+}
+
+/// Starts the thread.
+fn start(inner: &Arc<Inner>) -> Result<()> {
+    let (sender, queue) = backlog(inner.controller.event_limit());
+    let caller = Caller {
+        picture: Arc::clone(&inner.picture),
+        inner: Arc::downgrade(inner),
+        registry: Arc::clone(&inner.registry),
+        listeners: Vec::new(),
+    };
+    let started =
+        thread::Builder::new().name("torcon-state".to_owned()).spawn(move || caller.run(&queue));
+    if let Err(error) = started {
+        let problem = format!("cannot be called, since no thread can be started: {error}");
+        return Err(InvalidInput::new("listener", problem).into());
+    }
+    inner.picture.set_queue(sender);
+    Ok(())
+}
+
+/// Everything that the thread owns. It keeps neither the state nor the connection.
+struct Caller {
+    picture: Arc<Picture>,
+    inner: Weak<Inner>,
+    registry: Arc<Registry>,
+    listeners: Vec<Listener>,
+}
+
+impl Caller {
+    fn run(mut self, queue: &Backlog<Delivery>) {
+        loop {
+            let queued = match self.next_look() {
+                None => queue.recv().map_err(|()| RecvTimeoutError::Disconnected),
+                Some(deadline) => queue.recv_deadline(deadline),
+            };
+            let queued = match queued {
+                Ok(queued) => queued,
+                // What has expired comes by the queue.
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if queued.dropped_before > 0 {
+                for listener in &mut self.listeners {
+                    listener.lost += queued.dropped_before;
+                }
+            }
+            // Nobody has the state any more, or this program has closed the connection: what has
+            // not been delivered is not wanted.
+            let Some(inner) = self.inner.upgrade() else { break };
+            let closed = inner.controller.closed_reason();
+            if closed.is_some_and(|reason| reason.is_clean()) {
+                break;
+            }
+            match queued.item {
+                Delivery::Change(change) => self.tell(&inner, &change),
+                Delivery::Add(listener, existing) => self.add(&inner, *listener, existing),
+                Delivery::Remove(id) => self.take_out(id),
+            }
+        }
+        for listener in std::mem::take(&mut self.listeners) {
+            self.registry.forget(listener.id);
+            drop_quietly(listener);
+        }
+    }
+
+    /// Takes out what has expired, if somebody wants to know, and returns when to look again.
+    fn next_look(&self) -> Option<Instant> {
+        if !self.listeners.iter().any(|listener| matches!(listener.callback, Callback::Address(_)))
+        {
+            return None;
+        }
+        let now = SystemTime::now();
+        let end = self.picture.expire(now)?;
+        let until = end.duration_since(now).unwrap_or_default();
+        Instant::now().checked_add(until.min(LOOK_AT_THE_CLOCK))
+    }
+
+    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, existing: Vec<Change>) {
+        for change in existing {
+            if !call(inner, &mut listener, &change) {
+                self.registry.forget(listener.id);
+                return drop_quietly(listener);
+            }
+        }
+        self.listeners.push(listener);
+    }
+
+    fn tell(&mut self, inner: &Arc<Inner>, change: &Change) {
+        let mut gone = Vec::new();
+        for listener in &mut self.listeners {
+            if listener.wants(change) && !call(inner, listener, change) {
+                gone.push(listener.id);
+            }
+        }
+        for id in gone {
+            self.registry.forget(id);
+            self.take_out(id);
+        }
+    }
+
+    fn take_out(&mut self, id: StateListenerId) {
+        if let Some(place) = self.listeners.iter().position(|listener| listener.id == id) {
+            drop_quietly(self.listeners.remove(place));
+        }
+    }
+}
+
+impl Listener {
+    fn wants(&self, change: &Change) -> bool {
+        match (&self.callback, change) {
+            (Callback::Circuit(only, _), Change::Circuit { cell, .. }) => {
+                only.is_none_or(|id| id == cell.id())
+            }
+            (Callback::Stream(only, _), Change::Stream { cell, .. }) => {
+                only.is_none_or(|id| id == cell.id())
+            }
+            (Callback::Address(_), Change::Address { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether nothing comes after this for a listener of one circuit or stream.
+    fn is_last(&self, change: &Change) -> bool {
+        match (&self.callback, change) {
+            (Callback::Circuit(Some(_), _), Change::Circuit { change, .. }) => {
+                matches!(change, CircuitChange::Closed | CircuitChange::Failed)
+            }
+            (Callback::Stream(Some(_), _), Change::Stream { change, .. }) => {
+                *change == StreamChange::Closed
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Calls a listener. Returns whether it stays: not if it was removed, if it panicked, or if its
+/// circuit or stream has ended.
+fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
+    if listener.removed.load(Ordering::Acquire) {
+        return false;
+    }
+    let lost = std::mem::take(&mut listener.lost);
+    let is_last = listener.is_last(change);
+    let called =
+        catch_unwind(AssertUnwindSafe(|| match (&mut listener.callback, change.clone()) {
+            (Callback::Circuit(_, callback), Change::Circuit { cell, info, change }) => {
+                let circuit = Circuit::new(Arc::clone(inner), cell);
+                callback(&CircuitUpdate { circuit, info, change, lost });
+            }
+            (Callback::Stream(_, callback), Change::Stream { cell, info, change }) => {
+                let stream = Stream::new(Arc::clone(inner), cell);
+                callback(&StreamUpdate { stream, info, change, lost });
+            }
+            (Callback::Address(callback), Change::Address { mapping, change }) => {
+                callback(&AddressUpdate { mapping, change, lost });
+            }
+            _ => {}
+        }));
+    match called {
+        Ok(()) => !is_last,
+        Err(panic) => {
+            log::error!("a listener of a state panicked and was removed: {}", panic_text(&*panic));
+            drop_quietly(panic);
+            false
+        }
+    }
+}
+
+/// Drops what a user's closure holds; its drop may panic too.
+fn drop_quietly<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        log::error!("what a closure held panicked when it was dropped");
+    }
+}

@@ -1,0 +1,240 @@
+//! The tracker in its place: fed on the reader thread, read on every other.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::{Condvar, Mutex};
+
+use super::change::Change;
+use super::listeners::Delivery;
+use super::stream_info::StreamInfo;
+use super::tracker::{Answers, Tracker};
+use crate::error::Disconnect;
+use crate::event::{Event, EventKind, EventText};
+use crate::link::{BacklogSender, Queuing, Tap};
+use crate::names::StreamStatus;
+
+/// The kinds of event that a state is made of, as they begin on the wire.
+const BEGINNINGS: &[&[u8]] = &[
+    b"650 CIRC ",
+    b"650 STREAM ",
+    b"650 CIRC_MINOR ",
+    b"650 ORCONN ",
+    b"650 ADDRMAP ",
+    b"650 GUARD ",
+    b"650 STATUS_CLIENT ",
+    b"650 NETWORK_LIVENESS ",
+    b"650 SIGNAL ",
+];
+
+/// The same kinds, for the subscription.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::AddrMap,
+    EventKind::Circ,
+    EventKind::CircMinor,
+    EventKind::Guard,
+    EventKind::NetworkLiveness,
+    EventKind::OrConn,
+    EventKind::Signal,
+    EventKind::StatusClient,
+    EventKind::Stream,
+];
+
+/// What an update costs in the queue to the listeners, beside what the state holds anyway.
+const UPDATE_SIZE: usize = 512;
+
+/// What is known, with those who wait for a change of it.
+///
+/// The connection holds it as a tap, so it holds nothing of the connection.
+pub(crate) struct Picture {
+    /// A leaf lock, but for those of single circuits and streams. The reader takes it for every
+    /// event, so nobody holds it for long, and nobody waits or calls a closure with it.
+    folding: Mutex<Folding>,
+    /// Signalled after each event and at the end; goes with `folding`.
+    changed: Condvar,
+}
+
+struct Folding {
+    tracker: Tracker,
+    /// Used again for each event.
+    changes: Vec<Change>,
+    /// To the thread that calls listeners; `None` as long as there was none, and at the end.
+    queue: Option<BacklogSender<Delivery>>,
+    /// Those who want to know of each stream that waits for its circuit.
+    new_streams: Vec<Sender<Arc<StreamInfo>>>,
+    /// Why nothing comes any more.
+    ended: Option<Disconnect>,
+}
+
+/// Why a wait has ended without what it was for.
+#[derive(Clone, Debug)]
+pub(crate) enum WaitEnd {
+    Timeout,
+    Closed(Disconnect),
+}
+
+impl Picture {
+    pub(super) fn new() -> Self {
+        let folding = Folding {
+            tracker: Tracker::new(),
+            changes: Vec::new(),
+            queue: None,
+            new_streams: Vec::new(),
+            ended: None,
+        };
+        Self { folding: Mutex::new(folding), changed: Condvar::new() }
+    }
+
+    /// Takes the snapshot, which knows of so many events.
+    pub(super) fn join(&self, answers: Answers, events_before: u64) {
+        let mut folding = self.folding.lock();
+        folding.change(|tracker, changes| tracker.join(answers, events_before, changes));
+        self.changed.notify_all();
+    }
+
+    /// Looks at what is known now. The reader waits meanwhile.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Tracker) -> T) -> T {
+        look(&self.folding.lock().tracker)
+    }
+
+    /// Waits until what is wanted is there, and returns it. `look` is called after each event, on
+    /// the thread that waits; it must be quick, and the reader waits for it.
+    ///
+    /// The reader wakes who waits, so this works inside a listener.
+    pub(crate) fn wait<T>(
+        &self,
+        deadline: Instant,
+        mut look: impl FnMut(&Tracker) -> Option<T>,
+    ) -> Result<T, WaitEnd> {
+        let mut folding = self.folding.lock();
+        loop {
+            if let Some(found) = look(&folding.tracker) {
+                return Ok(found);
+            }
+            if let Some(reason) = &folding.ended {
+                return Err(WaitEnd::Closed(reason.clone()));
+            }
+            // What wakes us in time may be something else, again and again.
+            if Instant::now() >= deadline {
+                return Err(WaitEnd::Timeout);
+            }
+            self.changed.wait_until(&mut folding, deadline);
+        }
+    }
+
+    /// From now on, circuits that end can still be found by [`Tracker::begun`].
+    pub(super) fn keep_ended(&self) {
+        self.folding.lock().tracker.keep_ended();
+    }
+
+    /// Takes back one [`keep_ended`](Self::keep_ended).
+    pub(super) fn forget_ended(&self) {
+        let gone = self.folding.lock().tracker.forget_ended();
+        // Freed without the lock.
+        drop(gone);
+    }
+
+    /// Tells of every stream that waits for its circuit from now on: of each event `NEW`,
+    /// `NEWRESOLVE` and `CONTROLLER_WAIT`, in their order; and which streams are there already.
+    ///
+    /// It ends when the connection does, or when the receiver is dropped.
+    pub(crate) fn on_new_stream(&self) -> (Vec<Arc<StreamInfo>>, Receiver<Arc<StreamInfo>>) {
+        let (sender, receiver) = unbounded();
+        let mut folding = self.folding.lock();
+        if folding.ended.is_none() {
+            folding.new_streams.push(sender);
+        }
+        let there = folding.tracker.streams().map(|cell| cell.info()).collect();
+        (there, receiver)
+    }
+
+    /// Takes out the mappings whose time is over. Returns when the next one ends.
+    pub(super) fn expire(&self, now: SystemTime) -> Option<SystemTime> {
+        let mut folding = self.folding.lock();
+        folding.change(|tracker, changes| tracker.expire(now, changes));
+        folding.tracker.next_expiry()
+    }
+
+    /// Gives something to the thread that calls listeners, made from what is known at that moment;
+    /// it is never lost. Returns whether there is such a thread.
+    pub(super) fn deliver(&self, make: impl FnOnce(&Tracker) -> Delivery) -> bool {
+        let mut folding = self.folding.lock();
+        let Folding { tracker, queue, .. } = &mut *folding;
+        match queue {
+            Some(queue) => queue.send(make(tracker), 0, 0) != Queuing::Closed,
+            None => false,
+        }
+    }
+
+    /// Begins to give changes to a thread that calls listeners, unless the connection has ended.
+    pub(super) fn set_queue(&self, queue: BacklogSender<Delivery>) {
+        let mut folding = self.folding.lock();
+        if folding.ended.is_none() {
+            folding.queue = Some(queue);
+        }
+    }
+
+    /// Ends the thread that calls listeners when it has done what there is to do.
+    pub(super) fn end_queue(&self) {
+        let queue = self.folding.lock().queue.take();
+        drop(queue);
+    }
+}
+
+impl Folding {
+    /// Changes what is known, and hands on what has changed.
+    fn change(&mut self, change: impl FnOnce(&mut Tracker, &mut Vec<Change>)) {
+        change(&mut self.tracker, &mut self.changes);
+        for change in self.changes.drain(..) {
+            let Some(queue) = &mut self.queue else { continue };
+            if let Queuing::Dropped { first: true } =
+                queue.send(Delivery::Change(change), UPDATE_SIZE, 1)
+            {
+                log::warn!("listeners of a state are too slow: updates are being dropped");
+            }
+        }
+    }
+
+    /// Takes an event.
+    fn event(&mut self, number: u64, event: Event) {
+        let waiting = match &event {
+            Event::Stream(stream) if !self.new_streams.is_empty() => {
+                is_waiting(&stream.status).then_some(stream.id)
+            }
+            _ => None,
+        };
+        self.change(|tracker, changes| tracker.event(number, event, changes));
+        if let Some(cell) = waiting.and_then(|id| self.tracker.stream(&id)) {
+            let info = cell.info();
+            self.new_streams.retain(|sender| sender.send(Arc::clone(&info)).is_ok());
+        }
+    }
+}
+
+/// Whether a stream waits for its circuit when an event tells this of it.
+fn is_waiting(status: &StreamStatus) -> bool {
+    matches!(status, StreamStatus::New | StreamStatus::NewResolve | StreamStatus::ControllerWait)
+}
+
+impl Tap for Picture {
+    fn event(&self, number: u64, bytes: &[u8]) {
+        if !BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning)) {
+            return;
+        }
+        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
+        let event = Event::parse(text);
+        self.folding.lock().event(number, event);
+        self.changed.notify_all();
+    }
+
+    fn ended(&self, reason: &Disconnect) {
+        let mut folding = self.folding.lock();
+        folding.ended = Some(reason.clone());
+        folding.new_streams.clear();
+        let queue = folding.queue.take();
+        drop(folding);
+        drop(queue);
+        self.changed.notify_all();
+    }
+}

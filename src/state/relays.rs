@@ -1,0 +1,205 @@
+//! The relays of the consensus, loaded when they are first asked for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::controller::{Controller, Watch};
+use crate::descriptor::{RouterStatus, RouterStatuses};
+use crate::error::{Disconnect, Error, Result, Timeout, Wait};
+use crate::event::{Event, EventKind, EventText};
+use crate::link::{Tap, deadline_after};
+use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
+
+const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
+
+/// The relays of the consensus, as they were known at one moment.
+///
+/// Returned by [`State::relays`](super::State::relays). Clones are cheap. It never changes; a relay
+/// that is kept keeps the text of all of them, unless it is
+/// [`detached`](RouterStatus::detached).
+#[derive(Clone)]
+pub struct Relays {
+    index: Arc<Index>,
+}
+
+#[derive(Clone, Default)]
+struct Index {
+    /// In the order of the consensus; those that came later at the end.
+    list: Vec<RouterStatus>,
+    places: HashMap<Fingerprint, usize>,
+}
+
+impl Index {
+    /// Takes a relay, in the place of what was known of it.
+    fn insert(&mut self, relay: RouterStatus) {
+        match self.places.get(&relay.identity()).and_then(|place| self.list.get_mut(*place)) {
+            Some(place) => *place = relay,
+            None => {
+                self.places.insert(relay.identity(), self.list.len());
+                self.list.push(relay);
+            }
+        }
+    }
+
+    /// Takes every entry that can be read.
+    fn insert_all(&mut self, entries: &RouterStatuses) {
+        self.list.reserve(entries.len().saturating_sub(self.list.len()));
+        self.places.reserve(entries.len().saturating_sub(self.places.len()));
+        for entry in entries {
+            match entry {
+                Ok(relay) => self.insert(relay),
+                Err(error) => log::warn!("a relay is left out: {error}"),
+            }
+        }
+    }
+}
+
+impl Relays {
+    /// Returns the number of relays.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.list.len()
+    }
+
+    /// Returns whether there is none, as long as tor has no consensus.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.list.is_empty()
+    }
+
+    /// Returns the relays, in the order of the consensus.
+    pub fn iter(&self) -> impl Iterator<Item = &RouterStatus> {
+        self.index.list.iter()
+    }
+
+    /// Returns a relay.
+    #[must_use]
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<&RouterStatus> {
+        self.index.list.get(*self.index.places.get(fingerprint)?)
+    }
+
+    /// Returns the relays of a nickname, of which there may be several.
+    pub fn named(&self, nickname: &Nickname) -> impl Iterator<Item = &RouterStatus> {
+        self.iter().filter(move |relay| relay.nickname() == *nickname)
+    }
+
+    /// Returns the relays that are directory authorities, by their flag.
+    pub fn authorities(&self) -> impl Iterator<Item = &RouterStatus> {
+        self.iter().filter(|relay| relay.has_flag(&RelayFlag::Authority))
+    }
+}
+
+impl fmt::Debug for Relays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Relays({})", self.len())
+    }
+}
+
+/// What a state knows of relays: nothing, until somebody asks.
+#[derive(Default)]
+pub(super) struct RelaySource {
+    /// Held while relays are loaded. The reader does not take it.
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    index: Arc<Index>,
+    news: Option<Arc<News>>,
+    /// `None` as long as nobody has asked.
+    watch: Option<Watch>,
+    loaded: bool,
+}
+
+/// What events have told and nobody has looked at yet.
+#[derive(Default)]
+struct News {
+    // A leaf lock.
+    texts: Mutex<Vec<(u64, EventText)>>,
+}
+
+impl Tap for News {
+    fn event(&self, number: u64, bytes: &[u8]) {
+        let is_consensus = bytes.starts_with(b"650+NEWCONSENSUS");
+        if !is_consensus && !bytes.starts_with(b"650+NS") && !bytes.starts_with(b"650 NEWDESC ") {
+            return;
+        }
+        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
+        let mut texts = self.texts.lock();
+        if is_consensus {
+            // It says everything.
+            texts.clear();
+        }
+        texts.push((number, text));
+    }
+
+    fn ended(&self, _reason: &Disconnect) {}
+}
+
+impl RelaySource {
+    /// Returns what is known, after it was loaded if need be.
+    pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
+        let limit = controller.timeout();
+        let Some(mut known) = self.known.try_lock_until(deadline_after(limit)) else {
+            return Err(Error::from(Timeout::new(Wait::Reply("GETINFO".into()), limit)));
+        };
+        known.catch_up();
+        if !known.loaded {
+            known.load(controller)?;
+        }
+        Ok(Relays { index: Arc::clone(&known.index) })
+    }
+}
+
+impl Known {
+    /// Subscribes first and asks second, so that nothing is missed.
+    fn load(&mut self, controller: &Controller) -> Result<()> {
+        if self.watch.is_none() {
+            let news = Arc::new(News::default());
+            let tap = Arc::clone(&news);
+            self.watch = Some(controller.watch(KINDS, tap)?);
+            self.news = Some(news);
+        }
+        let (entries, events_before) = controller.relay_statuses_numbered()?;
+        if let Some(news) = &self.news {
+            news.texts.lock().retain(|(number, _)| *number >= events_before);
+        }
+        let mut index = Index::default();
+        index.insert_all(&entries);
+        self.index = Arc::new(index);
+        self.loaded = true;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// Takes what events have told since somebody looked last.
+    fn catch_up(&mut self) {
+        let Some(news) = &self.news else { return };
+        let texts = std::mem::take(&mut *news.texts.lock());
+        for (_, text) in texts {
+            match Event::parse(text) {
+                Event::NewConsensus(event) => {
+                    let mut index = Index::default();
+                    index.insert_all(&RouterStatuses::new(event.body().as_bytes()));
+                    self.index = Arc::new(index);
+                }
+                Event::Ns(event) => {
+                    let entries = RouterStatuses::new(event.body().as_bytes());
+                    // Copied if somebody still has the relays of before.
+                    Arc::make_mut(&mut self.index).insert_all(&entries);
+                }
+                Event::NewDesc(event) => {
+                    let is_known =
+                        |fingerprint: Fingerprint| self.index.places.contains_key(&fingerprint);
+                    let mut named = event.relays.iter().filter_map(RelaySpec::fingerprint);
+                    // What the consensus says does not change by a descriptor.
+                    self.loaded &= named.all(is_known);
+                }
+                _ => {}
+            }
+        }
+    }
+}

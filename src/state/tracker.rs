@@ -1,0 +1,314 @@
+//! What events make of what was known. Pure: no lock of its own, no clock, no thread.
+//!
+//! The state begins with a snapshot, the answer to one question. Events that come before it are
+//! kept; those that it knows already are then left out, the others follow. tor may answer before
+//! it has told of what happened just before: such events come after the answer that knows of them
+//! too, and are taken a second time. So what follows from an event never depends on how often it
+//! was seen: the last one of a circuit or stream says how things are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::addresses::Addresses;
+use super::change::{AddressChange, Change, CircuitChange, StreamChange};
+use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::connections::{Connections, Guards, OrConnection};
+use super::stream_info::{StreamCell, StreamInfo};
+use crate::event::{
+    Bootstrap, CircEvent, CircMinorEvent, Event, OrConnEvent, SignalEvent, StreamEvent,
+};
+use crate::info::{AddressMapping, EntryGuard};
+use crate::names::{
+    CircuitChange as MinorChange, CircuitId, CircuitStatus, NetworkLiveness, Signal, StreamId,
+    StreamStatus,
+};
+
+/// The answers of a snapshot.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) circuits: Vec<CircEvent>,
+    pub(super) streams: Vec<StreamEvent>,
+    pub(super) connections: Vec<OrConnEvent>,
+    pub(super) guards: Vec<EntryGuard>,
+    pub(super) addresses: Vec<AddressMapping>,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) liveness: NetworkLiveness,
+}
+
+/// What tor is doing, as far as events and a snapshot have told.
+#[derive(Debug, Default)]
+pub(crate) struct Tracker {
+    circuits: HashMap<CircuitId, Arc<CircuitCell>>,
+    /// Circuits that have ended while somebody waits for tor's answer which circuit it has begun.
+    ended: Vec<Arc<CircuitCell>>,
+    /// How many do that.
+    beginning: usize,
+    /// Also those that have failed and are still to be closed.
+    streams: HashMap<StreamId, Arc<StreamCell>>,
+    connections: Connections,
+    guards: Guards,
+    addresses: Addresses,
+    bootstrap: Option<Bootstrap>,
+    liveness: Option<NetworkLiveness>,
+    /// How many events of the connection are in this, counted from the first of all.
+    number: u64,
+    /// What came before the snapshot; `None` after it.
+    early: Option<Vec<(u64, Event)>>,
+}
+
+impl Tracker {
+    /// Makes one that keeps events until its snapshot comes.
+    pub(super) fn new() -> Self {
+        Self { early: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Takes an event, and says what has changed by it.
+    pub(super) fn event(&mut self, number: u64, event: Event, changes: &mut Vec<Change>) {
+        match &mut self.early {
+            Some(early) => early.push((number, event)),
+            // The snapshot knows of what came before it.
+            None if number < self.number => {}
+            None => {
+                self.number = number + 1;
+                self.fold(event, changes);
+            }
+        }
+    }
+
+    /// Takes the snapshot, which knows of so many events, and then those that came meanwhile.
+    pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
+        for event in answers.circuits {
+            let cell = CircuitCell::new(CircuitInfo::of(event));
+            self.circuits.insert(cell.id(), Arc::new(cell));
+        }
+        for event in answers.streams {
+            let cell = StreamCell::new(StreamInfo::of(event));
+            self.streams.insert(cell.id(), Arc::new(cell));
+        }
+        self.connections.snapshot(&answers.connections);
+        self.guards.snapshot(answers.guards);
+        answers.addresses.into_iter().for_each(|mapping| self.addresses.insert(mapping));
+        self.bootstrap = Some(answers.bootstrap);
+        self.liveness = Some(answers.liveness);
+        self.number = events_before;
+        for (number, event) in self.early.take().unwrap_or_default() {
+            self.event(number, event, changes);
+        }
+    }
+
+    fn fold(&mut self, event: Event, changes: &mut Vec<Change>) {
+        match event {
+            Event::Circ(event) => self.circ(event, changes),
+            Event::CircMinor(event) => self.circ_minor(event, changes),
+            Event::Stream(event) => self.fold_stream(event, changes),
+            Event::OrConn(event) => self.connections.event(&event),
+            Event::AddrMap(event) => self.addresses.event(&event, |mapping, change| {
+                changes.push(Change::Address { mapping, change });
+            }),
+            Event::Guard(event) => self.guards.event(&event),
+            Event::Status(event) => {
+                if let Some(bootstrap) = event.bootstrap {
+                    self.bootstrap = Some(*bootstrap);
+                }
+            }
+            Event::NetworkLiveness(event) => self.liveness = Some(event.status),
+            Event::Signal(event) => self.signal(&event, changes),
+            _ => {}
+        }
+    }
+
+    fn circ(&mut self, event: CircEvent, changes: &mut Vec<Change>) {
+        let change = match &event.status {
+            CircuitStatus::Launched => CircuitChange::Launched,
+            CircuitStatus::Extended => CircuitChange::Extended,
+            CircuitStatus::Built => CircuitChange::Built,
+            CircuitStatus::Closed => CircuitChange::Closed,
+            CircuitStatus::Failed => CircuitChange::Failed,
+            other => CircuitChange::Other(other.clone()),
+        };
+        let id = event.id;
+        let (cell, info) = match self.circuits.get(&id) {
+            Some(cell) => {
+                let cell = Arc::clone(cell);
+                let info = Arc::new(CircuitInfo::after(&cell.info(), event));
+                cell.set(Arc::clone(&info));
+                (cell, info)
+            }
+            None => {
+                let cell = Arc::new(CircuitCell::new(CircuitInfo::of(event)));
+                let info = cell.info();
+                self.circuits.insert(id, Arc::clone(&cell));
+                let (new, known) = (Arc::clone(&cell), Arc::clone(&info));
+                changes.push(Change::Circuit {
+                    cell: new,
+                    info: known,
+                    change: CircuitChange::New,
+                });
+                (cell, info)
+            }
+        };
+        if info.is_over() {
+            self.circuits.remove(&id);
+            if self.beginning > 0 {
+                self.ended.push(Arc::clone(&cell));
+            }
+        }
+        changes.push(Change::Circuit { cell, info, change });
+    }
+
+    /// A circuit that is not there has ended before.
+    fn circ_minor(&mut self, event: CircMinorEvent, changes: &mut Vec<Change>) {
+        let Some(cell) = self.circuits.get(&event.id) else { return };
+        let (old_purpose, old_hs_state) = (event.old_purpose.clone(), event.old_hs_state.clone());
+        let change = match event.change {
+            MinorChange::Cannibalized => {
+                let old_time_created = event.old_time_created;
+                CircuitChange::Cannibalized { old_purpose, old_hs_state, old_time_created }
+            }
+            MinorChange::PurposeChanged | MinorChange::Unrecognized(_) => {
+                CircuitChange::PurposeChanged { old_purpose, old_hs_state }
+            }
+        };
+        let info = Arc::new(CircuitInfo::changed(&cell.info(), event));
+        cell.set(Arc::clone(&info));
+        changes.push(Change::Circuit { cell: Arc::clone(cell), info, change });
+    }
+
+    fn fold_stream(&mut self, event: StreamEvent, changes: &mut Vec<Change>) {
+        let (id, status) = (event.id, event.status.clone());
+        let left = event.circuit;
+        let mut is_new = false;
+        let (cell, info, before) = match self.streams.get(&id) {
+            Some(cell) => {
+                let cell = Arc::clone(cell);
+                let before = cell.info();
+                let info = Arc::new(StreamInfo::after(&before, event));
+                cell.set(Arc::clone(&info));
+                (cell, info, before.circuit)
+            }
+            None => {
+                is_new = true;
+                let cell = Arc::new(StreamCell::new(StreamInfo::of(event)));
+                let info = cell.info();
+                self.streams.insert(id, Arc::clone(&cell));
+                (cell, info, None)
+            }
+        };
+        if status == StreamStatus::Closed {
+            self.streams.remove(&id);
+        }
+        let mut tell = |change| {
+            let (cell, info) = (Arc::clone(&cell), Arc::clone(&info));
+            changes.push(Change::Stream { cell, info, change });
+        };
+        if is_new {
+            tell(StreamChange::New);
+        }
+        if let Some(circuit) = info.circuit.filter(|now| Some(*now) != before && !info.is_over()) {
+            tell(StreamChange::Attached(circuit));
+        }
+        match status {
+            // That it is new has been told.
+            StreamStatus::New | StreamStatus::NewResolve => {}
+            StreamStatus::ControllerWait => tell(StreamChange::Waiting),
+            StreamStatus::SentConnect | StreamStatus::SentResolve => tell(StreamChange::Sent),
+            StreamStatus::Remap => tell(StreamChange::Remapped),
+            StreamStatus::Succeeded => tell(StreamChange::Succeeded),
+            StreamStatus::Detached => tell(StreamChange::Detached(before.or(left))),
+            StreamStatus::Failed => tell(StreamChange::Failed),
+            StreamStatus::Closed => tell(StreamChange::Closed),
+            other => tell(StreamChange::Other(other)),
+        }
+    }
+
+    /// tor forgets what it has resolved without telling of each name.
+    fn signal(&mut self, event: &SignalEvent, changes: &mut Vec<Change>) {
+        if matches!(event.signal, Signal::Newnym | Signal::ClearDnsCache) {
+            while let Some(mapping) = self.addresses.take_transient() {
+                changes.push(Change::Address { mapping, change: AddressChange::Removed });
+            }
+        }
+    }
+
+    /// Takes out the mappings whose time is over.
+    pub(super) fn expire(&mut self, now: SystemTime, changes: &mut Vec<Change>) {
+        while let Some(mapping) = self.addresses.take_expired(now) {
+            changes.push(Change::Address { mapping, change: AddressChange::Expired });
+        }
+    }
+
+    /// Returns a circuit that is there.
+    pub(crate) fn circuit(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
+        self.circuits.get(id)
+    }
+
+    /// From now on, circuits that end can still be found.
+    pub(super) fn keep_ended(&mut self) {
+        self.beginning += 1;
+    }
+
+    /// Takes back one [`keep_ended`](Self::keep_ended). Returns what nobody wants any more.
+    pub(super) fn forget_ended(&mut self) -> Vec<Arc<CircuitCell>> {
+        self.beginning = self.beginning.saturating_sub(1);
+        if self.beginning == 0 { std::mem::take(&mut self.ended) } else { Vec::new() }
+    }
+
+    /// Returns a circuit that is there, or was kept when it ended.
+    pub(crate) fn begun(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
+        self.circuits.get(id).or_else(|| self.ended.iter().find(|cell| cell.id() == *id))
+    }
+
+    /// Returns the circuits that are there, in no order.
+    pub(crate) fn circuits(&self) -> impl Iterator<Item = &Arc<CircuitCell>> {
+        self.circuits.values()
+    }
+
+    /// Returns a stream that is there, or has failed and is still to be closed.
+    pub(crate) fn stream(&self, id: &StreamId) -> Option<&Arc<StreamCell>> {
+        self.streams.get(id)
+    }
+
+    /// Returns the streams that are there, in no order; not those that have failed.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<StreamCell>> {
+        self.streams.values().filter(|cell| !cell.info().is_over())
+    }
+
+    /// Returns the connections to relays.
+    pub(super) fn connections(&self) -> &[OrConnection] {
+        self.connections.list()
+    }
+
+    /// Returns the guards.
+    pub(super) fn guards(&self) -> &[EntryGuard] {
+        self.guards.list()
+    }
+
+    /// Returns the mappings that are in force at a time.
+    pub(super) fn address_map(&self, now: SystemTime) -> Vec<AddressMapping> {
+        self.addresses.list(now)
+    }
+
+    /// Returns when the next mapping ends.
+    pub(super) fn next_expiry(&self) -> Option<SystemTime> {
+        self.addresses.next_end()
+    }
+
+    /// Returns how far tor's start has come.
+    pub(crate) fn bootstrap(&self) -> Option<&Bootstrap> {
+        self.bootstrap.as_ref()
+    }
+
+    /// Returns whether the network can be reached.
+    pub(crate) fn liveness(&self) -> Option<&NetworkLiveness> {
+        self.liveness.as_ref()
+    }
+
+    /// Returns how many events of the connection are in this.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+#[cfg(test)]
+mod tests;
