@@ -2,22 +2,37 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
+mod about;
 mod bootstrap;
 mod circuits;
 mod commands;
+mod condition;
+mod configuration;
 mod connect;
+mod directory;
+mod downloads;
+mod exit_policy;
+mod farewell;
+mod geoip;
 mod hazards;
 mod incremental;
 mod network;
+mod numbered;
+mod offers;
 mod onion;
+mod onion_descriptor;
 mod pending;
+mod question;
 mod queue;
+mod relay_self;
 mod relays;
+mod resolve;
 mod status;
 mod subscribe;
 mod wait;
 mod watch;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -25,6 +40,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use self::connect::{ConnectOptions, connect, connect_default};
+pub(crate) use self::farewell::FarewellId;
+use self::farewell::Farewells;
 pub use self::pending::PendingReply;
 pub use self::queue::EventQueue;
 use self::subscribe::Subscriptions;
@@ -81,8 +98,14 @@ struct Inner {
     event_limit: usize,
     /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
     subscriptions: Mutex<Subscriptions>,
+    /// Held while a `RESOLVE` begins, before any other lock.
+    resolving: Mutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
+    // A leaf lock: taken to take them out, and not held while they are said.
+    farewells: Mutex<Farewells>,
+    /// One value of each type, for the rows above. A leaf lock.
+    shared: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     valid_events: OnceLock<Vec<EventKind>>,
     valid_signals: OnceLock<Vec<Signal>>,
 }
@@ -101,7 +124,10 @@ impl Controller {
             protocol_info,
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),
+            resolving: Mutex::default(),
             owned: Mutex::default(),
+            farewells: Mutex::default(),
+            shared: Mutex::default(),
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
         };
@@ -193,10 +219,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
-        let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let reply = self.inner.link.call(&request, self.timeout)?;
-        command.reply(reply).inspect_err(|error| self.note_out_of_step(error))
+        self.execute_numbered(command).map(|(reply, _)| reply)
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust
@@ -237,18 +260,25 @@ impl Controller {
     ///
     /// Every call that is waiting, on whatever thread, and every later one fails with
     /// [`Error::Closed`]. Events that have not been delivered are discarded. Closing again does
-    /// nothing.
+    /// nothing. If streams are being attached to circuits by this program, tor is told before to
+    /// do that itself again.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, at most for the [time limit](Self::with_timeout), and not at all if called from a
     /// listener.
     pub fn close(&self) {
+        self.say_farewell();
         self.inner.link.close(self.timeout);
     }
 
     /// Returns how many bytes of events may wait for those who take them.
     pub(crate) fn event_limit(&self) -> usize {
         self.inner.event_limit
+    }
+
+    /// Returns whether another handle is one of the same connection.
+    pub(crate) fn is_same_connection(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Ends the connection without waiting for anyone; its threads end by themselves.

@@ -4,6 +4,8 @@
 //! clone, and their texts never repeat what `source()` returns.
 
 mod auth;
+mod circuit;
+mod config;
 mod connect;
 mod disconnect;
 mod input;
@@ -11,20 +13,24 @@ mod launch;
 mod onion;
 mod protocol;
 mod rejection;
+mod resolve;
 mod socks;
 #[cfg(feature = "testnet")]
 mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
+pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
-pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
+pub use resolve::{ResolveError, ResolveProblem};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
@@ -62,6 +68,9 @@ pub enum Error {
     /// for every caller.
     #[error("the control connection is closed")]
     Closed(#[source] Disconnect),
+    /// tor refused what a configuration was to be saved as.
+    #[error(transparent)]
+    Config(ConfigError),
     /// A wait ran out.
     #[error(transparent)]
     Timeout(Timeout),
@@ -80,9 +89,15 @@ pub enum Error {
     /// Something that was asked of a SOCKS proxy has failed.
     #[error(transparent)]
     Socks(SocksError),
+    /// A circuit could not be built or used, or no stream be made through it.
+    #[error(transparent)]
+    Circuit(CircuitError),
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
+    /// A name or an address could not be resolved.
+    #[error(transparent)]
+    Resolve(ResolveError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -159,7 +174,9 @@ impl Error {
     pub fn status_code(&self) -> Option<u16> {
         match self {
             Self::Rejected(rejection) => Some(rejection.code()),
+            Self::Config(error) => Some(error.rejection().code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
+            Self::Circuit(error) => error.rejection().map(Rejection::code),
             _ => None,
         }
     }
@@ -180,7 +197,11 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_filtered(&self) -> bool {
-        matches!(self, Self::Rejected(rejection) if rejection.is_filtered())
+        match self {
+            Self::Rejected(rejection) => rejection.is_filtered(),
+            Self::Config(error) => error.rejection().is_filtered(),
+            _ => false,
+        }
     }
 }
 
@@ -199,13 +220,16 @@ macro_rules! from_areas {
 from_areas! {
     Rejection => Rejected,
     Disconnect => Closed,
+    ConfigError => Config,
     Timeout => Timeout,
     ProtocolError => Protocol,
     ConnectError => Connect,
     AuthError => Auth,
     LaunchError => Launch,
     SocksError => Socks,
+    CircuitError => Circuit,
     OnionError => Onion,
+    ResolveError => Resolve,
     InvalidInput => InvalidInput,
 }
 

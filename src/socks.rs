@@ -16,17 +16,17 @@ mod isolation;
 mod stream;
 mod target;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub use self::isolation::Isolation;
 pub use self::stream::TorStream;
 
-use self::connect::{Limits, exchange};
+use self::connect::{Limits, WhenOpen, exchange};
 use self::handshake::{Answer, Command};
 use self::target::{Host, host_and_port};
 use crate::error::{Error, ProtocolError, Result, SocksError, SocksProblem};
-use crate::link::Endpoint;
+use crate::link::{Endpoint, Stream};
 use crate::names::Target;
 
 /// The longest time for everything, if nothing else is said. tor gives up after 120 seconds by
@@ -67,6 +67,7 @@ pub struct SocksProxy {
     isolation: Isolation,
     timeout: Duration,
     greeting_timeout: Duration,
+    when_open: WhenOpen,
 }
 
 impl SocksProxy {
@@ -86,6 +87,7 @@ impl SocksProxy {
             isolation: Isolation::none(),
             timeout: TIMEOUT,
             greeting_timeout: GREETING_TIMEOUT,
+            when_open: WhenOpen::default(),
         })
     }
 
@@ -110,6 +112,13 @@ impl SocksProxy {
         self
     }
 
+    /// Has this program's end of each TCP connection to the proxy told when it is open, before
+    /// anything is sent; on the thread that connects.
+    pub(crate) fn when_open(mut self, tell: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        self.when_open = WhenOpen::new(tell);
+        self
+    }
+
     /// Returns where the proxy is.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -119,7 +128,7 @@ impl SocksProxy {
     /// Connects to a target through tor.
     ///
     /// The target is `host:port` as text, a pair of host and port, a
-    /// [`SocketAddr`](std::net::SocketAddr), or an
+    /// [`SocketAddr`], or an
     /// [`OnionAddress`](crate::names::OnionAddress) and a port. A host name goes to tor as it is:
     /// nothing is resolved here.
     ///
@@ -271,17 +280,28 @@ impl SocksProxy {
 
     fn connect_within(&self, target: &Target, limits: Limits) -> Result<TorStream> {
         let (host, port) = host_and_port(target)?;
-        match exchange(&self.endpoint, &self.isolation, Command::Connect, &host, port, limits) {
+        match self.exchange(Command::Connect, &host, port, limits) {
             Ok((stream, _)) => Ok(TorStream::new(stream)),
             Err(problem) => Err(self.failed(&format!("connect to {target}"), problem)),
         }
     }
 
     fn ask(&self, command: Command, host: &Host, wish: &str, limits: Limits) -> Result<Answer> {
-        match exchange(&self.endpoint, &self.isolation, command, host, 0, limits) {
+        match self.exchange(command, host, 0, limits) {
             Ok((_, answer)) => Ok(answer),
             Err(problem) => Err(self.failed(wish, problem)),
         }
+    }
+
+    fn exchange(
+        &self,
+        command: Command,
+        host: &Host,
+        port: u16,
+        limits: Limits,
+    ) -> Result<(Stream, Answer), SocksProblem> {
+        let Self { endpoint, isolation, when_open, .. } = self;
+        exchange(endpoint, isolation, when_open, command, host, port, limits)
     }
 
     fn unreadable(&self, wish: &str, expected: &'static str, found: &[u8]) -> Error {

@@ -37,6 +37,8 @@
 //! **Invariant**: a state sends no command by itself, but where a function says so.
 
 mod addresses;
+mod attacher;
+mod build;
 mod change;
 mod circuit;
 mod circuit_info;
@@ -47,12 +49,15 @@ mod relays;
 mod snapshot;
 mod stream;
 mod stream_info;
+mod through;
 mod tracker;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+pub use self::attacher::{Attach, AttacherGuard, AttacherOptions};
+pub use self::build::Path;
 pub use self::change::{
     AddressChange, AddressUpdate, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
 };

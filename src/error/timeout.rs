@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::names::{CircuitId, StreamId};
+
 /// A wait that ran out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
@@ -39,8 +41,18 @@ pub enum Wait {
     Network,
     /// Directories taking the descriptor of an onion service.
     Publication,
+    /// A directory giving the descriptor of an onion service.
+    OnionDescriptor,
     /// A client of an onion service.
     Incoming,
+    /// tor resolving a name or an address.
+    Resolve,
+    /// A circuit to be built.
+    Built(CircuitId),
+    /// A circuit to end.
+    CircuitClosed(CircuitId),
+    /// A stream to end.
+    StreamClosed(StreamId),
     /// tor using new circuits, after it was asked for a new identity.
     NewIdentity,
 }
@@ -59,7 +71,12 @@ impl fmt::Display for Wait {
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
             Self::Network => f.write_str("a private network to be usable"),
             Self::Publication => f.write_str("the onion service to be published"),
+            Self::OnionDescriptor => f.write_str("the descriptor of an onion service"),
             Self::Incoming => f.write_str("a client of the onion service"),
+            Self::Resolve => f.write_str("tor to resolve a name or an address"),
+            Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
+            Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
+            Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),
             Self::NewIdentity => f.write_str("tor's new identity"),
         }
     }

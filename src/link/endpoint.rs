@@ -75,6 +75,11 @@ impl Endpoint {
         }
     }
 
+    /// Returns whether this is a socket in the file system.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.0, Kind::Unix(_))
+    }
+
     /// Returns whether the other end is certainly on this machine, so that its paths are ours.
     pub(crate) fn is_local(&self) -> bool {
         match &self.0 {

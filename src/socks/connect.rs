@@ -1,6 +1,8 @@
 //! A handshake on a real socket, with deadlines.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,10 +64,37 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
+/// Is told this program's end of a TCP connection to the proxy when it is open, before anything is
+/// sent: tor names streams by it.
+#[derive(Clone, Default)]
+pub(super) struct WhenOpen(Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>);
+
+impl WhenOpen {
+    pub(super) fn new(tell: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    fn tell(&self, stream: &Stream) {
+        if let (Some(tell), Stream::Tcp(socket)) = (&self.0, stream) {
+            // Without an address there is nothing to tell.
+            if let Ok(address) = socket.local_addr() {
+                tell(address);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for WhenOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "WhenOpen" } else { "None" })
+    }
+}
+
 /// Connects to the proxy and asks it for one thing. Not a byte is read after its answer.
 pub(super) fn exchange(
     proxy: &Endpoint,
     isolation: &Isolation,
+    when_open: &WhenOpen,
     command: Command,
     host: &Host,
     port: u16,
@@ -74,6 +103,7 @@ pub(super) fn exchange(
     let credentials = isolation.next()?;
     let mut handshake = Handshake::new(command, host, port, credentials.as_deref());
     let stream = connect(proxy, limits)?;
+    when_open.tell(&stream);
     let mut sent = handshake.greeting();
     loop {
         let step = handshake.step();

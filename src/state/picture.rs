@@ -123,6 +123,18 @@ impl Picture {
         }
     }
 
+    /// From now on, circuits that end can still be found by [`Tracker::begun`].
+    pub(super) fn keep_ended(&self) {
+        self.folding.lock().tracker.keep_ended();
+    }
+
+    /// Takes back one [`keep_ended`](Self::keep_ended).
+    pub(super) fn forget_ended(&self) {
+        let gone = self.folding.lock().tracker.forget_ended();
+        // Freed without the lock.
+        drop(gone);
+    }
+
     /// Tells of every stream that waits for its circuit from now on: of each event `NEW`,
     /// `NEWRESOLVE` and `CONTROLLER_WAIT`, in their order; and which streams are there already.
     ///

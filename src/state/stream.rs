@@ -2,18 +2,22 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::change::{StreamUpdate, existing_stream};
 use super::listeners::{Callback, StateListenerId};
+use super::picture::WaitEnd;
 use super::stream_info::{StreamCell, StreamInfo};
-use super::{Inner, State};
-use crate::error::Result;
-use crate::names::StreamId;
+use super::{Circuit, Inner, State};
+use crate::error::{Error, Result, Timeout, Wait};
+use crate::link::deadline_after;
+use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 
 /// A stream of tor.
 ///
-/// Clones are cheap. A handle keeps the state and its connection open, and tells what is known
-/// last also after the stream is gone.
+/// Returned by [`State::streams`], [`State::stream`] and [`Circuit::streams`]. Clones are cheap. A
+/// handle keeps the state and its connection open, and tells what is known last also after the
+/// stream is gone. Dropping it leaves the stream as it is.
 #[derive(Clone)]
 pub struct Stream {
     inner: Arc<Inner>,
@@ -37,10 +41,72 @@ impl Stream {
         self.cell.info()
     }
 
+    /// Returns the state of the stream now.
+    #[must_use]
+    pub fn status(&self) -> StreamStatus {
+        self.info().status.clone()
+    }
+
+    /// Returns where it goes, by the last event.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.info().target.clone()
+    }
+
+    /// Returns the circuit that it is on, or was on last if it has ended; `None` if there is none,
+    /// or if the circuit is gone.
+    #[must_use]
+    pub fn circuit(&self) -> Option<Circuit> {
+        self.state().circuit(&self.info().circuit?)
+    }
+
     /// Returns the state that knows of this stream.
     #[must_use]
     pub fn state(&self) -> State {
         State::from_inner(Arc::clone(&self.inner))
+    }
+
+    /// Waits until the stream is closed, and returns what is known of it last, with the reasons. At
+    /// once if it is.
+    ///
+    /// Sends nothing.
+    ///
+    /// Blocks the current thread until then, at most for the given time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
+    pub fn wait_closed(&self, limit: Duration) -> Result<Arc<StreamInfo>> {
+        let closed = self.inner.picture.wait(deadline_after(limit), |_| {
+            let info = self.info();
+            (info.status == StreamStatus::Closed).then_some(info)
+        });
+        closed.map_err(|end| match end {
+            WaitEnd::Timeout => Timeout::new(Wait::StreamClosed(self.id()), limit).into(),
+            WaitEnd::Closed(reason) => Error::Closed(reason),
+        })
+    }
+
+    /// Closes the stream for a reason that has a [number](StreamReason::number), and returns when
+    /// it is closed; at once if it is.
+    ///
+    /// Sends `CLOSESTREAM id number`.
+    ///
+    /// Blocks the current thread until tor tells that it is closed, at most twice the
+    /// [time limit](crate::Controller::with_timeout) of the controller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if tor does not tell that it is closed, as while the application does
+    /// not read what has come for it; [`Error::InvalidInput`] if the reason has no number;
+    /// otherwise those of [`Controller::close_stream`](crate::Controller::close_stream).
+    pub fn close(&self, reason: StreamReason) -> Result<()> {
+        match self.inner.controller.close_stream(self.id(), reason) {
+            // tor knows no stream of this number: it has told of the end, or is about to.
+            Ok(()) | Err(Error::Rejected(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.wait_closed(self.inner.controller.timeout()).map(drop)
     }
 
     /// Calls a closure for every change of this stream; first with [`StreamChange::Existing`](super::StreamChange::Existing). It

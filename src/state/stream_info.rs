@@ -58,8 +58,8 @@ impl StreamInfo {
     pub(super) fn of(event: StreamEvent) -> Self {
         let text = event.text().clone();
         let circuit = match event.status {
-            // The event names the circuit that it has left.
-            StreamStatus::Detached => None,
+            // The event names the circuit that it has left, also when it waits for another.
+            StreamStatus::Detached | StreamStatus::ControllerWait => None,
             _ => event.circuit,
         };
         Self {
@@ -96,6 +96,11 @@ impl StreamInfo {
                 info.reason.clone_from(&before.reason);
                 info.remote_reason.clone_from(&before.remote_reason);
             }
+        }
+        // It waits again, for the reason for which it left its circuit.
+        if info.status == StreamStatus::ControllerWait && before.status == StreamStatus::Detached {
+            info.reason.clone_from(&before.reason);
+            info.remote_reason.clone_from(&before.remote_reason);
         }
         if info.client_protocol.is_none() {
             info.client_protocol.clone_from(&before.client_protocol);

@@ -40,6 +40,10 @@ pub(super) struct Answers {
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     circuits: HashMap<CircuitId, Arc<CircuitCell>>,
+    /// Circuits that have ended while somebody waits for tor's answer which circuit it has begun.
+    ended: Vec<Arc<CircuitCell>>,
+    /// How many do that.
+    beginning: usize,
     /// Also those that have failed and are still to be closed.
     streams: HashMap<StreamId, Arc<StreamCell>>,
     connections: Connections,
@@ -146,6 +150,9 @@ impl Tracker {
         };
         if info.is_over() {
             self.circuits.remove(&id);
+            if self.beginning > 0 {
+                self.ended.push(Arc::clone(&cell));
+            }
         }
         changes.push(Change::Circuit { cell, info, change });
     }
@@ -234,6 +241,22 @@ impl Tracker {
     /// Returns a circuit that is there.
     pub(crate) fn circuit(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
         self.circuits.get(id)
+    }
+
+    /// From now on, circuits that end can still be found.
+    pub(super) fn keep_ended(&mut self) {
+        self.beginning += 1;
+    }
+
+    /// Takes back one [`keep_ended`](Self::keep_ended). Returns what nobody wants any more.
+    pub(super) fn forget_ended(&mut self) -> Vec<Arc<CircuitCell>> {
+        self.beginning = self.beginning.saturating_sub(1);
+        if self.beginning == 0 { std::mem::take(&mut self.ended) } else { Vec::new() }
+    }
+
+    /// Returns a circuit that is there, or was kept when it ended.
+    pub(crate) fn begun(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
+        self.circuits.get(id).or_else(|| self.ended.iter().find(|cell| cell.id() == *id))
     }
 
     /// Returns the circuits that are there, in no order.

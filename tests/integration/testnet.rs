@@ -2,6 +2,10 @@
 //!
 //! A network takes its seconds to come up, so one is shared by all tests that do it no harm.
 
+/// Attachers: what they choose, how they fail, and how they end.
+mod attaching;
+/// Circuits of a state: built, made longer, used and lost.
+mod built;
 /// Circuits and streams that a controller makes and places.
 mod circuits;
 /// Descriptors of relays and of onion services, given to tor and asked for.
@@ -10,8 +14,14 @@ mod descriptors;
 mod endings;
 /// What a tor that joins tells.
 mod events;
+/// A server for streams.
+mod greeter;
 /// What a tor can do that joined the network.
 mod joining;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
+/// What is tried again, since tor has to be lucky.
+pub(crate) mod luck;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.

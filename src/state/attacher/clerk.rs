@@ -1,0 +1,310 @@
+//! The thread that tells tor where streams go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, at, never, select};
+use parking_lot::Mutex;
+
+use super::Attach;
+use super::claim::Claim;
+use super::option::LeaveStreams;
+use super::roster::{AttacherId, Entry, Roster};
+use super::worker::{Answer, Ask};
+use crate::command::AttachStream;
+use crate::controller::Controller;
+use crate::error::{CircuitProblem, Error, Result};
+use crate::link::deadline_after;
+use crate::names::{CircuitId, StreamId, StreamPurpose, StreamReason, StreamStatus, Target};
+use crate::state::Inner;
+use crate::state::stream_info::StreamInfo;
+
+/// How often attachers are asked about one stream, which comes back when its exit does not take
+/// it, before it is left to tor.
+const ASKED: u32 = 3;
+
+/// When those that are gone are no longer counted.
+const COUNTED: usize = 4096;
+
+/// How long tor's answer to one command is waited for, while others wait for theirs.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is said to the thread.
+pub(super) enum Message {
+    Answer(Answer),
+    /// An attacher is gone: what it was asked is asked of others.
+    Removed(AttacherId),
+    /// Everything ends: the streams that wait are left to tor. The sender is dropped after that.
+    Stop(Sender<()>),
+}
+
+/// What the thread shares with those who use it.
+pub(super) struct Shared {
+    /// A leaf lock.
+    pub(super) roster: Mutex<Roster>,
+    pub(super) option: LeaveStreams,
+}
+
+/// What the thread holds.
+pub(super) struct Clerk {
+    pub(super) controller: Controller,
+    /// Keeps the picture true.
+    pub(super) inner: Arc<Inner>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) streams: Receiver<Arc<StreamInfo>>,
+    pub(super) messages: Receiver<Message>,
+    pub(super) waiting: HashMap<StreamId, Waiting>,
+    /// How often attachers were asked about a stream.
+    pub(super) times: HashMap<StreamId, u32>,
+}
+
+/// A stream about which an attacher is being asked.
+pub(super) struct Waiting {
+    stream: Arc<StreamInfo>,
+    asked: AttacherId,
+    deadline: Instant,
+    /// How often attachers have been asked, with this time.
+    times: u32,
+}
+
+impl Clerk {
+    /// The body of the thread. It ends when it is told to, or with the connection.
+    pub(super) fn run(mut self) {
+        self.controller = self.controller.with_timeout(self.controller.timeout().min(ANSWER_LIMIT));
+        loop {
+            let next = self.waiting.values().map(|waiting| waiting.deadline).min();
+            let late = next.map_or_else(never, at);
+            let outcome = select! {
+                recv(self.streams) -> stream => match stream {
+                    Ok(stream) => self.stream(&stream),
+                    Err(_) => break,
+                },
+                recv(self.messages) -> message => match message {
+                    Ok(Message::Answer(answer)) => self.answer(answer),
+                    Ok(Message::Removed(id)) => self.removed(id),
+                    Ok(Message::Stop(done)) => {
+                        self.stop();
+                        drop(done);
+                        return;
+                    }
+                    Err(_) => break,
+                },
+                recv(late) -> _ => self.give_up_late(),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.is_closed() => break,
+                Err(error) => log::warn!("a stream could not be attached: {error}"),
+            }
+        }
+        let gone = self.shared.roster.lock().clear();
+        drop(gone);
+    }
+
+    /// Takes a stream that may wait for its circuit.
+    fn stream(&mut self, stream: &Arc<StreamInfo>) -> Result<()> {
+        if stream.status != StreamStatus::ControllerWait {
+            return Ok(());
+        }
+        let claim = self.shared.roster.lock().claim_of(stream);
+        if let Some(claim) = claim {
+            return self.claimed(stream, &claim);
+        }
+        let first = self.shared.roster.lock().attachers().next().cloned();
+        match first {
+            // Another controller attaches streams, and this one is none of ours.
+            None if self.shared.option.was_on() => Ok(()),
+            Some(first) if !is_of_tor(stream) => {
+                let times = self.count(stream.id);
+                if times > ASKED { self.leave(stream.id) } else { self.ask(&first, stream, times) }
+            }
+            _ => self.leave(stream.id),
+        }
+    }
+
+    /// Counts how often attachers are asked about a stream, with this time.
+    fn count(&mut self, stream: StreamId) -> u32 {
+        if self.times.len() >= COUNTED {
+            let times = &mut self.times;
+            self.inner.picture.read(|tracker| times.retain(|id, _| tracker.stream(id).is_some()));
+        }
+        let times = self.times.entry(stream).or_default();
+        *times += 1;
+        *times
+    }
+
+    /// Attaches a stream of our own to its circuit.
+    fn claimed(&self, stream: &Arc<StreamInfo>, claim: &Arc<Claim>) -> Result<()> {
+        let cell = self.inner.picture.read(|tracker| tracker.stream(&stream.id).cloned());
+        // It has ended meanwhile.
+        let Some(cell) = cell else { return Ok(()) };
+        if claim.note_stream(cell) {
+            // It was on the circuit, and its exit did not take it.
+            let (reason, remote_reason) = (stream.reason.clone(), stream.remote_reason.clone());
+            let code = remote_reason.clone().filter(|reason| reason.number().is_some());
+            claim.note_problem(CircuitProblem::Stream { reason, remote_reason });
+            return self.close(stream.id, code.unwrap_or(StreamReason::Misc));
+        }
+        match self.attach(stream.id, claim.circuit) {
+            Err(Error::Rejected(rejection)) => {
+                claim.note_problem(CircuitProblem::NotAttached(rejection));
+                self.close(stream.id, StreamReason::Misc)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Asks an attacher about a stream.
+    fn ask(&mut self, attacher: &Entry, stream: &Arc<StreamInfo>, times: u32) -> Result<()> {
+        let deadline = deadline_after(attacher.limit);
+        let ask = Ask { stream: Arc::clone(stream), deadline };
+        if attacher.asks.send(ask).is_err() {
+            // It has panicked just now.
+            return self.leave(stream.id);
+        }
+        let stream = Arc::clone(stream);
+        let waiting = Waiting { stream, asked: attacher.id, deadline, times };
+        self.waiting.insert(waiting.stream.id, waiting);
+        Ok(())
+    }
+
+    /// Does what an attacher says.
+    fn answer(&mut self, answer: Answer) -> Result<()> {
+        let Answer { stream: id, attacher, choice } = answer;
+        // Otherwise it was too slow, or somebody else is being asked by now.
+        if self.waiting.get(&id).is_none_or(|waiting| waiting.asked != attacher) {
+            return Ok(());
+        }
+        let Some(waiting) = self.waiting.remove(&id) else { return Ok(()) };
+        match choice {
+            Attach::To(circuit) => {
+                let problem = if is_onion(&waiting.stream.target) {
+                    "tor makes the circuits to onion services itself".to_owned()
+                } else if !self.controller.is_same_connection(circuit.state().controller()) {
+                    "the circuit is of another tor".to_owned()
+                } else {
+                    match self.attach(id, circuit.id()) {
+                        Err(Error::Rejected(rejection)) => rejection.to_string(),
+                        outcome => return outcome,
+                    }
+                };
+                log::warn!("stream {id} is left to tor, not attached as chosen: {problem}");
+                self.leave(id)
+            }
+            Attach::Tor => self.leave(id),
+            Attach::Close => self.close(id, StreamReason::Misc),
+            Attach::Pass => self.ask_next(&waiting),
+            Attach::Failed(text) => {
+                log::warn!("stream {id} is left to tor, an attacher failed: {text}");
+                self.leave(id)
+            }
+        }
+    }
+
+    /// Asks the attacher behind the one that has passed, or is gone.
+    fn ask_next(&mut self, waiting: &Waiting) -> Result<()> {
+        let next = {
+            let roster = self.shared.roster.lock();
+            let mut behind = roster.attachers().skip_while(|entry| entry.id != waiting.asked);
+            behind.nth(1).cloned()
+        };
+        match next {
+            Some(next) => self.ask(&next, &waiting.stream, waiting.times),
+            None => self.leave(waiting.stream.id),
+        }
+    }
+
+    /// Asks somebody else what an attacher that is gone was asked.
+    fn removed(&mut self, id: AttacherId) -> Result<()> {
+        let asked: Vec<_> = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.asked == id)
+            .map(|w| w.stream.id)
+            .collect();
+        for stream in asked {
+            let Some(waiting) = self.waiting.remove(&stream) else { continue };
+            let first = self.shared.roster.lock().attachers().next().cloned();
+            match first {
+                Some(first) => self.ask(&first, &waiting.stream, waiting.times)?,
+                None => self.leave(stream)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the streams to tor whose attachers were too slow.
+    fn give_up_late(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let late: Vec<_> =
+            self.waiting.values().filter(|waiting| waiting.deadline <= now).collect();
+        let late: Vec<_> = late.into_iter().map(|waiting| waiting.stream.id).collect();
+        for stream in late {
+            log::warn!("stream {stream} is left to tor: an attacher took too long");
+            self.waiting.remove(&stream);
+            self.leave(stream)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves everything to tor that waits for us.
+    fn stop(&mut self) {
+        let mut left: Vec<_> = self.waiting.drain().map(|(id, _)| id).collect();
+        if !self.shared.option.was_on() {
+            let is_waiting = |info: &StreamInfo| info.status == StreamStatus::ControllerWait;
+            left = self.inner.picture.read(|tracker| {
+                let streams = tracker.streams().filter(|cell| is_waiting(&cell.info()));
+                streams.map(|cell| cell.id()).collect()
+            });
+        }
+        for id in left {
+            if let Err(error) = self.leave(id) {
+                log::warn!("stream {id} could not be left to tor: {error}");
+                if error.is_closed() {
+                    break;
+                }
+            }
+        }
+        let gone = self.shared.roster.lock().clear();
+        drop(gone);
+    }
+
+    fn attach(&self, stream: StreamId, circuit: CircuitId) -> Result<()> {
+        self.controller.attach_stream(&AttachStream::new(stream, circuit))
+    }
+
+    /// Leaves a stream to tor, if it still waits.
+    fn leave(&self, stream: StreamId) -> Result<()> {
+        match self.controller.attach_stream(&AttachStream::left_to_tor(stream)) {
+            Err(Error::Rejected(_)) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Closes a stream, if it is still there.
+    fn close(&self, stream: StreamId, reason: StreamReason) -> Result<()> {
+        match self.controller.close_stream(stream, reason) {
+            Err(Error::Rejected(_)) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Whether tor itself has made a stream: nobody else knows what it is for.
+fn is_of_tor(stream: &StreamInfo) -> bool {
+    let is_internal =
+        stream.source_addr.as_ref().is_some_and(|source| source.host() == "(Tor_internal)");
+    let is_directory = matches!(
+        stream.purpose,
+        Some(StreamPurpose::DirFetch | StreamPurpose::DirUpload | StreamPurpose::DirportTest)
+    );
+    is_internal || is_directory
+}
+
+/// Whether a stream goes to an onion service.
+pub(crate) fn is_onion(target: &Target) -> bool {
+    let host = target.host().as_bytes();
+    host.len() > 6
+        && host.get(host.len() - 6..).is_some_and(|end| end.eq_ignore_ascii_case(b".onion"))
+}

@@ -1,0 +1,166 @@
+//! The one place of a connection from where streams are attached, while anybody wants to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+use parking_lot::Mutex;
+
+use super::claim::Claim;
+use super::clerk::{Clerk, Message, Shared};
+use super::option::LeaveStreams;
+use super::roster::Roster;
+use crate::controller::{Controller, FarewellId, Watch};
+use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
+use crate::link::deadline_after;
+use crate::state::Inner;
+
+/// How long each of tor's answers is waited for when nobody attaches streams any more, and how
+/// long the streams that still wait may take to be left to tor.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// What those who attach streams of one connection share; kept by the controller.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// Held across commands, so it comes before every other lock of the connection.
+    engaging: Mutex<Option<Office>>,
+}
+
+/// What there is while somebody attaches streams.
+struct Office {
+    users: usize,
+    shared: Arc<Shared>,
+    messages: Sender<Message>,
+    farewell: FarewellId,
+    /// For the changes of the option.
+    _watch: Watch,
+}
+
+/// The wish to attach streams. While there is one, tor leaves streams to us; when the last is
+/// dropped, the option of tor is what it was before.
+pub(crate) struct Engagement {
+    desk: Arc<Desk>,
+    controller: Controller,
+    pub(super) shared: Arc<Shared>,
+    pub(super) messages: Sender<Message>,
+}
+
+impl Engagement {
+    /// Has tor leave streams to us, if it does not yet.
+    pub(crate) fn new(inner: &Arc<Inner>) -> Result<Self> {
+        let controller = &inner.controller;
+        let desk = controller.shared::<Desk>();
+        let limit = controller.timeout();
+        let engaging = desk.engaging.try_lock_until(deadline_after(limit));
+        let mut engaging =
+            engaging.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?;
+        let (shared, messages) = match &mut *engaging {
+            Some(office) => {
+                office.shared.option.keep_on(controller)?;
+                office.users += 1;
+                (Arc::clone(&office.shared), office.messages.clone())
+            }
+            vacant => {
+                let office = Office::open(inner)?;
+                let office = vacant.insert(office);
+                (Arc::clone(&office.shared), office.messages.clone())
+            }
+        };
+        drop(engaging);
+        Ok(Self { desk, controller: controller.clone(), shared, messages })
+    }
+
+    /// Returns what tells of streams of our own.
+    pub(crate) fn claimant(&self) -> Claimant {
+        Claimant(Arc::clone(&self.shared))
+    }
+
+    /// Returns whether tor leaves streams to us, as far as it has told.
+    pub(super) fn is_in_force(&self) -> bool {
+        self.shared.option.is_on() && self.controller.is_alive()
+    }
+}
+
+/// Tells those who attach streams of one of our own; without keeping them at it.
+pub(crate) struct Claimant(Arc<Shared>);
+
+impl Claimant {
+    pub(crate) fn claim(&self, claim: Arc<Claim>) {
+        self.0.roster.lock().claim(claim);
+    }
+
+    pub(crate) fn unclaim(&self, claim: &Arc<Claim>) {
+        self.0.roster.lock().unclaim(claim);
+    }
+}
+
+impl Drop for Engagement {
+    fn drop(&mut self) {
+        let mut engaging = self.desk.engaging.lock();
+        let last = match &mut *engaging {
+            Some(office) if office.users > 1 => {
+                office.users -= 1;
+                None
+            }
+            office => office.take(),
+        };
+        if let Some(office) = last {
+            let limit = self.controller.timeout().min(END_LIMIT);
+            office.close(&self.controller.with_timeout(limit));
+        }
+    }
+}
+
+impl Office {
+    fn open(inner: &Arc<Inner>) -> Result<Self> {
+        let controller = &inner.controller;
+        // Before the option, so that no stream is missed that is left to us. Those that wait
+        // already were left to somebody else.
+        let (_, streams) = inner.picture.on_new_stream();
+        let (option, watch) = LeaveStreams::switch_on(controller)?;
+        let shared = Arc::new(Shared { roster: Mutex::new(Roster::default()), option });
+        let (messages, inbox) = unbounded();
+        let clerk = Clerk {
+            controller: controller.clone(),
+            inner: Arc::clone(inner),
+            shared: Arc::clone(&shared),
+            streams,
+            messages: inbox,
+            waiting: HashMap::new(),
+            times: HashMap::new(),
+        };
+        let spawned =
+            thread::Builder::new().name("torcon-streams".to_owned()).spawn(move || clerk.run());
+        if let Err(error) = spawned {
+            shared.option.restore(controller);
+            return Err(no_thread(&error));
+        }
+        let farewell = {
+            let (shared, messages) = (Arc::clone(&shared), messages.clone());
+            controller.before_close(move |controller| end(&shared, &messages, controller))
+        };
+        Ok(Self { users: 1, shared, messages, farewell, _watch: watch })
+    }
+
+    fn close(self, controller: &Controller) {
+        if controller.cancel_farewell(self.farewell) {
+            end(&self.shared, &self.messages, controller);
+        }
+    }
+}
+
+/// Makes tor attach streams again, those that wait for us too.
+fn end(shared: &Shared, messages: &Sender<Message>, controller: &Controller) {
+    shared.option.restore(controller);
+    let (sender, done) = bounded(0);
+    if messages.send(Message::Stop(sender)).is_ok() {
+        // Nothing is ever sent: it ends when the thread has done it.
+        let _ = done.recv_timeout(END_LIMIT);
+    }
+}
+
+pub(super) fn no_thread(error: &std::io::Error) -> Error {
+    InvalidInput::new("attacher", format!("no thread can be started for it: {error}")).into()
+}

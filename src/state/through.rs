@@ -1,0 +1,298 @@
+//! Streams of our own through a chosen circuit, and names resolved through it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use parking_lot::Mutex;
+
+use super::attacher::{Claim, Engagement, Origin, is_onion};
+use super::circuit::Circuit;
+use super::circuit_info::CircuitInfo;
+use super::picture::WaitEnd;
+use super::stream_info::StreamInfo;
+use super::tracker::Tracker;
+use crate::error::{
+    CircuitError, CircuitProblem, Error, InvalidInput, Result, SocksError, SocksProblem,
+};
+use crate::link::deadline_after;
+use crate::names::{CircuitId, ListenerKind, StreamStatus, Target};
+use crate::socks::{Isolation, SocksProxy, TorStream};
+
+/// How long a stream may take, if nothing else is said: a little longer than tor itself tries.
+const LIMIT: Duration = Duration::from_secs(130);
+
+/// How long it is waited that tor tells of a stream that the proxy has told of.
+const TOLD_LIMIT: Duration = Duration::from_secs(10);
+
+/// The user name of streams by unix sockets, which tor can tell apart by nothing else.
+const USER: &str = "torcon-circuit";
+
+/// A claim that is known to those who attach streams; taken back when this is dropped.
+struct Claimed {
+    engagement: Engagement,
+    /// There before the proxy is asked. A leaf lock.
+    claim: Arc<Mutex<Option<Arc<Claim>>>>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let claim = self.claim.lock().take();
+        if let Some(claim) = claim {
+            self.engagement.claimant().unclaim(&claim);
+        }
+    }
+}
+
+impl Circuit {
+    /// Connects to a target through this circuit: `host:port`, a pair of host and port, or a socket
+    /// address.
+    ///
+    /// The stream is one like any other then; it stays on the circuit, and ends with it. tor is
+    /// asked for it by its first `SocksPort`, and leaves new streams to this program meanwhile (see
+    /// [`State::set_attacher`](super::State::set_attacher)); those of others are given back to it
+    /// at once, or to attachers. By a `SocksPort` that is a unix socket the stream says a user name
+    /// of its own, by which tor keeps others off the circuit.
+    ///
+    /// Sends `GETINFO net/listeners/socks`, `SETEVENTS` with `CONF_CHANGED`, `GETCONF
+    /// __LeaveStreamsUnattached`, and `SETCONF` of that option before and after the `ATTACHSTREAM`
+    /// for each stream that begins meanwhile.
+    ///
+    /// Blocks the current thread until the stream is open, at most for 130 seconds and for the
+    /// [time limit](crate::Controller::with_timeout) of the controller for each command before
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Circuit`] if the circuit is not built or ends, or if its exit does not connect to
+    /// the target: [`CircuitProblem`] tells. [`Error::InvalidInput`] if the target is not one;
+    /// otherwise those of [`SocksProxy::connect`] and of
+    /// [`State::set_attacher`](super::State::set_attacher).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::state::{Path, State};
+    ///
+    /// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let circuit = state.build_circuit_timeout(Path::any(), Duration::from_secs(30))?;
+    /// let stream = circuit.connect_stream("example.com:80")?;
+    /// assert_eq!(circuit.streams().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect_stream<T>(&self, target: T) -> Result<TorStream>
+    where
+        T: TryInto<Target>,
+        Error: From<T::Error>,
+    {
+        self.connect_stream_timeout(target, LIMIT)
+    }
+
+    /// Connects to a target through this circuit, within `limit`; see
+    /// [`connect_stream`](Self::connect_stream).
+    ///
+    /// Blocks the current thread until the stream is open, at most for `limit` and for the
+    /// [time limit](crate::Controller::with_timeout) of the controller for each command before
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect_stream`](Self::connect_stream).
+    pub fn connect_stream_timeout<T>(&self, target: T, limit: Duration) -> Result<TorStream>
+    where
+        T: TryInto<Target>,
+        Error: From<T::Error>,
+    {
+        let target: Target = target.try_into()?;
+        let wish = format!("connect to {target}");
+        if is_onion(&target) {
+            return Err(self.failed(&wish, CircuitProblem::Onion));
+        }
+        let connect = |proxy: SocksProxy| proxy.connect::<&Target>(&target);
+        self.through(&wish, limit, true, connect)
+    }
+
+    /// Resolves a host name through this circuit.
+    ///
+    /// tor may know the address by itself, as of a name that is
+    /// [mapped](crate::Controller::map_address), and then answers without the circuit.
+    ///
+    /// Sends what [`connect_stream`](Self::connect_stream) does.
+    ///
+    /// Blocks the current thread until tor has answered, at most for 130 seconds and for the
+    /// [time limit](crate::Controller::with_timeout) of the controller for each command before
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect_stream`](Self::connect_stream) and of [`SocksProxy::resolve`].
+    pub fn resolve(&self, name: &str) -> Result<IpAddr> {
+        self.resolve_timeout(name, LIMIT)
+    }
+
+    /// Resolves a host name through this circuit, within `limit`; see [`resolve`](Self::resolve).
+    ///
+    /// Blocks the current thread until tor has answered, at most for `limit` and for the
+    /// [time limit](crate::Controller::with_timeout) of the controller for each command before
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resolve`](Self::resolve).
+    pub fn resolve_timeout(&self, name: &str, limit: Duration) -> Result<IpAddr> {
+        let wish = format!("resolve {name}");
+        self.through(&wish, limit, false, |proxy| proxy.resolve(name))
+    }
+
+    /// Asks the proxy for something that is to go through this circuit.
+    fn through<T>(
+        &self,
+        wish: &str,
+        limit: Duration,
+        needs_circuit: bool,
+        ask: impl FnOnce(SocksProxy) -> Result<T>,
+    ) -> Result<T> {
+        let info = self.info();
+        if info.is_over() {
+            return Err(self.failed(wish, self.problem()));
+        }
+        if !info.is_built() {
+            let status = info.status.clone();
+            return Err(self.failed(wish, CircuitProblem::NotBuilt { status }));
+        }
+        let proxy = self.proxy(wish)?;
+        let engagement = Engagement::new(&self.inner)?;
+        let claimed = Claimed { engagement, claim: Arc::default() };
+        let proxy = self.claim(proxy.timeout(limit), &claimed)?;
+        let outcome = ask(proxy);
+        let claim = claimed.claim.lock().clone();
+        match (outcome, claim) {
+            (Ok(value), Some(claim)) => {
+                self.check(wish, &claim, needs_circuit)?;
+                Ok(value)
+            }
+            (Err(error), Some(claim)) => Err(self.why(wish, &claim, error)),
+            // The proxy was not even reached.
+            (outcome, None) => outcome,
+        }
+    }
+
+    fn proxy(&self, wish: &str) -> Result<SocksProxy> {
+        let controller = &self.inner.controller;
+        match controller.listeners(&ListenerKind::Socks)?.into_iter().next() {
+            Some(endpoint) => SocksProxy::new(endpoint),
+            None => {
+                let tor = format!("of the tor at {}", controller.endpoint());
+                Err(SocksError::new(&tor, wish, SocksProblem::NoListener).into())
+            }
+        }
+    }
+
+    /// Has the stream known before the proxy is asked for it.
+    fn claim(&self, proxy: SocksProxy, claimed: &Claimed) -> Result<SocksProxy> {
+        let place = Arc::clone(&claimed.claim);
+        let clerk = claimed.engagement.claimant();
+        let circuit = self.id();
+        let note = move |origin| {
+            let claim = Arc::new(Claim::new(origin, circuit));
+            clerk.claim(Arc::clone(&claim));
+            *place.lock() = Some(claim);
+        };
+        if proxy.endpoint().is_unix() {
+            let password = random()?;
+            let isolation = Isolation::credentials(USER, &password)?;
+            note(Origin::User { name: USER.to_owned(), password });
+            return Ok(proxy.isolation(isolation));
+        }
+        Ok(proxy.when_open(move |address| note(Origin::Address(address))))
+    }
+
+    /// Makes sure that a stream goes through this circuit.
+    fn check(&self, wish: &str, claim: &Claim, needs_circuit: bool) -> Result<()> {
+        let checked = self.inner.picture.wait(deadline_after(TOLD_LIMIT), |tracker| {
+            let seen = claim.seen();
+            let info = match &seen.stream {
+                Some(cell) => cell.info(),
+                // Somebody else has attached it, or tor itself.
+                None => {
+                    let mut streams = tracker.streams().map(|cell| cell.info());
+                    streams.find(|info| claim.origin.is_of(info))?
+                }
+            };
+            match info.circuit {
+                Some(circuit) if self.is_here(tracker, &circuit) => {
+                    is_open(&info).then_some(Ok(()))
+                }
+                None if seen.stream.is_some() && !needs_circuit => is_open(&info).then_some(Ok(())),
+                None => seen.problem.map(Err),
+                circuit => Some(Err(CircuitProblem::OtherCircuit { circuit })),
+            }
+        });
+        match checked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(self.failed(wish, problem)),
+            Err(WaitEnd::Timeout) => Err(self.failed(wish, CircuitProblem::NotSeen)),
+            Err(WaitEnd::Closed(reason)) => Err(Error::Closed(reason)),
+        }
+    }
+
+    /// Whether this is the circuit, or the other one of its pair.
+    fn is_here(&self, tracker: &Tracker, circuit: &CircuitId) -> bool {
+        let pair = |info: &CircuitInfo| info.conflux_id.clone();
+        *circuit == self.id()
+            || pair(&self.info()).is_some_and(|own| {
+                tracker.circuit(circuit).is_some_and(|cell| pair(&cell.info()) == Some(own))
+            })
+    }
+
+    /// Finds out why the proxy refused.
+    fn why(&self, wish: &str, claim: &Claim, error: Error) -> Error {
+        let Error::Socks(socks) = &error else { return error };
+        if socks.is_timeout() {
+            return error;
+        }
+        let deadline = Instant::now() + TOLD_LIMIT;
+        let seen = || claim.seen();
+        let told = self.inner.picture.wait(deadline, |_| match seen().stream {
+            Some(cell) => cell.info().is_over().then(|| Some(cell.info())),
+            None => Some(None),
+        });
+        let problem = match (seen().problem, told) {
+            (Some(problem), _) => problem,
+            (None, Ok(Some(info))) if info.reason.is_some() => {
+                let info: Arc<StreamInfo> = info;
+                if self.info().is_over() {
+                    self.problem()
+                } else {
+                    let (reason, remote_reason) = (info.reason.clone(), info.remote_reason.clone());
+                    CircuitProblem::Stream { reason, remote_reason }
+                }
+            }
+            _ => return error,
+        };
+        self.failed(wish, problem)
+    }
+
+    fn failed(&self, wish: &str, problem: CircuitProblem) -> Error {
+        let wish = format!("{wish} through circuit {}", self.id());
+        CircuitError::new(self.id(), &wish, problem).into()
+    }
+}
+
+/// Whether the request of a stream has been answered.
+fn is_open(info: &StreamInfo) -> bool {
+    info.status == StreamStatus::Succeeded || info.is_over()
+}
+
+fn random() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        InvalidInput::new("target", format!("there are no random numbers for it: {error}"))
+    })?;
+    Ok(HEXLOWER.encode(&bytes))
+}

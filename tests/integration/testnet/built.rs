@@ -1,0 +1,342 @@
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use torcon::error::{CircuitProblem, Wait};
+use torcon::names::{
+    CircuitPurpose, CircuitReason, CircuitStatus, Fingerprint, RelaySpec, Signal, StreamReason,
+    StreamStatus,
+};
+use torcon::state::{Circuit, Path, State};
+use torcon::testnet::PrivateNetwork;
+use torcon::{Error, EventKind, Launcher};
+
+use super::greeter::{Greeter, is_greeted};
+use super::{LIMIT, UP, join, shared_network};
+
+/// How often something is tried that depends on tor's own luck.
+const TRIES: usize = 5;
+
+/// Returns the fingerprints of the relays that are no authority.
+pub(super) fn relays() -> Vec<Fingerprint> {
+    shared_network().relays()[1..].iter().map(|relay| relay.fingerprint).collect()
+}
+
+/// Builds a circuit, on the first or a later try.
+#[track_caller]
+pub(super) fn built(state: &State, path: impl Into<Path>, purpose: CircuitPurpose) -> Circuit {
+    let path = path.into();
+    let mut failures = Vec::new();
+    for _ in 0..TRIES {
+        let circuit = state.build_circuit_for(path.clone(), purpose.clone());
+        match circuit.and_then(|circuit| circuit.wait_built(LIMIT)) {
+            Ok(circuit) => return circuit,
+            Err(error) => failures.push(error),
+        }
+    }
+    panic!("no circuit along {path:?}: {failures:#?}");
+}
+
+fn fingerprints(path: &[RelaySpec]) -> Vec<Fingerprint> {
+    path.iter().map(|relay| relay.fingerprint().expect("tor names it so")).collect()
+}
+
+#[track_caller]
+pub(super) fn problem<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> CircuitProblem {
+    match outcome {
+        Err(Error::Circuit(error)) => error.problem().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_through_it() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    let greeter = Greeter::start();
+    let relays = relays();
+    let circuit = built(&state, &relays[1..4], CircuitPurpose::General);
+    assert_eq!(fingerprints(&circuit.path()), relays[1..4]);
+    assert_eq!(circuit.status(), CircuitStatus::Built);
+    assert_eq!(circuit.purpose(), Some(CircuitPurpose::General));
+    assert!(circuit.build_flags().is_empty(), "{circuit:?}");
+    assert!(circuit.age().is_some_and(|age| age < LIMIT * 4), "{circuit:?}");
+
+    let stream = circuit.connect_stream(greeter.target("one")).unwrap();
+    is_greeted(&stream, "one");
+    // What tor itself says of it.
+    let circuits = controller.circuit_status().unwrap();
+    let ours = circuits.iter().find(|other| other.id == circuit.id()).expect("tor knows it");
+    assert_eq!(fingerprints(&ours.path), relays[1..4]);
+    let streams = controller.stream_status().unwrap();
+    let on_it: Vec<_> =
+        streams.iter().filter(|other| other.circuit == Some(circuit.id())).collect();
+    assert_eq!(on_it.len(), 1, "{streams:?}");
+    assert_eq!(on_it[0].target.port(), Some(greeter.port()));
+    assert_eq!(on_it[0].status, StreamStatus::Succeeded);
+    // And the state.
+    let known = circuit.streams();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].id(), on_it[0].id);
+    assert_eq!(known[0].circuit().as_ref(), Some(&circuit));
+    assert_eq!(unattached(controller), "0");
+    // While there is a stream on it.
+    circuit.close_if_unused().unwrap();
+    is_greeted(&stream, "still");
+
+    assert_eq!(circuit.resolve("some.test").unwrap().to_string(), "127.0.0.1");
+    circuit.close().unwrap();
+    assert_eq!(circuit.status(), CircuitStatus::Closed);
+    let last = circuit.wait_closed(LIMIT).unwrap();
+    assert_eq!(last.reason, Some(CircuitReason::Requested));
+    let ended = known[0].wait_closed(LIMIT).unwrap();
+    assert_eq!(ended.reason, Some(StreamReason::Destroy), "{ended:?}");
+    // Closing what is closed does nothing.
+    circuit.close().unwrap();
+    circuit.close_if_unused().unwrap();
+    known[0].close(StreamReason::Misc).unwrap();
+    for outcome in [
+        circuit.connect_stream(greeter.target("late")).map(drop),
+        circuit.resolve("late.test").map(drop),
+        circuit.wait_built(LIMIT).map(drop),
+        circuit.extend([relays[0]]).map(drop),
+    ] {
+        let CircuitProblem::Closed(end) = problem(outcome) else { panic!() };
+        assert_eq!(end.reason, Some(CircuitReason::Requested));
+        assert_eq!(end.path.len(), 3);
+    }
+    tor.quit().unwrap();
+}
+
+/// Returns the option by which tor leaves streams to controllers.
+#[track_caller]
+pub(super) fn unattached(controller: &torcon::Controller) -> String {
+    let conf = controller.get_conf(["__LeaveStreamsUnattached"]).unwrap();
+    let value = conf.get("__LeaveStreamsUnattached").and_then(torcon::command::ConfValue::first);
+    value.unwrap_or("unset").to_owned()
+}
+
+#[test]
+fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    let relays = relays();
+    let circuit = built(&state, &relays[..2], CircuitPurpose::Controller);
+    assert_eq!(circuit.purpose(), Some(CircuitPurpose::Controller));
+    let longer = circuit.extend([relays[2], relays[3]]).unwrap();
+    assert_eq!(fingerprints(&longer.path()), relays[..4]);
+    assert_eq!(longer, circuit);
+    // tor cannot make one for a controller along a path of its own in one command.
+    let any = built(&state, Path::any(), CircuitPurpose::Controller);
+    assert_eq!(any.path().len(), 3);
+    controller.get_info_one("version").unwrap();
+    assert_eq!(any.purpose(), Some(CircuitPurpose::Controller));
+
+    // By what the consensus says.
+    let chosen: Vec<_> =
+        relays[2..5].iter().map(|relay| state.relay(relay).unwrap().unwrap()).collect();
+    let by_status = built(&state, chosen, CircuitPurpose::General);
+    assert_eq!(fingerprints(&by_status.path()), relays[2..5]);
+    by_status.close_if_unused().unwrap();
+    by_status.wait_closed(LIMIT).unwrap();
+
+    let error = state.build_circuit_timeout(&relays[..3], Duration::ZERO).unwrap_err();
+    let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
+    let Wait::Built(late) = timeout.wait() else { panic!("{error}") };
+    let text = format!("waited 0ns for circuit {late} to be built in vain");
+    assert_eq!(error.to_string(), text);
+    if let Some(late) = state.circuit(late) {
+        late.wait_closed(LIMIT).unwrap();
+    }
+    tor.quit().unwrap();
+}
+
+#[test]
+fn what_cannot_be_built_or_reached_is_told_by_its_type() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let relays = relays();
+    let unknown = Fingerprint::from([0xaa; 20]);
+    let circuit = built(&state, &relays[..3], CircuitPurpose::General);
+    let text = |error: Error| error.to_string();
+    let no_path = "invalid argument \"path\": no relay is given";
+    let none: [Fingerprint; 0] = [];
+    assert_eq!(text(state.build_circuit(none).unwrap_err()), no_path);
+    assert_eq!(text(circuit.extend(none).unwrap_err()), no_path);
+    assert_eq!(
+        text(circuit.extend(Path::any()).unwrap_err()),
+        "invalid argument \"path\": must name the relays by which a circuit is made longer"
+    );
+    let no_router = format!("tor refused EXTENDCIRCUIT: 552 \"No such router \\\"${unknown}\\\"\"");
+    assert_eq!(text(state.build_circuit([unknown]).unwrap_err()), no_router);
+    assert_eq!(text(circuit.extend([unknown]).unwrap_err()), no_router);
+    assert_eq!(
+        text(state.build_circuit_for(&relays[..3], CircuitPurpose::HsVanguards).unwrap_err()),
+        "tor refused EXTENDCIRCUIT: 552 \"Unknown purpose \\\"hs_vanguards\\\"\""
+    );
+    for (target, problem) in [
+        ("nowhere", "invalid argument \"target\": must be host:port"),
+        ("a b:80", "invalid argument \"target\": must be a host name or an address"),
+    ] {
+        let error = circuit.connect_stream(target).unwrap_err();
+        assert!(text(error.clone()).contains(problem), "{error}");
+    }
+    assert_eq!(
+        text(circuit.resolve("a b").unwrap_err()),
+        "invalid argument \"name\": must be a host name or an address"
+    );
+    let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
+    assert_eq!(problem(circuit.connect_stream(onion)), CircuitProblem::Onion);
+    let CircuitProblem::Stream { remote_reason, .. } =
+        problem(circuit.connect_stream("a.nx.test:80"))
+    else {
+        panic!()
+    };
+    assert_eq!(remote_reason, Some(StreamReason::ResolveFailed));
+    let error = circuit.resolve("b.nx.test").unwrap_err();
+    assert!(matches!(error, Error::Circuit(_) | Error::Socks(_)), "{error:?}");
+    // tor takes no stream to one of a single relay.
+    let short = built(&state, &relays[..1], CircuitPurpose::General);
+    let CircuitProblem::NotAttached(rejection) = problem(short.connect_stream("a.test:80")) else {
+        panic!()
+    };
+    assert_eq!(rejection.code(), 551);
+    let error = short.connect_stream("a.test:80").unwrap_err();
+    assert_eq!(error.status_code(), Some(551));
+    assert_eq!(
+        error.to_string(),
+        format!("cannot connect to a.test:80 through circuit {}", short.id())
+    );
+    tor.quit().unwrap();
+}
+
+#[test]
+fn fifty_circuits_are_built_at_once_from_as_many_threads() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let relays = relays();
+    let circuits: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..50)
+            .map(|number: usize| {
+                let (state, relays) = (&state, &relays);
+                scope.spawn(move || {
+                    let path: Vec<_> =
+                        (0..3).map(|hop| relays[(number + hop) % relays.len()]).collect();
+                    let circuit = built(state, &path, CircuitPurpose::Controller);
+                    assert_eq!(fingerprints(&circuit.path()), path);
+                    circuit
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut ids: Vec<_> = circuits.iter().map(Circuit::id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 50);
+    let there = tor.controller().unwrap().circuit_status().unwrap();
+    for circuit in &circuits {
+        let told = there.iter().find(|other| other.id == circuit.id());
+        // One may have ended meanwhile, and then the state knows.
+        assert!(told.is_some() || circuit.info().is_over(), "{circuit:?}");
+    }
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    let greeter = Greeter::start();
+    let relays = relays();
+    let (sender, done) = bounded(2);
+    let target = greeter.target("inside");
+    let work = move |state: &State, relays: &[Fingerprint]| {
+        let circuit = built(state, relays, CircuitPurpose::Controller);
+        let stream = circuit.connect_stream(&*target).expect("it works inside a listener");
+        is_greeted(&stream, "inside");
+        circuit.extend([relays[0]]).expect("it is made longer");
+        circuit.close().expect("it is closed");
+        fingerprints(&circuit.path())
+    };
+    // On the thread of events.
+    let (weak, of_events) = (state.downgrade(), sender.clone());
+    let (first, path) = (work.clone(), relays[1..4].to_vec());
+    let id = controller.add_event_listener(EventKind::Signal, move |_| {
+        let state = weak.upgrade().expect("the test has it");
+        of_events.send(first(&state, &path)).unwrap();
+    });
+    controller.signal(Signal::ClearDnsCache).unwrap();
+    let expected = |relays: &[Fingerprint]| [relays, &relays[..1]].concat();
+    assert_eq!(done.recv_timeout(LIMIT * 2).expect("it is done"), expected(&relays[1..4]));
+    controller.remove_event_listener(id.unwrap()).unwrap();
+    // On the thread of the state.
+    let (weak, path) = (state.downgrade(), relays[2..5].to_vec());
+    let mut waiting = true;
+    let id = state.on_circuit(move |_| {
+        if std::mem::take(&mut waiting) {
+            let state = weak.upgrade().expect("the test has it");
+            sender.send(work(&state, &path)).unwrap();
+        }
+    });
+    let there = built(&state, &relays[..3], CircuitPurpose::General);
+    assert_eq!(done.recv_timeout(LIMIT * 2).expect("it is done"), expected(&relays[2..5]));
+    state.remove_listener(id.unwrap()).unwrap();
+    drop(there);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_relay() {
+    let network = PrivateNetwork::builder().relays(4).timeout(UP * 3).launch().unwrap();
+    let launcher = Launcher::new().network(&network).option("SocksPort", "127.0.0.1:auto");
+    let tor = launcher.timeout(LIMIT * 2).launch().unwrap();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let greeter = Greeter::start();
+    let relays: Vec<_> = network.relays()[1..].iter().map(|relay| relay.fingerprint).collect();
+    let path = [relays[0], relays[1], relays[2]];
+    // tor uses it for nothing else, so that nothing else ends it.
+    let circuit = built(&state, path, CircuitPurpose::Controller);
+    let stream = circuit.connect_stream(greeter.target("doomed")).unwrap();
+    is_greeted(&stream, "doomed");
+
+    network.kill("relay2").unwrap();
+    let last = circuit.wait_closed(LIMIT).unwrap();
+    assert_eq!(last.status, CircuitStatus::Closed);
+    assert_eq!(last.reason, Some(CircuitReason::Destroyed), "{last:?}");
+    assert!(last.remote_reason.is_some(), "{last:?}");
+    let CircuitProblem::Closed(end) = problem(circuit.wait_built(LIMIT)) else { panic!() };
+    assert_eq!(end.remote_reason, last.remote_reason);
+    assert!(matches!(problem(circuit.connect_stream("a.test:80")), CircuitProblem::Closed(_)));
+
+    // The relay that is gone as the last hop, and as the first.
+    let outcome = state.build_circuit(path).unwrap().wait_built(LIMIT);
+    let Err(Error::Circuit(error)) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.reason(), Some(&CircuitReason::Destroyed), "{error:?}");
+    assert!(error.remote_reason().is_some(), "{error:?}");
+    let end = error.end().unwrap();
+    assert_eq!(fingerprints(&end.path), relays[..2]);
+    assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
+    assert_eq!(error.to_string(), format!("cannot build circuit {}", error.circuit()));
+    let chain = crate::error_text::chain(error);
+    let hop = format!("; hop 3, ${}, was not reached", relays[2]);
+    assert!(chain.ends_with(&hop), "{chain}");
+
+    let circuit = state.build_circuit([relays[2], relays[1], relays[0]]).unwrap();
+    let CircuitProblem::Failed(end) = problem(circuit.wait_built(LIMIT)) else { panic!() };
+    assert!(end.path.is_empty(), "{end:?}");
+    assert!(end.reason.is_some() && end.remote_reason.is_none(), "{end:?}");
+    assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
+
+    // Making a circuit longer by it ends the circuit.
+    let circuit = built(&state, &relays[..2], CircuitPurpose::Controller);
+    let problem = problem(circuit.extend([relays[2]]));
+    let (CircuitProblem::Closed(end) | CircuitProblem::Failed(end)) = &problem else {
+        panic!("{problem:?}")
+    };
+    assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
+    tor.quit().unwrap();
+}
