@@ -16,7 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 
 pub(super) use self::claim::{Claim, Origin};
-pub(super) use self::clerk::is_onion;
+pub(super) use self::clerk::{check_purpose, is_onion};
 pub(super) use self::desk::Engagement;
 
 use self::clerk::Message;
@@ -36,8 +36,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum Attach {
     /// The stream goes through this circuit. If tor does not take it for the stream, since it has
-    /// ended, is not built or has one relay only, or if the stream goes to an onion service, to
-    /// which tor makes circuits itself, the choice is left to tor, and a warning is logged.
+    /// ended, is not built, has one relay only or is not for
+    /// [such streams](crate::error::CircuitProblem::Purpose), or if the stream goes to an onion
+    /// service, to which tor makes circuits itself, the choice is left to tor, and a warning is
+    /// logged.
     To(Circuit),
     /// tor chooses.
     Tor,
@@ -150,7 +152,8 @@ impl Default for AttacherOptions {
 impl State {
     /// Calls a closure for each new stream, to choose the circuit through which it goes.
     ///
-    /// It is called with what is known of the stream and with the circuits that are built; it
+    /// It is called with what is known of the stream and with the circuits that can take streams:
+    /// those that are built, of more than one relay, and for general use or a controller's. It
     /// returns an [`Attach`], or a `Result` of one. It is asked about streams of applications and
     /// of requests to resolve names, not about those of tor itself nor about those of
     /// [`Circuit::connect_stream`]. When the exit does not take a stream it is asked again, up to
