@@ -3,14 +3,18 @@
 mod global;
 mod onion;
 mod readiness;
+mod state;
 mod streams;
 
 use std::fmt;
+
+use parking_lot::Mutex;
 
 use crate::controller::{Controller, connect};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
 use crate::process::{Launcher, TorProcess};
+use crate::state::State;
 
 /// A tor: one that was running, or one that this program has launched.
 ///
@@ -36,6 +40,8 @@ use crate::process::{Launcher, TorProcess};
 pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
+    /// `None` as long as nobody has asked for it.
+    state: Mutex<Option<State>>,
 }
 
 impl Tor {
@@ -70,7 +76,7 @@ impl Tor {
         }
         let process = launcher.launch()?;
         let controller = process.controller()?.clone();
-        Ok(Self { controller, process: Some(process) })
+        Ok(Self { controller, process: Some(process), state: Mutex::default() })
     }
 
     /// Returns the controller.
@@ -106,7 +112,7 @@ impl Tor {
 
 impl From<Controller> for Tor {
     fn from(controller: Controller) -> Self {
-        Self { controller, process: None }
+        Self { controller, process: None, state: Mutex::default() }
     }
 }
 

@@ -16,9 +16,12 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Takes a mapping.
+    /// Takes a mapping. One to nothing is what tor lists of one that was taken away.
     pub(super) fn insert(&mut self, mapping: AddressMapping) {
         self.remove(&mapping.address);
+        if mapping.new_address.is_empty() {
+            return;
+        }
         if let Some(end) = mapping.expires {
             self.ends.insert((end, mapping.address.clone()));
         }

@@ -37,6 +37,10 @@ impl OrConnection {
     }
 }
 
+fn is_over(status: &OrConnStatus) -> bool {
+    matches!(status, OrConnStatus::Closed | OrConnStatus::Failed)
+}
+
 /// The connections there are, in the order in which they were seen.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
@@ -50,8 +54,7 @@ impl Connections {
 
     pub(super) fn event(&mut self, event: &OrConnEvent) {
         let now = OrConnection::of(event);
-        let is_over = matches!(now.status, OrConnStatus::Closed | OrConnStatus::Failed);
-        match (self.find(&now), is_over) {
+        match (self.find(&now), is_over(&now.status)) {
             (Some(place), true) => drop(self.list.remove(place)),
             (Some(place), false) => {
                 if let Some(connection) = self.list.get_mut(place) {
@@ -71,11 +74,15 @@ impl Connections {
         if let Some(place) = self.list.iter().position(by_id) {
             return Some(place);
         }
-        self.list.iter().position(|connection| {
-            (connection.id.is_none() || now.id.is_none())
-                && connection.has_peer(&now.peer)
-                && connection.is_begun() != matches!(now.status, OrConnStatus::Closed)
-        })
+        let is_over = is_over(&now.status);
+        let can_be = |connection: &OrConnection| {
+            (connection.id.is_none() || now.id.is_none()) && connection.has_peer(&now.peer)
+        };
+        let is_likely = |connection: &OrConnection| {
+            connection.is_begun() != (now.status == OrConnStatus::Closed)
+        };
+        let likely = self.list.iter().position(|other| can_be(other) && is_likely(other));
+        likely.or_else(|| self.list.iter().position(|other| is_over && can_be(other)))
     }
 
     pub(super) fn list(&self) -> &[OrConnection] {

@@ -167,7 +167,7 @@ impl Caller {
                 break;
             }
             match queued.item {
-                Delivery::Change(change) => self.tell(&inner, change),
+                Delivery::Change(change) => self.tell(&inner, &change),
                 Delivery::Add(listener, existing) => self.add(&inner, *listener, existing),
                 Delivery::Remove(id) => self.take_out(id),
             }
@@ -200,10 +200,10 @@ impl Caller {
         self.listeners.push(listener);
     }
 
-    fn tell(&mut self, inner: &Arc<Inner>, change: Change) {
+    fn tell(&mut self, inner: &Arc<Inner>, change: &Change) {
         let mut gone = Vec::new();
         for listener in &mut self.listeners {
-            if listener.wants(&change) && !call(inner, listener, &change) {
+            if listener.wants(change) && !call(inner, listener, change) {
                 gone.push(listener.id);
             }
         }

@@ -11,7 +11,7 @@ use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
 use crate::link::{Tap, deadline_after};
-use crate::names::{Fingerprint, Nickname, RelayFlag};
+use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
 
@@ -194,7 +194,7 @@ impl Known {
                 Event::NewDesc(event) => {
                     let is_known =
                         |fingerprint: Fingerprint| self.index.places.contains_key(&fingerprint);
-                    let mut named = event.relays.iter().filter_map(|relay| relay.fingerprint());
+                    let mut named = event.relays.iter().filter_map(RelaySpec::fingerprint);
                     // What the consensus says does not change by a descriptor.
                     self.loaded &= named.all(is_known);
                 }

@@ -309,3 +309,6 @@ impl Tracker {
         self.number
     }
 }
+
+#[cfg(test)]
+mod tests;

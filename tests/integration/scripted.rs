@@ -32,6 +32,8 @@ mod replies;
 mod secrets;
 /// `SETEVENTS`: when it is sent, and what a refusal leaves.
 mod setevents;
+/// The live state: circuits, streams, relays and their listeners.
+mod state;
 /// Many threads on one connection, and many replies for one thread.
 mod threads;
 /// Replies that come late, twice or never.

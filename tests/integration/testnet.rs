@@ -22,6 +22,8 @@ mod joining;
 mod numbers;
 /// What the tors of a network know about its relays.
 mod relays;
+/// The state of a tor, against what that tor says when it is asked.
+mod state;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 

@@ -1,0 +1,413 @@
+use std::time::{Duration, SystemTime};
+
+use super::{Answers, Tracker};
+use crate::event::{Bootstrap, CircEvent, Event, EventText, OrConnEvent, StreamEvent};
+use crate::info::{AddressMapping, EntryGuard};
+use crate::names::{CircuitId, NetworkLiveness, StreamId};
+use crate::state::change::Change;
+use crate::state::{CircuitInfo, StreamInfo};
+
+/// The whole state against a model, with the snapshot anywhere among the events.
+mod model;
+
+const GUARD: &str = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
+const MIDDLE: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
+const EXIT: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
+
+/// What tor answers, in its own words.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    circuits: String,
+    streams: String,
+    connections: String,
+    guards: String,
+    addresses: String,
+}
+
+impl Texts {
+    fn read(&self) -> Answers {
+        Answers {
+            circuits: CircEvent::read_status(self.circuits.as_bytes()).unwrap(),
+            streams: StreamEvent::read_status(self.streams.as_bytes()).unwrap(),
+            connections: OrConnEvent::read_status(self.connections.as_bytes()).unwrap(),
+            guards: EntryGuard::read_list(self.guards.as_bytes()).unwrap(),
+            addresses: AddressMapping::read_list("x", self.addresses.as_bytes()).unwrap(),
+            bootstrap: "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\"".parse().unwrap(),
+            liveness: NetworkLiveness::Down,
+        }
+    }
+}
+
+fn event(text: &str) -> Event {
+    let event = Event::parse(EventText::new(text.as_bytes()));
+    assert!(!matches!(event, Event::Malformed { .. } | Event::Other(_)), "{event:?}");
+    event
+}
+
+/// A tracker that has had its snapshot, and the changes since.
+struct Joined {
+    tracker: Tracker,
+    number: u64,
+}
+
+impl Joined {
+    fn with(texts: &Texts) -> Self {
+        let mut tracker = Tracker::new();
+        let mut changes = Vec::new();
+        tracker.join(texts.read(), 0, &mut changes);
+        assert!(changes.is_empty());
+        Self { tracker, number: 0 }
+    }
+
+    fn empty() -> Self {
+        Self::with(&Texts::default())
+    }
+
+    /// Takes an event, and returns what has changed.
+    fn take(&mut self, text: &str) -> Vec<String> {
+        let mut changes = Vec::new();
+        self.tracker.event(self.number, event(text), &mut changes);
+        self.number += 1;
+        changes.iter().map(shown).collect()
+    }
+
+    fn circuit(&self, id: u32) -> Option<std::sync::Arc<CircuitInfo>> {
+        self.tracker.circuit(&CircuitId::from(id)).map(|cell| cell.info())
+    }
+
+    fn stream(&self, id: u32) -> Option<std::sync::Arc<StreamInfo>> {
+        self.tracker.stream(&StreamId::from(id)).map(|cell| cell.info())
+    }
+}
+
+fn shown(change: &Change) -> String {
+    match change {
+        Change::Circuit { cell, change, .. } => format!("circuit {} {change:?}", cell.id()),
+        Change::Stream { cell, change, .. } => format!("stream {} {change:?}", cell.id()),
+        Change::Address { mapping, change } => format!("address {} {change:?}", mapping.address),
+    }
+}
+
+#[test]
+fn a_circuit_is_followed_from_its_beginning_to_its_end() {
+    let mut state = Joined::empty();
+    let rest = "BUILD_FLAGS=NEED_CAPACITY,NEED_UPTIME PURPOSE=CONFLUX_UNLINKED \
+                TIME_CREATED=2026-11-23T09:26:16.513718 CONFLUX_ID=498E";
+    assert_eq!(
+        state.take(&format!("CIRC 3 LAUNCHED {rest}")),
+        ["circuit 3 New", "circuit 3 Launched"]
+    );
+    assert!(state.circuit(3).unwrap().path.is_empty());
+    assert_eq!(state.take(&format!("CIRC 3 EXTENDED {GUARD} {rest}")), ["circuit 3 Extended"]);
+    state.take(&format!("CIRC 3 EXTENDED {GUARD},{MIDDLE} {rest}"));
+    let path = format!("{GUARD},{MIDDLE},{EXIT}");
+    assert_eq!(state.take(&format!("CIRC 3 BUILT {path} {rest}")), ["circuit 3 Built"]);
+    let built = state.circuit(3).unwrap();
+    assert!(built.is_built());
+    assert_eq!(built.path.len(), 3);
+    assert_eq!(built.build_flags.len(), 2);
+    assert!(built.conflux_id.is_some() && built.time_created.is_some());
+    let cell = state.tracker.circuit(&CircuitId::from(3)).unwrap().clone();
+    assert_eq!(
+        state.take(&format!("CIRC 3 CLOSED {path} {rest} REASON=DESTROYED REMOTE_REASON=FINISHED")),
+        ["circuit 3 Closed"]
+    );
+    assert!(state.circuit(3).is_none());
+    // Who has it still learns why.
+    let last = cell.info();
+    assert_eq!(last.reason.as_ref().unwrap().as_str(), "DESTROYED");
+    assert_eq!(last.remote_reason.as_ref().unwrap().as_str(), "FINISHED");
+    assert_eq!(last.path.len(), 3);
+    assert!(last.is_over());
+}
+
+#[test]
+fn a_circuit_that_is_first_seen_as_closed_begins_and_ends_at_once() {
+    // peers 27.
+    let mut state = Joined::empty();
+    assert_eq!(
+        state.take("CIRC 9 CLOSED PURPOSE=GENERAL REASON=FINISHED"),
+        ["circuit 9 New", "circuit 9 Closed"]
+    );
+    assert!(state.circuit(9).is_none());
+    assert_eq!(
+        state.take("STREAM 25 CLOSED 0 :0 REASON=SOCKS_PROTOCOL CLIENT_PROTOCOL=UNKNOWN"),
+        ["stream 25 New", "stream 25 Closed"]
+    );
+    assert!(state.stream(25).is_none());
+}
+
+#[test]
+fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
+    // peers 27: cannibalised and extended circuits.
+    let mut state = Joined::empty();
+    let path = format!("{GUARD},{MIDDLE},{EXIT}");
+    state.take("CIRC 12 LAUNCHED PURPOSE=HS_VANGUARDS TIME_CREATED=2026-11-23T09:27:52.000000");
+    state.take(&format!(
+        "CIRC 12 BUILT {path} PURPOSE=HS_VANGUARDS TIME_CREATED=2026-11-23T09:27:52.000000"
+    ));
+    let changes = state.take(&format!(
+        "CIRC_MINOR 12 CANNIBALIZED {path} PURPOSE=HS_CLIENT_INTRO HS_STATE=HSCI_CONNECTING \
+         REND_QUERY=ab TIME_CREATED=2026-11-23T09:30:00.000000 OLD_PURPOSE=HS_VANGUARDS \
+         OLD_TIME_CREATED=2026-11-23T09:27:52.000000"
+    ));
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].starts_with("circuit 12 Cannibalized { old_purpose: Some(HsVanguards)"));
+    let info = state.circuit(12).unwrap();
+    assert_eq!(info.status.as_str(), "BUILT");
+    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "HS_CLIENT_INTRO");
+    assert_eq!(info.rend_query.as_ref().unwrap(), "ab");
+    let time = Duration::from_secs(1_795_426_200);
+    assert_eq!(info.time_created, Some(SystemTime::UNIX_EPOCH + time));
+    state.take(&format!("CIRC 12 EXTENDED {path},{GUARD} PURPOSE=HS_CLIENT_INTRO"));
+    let again = state.take(&format!("CIRC 12 BUILT {path},{GUARD} PURPOSE=HS_CLIENT_INTRO"));
+    assert_eq!(again, ["circuit 12 Built"]);
+    assert_eq!(state.circuit(12).unwrap().path.len(), 4);
+    let changes = state.take(&format!(
+        "CIRC_MINOR 12 PURPOSE_CHANGED {path} PURPOSE=CIRCUIT_PADDING OLD_PURPOSE=HS_CLIENT_INTRO \
+         OLD_HS_STATE=HSCI_DONE"
+    ));
+    assert_eq!(
+        changes,
+        ["circuit 12 PurposeChanged { old_purpose: Some(HsClientIntro), old_hs_state: \
+          Some(ClientIntroDone) }"]
+    );
+    // It is no circuit of onion services any more.
+    assert_eq!(state.circuit(12).unwrap().hs_state, None);
+    // Of one that has ended.
+    assert!(state.take("CIRC_MINOR 99 PURPOSE_CHANGED PURPOSE=GENERAL").is_empty());
+}
+
+#[test]
+fn an_event_that_tells_less_than_the_snapshot_takes_nothing_away() {
+    let texts = Texts {
+        circuits: format!(
+            "7 BUILT {GUARD},{MIDDLE} BUILD_FLAGS=IS_INTERNAL PURPOSE=GENERAL \
+             TIME_CREATED=2026-11-23T09:26:16.513718 SOCKS_USERNAME=\"a b\""
+        ),
+        streams: "17 SENTCONNECT 7 example.com:80".to_owned(),
+        ..Texts::default()
+    };
+    let mut state = Joined::with(&texts);
+    let cell = state.tracker.circuit(&CircuitId::from(7)).unwrap().clone();
+    state.take("CIRC 7 FAILED REASON=TIMEOUT");
+    let info = cell.info();
+    assert_eq!(info.path.len(), 2);
+    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "GENERAL");
+    assert_eq!(info.socks_username.as_ref().unwrap(), "a b");
+    assert_eq!(info.reason.as_ref().unwrap().as_str(), "TIMEOUT");
+    assert_eq!(info.text(), "CIRC 7 FAILED REASON=TIMEOUT");
+    state.take("STREAM 17 SUCCEEDED 7 example.com:80 CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=1");
+    state.take("STREAM 17 XOFF_SENT 7 example.com:80");
+    let info = state.stream(17).unwrap();
+    assert_eq!(info.status.as_str(), "SUCCEEDED");
+    assert_eq!(info.client_protocol.as_ref().unwrap().as_str(), "SOCKS5");
+    assert_eq!(info.nym_epoch, Some(1));
+}
+
+#[test]
+fn relays_are_named_in_any_way() {
+    // peers 27: hops that are not in the consensus, path elements by nickname.
+    let mut state = Joined::empty();
+    let fingerprint = &GUARD[..41];
+    state.take(&format!(
+        "CIRC 1 BUILT {fingerprint},moria1,{fingerprint}~,{fingerprint}=old,@#! PURPOSE=GENERAL"
+    ));
+    let info = state.circuit(1).unwrap();
+    let path: Vec<String> = info.path.iter().map(ToString::to_string).collect();
+    let with = |end: &str| format!("{fingerprint}{end}");
+    let all = [with(""), "moria1".to_owned(), with("~"), with("=old"), "@#!".to_owned()];
+    assert_eq!(path, all);
+    assert_eq!(info.path[1].nickname().unwrap().as_str(), "moria1");
+    assert_eq!(info.path[4].fingerprint(), None);
+}
+
+#[test]
+fn a_stream_is_followed_from_circuit_to_circuit() {
+    let mut state = Joined::empty();
+    assert_eq!(
+        state.take(
+            "STREAM 20 NEW 0 127.0.0.1:1 SOURCE_ADDR=127.0.0.1:53442 PURPOSE=USER \
+             SOCKS_USERNAME=\"us er\" CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=0 SESSION_GROUP=-4 \
+             ISO_FIELDS=CLIENTADDR"
+        ),
+        ["stream 20 New"]
+    );
+    assert_eq!(state.take("STREAM 20 CONTROLLER_WAIT 0 127.0.0.1:1"), ["stream 20 Waiting"]);
+    let rest = "127.0.0.1:1 SOCKS_USERNAME=\"us er\" CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=0 \
+                SESSION_GROUP=-4 ISO_FIELDS=CLIENTADDR";
+    assert_eq!(
+        state.take(&format!("STREAM 20 SENTCONNECT 7 {rest}")),
+        ["stream 20 Attached(CircuitId(7))", "stream 20 Sent"]
+    );
+    // peers 27: it reaches SENTCONNECT twice.
+    assert_eq!(state.take(&format!("STREAM 20 SENTCONNECT 7 {rest}")), ["stream 20 Sent"]);
+    assert_eq!(
+        state.take(&format!("STREAM 20 DETACHED 7 {rest} REASON=END REMOTE_REASON=MISC")),
+        ["stream 20 Detached(Some(CircuitId(7)))"]
+    );
+    let info = state.stream(20).unwrap();
+    assert_eq!((info.circuit, info.reason.as_ref().unwrap().as_str()), (None, "END"));
+    state.take(&format!("STREAM 20 SENTCONNECT 15 {rest}"));
+    let remapped = "STREAM 20 REMAP 15 10.0.0.1:1 SOURCE=EXIT CLIENT_PROTOCOL=SOCKS5";
+    assert_eq!(state.take(remapped), ["stream 20 Remapped"]);
+    let info = state.stream(20).unwrap();
+    assert_eq!((info.status.as_str(), info.target.as_str()), ("SENTCONNECT", "10.0.0.1:1"));
+    assert_eq!(state.take(&format!("STREAM 20 SUCCEEDED 15 {rest}")), ["stream 20 Succeeded"]);
+    // It moves between the legs of a pair.
+    assert_eq!(
+        state.take(&format!("STREAM 20 XON_SENT 3 {rest}")),
+        ["stream 20 Attached(CircuitId(3))", "stream 20 Other(XonSent)"]
+    );
+    let cell = state.tracker.stream(&StreamId::from(20)).unwrap().clone();
+    assert_eq!(
+        state.take(&format!("STREAM 20 FAILED 15 {rest} REASON=END REMOTE_REASON=MISC")),
+        ["stream 20 Failed"]
+    );
+    assert_eq!(state.tracker.streams().count(), 0, "it is about to be closed");
+    assert_eq!(state.take("STREAM 20 CLOSED 0 127.0.0.1:1"), ["stream 20 Closed"]);
+    assert!(state.stream(20).is_none());
+    let info = cell.info();
+    assert_eq!(info.circuit, Some(CircuitId::from(15)), "the last one");
+    assert_eq!(info.remote_reason.as_ref().unwrap().as_str(), "MISC");
+    // Only the first event told these.
+    assert_eq!(info.source_addr.as_ref().unwrap().as_str(), "127.0.0.1:53442");
+    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "USER");
+    assert_eq!(info.socks_username.as_ref().unwrap(), "us er");
+    assert_eq!(info.session_group, Some(-4));
+}
+
+#[test]
+fn sources_of_every_form_are_kept() {
+    // peers 27.
+    let mut state = Joined::empty();
+    for (id, source) in (1..).zip(["unix:/run/tor/a", "(Tor_internal):0", "::1:9050", "[::1]:1"]) {
+        state.take(&format!("STREAM {id} NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"));
+        assert_eq!(state.stream(id).unwrap().source_addr.as_ref().unwrap().as_str(), source);
+    }
+}
+
+#[test]
+fn mappings_come_end_and_are_taken_away() {
+    let texts = Texts {
+        addresses: "a.com b.com NEVER\n\
+                    c.com 1.2.3.4 \"2026-11-23 10:00:00\"\n\
+                    gone.com  NEVER"
+            .to_owned(),
+        ..Texts::default()
+    };
+    let mut state = Joined::with(&texts);
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let ten = 1_795_428_000;
+    let names = |state: &Joined, now| {
+        let map = state.tracker.address_map(now);
+        map.iter().map(|mapping| mapping.address.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&state, at(ten - 1)), ["a.com", "c.com"]);
+    assert_eq!(names(&state, at(ten)), ["a.com"], "its time is over");
+    assert_eq!(state.tracker.next_expiry(), Some(at(ten)));
+    // The same name with another end.
+    assert_eq!(
+        state.take(
+            "ADDRMAP c.com 1.2.3.5 \"2026-11-23 10:00:10\" EXPIRES=\"2026-11-23 10:00:10\" \
+             CACHED=\"YES\""
+        ),
+        ["address c.com Mapped"]
+    );
+    assert_eq!(state.tracker.next_expiry(), Some(at(ten + 10)));
+    // Answers to questions are no mappings.
+    for text in [
+        "ADDRMAP d.com 1.2.3.5 \"2026-11-23 10:00:10\" EXPIRES=\"2026-11-23 10:00:10\" CACHED=\"NO\"",
+        "ADDRMAP c.com <error> \"2026-11-23 10:00:10\" error=yes EXPIRES=\"2026-11-23 10:00:10\"",
+    ] {
+        assert!(state.take(text).is_empty(), "{text}");
+    }
+    let mut changes = Vec::new();
+    state.tracker.expire(at(ten + 9), &mut changes);
+    assert!(changes.is_empty());
+    state.tracker.expire(at(ten + 10), &mut changes);
+    assert_eq!(changes.iter().map(shown).collect::<Vec<_>>(), ["address c.com Expired"]);
+    assert_eq!(state.take("ADDRMAP a.com  NEVER CACHED=\"YES\""), ["address a.com Removed"]);
+    assert!(state.take("ADDRMAP a.com  NEVER CACHED=\"YES\"").is_empty());
+    assert!(names(&state, at(0)).is_empty());
+    // tor forgets what it resolved, but not what it was told.
+    state.take("ADDRMAP e.com f.com NEVER CACHED=\"YES\"");
+    state.take(
+        "ADDRMAP c.com 1.2.3.5 \"2026-11-23 10:00:10\" EXPIRES=\"2026-11-23 10:00:10\" CACHED=\"YES\"",
+    );
+    assert!(state.take("SIGNAL RELOAD").is_empty());
+    assert_eq!(state.take("SIGNAL CLEARDNSCACHE"), ["address c.com Removed"]);
+    assert_eq!(names(&state, at(0)), ["e.com"]);
+}
+
+#[test]
+fn connections_are_found_by_identifier_or_by_peer() {
+    let texts = Texts {
+        connections: format!("{GUARD} CONNECTED\n{MIDDLE} LAUNCHED\n127.0.0.1:5000 NEW"),
+        ..Texts::default()
+    };
+    let mut state = Joined::with(&texts);
+    let list = |state: &Joined| {
+        let connections = state.tracker.connections();
+        let one = |connection: &crate::state::OrConnection| {
+            let id = connection.id.map_or("-".to_owned(), |id| id.to_string());
+            format!("{id} {:.6} {}", connection.peer.to_string(), connection.status)
+        };
+        connections.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&state), ["- $E8F78 CONNECTED", "- $2752B LAUNCHED", "- 127.0. NEW"]);
+    // By the identifier only does it turn out which connection it is.
+    state.take(&format!("ORCONN {} CONNECTED ID=7", &MIDDLE[..41]));
+    assert_eq!(list(&state), ["- $E8F78 CONNECTED", "7 $2752B CONNECTED", "- 127.0. NEW"]);
+    // A second one to a relay to which there is one.
+    state.take(&format!("ORCONN {GUARD} LAUNCHED ID=9"));
+    assert_eq!(list(&state).len(), 4);
+    state.take(&format!("ORCONN {GUARD} FAILED REASON=CONNECTREFUSED NCIRCS=1 ID=9"));
+    state.take(&format!("ORCONN {GUARD} CLOSED REASON=DONE ID=3"));
+    assert_eq!(list(&state), ["7 $2752B CONNECTED", "- 127.0. NEW"]);
+    state.take("ORCONN 127.0.0.1:5000 CLOSED REASON=DONE ID=4");
+    state.take("ORCONN 127.0.0.1:5001 CLOSED REASON=DONE ID=5");
+    state.take(&format!("ORCONN {MIDDLE} CLOSED REASON=DONE ID=7"));
+    assert!(list(&state).is_empty());
+}
+
+#[test]
+fn guards_come_and_go() {
+    let texts = Texts {
+        guards: format!("{GUARD} up\n{MIDDLE} unusable 2026-11-23 10:14:06"),
+        ..Texts::default()
+    };
+    let mut state = Joined::with(&texts);
+    for text in [
+        format!("GUARD ENTRY {EXIT} NEW"),
+        format!("GUARD ENTRY {GUARD} DOWN"),
+        format!("GUARD ENTRY {GUARD} NEW"),
+        format!("GUARD ENTRY {MIDDLE} GOOD"),
+        format!("GUARD ENTRY {MIDDLE} GOOD_L2"),
+    ] {
+        assert!(state.take(&text).is_empty());
+    }
+    let shown = |state: &Joined| {
+        let one =
+            |guard: &EntryGuard| format!("{} {}", guard.relay.nickname().unwrap(), guard.status);
+        state.tracker.guards().iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&state), ["test004r down", "test001a up", "test009r never-connected"]);
+    assert_eq!(state.tracker.guards()[1].since, None);
+    state.take(&format!("GUARD ENTRY {} DROPPED", &GUARD[..41]));
+    state.take(&format!("GUARD ENTRY {EXIT} UP"));
+    assert_eq!(shown(&state), ["test001a up", "test009r up"]);
+}
+
+#[test]
+fn bootstrap_and_liveness_are_those_of_the_last_event() {
+    let mut state = Joined::empty();
+    assert_eq!(state.tracker.bootstrap().map(|phase| phase.progress), Some(5));
+    state.take("STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"");
+    state.take("STATUS_CLIENT NOTICE CIRCUIT_ESTABLISHED");
+    assert!(state.tracker.bootstrap().is_some_and(Bootstrap::is_done));
+    assert_eq!(state.tracker.liveness(), Some(&NetworkLiveness::Down));
+    state.take("NETWORK_LIVENESS UP");
+    assert_eq!(state.tracker.liveness(), Some(&NetworkLiveness::Up));
+    assert_eq!(state.tracker.number(), 3);
+}

@@ -1,0 +1,284 @@
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use proptest::collection::vec;
+use proptest::prelude::{any, proptest};
+
+use super::{Texts, event};
+use crate::state::change::{Change, CircuitChange, StreamChange};
+use crate::state::tracker::Tracker;
+
+/// What the model knows of tor: the last words of each thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    /// State, number of relays, purpose.
+    circuits: BTreeMap<String, (String, usize, String)>,
+    /// State, circuit, target.
+    streams: BTreeMap<String, (String, String, String)>,
+    guards: BTreeMap<String, String>,
+    addresses: BTreeMap<String, String>,
+}
+
+/// A tor that makes up what happens.
+#[derive(Clone, Debug, Default)]
+struct Script {
+    model: Model,
+    last_id: u32,
+    /// Those that have failed and are still to be closed.
+    failed: Vec<String>,
+}
+
+fn relay(number: usize) -> String {
+    format!("$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206{number:02X}~r{number}")
+}
+
+fn path(length: usize) -> String {
+    (0..length).map(relay).collect::<Vec<_>>().join(",")
+}
+
+fn pick<T: Clone>(map: &BTreeMap<String, T>, choice: u8) -> Option<(String, T)> {
+    let place = usize::from(choice).checked_rem(map.len())?;
+    map.iter().nth(place).map(|(key, value)| (key.clone(), value.clone()))
+}
+
+impl Script {
+    fn fresh(&mut self) -> String {
+        self.last_id += 1;
+        self.last_id.to_string()
+    }
+
+    /// Makes something happen, and tells it as tor does.
+    fn step(&mut self, (what, which, how): (u8, u8, u8)) -> String {
+        match what % 12 {
+            0 | 1 => {
+                let id = self.fresh();
+                self.model.circuits.insert(id.clone(), ("LAUNCHED".into(), 0, "GENERAL".into()));
+                format!("CIRC {id} LAUNCHED PURPOSE=GENERAL")
+            }
+            2..=5 => self.circuit(which, how),
+            6 => {
+                let id = self.fresh();
+                let target = format!("host{id}.example:80");
+                let new = ("NEW".to_owned(), "0".to_owned(), target.clone());
+                self.model.streams.insert(id.clone(), new);
+                format!("STREAM {id} NEW 0 {target} SOURCE_ADDR=127.0.0.1:1 PURPOSE=USER")
+            }
+            7..=9 => self.stream(which, how),
+            10 => {
+                let relay = relay(usize::from(which % 4));
+                let (told, listed) = [("NEW", "never-connected"), ("UP", "up"), ("DOWN", "down")]
+                    [usize::from(how % 3)];
+                if how % 5 == 0 {
+                    self.model.guards.remove(&relay);
+                    return format!("GUARD ENTRY {relay} DROPPED");
+                }
+                match self.model.guards.get_mut(&relay) {
+                    Some(_) if told == "NEW" => {}
+                    Some(status) => *status = listed.into(),
+                    None => drop(self.model.guards.insert(relay.clone(), listed.into())),
+                }
+                format!("GUARD ENTRY {relay} {told}")
+            }
+            _ => {
+                let name = format!("n{}.example", which % 4);
+                if how % 3 == 0 {
+                    self.model.addresses.remove(&name);
+                    return format!("ADDRMAP {name}  NEVER CACHED=\"YES\"");
+                }
+                let to = format!("10.0.0.{how}");
+                self.model.addresses.insert(name.clone(), to.clone());
+                format!("ADDRMAP {name} {to} NEVER CACHED=\"YES\"")
+            }
+        }
+    }
+
+    fn circuit(&mut self, which: u8, how: u8) -> String {
+        let Some((id, (status, mut length, mut purpose))) = pick(&self.model.circuits, which)
+        else {
+            return "CIRC 999999 CLOSED PURPOSE=GENERAL REASON=FINISHED".into();
+        };
+        let told = match how % 6 {
+            0 | 1 => "EXTENDED",
+            2 | 3 => "BUILT",
+            4 => "PURPOSE_CHANGED",
+            _ if status == "BUILT" => "CLOSED",
+            _ => "FAILED",
+        };
+        if matches!(told, "CLOSED" | "FAILED") {
+            self.model.circuits.remove(&id);
+            return format!("CIRC {id} {told} {} PURPOSE={purpose} REASON=X", path(length));
+        }
+        let (event, now) = match told {
+            "PURPOSE_CHANGED" => {
+                purpose = ["GENERAL", "CONTROLLER", "HS_VANGUARDS"][usize::from(which % 3)].into();
+                ("CIRC_MINOR", status)
+            }
+            _ => ("CIRC", told.to_owned()),
+        };
+        length += usize::from(told == "EXTENDED");
+        self.model.circuits.insert(id.clone(), (now, length, purpose.clone()));
+        let path = path(length);
+        format!("{event} {id} {told} {path}{}PURPOSE={purpose}", if length > 0 { " " } else { "" })
+    }
+
+    fn stream(&mut self, which: u8, how: u8) -> String {
+        if let (0, Some(id)) = (how % 8, self.failed.pop()) {
+            return format!("STREAM {id} CLOSED 0 x:0");
+        }
+        let Some((id, (_, circuit, target))) = pick(&self.model.streams, which) else {
+            return "STREAM 999999 CLOSED 0 :0 REASON=SOCKS_PROTOCOL".into();
+        };
+        let on = (which % 3 + 1).to_string();
+        let (told, on, target, listed) = match how % 8 {
+            1 | 2 => ("SENTCONNECT", on, target, Some("SENTCONNECT")),
+            3 => ("SUCCEEDED", on, target, Some("SUCCEEDED")),
+            4 => ("DETACHED", circuit, target, Some("NEW")),
+            5 => ("XOFF_SENT", circuit, target, None),
+            6 => ("FAILED", circuit, target, Some("FAILED")),
+            7 => ("CLOSED", circuit, target, Some("CLOSED")),
+            _ => ("CONTROLLER_WAIT", "0".to_owned(), target, Some("NEW")),
+        };
+        match listed {
+            Some("CLOSED" | "FAILED") => {
+                self.model.streams.remove(&id);
+                if told == "FAILED" {
+                    self.failed.push(id.clone());
+                }
+            }
+            _ => {
+                if let Some(known) = self.model.streams.get_mut(&id) {
+                    known.0 = listed.map_or(known.0.clone(), str::to_owned);
+                    known.1 = if told == "DETACHED" { "0".to_owned() } else { on.clone() };
+                }
+            }
+        }
+        format!("STREAM {id} {told} {on} {target} CLIENT_PROTOCOL=SOCKS5")
+    }
+
+    /// What `GETINFO` answers now.
+    fn answers(&self) -> Texts {
+        let mut texts = Texts::default();
+        for (id, (status, length, purpose)) in &self.model.circuits {
+            let gap = if *length > 0 { " " } else { "" };
+            texts.circuits += &format!("{id} {status} {}{gap}PURPOSE={purpose}\n", path(*length));
+        }
+        for (id, (status, circuit, target)) in &self.model.streams {
+            texts.streams += &format!("{id} {status} {circuit} {target}\n");
+        }
+        for (relay, status) in &self.model.guards {
+            texts.guards += &format!("{relay} {status}\n");
+        }
+        for (name, to) in &self.model.addresses {
+            texts.addresses += &format!("{name} {to} NEVER\n");
+        }
+        texts
+    }
+}
+
+/// What a tracker knows, in the words of the model.
+fn known(tracker: &Tracker) -> Model {
+    let mut model = Model::default();
+    for cell in tracker.circuits() {
+        let info = cell.info();
+        let purpose = info.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+        let value = (info.status.to_string(), info.path.len(), purpose);
+        model.circuits.insert(info.id.to_string(), value);
+    }
+    for cell in tracker.streams() {
+        let info = cell.info();
+        // tor lists every stream that waits as a new one.
+        let status = match info.status.as_str() {
+            "DETACHED" | "CONTROLLER_WAIT" => "NEW",
+            other => other,
+        };
+        let circuit = info.circuit.map_or("0".to_owned(), |id| id.to_string());
+        let value = (status.to_owned(), circuit, info.target.to_string());
+        model.streams.insert(info.id.to_string(), value);
+    }
+    for guard in tracker.guards() {
+        model.guards.insert(guard.relay.to_string(), guard.status.to_string());
+    }
+    for mapping in tracker.address_map(SystemTime::UNIX_EPOCH) {
+        model.addresses.insert(mapping.address, mapping.new_address);
+    }
+    model
+}
+
+/// Requires that whatever is told of begins once and ends at most once, and nothing comes after.
+fn assert_in_order(changes: &[Change]) {
+    let mut lives = BTreeMap::<String, Vec<&'static str>>::new();
+    for change in changes {
+        let (key, word) = match change {
+            Change::Circuit { cell, change, .. } => (
+                format!("circuit {}", cell.id()),
+                match change {
+                    CircuitChange::New => "new",
+                    CircuitChange::Closed | CircuitChange::Failed => "end",
+                    _ => "-",
+                },
+            ),
+            Change::Stream { cell, change, .. } => (
+                format!("stream {}", cell.id()),
+                match change {
+                    StreamChange::New => "new",
+                    StreamChange::Closed => "end",
+                    _ => "-",
+                },
+            ),
+            Change::Address { .. } => continue,
+        };
+        // What is not there is seen as closed again and again.
+        if !key.ends_with(" 999999") {
+            lives.entry(key).or_default().push(word);
+        }
+    }
+    for (key, words) in lives {
+        let news = words.iter().skip(1).filter(|word| **word == "new").count();
+        assert_eq!(news, 0, "{key}: {words:?}");
+        let ends = words.iter().rev().skip(1).filter(|word| **word == "end").count();
+        assert_eq!(ends, 0, "{key}: {words:?}");
+    }
+}
+
+proptest! {
+    /// The snapshot may stand anywhere among the events, and four things may be anywhere: where we
+    /// subscribe, where the answer stands on the wire, of how many more events it knows already,
+    /// and how many have come before it is looked at.
+    #[test]
+    fn wherever_the_snapshot_stands_the_state_is_that_of_the_model(
+        steps in vec(any::<(u8, u8, u8)>(), 0..120),
+        places in any::<[proptest::sample::Index; 4]>(),
+        ahead in 0..4_usize,
+    ) {
+        let mut script = Script::default();
+        let mut texts = Vec::new();
+        let mut answers = vec![script.answers()];
+        for step in steps {
+            texts.push(script.step(step));
+            answers.push(script.answers());
+        }
+        let mut order: Vec<usize> =
+            places.iter().map(|place| place.index(texts.len() + 1)).collect();
+        order.sort_unstable();
+        let (subscribed, on_wire, looked_at) = (order[0], order[1], order[3]);
+        // tor may answer before it has told of what has just happened.
+        let known_to_answer = (on_wire + ahead).min(texts.len());
+        let number = |place: usize| u64::try_from(place - subscribed).unwrap();
+
+        let mut tracker = Tracker::new();
+        let mut changes = Vec::new();
+        for place in subscribed..looked_at {
+            tracker.event(number(place), event(&texts[place]), &mut changes);
+        }
+        assert!(changes.is_empty(), "nothing is known before the snapshot");
+        tracker.join(answers[known_to_answer].read(), number(on_wire), &mut changes);
+        for place in looked_at..texts.len() {
+            tracker.event(number(place), event(&texts[place]), &mut changes);
+        }
+        assert_eq!(known(&tracker), script.model, "{texts:#?}");
+        if ahead == 0 {
+            assert_in_order(&changes);
+            assert_eq!(tracker.number(), number(texts.len().max(on_wire)));
+        }
+    }
+}

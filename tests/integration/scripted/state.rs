@@ -1,0 +1,310 @@
+//! The state: what is asked, what events make of it, and how its listeners are called.
+
+/// The closures for what happens.
+mod listeners;
+/// Relays, loaded when they are asked for.
+mod relays;
+
+use torcon::names::{CircuitId, NetworkLiveness, StreamId};
+use torcon::state::State;
+use torcon::{Controller, Error, Tor};
+
+use super::{LIMIT, answer, closed, connected};
+use crate::support::alone::alone;
+use crate::support::fake_tor::FakeTor;
+use crate::support::leaks::Holdings;
+use crate::support::script::Script;
+use crate::support::signal::signal;
+
+const GUARD: &str = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
+
+const SETEVENTS: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR GUARD NETWORK_LIVENESS ORCONN SIGNAL \
+                         STATUS_CLIENT STREAM";
+const GETINFO: &str = "GETINFO circuit-status stream-status orconn-status entry-guards \
+                       address-mappings/all status/bootstrap-phase network-liveness";
+
+/// What a tor says to [`GETINFO`] that does nothing but what is given: the lines of its circuits
+/// and of its streams.
+fn snapshot(circuits: &[&str], streams: &[&str]) -> Vec<u8> {
+    let mut reply = String::new();
+    for (key, lines) in [("circuit-status", circuits), ("stream-status", streams)] {
+        reply += &format!("250+{key}=\r\n");
+        lines.iter().for_each(|line| reply += &format!("{line}\r\n"));
+        reply += ".\r\n";
+    }
+    for key in ["orconn-status=", "entry-guards=", "address-mappings/all="] {
+        reply += &format!("250-{key}\r\n");
+    }
+    reply +=
+        "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"\r\n";
+    reply += "250-network-liveness=up\r\n250 OK\r\n";
+    reply.into_bytes()
+}
+
+/// Answers both requests of a state.
+fn greet(script: &mut Script, circuits: &[&str], streams: &[&str]) {
+    script.expect(SETEVENTS).send("250 OK\r\n");
+    script.expect(GETINFO).send(snapshot(circuits, streams));
+}
+
+/// Makes a state of a tor that then plays `play`.
+#[track_caller]
+fn followed(
+    circuits: &'static [&str],
+    streams: &'static [&str],
+    play: impl FnOnce(&mut Script) + Send + 'static,
+) -> (FakeTor, Controller, State) {
+    let (tor, controller) = connected(move |script| {
+        greet(script, circuits, streams);
+        play(script);
+    });
+    let state = State::new(&controller).unwrap();
+    (tor, controller, state)
+}
+
+/// Serves a client: `GETINFO tell/TEXT`, with `|` for blanks, makes an event of the text, which
+/// comes before the reply.
+fn tells(script: &mut Script) {
+    script.serve(|line, out| {
+        if let Some(text) = line.strip_prefix("GETINFO tell/") {
+            out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
+        }
+        answer(line, out);
+    });
+}
+
+/// Makes the fake tor send an event; the state has it when this returns.
+#[track_caller]
+fn tell(controller: &Controller, text: &str) {
+    let without_blanks = text.replace(' ', "|");
+    controller.get_info_one(&format!("tell/{without_blanks}")).unwrap();
+}
+
+fn texts(state: &State) -> Vec<String> {
+    state.circuits().iter().map(|circuit| circuit.info().text().to_string()).collect()
+}
+
+#[test]
+fn one_subscription_and_one_question_are_all_that_is_sent() {
+    let (tor, controller) = connected(|script| {
+        greet(script, &[], &[]);
+        // Nobody waits for the answer.
+        script.expect("SETEVENTS").expect_end();
+    });
+    let before = tor.client_lines();
+    assert_eq!(before, ["PROTOCOLINFO 1", "AUTHENTICATE"], "connecting sends nothing more");
+    let state = State::new(&controller).unwrap();
+    assert!(state.circuits().is_empty() && state.streams().is_empty());
+    assert!(state.guards().is_empty() && state.address_map().is_empty());
+    assert!(state.connections().is_empty() && state.is_live());
+    assert!(state.bootstrap().unwrap().is_done());
+    let snapshot = state.snapshot();
+    assert_eq!((snapshot.number(), snapshot.liveness.unwrap()), (0, NetworkLiveness::Up));
+    drop((state.clone(), state));
+    controller.close();
+    tor.finish();
+}
+
+#[test]
+fn what_the_answer_knows_is_not_taken_twice_and_what_it_does_not_know_is_not_lost() {
+    let (tor, controller) = connected(|script| {
+        // The answer knows of everything that came before it, and tells it better.
+        script.expect(SETEVENTS).send_lines(&["250 OK", "650 CIRC 1 LAUNCHED PURPOSE=GENERAL"]);
+        script.expect(GETINFO).send_lines(&[
+            "650 CIRC 2 LAUNCHED PURPOSE=GENERAL",
+            "650 STREAM 5 NEW 0 a.example:80 SOURCE_ADDR=127.0.0.1:1 PURPOSE=USER",
+        ]);
+        let circuit = format!("2 BUILT {GUARD} PURPOSE=GENERAL");
+        script.send(snapshot(&[&circuit], &["5 NEW 0 a.example:80", "6 NEW 0 b.example:80"]));
+        script.send_lines(&["650 STREAM 6 CLOSED 0 b.example:80 REASON=DONE"]);
+        script.send_lines(&["650 CIRC 3 LAUNCHED PURPOSE=GENERAL"]);
+        tells(script);
+    });
+    let state = State::new(&controller).unwrap();
+    tell(&controller, "STREAM 5 SENTCONNECT 2 a.example:80");
+    assert_eq!(
+        texts(&state),
+        [format!("CIRC 2 BUILT {GUARD} PURPOSE=GENERAL"), "CIRC 3 LAUNCHED PURPOSE=GENERAL".into()]
+    );
+    let streams = state.streams();
+    assert_eq!(streams.len(), 1);
+    assert_eq!(streams[0].id(), StreamId::from(5));
+    assert_eq!(streams[0].info().circuit, Some(CircuitId::from(2)));
+    let snapshot = state.snapshot();
+    assert_eq!(snapshot.number(), 6, "three before the answer, and three behind it");
+    assert_eq!(snapshot.streams_of(CircuitId::from(2)).count(), 1);
+    assert_eq!(snapshot.circuit(CircuitId::from(3)).unwrap().path.len(), 0);
+    assert_eq!(snapshot.stream(StreamId::from(6)), None);
+    // It is kept as it was.
+    tell(&controller, "CIRC 3 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
+    assert_eq!(snapshot.circuits.len(), 2);
+    assert_eq!(state.snapshot().circuits.len(), 1);
+    drop((state, streams, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_handle_tells_the_end_of_what_is_gone() {
+    let (tor, controller, state) =
+        followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &["17 SUCCEEDED 7 a.example:80"], tells);
+    let circuit = state.circuit(&CircuitId::from(7)).unwrap();
+    let stream = state.stream(&StreamId::from(17)).unwrap();
+    assert_eq!(circuit, state.circuits()[0]);
+    assert!(state.circuit(&CircuitId::from(8)).is_none());
+    assert_eq!(
+        format!("{circuit:?} {stream:?}"),
+        "Circuit(\"CIRC 7 BUILT $E8F7~x PURPOSE=GENERAL\") \
+         Stream(\"STREAM 17 SUCCEEDED 7 a.example:80\")"
+    );
+    tell(&controller, "STREAM 17 FAILED 7 a.example:80 REASON=DESTROY");
+    assert!(state.stream(&StreamId::from(17)).is_none(), "it has failed");
+    tell(&controller, "STREAM 17 CLOSED 7 a.example:80");
+    tell(&controller, "CIRC 7 CLOSED PURPOSE=GENERAL REASON=DESTROYED REMOTE_REASON=FINISHED");
+    assert!(state.circuits().is_empty());
+    assert_eq!(circuit.info().remote_reason.as_ref().unwrap().as_str(), "FINISHED");
+    assert_eq!(stream.info().reason.as_ref().unwrap().as_str(), "DESTROY");
+    assert_eq!(stream.state().circuits().len(), 0);
+    drop((state, circuit, stream, controller));
+    tor.finish();
+}
+
+#[test]
+fn an_event_that_cannot_be_read_changes_nothing() {
+    let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+    for text in ["CIRC", "CIRC !", "STREAM 1", "GUARD ENTRY", "ADDRMAP x", "ORCONN", "SIGNAL"] {
+        tell(&controller, text);
+    }
+    tell(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+    assert_eq!(state.circuits().len(), 2);
+    drop((state, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_refusal_and_an_answer_of_another_form_are_told_and_nothing_stays_subscribed() {
+    for (reply, expected) in [
+        (
+            b"552 Unrecognized key \"network-liveness\"\r\n".to_vec(),
+            "tor refused GETINFO: 552 \"Unrecognized key \\\"network-liveness\\\"\"",
+        ),
+        (
+            snapshot(&["7"], &[]),
+            "cannot read circuit-status: expected the state of the circuit, got \"7\"",
+        ),
+        (
+            String::from_utf8(snapshot(&[], &[])).unwrap().replace("=up", "=UP").into(),
+            "cannot read network-liveness: expected up or down, got \"UP\"",
+        ),
+    ] {
+        let (tor, controller) = connected(move |script| {
+            script.expect(SETEVENTS).send("250 OK\r\n").expect(GETINFO).send(reply);
+            script.expect("SETEVENTS").expect_end();
+        });
+        let error = State::new(&controller).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(controller.subscribed_events().is_empty());
+        drop(controller);
+        tor.finish();
+    }
+}
+
+#[test]
+fn the_connection_ends_while_the_state_is_made() {
+    for after in ["SETEVENTS", "GETINFO"] {
+        let (tor, controller) = connected(move |script| {
+            script.expect(SETEVENTS);
+            if after == "GETINFO" {
+                script.send("250 OK\r\n").expect(GETINFO).send("250+circuit-status=\r\n");
+            }
+            script.close();
+        });
+        assert_eq!(closed(State::new(&controller)), "tor closed the connection", "{after}");
+        assert_eq!(closed(State::new(&controller)), "tor closed the connection");
+        tor.finish();
+    }
+}
+
+#[test]
+fn a_state_stays_as_it_was_when_the_connection_has_ended() {
+    let (go_on, told) = signal();
+    let (tor, controller, state) =
+        followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], move |script| {
+            script.wait_for(&told).send("650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n").close();
+        });
+    go_on.fire();
+    controller.wait_closed(LIMIT).unwrap();
+    assert_eq!(state.circuits().len(), 2);
+    let reason = "tor closed the connection";
+    assert_eq!(closed(state.on_circuit(|_| {})), reason);
+    assert_eq!(closed(state.circuits()[0].on_update(|_| {})), reason);
+    assert_eq!(closed(state.relays()), reason);
+    tor.finish();
+}
+
+#[test]
+fn the_state_is_up_to_date_inside_a_listener_of_the_controller() {
+    // Rule 5: the state is folded before listeners see the event.
+    let (tor, controller, state) = followed(&[], &[], tells);
+    let (seen, looks) = crossbeam_channel::unbounded();
+    let weak = state.downgrade();
+    let look = move |circ: &torcon::event::CircEvent| {
+        let state = weak.upgrade().expect("the test has it");
+        let _ = seen.send(state.circuit(&circ.id).map(|circuit| circuit.info().status.to_string()));
+    };
+    controller.on(look).unwrap();
+    tell(&controller, "CIRC 3 LAUNCHED PURPOSE=GENERAL");
+    assert_eq!(super::next(&looks).as_deref(), Some("LAUNCHED"));
+    drop((state, controller));
+    tor.finish();
+}
+
+#[test]
+fn the_state_of_a_tor_is_made_once() {
+    let (tor, controller) = connected(|script| {
+        greet(script, &["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[]);
+        script.expect_end();
+    });
+    let connected = Tor::from(controller);
+    let state = connected.state().unwrap();
+    assert_eq!(state.circuits()[0], connected.state().unwrap().circuits()[0]);
+    connected.close().unwrap();
+    drop((state, connected));
+    tor.finish();
+}
+
+#[test]
+fn a_state_of_a_tor_that_could_not_be_made_is_tried_again() {
+    let (tor, controller) = connected(|script| {
+        script.expect(SETEVENTS).send("510 Command filtered\r\n");
+        greet(script, &[], &[]);
+        script.drain();
+    });
+    let connected = Tor::from(controller);
+    let error = connected.state().unwrap_err();
+    assert!(matches!(&error, Error::Rejected(_)) && error.is_filtered(), "{error}");
+    connected.state().unwrap();
+    drop(connected);
+    tor.finish();
+}
+
+#[test]
+fn nothing_is_left_of_a_state() {
+    alone(|| {
+        let holdings = Holdings::now();
+        let circuits = &["7 BUILT $E8F7~x PURPOSE=GENERAL"];
+        let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], tells);
+        let (seen, updates) = crossbeam_channel::unbounded();
+        state.on_circuit(move |update| seen.send(update.info.id).unwrap()).unwrap();
+        // What a handle keeps is the state, whoever has the handle.
+        state.on_stream(|_| {}).unwrap();
+        state.on_address(|_| {}).unwrap();
+        super::next(&updates);
+        let circuit = state.circuits().remove(0);
+        drop((state, controller));
+        assert!(circuit.state().controller().is_alive());
+        drop(circuit);
+        assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");
+        tor.finish();
+        holdings.assert_restored(LIMIT);
+    });
+}

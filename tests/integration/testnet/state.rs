@@ -1,0 +1,258 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torcon::command::ExtendCircuit;
+use torcon::names::{CircuitPurpose, Fingerprint, RelaySpec};
+use torcon::state::{CircuitChange, Snapshot, State, StreamChange};
+use torcon::{Controller, EventKind};
+
+use super::joining::socks_port;
+use super::witness::{Wish, ask};
+use super::{LIMIT, join, shared_network};
+
+/// How many changes make a storm.
+const STORM: usize = 1000;
+
+/// The words by which a state and the answers of tor are compared.
+type Picture = BTreeMap<String, String>;
+
+/// What a snapshot says.
+fn told(snapshot: &Snapshot) -> Picture {
+    let mut picture = Picture::new();
+    for info in &snapshot.circuits {
+        let mut text = info.text().to_string();
+        if text.starts_with("CIRC_MINOR ") {
+            // The event has more to say than the answer, and another word in the place of the
+            // state.
+            text = text.replacen("CIRC_MINOR", "CIRC", 1);
+            for word in ["PURPOSE_CHANGED", "CANNIBALIZED"] {
+                text = text.replacen(word, info.status.as_str(), 1);
+            }
+        }
+        picture.insert(format!("circuit {}", info.id), comparable(&text));
+    }
+    for info in &snapshot.streams {
+        // tor lists every stream that waits as a new one.
+        let status = match info.status.as_str() {
+            "DETACHED" | "CONTROLLER_WAIT" => "NEW",
+            other => other,
+        };
+        let circuit = info.circuit.map_or("0".to_owned(), |id| id.to_string());
+        picture
+            .insert(format!("stream {}", info.id), format!("{status} {circuit} {}", info.target));
+    }
+    for guard in &snapshot.guards {
+        picture.insert(format!("guard {}", fingerprint(&guard.relay)), "is one".to_owned());
+    }
+    for mapping in &snapshot.address_map {
+        picture.insert(format!("address {}", mapping.address), mapping.new_address.clone());
+    }
+    for connection in &snapshot.connections {
+        let peer = connection.peer.to_string();
+        let peer = peer.split('~').next().unwrap_or_default();
+        let count = picture.entry(format!("connection {peer} {}", connection.status)).or_default();
+        count.push('I');
+    }
+    if let Some(bootstrap) = &snapshot.bootstrap {
+        picture.insert("bootstrap".to_owned(), bootstrap.progress.to_string());
+    }
+    let liveness = snapshot.liveness.as_ref().map(ToString::to_string).unwrap_or_default();
+    picture.insert("liveness".to_owned(), liveness.to_lowercase());
+    picture
+}
+
+/// What tor says when it is asked.
+fn asked(controller: &Controller) -> Picture {
+    let mut picture = Picture::new();
+    for circuit in controller.circuit_status().unwrap() {
+        picture.insert(format!("circuit {}", circuit.id), comparable(&circuit.text().to_string()));
+    }
+    for stream in controller.stream_status().unwrap() {
+        let circuit = stream.circuit.map_or("0".to_owned(), |id| id.to_string());
+        let text = format!("{} {circuit} {}", stream.status, stream.target);
+        picture.insert(format!("stream {}", stream.id), text);
+    }
+    for guard in controller.entry_guards().unwrap() {
+        picture.insert(format!("guard {}", fingerprint(&guard.relay)), "is one".to_owned());
+    }
+    for mapping in controller.address_mappings().unwrap() {
+        picture.insert(format!("address {}", mapping.address), mapping.new_address);
+    }
+    for connection in controller.orconn_status().unwrap() {
+        let peer = connection.peer.to_string();
+        let peer = peer.split('~').next().unwrap_or_default();
+        let count = picture.entry(format!("connection {peer} {}", connection.status)).or_default();
+        count.push('I');
+    }
+    let bootstrap = controller.bootstrap_phase().unwrap();
+    picture.insert("bootstrap".to_owned(), bootstrap.progress.to_string());
+    picture.insert("liveness".to_owned(), controller.get_info_one("network-liveness").unwrap());
+    picture
+}
+
+fn fingerprint(relay: &RelaySpec) -> Fingerprint {
+    relay.fingerprint().expect("tor names guards so")
+}
+
+/// The words of a circuit, but those that change without a word of tor.
+fn comparable(text: &str) -> String {
+    let is_told = |word: &&str| {
+        !word.starts_with("OLD_")
+            && !word.starts_with("CONFLUX_RTT=")
+            && !word.starts_with("SOCKS_")
+    };
+    text.split(' ').filter(is_told).collect::<Vec<_>>().join(" ")
+}
+
+/// Requires that the state is what tor says, as soon as nothing happens in between.
+#[track_caller]
+fn assert_same(state: &State, storm: usize) {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let before = state.snapshot();
+        let asked = asked(state.controller());
+        let after = state.snapshot();
+        let told = told(&after);
+        if before.number() == after.number() && told == asked {
+            return;
+        }
+        if Instant::now() > end {
+            let mut difference = String::new();
+            for key in told.keys().chain(asked.keys()) {
+                let (ours, theirs) = (told.get(key), asked.get(key));
+                if ours != theirs {
+                    writeln!(difference, "{key}:\n  state {ours:?}\n  tor   {theirs:?}").unwrap();
+                }
+            }
+            panic!(
+                "after storm {storm}, at {} and {}:\n{difference}",
+                before.number(),
+                after.number()
+            );
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends back what it gets, on as many connections as come.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            let copy = move || drop(std::io::copy(&mut &stream, &mut &stream));
+            thread::Builder::new().name("echo".to_owned()).spawn(copy).unwrap();
+        }
+    };
+    thread::Builder::new().name("echo".to_owned()).spawn(serve).unwrap();
+    address
+}
+
+/// Opens a stream through tor and uses it; `None` if tor had no luck.
+fn stream(socks: SocketAddr, port: u16) -> Option<TcpStream> {
+    let (mut stream, _) = ask(socks, "echo.test", Wish::Connect(port)).ok()?;
+    stream.write_all(b"x").ok()?;
+    stream.read_exact(&mut [0]).ok()?;
+    Some(stream)
+}
+
+#[test]
+fn after_each_of_ten_storms_the_state_is_what_tor_says() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let socks = socks_port(&tor);
+    let port = echo().port();
+    let state = State::new(controller).unwrap();
+    let relays: Vec<_> =
+        shared_network().relays()[1..].iter().map(|relay| relay.fingerprint).collect();
+
+    let changes = Arc::new(AtomicUsize::new(0));
+    let (of_circuits, of_streams) = (Arc::clone(&changes), Arc::clone(&changes));
+    state
+        .on_circuit(move |update| {
+            let is_new = matches!(update.change, CircuitChange::Existing | CircuitChange::New);
+            of_circuits.fetch_add(usize::from(!is_new), Ordering::Relaxed);
+        })
+        .unwrap();
+    state
+        .on_stream(move |update| {
+            let is_change = !matches!(update.change, StreamChange::Existing);
+            of_streams.fetch_add(usize::from(is_change), Ordering::Relaxed);
+        })
+        .unwrap();
+
+    for storm in 0..10 {
+        let begin = changes.load(Ordering::Relaxed);
+        // Some are there when it is looked at.
+        let mut open = Vec::new();
+        let end = Instant::now() + 3 * LIMIT;
+        for turn in 0.. {
+            if changes.load(Ordering::Relaxed) >= begin + STORM {
+                break;
+            }
+            assert!(Instant::now() < end, "storm {storm} takes too long");
+            thread::scope(|scope| {
+                let streams: Vec<_> = (0..4).map(|_| scope.spawn(|| stream(socks, port))).collect();
+                for number in 0..6 {
+                    let path: Vec<_> =
+                        (0..3).map(|hop| relays[(turn + number + hop) % relays.len()]).collect();
+                    let begun = ExtendCircuit::along(path).purpose(CircuitPurpose::Controller);
+                    let id = controller.extend_circuit(&begun).unwrap();
+                    if number % 2 == 0 {
+                        controller.set_circuit_purpose(id, CircuitPurpose::General).unwrap();
+                    }
+                }
+                open.extend(streams.into_iter().filter_map(|stream| stream.join().unwrap()));
+            });
+            let keep = turn % 5;
+            open.truncate(keep);
+            // All but a few of those that are built are closed.
+            for circuit in state.circuits().iter().skip(keep) {
+                if circuit.info().is_built() {
+                    // It may have ended meanwhile.
+                    let _ = controller.close_circuit(circuit.id());
+                }
+            }
+        }
+        let name = format!("storm{}.example", storm % 3);
+        controller.map_address([(name.as_str(), format!("10.0.0.{storm}"))]).unwrap();
+        assert_same(&state, storm);
+        println!(
+            "storm {storm}: {} changes; {} circuits and {} streams are there",
+            changes.load(Ordering::Relaxed) - begin,
+            state.circuits().len(),
+            state.streams().len(),
+        );
+    }
+    drop(state);
+    assert_eq!(controller.subscribed_events(), Vec::<EventKind>::new());
+    tor.quit().unwrap();
+}
+
+#[test]
+fn the_relays_of_a_state_are_those_of_the_consensus() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    let relays = state.relays().unwrap();
+    let network = shared_network().relays();
+    assert_eq!(relays.len(), network.len());
+    for relay in &network {
+        let found = state.relay(&relay.fingerprint).unwrap().expect("it is in the consensus");
+        assert_eq!(found.nickname(), relay.nickname);
+        let named = state.relays_named(&relay.nickname).unwrap();
+        assert_eq!(named, [found]);
+    }
+    let authorities = state.authorities().unwrap();
+    let names: Vec<_> = authorities.iter().map(|relay| relay.nickname().to_string()).collect();
+    assert_eq!(names, ["auth0"]);
+    assert!(!state.guards().is_empty());
+    tor.quit().unwrap();
+}
