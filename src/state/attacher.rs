@@ -107,8 +107,9 @@ impl AttacherOptions {
 
     /// Sets an attacher with these options; see [`State::set_attacher`].
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller for each command.
+    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -182,8 +183,9 @@ impl State {
     /// `SETCONF __LeaveStreamsUnattached="1"` if it is not; for each stream one or more of
     /// `ATTACHSTREAM` and `CLOSESTREAM`.
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller for each command.
+    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -225,8 +227,9 @@ impl State {
 ///
 /// After that no call to it begins, and streams about which it was asked go to other attachers, or
 /// to tor. When the last guard of a connection is dropped, tor attaches streams itself again; this
-/// waits for tor's answers, but not longer than a few seconds if tor does not answer. It may be
-/// dropped anywhere, also inside the attacher.
+/// waits for tor's answers, but not longer than some seconds if tor does not answer. It may be
+/// dropped anywhere, also inside the attacher. Until then it keeps the state and its connection
+/// open.
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     id: AttacherId,

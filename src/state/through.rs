@@ -38,7 +38,8 @@ struct Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        if let Some(claim) = self.claim.lock().take() {
+        let claim = self.claim.lock().take();
+        if let Some(claim) = claim {
             self.engagement.claimant().unclaim(&claim);
         }
     }
