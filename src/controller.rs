@@ -2,18 +2,31 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
+mod about;
 mod bootstrap;
 mod circuits;
 mod commands;
+mod condition;
+mod configuration;
 mod connect;
+mod directory;
+mod downloads;
+mod exit_policy;
 mod farewell;
+mod geoip;
 mod hazards;
 mod incremental;
 mod network;
+mod numbered;
+mod offers;
 mod onion;
+mod onion_descriptor;
 mod pending;
+mod question;
 mod queue;
+mod relay_self;
 mod relays;
+mod resolve;
 mod status;
 mod subscribe;
 mod wait;
@@ -85,6 +98,8 @@ struct Inner {
     event_limit: usize,
     /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
     subscriptions: Mutex<Subscriptions>,
+    /// Held while a `RESOLVE` begins, before any other lock.
+    resolving: Mutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
     // A leaf lock: taken to take them out, and not held while they are said.
@@ -109,6 +124,7 @@ impl Controller {
             protocol_info,
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),
+            resolving: Mutex::default(),
             owned: Mutex::default(),
             farewells: Mutex::default(),
             shared: Mutex::default(),
@@ -203,10 +219,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
-        let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let reply = self.inner.link.call(&request, self.timeout)?;
-        command.reply(reply).inspect_err(|error| self.note_out_of_step(error))
+        self.execute_numbered(command).map(|(reply, _)| reply)
     }
 
     /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust

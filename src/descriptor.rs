@@ -4,7 +4,8 @@
 //! A [`RouterStatus`] is the entry of a relay in the consensus, as `GETINFO ns/id/..` and the
 //! events `NS` and `NEWCONSENSUS` give it; the [body](crate::event::NsEvent::body) of these is the
 //! text of a [`RouterStatuses`]. A [`Microdescriptor`] holds the keys that a client
-//! needs, a [`ServerDescriptor`] everything that a relay says about itself.
+//! needs, a [`ServerDescriptor`] everything that a relay says about itself, an [`ExtraInfo`] its
+//! statistics.
 //!
 //! All of them are lazy: one text is shared by all entries in it, an entry is a range of that
 //! text, and a line is read when it is asked for. A [`DescriptorList`] divides a text of thousands
@@ -36,9 +37,11 @@
 
 mod assembly;
 mod exit_policy;
+mod extra_info;
 mod item;
 mod list;
 mod microdescriptor;
+mod onion;
 mod router_status;
 mod server_descriptor;
 mod text;
@@ -48,11 +51,13 @@ mod tests;
 
 pub(crate) use self::assembly::Assembly;
 pub use self::exit_policy::ExitPolicy;
+pub use self::extra_info::ExtraInfo;
 pub use self::item::DescriptorItem;
 pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 pub use self::microdescriptor::Microdescriptor;
+pub use self::onion::OnionDescriptor;
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};
 pub(crate) use self::text::Text;

@@ -5,6 +5,7 @@
 
 mod auth;
 mod circuit;
+mod config;
 mod connect;
 mod disconnect;
 mod input;
@@ -12,6 +13,7 @@ mod launch;
 mod onion;
 mod protocol;
 mod rejection;
+mod resolve;
 mod socks;
 #[cfg(feature = "testnet")]
 mod testnet;
@@ -19,14 +21,16 @@ mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
 pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
+pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub use launch::{LaunchError, LaunchProblem};
-pub use onion::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
+pub use resolve::{ResolveError, ResolveProblem};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
@@ -64,6 +68,9 @@ pub enum Error {
     /// for every caller.
     #[error("the control connection is closed")]
     Closed(#[source] Disconnect),
+    /// tor refused what a configuration was to be saved as.
+    #[error(transparent)]
+    Config(ConfigError),
     /// A wait ran out.
     #[error(transparent)]
     Timeout(Timeout),
@@ -88,6 +95,9 @@ pub enum Error {
     /// An onion service could not be made, published or served.
     #[error(transparent)]
     Onion(OnionError),
+    /// A name or an address could not be resolved.
+    #[error(transparent)]
+    Resolve(ResolveError),
     /// An argument cannot be used; nothing was sent.
     #[error(transparent)]
     InvalidInput(InvalidInput),
@@ -164,6 +174,7 @@ impl Error {
     pub fn status_code(&self) -> Option<u16> {
         match self {
             Self::Rejected(rejection) => Some(rejection.code()),
+            Self::Config(error) => Some(error.rejection().code()),
             Self::Auth(error) => error.rejection().map(Rejection::code),
             Self::Circuit(error) => error.rejection().map(Rejection::code),
             _ => None,
@@ -186,7 +197,11 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_filtered(&self) -> bool {
-        matches!(self, Self::Rejected(rejection) if rejection.is_filtered())
+        match self {
+            Self::Rejected(rejection) => rejection.is_filtered(),
+            Self::Config(error) => error.rejection().is_filtered(),
+            _ => false,
+        }
     }
 }
 
@@ -205,6 +220,7 @@ macro_rules! from_areas {
 from_areas! {
     Rejection => Rejected,
     Disconnect => Closed,
+    ConfigError => Config,
     Timeout => Timeout,
     ProtocolError => Protocol,
     ConnectError => Connect,
@@ -213,6 +229,7 @@ from_areas! {
     SocksError => Socks,
     CircuitError => Circuit,
     OnionError => Onion,
+    ResolveError => Resolve,
     InvalidInput => InvalidInput,
 }
 

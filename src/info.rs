@@ -7,8 +7,30 @@
 //!
 //! **Invariant**: pure. No socket, file, thread, clock or log.
 
+mod accounting;
 mod address_mapping;
+mod annotations;
+mod answers;
+mod consensus;
+mod download;
 mod entry_guard;
+mod geoip;
+mod process;
+mod relay;
+mod version;
 
-pub use self::address_mapping::AddressMapping;
+pub use self::accounting::{Accounting, AccountingInterval};
+pub use self::address_mapping::{AddressMapping, MappingOrigin};
+pub use self::annotations::DescriptorAnnotations;
+pub(crate) use self::answers::{Answers, read_flag};
+pub use self::consensus::{ConsensusFlavor, ConsensusLifetime, SharedRandom};
+pub(crate) use self::download::read_digests;
+pub use self::download::{
+    ConsensusDownload, DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource,
+    DownloadStatus,
+};
 pub use self::entry_guard::{EntryGuard, EntryGuardStatus};
+pub use self::geoip::GeoIpData;
+pub use self::process::{CurrentTime, ProcessInfo, Traffic};
+pub use self::relay::{HandshakeCount, HandshakeCounts, Reachability};
+pub use self::version::{VersionStanding, VersionStatus};

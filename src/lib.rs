@@ -37,10 +37,15 @@
 //! - An [`OnionEndpoint`] puts an onion service in front of a local socket;
 //!   what it gives is an [`OnionListener`], which accepts like those of
 //!   `std`.
+//! - A [`State`] is what tor is doing now: circuits, streams, relays, guards and mappings, kept up
+//!   to date by events. It builds circuits along chosen relays, sends streams through them and
+//!   has closures choose the circuits of others.
+//! - A [`Config`] is tor's configuration: options with their types, changed in one go.
 //! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
-//!   event), [`descriptor`] (what the directory says about relays), [`names`] (circuits, streams,
-//!   relays, onion addresses and the words of the protocol), [`process`], [`onion`], [`socks`] and
-//!   [`error`]; `testnet` is behind a Cargo feature.
+//!   event), [`info`] (what tor answers about itself), [`descriptor`] (what the directory says
+//!   about relays), [`names`] (circuits, streams, relays, onion addresses and the words of the
+//!   protocol), [`state`], [`config`], [`process`], [`onion`], [`socks`] and [`error`]; `testnet`
+//!   is behind a Cargo feature.
 //!
 //! Names are those of the control specification. Where txtorcon calls something differently, a
 //! search for its name finds ours.
@@ -55,6 +60,8 @@
 //! | `torcon-stdout`, `torcon-stderr` | drain what a launched tor prints | wait for anyone |
 //! | `torcon-child`, `torcon-launch` | wait for the end of a launched tor; see to it until it is ready | run a closure of yours |
 //! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to a sink of yours | |
+//! | `torcon-state` | calls listeners of a state, from the first one on | reads the socket |
+//! | `torcon-attach`, `torcon-streams` | call an attacher of yours; send what it has chosen | |
 //!
 //! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
 //! A listener may do anything, also send commands, wait, and close the connection; it delays later
@@ -124,6 +131,7 @@
 
 mod auth;
 pub mod command;
+pub mod config;
 mod controller;
 pub mod descriptor;
 pub mod error;
@@ -141,6 +149,7 @@ mod tor;
 mod wire;
 
 pub use crate::auth::Password;
+pub use crate::config::Config;
 pub use crate::controller::{
     ConnectOptions, Controller, EventQueue, PendingReply, WeakController, connect, connect_default,
 };
@@ -150,6 +159,7 @@ pub use crate::link::{Endpoint, ListenerId};
 pub use crate::names::Signal;
 pub use crate::onion::{OnionEndpoint, OnionListener};
 pub use crate::process::{Launcher, TorProcess};
+pub use crate::state::State;
 pub use crate::tor::Tor;
 pub use crate::wire::{Line, Reply, ReplyLine, Request};
 

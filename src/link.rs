@@ -28,7 +28,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Queuing, backlog, deadline_after};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::ListenerId;
 pub(crate) use self::dispatcher::{Callback, Delivery, panic_text};

@@ -128,7 +128,7 @@ impl SocksProxy {
     /// Connects to a target through tor.
     ///
     /// The target is `host:port` as text, a pair of host and port, a
-    /// [`SocketAddr`](std::net::SocketAddr), or an
+    /// [`SocketAddr`], or an
     /// [`OnionAddress`](crate::names::OnionAddress) and a port. A host name goes to tor as it is:
     /// nothing is resolved here.
     ///

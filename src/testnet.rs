@@ -28,8 +28,8 @@
 //!
 //! The network ends with its handle, also when a panic drops it, and when the program ends in any
 //! way: each tor is owned by a control connection of the program. A program that is killed leaves
-//! the temporary directories behind, and now and then a tor that has closed everything and hangs
-//! in its last step, which is a defect of tor 0.4.9.
+//! the temporary directories behind, and now and then, often where there is one processor only, a
+//! relay that does nothing any more and hangs in its last step, which is a defect of tor 0.4.9.
 //!
 //! The consensus is made once, and again after half an hour; it is valid for a day. A relay that
 //! is killed stays in it until then.

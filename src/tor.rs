@@ -1,5 +1,6 @@
 //! A tor with everything that belongs to it.
 
+mod config;
 mod global;
 mod onion;
 mod readiness;
@@ -7,9 +8,11 @@ mod state;
 mod streams;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
+use crate::config::Config;
 use crate::controller::{Controller, connect};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
@@ -42,6 +45,7 @@ pub struct Tor {
     process: Option<TorProcess>,
     /// `None` as long as nobody has asked for it.
     state: Mutex<Option<State>>,
+    config: OnceLock<Config>,
 }
 
 impl Tor {
@@ -76,7 +80,12 @@ impl Tor {
         }
         let process = launcher.launch()?;
         let controller = process.controller()?.clone();
-        Ok(Self { controller, process: Some(process), state: Mutex::default() })
+        Ok(Self {
+            controller,
+            process: Some(process),
+            config: OnceLock::new(),
+            state: Mutex::default(),
+        })
     }
 
     /// Returns the controller.
@@ -112,7 +121,7 @@ impl Tor {
 
 impl From<Controller> for Tor {
     fn from(controller: Controller) -> Self {
-        Self { controller, process: None, state: Mutex::default() }
+        Self { controller, process: None, config: OnceLock::new(), state: Mutex::default() }
     }
 }
 

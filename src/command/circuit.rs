@@ -48,7 +48,11 @@ impl ExtendCircuit {
     }
 
     /// Returns the command that builds a new circuit along the given relays, of which there must
-    /// be one. To a circuit of a single relay tor attaches no stream.
+    /// be one.
+    ///
+    /// `ATTACHSTREAM` puts no stream on a circuit of a single relay. tor itself does if that is
+    /// [`CircuitPurpose::General`] and there is no better one, and then the relay closes the
+    /// circuit and the stream fails: make it [`CircuitPurpose::Controller`].
     pub fn along<I>(path: I) -> Self
     where
         I: IntoIterator,

@@ -10,7 +10,6 @@ use crate::command::{
     UseFeature,
 };
 use crate::error::{Disconnect, Result};
-use crate::event::{Bootstrap, EventKind};
 use crate::link::deadline_after;
 use crate::names::Signal;
 use crate::wire::{Reply, Request};
@@ -405,94 +404,6 @@ impl Controller {
     /// [`queue_command`](Self::queue_command).
     pub fn command(&self, command: &str) -> Result<Reply> {
         self.queue_command(command)?.wait()
-    }
-
-    /// Returns the kinds of event that this tor can send, by its own account.
-    ///
-    /// Sends `GETINFO events/names` the first time.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
-    pub fn valid_events(&self) -> Result<&[EventKind]> {
-        if let Some(kinds) = self.inner.valid_events.get() {
-            return Ok(kinds);
-        }
-        let names = self.get_info_one("events/names")?;
-        let kinds = names.split_ascii_whitespace().map(EventKind::from).collect();
-        Ok(self.inner.valid_events.get_or_init(|| kinds))
-    }
-
-    /// Returns the signals that this tor takes, by its own account.
-    ///
-    /// Sends `GETINFO signal/names` the first time.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
-    pub fn valid_signals(&self) -> Result<&[Signal]> {
-        if let Some(signals) = self.inner.valid_signals.get() {
-            return Ok(signals);
-        }
-        let names = self.get_info_one("signal/names")?;
-        let signals = names.split_ascii_whitespace().map(Signal::from).collect();
-        Ok(self.inner.valid_signals.get_or_init(|| signals))
-    }
-
-    /// Returns what `GETINFO` can be asked for, by tor's own account: each key, or pattern of
-    /// keys such as `desc/id/<OR identity>`, with its description.
-    ///
-    /// Sends `GETINFO info/names`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
-    pub fn info_names(&self) -> Result<Vec<(String, String)>> {
-        let names = self.get_info_one("info/names")?;
-        let pairs = names.lines().map(|line| line.split_once(" -- ").unwrap_or((line, "")));
-        Ok(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
-    }
-
-    /// Returns the options of this tor, by its own account: each name with its type, such as
-    /// `Boolean` or `LineList`.
-    ///
-    /// Sends `GETINFO config/names`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
-    pub fn config_names(&self) -> Result<Vec<(String, String)>> {
-        let names = self.get_info_one("config/names")?;
-        let pairs = names.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
-        Ok(pairs.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect())
-    }
-
-    /// Asks tor how far its start has come.
-    ///
-    /// Sends `GETINFO status/bootstrap-phase`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those of
-    /// [`get_info`](Self::get_info).
-    pub fn bootstrap_phase(&self) -> Result<Bootstrap> {
-        let phase = self.get_info_one("status/bootstrap-phase")?;
-        Ok(Bootstrap::from_bytes(phase.as_bytes())?)
     }
 
     fn raw<C: crate::command::Command>(&self, command: &C) -> Result<Reply> {

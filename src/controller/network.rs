@@ -35,7 +35,8 @@ impl Controller {
         self.execute(&MapAddress::new(pairs))
     }
 
-    /// Begins to resolve names to addresses. The answers come as `ADDRMAP` events.
+    /// Begins to resolve names to addresses. The answers come as `ADDRMAP` events;
+    /// [`resolve_and_wait`](Self::resolve_and_wait) waits for one.
     ///
     /// Sends `RESOLVE name [name ...]`.
     ///
@@ -54,7 +55,8 @@ impl Controller {
         self.execute(&Resolve::new(names))
     }
 
-    /// Begins to resolve addresses to names. The answers come as `ADDRMAP` events.
+    /// Begins to resolve addresses to names. The answers come as `ADDRMAP` events;
+    /// [`resolve_reverse_and_wait`](Self::resolve_reverse_and_wait) waits for one.
     ///
     /// Sends `RESOLVE mode=reverse address [address ...]`.
     ///
@@ -134,7 +136,8 @@ impl Controller {
     }
 
     /// Begins to fetch the descriptor of an onion service. What comes of it is told by
-    /// [`HsDescEvent`](crate::event::HsDescEvent) and `HS_DESC_CONTENT` events.
+    /// [`HsDescEvent`](crate::event::HsDescEvent) and `HS_DESC_CONTENT` events;
+    /// [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) waits for it.
     ///
     /// Sends [`HSFETCH`](HsFetch).
     ///

@@ -1,6 +1,7 @@
 //! Onion services: one short method per command.
 
 use super::Controller;
+use super::question::none_if_refused;
 use crate::command::{
     AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
@@ -72,6 +73,39 @@ impl Controller {
     /// Those of [`execute`](Self::execute).
     pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
         self.addresses("onions/detached")
+    }
+
+    /// Returns the descriptor that tor, as a client, has of an onion service; `None` if it has none.
+    ///
+    /// [`hs_fetch`](Self::hs_fetch) makes tor fetch one.
+    ///
+    /// Sends `GETINFO hs/client/desc/id/address`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn hs_client_descriptor(&self, service: &OnionAddress) -> Result<Option<String>> {
+        let key = format!("hs/client/desc/id/{}", service.service_id());
+        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
+    }
+
+    /// Returns the descriptor that tor publishes of an onion service of its own; `None` if it has
+    /// no such service, or has made no descriptor yet.
+    ///
+    /// Sends `GETINFO hs/service/desc/id/address`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn hs_service_descriptor(&self, service: &OnionAddress) -> Result<Option<String>> {
+        let key = format!("hs/service/desc/id/{}", service.service_id());
+        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
     }
 
     fn addresses(&self, key: &str) -> Result<Vec<OnionAddress>> {

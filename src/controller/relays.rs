@@ -39,7 +39,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn relay_status(&self, fingerprint: &Fingerprint) -> Result<Option<RouterStatus>> {
-        self.one(&format!("ns/id/{fingerprint}"))
+        self.descriptor(&format!("ns/id/{fingerprint}"))
     }
 
     /// Asks what the consensus says about the relay that tor takes for the one of this nickname.
@@ -55,7 +55,7 @@ impl Controller {
     ///
     /// Those of [`relay_status`](Self::relay_status).
     pub fn relay_status_by_name(&self, nickname: &Nickname) -> Result<Option<RouterStatus>> {
-        self.one(&format!("ns/name/{nickname}"))
+        self.descriptor(&format!("ns/name/{nickname}"))
     }
 
     /// Asks for the whole consensus.
@@ -92,7 +92,7 @@ impl Controller {
     /// ```
     #[doc(alias = "get_network_statuses")]
     pub fn relay_statuses(&self) -> Result<RouterStatuses> {
-        self.list("ns/all")
+        self.descriptors("ns/all")
     }
 
     /// Asks for the relays of a purpose of which tor has server descriptors. A client has those of its bridges only.
@@ -106,7 +106,7 @@ impl Controller {
     ///
     /// Those of [`relay_statuses`](Self::relay_statuses).
     pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
-        self.list(&format!("ns/purpose/{purpose}"))
+        self.descriptors(&format!("ns/purpose/{purpose}"))
     }
 
     /// Takes the entries of the consensus one by one, as they come, in little memory.
@@ -142,7 +142,7 @@ impl Controller {
     /// [`Error::Rejected`] (552) if this tor uses server descriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
     pub fn microdescriptor(&self, fingerprint: &Fingerprint) -> Result<Option<Microdescriptor>> {
-        self.one(&format!("md/id/{fingerprint}"))
+        self.descriptor(&format!("md/id/{fingerprint}"))
     }
 
     /// Asks for the microdescriptor of the relay that tor takes for the one of this nickname.
@@ -156,7 +156,7 @@ impl Controller {
     ///
     /// Those of [`microdescriptor`](Self::microdescriptor).
     pub fn microdescriptor_by_name(&self, nickname: &Nickname) -> Result<Option<Microdescriptor>> {
-        self.one(&format!("md/name/{nickname}"))
+        self.descriptor(&format!("md/name/{nickname}"))
     }
 
     /// Asks for all microdescriptors.
@@ -172,7 +172,7 @@ impl Controller {
     /// where it is asked for.
     #[doc(alias = "get_microdescriptors")]
     pub fn microdescriptors(&self) -> Result<Microdescriptors> {
-        self.list("md/all")
+        self.descriptors("md/all")
     }
 
     /// Takes all microdescriptors one by one, as
@@ -208,7 +208,7 @@ impl Controller {
     /// [`Error::Rejected`] (552) if this tor uses microdescriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
     pub fn server_descriptor(&self, fingerprint: &Fingerprint) -> Result<Option<ServerDescriptor>> {
-        self.one(&format!("desc/id/{fingerprint}"))
+        self.descriptor(&format!("desc/id/{fingerprint}"))
     }
 
     /// Asks for the server descriptor of the relay that tor takes for the one of this nickname.
@@ -225,7 +225,7 @@ impl Controller {
         &self,
         nickname: &Nickname,
     ) -> Result<Option<ServerDescriptor>> {
-        self.one(&format!("desc/name/{nickname}"))
+        self.descriptor(&format!("desc/name/{nickname}"))
     }
 
     /// Asks for the newest server descriptor of every relay. A client that uses microdescriptors
@@ -242,7 +242,7 @@ impl Controller {
     /// for.
     #[doc(alias = "get_server_descriptors")]
     pub fn server_descriptors(&self) -> Result<ServerDescriptors> {
-        self.list("desc/all-recent")
+        self.descriptors("desc/all-recent")
     }
 
     /// Takes the newest server descriptor of every relay, one by one, as
@@ -265,7 +265,7 @@ impl Controller {
 
     /// One descriptor. tor knows two ways to say that there is none: an empty answer, and a
     /// refusal that names the key.
-    fn one<D: Descriptor>(&self, key: &str) -> Result<Option<D>> {
+    pub(super) fn descriptor<D: Descriptor>(&self, key: &str) -> Result<Option<D>> {
         let text = match self.text_of(key) {
             Ok(text) => text,
             Err(Error::Rejected(refusal))
@@ -288,7 +288,7 @@ impl Controller {
         Ok((DescriptorList::of(Text::within(bytes, value)), events_before))
     }
 
-    fn list<D: Descriptor>(&self, key: &str) -> Result<DescriptorList<D>> {
+    pub(super) fn descriptors<D: Descriptor>(&self, key: &str) -> Result<DescriptorList<D>> {
         Ok(DescriptorList::of(self.text_of(key)?))
     }
 

@@ -6,10 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Controller;
-use crate::command::{Command, GetInfo, InfoMap};
 use crate::error::{ProtocolError, Result};
 use crate::event::{CircEvent, OrConnEvent, StreamEvent};
-use crate::info::{AddressMapping, EntryGuard};
+use crate::info::{AddressMapping, EntryGuard, MappingOrigin};
 use crate::link::Endpoint;
 use crate::names::ListenerKind;
 use crate::wire::quoted::read_cstring;
@@ -102,6 +101,22 @@ impl Controller {
         self.read_info(KEY, |answer| AddressMapping::read_list(KEY, answer))
     }
 
+    /// Returns those of [these](Self::address_mappings) that come from one place.
+    ///
+    /// Sends `GETINFO address-mappings/origin`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor knows no such place; otherwise those of
+    /// [`circuit_status`](Self::circuit_status).
+    pub fn address_mappings_from(&self, origin: &MappingOrigin) -> Result<Vec<AddressMapping>> {
+        let key = format!("address-mappings/{origin}");
+        self.read_info(&key, |answer| AddressMapping::read_list(&key, answer))
+    }
+
     /// Returns where tor listens for one kind of client, in tor's order; nowhere, but for
     /// controllers, if its network is switched off.
     ///
@@ -120,26 +135,6 @@ impl Controller {
     pub fn listeners(&self, kind: &ListenerKind) -> Result<Vec<Endpoint>> {
         let key = format!("net/listeners/{kind}");
         self.read_info(&key, |answer| read_listeners(&key, answer))
-    }
-
-    /// Asks one question, and reads the answer.
-    pub(super) fn read_info<T>(
-        &self,
-        key: &str,
-        read: impl FnOnce(&[u8]) -> Result<T, ProtocolError>,
-    ) -> Result<T> {
-        let info = self.execute(&GetInfo::new([key]))?;
-        Ok(read(info.bytes(key).unwrap_or_default())?)
-    }
-
-    /// Asks several questions at once, and returns also the number of events that came before the
-    /// answers: what those events tell, the answers tell already.
-    pub(crate) fn get_info_numbered(&self, keys: &[&str]) -> Result<(InfoMap, u64)> {
-        let command = GetInfo::new(keys);
-        let numbered = self.inner.link.call_numbered(&command.request()?, self.timeout())?;
-        let answers =
-            command.reply(numbered.reply).inspect_err(|error| self.note_out_of_step(error))?;
-        Ok((answers, numbered.events_before))
     }
 }
 

@@ -11,14 +11,20 @@ use super::{Controller, Watch};
 use crate::command::Command;
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, Tap, backlog, deadline_after};
+use crate::link::{Backlog, BacklogSender, Queued, Tap, backlog, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
-struct Waiter {
+pub(super) struct Waiter {
     controller: Controller,
     /// Ends with the waiter.
     _watch: Watch,
-    events: Backlog<EventText>,
+    events: Backlog<Numbered>,
+}
+
+/// An event, and how many came before it on the connection.
+struct Numbered {
+    number: u64,
+    text: EventText,
 }
 
 /// Puts events into the queue on the reader thread, so that nobody depends on a listener that is
@@ -26,11 +32,11 @@ struct Waiter {
 struct Collector {
     kinds: Vec<EventKind>,
     // A leaf lock. `None` when nothing comes any more, so that the queue ends.
-    events: Mutex<Option<BacklogSender<EventText>>>,
+    events: Mutex<Option<BacklogSender<Numbered>>>,
 }
 
 impl Tap for Collector {
-    fn event(&self, _number: u64, bytes: &[u8]) {
+    fn event(&self, number: u64, bytes: &[u8]) {
         let keyword = bytes.get(4..).unwrap_or_default();
         let end = keyword.iter().position(u8::is_ascii_whitespace).unwrap_or(keyword.len());
         let keyword = keyword.get(..end).unwrap_or_default();
@@ -41,7 +47,7 @@ impl Tap for Collector {
         let size = queued_size(&text);
         if let Some(events) = &mut *self.events.lock() {
             // What is dropped is counted, and told by the next that fits.
-            events.send(text, size, 1);
+            events.send(Numbered { number, text }, size, 1);
         }
     }
 
@@ -51,7 +57,7 @@ impl Tap for Collector {
 }
 
 impl Waiter {
-    fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
+    pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (sender, events) = backlog(controller.inner.event_limit);
         let events_of = Mutex::new(Some(sender));
         let collector = Arc::new(Collector { kinds: kinds.to_vec(), events: events_of });
@@ -59,43 +65,54 @@ impl Waiter {
         Ok(Self { controller: controller.clone(), _watch: watch, events })
     }
 
-    /// Returns the first event that is wanted.
-    fn wait(
+    /// Looks at the events with their numbers, one by one, until something is found.
+    pub(super) fn find<T>(
         &self,
-        mut is_wanted: impl FnMut(&Event) -> bool,
+        mut look: impl FnMut(u64, Event) -> Option<T>,
         deadline: Instant,
-        limit: Duration,
-    ) -> Result<Event> {
+        timeout: &Timeout,
+    ) -> Result<T> {
         loop {
             let queued = match self.events.recv_deadline(deadline) {
                 Ok(queued) => queued,
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(Timeout::new(Wait::Event, limit).into());
-                }
+                Err(RecvTimeoutError::Timeout) => return Err(timeout.clone().into()),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(match self.controller.closed_reason() {
                         Some(reason) => Error::Closed(reason),
-                        None => Timeout::new(Wait::Event, limit).into(),
+                        None => timeout.clone().into(),
                     });
                 }
             };
-            if queued.dropped_before > 0 {
-                let lagged = Event::lagged(queued.dropped_before);
-                if is_wanted(&lagged) {
-                    return Ok(lagged);
-                }
-            }
-            let event = Event::parse(queued.item);
-            if is_wanted(&event) {
-                return Ok(event);
+            if let Some(found) = look_at(queued, &mut look) {
+                return Ok(found);
             }
             // Otherwise events that come faster than they are looked at would be looked at for
             // ever.
             if Instant::now() >= deadline {
-                return Err(Timeout::new(Wait::Event, limit).into());
+                return Err(timeout.clone().into());
             }
         }
     }
+
+    /// Looks at the events that are there, and does not wait for more.
+    pub(super) fn find_now<T>(&self, mut look: impl FnMut(u64, Event) -> Option<T>) -> Option<T> {
+        let queued = std::iter::from_fn(|| self.events.try_recv().ok());
+        queued.take(self.events.len()).find_map(|queued| look_at(queued, &mut look))
+    }
+}
+
+/// Shows an event, and before it that others were lost, if so.
+fn look_at<T>(
+    queued: Queued<Numbered>,
+    look: &mut impl FnMut(u64, Event) -> Option<T>,
+) -> Option<T> {
+    let Numbered { number, text } = queued.item;
+    if queued.dropped_before > 0 {
+        if let Some(found) = look(number, Event::lagged(queued.dropped_before)) {
+            return Some(found);
+        }
+    }
+    look(number, Event::parse(text))
 }
 
 impl Controller {
@@ -132,12 +149,13 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn wait_for<F>(&self, kind: EventKind, predicate: F, limit: Duration) -> Result<Event>
+    pub fn wait_for<F>(&self, kind: EventKind, mut predicate: F, limit: Duration) -> Result<Event>
     where
         F: FnMut(&Event) -> bool,
     {
         let waiter = Waiter::new(self, &[kind])?;
-        waiter.wait(predicate, deadline_after(limit), limit)
+        let look = |_, event| predicate(&event).then_some(event);
+        waiter.find(look, deadline_after(limit), &Timeout::new(Wait::Event, limit))
     }
 
     /// Sends a command, and waits for an event of one kind for which the predicate holds; returns
@@ -190,8 +208,9 @@ impl Controller {
     {
         let waiter = Waiter::new(self, &[kind])?;
         let reply = self.execute(command)?;
-        let is_wanted = |event: &Event| predicate(&reply, event);
-        let event = waiter.wait(is_wanted, deadline_after(limit), limit)?;
+        let look = |_, event| predicate(&reply, &event).then_some(event);
+        let timeout = Timeout::new(Wait::Event, limit);
+        let event = waiter.find(look, deadline_after(limit), &timeout)?;
         Ok((reply, event))
     }
 }

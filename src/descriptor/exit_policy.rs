@@ -76,8 +76,22 @@ struct Ports {
 
 impl ExitPolicy {
     /// `None` if these bytes are not a policy.
-    pub(super) fn from_bytes(text: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(text: &[u8]) -> Option<Self> {
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    /// Reads the rules that a tor has as a relay. There the `*` of `accept` and `reject` stands for
+    /// every address of IPv4, since those of IPv6 have `accept6` and `reject6`; only a `reject *:*`
+    /// that stands alone is for both.
+    pub(crate) fn from_rules_of_relay(text: &[u8]) -> Option<Self> {
+        let mut policy = Self::from_bytes(text)?;
+        if let Form::Rules(rules) = &mut policy.form {
+            let is_alone = rules.len() == 1;
+            let of_ipv4 =
+                |rule: &&mut Rule| !is_alone && !rule.only_ipv6 && rule.addresses == Addresses::All;
+            rules.iter_mut().filter(of_ipv4).for_each(|rule| rule.addresses = Addresses::Ipv4);
+        }
+        Some(policy)
     }
 
     /// Returns whether the relay connects to this port of this address.

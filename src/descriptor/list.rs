@@ -23,7 +23,7 @@ pub type Microdescriptors = DescriptorList<Microdescriptor>;
 /// Several server descriptors, as `GETINFO desc/all-recent` gives them.
 pub type ServerDescriptors = DescriptorList<ServerDescriptor>;
 
-/// What a [`DescriptorList`] can hold; the three kinds of this module.
+/// What a [`DescriptorList`] can hold; the four kinds of this module.
 pub trait Descriptor: sealed::Read {}
 
 pub(super) mod sealed {

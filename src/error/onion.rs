@@ -92,12 +92,21 @@ pub enum OnionProblem {
     #[error("tor has DisableNetwork set and cannot publish the service")]
     NetworkDisabled,
     /// Every directory that tor asked has refused the descriptor, and tor asked no other.
-    #[error("no directory has taken the descriptor of {address}: {}", reasons(.uploads))]
+    #[error("no directory has taken the descriptor of {address}: {}", upload_reasons(.uploads))]
     NotPublished {
         /// The address of the service.
         address: OnionAddress,
         /// What became of each upload.
         uploads: Box<[HsDirUpload]>,
+    },
+    /// No directory that was asked has given the descriptor of a service, or tor asked none: those
+    /// that it would ask were asked a moment ago, or it knows none yet.
+    #[error("no directory has given the descriptor of {address}: {}", fetch_reasons(.failures))]
+    NotFetched {
+        /// The address of the service.
+        address: OnionAddress,
+        /// What each directory said.
+        failures: Box<[HsDirFailure]>,
     },
     /// The tor that this program shares runs with something else than what is asked for.
     #[error("the shared tor runs with {option} {running}, and {wanted} is asked for")]
@@ -154,14 +163,52 @@ impl fmt::Display for HsDirUpload {
     }
 }
 
+/// One directory that did not give the descriptor of an onion service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HsDirFailure {
+    /// The directory; `None` if tor found none to ask.
+    pub hsdir: Option<RelaySpec>,
+    /// Why, if tor says so.
+    pub reason: Option<HsDescReason>,
+}
+
+impl HsDirFailure {
+    pub(crate) fn new(hsdir: Option<RelaySpec>, reason: Option<HsDescReason>) -> Self {
+        Self { hsdir, reason }
+    }
+}
+
+impl fmt::Display for HsDirFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hsdir {
+            Some(hsdir) => write!(f, "{hsdir}: failed")?,
+            None => f.write_str("no directory")?,
+        }
+        match &self.reason {
+            Some(reason) => write!(f, ", {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Names each reason once, with how often it was given.
-fn reasons(uploads: &[HsDirUpload]) -> String {
+fn upload_reasons(uploads: &[HsDirUpload]) -> String {
+    let reason = |upload: &HsDirUpload| match &upload.outcome {
+        UploadOutcome::Failed { reason } => reason.clone(),
+        UploadOutcome::Pending | UploadOutcome::Uploaded => None,
+    };
+    counted(&uploads.iter().map(reason).collect::<Vec<_>>())
+}
+
+fn fetch_reasons(failures: &[HsDirFailure]) -> String {
+    counted(&failures.iter().map(|failure| failure.reason.clone()).collect::<Vec<_>>())
+}
+
+fn counted(reasons: &[Option<HsDescReason>]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for upload in uploads {
-        let reason = match &upload.outcome {
-            UploadOutcome::Failed { reason: Some(reason) } => reason.as_str(),
-            _ => "no reason given",
-        };
+    for reason in reasons {
+        let reason = reason.as_ref().map_or("no reason given", HsDescReason::as_str);
         match counts.iter_mut().find(|(other, _)| *other == reason) {
             Some((_, count)) => *count += 1,
             None => counts.push((reason, 1)),
@@ -208,7 +255,7 @@ impl StdError for OnionError {
 
 #[cfg(test)]
 mod tests {
-    use super::{HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+    use super::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
     use crate::names::{HsDescReason, RelaySpec};
 
     #[test]
@@ -238,5 +285,30 @@ mod tests {
             upload(Some(HsDescReason::Unexpected)).to_string(),
             "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r: failed, UNEXPECTED"
         );
+    }
+
+    #[test]
+    fn a_failed_fetch_counts_the_reasons() {
+        let address = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion";
+        let hsdir = RelaySpec::from_bytes(b"$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r");
+        let failures = [
+            HsDirFailure::new(Some(hsdir.clone()), Some(HsDescReason::NotFound)),
+            HsDirFailure::new(Some(hsdir), Some(HsDescReason::NotFound)),
+            HsDirFailure::new(None, Some(HsDescReason::QueryNoHsdir)),
+        ];
+        assert_eq!(
+            failures.each_ref().map(ToString::to_string)[1..],
+            [
+                "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r: failed, NOT_FOUND",
+                "no directory, QUERY_NO_HSDIR",
+            ]
+        );
+        let error = |failures| {
+            let address = address.parse().unwrap();
+            OnionError::new(OnionProblem::NotFetched { address, failures }).to_string()
+        };
+        let begin = format!("no directory has given the descriptor of {address}: ");
+        assert_eq!(error(Box::new(failures)), format!("{begin}2 NOT_FOUND, 1 QUERY_NO_HSDIR"));
+        assert_eq!(error(Box::new([])), format!("{begin}none was asked"));
     }
 }

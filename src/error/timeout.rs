@@ -41,8 +41,12 @@ pub enum Wait {
     Network,
     /// Directories taking the descriptor of an onion service.
     Publication,
+    /// A directory giving the descriptor of an onion service.
+    OnionDescriptor,
     /// A client of an onion service.
     Incoming,
+    /// tor resolving a name or an address.
+    Resolve,
     /// A circuit to be built.
     Built(CircuitId),
     /// A circuit to end.
@@ -67,7 +71,9 @@ impl fmt::Display for Wait {
             Self::SocksReply => f.write_str("the SOCKS proxy to answer the request"),
             Self::Network => f.write_str("a private network to be usable"),
             Self::Publication => f.write_str("the onion service to be published"),
+            Self::OnionDescriptor => f.write_str("the descriptor of an onion service"),
             Self::Incoming => f.write_str("a client of the onion service"),
+            Self::Resolve => f.write_str("tor to resolve a name or an address"),
             Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
             Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
             Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),

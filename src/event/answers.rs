@@ -1,7 +1,7 @@
 //! Answers of `GETINFO` whose lines are those of events without their first word.
 
 use crate::error::ProtocolError;
-use crate::event::{CircEvent, EventText, OrConnEvent, StreamEvent};
+use crate::event::{BwEvent, CircEvent, ClientsSeenEvent, EventText, OrConnEvent, StreamEvent};
 
 /// Reads each line of an answer as the event that would tell of it.
 ///
@@ -41,9 +41,30 @@ impl OrConnEvent {
     }
 }
 
+impl BwEvent {
+    /// Reads `GETINFO bw-event-cache`: `26,427 22915,18491`.
+    pub(crate) fn read_cache(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
+        let pairs = answer.split(|byte| *byte == b' ').filter(|pair| !pair.is_empty());
+        let event = |pair: &[u8]| {
+            let blank = |byte: &u8| if *byte == b',' { b' ' } else { *byte };
+            let text: Vec<u8> = b"BW ".iter().copied().chain(pair.iter().map(blank)).collect();
+            Self::read(EventText::new(&text))
+                .map_err(|(_, expected)| ProtocolError::new("bw-event-cache", expected, pair))
+        };
+        pairs.map(event).collect()
+    }
+}
+
+impl ClientsSeenEvent {
+    /// Reads `GETINFO status/clients-seen`.
+    pub(crate) fn read_status(answer: &[u8]) -> Self {
+        Self::read(EventText::new(&[b"CLIENTS_SEEN ", answer].concat()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::event::{CircEvent, OrConnEvent, StreamEvent};
+    use crate::event::{BwEvent, CircEvent, ClientsSeenEvent, OrConnEvent, StreamEvent};
     use crate::names::{CircuitStatus, OrConnStatus, StreamStatus};
 
     #[test]
@@ -72,5 +93,31 @@ mod tests {
             error.to_string(),
             "cannot read stream-status: expected a circuit id, got \"38 NEW\""
         );
+    }
+
+    #[test]
+    fn each_second_of_the_cache_is_an_event() {
+        let events = BwEvent::read_cache(b"0,0 26,427 22915,18491").unwrap();
+        let bytes: Vec<_> = events.iter().map(|event| (event.read, event.written)).collect();
+        assert_eq!(bytes, [(0, 0), (26, 427), (22915, 18491)]);
+        assert_eq!(events[1].text(), "BW 26 427");
+        assert_eq!(BwEvent::read_cache(b"").unwrap(), []);
+        let error = BwEvent::read_cache(b"0,0 26").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read bw-event-cache: expected the number of bytes written, got \"26\""
+        );
+    }
+
+    #[test]
+    fn the_clients_of_a_bridge_are_those_of_the_event() {
+        let answer = b"TimeStarted=\"1970-01-01 00:00:00\" CountrySummary= IPVersions=v4=0,v6=0";
+        let clients = ClientsSeenEvent::read_status(answer);
+        assert!(clients.countries.is_empty());
+        assert_eq!(clients.ip_versions.len(), 2);
+        let clients = ClientsSeenEvent::read_status(b"CountrySummary=us=16,de=8");
+        assert_eq!(clients.countries[1].name, "de");
+        assert_eq!(clients.countries[1].count, 8);
+        assert_eq!(clients.text(), "CLIENTS_SEEN CountrySummary=us=16,de=8");
     }
 }

@@ -3,8 +3,21 @@
 use std::time::SystemTime;
 
 use crate::error::ProtocolError;
+use crate::names::keywords;
 use crate::wire::quoted::read_cstring;
 use crate::wire::timestamp::read_time;
+
+keywords! {
+    /// Where a mapping comes from.
+    pub enum MappingOrigin {
+        /// tor remembers it from resolving a name.
+        Cache = "cache",
+        /// The configuration has it (`MapAddress`).
+        Config = "config",
+        /// A controller gave it ([`map_address`](crate::Controller::map_address)).
+        Control = "control",
+    }
+}
 
 /// A name or address that stands for another, by `GETINFO address-mappings/..`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -223,7 +223,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How far a relay has gone to sleep, to stay within its allowance.
+    /// How far a relay has gone to sleep, to stay within its allowance or since it ends.
     pub enum HibernationStatus {
         /// It is awake.
         Awake = "AWAKE",
@@ -231,5 +231,7 @@ super::keywords! {
         Soft = "SOFT",
         /// It is asleep.
         Hard = "HARD",
+        /// It is about to end, as after `SIGNAL SHUTDOWN`.
+        Exiting = "EXITING",
     }
 }

@@ -4,11 +4,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::client_auth::AuthorizedClient;
-use super::configuration::{Configuration, Identity};
+use super::configuration::Configuration;
 use super::directory::ServiceDirectory;
+use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, Result};
-use crate::names::{OnionAddress, OnionKey, OnionPort, PortTarget};
+use crate::names::{OnionAddress, OnionKey, OnionPort};
 
 /// What a service of the file system is to be.
 #[derive(Debug, Default)]
@@ -104,56 +105,9 @@ fn lines(
     directory: &Path,
     ports: &[OnionPort],
     options: &[(String, String)],
-) -> Vec<(String, Vec<u8>)> {
+) -> Vec<ConfiguredLine> {
     let directory = ("HiddenServiceDir".to_owned(), directory.as_os_str().as_bytes().to_vec());
     let ports = ports.iter().map(|port| ("HiddenServicePort".to_owned(), port_value(port)));
     let options = options.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes()));
     [directory].into_iter().chain(ports).chain(options).collect()
-}
-
-/// `80 127.0.0.1:8080`, or `80 unix:"/path"`: without quotes, a path would end at a blank.
-fn port_value(port: &OnionPort) -> Vec<u8> {
-    let mut value = format!("{} ", port.virtual_port()).into_bytes();
-    match port.target() {
-        PortTarget::Tcp(address) => value.extend_from_slice(address.to_string().as_bytes()),
-        PortTarget::Unix(path) => {
-            let path = path.as_os_str().as_bytes();
-            value.extend_from_slice(b"unix:");
-            let quotes = path.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'"');
-            if !quotes {
-                value.extend_from_slice(path);
-                return value;
-            }
-            value.push(b'"');
-            for byte in path {
-                if matches!(byte, b'"' | b'\\') {
-                    value.push(b'\\');
-                }
-                value.push(*byte);
-            }
-            value.push(b'"');
-        }
-    }
-    value
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::port_value;
-    use crate::names::OnionPort;
-
-    #[test]
-    fn a_path_with_blanks_is_quoted() {
-        for (path, value) in [
-            ("/srv/x.sock", "80 unix:/srv/x.sock"),
-            ("/srv/a b", "80 unix:\"/srv/a b\""),
-            ("/srv/\"q\" \\", "80 unix:\"/srv/\\\"q\\\" \\\\\""),
-        ] {
-            let found = port_value(&OnionPort::new(80, Path::new(path)));
-            assert_eq!(String::from_utf8(found).unwrap(), value);
-        }
-        assert_eq!(port_value(&OnionPort::new(81, 8080)), b"81 127.0.0.1:8080");
-    }
 }

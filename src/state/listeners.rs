@@ -1,9 +1,11 @@
 //! The thread that calls the closures of a state, and the table of these.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -97,7 +99,7 @@ impl Registry {
     /// Removes a listener. Returns whether it was there.
     pub(super) fn remove(&self, picture: &Picture, id: StateListenerId) -> bool {
         let Some(removed) = self.inner.lock().removed.remove(&id) else { return false };
-        removed.store(true, Ordering::Release);
+        removed.store(true, Release);
         // If there is no thread any more, the closure is gone already.
         picture.deliver(|_| Delivery::Remove(id));
         true
@@ -190,7 +192,8 @@ impl Caller {
         Instant::now().checked_add(until.min(LOOK_AT_THE_CLOCK))
     }
 
-    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, existing: Vec<Change>) {
+    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, mut existing: Vec<Change>) {
+        existing.sort_by(by_id);
         for change in existing {
             if !call(inner, &mut listener, &change) {
                 self.registry.forget(listener.id);
@@ -248,10 +251,23 @@ impl Listener {
     }
 }
 
+/// The order in which is offered what is there; mappings are in order already.
+fn by_id(one: &Change, other: &Change) -> Ordering {
+    match (one, other) {
+        (Change::Circuit { cell: one, .. }, Change::Circuit { cell: other, .. }) => {
+            one.id().cmp(&other.id())
+        }
+        (Change::Stream { cell: one, .. }, Change::Stream { cell: other, .. }) => {
+            one.id().cmp(&other.id())
+        }
+        _ => Ordering::Equal,
+    }
+}
+
 /// Calls a listener. Returns whether it stays: not if it was removed, if it panicked, or if its
 /// circuit or stream has ended.
 fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
-    if listener.removed.load(Ordering::Acquire) {
+    if listener.removed.load(Acquire) {
         return false;
     }
     let lost = std::mem::take(&mut listener.lost);

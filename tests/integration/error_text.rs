@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use torcon::Error;
 use torcon::error::{
-    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem, SocksCode, SocksProblem,
-    SocksStep,
+    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem, ResolveProblem,
+    SocksCode, SocksProblem, SocksStep,
 };
-use torcon::names::OnionKey;
+use torcon::names::{OnionKey, StreamReason};
 
 use crate::support::failure::panic_of;
 
@@ -179,6 +179,7 @@ fn every_problem_of_an_onion_service_has_a_good_text() {
         OnionProblem::Remote,
         OnionProblem::NetworkDisabled,
         OnionProblem::NotPublished { address, uploads: Box::new([]) },
+        OnionProblem::NotFetched { address, failures: Box::new([]) },
         OnionProblem::Incompatible {
             option: "SocksPort".into(),
             running: "9050".into(),
@@ -209,6 +210,19 @@ fn every_problem_of_a_socks_proxy_has_a_good_text() {
     );
     let codes = (1..=u8::MAX).map(SocksCode::from);
     problems.extend(codes.map(|code| SocksProblem::Refused { code }));
+    for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_resolving_has_a_good_text() {
+    let problems = [
+        ResolveProblem::Failed { error: Some("yes".into()) },
+        ResolveProblem::Failed { error: None },
+        ResolveProblem::Closed { reason: Some(StreamReason::Timeout) },
+        ResolveProblem::Closed { reason: None },
+    ];
     for problem in problems {
         check_text(&problem);
     }

@@ -10,6 +10,12 @@ mod circuits;
 mod commands;
 /// The options of the configuration: read, changed, and their values there and back.
 mod conf;
+/// The configuration: every option with its type, there and back.
+mod config;
+/// Saving the configuration: what tor refuses, lists, and who else changes them.
+mod config_save;
+/// The onion services of the configuration.
+mod config_services;
 /// Where a tor is, and who is asked for a password.
 mod connect;
 /// Events without a network, each as its type.
@@ -25,6 +31,8 @@ mod network;
 
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;
+/// The typed answers of `GETINFO`.
+mod typed_info;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

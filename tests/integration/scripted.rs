@@ -8,6 +8,8 @@
 mod auth;
 /// What each method sends.
 mod commands;
+/// Answers, events and changes of the configuration that cross each other.
+mod config;
 /// What is sent on connecting, and what is found that is no tor.
 mod connect;
 /// The end of a connection, from either side.
@@ -24,6 +26,8 @@ mod injection;
 mod limits;
 /// What a listener may do.
 mod listeners;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
 /// Relays: one, all, or one by one.
 mod relays;
 /// Replies of every shape.
@@ -38,6 +42,8 @@ mod state;
 mod threads;
 /// Replies that come late, twice or never.
 mod timeouts;
+/// The typed answers of `GETINFO`: what is asked, and answers that a real tor does not give here.
+mod typed_info;
 /// Waiting for an event.
 mod waiting;
 

@@ -18,6 +18,10 @@ mod events;
 mod greeter;
 /// What a tor can do that joined the network.
 mod joining;
+/// Names resolved and descriptors fetched while the caller waits.
+mod lookups;
+/// What is tried again, since tor has to be lucky.
+pub(crate) mod luck;
 /// Networks with numbers of their own.
 mod numbers;
 /// What the tors of a network know about its relays.

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::error::ProtocolError;
+use crate::wire::quoted::decode_value;
+
 /// The values of options, in tor's spelling and order.
 ///
 /// # Examples
@@ -67,6 +70,23 @@ impl ConfValue {
 }
 
 impl ConfMap {
+    /// Reads `GETINFO config/defaults`: `Name "value"`, one to a line.
+    pub(crate) fn read_defaults(answer: &[u8]) -> Result<Self, ProtocolError> {
+        let mut defaults = Self::default();
+        for line in answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let read = || {
+                let blank = memchr::memchr(b' ', line)?;
+                let (name, value) = line.split_at_checked(blank)?;
+                Some((std::str::from_utf8(name).ok()?, decode_value(value.strip_prefix(b" ")?)))
+            };
+            let unreadable =
+                || ProtocolError::new("config/defaults", "an option and a value", line);
+            let (name, value) = read().ok_or_else(unreadable)?;
+            defaults.push(name, Some(value));
+        }
+        Ok(defaults)
+    }
+
     pub(super) fn push(&mut self, name: &str, value: Option<Cow<'_, [u8]>>) {
         let text = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
         let known = self.options.iter_mut().find(|(other, _)| &**other == name);
@@ -127,5 +147,28 @@ impl<'a> IntoIterator for &'a ConfMap {
 
     fn into_iter(self) -> Self::IntoIter {
         Box::new(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConfMap;
+
+    #[test]
+    fn defaults_are_read_with_their_quotes_undone() {
+        let answer =
+            b"BandwidthRate \"1 GB\"\nAuthDirBadExitCCs \"\"\nDirAuthority \"a \\\"x\\\"\"\n\
+                       DirAuthority \"b\"\n";
+        let defaults = ConfMap::read_defaults(answer).unwrap();
+        assert_eq!(defaults.get("bandwidthrate").unwrap().first(), Some("1 GB"));
+        assert_eq!(defaults.get("AuthDirBadExitCCs").unwrap().first(), Some(""));
+        assert_eq!(defaults.get("DirAuthority").unwrap().values(), ["a \"x\"", "b"]);
+        assert_eq!((defaults.len(), defaults.lines().len()), (3, 4));
+        assert!(ConfMap::read_defaults(b"").unwrap().is_empty());
+        let error = ConfMap::read_defaults(b"BandwidthRate").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read config/defaults: expected an option and a value, got \"BandwidthRate\""
+        );
     }
 }

@@ -210,3 +210,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_star_in_the_rules_of_a_relay_is_ipv4() {
+    // tor 0.4.9.11 with `ExitPolicy accept *4:80,reject *:*` and `IPv6Exit 1`: read as the rules of
+    // a configuration, this would allow port 80 of IPv6.
+    let text = b"reject 10.0.0.0/8:*\naccept *:80\nreject *:*\nreject6 *:*";
+    let policy = ExitPolicy::from_rules_of_relay(text).unwrap();
+    assert_eq!(policy.to_string(), "reject 10.0.0.0/8:*,accept *4:80,reject *4:*,reject6 *:*");
+    let (four, six) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    assert!(policy.allows(four, 80) && !policy.allows(six, 80));
+    let none = ExitPolicy::from_rules_of_relay(b"reject *:*").unwrap();
+    assert!(!none.allows(four, 80) && !none.allows(six, 80));
+    assert_eq!(ExitPolicy::from_rules_of_relay(b""), None);
+}

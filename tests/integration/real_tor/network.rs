@@ -131,6 +131,30 @@ fn names_are_taken_at_once_and_answered_by_events() {
 }
 
 #[test]
+fn what_tor_finds_out_without_a_network_is_waited_for() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let error = controller.resolve_and_wait("bad_host!name", LIMIT).unwrap_err();
+    assert_eq!(error.to_string(), "bad_host!name was not resolved: tor answered error=yes");
+    let mapped = [("mapped.example", "192.0.2.9")];
+    controller.map_address(mapped).unwrap();
+    let address = controller.resolve_and_wait("mapped.example", LIMIT).unwrap();
+    assert_eq!(address.to_string(), "192.0.2.9");
+    let error = controller.resolve_and_wait("a.example", Duration::from_millis(50)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    // tor takes the command and asks nobody, which its events cannot tell.
+    let error = controller.fetch_onion_descriptor(service(), LIMIT).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("no directory has given the descriptor of {}: none was asked", service())
+    );
+    let servers = [server()];
+    let error = controller.fetch_onion_descriptor_from(service(), servers, LIMIT).unwrap_err();
+    assert_eq!(error.status_code(), Some(552));
+    assert!(controller.subscribed_events().is_empty());
+}
+
+#[test]
 fn guards_and_times_are_dropped() {
     let tor = RealTor::start();
     let controller = controller(&tor);

@@ -8,6 +8,7 @@ use torcon::command::{
     ExtendCircuit, GetConf, GetInfo, HsFetch, MapAddress, PostDescriptor, RedirectStream,
     ResetConf, Resolve, SetConf, SetEvents, UseFeature,
 };
+use torcon::info::{ConsensusFlavor, MappingOrigin};
 use torcon::names::{
     CircuitId, CircuitPurpose, Fingerprint, ListenerKind, RouterPurpose, StreamId,
 };
@@ -45,7 +46,7 @@ fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
 }
 
 /// Every public function that takes a word: its name, the argument's name, and how to call it.
-const TOKENS: [(&str, &str, Call); 25] = [
+const TOKENS: [(&str, &str, Call); 26] = [
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
@@ -75,6 +76,7 @@ const TOKENS: [(&str, &str, Call); 25] = [
         c.execute(&MapAddress::new([("a", "b")]).remove(bad)).map(drop)
     }),
     ("resolve", "name", |c, bad| c.resolve(["a", bad])),
+    ("resolve_and_wait", "name", |c, bad| c.resolve_and_wait(bad, Duration::ZERO).map(drop)),
     ("execute(Resolve)", "name", |c, bad| c.execute(&Resolve::new([bad]))),
     ("redirect_stream", "address", |c, bad| {
         c.redirect_stream(&RedirectStream::new(StreamId::from(1), bad))
@@ -160,6 +162,13 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
         check(outcome, "relay_statuses_of_purpose", "key", problem, bad);
         let kind = ListenerKind::from(bad);
         check(controller.listeners(&kind).map(drop), "listeners", "key", problem, bad);
+        let outcome = controller.address_mappings_from(&MappingOrigin::from(bad)).map(drop);
+        check(outcome, "address_mappings_from", "key", problem, bad);
+        let flavor = ConsensusFlavor::from(bad);
+        let outcome = controller.consensus_document(&flavor).map(drop);
+        check(outcome, "consensus_document", "key", problem, bad);
+        let outcome = controller.consensus_download(&flavor).map(drop);
+        check(outcome, "consensus_download", "key", problem, bad);
         let signal = Signal::from(bad);
         let problem = "is not a signal that tor takes";
         check(controller.signal(signal), "signal", "signal", problem, bad);
@@ -204,17 +213,24 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
 fn no_function_that_takes_a_text_is_missing_from_the_tables() {
     // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal or data,
     // addresses, keys and identifiers, or what another function of these gave.
-    const OTHERS: &str = "add_onion add_onion_client_auth attach_stream authenticate \
+    const OTHERS: &str = "add_onion add_onion_client_auth address_mappings_from \
+                          attach_stream authenticate bridge_download certificate_download \
+                          certificate_download_for_key certificate_signing_keys \
                           close_circuit close_circuit_if_unused close_stream command_timeout \
-                          connect connect_first del_onion event_limit execute \
-                          for_each_microdescriptor for_each_relay_status \
-                          for_each_server_descriptor hs_post line_limit listeners load_conf \
-                          microdescriptor microdescriptor_by_name on on_disconnect password \
-                          password_with recv_deadline recv_timeout relay_status \
-                          relay_status_by_name relay_statuses_of_purpose remove_event_listener \
-                          remove_onion_client_auth reply_limit resolve_reverse \
-                          server_descriptor server_descriptor_by_name signal timeout timeout_iter wait_closed wait_timeout \
-                          with_timeout";
+                          connect connect_first consensus_document consensus_download \
+                          country del_onion descriptor_annotations descriptor_download \
+                          event_limit execute extra_info fetch_onion_descriptor \
+                          fetch_onion_descriptor_from for_each_microdescriptor \
+                          for_each_relay_status for_each_server_descriptor \
+                          hs_client_descriptor hs_post hs_service_descriptor line_limit \
+                          listeners load_conf microdescriptor microdescriptor_by_name on \
+                          on_disconnect password password_with recv_deadline recv_timeout \
+                          relay_status relay_status_by_name relay_statuses_of_purpose \
+                          remove_event_listener remove_onion_client_auth reply_limit \
+                          resolve_reverse resolve_reverse_and_wait served_descriptors_of \
+                          server_descriptor server_descriptor_by_digest \
+                          server_descriptor_by_name signal timeout timeout_iter wait_closed \
+                          wait_timeout with_timeout";
     let tables = TOKENS.iter().map(|row| row.0).chain(OPTIONS.iter().map(|row| row.0));
     let tables = tables.chain(VALUES.iter().map(|row| row.0));
     let covered: Vec<_> = tables.chain(COMMANDS.iter().map(|row| row.0)).collect();

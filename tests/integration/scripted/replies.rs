@@ -161,17 +161,22 @@ fn long_lines_and_long_replies_come_whole() {
 
 #[test]
 fn a_round_trip_does_not_wait_for_the_system_to_send_small_packets() {
-    // peers 10 and rule 1: two writes a command and Nagle cost 50 ms each; 300 would take 15 s.
+    // peers 10 and rule 1: two writes a command and Nagle cost 50 ms each; 300 would take 15 s. So
+    // they always would, while others need the processor only now and then.
     let tor = FakeTor::tcp(|script| {
         script.greet_null_auth().serve(super::answer);
     });
     let controller = torcon::connect(tor.endpoint()).unwrap();
-    let start = Instant::now();
-    for n in 0..300 {
-        let key = format!("key/{n}");
-        assert_eq!(controller.get_info_one(&key).unwrap(), value(&key));
-    }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let round = |_| {
+        let start = Instant::now();
+        for n in 0..300 {
+            let key = format!("key/{n}");
+            assert_eq!(controller.get_info_one(&key).unwrap(), value(&key));
+        }
+        start.elapsed()
+    };
+    let quick = (0..5).map(round).find(|took| *took < Duration::from_secs(5));
+    assert!(quick.is_some(), "300 round trips took more than five seconds, five times");
     drop(controller);
     tor.finish();
 }

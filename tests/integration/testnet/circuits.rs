@@ -9,6 +9,7 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, EventQueue};
 
 use super::joining::socks_port;
+use super::luck::{find_in, lucky};
 use super::witness::{Echo, Wish, ask};
 use super::{LIMIT, join, shared_network};
 
@@ -22,15 +23,23 @@ fn is_over(id: &CircuitId, event: &Event) -> bool {
     matches!(event, Event::Circ(circ) if circ.id == *id && over.contains(&circ.status))
 }
 
-/// Sends a command for a circuit, and returns the circuit when that is built, with its path.
+/// Sends a command for a circuit, and returns the circuit with its path when that is built.
 #[track_caller]
-fn built(controller: &Controller, command: &ExtendCircuit) -> (CircuitId, Vec<Fingerprint>) {
+fn built(
+    controller: &Controller,
+    command: &ExtendCircuit,
+) -> Result<(CircuitId, Vec<Fingerprint>), String> {
     let outcome = controller.execute_and_wait(command, EventKind::Circ, is_over, LIMIT);
-    let (id, event) = outcome.expect("the circuit is begun, and something comes of it");
+    let (id, event) = match outcome {
+        Err(error) if error.is_timeout() => return Err(error.to_string()),
+        outcome => outcome.expect("the circuit is begun"),
+    };
     let Event::Circ(circ) = event else { panic!("{event}") };
-    assert_eq!(circ.status, CircuitStatus::Built, "{circ}");
+    if circ.status != CircuitStatus::Built {
+        return Err(circ.to_string());
+    }
     let path = circ.path.iter().map(|relay| relay.fingerprint().expect("tor names it so"));
-    (id, path.collect())
+    Ok((id, path.collect()))
 }
 
 #[track_caller]
@@ -45,11 +54,16 @@ fn a_circuit_is_built_along_chosen_relays_made_longer_used_otherwise_and_closed(
     let controller = tor.controller().unwrap();
     let relays = relays();
     let chosen = ExtendCircuit::along(relays[..3].to_vec()).purpose(CircuitPurpose::Controller);
-    let (id, path) = built(controller, &chosen);
-    assert_eq!(path, relays[..3]);
-    let (longer, path) = built(controller, &ExtendCircuit::of(id, [relays[3]]));
-    assert_eq!((longer, path.as_slice()), (id, &relays[..4]));
-    let (other, path) = built(controller, &ExtendCircuit::new());
+    let id = lucky(controller, "the circuit is built and made longer", || {
+        let (id, path) = built(controller, &chosen)?;
+        assert_eq!(path, relays[..3]);
+        let (longer, path) = built(controller, &ExtendCircuit::of(id, [relays[3]]))?;
+        assert_eq!((longer, path.as_slice()), (id, &relays[..4]));
+        Ok(id)
+    });
+    let (other, path) = lucky(controller, "a circuit of tor's choice is built", || {
+        built(controller, &ExtendCircuit::new())
+    });
     assert_ne!(other, id);
     assert_eq!(path.len(), 3);
 
@@ -104,22 +118,22 @@ fn a_path_that_cannot_work_is_taken_and_fails() {
 /// An application that asks for a stream, and waits for it.
 fn application(
     tor: &torcon::TorProcess,
-    host: &'static str,
+    host: &str,
     port: u16,
 ) -> JoinHandle<Result<std::net::TcpStream, u8>> {
-    let server = socks_port(tor);
-    let wait = move || ask(server, host, Wish::Connect(port)).map(|(stream, _)| stream);
+    let (server, host) = (socks_port(tor), host.to_owned());
+    let wait = move || ask(server, &host, Wish::Connect(port)).map(|(stream, _)| stream);
     thread::Builder::new().name("application".to_owned()).spawn(wait).unwrap()
 }
 
 /// Waits for what is wanted of the streams.
 #[track_caller]
 fn find(events: &EventQueue, is_wanted: impl Fn(&StreamEvent) -> bool) -> StreamEvent {
-    let mut streams = events.timeout_iter(LIMIT).filter_map(|event| match event {
-        Event::Stream(stream) => Some(stream),
+    let found = find_in(events, LIMIT, |event| match event {
+        Event::Stream(stream) if is_wanted(&stream) => Some(stream),
         _ => None,
     });
-    streams.find(is_wanted).expect("the stream comes so far")
+    found.expect("the stream comes so far")
 }
 
 /// Waits until a stream to this host waits for its circuit.
@@ -131,56 +145,85 @@ fn waiting(events: &EventQueue, host: &str) -> StreamId {
     find(events, is_ours).id
 }
 
+/// Waits until a stream that was attached is open. One that is not is closed.
+#[track_caller]
+fn opened(
+    controller: &Controller,
+    events: &EventQueue,
+    id: StreamId,
+) -> Result<StreamEvent, String> {
+    use StreamStatus::{Closed, Detached, Failed, Succeeded};
+    let is_over = |stream: &StreamEvent| {
+        stream.id == id && [Succeeded, Detached, Failed, Closed].contains(&stream.status)
+    };
+    let stream = find(events, is_over);
+    if stream.status == Succeeded {
+        return Ok(stream);
+    }
+    // The application of one that was detached would wait for ever.
+    controller.close_stream(id, StreamReason::Misc).ok();
+    Err(stream.to_string())
+}
+
 #[test]
 fn streams_are_attached_redirected_and_closed_by_the_controller() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    let (circuit, _) = built(controller, &ExtendCircuit::along(relays()[..3].to_vec()));
-    let (short, _) = built(controller, &ExtendCircuit::along([relays()[0]]));
+    // tor would give a stream that is left to it to a general circuit of one relay, too, and that
+    // relay would refuse it.
+    let short = ExtendCircuit::along([relays()[0]]).purpose(CircuitPurpose::Controller);
+    let (short, _) = lucky(controller, "a short circuit is built", || built(controller, &short));
     let events = controller.events([EventKind::Stream]).unwrap();
     controller.set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
-    let echo = Echo::start();
 
-    let connecting = application(&tor, "nowhere.test", 81);
-    let stream = waiting(&events, "nowhere.test");
     let attach = |stream, circuit| AttachStream::new(stream, circuit);
-    for (outcome, message) in [
-        (
-            controller.attach_stream(&attach(stream, CircuitId::from(9999))),
-            r#"552 "Unknown circuit \"9999\"""#,
-        ),
-        (
-            controller.attach_stream(&attach(stream, circuit).hop(9)),
-            "551 \"Circuit doesn't have 9 hops.\"",
-        ),
-        (
-            controller.attach_stream(&attach(stream, circuit).hop(1)),
-            "551 \"Can't attach stream to this one-hop circuit.\"",
-        ),
-        (
-            controller.attach_stream(&attach(stream, short)),
-            "551 \"Can't attach stream to this one-hop circuit.\"",
-        ),
-        (
-            controller.command(&format!("ATTACHSTREAM {stream} {circuit} HOP=x")).map(drop),
-            r#"552 "Bad value hop=x""#,
-        ),
-    ] {
-        assert_eq!(refusal(outcome), format!("ATTACHSTREAM: {message}"));
-    }
-    let bad_port = format!("REDIRECTSTREAM {stream} 127.0.0.1 abc");
-    assert_eq!(
-        refusal(controller.command(&bad_port)),
-        r#"REDIRECTSTREAM: 512 "Cannot parse port \"abc\"""#
-    );
-    let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
-    controller.redirect_stream(&redirect).unwrap();
-    controller.attach_stream(&attach(stream, circuit).hop(3)).unwrap();
-    let connected =
-        find(&events, |event| event.id == stream && event.status == StreamStatus::Succeeded);
-    assert_eq!(connected.circuit, Some(circuit));
-    assert_eq!(connected.target, echo.address.into());
-    let mut connection = connecting.join().unwrap().expect("the server is reached");
+    let mut number = 0;
+    let (echo, circuit, stream, mut connection) = lucky(controller, "a stream is attached", || {
+        let way = ExtendCircuit::along(relays()[..3].to_vec());
+        let (circuit, _) = built(controller, &way)?;
+        let echo = Echo::start();
+        number += 1;
+        let host = format!("nowhere{number}.test");
+        let connecting = application(&tor, &host, 81);
+        let stream = waiting(&events, &host);
+        for (outcome, message) in [
+            (
+                controller.attach_stream(&attach(stream, CircuitId::from(9999))),
+                r#"552 "Unknown circuit \"9999\"""#,
+            ),
+            (
+                controller.attach_stream(&attach(stream, circuit).hop(9)),
+                "551 \"Circuit doesn't have 9 hops.\"",
+            ),
+            (
+                controller.attach_stream(&attach(stream, circuit).hop(1)),
+                "551 \"Can't attach stream to this one-hop circuit.\"",
+            ),
+            (
+                controller.attach_stream(&attach(stream, short)),
+                "551 \"Can't attach stream to this one-hop circuit.\"",
+            ),
+            (
+                controller.command(&format!("ATTACHSTREAM {stream} {circuit} HOP=x")).map(drop),
+                r#"552 "Bad value hop=x""#,
+            ),
+        ] {
+            assert_eq!(refusal(outcome), format!("ATTACHSTREAM: {message}"));
+        }
+        let bad_port = format!("REDIRECTSTREAM {stream} 127.0.0.1 abc");
+        assert_eq!(
+            refusal(controller.command(&bad_port)),
+            r#"REDIRECTSTREAM: 512 "Cannot parse port \"abc\"""#
+        );
+        let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
+        controller.redirect_stream(&redirect).unwrap();
+        controller.attach_stream(&attach(stream, circuit).hop(3)).unwrap();
+        let connected = opened(controller, &events, stream)?;
+        assert_eq!(connected.circuit, Some(circuit));
+        assert_eq!(connected.target, echo.address.into());
+        let connection = connecting.join().unwrap().expect("the server is reached");
+        Ok((echo, circuit, stream, connection))
+    });
     connection.write_all(b"attached").unwrap();
     let mut text = [0; 8];
     connection.read_exact(&mut text).unwrap();
@@ -211,11 +254,17 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
         assert_eq!(connecting.join().unwrap().map(drop), Err(code), "{host}");
     }
 
-    let echo = Echo::start();
-    let connecting = application(&tor, "echo.test", echo.address.port());
-    let stream = waiting(&events, "echo.test");
-    controller.attach_stream(&AttachStream::left_to_tor(stream)).unwrap();
-    drop(connecting.join().unwrap().expect("tor finds a circuit"));
+    let echo = lucky(controller, "tor finds a circuit", || {
+        let echo = Echo::start();
+        number += 1;
+        let host = format!("echo{number}.test");
+        let connecting = application(&tor, &host, echo.address.port());
+        let stream = waiting(&events, &host);
+        controller.attach_stream(&AttachStream::left_to_tor(stream)).unwrap();
+        opened(controller, &events, stream)?;
+        drop(connecting.join().unwrap().expect("the server is reached"));
+        Ok(echo)
+    });
     assert_eq!(echo.finish(), 0);
     tor.quit().unwrap();
 }

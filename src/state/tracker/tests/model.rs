@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use proptest::collection::vec;
@@ -267,14 +268,15 @@ proptest! {
 
         let mut tracker = Tracker::new();
         let mut changes = Vec::new();
-        for place in subscribed..looked_at {
-            tracker.event(number(place), event(&texts[place]), &mut changes);
-        }
+        let take = |tracker: &mut Tracker, places: Range<usize>, changes: &mut Vec<Change>| {
+            for place in places {
+                tracker.event(number(place), event(&texts[place]), changes);
+            }
+        };
+        take(&mut tracker, subscribed..looked_at, &mut changes);
         assert!(changes.is_empty(), "nothing is known before the snapshot");
         tracker.join(answers[known_to_answer].read(), number(on_wire), &mut changes);
-        for place in looked_at..texts.len() {
-            tracker.event(number(place), event(&texts[place]), &mut changes);
-        }
+        take(&mut tracker, looked_at..texts.len(), &mut changes);
         assert_eq!(known(&tracker), script.model, "{texts:#?}");
         if ahead == 0 {
             assert_in_order(&changes);

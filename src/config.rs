@@ -1,0 +1,341 @@
+//! tor's configuration: every option with its type, read when it is asked for, changed in one go.
+//!
+//! A [`Config`] is what a program holds; [`OptionValue`] is what it gives, [`NewValue`] what it
+//! takes, and [`ConfiguredService`] an onion service of the configuration.
+//!
+//! **Invariant**: what is known of tor is never older than the last event that told of a change,
+//! and no lock but those for starting, saving and changing services is held while tor is waited
+//! for.
+
+mod changes;
+mod edit;
+mod known;
+mod live;
+mod onion;
+mod pending;
+mod save;
+mod schema;
+mod services;
+mod services_lock;
+mod setting;
+mod torrc;
+mod typed;
+mod units;
+mod value;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use self::live::Live;
+use self::pending::Pending;
+pub use self::pending::{PendingChange, PendingKind};
+pub use self::schema::OptionType;
+pub(crate) use self::schema::SERVICES as ALL_SERVICES;
+use self::schema::{Schema, TorOption};
+pub use self::services::ConfiguredService;
+pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
+pub(crate) use self::services_lock::{Identity, ServicesLock};
+pub use self::setting::NewValue;
+pub use self::value::{OptionValue, OrAuto};
+use crate::controller::Controller;
+use crate::error::Result;
+
+/// The configuration of a tor: options are read and changed here, and what was changed is saved
+/// in one go, all of it or nothing.
+///
+/// Made by [`Config::new`] for a running tor, and by [`Config::offline`] for one that is to be
+/// launched. Clones share everything, also the changes that have not been saved.
+///
+/// # Reading
+///
+/// Nothing is sent before it is needed. The first call that needs tor sends
+/// `SETEVENTS` with `CONF_CHANGED` and `GETINFO config/names`; then each option is asked for when
+/// it is first wanted, by `GETCONF`, and known from then on. [`load`](Self::load) and
+/// [`load_all`](Self::load_all) ask for many by one command. `CONF_CHANGED` makes known what
+/// anybody changes, and who asks for such an option next asks tor again. It is taken note of on
+/// the reader thread, so all of this can also be used inside a listener.
+///
+/// # Changing
+///
+/// [`set`](Self::set), [`push`](Self::push), [`remove`](Self::remove),
+/// [`replace`](Self::replace), [`clear`](Self::clear), [`reset`](Self::reset) and the functions
+/// for onion services say what is to change, and [`save`](Self::save) tells tor.
+/// [`get`](Self::get) shows what an option will be, [`in_force`](Self::in_force) what it is in
+/// tor. If somebody else changes an option of which a change is pending, the change stays: a
+/// value that was set replaces that of the other, and entries that were pushed, removed or
+/// replaced are so in the list as the other left it. What tor has written to its file is another
+/// matter: see [`Controller::save_conf`].
+///
+/// Dropping the last clone ends the subscription, and forgets what has not been saved.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> Result<(), torcon::Error> {
+/// use std::time::Duration;
+///
+/// use torcon::config::Config;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let config = Config::new(&controller);
+/// println!("{:?}", config.get_duration("MaxCircuitDirtiness")?);
+/// config.set("MaxCircuitDirtiness", Duration::from_secs(300))?;
+/// config.set("ExitNodes", ["{us}", "{de}"])?;
+/// config.push("Log", "notice stdout")?;
+/// if let Err(error) = config.save() {
+///     println!("nothing was changed: {error}");
+///     config.revert();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "TorConfig")]
+#[derive(Clone)]
+pub struct Config {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Source,
+    /// Held across a whole save.
+    saving: Mutex<()>,
+    // A leaf lock.
+    pending: Mutex<Pending>,
+}
+
+enum Source {
+    Tor(Box<Live>),
+    Nothing(OnceLock<Schema>),
+}
+
+impl Config {
+    /// Returns the configuration of the tor of a controller.
+    ///
+    /// Sends nothing, and never fails. It keeps the connection open; the time limit of its
+    /// commands is that of this handle ([`Controller::with_timeout`]).
+    #[must_use]
+    pub fn new(controller: &Controller) -> Self {
+        Self::with(Source::Tor(Box::new(Live::new(controller.clone()))))
+    }
+
+    /// Returns a configuration that belongs to no tor, for one that is to be launched or for a
+    /// torrc file.
+    ///
+    /// The options and their types are those of tor 0.4.9; others are taken too, with any kind of
+    /// value. Every option begins as not set, and [`save`](Self::save) is refused: see
+    /// [`Launcher::config`](crate::Launcher::config) and [`to_torrc`](Self::to_torrc).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use torcon::config::{Config, OrAuto};
+    ///
+    /// let config = Config::offline();
+    /// config.set("SocksPort", OrAuto::<u16>::Auto)?;
+    /// config.set("MaxCircuitDirtiness", Duration::from_secs(300))?;
+    /// config.set("ExitNodes", ["{us}", "{de}"])?;
+    /// assert_eq!(
+    ///     config.to_torrc()?,
+    ///     "SocksPort auto\nMaxCircuitDirtiness 300\nExitNodes {us},{de}\n"
+    /// );
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[must_use]
+    pub fn offline() -> Self {
+        Self::with(Source::Nothing(OnceLock::new()))
+    }
+
+    fn with(source: Source) -> Self {
+        let inner = Inner { source, saving: Mutex::default(), pending: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Returns every option of this tor with its type, in tor's order.
+    ///
+    /// Sends `GETINFO config/names`, once.
+    ///
+    /// Blocks the current thread until tor has answered, if it was not asked before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), but for those of an option.
+    pub fn options(&self) -> Result<Vec<(String, OptionType)>> {
+        let options = self.schema()?.options().iter();
+        Ok(options.map(|option| (option.name.to_string(), option.kind.clone())).collect())
+    }
+
+    /// Returns the type of an option.
+    ///
+    /// Blocks the current thread until tor has named its options, if it was not asked before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn option_type(&self, name: &str) -> Result<OptionType> {
+        Ok(self.schema()?.option(name)?.kind)
+    }
+
+    /// Returns the value that an option has or, if a change of it is pending, will have.
+    ///
+    /// Upper and lower case are the same, but the name must be complete. Whatever is returned can
+    /// be given to [`set`](Self::set). After [`reset`](Self::reset) the option is shown as not
+    /// set, whatever its default is: see [`default_value`](Self::default_value).
+    ///
+    /// Sends `GETCONF option` if the option is not known yet. Of an option that tor keeps together
+    /// with others, it asks for the name that stands for all of them: `SocksPortLines`,
+    /// `HiddenServiceOptions`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// controller for each command.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor has no such option, or if
+    /// the name stands for several. Otherwise those of [`Controller::get_conf`], and on the first
+    /// call those of [`Controller::add_event_listener`] and [`Controller::config_names`].
+    pub fn get(&self, name: &str) -> Result<OptionValue> {
+        let option = self.schema()?.readable(name)?;
+        self.value(&option)
+    }
+
+    /// Returns the value that an option has in tor, whatever change of it is pending.
+    ///
+    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn in_force(&self, name: &str) -> Result<OptionValue> {
+        let option = self.schema()?.readable(name)?;
+        let lines = self.group(&option)?;
+        Ok(pending::GroupState::Lines(lines.to_vec()).value(&option))
+    }
+
+    /// Returns the default of an option, as it is written in tor: perhaps with a unit, `1 GB`.
+    ///
+    /// Sends `GETINFO config/defaults`, once and not before this is asked for.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// controller.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get); [`Error::InvalidInput`](crate::Error::InvalidInput) also
+    /// without a tor.
+    pub fn default_value(&self, name: &str) -> Result<OptionValue> {
+        let option = self.schema()?.readable(name)?;
+        let lines = self.live()?.defaults()?.lines(&option);
+        // tor shows such a list as empty, and does not name it among its defaults.
+        let lines = lines.or_else(|| option.kind.is_comma_list().then(|| vec![Vec::new()]));
+        Ok(OptionValue::new(option.kind, lines))
+    }
+
+    /// Makes known several options at once, so that reading them sends nothing.
+    ///
+    /// Sends one `GETCONF` for those that are not known yet.
+    ///
+    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn load<I>(&self, names: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let schema = self.schema()?;
+        let options = names.into_iter().map(|name| schema.readable(name.as_ref()));
+        let options = options.collect::<Result<Vec<_>, _>>()?;
+        match &self.inner.source {
+            Source::Tor(live) => {
+                let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
+                live.groups(&groups).map(drop)
+            }
+            Source::Nothing(_) => Ok(()),
+        }
+    }
+
+    /// Makes known every option at once, as [`load`](Self::load) does.
+    ///
+    /// Sends one `GETCONF` for those that are not known yet: more than 300 names, if none is.
+    ///
+    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn load_all(&self) -> Result<()> {
+        let options = self.schema()?.options().iter();
+        let readable = options.filter(|option| option.kind != OptionType::Virtual);
+        self.load(readable.map(|option| &option.name))
+    }
+
+    /// Returns the changes that have not been saved, in their order.
+    #[must_use]
+    pub fn pending(&self) -> Vec<PendingChange> {
+        self.inner.pending.lock().list()
+    }
+
+    /// Forgets the changes that have not been saved.
+    pub fn revert(&self) {
+        self.inner.pending.lock().clear();
+    }
+
+    /// Forgets the changes of one option that have not been saved; `HiddenServiceOptions` means
+    /// those of the onion services.
+    pub fn revert_option(&self, name: &str) {
+        self.inner.pending.lock().forget(name);
+    }
+
+    fn schema(&self) -> Result<&Schema> {
+        match &self.inner.source {
+            Source::Tor(live) => live.schema(),
+            Source::Nothing(schema) => Ok(schema.get_or_init(Schema::known)),
+        }
+    }
+
+    fn live(&self) -> Result<&Live> {
+        match &self.inner.source {
+            Source::Tor(live) => Ok(live),
+            Source::Nothing(_) => Err(live::no_tor().into()),
+        }
+    }
+
+    /// Returns the lines that the group of an option has in tor.
+    fn group(&self, option: &TorOption) -> Result<Arc<[ConfiguredLine]>> {
+        match &self.inner.source {
+            Source::Tor(live) => live.group(&option.group),
+            Source::Nothing(_) => Ok(Arc::new([])),
+        }
+    }
+
+    /// Returns what an option will be.
+    fn value(&self, option: &TorOption) -> Result<OptionValue> {
+        let pending = self.inner.pending.lock().clone();
+        let touched = pending.touched();
+        let touched = touched.iter().find(|touched| touched.option.group == option.group);
+        let base = match touched {
+            Some(touched) if !touched.needs_base => Arc::new([]),
+            _ => self.group(option)?,
+        };
+        Ok(pending.applied(&option.group, &base).value(option))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let controller = match &self.inner.source {
+            Source::Tor(live) => Some(live.controller()),
+            Source::Nothing(_) => None,
+        };
+        f.debug_struct("Config")
+            .field("controller", &controller)
+            .field("pending", &self.pending())
+            .finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! The tor that a configuration belongs to: what is asked of it, and when.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use super::changes::{Picture, lines_of};
+use super::schema::{Schema, TorOption};
+use super::services::ConfiguredLine;
+use super::services_lock::{Identity, ServicesLock};
+use crate::command::GetConf;
+use crate::controller::{Controller, Watch};
+use crate::error::{InvalidInput, Result, Timeout, Wait};
+use crate::event::EventKind;
+use crate::link::{Tap, deadline_after};
+use crate::wire::quoted::decode_value;
+
+/// A tor and what is known of its configuration.
+pub(super) struct Live {
+    controller: Controller,
+    picture: Arc<Picture>,
+    /// The subscription. Held while it is made and tor names its options.
+    watch: Mutex<Option<Watch>>,
+    defaults: OnceLock<Defaults>,
+    services_lock: OnceLock<ServicesLock>,
+}
+
+impl Live {
+    pub(super) fn new(controller: Controller) -> Self {
+        Self {
+            controller,
+            picture: Arc::default(),
+            watch: Mutex::default(),
+            defaults: OnceLock::new(),
+            services_lock: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    pub(super) fn picture(&self) -> &Picture {
+        &self.picture
+    }
+
+    /// Returns the options of this tor. The first time it subscribes, then asks.
+    pub(super) fn schema(&self) -> Result<&Schema> {
+        if let Some(schema) = self.picture.schema.get() {
+            return Ok(schema);
+        }
+        let limit = self.controller.timeout();
+        let starting = self.watch.try_lock_until(deadline_after(limit));
+        let mut watch =
+            starting.ok_or_else(|| Timeout::new(Wait::Reply("GETINFO".into()), limit))?;
+        if watch.is_none() {
+            let tap: Arc<dyn Tap> = self.picture.clone();
+            *watch = Some(self.controller.watch(&[EventKind::ConfChanged], tap)?);
+        }
+        if self.picture.schema.get().is_none() {
+            let names = self.controller.config_names()?;
+            let schema = Schema::of_tor(&names);
+            return Ok(self.picture.schema.get_or_init(|| schema));
+        }
+        drop(watch);
+        self.schema()
+    }
+
+    /// Returns the lines of a group, from tor if they are not known.
+    pub(super) fn group(&self, group: &Arc<str>) -> Result<Arc<[ConfiguredLine]>> {
+        let groups = self.groups(&[group])?;
+        Ok(groups.into_iter().next().unwrap_or_else(|| Arc::new([])))
+    }
+
+    /// Returns the lines of several groups in their order; those that are not known are asked for
+    /// at once.
+    pub(super) fn groups(&self, groups: &[&Arc<str>]) -> Result<Vec<Arc<[ConfiguredLine]>>> {
+        let schema = self.schema()?;
+        if let Some(reason) = self.controller.closed_reason() {
+            // What was known may not be true any more, and nobody will tell.
+            return Err(reason.into());
+        }
+        let groups: Vec<_> =
+            groups.iter().map(|group| (*group, self.picture.group(group))).collect();
+        let unknown = || groups.iter().filter(|(_, known)| known.is_none()).map(|(group, _)| group);
+        if unknown().next().is_none() {
+            return Ok(groups.into_iter().filter_map(|(_, known)| known).collect());
+        }
+        let asked = self.picture.ask();
+        let command = GetConf::new(unknown());
+        let (answer, events_before) = self.controller.execute_numbered(&command)?;
+        let lines = groups.iter().map(|(group, known)| match known {
+            Some(lines) => Arc::clone(lines),
+            None => {
+                let lines = lines_of(&answer, schema, group);
+                self.picture.answer(asked, events_before, group, &lines);
+                lines
+            }
+        });
+        Ok(lines.collect())
+    }
+
+    /// Returns tor's defaults, for which it is asked once.
+    pub(super) fn defaults(&self) -> Result<&Defaults> {
+        if let Some(defaults) = self.defaults.get() {
+            return Ok(defaults);
+        }
+        let info = self.controller.get_info(["config/defaults"])?;
+        let defaults = Defaults::read(info.bytes("config/defaults").unwrap_or_default());
+        Ok(self.defaults.get_or_init(|| defaults))
+    }
+
+    /// Returns the lock of whoever changes the onion services of this tor.
+    pub(super) fn services_lock(&self) -> Result<&ServicesLock> {
+        if let Some(lock) = self.services_lock.get() {
+            return Ok(lock);
+        }
+        let lock = ServicesLock::of(&Identity::ask(&self.controller)?);
+        Ok(self.services_lock.get_or_init(|| lock))
+    }
+}
+
+/// What is said where there is no tor.
+pub(super) fn no_tor() -> InvalidInput {
+    InvalidInput::new("config", "belongs to no tor")
+}
+
+/// The defaults of tor's options.
+#[derive(Debug)]
+pub(super) struct Defaults {
+    lines: Vec<ConfiguredLine>,
+}
+
+impl Defaults {
+    /// Reads lines of a name and a value in quotes.
+    fn read(text: &[u8]) -> Self {
+        let lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let blank = line.iter().position(|byte| *byte == b' ')?;
+            let (name, value) = line.split_at_checked(blank)?;
+            let name = String::from_utf8_lossy(name).into_owned();
+            Some((name, decode_value(value.trim_ascii()).into_owned()))
+        });
+        Self { lines: lines.collect() }
+    }
+
+    /// Returns the lines of an option; `None` if by default it is not set.
+    pub(super) fn lines(&self, option: &TorOption) -> Option<Vec<Vec<u8>>> {
+        let own = self.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&option.name));
+        let lines: Vec<_> = own.map(|(_, value)| value.clone()).collect();
+        (!lines.is_empty()).then_some(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Defaults;
+    use crate::config::schema::Schema;
+
+    #[test]
+    fn defaults_are_read_without_quotes_and_repeated_ones_in_order() {
+        let text = b"MaxCircuitDirtiness \"600\"\r\nFirewallPorts \"\"\nDirAuthority \"a b\"\n\
+                     DirAuthority \"c \\\"d\\\"\"\n";
+        let defaults = Defaults::read(text);
+        let schema = Schema::known();
+        let lines = |name: &str| {
+            let lines = defaults.lines(&schema.option(name).unwrap())?;
+            Some(lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!(lines("MaxCircuitDirtiness").unwrap(), ["600"]);
+        assert_eq!(lines("FirewallPorts").unwrap(), [""]);
+        assert_eq!(lines("DirAuthority").unwrap(), ["a b", "c \"d\""]);
+        assert_eq!(lines("ContactInfo"), None);
+    }
+}

@@ -1,0 +1,317 @@
+//! Telling tor what has changed: one command, all of it or nothing.
+
+use std::sync::Arc;
+
+use super::Config;
+use super::live::{Defaults, Live};
+use super::pending::{GroupState, Pending};
+use super::schema::{OptionType, SERVICES, TorOption};
+use super::services::{ConfiguredLine, DIRECTORY};
+use crate::command::{ConfSetting, ResetConf, SetConf};
+use crate::error::{ConfigError, Error, Result, Timeout, Wait};
+use crate::link::deadline_after;
+
+impl Config {
+    /// Saves what has changed: all of it, or nothing.
+    ///
+    /// Sends one `SETCONF`, and nothing at all if no change is pending or if what is known of tor
+    /// is already so. If options go back to their defaults, the command is `RESETCONF`, for which
+    /// an option without a value does just that; if others are cleared at the same time, it is
+    /// `SETCONF` with the defaults of tor as values ([`default_value`](Self::default_value)). The
+    /// options stand in the order in which they were first changed. Of options that tor keeps
+    /// together all lines are said again, those of `__SocksPort` with those of `SocksPort`, since
+    /// tor would drop them.
+    ///
+    /// What depends on the value that an option has, as an entry that is pushed does, makes
+    /// `GETCONF` necessary if that value is not known. Changes of onion services always do: they
+    /// are read and said again under a lock that all threads of this program share for one tor
+    /// (`GETINFO process/pid process/uid` finds out which, once).
+    ///
+    /// If tor refuses, nothing has changed in tor, and all changes are still pending: what the
+    /// error names can be mended by another [`set`](Self::set) or by
+    /// [`revert_option`](Self::revert_option), and saved again. Changes that other threads make
+    /// during a save are for the next.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// controller for each command and for another thread that saves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if tor refuses; it names the option and the reason.
+    /// [`Error::InvalidInput`] if there is no tor, or for a `HiddenServiceDir` or
+    /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
+    /// of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
+    /// cannot be known whether tor has taken the changes, as after a [`Error::Timeout`], they stay
+    /// pending and the options are read again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use torcon::Error;
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// config.set("ContactInfo", "me@example.org")?;
+    /// config.set("MaxCircuitDirtiness", "12 parsecs")?;
+    /// if let Err(Error::Config(error)) = config.save() {
+    ///     assert_eq!(error.option(), Some("MaxCircuitDirtiness"));
+    ///     config.set("MaxCircuitDirtiness", "12 minutes")?;
+    ///     config.save()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn save(&self) -> Result<()> {
+        let live = self.live()?;
+        let limit = live.controller().timeout();
+        let saving = self.inner.saving.try_lock_until(deadline_after(limit));
+        let _saving = saving.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?;
+        let pending = self.inner.pending.lock().clone();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        if pending.touches(SERVICES) {
+            let lock = live.services_lock()?;
+            let _services = lock.lock(live.controller())?;
+            // Whoever held the lock before may have changed them, and the event may still come.
+            live.picture().forget(&[SERVICES]);
+            self.save_pending(live, &pending)
+        } else {
+            self.save_pending(live, &pending)
+        }
+    }
+
+    fn save_pending(&self, live: &Live, pending: &Pending) -> Result<()> {
+        let touched = pending.touched();
+        let needed = touched.iter().filter(|touched| touched.needs_base);
+        let needed: Vec<_> = needed.map(|touched| Arc::clone(&touched.option.group)).collect();
+        // Asks for all of them at once, so that each is known from here on.
+        let bases = live.groups(&needed.iter().collect::<Vec<_>>())?;
+        let base_of = |group: &str| {
+            let place = needed.iter().position(|other| **other == *group)?;
+            bases.get(place).cloned()
+        };
+        let mut states = Vec::new();
+        for touched in touched {
+            let group = &touched.option.group;
+            let base = base_of(group).or_else(|| live.picture().group(group));
+            let state = pending.applied(group, base.as_deref().unwrap_or_default());
+            if base.is_none_or(|base| !is_same(&state, &base)) {
+                states.push((touched.option, state));
+            }
+        }
+        if !states.is_empty() {
+            self.send(live, &states)?;
+        }
+        self.inner.pending.lock().saved(pending.mark());
+        Ok(())
+    }
+
+    fn send(&self, live: &Live, states: &[(TorOption, GroupState)]) -> Result<()> {
+        let plan = Plan::of(states);
+        let defaults = match plan {
+            Plan::SetDefaults => Some(live.defaults()?),
+            Plan::Set | Plan::Reset => None,
+        };
+        let settings = settings(states, defaults);
+        let pairs = settings.iter().map(|(name, setting)| (name, setting.clone()));
+        let outcome = match plan {
+            Plan::Reset => live.controller().execute(&ResetConf::new(pairs)),
+            Plan::Set | Plan::SetDefaults => live.controller().execute(&SetConf::new(pairs)),
+        };
+        if !matches!(outcome, Err(Error::Rejected(_) | Error::InvalidInput(_))) {
+            // tor has its own way to write a value, and what it did is not always known.
+            let groups: Vec<&str> = states.iter().map(|(option, _)| &*option.group).collect();
+            live.picture().forget(&groups);
+        }
+        outcome.map_err(|error| match error {
+            Error::Rejected(rejection) => {
+                let option = blamed(&rejection.text(), states);
+                let options: Vec<&str> = states.iter().map(|(option, _)| &*option.name).collect();
+                ConfigError::new(option, &options, rejection).into()
+            }
+            error => error,
+        })
+    }
+}
+
+/// Whether a group is already what it is to be.
+fn is_same(state: &GroupState, base: &[ConfiguredLine]) -> bool {
+    match state {
+        GroupState::Lines(lines) => {
+            let is_same = |(one, other): (&ConfiguredLine, &ConfiguredLine)| {
+                one.0.eq_ignore_ascii_case(&other.0) && one.1 == other.1
+            };
+            lines.len() == base.len() && lines.iter().zip(base).all(is_same)
+        }
+        GroupState::Cleared => base.iter().all(|(_, value)| value.is_empty()),
+        GroupState::Default => false,
+    }
+}
+
+/// By which command everything can be said at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// `SETCONF`, where nothing is a value too.
+    Set,
+    /// `RESETCONF`, where nothing is the default.
+    Reset,
+    /// `SETCONF`, with the defaults as values.
+    SetDefaults,
+}
+
+impl Plan {
+    fn of(states: &[(TorOption, GroupState)]) -> Self {
+        let is_reset = |(option, state): &(TorOption, GroupState)| {
+            *state == GroupState::Default && !option.kind.is_reset_by_clearing()
+        };
+        let is_cleared = |(option, state): &(TorOption, GroupState)| state.is_cleared(&option.kind);
+        match (states.iter().any(is_reset), states.iter().any(is_cleared)) {
+            (false, _) => Self::Set,
+            (true, false) => Self::Reset,
+            (true, true) => Self::SetDefaults,
+        }
+    }
+}
+
+/// What the command says.
+fn settings(
+    states: &[(TorOption, GroupState)],
+    defaults: Option<&Defaults>,
+) -> Vec<(String, ConfSetting)> {
+    let mut settings = Vec::new();
+    for (option, state) in states {
+        let name = if option.is_of_services() { DIRECTORY } else { &*option.name };
+        match state {
+            GroupState::Lines(lines) if !lines.is_empty() => {
+                let line = |(name, value): &ConfiguredLine| {
+                    (name.clone(), ConfSetting::from(value.as_slice()))
+                };
+                settings.extend(lines.iter().map(line));
+            }
+            GroupState::Default if !option.kind.is_reset_by_clearing() => {
+                match defaults.and_then(|defaults| defaults.lines(option)) {
+                    Some(lines) => {
+                        settings
+                            .extend(lines.into_iter().map(|value| (name.to_owned(), value.into())));
+                    }
+                    None => settings.push((name.to_owned(), ConfSetting::clear())),
+                }
+            }
+            GroupState::Lines(_) | GroupState::Cleared | GroupState::Default => {
+                settings.push((name.to_owned(), ConfSetting::clear()));
+            }
+        }
+    }
+    settings
+}
+
+/// Finds the option that a refusal is about: the only one, or the one that tor's words name.
+fn blamed<'a>(words: &str, states: &'a [(TorOption, GroupState)]) -> Option<&'a str> {
+    let only = |is_meant: &dyn Fn(&TorOption) -> bool| {
+        let mut meant = states.iter().filter(|(option, _)| is_meant(option));
+        let (option, _) = meant.next()?;
+        meant.next().is_none().then_some(&*option.name)
+    };
+    only(&|_| true)
+        .or_else(|| only(&|option| is_word_of(words, option.name.trim_start_matches('_'))))
+        .or_else(|| {
+            let is_services = words.contains("rendezvous");
+            only(&|option| is_services && option.is_of_services())
+        })
+        .or_else(|| {
+            let is_relays = words.contains("router list");
+            only(&|option| is_relays && option.kind == OptionType::RouterList)
+        })
+}
+
+/// Whether a name stands in a text by itself and not as a part of another.
+fn is_word_of(text: &str, name: &str) -> bool {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    text.split(|letter| !is_part(letter)).any(|word| word.trim_start_matches('_') == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GroupState, Plan, blamed, is_same, settings};
+    use crate::config::schema::{Schema, TorOption};
+
+    fn states(list: &[(&str, GroupState)]) -> Vec<(TorOption, GroupState)> {
+        let schema = Schema::known();
+        list.iter().map(|(name, state)| (schema.option(name).unwrap(), state.clone())).collect()
+    }
+
+    fn lines(name: &str, values: &[&str]) -> GroupState {
+        let line = |value: &&str| (name.to_owned(), value.as_bytes().to_vec());
+        GroupState::Lines(values.iter().map(line).collect())
+    }
+
+    #[test]
+    fn the_command_is_one_that_can_say_everything() {
+        let (cleared, default) = (GroupState::Cleared, GroupState::Default);
+        for (list, plan) in [
+            (vec![("ContactInfo", lines("ContactInfo", &["x"]))], Plan::Set),
+            (vec![("LongLivedPorts", cleared.clone())], Plan::Set),
+            (
+                vec![("NumCPUs", default.clone()), ("Nickname", lines("Nickname", &["x"]))],
+                Plan::Reset,
+            ),
+            (
+                vec![("NumCPUs", default.clone()), ("LongLivedPorts", cleared.clone())],
+                Plan::SetDefaults,
+            ),
+            // For these, nothing is the default.
+            (vec![("NumCPUs", default.clone()), ("Log", cleared.clone())], Plan::Reset),
+            (vec![("Log", default.clone()), ("LongLivedPorts", cleared.clone())], Plan::Set),
+            (vec![("NumCPUs", default), ("SocksPort", lines("SocksPort", &[]))], Plan::Reset),
+        ] {
+            assert_eq!(Plan::of(&states(&list)), plan, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_group_are_said_in_their_order() {
+        let list = [("SocksPort", lines("SocksPort", &["9050", "unix:/x"]))];
+        let said = settings(&states(&list), None);
+        let names: Vec<_> = said.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["SocksPort", "SocksPort"]);
+        let none = settings(&states(&[("HiddenServicePort", lines("", &[]))]), None);
+        assert_eq!(none[0].0, "HiddenServiceDir");
+    }
+
+    #[test]
+    fn what_is_already_so_is_seen() {
+        let base = [("Log".to_owned(), b"a".to_vec())];
+        assert!(is_same(&lines("log", &["a"]), &base));
+        assert!(!is_same(&lines("Log", &["b"]), &base));
+        assert!(!is_same(&lines("Log", &["a", "a"]), &base));
+        assert!(!is_same(&GroupState::Cleared, &base));
+        assert!(is_same(&GroupState::Cleared, &[]));
+        assert!(is_same(&GroupState::Cleared, &[("ExitNodes".to_owned(), Vec::new())]));
+        assert!(!is_same(&GroupState::Default, &[]));
+    }
+
+    #[test]
+    fn the_option_that_tor_means_is_found() {
+        let list = [
+            ("ContactInfo", lines("ContactInfo", &["x"])),
+            ("ExitNodes", lines("ExitNodes", &["x"])),
+            ("HiddenServiceOptions", lines("HiddenServiceDir", &["/x"])),
+            ("__SocksPort", lines("__SocksPort", &["x"])),
+            ("Log", lines("Log", &["x", "y"])),
+        ];
+        let states = states(&list);
+        for (words, option) in [
+            ("Unacceptable option value: Invalid SocksPort configuration", Some("__SocksPort")),
+            ("Transition not allowed: While Tor is running, changing Log is not", Some("Log")),
+            ("Unacceptable option value: Invalid router list.", Some("ExitNodes")),
+            ("Failed to configure rendezvous options. See logs.", Some("HiddenServiceOptions")),
+            ("ContactInfo and Log do not go together", None),
+            ("Logs are ContactInfos", None),
+        ] {
+            assert_eq!(blamed(words, &states), option, "{words}");
+        }
+        assert_eq!(blamed("anything", &states[4..]), Some("Log"));
+    }
+}

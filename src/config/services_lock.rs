@@ -1,0 +1,65 @@
+//! The right to change the onion services of one tor's configuration, which all threads of this
+//! program share: between reading all of them and saying all of them again nobody else may.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::controller::Controller;
+use crate::error::{Error, Result, Timeout, Wait};
+use crate::link::deadline_after;
+
+/// What tor tells of itself, as a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Equal for all connections to one tor.
+    key: String,
+    /// The user that tor runs as, if it tells.
+    pub(crate) user: Option<u32>,
+}
+
+impl Identity {
+    /// Asks tor. A filter in front of the control port may keep the answer back.
+    pub(crate) fn ask(controller: &Controller) -> Result<Self> {
+        let answer = match controller.get_info(["process/pid", "process/uid"]) {
+            Ok(answer) => answer,
+            Err(Error::Rejected(_)) => {
+                return Ok(Self { key: controller.endpoint().to_string(), user: None });
+            }
+            Err(error) => return Err(error),
+        };
+        let value = |key| answer.get(key).map(|value| value.trim().to_owned());
+        let key = value("process/pid").filter(|pid| !pid.is_empty());
+        let key = key.unwrap_or_else(|| controller.endpoint().to_string());
+        Ok(Self { key, user: value("process/uid").and_then(|uid| uid.parse().ok()) })
+    }
+}
+
+/// The lock of each tor whose services are being changed.
+static LOCKS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
+
+/// The lock of one tor.
+#[derive(Debug)]
+pub(crate) struct ServicesLock(Arc<Mutex<()>>);
+
+impl ServicesLock {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let mut locks = LOCKS.lock();
+        let locks = locks.get_or_insert_default();
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = locks.get(&identity.key).and_then(Weak::upgrade) {
+            return Self(lock);
+        }
+        let lock = Arc::default();
+        locks.insert(identity.key.clone(), Arc::downgrade(&lock));
+        Self(lock)
+    }
+
+    /// Takes the lock, within the time limit of the controller.
+    pub(crate) fn lock(&self, controller: &Controller) -> Result<MutexGuard<'_, ()>> {
+        let limit = controller.timeout();
+        let guard = self.0.try_lock_until(deadline_after(limit));
+        Ok(guard.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?)
+    }
+}

@@ -1,0 +1,139 @@
+//! The statistics of a relay.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use super::item::{DescriptorItem, Items, has_lines, is_annotation};
+use super::list::{Descriptor, sealed::Read};
+use super::text::Text;
+use crate::error::ProtocolError;
+use crate::names::{Fingerprint, Nickname};
+use crate::wire::timestamp::read_time;
+
+/// The statistics that a relay has made and signed: the answer of `GETINFO extra-info/digest/..`.
+///
+/// What it holds differs much from relay to relay: [`items`](Self::items) has every line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExtraInfo {
+    text: Text,
+    nickname: Nickname,
+    fingerprint: Fingerprint,
+}
+
+impl Descriptor for ExtraInfo {}
+
+impl Read for ExtraInfo {
+    const FIRST: &'static [u8] = b"\nextra-info";
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn read(text: Text) -> Result<Self, ProtocolError> {
+        let bytes = text.as_bytes();
+        let wrong = |expected| ProtocolError::new("an extra-info document", expected, bytes);
+        let first = Items::new(bytes).find(|item| !is_annotation(item));
+        let first = first.filter(|item| item.is(b"extra-info"));
+        let mut words = first.ok_or_else(|| wrong("a line that begins with extra-info"))?.words();
+        let nickname = words.next().and_then(Nickname::from_bytes);
+        let fingerprint = words.next().and_then(Fingerprint::from_hex);
+        Ok(Self {
+            nickname: nickname.ok_or_else(|| wrong("a nickname"))?,
+            fingerprint: fingerprint.ok_or_else(|| wrong("a fingerprint"))?,
+            text,
+        })
+    }
+}
+
+has_lines!(ExtraInfo);
+
+impl ExtraInfo {
+    /// Reads one document, as [`Display`](fmt::Display) prints it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if the first line is not that of such a document.
+    pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
+        Self::read(Text::new(text.into()))
+    }
+
+    /// Returns the nickname of the relay. Several relays may share one.
+    #[must_use]
+    pub fn nickname(&self) -> Nickname {
+        self.nickname
+    }
+
+    /// Returns the fingerprint of the relay.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Returns when the document was made.
+    #[must_use]
+    pub fn published(&self) -> Option<SystemTime> {
+        read_time(self.find(b"published")?.arguments_bytes())
+    }
+
+    /// Returns the RSA signature, in PEM.
+    #[must_use]
+    pub fn signature(&self) -> Option<Cow<'_, str>> {
+        self.find(b"router-signature")?.object()
+    }
+
+    /// Returns a copy that keeps nothing alive but itself.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: self.text.detached(), ..self.clone() }
+    }
+}
+
+impl fmt::Debug for ExtraInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExtraInfo({} {})", self.nickname, self.fingerprint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExtraInfo;
+
+    const TEXT: &str = "extra-info me 5D028C16CE4A164287E9565F5EAFB67890978463\n\
+        identity-ed25519\n-----BEGIN ED25519 CERT-----\nAQQA\n-----END ED25519 CERT-----\n\
+        published 2026-11-23 20:27:49\nwrite-history 2026-11-23 20:00:00 (900 s) 1,2\n\
+        router-signature\n-----BEGIN SIGNATURE-----\nw7rh\n-----END SIGNATURE-----\n";
+
+    #[test]
+    fn a_document_is_read_and_keeps_every_line() {
+        let document = ExtraInfo::parse(TEXT).unwrap();
+        assert_eq!(document.nickname().as_str(), "me");
+        assert_eq!(document.fingerprint().to_string(), "5D028C16CE4A164287E9565F5EAFB67890978463");
+        assert!(document.published().is_some());
+        assert!(document.signature().unwrap().contains("w7rh"));
+        let keywords: Vec<_> = document.items().map(|item| item.keyword().into_owned()).collect();
+        assert_eq!(
+            keywords,
+            ["extra-info", "identity-ed25519", "published", "write-history", "router-signature"]
+        );
+        assert_eq!(document.to_string(), TEXT);
+        assert_eq!(document.detached(), document);
+        assert_eq!(
+            format!("{document:?}"),
+            "ExtraInfo(me 5D028C16CE4A164287E9565F5EAFB67890978463)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_such_document_is_told() {
+        for (text, expected) in [
+            ("router me", "a line that begins with extra-info"),
+            ("", "a line that begins with extra-info"),
+            ("extra-info me!", "a nickname"),
+            ("extra-info me 5D02", "a fingerprint"),
+        ] {
+            let error = ExtraInfo::parse(text).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("cannot read an extra-info document: expected {expected}, got \"{text}\"")
+            );
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::Rejection;
+
+/// tor has refused what a configuration was to be saved as; nothing has changed in tor, and the
+/// changes are still pending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    option: Option<Box<str>>,
+    /// Invariant: not empty.
+    options: Box<[Box<str>]>,
+    rejection: Rejection,
+}
+
+impl ConfigError {
+    /// `option` is the one that tor refuses, `options` are all that were to be saved.
+    pub(crate) fn new(option: Option<&str>, options: &[&str], rejection: Rejection) -> Self {
+        let mut names: Vec<Box<str>> = Vec::with_capacity(options.len());
+        for option in options {
+            if !names.iter().any(|other| **other == **option) {
+                names.push((*option).into());
+            }
+        }
+        let option = option.map(Into::into);
+        Self { inner: Arc::new(Inner { option, options: names.into(), rejection }) }
+    }
+
+    /// Returns the option that tor refuses: the only one of the save, or the one that tor's words
+    /// are about; for an onion service, `HiddenServiceOptions`. `None` if they do not tell.
+    #[must_use]
+    pub fn option(&self) -> Option<&str> {
+        self.inner.option.as_deref()
+    }
+
+    /// Returns every option that was to be saved, each once.
+    pub fn options(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.inner.options.iter().map(AsRef::as_ref)
+    }
+
+    /// Returns what tor says, with its status code.
+    #[must_use]
+    pub fn rejection(&self) -> &Rejection {
+        &self.inner.rejection
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(option) = self.option() {
+            return write!(f, "cannot save {option}");
+        }
+        let shown: Vec<&str> = self.options().take(5).collect();
+        write!(f, "cannot save {}", shown.join(", "))?;
+        match self.options().len() - shown.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.rejection())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConfigError;
+    use crate::error::{Rejection, RejectionLine};
+
+    #[test]
+    fn the_option_that_is_meant_is_named_or_all_of_them() {
+        let rejection = Rejection::new("SETCONF", vec![RejectionLine::new(513, b"No")]);
+        let error = |option, options: &[&str]| {
+            ConfigError::new(option, options, rejection.clone()).to_string()
+        };
+        assert_eq!(error(Some("Log"), &["Log", "Nickname"]), "cannot save Log");
+        assert_eq!(error(None, &["Log", "Log", "Nickname"]), "cannot save Log, Nickname");
+        assert_eq!(
+            error(None, &["A", "B", "C", "D", "E", "F", "G"]),
+            "cannot save A, B, C, D, E and 2 more"
+        );
+    }
+}

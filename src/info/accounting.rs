@@ -1,0 +1,134 @@
+//! How much of its allowance a relay has used.
+
+use std::time::SystemTime;
+
+use super::answers::Answers;
+use crate::error::ProtocolError;
+use crate::names::HibernationStatus;
+
+/// How much of its allowance (`AccountingMax`) tor has used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accounting {
+    /// How far tor has gone to sleep.
+    pub hibernation: HibernationStatus,
+    /// The interval in which it counts now; `None` if it has no allowance.
+    pub interval: Option<AccountingInterval>,
+}
+
+/// An interval for which tor has an allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountingInterval {
+    /// When it began.
+    pub start: SystemTime,
+    /// When tor begins, or began, to use the allowance.
+    pub wake: SystemTime,
+    /// When it ends, and the next begins.
+    pub end: SystemTime,
+    /// Bytes read up to now.
+    pub read: u64,
+    /// Bytes written up to now.
+    pub written: u64,
+    /// Bytes that may yet be read. If the allowance is for the sum (`AccountingRule sum`), this and
+    /// the next are the same.
+    pub read_left: u64,
+    /// Bytes that may yet be written.
+    pub written_left: u64,
+}
+
+impl Accounting {
+    pub(crate) const KEYS: &'static [&'static str] = &[
+        "accounting/enabled",
+        "accounting/hibernating",
+        "accounting/bytes",
+        "accounting/bytes-left",
+        "accounting/interval-start",
+        "accounting/interval-wake",
+        "accounting/interval-end",
+    ];
+
+    pub(crate) fn read(answers: Answers<'_>) -> Result<Self, ProtocolError> {
+        // The event has the same words in upper case.
+        let word = answers.bytes("accounting/hibernating").to_ascii_uppercase();
+        let hibernation = HibernationStatus::from_bytes(&word);
+        // Without accounting tor says 0 and 1970 for all the others.
+        let interval = if answers.flag("accounting/enabled")? {
+            Some(AccountingInterval::read(answers)?)
+        } else {
+            None
+        };
+        Ok(Self { hibernation, interval })
+    }
+}
+
+impl AccountingInterval {
+    fn read(answers: Answers<'_>) -> Result<Self, ProtocolError> {
+        let (read, written) = answers.two_numbers("accounting/bytes")?;
+        let (read_left, written_left) = answers.two_numbers("accounting/bytes-left")?;
+        Ok(Self {
+            start: answers.time("accounting/interval-start")?,
+            wake: answers.time("accounting/interval-wake")?,
+            end: answers.time("accounting/interval-end")?,
+            read,
+            written,
+            read_left,
+            written_left,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Accounting;
+    use crate::info::answers::tests::read;
+    use crate::names::HibernationStatus;
+
+    const ENABLED: &str = "accounting/enabled=1\naccounting/hibernating=soft\n\
+        accounting/bytes=512 1024\naccounting/bytes-left=5368708608 5368708096\n\
+        accounting/interval-start=2026-11-23 12:00:00\n\
+        accounting/interval-wake=2026-11-23 13:30:00\n\
+        accounting/interval-end=2026-11-24 12:00:00";
+
+    #[test]
+    fn an_interval_is_read() {
+        let accounting = read(ENABLED, Accounting::read).unwrap();
+        assert_eq!(accounting.hibernation, HibernationStatus::Soft);
+        let interval = accounting.interval.unwrap();
+        assert_eq!((interval.read, interval.written), (512, 1024));
+        assert_eq!(interval.read_left, 5_368_708_608);
+        assert_eq!(interval.written_left, 5_368_708_096);
+        let since = |time: std::time::SystemTime| time.duration_since(interval.start).unwrap();
+        assert_eq!(since(interval.end), Duration::from_secs(24 * 3600));
+        assert_eq!(since(interval.wake), Duration::from_secs(5400));
+    }
+
+    #[test]
+    fn without_an_allowance_there_is_no_interval() {
+        let text = "accounting/enabled=0\naccounting/hibernating=exiting\naccounting/bytes=0 0\n\
+                    accounting/interval-start=1970-01-01 00:00:00";
+        let accounting = read(text, Accounting::read).unwrap();
+        assert_eq!(accounting.hibernation, HibernationStatus::Exiting);
+        assert_eq!(accounting.interval, None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let told =
+            |from: &str, to: &str| read(&ENABLED.replace(from, to), Accounting::read).unwrap_err();
+        assert_eq!(
+            told("enabled=1", "enabled=on"),
+            "cannot read accounting/enabled: expected 0 or 1, got \"on\""
+        );
+        assert_eq!(
+            told("bytes=512 1024", "bytes=512"),
+            "cannot read accounting/bytes: expected two numbers, got \"512\""
+        );
+        assert_eq!(
+            told("2026-11-24 12:00:00", "tomorrow"),
+            "cannot read accounting/interval-end: expected a time, got \"tomorrow\""
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! What tor notes beside a descriptor.
+
+use std::time::SystemTime;
+
+use super::answers::lines;
+use crate::names::RouterPurpose;
+use crate::wire::quoted::decode_value;
+use crate::wire::timestamp::read_time;
+
+/// What tor has noted beside the descriptor of a relay. Each is `None` if tor has not noted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DescriptorAnnotations {
+    /// When it got the descriptor.
+    pub downloaded_at: Option<SystemTime>,
+    /// From where, such as the address of a directory.
+    pub source: Option<String>,
+    /// What the relay is for.
+    pub purpose: Option<RouterPurpose>,
+    text: String,
+}
+
+impl DescriptorAnnotations {
+    pub(crate) fn read(answer: &[u8]) -> Self {
+        let find = |word: &[u8]| {
+            lines(answer).find_map(|line| line.strip_prefix(word)?.strip_prefix(b" "))
+        };
+        let text = |value: &[u8]| String::from_utf8_lossy(&decode_value(value)).into_owned();
+        Self {
+            downloaded_at: find(b"@downloaded-at").and_then(read_time),
+            source: find(b"@source").map(text),
+            purpose: find(b"@purpose").map(RouterPurpose::from_bytes),
+            text: String::from_utf8_lossy(answer).into_owned(),
+        }
+    }
+
+    /// Returns the lines as tor wrote them, each beginning with `@`.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DescriptorAnnotations;
+    use crate::names::RouterPurpose;
+
+    #[test]
+    fn annotations_are_read() {
+        let text = "@downloaded-at 2026-11-23 09:12:28\n@source \"127.0.0.1\"\n@purpose bridge\n";
+        let annotations = DescriptorAnnotations::read(text.as_bytes());
+        assert!(annotations.downloaded_at.is_some());
+        assert_eq!(annotations.source.as_deref(), Some("127.0.0.1"));
+        assert_eq!(annotations.purpose, Some(RouterPurpose::Bridge));
+        assert_eq!(annotations.text(), text);
+    }
+
+    #[test]
+    fn what_is_not_noted_is_none() {
+        assert_eq!(DescriptorAnnotations::read(b""), DescriptorAnnotations::default());
+        let annotations = DescriptorAnnotations::read(b"@downloaded-at soon\n@new thing");
+        assert_eq!(annotations.downloaded_at, None);
+        assert_eq!(annotations.text(), "@downloaded-at soon\n@new thing");
+    }
+}

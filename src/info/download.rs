@@ -1,0 +1,224 @@
+//! How tor gets on with what it fetches from the directory.
+
+use std::time::{Duration, SystemTime};
+
+use super::answers::{Answers, lines};
+use crate::error::ProtocolError;
+use crate::names::{Fingerprint, keywords};
+use crate::wire::fields::read_number;
+use crate::wire::timestamp::read_time;
+
+keywords! {
+    /// By which rules tor tries again.
+    pub enum DownloadSchedule {
+        /// Those for most things.
+        Generic = "DL_SCHED_GENERIC",
+        /// Those for the consensus.
+        Consensus = "DL_SCHED_CONSENSUS",
+        /// Those for bridges.
+        Bridge = "DL_SCHED_BRIDGE",
+    }
+}
+
+keywords! {
+    /// From whom tor wants something.
+    pub enum DownloadSource {
+        /// From any directory.
+        AnyDirServer = "DL_WANT_ANY_DIRSERVER",
+        /// From an authority.
+        Authority = "DL_WANT_AUTHORITY",
+    }
+}
+
+keywords! {
+    /// After what tor waits longer before it tries again.
+    pub enum DownloadIncrement {
+        /// After each failure.
+        Failure = "DL_SCHED_INCREMENT_FAILURE",
+        /// After each attempt.
+        Attempt = "DL_SCHED_INCREMENT_ATTEMPT",
+    }
+}
+
+keywords! {
+    /// How tor chooses for how long it waits.
+    pub enum DownloadBackoff {
+        /// By a fixed list. Old versions of tor had it.
+        Deterministic = "DL_SCHED_DETERMINISTIC",
+        /// At random, and longer each time.
+        RandomExponential = "DL_SCHED_RANDOM_EXPONENTIAL",
+    }
+}
+
+/// How tor gets on with one thing that it fetches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DownloadStatus {
+    /// When it tries next; the end of time, about 2038 or later, if never.
+    pub next_attempt_at: SystemTime,
+    /// How many times it has failed since it last succeeded.
+    pub failures: u64,
+    /// How many times it has tried.
+    pub attempts: u64,
+    /// By which rules it tries again.
+    pub schedule: DownloadSchedule,
+    /// From whom it wants it.
+    #[doc(alias = "want_authority")]
+    pub source: DownloadSource,
+    /// After what it waits longer.
+    pub increment_on: DownloadIncrement,
+    /// How it chooses for how long.
+    pub backoff: DownloadBackoff,
+    /// How often it has waited longer, if the backoff is exponential.
+    pub last_backoff_position: Option<u64>,
+    /// How long it waited last, if the backoff is exponential.
+    pub last_delay_used: Option<Duration>,
+}
+
+/// How tor gets on with the consensus of one flavor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsensusDownload {
+    /// By the rules that hold now: one of the other two.
+    pub current: DownloadStatus,
+    /// By the rules for its start.
+    pub bootstrap: DownloadStatus,
+    /// By the rules for later.
+    pub running: DownloadStatus,
+}
+
+impl DownloadStatus {
+    pub(crate) fn read(key: &str, answer: &[u8]) -> Result<Self, ProtocolError> {
+        let find = |word: &[u8]| {
+            let value =
+                |line: &'_ [u8]| line.strip_prefix(word)?.strip_prefix(b" ").map(<[u8]>::to_vec);
+            lines(answer).find_map(value)
+        };
+        let number = |word: &[u8]| find(word).and_then(|number| read_number(&number));
+        let word = |word: &[u8]| find(word).unwrap_or_default();
+        let unreadable = |expected| ProtocolError::new(key, expected, answer);
+        Ok(Self {
+            next_attempt_at: find(b"next-attempt-at")
+                .and_then(|time| read_time(&time))
+                .ok_or_else(|| unreadable("when tor tries next"))?,
+            failures: number(b"n-download-failures")
+                .ok_or_else(|| unreadable("the number of failures"))?,
+            attempts: number(b"n-download-attempts")
+                .ok_or_else(|| unreadable("the number of attempts"))?,
+            schedule: DownloadSchedule::from_bytes(&word(b"schedule")),
+            source: DownloadSource::from_bytes(&word(b"want-authority")),
+            increment_on: DownloadIncrement::from_bytes(&word(b"increment-on")),
+            backoff: DownloadBackoff::from_bytes(&word(b"backoff")),
+            last_backoff_position: number(b"last-backoff-position"),
+            last_delay_used: number(b"last-delay-used").map(Duration::from_secs),
+        })
+    }
+}
+
+impl ConsensusDownload {
+    /// Reads the answers of the keys that [`ConsensusDownload::keys`] gives.
+    pub(crate) fn read(keys: &[String; 3], answers: Answers<'_>) -> Result<Self, ProtocolError> {
+        let [current, bootstrap, running] = keys;
+        let status = |key: &str| DownloadStatus::read(key, answers.bytes(key));
+        Ok(Self {
+            current: status(current)?,
+            bootstrap: status(bootstrap)?,
+            running: status(running)?,
+        })
+    }
+
+    pub(crate) fn keys(flavor: &super::ConsensusFlavor) -> [String; 3] {
+        ["", "/bootstrap", "/running"]
+            .map(|phase| format!("downloads/networkstatus/{flavor}{phase}"))
+    }
+}
+
+/// Reads a list of digests, one to a line.
+pub(crate) fn read_digests(key: &str, answer: &[u8]) -> Result<Vec<Fingerprint>, ProtocolError> {
+    let digest = |line: &[u8]| {
+        let unreadable = || ProtocolError::new(key, "40 hexadecimal digits", line);
+        Fingerprint::from_hex(line).ok_or_else(unreadable)
+    };
+    lines(answer).map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        ConsensusDownload, DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource,
+        DownloadStatus, read_digests,
+    };
+    use crate::info::ConsensusFlavor;
+
+    const KEY: &str = "downloads/networkstatus/ns";
+    const STATUS: &str = "next-attempt-at 2026-11-23 09:12:28\nn-download-failures 2\n\
+        n-download-attempts 3\nschedule DL_SCHED_CONSENSUS\nwant-authority DL_WANT_AUTHORITY\n\
+        increment-on DL_SCHED_INCREMENT_ATTEMPT\nbackoff DL_SCHED_RANDOM_EXPONENTIAL\n\
+        last-backoff-position 1\nlast-delay-used 17\n";
+
+    #[test]
+    fn a_status_is_read() {
+        let status = DownloadStatus::read(KEY, STATUS.as_bytes()).unwrap();
+        let at = status.next_attempt_at.duration_since(std::time::SystemTime::UNIX_EPOCH);
+        assert_eq!(at.unwrap(), Duration::from_secs(1_795_425_148));
+        assert_eq!((status.failures, status.attempts), (2, 3));
+        assert_eq!(status.schedule, DownloadSchedule::Consensus);
+        assert_eq!(status.source, DownloadSource::Authority);
+        assert_eq!(status.increment_on, DownloadIncrement::Attempt);
+        assert_eq!(status.backoff, DownloadBackoff::RandomExponential);
+        assert_eq!(status.last_backoff_position, Some(1));
+        assert_eq!(status.last_delay_used, Some(Duration::from_secs(17)));
+    }
+
+    #[test]
+    fn a_deterministic_status_has_no_last_delay() {
+        let (begin, _) = STATUS.split_once("last-backoff").unwrap();
+        let text = begin.replace("RANDOM_EXPONENTIAL", "DETERMINISTIC").replace("_AUTHORITY", "_X");
+        let status = DownloadStatus::read(KEY, text.as_bytes()).unwrap();
+        assert_eq!(status.backoff, DownloadBackoff::Deterministic);
+        assert_eq!(status.source.to_string(), "DL_WANT_X");
+        assert_eq!((status.last_backoff_position, status.last_delay_used), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_status_is_told() {
+        for (word, expected) in [
+            ("next-attempt-at ", "when tor tries next"),
+            ("n-download-failures ", "the number of failures"),
+            ("n-download-attempts ", "the number of attempts"),
+        ] {
+            let text = STATUS.replace(word, "x ");
+            let error = DownloadStatus::read(KEY, text.as_bytes()).unwrap_err();
+            assert_eq!((error.reading(), error.expected()), (KEY, expected));
+        }
+    }
+
+    #[test]
+    fn a_consensus_has_three_keys() {
+        let keys = ConsensusDownload::keys(&ConsensusFlavor::Microdesc);
+        assert_eq!(
+            keys,
+            [
+                "downloads/networkstatus/microdesc",
+                "downloads/networkstatus/microdesc/bootstrap",
+                "downloads/networkstatus/microdesc/running"
+            ]
+        );
+    }
+
+    #[test]
+    fn digests_are_read() {
+        let list = b"F520E85ED289C1DDE7F55FF34403371079C967A5\n\
+                     74DCFCDC8F834DCB58C32223037DEEE734472546\n";
+        let digests = read_digests("downloads/cert/fps", list).unwrap();
+        assert_eq!(digests[1].to_string(), "74DCFCDC8F834DCB58C32223037DEEE734472546");
+        assert_eq!(digests.len(), 2);
+        assert_eq!(read_digests("downloads/cert/fps", b"").unwrap(), []);
+        assert_eq!(
+            read_digests("downloads/cert/fps", b"F520\n").unwrap_err().to_string(),
+            "cannot read downloads/cert/fps: expected 40 hexadecimal digits, got \"F520\""
+        );
+    }
+}

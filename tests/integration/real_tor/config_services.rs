@@ -1,0 +1,215 @@
+//! The onion services of a configuration of a real tor: all of them survive what is changed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use torcon::OnionEndpoint;
+use torcon::config::{Config, ConfiguredService};
+use torcon::names::OnionPort;
+use torcon::onion::Publication;
+
+use super::config::{commands, config, tapped};
+use super::{controller, refusal};
+use crate::support::real_tor::RealTor;
+
+/// Returns every line of a service as text.
+fn lines(service: &ConfiguredService) -> Vec<String> {
+    let line = |(name, value): (&str, &[u8])| format!("{name} {}", String::from_utf8_lossy(value));
+    service.lines().map(line).collect()
+}
+
+/// Returns every line that tor has of all services.
+fn in_tor(tor: &RealTor) -> Vec<String> {
+    let conf = controller(tor).get_conf(["HiddenServiceOptions"]).unwrap();
+    let line = |(name, value): (&str, Option<&[u8]>)| {
+        Some(format!("{name} {}", String::from_utf8_lossy(value?)))
+    };
+    conf.lines().filter_map(line).collect()
+}
+
+#[test]
+fn services_are_added_edited_and_removed_and_the_others_keep_every_line() {
+    // Peers 30: a SETCONF of one service drops all others, and lines that were not understood.
+    let tor = RealTor::start();
+    let path = |name: &str| tor.directory().join(name);
+    let (first, second, third) = (path("hs one \"q\""), path("hs2"), path("caf\u{e9}"));
+    let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    controller(&tor)
+        .set_conf([
+            ("HiddenServiceDir", text(&first)),
+            ("HiddenServicePort", "80 unix:\"/srv/a b\"".to_owned()),
+            ("HiddenServiceMaxStreams", "5".to_owned()),
+            ("HiddenServicePort", "81".to_owned()),
+            ("HiddenServiceNumIntroductionPoints", "4".to_owned()),
+            ("HiddenServiceDir", text(&second)),
+            ("HiddenServicePort", "90 127.0.0.1:9090".to_owned()),
+        ])
+        .unwrap();
+    let before = in_tor(&tor);
+    let (tap, config) = tapped(&tor);
+    let services = config.onion_services().unwrap();
+    assert_eq!(services.len(), 2);
+    assert_eq!(services.iter().flat_map(lines).collect::<Vec<_>>(), before);
+    assert_eq!(services[0].directory(), first);
+    let ports = [OnionPort::new(80, PathBuf::from("/srv/a b")), OnionPort::new(81, 81)];
+    assert_eq!(services[0].ports(), ports);
+    assert_eq!(services[0].option("HiddenServiceMaxStreams"), ["5"]);
+
+    // One more.
+    let mut service = ConfiguredService::new(&third).port(70, 7070).port(71, 7171);
+    service.set_option("HiddenServiceMaxStreams", ["9"]).unwrap();
+    config.add_onion_service(service.clone()).unwrap();
+    assert_eq!(in_tor(&tor), before, "not saved yet");
+    config.set("ContactInfo", "me").unwrap();
+    config.save().unwrap();
+    assert_eq!(in_tor(&tor), [&before[..], &lines(&service)].concat());
+    assert!(third.join("hostname").exists());
+
+    // One edited, in its place.
+    let was_there = config
+        .edit_onion_service(&first, |service| {
+            service.set_ports([OnionPort::new(80, 8080)]);
+            service.set_option::<&str>("HiddenServiceMaxStreams", []).unwrap();
+        })
+        .unwrap();
+    assert!(was_there);
+    assert!(!config.edit_onion_service(path("none"), |_| {}).unwrap());
+    config.save().unwrap();
+    let edited = [
+        format!("HiddenServiceDir {}", text(&first)),
+        "HiddenServicePort 80 127.0.0.1:8080".to_owned(),
+        "HiddenServiceNumIntroductionPoints 4".to_owned(),
+    ];
+    assert_eq!(in_tor(&tor), [&edited[..], &before[5..], &lines(&service)].concat());
+
+    // One less.
+    assert!(config.remove_onion_service(&second).unwrap());
+    assert!(!config.remove_onion_service(&second).unwrap());
+    config.save().unwrap();
+    assert_eq!(in_tor(&tor), [&edited[..], &lines(&service)].concat());
+    assert!(second.join("hostname").exists(), "the directory stays");
+
+    // None.
+    assert!(config.remove_onion_service(&first).unwrap());
+    assert!(config.remove_onion_service(&third).unwrap());
+    config.save().unwrap();
+    assert_eq!(in_tor(&tor), [""; 0]);
+    let sent = commands(&tap);
+    let changes: Vec<_> = sent.iter().filter(|line| line.starts_with("SETCONF")).collect();
+    assert_eq!(changes.len(), 4);
+    assert!(changes[0].ends_with(" ContactInfo=\"me\""), "{}", changes[0]);
+    assert_eq!(changes[3], "SETCONF HiddenServiceDir");
+    let pid = sent.iter().filter(|line| line.starts_with("GETINFO process/pid"));
+    assert_eq!(pid.count(), 1);
+}
+
+#[test]
+fn what_others_add_in_the_meantime_stays() {
+    let tor = RealTor::start();
+    let (ours, theirs) = (config(&tor), config(&tor));
+    let path = |name: &str| tor.directory().join(name);
+    let service = |name: &str| ConfiguredService::new(path(name)).port(80, 80);
+    assert_eq!(ours.onion_services().unwrap(), []);
+    ours.add_onion_service(service("a")).unwrap();
+    theirs.add_onion_service(service("b")).unwrap();
+    theirs.save().unwrap();
+    // A service of this program, which tor gets beside those of the configurations.
+    let endpoint = OnionEndpoint::with_controller(&controller(&tor), 80);
+    let endpoint = endpoint.hidden_service_dir(path("c")).publication(Publication::None);
+    let _listener = endpoint.listen().unwrap();
+    ours.save().unwrap();
+    let directories = |config: &Config| -> Vec<_> {
+        let services = config.onion_services().unwrap();
+        services.iter().map(|service| service.directory().to_owned()).collect()
+    };
+    let expected = ["b", "c", "a"].map(path);
+    assert_eq!(directories(&ours), expected);
+    assert_eq!(directories(&config(&tor)), expected);
+    // All threads at once.
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let config = if thread % 2 == 0 { ours.clone() } else { config(&tor) };
+            let name = format!("t{thread}");
+            let service = service(&name);
+            scope.spawn(move || {
+                config.add_onion_service(service).unwrap();
+                config.save().unwrap();
+            });
+        }
+    });
+    assert_eq!(directories(&config(&tor)).len(), expected.len() + 6);
+}
+
+#[test]
+fn a_service_that_cannot_be_is_refused_and_leaves_the_others() {
+    let tor = RealTor::start();
+    let (tap, config) = tapped(&tor);
+    let path = |name: &str| tor.directory().join(name);
+    config.add_onion_service(ConfiguredService::new(path("a")).port(80, 80)).unwrap();
+    config.save().unwrap();
+    let before = in_tor(&tor);
+    let add = |service| refusal(config.add_onion_service(service));
+    let directory = path("a");
+    assert_eq!(
+        add(ConfiguredService::new(&directory).port(80, 80)),
+        format!("{directory:?} is the directory of another onion service of this tor")
+    );
+    assert_eq!(
+        add(ConfiguredService::new("relative").port(80, 80)),
+        "invalid argument \"directory\": must be an absolute path"
+    );
+    assert_eq!(add(ConfiguredService::new(path("b"))), "invalid argument \"service\": has no port");
+    assert_eq!(
+        add(ConfiguredService::new("/a\nb").port(80, 80)),
+        "invalid argument \"HiddenServiceDir\": contains a line feed"
+    );
+    assert_eq!(
+        refusal(config.edit_onion_service(path("a"), |service| service.set_ports([]))),
+        "invalid argument \"service\": has no port"
+    );
+    assert_eq!(
+        refusal(config.edit_onion_service(path("a"), |service| {
+            *service = ConfiguredService::new("/x").port(80, 80);
+        })),
+        "invalid argument \"edit\": has changed the directory"
+    );
+    assert_eq!(config.pending(), []);
+
+    // Peers 31: tor would exit.
+    config.add_onion_service(ConfiguredService::new("/nonexistent/a/b").port(80, 80)).unwrap();
+    assert_eq!(
+        refusal(config.save()),
+        "invalid argument \"HiddenServiceDir\": names something in a directory that does not \
+         exist, and tor would exit"
+    );
+    assert!(config.remove_onion_service("/nonexistent/a/b").unwrap());
+
+    // Refused by tor, which does not say what is wrong; mended, and saved.
+    let mut service = ConfiguredService::new(path("b")).port(80, 80);
+    service.set_option("HiddenServiceVersion", ["2"]).unwrap();
+    config.add_onion_service(service).unwrap();
+    config.set("ContactInfo", "me").unwrap();
+    assert_eq!(
+        refusal(config.save()),
+        "cannot save HiddenServiceOptions: tor refused SETCONF: 513 \"Unacceptable option value: \
+         Failed to configure rendezvous options. See logs for details.\""
+    );
+    assert_eq!(in_tor(&tor), before);
+    assert_eq!(config.onion_services().unwrap().len(), 2);
+    config
+        .edit_onion_service(path("b"), |service| {
+            service.set_option("HiddenServiceVersion", ["3"]).unwrap();
+        })
+        .unwrap();
+    config.save().unwrap();
+    assert_eq!(config.onion_services().unwrap().len(), 2);
+    assert_eq!(in_tor(&tor)[..before.len()], before);
+    assert!(fs::exists(path("b").join("hostname")).unwrap());
+
+    // Given up.
+    let sent = commands(&tap).len();
+    assert!(config.remove_onion_service(path("a")).unwrap());
+    config.revert_option("HiddenServiceOptions");
+    config.save().unwrap();
+    assert_eq!(commands(&tap).len(), sent);
+}

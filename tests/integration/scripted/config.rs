@@ -1,0 +1,347 @@
+//! The configuration where answers, events and changes cross each other, and where they end.
+
+use std::time::Duration;
+
+use torcon::config::{Config, ConfiguredService, OptionType, OrAuto};
+use torcon::{Error, EventKind};
+
+use super::{LIMIT, chain, connected, join, start};
+use crate::support::script::Script;
+use crate::support::signal::signal;
+
+/// Lets a configuration begin: the subscription, and the names of a few options.
+fn begin(script: &mut Script) -> &mut Script {
+    script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
+    script.answer(
+        "GETINFO config/names",
+        &[
+            "250+config/names=",
+            "ContactInfo String",
+            "ExitNodes RouterList",
+            "Future Quantum",
+            "HiddenServiceDir Dependent",
+            "HiddenServiceNovelty Dependent",
+            "HiddenServiceOptions Virtual",
+            "HiddenServicePort Dependent",
+            "LongLivedPorts CommaList",
+            "MapAddress LineList",
+            "NumCPUs Integer",
+            "SocksPort Dependent",
+            "SocksPortLines Virtual",
+            "__SocksPort Dependent",
+            ".",
+            "250 OK",
+        ],
+    )
+}
+
+/// An event of a changed option.
+fn changed(line: &str) -> String {
+    format!("650-CONF_CHANGED\r\n650-{line}\r\n650 OK\r\n")
+}
+
+#[track_caller]
+fn contact(config: &Config) -> String {
+    config.get_text("ContactInfo").unwrap().unwrap_or_default()
+}
+
+#[test]
+fn an_event_before_the_answer_is_in_the_answer() {
+    let (tor, controller) = connected(|script| {
+        begin(script);
+        script.expect("GETCONF ContactInfo");
+        script.send(changed("ContactInfo=b") + "250 ContactInfo=b\r\n");
+        script.expect_end();
+    });
+    let config = Config::new(&controller);
+    assert_eq!(contact(&config), "b");
+    assert_eq!(contact(&config), "b", "without another question");
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn an_event_behind_the_answer_makes_it_asked_for_again() {
+    // Also one in the same packet, and one that is older than the answer: tor keeps events back.
+    for (event, later) in [("ContactInfo=c", "c"), ("ContactInfo=old", "b"), ("ContactInfo", "")] {
+        let answer = if later.is_empty() { "250 ContactInfo" } else { "250 ContactInfo=" };
+        let answer = format!("{answer}{later}\r\n");
+        let (tor, controller) = connected(move |script| {
+            begin(script).expect("GETCONF ContactInfo");
+            script.send("250 ContactInfo=b\r\n".to_owned() + &changed(event));
+            script.expect("GETCONF ContactInfo").send(answer).expect_end();
+        });
+        let config = Config::new(&controller);
+        let events = controller.events([EventKind::ConfChanged]).unwrap();
+        assert_eq!(contact(&config), "b");
+        // Behind the tap comes the queue.
+        events.recv_timeout(LIMIT).unwrap();
+        assert_eq!(contact(&config), later);
+        assert_eq!(contact(&config), later, "without another question");
+        controller.close();
+        drop((events, config, controller));
+        tor.finish();
+    }
+}
+
+#[test]
+fn an_event_of_something_else_changes_nothing() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=b"]);
+        script.send(
+            changed("NumCPUs=3") + &changed("Unheard") + &changed("\u{e9}\0=") + "650 BW\r\n",
+        );
+        script.send("650-CONF_CHANGED\r\n650 OK\r\n").send(changed("MapAddress=x y")).expect_end();
+    });
+    let config = Config::new(&controller);
+    let events = controller.events([EventKind::ConfChanged]).unwrap();
+    assert_eq!(contact(&config), "b");
+    while !events.recv_timeout(LIMIT).unwrap().to_string().contains("MapAddress") {}
+    assert_eq!(contact(&config), "b");
+    controller.close();
+    drop((events, config, controller));
+    tor.finish();
+}
+
+#[test]
+fn an_answer_that_a_save_has_overtaken_is_not_kept() {
+    let (asked, asks) = signal();
+    let (tor, controller) = connected(move |script| {
+        begin(script).expect("GETCONF ContactInfo");
+        asked.fire();
+        // Both are on their way; tor has answered the first before it took the second.
+        script.expect("SETCONF ContactInfo=\"new\"");
+        script.send("250 ContactInfo=old\r\n250 OK\r\n");
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]);
+        // The event of the save comes late; what it tells is asked for once more.
+        script.send(changed("ContactInfo=new"));
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]).expect_end();
+    });
+    let config = Config::new(&controller);
+    let events = controller.events([EventKind::ConfChanged]).unwrap();
+    config.options().unwrap();
+    let reading = {
+        let config = config.clone();
+        start(move || config.in_force("ContactInfo").unwrap().to_string())
+    };
+    asks.wait();
+    config.set("ContactInfo", "new").unwrap();
+    config.save().unwrap();
+    assert_eq!(join(reading), "old", "what it was when it was asked for");
+    assert_eq!(contact(&config), "new");
+    events.recv_timeout(LIMIT).unwrap();
+    assert_eq!(contact(&config), "new");
+    controller.close();
+    drop((events, config, controller));
+    tor.finish();
+}
+
+#[test]
+fn what_another_thread_changes_during_a_save_is_for_the_next() {
+    let (sent, is_sent) = signal();
+    let (go_on, test_says) = signal();
+    let (tor, controller) = connected(move |script| {
+        begin(script).answer("GETCONF MapAddress", &["250 MapAddress"]);
+        script.expect("SETCONF MapAddress=\"a\" ContactInfo=\"x\"");
+        sent.fire();
+        script.wait_for(&test_says).send("250 OK\r\n");
+        script.answer("GETCONF MapAddress", &["250 MapAddress=a"]);
+        script.answer("SETCONF MapAddress=\"a\" MapAddress=\"b\" ContactInfo=\"y\"", &["250 OK"]);
+        script.expect_end();
+    });
+    let config = Config::new(&controller);
+    config.push("MapAddress", "a").unwrap();
+    config.set("ContactInfo", "x").unwrap();
+    let saving = {
+        let config = config.clone();
+        start(move || config.save().unwrap())
+    };
+    is_sent.wait();
+    config.push("MapAddress", "b").unwrap();
+    config.set("ContactInfo", "y").unwrap();
+    go_on.fire();
+    join(saving);
+    assert_eq!(config.pending().len(), 2);
+    config.save().unwrap();
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn services_are_read_anew_by_each_save_and_every_line_is_said_again() {
+    // Peers 30.
+    let (tor, controller) = connected(|script| {
+        begin(script);
+        script.answer("GETCONF HiddenServiceOptions", &["250 HiddenServiceOptions"]);
+        script.answer(
+            "GETINFO process/pid process/uid",
+            &["250-process/pid=1", "250-process/uid=0", "250 OK"],
+        );
+        // Somebody has added one, and the event has not come.
+        let lines = [
+            "250-HiddenServiceDir=/tmp",
+            "250-HiddenServiceNovelty=\"x \\\"y\\\"\"",
+            "250-HiddenServicePort=80",
+            "250 HiddenServiceNovelty=2",
+        ];
+        script.answer("GETCONF HiddenServiceOptions", &lines);
+        script.answer(
+            "SETCONF HiddenServiceDir=\"/tmp\" HiddenServiceNovelty=\"x \\\"y\\\"\" \
+             HiddenServicePort=\"80\" HiddenServiceNovelty=\"2\" HiddenServiceDir=\"/new\" \
+             HiddenServicePort=\"81 127.0.0.1:8181\" HiddenServiceNovelty=\"3\"",
+            &["510 Command filtered"],
+        );
+        script.answer("GETCONF HiddenServiceOptions", &lines).expect_line("the same");
+        script.send("250 OK\r\n").expect_end();
+    });
+    let config = Config::new(&controller);
+    let mut service = ConfiguredService::new("/new").port(81, 8181);
+    service.set_option("HiddenServiceNovelty", ["3"]).unwrap();
+    config.add_onion_service(service).unwrap();
+    let error = config.save().unwrap_err();
+    assert!(error.is_filtered());
+    assert_eq!(
+        chain(&error),
+        "cannot save HiddenServiceOptions: tor refused SETCONF: 510 \"Command filtered\""
+    );
+    assert_eq!(config.onion_services().unwrap().len(), 2);
+    config.save().unwrap();
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn options_of_a_kind_to_come_are_taken_as_they_are() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF Future", &["250-Future=a,b", "250 Future=c"]);
+        script.answer("SETCONF Future=\"1\"", &["250 OK"]);
+        script.answer("SETCONF Future=\"d\" Future=\"e\"", &["250 OK"]);
+        script.expect_end();
+    });
+    let config = Config::new(&controller);
+    assert_eq!(config.option_type("future").unwrap(), OptionType::from("Quantum"));
+    assert_eq!(config.get_list("Future").unwrap().unwrap(), ["a,b", "c"]);
+    config.set("Future", true).unwrap();
+    config.save().unwrap();
+    config.set("Future", ["d", "e"]).unwrap();
+    config.save().unwrap();
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_value_that_is_none_of_its_type_is_told_and_not_taken() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF NumCPUs", &["250 NumCPUs=many"]);
+        script.answer("GETCONF SocksPortLines", &["250-SocksPort=unix:/x", "250 __SocksPort=1"]);
+        script.expect_end();
+    });
+    let config = Config::new(&controller);
+    let error = config.get_integer::<u8>("NumCPUs").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the option NumCPUs: expected an integer that is asked for, got \"many\""
+    );
+    assert_eq!(config.get("NumCPUs").unwrap().to_string(), "many");
+    config.set("NumCPUs", "a few").unwrap();
+    let error = config.get_integer::<u8>("NumCPUs").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid argument \"NumCPUs\": is to be set to something that is not an integer that is \
+         asked for"
+    );
+    assert!(matches!(config.get_port("SocksPort"), Err(Error::Protocol(_))));
+    assert_eq!(config.get_port("__SocksPort").unwrap(), Some(OrAuto::Value(1)));
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_beginning_that_failed_is_made_again_where_it_failed() {
+    let (tor, controller) = connected(|script| {
+        script.answer("SETEVENTS CONF_CHANGED", &["510 Command filtered"]);
+        script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
+        script.answer("GETINFO config/names", &["510 Command filtered"]);
+        script.answer("GETINFO config/names", &["250-config/names=ContactInfo String", "250 OK"]);
+        script.answer("GETCONF ContactInfo", &["510 Command filtered"]);
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=me"]).expect_end();
+    });
+    let config = Config::new(&controller);
+    for _ in 0..3 {
+        assert!(config.get("ContactInfo").unwrap_err().is_filtered());
+    }
+    assert_eq!(contact(&config), "me");
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_save_whose_answer_does_not_come_leaves_the_changes_and_forgets_the_values() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=old"]);
+        script.expect("SETCONF ContactInfo=\"new\"");
+        let probe = script.expect_matching("a probe", |line| line.contains("torcon/sync/"));
+        let key = probe.trim_start_matches("GETINFO ").to_owned();
+        script.send(format!("250 OK\r\n552 Unrecognized key \"{key}\"\r\n"));
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]).expect_end();
+    });
+    let short = controller.with_timeout(Duration::from_millis(300));
+    let config = Config::new(&short);
+    assert_eq!(contact(&config), "old");
+    config.set("ContactInfo", "new").unwrap();
+    assert!(config.save().unwrap_err().is_timeout());
+    assert_eq!(config.pending().len(), 1);
+    // tor had taken it.
+    config.revert();
+    assert_eq!(contact(&config), "new");
+    controller.close();
+    drop((config, short, controller));
+    tor.finish();
+}
+
+#[test]
+fn the_end_of_the_connection_ends_reading_and_saving_and_leaves_the_changes() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=old"]);
+        script.expect("SETCONF ContactInfo=\"new\"").close();
+    });
+    let config = Config::new(&controller);
+    assert_eq!(contact(&config), "old");
+    config.set("ContactInfo", "new").unwrap();
+    for _ in 0..2 {
+        let error = config.save().unwrap_err();
+        assert_eq!(chain(&error), "the control connection is closed: tor closed the connection");
+    }
+    // Nobody would tell if it changed now.
+    assert!(config.get("NumCPUs").unwrap_err().is_closed());
+    assert!(config.in_force("ContactInfo").unwrap_err().is_closed());
+    assert_eq!(contact(&config), "new", "what it is to be is no matter of tor's");
+    assert_eq!(config.pending()[0].values(), ["new"]);
+    assert!(Config::new(&controller).options().unwrap_err().is_closed());
+    drop((config, controller));
+    tor.finish();
+}
+
+#[test]
+fn the_subscription_ends_with_the_last_clone() {
+    let (tor, controller) = connected(|script| {
+        begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=a"]);
+        script.answer("SETEVENTS", &["250 OK"]).expect_end();
+    });
+    let config = Config::new(&controller);
+    let clone = config.clone();
+    assert_eq!(contact(&config), "a");
+    drop(config);
+    assert_eq!(controller.subscribed_events(), [EventKind::ConfChanged]);
+    drop(clone);
+    assert_eq!(controller.subscribed_events(), []);
+    controller.close();
+    drop(controller);
+    tor.finish();
+}

@@ -1,0 +1,196 @@
+use std::net::IpAddr;
+use std::thread;
+
+use torcon::command::{AddOnion, MapAddress};
+use torcon::descriptor::OnionDescriptor;
+use torcon::error::{HsDirFailure, OnionProblem, ResolveProblem};
+use torcon::event::EventText;
+use torcon::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, OnionPort, RelaySpec};
+use torcon::{Error, Event, EventKind};
+
+use super::{LIMIT, join, shared_network};
+
+/// Any service that does not exist here.
+fn unknown_service() -> OnionAddress {
+    "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd".parse().unwrap()
+}
+
+fn failures(outcome: Result<OnionDescriptor, Error>) -> Vec<(Fingerprint, HsDescReason)> {
+    let error = match outcome.unwrap_err() {
+        Error::Onion(error) => error,
+        other => panic!("{other:?}"),
+    };
+    let OnionProblem::NotFetched { failures, .. } = error.problem() else { panic!("{error}") };
+    let failure = |failure: &HsDirFailure| {
+        let hsdir = failure.hsdir.as_ref().and_then(RelaySpec::fingerprint);
+        (hsdir.unwrap(), failure.reason.clone().unwrap())
+    };
+    failures.iter().map(failure).collect()
+}
+
+#[test]
+fn names_and_addresses_are_resolved_while_the_caller_waits() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
+    assert_eq!(resolve("some.test").unwrap().to_string(), "127.0.0.1");
+    // The case is the network's business, and the answer has it in lower case.
+    assert_eq!(resolve("SoMe.TeSt").unwrap().to_string(), "127.0.0.1");
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    assert_eq!(controller.resolve_reverse_and_wait(address, LIMIT).unwrap(), "loopback.test");
+    // The other way round, tor knows by itself.
+    assert_eq!(resolve("192.0.2.7").unwrap(), address);
+
+    let error = resolve("a.nx.test").unwrap_err();
+    assert_eq!(error.to_string(), "a.nx.test was not resolved: tor answered error=yes");
+    let Error::Resolve(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.problem(), &ResolveProblem::Failed { error: Some("yes".into()) });
+    // tor cannot say an address of IPv6.
+    assert!(matches!(resolve("2001:db8::1"), Err(Error::Resolve(_))));
+    assert!(controller.subscribed_events().is_empty());
+    tor.quit().unwrap();
+}
+
+#[test]
+fn names_that_are_mapped_are_resolved_to_what_they_stand_for() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
+    let pairs = [
+        ("mapped.test", "192.0.2.9"),
+        ("alias.test", "other.test"),
+        ("gone.test", "a.nx.test"),
+        ("long.test", "mapped.test"),
+        ("*.wild.test", "192.0.2.10"),
+    ];
+    controller.map_address(pairs).unwrap();
+    assert_eq!(resolve("mapped.test").unwrap().to_string(), "192.0.2.9");
+    assert_eq!(resolve("long.test").unwrap().to_string(), "192.0.2.9");
+    assert_eq!(resolve("a.wild.test").unwrap().to_string(), "192.0.2.10");
+    // The answer names the other name, not this one.
+    assert_eq!(resolve("alias.test").unwrap().to_string(), "127.0.0.1");
+    assert!(matches!(resolve("gone.test"), Err(Error::Resolve(_))));
+    controller.execute(&MapAddress::new([("mapped.test", "mapped.test")])).unwrap();
+    assert_eq!(resolve("mapped.test").unwrap().to_string(), "127.0.0.1");
+    tor.quit().unwrap();
+}
+
+#[test]
+fn every_thread_gets_the_answer_to_its_own_request() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let streams = controller.events([EventKind::AddrMap]).unwrap();
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let controller = &controller;
+            // To tor, the events of a name and of an address that are resolved look the same.
+            scope.spawn(move || {
+                for _ in 0..4 {
+                    let same = controller.resolve_and_wait("same.test", LIMIT).unwrap();
+                    assert_eq!(same.to_string(), "127.0.0.1");
+                    if number % 2 == 0 {
+                        let name = controller.resolve_reverse_and_wait(address, LIMIT).unwrap();
+                        assert_eq!(name, "loopback.test");
+                    } else {
+                        let itself = controller.resolve_and_wait("192.0.2.7", LIMIT).unwrap();
+                        assert_eq!(itself, address);
+                    }
+                }
+            });
+        }
+    });
+    // One request and one answer each.
+    let answers: Vec<_> = streams.timeout_iter(LIMIT).take(64).collect();
+    let mut ids: Vec<_> = answers
+        .iter()
+        .map(|event| match event {
+            Event::AddrMap(answer) => answer.stream.unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 64, "{answers:?}");
+    tor.quit().unwrap();
+}
+
+#[test]
+fn the_descriptor_of_a_service_is_what_the_service_has() {
+    let (service, client) = (join(), join());
+    let server = service.controller().unwrap();
+    let events = server.events([EventKind::HsDesc]).unwrap();
+    let published = server.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
+    let address = published.address;
+    // Six relays, each with both descriptors of the service.
+    let (mut sent, mut taken) = (Vec::new(), 0);
+    for event in events.timeout_iter(LIMIT) {
+        let Event::HsDesc(event) = event else { panic!("{event:?}") };
+        match event.action {
+            HsDescAction::Upload => sent.push((event.hsdir, event.descriptor_id)),
+            HsDescAction::Uploaded => taken += 1,
+            _ => {}
+        }
+        if taken == 12 {
+            break;
+        }
+    }
+    assert_eq!(taken, 12, "{sent:?}");
+
+    let controller = client.controller().unwrap();
+    let descriptor = controller.fetch_onion_descriptor(address, LIMIT).unwrap();
+    assert_eq!(descriptor.address(), address);
+    let is_it = |(hsdir, id): &(Option<RelaySpec>, Option<EventText>)| {
+        hsdir.as_ref() == Some(descriptor.hsdir())
+            && id.as_ref().is_some_and(|id| id == descriptor.id())
+    };
+    assert!(sent.iter().any(is_it), "{descriptor:?} of {sent:?}");
+    assert!(descriptor.to_string().starts_with("hs-descriptor 3\n"), "{descriptor}");
+    assert_eq!(descriptor.lifetime_minutes(), Some(180));
+    let known = controller.get_info_one(&format!("hs/client/desc/id/{}", address.service_id()));
+    assert!(descriptor.to_string().trim_end() == known.unwrap().trim_end(), "tor has another one");
+
+    // Each directory has the same, which the service has encrypted anew for each.
+    let key = |descriptor: &OnionDescriptor| {
+        let item = descriptor.items().find(|it| it.keyword() == "descriptor-signing-key-cert");
+        item.unwrap().to_string()
+    };
+    for relay in shared_network().relays() {
+        let fetched =
+            controller.fetch_onion_descriptor_from(address, [relay.fingerprint], LIMIT).unwrap();
+        assert_eq!(fetched.hsdir().fingerprint(), Some(relay.fingerprint));
+        assert_eq!(fetched.id(), descriptor.id());
+        assert_eq!(key(&fetched), key(&descriptor));
+    }
+    assert!(controller.subscribed_events().is_empty());
+    client.quit().unwrap();
+    service.quit().unwrap();
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let relays = shared_network().relays();
+    let mut expected: Vec<_> = relays.iter().map(|relay| relay.fingerprint).collect();
+    expected.sort();
+
+    let some = [expected[1], expected[4]];
+    let outcome = controller.fetch_onion_descriptor_from(unknown_service(), some, LIMIT);
+    let mut found: Vec<_> = failures(outcome);
+    found.sort_by_key(|(hsdir, _)| *hsdir);
+    assert_eq!(found, some.map(|hsdir| (hsdir, HsDescReason::NotFound)));
+
+    let other = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse().unwrap();
+    let outcome = controller.fetch_onion_descriptor(other, LIMIT);
+    let text = outcome.as_ref().unwrap_err().to_string();
+    assert_eq!(text, format!("no directory has given the descriptor of {other}: 6 NOT_FOUND"));
+    let mut asked: Vec<_> = failures(outcome).into_iter().map(|(hsdir, _)| hsdir).collect();
+    asked.sort();
+    assert_eq!(asked, expected);
+
+    let nobody = Fingerprint::from([0xaa; 20]);
+    let outcome = controller.fetch_onion_descriptor_from(other, [nobody], LIMIT);
+    assert_eq!(outcome.unwrap_err().status_code(), Some(552));
+    tor.quit().unwrap();
+}
