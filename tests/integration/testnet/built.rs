@@ -216,6 +216,56 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
 }
 
 #[test]
+fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let greeter = Greeter::start();
+    let circuit = built(&state, &relays()[..3], &CircuitPurpose::General);
+    let socket = circuit.connect_stream(greeter.target("one")).unwrap();
+    is_greeted(&socket, "one");
+    let [stream] = circuit.streams().try_into().unwrap();
+    assert_eq!(stream.status(), StreamStatus::Succeeded);
+    assert_eq!(stream.target().port(), Some(greeter.port()));
+    let error = stream.wait_closed(Duration::ZERO).unwrap_err();
+    let text = format!("waited 0ns for the end of stream {} in vain", stream.id());
+    assert_eq!(error.to_string(), text);
+    let error = stream.close(StreamReason::End).unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    assert_eq!(stream.status(), StreamStatus::Succeeded);
+    stream.close(StreamReason::Misc).unwrap();
+    assert_eq!(stream.status(), StreamStatus::Closed);
+    assert_eq!(stream.info().reason, Some(StreamReason::Misc));
+    assert!(circuit.streams().is_empty() && state.stream(&stream.id()).is_none());
+    // What is known last stays known.
+    assert_eq!(stream.circuit().as_ref(), Some(&circuit));
+    circuit.close().unwrap();
+    assert_eq!(stream.circuit(), None);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_stream_goes_through_either_of_a_pair_of_circuits_that_share_their_traffic() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let greeter = Greeter::start();
+    let is_linked = |circuit: &Circuit| {
+        circuit.info().is_built() && circuit.purpose() == Some(CircuitPurpose::ConfluxLinked)
+    };
+    let mut outcomes = Vec::new();
+    crate::support::watchdog::eventually(LIMIT, "a stream goes through a pair", || {
+        let linked: Vec<_> = state.circuits().into_iter().filter(is_linked).collect();
+        outcomes =
+            linked.iter().map(|circuit| circuit.connect_stream(greeter.target("pair"))).collect();
+        // A pair may end meanwhile.
+        outcomes.len() > 1 && outcomes.iter().all(Result::is_ok)
+    });
+    for stream in outcomes {
+        is_greeted(stream.unwrap(), "pair");
+    }
+    tor.quit().unwrap();
+}
+
+#[test]
 fn fifty_circuits_are_built_at_once_from_as_many_threads() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
