@@ -1,5 +1,7 @@
 //! The state: what is asked, what events make of it, and how its listeners are called.
 
+/// Circuits of our own, streams through them, and attachers.
+mod attaching;
 /// The closures for what happens.
 mod listeners;
 /// Relays, loaded when they are asked for.
