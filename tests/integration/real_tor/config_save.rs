@@ -13,7 +13,7 @@ use super::{chain, controller, refusal};
 use crate::support::real_tor::RealTor;
 
 /// Far more than tor takes to tell of a change.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[track_caller]
 fn refused(config: &Config) -> ConfigError {

@@ -12,10 +12,8 @@ use torcon::testnet::PrivateNetwork;
 use torcon::{Error, EventKind, Launcher};
 
 use super::greeter::{Greeter, is_greeted};
+use super::luck::lucky;
 use super::{LIMIT, UP, join, shared_network};
-
-/// How often something is tried that depends on tor's own luck.
-const TRIES: usize = 5;
 
 /// Returns the fingerprints of the relays that are no authority.
 pub(super) fn relays() -> Vec<Fingerprint> {
@@ -26,15 +24,11 @@ pub(super) fn relays() -> Vec<Fingerprint> {
 #[track_caller]
 pub(super) fn built(state: &State, path: impl Into<Path>, purpose: CircuitPurpose) -> Circuit {
     let path = path.into();
-    let mut failures = Vec::new();
-    for _ in 0..TRIES {
+    lucky(state.controller(), &format!("a circuit along {path:?} is built"), || {
         let circuit = state.build_circuit_for(path.clone(), purpose.clone());
-        match circuit.and_then(|circuit| circuit.wait_built(LIMIT)) {
-            Ok(circuit) => return circuit,
-            Err(error) => failures.push(error),
-        }
-    }
-    panic!("no circuit along {path:?}: {failures:#?}");
+        let circuit = circuit.and_then(|circuit| circuit.wait_built(LIMIT));
+        circuit.map_err(|error| crate::error_text::chain(&error))
+    })
 }
 
 fn fingerprints(path: &[RelaySpec]) -> Vec<Fingerprint> {
