@@ -54,7 +54,7 @@ impl Stage {
     fn circuit(&self, first: usize) -> Circuit {
         let relays = relays();
         let path: Vec<_> = (0..3).map(|hop| relays[(first + hop) % relays.len()]).collect();
-        built(&self.state, path, CircuitPurpose::Controller)
+        built(&self.state, path, &CircuitPurpose::Controller)
     }
 
     fn proxy(&self) -> SocksProxy {
@@ -186,7 +186,7 @@ fn an_attacher_that_misbehaves_in_any_way_leaves_no_stream_hanging() {
     let dead = stage.circuit(1);
     dead.close().unwrap();
     tors(survives(&stage, "dead", LIMIT, move |_, _| Attach::To(dead.clone())));
-    let short = built(&stage.state, &relays()[..1], CircuitPurpose::Controller);
+    let short = built(&stage.state, &relays()[..1], &CircuitPurpose::Controller);
     let id = short.id();
     let by = survives(&stage, "short", LIMIT, move |_, _| Attach::To(short.clone()));
     assert!(by != id && by != ours.id());
@@ -200,7 +200,7 @@ fn an_attacher_that_misbehaves_in_any_way_leaves_no_stream_hanging() {
         let state = weak.upgrade().unwrap();
         state.controller().get_info_one("version").unwrap();
         assert_eq!(state.stream(&stream.id).unwrap().status(), StreamStatus::ControllerWait);
-        let circuit = built(&state, &relays()[1..4], CircuitPurpose::Controller);
+        let circuit = built(&state, &relays()[1..4], &CircuitPurpose::Controller);
         made.send(circuit.id()).unwrap();
         Attach::To(circuit)
     });
@@ -523,7 +523,7 @@ fn a_stream_goes_through_a_circuit_by_a_unix_socket_too() {
     let state = State::new(tor.controller().unwrap()).unwrap();
     let greeter = Greeter::start();
     let circuits: Vec<_> =
-        (0..2).map(|_| built(&state, &relays()[..3], CircuitPurpose::Controller)).collect();
+        (0..2).map(|_| built(&state, &relays()[..3], &CircuitPurpose::Controller)).collect();
     thread::scope(|scope| {
         for (number, circuit) in circuits.iter().enumerate() {
             for turn in 0..3 {
@@ -578,7 +578,7 @@ fn a_stream_whose_circuit_ends_while_it_connects_fails_and_goes_nowhere_else() {
 fn two_states_of_one_connection_attach_streams_together() {
     let stage = Stage::new();
     let second = State::new(stage.state.controller()).unwrap();
-    let ours = built(&second, &relays()[..3], CircuitPurpose::Controller);
+    let ours = built(&second, &relays()[..3], &CircuitPurpose::Controller);
     let choice = ours.clone();
     let guard = second.set_attacher(move |_, _| Attach::To(choice.clone())).unwrap();
     // The first state begins, and goes before the second.

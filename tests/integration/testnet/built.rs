@@ -22,7 +22,7 @@ pub(super) fn relays() -> Vec<Fingerprint> {
 
 /// Builds a circuit, on the first or a later try.
 #[track_caller]
-pub(super) fn built(state: &State, path: impl Into<Path>, purpose: CircuitPurpose) -> Circuit {
+pub(super) fn built(state: &State, path: impl Into<Path>, purpose: &CircuitPurpose) -> Circuit {
     let path = path.into();
     lucky(state.controller(), &format!("a circuit along {path:?} is built"), || {
         let circuit = state.build_circuit_for(path.clone(), purpose.clone());
@@ -50,7 +50,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     let state = State::new(controller).unwrap();
     let greeter = Greeter::start();
     let relays = relays();
-    let circuit = built(&state, &relays[1..4], CircuitPurpose::General);
+    let circuit = built(&state, &relays[1..4], &CircuitPurpose::General);
     assert_eq!(fingerprints(&circuit.path()), relays[1..4]);
     assert_eq!(circuit.status(), CircuitStatus::Built);
     assert_eq!(circuit.purpose(), Some(CircuitPurpose::General));
@@ -117,13 +117,13 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     let controller = tor.controller().unwrap();
     let state = State::new(controller).unwrap();
     let relays = relays();
-    let circuit = built(&state, &relays[..2], CircuitPurpose::Controller);
+    let circuit = built(&state, &relays[..2], &CircuitPurpose::Controller);
     assert_eq!(circuit.purpose(), Some(CircuitPurpose::Controller));
     let longer = circuit.extend([relays[2], relays[3]]).unwrap();
     assert_eq!(fingerprints(&longer.path()), relays[..4]);
     assert_eq!(longer, circuit);
     // tor cannot make one for a controller along a path of its own in one command.
-    let any = built(&state, Path::any(), CircuitPurpose::Controller);
+    let any = built(&state, Path::any(), &CircuitPurpose::Controller);
     assert_eq!(any.path().len(), 3);
     controller.get_info_one("version").unwrap();
     assert_eq!(any.purpose(), Some(CircuitPurpose::Controller));
@@ -131,7 +131,7 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     // By what the consensus says.
     let chosen: Vec<_> =
         relays[2..5].iter().map(|relay| state.relay(relay).unwrap().unwrap()).collect();
-    let by_status = built(&state, chosen, CircuitPurpose::General);
+    let by_status = built(&state, chosen, &CircuitPurpose::General);
     assert_eq!(fingerprints(&by_status.path()), relays[2..5]);
     by_status.close_if_unused().unwrap();
     by_status.wait_closed(LIMIT).unwrap();
@@ -153,7 +153,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     let state = State::new(tor.controller().unwrap()).unwrap();
     let relays = relays();
     let unknown = Fingerprint::from([0xaa; 20]);
-    let circuit = built(&state, &relays[..3], CircuitPurpose::General);
+    let circuit = built(&state, &relays[..3], &CircuitPurpose::General);
     let text = |error: Error| error.to_string();
     let no_path = "invalid argument \"path\": no relay is given";
     let none: [Fingerprint; 0] = [];
@@ -192,7 +192,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     let error = circuit.resolve("b.nx.test").unwrap_err();
     assert!(matches!(error, Error::Circuit(_) | Error::Socks(_)), "{error:?}");
     // tor takes no stream to one of a single relay.
-    let short = built(&state, &relays[..1], CircuitPurpose::General);
+    let short = built(&state, &relays[..1], &CircuitPurpose::General);
     let CircuitProblem::NotAttached(rejection) = problem(short.connect_stream("a.test:80")) else {
         panic!()
     };
@@ -218,7 +218,7 @@ fn fifty_circuits_are_built_at_once_from_as_many_threads() {
                 scope.spawn(move || {
                     let path: Vec<_> =
                         (0..3).map(|hop| relays[(number + hop) % relays.len()]).collect();
-                    let circuit = built(state, &path, CircuitPurpose::Controller);
+                    let circuit = built(state, &path, &CircuitPurpose::Controller);
                     assert_eq!(fingerprints(&circuit.path()), path);
                     circuit
                 })
@@ -249,7 +249,7 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
     let (sender, done) = bounded(2);
     let target = greeter.target("inside");
     let work = move |state: &State, relays: &[Fingerprint]| {
-        let circuit = built(state, relays, CircuitPurpose::Controller);
+        let circuit = built(state, relays, &CircuitPurpose::Controller);
         let stream = circuit.connect_stream(&*target).expect("it works inside a listener");
         is_greeted(&stream, "inside");
         circuit.extend([relays[0]]).expect("it is made longer");
@@ -276,7 +276,7 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
             sender.send(work(&state, &path)).unwrap();
         }
     });
-    let there = built(&state, &relays[..3], CircuitPurpose::General);
+    let there = built(&state, &relays[..3], &CircuitPurpose::General);
     assert_eq!(done.recv_timeout(LIMIT * 2).expect("it is done"), expected(&relays[2..5]));
     state.remove_listener(id.unwrap()).unwrap();
     drop(there);
@@ -293,7 +293,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     let relays: Vec<_> = network.relays()[1..].iter().map(|relay| relay.fingerprint).collect();
     let path = [relays[0], relays[1], relays[2]];
     // tor uses it for nothing else, so that nothing else ends it.
-    let circuit = built(&state, path, CircuitPurpose::Controller);
+    let circuit = built(&state, path, &CircuitPurpose::Controller);
     let stream = circuit.connect_stream(greeter.target("doomed")).unwrap();
     is_greeted(&stream, "doomed");
 
@@ -326,7 +326,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
 
     // Making a circuit longer by it ends the circuit.
-    let circuit = built(&state, &relays[..2], CircuitPurpose::Controller);
+    let circuit = built(&state, &relays[..2], &CircuitPurpose::Controller);
     let problem = problem(circuit.extend([relays[2]]));
     let (CircuitProblem::Closed(end) | CircuitProblem::Failed(end)) = &problem else {
         panic!("{problem:?}")
