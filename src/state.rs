@@ -193,7 +193,7 @@ impl State {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = SystemTime::now();
-        self.inner.picture.read(|tracker| Snapshot::of(tracker, now))
+        self.inner.picture.read(|tracker| Snapshot::of(tracker, now)).sorted()
     }
 
     /// Returns the circuits, by identifier.
@@ -202,7 +202,7 @@ impl State {
         let circuit = |cell: &Arc<_>| Circuit::new(Arc::clone(&self.inner), Arc::clone(cell));
         let mut circuits: Vec<_> =
             self.inner.picture.read(|tracker| tracker.circuits().map(circuit).collect());
-        circuits.sort_by_key(Circuit::id);
+        circuits.sort_by_cached_key(Circuit::id);
         circuits
     }
 
@@ -219,7 +219,7 @@ impl State {
         let stream = |cell: &Arc<_>| Stream::new(Arc::clone(&self.inner), Arc::clone(cell));
         let mut streams: Vec<_> =
             self.inner.picture.read(|tracker| tracker.streams().map(stream).collect());
-        streams.sort_by_key(Stream::id);
+        streams.sort_by_cached_key(Stream::id);
         streams
     }
 
@@ -244,6 +244,10 @@ impl State {
     }
 
     /// Returns the names and addresses that stand for others, by name; none whose time is over.
+    ///
+    /// Of two things tor does not tell, so that only [`Controller::address_mappings`] knows them: that
+    /// an address was set free by mapping it to itself, or by taking it out of the option
+    /// `MapAddress`; and that a new mapping is one of all names that end so.
     #[doc(alias = "addrmap")]
     #[must_use]
     pub fn address_map(&self) -> Vec<AddressMapping> {
@@ -295,9 +299,7 @@ impl State {
     {
         let callback = Callback::Circuit(None, Box::new(listener));
         self.inner.registry.add(&self.inner, callback, |tracker| {
-            let mut cells: Vec<_> = tracker.circuits().cloned().collect();
-            cells.sort_by_key(|cell| cell.id());
-            cells.into_iter().map(change::existing_circuit).collect()
+            tracker.circuits().cloned().map(change::existing_circuit).collect()
         })
     }
 
@@ -316,9 +318,7 @@ impl State {
     {
         let callback = Callback::Stream(None, Box::new(listener));
         self.inner.registry.add(&self.inner, callback, |tracker| {
-            let mut cells: Vec<_> = tracker.streams().cloned().collect();
-            cells.sort_by_key(|cell| cell.id());
-            cells.into_iter().map(change::existing_stream).collect()
+            tracker.streams().cloned().map(change::existing_stream).collect()
         })
     }
 

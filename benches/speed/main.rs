@@ -12,6 +12,8 @@
 //!   reply of 50 MB takes line by line.
 //! - `relays`: the same consensus as a list of relays, and one relay after the other, against
 //!   reading it; and how long it takes to read name, identity, address and flags of every relay.
+//! - `state`: a flood of events of 10,000 circuits and 10,000 streams that a state follows, against
+//!   reading it; the memory that such a state takes; and what is read from it.
 //! - `connect`: connecting, SAFECOOKIE and closing, against the same dialogue on a raw socket.
 //!
 //! The other side is a thread that replays fixed answers and, for the first and the last, also a
@@ -34,17 +36,19 @@ mod connect;
 mod events;
 mod relays;
 mod round_trips;
+mod state;
 
 /// The raw side: sockets, a tor that replays, a real tor, and the race between the two.
 mod support;
 
 use std::env;
 
-const BENCHES: [(&str, fn()); 5] = [
+const BENCHES: [(&str, fn()); 6] = [
     ("round_trips", round_trips::run),
     ("events", events::run),
     ("big_reply", big_reply::run),
     ("relays", relays::run),
+    ("state", state::run),
     ("connect", connect::run),
 ];
 

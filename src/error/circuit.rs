@@ -3,7 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Rejection;
-use crate::names::{CircuitId, CircuitReason, CircuitStatus, RelaySpec, StreamReason};
+use crate::names::{
+    CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, RelaySpec, StreamReason,
+};
 
 /// A circuit could not be built or used, or no stream be made through it.
 #[derive(Clone, Debug)]
@@ -38,6 +40,14 @@ pub enum CircuitProblem {
     /// through another circuit.
     #[error("tor makes the circuits to onion services itself")]
     Onion,
+    /// Circuits of this purpose do not take the stream: names are resolved through general circuits
+    /// only, and those of onion services and of measurements take no streams of applications. tor
+    /// was not asked: it would abort, or the stream would go nowhere.
+    #[error("a circuit for {} does not take it", .purpose.as_ref().map_or("nothing known", CircuitPurpose::as_str))]
+    Purpose {
+        /// What tor uses the circuit for.
+        purpose: Option<CircuitPurpose>,
+    },
     /// tor did not take the circuit for the stream, which is closed.
     #[error("tor refused it for the stream")]
     NotAttached(#[source] Rejection),
@@ -174,7 +184,7 @@ mod tests {
     use std::error::Error as _;
 
     use super::{CircuitEnd, CircuitError, CircuitProblem};
-    use crate::names::{CircuitReason, CircuitStatus, RelaySpec, StreamReason};
+    use crate::names::{CircuitPurpose, CircuitReason, CircuitStatus, RelaySpec, StreamReason};
 
     fn relay(name: &str) -> RelaySpec {
         let spec = format!("$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~{name}");
@@ -224,6 +234,14 @@ mod tests {
             (
                 CircuitProblem::NotBuilt { status: CircuitStatus::Extended },
                 "it is not built, but EXTENDED",
+            ),
+            (
+                CircuitProblem::Purpose { purpose: Some(CircuitPurpose::Controller) },
+                "a circuit for CONTROLLER does not take it",
+            ),
+            (
+                CircuitProblem::Purpose { purpose: None },
+                "a circuit for nothing known does not take it",
             ),
             (
                 CircuitProblem::Stream {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 
 pub(super) use self::claim::{Claim, Origin};
-pub(super) use self::clerk::is_onion;
+pub(super) use self::clerk::{check_purpose, is_onion};
 pub(super) use self::desk::Engagement;
 
 use self::clerk::Message;
@@ -36,8 +36,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum Attach {
     /// The stream goes through this circuit. If tor does not take it for the stream, since it has
-    /// ended, is not built or has one relay only, or if the stream goes to an onion service, to
-    /// which tor makes circuits itself, the choice is left to tor, and a warning is logged.
+    /// ended, is not built, has one relay only or is not for
+    /// [such streams](crate::error::CircuitProblem::Purpose), or if the stream goes to an onion
+    /// service, to which tor makes circuits itself, the choice is left to tor, and a warning is
+    /// logged.
     To(Circuit),
     /// tor chooses.
     Tor,
@@ -105,8 +107,9 @@ impl AttacherOptions {
 
     /// Sets an attacher with these options; see [`State::set_attacher`].
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller for each command.
+    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -150,7 +153,8 @@ impl Default for AttacherOptions {
 impl State {
     /// Calls a closure for each new stream, to choose the circuit through which it goes.
     ///
-    /// It is called with what is known of the stream and with the circuits that are built; it
+    /// It is called with what is known of the stream and with the circuits that can take streams:
+    /// those that are built, of more than one relay, and for general use or a controller's. It
     /// returns an [`Attach`], or a `Result` of one. It is asked about streams of applications and
     /// of requests to resolve names, not about those of tor itself nor about those of
     /// [`Circuit::connect_stream`]. When the exit does not take a stream it is asked again, up to
@@ -179,8 +183,9 @@ impl State {
     /// `SETCONF __LeaveStreamsUnattached="1"` if it is not; for each stream one or more of
     /// `ATTACHSTREAM` and `CLOSESTREAM`.
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller for each command.
+    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -222,8 +227,9 @@ impl State {
 ///
 /// After that no call to it begins, and streams about which it was asked go to other attachers, or
 /// to tor. When the last guard of a connection is dropped, tor attaches streams itself again; this
-/// waits for tor's answers, but not longer than a few seconds if tor does not answer. It may be
-/// dropped anywhere, also inside the attacher.
+/// waits for tor's answers, but not longer than some seconds if tor does not answer. It may be
+/// dropped anywhere, also inside the attacher. Until then it keeps the state and its connection
+/// open.
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     id: AttacherId,

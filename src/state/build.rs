@@ -236,11 +236,13 @@ impl State {
             WaitEnd::Timeout => Timeout::new(Wait::Event, limit).into(),
         })?;
         let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());
-        match later.map(|purpose| controller.set_circuit_purpose(id, purpose)) {
-            None | Some(Ok(())) => Ok(circuit),
+        let Some(purpose) = later else { return Ok(circuit) };
+        match controller.set_circuit_purpose(id, purpose.clone()) {
+            // What follows depends on it.
+            Ok(()) => circuit.wait_purpose(&purpose, limit).map(|()| circuit),
             // It failed already, which its handle tells better.
-            Some(Err(Error::Rejected(_))) if circuit.info().is_over() => Ok(circuit),
-            Some(Err(error)) => {
+            Err(Error::Rejected(_)) if circuit.info().is_over() => Ok(circuit),
+            Err(error) => {
                 circuit.give_up();
                 Err(error)
             }

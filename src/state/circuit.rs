@@ -241,6 +241,13 @@ impl Circuit {
         }
     }
 
+    /// Waits until tor has told of a change of the purpose that it has confirmed, or of the end.
+    pub(super) fn wait_purpose(&self, purpose: &CircuitPurpose, limit: Duration) -> Result<()> {
+        self.wait(Wait::Event, limit, |info| {
+            (info.is_over() || info.purpose.as_ref() == Some(purpose)).then_some(Ok(()))
+        })
+    }
+
     /// Waits until what is known of the circuit is what is wanted, or the circuit is gone.
     fn wait<T>(
         &self,

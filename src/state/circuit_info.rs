@@ -76,6 +76,15 @@ impl CircuitInfo {
         }
     }
 
+    /// Takes what tor lists. It lists a circuit without relays as if it had some.
+    pub(super) fn listed(event: CircEvent) -> Self {
+        let mut info = Self::of(event);
+        if info.path.is_empty() && info.status == CircuitStatus::Extended {
+            info.status = CircuitStatus::Launched;
+        }
+        info
+    }
+
     /// Takes what an event tells after what was known before.
     ///
     /// tor describes the whole circuit each time, so that what is not there any more is no longer

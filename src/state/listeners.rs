@@ -1,9 +1,11 @@
 //! The thread that calls the closures of a state, and the table of these.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +14,7 @@ use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
 use super::change::{
-    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
+    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate, Subject,
 };
 use super::picture::Picture;
 use super::tracker::Tracker;
@@ -41,6 +43,16 @@ pub(super) enum Callback {
     Circuit(Option<CircuitId>, Box<dyn FnMut(&CircuitUpdate) + Send>),
     Stream(Option<StreamId>, Box<dyn FnMut(&StreamUpdate) + Send>),
     Address(Box<dyn FnMut(&AddressUpdate) + Send>),
+}
+
+impl Callback {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Circuit(..) => Subject::Circuit,
+            Self::Stream(..) => Subject::Stream,
+            Self::Address(_) => Subject::Address,
+        }
+    }
 }
 
 /// One listener. Only the thread has it.
@@ -84,8 +96,10 @@ impl Registry {
         registered.next_id += 1;
         let removed = Arc::new(AtomicBool::new(false));
         let listener = Listener { id, callback, removed: Arc::clone(&removed), lost: 0 };
-        let delivered =
-            inner.picture.deliver(|tracker| Delivery::Add(Box::new(listener), existing(tracker)));
+        let subject = listener.callback.subject();
+        let delivered = inner
+            .picture
+            .add_listener(subject, |tracker| Delivery::Add(Box::new(listener), existing(tracker)));
         if !delivered {
             let reason = inner.controller.closed_reason();
             return Err(reason.unwrap_or(crate::error::Disconnect::ReaderFailed).into());
@@ -97,9 +111,9 @@ impl Registry {
     /// Removes a listener. Returns whether it was there.
     pub(super) fn remove(&self, picture: &Picture, id: StateListenerId) -> bool {
         let Some(removed) = self.inner.lock().removed.remove(&id) else { return false };
-        removed.store(true, Ordering::Release);
+        removed.store(true, Release);
         // If there is no thread any more, the closure is gone already.
-        picture.deliver(|_| Delivery::Remove(id));
+        picture.remove_listener(Delivery::Remove(id));
         true
     }
 
@@ -173,15 +187,14 @@ impl Caller {
             }
         }
         for listener in std::mem::take(&mut self.listeners) {
-            self.registry.forget(listener.id);
-            drop_quietly(listener);
+            self.let_go(listener);
         }
     }
 
     /// Takes out what has expired, if somebody wants to know, and returns when to look again.
     fn next_look(&self) -> Option<Instant> {
-        if !self.listeners.iter().any(|listener| matches!(listener.callback, Callback::Address(_)))
-        {
+        let wants_addresses = |listener: &Listener| listener.callback.subject() == Subject::Address;
+        if !self.listeners.iter().any(wants_addresses) {
             return None;
         }
         let now = SystemTime::now();
@@ -190,11 +203,11 @@ impl Caller {
         Instant::now().checked_add(until.min(LOOK_AT_THE_CLOCK))
     }
 
-    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, existing: Vec<Change>) {
+    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, mut existing: Vec<Change>) {
+        existing.sort_by(by_id);
         for change in existing {
             if !call(inner, &mut listener, &change) {
-                self.registry.forget(listener.id);
-                return drop_quietly(listener);
+                return self.let_go(listener);
             }
         }
         self.listeners.push(listener);
@@ -207,16 +220,20 @@ impl Caller {
                 gone.push(listener.id);
             }
         }
-        for id in gone {
-            self.registry.forget(id);
-            self.take_out(id);
-        }
+        gone.into_iter().for_each(|id| self.take_out(id));
     }
 
     fn take_out(&mut self, id: StateListenerId) {
         if let Some(place) = self.listeners.iter().position(|listener| listener.id == id) {
-            drop_quietly(self.listeners.remove(place));
+            let listener = self.listeners.remove(place);
+            self.let_go(listener);
         }
+    }
+
+    fn let_go(&self, listener: Listener) {
+        self.registry.forget(listener.id);
+        self.picture.listener_is_gone(listener.callback.subject());
+        drop_quietly(listener);
     }
 }
 
@@ -248,10 +265,23 @@ impl Listener {
     }
 }
 
+/// The order in which is offered what is there; mappings are in order already.
+fn by_id(one: &Change, other: &Change) -> Ordering {
+    match (one, other) {
+        (Change::Circuit { cell: one, .. }, Change::Circuit { cell: other, .. }) => {
+            one.id().cmp(&other.id())
+        }
+        (Change::Stream { cell: one, .. }, Change::Stream { cell: other, .. }) => {
+            one.id().cmp(&other.id())
+        }
+        _ => Ordering::Equal,
+    }
+}
+
 /// Calls a listener. Returns whether it stays: not if it was removed, if it panicked, or if its
 /// circuit or stream has ended.
 fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
-    if listener.removed.load(Ordering::Acquire) {
+    if listener.removed.load(Acquire) {
         return false;
     }
     let lost = std::mem::take(&mut listener.lost);

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Change;
+use super::change::{Change, Subject};
 use super::listeners::Delivery;
 use super::stream_info::StreamInfo;
 use super::tracker::{Answers, Tracker};
@@ -61,6 +61,8 @@ struct Folding {
     changes: Vec<Change>,
     /// To the thread that calls listeners; `None` as long as there was none, and at the end.
     queue: Option<BacklogSender<Delivery>>,
+    /// What its listeners listen to: one entry for each of them. Nothing else is queued.
+    wanted: Vec<Subject>,
     /// Those who want to know of each stream that waits for its circuit.
     new_streams: Vec<Sender<Arc<StreamInfo>>>,
     /// Why nothing comes any more.
@@ -80,6 +82,7 @@ impl Picture {
             tracker: Tracker::new(),
             changes: Vec::new(),
             queue: None,
+            wanted: Vec::new(),
             new_streams: Vec::new(),
             ended: None,
         };
@@ -156,14 +159,33 @@ impl Picture {
         folding.tracker.next_expiry()
     }
 
-    /// Gives something to the thread that calls listeners, made from what is known at that moment;
-    /// it is never lost. Returns whether there is such a thread.
-    pub(super) fn deliver(&self, make: impl FnOnce(&Tracker) -> Delivery) -> bool {
+    /// Gives a listener to the thread that calls them, made from what is known at that moment, and
+    /// from then on the changes that it wants. Returns whether there is such a thread.
+    pub(super) fn add_listener(
+        &self,
+        subject: Subject,
+        make: impl FnOnce(&Tracker) -> Delivery,
+    ) -> bool {
         let mut folding = self.folding.lock();
-        let Folding { tracker, queue, .. } = &mut *folding;
-        match queue {
-            Some(queue) => queue.send(make(tracker), 0, 0) != Queuing::Closed,
-            None => false,
+        let Folding { tracker, queue, wanted, .. } = &mut *folding;
+        let Some(queue) = queue else { return false };
+        wanted.push(subject);
+        // It costs nothing, so that it is never lost.
+        queue.send(make(tracker), 0, 0) != Queuing::Closed
+    }
+
+    /// Tells the thread that calls listeners that one is not wanted any more.
+    pub(super) fn remove_listener(&self, removal: Delivery) {
+        if let Some(queue) = &mut self.folding.lock().queue {
+            queue.send(removal, 0, 0);
+        }
+    }
+
+    /// One listener less wants such changes.
+    pub(super) fn listener_is_gone(&self, subject: Subject) {
+        let wanted = &mut self.folding.lock().wanted;
+        if let Some(place) = wanted.iter().position(|other| *other == subject) {
+            wanted.swap_remove(place);
         }
     }
 
@@ -188,6 +210,9 @@ impl Folding {
         change(&mut self.tracker, &mut self.changes);
         for change in self.changes.drain(..) {
             let Some(queue) = &mut self.queue else { continue };
+            if !self.wanted.contains(&change.subject()) {
+                continue;
+            }
             if let Queuing::Dropped { first: true } =
                 queue.send(Delivery::Change(change), UPDATE_SIZE, 1)
             {
@@ -204,6 +229,10 @@ impl Folding {
             }
             _ => None,
         };
+        if let Event::AddrMap(_) = &event {
+            // Otherwise what nobody asks for would be kept for ever.
+            self.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
+        }
         self.change(|tracker, changes| tracker.event(number, event, changes));
         if let Some(cell) = waiting.and_then(|id| self.tracker.stream(&id)) {
             let info = cell.info();
@@ -236,5 +265,91 @@ impl Tap for Picture {
         drop(folding);
         drop(queue);
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{Picture, WaitEnd};
+    use crate::error::Disconnect;
+    use crate::link::Tap;
+    use crate::names::{CircuitId, NetworkLiveness};
+    use crate::state::tracker::{Answers, Tracker};
+
+    /// Far more than anything takes here that ends at all.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn joined() -> Picture {
+        let picture = Picture::new();
+        let answers = Answers {
+            circuits: Vec::new(),
+            streams: Vec::new(),
+            connections: Vec::new(),
+            guards: Vec::new(),
+            addresses: Vec::new(),
+            bootstrap: "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\"".parse().unwrap(),
+            liveness: NetworkLiveness::Up,
+        };
+        picture.join(answers, 0);
+        picture
+    }
+
+    fn tell(picture: &Picture, lines: &[&str]) {
+        let number = picture.read(Tracker::number);
+        for (number, line) in (number..).zip(lines) {
+            picture.event(number, format!("650 {line}\r\n").as_bytes());
+        }
+    }
+
+    fn is_there(tracker: &Tracker) -> Option<CircuitId> {
+        tracker.circuit(&CircuitId::from(3)).map(|cell| cell.id())
+    }
+
+    #[test]
+    fn a_wait_ends_with_what_is_there_with_what_comes_at_its_limit_and_with_the_connection() {
+        let picture = Arc::new(joined());
+        let end = picture.wait(Instant::now() + Duration::from_millis(20), is_there);
+        assert!(matches!(end, Err(WaitEnd::Timeout)), "{end:?}");
+        let waiting = Arc::clone(&picture);
+        let waiter = thread::Builder::new().name("waiter".to_owned()).spawn(move || {
+            let first = waiting.wait(Instant::now() + LIMIT, is_there).unwrap();
+            // It is there, however late it is.
+            assert_eq!(waiting.wait(Instant::now(), is_there).unwrap(), first);
+            waiting.wait(Instant::now() + LIMIT, |_| None::<()>)
+        });
+        tell(&picture, &["CIRC 2 LAUNCHED PURPOSE=GENERAL", "CIRC 3 LAUNCHED PURPOSE=GENERAL"]);
+        picture.ended(&Disconnect::EndOfStream);
+        let end = waiter.unwrap().join().unwrap();
+        assert!(matches!(end, Err(WaitEnd::Closed(Disconnect::EndOfStream))), "{end:?}");
+        assert!(picture.wait(Instant::now(), is_there).is_ok(), "it stays as it was");
+    }
+
+    #[test]
+    fn every_stream_that_waits_for_its_circuit_is_told_in_order_with_what_is_known_of_it() {
+        let picture = joined();
+        tell(&picture, &["STREAM 1 NEW 0 a.example:80 SOURCE_ADDR=127.0.0.1:1 PURPOSE=USER"]);
+        let (there, streams) = picture.on_new_stream();
+        assert_eq!(there.len(), 1);
+        tell(
+            &picture,
+            &[
+                "STREAM 2 NEWRESOLVE 0 b.example:0 PURPOSE=DNS_REQUEST",
+                "STREAM 1 CONTROLLER_WAIT 0 a.example:80",
+                "STREAM 2 SENTRESOLVE 7 b.example:0",
+                "CIRC 3 LAUNCHED PURPOSE=GENERAL",
+                "STREAM 3 NEW 0 c.example:80",
+            ],
+        );
+        picture.ended(&Disconnect::Closed);
+        let told: Vec<_> = streams.iter().collect();
+        let texts: Vec<_> =
+            told.iter().map(|info| format!("{} {}", info.id, info.status)).collect();
+        assert_eq!(texts, ["2 NEWRESOLVE", "1 CONTROLLER_WAIT", "3 NEW"]);
+        assert_eq!(told[1].source_addr.as_ref().unwrap().as_str(), "127.0.0.1:1");
+        assert!(picture.on_new_stream().1.recv().is_err(), "the connection has ended");
     }
 }

@@ -35,14 +35,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Takes everything, in no order: the reader waits meanwhile.
     pub(super) fn of(tracker: &Tracker, now: SystemTime) -> Self {
-        let mut circuits: Vec<_> = tracker.circuits().map(|cell| cell.info()).collect();
-        circuits.sort_by_key(|info| info.id);
-        let mut streams: Vec<_> = tracker.streams().map(|cell| cell.info()).collect();
-        streams.sort_by_key(|info| info.id);
         Self {
-            circuits,
-            streams,
+            circuits: tracker.circuits().map(|cell| cell.info()).collect(),
+            streams: tracker.streams().map(|cell| cell.info()).collect(),
             guards: tracker.guards().to_vec(),
             address_map: tracker.address_map(now),
             connections: tracker.connections().to_vec(),
@@ -50,6 +47,13 @@ impl Snapshot {
             liveness: tracker.liveness().cloned(),
             number: tracker.number(),
         }
+    }
+
+    /// Sorts what has an order.
+    pub(super) fn sorted(mut self) -> Self {
+        self.circuits.sort_by_cached_key(|info| info.id);
+        self.streams.sort_by_cached_key(|info| info.id);
+        self
     }
 
     /// Returns the number of the moment: one that is later has a higher number, unless nothing

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 
-use super::attacher::{Claim, Engagement, Origin, is_onion};
+use super::attacher::{Claim, Engagement, Origin, check_purpose, is_onion};
 use super::circuit::Circuit;
 use super::circuit_info::CircuitInfo;
 use super::picture::WaitEnd;
@@ -117,7 +117,9 @@ impl Circuit {
         self.through(&wish, limit, true, connect)
     }
 
-    /// Resolves a host name through this circuit.
+    /// Resolves a host name through this circuit, which must not be for
+    /// [`CircuitPurpose::Controller`](crate::names::CircuitPurpose::Controller): tor does not
+    /// resolve names through those.
     ///
     /// tor may know the address by itself, as of a name that is
     /// [mapped](crate::Controller::map_address), and then answers without the circuit.
@@ -164,6 +166,9 @@ impl Circuit {
         if !info.is_built() {
             let status = info.status.clone();
             return Err(self.failed(wish, CircuitProblem::NotBuilt { status }));
+        }
+        if let Err(problem) = check_purpose(info.purpose.as_ref(), !needs_circuit) {
+            return Err(self.failed(wish, problem));
         }
         let proxy = self.proxy(wish)?;
         let engagement = Engagement::new(&self.inner)?;

@@ -79,7 +79,7 @@ impl Tracker {
     /// Takes the snapshot, which knows of so many events, and then those that came meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
         for event in answers.circuits {
-            let cell = CircuitCell::new(CircuitInfo::of(event));
+            let cell = CircuitCell::new(CircuitInfo::listed(event));
             self.circuits.insert(cell.id(), Arc::new(cell));
         }
         for event in answers.streams {

@@ -28,6 +28,8 @@ mod numbers;
 mod relays;
 /// The state of a tor, against what that tor says when it is asked.
 mod state;
+/// The typed answers of `GETINFO` from tors that have a network.
+mod typed_info;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::CircuitProblem;
+use crate::event::EventText;
 use crate::names::CircuitId;
 use crate::state::stream_info::{StreamCell, StreamInfo};
 
@@ -26,7 +27,7 @@ impl Origin {
                 source.ip() == Some(address.ip()) && source.port() == Some(address.port())
             }),
             Self::User { name, password } => {
-                let is = |text: &Option<crate::event::EventText>, wanted: &str| {
+                let is = |text: &Option<EventText>, wanted: &str| {
                     text.as_ref().is_some_and(|text| text.as_bytes() == wanted.as_bytes())
                 };
                 is(&stream.socks_username, name) && is(&stream.socks_password, password)
@@ -69,5 +70,51 @@ impl Claim {
     /// Notes why it fails; the first reason stays.
     pub(super) fn note_problem(&self, problem: CircuitProblem) {
         self.seen.lock().problem.get_or_insert(problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Origin;
+    use crate::event::{Event, EventText};
+    use crate::state::stream_info::StreamInfo;
+
+    fn stream(fields: &str) -> StreamInfo {
+        let text = format!("STREAM 5 NEW 0 a.example:80 {fields}");
+        let Event::Stream(stream) = Event::parse(EventText::new(text.as_bytes())) else { panic!() };
+        StreamInfo::of(stream)
+    }
+
+    #[test]
+    fn a_stream_is_known_by_its_address_in_either_spelling() {
+        for (address, source, is_ours) in [
+            ("127.0.0.1:44332", "127.0.0.1:44332", true),
+            ("127.0.0.1:44332", "127.0.0.1:44333", false),
+            ("127.0.0.1:44332", "127.0.0.2:44332", false),
+            ("127.0.0.1:44332", "(Tor_internal):0", false),
+            ("127.0.0.1:44332", "/run/tor/socks:0", false),
+            ("[::1]:44332", "[::1]:44332", true),
+            ("[::1]:44332", "::1:44332", true),
+            ("[::1]:44332", "[::2]:44332", false),
+        ] {
+            let origin = Origin::Address(address.parse().unwrap());
+            let stream = stream(&format!("SOURCE_ADDR={source} PURPOSE=USER"));
+            assert_eq!(origin.is_of(&stream), is_ours, "{address} {source}");
+        }
+        assert!(!Origin::Address("127.0.0.1:1".parse().unwrap()).is_of(&stream("PURPOSE=USER")));
+    }
+
+    #[test]
+    fn a_stream_is_known_by_both_its_user_name_and_its_password() {
+        let origin = Origin::User { name: "torcon-circuit".into(), password: "a1".into() };
+        for (fields, is_ours) in [
+            ("SOCKS_USERNAME=\"torcon-circuit\" SOCKS_PASSWORD=\"a1\"", true),
+            ("SOCKS_USERNAME=\"torcon-circuit\" SOCKS_PASSWORD=\"a2\"", false),
+            ("SOCKS_USERNAME=\"torcon\" SOCKS_PASSWORD=\"a1\"", false),
+            ("SOCKS_USERNAME=\"torcon-circuit\"", false),
+            ("PURPOSE=USER", false),
+        ] {
+            assert_eq!(origin.is_of(&stream(fields)), is_ours, "{fields}");
+        }
     }
 }

@@ -16,8 +16,11 @@ use crate::command::AttachStream;
 use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
 use crate::link::deadline_after;
-use crate::names::{CircuitId, StreamId, StreamPurpose, StreamReason, StreamStatus, Target};
+use crate::names::{
+    CircuitId, CircuitPurpose, StreamId, StreamPurpose, StreamReason, StreamStatus, Target,
+};
 use crate::state::Inner;
+use crate::state::circuit_info::CircuitInfo;
 use crate::state::stream_info::StreamInfo;
 
 /// How often attachers are asked about one stream, which comes back when its exit does not take
@@ -146,6 +149,12 @@ impl Clerk {
             claim.note_problem(CircuitProblem::Stream { reason, remote_reason });
             return self.close(stream.id, code.unwrap_or(StreamReason::Misc));
         }
+        // It was checked when the stream was asked for, and may be another by now.
+        let circuit = self.inner.picture.read(|tracker| tracker.circuit(&claim.circuit).cloned());
+        if let Some(Err(problem)) = circuit.map(|cell| fits(&cell.info(), stream)) {
+            claim.note_problem(problem);
+            return self.close(stream.id, StreamReason::Misc);
+        }
         match self.attach(stream.id, claim.circuit) {
             Err(Error::Rejected(rejection)) => {
                 claim.note_problem(CircuitProblem::NotAttached(rejection));
@@ -183,6 +192,8 @@ impl Clerk {
                     "tor makes the circuits to onion services itself".to_owned()
                 } else if !self.controller.is_same_connection(circuit.state().controller()) {
                     "the circuit is of another tor".to_owned()
+                } else if let Err(problem) = fits(&circuit.info(), &waiting.stream) {
+                    problem.to_string()
                 } else {
                     match self.attach(id, circuit.id()) {
                         Err(Error::Rejected(rejection)) => rejection.to_string(),
@@ -300,6 +311,28 @@ fn is_of_tor(stream: &StreamInfo) -> bool {
         Some(StreamPurpose::DirFetch | StreamPurpose::DirUpload | StreamPurpose::DirportTest)
     );
     is_internal || is_directory
+}
+
+/// Checks that tor can send a stream through a circuit of its purpose.
+///
+/// tor 0.4.9 aborts when a request to resolve a name is attached to a circuit of a controller. To
+/// those of onion services and the like it takes streams, and sends them to no address.
+fn fits(circuit: &CircuitInfo, stream: &StreamInfo) -> Result<(), CircuitProblem> {
+    let resolves =
+        stream.purpose == Some(StreamPurpose::DnsRequest) || stream.target.port() == Some(0);
+    check_purpose(circuit.purpose.as_ref(), resolves)
+}
+
+/// Checks that circuits of a purpose take streams of applications, or requests to resolve names.
+pub(crate) fn check_purpose(
+    purpose: Option<&CircuitPurpose>,
+    resolves: bool,
+) -> Result<(), CircuitProblem> {
+    match purpose {
+        Some(CircuitPurpose::General | CircuitPurpose::ConfluxLinked) => Ok(()),
+        Some(CircuitPurpose::Controller) if !resolves => Ok(()),
+        purpose => Err(CircuitProblem::Purpose { purpose: purpose.cloned() }),
+    }
 }
 
 /// Whether a stream goes to an onion service.

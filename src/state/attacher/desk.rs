@@ -17,6 +17,9 @@ use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
 use crate::link::deadline_after;
 use crate::state::Inner;
 
+/// The longest time for each of tor's answers when somebody begins to attach streams.
+const BEGIN_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long each of tor's answers is waited for when nobody attaches streams any more, and how
 /// long the streams that still wait may take to be left to tor.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -50,9 +53,10 @@ pub(crate) struct Engagement {
 impl Engagement {
     /// Has tor leave streams to us, if it does not yet.
     pub(crate) fn new(inner: &Arc<Inner>) -> Result<Self> {
-        let controller = &inner.controller;
+        // Others wait for the lock meanwhile, also those that are at their end.
+        let limit = inner.controller.timeout().min(BEGIN_LIMIT);
+        let controller = &inner.controller.with_timeout(limit);
         let desk = controller.shared::<Desk>();
-        let limit = controller.timeout();
         let engaging = desk.engaging.try_lock_until(deadline_after(limit));
         let mut engaging =
             engaging.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?;
@@ -63,13 +67,13 @@ impl Engagement {
                 (Arc::clone(&office.shared), office.messages.clone())
             }
             vacant => {
-                let office = Office::open(inner)?;
+                let office = Office::open(inner, controller)?;
                 let office = vacant.insert(office);
                 (Arc::clone(&office.shared), office.messages.clone())
             }
         };
         drop(engaging);
-        Ok(Self { desk, controller: controller.clone(), shared, messages })
+        Ok(Self { desk, controller: inner.controller.clone(), shared, messages })
     }
 
     /// Returns what tells of streams of our own.
@@ -114,8 +118,7 @@ impl Drop for Engagement {
 }
 
 impl Office {
-    fn open(inner: &Arc<Inner>) -> Result<Self> {
-        let controller = &inner.controller;
+    fn open(inner: &Arc<Inner>, controller: &Controller) -> Result<Self> {
         // Before the option, so that no stream is missed that is left to us. Those that wait
         // already were left to somebody else.
         let (_, streams) = inner.picture.on_new_stream();
@@ -123,7 +126,7 @@ impl Office {
         let shared = Arc::new(Shared { roster: Mutex::new(Roster::default()), option });
         let (messages, inbox) = unbounded();
         let clerk = Clerk {
-            controller: controller.clone(),
+            controller: inner.controller.clone(),
             inner: Arc::clone(inner),
             shared: Arc::clone(&shared),
             streams,

@@ -79,8 +79,12 @@ impl LeaveStreams {
         let option = Self { told, was_on, restored: AtomicBool::new(false) };
         if was_on {
             *option.told.value.lock() = Some(true);
-        } else {
-            option.set(controller)?;
+        } else if let Err(error) = option.set(controller) {
+            if error.is_timeout() {
+                // tor may do it yet; what comes behind it undoes it.
+                let _ = controller.with_timeout(TOLD_LIMIT).set_conf([(OPTION, "0")]);
+            }
+            return Err(error);
         }
         Ok((option, watch))
     }

@@ -84,3 +84,25 @@ impl Roster {
         self.attachers.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::unbounded;
+
+    use super::Roster;
+
+    #[test]
+    fn those_of_high_priority_come_first_and_among_equals_the_youngest() {
+        let mut roster = Roster::default();
+        let mut add = |priority| {
+            roster.add(priority, Duration::ZERO, unbounded().0, std::sync::Arc::default())
+        };
+        let ids = [0, 5, -1, 0, 5].map(&mut add);
+        let order: Vec<_> = roster.attachers().map(|entry| entry.id).collect();
+        assert_eq!(order, [ids[4], ids[1], ids[3], ids[0], ids[2]]);
+        assert!(roster.remove(ids[1]).is_some() && roster.remove(ids[1]).is_none());
+        assert_eq!(roster.attachers().count(), 4);
+    }
+}

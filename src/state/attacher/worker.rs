@@ -9,7 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Attach;
-use super::clerk::Message;
+use super::clerk::{Message, check_purpose};
 use super::roster::AttacherId;
 use crate::link::panic_text;
 use crate::names::StreamId;
@@ -80,8 +80,13 @@ impl Worker {
     /// Returns the circuits that can take streams.
     fn circuits(&self) -> Vec<Circuit> {
         let cells = self.inner.picture.read(|tracker| {
-            let built = tracker.circuits().filter(|cell| cell.info().is_built());
-            built.cloned().collect::<Vec<_>>()
+            let usable = tracker.circuits().filter(|cell| {
+                let info = cell.info();
+                info.is_built()
+                    && info.path.len() > 1
+                    && check_purpose(info.purpose.as_ref(), false).is_ok()
+            });
+            usable.cloned().collect::<Vec<_>>()
         });
         let circuit = |cell| Circuit::new(Arc::clone(&self.inner), cell);
         let mut circuits: Vec<_> = cells.into_iter().map(circuit).collect();

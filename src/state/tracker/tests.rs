@@ -80,6 +80,10 @@ impl Joined {
     }
 }
 
+fn without_nickname(relay: &str) -> &str {
+    relay.split('~').next().unwrap()
+}
+
 fn shown(change: &Change) -> String {
     match change {
         Change::Circuit { cell, change, .. } => format!("circuit {} {change:?}", cell.id()),
@@ -179,6 +183,17 @@ fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
 }
 
 #[test]
+fn a_circuit_without_relays_that_tor_lists_as_extended_has_been_launched() {
+    let texts = Texts {
+        circuits: format!("3 EXTENDED PURPOSE=GENERAL\n4 EXTENDED {GUARD} PURPOSE=GENERAL"),
+        ..Texts::default()
+    };
+    let state = Joined::with(&texts);
+    assert_eq!(state.circuit(3).unwrap().status.as_str(), "LAUNCHED");
+    assert_eq!(state.circuit(4).unwrap().status.as_str(), "EXTENDED");
+}
+
+#[test]
 fn an_event_that_tells_less_than_the_snapshot_takes_nothing_away() {
     let texts = Texts {
         circuits: format!(
@@ -209,7 +224,7 @@ fn an_event_that_tells_less_than_the_snapshot_takes_nothing_away() {
 fn relays_are_named_in_any_way() {
     // peers 27: hops that are not in the consensus, path elements by nickname.
     let mut state = Joined::empty();
-    let fingerprint = &GUARD[..41];
+    let fingerprint = without_nickname(GUARD);
     state.take(&format!(
         "CIRC 1 BUILT {fingerprint},moria1,{fingerprint}~,{fingerprint}=old,@#! PURPOSE=GENERAL"
     ));
@@ -357,7 +372,7 @@ fn connections_are_found_by_identifier_or_by_peer() {
     };
     assert_eq!(list(&state), ["- $E8F78 CONNECTED", "- $2752B LAUNCHED", "- 127.0. NEW"]);
     // By the identifier only does it turn out which connection it is.
-    state.take(&format!("ORCONN {} CONNECTED ID=7", &MIDDLE[..41]));
+    state.take(&format!("ORCONN {} CONNECTED ID=7", without_nickname(MIDDLE)));
     assert_eq!(list(&state), ["- $E8F78 CONNECTED", "7 $2752B CONNECTED", "- 127.0. NEW"]);
     // A second one to a relay to which there is one.
     state.take(&format!("ORCONN {GUARD} LAUNCHED ID=9"));
@@ -394,7 +409,7 @@ fn guards_come_and_go() {
     };
     assert_eq!(shown(&state), ["test004r down", "test001a up", "test009r never-connected"]);
     assert_eq!(state.tracker.guards()[1].since, None);
-    state.take(&format!("GUARD ENTRY {} DROPPED", &GUARD[..41]));
+    state.take(&format!("GUARD ENTRY {} DROPPED", without_nickname(GUARD)));
     state.take(&format!("GUARD ENTRY {EXIT} UP"));
     assert_eq!(shown(&state), ["test001a up", "test009r up"]);
 }

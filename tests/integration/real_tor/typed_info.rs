@@ -141,6 +141,7 @@ const KEYS: &[(&str, &str)] = &[
 
 /// Keys that tor answers without naming them.
 const UNNAMED: &[(&str, &str)] = &[
+    ("consensus/packages", "- always empty: no authority votes for packages"),
     ("desc/all-recent-extrainfo-hack", "- desc/all-recent with lines that are not in a descriptor"),
     ("fingerprint", "fingerprint"),
     ("helper-nodes", "- the old name of entry-guards"),

@@ -1,5 +1,7 @@
 //! The state: what is asked, what events make of it, and how its listeners are called.
 
+/// Circuits of our own, streams through them, and attachers.
+mod attaching;
 /// The closures for what happens.
 mod listeners;
 /// Relays, loaded when they are asked for.
@@ -300,9 +302,12 @@ fn nothing_is_left_of_a_state() {
         state.on_address(|_| {}).unwrap();
         super::next(&updates);
         let circuit = state.circuits().remove(0);
+        let weak = state.downgrade();
         drop((state, controller));
+        assert_eq!(weak.upgrade().unwrap().circuits().len(), 1);
         assert!(circuit.state().controller().is_alive());
         drop(circuit);
+        assert!(weak.upgrade().is_none());
         assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");
         tor.finish();
         holdings.assert_restored(LIMIT);

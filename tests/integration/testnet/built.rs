@@ -125,7 +125,6 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     // tor cannot make one for a controller along a path of its own in one command.
     let any = built(&state, Path::any(), &CircuitPurpose::Controller);
     assert_eq!(any.path().len(), 3);
-    controller.get_info_one("version").unwrap();
     assert_eq!(any.purpose(), Some(CircuitPurpose::Controller));
 
     // By what the consensus says.
@@ -172,7 +171,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     );
     for (target, problem) in [
         ("nowhere", "invalid argument \"target\": must be host:port"),
-        ("a b:80", "invalid argument \"target\": must be a host name or an address"),
+        ("a b:80", "invalid argument \"target\": must not hold blanks or control characters"),
     ] {
         let error = circuit.connect_stream(target).unwrap_err();
         assert!(text(error.clone()).contains(problem), "{error}");
@@ -181,6 +180,10 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
         text(circuit.resolve("a b").unwrap_err()),
         "invalid argument \"name\": must be a host name or an address"
     );
+    // tor would abort.
+    let kept = built(&state, &relays[1..4], &CircuitPurpose::Controller);
+    let purpose = Some(CircuitPurpose::Controller);
+    assert_eq!(problem(kept.resolve("some.test")), CircuitProblem::Purpose { purpose });
     let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
     assert_eq!(problem(circuit.connect_stream(onion)), CircuitProblem::Onion);
     let CircuitProblem::Stream { remote_reason, .. } =

@@ -1,0 +1,77 @@
+//! A circuit along three relays of our choice, and a stream through it.
+//!
+//! ```text
+//! cargo run --example custom_path [-- CONTROL_PORT HOST:PORT RELAY RELAY RELAY]
+//! ```
+//!
+//! It runs on a private Tor network of this machine. With arguments it uses a tor that runs,
+//! such as the one at `127.0.0.1:9051`, and the relays of these fingerprints.
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+use std::{env, thread};
+
+use torcon::Launcher;
+use torcon::names::{CircuitPurpose, Fingerprint};
+use torcon::state::{Circuit, State};
+use torcon::testnet::PrivateNetwork;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [] => on_a_private_network(),
+        [control, target, relays @ ..] => {
+            let relays = relays.iter().map(|relay| relay.parse()).collect::<Result<Vec<_>, _>>()?;
+            let state = State::new(&torcon::connect(control.as_str())?)?;
+            fetch(&build(&state, &relays)?, target)
+        }
+        _ => Err("usage: custom_path [CONTROL_PORT HOST:PORT RELAY RELAY RELAY]".into()),
+    }
+}
+
+/// Builds a circuit, which tor uses for nothing else.
+fn build(state: &State, relays: &[Fingerprint]) -> Result<Circuit, Box<dyn Error>> {
+    let circuit = state.build_circuit_for(relays, CircuitPurpose::Controller)?.wait_built(LIMIT)?;
+    println!("circuit {} is built:", circuit.id());
+    for relay in circuit.path() {
+        println!("  {relay}");
+    }
+    Ok(circuit)
+}
+
+/// Fetches a page through the circuit.
+fn fetch(circuit: &Circuit, target: &str) -> Result<(), Box<dyn Error>> {
+    let mut stream = circuit.connect_stream(target)?;
+    for stream in circuit.streams() {
+        println!("stream {} goes through it to {}", stream.id(), stream.target());
+    }
+    write!(stream, "GET / HTTP/1.0\r\nHost: {target}\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    println!("{}", page.lines().last().unwrap_or_default());
+    circuit.close()?;
+    println!("the circuit is closed: {}", circuit.status());
+    Ok(())
+}
+
+fn on_a_private_network() -> Result<(), Box<dyn Error>> {
+    let network = PrivateNetwork::launch()?;
+    let tor = Launcher::new().network(&network).option("SocksPort", "auto").launch()?;
+    let state = State::new(tor.controller()?)?;
+    let relays: Vec<_> =
+        network.relays().iter().filter(|r| r.is_exit).map(|r| r.fingerprint).take(3).collect();
+    // A server at the other end of the network, where every name is this machine.
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let target = format!("page.test:{}", server.local_addr()?.port());
+    thread::Builder::new().name("server".to_owned()).spawn(move || {
+        let (mut client, _) = server.accept()?;
+        let _ = client.read(&mut [0; 1024])?;
+        client.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello from the other end\n")
+    })?;
+    fetch(&build(&state, &relays)?, &target)
+}
