@@ -267,7 +267,7 @@ fn a_stream_goes_through_either_of_a_pair_of_circuits_that_share_their_traffic()
         circuit.info().is_built() && circuit.purpose() == Some(CircuitPurpose::ConfluxLinked)
     };
     let mut outcomes = Vec::new();
-    crate::support::watchdog::eventually(LIMIT, "a stream goes through a pair", || {
+    eventually(LIMIT, "a stream goes through a pair", || {
         let linked: Vec<_> = state.circuits().into_iter().filter(is_linked).collect();
         outcomes =
             linked.iter().map(|circuit| circuit.connect_stream(greeter.target("pair"))).collect();
