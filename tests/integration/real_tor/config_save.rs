@@ -14,7 +14,7 @@ use crate::error_text::check_text;
 use crate::support::real_tor::RealTor;
 
 /// Far more than tor takes to tell of a change.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[track_caller]
 fn refused(config: &Config) -> ConfigError {
