@@ -4,8 +4,7 @@
 //! takes, and [`ConfiguredService`] an onion service of the configuration.
 //!
 //! **Invariant**: what is known of tor is never older than the last event that told of a change,
-//! and no lock but those for starting, saving and changing services is held while tor is waited
-//! for.
+//! and no lock but those for starting, saving and rewriting is held while tor is waited for.
 
 mod changes;
 mod edit;
@@ -13,10 +12,10 @@ mod known;
 mod live;
 mod onion;
 mod pending;
+mod rewrite_lock;
 mod save;
 mod schema;
 mod services;
-mod services_lock;
 mod setting;
 mod torrc;
 mod typed;
@@ -24,19 +23,19 @@ mod units;
 mod value;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
 use self::live::Live;
 use self::pending::Pending;
 pub use self::pending::{PendingChange, PendingKind};
+pub(crate) use self::rewrite_lock::{Identity, RewriteLock};
 pub use self::schema::OptionType;
 pub(crate) use self::schema::SERVICES as ALL_SERVICES;
 use self::schema::{Schema, TorOption};
 pub use self::services::ConfiguredService;
 pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
-pub(crate) use self::services_lock::{Identity, ServicesLock};
 pub use self::setting::NewValue;
 pub use self::value::{OptionValue, OrAuto};
 use crate::controller::Controller;
@@ -55,7 +54,8 @@ use crate::error::Result;
 /// it is first wanted, by `GETCONF`, and known from then on. [`load`](Self::load) and
 /// [`load_all`](Self::load_all) ask for many by one command. `CONF_CHANGED` makes known what
 /// anybody changes, and who asks for such an option next asks tor again. It is taken note of on
-/// the reader thread, so all of this can also be used inside a listener.
+/// the reader thread, so all of this can also be used inside a listener, which should hold a
+/// [`WeakConfig`].
 ///
 /// # Changing
 ///
@@ -95,6 +95,15 @@ use crate::error::Result;
 #[derive(Clone)]
 pub struct Config {
     inner: Arc<Inner>,
+}
+
+/// A configuration that keeps neither the connection nor the changes alive, for closures that the
+/// connection owns.
+///
+/// Made by [`Config::downgrade`].
+#[derive(Clone)]
+pub struct WeakConfig {
+    inner: Weak<Inner>,
 }
 
 struct Inner {
@@ -152,6 +161,15 @@ impl Config {
     fn with(source: Source) -> Self {
         let inner = Inner { source, saving: Mutex::default(), pending: Mutex::default() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Returns a handle that does not keep the connection open.
+    ///
+    /// A closure that the connection owns, such as a listener, should hold this instead of a
+    /// `Config`: it would keep the connection alive, and the connection the closure.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakConfig {
+        WeakConfig { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Returns every option of this tor with its type, in tor's order.
@@ -276,6 +294,7 @@ impl Config {
     }
 
     /// Returns the changes that have not been saved, in their order.
+    #[doc(alias = "needs_save")]
     #[must_use]
     pub fn pending(&self) -> Vec<PendingChange> {
         self.inner.pending.lock().list()
@@ -324,6 +343,20 @@ impl Config {
             _ => self.group(option)?,
         };
         Ok(pending.applied(&option.group, &base).value(option))
+    }
+}
+
+impl WeakConfig {
+    /// Returns the configuration, if it has not been given up by everyone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Config> {
+        Some(Config { inner: self.inner.upgrade()? })
+    }
+}
+
+impl fmt::Debug for WeakConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakConfig").finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,8 @@ mod entry_guard;
 mod geoip;
 mod process;
 mod relay;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use self::accounting::{Accounting, AccountingInterval};

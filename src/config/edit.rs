@@ -3,6 +3,7 @@
 use super::pending::Action;
 use super::schema::TorOption;
 use super::setting::NewValue;
+use super::value::comma_entries;
 use super::{Config, Source};
 use crate::error::{InvalidInput, Result};
 
@@ -153,31 +154,21 @@ impl Config {
         let is_reset = self.inner.pending.lock().is_reset(&option.name);
         if let (true, Source::Tor(live)) = (is_reset, &self.inner.source) {
             // The list that is edited is the default, so it has to be known.
-            if let Some(lines) = self.default_lines(live, &option)? {
-                self.push_change(option.clone(), Action::Set(lines));
+            if !option.kind.is_reset_by_clearing() {
+                if let Some(lines) = live.defaults()?.lines(&option) {
+                    self.push_change(option.clone(), Action::Set(lines));
+                }
             }
         }
         Ok(option)
     }
 
-    fn default_lines(
-        &self,
-        live: &super::Live,
-        option: &TorOption,
-    ) -> Result<Option<Vec<Vec<u8>>>> {
-        if option.kind.is_reset_by_clearing() {
-            return Ok(None);
-        }
-        Ok(live.defaults()?.lines(option))
-    }
-
     fn has_entry(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
         let value = self.value(option)?;
-        if option.kind.is_comma_list() {
-            let mut entries = value.lines().flat_map(super::value::comma_entries);
-            return Ok(entries.any(|other| other == entry));
-        }
-        let is_there = value.lines().any(|line| line == entry);
+        let is_there = match option.kind.is_comma_list() {
+            true => value.lines().flat_map(comma_entries).any(|other| other == entry),
+            false => value.lines().any(|line| line == entry),
+        };
         Ok(is_there)
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::changes::{Picture, lines_of};
+use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
-use super::services_lock::{Identity, ServicesLock};
 use crate::command::GetConf;
 use crate::controller::{Controller, Watch};
 use crate::error::{InvalidInput, Result, Timeout, Wait};
@@ -22,7 +22,7 @@ pub(super) struct Live {
     /// The subscription. Held while it is made and tor names its options.
     watch: Mutex<Option<Watch>>,
     defaults: OnceLock<Defaults>,
-    services_lock: OnceLock<ServicesLock>,
+    rewrite_lock: OnceLock<RewriteLock>,
 }
 
 impl Live {
@@ -32,7 +32,7 @@ impl Live {
             picture: Arc::default(),
             watch: Mutex::default(),
             defaults: OnceLock::new(),
-            services_lock: OnceLock::new(),
+            rewrite_lock: OnceLock::new(),
         }
     }
 
@@ -110,13 +110,13 @@ impl Live {
         Ok(self.defaults.get_or_init(|| defaults))
     }
 
-    /// Returns the lock of whoever changes the onion services of this tor.
-    pub(super) fn services_lock(&self) -> Result<&ServicesLock> {
-        if let Some(lock) = self.services_lock.get() {
+    /// Returns the lock of whoever rewrites a part of this tor's configuration.
+    pub(super) fn rewrite_lock(&self) -> Result<&RewriteLock> {
+        if let Some(lock) = self.rewrite_lock.get() {
             return Ok(lock);
         }
-        let lock = ServicesLock::of(&Identity::ask(&self.controller)?);
-        Ok(self.services_lock.get_or_init(|| lock))
+        let lock = RewriteLock::of(&Identity::ask(&self.controller)?);
+        Ok(self.rewrite_lock.get_or_init(|| lock))
     }
 }
 

@@ -18,6 +18,7 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    #[doc(alias = "HiddenServices")]
     pub fn onion_services(&self) -> Result<Vec<ConfiguredService>> {
         let option = services_option();
         self.schema()?;

@@ -1,11 +1,9 @@
 //! Telling tor what has changed: one command, all of it or nothing.
 
-use std::sync::Arc;
-
 use super::Config;
 use super::live::{Defaults, Live};
-use super::pending::{GroupState, Pending};
-use super::schema::{OptionType, SERVICES, TorOption};
+use super::pending::GroupState;
+use super::schema::{OptionType, TorOption};
 use super::services::{ConfiguredLine, DIRECTORY};
 use crate::command::{ConfSetting, ResetConf, SetConf};
 use crate::error::{ConfigError, Error, Result, Timeout, Wait};
@@ -22,10 +20,10 @@ impl Config {
     /// together all lines are said again, those of `__SocksPort` with those of `SocksPort`, since
     /// tor would drop them.
     ///
-    /// What depends on the value that an option has, as an entry that is pushed does, makes
-    /// `GETCONF` necessary if that value is not known. Changes of onion services always do: they
-    /// are read and said again under a lock that all threads of this program share for one tor
-    /// (`GETINFO process/pid process/uid` finds out which, once).
+    /// What depends on what tor has, as an entry that is pushed does, and all onion services when
+    /// one is changed, is read anew by one `GETCONF` and said again, under a lock that all threads
+    /// of this program share for one tor (`GETINFO process/pid process/uid` finds out which,
+    /// once). So what others have added stays.
     ///
     /// If tor refuses, nothing has changed in tor, and all changes are still pending: what the
     /// error names can be mended by another [`set`](Self::set) or by
@@ -42,7 +40,8 @@ impl Config {
     /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
     /// of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
     /// cannot be known whether tor has taken the changes, as after a [`Error::Timeout`], they stay
-    /// pending and the options are read again.
+    /// pending and the options are read again: [`in_force`](Self::in_force) tells. An entry that
+    /// was pushed and taken would be there twice after another save.
     ///
     /// # Examples
     ///
@@ -71,44 +70,39 @@ impl Config {
         if pending.is_empty() {
             return Ok(());
         }
-        if pending.touches(SERVICES) {
-            let lock = live.services_lock()?;
-            let _services = lock.lock(live.controller())?;
-            // Whoever held the lock before may have changed them, and the event may still come.
-            live.picture().forget(&[SERVICES]);
-            self.save_pending(live, &pending)
-        } else {
-            self.save_pending(live, &pending)
-        }
-    }
-
-    fn save_pending(&self, live: &Live, pending: &Pending) -> Result<()> {
         let touched = pending.touched();
-        let needed = touched.iter().filter(|touched| touched.needs_base);
-        let needed: Vec<_> = needed.map(|touched| Arc::clone(&touched.option.group)).collect();
-        // Asks for all of them at once, so that each is known from here on.
-        let bases = live.groups(&needed.iter().collect::<Vec<_>>())?;
-        let base_of = |group: &str| {
-            let place = needed.iter().position(|other| **other == *group)?;
+        let rewritten: Vec<_> = touched
+            .iter()
+            .filter(|touched| touched.needs_base)
+            .map(|touched| &touched.option.group)
+            .collect();
+        let lock = if rewritten.is_empty() { None } else { Some(live.rewrite_lock()?) };
+        let _lock = lock.map(|lock| lock.lock(live.controller())).transpose()?;
+        // Somebody may have changed them, and the event may still come.
+        let names: Vec<&str> = rewritten.iter().map(|group| &***group).collect();
+        live.picture().forget(&names);
+        let bases = live.groups(&rewritten)?;
+        let base_of = |group| {
+            let place = rewritten.iter().position(|other| *other == group)?;
             bases.get(place).cloned()
         };
         let mut states = Vec::new();
-        for touched in touched {
+        for touched in &touched {
             let group = &touched.option.group;
             let base = base_of(group).or_else(|| live.picture().group(group));
             let state = pending.applied(group, base.as_deref().unwrap_or_default());
             if base.is_none_or(|base| !is_same(&state, &base)) {
-                states.push((touched.option, state));
+                states.push((touched.option.clone(), state));
             }
         }
         if !states.is_empty() {
-            self.send(live, &states)?;
+            Self::send(live, &states)?;
         }
         self.inner.pending.lock().saved(pending.mark());
         Ok(())
     }
 
-    fn send(&self, live: &Live, states: &[(TorOption, GroupState)]) -> Result<()> {
+    fn send(live: &Live, states: &[(TorOption, GroupState)]) -> Result<()> {
         let plan = Plan::of(states);
         let defaults = match plan {
             Plan::SetDefaults => Some(live.defaults()?),

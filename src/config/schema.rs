@@ -136,7 +136,12 @@ impl Schema {
     /// The options that tor has named.
     pub(super) fn of_tor(names: &[(String, String)]) -> Self {
         let option = |(name, kind): &(String, String)| {
-            (name.as_str().into(), OptionType::from(kind.as_str()))
+            let kind = match kind.as_str() {
+                // As older tors spell it.
+                "Dependant" => OptionType::Dependent,
+                kind => OptionType::from(kind),
+            };
+            (name.as_str().into(), kind)
         };
         Self::new(names.iter().map(option), true)
     }
@@ -236,7 +241,7 @@ mod tests {
     use super::{OptionType, Schema};
 
     fn schema() -> Schema {
-        let names = "SocksPort Dependent\n__SocksPort Dependent\nSocksPortLines Virtual\n\
+        let names = "SocksPort Dependent\n__SocksPort Dependant\nSocksPortLines Virtual\n\
                      HiddenServiceDir Dependent\nHiddenServiceNovelty Dependent\n\
                      HiddenServiceOptions Virtual\nHiddenServiceStatistics Boolean\n\
                      LoneDependent Dependent\nUseBridges Boolean\nFuture Quantum";

@@ -44,6 +44,7 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    #[doc(alias = "create_torrc")]
     pub fn to_torrc(&self) -> Result<String> {
         let mut torrc = Torrc::new();
         for (name, value) in self.torrc_lines()? {

@@ -97,8 +97,10 @@ impl Controller {
         self.read_infos(Traffic::KEYS, Traffic::read)
     }
 
-    /// Returns the newest `BW` events, at most 300, from the oldest to the newest. There is one for
-    /// each second; without network there may be none.
+    /// Returns the newest `BW` events, at most 300, from the oldest to the newest.
+    ///
+    /// There is one for each second in which somebody listened to such events, through this or
+    /// another connection. tor keeps none of the others.
     ///
     /// Sends `GETINFO bw-event-cache`.
     ///

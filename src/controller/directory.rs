@@ -155,6 +155,8 @@ impl Controller {
     }
 
     /// Returns the server descriptor with this SHA-1 digest; `None` if tor has none.
+    /// [`relay_statuses_of_purpose`](Self::relay_statuses_of_purpose) tells the digests of those
+    /// that it has.
     ///
     /// Sends `GETINFO dir/server/d/digest`. If there is none, tor logs a warning.
     ///

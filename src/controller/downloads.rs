@@ -102,7 +102,7 @@ impl Controller {
     /// if the consensus does not name it. Of microdescriptors tor tells nothing.
     ///
     /// There is no method for the list of these digests: a tor that uses server descriptors aborts
-    /// when it is asked for it. The entries of the consensus
+    /// when it is asked for it. The entries of its consensus
     /// [have them](crate::descriptor::RouterStatus::descriptor_digest).
     ///
     /// Sends `GETINFO downloads/desc/digest`.

@@ -100,21 +100,20 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_not_of_the_kind_is_told_with_its_key() {
+        const TEXT: &str = "n=x\nf=yes\nt=NEVER\np=5\nq=5 x";
         #[track_caller]
-        fn told<T: std::fmt::Debug>(
-            key: &str,
-            ask: impl FnOnce(Answers<'_>, &str) -> Result<T, ProtocolError>,
-            problem: &str,
-        ) {
-            let error = read("n=x\nf=yes\nt=NEVER\np=5\nq=5 x", |answers| ask(answers, key));
-            assert_eq!(error.unwrap_err(), format!("cannot read {key}: expected {problem}"));
+        fn told<T: std::fmt::Debug>(outcome: Result<T, String>, problem: &str) {
+            assert_eq!(outcome.unwrap_err(), format!("cannot read {problem}"));
         }
-        told("n", |answers, key| answers.number(key), "a number, got \"x\"");
-        told("z", |answers, key| answers.number(key), "a number, got \"\"");
-        told("f", |answers, key| answers.number_if_known(key), "a number, got \"yes\"");
-        told("f", |answers, key| answers.flag(key), "0 or 1, got \"yes\"");
-        told("t", |answers, key| answers.time(key), "a time, got \"NEVER\"");
-        told("p", |answers, key| answers.two_numbers(key), "two numbers, got \"5\"");
-        told("q", |answers, key| answers.two_numbers(key), "two numbers, got \"5 x\"");
+        let number = |key: &str| read(TEXT, |answers| answers.number(key));
+        told(number("n"), "n: expected a number, got \"x\"");
+        told(number("z"), "z: expected a number, got \"\"");
+        let number = read(TEXT, |answers| answers.number_if_known("f"));
+        told(number, "f: expected a number, got \"yes\"");
+        told(read(TEXT, |answers| answers.flag("f")), "f: expected 0 or 1, got \"yes\"");
+        told(read(TEXT, |answers| answers.time("t")), "t: expected a time, got \"NEVER\"");
+        let numbers = |key: &str| read(TEXT, |answers| answers.two_numbers(key));
+        told(numbers("p"), "p: expected two numbers, got \"5\"");
+        told(numbers("q"), "q: expected two numbers, got \"5 x\"");
     }
 }

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use super::directory::address_in;
 use crate::config::{
-    ALL_SERVICES, ConfiguredLine, Identity, ServiceLines, ServicesLock, is_same_directory,
+    ALL_SERVICES, ConfiguredLine, Identity, RewriteLock, ServiceLines, is_same_directory,
 };
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::OnionAddress;
 
 /// The right to change the services of one tor's configuration.
-pub(super) struct Configuration(ServicesLock);
+pub(super) struct Configuration(RewriteLock);
 
 impl Configuration {
     pub(super) fn of(identity: &Identity) -> Self {
-        Self(ServicesLock::of(identity))
+        Self(RewriteLock::of(identity))
     }
 
     /// Adds a service: its lines, of which the first names its directory.

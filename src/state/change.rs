@@ -149,6 +149,24 @@ pub(super) enum Change {
     Address { mapping: AddressMapping, change: AddressChange },
 }
 
+/// What a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Circuit,
+    Stream,
+    Address,
+}
+
+impl Change {
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Circuit { .. } => Subject::Circuit,
+            Self::Stream { .. } => Subject::Stream,
+            Self::Address { .. } => Subject::Address,
+        }
+    }
+}
+
 /// What a listener is told of a circuit that is there.
 pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     let info = cell.info();

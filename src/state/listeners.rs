@@ -14,12 +14,12 @@ use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
 use super::change::{
-    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
+    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate, Subject,
 };
 use super::picture::Picture;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
-use crate::error::{InvalidInput, Result};
+use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{Backlog, backlog, panic_text};
 use crate::names::{CircuitId, StreamId};
 
@@ -43,6 +43,16 @@ pub(super) enum Callback {
     Circuit(Option<CircuitId>, Box<dyn FnMut(&CircuitUpdate) + Send>),
     Stream(Option<StreamId>, Box<dyn FnMut(&StreamUpdate) + Send>),
     Address(Box<dyn FnMut(&AddressUpdate) + Send>),
+}
+
+impl Callback {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Circuit(..) => Subject::Circuit,
+            Self::Stream(..) => Subject::Stream,
+            Self::Address(_) => Subject::Address,
+        }
+    }
 }
 
 /// One listener. Only the thread has it.
@@ -77,6 +87,21 @@ impl Registry {
         callback: Callback,
         existing: impl FnOnce(&Tracker) -> Vec<Change>,
     ) -> Result<StateListenerId> {
+        let (id, removed) = self.register(inner)?;
+        let listener = Listener { id, callback, removed, lost: 0 };
+        let subject = listener.callback.subject();
+        // Without the lock: if it comes to nothing the closure is dropped, and that may do anything.
+        let delivered = inner
+            .picture
+            .add_listener(subject, |tracker| Delivery::Add(Box::new(listener), existing(tracker)));
+        if delivered {
+            return Ok(id);
+        }
+        self.forget(id);
+        Err(inner.controller.closed_reason().unwrap_or(Disconnect::ReaderFailed).into())
+    }
+
+    fn register(&self, inner: &Arc<Inner>) -> Result<(StateListenerId, Arc<AtomicBool>)> {
         let mut registered = self.inner.lock();
         if !registered.has_thread {
             start(inner)?;
@@ -85,15 +110,8 @@ impl Registry {
         let id = StateListenerId(registered.next_id);
         registered.next_id += 1;
         let removed = Arc::new(AtomicBool::new(false));
-        let listener = Listener { id, callback, removed: Arc::clone(&removed), lost: 0 };
-        let delivered =
-            inner.picture.deliver(|tracker| Delivery::Add(Box::new(listener), existing(tracker)));
-        if !delivered {
-            let reason = inner.controller.closed_reason();
-            return Err(reason.unwrap_or(crate::error::Disconnect::ReaderFailed).into());
-        }
-        registered.removed.insert(id, removed);
-        Ok(id)
+        registered.removed.insert(id, Arc::clone(&removed));
+        Ok((id, removed))
     }
 
     /// Removes a listener. Returns whether it was there.
@@ -101,7 +119,7 @@ impl Registry {
         let Some(removed) = self.inner.lock().removed.remove(&id) else { return false };
         removed.store(true, Release);
         // If there is no thread any more, the closure is gone already.
-        picture.deliver(|_| Delivery::Remove(id));
+        picture.remove_listener(Delivery::Remove(id));
         true
     }
 
@@ -175,15 +193,14 @@ impl Caller {
             }
         }
         for listener in std::mem::take(&mut self.listeners) {
-            self.registry.forget(listener.id);
-            drop_quietly(listener);
+            self.let_go(listener);
         }
     }
 
     /// Takes out what has expired, if somebody wants to know, and returns when to look again.
     fn next_look(&self) -> Option<Instant> {
-        if !self.listeners.iter().any(|listener| matches!(listener.callback, Callback::Address(_)))
-        {
+        let wants_addresses = |listener: &Listener| listener.callback.subject() == Subject::Address;
+        if !self.listeners.iter().any(wants_addresses) {
             return None;
         }
         let now = SystemTime::now();
@@ -196,8 +213,7 @@ impl Caller {
         existing.sort_by(by_id);
         for change in existing {
             if !call(inner, &mut listener, &change) {
-                self.registry.forget(listener.id);
-                return drop_quietly(listener);
+                return self.let_go(listener);
             }
         }
         self.listeners.push(listener);
@@ -210,16 +226,20 @@ impl Caller {
                 gone.push(listener.id);
             }
         }
-        for id in gone {
-            self.registry.forget(id);
-            self.take_out(id);
-        }
+        gone.into_iter().for_each(|id| self.take_out(id));
     }
 
     fn take_out(&mut self, id: StateListenerId) {
         if let Some(place) = self.listeners.iter().position(|listener| listener.id == id) {
-            drop_quietly(self.listeners.remove(place));
+            let listener = self.listeners.remove(place);
+            self.let_go(listener);
         }
+    }
+
+    fn let_go(&self, listener: Listener) {
+        self.registry.forget(listener.id);
+        self.picture.listener_is_gone(listener.callback.subject());
+        drop_quietly(listener);
     }
 }
 

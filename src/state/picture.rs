@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Change;
+use super::change::{Change, Subject};
 use super::listeners::Delivery;
 use super::stream_info::StreamInfo;
 use super::tracker::{Answers, Tracker};
@@ -61,6 +61,8 @@ struct Folding {
     changes: Vec<Change>,
     /// To the thread that calls listeners; `None` as long as there was none, and at the end.
     queue: Option<BacklogSender<Delivery>>,
+    /// What its listeners listen to: one entry for each of them. Nothing else is queued.
+    wanted: Vec<Subject>,
     /// Those who want to know of each stream that waits for its circuit.
     new_streams: Vec<Sender<Arc<StreamInfo>>>,
     /// Why nothing comes any more.
@@ -80,6 +82,7 @@ impl Picture {
             tracker: Tracker::new(),
             changes: Vec::new(),
             queue: None,
+            wanted: Vec::new(),
             new_streams: Vec::new(),
             ended: None,
         };
@@ -156,14 +159,33 @@ impl Picture {
         folding.tracker.next_expiry()
     }
 
-    /// Gives something to the thread that calls listeners, made from what is known at that moment;
-    /// it is never lost. Returns whether there is such a thread.
-    pub(super) fn deliver(&self, make: impl FnOnce(&Tracker) -> Delivery) -> bool {
+    /// Gives a listener to the thread that calls them, made from what is known at that moment, and
+    /// from then on the changes that it wants. Returns whether there is such a thread.
+    pub(super) fn add_listener(
+        &self,
+        subject: Subject,
+        make: impl FnOnce(&Tracker) -> Delivery,
+    ) -> bool {
         let mut folding = self.folding.lock();
-        let Folding { tracker, queue, .. } = &mut *folding;
-        match queue {
-            Some(queue) => queue.send(make(tracker), 0, 0) != Queuing::Closed,
-            None => false,
+        let Folding { tracker, queue, wanted, .. } = &mut *folding;
+        let Some(queue) = queue else { return false };
+        wanted.push(subject);
+        // It costs nothing, so that it is never lost.
+        queue.send(make(tracker), 0, 0) != Queuing::Closed
+    }
+
+    /// Tells the thread that calls listeners that one is not wanted any more.
+    pub(super) fn remove_listener(&self, removal: Delivery) {
+        if let Some(queue) = &mut self.folding.lock().queue {
+            queue.send(removal, 0, 0);
+        }
+    }
+
+    /// One listener less wants such changes.
+    pub(super) fn listener_is_gone(&self, subject: Subject) {
+        let wanted = &mut self.folding.lock().wanted;
+        if let Some(place) = wanted.iter().position(|other| *other == subject) {
+            wanted.swap_remove(place);
         }
     }
 
@@ -188,6 +210,9 @@ impl Folding {
         change(&mut self.tracker, &mut self.changes);
         for change in self.changes.drain(..) {
             let Some(queue) = &mut self.queue else { continue };
+            if !self.wanted.contains(&change.subject()) {
+                continue;
+            }
             if let Queuing::Dropped { first: true } =
                 queue.send(Delivery::Change(change), UPDATE_SIZE, 1)
             {
@@ -204,6 +229,10 @@ impl Folding {
             }
             _ => None,
         };
+        if let Event::AddrMap(_) = &event {
+            // Otherwise what nobody asks for would be kept for ever.
+            self.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
+        }
         self.change(|tracker, changes| tracker.event(number, event, changes));
         if let Some(cell) = waiting.and_then(|id| self.tracker.stream(&id)) {
             let info = cell.info();

@@ -1,11 +1,13 @@
 //! Bytes to messages: where one reply or event ends and the next begins.
 //!
 //! This is all that the reader thread does with most bytes, so it looks only for line ends and
-//! at the first four bytes of a line. What a message says is for others to find out.
+//! at the first four bytes of a line, and within data only for lines that begin with a dot. What a
+//! message says is for others to find out.
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 
 use super::reply::{Separator, StatusLine};
 use crate::error::{Disconnect, ProtocolError};
@@ -58,6 +60,8 @@ pub(crate) struct Frame {
     /// How much of the current reply has been taken in parts or set aside.
     taken: usize,
     limits: Limits,
+    /// Finds a line that begins with a dot, behind another line.
+    dot: Finder<'static>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,7 @@ impl Frame {
             interrupted: Vec::new(),
             taken: 0,
             limits,
+            dot: Finder::new(b"\n."),
         }
     }
 
@@ -139,28 +144,69 @@ impl Frame {
     /// Returns the next whole message, or `None` if more bytes are needed first.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, Disconnect> {
         loop {
-            let unsearched = self.buffer.get(self.scanned..self.filled).unwrap_or_default();
-            let Some(length) = memchr(b'\n', unsearched) else {
-                self.scanned = self.filled;
-                self.check_unfinished()?;
-                return Ok(None);
-            };
-            let end = self.scanned + length + 1;
-            let line = self.line..end;
-            if line.len() > self.limits.line {
-                return Err(Disconnect::LineTooLong { limit: self.limits.line });
+            if self.is_inside_data() {
+                self.skip_data()?;
             }
-            (self.line, self.scanned) = (end, end);
+            let Some(line) = self.next_line()? else { return Ok(None) };
             if let Some(piece) = self.step(line)? {
                 return Ok(Some(piece));
             }
         }
     }
 
+    fn is_inside_data(&self) -> bool {
+        matches!(self.state, State::ReplyData | State::EventData { .. })
+    }
+
+    /// Moves on by one line, if its end has come.
+    fn next_line(&mut self) -> Result<Option<Range<usize>>, Disconnect> {
+        let Some(length) = memchr(b'\n', self.unsearched()) else {
+            self.scanned = self.filled;
+            self.check_unfinished()?;
+            return Ok(None);
+        };
+        let end = self.scanned + length + 1;
+        let line = self.line..end;
+        if line.len() > self.limits.line {
+            return Err(Disconnect::LineTooLong { limit: self.limits.line });
+        }
+        (self.line, self.scanned) = (end, end);
+        Ok(Some(line))
+    }
+
+    fn unsearched(&self) -> &[u8] {
+        self.buffer.get(self.scanned..self.filled).unwrap_or_default()
+    }
+
+    /// Moves on to the next line that begins with a dot, or to the one that is not complete.
+    fn skip_data(&mut self) -> Result<(), Disconnect> {
+        if self.buffer.get(self.line..self.filled).is_some_and(|line| line.starts_with(b".")) {
+            return Ok(());
+        }
+        let unsearched = self.unsearched();
+        let (last, scanned) = match self.dot.find(unsearched) {
+            Some(end) => (Some(end), self.scanned + end + 1),
+            None => (memrchr(b'\n', unsearched), self.filled),
+        };
+        let Some(last) = last else {
+            return Ok(());
+        };
+        let next = self.scanned + last + 1;
+        // Only where a limit may be exceeded it matters where the lines end.
+        if next - self.line > self.limits.line || self.length(next) > self.limits.reply {
+            while self.line < next {
+                self.next_line()?;
+                self.check_length()?;
+            }
+        }
+        (self.line, self.scanned) = (next, scanned);
+        Ok(())
+    }
+
     /// Moves on by one line, and returns the message that it completes.
     fn step(&mut self, line: Range<usize>) -> Result<Option<Piece>, Disconnect> {
         let bytes = self.buffer.get(line.clone()).unwrap_or_default();
-        if let State::ReplyData | State::EventData { .. } = self.state {
+        if self.is_inside_data() {
             if matches!(bytes, b".\r\n" | b".\n") {
                 self.state = match self.state {
                     State::EventData { within_reply } => State::Event { within_reply },
@@ -245,9 +291,13 @@ impl Frame {
         self.start = event;
     }
 
+    /// How long the reply or event is up to `end`.
+    fn length(&self, end: usize) -> usize {
+        self.taken + (end - self.start)
+    }
+
     fn check_length(&self) -> Result<(), Disconnect> {
-        let length = self.taken + (self.line - self.start);
-        if length > self.limits.reply {
+        if self.length(self.line) > self.limits.reply {
             return Err(Disconnect::ReplyTooLong { limit: self.limits.reply });
         }
         Ok(())
@@ -260,8 +310,7 @@ impl Frame {
         if line.len() > self.limits.line {
             return Err(Disconnect::LineTooLong { limit: self.limits.line });
         }
-        let is_data = matches!(self.state, State::ReplyData | State::EventData { .. });
-        if !is_data && !StatusLine::could_begin(line) {
+        if !self.is_inside_data() && !StatusLine::could_begin(line) {
             return Err(not_a_status_line(line));
         }
         Ok(())

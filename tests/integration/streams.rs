@@ -26,10 +26,12 @@ use torcon::error::{SocksCode, SocksProblem};
 use torcon::socks::SocksProxy;
 use torcon::{Error, Launcher, Tor};
 
+use crate::error_text::chain;
+use crate::testnet::luck::lucky;
 use crate::testnet::{private_directory, removed_at_the_end, shared_network};
 
 /// How long something may take that takes a second or two.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// A launcher of tors that join the shared network.
 fn launcher() -> Launcher {
@@ -77,6 +79,25 @@ fn shared() -> &'static Shared {
 fn private_tempdir(prefix: &str) -> TempDir {
     let mode = Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix(prefix).permissions(mode).tempdir().unwrap()
+}
+
+/// Returns what a tor does for us, where that depends on its luck.
+#[track_caller]
+fn done<T>(tor: &Tor, mut attempt: impl FnMut() -> torcon::Result<T>) -> T {
+    lucky(tor.controller(), "tor does it", || attempt().map_err(|error| chain(&error)))
+}
+
+/// Requires that tor refuses with this code, where that depends on its luck.
+#[track_caller]
+fn refused<T: std::fmt::Debug>(
+    tor: &Tor,
+    expected: SocksCode,
+    mut attempt: impl FnMut() -> torcon::Result<T>,
+) {
+    lucky(tor.controller(), &format!("tor refuses by {expected:?}"), || {
+        let code = code(attempt());
+        if code == expected { Ok(()) } else { Err(format!("refused by {code:?}")) }
+    });
 }
 
 /// Why a proxy did not do what it was asked for.

@@ -28,6 +28,8 @@ mod numbers;
 mod relays;
 /// The state of a tor, against what that tor says when it is asked.
 mod state;
+/// The typed answers of `GETINFO` from tors that have a network.
+mod typed_info;
 /// SOCKS without torcon, and a server that sends back what it gets.
 mod witness;
 
@@ -40,9 +42,9 @@ use torcon::testnet::PrivateNetwork;
 use torcon::{Controller, Launcher, TorProcess};
 
 /// How long a network may take where eight programs share two processors.
-const UP: Duration = Duration::from_secs(20);
+const UP: Duration = Duration::from_secs(90);
 /// The same for everything that takes a second or two.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the network that the tests share: one authority and five exits.
 ///
@@ -70,7 +72,8 @@ fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         let begin = Instant::now();
-        let network = PrivateNetwork::launch().expect("a network comes up");
+        let network = PrivateNetwork::builder().timeout(2 * UP).launch();
+        let network = network.expect("a network comes up");
         let took = begin.elapsed();
         let mut directories = private_directories(&network);
         directories.push(network.directory().to_owned());
@@ -187,6 +190,6 @@ fn numbers_that_make_no_network_are_refused_before_anything_is_done() {
         let begin = Instant::now();
         let error = builder.tor("no-such-program").launch().unwrap_err();
         assert_eq!(error.to_string(), format!("invalid argument {problem}"));
-        assert!(begin.elapsed() < Duration::from_secs(1));
+        assert!(begin.elapsed() < Duration::from_secs(10));
     }
 }

@@ -17,6 +17,7 @@ use torcon::{Error, Launcher, Tor};
 
 use super::key;
 use crate::support::signal::signal;
+use crate::testnet::luck::lucky;
 use crate::testnet::shared_network;
 
 /// How long anything may take where eight programs share two processors.
@@ -86,16 +87,23 @@ fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Says something and returns the number of the service that said it back.
+/// Says something to a service and returns the number of the service that said it back.
 #[track_caller]
-fn say(mut stream: TorStream, text: &str) -> u8 {
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut number = [0];
-    stream.read_exact(&mut number).unwrap();
-    let mut bytes = vec![0; text.len()];
-    stream.read_exact(&mut bytes).unwrap();
-    assert_eq!(String::from_utf8(bytes).unwrap(), text);
-    number[0]
+fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
+    let talk = || {
+        let mut stream = reach(client, address, 80);
+        stream.set_read_timeout(Some(LIMIT / 3))?;
+        stream.write_all(text.as_bytes())?;
+        let mut number = [0];
+        stream.read_exact(&mut number)?;
+        let mut bytes = vec![0; text.len()];
+        stream.read_exact(&mut bytes)?;
+        assert_eq!(String::from_utf8(bytes).unwrap(), text);
+        Ok(number[0])
+    };
+    lucky(client.controller(), "the service answers", || {
+        talk().map_err(|error: std::io::Error| error.to_string())
+    })
 }
 
 #[test]
@@ -123,7 +131,7 @@ fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
     let client = tor();
     served(&[listener], || {
         let begin = Instant::now();
-        assert_eq!(say(reach(&client, &address, 80), "hello"), 0);
+        assert_eq!(say(&client, &address, "hello"), 0);
         println!("reached in {:?}", begin.elapsed());
     });
     assert!(!directory.exists());
@@ -152,7 +160,7 @@ fn two_services_of_one_tor_are_published_and_not_confused() {
     let addresses = listeners.each_ref().map(|listener| *listener.onion_address());
     served(&listeners, || {
         for (number, address) in (0..).zip(&addresses) {
-            assert_eq!(say(reach(&client, address, 80), "which one is it?"), number);
+            assert_eq!(say(&client, address, "which one is it?"), number);
         }
     });
 }
@@ -198,17 +206,23 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
                 // In each direction.
                 let length = if seed == 0 { 10 << 20 } else { 1 << 20 };
                 scope.spawn(move || {
-                    let mut stream = reach(client, &address, 80);
-                    let mut writing = stream.try_clone().unwrap();
-                    thread::scope(|scope| {
-                        scope.spawn(move || {
-                            let bytes: Vec<u8> = (0..length).map(|at| byte(seed, at)).collect();
-                            writing.write_all(&bytes).unwrap();
-                        });
-                        let mut found = vec![0; 1 + length];
-                        stream.read_exact(&mut found).unwrap();
-                        let is_right = |(at, found): (usize, &u8)| *found == byte(seed, at);
-                        assert!(found[1..].iter().enumerate().all(is_right));
+                    lucky(client.controller(), "the bytes come back", || {
+                        let stream = reach(client, &address, 80);
+                        stream.set_read_timeout(Some(LIMIT / 3)).unwrap();
+                        stream.set_write_timeout(Some(LIMIT / 3)).unwrap();
+                        let (mut writing, mut reading) = (&stream, &stream);
+                        thread::scope(|scope| {
+                            let writer = scope.spawn(move || {
+                                let bytes: Vec<u8> = (0..length).map(|at| byte(seed, at)).collect();
+                                writing.write_all(&bytes)
+                            });
+                            let mut found = vec![0; 1 + length];
+                            let read = reading.read_exact(&mut found);
+                            writer.join().unwrap().and(read).map_err(|error| error.to_string())?;
+                            let is_right = |(at, found): (usize, &u8)| *found == byte(seed, at);
+                            assert!(found[1..].iter().enumerate().all(is_right));
+                            Ok(())
+                        })
                     });
                 });
             }
@@ -218,7 +232,8 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
 
 /// Requires that only a client with its key gets through.
 fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
-    let listener = endpoint.authorize_client("alice").timeout(LIMIT).listen().unwrap();
+    let endpoint = endpoint.authorize_client("alice").publication(Publication::All);
+    let listener = endpoint.timeout(LIMIT).listen().unwrap();
     let address = *listener.onion_address();
     let alice = listener.clients()[0].key.clone().unwrap();
     let client = tor();
@@ -230,7 +245,7 @@ fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
         // The descriptor had come and could not be read.
         let outcome = client.controller().add_onion_client_auth(&add).unwrap();
         assert_eq!(outcome, OnionClientAuthAdded::Decrypted);
-        assert_eq!(say(reach(&client, &address, 80), "it is me"), 0);
+        assert_eq!(say(&client, &address, "it is me"), 0);
     });
     assert!(service.controller().is_alive());
 }

@@ -18,7 +18,7 @@ const DEAF: &str = "trap '' TERM\nsay 'Bootstrapped 100% (done): Done'\n\
                     while :; do sleep 0.02; done";
 
 fn launch(script: &str) -> TorProcess {
-    FakeProcess::new(script).launcher().grace(Duration::from_secs(3)).launch().unwrap()
+    FakeProcess::new(script).launcher().grace(LONG).launch().unwrap()
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::support::script::Script;
 /// Says that it starts, and lives on until it is ended.
 const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
 
+/// Long enough for the fake tor to answer, and then no longer.
+const GRACE: Duration = Duration::from_secs(2);
+
 fn via(endpoint: String) -> ControlVia {
     ControlVia::custom(move || torcon::connect(&*endpoint))
 }
@@ -44,7 +47,7 @@ fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
     });
     let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
-    let tor = launcher.grace(Duration::from_millis(50)).launch().unwrap();
+    let tor = launcher.grace(GRACE).launch().unwrap();
     assert_eq!(tor.progress().to_string(), "100% (done): Done");
     assert!(tor.controller().unwrap().subscribed_events().is_empty());
     tor.quit().unwrap();
@@ -78,7 +81,7 @@ fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
     let tell = Arc::clone(&told);
     let launcher = fake.launcher().control(via(control.endpoint()));
     let launcher = launcher.on_progress(move |progress| tell.lock().push(progress.to_string()));
-    let tor = launcher.grace(Duration::from_millis(50)).launch().unwrap();
+    let tor = launcher.grace(GRACE).launch().unwrap();
     assert_eq!(
         *told.lock(),
         [
@@ -145,13 +148,14 @@ fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
         // Takes the question and says nothing.
         script.drain();
     });
-    let options = torcon::ConnectOptions::new().timeout(Duration::from_secs(3));
+    let limit = Duration::from_secs(10);
+    let options = torcon::ConnectOptions::new().timeout(limit);
     let endpoint = control.endpoint();
     let via = ControlVia::custom(move || options.connect(&*endpoint));
     let fake = FakeProcess::new("say 'Bootstrapped 0% (starting): Starting'\nsleep 0.2\nexit 5");
     let started = Instant::now();
     let error = fake.launcher().control(via).launch().unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < limit);
     let Error::Launch(error) = error else { panic!("{error:?}") };
     assert_eq!(error.exit_status().unwrap().code(), Some(5));
     control.finish();
@@ -169,7 +173,7 @@ fn a_spawned_tor_gives_its_controller_before_it_is_at_100_percent() {
     });
     let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
-    let tor = launcher.grace(Duration::from_millis(50)).spawn().unwrap();
+    let tor = launcher.grace(GRACE).spawn().unwrap();
     let controller = tor.wait_controller(LONG).unwrap();
     assert_eq!(tor.progress().percent, 5);
     assert_eq!(controller.get_info_one("version").unwrap(), "0.4.9.11");

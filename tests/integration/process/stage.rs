@@ -9,7 +9,7 @@ use torcon::process::{ControlVia, Launcher};
 /// A limit that is never reached where all is well.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 /// How soon something must be noticed that is noticed at once.
-pub(super) const SOON: Duration = Duration::from_secs(5);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// A shell script that plays tor, in a directory of its own.
 pub(super) struct FakeProcess {

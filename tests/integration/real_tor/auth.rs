@@ -281,7 +281,7 @@ fn one_can_authenticate_again_and_a_failure_ends_the_connection() {
     let error = controller.authenticate("wrong").unwrap_err();
     assert_eq!(error.status_code(), Some(515));
     assert!(matches!(&error, Error::Rejected(refused) if refused.command() == "AUTHENTICATE"));
-    let reason = controller.wait_closed(Duration::from_secs(10)).unwrap();
+    let reason = controller.wait_closed(Duration::from_secs(30)).unwrap();
     assert!(matches!(reason, Disconnect::EndOfStream), "{reason:?}");
 }
 

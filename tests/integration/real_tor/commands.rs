@@ -11,7 +11,7 @@ use super::{controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
 use crate::support::wiretap::Wiretap;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[track_caller]
 fn assert_ended(controller: &Controller) -> Disconnect {

@@ -302,7 +302,7 @@ fn the_value_of_every_option_can_be_given_back_to_tor() {
     let fresh = controller(&tor);
     for name in &names {
         let one = Config::new(&fresh);
-        one.set(name, &value(name)).unwrap();
+        one.set(name, value(name)).unwrap();
         one.save().unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
 

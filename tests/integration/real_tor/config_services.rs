@@ -1,7 +1,8 @@
 //! The onion services of a configuration of a real tor: all of them survive what is changed.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use torcon::OnionEndpoint;
 use torcon::config::{Config, ConfiguredService};
@@ -138,6 +139,135 @@ fn what_others_add_in_the_meantime_stays() {
         }
     });
     assert_eq!(directories(&config(&tor)).len(), expected.len() + 6);
+}
+
+/// Numbers that are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn one_of<'a>(&mut self, list: &[&'a str]) -> &'a str {
+        list[usize::try_from(self.below(u64::try_from(list.len()).unwrap())).unwrap()]
+    }
+}
+
+/// Changes something, and returns the option if it goes back to its default.
+fn change(config: &Config, numbers: &mut Numbers, directory: &Path) -> Option<&'static str> {
+    const LISTS: [&str; 4] = ["MapAddress", "ExitNodes", "LongLivedPorts", "SocksPort"];
+    const VALUES: [&str; 4] = ["ContactInfo", "NumCPUs", "MaxCircuitDirtiness", "BandwidthBurst"];
+    let entry = |numbers: &mut Numbers, list: &str| match list {
+        "MapAddress" => format!("a{}.example b.example", numbers.below(4)),
+        "ExitNodes" => numbers.one_of(&["{us}", "{de}", "{fr}"]).to_owned(),
+        "LongLivedPorts" => numbers.one_of(&["1", "22", "333"]).to_owned(),
+        _ => numbers.one_of(&["9997", "9998", "9999"]).to_owned(),
+    };
+    let path = directory.join(format!("hs{}", numbers.below(3)));
+    match numbers.below(12) {
+        0..3 => {
+            let list = numbers.one_of(&LISTS);
+            // tor does not take one port twice.
+            let entry = entry(numbers, list);
+            config.remove(list, &entry).unwrap();
+            config.push(list, entry).unwrap();
+        }
+        3 => {
+            let list = numbers.one_of(&LISTS);
+            let entry = entry(numbers, list);
+            config.remove(list, entry).unwrap();
+        }
+        4 => config.clear(numbers.one_of(&["MapAddress", "ExitNodes", "LongLivedPorts"])).unwrap(),
+        5 => {
+            let option = numbers.one_of(&["NumCPUs", "MaxCircuitDirtiness", "LongLivedPorts"]);
+            config.reset(option).unwrap();
+            return Some(option);
+        }
+        6..9 => {
+            let option = numbers.one_of(&VALUES);
+            // Within what tor takes without changing it.
+            let number = 1100 + numbers.below(900);
+            match option {
+                "MaxCircuitDirtiness" => config.set(option, Duration::from_secs(number)).unwrap(),
+                "ContactInfo" => config.set(option, number.to_string()).unwrap(),
+                "BandwidthBurst" => config.set(option, number << 20).unwrap(),
+                _ => config.set(option, number).unwrap(),
+            }
+        }
+        9 => drop(config.add_onion_service(ConfiguredService::new(path).port(80, 80))),
+        10 => drop(config.remove_onion_service(path).unwrap()),
+        _ => {
+            let port = u16::try_from(1 + numbers.below(60000)).unwrap();
+            let edit = |service: &mut ConfiguredService| {
+                service.set_ports([OnionPort::new(port, port)]);
+                service.set_option("HiddenServiceMaxStreams", [port.to_string()]).unwrap();
+            };
+            config.edit_onion_service(path, edit).unwrap();
+        }
+    }
+    None
+}
+
+#[test]
+fn what_was_shown_before_a_save_is_what_tor_has_after_it() {
+    const OPTIONS: [&str; 9] = [
+        "MapAddress",
+        "ExitNodes",
+        "LongLivedPorts",
+        "SocksPort",
+        "__SocksPort",
+        "ContactInfo",
+        "NumCPUs",
+        "MaxCircuitDirtiness",
+        "BandwidthBurst",
+    ];
+    let tor = RealTor::start();
+    let (tap, config) = tapped(&tor);
+    config.set("SocksPort", 9990).unwrap();
+    config.set("__SocksPort", 9991).unwrap();
+    config.save().unwrap();
+    let mut numbers = Numbers(7);
+    let mut resets = 0;
+    for round in 0..80 {
+        let mut reset = Vec::new();
+        for _ in 0..=numbers.below(6) {
+            reset.extend(change(&config, &mut numbers, tor.directory()));
+        }
+        let pending = config.pending();
+        let shown = |config: &Config| {
+            let values = OPTIONS.map(|name| config.get(name).unwrap());
+            (values, config.onion_services().unwrap())
+        };
+        let (before, services) = shown(&config);
+        let sent = commands(&tap).len();
+        config.save().unwrap_or_else(|error| panic!("round {round}, {pending:?}: {error:?}"));
+        let changes = commands(&tap).split_off(sent);
+        let is_change = |line: &&String| line.contains("SETCONF ");
+        assert!(changes.iter().filter(is_change).count() <= 1, "{changes:?}");
+        resets += changes.iter().filter(|line| line.starts_with("RESETCONF")).count();
+        let fresh = Config::new(&controller(&tor));
+        for config in [&config, &fresh] {
+            let (after, services_after) = shown(config);
+            assert_eq!(services_after, services, "round {round}: {pending:?}");
+            for (name, (after, before)) in OPTIONS.iter().zip(after.iter().zip(&before)) {
+                if before.is_set() || !reset.contains(name) {
+                    assert_eq!(after, before, "round {round}: {name} of {pending:?}");
+                } else {
+                    let default = fresh.default_value(name).unwrap();
+                    match *name {
+                        "MaxCircuitDirtiness" => {
+                            assert_eq!(after.to_duration(), default.to_duration());
+                        }
+                        _ => assert_eq!(*after, default, "round {round}: {name}"),
+                    }
+                }
+            }
+        }
+    }
+    assert!(resets > 5, "{resets}");
 }
 
 #[test]

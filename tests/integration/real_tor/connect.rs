@@ -119,7 +119,7 @@ fn the_usual_places_are_looked_at_in_their_order() {
     let usual =
         ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
     // The machine may or may not have a tor of its own, and it may or may not let us in.
-    match ConnectOptions::new().timeout(Duration::from_secs(5)).connect_default() {
+    match ConnectOptions::new().timeout(Duration::from_secs(20)).connect_default() {
         Ok(controller) => assert!(usual.contains(&controller.endpoint().to_string().as_str())),
         Err(Error::Connect(error)) => {
             let tried: Vec<_> = error.attempts().iter().map(ConnectAttempt::address).collect();
@@ -187,7 +187,7 @@ fn who_is_asked_for_a_password_may_decline_and_may_take_time() {
     assert_eq!(refusal(torcon::connect(tor.endpoint())), refused);
 
     // Somebody types for longer than the whole connection may take.
-    let limit = Duration::from_millis(1500);
+    let limit = Duration::from_secs(3);
     let slow = ConnectOptions::new().timeout(limit).password_with(move || {
         std::thread::sleep(limit + Duration::from_millis(200));
         Some(Password::from("swordfish"))
@@ -206,11 +206,11 @@ fn a_tor_that_does_not_answer_is_given_up_in_time() {
         let limit = Duration::from_millis(300);
         let begun = Instant::now();
         let options = ConnectOptions::new().timeout(limit);
-        let error = within(Duration::from_secs(10), "connect", {
+        let error = within(Duration::from_secs(30), "connect", {
             let endpoint = endpoint.clone();
             move || options.connect(endpoint).unwrap_err()
         });
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert!(error.is_timeout());
         let Error::Connect(error) = &error else { panic!("{error:?}") };
         let ConnectProblem::Silent(timeout) = error.attempts()[0].problem() else {
@@ -228,8 +228,8 @@ fn a_lost_connection_is_not_made_again() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     tor.terminate();
-    controller.wait_closed(Duration::from_secs(10)).unwrap();
-    tor.wait(Duration::from_secs(10));
+    controller.wait_closed(Duration::from_secs(30)).unwrap();
+    tor.wait(Duration::from_secs(30));
     // Something listens at the same place again.
     let listener = std::os::unix::net::UnixListener::bind(tor.socket_path()).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -256,23 +256,23 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
         .line("HTTPTunnelPort auto")
         .start();
     let controller = controller(&tor);
-    let attempt = |kind: &str| {
+    let attempt = |kind: &str, limit| {
         let listeners = controller.get_info_one(&format!("net/listeners/{kind}")).unwrap();
         let address = listeners.trim_matches('"').to_owned();
-        let options = ConnectOptions::new().timeout(Duration::from_secs(1));
+        let options = ConnectOptions::new().timeout(limit);
         let begun = Instant::now();
         let text = refusal(options.connect(address.as_str()));
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         text.replace(&address, "ADDRESS")
     };
     assert_eq!(
-        attempt("socks"),
+        attempt("socks", Duration::from_secs(60)),
         "cannot connect to ADDRESS: not a control port: it answered \"HTTP/1.0 501 Tor is not an \
          HTTP Proxy\""
     );
     // It waits for the rest of what it takes for the head of a request.
     assert_eq!(
-        attempt("httptunnel"),
+        attempt("httptunnel", Duration::from_secs(1)),
         "cannot connect to ADDRESS: it does not answer: no control port, or a tor that has stopped: \
          waited 1s for a control connection in vain"
     );
@@ -291,7 +291,7 @@ fn what_was_used_to_connect_is_given_back() {
             wrong.unwrap().close();
         }
         torcon::connect("127.0.0.1:1").unwrap_err();
-        before.assert_restored(Duration::from_secs(10));
+        before.assert_restored(Duration::from_secs(30));
     });
 }
 

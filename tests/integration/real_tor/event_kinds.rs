@@ -13,7 +13,7 @@ use torcon::{Controller, EventKind};
 use super::{controller, reader};
 use crate::support::real_tor::RealTor;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Hands every event of a type to the test.
 fn listen<E: TypedEvent + Clone + Send>(controller: &Controller) -> Receiver<E> {

@@ -19,7 +19,7 @@ use crate::support::real_tor::{RealTor, shared};
 use crate::support::signal::signal;
 use crate::support::wiretap::Wiretap;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Adds a listener that hands every event to the test.
 fn listen(controller: &Controller, kind: EventKind) -> Receiver<Event> {

@@ -215,7 +215,7 @@ fn a_closure_that_takes_lines_may_send_commands_itself() {
     let controller = reader();
     let pid = shared().pid().to_string();
     let mut asked = 0;
-    within(Duration::from_secs(20), "commands between the lines", move || {
+    within(Duration::from_secs(60), "commands between the lines", move || {
         let inner = controller.clone();
         controller
             .command_lines(&format!("GETINFO{}", " config/names".repeat(100)), |_| {

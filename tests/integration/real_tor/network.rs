@@ -11,7 +11,7 @@ use torcon::{Event, EventKind};
 use super::{controller, reader, refusal};
 use crate::support::real_tor::RealTor;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn service() -> OnionAddress {
     "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd".parse().unwrap()

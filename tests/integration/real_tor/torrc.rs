@@ -105,7 +105,7 @@ fn saving_writes_the_file_that_tor_was_started_with_and_no_other() {
     controller.set_conf([("ContactInfo", "unsaved")]).unwrap();
     let reloads = controller.events([EventKind::Signal]).unwrap();
     controller.signal(Signal::Reload).unwrap();
-    assert_eq!(reloads.recv_timeout(Duration::from_secs(10)).unwrap().to_string(), "SIGNAL RELOAD");
+    assert_eq!(reloads.recv_timeout(Duration::from_secs(30)).unwrap().to_string(), "SIGNAL RELOAD");
     let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness", "Nickname"]).unwrap();
     assert_eq!(conf.get("ContactInfo"), Some(&set(&[text])));
     assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["777"])));

@@ -141,6 +141,7 @@ const KEYS: &[(&str, &str)] = &[
 
 /// Keys that tor answers without naming them.
 const UNNAMED: &[(&str, &str)] = &[
+    ("consensus/packages", "- always empty: no authority votes for packages"),
     ("desc/all-recent-extrainfo-hack", "- desc/all-recent with lines that are not in a descriptor"),
     ("fingerprint", "fingerprint"),
     ("helper-nodes", "- the old name of entry-guards"),
@@ -538,7 +539,7 @@ fn a_relay_that_is_about_to_end_says_so() {
     let controller = controller(&tor);
     controller.signal(Signal::Shutdown).unwrap();
     let mut state = None;
-    eventually(Duration::from_secs(10), "tor is about to end", || {
+    eventually(Duration::from_secs(30), "tor is about to end", || {
         state = controller.accounting().ok().map(|accounting| accounting.hibernation);
         state == Some(HibernationStatus::Exiting)
     });

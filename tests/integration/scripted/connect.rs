@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use torcon::error::{ConnectProblem, Disconnect};
 use torcon::{ConnectOptions, Controller, Endpoint, Error};
 
-use super::{LIMIT, chain};
+use super::{LIMIT, SOON, chain};
 use crate::support::alone::alone;
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::Cookie;
@@ -172,7 +172,7 @@ fn something_that_is_no_control_port_is_told_by_what_it_said() {
                 ConnectProblem::Closed(Disconnect::OutOfStep { .. }) if !waits => {}
                 other => panic!("{said:?} gave {other:?}"),
             }
-            assert!(begin.elapsed() < LIMIT / 2, "{said:?} took {:?}", begin.elapsed());
+            assert!(begin.elapsed() < SOON, "{said:?} took {:?}", begin.elapsed());
         }
     }
 }
@@ -221,7 +221,7 @@ fn a_peer_that_is_silent_or_slow_ends_the_attempt_at_its_time() {
         let error = ConnectOptions::new().timeout(limit).connect(tor.endpoint()).unwrap_err();
         let took = begin.elapsed();
         assert!(error.is_timeout(), "{name}: {error:?}");
-        assert!(took >= limit && took < Duration::from_secs(5), "{name}: {took:?}");
+        assert!(took >= limit && took < SOON, "{name}: {took:?}");
         assert!(
             chain(&error).ends_with("waited 200ms for a control connection in vain"),
             "{error}"
@@ -258,7 +258,7 @@ fn a_listener_that_never_accepts_ends_the_attempt_at_its_time() {
         assert!(held.len() < 10_000, "the queue of the listener has no end");
     }
     assert!(options.connect(path).unwrap_err().is_timeout());
-    assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn nothing_is_left_of_a_connection_that_was_not_made() {
         ];
         for play in peers {
             let tor = FakeTor::unix(play);
-            let options = ConnectOptions::new().password("x").timeout(Duration::from_millis(300));
+            let options = ConnectOptions::new().password("x").timeout(Duration::from_millis(1500));
             options.connect(tor.endpoint()).unwrap_err();
             tor.finish();
             holdings.assert_restored(LIMIT);
@@ -404,7 +404,7 @@ fn nothing_is_asked_of_a_peer_that_has_not_let_us_in() {
     let tor = FakeTor::unix(|script| {
         script.protocol_info("NULL", None).expect("AUTHENTICATE").expect_end();
     });
-    let options = ConnectOptions::new().timeout(Duration::from_millis(100));
+    let options = ConnectOptions::new().timeout(Duration::from_secs(2));
     assert!(options.connect(tor.endpoint()).unwrap_err().is_timeout());
     tor.finish();
 }
@@ -418,7 +418,7 @@ fn one_address_that_hangs_does_not_keep_the_others_from_being_tried() {
         script.greet_null_auth().drain();
     });
     let endpoints = [&silent, &tor].map(|tor| tor.endpoint().parse::<Endpoint>().unwrap());
-    let options = ConnectOptions::new().timeout(Duration::from_secs(2));
+    let options = ConnectOptions::new().timeout(Duration::from_secs(6));
     let controller = options.connect_first(&endpoints).unwrap();
     assert_eq!(controller.endpoint(), &endpoints[1]);
     drop(controller);

@@ -140,7 +140,7 @@ fn say(script: &mut Script, bytes: &[u8]) {
 fn a_hostile_peer_can_neither_hang_nor_panic_the_client() {
     runner(150)
         .run(&hostile_bytes(), |bytes| {
-            let options = ConnectOptions::new().command_timeout(Duration::from_millis(15));
+            let options = ConnectOptions::new().command_timeout(Duration::from_millis(20));
             let (tor, controller) = connected_with(&options, move |script| {
                 script.expect("GETINFO a");
                 say(script, &bytes);
@@ -168,7 +168,7 @@ fn a_hostile_greeting_can_neither_hang_nor_panic_the_client() {
                 script.expect("PROTOCOLINFO 1");
                 say(script, &bytes);
             });
-            let options = ConnectOptions::new().timeout(Duration::from_millis(30));
+            let options = ConnectOptions::new().timeout(Duration::from_millis(100));
             let endpoint = tor.endpoint();
             let outcome = within(LIMIT, "connecting", move || options.connect(endpoint));
             prop_assert!(outcome.is_err());

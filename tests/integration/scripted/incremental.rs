@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{bounded, unbounded};
 use torcon::{Error, Event, EventKind, Line};
 
-use super::{LIMIT, answer, closed, connected, join, next, start, value};
+use super::{LIMIT, SOON, answer, closed, connected, join, next, start, value};
 use crate::support::alone::alone;
 use crate::support::leaks::peak_memory;
 use crate::support::signal::signal;
@@ -157,7 +157,7 @@ fn the_closure_may_send_commands() {
     // peers 11, for the closures of this command: they run on the caller's thread.
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
-        script.flood("r x\r\n", 500_000).send(".\r\n250 OK\r\n").serve(answer);
+        script.flood("r xxxxxxxxxxxx\r\n", 500_000).send(".\r\n250 OK\r\n").serve(answer);
     });
     let begin = Instant::now();
     let mut asked = 0;
@@ -170,7 +170,7 @@ fn the_closure_may_send_commands() {
     };
     controller.get_info_incremental("ns/all", ask).unwrap();
     assert_eq!(asked, 3);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     drop(controller);
     tor.finish();
 }
@@ -196,7 +196,7 @@ fn the_closure_may_wait_for_an_event_that_stands_behind_the_reply() {
     };
     controller.get_info_incremental("ns/all", wait).unwrap();
     assert_eq!(lines, 500_000);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     controller.close();
     drop((queue, controller));
     tor.finish();
@@ -230,7 +230,7 @@ fn others_do_not_wait_for_a_slow_closure() {
         let key = format!("key/{n}");
         assert_eq!(controller.get_info_one(&key).unwrap(), value(&key));
     }
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     go_on.fire();
     assert_eq!(join(slow), 500_000);
     drop(controller);
@@ -276,8 +276,8 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
     // are longer.
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO slow").send("250+slow=\r\n");
-        for n in 0..6 {
-            script.pause(Duration::from_millis(100)).send(format!("{n}\r\n"));
+        for n in 0..12 {
+            script.pause(Duration::from_millis(250)).send(format!("{n}\r\n"));
         }
         script.send(".\r\n250 OK\r\n");
         script.expect("GETINFO stuck").send("250+stuck=\r\n1\r\n");
@@ -289,13 +289,13 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
         script.send(out).serve(answer);
     });
     let mut lines = Vec::new();
-    let patient = controller.with_timeout(Duration::from_millis(500));
+    let patient = controller.with_timeout(Duration::from_millis(2500));
     patient.get_info_incremental("slow", all(&mut lines)).unwrap();
-    assert_eq!(lines, ["0", "1", "2", "3", "4", "5"]);
-    let short = controller.with_timeout(Duration::from_millis(50));
+    assert_eq!(lines, (0..12).map(|n| n.to_string()).collect::<Vec<_>>());
+    let short = controller.with_timeout(Duration::from_secs(1));
     let mut lines = Vec::new();
     let error = short.get_info_incremental("stuck", all(&mut lines)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 50ms for the reply to GETINFO in vain");
+    assert_eq!(error.to_string(), "waited 1s for the reply to GETINFO in vain");
     assert_eq!(lines, ["1"]);
     // Rule 2 holds here too: the rest of the late reply is dropped.
     assert_eq!(controller.get_info_one("a").unwrap(), value("a"));

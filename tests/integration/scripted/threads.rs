@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{bounded, unbounded};
 use torcon::event::BwEvent;
@@ -108,7 +108,7 @@ fn every_caller_in_flight_gets_the_same_reason_at_once_when_the_peer_closes() {
         let error = outcome.unwrap_err();
         assert_eq!(chain(&error), "the control connection is closed: tor closed the connection");
         let late = at.saturating_duration_since(ended);
-        assert!(late < Duration::from_millis(100), "a caller returned {late:?} after the end");
+        assert!(late < super::SOON, "a caller returned {late:?} after the end");
     }
     threads.into_iter().for_each(join);
     // Later calls fail with the same reason.

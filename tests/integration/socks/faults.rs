@@ -18,10 +18,10 @@ use crate::support::watchdog::within;
 #[track_caller]
 fn failure(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> String {
     let fake = FakeProxy::start(kind, play);
-    let proxy = fake.proxy().timeout(Duration::from_secs(20));
+    let proxy = fake.proxy().timeout(Duration::from_secs(60));
     let begin = Instant::now();
     let error = proxy.connect("a.example:80").unwrap_err();
-    assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(20), "it took {:?}", begin.elapsed());
     check_text(&error);
     let text = chain(&error);
     let start =
@@ -108,7 +108,7 @@ fn a_proxy_that_takes_no_password_gets_no_stream_to_mix_up() {
 #[test]
 fn silence_ends_with_the_time() {
     for kind in KINDS {
-        let short = Duration::from_millis(50);
+        let short = Duration::from_secs(1);
         let fake = FakeProxy::several(kind, |door| {
             let mut peer = door.accept();
             peer.expect(b"\x05\x01\x00");
@@ -125,7 +125,7 @@ fn silence_ends_with_the_time() {
             peer.expect_end();
         });
         let endpoint = fake.endpoint();
-        let outcome = within(Duration::from_secs(10), "a silent proxy", move || {
+        let outcome = within(Duration::from_secs(30), "a silent proxy", move || {
             let proxy = SocksProxy::new(endpoint).unwrap();
             let hasty = proxy.clone().greeting_timeout(short);
             [
@@ -141,13 +141,13 @@ fn silence_ends_with_the_time() {
         let [greeting, reply, resolve] = outcome;
         assert!(
             chain(&greeting)
-                .ends_with("waited 50ms for the SOCKS proxy to answer the greeting in vain"),
+                .ends_with("waited 1s for the SOCKS proxy to answer the greeting in vain"),
             "{}",
             chain(&greeting)
         );
         assert!(
             chain(&resolve)
-                .ends_with("waited 50ms for the SOCKS proxy to answer the request in vain"),
+                .ends_with("waited 1s for the SOCKS proxy to answer the request in vain"),
             "{}",
             chain(&resolve)
         );
@@ -234,10 +234,10 @@ fn failures_leave_nothing_behind() {
                 peer.send(b"\x05\x05\x00\x01\0\0\0\0\0\0");
             });
             let fake = FakeProxy::start(kind, Peer::expect_end_after_greeting);
-            let error = fake.proxy().connect_timeout("a.example:80", Duration::from_millis(20));
+            let error = fake.proxy().connect_timeout("a.example:80", Duration::from_millis(500));
             assert!(error.unwrap_err().is_timeout());
             fake.finish();
         }
-        before.assert_restored(Duration::from_secs(5));
+        before.assert_restored(Duration::from_secs(20));
     });
 }

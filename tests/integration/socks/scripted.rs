@@ -84,7 +84,7 @@ fn targets_of_every_kind_are_sent_as_what_they_are() {
         (|proxy, _| proxy.connect(format!("{ONION}:80")), &onion_request),
         (|proxy, onion| proxy.connect((onion, 80)), &onion_request),
         (
-            |proxy, _| proxy.connect_timeout("a:1", std::time::Duration::from_secs(5)),
+            |proxy, _| proxy.connect_timeout("a:1", std::time::Duration::from_secs(30)),
             b"\x05\x01\x00\x03\x01a\0\x01",
         ),
     ];

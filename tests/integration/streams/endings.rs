@@ -8,7 +8,7 @@ use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
 
 use super::server::{Server, closed_port};
-use super::{LIMIT, code, launcher, private_tempdir, problem, shared_tor, unix_proxy};
+use super::{LIMIT, code, done, launcher, private_tempdir, problem, shared_tor, unix_proxy};
 use crate::error_text::{chain, check_text};
 use crate::support::alone::alone;
 use crate::support::leaks::Holdings;
@@ -47,7 +47,7 @@ fn the_end_of_writing_ends_the_whole_stream_after_what_was_written() {
     let lengths = [0, 1000, 3_000_000];
     for proxy in [shared_tor().socks_proxy().unwrap(), unix_proxy()] {
         for length in lengths {
-            let mut stream = proxy.connect(server.address).unwrap();
+            let mut stream = done(shared_tor(), || proxy.connect(server.address));
             stream.write_all(&vec![7; length]).unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
             assert_eq!(rest(&stream), b"");
@@ -67,7 +67,7 @@ fn a_server_that_ends_its_side_ends_the_whole_stream_after_what_it_wrote() {
         received.len()
     });
     for proxy in [shared_tor().socks_proxy().unwrap(), unix_proxy()] {
-        let stream = proxy.connect(server.address).unwrap();
+        let stream = done(shared_tor(), || proxy.connect(server.address));
         assert!(rest(&stream) == [8; 100_000]);
         writes_fail(&stream);
     }
@@ -84,7 +84,7 @@ fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
     let proxies = tor.socks_proxies().unwrap();
     assert_eq!(proxies.len(), 2);
     let open = |proxy: &SocksProxy| {
-        let mut stream = proxy.connect(server.address).unwrap();
+        let mut stream = done(&tor, || proxy.connect(server.address));
         stream.write_all(b"x").unwrap();
         stream.read_exact(&mut [0]).unwrap();
         stream
@@ -123,21 +123,21 @@ fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
 fn nothing_is_left_of_streams_however_they_end() {
     alone(|| {
         let before = Holdings::now();
-        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let network = PrivateNetwork::builder().relays(2).timeout(LIMIT).launch().unwrap();
         let launcher = Launcher::new().network(&network).timeout(LIMIT);
         let tor = Tor::launch(launcher.option("SocksPort", "127.0.0.1:auto")).unwrap();
         let proxy = tor.socks_proxy().unwrap();
         let running = Holdings::now();
         let server = Server::echo(3);
-        let mut stream = tor.connect_stream(server.address).unwrap();
+        let mut stream = done(&tor, || tor.connect_stream(server.address));
         let fresh = proxy.clone().isolation(Isolation::fresh());
-        let clone = fresh.connect(server.address).unwrap().try_clone().unwrap();
+        let clone = done(&tor, || fresh.connect(server.address)).try_clone().unwrap();
         stream.write_all(b"x").unwrap();
         stream.read_exact(&mut [0]).unwrap();
         code(tor.connect_stream(("127.0.0.1", closed_port())));
         code(tor.resolve("a.nx.test"));
-        tor.resolve("some.test").unwrap();
-        tor.resolve_ptr("192.0.2.7".parse().unwrap()).unwrap();
+        done(&tor, || tor.resolve("some.test"));
+        done(&tor, || tor.resolve_ptr("192.0.2.7".parse().unwrap()));
         assert!(tor.connect_stream("no target").is_err());
         let limit = Duration::from_millis(100);
         // No exit takes IPv6.
@@ -145,7 +145,7 @@ fn nothing_is_left_of_streams_however_they_end() {
         drop(stream);
         clone.shutdown(Shutdown::Both).unwrap();
         drop(clone);
-        drop(tor.connect_stream(server.address).unwrap());
+        drop(done(&tor, || tor.connect_stream(server.address)));
         assert_eq!(server.finish().iter().sum::<u64>(), 1);
         running.assert_restored(LIMIT);
         // tor has no connection for SOCKS left either.

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Instant;
 
 use torcon::Tor;
-use torcon::socks::{SocksProxy, TorStream};
+use torcon::socks::TorStream;
 
 use super::server::Server;
-use super::{LIMIT, launcher, private_tempdir, shared, shared_tor, unix_proxy};
+use super::{LIMIT, done, launcher, private_tempdir, shared, shared_tor, unix_proxy};
 
 /// Bytes of which no two places look alike.
 fn content(seed: u32, length: usize) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn exchange(stream: &TorStream, sent: &[u8]) {
 #[test]
 fn ten_megabytes_go_each_way_through_an_exit_unchanged() {
     let server = Server::echo(1);
-    let stream = shared_tor().connect_stream(server.address).unwrap();
+    let stream = done(shared_tor(), || shared_tor().connect_stream(server.address));
     let begin = Instant::now();
     exchange(&stream, &content(1, 10_000_000));
     println!("10 MB each way: {:.2?}", begin.elapsed());
@@ -50,7 +50,7 @@ fn ten_streams_at_once_are_not_confused() {
     thread::scope(|scope| {
         for number in 0..10 {
             scope.spawn(move || {
-                let stream = tor.connect_stream(target).unwrap();
+                let stream = done(tor, || tor.connect_stream(target));
                 exchange(&stream, &content(number, EACH));
             });
         }
@@ -63,13 +63,13 @@ fn a_target_is_a_host_name_or_an_address_in_every_form() {
     let tor = shared_tor();
     let server = Server::echo(5);
     let port = server.port();
-    let name = tor.connect_stream(format!("some.test:{port}").as_str());
-    let pair = tor.connect_stream(("SOME.test", port));
-    let address = tor.connect_stream(format!("127.0.0.1:{port}").as_str());
-    let socket = tor.connect_stream(server.address);
-    let ip = tor.connect_stream((server.address.ip(), port));
+    let name = done(tor, || tor.connect_stream(format!("some.test:{port}").as_str()));
+    let pair = done(tor, || tor.connect_stream(("SOME.test", port)));
+    let address = done(tor, || tor.connect_stream(format!("127.0.0.1:{port}").as_str()));
+    let socket = done(tor, || tor.connect_stream(server.address));
+    let ip = done(tor, || tor.connect_stream((server.address.ip(), port)));
     for (number, stream) in (1..).zip([name, pair, address, socket, ip]) {
-        exchange(&stream.unwrap(), &content(number, 1000));
+        exchange(&stream, &content(number, 1000));
     }
     assert_eq!(server.finish(), [1000; 5]);
 }
@@ -81,7 +81,7 @@ fn every_port_of_tor_is_found_and_leads_to_the_target() {
     let server = Server::echo(4);
     let mut kinds = Vec::new();
     for proxy in proxies.iter().chain([&tor.socks_proxy().unwrap()]) {
-        let stream = proxy.connect(("echo.test", server.port())).unwrap();
+        let stream = done(tor, || proxy.connect(("echo.test", server.port())));
         exchange(&stream, &content(9, 5000));
         kinds.push(match stream.into_tcp() {
             Ok(socket) if socket.peer_addr().unwrap().is_ipv4() => "IPv4",
@@ -104,11 +104,11 @@ fn a_tor_with_a_unix_port_only_is_reached_there() {
     let value = format!("unix:\"{}\"", socket.display());
     let tor = Tor::launch(launcher().option("SocksPort", value)).unwrap();
     let server = Server::echo(1);
-    let stream = tor.connect_stream(server.address).unwrap();
+    let stream = done(&tor, || tor.connect_stream(server.address));
     exchange(&stream, &content(3, 100_000));
     stream.into_unix().unwrap();
     assert_eq!(server.finish(), [100_000]);
-    assert_eq!(tor.resolve("some.test").unwrap().to_string(), "127.0.0.1");
+    assert_eq!(done(&tor, || tor.resolve("some.test")).to_string(), "127.0.0.1");
     tor.close().unwrap();
 }
 
@@ -127,7 +127,7 @@ fn what_a_server_says_first_arrives_at_once_and_whole() {
     let tcp = shared_tor().socks_proxy().unwrap();
     for _ in 0..6 {
         for proxy in [&tcp, &unix_proxy()] {
-            let mut stream = proxy.connect(server.address).unwrap();
+            let mut stream = done(shared_tor(), || proxy.connect(server.address));
             stream.set_read_timeout(Some(LIMIT)).unwrap();
             let mut line = [0; 11];
             stream.read_exact(&mut line).unwrap();
@@ -148,24 +148,24 @@ fn names_and_addresses_are_resolved_by_the_exit() {
     let loopback = IpAddr::from([127, 0, 0, 1]);
     let somewhere: IpAddr = "192.0.2.7".parse().unwrap();
     let somewhere_else: IpAddr = "2001:db8::7".parse().unwrap();
-    assert_eq!(tor.resolve("some.test").unwrap(), loopback);
-    assert_eq!(tor.resolve_ptr(somewhere).unwrap(), "loopback.test");
-    assert_eq!(tor.resolve_ptr(somewhere_else).unwrap(), "loopback.test");
+    assert_eq!(done(tor, || tor.resolve("some.test")), loopback);
+    assert_eq!(done(tor, || tor.resolve_ptr(somewhere)), "loopback.test");
+    assert_eq!(done(tor, || tor.resolve_ptr(somewhere_else)), "loopback.test");
     // What is an address needs no exit.
     assert_eq!(tor.resolve("192.0.2.7").unwrap(), somewhere);
     assert_eq!(tor.resolve("2001:db8::7").unwrap(), somewhere_else);
     for proxy in tor.socks_proxies().unwrap() {
-        assert_eq!(proxy.resolve("another.test").unwrap(), loopback);
-        assert_eq!(proxy.resolve_ptr(somewhere).unwrap(), "loopback.test");
+        assert_eq!(done(tor, || proxy.resolve("another.test")), loopback);
+        assert_eq!(done(tor, || proxy.resolve_ptr(somewhere)), "loopback.test");
     }
 }
 
 /// For a stream to a server on IPv6, which needs an exit of its own.
-pub(super) fn reaches_ipv6(proxy: &SocksProxy) {
+pub(super) fn reaches_ipv6(tor: &Tor) {
     let server =
         Server::start_at("[::1]:0", 1, |stream| std::io::copy(&mut &stream, &mut &stream).unwrap());
     let address: SocketAddr = server.address;
-    let stream = proxy.connect(address).unwrap();
+    let stream = done(tor, || tor.connect_stream(address));
     exchange(&stream, &content(6, 50_000));
     drop(stream);
     assert_eq!(server.finish(), [50_000]);

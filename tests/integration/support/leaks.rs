@@ -124,7 +124,7 @@ fn a_thread_a_child_and_a_directory_are_found() {
         let file = fs::File::open("/dev/null").unwrap();
 
         // A new thread takes its name a moment after it was started.
-        super::watchdog::eventually(Duration::from_secs(5), "the thread has its name", || {
+        super::watchdog::eventually(Duration::from_secs(30), "the thread has its name", || {
             threads("torcon-") == ["torcon-left"]
         });
         let now = Holdings::now();
@@ -141,7 +141,7 @@ fn a_thread_a_child_and_a_directory_are_found() {
         trigger.fire();
         thread.join().unwrap();
         drop((directory, file));
-        before.assert_restored(Duration::from_secs(5));
+        before.assert_restored(Duration::from_secs(30));
     });
 }
 

@@ -36,7 +36,7 @@ impl Script {
         Self { number, socket, lines: Lines::default(), deadline, dialogue, door }
     }
 
-    /// Sets how long each later step may take. The default is 10 seconds.
+    /// Sets how long each later step may take. The default is 30 seconds.
     pub(crate) fn deadline(&mut self, deadline: Duration) -> &mut Self {
         self.deadline = deadline;
         self

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long one operation of a test peer may take before the test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where something listens; printed as users write an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,8 +48,9 @@ pub(crate) fn eventually(limit: Duration, what: &str, mut condition: impl FnMut(
 fn a_result_and_a_panic_come_through_the_watchdog() {
     use super::failure::panic_of;
 
-    assert_eq!(within(Duration::from_secs(5), "an addition", || 1 + 1), 2);
-    let message = panic_of(|| within(Duration::from_secs(5), "a failure", || panic!("as planned")));
+    assert_eq!(within(Duration::from_secs(30), "an addition", || 1 + 1), 2);
+    let message =
+        panic_of(|| within(Duration::from_secs(30), "a failure", || panic!("as planned")));
     assert_eq!(message, "as planned");
 }
 
@@ -68,7 +69,7 @@ fn the_watchdog_names_what_hung() {
 #[test]
 fn a_condition_that_comes_late_is_waited_for() {
     let mut looks = 0;
-    eventually(Duration::from_secs(5), "three looks", || {
+    eventually(Duration::from_secs(30), "three looks", || {
         looks += 1;
         looks == 3
     });

@@ -1,7 +1,11 @@
+use std::collections::BTreeSet;
+
 use torcon::command::{AddOnion, DescriptorPosted, HsFetch, HsPost, PostDescriptor};
+use torcon::event::HsDescEvent;
 use torcon::names::{HsDescAction, OnionPort, RelaySpec, RouterPurpose};
 use torcon::{Event, EventKind};
 
+use super::luck::{find_in, lucky};
 use super::{LIMIT, join, shared_network};
 
 #[test]
@@ -10,38 +14,57 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     let controller = tor.controller().unwrap();
     let events = controller.events([EventKind::HsDesc, EventKind::HsDescContent]).unwrap();
     let service = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
-    let find = |action: HsDescAction| {
-        let found = events.timeout_iter(LIMIT).find_map(|event| match event {
-            Event::HsDesc(event) if event.action == action => Some(event),
-            _ => None,
-        });
-        found.expect("a directory says so")
-    };
-    let uploaded = find(HsDescAction::Uploaded);
-    let server = uploaded.hsdir.and_then(|relay| relay.fingerprint()).expect("tor names it");
+    let hsdir = |event: &HsDescEvent| event.hsdir.as_ref().and_then(RelaySpec::fingerprint);
+    // Every relay gets two descriptors, of this period and of another.
+    let mut half = BTreeSet::new();
+    let server = find_in(&events, LIMIT, |event| {
+        let Event::HsDesc(event) = event else { return None };
+        let server = hsdir(&event).filter(|_| event.action == HsDescAction::Uploaded)?;
+        (!half.insert(server)).then_some(server)
+    });
+    let server = server.expect("a directory has both");
 
-    controller.hs_fetch(&HsFetch::new(service.address).server(server)).unwrap();
-    let received = find(HsDescAction::Received);
-    assert_eq!(received.hsdir.and_then(|relay| relay.fingerprint()), Some(server));
+    // Every answer to a request is an event, be it of success or not.
+    let fetched = |fetch: &HsFetch, is_from: &dyn Fn(&HsDescEvent) -> bool| {
+        lucky(controller, "the descriptor is fetched", || {
+            controller.hs_fetch(fetch).unwrap();
+            let answers = [HsDescAction::Received, HsDescAction::Failed];
+            let answer = find_in(&events, LIMIT, |event| match event {
+                Event::HsDesc(event) if answers.contains(&event.action) && is_from(&event) => {
+                    Some(event)
+                }
+                _ => None,
+            });
+            match answer {
+                Some(event) if event.action == HsDescAction::Received => Ok(event),
+                other => Err(format!("{other:?}")),
+            }
+        })
+    };
+
+    // The uploads may still go on, and fail.
+    let of_fetch = |event: &HsDescEvent| hsdir(event) == Some(server);
+    fetched(&HsFetch::new(service.address).server(server), &of_fetch);
     let id = service.address.service_id();
-    let content = events.timeout_iter(LIMIT).map(|event| event.to_string()).find_map(|text| {
+    let content = find_in(&events, LIMIT, |event| {
+        let text = event.to_string();
         let (head, descriptor) = text.split_once('\n')?;
         head.starts_with(&format!("HS_DESC_CONTENT {id} ")).then(|| descriptor.to_owned())
     });
     let content = content.expect("the descriptor comes");
     assert!(content.starts_with("hs-descriptor 3\n"), "{content}");
     // Without servers it is tor who chooses.
-    controller.hs_fetch(&HsFetch::new(service.address)).unwrap();
-    find(HsDescAction::Received);
+    fetched(&HsFetch::new(service.address), &|_| true);
 
     // What the directory says of it depends on which it has.
     controller.hs_post(&HsPost::new(service.address, content).server(server)).unwrap();
     let answers = [HsDescAction::Uploaded, HsDescAction::Failed];
     let is_answer = |event: &Event| {
         matches!(event, Event::HsDesc(event) if answers.contains(&event.action)
-            && event.hsdir.as_ref().and_then(RelaySpec::fingerprint) == Some(server))
+            && hsdir(event) == Some(server))
     };
-    assert!(events.timeout_iter(LIMIT).any(|event| is_answer(&event)));
+    let answer = find_in(&events, LIMIT, |event| is_answer(&event).then_some(()));
+    answer.expect("the directory answers");
     tor.quit().unwrap();
 }
 

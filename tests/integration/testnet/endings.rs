@@ -13,7 +13,7 @@ use torcon::Error;
 use torcon::error::{TestnetError, TestnetProblem, TestnetStep};
 use torcon::testnet::{PrivateNetwork, PrivateNetworkBuilder};
 
-use super::LIMIT;
+use super::{LIMIT, UP};
 use crate::error_text::{chain, check_text};
 use crate::support::alone::alone;
 use crate::support::failure::panic_of;
@@ -30,7 +30,7 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
     alone(|| {
         let before = Holdings::now();
         let ended = catch_unwind(|| {
-            let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+            let network = PrivateNetwork::builder().relays(2).timeout(UP).launch().unwrap();
             let now = Holdings::now();
             assert_eq!(now.children.len(), 3, "{now:?}");
             assert!(now.threads.contains(&"torcon-dns".to_owned()), "{now:?}");
@@ -41,7 +41,7 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
         });
         let panic = ended.expect_err("it panics");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planned"));
-        before.assert_restored(Duration::from_secs(5));
+        before.assert_restored(LIMIT);
     });
 }
 
@@ -52,12 +52,13 @@ fn a_network_ends_soon_in_a_program_that_blocks_signals() {
         // What a program launches blocks the same.
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         signals.thread_block().unwrap();
-        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let network = PrivateNetwork::builder().relays(2).timeout(UP).launch().unwrap();
         let begin = Instant::now();
         drop(network);
         let took = begin.elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?}");
-        before.assert_restored(Duration::from_secs(5));
+        // Otherwise every relay would have its ten seconds of grace.
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        before.assert_restored(LIMIT);
     });
 }
 
@@ -66,23 +67,23 @@ fn nothing_is_left_of_a_network_whose_closure_panics() {
     alone(|| {
         let before = Holdings::now();
         let message = panic_of(|| {
-            let builder = PrivateNetwork::builder().on_progress(|progress| {
+            let builder = PrivateNetwork::builder().timeout(UP).on_progress(|progress| {
                 // Every tor runs then.
                 assert!(progress.step < TestnetStep::Descriptors, "as planned");
             });
             builder.launch().map(drop)
         });
         assert_eq!(message, "as planned");
-        before.assert_restored(Duration::from_secs(5));
+        before.assert_restored(LIMIT);
     });
 }
 
 /// Brings up what cannot come up, and looks at what is left.
 #[track_caller]
 fn failure(before: &Holdings, builder: PrivateNetworkBuilder) -> TestnetError {
-    let error = within(LIMIT, "a network that cannot come up", || builder.launch().unwrap_err());
+    let error = within(UP, "a network that cannot come up", || builder.launch().unwrap_err());
     check_text(&error);
-    before.assert_restored(Duration::from_secs(5));
+    before.assert_restored(LIMIT);
     match error {
         Error::Testnet(error) => error,
         other => panic!("{other:?}"),
@@ -132,7 +133,7 @@ fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
         let error = builder().relays(2).authority_option("Nickname", "a\nb").launch().unwrap_err();
         let problem = "invalid argument \"Nickname\": must not contain a line break";
         assert_eq!(error.to_string(), problem);
-        before.assert_restored(Duration::from_secs(5));
+        before.assert_restored(LIMIT);
     });
 }
 
@@ -153,8 +154,8 @@ fn nothing_is_left_of_a_network_whose_time_is_over_in_any_step() {
                     steps.push(error.step());
                 }
             }
-            assert!(begin.elapsed() < limit + Duration::from_secs(5), "{:?}", begin.elapsed());
-            before.assert_restored(Duration::from_secs(5));
+            assert!(begin.elapsed() < limit + LIMIT / 2, "{:?}", begin.elapsed());
+            before.assert_restored(LIMIT);
         }
         assert!(steps.len() > 1, "{steps:?}");
     });
@@ -189,7 +190,7 @@ fn a_directory_with_something_in_it_is_refused_and_left_as_it_is() {
 #[test]
 fn every_tor_ends_when_the_program_is_killed() {
     if env::var_os(VICTIM).is_some() {
-        let network = PrivateNetwork::builder().relays(2).launch().unwrap();
+        let network = PrivateNetwork::builder().relays(2).timeout(UP).launch().unwrap();
         for relay in network.relays() {
             println!("\nvictim {} {}", relay.pid.unwrap(), relay.or_port);
         }

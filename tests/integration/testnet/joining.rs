@@ -6,6 +6,7 @@ use torcon::event::Event;
 use torcon::names::CircuitStatus;
 use torcon::{EventKind, TorProcess};
 
+use super::luck::{find_in, lucky};
 use super::witness::{Echo, Wish, ask};
 use super::{LIMIT, join, shared_network};
 
@@ -24,21 +25,25 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
     let relays = shared_network().relays();
     let path: Vec<_> = relays[1..4].iter().map(|relay| relay.fingerprint.to_string()).collect();
     let events = controller.events([EventKind::Circ]).unwrap();
-    let reply = controller.command(&format!("EXTENDCIRCUIT 0 {}", path.join(","))).unwrap();
-    let text = reply.text().into_owned();
-    let id = text.strip_prefix("EXTENDED ").expect("tor names the circuit");
-    let built = events.timeout_iter(LIMIT).find_map(|event| {
-        let Event::Circ(circ) = event else { return None };
-        let ours = circ.id.to_string() == id && circ.status != CircuitStatus::Extended;
-        let over = circ.status != CircuitStatus::Launched;
-        (ours && over).then_some(circ.status)
+    lucky(controller, "the circuit is built", || {
+        let reply = controller.command(&format!("EXTENDCIRCUIT 0 {}", path.join(","))).unwrap();
+        let text = reply.text().into_owned();
+        let id = text.strip_prefix("EXTENDED ").expect("tor names the circuit");
+        let built = find_in(&events, LIMIT, |event| {
+            let Event::Circ(circ) = event else { return None };
+            let ours = circ.id.to_string() == id && circ.status != CircuitStatus::Extended;
+            let over = circ.status != CircuitStatus::Launched;
+            (ours && over).then_some(circ.status)
+        });
+        if built == Some(CircuitStatus::Built) { Ok(()) } else { Err(format!("{built:?}")) }
     });
-    assert_eq!(built, Some(CircuitStatus::Built));
 
     // A stream, a mebibyte each way.
     let echo = Echo::start();
     let wish = Wish::Connect(echo.address.port());
-    let (stream, _) = ask(socks_port(&tor), "127.0.0.1", wish).expect("the server is reached");
+    let (stream, _) = lucky(controller, "the server is reached", || {
+        ask(socks_port(&tor), "127.0.0.1", wish).map_err(|code| format!("refused by {code}"))
+    });
     let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
     let mut received = vec![0; sent.len()];
     thread::scope(|scope| {
@@ -56,15 +61,26 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
 fn names_are_resolved_by_the_network_s_own_server() {
     let tor = join();
     let server = socks_port(&tor);
-    let answer = |host: &str, wish| ask(server, host, wish).map(|(_, answer)| answer);
-    assert_eq!(answer("some.test", Wish::Resolve).as_deref(), Ok("127.0.0.1"));
-    assert_eq!(answer("192.0.2.7", Wish::ResolvePtr).as_deref(), Ok("loopback.test"));
-    // 4 is "host unreachable".
-    assert_eq!(answer("a.nx.test", Wish::Resolve), Err(4));
+    let controller = tor.controller().unwrap();
+    for (host, wish, expected) in [
+        ("some.test", Wish::Resolve, Ok("127.0.0.1")),
+        ("192.0.2.7", Wish::ResolvePtr, Ok("loopback.test")),
+        // 4 is "host unreachable".
+        ("a.nx.test", Wish::Resolve, Err(4)),
+    ] {
+        lucky(controller, &format!("{host} has its answer"), || {
+            let answer = ask(server, host, wish).map(|(_, answer)| answer);
+            let is_right = answer.as_deref() == expected.as_ref().copied();
+            assert!(is_right || answer.is_err(), "{answer:?}");
+            if is_right { Ok(()) } else { Err(format!("{answer:?}")) }
+        });
+    }
 
     let echo = Echo::start();
     let wish = Wish::Connect(echo.address.port());
-    let (mut stream, _) = ask(server, "echo.test", wish).expect("the name leads to the server");
+    let (mut stream, _) = lucky(controller, "the name leads to the server", || {
+        ask(server, "echo.test", wish).map_err(|code| format!("refused by {code}"))
+    });
     stream.write_all(b"by name").unwrap();
     let mut text = [0; 7];
     stream.read_exact(&mut text).unwrap();

@@ -3,10 +3,13 @@ use std::time::{Duration, Instant};
 use torcon::{Controller, Event, EventKind, EventQueue};
 
 /// How often something that depends on tor's own luck is tried.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
 /// How long attempts may take together; one that has begun goes on to its end.
 const ENOUGH: Duration = Duration::from_secs(90);
-/// How long events of an attempt that has failed may take to their queue.
+/// How many events of an attempt are worth reading.
+const MOST: usize = 200;
+/// How long events of the first attempt, if it has failed, may take to their queue; of each later
+/// one more. What comes too late for one attempt may have come for the next.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
 
 /// Tries what depends on tor's own luck until it succeeds, at most a few times: tor chooses
@@ -31,9 +34,16 @@ pub(crate) fn lucky<T>(
         };
         let elapsed = begin.elapsed();
         story.push_str(&format!("\nattempt {number}, {elapsed:.1?}: {failure}"));
-        let until = Instant::now() + ON_THE_WAY;
+        let until = Instant::now() + ON_THE_WAY * number;
+        let mut told = 0;
         while let Ok(event) = events.recv_deadline(until) {
-            story.push_str(&format!("\n    {event}"));
+            told += 1;
+            if told <= MOST {
+                story.push_str(&format!("\n    {event}"));
+            }
+        }
+        if told > MOST {
+            story.push_str(&format!("\n    and {} more events", told - MOST));
         }
         if elapsed > ENOUGH {
             break;

@@ -21,6 +21,7 @@ fn two_authorities_agree_and_the_given_directory_stays() {
         .relays(2)
         .exits(1)
         .directory(&directory)
+        .timeout(UP)
         .relay_option("ContactInfo", "somebody@example.invalid")
         .on_progress(move |progress| told.lock().push((progress.step, progress.percent)))
         .launch()
@@ -63,7 +64,7 @@ fn two_authorities_agree_and_the_given_directory_stays() {
 
 #[test]
 fn a_relay_that_was_killed_comes_back_as_the_same() {
-    let network = PrivateNetwork::builder().relays(3).launch().unwrap();
+    let network = PrivateNetwork::builder().relays(3).timeout(UP).launch().unwrap();
     let relay = |name: &str| {
         network.relays().into_iter().find(|relay| relay.nickname.as_str() == name).unwrap()
     };

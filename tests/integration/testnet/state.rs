@@ -5,16 +5,18 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use torcon::command::ExtendCircuit;
 use torcon::names::{CircuitPurpose, Fingerprint, RelaySpec};
+use torcon::process::Ready;
 use torcon::state::{CircuitChange, Snapshot, State, StreamChange};
-use torcon::{Controller, EventKind};
+use torcon::{Controller, EventKind, Launcher, Signal};
 
 use super::joining::socks_port;
 use super::witness::{Wish, ask};
 use super::{LIMIT, join, shared_network};
+use crate::support::watchdog::eventually;
 
 /// How many changes make a storm.
 const STORM: usize = 1000;
@@ -48,7 +50,7 @@ fn told(snapshot: &Snapshot) -> Picture {
             .insert(format!("stream {}", info.id), format!("{status} {circuit} {}", info.target));
     }
     for guard in &snapshot.guards {
-        picture.insert(format!("guard {}", fingerprint(&guard.relay)), "is one".to_owned());
+        picture.insert(format!("guard {}", fingerprint(&guard.relay)), guard.status.to_string());
     }
     for mapping in &snapshot.address_map {
         picture.insert(format!("address {}", mapping.address), mapping.new_address.clone());
@@ -79,7 +81,7 @@ fn asked(controller: &Controller) -> Picture {
         picture.insert(format!("stream {}", stream.id), text);
     }
     for guard in controller.entry_guards().unwrap() {
-        picture.insert(format!("guard {}", fingerprint(&guard.relay)), "is one".to_owned());
+        picture.insert(format!("guard {}", fingerprint(&guard.relay)), guard.status.to_string());
     }
     for mapping in controller.address_mappings().unwrap() {
         picture.insert(format!("address {}", mapping.address), mapping.new_address);
@@ -100,14 +102,19 @@ fn fingerprint(relay: &RelaySpec) -> Fingerprint {
     relay.fingerprint().expect("tor names guards so")
 }
 
-/// The words of a circuit, but those that change without a word of tor.
+/// The words of a circuit, but those that change without a word of tor: also the nickname of a
+/// relay, which tor learns with the first consensus.
 fn comparable(text: &str) -> String {
     let is_told = |word: &&str| {
         !word.starts_with("OLD_")
             && !word.starts_with("CONFLUX_RTT=")
             && !word.starts_with("SOCKS_")
     };
-    text.split(' ').filter(is_told).collect::<Vec<_>>().join(" ")
+    let without_nickname = |relay: &str| relay.split('~').next().unwrap_or_default().to_owned();
+    let path = |word: &str| word.split(',').map(without_nickname).collect::<Vec<_>>().join(",");
+    let words = text.split(' ').filter(is_told);
+    let words = words.map(|word| if word.starts_with('$') { path(word) } else { word.to_owned() });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Requires that the state is what tor says, as soon as nothing happens in between.
@@ -233,6 +240,65 @@ fn after_each_of_ten_storms_the_state_is_what_tor_says() {
     }
     drop(state);
     assert_eq!(controller.subscribed_events(), Vec::<EventKind>::new());
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_state_that_is_made_before_the_network_is_on_follows_the_whole_start() {
+    let launcher = Launcher::new().network(shared_network()).wait_for(Ready::Controller);
+    let launcher = launcher.option("DisableNetwork", "1").option("SocksPort", "0");
+    let tor = launcher.timeout(LIMIT).launch().expect("tor starts without the network");
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    assert!(state.relays().unwrap().is_empty(), "there is no consensus yet");
+    assert!(state.guards().is_empty() && state.circuits().is_empty());
+    assert!(state.bootstrap().is_some_and(|bootstrap| !bootstrap.is_done()));
+    let sent_before = controller.subscribed_events();
+
+    controller.set_conf([("DisableNetwork", "0")]).unwrap();
+    eventually(LIMIT, "tor has started", || {
+        state.bootstrap().is_some_and(|bootstrap| bootstrap.is_done())
+    });
+    let network = shared_network().relays();
+    eventually(LIMIT, "the consensus is there", || state.relays().unwrap().len() == network.len());
+    assert!(state.is_live());
+    assert!(!state.guards().is_empty() && !state.connections().is_empty());
+    assert_same(&state, 0);
+    for relay in &controller.relay_statuses().unwrap() {
+        let relay = relay.unwrap();
+        let known = state.relay(&relay.identity()).unwrap().expect("it is in the consensus");
+        assert_eq!(known.nickname(), relay.nickname());
+        assert_eq!(known.or_port(), relay.or_port());
+        assert!(known.flags().eq(relay.flags()), "{known} {relay}");
+    }
+    assert_eq!(controller.subscribed_events(), sent_before);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn what_tor_has_resolved_is_in_the_address_map_until_tor_forgets_it() {
+    let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
+    let launcher = launcher.option("SocksPort", "127.0.0.1:auto CacheIPv4DNS");
+    let tor = launcher.launch().expect("a tor can join the network");
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    controller.map_address([("kept.test", "other.test")]).unwrap();
+    let port = echo().port();
+    eventually(LIMIT, "tor connects", || stream(socks_port(&tor), port).is_some());
+    let names = || {
+        let map = state.address_map();
+        map.into_iter().map(|mapping| mapping.address).collect::<Vec<_>>()
+    };
+    eventually(LIMIT, "it is remembered", || names().contains(&"echo.test".to_owned()));
+    let map = state.address_map();
+    let echo = map.iter().find(|mapping| mapping.address == "echo.test").unwrap();
+    assert_eq!(echo.new_address, "127.0.0.1");
+    assert!(echo.expires.is_some_and(|end| end > SystemTime::now()), "{echo:?}");
+    assert_same(&state, 0);
+
+    controller.signal(Signal::ClearDnsCache).unwrap();
+    eventually(LIMIT, "it is forgotten", || names() == ["kept.test"]);
+    assert_same(&state, 1);
     tor.quit().unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
 
-use super::{Texts, event};
+use super::{Texts, event, shown};
 use crate::state::change::{Change, CircuitChange, StreamChange};
 use crate::state::tracker::Tracker;
 
@@ -278,6 +278,14 @@ proptest! {
         tracker.join(answers[known_to_answer].read(), number(on_wire), &mut changes);
         take(&mut tracker, looked_at..texts.len(), &mut changes);
         assert_eq!(known(&tracker), script.model, "{texts:#?}");
+        let changes_at_once = {
+            let (mut tracker, mut changes) = (Tracker::new(), Vec::new());
+            tracker.join(answers[known_to_answer].read(), number(on_wire), &mut changes);
+            take(&mut tracker, on_wire..texts.len(), &mut changes);
+            changes.iter().map(shown).collect::<Vec<_>>()
+        };
+        let told: Vec<_> = changes.iter().map(shown).collect();
+        assert_eq!(told, changes_at_once, "it counts when tor answered, not when we looked");
         if ahead == 0 {
             assert_in_order(&changes);
             assert_eq!(tracker.number(), number(texts.len().max(on_wire)));

@@ -1,5 +1,5 @@
-//! The right to change the onion services of one tor's configuration, which all threads of this
-//! program share: between reading all of them and saying all of them again nobody else may.
+//! The right to rewrite a part of one tor's configuration, which all threads of this program share:
+//! between reading a list, or all onion services, and saying all of it again nobody else may.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -36,14 +36,14 @@ impl Identity {
     }
 }
 
-/// The lock of each tor whose services are being changed.
+/// The lock of each tor whose configuration is being rewritten.
 static LOCKS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
 
 /// The lock of one tor.
 #[derive(Debug)]
-pub(crate) struct ServicesLock(Arc<Mutex<()>>);
+pub(crate) struct RewriteLock(Arc<Mutex<()>>);
 
-impl ServicesLock {
+impl RewriteLock {
     pub(crate) fn of(identity: &Identity) -> Self {
         let mut locks = LOCKS.lock();
         let locks = locks.get_or_insert_default();

@@ -1,0 +1,100 @@
+//! Reads and changes the configuration of a tor that it launches for itself.
+//!
+//! ```text
+//! cargo run --example config
+//! ```
+//!
+//! That tor does not try to reach its network. Options of every type are shown, some are changed
+//! and saved by one command, a refusal is mended, and the result is printed as a torrc.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use torcon::config::{Config, ConfiguredService, OptionType, OrAuto};
+use torcon::process::Ready;
+use torcon::{Error, Launcher, Result, Tor};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                eprintln!("  because {source}");
+                cause = source;
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    // What the tor is to begin with.
+    let start = Config::offline();
+    start.set("DisableNetwork", true)?;
+    start.set("SocksPort", OrAuto::<u16>::Auto)?;
+    start.set("MaxCircuitDirtiness", Duration::from_secs(300))?;
+    let tor = Tor::launch(Launcher::new().wait_for(Ready::Controller).config(&start)?)?;
+    let config = tor.config();
+
+    show_types(config)?;
+
+    // Nothing of this is sent before it is saved, and then all at once.
+    config.set("MaxCircuitDirtiness", Duration::from_secs(15 * 60))?;
+    config.set("ExitNodes", ["{us}", "{de}"])?;
+    config.push("MapAddress", "torcon.example example.com")?;
+    println!("\nto be changed:");
+    for change in config.pending() {
+        println!("  {} {:?} {}", change.option(), change.kind(), change.values().join(" "));
+    }
+    config.save()?;
+    println!("saved; read back:");
+    for name in ["MaxCircuitDirtiness", "ExitNodes", "MapAddress"] {
+        println!("  {name} {}", config.get(name)?);
+    }
+
+    // All of it, or nothing.
+    config.push("MapAddress", "second.example example.com")?;
+    config.set("BandwidthRate", "2 furlongs")?;
+    match config.save() {
+        Err(Error::Config(error)) => {
+            println!("\nrefused because of {}:", error.option().unwrap_or("some option"));
+            println!("  {}", error.rejection().text());
+            println!("tor still has {} in MapAddress", config.in_force("MapAddress")?);
+        }
+        other => other?,
+    }
+    config.set("BandwidthRate", 2_u32 << 20)?;
+    config.save()?;
+    println!("mended: {} bytes a second", config.get("BandwidthRate")?);
+
+    // An onion service beside those that are there.
+    let directory = tor.process().map(|process| process.data_directory().join("web"));
+    if let Some(directory) = directory {
+        config.add_onion_service(ConfiguredService::new(directory).port(80, 8080))?;
+        config.save()?;
+        println!("\nonion services: {:?}", config.onion_services()?);
+    }
+
+    println!("\nas a torrc:\n{}", config.to_torrc()?);
+    tor.close()
+}
+
+/// Prints how many options there are of each type, with an example of each.
+fn show_types(config: &Config) -> Result<()> {
+    config.load_all()?;
+    let mut types: BTreeMap<OptionType, Vec<String>> = BTreeMap::new();
+    for (name, kind) in config.options()? {
+        types.entry(kind).or_default().push(name);
+    }
+    for (kind, names) in types.iter().filter(|(kind, _)| **kind != OptionType::Virtual) {
+        let Some(name) = names.get(names.len() / 2) else { continue };
+        let value = config.get(name)?.to_string();
+        println!("{:>4} of the type {kind:<16} such as {name} = {value:.40}", names.len());
+    }
+    Ok(())
+}
