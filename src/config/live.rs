@@ -8,12 +8,11 @@ use super::changes::{Picture, lines_of};
 use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
-use crate::command::GetConf;
+use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, Watch};
 use crate::error::{InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::link::{Tap, deadline_after};
-use crate::wire::quoted::decode_value;
 
 /// A tor and what is known of its configuration.
 pub(super) struct Live {
@@ -105,9 +104,8 @@ impl Live {
         if let Some(defaults) = self.defaults.get() {
             return Ok(defaults);
         }
-        let info = self.controller.get_info(["config/defaults"])?;
-        let defaults = Defaults::read(info.bytes("config/defaults").unwrap_or_default());
-        Ok(self.defaults.get_or_init(|| defaults))
+        let defaults = self.controller.config_defaults()?;
+        Ok(self.defaults.get_or_init(|| Defaults(defaults)))
     }
 
     /// Returns the lock of whoever rewrites a part of this tor's configuration.
@@ -127,49 +125,13 @@ pub(super) fn no_tor() -> InvalidInput {
 
 /// The defaults of tor's options.
 #[derive(Debug)]
-pub(super) struct Defaults {
-    lines: Vec<ConfiguredLine>,
-}
+pub(super) struct Defaults(ConfMap);
 
 impl Defaults {
-    /// Reads lines of a name and a value in quotes.
-    fn read(text: &[u8]) -> Self {
-        let lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let blank = line.iter().position(|byte| *byte == b' ')?;
-            let (name, value) = line.split_at_checked(blank)?;
-            let name = String::from_utf8_lossy(name).into_owned();
-            Some((name, decode_value(value.trim_ascii()).into_owned()))
-        });
-        Self { lines: lines.collect() }
-    }
-
     /// Returns the lines of an option; `None` if by default it is not set.
     pub(super) fn lines(&self, option: &TorOption) -> Option<Vec<Vec<u8>>> {
-        let own = self.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&option.name));
-        let lines: Vec<_> = own.map(|(_, value)| value.clone()).collect();
+        let own = self.0.lines().filter(|(name, _)| name.eq_ignore_ascii_case(&option.name));
+        let lines: Vec<_> = own.filter_map(|(_, value)| value.map(<[u8]>::to_vec)).collect();
         (!lines.is_empty()).then_some(lines)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Defaults;
-    use crate::config::schema::Schema;
-
-    #[test]
-    fn defaults_are_read_without_quotes_and_repeated_ones_in_order() {
-        let text = b"MaxCircuitDirtiness \"600\"\r\nFirewallPorts \"\"\nDirAuthority \"a b\"\n\
-                     DirAuthority \"c \\\"d\\\"\"\n";
-        let defaults = Defaults::read(text);
-        let schema = Schema::known();
-        let lines = |name: &str| {
-            let lines = defaults.lines(&schema.option(name).unwrap())?;
-            Some(lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect::<Vec<_>>())
-        };
-        assert_eq!(lines("MaxCircuitDirtiness").unwrap(), ["600"]);
-        assert_eq!(lines("FirewallPorts").unwrap(), [""]);
-        assert_eq!(lines("DirAuthority").unwrap(), ["a b", "c \"d\""]);
-        assert_eq!(lines("ContactInfo"), None);
     }
 }

@@ -1,7 +1,8 @@
 //! What is to be changed: a list of changes in their order, and what comes of them.
 //!
-//! **Invariant**: pure. Changes are kept as they were asked for and not as what came of them: a
-//! list that another controller has changed in the meantime keeps what that one has added.
+//! **Invariant**: nothing here asks tor or waits. Changes are kept as they were asked for and not as
+//! what came of them: a list that another controller has changed in the meantime keeps what that
+//! one has added.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -153,6 +154,12 @@ impl Change {
             Action::Clear | Action::Reset => replaced(lines, name, &[]),
             Action::Set(values) => replaced(lines, name, values),
             Action::Push(_) | Action::Remove(_) | Action::Replace(..) => self.edited(lines),
+            // It is there if tor has taken it and the answer was lost.
+            Action::AddService(service)
+                if ServiceLines { lines: lines.clone() }.services().contains(service) =>
+            {
+                lines
+            }
             Action::AddService(service) => {
                 let own = service.lines().map(|(name, value)| (name.to_owned(), value.to_vec()));
                 lines.into_iter().chain(own).collect()

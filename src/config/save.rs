@@ -40,7 +40,8 @@ impl Config {
     /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
     /// of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
     /// cannot be known whether tor has taken the changes, as after a [`Error::Timeout`], they stay
-    /// pending and the options are read again.
+    /// pending and the options are read again: [`in_force`](Self::in_force) tells. An entry that
+    /// was pushed and taken would be there twice after another save.
     ///
     /// # Examples
     ///

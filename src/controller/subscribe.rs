@@ -1,7 +1,7 @@
 //! Who listens to what, and what tor is told about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Controller, EventQueue};
@@ -14,34 +14,40 @@ use crate::link::{Callback, Delivery, Link, ListenerId, Tap, deadline_after};
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     listeners: BTreeMap<ListenerId, Vec<EventKind>>,
+    /// What taps see; each is wanted as long as its watch lives.
+    watches: Vec<(Weak<()>, Vec<EventKind>)>,
     /// What tor sends; `None` if a `SETEVENTS` went wrong in a way that leaves this open.
     in_force: Option<BTreeSet<EventKind>>,
 }
 
 impl Subscriptions {
     pub(super) fn new() -> Self {
-        Self { listeners: BTreeMap::new(), in_force: Some(BTreeSet::new()) }
+        Self { in_force: Some(BTreeSet::new()), ..Self::default() }
     }
 
-    /// Forgets listeners that the event thread has removed because they panicked, and returns
-    /// what the others want.
+    /// Forgets listeners that the event thread has removed because they panicked, and watches that
+    /// have ended, and returns what the others want.
     fn wanted(&mut self, link: &Link) -> BTreeSet<EventKind> {
         self.listeners.retain(|id, _| link.has_listener(*id));
-        self.listeners.values().flatten().cloned().collect()
+        self.watches.retain(|(watch, _)| watch.strong_count() > 0);
+        let watched = self.watches.iter().map(|(_, kinds)| kinds);
+        self.listeners.values().chain(watched).flatten().cloned().collect()
     }
 }
 
 /// A tap with its subscription; both end when this is dropped, without waiting for tor.
 pub(crate) struct Watch {
     controller: Controller,
-    listener: ListenerId,
+    /// Keeps the subscription; `None` only while this is dropped.
+    subscription: Option<Arc<()>>,
     tap: Arc<dyn Tap>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         self.controller.inner.link.remove_tap(&self.tap);
-        self.controller.leave(self.listener);
+        self.subscription = None;
+        self.controller.unsubscribe(None);
     }
 }
 
@@ -222,16 +228,24 @@ impl Controller {
     }
 
     /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
-    /// what follows from them can be waited for even inside a listener.
+    /// what follows from them can be waited for even inside a listener. The event thread does not
+    /// hear of them.
     pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
-        self.inner.link.add_tap(Arc::clone(&tap));
-        match self.listen(kinds, Callback::Text(Box::new(|_| {}))) {
-            Ok(listener) => Ok(Watch { controller: self.clone(), listener, tap }),
-            Err(error) => {
-                self.inner.link.remove_tap(&tap);
-                Err(error)
-            }
+        let limit = self.timeout();
+        let subscribing = self.inner.subscriptions.try_lock_until(deadline_after(limit));
+        let mut subscriptions = subscribing.ok_or_else(|| busy(limit))?;
+        if let Some(reason) = self.closed_reason() {
+            return Err(reason.into());
         }
+        // First the tap, then the subscription, so that no event is missed.
+        self.inner.link.add_tap(Arc::clone(&tap));
+        let subscription = Arc::new(());
+        subscriptions.watches.push((Arc::downgrade(&subscription), kinds.to_vec()));
+        if let Err(error) = self.update(&mut subscriptions) {
+            self.inner.link.remove_tap(&tap);
+            return Err(error);
+        }
+        Ok(Watch { controller: self.clone(), subscription: Some(subscription), tap })
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.
@@ -281,11 +295,18 @@ impl Controller {
     /// Removes a listener and tells tor, without waiting for anything: for use in drop.
     pub(super) fn leave(&self, id: ListenerId) {
         self.inner.link.remove_listener(id);
+        self.unsubscribe(Some(id));
+    }
+
+    /// Tells tor what is not wanted any more, without waiting for anything.
+    fn unsubscribe(&self, left: Option<ListenerId>) {
         let Some(mut subscriptions) = self.inner.subscriptions.try_lock() else {
             // Whoever holds the lock, or takes it next, leaves out what is not there any more.
             return;
         };
-        subscriptions.listeners.remove(&id);
+        if let Some(id) = left {
+            subscriptions.listeners.remove(&id);
+        }
         let wanted = subscriptions.wanted(&self.inner.link);
         if subscriptions.in_force.as_ref() == Some(&wanted) {
             return;

@@ -125,7 +125,7 @@ impl Circuit {
     /// [`Error::Circuit`] with both reasons if it failed or was closed, [`Error::Timeout`] if it is
     /// not built in time, and goes on being built; [`Error::Closed`] if the connection ended.
     pub fn wait_built(&self, limit: Duration) -> Result<Self> {
-        self.wait(Wait::Built(self.id()), limit, |info| info.is_built().then_some(Ok(())))?;
+        self.wait(Wait::Built(self.id()), limit, CircuitInfo::is_built)?;
         Ok(self.clone())
     }
 
@@ -140,7 +140,7 @@ impl Circuit {
     ///
     /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<CircuitInfo>> {
-        self.wait(Wait::CircuitClosed(self.id()), limit, |info| info.is_over().then_some(Ok(())))?;
+        self.wait(Wait::CircuitClosed(self.id()), limit, CircuitInfo::is_over)?;
         Ok(self.info())
     }
 
@@ -185,9 +185,8 @@ impl Circuit {
             Err(Error::Rejected(_)) if self.info().is_over() => return Err(longer.ended()),
             Err(error) => return Err(error),
         }
-        longer.wait(Wait::Built(self.id()), limit, |info| {
-            (info.is_built() && info.path.len() >= whole.len()).then_some(Ok(()))
-        })?;
+        let is_longer = |info: &CircuitInfo| info.is_built() && info.path.len() >= whole.len();
+        longer.wait(Wait::Built(self.id()), limit, is_longer)?;
         Ok(longer)
     }
 
@@ -243,24 +242,25 @@ impl Circuit {
 
     /// Waits until tor has told of a change of the purpose that it has confirmed, or of the end.
     pub(super) fn wait_purpose(&self, purpose: &CircuitPurpose, limit: Duration) -> Result<()> {
-        self.wait(Wait::Event, limit, |info| {
-            (info.is_over() || info.purpose.as_ref() == Some(purpose)).then_some(Ok(()))
-        })
+        let is_told = |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(purpose);
+        self.wait(Wait::Event, limit, is_told)
     }
 
-    /// Waits until what is known of the circuit is what is wanted, or the circuit is gone.
-    fn wait<T>(
+    /// Waits until what is known of the circuit is what is wanted; fails if the circuit is gone
+    /// and that is not wanted.
+    fn wait(
         &self,
         wait: Wait,
         limit: Duration,
-        mut look: impl FnMut(&CircuitInfo) -> Option<Result<T>>,
-    ) -> Result<T> {
+        is_wanted: impl Fn(&CircuitInfo) -> bool,
+    ) -> Result<()> {
         let found = self.inner.picture.wait(deadline_after(limit), |_| {
             let info = self.info();
-            look(&info).or_else(|| info.is_over().then(|| Err(self.ended())))
+            (is_wanted(&info) || info.is_over()).then_some(info)
         });
         match found {
-            Ok(outcome) => outcome,
+            Ok(info) if is_wanted(&info) => Ok(()),
+            Ok(_) => Err(self.ended()),
             Err(WaitEnd::Timeout) => Err(Timeout::new(wait, limit).into()),
             Err(WaitEnd::Closed(reason)) => Err(Error::Closed(reason)),
         }

@@ -19,7 +19,7 @@ use super::change::{
 use super::picture::Picture;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
-use crate::error::{InvalidInput, Result};
+use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{Backlog, backlog, panic_text};
 use crate::names::{CircuitId, StreamId};
 
@@ -87,6 +87,21 @@ impl Registry {
         callback: Callback,
         existing: impl FnOnce(&Tracker) -> Vec<Change>,
     ) -> Result<StateListenerId> {
+        let (id, removed) = self.register(inner)?;
+        let listener = Listener { id, callback, removed, lost: 0 };
+        let subject = listener.callback.subject();
+        // Without the lock: if it comes to nothing the closure is dropped, and that may do anything.
+        let delivered = inner
+            .picture
+            .add_listener(subject, |tracker| Delivery::Add(Box::new(listener), existing(tracker)));
+        if delivered {
+            return Ok(id);
+        }
+        self.forget(id);
+        Err(inner.controller.closed_reason().unwrap_or(Disconnect::ReaderFailed).into())
+    }
+
+    fn register(&self, inner: &Arc<Inner>) -> Result<(StateListenerId, Arc<AtomicBool>)> {
         let mut registered = self.inner.lock();
         if !registered.has_thread {
             start(inner)?;
@@ -95,17 +110,8 @@ impl Registry {
         let id = StateListenerId(registered.next_id);
         registered.next_id += 1;
         let removed = Arc::new(AtomicBool::new(false));
-        let listener = Listener { id, callback, removed: Arc::clone(&removed), lost: 0 };
-        let subject = listener.callback.subject();
-        let delivered = inner
-            .picture
-            .add_listener(subject, |tracker| Delivery::Add(Box::new(listener), existing(tracker)));
-        if !delivered {
-            let reason = inner.controller.closed_reason();
-            return Err(reason.unwrap_or(crate::error::Disconnect::ReaderFailed).into());
-        }
-        registered.removed.insert(id, removed);
-        Ok(id)
+        registered.removed.insert(id, Arc::clone(&removed));
+        Ok((id, removed))
     }
 
     /// Removes a listener. Returns whether it was there.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
@@ -257,27 +257,23 @@ impl Circuit {
 
     /// Finds out why the proxy refused.
     fn why(&self, wish: &str, claim: &Claim, error: Error) -> Error {
-        let Error::Socks(socks) = &error else { return error };
-        if socks.is_timeout() {
+        if error.is_timeout() || !matches!(error, Error::Socks(_)) {
             return error;
         }
-        let deadline = Instant::now() + TOLD_LIMIT;
-        let seen = || claim.seen();
-        let told = self.inner.picture.wait(deadline, |_| match seen().stream {
-            Some(cell) => cell.info().is_over().then(|| Some(cell.info())),
-            None => Some(None),
+        // tor may tell the proxy's client first.
+        let ended = self.inner.picture.wait(deadline_after(TOLD_LIMIT), |_| {
+            let info = claim.seen().stream.map(|cell| cell.info());
+            info.as_ref().is_none_or(|info| info.is_over()).then_some(info)
         });
-        let problem = match (seen().problem, told) {
+        let problem = match (claim.seen().problem, ended) {
             (Some(problem), _) => problem,
-            (None, Ok(Some(info))) if info.reason.is_some() => {
-                let info: Arc<StreamInfo> = info;
-                if self.info().is_over() {
-                    self.problem()
-                } else {
-                    let (reason, remote_reason) = (info.reason.clone(), info.remote_reason.clone());
-                    CircuitProblem::Stream { reason, remote_reason }
-                }
-            }
+            (None, Ok(Some(info))) if info.reason.is_some() => match self.info().is_over() {
+                true => self.problem(),
+                false => CircuitProblem::Stream {
+                    reason: info.reason.clone(),
+                    remote_reason: info.remote_reason.clone(),
+                },
+            },
             _ => return error,
         };
         self.failed(wish, problem)

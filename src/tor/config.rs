@@ -33,8 +33,8 @@ impl Launcher {
     ///
     /// They are those of [`Config::to_torrc`]. Of a configuration that belongs to a running tor,
     /// what that tor has for itself is left out: its data directory, its control port, socket and
-    /// cookie, its pid file. Its other ports are not: no second tor can open them, unless they
-    /// are `auto`.
+    /// cookie, its pid file. Its other ports are not, which no second tor can open unless they are
+    /// `auto`, and neither are its onion services, which only one tor should serve.
     ///
     /// Blocks the current thread until tor has answered, if the configuration belongs to one.
     ///

@@ -131,6 +131,9 @@ fn services_are_changed_among_those_that_are_there_by_then() {
     ]);
     let state = pending.applied("HiddenServiceOptions", &base);
     assert_eq!(state, GroupState::Lines(expected));
+    // Saved, though the answer was lost, and saved again.
+    let GroupState::Lines(saved) = state else { panic!("{state:?}") };
+    assert_eq!(pending.applied("HiddenServiceOptions", &saved), GroupState::Lines(saved));
     let list = pending.list();
     assert_eq!(list[2].kind(), PendingKind::RemoveService);
     assert_eq!(list[2].option(), "HiddenServiceOptions");

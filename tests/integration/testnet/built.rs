@@ -2,7 +2,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use torcon::error::{CircuitProblem, Wait};
+use torcon::error::{CircuitError, CircuitProblem, Wait};
 use torcon::names::{
     CircuitPurpose, CircuitReason, CircuitStatus, Fingerprint, RelaySpec, Signal, StreamReason,
     StreamStatus,
@@ -14,6 +14,7 @@ use torcon::{Error, EventKind, Launcher};
 use super::greeter::{Greeter, is_greeted};
 use super::luck::lucky;
 use super::{LIMIT, UP, join, shared_network};
+use crate::error_text::chain;
 use crate::support::watchdog::eventually;
 
 /// Returns the fingerprints of the relays that are no authority.
@@ -25,10 +26,9 @@ pub(super) fn relays() -> Vec<Fingerprint> {
 #[track_caller]
 pub(super) fn built(state: &State, path: impl Into<Path>, purpose: &CircuitPurpose) -> Circuit {
     let path = path.into();
-    lucky(state.controller(), &format!("a circuit along {path:?} is built"), || {
+    lucky(state.controller(), "a circuit is built", || {
         let circuit = state.build_circuit_for(path.clone(), purpose.clone());
-        let circuit = circuit.and_then(|circuit| circuit.wait_built(LIMIT));
-        circuit.map_err(|error| crate::error_text::chain(&error))
+        circuit.and_then(|circuit| circuit.wait_built(LIMIT)).map_err(|error| chain(&error))
     })
 }
 
@@ -102,6 +102,19 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
         assert_eq!(end.path.len(), 3);
     }
     tor.quit().unwrap();
+}
+
+/// Builds a circuit that fails when it has so many relays.
+#[track_caller]
+fn failed_after(state: &State, path: [Fingerprint; 3], hops: usize) -> CircuitError {
+    lucky(state.controller(), "a circuit fails", || {
+        match state.build_circuit(path).unwrap().wait_built(LIMIT) {
+            Err(Error::Circuit(error)) if error.end().is_some_and(|e| e.path.len() == hops) => {
+                Ok(error)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    })
 }
 
 /// Returns the option by which tor leaves streams to controllers.
@@ -218,6 +231,56 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
 }
 
 #[test]
+fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let greeter = Greeter::start();
+    let circuit = built(&state, &relays()[..3], &CircuitPurpose::General);
+    let socket = circuit.connect_stream(greeter.target("one")).unwrap();
+    is_greeted(&socket, "one");
+    let [stream] = circuit.streams().try_into().unwrap();
+    assert_eq!(stream.status(), StreamStatus::Succeeded);
+    assert_eq!(stream.target().port(), Some(greeter.port()));
+    let error = stream.wait_closed(Duration::ZERO).unwrap_err();
+    let text = format!("waited 0ns for the end of stream {} in vain", stream.id());
+    assert_eq!(error.to_string(), text);
+    let error = stream.close(StreamReason::End).unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    assert_eq!(stream.status(), StreamStatus::Succeeded);
+    stream.close(StreamReason::Misc).unwrap();
+    assert_eq!(stream.status(), StreamStatus::Closed);
+    assert_eq!(stream.info().reason, Some(StreamReason::Misc));
+    assert!(circuit.streams().is_empty() && state.stream(&stream.id()).is_none());
+    // What is known last stays known.
+    assert_eq!(stream.circuit().as_ref(), Some(&circuit));
+    circuit.close().unwrap();
+    assert_eq!(stream.circuit(), None);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_stream_goes_through_either_of_a_pair_of_circuits_that_share_their_traffic() {
+    let tor = join();
+    let state = State::new(tor.controller().unwrap()).unwrap();
+    let greeter = Greeter::start();
+    let is_linked = |circuit: &Circuit| {
+        circuit.info().is_built() && circuit.purpose() == Some(CircuitPurpose::ConfluxLinked)
+    };
+    let mut outcomes = Vec::new();
+    eventually(LIMIT, "a stream goes through a pair", || {
+        let linked: Vec<_> = state.circuits().into_iter().filter(is_linked).collect();
+        outcomes =
+            linked.iter().map(|circuit| circuit.connect_stream(greeter.target("pair"))).collect();
+        // A pair may end meanwhile.
+        outcomes.len() > 1 && outcomes.iter().all(Result::is_ok)
+    });
+    for stream in outcomes {
+        is_greeted(stream.unwrap(), "pair");
+    }
+    tor.quit().unwrap();
+}
+
+#[test]
 fn fifty_circuits_are_built_at_once_from_as_many_threads() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
@@ -318,20 +381,19 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert!(matches!(problem(circuit.connect_stream("a.test:80")), CircuitProblem::Closed(_)));
 
     // The relay that is gone as the last hop, and as the first.
-    let outcome = state.build_circuit(path).unwrap().wait_built(LIMIT);
-    let Err(Error::Circuit(error)) = &outcome else { panic!("{outcome:?}") };
+    let error = failed_after(&state, path, 2);
     assert_eq!(error.reason(), Some(&CircuitReason::Destroyed), "{error:?}");
     assert!(error.remote_reason().is_some(), "{error:?}");
     let end = error.end().unwrap();
     assert_eq!(fingerprints(&end.path), relays[..2]);
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
     assert_eq!(error.to_string(), format!("cannot build circuit {}", error.circuit()));
-    let chain = crate::error_text::chain(error);
+    let chain = chain(&error);
     let hop = format!("; hop 3, ${}, was not reached", relays[2]);
     assert!(chain.ends_with(&hop), "{chain}");
 
-    let circuit = state.build_circuit([relays[2], relays[1], relays[0]]).unwrap();
-    let CircuitProblem::Failed(end) = problem(circuit.wait_built(LIMIT)) else { panic!() };
+    let error = failed_after(&state, [relays[2], relays[1], relays[0]], 0);
+    let CircuitProblem::Failed(end) = error.problem() else { panic!("{error:?}") };
     assert!(end.path.is_empty(), "{end:?}");
     assert!(end.reason.is_some() && end.remote_reason.is_none(), "{end:?}");
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));

@@ -229,6 +229,30 @@ fn an_attacher_of_a_connection_that_has_ended_is_not_active_and_a_new_one_is_ref
 }
 
 #[test]
+fn an_attacher_may_close_the_connection() {
+    let (tor, controller, state) = followed(&[], &[], with_option);
+    let (done, closed) = bounded(1);
+    let weak = controller.downgrade();
+    let guard = state.set_attacher(move |_, _| {
+        weak.upgrade().unwrap().close();
+        done.send(()).unwrap();
+        Attach::Tor
+    });
+    for status in ["NEW", "CONTROLLER_WAIT"] {
+        // The connection may end before the second answer.
+        let event = format!("tell/STREAM|5|{status}|0|a.example:80");
+        let _ = controller.get_info_one(&event);
+    }
+    closed.recv_timeout(LIMIT).expect("closing does not wait for the attacher that does it");
+    let off = format!("SETCONF {OPTION}=\"0\"");
+    let lines = tor.client_lines();
+    assert_eq!(lines[lines.len() - 2..], [&*off, "ATTACHSTREAM 5 0"]);
+    drop(guard);
+    drop((state, controller));
+    tor.finish();
+}
+
+#[test]
 fn a_tor_that_does_not_answer_holds_up_the_end_for_seconds_only() {
     let (tor, controller, state) = followed(&[], &[], |script| {
         script.answer(WITH_CONF_CHANGED, &["250 OK"]);
