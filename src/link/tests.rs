@@ -13,7 +13,7 @@ use crate::error::Disconnect;
 use crate::event::EventKind;
 use crate::wire::{Limits, Request};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Opens a link to a peer that answers each line with the next of `answers`, then waits for the
 /// end. The directory holds the socket.

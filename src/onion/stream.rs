@@ -140,7 +140,7 @@ mod tests {
         let mut stream = OnionStream::from(ours);
         tor.write_all(b"PROXY TCP6 fc00:dead:beef:4dad::1:2 ::1 2 80\r\nGET /").unwrap();
         drop(tor);
-        stream.read_header(Duration::from_secs(10)).unwrap();
+        stream.read_header(Duration::from_secs(30)).unwrap();
         assert_eq!(stream.circuit_id().unwrap().as_str(), "65538");
         let mut rest = String::new();
         stream.read_to_string(&mut rest).unwrap();

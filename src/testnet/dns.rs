@@ -214,7 +214,7 @@ mod tests {
     fn the_server_answers_and_its_thread_ends_with_it() {
         let server = NameServer::start().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         socket.send_to(b"no query", server.address()).unwrap();
         socket.send_to(&query("a.test", 1), server.address()).unwrap();
         let mut buffer = [0; 512];

@@ -94,8 +94,8 @@ fn a_slow_listener_does_not_hold_up_the_one_who_tells() {
         go_on.send(()).unwrap();
         assert_eq!(told.recv(), Ok(percent));
     }
-    announcer.flush(Duration::from_secs(10));
-    announcer.finish(Duration::from_secs(10));
+    announcer.flush(Duration::from_secs(30));
+    announcer.finish(Duration::from_secs(30));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_listener_that_panics_is_not_called_again() {
     for percent in [1, 2, 3] {
         announcer.tell(&progress(percent, "", ""));
     }
-    announcer.flush(Duration::from_secs(10));
-    announcer.finish(Duration::from_secs(10));
+    announcer.flush(Duration::from_secs(30));
+    announcer.finish(Duration::from_secs(30));
     assert_eq!(told.iter().collect::<Vec<_>>(), [1, 2]);
 }

@@ -148,7 +148,7 @@ fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
         // Takes the question and says nothing.
         script.drain();
     });
-    let limit = Duration::from_secs(10);
+    let limit = Duration::from_secs(6);
     let options = torcon::ConnectOptions::new().timeout(limit);
     let endpoint = control.endpoint();
     let via = ControlVia::custom(move || options.connect(&*endpoint));

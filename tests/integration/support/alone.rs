@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::watchdog::eventually;
 
 const MARK: &str = "TORCON_TEST_ALONE";
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Returns whether this process runs one test only.
 pub(crate) fn is_alone() -> bool {

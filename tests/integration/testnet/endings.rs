@@ -21,7 +21,7 @@ use crate::support::leaks::Holdings;
 use crate::support::watchdog::{eventually, within};
 
 /// A time in which a tor that works has its turn several times.
-const SOME_TURNS: Duration = Duration::from_secs(5);
+const SOME_TURNS: Duration = Duration::from_millis(2500);
 /// Set in a program that brings up a network in order to be killed.
 const VICTIM: &str = "TORCON_TEST_VICTIM";
 
