@@ -102,7 +102,15 @@ words! {
     names::TransportType,
     names::VersionReason,
     torcon::EventKind,
+    torcon::config::OptionType,
+    torcon::info::ConsensusFlavor,
+    torcon::info::DownloadBackoff,
+    torcon::info::DownloadIncrement,
+    torcon::info::DownloadSchedule,
+    torcon::info::DownloadSource,
     torcon::info::EntryGuardStatus,
+    torcon::info::MappingOrigin,
+    torcon::info::VersionStanding,
 }
 
 #[test]
@@ -120,5 +128,5 @@ fn no_open_enumeration_is_missing_from_the_list() {
         }
     }
     assert!(found.len() > 40, "only {} were found", found.len());
-    assert_eq!(found, listed);
+    assert_eq!(found, listed, "the list of the words is not complete");
 }
