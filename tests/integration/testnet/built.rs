@@ -156,7 +156,9 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     by_status.close_if_unused().unwrap();
     by_status.wait_closed(LIMIT).unwrap();
 
-    let error = state.build_circuit_timeout(&relays[..3], Duration::ZERO).unwrap_err();
+    // A loaded machine may look so late that the circuit is built.
+    let at_once = |_| state.build_circuit_timeout(&relays[..3], Duration::ZERO).err();
+    let error = (0..20).find_map(at_once).expect("a circuit takes longer than no time");
     let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
     let Wait::Built(late) = timeout.wait() else { panic!("{error}") };
     let text = format!("waited 0ns for circuit {late} to be built in vain");
