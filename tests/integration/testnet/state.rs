@@ -213,7 +213,8 @@ fn after_each_of_ten_storms_the_state_is_what_tor_says() {
                     let begun = ExtendCircuit::along(path).purpose(CircuitPurpose::Controller);
                     let id = controller.extend_circuit(&begun).unwrap();
                     if number % 2 == 0 {
-                        controller.set_circuit_purpose(id, CircuitPurpose::General).unwrap();
+                        // It may have failed meanwhile.
+                        let _ = controller.set_circuit_purpose(id, CircuitPurpose::General);
                     }
                 }
                 open.extend(streams.into_iter().filter_map(|stream| stream.join().unwrap()));

@@ -331,7 +331,7 @@ fn a_service_and_its_client_have_its_descriptor() {
 #[test]
 fn a_tor_that_fetches_server_descriptors_tells_how_it_gets_on() {
     let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
-    let tor = launcher.option("UseMicrodescriptors", "0").launch();
+    let tor = launcher.option("UseMicrodescriptors", "0").option("SocksPort", "0").launch();
     let tor = tor.expect("a tor can join the network");
     let controller = tor.controller().unwrap();
     assert!(controller.fetches_server_descriptors().unwrap());
