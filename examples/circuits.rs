@@ -19,6 +19,7 @@ use std::{env, thread};
 
 use crossbeam_channel::{Receiver, bounded};
 use torcon::names::{RelaySpec, StreamStatus};
+use torcon::socks::TorStream;
 use torcon::state::{Snapshot, State, Stream};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
@@ -47,7 +48,7 @@ fn main() -> Result<()> {
         let shown = show(&state, Some(time.unwrap_or(Duration::from_secs(10))));
         drop(stop);
         match visitor.join() {
-            Ok(visited) => visited.and(shown),
+            Ok(()) => shown,
             Err(_) => Err("the visitor panicked".into()),
         }
     })
@@ -130,16 +131,25 @@ fn name(relay: &RelaySpec) -> String {
 }
 
 /// Opens streams through tor, one after the other, until it is stopped.
-fn visit(tor: &Tor, server: SocketAddr, stopped: &Receiver<()>) -> Result<()> {
+fn visit(tor: &Tor, server: SocketAddr, stopped: &Receiver<()>) {
     loop {
-        let mut stream = tor.connect_stream(("echo.test", server.port()))?;
-        stream.write_all(b"hello")?;
-        stream.read_exact(&mut [0; 5])?;
+        let stream = greet(tor, server);
+        if let Err(error) = &stream {
+            eprintln!("a stream has failed: {error}");
+        }
         let pause = stopped.recv_timeout(Duration::from_millis(700));
         if pause.is_err_and(|error| error.is_disconnected()) {
-            return Ok(());
+            return;
         }
     }
+}
+
+/// Opens a stream and uses it.
+fn greet(tor: &Tor, server: SocketAddr) -> Result<TorStream> {
+    let mut stream = tor.connect_stream(("echo.test", server.port()))?;
+    stream.write_all(b"hello")?;
+    stream.read_exact(&mut [0; 5])?;
+    Ok(stream)
 }
 
 /// A server that says back what it hears.

@@ -98,7 +98,8 @@ const LIVENESS: &str = "network-liveness";
 /// are no longer subscribed to, and its listeners are not called any more. When the connection
 /// ends the state stays as it was.
 ///
-/// Nothing here waits for tor, but making a state and what concerns relays.
+/// What is known is read without waiting for tor, but for relays, which are loaded when they are
+/// first asked for. What sends something says so.
 #[doc(alias = "TorState")]
 #[derive(Clone)]
 pub struct State {

@@ -141,7 +141,9 @@ impl Reader {
     /// middle of its first line.
     fn end_of_stream(&self) -> Disconnect {
         match self.frame.rest() {
-            rest if !rest.is_empty() && !rest.first().is_some_and(u8::is_ascii_digit) => {
+            rest if !self.frame.is_inside_message()
+                && rest.first().is_some_and(|first| !first.is_ascii_digit()) =>
+            {
                 Disconnect::Protocol(ProtocolError::new("a line", "a status code", rest))
             }
             _ => Disconnect::EndOfStream,

@@ -264,6 +264,11 @@ impl Frame {
         }
     }
 
+    /// Returns whether a reply or an event has begun and not ended.
+    pub(crate) fn is_inside_message(&self) -> bool {
+        self.state != State::Between
+    }
+
     /// Takes the whole lines that have come of a reply which is not complete, so that a reply of
     /// any size passes through a small buffer. The limit for replies does not count them.
     pub(crate) fn take_part(&mut self) -> Option<Vec<u8>> {
@@ -441,8 +446,13 @@ mod tests {
         let error = messages(&long, &[64]).unwrap_err();
         assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
         let long = [&b"250+a=\r\n"[..], &b"0123456789\r\n".repeat(100)].concat();
-        let error = messages(&long, &[64]).unwrap_err();
-        assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
+        let line = [b"250+a=\r\nshort\r\n", &[b'x'; 300][..], b"\r\nshort\r\n.\r\n"].concat();
+        for size in [1, 64, 2000] {
+            let error = messages(&long, &[size]).unwrap_err();
+            assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
+            let error = messages(&line, &[size]).unwrap_err();
+            assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
+        }
     }
 
     #[test]
@@ -454,6 +464,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn data_ends_with_a_lone_dot_and_nowhere_else(
+            lines in prop::collection::vec("(\\.[.x\r])?[x\r.]{0,3}", 0..30),
+            end in prop::sample::select(vec!["\r\n", "\n"]),
+            code in prop::sample::select(vec!["250", "650"]),
+            sizes in prop::collection::vec(1..40_usize, 1..8),
+        ) {
+            let is_data = |line: &&String| !matches!(line.as_str(), "." | ".\r");
+            let lines: String = lines.iter().filter(is_data).map(|it| format!("{it}{end}")).collect();
+            let bytes = format!("{code}+a={end}{lines}.{end}{code} OK{end}").into_bytes();
+            let found = messages(&bytes, &sizes).unwrap();
+            prop_assert_eq!(found, [(code == "650", bytes)]);
+        }
+
         #[test]
         fn no_bytes_make_framing_panic(
             bytes in prop::collection::vec(

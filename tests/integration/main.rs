@@ -26,6 +26,9 @@ mod layers;
 /// What the public interface promises, and what it must not show.
 mod public_api;
 
+/// The words of the protocol, known and unknown.
+mod words;
+
 /// The texts of errors, and of what they are made of.
 mod error_text;
 

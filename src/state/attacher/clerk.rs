@@ -1,6 +1,6 @@
 //! The thread that tells tor where streams go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::Attach;
 use super::claim::Claim;
 use super::option::LeaveStreams;
-use super::roster::{AttacherId, Entry, Roster};
+use super::roster::{AttacherId, Roster};
 use super::worker::{Answer, Ask};
 use crate::command::AttachStream;
 use crate::controller::Controller;
@@ -67,8 +67,8 @@ pub(super) struct Waiting {
     stream: Arc<StreamInfo>,
     asked: AttacherId,
     deadline: Instant,
-    /// How often attachers have been asked, with this time.
-    times: u32,
+    /// Those to be asked if it passes, in their order.
+    behind: VecDeque<AttacherId>,
 }
 
 impl Clerk {
@@ -114,16 +114,18 @@ impl Clerk {
         if let Some(claim) = claim {
             return self.claimed(stream, &claim);
         }
-        let first = self.shared.roster.lock().attachers().next().cloned();
-        match first {
+        let attachers: VecDeque<_> = {
+            let roster = self.shared.roster.lock();
+            roster.attachers().map(|entry| entry.id).collect()
+        };
+        if attachers.is_empty() && self.shared.option.was_on() {
             // Another controller attaches streams, and this one is none of ours.
-            None if self.shared.option.was_on() => Ok(()),
-            Some(first) if !is_of_tor(stream) => {
-                let times = self.count(stream.id);
-                if times > ASKED { self.leave(stream.id) } else { self.ask(&first, stream, times) }
-            }
-            _ => self.leave(stream.id),
+            return Ok(());
         }
+        if attachers.is_empty() || is_of_tor(stream) || self.count(stream.id) > ASKED {
+            return self.leave(stream.id);
+        }
+        self.ask(stream, attachers)
     }
 
     /// Counts how often attachers are asked about a stream, with this time.
@@ -164,18 +166,22 @@ impl Clerk {
         }
     }
 
-    /// Asks an attacher about a stream.
-    fn ask(&mut self, attacher: &Entry, stream: &Arc<StreamInfo>, times: u32) -> Result<()> {
-        let deadline = deadline_after(attacher.limit);
-        let ask = Ask { stream: Arc::clone(stream), deadline };
-        if attacher.asks.send(ask).is_err() {
-            // It has panicked just now.
-            return self.leave(stream.id);
+    /// Asks the first attacher that is there about a stream, and leaves it to tor if there is none.
+    fn ask(&mut self, stream: &Arc<StreamInfo>, mut behind: VecDeque<AttacherId>) -> Result<()> {
+        while let Some(id) = behind.pop_front() {
+            let entry = self.shared.roster.lock().attacher(id).cloned();
+            let Some(entry) = entry else { continue };
+            let deadline = deadline_after(entry.limit);
+            let ask = Ask { stream: Arc::clone(stream), deadline };
+            // It fails if the attacher has panicked just now.
+            if entry.asks.send(ask).is_ok() {
+                let stream = Arc::clone(stream);
+                let waiting = Waiting { stream, asked: id, deadline, behind };
+                self.waiting.insert(waiting.stream.id, waiting);
+                return Ok(());
+            }
         }
-        let stream = Arc::clone(stream);
-        let waiting = Waiting { stream, asked: attacher.id, deadline, times };
-        self.waiting.insert(waiting.stream.id, waiting);
-        Ok(())
+        self.leave(stream.id)
     }
 
     /// Does what an attacher says.
@@ -205,7 +211,7 @@ impl Clerk {
             }
             Attach::Tor => self.leave(id),
             Attach::Close => self.close(id, StreamReason::Misc),
-            Attach::Pass => self.ask_next(&waiting),
+            Attach::Pass => self.ask(&waiting.stream, waiting.behind),
             Attach::Failed(text) => {
                 log::warn!("stream {id} is left to tor, an attacher failed: {text}");
                 self.leave(id)
@@ -213,33 +219,13 @@ impl Clerk {
         }
     }
 
-    /// Asks the attacher behind the one that has passed, or is gone.
-    fn ask_next(&mut self, waiting: &Waiting) -> Result<()> {
-        let next = {
-            let roster = self.shared.roster.lock();
-            let mut behind = roster.attachers().skip_while(|entry| entry.id != waiting.asked);
-            behind.nth(1).cloned()
-        };
-        match next {
-            Some(next) => self.ask(&next, &waiting.stream, waiting.times),
-            None => self.leave(waiting.stream.id),
-        }
-    }
-
     /// Asks somebody else what an attacher that is gone was asked.
     fn removed(&mut self, id: AttacherId) -> Result<()> {
-        let asked: Vec<_> = self
-            .waiting
-            .values()
-            .filter(|waiting| waiting.asked == id)
-            .map(|w| w.stream.id)
-            .collect();
+        let asked = self.waiting.values().filter(|waiting| waiting.asked == id);
+        let asked: Vec<_> = asked.map(|waiting| waiting.stream.id).collect();
         for stream in asked {
-            let Some(waiting) = self.waiting.remove(&stream) else { continue };
-            let first = self.shared.roster.lock().attachers().next().cloned();
-            match first {
-                Some(first) => self.ask(&first, &waiting.stream, waiting.times)?,
-                None => self.leave(stream)?,
+            if let Some(waiting) = self.waiting.remove(&stream) {
+                self.ask(&waiting.stream, waiting.behind)?;
             }
         }
         Ok(())

@@ -80,8 +80,13 @@ impl Roster {
     }
 
     /// Returns the attachers in the order in which they are asked.
-    pub(super) fn attachers(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+    pub(super) fn attachers(&self) -> impl Iterator<Item = &Entry> {
         self.attachers.iter()
+    }
+
+    /// Returns an attacher that is there.
+    pub(super) fn attacher(&self, id: AttacherId) -> Option<&Entry> {
+        self.attachers.iter().find(|entry| entry.id == id)
     }
 }
 

@@ -87,7 +87,7 @@ fn a_dialogue_that_is_cut_at_many_places_gives_the_same_replies_and_events() {
 }
 
 /// A runner whose cases are the same at every run.
-fn runner(cases: u32) -> TestRunner {
+pub(super) fn runner(cases: u32) -> TestRunner {
     let config = Config {
         cases,
         failure_persistence: None,

@@ -45,6 +45,18 @@ fn a_reply_of_fifty_megabytes_passes_in_little_memory() {
 }
 
 #[test]
+fn an_end_in_the_middle_of_data_is_the_end_and_no_other_protocol() {
+    let (tor, controller) = connected(|script| {
+        script.expect("GETINFO ns/all").send("250+ns/all=\r\nr one\r\nr tw").close();
+    });
+    let mut lines = Vec::new();
+    let outcome = controller.get_info_incremental("ns/all", all(&mut lines));
+    assert_eq!(closed(outcome), "tor closed the connection");
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
 fn a_slow_caller_does_not_make_the_reply_pile_up() {
     alone(|| {
         let (tor, controller) = connected(|script| {

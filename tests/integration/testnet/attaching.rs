@@ -322,6 +322,49 @@ fn the_attacher_of_the_highest_priority_is_asked_first_and_passes_to_the_next() 
 }
 
 #[test]
+fn what_an_attacher_was_asked_that_goes_away_is_asked_of_the_next_and_not_again_of_the_others() {
+    let stage = Stage::new();
+    let ours = stage.circuit(0);
+    let events = stage.controller().events([EventKind::Stream]).unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let note = |who: &'static str| {
+        let asked = Arc::clone(&asked);
+        move || asked.lock().push(who)
+    };
+    let options = |priority| AttacherOptions::new().priority(priority);
+    let (first, second, third) = (note("first"), note("second"), note("third"));
+    let passes = options(3).set(&stage.state, move |_, _| {
+        first();
+        Attach::Pass
+    });
+    let (called, calls) = bounded(1);
+    let (wake, sleeping) = bounded::<()>(0);
+    let sleeps = options(2).set(&stage.state, move |_, _| {
+        second();
+        called.send(()).unwrap();
+        sleeping.recv_timeout(LIMIT).ok();
+        Attach::Close
+    });
+    let (circuit, guards) = (ours.clone(), (passes.unwrap(), sleeps.unwrap()));
+    let chooses = options(1).set(&stage.state, move |_, _| {
+        third();
+        Attach::To(circuit.clone())
+    });
+    let (proxy, target) = (stage.proxy(), stage.greeter.target("handed"));
+    let application = named("application", move || {
+        is_greeted(proxy.connect(&*target).expect("it is attached"), "handed");
+    });
+    calls.recv_timeout(LIMIT).unwrap();
+    drop(guards.1);
+    assert_eq!(connected_by(&events, "handed.test"), ours.id());
+    application.join().unwrap();
+    assert_eq!(*asked.lock(), ["first", "second", "third"]);
+    drop((wake, guards.0, chooses));
+    assert_eq!(unattached(stage.controller()), "0");
+    stage.tor.quit().unwrap();
+}
+
+#[test]
 fn streams_of_our_own_and_those_of_others_are_kept_apart() {
     let stage = Stage::new();
     let circuits: Vec<_> = (0..5).map(|first| stage.circuit(first)).collect();

@@ -14,7 +14,7 @@ use torcon::{Error, EventKind, Launcher};
 use super::greeter::{Greeter, is_greeted};
 use super::luck::lucky;
 use super::{LIMIT, UP, join, shared_network};
-use crate::error_text::chain;
+use crate::error_text::{chain, check_text};
 use crate::support::watchdog::eventually;
 
 /// Returns the fingerprints of the relays that are no authority.
@@ -223,6 +223,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     assert_eq!(rejection.code(), 551);
     let error = short.connect_stream("a.test:80").unwrap_err();
     assert_eq!(error.status_code(), Some(551));
+    check_text(&error);
     assert_eq!(
         error.to_string(),
         format!("cannot connect to a.test:80 through circuit {}", short.id())
@@ -388,6 +389,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert_eq!(fingerprints(&end.path), relays[..2]);
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
     assert_eq!(error.to_string(), format!("cannot build circuit {}", error.circuit()));
+    check_text(&error);
     let chain = chain(&error);
     let hop = format!("; hop 3, ${}, was not reached", relays[2]);
     assert!(chain.ends_with(&hop), "{chain}");

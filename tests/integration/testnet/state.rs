@@ -5,21 +5,24 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use torcon::command::ExtendCircuit;
 use torcon::names::{CircuitPurpose, Fingerprint, RelaySpec};
 use torcon::process::Ready;
+use torcon::socks::SocksProxy;
 use torcon::state::{CircuitChange, Snapshot, State, StreamChange};
-use torcon::{Controller, EventKind, Launcher};
+use torcon::{Controller, EventKind, Launcher, Signal};
 
 use super::joining::socks_port;
-use super::witness::{Wish, ask};
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
 
 /// How many changes make a storm.
 const STORM: usize = 1000;
+
+/// How long a stream may take whose circuit may be closed under it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The words by which a state and the answers of tor are compared.
 type Picture = BTreeMap<String, String>;
@@ -164,7 +167,9 @@ fn echo() -> SocketAddr {
 
 /// Opens a stream through tor and uses it; `None` if tor had no luck.
 fn stream(socks: SocketAddr, port: u16) -> Option<TcpStream> {
-    let (mut stream, _) = ask(socks, "echo.test", Wish::Connect(port)).ok()?;
+    let proxy = SocksProxy::new(socks.to_string().as_str()).unwrap().timeout(PATIENCE);
+    let mut stream = proxy.connect(("echo.test", port)).ok()?.into_tcp().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"x").ok()?;
     stream.read_exact(&mut [0]).ok()?;
     Some(stream)
@@ -213,7 +218,7 @@ fn after_each_of_ten_storms_the_state_is_what_tor_says() {
                     let begun = ExtendCircuit::along(path).purpose(CircuitPurpose::Controller);
                     let id = controller.extend_circuit(&begun).unwrap();
                     if number % 2 == 0 {
-                        // It may have failed meanwhile.
+                        // It may have ended meanwhile.
                         let _ = controller.set_circuit_purpose(id, CircuitPurpose::General);
                     }
                 }
@@ -273,6 +278,33 @@ fn a_state_that_is_made_before_the_network_is_on_follows_the_whole_start() {
         assert!(known.flags().eq(relay.flags()), "{known} {relay}");
     }
     assert_eq!(controller.subscribed_events(), sent_before);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn what_tor_has_resolved_is_in_the_address_map_until_tor_forgets_it() {
+    let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
+    let launcher = launcher.option("SocksPort", "127.0.0.1:auto CacheIPv4DNS");
+    let tor = launcher.launch().expect("a tor can join the network");
+    let controller = tor.controller().unwrap();
+    let state = State::new(controller).unwrap();
+    controller.map_address([("kept.test", "other.test")]).unwrap();
+    let port = echo().port();
+    eventually(LIMIT, "tor connects", || stream(socks_port(&tor), port).is_some());
+    let names = || {
+        let map = state.address_map();
+        map.into_iter().map(|mapping| mapping.address).collect::<Vec<_>>()
+    };
+    eventually(LIMIT, "it is remembered", || names().contains(&"echo.test".to_owned()));
+    let map = state.address_map();
+    let echo = map.iter().find(|mapping| mapping.address == "echo.test").unwrap();
+    assert_eq!(echo.new_address, "127.0.0.1");
+    assert!(echo.expires.is_some_and(|end| end > SystemTime::now()), "{echo:?}");
+    assert_same(&state, 0);
+
+    controller.signal(Signal::ClearDnsCache).unwrap();
+    eventually(LIMIT, "it is forgotten", || names() == ["kept.test"]);
+    assert_same(&state, 1);
     tor.quit().unwrap();
 }
 
