@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use torcon::Error;
 use torcon::error::{
-    AuthProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem, ResolveProblem,
-    SocksCode, SocksProblem, SocksStep,
+    AuthProblem, CircuitProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem,
+    ResolveProblem, SocksCode, SocksProblem, SocksStep,
 };
-use torcon::names::{OnionKey, StreamReason};
+use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
 
 use crate::support::failure::panic_of;
 
@@ -211,6 +211,26 @@ fn every_problem_of_a_socks_proxy_has_a_good_text() {
     let codes = (1..=u8::MAX).map(SocksCode::from);
     problems.extend(codes.map(|code| SocksProblem::Refused { code }));
     for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_a_circuit_has_a_good_text() {
+    let reason = || Some(StreamReason::End);
+    let remote = || Some(StreamReason::ExitPolicy);
+    for problem in [
+        CircuitProblem::NotBuilt { status: CircuitStatus::GuardWait },
+        CircuitProblem::Onion,
+        CircuitProblem::Purpose { purpose: Some(CircuitPurpose::Controller) },
+        CircuitProblem::Purpose { purpose: None },
+        CircuitProblem::Stream { reason: reason(), remote_reason: remote() },
+        CircuitProblem::Stream { reason: reason(), remote_reason: None },
+        CircuitProblem::Stream { reason: None, remote_reason: remote() },
+        CircuitProblem::Stream { reason: None, remote_reason: None },
+        CircuitProblem::OtherCircuit { circuit: Some(9.into()) },
+        CircuitProblem::NotSeen,
+    ] {
         check_text(&problem);
     }
 }

@@ -139,13 +139,22 @@ impl Script {
 
     /// Sends lines, each with CRLF, in one write.
     pub(crate) fn send_lines(&mut self, lines: &[&str]) -> &mut Self {
-        let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        self.send(text)
+        self.send(in_lines(lines))
     }
 
-    /// Reads `line` and answers with `reply`, whose lines get their CRLF here.
+    /// Reads `line` and answers with `reply`, whose lines get their CRLF here. A client may leave
+    /// without waiting for an answer.
     pub(crate) fn answer(&mut self, line: &str, reply: &[&str]) -> &mut Self {
-        self.expect(line).send_lines(reply)
+        self.expect(line);
+        let bytes = in_lines(reply).into_bytes();
+        self.dialogue.record(self.number, Who::Server, &bytes);
+        let until = self.until();
+        match self.socket.write_all(&bytes, until) {
+            Ok(()) => {}
+            Err(error) if is_hang_up(&error) => self.note("the client did not wait for this"),
+            Err(error) => self.fail(&format!("cannot answer: {error}")),
+        }
+        self
     }
 
     /// Sends each byte on its own, so that the client reads in the smallest pieces.
@@ -310,6 +319,10 @@ impl Drop for Script {
     fn drop(&mut self) {
         self.socket.shutdown(Shutdown::Both).ok();
     }
+}
+
+fn in_lines(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("{line}\r\n")).collect()
 }
 
 fn is_hang_up(error: &io::Error) -> bool {

@@ -360,7 +360,7 @@ fn what_an_attacher_was_asked_that_goes_away_is_asked_of_the_next_and_not_again_
     application.join().unwrap();
     assert_eq!(*asked.lock(), ["first", "second", "third"]);
     drop((wake, guards.0, chooses));
-    assert_eq!(unattached(stage.controller()), "0");
+    attaches_itself(stage.controller());
     stage.tor.quit().unwrap();
 }
 

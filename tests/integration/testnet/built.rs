@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use torcon::names::{
     CircuitPurpose, CircuitReason, CircuitStatus, Fingerprint, RelaySpec, Signal, StreamReason,
     StreamStatus,
 };
-use torcon::state::{Circuit, Path, State};
+use torcon::state::{Circuit, CircuitInfo, Path, State};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, EventKind, Launcher};
 
 use super::greeter::{Greeter, is_greeted};
 use super::luck::lucky;
 use super::{LIMIT, UP, join, shared_network};
-use crate::error_text::chain;
+use crate::error_text::{chain, check_text};
 use crate::support::watchdog::eventually;
 
 /// Returns the fingerprints of the relays that are no authority.
@@ -156,7 +157,9 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     by_status.close_if_unused().unwrap();
     by_status.wait_closed(LIMIT).unwrap();
 
-    let error = state.build_circuit_timeout(&relays[..3], Duration::ZERO).unwrap_err();
+    // A loaded machine may look so late that the circuit is built.
+    let at_once = |_| state.build_circuit_timeout(&relays[..3], Duration::ZERO).err();
+    let error = (0..20).find_map(at_once).expect("a circuit takes longer than no time");
     let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
     let Wait::Built(late) = timeout.wait() else { panic!("{error}") };
     let text = format!("waited 0ns for circuit {late} to be built in vain");
@@ -223,6 +226,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     assert_eq!(rejection.code(), 551);
     let error = short.connect_stream("a.test:80").unwrap_err();
     assert_eq!(error.status_code(), Some(551));
+    check_text(&error);
     assert_eq!(
         error.to_string(),
         format!("cannot connect to a.test:80 through circuit {}", short.id())
@@ -357,6 +361,24 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
     tor.quit().unwrap();
 }
 
+/// Waits until a circuit is gone whose last relay was killed.
+///
+/// A relay may keep the end of a circuit back until it has something else to send the same way:
+/// another circuit along the relays before gives it that.
+#[track_caller]
+fn ended(circuit: &Circuit, before: &[Fingerprint]) -> Arc<CircuitInfo> {
+    for _ in 0..12 {
+        match circuit.wait_closed(LIMIT / 6) {
+            Err(error) if error.is_timeout() => {
+                let other = built(&circuit.state(), before, &CircuitPurpose::Controller);
+                other.close().unwrap();
+            }
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("{circuit:?} does not end");
+}
+
 #[test]
 fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_relay() {
     let network = PrivateNetwork::builder().relays(4).timeout(UP * 3).launch().unwrap();
@@ -372,7 +394,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     is_greeted(&stream, "doomed");
 
     network.kill("relay2").unwrap();
-    let last = circuit.wait_closed(LIMIT).unwrap();
+    let last = ended(&circuit, &relays[..2]);
     assert_eq!(last.status, CircuitStatus::Closed);
     assert_eq!(last.reason, Some(CircuitReason::Destroyed), "{last:?}");
     assert!(last.remote_reason.is_some(), "{last:?}");
@@ -388,6 +410,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert_eq!(fingerprints(&end.path), relays[..2]);
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
     assert_eq!(error.to_string(), format!("cannot build circuit {}", error.circuit()));
+    check_text(&error);
     let chain = chain(&error);
     let hop = format!("; hop 3, ${}, was not reached", relays[2]);
     assert!(chain.ends_with(&hop), "{chain}");

@@ -96,6 +96,7 @@ fn a_relay_that_was_killed_comes_back_as_the_same() {
         network.kill(name).unwrap();
         network.restart(name).unwrap();
     }
-    let tor = Launcher::new().network(&network).timeout(UP).launch().unwrap();
+    let launcher = Launcher::new().network(&network).option("SocksPort", "0");
+    let tor = launcher.timeout(UP).launch().unwrap();
     assert_eq!(tor.progress().percent, 100);
 }
