@@ -102,7 +102,15 @@ words! {
     names::TransportType,
     names::VersionReason,
     torcon::EventKind,
+    torcon::config::OptionType,
+    torcon::info::ConsensusFlavor,
+    torcon::info::DownloadBackoff,
+    torcon::info::DownloadIncrement,
+    torcon::info::DownloadSchedule,
+    torcon::info::DownloadSource,
     torcon::info::EntryGuardStatus,
+    torcon::info::MappingOrigin,
+    torcon::info::VersionStanding,
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use torcon::names::{
     CircuitPurpose, CircuitReason, CircuitStatus, Fingerprint, RelaySpec, Signal, StreamReason,
     StreamStatus,
 };
-use torcon::state::{Circuit, Path, State};
+use torcon::state::{Circuit, CircuitInfo, Path, State};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, EventKind, Launcher};
 
@@ -156,7 +157,9 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     by_status.close_if_unused().unwrap();
     by_status.wait_closed(LIMIT).unwrap();
 
-    let error = state.build_circuit_timeout(&relays[..3], Duration::ZERO).unwrap_err();
+    // A loaded machine may look so late that the circuit is built.
+    let at_once = |_| state.build_circuit_timeout(&relays[..3], Duration::ZERO).err();
+    let error = (0..20).find_map(at_once).expect("a circuit takes longer than no time");
     let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
     let Wait::Built(late) = timeout.wait() else { panic!("{error}") };
     let text = format!("waited 0ns for circuit {late} to be built in vain");
@@ -358,6 +361,24 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
     tor.quit().unwrap();
 }
 
+/// Waits until a circuit is gone whose last relay was killed.
+///
+/// A relay may keep the end of a circuit back until it has something else to send the same way:
+/// another circuit along the relays before gives it that.
+#[track_caller]
+fn ended(circuit: &Circuit, before: &[Fingerprint]) -> Arc<CircuitInfo> {
+    for _ in 0..12 {
+        match circuit.wait_closed(LIMIT / 6) {
+            Err(error) if error.is_timeout() => {
+                let other = built(&circuit.state(), before, &CircuitPurpose::Controller);
+                other.close().unwrap();
+            }
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("{circuit:?} does not end");
+}
+
 #[test]
 fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_relay() {
     let network = PrivateNetwork::builder().relays(4).timeout(UP * 3).launch().unwrap();
@@ -373,7 +394,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     is_greeted(&stream, "doomed");
 
     network.kill("relay2").unwrap();
-    let last = circuit.wait_closed(LIMIT).unwrap();
+    let last = ended(&circuit, &relays[..2]);
     assert_eq!(last.status, CircuitStatus::Closed);
     assert_eq!(last.reason, Some(CircuitReason::Destroyed), "{last:?}");
     assert!(last.remote_reason.is_some(), "{last:?}");
