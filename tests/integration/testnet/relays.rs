@@ -8,7 +8,8 @@ use torcon::descriptor::{RouterStatus, RouterStatuses, ServerDescriptor};
 use torcon::event::{Event, EventText};
 use torcon::names::{RelayFlag, RouterPurpose};
 
-use super::{join, shared_network};
+use super::{LIMIT, join, shared_network};
+use crate::support::watchdog::eventually;
 
 const NOWHERE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -55,6 +56,10 @@ fn a_client_has_the_microdescriptor_of_every_relay_and_no_server_descriptor() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let network = shared_network().relays();
+    // A tor is ready as soon as it has most of them.
+    eventually(LIMIT, "every microdescriptor is there", || {
+        controller.microdescriptors().unwrap().len() == network.len()
+    });
     for relay in &network {
         let descriptor = controller.microdescriptor(&relay.fingerprint).unwrap();
         let descriptor = descriptor.unwrap_or_else(|| panic!("{relay:?} has none"));
