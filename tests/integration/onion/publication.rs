@@ -102,7 +102,7 @@ fn told(
 }
 
 /// Runs out, but not before tor has been told of the service.
-const SHORT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_millis(1200);
 
 #[test]
 fn the_first_directory_that_takes_it_is_enough() {

@@ -112,10 +112,10 @@ fn a_tor_that_stalls_is_ended_and_its_trouble_is_told() {
              recommendation warn; host A at B)'\n\
              exec sleep 60",
         );
-        let error = failed(tor.launcher().stall_timeout(Duration::from_secs(3)));
+        let error = failed(tor.launcher().stall_timeout(Duration::from_secs(2)));
         assert_eq!(
             error.problem().to_string(),
-            "waited 3s for progress of tor's bootstrapping in vain"
+            "waited 2s for progress of tor's bootstrapping in vain"
         );
         let text = error.to_string();
         let expected = "cannot launch tor: tor says \"Problem bootstrapping. Stuck at 5% (conn)";
@@ -149,7 +149,7 @@ fn a_tor_that_does_not_hear_sigterm_is_killed() {
     alone(|| {
         let tor = FakeProcess::new("trap '' TERM\necho deaf\nwhile :; do sleep 0.05; done");
         // Time enough to become deaf.
-        let launcher = tor.launcher().timeout(Duration::from_secs(3));
+        let launcher = tor.launcher().timeout(Duration::from_secs(2));
         let error = failed(launcher.grace(Duration::from_millis(200)));
         assert_eq!(error.exit_status().unwrap().signal(), Some(9));
         assert_eq!(error.last_lines(), ["deaf"]);

@@ -113,12 +113,12 @@ fn slow_progress_is_no_stall() {
     // Peers 45: the limit runs from the last progress.
     let fake = FakeProcess::new(
         "for percent in 5 10 15 20 25 30 35 40; do\n\
-         say \"Bootstrapped $percent% (loading): Loading\"; sleep 0.8\n\
+         say \"Bootstrapped $percent% (loading): Loading\"; sleep 0.5\n\
          done\n\
          say 'Bootstrapped 100% (done): Done'\n\
          exec sleep 60",
     );
-    let tor = fake.launcher().stall_timeout(Duration::from_secs(5)).launch().unwrap();
+    let tor = fake.launcher().stall_timeout(Duration::from_millis(3500)).launch().unwrap();
     tor.quit().unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::support::script::Script;
 const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
 
 /// Long enough for the fake tor to answer, and then no longer.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 
 fn via(endpoint: String) -> ControlVia {
     ControlVia::custom(move || torcon::connect(&*endpoint))

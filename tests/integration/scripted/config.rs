@@ -292,7 +292,7 @@ fn a_save_whose_answer_does_not_come_leaves_the_changes_and_forgets_the_values()
         script.send(format!("250 OK\r\n552 Unrecognized key \"{key}\"\r\n"));
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]).expect_end();
     });
-    let short = controller.with_timeout(Duration::from_secs(3));
+    let short = controller.with_timeout(Duration::from_secs(2));
     let config = Config::new(&short);
     assert_eq!(contact(&config), "old");
     config.set("ContactInfo", "new").unwrap();

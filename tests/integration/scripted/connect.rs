@@ -418,7 +418,7 @@ fn one_address_that_hangs_does_not_keep_the_others_from_being_tried() {
         script.greet_null_auth().drain();
     });
     let endpoints = [&silent, &tor].map(|tor| tor.endpoint().parse::<Endpoint>().unwrap());
-    let options = ConnectOptions::new().timeout(Duration::from_secs(6));
+    let options = ConnectOptions::new().timeout(Duration::from_secs(4));
     let controller = options.connect_first(&endpoints).unwrap();
     assert_eq!(controller.endpoint(), &endpoints[1]);
     drop(controller);

@@ -291,7 +291,7 @@ fn a_mapping_whose_time_is_over_is_not_shown_and_listeners_are_told() {
     let (name, change, _) = next(&updates);
     assert_eq!((name.as_str(), change), ("a.example", AddressChange::Existing));
     // tor writes whole seconds.
-    let end = written_time(SystemTime::now() + Duration::from_secs(8));
+    let end = written_time(SystemTime::now() + Duration::from_secs(6));
     tell(
         &controller,
         &format!("ADDRMAP b.example 10.0.0.2 \"{end}\" EXPIRES=\"{end}\" CACHED=\"YES\""),
