@@ -261,7 +261,9 @@ impl Controller {
     /// Every call that is waiting, on whatever thread, and every later one fails with
     /// [`Error::Closed`]. Events that have not been delivered are discarded. Closing again does
     /// nothing. If streams are being attached to circuits by this program, tor is told before to
-    /// do that itself again.
+    /// do that itself again, by the commands of
+    /// [`State::set_attacher`](crate::State::set_attacher), each of which waits for its answer at
+    /// most for a second.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, at most for the [time limit](Self::with_timeout), and not at all if called from a

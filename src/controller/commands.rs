@@ -331,7 +331,7 @@ impl Controller {
 
     /// Says goodbye and closes the connection. A tor that the connection owns ends.
     ///
-    /// Sends `QUIT`. Every call that is waiting behind it, and every later one, fails with
+    /// Sends `QUIT`, after what [`close`](Self::close) has to say. Every call that is waiting behind it, and every later one, fails with
     /// [`Disconnect::Quit`].
     ///
     /// Blocks the current thread until tor has answered, at most for the
