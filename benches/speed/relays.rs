@@ -47,7 +47,13 @@ pub(crate) fn run() {
     .enter("get_info_raw", || {
         times(&mut || drop(black_box(controller.get_info_raw(["ns/all"]).unwrap())))
     })
-    .enter_with_goal("relay_statuses", 0.4, || {
+    .enter_with_goal("relay_statuses, the text", 0.4, || {
+        times(&mut || {
+            let relays = black_box(controller.relay_statuses().unwrap());
+            assert_eq!(relays.as_bytes().len(), text.len() - 1);
+        })
+    })
+    .enter("relay_statuses, every entry found", || {
         times(&mut || assert_eq!(black_box(controller.relay_statuses().unwrap()).len(), RELAYS))
     })
     .enter("relay_statuses, every entry read", || {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memchr::{memmem, memrchr};
 
@@ -60,8 +60,8 @@ use sealed::ends_word;
 
 /// The descriptors in one text, in its order.
 ///
-/// The text is searched for their beginnings when the list is made; a descriptor is read when it
-/// is asked for. Clones, and the descriptors themselves, share the text: one that is kept keeps
+/// The text is searched for their beginnings when the first of them is asked for, and a descriptor
+/// is read when it is. Clones, and the descriptors themselves, share the text: one that is kept keeps
 /// all of them in memory, unless it is [`detached`](RouterStatus::detached).
 ///
 /// Reading a descriptor can fail, if its first line is not what it should be. That does no harm
@@ -69,7 +69,8 @@ use sealed::ends_word;
 #[derive(Clone)]
 pub struct DescriptorList<D> {
     text: Text,
-    entries: Arc<[Range<usize>]>,
+    /// Where they are, once that has been looked for.
+    entries: Arc<OnceLock<Vec<Range<usize>>>>,
     kind: PhantomData<fn() -> D>,
 }
 
@@ -82,34 +83,23 @@ impl<D: Descriptor> DescriptorList<D> {
     }
 
     pub(crate) fn of(text: Text) -> Self {
-        let bytes = text.as_bytes();
-        let begin = D::is_first_line(bytes).then_some(0);
-        let others = memmem::find_iter(bytes, D::FIRST)
-            .filter(|place| bytes.get(place + D::FIRST.len()..).is_some_and(ends_word))
-            .map(|place| {
-                let start = place + 1;
-                if D::ANNOTATED { before_annotations(bytes, start) } else { start }
-            });
-        let mut entries: Vec<Range<usize>> = Vec::with_capacity(bytes.len() / 200);
-        for start in begin.into_iter().chain(others) {
-            if let Some(last) = entries.last_mut() {
-                last.end = start;
-            }
-            entries.push(start..bytes.len());
-        }
-        Self { entries: entries.into(), text, kind: PhantomData }
+        Self { entries: Arc::default(), text, kind: PhantomData }
+    }
+
+    fn entries(&self) -> &[Range<usize>] {
+        self.entries.get_or_init(|| find::<D>(self.text.as_bytes()))
     }
 
     /// Returns the number of descriptors, readable or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().len()
     }
 
     /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries().is_empty()
     }
 
     /// Returns the whole text, as tor sent it.
@@ -121,8 +111,27 @@ impl<D: Descriptor> DescriptorList<D> {
     /// Returns the descriptors, in the order of the text.
     #[must_use]
     pub fn iter(&self) -> DescriptorIter<'_, D> {
-        DescriptorIter { text: &self.text, entries: self.entries.iter(), kind: PhantomData }
+        DescriptorIter { text: &self.text, entries: self.entries().iter(), kind: PhantomData }
     }
+}
+
+/// Finds where the descriptors of a text are.
+fn find<D: Descriptor>(text: &[u8]) -> Vec<Range<usize>> {
+    let begin = D::is_first_line(text).then_some(0);
+    let others = memmem::find_iter(text, D::FIRST)
+        .filter(|place| text.get(place + D::FIRST.len()..).is_some_and(ends_word))
+        .map(|place| {
+            let start = place + 1;
+            if D::ANNOTATED { before_annotations(text, start) } else { start }
+        });
+    let mut entries: Vec<Range<usize>> = Vec::with_capacity(text.len() / 200);
+    for start in begin.into_iter().chain(others) {
+        if let Some(last) = entries.last_mut() {
+            last.end = start;
+        }
+        entries.push(start..text.len());
+    }
+    entries
 }
 
 /// Returns where the annotations begin that stand before the line at `start`.
@@ -172,10 +181,10 @@ impl<'a, D: Descriptor> IntoIterator for &'a DescriptorList<D> {
     }
 }
 
-impl<D> fmt::Debug for DescriptorList<D> {
+impl<D: Descriptor> fmt::Debug for DescriptorList<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.text.as_bytes().len();
-        write!(f, "DescriptorList({} entries, {bytes} bytes)", self.entries.len())
+        write!(f, "DescriptorList({} entries, {bytes} bytes)", self.len())
     }
 }
 
