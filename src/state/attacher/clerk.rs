@@ -60,6 +60,8 @@ pub(super) struct Clerk {
     pub(super) waiting: HashMap<StreamId, Waiting>,
     /// How often attachers were asked about a stream.
     pub(super) times: HashMap<StreamId, u32>,
+    /// What was known of a stream when it was given its way, of which tor tells later.
+    pub(super) placed: HashMap<StreamId, Arc<StreamInfo>>,
 }
 
 /// A stream about which an attacher is being asked.
@@ -140,7 +142,7 @@ impl Clerk {
     }
 
     /// Attaches a stream of our own to its circuit.
-    fn claimed(&self, stream: &Arc<StreamInfo>, claim: &Arc<Claim>) -> Result<()> {
+    fn claimed(&mut self, stream: &Arc<StreamInfo>, claim: &Arc<Claim>) -> Result<()> {
         let cell = self.inner.picture.read(|tracker| tracker.stream(&stream.id).cloned());
         // It has ended meanwhile.
         let Some(cell) = cell else { return Ok(()) };
@@ -250,9 +252,14 @@ impl Clerk {
         let mut left: Vec<_> = self.waiting.drain().map(|(id, _)| id).collect();
         if !self.shared.option.was_on() {
             let is_waiting = |info: &StreamInfo| info.status == StreamStatus::ControllerWait;
+            // tor would take a stream off the way that it was given just now.
+            let is_placed = |id: &StreamId, info: &Arc<StreamInfo>| {
+                self.placed.get(id).is_some_and(|then| Arc::ptr_eq(then, info))
+            };
             left = self.inner.picture.read(|tracker| {
-                let streams = tracker.streams().filter(|cell| is_waiting(&cell.info()));
-                streams.map(|cell| cell.id()).collect()
+                let streams = tracker.streams().map(|cell| (cell.id(), cell.info()));
+                let waiting = streams.filter(|(id, info)| is_waiting(info) && !is_placed(id, info));
+                waiting.map(|(id, _)| id).collect()
             });
         }
         for id in left {
@@ -267,16 +274,29 @@ impl Clerk {
         drop(gone);
     }
 
-    fn attach(&self, stream: StreamId, circuit: CircuitId) -> Result<()> {
-        self.controller.attach_stream(&AttachStream::new(stream, circuit))
+    fn attach(&mut self, stream: StreamId, circuit: CircuitId) -> Result<()> {
+        self.place(stream, &AttachStream::new(stream, circuit))
     }
 
     /// Leaves a stream to tor, if it still waits.
-    fn leave(&self, stream: StreamId) -> Result<()> {
-        match self.controller.attach_stream(&AttachStream::left_to_tor(stream)) {
+    fn leave(&mut self, stream: StreamId) -> Result<()> {
+        match self.place(stream, &AttachStream::left_to_tor(stream)) {
             Err(Error::Rejected(_)) => Ok(()),
             outcome => outcome,
         }
+    }
+
+    fn place(&mut self, stream: StreamId, command: &AttachStream) -> Result<()> {
+        let known = |id: &StreamId| {
+            self.inner.picture.read(|tracker| tracker.stream(id).map(|cell| cell.info()))
+        };
+        let before = known(&stream);
+        self.controller.attach_stream(command)?;
+        if self.placed.len() >= COUNTED {
+            self.placed.retain(|id, then| known(id).is_some_and(|now| Arc::ptr_eq(&now, then)));
+        }
+        self.placed.extend(before.map(|info| (stream, info)));
+        Ok(())
     }
 
     /// Closes a stream, if it is still there.

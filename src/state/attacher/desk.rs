@@ -133,6 +133,7 @@ impl Office {
             messages: inbox,
             waiting: HashMap::new(),
             times: HashMap::new(),
+            placed: HashMap::new(),
         };
         let spawned =
             thread::Builder::new().name("torcon-streams".to_owned()).spawn(move || clerk.run());

@@ -130,11 +130,11 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
     let on = format!("SETCONF {OPTION}=\"1\"");
     let off = format!("SETCONF {OPTION}=\"0\"");
     let beginning = [WITH_CONF_CHANGED, &format!("GETCONF {OPTION}"), &on, "ATTACHSTREAM 5 7"];
-    let left = [&*off, "ATTACHSTREAM 6 0"];
-    let ends: [(End, Vec<&str>); 3] = [
-        (|_, guard| drop(guard), [&left[..], &[SETEVENTS]].concat()),
-        (|controller, _| controller.close(), left.to_vec()),
-        (|controller, _| controller.quit().unwrap(), [&left[..], &["QUIT"]].concat()),
+    let left = "ATTACHSTREAM 6 0";
+    let ends: [(End, &[&str]); 3] = [
+        (|_, guard| drop(guard), &[&off, SETEVENTS]),
+        (|controller, _| controller.close(), &[&off]),
+        (|controller, _| controller.quit().unwrap(), &[&off, "QUIT"]),
     ];
     for (end, expected) in ends {
         let (tor, controller, state) =
@@ -161,16 +161,16 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
         // Nobody waits for the answer to the last.
         eventually(LIMIT, "everything is said", || {
             said = about_streams(&tor);
-            // Twice does no harm: tor refuses it for a stream that does not wait for us.
-            said.dedup();
-            said.last().map(String::as_str) == expected.last().copied()
+            let is_said = |line| said.iter().any(|other| other == line);
+            is_said(left) && expected.iter().copied().all(is_said)
         });
         assert_eq!(said[..4], beginning);
-        // With its guard an attacher goes first, and what it was asked is left to tor at once.
-        let place = said.iter().position(|line| *line == off).expect("the option is restored");
+        // Once: tor would take a stream off the way that it has been given. Before the option is
+        // restored or after it, since with its guard an attacher may be gone first.
+        let place = said.iter().position(|line| line == left).expect("it is said");
         assert!((4..=5).contains(&place), "{said:?}");
-        assert!(said[4..place].iter().all(|line| line == "ATTACHSTREAM 6 0"), "{said:?}");
-        assert_eq!(said[place..], expected);
+        said.remove(place);
+        assert_eq!(said[4..], *expected);
         drop((wake, state, controller));
         tor.finish();
     }
