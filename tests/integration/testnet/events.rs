@@ -1,12 +1,17 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Instant;
 
 use tempfile::TempDir;
+use torcon::event::StatusDetail;
+use torcon::names::{ClientProtocol, Signal};
 use torcon::process::Ready;
 use torcon::{Controller, Event, EventKind, EventQueue, Launcher};
 
-use super::{LIMIT, shared_network};
+use super::joining::socks_port;
+use super::{LIMIT, join, shared_network};
 
 /// Waits until each of the kinds has come, and checks that every event on the way has a type.
 #[track_caller]
@@ -71,4 +76,45 @@ fn a_tor_that_joins_makes_nearly_every_kind_of_event_and_all_have_types() {
         ])
         .unwrap();
     wait_for(&events, "TRANSPORT_LAUNCHED");
+}
+
+/// Waits until something is told of which the predicate says that it is wanted.
+#[track_caller]
+fn wait_until(events: &EventQueue, what: &str, is_wanted: impl Fn(&StatusDetail) -> bool) {
+    let mut told = Vec::new();
+    let mut is_it = |event: Event| {
+        told.push(event.to_string());
+        matches!(event, Event::Status(status) if is_wanted(&status.detail()))
+    };
+    assert!(events.timeout_iter(LIMIT).any(&mut is_it), "{what} was not told, but {told:?}");
+}
+
+#[test]
+fn what_applications_do_wrong_is_told_with_what_they_did() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    controller.set_conf([("SafeSocks", "1")]).unwrap();
+    let events = controller.events([EventKind::StatusClient, EventKind::Signal]).unwrap();
+    let server = socks_port(&tor);
+
+    let mut careless = TcpStream::connect(server).unwrap();
+    careless.write_all(&[5, 1, 0, 5, 1, 0, 1, 192, 0, 2, 7, 0, 80]).unwrap();
+    wait_until(&events, "the address", |detail| {
+        let StatusDetail::DangerousSocks { protocol, address, .. } = detail else { return false };
+        assert_eq!(protocol, &Some(ClientProtocol::Socks5));
+        assert_eq!(address.as_ref().unwrap().as_str(), "192.0.2.7:80");
+        true
+    });
+    let mut browser = TcpStream::connect(server).unwrap();
+    browser.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").unwrap();
+    wait_until(&events, "the protocol", |detail| {
+        let StatusDetail::SocksUnknownProtocol { data, .. } = detail else { return false };
+        assert!(data.as_ref().unwrap().as_bytes().starts_with(b"GET /"), "{detail:?}");
+        true
+    });
+    for signal in [Signal::Dormant, Signal::Active] {
+        controller.signal(signal.clone()).unwrap();
+        let is_it = |event| matches!(event, Event::Signal(event) if event.signal == signal);
+        assert!(events.timeout_iter(LIMIT).any(is_it), "{signal} was not told");
+    }
 }
