@@ -25,9 +25,8 @@ pub(crate) fn check_text(error: &(dyn StdError + 'static)) {
     let mut above: Vec<String> = Vec::new();
     while let Some(error) = link {
         let text = error.to_string();
-        if !is_of_the_system(error)
-            && let Some(problem) = problem_of(&text)
-        {
+        let problem = if is_of_the_system(error) { None } else { problem_of(&text) };
+        if let Some(problem) = problem {
             panic!("{problem}: {text:?}, in {error:?}");
         }
         for outer in &above {
