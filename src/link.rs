@@ -25,13 +25,13 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::ListenerId;
-pub(crate) use self::dispatcher::{Callback, Delivery, panic_text};
+pub(crate) use self::dispatcher::{Callback, Delivery, drop_quietly, panic_text};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::passes_on::passes_on;
 use self::reader::Reader;
@@ -223,9 +223,9 @@ impl Link {
         self.shared.dispatcher.on_disconnect(callback);
     }
 
-    /// Adds a tap, which sees every event that comes from now on.
-    pub(crate) fn add_tap(&self, tap: Arc<dyn Tap>) {
-        self.shared.taps.add(tap);
+    /// Adds a tap, which sees every event of these kinds that comes from now on.
+    pub(crate) fn add_tap(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) {
+        self.shared.taps.add(kinds, tap);
     }
 
     /// Removes a tap.
@@ -318,6 +318,15 @@ fn is_end(error: &io::Error) -> bool {
 
 fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
+}
+
+/// Waits for a lock that others hold while they send a command like this one.
+pub(crate) fn lock_within<'a, T>(
+    mutex: &'a Mutex<T>,
+    command: &str,
+    limit: Duration,
+) -> Result<MutexGuard<'a, T>, Timeout> {
+    mutex.try_lock_until(deadline_after(limit)).ok_or_else(|| timeout(command, limit))
 }
 
 impl Shared {

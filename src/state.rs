@@ -39,6 +39,7 @@
 mod addresses;
 mod attacher;
 mod build;
+mod cell;
 mod change;
 mod circuit;
 mod circuit_info;

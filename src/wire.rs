@@ -16,3 +16,4 @@ pub use line::Line;
 pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};
 pub use request::Request;
+pub(crate) use request::line_problem;

@@ -88,13 +88,9 @@ impl Picture {
 
 impl Tap for Picture {
     fn event(&self, number: u64, bytes: &[u8]) {
-        const KIND: &[u8] = b"CONF_CHANGED";
-        if bytes.get(4..).is_some_and(|text| text.starts_with(KIND)) {
-            let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-            let Event::ConfChanged(event) = Event::parse(text) else { return };
-            for change in &event.changes {
-                self.changed(number, &change.name.to_str_lossy());
-            }
+        let Event::ConfChanged(event) = Event::parse(EventText::copied(bytes)) else { return };
+        for change in &event.changes {
+            self.changed(number, &change.name.to_str_lossy());
         }
     }
 

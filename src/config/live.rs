@@ -10,9 +10,9 @@ use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
 use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, Watch};
-use crate::error::{InvalidInput, Result, Timeout, Wait};
+use crate::error::{InvalidInput, Result};
 use crate::event::EventKind;
-use crate::link::{Tap, deadline_after};
+use crate::link::{Tap, lock_within};
 
 /// A tor and what is known of its configuration.
 pub(super) struct Live {
@@ -49,20 +49,17 @@ impl Live {
             return Ok(schema);
         }
         let limit = self.controller.timeout();
-        let starting = self.watch.try_lock_until(deadline_after(limit));
-        let mut watch =
-            starting.ok_or_else(|| Timeout::new(Wait::Reply("GETINFO".into()), limit))?;
+        let mut watch = lock_within(&self.watch, "GETINFO", limit)?;
         if watch.is_none() {
             let tap: Arc<dyn Tap> = self.picture.clone();
             *watch = Some(self.controller.watch(&[EventKind::ConfChanged], tap)?);
         }
-        if self.picture.schema.get().is_none() {
-            let names = self.controller.config_names()?;
-            let schema = Schema::of_tor(&names);
-            return Ok(self.picture.schema.get_or_init(|| schema));
+        // Somebody else may have asked meanwhile.
+        if let Some(schema) = self.picture.schema.get() {
+            return Ok(schema);
         }
-        drop(watch);
-        self.schema()
+        let schema = Schema::of_tor(&self.controller.config_names()?);
+        Ok(self.picture.schema.get_or_init(|| schema))
     }
 
     /// Returns the lines of a group, from tor if they are not known.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::controller::Controller;
-use crate::error::{Error, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::error::{Error, Result};
+use crate::link::lock_within;
 
 /// What tor tells of itself, as a process.
 #[derive(Clone, Debug)]
@@ -58,8 +58,6 @@ impl RewriteLock {
 
     /// Takes the lock, within the time limit of the controller.
     pub(crate) fn lock(&self, controller: &Controller) -> Result<MutexGuard<'_, ()>> {
-        let limit = controller.timeout();
-        let guard = self.0.try_lock_until(deadline_after(limit));
-        Ok(guard.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?)
+        Ok(lock_within(&self.0, "SETCONF", controller.timeout())?)
     }
 }

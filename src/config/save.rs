@@ -6,8 +6,8 @@ use super::pending::GroupState;
 use super::schema::{OptionType, TorOption};
 use super::services::{ConfiguredLine, DIRECTORY};
 use crate::command::{ConfSetting, ResetConf, SetConf};
-use crate::error::{ConfigError, Error, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::error::{ConfigError, Error, Result};
+use crate::link::lock_within;
 
 impl Config {
     /// Saves what has changed: all of it, or nothing.
@@ -64,8 +64,7 @@ impl Config {
     pub fn save(&self) -> Result<()> {
         let live = self.live()?;
         let limit = live.controller().timeout();
-        let saving = self.inner.saving.try_lock_until(deadline_after(limit));
-        let _saving = saving.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?;
+        let _saving = lock_within(&self.inner.saving, "SETCONF", limit)?;
         let pending = self.inner.pending.lock().clone();
         if pending.is_empty() {
             return Ok(());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::schema::{OptionType, TorOption};
 use super::value::{OptionValue, OrAuto};
 use crate::error::InvalidInput;
+use crate::wire::line_problem;
 
 /// A value for an option.
 ///
@@ -186,13 +187,8 @@ fn list(option: &TorOption, entries: Vec<Vec<u8>>) -> Result<Lines, InvalidInput
 
 /// Refuses what ends a line.
 pub(super) fn check_line(option: &str, value: &[u8]) -> Result<(), InvalidInput> {
-    let problem = value.iter().find_map(|byte| match byte {
-        b'\n' => Some("contains a line feed"),
-        b'\r' => Some("contains a carriage return"),
-        0 => Some("contains NUL"),
-        _ => None,
-    });
-    problem.map_or(Ok(()), |problem| Err(InvalidInput::new(option.to_owned(), problem)))
+    let refuse = |problem| Err(InvalidInput::new(option.to_owned(), problem));
+    line_problem(value).map_or(Ok(()), refuse)
 }
 
 macro_rules! from_each {

@@ -45,11 +45,7 @@ impl Follower {
 
 impl Tap for Follower {
     fn event(&self, number: u64, bytes: &[u8]) {
-        if !bytes.starts_with(b"650 STATUS_CLIENT ") {
-            return;
-        }
-        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-        let Event::Status(status) = Event::parse(text) else { return };
+        let Event::Status(status) = Event::parse(EventText::copied(bytes)) else { return };
         let Some(bootstrap) = status.bootstrap.map(|bootstrap| *bootstrap) else { return };
         match &mut *self.early.lock() {
             Early::Waiting(events) => events.push((number, bootstrap)),

@@ -15,7 +15,7 @@ use crate::error::{
     Error, InvalidInput, ProtocolError, ResolveError, ResolveProblem, Result, Timeout, Wait,
 };
 use crate::event::{AddrMapEvent, Event, EventKind, EventText, MappedAddress, StreamEvent};
-use crate::link::deadline_after;
+use crate::link::{deadline_after, lock_within};
 use crate::names::{StreamId, StreamPurpose, StreamStatus};
 
 /// tor cuts off what is longer.
@@ -186,9 +186,7 @@ impl Controller {
             return Err(InvalidInput::new("name", "is longer than 255 bytes").into());
         }
         let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap])?;
-        let beginning = self.inner.resolving.try_lock_until(deadline_after(self.timeout));
-        let busy = || Timeout::new(Wait::Reply("RESOLVE".into()), self.timeout);
-        let mut beginning = Some(beginning.ok_or_else(busy)?);
+        let mut beginning = Some(lock_within(&self.inner.resolving, "RESOLVE", self.timeout)?);
         let ((), first) = self.execute_numbered(command)?;
         let mut lookup = Lookup::new(name, first);
         let deadline = deadline_after(limit);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{Controller, EventQueue};
 use crate::command::{Command, SetEvents};
-use crate::error::{Disconnect, InvalidInput, Result, Timeout, Wait};
+use crate::error::{Disconnect, InvalidInput, Result};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
-use crate::link::{Callback, Delivery, Link, ListenerId, Tap, deadline_after};
+use crate::link::{Callback, Delivery, Link, ListenerId, Tap, deadline_after, lock_within};
 
 /// What tor has been told, and what it would have to be told.
 #[derive(Debug, Default)]
@@ -182,9 +182,7 @@ impl Controller {
         let limit = self.timeout();
         // Before anything that can fail.
         let was_there = self.inner.link.remove_listener(listener);
-        let deadline = deadline_after(limit);
-        let subscribing = self.inner.subscriptions.try_lock_until(deadline);
-        let mut subscriptions = subscribing.ok_or_else(|| busy(limit))?;
+        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
         if subscriptions.listeners.remove(&listener).is_none() && !was_there {
             if self.is_alive() {
                 return Err(InvalidInput::new("listener", "is not there").into());
@@ -232,13 +230,12 @@ impl Controller {
     /// hear of them.
     pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
         let limit = self.timeout();
-        let subscribing = self.inner.subscriptions.try_lock_until(deadline_after(limit));
-        let mut subscriptions = subscribing.ok_or_else(|| busy(limit))?;
+        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
         // First the tap, then the subscription, so that no event is missed.
-        self.inner.link.add_tap(Arc::clone(&tap));
+        self.inner.link.add_tap(kinds, Arc::clone(&tap));
         let subscription = Arc::new(());
         subscriptions.watches.push((Arc::downgrade(&subscription), kinds.to_vec()));
         if let Err(error) = self.update(&mut subscriptions) {
@@ -254,8 +251,7 @@ impl Controller {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }
         let limit = self.timeout();
-        let subscribing = self.inner.subscriptions.try_lock_until(deadline_after(limit));
-        let mut subscriptions = subscribing.ok_or_else(|| busy(limit))?;
+        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
@@ -316,8 +312,4 @@ impl Controller {
         let sent = self.inner.link.submit(&request, deadline_after(Duration::ZERO), Duration::ZERO);
         subscriptions.in_force = sent.is_ok().then_some(wanted);
     }
-}
-
-fn busy(limit: Duration) -> Timeout {
-    Timeout::new(Wait::Reply("SETEVENTS".into()), limit)
 }

@@ -30,20 +30,13 @@ struct Numbered {
 /// Puts events into the queue on the reader thread, so that nobody depends on a listener that is
 /// busy, which may be the one that waits.
 struct Collector {
-    kinds: Vec<EventKind>,
     // A leaf lock. `None` when nothing comes any more, so that the queue ends.
     events: Mutex<Option<BacklogSender<Numbered>>>,
 }
 
 impl Tap for Collector {
     fn event(&self, number: u64, bytes: &[u8]) {
-        let keyword = bytes.get(4..).unwrap_or_default();
-        let end = keyword.iter().position(u8::is_ascii_whitespace).unwrap_or(keyword.len());
-        let keyword = keyword.get(..end).unwrap_or_default();
-        if !self.kinds.iter().any(|kind| kind.as_str().as_bytes() == keyword) {
-            return;
-        }
-        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
+        let text = EventText::copied(bytes);
         let size = queued_size(&text);
         if let Some(events) = &mut *self.events.lock() {
             // What is dropped is counted, and told by the next that fits.
@@ -59,8 +52,7 @@ impl Tap for Collector {
 impl Waiter {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (sender, events) = backlog(controller.inner.event_limit);
-        let events_of = Mutex::new(Some(sender));
-        let collector = Arc::new(Collector { kinds: kinds.to_vec(), events: events_of });
+        let collector = Arc::new(Collector { events: Mutex::new(Some(sender)) });
         let watch = controller.watch(kinds, collector)?;
         Ok(Self { controller: controller.clone(), _watch: watch, events })
     }

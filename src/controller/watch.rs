@@ -18,17 +18,12 @@ pub(crate) enum Seen {
 pub(crate) type Tell = Box<dyn Fn(Seen) + Send + Sync>;
 
 struct Watcher {
-    /// How the events of these kinds begin on the wire; all of them have one line.
-    beginnings: Vec<Box<[u8]>>,
     tell: Tell,
 }
 
 impl Tap for Watcher {
     fn event(&self, _number: u64, bytes: &[u8]) {
-        if self.beginnings.iter().any(|beginning| bytes.starts_with(beginning)) {
-            let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-            (self.tell)(Seen::Event(Box::new(Event::parse(text))));
-        }
+        (self.tell)(Seen::Event(Box::new(Event::parse(EventText::copied(bytes)))));
     }
 
     fn ended(&self, reason: &Disconnect) {
@@ -37,10 +32,8 @@ impl Tap for Watcher {
 }
 
 impl Controller {
-    /// Tells of every event of some kinds, all of one line, until the watch is dropped.
+    /// Tells of every event of some kinds until the watch is dropped.
     pub(crate) fn watch_events(&self, kinds: &[EventKind], tell: Tell) -> Result<Watch> {
-        let beginning = |kind: &EventKind| format!("650 {kind} ").into_bytes().into();
-        let beginnings = kinds.iter().map(beginning).collect();
-        self.watch(kinds, Arc::new(Watcher { beginnings, tell }))
+        self.watch(kinds, Arc::new(Watcher { tell }))
     }
 }

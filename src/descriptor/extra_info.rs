@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::item::{DescriptorItem, Items, has_lines, is_annotation};
+use super::item::{DescriptorItem, Items, has_lines};
 use super::list::{Descriptor, sealed::Read};
 use super::text::Text;
 use crate::error::ProtocolError;
@@ -30,8 +30,7 @@ impl Read for ExtraInfo {
     fn read(text: Text) -> Result<Self, ProtocolError> {
         let bytes = text.as_bytes();
         let wrong = |expected| ProtocolError::new("an extra-info document", expected, bytes);
-        let first = Items::new(bytes).find(|item| !is_annotation(item));
-        let first = first.filter(|item| item.is(b"extra-info"));
+        let first = Items::new(bytes).first().filter(|item| item.is(b"extra-info"));
         let mut words = first.ok_or_else(|| wrong("a line that begins with extra-info"))?.words();
         let nickname = words.next().and_then(Nickname::from_bytes);
         let fingerprint = words.next().and_then(Fingerprint::from_hex);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
@@ -147,6 +148,17 @@ impl<'a> Items<'a> {
     /// Returns the arguments of the first line with this keyword.
     pub(super) fn find_keyword(mut self, keyword: &[u8]) -> Option<DescriptorItem<'a>> {
         self.find(|item| item.is(keyword))
+    }
+
+    /// Returns the first line that the relay has written.
+    pub(super) fn first(mut self) -> Option<DescriptorItem<'a>> {
+        self.find(|item| !is_annotation(item))
+    }
+
+    /// Returns the addresses of the lines with this keyword.
+    pub(super) fn addresses(self, keyword: &'static [u8]) -> impl Iterator<Item = SocketAddr> + 'a {
+        let own = self.filter(move |item| item.is(keyword));
+        own.filter_map(|item| item.arguments().parse().ok())
     }
 
     /// Takes an object, if one comes next. One without an end reaches to the end of the text.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines, is_annotation};
+use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines};
 use super::list::{Descriptor, sealed::Read};
 use super::router_status::ed25519_identity;
 use super::text::Text;
@@ -33,7 +33,7 @@ impl Read for Microdescriptor {
     #[expect(private_interfaces, reason = "the trait is sealed")]
     fn read(text: Text) -> Result<Self, ProtocolError> {
         let bytes = text.as_bytes();
-        match Items::new(bytes).find(|item| !is_annotation(item)) {
+        match Items::new(bytes).first() {
             Some(item) if item.is(b"onion-key") => Ok(Self { text }),
             _ => Err(ProtocolError::new("a microdescriptor", "the line onion-key", bytes)),
         }
@@ -67,7 +67,7 @@ impl Microdescriptor {
 
     /// Returns the addresses of lines `a`, which are mostly of IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.items().filter(|item| item.is(b"a")).filter_map(|item| item.arguments().parse().ok())
+        Items::new(self.text.as_bytes()).addresses(b"a")
     }
 
     /// Returns the relays that it calls its family.

@@ -142,8 +142,7 @@ impl RouterStatus {
     /// Returns the first address for connections to the relay, and those of its lines `a`, which
     /// are mostly of IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let more = self.items().filter(|item| item.is(b"a"));
-        let more = more.filter_map(|item| item.arguments().parse().ok());
+        let more = Items::new(self.text.as_bytes()).addresses(b"a");
         std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
     }
 

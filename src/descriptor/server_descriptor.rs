@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime};
 use data_encoding::HEXUPPER_PERMISSIVE;
 
 use super::exit_policy::ExitPolicy;
-use super::item::{
-    DescriptorItem, Items, base64, has_annotations, has_lines, is_annotation, number,
-};
+use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines, number};
 use super::list::{Descriptor, sealed::Read};
 use super::text::Text;
 use crate::error::ProtocolError;
@@ -83,8 +81,7 @@ impl Read for ServerDescriptor {
     fn read(text: Text) -> Result<Self, ProtocolError> {
         let bytes = text.as_bytes();
         let wrong = |expected| ProtocolError::new("a server descriptor", expected, bytes);
-        let first = Items::new(bytes).find(|item| !is_annotation(item));
-        let first = first.filter(|item| item.is(b"router"));
+        let first = Items::new(bytes).first().filter(|item| item.is(b"router"));
         let mut words = first.ok_or_else(|| wrong("a line that begins with router"))?.words();
         let nickname = words.next().and_then(Nickname::from_bytes);
         let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
@@ -142,8 +139,7 @@ impl ServerDescriptor {
     /// Returns the first address for connections to the relay, and those of its lines
     /// `or-address`, which are mostly of IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        let more = self.items().filter(|item| item.is(b"or-address"));
-        let more = more.filter_map(|item| item.arguments().parse().ok());
+        let more = Items::new(self.text.as_bytes()).addresses(b"or-address");
         std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
     }
 

@@ -61,6 +61,12 @@ impl EventText {
         Self { chunk: Arc::clone(chunk), range: start..end.max(start) }
     }
 
+    /// Copies a whole event from the wire, status codes and line ends included.
+    #[inline]
+    pub(crate) fn copied(wire: &[u8]) -> Self {
+        Self::from_wire(&wire.into(), 0..wire.len())
+    }
+
     /// Shares a part of this text; copies it if it is not one.
     #[inline]
     pub(crate) fn part(&self, part: &[u8]) -> Self {

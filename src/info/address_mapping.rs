@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::answers::lines;
 use crate::error::ProtocolError;
 use crate::names::keywords;
 use crate::wire::quoted::read_cstring;
@@ -33,10 +34,9 @@ pub struct AddressMapping {
 
 impl AddressMapping {
     pub(crate) fn read_list(key: &str, answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let unreadable =
             |line| ProtocolError::new(key, "an address, another and when it ends", line);
-        lines.map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
+        lines(answer).map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
     }
 
     fn read(line: &[u8]) -> Option<Self> {

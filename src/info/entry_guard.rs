@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::answers::lines;
 use crate::error::ProtocolError;
 use crate::names::{RelaySpec, keywords};
 use crate::wire::timestamp::read_time;
@@ -36,9 +37,8 @@ pub struct EntryGuard {
 
 impl EntryGuard {
     pub(crate) fn read_list(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let unreadable = |line| ProtocolError::new("entry-guards", "a relay and its state", line);
-        lines.map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
+        lines(answer).map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
     }
 
     fn read(line: &[u8]) -> Option<Self> {

@@ -278,7 +278,7 @@ impl Dispatcher {
 }
 
 /// Drops what a user's closure holds; its drop may panic too.
-fn drop_quietly<T>(value: T) {
+pub(crate) fn drop_quietly<T>(value: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
         log::error!("what a closure held panicked when it was dropped");
     }

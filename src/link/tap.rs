@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::error::Disconnect;
+use crate::event::EventKind;
 
-/// Sees every event, on the reader thread and in the order of the wire.
+/// Sees every event of its kinds, on the reader thread and in the order of the wire.
 ///
 /// It must be quick, must not block, and must not send commands: everyone waits for the reader.
 pub(crate) trait Tap: Send + Sync {
@@ -22,27 +23,38 @@ pub(crate) trait Tap: Send + Sync {
 /// The taps of one connection.
 #[derive(Default)]
 pub(super) struct Taps {
-    taps: Mutex<Vec<Arc<dyn Tap>>>,
+    taps: Mutex<Vec<Entry>>,
     /// A copy of "there is a tap", read for each event without a lock.
     any: AtomicBool,
 }
 
+/// A tap, and what it is to see.
+struct Entry {
+    kinds: Vec<EventKind>,
+    tap: Arc<dyn Tap>,
+}
+
 impl Taps {
-    pub(super) fn add(&self, tap: Arc<dyn Tap>) {
+    pub(super) fn add(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) {
         let mut taps = self.taps.lock();
-        taps.push(tap);
+        taps.push(Entry { kinds: kinds.to_vec(), tap });
         self.any.store(true, Ordering::Release);
     }
 
     pub(super) fn remove(&self, tap: &Arc<dyn Tap>) {
         let mut taps = self.taps.lock();
-        taps.retain(|other| !Arc::ptr_eq(other, tap));
+        taps.retain(|entry| !Arc::ptr_eq(&entry.tap, tap));
         self.any.store(!taps.is_empty(), Ordering::Release);
     }
 
     pub(super) fn event(&self, number: u64, bytes: &[u8]) {
-        if self.any.load(Ordering::Acquire) {
-            for tap in self.taps.lock().iter() {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let keyword = keyword(bytes);
+        let is_seen = |kind: &EventKind| kind.as_str().as_bytes() == keyword;
+        for Entry { kinds, tap } in self.taps.lock().iter() {
+            if kinds.iter().any(is_seen) {
                 tap.event(number, bytes);
             }
         }
@@ -50,8 +62,15 @@ impl Taps {
 
     pub(super) fn ended(&self, reason: &Disconnect) {
         let taps = std::mem::take(&mut *self.taps.lock());
-        for tap in taps {
+        for Entry { tap, .. } in taps {
             tap.ended(reason);
         }
     }
+}
+
+/// Returns the word behind the status code of an event.
+fn keyword(bytes: &[u8]) -> &[u8] {
+    let text = bytes.get(4..).unwrap_or_default();
+    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }

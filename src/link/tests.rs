@@ -67,7 +67,7 @@ fn a_tap_sees_events_before_listeners_do_and_while_one_of_them_waits() {
     let (link, peer, _directory) =
         link(1 << 20, &["650 BW 1\r\n250 OK\r\n650 BW 2\r\n", "650 BW 3\r\n250 OK\r\n"]);
     let (seen, taps) = unbounded();
-    link.add_tap(Arc::new(Seen(seen)));
+    link.add_tap(&[EventKind::Bw], Arc::new(Seen(seen)));
     let (done, is_done) = unbounded();
     let listener = move |delivery: Delivery<'_>| {
         let Delivery::Text(text) = delivery else { return };
@@ -95,7 +95,7 @@ fn a_tap_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_removed
         link(0, &["650 BW 1\r\n650-NS\r\n650 OK\r\n250 OK\r\n", "650 BW 2\r\n250 OK\r\n"]);
     let (seen, taps) = unbounded();
     let tap: Arc<dyn Tap> = Arc::new(Seen(seen));
-    link.add_tap(Arc::clone(&tap));
+    link.add_tap(&[EventKind::Bw, EventKind::Ns], Arc::clone(&tap));
     let listener = |_: Delivery<'_>| panic!("there is no room for an event");
     let id = link.add_listener(&[EventKind::Bw], Callback::Text(Box::new(listener)));
     link.call(&question(), LIMIT).unwrap();

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::circuit::Circuit;
-use super::picture::{Picture, WaitEnd};
+use super::picture::Picture;
 use super::{Inner, State};
 use crate::command::ExtendCircuit;
 use crate::descriptor::RouterStatus;
-use crate::error::{Error, Result, Timeout, Wait};
+use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{CircuitPurpose, RelaySpec};
 
@@ -231,10 +231,7 @@ impl State {
         let limit = controller.timeout();
         let found = picture.wait(deadline_after(limit), |tracker| tracker.begun(&id).cloned());
         drop(beginning);
-        let cell = found.map_err(|end| match end {
-            WaitEnd::Closed(reason) => Error::Closed(reason),
-            WaitEnd::Timeout => Timeout::new(Wait::Event, limit).into(),
-        })?;
+        let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
         let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());
         let Some(purpose) = later else { return Ok(circuit) };
         match controller.set_circuit_purpose(id, purpose.clone()) {

@@ -8,12 +8,9 @@ use super::build::Path;
 use super::change::{CircuitUpdate, existing_circuit};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::listeners::{Callback, StateListenerId};
-use super::picture::WaitEnd;
 use super::{Inner, State, Stream};
 use crate::command::ExtendCircuit;
-use crate::error::{
-    CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Timeout, Wait,
-};
+use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 
@@ -258,12 +255,8 @@ impl Circuit {
             let info = self.info();
             (is_wanted(&info) || info.is_over()).then_some(info)
         });
-        match found {
-            Ok(info) if is_wanted(&info) => Ok(()),
-            Ok(_) => Err(self.ended()),
-            Err(WaitEnd::Timeout) => Err(Timeout::new(wait, limit).into()),
-            Err(WaitEnd::Closed(reason)) => Err(Error::Closed(reason)),
-        }
+        let info = found.map_err(|end| end.into_error(wait, limit))?;
+        if is_wanted(&info) { Ok(()) } else { Err(self.ended()) }
     }
 
     /// Tells how the circuit ended, as the reason why it could not be built.

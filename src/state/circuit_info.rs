@@ -1,11 +1,9 @@
 //! What tor has told of one circuit.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
-
+use super::cell::Cell;
 use crate::event::{CircEvent, CircMinorEvent, EventText, HsPow};
 use crate::names::{
     BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState, RelaySpec,
@@ -154,31 +152,5 @@ impl fmt::Debug for CircuitInfo {
     }
 }
 
-/// The place of one circuit: it holds what is known last, also after the circuit is gone.
-#[derive(Debug)]
-pub(crate) struct CircuitCell {
-    id: CircuitId,
-    /// A leaf lock.
-    info: Mutex<Arc<CircuitInfo>>,
-}
-
-impl CircuitCell {
-    pub(super) fn new(info: CircuitInfo) -> Self {
-        Self { id: info.id, info: Mutex::new(Arc::new(info)) }
-    }
-
-    pub(crate) fn id(&self) -> CircuitId {
-        self.id
-    }
-
-    /// Returns what is known last.
-    pub(crate) fn info(&self) -> Arc<CircuitInfo> {
-        Arc::clone(&self.info.lock())
-    }
-
-    pub(super) fn set(&self, info: Arc<CircuitInfo>) {
-        let before = std::mem::replace(&mut *self.info.lock(), info);
-        // Freed without the lock.
-        drop(before);
-    }
-}
+/// The place of one circuit.
+pub(crate) type CircuitCell = Cell<CircuitId, CircuitInfo>;

@@ -20,7 +20,7 @@ use super::picture::Picture;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
-use crate::link::{Backlog, backlog, panic_text};
+use crate::link::{Backlog, backlog, drop_quietly, panic_text};
 use crate::names::{CircuitId, StreamId};
 
 /// The name of a listener of a [`State`](super::State), for removing it.
@@ -314,12 +314,5 @@ fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
             drop_quietly(panic);
             false
         }
-    }
-}
-
-/// Drops what a user's closure holds; its drop may panic too.
-fn drop_quietly<T>(value: T) {
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-        log::error!("what a closure held panicked when it was dropped");
     }
 }

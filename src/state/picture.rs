@@ -1,7 +1,7 @@
 //! The tracker in its place: fed on the reader thread, read on every other.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
@@ -10,25 +10,12 @@ use super::change::{Change, Subject};
 use super::listeners::Delivery;
 use super::stream_info::StreamInfo;
 use super::tracker::{Answers, Tracker};
-use crate::error::Disconnect;
+use crate::error::{Disconnect, Error, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
 use crate::link::{BacklogSender, Queuing, Tap};
 use crate::names::StreamStatus;
 
-/// The kinds of event that a state is made of, as they begin on the wire.
-const BEGINNINGS: &[&[u8]] = &[
-    b"650 CIRC ",
-    b"650 STREAM ",
-    b"650 CIRC_MINOR ",
-    b"650 ORCONN ",
-    b"650 ADDRMAP ",
-    b"650 GUARD ",
-    b"650 STATUS_CLIENT ",
-    b"650 NETWORK_LIVENESS ",
-    b"650 SIGNAL ",
-];
-
-/// The same kinds, for the subscription.
+/// The kinds of event that a state is made of.
 pub(super) const KINDS: &[EventKind] = &[
     EventKind::AddrMap,
     EventKind::Circ,
@@ -74,6 +61,16 @@ struct Folding {
 pub(crate) enum WaitEnd {
     Timeout,
     Closed(Disconnect),
+}
+
+impl WaitEnd {
+    /// Returns the error of a wait that was for this and had this limit.
+    pub(super) fn into_error(self, wait: Wait, limit: Duration) -> Error {
+        match self {
+            Self::Timeout => Timeout::new(wait, limit).into(),
+            Self::Closed(reason) => Error::Closed(reason),
+        }
+    }
 }
 
 impl Picture {
@@ -139,17 +136,16 @@ impl Picture {
     }
 
     /// Tells of every stream that waits for its circuit from now on: of each event `NEW`,
-    /// `NEWRESOLVE` and `CONTROLLER_WAIT`, in their order; and which streams are there already.
+    /// `NEWRESOLVE` and `CONTROLLER_WAIT`, in their order.
     ///
     /// It ends when the connection does, or when the receiver is dropped.
-    pub(crate) fn on_new_stream(&self) -> (Vec<Arc<StreamInfo>>, Receiver<Arc<StreamInfo>>) {
+    pub(crate) fn on_new_stream(&self) -> Receiver<Arc<StreamInfo>> {
         let (sender, receiver) = unbounded();
         let mut folding = self.folding.lock();
         if folding.ended.is_none() {
             folding.new_streams.push(sender);
         }
-        let there = folding.tracker.streams().map(|cell| cell.info()).collect();
-        (there, receiver)
+        receiver
     }
 
     /// Takes out the mappings whose time is over. Returns when the next one ends.
@@ -248,11 +244,7 @@ fn is_waiting(status: &StreamStatus) -> bool {
 
 impl Tap for Picture {
     fn event(&self, number: u64, bytes: &[u8]) {
-        if !BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning)) {
-            return;
-        }
-        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-        let event = Event::parse(text);
+        let event = Event::parse(EventText::copied(bytes));
         self.folding.lock().event(number, event);
         self.changed.notify_all();
     }
@@ -332,8 +324,8 @@ mod tests {
     fn every_stream_that_waits_for_its_circuit_is_told_in_order_with_what_is_known_of_it() {
         let picture = joined();
         tell(&picture, &["STREAM 1 NEW 0 a.example:80 SOURCE_ADDR=127.0.0.1:1 PURPOSE=USER"]);
-        let (there, streams) = picture.on_new_stream();
-        assert_eq!(there.len(), 1);
+        let streams = picture.on_new_stream();
+        assert_eq!(picture.read(|tracker| tracker.streams().count()), 1);
         tell(
             &picture,
             &[
@@ -350,6 +342,6 @@ mod tests {
             told.iter().map(|info| format!("{} {}", info.id, info.status)).collect();
         assert_eq!(texts, ["2 NEWRESOLVE", "1 CONTROLLER_WAIT", "3 NEW"]);
         assert_eq!(told[1].source_addr.as_ref().unwrap().as_str(), "127.0.0.1:1");
-        assert!(picture.on_new_stream().1.recv().is_err(), "the connection has ended");
+        assert!(picture.on_new_stream().recv().is_err(), "the connection has ended");
     }
 }

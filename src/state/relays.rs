@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use crate::controller::{Controller, Watch};
 use crate::descriptor::{RouterStatus, RouterStatuses};
-use crate::error::{Disconnect, Error, Result, Timeout, Wait};
+use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Tap, deadline_after};
+use crate::link::{Tap, lock_within};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
@@ -127,7 +127,7 @@ impl Tap for News {
         if !is_consensus && !bytes.starts_with(b"650+NS") && !bytes.starts_with(b"650 NEWDESC ") {
             return;
         }
-        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
+        let text = EventText::copied(bytes);
         let mut texts = self.texts.lock();
         if is_consensus {
             // It says everything.
@@ -142,10 +142,7 @@ impl Tap for News {
 impl RelaySource {
     /// Returns what is known, after it was loaded if need be.
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
-        let limit = controller.timeout();
-        let Some(mut known) = self.known.try_lock_until(deadline_after(limit)) else {
-            return Err(Error::from(Timeout::new(Wait::Reply("GETINFO".into()), limit)));
-        };
+        let mut known = lock_within(&self.known, "GETINFO", controller.timeout())?;
         known.catch_up();
         if !known.loaded {
             known.load(controller)?;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::change::{StreamUpdate, existing_stream};
 use super::listeners::{Callback, StateListenerId};
-use super::picture::WaitEnd;
 use super::stream_info::{StreamCell, StreamInfo};
 use super::{Circuit, Inner, State};
-use crate::error::{Error, Result, Timeout, Wait};
+use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 
@@ -81,10 +80,7 @@ impl Stream {
             let info = self.info();
             (info.status == StreamStatus::Closed).then_some(info)
         });
-        closed.map_err(|end| match end {
-            WaitEnd::Timeout => Timeout::new(Wait::StreamClosed(self.id()), limit).into(),
-            WaitEnd::Closed(reason) => Error::Closed(reason),
-        })
+        closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))
     }
 
     /// Closes the stream for a reason that has a [number](StreamReason::number), and returns when

@@ -1,10 +1,8 @@
 //! What tor has told of one stream.
 
 use std::fmt;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
-
+use super::cell::Cell;
 use crate::event::{EventText, StreamEvent};
 use crate::names::{
     CircuitId, ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource,
@@ -154,31 +152,5 @@ impl fmt::Debug for StreamInfo {
     }
 }
 
-/// The place of one stream: it holds what is known last, also after the stream is gone.
-#[derive(Debug)]
-pub(crate) struct StreamCell {
-    id: StreamId,
-    /// A leaf lock.
-    info: Mutex<Arc<StreamInfo>>,
-}
-
-impl StreamCell {
-    pub(super) fn new(info: StreamInfo) -> Self {
-        Self { id: info.id, info: Mutex::new(Arc::new(info)) }
-    }
-
-    pub(crate) fn id(&self) -> StreamId {
-        self.id
-    }
-
-    /// Returns what is known last.
-    pub(crate) fn info(&self) -> Arc<StreamInfo> {
-        Arc::clone(&self.info.lock())
-    }
-
-    pub(super) fn set(&self, info: Arc<StreamInfo>) {
-        let before = std::mem::replace(&mut *self.info.lock(), info);
-        // Freed without the lock.
-        drop(before);
-    }
-}
+/// The place of one stream.
+pub(crate) type StreamCell = Cell<StreamId, StreamInfo>;

@@ -79,11 +79,11 @@ impl Tracker {
     /// Takes the snapshot, which knows of so many events, and then those that came meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
         for event in answers.circuits {
-            let cell = CircuitCell::new(CircuitInfo::listed(event));
+            let cell = CircuitCell::new(event.id, CircuitInfo::listed(event));
             self.circuits.insert(cell.id(), Arc::new(cell));
         }
         for event in answers.streams {
-            let cell = StreamCell::new(StreamInfo::of(event));
+            let cell = StreamCell::new(event.id, StreamInfo::of(event));
             self.streams.insert(cell.id(), Arc::new(cell));
         }
         self.connections.snapshot(&answers.connections);
@@ -136,7 +136,7 @@ impl Tracker {
                 (cell, info)
             }
             None => {
-                let cell = Arc::new(CircuitCell::new(CircuitInfo::of(event)));
+                let cell = Arc::new(CircuitCell::new(id, CircuitInfo::of(event)));
                 let info = cell.info();
                 self.circuits.insert(id, Arc::clone(&cell));
                 let (new, known) = (Arc::clone(&cell), Arc::clone(&info));
@@ -189,7 +189,7 @@ impl Tracker {
             }
             None => {
                 is_new = true;
-                let cell = Arc::new(StreamCell::new(StreamInfo::of(event)));
+                let cell = Arc::new(StreamCell::new(id, StreamInfo::of(event)));
                 let info = cell.info();
                 self.streams.insert(id, Arc::clone(&cell));
                 (cell, info, None)

@@ -1,8 +1,8 @@
 //! The state of a tor.
 
 use super::Tor;
-use crate::error::{Error, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::error::Result;
+use crate::link::lock_within;
 use crate::state::State;
 
 impl Tor {
@@ -29,10 +29,7 @@ impl Tor {
     /// ```
     #[doc(alias = "create_state")]
     pub fn state(&self) -> Result<State> {
-        let limit = self.controller.timeout();
-        let Some(mut state) = self.state.try_lock_until(deadline_after(limit)) else {
-            return Err(Error::from(Timeout::new(Wait::Reply("GETINFO".into()), limit)));
-        };
+        let mut state = lock_within(&self.state, "GETINFO", self.controller.timeout())?;
         if let Some(state) = &*state {
             return Ok(state.clone());
         }

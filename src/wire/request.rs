@@ -253,13 +253,17 @@ impl fmt::Debug for Request {
 
 /// Refuses bytes that end a command or hide what follows.
 pub(crate) fn check_line(argument: &'static str, value: &[u8]) -> Result<(), InvalidInput> {
-    let problem = value.iter().find_map(|byte| match byte {
+    line_problem(value).map_or(Ok(()), |problem| Err(InvalidInput::new(argument, problem)))
+}
+
+/// Returns what is wrong with a value that has to stand in one line.
+pub(crate) fn line_problem(value: &[u8]) -> Option<&'static str> {
+    value.iter().find_map(|byte| match byte {
         b'\n' => Some("contains a line feed"),
         b'\r' => Some("contains a carriage return"),
         0 => Some("contains NUL"),
         _ => None,
-    });
-    problem.map_or(Ok(()), |problem| Err(InvalidInput::new(argument, problem)))
+    })
 }
 
 /// Refuses what cannot stand unquoted as one word.

@@ -13,8 +13,8 @@ use super::clerk::{Clerk, Message, Shared};
 use super::option::LeaveStreams;
 use super::roster::Roster;
 use crate::controller::{Controller, FarewellId, Watch};
-use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::error::{Error, InvalidInput, Result};
+use crate::link::lock_within;
 use crate::state::Inner;
 
 /// The longest time for each of tor's answers when somebody begins to attach streams.
@@ -57,9 +57,7 @@ impl Engagement {
         let limit = inner.controller.timeout().min(BEGIN_LIMIT);
         let controller = &inner.controller.with_timeout(limit);
         let desk = controller.shared::<Desk>();
-        let engaging = desk.engaging.try_lock_until(deadline_after(limit));
-        let mut engaging =
-            engaging.ok_or_else(|| Timeout::new(Wait::Reply("SETCONF".into()), limit))?;
+        let mut engaging = lock_within(&desk.engaging, "SETCONF", limit)?;
         let (shared, messages) = match &mut *engaging {
             Some(office) => {
                 office.shared.option.keep_on(controller)?;
@@ -121,7 +119,7 @@ impl Office {
     fn open(inner: &Arc<Inner>, controller: &Controller) -> Result<Self> {
         // Before the option, so that no stream is missed that is left to us. Those that wait
         // already were left to somebody else.
-        let (_, streams) = inner.picture.on_new_stream();
+        let streams = inner.picture.on_new_stream();
         let (option, watch) = LeaveStreams::switch_on(controller)?;
         let shared = Arc::new(Shared { roster: Mutex::new(Roster::default()), option });
         let (messages, inbox) = unbounded();

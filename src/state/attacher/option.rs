@@ -26,11 +26,7 @@ struct Told {
 
 impl Tap for Told {
     fn event(&self, _number: u64, bytes: &[u8]) {
-        if !bytes.starts_with(b"650-CONF_CHANGED") {
-            return;
-        }
-        let text = EventText::from_wire(&bytes.into(), 0..bytes.len());
-        let Event::ConfChanged(event) = Event::parse(text) else { return };
+        let Event::ConfChanged(event) = Event::parse(EventText::copied(bytes)) else { return };
         for change in &event.changes {
             if change.name.to_str_lossy().eq_ignore_ascii_case(OPTION) {
                 let value = change.value.as_ref().is_some_and(|value| value.as_bytes() == b"1");
