@@ -642,15 +642,7 @@ fn the_descriptors_of_bridges_are_downloads() {
 
 #[test]
 fn countries_are_told_if_tor_has_data() {
-    let directory = tempfile::tempdir().unwrap();
-    let (four, six) = (directory.path().join("geoip"), directory.path().join("geoip6"));
-    // 192.0.2.0 to 192.0.2.255.
-    std::fs::write(&four, "3221225984,3221226239,XY\n").unwrap();
-    std::fs::write(&six, "2001:db8::,2001:db8::ffff,YZ\n").unwrap();
-    let tor = RealTor::builder()
-        .line(format!("GeoIPFile {}", four.display()))
-        .line(format!("GeoIPv6File {}", six.display()))
-        .start();
+    let tor = RealTor::start();
     let with_data = controller(&tor);
     let data = with_data.geoip_data().unwrap();
     assert_eq!((data.ipv4, data.ipv6), (true, true));

@@ -23,6 +23,11 @@ use super::raw_control::RawControl;
 use super::socket::{Address, DEADLINE, Incoming, Lines};
 use super::watchdog::eventually;
 
+/// The countries that a tor of the tests knows: XY has 1.2.3.0/24 and 192.0.2.0/24, YZ has
+/// `2001:db8::/112`. Debian packages the data of the whole world separately.
+const GEOIP: &str = "16909056,16909311,XY\n3221225984,3221226239,XY\n";
+const GEOIP6: &str = "2001:db8::,2001:db8::ffff,YZ\n";
+
 /// How long a tor may take from its start to its first answer. It takes about half a second on
 /// an idle machine; the limit is for a loaded one.
 const START: Duration = Duration::from_secs(60);
@@ -38,9 +43,9 @@ pub(crate) struct RealTorBuilder {
 }
 
 impl RealTorBuilder {
-    /// Adds a line to the torrc, such as `SocksPort auto`. A line for `SocksPort` or
-    /// `DisableNetwork` takes the place of the default; the network may be on only where it is
-    /// one of our own on loopback.
+    /// Adds a line to the torrc, such as `SocksPort auto`. A line for `SocksPort`,
+    /// `DisableNetwork`, `GeoIPFile` or `GeoIPv6File` replaces the default; the network may be on
+    /// only on the private loopback network.
     pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
@@ -84,6 +89,8 @@ impl RealTorBuilder {
         // Both are refused by tor when they are not there, and /dev/null is refused as a torrc.
         fs::write(root.join("torrc"), self.torrc(root)).expect("the torrc can be written");
         fs::write(root.join("defaults-torrc"), "").expect("the file can be written");
+        fs::write(root.join("geoip"), GEOIP).expect("the file can be written");
+        fs::write(root.join("geoip6"), GEOIP6).expect("the file can be written");
         let log = File::create(root.join("log")).expect("the log can be made");
         let child = Command::new(tor_binary())
             .arg("--defaults-torrc")
@@ -126,8 +133,15 @@ impl RealTorBuilder {
         if self.owned {
             add(&format!("__OwningControllerProcess {}", std::process::id()));
         }
-        // No network and no port that another tor could have, unless the test asks for them.
-        for (option, value) in [("DisableNetwork", "1"), ("SocksPort", "0")] {
+        // No network, no port that another tor could have and no data of this machine, unless the
+        // test asks for them.
+        let (geoip, geoip6) = (format!("{root}/geoip"), format!("{root}/geoip6"));
+        for (option, value) in [
+            ("DisableNetwork", "1"),
+            ("SocksPort", "0"),
+            ("GeoIPFile", geoip.as_str()),
+            ("GeoIPv6File", geoip6.as_str()),
+        ] {
             let names_it = |line: &String| {
                 line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(option))
             };
