@@ -143,6 +143,7 @@ pub mod onion;
 pub mod process;
 pub mod socks;
 pub mod state;
+mod temporary;
 #[cfg(feature = "testnet")]
 pub mod testnet;
 mod tor;

@@ -65,6 +65,12 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// Dropping it ends tor: SIGTERM, a grace period of at most five seconds, SIGKILL; then the
 /// temporary directories are deleted. tor ends also when its control connection does, since that
 /// connection owns it, and when this program ends in any way.
+///
+/// A program that ends by [`exit`](std::process::exit), [`abort`](std::process::abort) or a signal
+/// (Ctrl-C too, unless it is handled) drops nothing. tor then ends without it, and the temporary
+/// directories, with the keys in them, stay until the next launch of any program of the same user
+/// with the same `TMPDIR`: it deletes the directories of programs and tors that have ended, and no
+/// others.
 pub struct TorProcess {
     child: Arc<Child>,
     launch: Arc<Launch>,

@@ -182,7 +182,10 @@ impl PrivateNetwork {
     pub fn restart(&self, nickname: &str) -> Result<()> {
         let node = self.node(nickname)?;
         let deadline = Deadline::after(self.timeout);
-        node.restart(deadline, || bring_up::wait_until_back(node, deadline))
+        node.restart(deadline, || {
+            self.root.record_process(node);
+            bring_up::wait_until_back(node, deadline)
+        })
     }
 
     /// Returns the directory that holds the data directory of each relay, under its nickname.

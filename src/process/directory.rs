@@ -1,15 +1,13 @@
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{self, Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
-
-use tempfile::TempDir;
 
 use crate::error::LaunchProblem;
+use crate::temporary::{self, TemporaryDirectory};
 
 /// The longest path of a unix socket, without the NUL at its end.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -28,7 +26,8 @@ pub(super) struct Directories {
     data: PathBuf,
     private: PathBuf,
     control_socket: PathBuf,
-    temporary: Vec<TempDir>,
+    /// The private directory, and one in `/tmp` where the path of the socket would be too long.
+    temporary: Vec<TemporaryDirectory>,
 }
 
 impl Directories {
@@ -84,38 +83,32 @@ impl Directories {
         write_private(&self.defaults_torrc(), b"")
     }
 
-    /// Removes what is temporary; a given directory stays as it is.
-    pub(super) fn remove(self) {
-        for directory in &self.temporary {
-            if let Err(error) = remove_all(directory.path()) {
-                log::warn!("the temporary directory {:?} stays: {error}", directory.path());
+    /// Returns tor's standard input, an empty file: the lock of the private directory. tor keeps it
+    /// locked after this program has ended, so that no other program removes it while tor lives.
+    pub(super) fn stdin(&self) -> Result<Stdio, LaunchProblem> {
+        let Some(directory) = self.temporary.first() else { return Ok(Stdio::null()) };
+        let lock = directory.lock_for_child().map_err(|error| problem(directory.path(), error))?;
+        Ok(lock.map_or_else(Stdio::null, Stdio::from))
+    }
+
+    /// Does for the other directories what [`stdin`](Self::stdin) does for the private one.
+    pub(super) fn record_process(&self, pid: u32) {
+        for directory in self.temporary.iter().skip(1) {
+            if let Err(error) = directory.record_process(pid) {
+                log::warn!("tor is not recorded in {:?}: {error}", directory.path());
             }
         }
     }
 }
 
-/// Removes a directory. A pluggable transport that is ending may still write there, so it is tried
-/// again.
-fn remove_all(path: &Path) -> io::Result<()> {
-    let mut pauses = [10, 50, 200].map(Duration::from_millis).into_iter();
-    loop {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => match pauses.next() {
-                Some(pause) => thread::sleep(pause),
-                None => return Err(error),
-            },
-            _ => return Ok(()),
-        }
-    }
-}
-
-fn make_temporary(parent: &Path, made: &mut Vec<TempDir>) -> Result<PathBuf, LaunchProblem> {
-    let parent = path::absolute(parent).map_err(|error| problem(parent, error))?;
-    let directory = tempfile::Builder::new()
-        .prefix("torcon-")
-        .permissions(Permissions::from_mode(PRIVATE))
-        .tempdir_in(&parent)
-        .map_err(|error| problem(&parent, error))?;
+/// Makes a temporary directory, after those of programs that have ended are removed.
+fn make_temporary(
+    parent: &Path,
+    made: &mut Vec<TemporaryDirectory>,
+) -> Result<PathBuf, LaunchProblem> {
+    temporary::sweep(parent);
+    let directory = TemporaryDirectory::create_in(parent, "");
+    let directory = directory.map_err(|error| problem(parent, error))?;
     let path = directory.path().to_owned();
     made.push(directory);
     Ok(path)

@@ -118,7 +118,8 @@ impl Launcher {
     /// Sets the data directory.
     ///
     /// It is made with mode 0700 if it is missing (its parent must exist), and never deleted. The
-    /// default is a temporary directory that is deleted when tor is gone.
+    /// default is a temporary directory that is deleted when tor is gone; see [`TorProcess`] for
+    /// a program that ends by a signal.
     pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_directory = Some(path.into());
         self
@@ -266,8 +267,10 @@ impl Launcher {
         directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
         let process = self
             .command(&directories)
+            .stdin(directories.stdin().map_err(LaunchError::new)?)
             .spawn()
             .map_err(|error| LaunchError::new(spawn_problem(&self.program, error)))?;
+        directories.record_process(process.id());
         TorProcess::watch(self, process, directories)
     }
 
@@ -323,7 +326,6 @@ impl Launcher {
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A terminal's Ctrl-C is for this program; it decides how tor ends.

@@ -24,7 +24,7 @@ const SINK_LIMIT: Duration = Duration::from_secs(1);
 type Writer = Option<Box<dyn Write + Send>>;
 
 /// Starts the threads that read the output and wait for the end. If one cannot be started the
-/// child is ended.
+/// child is ended; its directories are then removed while it ends.
 pub(super) fn start(
     mut process: process::Child,
     directories: Directories,
@@ -74,7 +74,7 @@ pub(super) fn start(
             for worker in copiers {
                 worker.finish(SINK_LIMIT);
             }
-            directories.remove();
+            drop(directories);
             watched.settle();
             let _ = messages.send(Message::Exited);
         })

@@ -14,8 +14,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use super::builder::PrivateNetworkBuilder;
 use super::deadline::Deadline;
 use super::dns::NameServer;
@@ -28,6 +26,7 @@ use crate::controller::EventQueue;
 use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
 use crate::event::EventKind;
 use crate::names::Nickname;
+use crate::temporary::{self, TemporaryDirectory};
 
 /// How often a network is begun anew because someone else took an authority's port.
 const ATTEMPTS: u32 = 3;
@@ -140,6 +139,7 @@ fn launch(
         // From here on it is free for the authority, and for anyone else.
         drop(ports);
         node.spawn(step, deadline)?;
+        root.record_process(&node);
         nodes.0.push(node);
     }
     for number in 0..plan.relays {
@@ -150,6 +150,7 @@ fn launch(
         let settings = settings(&plan.relay_options);
         let node = Node::new(nickname(&name)?, role, plan.tor.clone(), directory, settings);
         node.spawn(step, deadline)?;
+        root.record_process(&node);
         nodes.0.push(node);
     }
     for node in &nodes.0 {
@@ -338,7 +339,7 @@ fn listed_nicknames(entries: &str) -> BTreeSet<&str> {
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) path: PathBuf,
-    temporary: Option<TempDir>,
+    temporary: Option<TemporaryDirectory>,
 }
 
 impl Root {
@@ -346,13 +347,12 @@ impl Root {
         let Some(given) = given else {
             let parent = std::env::temp_dir();
             let problem = |error| directory_problem(&parent, error);
-            let parent = path::absolute(&parent).map_err(problem)?;
-            // Nobody else can look into it: that is how tempfile makes directories.
-            let temporary = tempfile::Builder::new()
-                .prefix("torcon-net-")
-                .tempdir_in(parent)
-                .map_err(problem)?;
-            return Ok(Self { path: temporary.path().to_owned(), temporary: Some(temporary) });
+            temporary::sweep(&parent);
+            let temporary = TemporaryDirectory::create_in(&parent, "net-").map_err(problem)?;
+            // Apart from the lock, so that clearing does not remove that.
+            let path = temporary.path().join("network");
+            make_directory(&path)?;
+            return Ok(Self { path, temporary: Some(temporary) });
         };
         let path = path::absolute(given).map_err(|error| directory_problem(given, error))?;
         match fs::read_dir(&path).map(|mut entries| entries.next().is_none()) {
@@ -371,6 +371,17 @@ impl Root {
         Ok(path)
     }
 
+    /// Keeps a temporary directory from being removed, after this program has ended, while this
+    /// tor lives.
+    pub(super) fn record_process(&self, node: &Node) {
+        let Some((temporary, process)) = self.temporary.as_ref().zip(node.process()) else {
+            return;
+        };
+        if let Err(error) = temporary.record_process(process.pid()) {
+            log::warn!("tor is not recorded in {:?}: {error}", temporary.path());
+        }
+    }
+
     /// Removes everything in it.
     fn clear(&self) -> Result<(), TestnetProblem> {
         let cleared = fs::read_dir(&self.path).and_then(|mut entries| {
@@ -384,14 +395,6 @@ impl Root {
             })
         });
         cleared.map_err(|error| directory_problem(&self.path, error))
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        if let Some(Err(error)) = self.temporary.take().map(TempDir::close) {
-            log::warn!("the temporary directory {:?} stays: {error}", self.path);
-        }
     }
 }
 

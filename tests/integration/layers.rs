@@ -20,6 +20,7 @@ const ROWS: &[(&str, u8)] = &[
     ("event", 3),
     ("info", 3),
     ("link", 4),
+    ("temporary", 4),
     ("auth", 5),
     ("socks", 5),
     ("controller", 6),

@@ -7,6 +7,8 @@ mod ending;
 mod failing;
 /// Launches that succeed: progress, sinks, what tor is started with.
 mod launching;
+/// Temporary directories after the end of their program, however it ends.
+mod leftovers;
 /// The real tor, without network.
 mod real;
 /// The control connection of a launch, played by a fake tor.

@@ -23,7 +23,7 @@ fn everything_temporary_is_private_and_is_removed() {
     // Missing or named /dev/null, tor would read or write the system's files.
     assert_eq!(fs::read(directories.defaults_torrc()).unwrap(), b"");
     fs::write(directories.data().join("state"), "x").unwrap();
-    directories.remove();
+    drop(directories);
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
@@ -40,13 +40,13 @@ fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
     let data = given.path().join("data");
     let directories = Directories::prepare(Some(&data), root.path()).unwrap();
     assert_eq!(mode(&data), 0o700);
-    directories.remove();
+    drop(directories);
     assert!(data.is_dir());
 
     // A second use finds it there, with whatever mode and files.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
     fs::write(data.join("kept"), "x").unwrap();
-    Directories::prepare(Some(&data), root.path()).unwrap().remove();
+    drop(Directories::prepare(Some(&data), root.path()).unwrap());
     assert_eq!(mode(&data), 0o750);
     assert!(data.join("kept").exists());
 
@@ -73,6 +73,6 @@ fn a_long_temporary_directory_does_not_make_the_socket_path_too_long() {
     let socket = directories.control_socket().to_owned();
     assert!(socket.as_os_str().as_bytes().len() <= SOCKET_PATH_LIMIT);
     assert_eq!(mode(socket.parent().unwrap()), 0o700);
-    directories.remove();
+    drop(directories);
     assert!(!socket.parent().unwrap().exists());
 }

@@ -21,7 +21,7 @@ use crate::support::socket::Address;
 use crate::support::watchdog::eventually;
 
 /// A launcher of the real tor, without network.
-fn offline() -> Launcher {
+pub(super) fn offline() -> Launcher {
     Launcher::new()
         .program(tor_binary())
         .option("DisableNetwork", "1")

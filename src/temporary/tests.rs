@@ -1,0 +1,204 @@
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::{LOCK, TemporaryDirectory, UNLOCKED_LIMIT, recorded_process, sweep};
+
+/// Makes what a program leaves that was killed: its lock is free.
+fn abandoned(root: &Path, name: &str, lock: &str) -> PathBuf {
+    let path = root.join(name);
+    fs::create_dir_all(path.join("data/keys")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+    fs::write(path.join("data/keys/secret"), "key").unwrap();
+    fs::write(path.join(LOCK), lock).unwrap();
+    path
+}
+
+fn entries(root: &Path) -> Vec<String> {
+    let names = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory_is_private_and_goes_with_its_value() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = TemporaryDirectory::create_in(root.path(), "x-").unwrap();
+    let path = directory.path().to_owned();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("torcon-x-") && name.ends_with(".tmp"), "{name}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::create_dir(path.join("data")).unwrap();
+    fs::write(path.join("data/state"), "x").unwrap();
+    // Its owner lives.
+    sweep(root.path());
+    assert!(path.join("data/state").exists());
+    drop(directory);
+    assert_eq!(entries(root.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_dead_program_left_is_removed_and_nothing_that_it_points_to() {
+    let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = abandoned(root.path(), "torcon-AbCdEf.tmp", "");
+    fs::write(outside.path().join("kept"), "x").unwrap();
+    symlink(outside.path(), path.join("link")).unwrap();
+    symlink(outside.path(), path.join("data/link")).unwrap();
+    symlink("/nonexistent", path.join("dangling")).unwrap();
+    sweep(root.path());
+    assert_eq!(entries(root.path()), Vec::<String>::new());
+    assert_eq!(entries(outside.path()), ["kept"]);
+}
+
+#[test]
+fn what_another_user_can_have_put_there_stays() {
+    let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = abandoned(outside.path(), "torcon-target.tmp", "");
+    symlink(&target, root.path().join("torcon-symlink.tmp")).unwrap();
+    fs::write(root.path().join("torcon-file.tmp"), "x").unwrap();
+    // Names of others.
+    abandoned(root.path(), "torcon-data", "");
+    abandoned(root.path(), "other.tmp", "");
+    // Somebody else could write there.
+    let open = abandoned(root.path(), "torcon-open.tmp", "");
+    fs::set_permissions(open, Permissions::from_mode(0o777)).unwrap();
+    // The lock file is none, or can have been linked there by somebody else.
+    let mine = outside.path().join("mine");
+    fs::write(&mine, "").unwrap();
+    let replace_lock = |name: &str| {
+        let path = abandoned(root.path(), name, "").join(LOCK);
+        fs::remove_file(&path).unwrap();
+        path
+    };
+    symlink(&mine, replace_lock("torcon-linked-lock.tmp")).unwrap();
+    fs::hard_link(&mine, replace_lock("torcon-shared-lock.tmp")).unwrap();
+    fs::create_dir(replace_lock("torcon-directory-lock.tmp")).unwrap();
+    nix::unistd::mkfifo(&replace_lock("torcon-fifo-lock.tmp"), nix::sys::stat::Mode::S_IRWXU)
+        .unwrap();
+    // Only root can give a file to another user; for anyone else the kernel refuses to open it.
+    if nix::unistd::geteuid().is_root() {
+        let path = abandoned(root.path(), "torcon-stranger.tmp", "");
+        chown(path.join(LOCK), Some(65534), None).unwrap();
+        chown(&path, Some(65534), None).unwrap();
+    }
+    let before = entries(root.path());
+    sweep(root.path());
+    assert_eq!(entries(root.path()), before);
+    assert!(target.join("data/keys/secret").exists());
+}
+
+#[test]
+fn a_directory_that_root_gave_to_the_user_of_tor_is_removed() {
+    // Nobody else can give a directory away, so there is nothing to remove then.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let path = abandoned(root.path(), "torcon-given.tmp", "");
+    for given in [path.clone(), path.join("data"), path.join("data/keys")] {
+        chown(given, Some(65534), Some(65534)).unwrap();
+    }
+    sweep(root.path());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_directory_stays_while_a_recorded_process_lives() {
+    let root = tempfile::tempdir().unwrap();
+    let mut sleeper = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+    let line = recorded_process::describe(sleeper.id());
+    let swept = |lock: &str| {
+        let path = abandoned(root.path(), "torcon-AbCdEf.tmp", lock);
+        sweep(root.path());
+        !path.exists()
+    };
+    assert!(!swept(&format!("{line}\n")));
+    // Of another tor it does not know more than that it is there.
+    assert!(!swept("1 2\n"));
+    if cfg!(target_os = "linux") {
+        let fields: Vec<_> = line.split(' ').collect();
+        let [pid, start, namespace, boot] = fields[..] else { panic!("{line}") };
+        // The number was given to another process, or the machine has started again.
+        assert!(swept(&format!("{pid} 1 {namespace} {boot}\n")));
+        assert!(swept(&format!("{pid} {start} {namespace} other\n")));
+        // In a container of its own.
+        assert!(!swept(&format!("{pid} {start} pid:[1] {boot}\n")));
+    }
+    sleeper.kill().unwrap();
+    // A zombie uses nothing.
+    let is_zombie = || {
+        let text = fs::read_to_string(format!("/proc/{}/stat", sleeper.id()));
+        text.map_or(true, |text| text.contains(") Z "))
+    };
+    while cfg!(target_os = "linux") && !is_zombie() {
+        thread::yield_now();
+    }
+    assert!(!cfg!(target_os = "linux") || swept(&format!("{line}\n")));
+    sleeper.wait().unwrap();
+    assert!(swept(&format!("{line}\n")));
+}
+
+#[test]
+fn a_recorded_process_is_one_line_of_the_lock_file() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = TemporaryDirectory::create_in(root.path(), "").unwrap();
+    directory.record_process(std::process::id()).unwrap();
+    directory.record_process(1).unwrap();
+    let text = fs::read_to_string(directory.path().join(LOCK)).unwrap();
+    let pids: Vec<_> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(pids, [&*std::process::id().to_string(), "1"]);
+}
+
+#[test]
+fn a_removal_that_was_interrupted_is_continued() {
+    let root = tempfile::tempdir().unwrap();
+    // Only the lock file is left.
+    let locked = root.path().join("torcon-locked.tmp");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, Permissions::from_mode(0o700)).unwrap();
+    fs::write(locked.join(LOCK), "").unwrap();
+    // Not even that: it looks like one that is about to be locked, for a while.
+    let old = SystemTime::now() - UNLOCKED_LIMIT - Duration::from_secs(60);
+    let [young, empty, full] = ["young", "empty", "full"].map(|name| {
+        let path = root.path().join(format!("torcon-{name}.tmp"));
+        fs::create_dir(&path).unwrap();
+        path
+    });
+    fs::write(full.join("x"), "").unwrap();
+    for path in [&empty, &full] {
+        File::open(path).unwrap().set_modified(old).unwrap();
+    }
+    sweep(root.path());
+    assert_eq!(
+        [&locked, &young, &empty, &full].map(|path| path.exists()),
+        [false, true, false, true]
+    );
+}
+
+#[test]
+fn sweepers_beside_each_other_remove_all_that_is_dead_and_nothing_that_lives() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..100 {
+        abandoned(root.path(), &format!("torcon-{number}.tmp"), "");
+    }
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| sweep(root.path())));
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let living = TemporaryDirectory::create_in(root.path(), "").unwrap();
+                    fs::write(living.path().join("x"), "x").unwrap();
+                    assert!(living.path().join(LOCK).exists());
+                }
+            });
+        }
+    });
+    sweep(root.path());
+    assert_eq!(entries(root.path()), Vec::<String>::new());
+}
