@@ -143,6 +143,9 @@ pub enum UploadOutcome {
     Pending,
     /// The directory has taken it.
     Uploaded,
+    /// tor has reported no answer for a long time. It may have been lost with its circuit, of
+    /// which tor reports nothing; a late answer still counts.
+    Unanswered,
     /// It was not taken.
     Failed {
         /// Why, if tor says so.
@@ -155,6 +158,7 @@ impl fmt::Display for HsDirUpload {
         match &self.outcome {
             UploadOutcome::Pending => write!(f, "{}: on its way", self.hsdir),
             UploadOutcome::Uploaded => write!(f, "{}: uploaded", self.hsdir),
+            UploadOutcome::Unanswered => write!(f, "{}: no answer", self.hsdir),
             UploadOutcome::Failed { reason: Some(reason) } => {
                 write!(f, "{}: failed, {reason}", self.hsdir)
             }
@@ -195,20 +199,25 @@ impl fmt::Display for HsDirFailure {
 /// Names each reason once, with how often it was given.
 fn upload_reasons(uploads: &[HsDirUpload]) -> String {
     let reason = |upload: &HsDirUpload| match &upload.outcome {
-        UploadOutcome::Failed { reason } => reason.clone(),
-        UploadOutcome::Pending | UploadOutcome::Uploaded => None,
+        UploadOutcome::Failed { reason: Some(reason) } => reason.as_str().to_owned(),
+        UploadOutcome::Unanswered => "without an answer".to_owned(),
+        _ => NO_REASON.to_owned(),
     };
-    counted(&uploads.iter().map(reason).collect::<Vec<_>>())
+    counted(uploads.iter().map(reason))
 }
 
 fn fetch_reasons(failures: &[HsDirFailure]) -> String {
-    counted(&failures.iter().map(|failure| failure.reason.clone()).collect::<Vec<_>>())
+    let reason = |failure: &HsDirFailure| {
+        failure.reason.as_ref().map_or(NO_REASON, HsDescReason::as_str).to_owned()
+    };
+    counted(failures.iter().map(reason))
 }
 
-fn counted(reasons: &[Option<HsDescReason>]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
+const NO_REASON: &str = "no reason given";
+
+fn counted(reasons: impl Iterator<Item = String>) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
     for reason in reasons {
-        let reason = reason.as_ref().map_or("no reason given", HsDescReason::as_str);
         match counts.iter_mut().find(|(other, _)| *other == reason) {
             Some((_, count)) => *count += 1,
             None => counts.push((reason, 1)),

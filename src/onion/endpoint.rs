@@ -17,7 +17,7 @@ use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
 use super::listener::OnionListener;
 use super::local::{LocalListener, LocalSocket, Place};
-use super::publish::{Publication, Publisher};
+use super::publish::{Publication, Publisher, UploadLimits};
 use super::service::{Added, Lease, OnionService, Registration};
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
@@ -115,7 +115,7 @@ pub struct OnionEndpoint {
     service: ServiceOptions,
     publication: Publication,
     timeout: Duration,
-    grace: Duration,
+    limits: UploadLimits,
 }
 
 impl OnionEndpoint {
@@ -131,7 +131,10 @@ impl OnionEndpoint {
             service: ServiceOptions::default(),
             publication: Publication::default(),
             timeout: Duration::from_secs(180),
-            grace: Duration::from_secs(10),
+            limits: UploadLimits {
+                answer: Duration::from_secs(60),
+                grace: Duration::from_secs(10),
+            },
         }
     }
 
@@ -208,8 +211,8 @@ impl OnionEndpoint {
         self
     }
 
-    /// Sets what is waited for before the service counts as made. The default is
-    /// [`Publication::First`].
+    /// Sets which directories must have the descriptor before [`listen`](Self::listen) returns.
+    /// The default is [`Publication::Reachable`].
     pub fn publication(mut self, publication: Publication) -> Self {
         self.publication = publication;
         self
@@ -224,10 +227,19 @@ impl OnionEndpoint {
         self
     }
 
+    /// Sets how long an upload may be without an answer before it counts as
+    /// [unanswered](crate::error::UploadOutcome::Unanswered). The default is 60 seconds.
+    ///
+    /// tor reports nothing of an upload whose circuit dies.
+    pub fn upload_timeout(mut self, limit: Duration) -> Self {
+        self.limits.answer = limit;
+        self
+    }
+
     /// Sets how long tor may take to begin another upload when every one has failed, before the
     /// service counts as not published. The default is 10 seconds.
     pub fn upload_grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.limits.grace = grace;
         self
     }
 
@@ -247,8 +259,10 @@ impl OnionEndpoint {
     /// Makes the service with a local listener behind it, and returns it when it is published.
     ///
     /// Blocks the current thread until tor is launched or connected, has the service, and has
-    /// published it as [`publication`](Self::publication) says, at most for
-    /// [`timeout`](Self::timeout) after it was added.
+    /// published it as [`publication`](Self::publication) says, for at most
+    /// [`timeout`](Self::timeout) after it was added. If that time ends while at least one
+    /// directory has the descriptor, the service is returned as it is;
+    /// [`uploads`](OnionListener::uploads) tells which directories are missing.
     ///
     /// Sends, after what launching or connecting sends, `SETEVENTS` for `HS_DESC`; for a service of
     /// the file system `GETINFO process/pid process/uid`, `GETCONF HiddenServiceOptions`,
@@ -261,8 +275,8 @@ impl OnionEndpoint {
     ///
     /// [`Error::InvalidInput`] if something contradicts itself or cannot be said;
     /// [`Error::Onion`], whose [`problem`](OnionError::problem) says what is wrong with the local
-    /// listener, the directory, the key or the publication; [`Error::Timeout`] if it was not
-    /// published in time; those of [`Launcher::launch`], [`ConnectOptions::connect`] and
+    /// listener, the directory, the key or the publication; [`Error::Timeout`] if no
+    /// directory has taken a descriptor in time; those of [`Launcher::launch`], [`ConnectOptions::connect`] and
     /// [`Controller::execute`]. Nothing is left then: no listener, no service, no directory that
     /// was not there before.
     pub fn listen(self) -> Result<OnionListener> {
@@ -351,7 +365,7 @@ impl OnionEndpoint {
                 Added { registration, address, key, clients }
             }
         };
-        let service = OnionService::new(controller, lease, publisher, added, ports, self.grace);
+        let service = OnionService::new(controller, lease, publisher, added, ports, self.limits);
         let tell = |progress| {
             if let Some(listener) = &on_progress {
                 (*listener.lock())(progress);
@@ -365,9 +379,16 @@ impl OnionEndpoint {
             on_progress.is_some(),
             &tell,
         );
-        if let Err(error) = published {
-            service.take_back();
-            return Err(error);
+        match published {
+            // Some directory has the descriptor: the service can be reached, if not by everybody.
+            Err(Error::Timeout(_)) if service.is_taken() => {
+                log::warn!("not every directory has answered for an onion service in time");
+            }
+            Err(error) => {
+                service.take_back();
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         service.keep();
         Ok(service)

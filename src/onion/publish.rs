@@ -13,23 +13,38 @@ use crate::event::{Event, EventKind, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::OnionAddress;
 
-/// What to wait for before a service counts as published.
+/// The directories that must have the descriptor before a service counts as published.
+///
+/// tor uploads two descriptors, one for each of two time periods, each to up to eight directories.
+/// A client fetches the descriptor of the period that its clock and its consensus name, from up to
+/// six of these directories, until one has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Publication {
-    /// Nothing: the service has its address, and tor publishes it in its own time.
+    /// None: the service has its address, and tor publishes it in its own time.
     None,
-    /// The first directory that has taken a descriptor. Clients that ask another directory may
-    /// still have to try again.
-    #[default]
+    /// One directory, for one of the two descriptors. A client that asks for the other descriptor,
+    /// or asks the directories that have not got it yet, is refused.
     First,
-    /// Every descriptor that tor has made was sent, and every directory has answered, at least one
-    /// of them by taking it.
+    /// More than half of the directories of each descriptor, so that every client finds some that
+    /// have it.
+    #[default]
+    Reachable,
+    /// All: every upload has been answered or has run out, and at least one has succeeded.
     All,
 }
 
 /// The most events that are kept while the address is not yet known.
 const EARLY: usize = 1024;
+
+/// How long uploads may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UploadLimits {
+    /// For the answer to an upload.
+    pub(super) answer: Duration,
+    /// For the beginning of another upload when every one has failed.
+    pub(super) grace: Duration,
+}
 
 /// Follows the descriptors of one service, from before it exists until it is dropped.
 pub(super) struct Publisher {
@@ -54,6 +69,7 @@ struct State {
     /// What came before the address was known.
     early: Vec<HsDescEvent>,
     uploads: Uploads,
+    limits: Option<UploadLimits>,
     /// When the last upload began or ended.
     changed_at: Option<Instant>,
     /// What has changed and nobody has been told of; kept only while somebody wants to be told.
@@ -84,10 +100,12 @@ impl Publisher {
         &self.board
     }
 
-    /// Says which service is meant. What has been seen of others is forgotten.
-    pub(super) fn set_address(&self, address: OnionAddress) {
+    /// Says which service is meant, and how long its uploads may take. Events of other services
+    /// are dropped.
+    pub(super) fn set_address(&self, address: OnionAddress, limits: UploadLimits) {
         let mut state = self.board.state.lock();
         state.address = Some(address);
+        state.limits = Some(limits);
         for event in std::mem::take(&mut state.early) {
             state.note(&event);
         }
@@ -103,7 +121,9 @@ impl Publisher {
     }
 
     pub(super) fn uploads(&self) -> Vec<HsDirUpload> {
-        self.board.state.lock().uploads.list().to_vec()
+        let mut state = self.board.state.lock();
+        state.expire();
+        state.uploads.list()
     }
 
     /// Waits on this thread, where `tell` is called too.
@@ -111,13 +131,12 @@ impl Publisher {
         &self,
         wanted: Publication,
         limit: Duration,
-        grace: Duration,
         tell: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
         if wanted == Publication::None {
             return Ok(());
         }
-        self.board.wait(wanted, limit, grace, tell)
+        self.board.wait(wanted, limit, tell)
     }
 }
 
@@ -158,16 +177,16 @@ impl Board {
         &self,
         wanted: Publication,
         limit: Duration,
-        grace: Duration,
         mut tell: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
         let deadline = deadline_after(limit);
         let mut state = self.state.lock();
         if tell.is_some() {
             state.telling = true;
-            state.news = state.uploads.list().to_vec();
+            state.news = state.uploads.list();
         }
         let outcome = loop {
+            state.expire();
             if let Some(tell) = tell.as_mut().filter(|_| !state.news.is_empty()) {
                 let news = std::mem::take(&mut state.news);
                 // The lock is never held while a closure of the user's runs.
@@ -182,15 +201,16 @@ impl Board {
             if let Some(ending) = &state.ending {
                 break Err(ending.clone());
             }
-            let hopeless_at = state.hopeless_at(grace);
-            let until = hopeless_at.map_or(deadline, |hopeless| hopeless.min(deadline));
-            if Instant::now() < until {
-                self.changed.wait_until(&mut state, until);
-            } else if hopeless_at == Some(until) {
+            let (now, hopeless_at) = (Instant::now(), state.hopeless_at());
+            if hopeless_at.is_some_and(|hopeless_at| hopeless_at <= now) {
                 break Err(state.not_published());
-            } else {
+            }
+            if now >= deadline {
                 break Err(Timeout::new(Wait::Publication, limit).into());
             }
+            let until = [hopeless_at, state.next_expiry()].into_iter().flatten().min();
+            let until = until.map_or(deadline, |until| until.min(deadline));
+            self.changed.wait_until(&mut state, until);
         };
         if tell.is_some() {
             state.telling = false;
@@ -214,8 +234,21 @@ impl State {
         if !event.address.as_ref().is_some_and(is_ours) {
             return;
         }
-        if let Some(upload) = self.uploads.note(event) {
-            self.changed_at = Some(Instant::now());
+        let now = Instant::now();
+        let changed = self.uploads.apply(event, now);
+        self.tell(changed, now);
+    }
+
+    /// Gives up uploads that have had no answer for too long.
+    fn expire(&mut self) {
+        let (Some(limits), now) = (self.limits, Instant::now()) else { return };
+        let changed = self.uploads.expire(limits.answer, now);
+        self.tell(changed, now);
+    }
+
+    fn tell(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
+        for upload in changed {
+            self.changed_at = Some(now);
             if self.telling {
                 self.news.push(upload);
             }
@@ -226,15 +259,20 @@ impl State {
         match wanted {
             Publication::None => true,
             Publication::First => self.uploads.any_taken(),
+            Publication::Reachable => self.uploads.is_reachable(),
             Publication::All => self.uploads.all_known(),
         }
     }
 
-    /// When nothing good is to be expected any more: every upload has failed, and tor has begun
-    /// no other for a while.
-    fn hopeless_at(&self, grace: Duration) -> Option<Instant> {
+    fn next_expiry(&self) -> Option<Instant> {
+        self.uploads.next_expiry(self.limits?.answer)
+    }
+
+    /// Returns when publication is given up: every upload has failed, and tor has begun no other
+    /// for a while.
+    fn hopeless_at(&self) -> Option<Instant> {
         let since = self.changed_at.filter(|_| self.uploads.all_failed())?;
-        since.checked_add(grace)
+        since.checked_add(self.limits?.grace)
     }
 
     fn not_published(&self) -> Error {

@@ -11,9 +11,9 @@ use super::client_auth::AuthorizedClient;
 use super::endpoint::Keep;
 use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
-use super::publish::{Board, Publication, Publisher};
+use super::publish::{Board, Publication, Publisher, UploadLimits};
 use crate::controller::Controller;
-use crate::error::{HsDirUpload, Result};
+use crate::error::{HsDirUpload, Result, UploadOutcome};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 use crate::process::TorProcess;
 
@@ -36,7 +36,6 @@ pub struct OnionService {
     clients: Vec<AuthorizedClient>,
     directory: Option<std::path::PathBuf>,
     publisher: Publisher,
-    grace: Duration,
     // A leaf lock: taken to take everything out, and not held after that.
     parts: Mutex<Option<Parts>>,
 }
@@ -78,13 +77,13 @@ impl OnionService {
         publisher: Publisher,
         added: Added,
         ports: Vec<OnionPort>,
-        grace: Duration,
+        limits: UploadLimits,
     ) -> Self {
         let directory = match &added.registration {
             Registration::Filesystem(service) => Some(service.path().to_owned()),
             Registration::Ephemeral(_) => None,
         };
-        publisher.set_address(added.address);
+        publisher.set_address(added.address, limits);
         Self {
             controller,
             address: added.address,
@@ -93,7 +92,6 @@ impl OnionService {
             clients: added.clients,
             directory,
             publisher,
-            grace,
             parts: Mutex::new(Some(Parts { registration: added.registration, lease })),
         }
     }
@@ -160,7 +158,7 @@ impl OnionService {
     /// the time is over, [`Error::Closed`](crate::Error::Closed) if tor is gone and
     /// [`OnionProblem::Closed`](crate::error::OnionProblem::Closed) if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
-        self.publisher.wait(wanted, limit, self.grace, None)
+        self.publisher.wait(wanted, limit, None)
     }
 
     pub(super) fn publish(
@@ -169,7 +167,13 @@ impl OnionService {
         limit: Duration,
         tell: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
-        self.publisher.wait(wanted, limit, self.grace, tell)
+        self.publisher.wait(wanted, limit, tell)
+    }
+
+    /// Whether at least one directory has a descriptor.
+    pub(super) fn is_taken(&self) -> bool {
+        let is_taken = |upload: &HsDirUpload| upload.outcome == UploadOutcome::Uploaded;
+        self.publisher.uploads().iter().any(is_taken)
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {

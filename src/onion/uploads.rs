@@ -1,24 +1,64 @@
-//! What `HS_DESC` events tell of the descriptors of one service; pure.
+//! The descriptor uploads of one service, as `HS_DESC` events report them; pure.
+//!
+//! What tor sends for a v3 service (`hs_control.c`): `CREATED`, `UPLOAD` and `FAILED` carry the
+//! descriptor's id, `UPLOADED` carries the directory alone. A `FAILED` has the same shape for an
+//! upload and for a fetch, and both say `NO_AUTH`. An upload whose circuit dies, or whose
+//! directory connection is closed since a newer revision replaces it, has no further event.
+
+use std::time::{Duration, Instant};
 
 use crate::error::{HsDirUpload, UploadOutcome};
 use crate::event::HsDescEvent;
-use crate::names::{HsDescAction, HsDescAuth, RelaySpec};
+use crate::names::{HsDescAction, HsDescReason, RelaySpec};
 
 /// The most uploads that are remembered; a service has some sixteen at a time, and new ones every
 /// hour or two.
 const REMEMBERED: usize = 128;
+/// The length of a descriptor id of version 3: 32 bytes in base64 without padding.
+const ID_LENGTH: usize = 43;
 
 /// The uploads of one service, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
-    list: Vec<HsDirUpload>,
+    list: Vec<Entry>,
     /// Descriptors that tor has made and not yet begun to send.
     created: Vec<String>,
 }
 
+#[derive(Debug)]
+struct Entry {
+    upload: HsDirUpload,
+    began: Instant,
+}
+
+impl Entry {
+    fn is_pending(&self) -> bool {
+        self.upload.outcome == UploadOutcome::Pending
+    }
+
+    fn is_taken(&self) -> bool {
+        self.upload.outcome == UploadOutcome::Uploaded
+    }
+
+    /// Whether a late answer may still be an answer to this upload.
+    fn is_open(&self) -> bool {
+        matches!(self.upload.outcome, UploadOutcome::Pending | UploadOutcome::Unanswered)
+    }
+
+    /// Whether a filter in front of the control port has replaced the directory or the id, so that
+    /// uploads can be counted but not told apart.
+    fn is_redacted(&self) -> bool {
+        self.upload.hsdir.fingerprint().is_none() || self.upload.descriptor_id.len() != ID_LENGTH
+    }
+
+    fn goes_to(&self, hsdir: &RelaySpec) -> bool {
+        is_same(&self.upload.hsdir, hsdir)
+    }
+}
+
 impl Uploads {
-    /// Notes an event of the service; returns the upload that it changes.
-    pub(super) fn note(&mut self, event: &HsDescEvent) -> Option<HsDirUpload> {
+    /// Applies an event of the service; returns the upload that it changes.
+    pub(super) fn apply(&mut self, event: &HsDescEvent, now: Instant) -> Option<HsDirUpload> {
         let id = event.descriptor_id.as_ref().map(|id| id.to_str_lossy().into_owned());
         match (&event.action, &event.hsdir) {
             (HsDescAction::Created, _) => {
@@ -29,62 +69,138 @@ impl Uploads {
                 None
             }
             (HsDescAction::Upload, Some(hsdir)) => {
-                let id = id.unwrap_or_default();
-                self.created.retain(|created| *created != id);
-                Some(self.begin(hsdir, id))
+                let (id, outcome) = (id.unwrap_or_default(), UploadOutcome::Pending);
+                Some(self.begin(hsdir, id, outcome, now))
             }
             (HsDescAction::Uploaded, Some(hsdir)) => {
-                Some(self.finish(hsdir, UploadOutcome::Uploaded))
+                // tor does not name the descriptor. Each is sent to a directory once, so the count
+                // is right whichever it is.
+                let answered = self.open(hsdir, None);
+                Some(self.finish(answered, hsdir, None, UploadOutcome::Uploaded, now))
             }
-            // A failed fetch looks nearly the same. tor says `NO_AUTH` for fetches only.
-            (HsDescAction::Failed, Some(hsdir)) if event.auth != HsDescAuth::NoAuth => {
+            (HsDescAction::Failed, Some(hsdir)) => {
                 let reason = event.reason.clone();
-                Some(self.finish(hsdir, UploadOutcome::Failed { reason }))
+                if reason.as_ref().is_some_and(is_of_fetches) {
+                    return None;
+                }
+                let failed = self.open(hsdir, id.as_deref());
+                let is_upload = reason == Some(HsDescReason::UploadRejected);
+                // Anything else without an upload is a failed fetch of the same address.
+                (failed.is_some() || is_upload)
+                    .then(|| self.finish(failed, hsdir, id, UploadOutcome::Failed { reason }, now))
             }
             _ => None,
         }
     }
 
-    fn begin(&mut self, hsdir: &RelaySpec, descriptor_id: String) -> HsDirUpload {
-        // The same descriptor again, newer: its older fate does not matter any more.
-        self.list.retain(|old| !(is_same(&old.hsdir, hsdir) && old.descriptor_id == descriptor_id));
+    fn begin(
+        &mut self,
+        hsdir: &RelaySpec,
+        descriptor_id: String,
+        outcome: UploadOutcome,
+        now: Instant,
+    ) -> HsDirUpload {
+        let upload = HsDirUpload { hsdir: hsdir.clone(), descriptor_id, outcome };
+        let entry = Entry { upload: upload.clone(), began: now };
+        if entry.is_redacted() {
+            // It may be that of any descriptor.
+            self.created.clear();
+        } else {
+            let id = &upload.descriptor_id;
+            self.created.retain(|created| created != id);
+            // tor closes the connection with the older revision of the same descriptor.
+            self.list.retain(|old| !(old.goes_to(hsdir) && old.upload.descriptor_id == *id));
+        }
         if self.list.len() >= REMEMBERED {
             self.list.remove(0);
         }
-        let outcome = UploadOutcome::Pending;
-        let upload = HsDirUpload { hsdir: hsdir.clone(), descriptor_id, outcome };
-        self.list.push(upload.clone());
+        self.list.push(entry);
         upload
     }
 
-    /// tor does not say which of a service's two descriptors a directory has taken. Each is sent
-    /// to a directory once, so the count is right whichever it is.
-    fn finish(&mut self, hsdir: &RelaySpec, outcome: UploadOutcome) -> HsDirUpload {
-        let is_pending = |upload: &&mut HsDirUpload| {
-            is_same(&upload.hsdir, hsdir) && upload.outcome == UploadOutcome::Pending
+    /// Returns the place of the upload that is answered: a pending one if there is one, else one
+    /// that ran out.
+    fn open(&self, hsdir: &RelaySpec, id: Option<&str>) -> Option<usize> {
+        let is_meant = |entry: &&Entry| {
+            entry.goes_to(hsdir) && id.is_none_or(|id| entry.upload.descriptor_id == id)
         };
-        if let Some(upload) = self.list.iter_mut().find(is_pending) {
-            upload.outcome = outcome;
-            return upload.clone();
-        }
-        // It began before we were told of events.
-        self.begin(hsdir, String::new());
-        match self.list.last_mut() {
-            Some(upload) => {
-                upload.outcome = outcome;
-                upload.clone()
+        let position = |wanted: fn(&Entry) -> bool| {
+            self.list.iter().position(|entry| is_meant(&entry) && wanted(entry))
+        };
+        position(Entry::is_pending).or_else(|| position(Entry::is_open))
+    }
+
+    fn finish(
+        &mut self,
+        place: Option<usize>,
+        hsdir: &RelaySpec,
+        id: Option<String>,
+        outcome: UploadOutcome,
+        now: Instant,
+    ) -> HsDirUpload {
+        match place.and_then(|place| self.list.get_mut(place)) {
+            Some(entry) => {
+                entry.upload.outcome = outcome;
+                entry.upload.clone()
             }
-            None => HsDirUpload { hsdir: hsdir.clone(), descriptor_id: String::new(), outcome },
+            // It began before this program subscribed to the events.
+            None => self.begin(hsdir, id.unwrap_or_default(), outcome, now),
         }
     }
 
-    pub(super) fn list(&self) -> &[HsDirUpload] {
-        &self.list
+    /// Gives up uploads that have had no answer for too long; returns them.
+    pub(super) fn expire(&mut self, limit: Duration, now: Instant) -> Vec<HsDirUpload> {
+        let is_over = |entry: &Entry| {
+            entry.is_pending() && now.saturating_duration_since(entry.began) >= limit
+        };
+        let over = self.list.iter_mut().filter(|entry| is_over(entry));
+        over.map(|entry| {
+            entry.upload.outcome = UploadOutcome::Unanswered;
+            entry.upload.clone()
+        })
+        .collect()
+    }
+
+    /// Returns when the next upload without an answer is to be given up.
+    pub(super) fn next_expiry(&self, limit: Duration) -> Option<Instant> {
+        let pending = self.list.iter().filter(|entry| entry.is_pending());
+        pending.filter_map(|entry| entry.began.checked_add(limit)).min()
+    }
+
+    pub(super) fn list(&self) -> Vec<HsDirUpload> {
+        self.list.iter().map(|entry| entry.upload.clone()).collect()
     }
 
     /// Whether at least one directory has a descriptor.
     pub(super) fn any_taken(&self) -> bool {
-        self.list.iter().any(|upload| upload.outcome == UploadOutcome::Uploaded)
+        self.list.iter().any(Entry::is_taken)
+    }
+
+    /// Whether of every descriptor more than half of the uploads certainly succeeded.
+    ///
+    /// A service has a descriptor for each of two time periods, and a client's clock decides which
+    /// one it asks for. Each goes to eight directories, of which clients ask six, so with five
+    /// uploads each client finds at least three.
+    pub(super) fn is_reachable(&self) -> bool {
+        if !self.created.is_empty() || self.list.is_empty() {
+            return false;
+        }
+        if self.list.iter().any(Entry::is_redacted) {
+            let taken = self.list.iter().filter(|entry| entry.is_taken()).count();
+            return 2 * taken > self.list.len();
+        }
+        self.list.iter().all(|one| {
+            let same = |entry: &&Entry| entry.upload.descriptor_id == one.upload.descriptor_id;
+            let all = self.list.iter().filter(same).count();
+            let taken = self.list.iter().filter(same).filter(|entry| self.is_certain(entry));
+            2 * taken.count() > all
+        })
+    }
+
+    /// Whether the directory has this descriptor, and not the other one that is on its way there.
+    fn is_certain(&self, entry: &Entry) -> bool {
+        let other = |other: &Entry| other.is_open() && other.goes_to(&entry.upload.hsdir);
+        entry.is_taken() && !self.list.iter().any(other)
     }
 
     /// Whether every descriptor was sent and every upload has an outcome, some of them good.
@@ -92,14 +208,26 @@ impl Uploads {
         self.created.is_empty() && !self.any_pending() && self.any_taken()
     }
 
-    /// Whether every upload so far has failed. tor may still begin others.
+    /// Whether no upload so far has succeeded and none is pending. tor may still begin others.
     pub(super) fn all_failed(&self) -> bool {
         !self.list.is_empty() && !self.any_pending() && !self.any_taken()
     }
 
     fn any_pending(&self) -> bool {
-        self.list.iter().any(|upload| upload.outcome == UploadOutcome::Pending)
+        self.list.iter().any(Entry::is_pending)
     }
+}
+
+/// Whether tor gives this reason for fetches alone.
+fn is_of_fetches(reason: &HsDescReason) -> bool {
+    matches!(
+        reason,
+        HsDescReason::BadDesc
+            | HsDescReason::NotFound
+            | HsDescReason::QueryNoHsdir
+            | HsDescReason::QueryRateLimited
+            | HsDescReason::QueryRejected
+    )
 }
 
 /// Whether two names are of one relay: the fingerprint counts, and the nickname may be missing.
@@ -111,89 +239,4 @@ fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Uploads;
-    use crate::error::UploadOutcome;
-    use crate::event::{Event, EventText};
-
-    const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
-    const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
-
-    /// Notes lines as tor sends them, without the beginning that all have in common.
-    fn note(uploads: &mut Uploads, lines: &[&str]) {
-        for line in lines {
-            let (action, rest) = line.split_once(' ').unwrap();
-            let text = format!("HS_DESC {action} po2sa4cmis5 {rest}");
-            match Event::parse(EventText::new(text.as_bytes())) {
-                Event::HsDesc(event) => drop(uploads.note(&event)),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn all_is_known_when_both_descriptors_were_sent_and_every_upload_has_an_outcome() {
-        let mut uploads = Uploads::default();
-        note(&mut uploads, &["CREATED UNKNOWN UNKNOWN one", "CREATED UNKNOWN UNKNOWN two"]);
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {A} one HSDIR_INDEX=3C")]);
-        note(&mut uploads, &[&format!("UPLOADED UNKNOWN {A}")]);
-        assert!(uploads.any_taken() && !uploads.all_known(), "the second has not been sent");
-        // The same directory for the other descriptor: one more answer is due.
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {A} two HSDIR_INDEX=3C")]);
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {B} two HSDIR_INDEX=3C")]);
-        note(&mut uploads, &[&format!("UPLOADED UNKNOWN {A}")]);
-        assert!(!uploads.all_known());
-        note(&mut uploads, &[&format!("FAILED UNKNOWN {B} REASON=UPLOAD_REJECTED")]);
-        assert!(uploads.all_known() && !uploads.all_failed());
-        let outcomes: Vec<_> = uploads.list().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            outcomes,
-            [
-                format!("{A}: uploaded"),
-                format!("{A}: uploaded"),
-                format!("{B}: failed, UPLOAD_REJECTED"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_failed_fetch_of_the_same_address_is_no_failed_upload() {
-        let mut uploads = Uploads::default();
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {A} one HSDIR_INDEX=3C")]);
-        note(
-            &mut uploads,
-            &[
-                &format!("REQUESTED NO_AUTH {A} one HSDIR_INDEX=3C"),
-                &format!("FAILED NO_AUTH {A} one REASON=NOT_FOUND"),
-                &format!("RECEIVED NO_AUTH {A} one"),
-            ],
-        );
-        assert!(!uploads.all_failed());
-        assert_eq!(uploads.list().len(), 1);
-        assert_eq!(uploads.list()[0].outcome, UploadOutcome::Pending);
-    }
-
-    #[test]
-    fn an_upload_that_is_tried_again_is_pending_again() {
-        let mut uploads = Uploads::default();
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {A} one HSDIR_INDEX=3C")]);
-        note(&mut uploads, &[&format!("FAILED UNKNOWN {A} REASON=UNEXPECTED")]);
-        assert!(uploads.all_failed());
-        note(&mut uploads, &[&format!("UPLOAD UNKNOWN {A} one HSDIR_INDEX=3C")]);
-        assert!(!uploads.all_failed());
-        note(&mut uploads, &[&format!("UPLOADED UNKNOWN {A}")]);
-        assert!(uploads.all_known());
-        assert_eq!(uploads.list().len(), 1);
-    }
-
-    #[test]
-    fn an_answer_to_what_began_before_counts_and_memory_is_bounded() {
-        let mut uploads = Uploads::default();
-        note(&mut uploads, &[&format!("UPLOADED UNKNOWN {A}")]);
-        assert!(uploads.any_taken());
-        for n in 0..1000 {
-            note(&mut uploads, &[&format!("UPLOAD UNKNOWN {B} id{n} HSDIR_INDEX=3C")]);
-        }
-        assert_eq!(uploads.list().len(), super::REMEMBERED);
-    }
-}
+mod tests;

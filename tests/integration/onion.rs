@@ -16,6 +16,10 @@ mod network;
 mod owned;
 /// When a service counts as published.
 mod publication;
+/// Uploads that tor or a filter tells little of.
+mod unanswered;
+/// Publication, judged by what real tors report of their uploads.
+mod uploads;
 
 use std::path::Path;
 use std::time::Duration;

@@ -15,34 +15,35 @@ use crate::support::signal::signal;
 use crate::support::watchdog::within;
 
 /// Directories of the network on which these lines were recorded.
-const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
-const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
+pub(super) const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
+pub(super) const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
 /// A descriptor of each of two times.
-const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
-const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
+pub(super) const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
+pub(super) const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
 const INDEX: &str = "HSDIR_INDEX=3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F";
 
-fn id(number: u8) -> String {
+pub(super) fn id(number: u8) -> String {
     key(number).address().service_id().to_owned()
 }
 
-fn created(number: u8, descriptor: &str) -> String {
+pub(super) fn created(number: u8, descriptor: &str) -> String {
     format!("650 HS_DESC CREATED {} UNKNOWN UNKNOWN {descriptor}", id(number))
 }
 
-fn upload(number: u8, hsdir: &str, descriptor: &str) -> String {
+pub(super) fn upload(number: u8, hsdir: &str, descriptor: &str) -> String {
     format!("650 HS_DESC UPLOAD {} UNKNOWN {hsdir} {descriptor} {INDEX}", id(number))
 }
 
-fn uploaded(number: u8, hsdir: &str) -> String {
+pub(super) fn uploaded(number: u8, hsdir: &str) -> String {
     format!("650 HS_DESC UPLOADED {} UNKNOWN {hsdir}", id(number))
 }
 
-fn failed(number: u8, hsdir: &str) -> String {
-    format!("650 HS_DESC FAILED {} UNKNOWN {hsdir} REASON=UPLOAD_REJECTED", id(number))
+pub(super) fn failed(number: u8, hsdir: &str, descriptor: &str) -> String {
+    let service = id(number);
+    format!("650 HS_DESC FAILED {service} NO_AUTH {hsdir} {descriptor} REASON=UPLOAD_REJECTED")
 }
 
-fn tell(script: &mut Script, lines: &[String]) {
+pub(super) fn tell(script: &mut Script, lines: &[String]) {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     script.send_lines(&lines);
 }
@@ -67,7 +68,7 @@ fn remove(script: &mut Script) {
     script.expect_end();
 }
 
-fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeTor {
+pub(super) fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeTor {
     FakeTor::unix(|script| {
         script.greet_null_auth();
         add(script);
@@ -77,10 +78,11 @@ fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeTor {
     })
 }
 
-fn endpoint(tor: &FakeTor) -> OnionEndpoint {
+pub(super) fn endpoint(tor: &FakeTor) -> OnionEndpoint {
     OnionEndpoint::system_tor(tor.endpoint(), 80)
         .ephemeral()
         .key(key(1))
+        .publication(Publication::First)
         .timeout(LONG)
         .upload_grace(LONG)
 }
@@ -111,7 +113,7 @@ fn the_first_directory_that_takes_it_is_enough() {
         upload(1, A, ONE),
         upload(1, B, ONE),
         // A failure among successes is none (protocol of HSDirs: some refuse).
-        failed(1, B),
+        failed(1, B, ONE),
         uploaded(1, A),
     ];
     assert_eq!(
@@ -123,8 +125,13 @@ fn the_first_directory_that_takes_it_is_enough() {
 #[test]
 fn uploads_of_another_service_do_not_count() {
     // Matched by directory only, another service's upload satisfied the wait (peers 32).
-    let lines =
-        vec![upload(2, A, TWO), upload(1, A, ONE), uploaded(2, A), uploaded(2, B), failed(2, A)];
+    let lines = vec![
+        upload(2, A, TWO),
+        upload(1, A, ONE),
+        uploaded(2, A),
+        uploaded(2, B),
+        failed(2, A, TWO),
+    ];
     assert_eq!(
         told(lines, |endpoint| endpoint.timeout(SHORT)),
         Err(format!("waited {SHORT:?} for the onion service to be published in vain"))
@@ -136,15 +143,15 @@ fn all_failed_counts_only_after_a_while_without_another_upload() {
     // "All failed" fired when the failures equalled the uploads seen so far (peers 32).
     let lines = vec![
         upload(1, A, ONE),
-        failed(1, A),
+        failed(1, A, ONE),
         upload(1, B, ONE),
-        failed(1, B),
+        failed(1, B, ONE),
         upload(1, A, TWO),
         uploaded(1, A),
     ];
     assert!(told(lines, |endpoint| endpoint).is_ok());
 
-    let lines = vec![created(1, ONE), upload(1, A, ONE), failed(1, A)];
+    let lines = vec![created(1, ONE), upload(1, A, ONE), failed(1, A, ONE)];
     assert_eq!(
         told(lines, |endpoint| endpoint.upload_grace(SHORT)),
         Err(format!(
@@ -157,7 +164,7 @@ fn all_failed_counts_only_after_a_while_without_another_upload() {
 #[test]
 fn a_failed_publication_tells_of_each_directory() {
     let tor = fake_tor(|script| {
-        tell(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, A), failed(1, B)]);
+        tell(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, A, ONE), failed(1, B, ONE)]);
     });
     let error = endpoint(&tor).upload_grace(SHORT).listen().unwrap_err();
     let Error::Onion(error) = error else { panic!("{error:?}") };
@@ -189,7 +196,7 @@ fn all_waits_for_both_descriptors_and_every_directory() {
         tell(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
         script.wait_for(&wait);
         // One directory gets both; it answers each.
-        tell(script, &[upload(1, A, TWO), upload(1, B, TWO), uploaded(1, A), failed(1, B)]);
+        tell(script, &[upload(1, A, TWO), upload(1, B, TWO), uploaded(1, A), failed(1, B, TWO)]);
     });
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
@@ -230,7 +237,7 @@ fn what_is_told_before_the_address_is_known_counts() {
         remove(script);
     });
     let endpoint = OnionEndpoint::system_tor(tor.endpoint(), 80).ephemeral().timeout(SOON);
-    let listener = endpoint.listen().unwrap();
+    let listener = endpoint.publication(Publication::First).listen().unwrap();
     assert_eq!(listener.uploads().len(), 1);
     assert_eq!(listener.private_key().unwrap().address(), key(1).address());
     drop(listener);

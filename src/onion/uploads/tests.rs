@@ -1,0 +1,182 @@
+use std::time::{Duration, Instant};
+
+use super::Uploads;
+use crate::error::UploadOutcome;
+use crate::event::{Event, EventText};
+
+const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
+const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
+const C: &str = "$E956231F61AF874E990D1DFEB6CCE7BB26019559~test003ba";
+const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
+const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Applies lines as tor sends them, with `ONE` and `TWO` for the ids and without what all lines
+/// begin with.
+fn apply_at(uploads: &mut Uploads, lines: &[&str], now: Instant) {
+    for line in lines {
+        let line = line.replace("ONE", ONE).replace("TWO", TWO);
+        let (action, rest) = line.split_once(' ').unwrap();
+        let text = format!("HS_DESC {action} po2sa4cmis5 {rest}");
+        match Event::parse(EventText::new(text.as_bytes())) {
+            Event::HsDesc(event) => drop(uploads.apply(&event, now)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn apply(uploads: &mut Uploads, lines: &[&str]) {
+    apply_at(uploads, lines, Instant::now());
+}
+
+fn created(id: &str) -> String {
+    format!("CREATED UNKNOWN UNKNOWN {id}")
+}
+
+fn upload(hsdir: &str, id: &str) -> String {
+    format!("UPLOAD UNKNOWN {hsdir} {id} HSDIR_INDEX=3C")
+}
+
+fn uploaded(hsdir: &str) -> String {
+    format!("UPLOADED UNKNOWN {hsdir}")
+}
+
+fn failed(hsdir: &str, id: &str, reason: &str) -> String {
+    format!("FAILED NO_AUTH {hsdir} {id} REASON={reason}")
+}
+
+fn applied(lines: &[String]) -> Uploads {
+    let mut uploads = Uploads::default();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    apply(&mut uploads, &lines);
+    uploads
+}
+
+fn outcomes(uploads: &Uploads) -> Vec<String> {
+    let list = uploads.list();
+    list.iter().map(|upload| upload.to_string().replace(A, "A").replace(B, "B")).collect()
+}
+
+#[test]
+fn all_is_known_when_both_descriptors_were_sent_and_every_upload_has_an_outcome() {
+    let mut lines = vec![created("ONE"), created("TWO"), upload(A, "ONE"), uploaded(A)];
+    let uploads = applied(&lines);
+    assert!(uploads.any_taken() && !uploads.all_known(), "the second has not been sent");
+    // The same directory for the other descriptor: one more answer is due.
+    lines.extend([upload(A, "TWO"), upload(B, "TWO"), uploaded(A)]);
+    assert!(!applied(&lines).all_known());
+    lines.push(failed(B, "TWO", "UPLOAD_REJECTED"));
+    let uploads = applied(&lines);
+    assert!(uploads.all_known() && !uploads.all_failed());
+    assert_eq!(outcomes(&uploads), ["A: uploaded", "A: uploaded", "B: failed, UPLOAD_REJECTED"]);
+}
+
+#[test]
+fn a_failed_upload_is_that_of_its_directory_and_its_descriptor() {
+    let uploads = applied(&[
+        upload(A, "ONE"),
+        upload(A, "TWO"),
+        upload(B, "TWO"),
+        failed(A, "TWO", "UPLOAD_REJECTED"),
+        failed(B, "TWO", "UNEXPECTED"),
+    ]);
+    assert_eq!(
+        outcomes(&uploads),
+        ["A: on its way", "A: failed, UPLOAD_REJECTED", "B: failed, UNEXPECTED"]
+    );
+    assert!(!uploads.all_failed());
+}
+
+#[test]
+fn a_failed_fetch_of_the_same_address_is_no_failed_upload() {
+    let uploads = applied(&[
+        upload(A, "ONE"),
+        format!("REQUESTED NO_AUTH {A} ONE HSDIR_INDEX=3C"),
+        failed(A, "ONE", "NOT_FOUND"),
+        failed(B, "ONE", "UNEXPECTED"),
+        "FAILED NO_AUTH UNKNOWN ONE REASON=QUERY_NO_HSDIR".to_owned(),
+        format!("RECEIVED NO_AUTH {A} ONE"),
+    ]);
+    assert_eq!(outcomes(&uploads), ["A: on its way"]);
+}
+
+#[test]
+fn an_upload_that_is_tried_again_is_pending_again() {
+    let mut lines = vec![upload(A, "ONE"), failed(A, "ONE", "UNEXPECTED")];
+    assert!(applied(&lines).all_failed());
+    lines.push(upload(A, "ONE"));
+    assert!(!applied(&lines).all_failed());
+    lines.push(uploaded(A));
+    assert!(applied(&lines).all_known());
+    assert_eq!(outcomes(&applied(&lines)), ["A: uploaded"]);
+}
+
+#[test]
+fn reachable_needs_more_than_half_of_the_uploads_of_each_descriptor() {
+    let mut lines = vec![created("ONE"), created("TWO")];
+    lines.extend([A, B, C].map(|hsdir| upload(hsdir, "ONE")));
+    lines.extend([uploaded(A), uploaded(B)]);
+    assert!(!applied(&lines).is_reachable(), "the second has not been sent");
+    lines.extend([A, B, C].map(|hsdir| upload(hsdir, "TWO")));
+    assert!(!applied(&lines).is_reachable());
+    lines.push(uploaded(A));
+    assert!(!applied(&lines).is_reachable());
+    lines.push(uploaded(B));
+    assert!(applied(&lines).is_reachable());
+}
+
+#[test]
+fn an_answer_that_may_be_that_of_either_descriptor_counts_for_none() {
+    let mut lines = vec![upload(A, "ONE"), upload(A, "TWO"), uploaded(A)];
+    assert!(!applied(&lines).is_reachable());
+    lines.push(failed(A, "TWO", "UPLOAD_REJECTED"));
+    assert!(!applied(&lines).is_reachable(), "one descriptor has no directory");
+    lines.push(upload(B, "TWO"));
+    lines.push(uploaded(B));
+    lines.push(upload(C, "TWO"));
+    lines.push(uploaded(C));
+    assert!(applied(&lines).is_reachable());
+}
+
+#[test]
+fn redacted_names_are_counted() {
+    // As a filter in front of the control port replaces them.
+    let upload = "UPLOAD UNKNOWN redacted redacted".to_owned();
+    let uploaded = "UPLOADED UNKNOWN redacted".to_owned();
+    let mut lines = vec![created("ONE")];
+    lines.extend(std::iter::repeat_n(upload, 4));
+    lines.push(uploaded.clone());
+    let uploads = applied(&lines);
+    assert_eq!(uploads.list().len(), 4);
+    assert!(uploads.any_taken() && !uploads.all_known() && !uploads.is_reachable());
+    lines.extend([uploaded.clone(), uploaded.clone()]);
+    assert!(applied(&lines).is_reachable() && !applied(&lines).all_known());
+    lines.push(uploaded);
+    assert!(applied(&lines).all_known());
+}
+
+#[test]
+fn an_upload_without_an_answer_runs_out_and_a_late_answer_counts() {
+    let (mut uploads, begin) = (Uploads::default(), Instant::now());
+    apply_at(&mut uploads, &[&upload(A, "ONE")], begin);
+    apply_at(&mut uploads, &[&upload(B, "ONE")], begin + LIMIT / 2);
+    assert_eq!(uploads.next_expiry(LIMIT), Some(begin + LIMIT));
+    assert!(uploads.expire(LIMIT, begin + LIMIT / 2).is_empty());
+    assert_eq!(uploads.expire(LIMIT, begin + LIMIT).len(), 1);
+    assert_eq!(outcomes(&uploads), ["A: no answer", "B: on its way"]);
+    apply_at(&mut uploads, &[&failed(B, "ONE", "UPLOAD_REJECTED")], begin + LIMIT);
+    assert!(uploads.all_failed());
+    apply_at(&mut uploads, &[&uploaded(A)], begin + 2 * LIMIT);
+    assert_eq!(outcomes(&uploads), ["A: uploaded", "B: failed, UPLOAD_REJECTED"]);
+    assert_eq!(uploads.list()[0].outcome, UploadOutcome::Uploaded);
+}
+
+#[test]
+fn an_answer_to_what_began_before_counts_and_memory_is_bounded() {
+    let mut uploads = applied(&[uploaded(A)]);
+    assert!(uploads.any_taken());
+    for n in 0..1000 {
+        apply(&mut uploads, &[&upload(B, &format!("{n:043}"))]);
+    }
+    assert_eq!(uploads.list().len(), super::REMEMBERED);
+}
