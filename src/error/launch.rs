@@ -67,6 +67,21 @@ pub enum LaunchProblem {
     /// The control connection could not be opened or was lost.
     #[error("the control connection of the new tor failed")]
     Control(#[source] Box<Error>),
+    /// The control connection leads to a tor that is not the launched one, which was left as it is.
+    ///
+    /// Also if the launched program is a script that runs tor without `exec`, or tor runs in
+    /// another PID namespace: then tor cannot be told from others.
+    #[error(
+        "the control connection leads to a tor with PID {found:?}, but the launched program has \
+         PID {launched}; it must be tor itself (a script must start it with exec), in the PID \
+         namespace of this program, and the connection must lead to its control port"
+    )]
+    OtherTor {
+        /// The PID of the launched program.
+        launched: u32,
+        /// The PID that the other tor answered to `GETINFO process/pid`.
+        found: Box<str>,
+    },
     /// There is no control connection: not yet, or this tor was launched without one.
     #[error("there is no control connection to the launched tor")]
     NotConnected,

@@ -26,13 +26,21 @@ pub enum ControlVia {
     /// By a unix socket in a private directory; nobody else can reach it.
     #[default]
     UnixSocket,
-    /// By TCP, on a port of 127.0.0.1 that tor chooses.
+    /// By TCP, on a port of 127.0.0.1 that tor chooses. The tor that answers must have the PID of
+    /// the child, as with [`Custom`](Self::Custom).
     Tcp,
     /// By this function, which is called on a thread of its own, again and again until it
-    /// succeeds or the launch is over. The control port it connects to is for the program to
-    /// configure, with [`Launcher::option`](super::Launcher::option).
+    /// succeeds or the launch is over. The control port that it connects to must be configured
+    /// with [`Launcher::option`](super::Launcher::option).
+    ///
+    /// The tor that it reaches must be the child: its answer to `GETINFO process/pid` must be the
+    /// child's PID. With another one the launch fails with [`LaunchProblem::OtherTor`], and the
+    /// tor that was reached is left as it is. So a wrapper script must start tor with `exec`, and
+    /// tor must run in the PID namespace of this program.
     ///
     /// See [`ControlVia::custom`].
+    ///
+    /// [`LaunchProblem::OtherTor`]: crate::error::LaunchProblem::OtherTor
     Custom(ControlFn),
     /// Not at all: whether tor is ready is judged by what it prints.
     None,
@@ -73,20 +81,41 @@ pub(super) struct Connected {
     pub(super) watch: Watch,
 }
 
+/// Why an attempt failed.
+pub(super) enum Failure {
+    /// The connection, or a command on it.
+    Control(Error),
+    /// The connection leads to a tor that is not the child.
+    OtherTor { found: Box<str> },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Control(error)
+    }
+}
+
 /// Connects once. Everything that needs an answer of tor is bounded by `limit`.
 pub(super) fn connect(
     route: &Route,
     pid: u32,
     limit: Duration,
     messages: &Sender<Message>,
-) -> Result<Connected> {
+) -> Result<Connected, Failure> {
     let (controller, endpoint) = match route {
+        // Nobody else can have a socket in the private directory.
         Route::Fixed(endpoint) => (open(endpoint, limit)?, Some(endpoint.clone())),
         Route::PortFile(path) => {
             let endpoint = Endpoint::from(read_port_file(path)?);
-            (open(&endpoint, limit)?, Some(endpoint))
+            let controller = open(&endpoint, limit)?;
+            check_pid(&controller, pid, limit)?;
+            (controller, Some(endpoint))
         }
-        Route::Custom(connect) => (connect()?, None),
+        Route::Custom(connect) => {
+            let controller = connect()?;
+            check_pid(&controller, pid, limit)?;
+            (controller, None)
+        }
     };
     let lost = messages.clone();
     controller.on_disconnect(move |_reason| {
@@ -106,6 +135,13 @@ pub(super) fn connect(
         log::debug!("tor still looks for our process: {error}");
     }
     Ok(Connected { controller, endpoint, watch })
+}
+
+/// Refuses a tor that is not the child, before anything of it is changed: a tor that this
+/// connection owns ends with it.
+fn check_pid(controller: &Controller, pid: u32, limit: Duration) -> Result<(), Failure> {
+    let found = controller.with_timeout(limit).get_info_one("process/pid")?;
+    if found.parse() == Ok(pid) { Ok(()) } else { Err(Failure::OtherTor { found: found.into() }) }
 }
 
 impl From<&Bootstrap> for Progress {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::child::Child;
-use super::control::{self, Connected, Route};
+use super::control::{self, Connected, Failure, Route};
 use super::launch::Launch;
 use super::output::Output;
 use super::progress::{Announcer, Progress};
@@ -43,7 +43,7 @@ pub(super) enum Message {
     /// By an event.
     Status(Progress),
     /// The outcome of an attempt at a control connection.
-    Attempt(Box<Result<Connected>>),
+    Attempt(Box<Result<Connected, Failure>>),
     /// The control connection has ended.
     Lost,
     /// tor wrote on standard error and must end for it.
@@ -293,7 +293,7 @@ impl Drive {
         }
     }
 
-    fn connected_or_not(&mut self, outcome: Result<Connected>) -> Step {
+    fn connected_or_not(&mut self, outcome: Result<Connected, Failure>) -> Step {
         if let Some(worker) = self.tries.worker.take() {
             worker.finish(CALLBACK_LIMIT);
         }
@@ -309,14 +309,17 @@ impl Drive {
                 self.look_whether_lost();
                 self.look_whether_ready()
             }
-            Err(error) if control::may_pass(&error) => {
+            Err(Failure::OtherTor { found }) => {
+                Step::Fail(LaunchProblem::OtherTor { launched: self.is.child.pid(), found })
+            }
+            Err(Failure::Control(error)) if control::may_pass(&error) => {
                 log::debug!("no control connection yet: {error}");
                 self.tries.last_error = Some(error);
                 self.tries.next = Instant::now().checked_add(self.tries.pause);
                 self.tries.pause = self.tries.pause.saturating_mul(2).min(LONGEST_PAUSE);
                 Step::GoOn
             }
-            Err(error) => Step::Fail(LaunchProblem::Control(Box::new(error))),
+            Err(Failure::Control(error)) => Step::Fail(LaunchProblem::Control(Box::new(error))),
         }
     }
 

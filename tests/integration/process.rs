@@ -9,6 +9,8 @@ mod failing;
 mod launching;
 /// Temporary directories after the end of their program, however it ends.
 mod leftovers;
+/// A launch takes only the tor that it has launched.
+mod ownership;
 /// The real tor, without network.
 mod real;
 /// The control connection of a launch, played by a fake tor.

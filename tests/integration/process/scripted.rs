@@ -1,3 +1,5 @@
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +12,9 @@ use super::stage::{FakeProcess, LONG};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
 
-/// Says that it starts, and lives on until it is ended.
-const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
+/// Writes down its PID, says that it starts, and lives on until it is ended.
+const STARTING: &str =
+    "echo $$ >\"$0.pid\"\nsay 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
 
 /// Long enough for the fake tor to answer, and then no longer.
 const GRACE: Duration = Duration::from_secs(1);
@@ -20,9 +23,16 @@ fn via(endpoint: String) -> ControlVia {
     ControlVia::custom(move || torcon::connect(&*endpoint))
 }
 
-/// Plays what a launch sends, up to the time when tor is owned.
-fn own(script: &mut Script, phase: &str) {
+/// Plays the tor that the fake process is.
+fn greet(script: &mut Script, pid_file: &Path) {
     script.greet_null_auth();
+    let pid = format!("250-process/pid={}", fs::read_to_string(pid_file).unwrap().trim());
+    script.answer("GETINFO process/pid", &[&pid, "250 OK"]);
+}
+
+/// Plays what a launch sends, up to the time when tor is owned.
+fn own(script: &mut Script, pid_file: &Path, phase: &str) {
+    greet(script, pid_file);
     // First the events, then the question.
     script.answer("SETEVENTS STATUS_CLIENT", &["250 OK"]);
     let phase = format!("250-status/bootstrap-phase={phase}");
@@ -41,11 +51,12 @@ fn end(script: &mut Script) {
 #[test]
 fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
     // Peers 41.
-    let control = FakeTor::unix(|script| {
-        own(script, "NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"");
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
+        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"");
         end(script);
     });
-    let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
     let tor = launcher.grace(GRACE).launch().unwrap();
     assert_eq!(tor.progress().to_string(), "100% (done): Done");
@@ -56,8 +67,10 @@ fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
 
 #[test]
 fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
-    let control = FakeTor::unix(|script| {
-        own(script, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
+        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
         let trouble = |recommendation| {
             format!(
                 "650 STATUS_CLIENT WARN BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\" \
@@ -76,7 +89,6 @@ fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
         ]);
         end(script);
     });
-    let fake = FakeProcess::new(STARTING);
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let launcher = fake.launcher().control(via(control.endpoint()));
@@ -98,14 +110,19 @@ fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
 #[test]
 fn a_failed_control_connection_is_tried_again() {
     // Peers 40: also without a further line of tor's.
-    let control = FakeTor::unix(|script| {
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
         // Nobody answers the first, which is given up.
         script.close();
         let mut second = script.accept();
-        own(&mut second, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
+        own(
+            &mut second,
+            &pid_file,
+            "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"",
+        );
         second.drain();
     });
-    let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
     let tor = launcher.wait_for(Ready::Controller).launch().unwrap();
     assert_eq!(tor.controller().unwrap().owned_pid(), Some(tor.pid()));
@@ -115,11 +132,12 @@ fn a_failed_control_connection_is_tried_again() {
 
 #[test]
 fn a_control_connection_that_is_lost_ends_the_launch() {
-    let control = FakeTor::unix(|script| {
-        own(script, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
+        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
         script.close();
     });
-    let fake = FakeProcess::new(STARTING);
     let error = fake.launcher().control(via(control.endpoint())).launch().unwrap_err();
     let Error::Launch(error) = error else { panic!("{error:?}") };
     let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
@@ -129,12 +147,13 @@ fn a_control_connection_that_is_lost_ends_the_launch() {
 
 #[test]
 fn a_refusal_that_no_waiting_heals_ends_the_launch_at_once() {
-    let control = FakeTor::unix(|script| {
-        script.greet_null_auth();
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
+        greet(script, &pid_file);
         script.answer("SETEVENTS STATUS_CLIENT", &["510 Command filtered"]);
         script.expect_end();
     });
-    let fake = FakeProcess::new(STARTING);
     let error = fake.launcher().control(via(control.endpoint())).launch().unwrap_err();
     let Error::Launch(error) = error else { panic!("{error:?}") };
     let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
@@ -163,15 +182,16 @@ fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
 
 #[test]
 fn a_spawned_tor_gives_its_controller_before_it_is_at_100_percent() {
-    let control = FakeTor::unix(|script| {
-        own(script, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+    let fake = FakeProcess::new(STARTING);
+    let pid_file = fake.pid_file();
+    let control = FakeTor::unix(move |script| {
+        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
         script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
         script.send_lines(&[
             "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"",
         ]);
         end(script);
     });
-    let fake = FakeProcess::new(STARTING);
     let launcher = fake.launcher().control(via(control.endpoint()));
     let tor = launcher.grace(GRACE).spawn().unwrap();
     let controller = tor.wait_controller(LONG).unwrap();

@@ -41,6 +41,11 @@ impl FakeProcess {
         self.directory.path().join("tor")
     }
 
+    /// Returns the file into which a script may write its PID.
+    pub(super) fn pid_file(&self) -> PathBuf {
+        self.path().with_extension("pid")
+    }
+
     /// Returns a launcher of the script that opens no control connection.
     pub(super) fn launcher(&self) -> Launcher {
         Launcher::new()

@@ -1,0 +1,99 @@
+use torcon::Error;
+use torcon::error::LaunchProblem;
+use torcon::process::{ControlVia, Ready, TorProcess};
+
+use super::real::offline;
+use super::stage::{FakeProcess, LONG};
+use crate::support::fake_tor::FakeTor;
+use crate::support::real_tor::{RealTor, tor_binary};
+
+/// Says that it starts, and lives on until it is ended.
+const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
+
+fn problem(launched: Result<TorProcess, Error>) -> LaunchProblem {
+    match launched {
+        Err(Error::Launch(error)) => error.problem().clone(),
+        other => panic!("no launch error: {other:?}"),
+    }
+}
+
+#[test]
+fn a_tor_that_was_not_launched_is_told_and_lives_on_as_it_was() {
+    // It was owned, so that dropping the handle ended it, and its option was reset.
+    let other = RealTor::start();
+    let owner = other.raw().get_conf("__OwningControllerProcess");
+    let endpoint = other.endpoint();
+    let via = ControlVia::custom(move || torcon::connect(&*endpoint));
+    let error = offline().control(via).launch().unwrap_err();
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let LaunchProblem::OtherTor { launched, found } = error.problem() else { panic!("{error:?}") };
+    assert_eq!(**found, *other.pid().to_string());
+    assert_ne!(*launched, other.pid());
+    let text = error.problem().to_string();
+    assert!(text.contains(&format!("a tor with PID \"{found}\"")), "{text}");
+    assert!(text.contains(&format!("the launched program has PID {launched}")), "{text}");
+    assert_eq!(other.try_wait(), None);
+    assert_eq!(other.raw().get_conf("__OwningControllerProcess"), owner);
+}
+
+#[test]
+fn nothing_is_sent_to_another_tor_but_the_question_who_it_is() {
+    let control = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("GETINFO process/pid", &["250-process/pid=1", "250 OK"]);
+        script.expect_end();
+    });
+    let endpoint = control.endpoint();
+    let via = ControlVia::custom(move || torcon::connect(&*endpoint));
+    let problem = problem(FakeProcess::new(STARTING).launcher().control(via).launch());
+    assert!(matches!(problem, LaunchProblem::OtherTor { .. }), "{problem:?}");
+    control.finish();
+}
+
+#[test]
+fn a_tor_that_does_not_say_who_it_is_is_not_taken() {
+    let control = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("GETINFO process/pid", &["510 Command filtered"]);
+        script.expect_end();
+    });
+    let endpoint = control.endpoint();
+    let via = ControlVia::custom(move || torcon::connect(&*endpoint));
+    let problem = problem(FakeProcess::new(STARTING).launcher().control(via).launch());
+    let LaunchProblem::Control(error) = problem else { panic!("{problem:?}") };
+    assert!(error.is_filtered(), "{error:?}");
+    control.finish();
+}
+
+/// A script that runs the real tor without becoming it.
+fn wrapper() -> FakeProcess {
+    let tor = tor_binary();
+    FakeProcess::new(&format!("trap 'kill $!' TERM\n'{}' \"$@\" &\nwait $!; wait", tor.display()))
+}
+
+#[test]
+fn a_script_that_runs_tor_as_its_child_is_explained_where_the_port_could_be_of_another() {
+    let fake = wrapper();
+    let problem = problem(offline().program(fake.path()).control(ControlVia::Tcp).launch());
+    assert!(matches!(problem, LaunchProblem::OtherTor { .. }), "{problem:?}");
+    assert!(problem.to_string().contains("a script must start it with exec"), "{problem}");
+}
+
+#[test]
+fn a_script_that_runs_tor_as_its_child_works_over_the_private_socket() {
+    let fake = wrapper();
+    let launcher = offline().program(fake.path()).wait_for(Ready::Controller);
+    let tor = launcher.launch().unwrap();
+    let pid = tor.controller().unwrap().get_info_one("process/pid").unwrap();
+    assert_ne!(pid, tor.pid().to_string());
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_script_that_becomes_tor_is_taken_for_it() {
+    let fake = FakeProcess::new(&format!("exec '{}' \"$@\"", tor_binary().display()));
+    let tor = offline().program(fake.path()).control(ControlVia::Tcp).launch().unwrap();
+    let controller = tor.wait_controller(LONG).unwrap();
+    assert_eq!(controller.owned_pid(), Some(tor.pid()));
+    tor.quit().unwrap();
+}
