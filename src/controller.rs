@@ -13,6 +13,7 @@ mod directory;
 mod downloads;
 mod exit_policy;
 mod farewell;
+mod file_system;
 mod geoip;
 mod hazards;
 mod incremental;
@@ -42,6 +43,7 @@ use parking_lot::Mutex;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub(crate) use self::farewell::FarewellId;
 use self::farewell::Farewells;
+pub(crate) use self::file_system::PathView;
 pub use self::pending::PendingReply;
 pub use self::queue::EventQueue;
 use self::subscribe::Subscriptions;
@@ -50,7 +52,7 @@ pub(crate) use self::watch::Seen;
 use crate::command::{Command, ProtocolInfo};
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
-use crate::link::{Endpoint, Link, deadline_after};
+use crate::link::{Endpoint, Link, Peer, deadline_after};
 use crate::names::{Signal, TorVersion};
 
 /// A connection to a running tor.
@@ -94,6 +96,9 @@ pub struct WeakController {
 struct Inner {
     link: Link,
     endpoint: Endpoint,
+    peer: Peer,
+    /// The pid of tor as this program sees it, once it is proved.
+    process: OnceLock<u32>,
     protocol_info: ProtocolInfo,
     event_limit: usize,
     /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
@@ -119,8 +124,10 @@ impl Controller {
         event_limit: usize,
     ) -> Self {
         let inner = Inner {
+            peer: link.peer(),
             link,
             endpoint,
+            process: OnceLock::new(),
             protocol_info,
             event_limit,
             subscriptions: Mutex::new(Subscriptions::new()),

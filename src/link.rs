@@ -12,6 +12,7 @@ mod backlog;
 mod dispatcher;
 mod endpoint;
 mod passes_on;
+mod peer;
 mod reader;
 mod router;
 mod tap;
@@ -34,6 +35,7 @@ pub use self::dispatcher::ListenerId;
 pub(crate) use self::dispatcher::{Callback, Delivery, drop_quietly, panic_text};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::passes_on::passes_on;
+pub(crate) use self::peer::Peer;
 use self::reader::Reader;
 use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
 pub(crate) use self::tap::Tap;
@@ -143,6 +145,11 @@ impl Link {
         let events_id = events.thread().id();
         let threads = Threads { reader: Some(reader), events: Some(events), events_id };
         Ok(Self { shared, threads: Mutex::new(threads), events_done })
+    }
+
+    /// Returns the other end of the connection, as the operating system reports it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::of(&self.shared.stream)
     }
 
     /// Sends a request and waits for its reply, whatever it says.

@@ -306,10 +306,11 @@ impl Controller {
         Ok(())
     }
 
-    /// Makes tor, whose pid is known, end when this connection does.
+    /// Makes tor, which this program has spawned as `pid`, end when this connection does.
     pub(crate) fn take_ownership_of(&self, pid: u32) -> Result<()> {
         self.execute(&TakeOwnership::new())?;
         *self.inner.owned.lock() = Some(pid);
+        self.set_launched(pid);
         Ok(())
     }
 

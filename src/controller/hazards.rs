@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Controller;
+use super::{Controller, PathView};
 use crate::error::{InvalidInput, Result};
 use crate::wire::Request;
 use crate::wire::fields::Fields;
-use crate::wire::quoted::decode_value;
+use crate::wire::torrc::read_options;
 
 /// Options that name something which tor creates, while its directory must be there: tor exits if
 /// it is not.
@@ -18,46 +18,54 @@ const CREATED: [&str; 2] = ["HiddenServiceDir", "CookieAuthFile"];
 impl Controller {
     /// Refuses a `SETCONF`, `RESETCONF` or `LOADCONF` that would make tor exit.
     ///
-    /// Only where tor runs on this machine: the paths of another are not ours to look at. Relative
-    /// paths are left to tor, since nobody else knows its directory.
+    /// A directory that is missing here is a reason only if tor sees the same files; otherwise a
+    /// warning is logged and tor decides. Relative paths are left to tor, since nobody else knows
+    /// its directory. Asks [`path_view`](Self::path_view) if a directory is missing.
     pub(super) fn refuse_hazards(&self, request: &Request) -> Result<()> {
-        if !self.inner.endpoint.is_local() {
-            return Ok(());
+        for (option, path) in created_paths(request) {
+            let Some(parent) = path.parent().filter(|_| path.is_absolute()) else { continue };
+            if !is_missing(parent) {
+                continue;
+            }
+            match self.path_view(parent) {
+                PathView::Same => {
+                    let problem =
+                        "names something in a directory that does not exist, and tor would exit";
+                    return Err(InvalidInput::new(option, problem).into());
+                }
+                PathView::Different => {}
+                PathView::Unknown(reason) => log::warn!(
+                    "cannot check that {parent:?} exists for {option}, and tor exits if it does \
+                     not: {reason}"
+                ),
+            }
         }
-        match request.keyword() {
-            "SETCONF" | "RESETCONF" => check_settings(request.arguments()),
-            "LOADCONF" => request.data_lines().try_for_each(check_torrc_line),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
-fn check_settings(arguments: &[u8]) -> Result<()> {
-    for field in Fields::new(arguments) {
-        check(field.key, &field.value.bytes())?;
+/// Returns the options of a request that name something which tor would create, with the paths.
+fn created_paths(request: &Request) -> Vec<(&'static str, PathBuf)> {
+    match request.keyword() {
+        "SETCONF" | "RESETCONF" => in_settings(request.arguments()),
+        "LOADCONF" => in_torrc(&request.data_text()),
+        _ => Vec::new(),
     }
-    Ok(())
 }
 
-fn check_torrc_line(line: &[u8]) -> Result<()> {
-    let line = line.trim_ascii();
-    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
-    let (option, value) = line.split_at(end);
-    check(option, &decode_value(value.trim_ascii()))
+fn in_settings(arguments: &[u8]) -> Vec<(&'static str, PathBuf)> {
+    let fields = Fields::new(arguments);
+    fields.filter_map(|field| created_path(field.key, &field.value.bytes())).collect()
 }
 
-fn check(option: &[u8], path: &[u8]) -> Result<()> {
-    let path = Path::new(OsStr::from_bytes(path));
-    let Some(option) = CREATED.iter().find(|name| is_short_for(option, name)) else {
-        return Ok(());
-    };
-    match path.parent() {
-        Some(parent) if path.is_absolute() && is_missing(parent) => {
-            let problem = "names something in a directory that does not exist, and tor would exit";
-            Err(InvalidInput::new(*option, problem).into())
-        }
-        _ => Ok(()),
-    }
+fn in_torrc(text: &[u8]) -> Vec<(&'static str, PathBuf)> {
+    let options = read_options(text).into_iter();
+    options.filter_map(|(name, value)| created_path(name, &value)).collect()
+}
+
+fn created_path(option: &[u8], path: &[u8]) -> Option<(&'static str, PathBuf)> {
+    let option = CREATED.iter().find(|name| is_short_for(option, name))?;
+    Some((option, OsStr::from_bytes(path).into()))
 }
 
 /// Whether there is certainly no directory. One that is closed to us may be open to tor.
@@ -78,40 +86,39 @@ fn is_short_for(text: &[u8], option: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_settings, check_torrc_line};
+    use std::path::{Path, PathBuf};
 
-    const REFUSAL: &str = "invalid argument \"HiddenServiceDir\": names something in a directory \
-                           that does not exist, and tor would exit";
+    use super::{in_settings, in_torrc};
+
+    fn service(path: &str) -> Vec<(&'static str, PathBuf)> {
+        vec![("HiddenServiceDir", Path::new(path).to_owned())]
+    }
 
     #[test]
-    fn a_directory_under_a_missing_parent_is_refused_however_it_is_spelled() {
-        // A directory under a missing parent makes tor exit (peers 31).
+    fn a_directory_is_found_however_its_option_is_spelled() {
         for arguments in [
-            r#"HiddenServiceDir="/nonexistent/a/b" HiddenServicePort="80""#,
-            r#"ContactInfo="x" hiddenservicedir=/nonexistent/a/b"#,
-            r#"HiddenServiceDi="/nonexistent\057a/b""#,
+            r#"HiddenServiceDir="/x/a/b" HiddenServicePort="80""#,
+            r#"ContactInfo="/y" hiddenservicedir=/x/a/b"#,
+            r#"HiddenServiceDi="/x\057a/b""#,
         ] {
-            let error = check_settings(arguments.as_bytes()).unwrap_err();
-            assert_eq!(error.to_string(), REFUSAL, "{arguments}");
+            assert_eq!(in_settings(arguments.as_bytes()), service("/x/a/b"), "{arguments}");
         }
-        for line in
-            ["  HiddenServiceDir /nonexistent/a/b", "hiddenservicedir \"/nonexistent/a\\057b\""]
-        {
-            assert_eq!(check_torrc_line(line.as_bytes()).unwrap_err().to_string(), REFUSAL);
+        for text in [
+            "  HiddenServiceDir /x/a/b",
+            "hiddenservicedir \"/x/a\\057b\"",
+            "HiddenServiceDir /x/\\\n# a comment\na/b",
+            "+HiddenServiceDir /x/a/b",
+        ] {
+            assert_eq!(in_torrc(text.as_bytes()), service("/x/a/b"), "{text}");
         }
     }
 
     #[test]
-    fn what_tor_can_do_is_let_through() {
-        for arguments in [
-            "",
-            "HiddenServiceDir",
-            r#"HiddenServiceDir="/fresh" HiddenServicePort="80""#,
-            r#"HiddenServiceDir="relative/dir""#,
-            r#"ContactInfo="/nonexistent/a/b""#,
-        ] {
-            assert!(check_settings(arguments.as_bytes()).is_ok(), "{arguments}");
-        }
-        assert!(check_torrc_line(b"# HiddenServiceDir /nonexistent/a/b").is_ok());
+    fn other_options_and_comments_name_no_directory() {
+        assert_eq!(in_settings(b"ContactInfo=\"/x/a/b\""), []);
+        // The comment was taken for the path.
+        assert_eq!(in_torrc(b"# HiddenServiceDir /x/a/b\nContactInfo a # HiddenServiceDir /x"), []);
+        assert_eq!(in_torrc(b"HiddenServiceDir /srv # moved from /x/a/b"), service("/srv"));
+        assert_eq!(in_torrc(b"HiddenServiceDir # /x/a/b"), service(""));
     }
 }

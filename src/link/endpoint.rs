@@ -79,15 +79,6 @@ impl Endpoint {
     pub(crate) fn is_unix(&self) -> bool {
         matches!(self.0, Kind::Unix(_))
     }
-
-    /// Returns whether the other end is certainly on this machine, so that its paths are ours.
-    pub(crate) fn is_local(&self) -> bool {
-        match &self.0 {
-            Kind::Unix(_) => true,
-            Kind::Address(address) => address.ip().is_loopback(),
-            Kind::Name(host, _) => &**host == "localhost",
-        }
-    }
 }
 
 impl From<SocketAddr> for Endpoint {

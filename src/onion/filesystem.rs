@@ -36,7 +36,7 @@ pub(super) struct FilesystemService {
 impl FilesystemService {
     /// Adds the service. If that fails, everything is as before.
     pub(super) fn add(controller: &Controller, plan: FilesystemPlan) -> Result<Self> {
-        if !controller.endpoint().is_local() {
+        if !controller.is_on_this_machine() {
             return Err(OnionError::new(OnionProblem::Remote).into());
         }
         let identity = Identity::ask(controller)?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use data_encoding::HEXUPPER;
 use memchr::memchr_iter;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::quoted;
 use crate::error::InvalidInput;
@@ -163,10 +163,18 @@ impl Request {
         start.and_then(|start| self.line.get(start..)).unwrap_or_default()
     }
 
-    /// Returns the lines of the data, dot-stuffed as they are, without the closing line.
-    pub(crate) fn data_lines(&self) -> impl Iterator<Item = &[u8]> {
+    /// Returns the data as tor reads it: without the closing line, and with the ends of lines and
+    /// the stuffed dots undone.
+    pub(crate) fn data_text(&self) -> Zeroizing<Vec<u8>> {
         let data = self.data.as_deref().unwrap_or_default();
-        data.split(|byte| *byte == b'\n').take_while(|line| *line != b".\r")
+        let lines = data.split(|byte| *byte == b'\n').take_while(|line| *line != b".\r");
+        let mut text = Zeroizing::new(Vec::with_capacity(data.len()));
+        for line in lines {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            text.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+            text.push(b'\n');
+        }
+        text
     }
 
     /// Returns the bytes for the wire.

@@ -3,6 +3,9 @@
 //! **Invariant**: pure text. Nothing here reads or writes a file, and nothing here knows what an
 //! option means.
 
+mod read;
+
+pub(crate) use self::read::read_options;
 use crate::error::InvalidInput;
 use crate::wire::quoted::write_cstring;
 

@@ -24,6 +24,8 @@ mod event_kinds;
 mod events;
 /// A tor that dies or is stopped, and commands that nobody may send.
 mod faults;
+/// Which paths are checked for tor, and which are left to it.
+mod file_system;
 /// What tor tells about itself.
 mod info;
 /// Names, guards and descriptors.

@@ -28,6 +28,8 @@ mod limits;
 mod listeners;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
+/// Paths that are missing here, of a tor that may see other files.
+mod paths;
 /// What tor said in recorded dialogues.
 mod recorded;
 /// Relays: one, all, or one by one.

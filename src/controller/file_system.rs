@@ -1,0 +1,129 @@
+//! Whether tor sees the same files as this program.
+//!
+//! Neither a loopback address nor a unix socket proves it: the control port of a container can be
+//! published on 127.0.0.1 or mounted as a socket, a filter or a tunnel can forward the connection
+//! to another machine, and a packaged tor has private mounts (`PrivateTmp`). Every check that
+//! looks at a path for tor asks [`Controller::path_view`] first, and refuses nothing unless the
+//! answer is [`PathView::Same`].
+
+mod mounts;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use self::mounts::Mounts;
+use super::Controller;
+use crate::link::Peer;
+
+/// What a path means to tor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathView {
+    /// Proved: the path leads tor to the same file as this program.
+    Same,
+    /// Proved: the path leads tor to another place.
+    Different,
+    /// Nothing is proved. The text says why, as the end of a sentence.
+    Unknown(&'static str),
+}
+
+impl Controller {
+    /// Returns whether an absolute path means the same to tor as to this program.
+    ///
+    /// The proof needs tor's process: the one that this program launched, or the one that
+    /// answers at the unix socket if its pid is the one that tor reports. The mount tables of
+    /// both processes then tell whether the path is in the same directory of the same file
+    /// system. Symbolic links are followed as this program sees them.
+    ///
+    /// Sends `GETINFO process/pid`, once per connection, if the connection is a unix socket and
+    /// tor was not launched by this program.
+    ///
+    /// Blocks the current thread until tor has answered, for at most the
+    /// [time limit](Self::with_timeout).
+    pub(crate) fn path_view(&self, path: &Path) -> PathView {
+        if !path.is_absolute() {
+            return PathView::Unknown("the path is relative to a directory that only tor knows");
+        }
+        let pid = match self.tor_process() {
+            Ok(pid) => pid,
+            Err(reason) => return PathView::Unknown(reason),
+        };
+        let mounts = Mounts::of_this_process().zip(Mounts::of_process(pid));
+        let Some((here, there)) = mounts else {
+            return PathView::Unknown("the mounts of tor's process cannot be read");
+        };
+        mounts::compare(&here, &there, path, &resolved(path))
+    }
+
+    /// Returns whether the process at the other end of the connection runs on this machine. It
+    /// need not be tor; see [`path_view`](Self::path_view).
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        self.inner.peer.is_on_this_machine()
+    }
+
+    /// Records that this program has spawned tor as the process `pid`.
+    pub(crate) fn set_launched(&self, pid: u32) {
+        // Only the first counts: a connection has one tor.
+        let _ = self.inner.process.set(pid);
+    }
+
+    /// Returns the pid of tor's process as this program sees it, if it can be proved.
+    fn tor_process(&self) -> Result<u32, &'static str> {
+        if let Some(pid) = self.inner.process.get() {
+            return Ok(*pid);
+        }
+        let peer = match self.inner.peer {
+            Peer::Process(Some(peer)) => peer,
+            Peer::Process(None) => return Err("the process at the unix socket is not known"),
+            Peer::Host { .. } | Peer::Unknown => {
+                return Err("a TCP connection does not prove where tor runs");
+            }
+        };
+        let told = self.get_info_one("process/pid").ok().and_then(|pid| pid.parse().ok());
+        let told: u32 = told.ok_or("tor does not report its pid")?;
+        // The first process of every PID namespace has the pid 1, so it identifies none.
+        if told == 1 || innermost_pid(peer) != Some(told) {
+            return Err("the process at the unix socket is not proved to be tor");
+        }
+        self.set_launched(peer);
+        Ok(peer)
+    }
+}
+
+/// Returns the pid that a process has in its own PID namespace.
+fn innermost_pid(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    pids.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+/// Resolves the links of the part of a path that exists.
+fn resolved(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(found), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return found.join(rest);
+        }
+    }
+    path.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{innermost_pid, resolved};
+
+    #[test]
+    fn the_links_of_a_path_are_resolved_as_far_as_it_exists() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(directory.join("run")).unwrap();
+        std::os::unix::fs::symlink("run", directory.join("var-run")).unwrap();
+        let found = resolved(&directory.join("var-run/missing/hs"));
+        assert_eq!(found, directory.join("run/missing/hs"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_has_a_pid_in_its_own_namespace() {
+        assert_eq!(innermost_pid(std::process::id()), Some(std::process::id()));
+        assert_eq!(innermost_pid(u32::MAX), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! The mounts that a process sees, from `/proc/PID/mountinfo`, which every user may read.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::PathView;
+
+/// A mount table, in the kernel's order.
+pub(super) struct Mounts(Vec<Mount>);
+
+struct Mount {
+    /// Major and minor number of the file system, which is the same for every process of a kernel.
+    device: String,
+    /// The directory of the file system that is mounted.
+    root: PathBuf,
+    /// Where the process sees that directory.
+    point: PathBuf,
+}
+
+impl Mounts {
+    pub(super) fn of_this_process() -> Option<Self> {
+        Self::read(Path::new("/proc/self/mountinfo"))
+    }
+
+    pub(super) fn of_process(pid: u32) -> Option<Self> {
+        Self::read(Path::new(&format!("/proc/{pid}/mountinfo")))
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        let table = Self::parse(&fs::read(path).ok()?);
+        // A process that has ended shows an empty table.
+        (!table.0.is_empty()).then_some(table)
+    }
+
+    fn parse(text: &[u8]) -> Self {
+        let lines = text.split(|byte| *byte == b'\n');
+        Self(lines.filter_map(read_mount).collect())
+    }
+
+    /// Returns the file system and the path in it to which an absolute path without links leads.
+    fn locate(&self, path: &Path) -> Option<(&str, PathBuf)> {
+        let covering = self.0.iter().filter(|mount| path.starts_with(&mount.point));
+        // Of several mounts at one place the last covers the others.
+        let mount = covering.max_by_key(|mount| mount.point.components().count())?;
+        let rest = path.strip_prefix(&mount.point).ok()?;
+        Some((&mount.device, mount.root.join(rest)))
+    }
+
+    fn agrees(&self, other: &Self, path: &Path) -> Option<bool> {
+        Some(self.locate(path)? == other.locate(path)?)
+    }
+}
+
+/// Compares where a path leads in two mount tables. `resolved` is the path without links.
+pub(super) fn compare(here: &Mounts, there: &Mounts, path: &Path, resolved: &Path) -> PathView {
+    match here.agrees(there, resolved) {
+        None => PathView::Unknown("tor or this program has another root directory"),
+        Some(false) => PathView::Different,
+        Some(true) if path == resolved => PathView::Same,
+        // The links must be the same ones, wherever on the way they are.
+        Some(true) => match path.ancestors().all(|part| here.agrees(there, part) == Some(true)) {
+            true => PathView::Same,
+            false => PathView::Unknown("tor may see other symbolic links on the way"),
+        },
+    }
+}
+
+/// Reads `22 27 0:21 / /proc rw,relatime - proc proc rw`.
+fn read_mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|byte| *byte == b' ').skip(2);
+    let device = String::from_utf8(fields.next()?.to_owned()).ok()?;
+    let root = unescape(fields.next()?);
+    let point = unescape(fields.next()?);
+    Some(Mount { device, root, point })
+}
+
+/// Undoes the kernel's escapes: a blank, a tab, a line feed and a backslash are written as a
+/// backslash and three octal digits.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|_| byte == b'\\');
+        let escaped = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        path.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    OsString::from_vec(path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Mounts, compare};
+    use crate::controller::PathView;
+
+    const HOST: &str = "27 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+        30 27 0:25 / /run rw - tmpfs tmpfs rw\n\
+        31 27 8:2 / /srv rw - ext4 /dev/sdb1 rw\n";
+    /// As Debian's unit has it: `PrivateTmp` and a read-only root.
+    const SANDBOX: &str = "127 1 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw\n\
+        130 127 0:25 / /run rw - tmpfs tmpfs rw\n\
+        131 127 8:2 / /srv rw - ext4 /dev/sdb1 rw\n\
+        132 127 8:1 /tmp/systemd-private-1/tmp /tmp rw - ext4 /dev/sda1 rw\n";
+    /// A container with one directory of the host.
+    const CONTAINER: &str = "227 1 0:50 / / rw,relatime - overlay overlay rw\n\
+        231 227 8:2 /shared\\040files /srv/shared\\040files rw - ext4 /dev/sdb1 rw\n\
+        232 227 8:2 /other /srv/moved rw - ext4 /dev/sdb1 rw\n";
+    /// A process in a changed root that is no mount point: its own root is not listed.
+    const CHROOT: &str = "240 27 0:21 / /proc rw - proc proc rw\n";
+
+    fn view(other: &str, path: &str, resolved: &str) -> PathView {
+        let (here, there) = (Mounts::parse(HOST.as_bytes()), Mounts::parse(other.as_bytes()));
+        compare(&here, &there, Path::new(path), Path::new(resolved))
+    }
+
+    #[test]
+    fn a_path_is_compared_by_the_directory_that_is_mounted() {
+        for (other, path, expected) in [
+            (HOST, "/tmp/a", PathView::Same),
+            (SANDBOX, "/var/lib/tor", PathView::Same),
+            (SANDBOX, "/run/tor/control", PathView::Same),
+            (SANDBOX, "/tmp/a", PathView::Different),
+            (SANDBOX, "/tmpfile", PathView::Same),
+            (CONTAINER, "/var/lib/tor", PathView::Different),
+            (CONTAINER, "/srv/shared files/hs", PathView::Same),
+            (CONTAINER, "/srv/moved/hs", PathView::Different),
+        ] {
+            assert_eq!(view(other, path, path), expected, "{path}");
+        }
+        let unknown = view(CHROOT, "/var/lib/tor", "/var/lib/tor");
+        assert!(matches!(unknown, PathView::Unknown(_)), "{unknown:?}");
+    }
+
+    #[test]
+    fn links_on_the_way_count_where_they_are() {
+        assert_eq!(view(SANDBOX, "/var/run/tor", "/run/tor"), PathView::Same);
+        assert_eq!(view(SANDBOX, "/tmp/link", "/srv/x"), {
+            PathView::Unknown("tor may see other symbolic links on the way")
+        });
+        let unknown = view(CONTAINER, "/link/hs", "/srv/shared files/hs");
+        assert!(matches!(unknown, PathView::Unknown(_)), "{unknown:?}");
+    }
+
+    #[test]
+    fn the_last_of_several_mounts_at_one_place_counts() {
+        let covered = format!("{HOST}90 31 0:99 / /srv rw - tmpfs tmpfs rw\n");
+        assert_eq!(view(&covered, "/srv/x", "/srv/x"), PathView::Different);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_sees_what_it_sees() {
+        let (one, other) = (Mounts::of_this_process(), Mounts::of_process(std::process::id()));
+        let path = Path::new("/nonexistent/a");
+        assert_eq!(compare(&one.unwrap(), &other.unwrap(), path, path), PathView::Same);
+        assert!(Mounts::of_process(u32::MAX).is_none());
+    }
+}

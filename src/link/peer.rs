@@ -1,0 +1,80 @@
+//! The other end of a control connection, as the operating system reports it.
+
+use std::net::IpAddr;
+
+use super::transport::Stream;
+
+/// The other end of a connection. It need not be tor itself: a filter or a tunnel may forward the
+/// connection to a tor somewhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A process on this machine, reached by a unix socket, with its pid as this program sees it.
+    /// The pid is `None` in another PID namespace, and where the operating system does not tell.
+    Process(Option<u32>),
+    /// A TCP port, with the addresses of both ends.
+    Host { local: IpAddr, remote: IpAddr },
+    /// A socket that has been disconnected already.
+    Unknown,
+}
+
+impl Peer {
+    pub(super) fn of(stream: &Stream) -> Self {
+        match stream {
+            Stream::Unix(socket) => Self::Process(peer_pid(socket)),
+            Stream::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
+                // A socket of both families shows IPv4 addresses in their IPv6 form.
+                (Ok(local), Ok(remote)) => Self::Host {
+                    local: local.ip().to_canonical(),
+                    remote: remote.ip().to_canonical(),
+                },
+                _ => Self::Unknown,
+            },
+        }
+    }
+
+    /// Returns whether the process that accepted the connection runs on this machine: a unix
+    /// socket, a loopback address, or an address that is at the same time that of this end.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        match self {
+            Self::Process(_) => true,
+            Self::Host { local, remote } => remote.is_loopback() || local == remote,
+            Self::Unknown => false,
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn peer_pid(socket: &std::os::unix::net::UnixStream) -> Option<u32> {
+    use nix::sys::socket::{getsockopt, sockopt};
+    let credentials = getsockopt(socket, sockopt::PeerCredentials).ok()?;
+    // 0 stands for a process of another PID namespace.
+    u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn peer_pid(_socket: &std::os::unix::net::UnixStream) -> Option<u32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Peer;
+
+    #[test]
+    fn a_machine_is_recognized_by_the_addresses_of_the_socket() {
+        for (local, remote, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", true),
+            ("::1", "::1", true),
+            ("192.0.2.5", "192.0.2.5", true),
+            ("192.0.2.5", "192.0.2.6", false),
+            ("2001:db8::5", "2001:db8::6", false),
+        ] {
+            let peer =
+                Peer::Host { local: local.parse().unwrap(), remote: remote.parse().unwrap() };
+            assert_eq!(peer.is_on_this_machine(), expected, "{peer:?}");
+        }
+        assert!(Peer::Process(None).is_on_this_machine());
+        assert!(!Peer::Unknown.is_on_this_machine());
+    }
+}
