@@ -3,8 +3,10 @@
 //! A [`Config`] is what a program holds; [`OptionValue`] is what it gives, [`NewValue`] what it
 //! takes, and [`ConfiguredService`] an onion service of the configuration.
 //!
-//! **Invariant**: what is known of tor is never older than the last event that told of a change,
-//! and no lock but those for starting, saving and rewriting is held while tor is waited for.
+//! **Invariant**: a cached value is never older than the last command of this connection that
+//! changed the configuration, nor than the last event that reported a change. What is saved and
+//! what is decided never depends on a cached value. No lock but those for starting, saving and
+//! rewriting is held during a command.
 
 mod changes;
 mod edit;
@@ -51,11 +53,14 @@ use crate::error::Result;
 ///
 /// Nothing is sent before it is needed. The first call that needs tor sends
 /// `SETEVENTS` with `CONF_CHANGED` and `GETINFO config/names`; then each option is asked for when
-/// it is first wanted, by `GETCONF`, and known from then on. [`load`](Self::load) and
-/// [`load_all`](Self::load_all) ask for many by one command. `CONF_CHANGED` makes known what
-/// anybody changes, and who asks for such an option next asks tor again. It is taken note of on
-/// the reader thread, so all of this can also be used inside a listener, which should hold a
-/// [`WeakConfig`].
+/// it is first wanted, by `GETCONF`, and cached. [`load`](Self::load) and
+/// [`load_all`](Self::load_all) ask for many by one command. Every command of the same connection
+/// that changes the configuration ([`save`](Self::save), [`Controller::set_conf`],
+/// [`Controller::reset_conf`], [`Controller::load_conf`], or one as text) invalidates the cache, so
+/// that the next read returns what was set. What another connection changes is known once its
+/// `CONF_CHANGED` event arrives; the event invalidates the option, and the next read fetches it
+/// again. Events are processed on the reader thread, so all of this can also be used inside a
+/// listener, which should hold a [`WeakConfig`].
 ///
 /// # Changing
 ///
@@ -333,14 +338,33 @@ impl Config {
         }
     }
 
+    /// Returns the lines that the group of an option has in tor now, whatever is cached.
+    fn group_now(&self, option: &TorOption) -> Result<Arc<[ConfiguredLine]>> {
+        match &self.inner.source {
+            Source::Tor(live) => {
+                let groups = live.groups_now(&[&option.group])?;
+                Ok(groups.into_iter().next().unwrap_or_else(|| Arc::new([])))
+            }
+            Source::Nothing(_) => Ok(Arc::new([])),
+        }
+    }
+
     /// Returns what an option will be.
     fn value(&self, option: &TorOption) -> Result<OptionValue> {
+        self.value_from(option, Self::group)
+    }
+
+    fn value_from(
+        &self,
+        option: &TorOption,
+        group: impl FnOnce(&Self, &TorOption) -> Result<Arc<[ConfiguredLine]>>,
+    ) -> Result<OptionValue> {
         let pending = self.inner.pending.lock().clone();
         let touched = pending.touched();
         let touched = touched.iter().find(|touched| touched.option.group == option.group);
         let base = match touched {
             Some(touched) if !touched.needs_base => Arc::new([]),
-            _ => self.group(option)?,
+            _ => group(self, option)?,
         };
         Ok(pending.applied(&option.group, &base).value(option))
     }

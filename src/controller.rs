@@ -7,6 +7,7 @@ mod bootstrap;
 mod circuits;
 mod commands;
 mod condition;
+mod conf_epoch;
 mod configuration;
 mod connect;
 mod directory;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use self::conf_epoch::ConfEpoch;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub(crate) use self::farewell::FarewellId;
 use self::farewell::Farewells;
@@ -107,6 +109,8 @@ struct Inner {
     resolving: Mutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
+    /// Counts the commands that change tor's configuration.
+    conf_epoch: ConfEpoch,
     // A leaf lock: taken to take them out, and not held while they are said.
     farewells: Mutex<Farewells>,
     /// One value of each type, for the rows above. A leaf lock.
@@ -133,6 +137,7 @@ impl Controller {
             subscriptions: Mutex::new(Subscriptions::new()),
             resolving: Mutex::default(),
             owned: Mutex::default(),
+            conf_epoch: ConfEpoch::default(),
             farewells: Mutex::default(),
             shared: Mutex::default(),
             valid_events: OnceLock::new(),

@@ -1,8 +1,12 @@
-//! What is known of tor's configuration, kept true by `CONF_CHANGED`.
+//! The cache of option values that were read from tor.
 //!
-//! An event does not change what is known: it makes it forgotten, and who asks next asks tor. For
-//! tor answers at once and keeps its events back for a while, so that an event can be older than
-//! the answer before it, and its value too.
+//! **Invariant**: a value is returned only while nobody can have changed it since it was read, as
+//! far as this connection knows: neither by a command of this connection nor by a change that a
+//! `CONF_CHANGED` event has reported. Nothing is decided by a cached value, since another
+//! connection may have changed the option and the event may still be on its way.
+//!
+//! An event does not update the cache; it drops the value, and the next read asks tor. tor answers
+//! commands at once and holds events back, so an event can be older than the answer before it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -18,8 +22,8 @@ use crate::link::Tap;
 
 /// The groups of options whose lines are known.
 #[derive(Debug, Default)]
-pub(super) struct Picture {
-    /// Set before the first question, so that events know which group an option is of.
+pub(super) struct Cache {
+    /// Set before the first question, so that events know which group an option belongs to.
     pub(super) schema: OnceLock<Schema>,
     // A leaf lock.
     known: Mutex<Known>,
@@ -27,52 +31,33 @@ pub(super) struct Picture {
 
 #[derive(Debug, Default)]
 struct Known {
-    groups: HashMap<Arc<str>, Arc<[ConfiguredLine]>>,
-    /// For each group of which an event has told, one more than the number of the last.
+    /// The lines of each group, and the configuration epoch in which tor was asked for them.
+    groups: HashMap<Arc<str>, (u64, Arc<[ConfiguredLine]>)>,
+    /// For each group that an event has reported, one more than the number of the last event.
     changed_before: HashMap<Arc<str>, u64>,
-    /// How often this program has changed something.
-    saves: u64,
 }
 
-/// The moment in which a question was asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    saves: u64,
-}
-
-impl Picture {
-    /// Returns the lines of a group, if they are known.
-    pub(super) fn group(&self, group: &str) -> Option<Arc<[ConfiguredLine]>> {
-        self.known.lock().groups.get(group).cloned()
+impl Cache {
+    /// Returns the lines of a group, if they were asked for in the current epoch.
+    pub(super) fn group(&self, epoch: u64, group: &str) -> Option<Arc<[ConfiguredLine]>> {
+        let known = self.known.lock();
+        let (asked, lines) = known.groups.get(group)?;
+        (*asked == epoch).then(|| Arc::clone(lines))
     }
 
-    /// To be called before a question is sent.
-    pub(super) fn ask(&self) -> Asked {
-        Asked { saves: self.known.lock().saves }
-    }
-
-    /// Keeps what tor has answered for a group, unless it has been overtaken: by an event, or by
-    /// a change of our own.
+    /// Keeps what tor has answered for a group, unless an event behind the answer has reported a
+    /// change. `epoch` is that in which the question was asked.
     pub(super) fn answer(
         &self,
-        asked: Asked,
+        epoch: u64,
         events_before: u64,
         group: &Arc<str>,
         lines: &Arc<[ConfiguredLine]>,
     ) {
         let mut known = self.known.lock();
         let changed_before = known.changed_before.get(group).copied().unwrap_or(0);
-        if asked.saves == known.saves && changed_before <= events_before {
-            known.groups.insert(Arc::clone(group), Arc::clone(lines));
-        }
-    }
-
-    /// Forgets groups that this program has changed, or may have changed.
-    pub(super) fn forget(&self, groups: &[&str]) {
-        let mut known = self.known.lock();
-        known.saves += 1;
-        for group in groups {
-            known.groups.remove(*group);
+        if changed_before <= events_before {
+            known.groups.insert(Arc::clone(group), (epoch, Arc::clone(lines)));
         }
     }
 
@@ -86,7 +71,7 @@ impl Picture {
     }
 }
 
-impl Tap for Picture {
+impl Tap for Cache {
     fn event(&self, number: u64, bytes: &[u8]) {
         let Event::ConfChanged(event) = Event::parse(EventText::copied(bytes)) else { return };
         for change in &event.changes {
@@ -111,15 +96,15 @@ pub(super) fn lines_of(answer: &ConfMap, schema: &Schema, group: &str) -> Arc<[C
 mod tests {
     use std::sync::Arc;
 
-    use super::Picture;
+    use super::Cache;
     use crate::config::schema::Schema;
     use crate::config::services::ConfiguredLine;
     use crate::link::Tap;
 
-    fn picture() -> Picture {
-        let picture = Picture::default();
-        picture.schema.set(Schema::known()).unwrap();
-        picture
+    fn cache() -> Cache {
+        let cache = Cache::default();
+        cache.schema.set(Schema::known()).unwrap();
+        cache
     }
 
     fn lines(value: &str) -> Arc<[ConfiguredLine]> {
@@ -132,48 +117,43 @@ mod tests {
         // answer may be taken in after events that came behind it.
         for events_before in 0..=3 {
             for seen_before in events_before..=3 {
-                let picture = picture();
+                let cache = cache();
                 let event = |number: u64| {
                     let option = if number == 1 { "DirPort" } else { "LOG" };
                     let text = format!("650-CONF_CHANGED\r\n650-{option}=x\r\n650 OK\r\n");
-                    picture.event(number, text.as_bytes());
+                    cache.event(number, text.as_bytes());
                 };
-                let asked = picture.ask();
                 (0..seen_before).for_each(event);
-                picture.answer(asked, events_before, &"Log".into(), &lines("a"));
+                cache.answer(0, events_before, &"Log".into(), &lines("a"));
                 (seen_before..3).for_each(event);
                 let is_true = events_before == 3;
-                assert_eq!(
-                    picture.group("Log").is_some(),
-                    is_true,
-                    "{events_before} {seen_before}"
-                );
+                let kept = cache.group(0, "Log").is_some();
+                assert_eq!(kept, is_true, "{events_before} {seen_before}");
             }
         }
     }
 
     #[test]
-    fn an_answer_that_our_own_change_has_overtaken_is_not_kept() {
-        let picture = picture();
+    fn an_answer_of_an_earlier_epoch_is_not_returned() {
+        let cache = cache();
         let log: Arc<str> = "Log".into();
-        let asked = picture.ask();
-        picture.forget(&["Log"]);
-        picture.answer(asked, 7, &log, &lines("old"));
-        assert_eq!(picture.group("Log"), None);
-        picture.answer(picture.ask(), 7, &log, &lines("new"));
-        assert_eq!(picture.group("Log"), Some(lines("new")));
+        cache.answer(0, 7, &log, &lines("old"));
+        assert_eq!(cache.group(0, "Log"), Some(lines("old")));
+        assert_eq!(cache.group(1, "Log"), None);
+        cache.answer(1, 7, &log, &lines("new"));
+        assert_eq!(cache.group(1, "Log"), Some(lines("new")));
     }
 
     #[test]
     fn an_event_of_one_option_is_one_of_its_whole_group() {
         for event in ["SocksPort=auto", "SocksPortLines", "socksport=1"] {
-            let picture = picture();
+            let cache = cache();
             let group: Arc<str> = "SocksPortLines".into();
-            picture.answer(picture.ask(), 0, &group, &lines("x"));
-            assert!(picture.group(&group).is_some());
+            cache.answer(0, 0, &group, &lines("x"));
+            assert!(cache.group(0, &group).is_some());
             let text = format!("650-CONF_CHANGED\r\n650-{event}\r\n650 OK\r\n");
-            picture.event(0, text.as_bytes());
-            assert_eq!(picture.group(&group), None, "{event}");
+            cache.event(0, text.as_bytes());
+            assert_eq!(cache.group(0, &group), None, "{event}");
         }
     }
 }

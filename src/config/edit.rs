@@ -95,6 +95,8 @@ impl Config {
 
     /// Removes an entry from a list, as often as it is there. Returns whether it was.
     ///
+    /// Sends `GETCONF`: the cache does not decide.
+    ///
     /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
     ///
     /// # Errors
@@ -112,6 +114,8 @@ impl Config {
 
     /// Replaces an entry of a list by another, in its place, as often as it is there. Returns
     /// whether it was.
+    ///
+    /// Sends `GETCONF`: the cache does not decide.
     ///
     /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
     ///
@@ -164,7 +168,7 @@ impl Config {
     }
 
     fn has_entry(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
-        let value = self.value(option)?;
+        let value = self.value_from(option, Self::group_now)?;
         let is_there = match option.kind.is_comma_list() {
             true => value.lines().flat_map(comma_entries).any(|other| other == entry),
             false => value.lines().any(|line| line == entry),

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::changes::{Picture, lines_of};
+use super::changes::{Cache, lines_of};
 use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
@@ -17,7 +17,7 @@ use crate::link::{Tap, lock_within};
 /// A tor and what is known of its configuration.
 pub(super) struct Live {
     controller: Controller,
-    picture: Arc<Picture>,
+    cache: Arc<Cache>,
     /// The subscription. Held while it is made and tor names its options.
     watch: Mutex<Option<Watch>>,
     defaults: OnceLock<Defaults>,
@@ -28,7 +28,7 @@ impl Live {
     pub(super) fn new(controller: Controller) -> Self {
         Self {
             controller,
-            picture: Arc::default(),
+            cache: Arc::default(),
             watch: Mutex::default(),
             defaults: OnceLock::new(),
             rewrite_lock: OnceLock::new(),
@@ -39,57 +39,65 @@ impl Live {
         &self.controller
     }
 
-    pub(super) fn picture(&self) -> &Picture {
-        &self.picture
-    }
-
     /// Returns the options of this tor. The first time it subscribes, then asks.
     pub(super) fn schema(&self) -> Result<&Schema> {
-        if let Some(schema) = self.picture.schema.get() {
+        if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
         let limit = self.controller.timeout();
         let mut watch = lock_within(&self.watch, "GETINFO", limit)?;
         if watch.is_none() {
-            let tap: Arc<dyn Tap> = self.picture.clone();
+            let tap: Arc<dyn Tap> = self.cache.clone();
             *watch = Some(self.controller.watch(&[EventKind::ConfChanged], tap)?);
         }
         // Somebody else may have asked meanwhile.
-        if let Some(schema) = self.picture.schema.get() {
+        if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
         let schema = Schema::of_tor(&self.controller.config_names()?);
-        Ok(self.picture.schema.get_or_init(|| schema))
+        Ok(self.cache.schema.get_or_init(|| schema))
     }
 
-    /// Returns the lines of a group, from tor if they are not known.
+    /// Returns the lines of a group, from tor if they are not cached.
     pub(super) fn group(&self, group: &Arc<str>) -> Result<Arc<[ConfiguredLine]>> {
         let groups = self.groups(&[group])?;
         Ok(groups.into_iter().next().unwrap_or_else(|| Arc::new([])))
     }
 
-    /// Returns the lines of several groups in their order; those that are not known are asked for
-    /// at once.
+    /// Returns the lines of several groups in their order. Asks tor at once for all that are not
+    /// cached.
     pub(super) fn groups(&self, groups: &[&Arc<str>]) -> Result<Vec<Arc<[ConfiguredLine]>>> {
+        self.read(groups, |epoch, group| self.cache.group(epoch, group))
+    }
+
+    /// Returns the lines that several groups have in tor now, in their order.
+    pub(super) fn groups_now(&self, groups: &[&Arc<str>]) -> Result<Vec<Arc<[ConfiguredLine]>>> {
+        self.read(groups, |_, _| None)
+    }
+
+    fn read(
+        &self,
+        groups: &[&Arc<str>],
+        cached: impl Fn(u64, &Arc<str>) -> Option<Arc<[ConfiguredLine]>>,
+    ) -> Result<Vec<Arc<[ConfiguredLine]>>> {
         let schema = self.schema()?;
         if let Some(reason) = self.controller.closed_reason() {
-            // What was known may not be true any more, and nobody will tell.
+            // The cache may be stale, and no event will come.
             return Err(reason.into());
         }
-        let groups: Vec<_> =
-            groups.iter().map(|group| (*group, self.picture.group(group))).collect();
+        let epoch = self.controller.conf_epoch();
+        let groups: Vec<_> = groups.iter().map(|group| (*group, cached(epoch, group))).collect();
         let unknown = || groups.iter().filter(|(_, known)| known.is_none()).map(|(group, _)| group);
         if unknown().next().is_none() {
             return Ok(groups.into_iter().filter_map(|(_, known)| known).collect());
         }
-        let asked = self.picture.ask();
         let command = GetConf::new(unknown());
         let (answer, events_before) = self.controller.execute_numbered(&command)?;
         let lines = groups.iter().map(|(group, known)| match known {
             Some(lines) => Arc::clone(lines),
             None => {
                 let lines = lines_of(&answer, schema, group);
-                self.picture.answer(asked, events_before, group, &lines);
+                self.cache.answer(epoch, events_before, group, &lines);
                 lines
             }
         });

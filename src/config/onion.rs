@@ -1,10 +1,12 @@
 //! The onion services of a configuration, as a list.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Config;
 use super::pending::{Action, GroupState, services_option};
-use super::services::{ConfiguredService, ServiceLines, is_same_directory};
+use super::schema::TorOption;
+use super::services::{ConfiguredLine, ConfiguredService, ServiceLines, is_same_directory};
 use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
 
 impl Config {
@@ -20,10 +22,22 @@ impl Config {
     /// Those of [`get`](Self::get).
     #[doc(alias = "HiddenServices")]
     pub fn onion_services(&self) -> Result<Vec<ConfiguredService>> {
+        self.services_from(Self::group)
+    }
+
+    /// Returns the services as they will be, whatever is cached.
+    fn services_now(&self) -> Result<Vec<ConfiguredService>> {
+        self.services_from(Self::group_now)
+    }
+
+    fn services_from(
+        &self,
+        group: impl FnOnce(&Self, &TorOption) -> Result<Arc<[ConfiguredLine]>>,
+    ) -> Result<Vec<ConfiguredService>> {
         let option = services_option();
         self.schema()?;
         let pending = self.inner.pending.lock().clone();
-        let state = pending.applied(&option.group, &self.group(&option)?);
+        let state = pending.applied(&option.group, &group(self, &option)?);
         Ok(match state {
             GroupState::Lines(lines) => ServiceLines { lines }.services(),
             GroupState::Cleared | GroupState::Default => Vec::new(),
@@ -64,7 +78,7 @@ impl Config {
     /// ```
     pub fn add_onion_service(&self, service: ConfiguredService) -> Result<()> {
         check(&service)?;
-        let services = self.onion_services()?;
+        let services = self.services_now()?;
         let is_same =
             |other: &ConfiguredService| is_same_directory(other.directory(), service.directory());
         if services.iter().any(is_same) {
@@ -91,7 +105,7 @@ impl Config {
         directory: impl AsRef<Path>,
         edit: impl FnOnce(&mut ConfiguredService),
     ) -> Result<bool> {
-        let services = self.onion_services()?;
+        let services = self.services_now()?;
         let is_meant =
             |other: &ConfiguredService| is_same_directory(other.directory(), directory.as_ref());
         let Some(mut service) = services.into_iter().find(is_meant) else { return Ok(false) };
@@ -118,7 +132,7 @@ impl Config {
     ///
     /// Those of [`get`](Self::get).
     pub fn remove_onion_service(&self, directory: impl AsRef<Path>) -> Result<bool> {
-        let services = self.onion_services()?;
+        let services = self.services_now()?;
         let is_meant =
             |other: &ConfiguredService| is_same_directory(other.directory(), directory.as_ref());
         let is_there = services.iter().any(is_meant);

@@ -10,20 +10,24 @@ use crate::error::{ConfigError, Error, Result};
 use crate::link::lock_within;
 
 impl Config {
-    /// Saves what has changed: all of it, or nothing.
+    /// Saves the pending changes: all of them, or none.
     ///
-    /// Sends one `SETCONF`, and nothing at all if no change is pending or if what is known of tor
-    /// is already so. If options go back to their defaults, the command is `RESETCONF`, for which
+    /// `Ok` means that tor has taken every value that was set, also one that it had before:
+    /// setting it again reopens no listener and causes no `CONF_CHANGED` event. Another connection
+    /// can change an option at any time after that.
+    ///
+    /// Sends one `SETCONF`, and nothing at all if no change is pending. If options go back to their defaults, the command is `RESETCONF`, for which
     /// an option without a value does just that; if others are cleared at the same time, it is
     /// `SETCONF` with the defaults of tor as values ([`default_value`](Self::default_value)). The
     /// options stand in the order in which they were first changed. Of options that tor keeps
     /// together all lines are said again, those of `__SocksPort` with those of `SocksPort`, since
     /// tor would drop them.
     ///
-    /// What depends on what tor has, as an entry that is pushed does, and all onion services when
-    /// one is changed, is read anew by one `GETCONF` and said again, under a lock that all threads
-    /// of this program share for one tor (`GETINFO process/pid process/uid` finds out which,
-    /// once). So what others have added stays.
+    /// A change that depends on the value in tor, such as a pushed entry or a change of an onion
+    /// service, is applied to lines that are read by one `GETCONF` before, under a lock that all
+    /// threads of this program share for one tor (`GETINFO process/pid process/uid` finds out
+    /// which, once). Entries that others have added are kept. tor has no command that reads and
+    /// writes at once: an entry that another program adds between the two commands is lost.
     ///
     /// If tor refuses, nothing has changed in tor, and all changes are still pending: what the
     /// error names can be mended by another [`set`](Self::set) or by
@@ -77,26 +81,20 @@ impl Config {
             .collect();
         let lock = if rewritten.is_empty() { None } else { Some(live.rewrite_lock()?) };
         let _lock = lock.map(|lock| lock.lock(live.controller())).transpose()?;
-        // Somebody may have changed them, and the event may still come.
-        let names: Vec<&str> = rewritten.iter().map(|group| &***group).collect();
-        live.picture().forget(&names);
-        let bases = live.groups(&rewritten)?;
-        let base_of = |group| {
-            let place = rewritten.iter().position(|other| *other == group)?;
-            bases.get(place).cloned()
+        let bases = match rewritten.is_empty() {
+            true => Vec::new(),
+            // Never cached values: another connection may have changed them.
+            false => live.groups_now(&rewritten)?,
         };
         let mut states = Vec::new();
         for touched in &touched {
             let group = &touched.option.group;
-            let base = base_of(group).or_else(|| live.picture().group(group));
-            let state = pending.applied(group, base.as_deref().unwrap_or_default());
-            if base.is_none_or(|base| !is_same(&state, &base)) {
-                states.push((touched.option.clone(), state));
-            }
+            let place = rewritten.iter().position(|other| *other == group);
+            let base = place.and_then(|place| bases.get(place));
+            let state = pending.applied(group, base.map_or(&[][..], |base| base));
+            states.push((touched.option.clone(), state));
         }
-        if !states.is_empty() {
-            Self::send(live, &states)?;
-        }
+        Self::send(live, &states)?;
         self.inner.pending.lock().saved(pending.mark());
         Ok(())
     }
@@ -113,11 +111,6 @@ impl Config {
             Plan::Reset => live.controller().execute(&ResetConf::new(pairs)),
             Plan::Set | Plan::SetDefaults => live.controller().execute(&SetConf::new(pairs)),
         };
-        if !matches!(outcome, Err(Error::Rejected(_) | Error::InvalidInput(_))) {
-            // tor has its own way to write a value, and what it did is not always known.
-            let groups: Vec<&str> = states.iter().map(|(option, _)| &*option.group).collect();
-            live.picture().forget(&groups);
-        }
         outcome.map_err(|error| match error {
             Error::Rejected(rejection) => {
                 let option = blamed(&rejection.text(), states);
@@ -126,20 +119,6 @@ impl Config {
             }
             error => error,
         })
-    }
-}
-
-/// Whether a group is already what it is to be.
-fn is_same(state: &GroupState, base: &[ConfiguredLine]) -> bool {
-    match state {
-        GroupState::Lines(lines) => {
-            let is_same = |(one, other): (&ConfiguredLine, &ConfiguredLine)| {
-                one.0.eq_ignore_ascii_case(&other.0) && one.1 == other.1
-            };
-            lines.len() == base.len() && lines.iter().zip(base).all(is_same)
-        }
-        GroupState::Cleared => base.iter().all(|(_, value)| value.is_empty()),
-        GroupState::Default => false,
     }
 }
 
@@ -227,7 +206,7 @@ fn is_word_of(text: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupState, Plan, blamed, is_same, settings};
+    use super::{GroupState, Plan, blamed, settings};
     use crate::config::schema::{Schema, TorOption};
 
     fn states(list: &[(&str, GroupState)]) -> Vec<(TorOption, GroupState)> {
@@ -271,18 +250,6 @@ mod tests {
         assert_eq!(names, ["SocksPort", "SocksPort"]);
         let none = settings(&states(&[("HiddenServicePort", lines("", &[]))]), None);
         assert_eq!(none[0].0, "HiddenServiceDir");
-    }
-
-    #[test]
-    fn what_is_already_so_is_seen() {
-        let base = [("Log".to_owned(), b"a".to_vec())];
-        assert!(is_same(&lines("log", &["a"]), &base));
-        assert!(!is_same(&lines("Log", &["b"]), &base));
-        assert!(!is_same(&lines("Log", &["a", "a"]), &base));
-        assert!(!is_same(&GroupState::Cleared, &base));
-        assert!(is_same(&GroupState::Cleared, &[]));
-        assert!(is_same(&GroupState::Cleared, &[("ExitNodes".to_owned(), Vec::new())]));
-        assert!(!is_same(&GroupState::Default, &[]));
     }
 
     #[test]

@@ -383,6 +383,7 @@ impl Controller {
     pub fn queue_command(&self, command: &str) -> Result<PendingReply> {
         let request = Request::from_line(command)?;
         self.refuse_hazards(&request)?;
+        let _conf_command = self.conf_command(&request);
         if request.keyword() == "QUIT" {
             self.say_farewell();
             self.inner.link.expect_end(Disconnect::Quit);

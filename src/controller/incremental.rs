@@ -104,6 +104,7 @@ impl Controller {
         mut take: impl FnMut(PartLine<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         self.refuse_hazards(request)?;
+        let _conf_command = self.conf_command(request);
         let mut reader = PartReader::default();
         let mut refusals = Vec::new();
         let outcome = self.inner.link.call_in_parts(request, self.timeout, |part| {

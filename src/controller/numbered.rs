@@ -14,6 +14,7 @@ impl Controller {
     pub(crate) fn execute_numbered<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
         let request = command.request()?;
         self.refuse_hazards(&request)?;
+        let _conf_command = self.conf_command(&request);
         let numbered = self.inner.link.call_numbered(&request, self.timeout)?;
         let reply = command.reply(numbered.reply).inspect_err(|error| {
             self.note_out_of_step(error);

@@ -12,6 +12,8 @@ mod commands;
 mod conf;
 /// The configuration: every option with its type, there and back.
 mod config;
+/// Cached values, and who changes the configuration at the same time.
+mod config_races;
 /// Saving the configuration: what tor refuses, lists, and who else changes them.
 mod config_save;
 /// The onion services of the configuration.

@@ -339,8 +339,8 @@ fn a_service_that_cannot_be_is_refused_and_leaves_the_others() {
     assert!(fs::exists(path("b").join("hostname")).unwrap());
 
     // Given up.
-    let sent = commands(&tap).len();
     assert!(config.remove_onion_service(path("a")).unwrap());
+    let sent = commands(&tap).len();
     config.revert_option("HiddenServiceOptions");
     config.save().unwrap();
     assert_eq!(commands(&tap).len(), sent);
