@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Command, acknowledged, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{AuthMethod, TorVersion};
-use crate::wire::fields::Fields;
+use crate::wire::fields::{Fields, Value};
 use crate::wire::{Reply, Request};
 
 /// Asks what tor offers: its version and the ways to authenticate.
@@ -35,7 +35,8 @@ impl GetProtocolInfo {
 pub struct ProtocolInfo {
     /// The version of tor.
     pub tor_version: TorVersion,
-    /// The methods of authentication that tor offers, in its order, unknown ones too.
+    /// The methods of authentication that tor offers, in its order, each once, unknown ones too;
+    /// at most 64, so that what has not proved to be a tor cannot fill the memory.
     pub auth_methods: Vec<AuthMethod>,
     /// The path of the cookie file, as tor sees it, if a cookie is offered.
     pub cookie_file: Option<PathBuf>,
@@ -76,7 +77,7 @@ impl Command for GetProtocolInfo {
                     for field in fields {
                         match field.key {
                             b"METHODS" => {
-                                auth_methods.extend(field.value.list().map(AuthMethod::from_bytes));
+                                add_methods(&mut auth_methods, field.value);
                             }
                             b"COOKIEFILE" => {
                                 let path = field.value.bytes().into_owned();
@@ -100,6 +101,21 @@ impl Command for GetProtocolInfo {
             return Err(ProtocolError::new(&reading(Self::KEYWORD), expected, first).into());
         };
         Ok(ProtocolInfo { tor_version, auth_methods, cookie_file })
+    }
+}
+
+/// The number of methods that are kept; tor has four.
+const METHODS: usize = 64;
+
+fn add_methods(methods: &mut Vec<AuthMethod>, list: Value<'_>) {
+    for word in list.list() {
+        if methods.len() == METHODS {
+            return;
+        }
+        let method = AuthMethod::from_bytes(word);
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod map;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -36,10 +37,11 @@ impl GetConf {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
+        let mut seen = HashSet::new();
         let mut asked: Vec<Box<str>> = Vec::new();
         for option in options {
             let option = option.as_ref();
-            if !asked.iter().any(|other| other.eq_ignore_ascii_case(option)) {
+            if seen.insert(option.to_ascii_lowercase()) {
                 asked.push(option.into());
             }
         }
@@ -56,10 +58,10 @@ impl Command for GetConf {
         if self.options.is_empty() {
             return Err(InvalidInput::new("options", "none is given"));
         }
+        let asked = lower_case(&self.options);
         self.options.iter().try_fold(Request::new(Self::KEYWORD), |request, option| {
             check_option(option)?;
-            let is_part_of = |whole: &str| whole != &**option && answers(whole, option);
-            if self.options.iter().any(|whole| is_part_of(whole)) {
+            if wholes(option).any(|whole| asked.contains(&whole)) {
                 return Err(InvalidInput::new(
                     "option",
                     "is asked for together with a name that stands for it",
@@ -86,10 +88,18 @@ impl Command for GetConf {
             };
             map.push(&name, value.map(decode_value));
         }
-        let is_asked = |name: &str| self.options.iter().any(|asked| answers(asked, name));
-        let is_answered = |asked: &str| map.lines().any(|(name, _)| answers(asked, name));
-        let stranger = map.lines().map(|(name, _)| name).find(|name| !is_asked(name));
-        let missing = self.options.iter().find(|option| !is_answered(option));
+        let asked = lower_case(&self.options);
+        let is_asked = |name: &str| {
+            asked.contains(&name.to_ascii_lowercase())
+                || wholes(name).any(|whole| asked.contains(&whole))
+        };
+        let stranger = map.iter().map(|(name, _)| name).find(|name| !is_asked(name));
+        let answered: HashSet<String> = map
+            .iter()
+            .flat_map(|(name, _)| wholes(name).chain([name.to_ascii_lowercase()]))
+            .collect();
+        let missing =
+            self.options.iter().find(|option| !answered.contains(&option.to_ascii_lowercase()));
         match (stranger, missing) {
             (None, None) => Ok(map),
             (stranger, _) => Err(ProtocolError::new(
@@ -106,23 +116,20 @@ impl Command for GetConf {
 const OF_ALL_SERVICES: [&str; 3] =
     ["HiddenServiceNonAnonymousMode", "HiddenServiceSingleHopMode", "HiddenServiceStatistics"];
 
-/// Returns whether tor answers the question for `asked` by a line of the option `name`.
-fn answers(asked: &str, name: &str) -> bool {
-    if asked.eq_ignore_ascii_case(name) {
-        return true;
-    }
-    if asked.eq_ignore_ascii_case("HiddenServiceOptions") {
-        let start = name.get(.."HiddenService".len());
-        return start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
-            && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(name));
-    }
+/// Returns the names in lower case, to look others up in.
+fn lower_case(options: &[Box<str>]) -> HashSet<String> {
+    options.iter().map(|option| option.to_ascii_lowercase()).collect()
+}
+
+/// Returns the names, in lower case, that tor answers by lines of the option `name` and others.
+fn wholes(name: &str) -> impl Iterator<Item = String> {
+    let name = name.to_ascii_lowercase();
+    let is_of_service = name.starts_with("hiddenservice")
+        && name != "hiddenserviceoptions"
+        && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(&name));
     // `SocksPortLines` stands for `SocksPort` and `__SocksPort`.
-    let Some((port, ending)) = asked.split_at_checked(asked.len().saturating_sub("Lines".len()))
-    else {
-        return false;
-    };
-    ending.eq_ignore_ascii_case("Lines")
-        && name.strip_prefix("__").unwrap_or(name).eq_ignore_ascii_case(port)
+    let lines = format!("{}lines", name.strip_prefix("__").unwrap_or(&name));
+    is_of_service.then(|| "hiddenserviceoptions".to_owned()).into_iter().chain([lines])
 }
 
 /// What an option is set to: a value, or nothing, which clears it.

@@ -14,6 +14,9 @@ use crate::wire::quoted::{split_quoted, unescape_cstring};
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
+    /// Whether a search has shown that no quote in `rest` stands before a blank or the end. Each
+    /// further value with broken quotes would repeat that search up to the end of the line.
+    no_closing_quote: bool,
 }
 
 /// One field: `KEY=VALUE`, or a word or quoted string that stands alone.
@@ -51,7 +54,7 @@ static KEY_BYTES: [bool; 256] = {
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(line: &'a [u8]) -> Self {
-        Self { rest: line }
+        Self { rest: line, no_closing_quote: false }
     }
 
     /// Takes the next positional word, whatever it looks like.
@@ -117,7 +120,7 @@ impl<'a> Fields<'a> {
 
     /// Returns the length of the quoted string that comes next, its quotes included; `None` if it
     /// is not closed.
-    fn quoted_length(&self) -> Option<usize> {
+    fn quoted_length(&mut self) -> Option<usize> {
         let up_to = |after: &[u8]| self.rest.len() - after.len();
         let at_end = |after: &[u8]| after.first().is_none_or(|byte| *byte == b' ');
         let (_, after) = split_quoted(self.rest)?;
@@ -132,8 +135,13 @@ impl<'a> Fields<'a> {
                 return Some(up_to(after));
             }
         }
+        if self.no_closing_quote {
+            return None;
+        }
         let closes = |at: &usize| *at > 0 && self.rest.get(at + 1..).is_some_and(at_end);
-        memchr::memchr_iter(b'"', self.rest).find(closes).map(|last| last + 1)
+        let last = memchr::memchr_iter(b'"', self.rest).find(closes);
+        self.no_closing_quote = last.is_none();
+        last.map(|last| last + 1)
     }
 }
 

@@ -32,6 +32,9 @@ mod words;
 /// The texts of errors, and of what they are made of.
 mod error_text;
 
+/// Parsers of long texts: time that grows with the length, not faster.
+mod linear;
+
 /// Launching tor, real or played by a shell script, and its end.
 mod process;
 

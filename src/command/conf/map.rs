@@ -1,6 +1,7 @@
 //! What `GETCONF` answers.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::error::ProtocolError;
 use crate::wire::quoted::decode_value;
@@ -27,6 +28,8 @@ pub struct ConfMap {
     lines: Vec<ConfLine>,
     /// Invariant: the lines, collected by name.
     options: Vec<(Box<str>, ConfValue)>,
+    /// Invariant: the places in `options` of all names, in lower case.
+    places: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,14 +92,14 @@ impl ConfMap {
 
     pub(super) fn push(&mut self, name: &str, value: Option<Cow<'_, [u8]>>) {
         let text = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
-        let known = self.options.iter_mut().find(|(other, _)| &**other == name);
-        match (known, text) {
-            (Some((_, ConfValue::Set(values))), Some(text)) => values.push(text),
-            (Some((_, value)), Some(text)) => *value = ConfValue::Set(vec![text]),
-            (Some(_), None) => {}
-            (None, text) => {
-                let value = text.map_or(ConfValue::Default, |text| ConfValue::Set(vec![text]));
-                self.options.push((name.into(), value));
+        let place = *self.places.entry(name.to_ascii_lowercase()).or_insert_with(|| {
+            self.options.push((name.into(), ConfValue::Default));
+            self.options.len() - 1
+        });
+        if let (Some((_, known)), Some(text)) = (self.options.get_mut(place), text) {
+            match known {
+                ConfValue::Set(values) => values.push(text),
+                ConfValue::Default => *known = ConfValue::Set(vec![text]),
             }
         }
         let value = value.map(|value| value.into_owned().into_boxed_slice());
@@ -108,8 +111,8 @@ impl ConfMap {
     /// Bytes that are not UTF-8 are replaced; [`lines`](Self::lines) has them as they are.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<&ConfValue> {
-        let same = |(name, _): &&(Box<str>, ConfValue)| name.eq_ignore_ascii_case(option);
-        self.options.iter().find(same).map(|(_, value)| value)
+        let place = *self.places.get(&option.to_ascii_lowercase())?;
+        self.options.get(place).map(|(_, value)| value)
     }
 
     /// Returns the options and their values, each option once.

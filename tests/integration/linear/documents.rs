@@ -1,0 +1,87 @@
+//! Descriptors, exit policies, names and what else is read from a text of its own.
+
+use torcon::descriptor::{ExitPolicy, Microdescriptors, RouterStatuses, ServerDescriptors};
+use torcon::event::Bootstrap;
+use torcon::names::{OnionAddress, RelaySpec, StreamReason, Target, TorVersion};
+
+use super::{FIELDS, LINES, LISTS, Reach, Shape, check};
+
+const ROUTER: &str = "r a AAAAAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAA \
+                      2026-01-01 00:00:00 127.0.0.1 1 0\n";
+
+#[test]
+fn lists_of_descriptors_are_read_in_linear_time() {
+    let statuses = [
+        Shape::of("r x\n"),
+        Shape::of("s Exit\n"),
+        Shape::Repeated { start: ROUTER, unit: "s Exit\n" },
+        Shape::Repeated { start: ROUTER, unit: "a [::1]:1\n" },
+        Shape::Repeated { start: "r x\ns ", unit: "Exit " },
+        Shape::Repeated { start: "", unit: "\nr" },
+        Shape::Repeated { start: "", unit: ROUTER },
+    ];
+    let shapes = [&statuses[..], LINES, LISTS].concat();
+    check("router statuses", Reach::Short, &shapes, |text| {
+        for status in RouterStatuses::new(text).iter().flatten() {
+            let _ = (status.or_addresses().count(), status.flags().count(), status.to_string());
+            let _ = (status.exit_ports(), status.unrecognized().count());
+        }
+    });
+    let descriptors = [
+        Shape::of("onion-key\n"),
+        Shape::of("@a\nonion-key\n"),
+        Shape::Repeated { start: "onion-key\n", unit: "@a\n" },
+        Shape::Repeated { start: "onion-key\n-----BEGIN X\n", unit: "AAAA\n" },
+        Shape::Repeated { start: "onion-key\nfamily ", unit: "$AB " },
+        Shape::Repeated { start: "onion-key\np accept ", unit: "1," },
+    ];
+    let shapes = [&descriptors[..], LINES].concat();
+    check("microdescriptors", Reach::Short, &shapes, |text| {
+        for descriptor in Microdescriptors::new(text).iter().flatten() {
+            let _ = (descriptor.family().count(), descriptor.exit_ports());
+            let _ = (descriptor.annotations().count(), descriptor.unrecognized().count());
+        }
+    });
+    let descriptors = [
+        Shape::of("router a 127.0.0.1 1 0 0\n"),
+        Shape::of("@a\nrouter a 127.0.0.1 1 0 0\n"),
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\n", unit: "accept *:*\n" },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nfingerprint ", unit: "A " },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nfamily ", unit: "a " },
+    ];
+    let shapes = [&descriptors[..], LINES].concat();
+    check("server descriptors", Reach::Short, &shapes, |text| {
+        for descriptor in ServerDescriptors::new(text).iter().flatten() {
+            let _ = (descriptor.family().count(), descriptor.exit_policy());
+            let _ = (descriptor.annotations().count(), descriptor.unrecognized().count());
+            let _ = descriptor.fingerprint();
+        }
+    });
+}
+
+#[test]
+fn texts_of_one_value_are_read_in_linear_time() {
+    let policies = [
+        Shape::of("accept *:80,"),
+        Shape::of("accept 1,"),
+        Shape::Repeated { start: "accept ", unit: "1," },
+        Shape::Repeated { start: "accept ", unit: "]" },
+        Shape::Repeated { start: "accept [", unit: ":" },
+        Shape::of("accept"),
+        Shape::of("\n"),
+    ];
+    check("exit policy", Reach::Short, &policies, |text| {
+        let _ = text.parse::<ExitPolicy>();
+    });
+    let shapes = [FIELDS, LISTS].concat();
+    check("names", Reach::Short, &shapes, |text| {
+        let _ = (text.parse::<RelaySpec>(), text.parse::<Target>(), text.parse::<TorVersion>());
+        let _ = (text.parse::<OnionAddress>(), StreamReason::from(text));
+    });
+    check("numbers", Reach::Short, &[Shape::of("1"), Shape::of("1."), Shape::of("[")], |text| {
+        let _ = (text.parse::<RelaySpec>(), text.parse::<Target>(), text.parse::<TorVersion>());
+    });
+    check("bootstrap phase", Reach::Short, FIELDS, |text| {
+        let _ = format!("NOTICE BOOTSTRAP PROGRESS=1 {text}").parse::<Bootstrap>();
+    });
+}
