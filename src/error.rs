@@ -1,7 +1,8 @@
 //! One [`Error`] for every fallible operation, over one small type per area.
 //!
 //! **Invariant**: errors are plain data. They hold no secret, no handle and no lock, are cheap to
-//! clone, and their texts never repeat what `source()` returns.
+//! clone, and their texts never repeat what `source()` returns. The types of an area tell their
+//! own level only; [`Error`] joins that with the first reason below it.
 
 mod auth;
 mod circuit;
@@ -36,6 +37,11 @@ pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
 pub use timeout::{Timeout, Wait};
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
 use crate::names::InvalidName;
 
 /// The result of every fallible operation of this crate.
@@ -44,6 +50,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why an operation failed.
 ///
 /// Errors are cheap to clone: when a connection ends, every caller gets the same one.
+///
+/// `{}` prints what failed and the first reason. `{:#}` and `{:?}` print the whole chain of
+/// reasons in one line, so `fn main() -> torcon::Result<()>` ends with a readable sentence.
+/// `{:#?}` prints the structure, for developers. [`source`](StdError::source) returns the first
+/// reason that `{}` does not contain, so a program that prints the chain itself repeats nothing.
+///
+/// The errors of `std::io` become [`Error::Io`] by `?`, and an `Error` becomes a `std::io::Error`
+/// of the matching kind; both ways keep the original error.
 ///
 /// # Examples
 ///
@@ -58,54 +72,67 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     error.status_code() == Some(552)
 /// }
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// tor understood the command and refused it.
-    #[error(transparent)]
     Rejected(Rejection),
     /// The control connection has ended; the reason is the first one that was seen, and the same
     /// for every caller.
-    #[error("the control connection is closed")]
-    Closed(#[source] Disconnect),
+    Closed(Disconnect),
     /// tor refused what a configuration was to be saved as.
-    #[error(transparent)]
     Config(ConfigError),
-    /// A wait ran out.
-    #[error(transparent)]
+    /// A time limit passed.
     Timeout(Timeout),
     /// tor sent something that this version cannot read.
-    #[error(transparent)]
     Protocol(ProtocolError),
     /// No control connection could be opened.
-    #[error(transparent)]
     Connect(ConnectError),
-    /// tor did not let us in, or is not the tor it claims to be.
-    #[error(transparent)]
+    /// tor did not accept the authentication, or is not the tor it claims to be.
     Auth(AuthError),
-    /// A tor process could not be started or brought to the wished state.
-    #[error(transparent)]
+    /// A tor process could not be started, did not become ready, or failed later.
     Launch(LaunchError),
-    /// Something that was asked of a SOCKS proxy has failed.
-    #[error(transparent)]
+    /// A request to a SOCKS proxy failed.
     Socks(SocksError),
-    /// A circuit could not be built or used, or no stream be made through it.
-    #[error(transparent)]
+    /// A circuit could not be built or used, or no stream could be opened through it.
     Circuit(CircuitError),
-    /// An onion service could not be made, published or served.
-    #[error(transparent)]
+    /// An onion service could not be created, published or served.
     Onion(OnionError),
     /// A name or an address could not be resolved.
-    #[error(transparent)]
     Resolve(ResolveError),
-    /// An argument cannot be used; nothing was sent.
-    #[error(transparent)]
+    /// An argument is not valid; nothing was sent.
     InvalidInput(InvalidInput),
-    /// A private network could not be brought up, or one of its relays not restarted. Only with
-    /// the Cargo feature `testnet`.
+    /// An operation of `std::io` failed. torcon's functions do not return it; it lets a program
+    /// use `?` on a stream beside torcon's calls.
+    Io(Arc<io::Error>),
+    /// A private network could not be brought up, or one of its relays could not be restarted.
+    /// Only with the Cargo feature `testnet`.
     #[cfg(feature = "testnet")]
-    #[error(transparent)]
     Testnet(TestnetError),
+}
+
+/// Evaluates an expression with the area's error, whichever area that is.
+macro_rules! area {
+    ($error:expr, $area:ident => $use:expr) => {
+        match $error {
+            Error::Rejected($area) => $use,
+            Error::Closed($area) => $use,
+            Error::Config($area) => $use,
+            Error::Timeout($area) => $use,
+            Error::Protocol($area) => $use,
+            Error::Connect($area) => $use,
+            Error::Auth($area) => $use,
+            Error::Launch($area) => $use,
+            Error::Socks($area) => $use,
+            Error::Circuit($area) => $use,
+            Error::Onion($area) => $use,
+            Error::Resolve($area) => $use,
+            Error::InvalidInput($area) => $use,
+            Error::Io($area) => $use,
+            #[cfg(feature = "testnet")]
+            Error::Testnet($area) => $use,
+        }
+    };
 }
 
 impl Error {
@@ -205,6 +232,96 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Returns the text of the variant, empty where the error of the area has the text, and the
+    /// first reason.
+    fn levels(&self) -> (&'static str, Option<&(dyn StdError + 'static)>) {
+        match self {
+            Self::Closed(reason) => ("the control connection is closed", Some(reason)),
+            _ => ("", area!(self, area => area.source())),
+        }
+    }
+
+    /// Returns the structure for `{:#?}`: the variant and its content.
+    fn structure(&self) -> (&'static str, &dyn fmt::Debug) {
+        let name = match self {
+            Self::Rejected(_) => "Rejected",
+            Self::Closed(_) => "Closed",
+            Self::Config(_) => "Config",
+            Self::Timeout(_) => "Timeout",
+            Self::Protocol(_) => "Protocol",
+            Self::Connect(_) => "Connect",
+            Self::Auth(_) => "Auth",
+            Self::Launch(_) => "Launch",
+            Self::Socks(_) => "Socks",
+            Self::Circuit(_) => "Circuit",
+            Self::Onion(_) => "Onion",
+            Self::Resolve(_) => "Resolve",
+            Self::InvalidInput(_) => "InvalidInput",
+            Self::Io(_) => "Io",
+            #[cfg(feature = "testnet")]
+            Self::Testnet(_) => "Testnet",
+        };
+        (name, area!(self, area => area))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (begin, mut reason) = self.levels();
+        match begin {
+            "" => area!(self, area => write!(f, "{area}"))?,
+            begin => f.write_str(begin)?,
+        }
+        while let Some(error) = reason {
+            write!(f, ": {error}")?;
+            reason = error.source().filter(|_| f.alternate());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return write!(f, "{self:#}");
+        }
+        let (name, content) = self.structure();
+        f.debug_tuple(name).field(content).finish()
+    }
+}
+
+impl StdError for Error {
+    /// Returns the reason behind the first one, which `{}` contains already.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.levels().1.and_then(StdError::source)
+    }
+}
+
+impl From<io::Error> for Error {
+    /// Returns the torcon error that the `std::io` error was made of, or an [`Error::Io`].
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(|error| Self::Io(Arc::new(error)))
+    }
+}
+
+impl From<Error> for io::Error {
+    /// Returns an error of the kind that is nearest, with the torcon error inside.
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Io(error) => error.kind(),
+            Error::Closed(_) => io::ErrorKind::ConnectionAborted,
+            Error::Protocol(_) => io::ErrorKind::InvalidData,
+            Error::InvalidInput(_) => io::ErrorKind::InvalidInput,
+            Error::Auth(_) => io::ErrorKind::PermissionDenied,
+            error if error.is_timeout() => io::ErrorKind::TimedOut,
+            Error::Connect(error) => error.io_error().map_or(io::ErrorKind::Other, io::Error::kind),
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 macro_rules! from_areas {
     ($($area:ident => $variant:ident,)*) => {
         $(
@@ -246,7 +363,49 @@ impl From<InvalidName> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Error;
+    use std::error::Error as _;
+    use std::io;
+    use std::sync::Arc;
+
+    use super::{ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, InvalidInput};
+
+    fn refused() -> Error {
+        let error = Arc::new(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let attempt = ConnectAttempt::new("127.0.0.1:1", ConnectProblem::Io(error));
+        ConnectError::new(vec![attempt]).into()
+    }
+
+    #[test]
+    fn the_text_carries_the_first_reason_and_the_chain_repeats_nothing() {
+        let reset = Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
+        let error = Error::Closed(Disconnect::Read(reset));
+        assert_eq!(error.to_string(), "the control connection is closed: reading from tor failed");
+        assert_eq!(error.source().unwrap().to_string(), "connection reset");
+        let whole = "the control connection is closed: reading from tor failed: connection reset";
+        assert_eq!((format!("{error:#}"), format!("{error:?}")), (whole.into(), whole.into()));
+        assert!(format!("{error:#?}").starts_with("Closed(\n"), "{error:#?}");
+        let error = Error::from(InvalidInput::new("name", "is empty"));
+        assert_eq!(error.to_string(), "invalid argument \"name\": is empty");
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert!(error.source().is_none());
+    }
+
+    #[test]
+    fn errors_of_std_io_go_both_ways() {
+        let error = Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(error.to_string(), "broken pipe");
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::BrokenPipe);
+        let error = io::Error::from(refused());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(matches!(Error::from(error), Error::Connect(_)), "the original comes back");
+        let kinds = [
+            (Disconnect::Closed.into(), io::ErrorKind::ConnectionAborted),
+            (InvalidInput::new("name", "is empty").into(), io::ErrorKind::InvalidInput),
+        ];
+        for (error, kind) in kinds {
+            assert_eq!(io::Error::from(Error::clone(&error)).kind(), kind, "{error}");
+        }
+    }
 
     #[test]
     fn an_error_fits_in_forty_bytes() {

@@ -26,8 +26,8 @@ pub enum ConnectProblem {
     #[error("the host name cannot be resolved")]
     Resolve(#[source] Arc<io::Error>),
     /// The operating system refused the connection.
-    #[error("the connection cannot be opened")]
-    Io(#[source] Arc<io::Error>),
+    #[error(transparent)]
+    Io(Arc<io::Error>),
     /// The time was over before tor had answered everything.
     #[error(transparent)]
     Timeout(Timeout),
@@ -81,6 +81,14 @@ impl ConnectError {
     #[must_use]
     pub fn attempts(&self) -> &[ConnectAttempt] {
         &self.attempts
+    }
+
+    /// Returns the operating system's error of the last attempt.
+    pub(super) fn io_error(&self) -> Option<&io::Error> {
+        match &self.attempts.last()?.problem {
+            ConnectProblem::Io(error) | ConnectProblem::Resolve(error) => Some(error),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_timeout(&self) -> bool {

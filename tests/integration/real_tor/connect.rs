@@ -95,8 +95,8 @@ fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told()
         chain(&error),
         format!(
             "cannot connect to any of the addresses: \
-             {missing} (the connection cannot be opened: No such file or directory (os error 2)); \
-             {closed} (the connection cannot be opened: Connection refused (os error 111))"
+             {missing} (No such file or directory (os error 2)); \
+             {closed} (Connection refused (os error 111))"
         )
     );
     let Error::Connect(error) = error else { panic!("{error:?}") };
@@ -106,7 +106,7 @@ fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told()
     assert_eq!(
         refusal(options.connect(missing.clone())),
         format!(
-            "cannot connect to {missing}: the connection cannot be opened: \
+            "cannot connect to {missing}: \
              No such file or directory (os error 2)"
         )
     );

@@ -229,7 +229,10 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     check_text(&error);
     assert_eq!(
         error.to_string(),
-        format!("cannot connect to a.test:80 through circuit {}", short.id())
+        format!(
+            "cannot connect to a.test:80 through circuit {}: tor refused it for the stream",
+            short.id()
+        )
     );
     tor.quit().unwrap();
 }
