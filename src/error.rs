@@ -26,6 +26,7 @@ pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
+pub(crate) use launch::LaunchReport;
 pub use launch::{LaunchError, LaunchProblem};
 pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
 pub use protocol::ProtocolError;

@@ -15,6 +15,7 @@ mod control;
 mod directory;
 mod launch;
 mod launcher;
+mod log_line;
 mod options;
 mod output;
 mod progress;
@@ -342,7 +343,7 @@ impl TorProcess {
     fn status(&self, ending: Ending) -> Result<ExitStatus> {
         ending.map_err(|source| {
             let problem = LaunchProblem::StatusUnknown { source };
-            LaunchError::with_output(problem, None, self.last_lines()).into()
+            LaunchError::with_report(problem, self.output.report()).into()
         })
     }
 
@@ -350,8 +351,9 @@ impl TorProcess {
         match self.child.try_wait() {
             None => Ok(()),
             Some(ending) => {
-                let (status, lines) = (ending.ok(), self.last_lines());
-                Err(LaunchError::with_output(LaunchProblem::Exited, status, lines).into())
+                let mut report = self.output.report();
+                (report.exit_status, report.was_ready) = (ending.ok(), true);
+                Err(LaunchError::with_report(LaunchProblem::ExitedLater, report).into())
             }
         }
     }

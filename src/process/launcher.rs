@@ -205,7 +205,7 @@ impl Launcher {
     ///
     /// tor itself writes everything on standard output; what is on the other comes from
     /// libraries, from a crash, or from a wrong program. This holds for the whole life of the
-    /// process.
+    /// process. The option `Log notice stderr` is refused unless this is off.
     pub fn kill_on_stderr(mut self, kill: bool) -> Self {
         self.kill_on_stderr = kill;
         self
@@ -232,8 +232,7 @@ impl Launcher {
     ///
     /// Blocks the current thread until tor has reached 100 %, or what
     /// [`wait_for`](Self::wait_for) says, at most for [`timeout`](Self::timeout) and never longer
-    /// than [`stall_timeout`](Self::stall_timeout) without progress. With the option
-    /// `DisableNetwork 1`, tor never reaches 100 %: wait for [`Ready::Controller`] then.
+    /// than [`stall_timeout`](Self::stall_timeout) without progress.
     ///
     /// Sends `PROTOCOLINFO`, `AUTHCHALLENGE` and `AUTHENTICATE`, `SETEVENTS` for bootstrap events
     /// while the launch lasts, `GETINFO status/bootstrap-phase`, `TAKEOWNERSHIP` and
@@ -241,10 +240,16 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, and
-    /// [`Error::Launch`](crate::Error::Launch) if anything else goes wrong; it holds tor's exit
-    /// status and last lines, and tor and its temporary directories are gone.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, also
+    /// `DisableNetwork 1` unless [`Ready::Controller`] is waited for, and
+    /// [`Error::Launch`](crate::Error::Launch) if anything else fails: its text has tor's last
+    /// warnings and errors, and tor and its temporary directories are gone.
     pub fn launch(self) -> Result<TorProcess> {
+        if self.ready == Ready::Bootstrapped && self.options.disable_network() {
+            let problem = "with the network disabled tor never finishes bootstrapping: leave the \
+                           option out, or wait for Ready::Controller";
+            return Err(InvalidInput::new("DisableNetwork", problem).into());
+        }
         let tor = self.spawn()?;
         tor.wait_ready()?;
         Ok(tor)
@@ -308,6 +313,11 @@ impl Launcher {
             if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
                 return Err(InvalidInput::new("env", "must not contain NUL"));
             }
+        }
+        if self.kill_on_stderr && self.options.log_to_stderr() {
+            let problem = "tor would be ended for its log on standard error: log to stdout, or \
+                           set Launcher::kill_on_stderr(false)";
+            return Err(InvalidInput::new("Log", problem));
         }
         if !self.has_control() && self.ready == Ready::Controller {
             let problem = "Ready::Controller cannot be reached with ControlVia::None";

@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process;
@@ -33,6 +33,27 @@ impl Options {
             let lower = name.to_ascii_lowercase();
             let shown = !SECRET.iter().any(|word| lower.contains(word));
             (name.clone(), value.clone(), shown)
+        })
+    }
+
+    /// Returns the values of an option, in order. tor takes names in any case.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OsStr> {
+        let is_it = |(other, _): &&(String, OsString)| other.eq_ignore_ascii_case(name);
+        self.0.iter().filter(is_it).map(|(_, value)| value.as_os_str())
+    }
+
+    /// Whether tor is to have no network. Of several lines tor takes the last.
+    pub(super) fn disable_network(&self) -> bool {
+        let last = self.values("DisableNetwork").last();
+        last.is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
+    }
+
+    /// Whether tor is to write its log on standard error: `Log notice stderr`.
+    pub(super) fn log_to_stderr(&self) -> bool {
+        self.values("Log").any(|value| {
+            let value = value.to_string_lossy().to_ascii_lowercase();
+            let mut words = value.split_whitespace().rev();
+            words.next() == Some("stderr") && words.next() != Some("file")
         })
     }
 

@@ -11,13 +11,16 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
+use super::log_line::{LogLine, Severity};
 use super::worker::Worker;
-use crate::error::LaunchProblem;
+use crate::error::{LaunchProblem, LaunchReport};
 
 /// How many lines are kept.
 const LINES: usize = 100;
 /// How much of a line is kept.
 const LINE_LIMIT: usize = 4096;
+/// How many different complaints are kept.
+const COMPLAINTS: usize = 20;
 /// How much of what is written on standard error is kept for the error.
 const STDERR_LIMIT: usize = 4096;
 /// How much is read from a pipe at once.
@@ -37,6 +40,8 @@ pub(super) struct Output {
 #[derive(Debug, Default)]
 struct Kept {
     lines: VecDeque<String>,
+    /// The last warnings and errors, oldest first, each once.
+    complaints: VecDeque<String>,
     stderr: Vec<u8>,
 }
 
@@ -52,8 +57,32 @@ impl Output {
         text.trim_end().to_owned()
     }
 
-    fn keep_line(&self, line: String) {
+    /// What was printed, for an error.
+    pub(super) fn report(&self) -> LaunchReport {
+        let kept = self.kept.lock();
+        LaunchReport {
+            last_lines: kept.lines.iter().cloned().collect(),
+            complaints: kept.complaints.iter().cloned().collect(),
+            ..LaunchReport::default()
+        }
+    }
+
+    /// Forgets the complaints: what tor complains of from now on has other reasons.
+    pub(super) fn forget_complaints(&self) {
+        self.kept.lock().complaints.clear();
+    }
+
+    fn keep_line(&self, line: String, is_stderr: bool) {
+        let complaint = complaint(&line, is_stderr);
         let mut kept = self.kept.lock();
+        if let Some(text) = complaint {
+            // The same may be said every second, with another count or PID.
+            kept.complaints.retain(|other| !differ_in_digits_only(other, text));
+            if kept.complaints.len() >= COMPLAINTS {
+                kept.complaints.pop_front();
+            }
+            kept.complaints.push_back(text.to_owned());
+        }
         if kept.lines.len() >= LINES {
             kept.lines.pop_front();
         }
@@ -67,8 +96,27 @@ impl Output {
     }
 }
 
+/// Returns the text of a warning or an error. Everything on standard error that is not tor's log
+/// is one: it comes from the loader, a library or a script.
+fn complaint(line: &str, is_stderr: bool) -> Option<&str> {
+    match LogLine::parse(line) {
+        Some(LogLine { severity: Severity::Normal, .. }) => None,
+        Some(LogLine { text, .. }) => Some(text.trim()),
+        None => Some(line.trim()).filter(|text| is_stderr && !text.is_empty()),
+    }
+}
+
+fn differ_in_digits_only(one: &str, other: &str) -> bool {
+    fn words(text: &str) -> impl Iterator<Item = char> {
+        text.chars().filter(|letter| !letter.is_ascii_digit())
+    }
+    words(one).eq(words(other))
+}
+
 /// What a draining thread tells.
 pub(super) trait Watcher: Send + 'static {
+    /// Whether the pipe is the standard error output.
+    const IS_STDERR: bool;
     /// Bytes came in.
     fn bytes(&mut self, bytes: &[u8]) {
         let _ = bytes;
@@ -166,7 +214,7 @@ impl<W: Watcher> Drain<W> {
         let line = String::from_utf8_lossy(&bytes);
         let line = line.strip_suffix('\r').unwrap_or(&line);
         self.watcher.line(line);
-        self.output.keep_line(line.to_owned());
+        self.output.keep_line(line.to_owned(), W::IS_STDERR);
     }
 }
 

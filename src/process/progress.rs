@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
+use super::log_line::LogLine;
 use super::worker::Worker;
 use crate::error::LaunchProblem;
 
@@ -35,7 +36,7 @@ impl Progress {
 
     /// Reads a line of tor's log: `Bootstrapped N% (tag): summary`, or `Problem bootstrapping`.
     pub(super) fn from_log_line(line: &str) -> Option<Self> {
-        let text = message(line);
+        let text = LogLine::parse(line).map_or(line, |line| line.text);
         if let Some(rest) = text.strip_prefix("Bootstrapped ") {
             return stage(rest);
         }
@@ -60,19 +61,6 @@ impl fmt::Display for Progress {
             Some(warning) => write!(f, " ({warning})"),
             None => Ok(()),
         }
-    }
-}
-
-/// The text of a log line without date, level and, with `LogMessageDomains 1`, domains.
-fn message(line: &str) -> &str {
-    // The first bracket is that of the level: the date before it has none.
-    let logged = line.split_once('[').and_then(|(_date, rest)| {
-        rest.strip_prefix("notice] ").or_else(|| rest.strip_prefix("warn] "))
-    });
-    let text = logged.unwrap_or(line);
-    match text.strip_prefix('{').and_then(|rest| rest.split_once("} ")) {
-        Some((_domains, text)) => text,
-        None => text,
     }
 }
 

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::progress::{Announcer, Progress};
 use super::worker::Worker;
 use crate::controller::{Controller, Watch};
-use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
 
 /// How long one attempt at a control connection may take: the first answer of a tor on a slow
 /// machine comes late.
@@ -338,6 +338,7 @@ impl Drive {
             if let Some(announcer) = &self.is.announcer {
                 announcer.flush(CALLBACK_LIMIT);
             }
+            self.is.output.forget_complaints();
             self.is.launch.set_ready();
         }
         Step::GoOn
@@ -350,6 +351,7 @@ impl Drive {
             announcer.flush(CALLBACK_LIMIT);
             announcer.finish(CALLBACK_LIMIT);
         }
+        self.is.output.forget_complaints();
         self.is.launch.set_bootstrapped();
     }
 
@@ -373,9 +375,15 @@ impl Drive {
             LaunchProblem::Stderr { .. } => {
                 LaunchProblem::Stderr { text: self.is.output.stderr_text().into() }
             }
+            LaunchProblem::Exited if self.is_ready => LaunchProblem::ExitedLater,
             problem => problem,
         };
-        let lines = self.is.output.last_lines();
-        self.is.launch.fail(LaunchError::with_output(problem, status, lines));
+        let report = LaunchReport {
+            exit_status: status,
+            percent: self.percent,
+            was_ready: self.is_ready,
+            ..self.is.output.report()
+        };
+        self.is.launch.fail(LaunchError::with_report(problem, report));
     }
 }

@@ -100,6 +100,8 @@ struct StdoutWatcher {
 }
 
 impl Watcher for StdoutWatcher {
+    const IS_STDERR: bool = false;
+
     fn line(&mut self, line: &str) {
         if let Some(progress) = Progress::from_log_line(line) {
             // Nobody listens any more when the launch is over.
@@ -117,6 +119,8 @@ struct StderrWatcher {
 }
 
 impl Watcher for StderrWatcher {
+    const IS_STDERR: bool = true;
+
     fn bytes(&mut self, bytes: &[u8]) {
         self.output.keep_stderr(bytes);
         if let Some(child) = self.child.take() {

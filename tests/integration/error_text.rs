@@ -145,6 +145,7 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::Directory { path, source: system_error() },
         LaunchProblem::Thread(system_error()),
         LaunchProblem::Exited,
+        LaunchProblem::ExitedLater,
         LaunchProblem::Stderr { text: "something".into() },
         LaunchProblem::Control(Box::new(Error::Closed(Disconnect::EndOfStream))),
         LaunchProblem::OtherTor { launched: 4711, found: "4712".into() },

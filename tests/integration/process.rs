@@ -13,6 +13,8 @@ mod leftovers;
 mod ownership;
 /// The real tor, without network.
 mod real;
+/// What a launch that failed says of the reason.
+mod reasons;
 /// The control connection of a launch, played by a fake tor.
 mod scripted;
 /// Shell scripts that play tor.

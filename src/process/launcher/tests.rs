@@ -44,6 +44,16 @@ fn what_cannot_be_is_refused_before_anything_is_started() {
             "\"option name\": torcon sets DataDirectory; use Launcher::data_directory",
         ),
         (launcher().option("Nickname", "a\nb"), "\"Nickname\": must not contain a line break"),
+        (
+            launcher().option("DisableNetwork", "1"),
+            "\"DisableNetwork\": with the network disabled tor never finishes bootstrapping: leave \
+             the option out, or wait for Ready::Controller",
+        ),
+        (
+            launcher().option("Log", "notice stderr"),
+            "\"Log\": tor would be ended for its log on standard error: log to stdout, or set \
+             Launcher::kill_on_stderr(false)",
+        ),
         (launcher().env("A=B", "x"), "\"env\": an environment variable cannot have this name"),
         (launcher().env("", "x"), "\"env\": an environment variable cannot have this name"),
         (launcher().env("A", "x\0"), "\"env\": must not contain NUL"),

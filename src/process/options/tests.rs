@@ -93,3 +93,21 @@ fn what_could_become_another_line_is_refused() {
         );
     }
 }
+
+#[test]
+fn options_that_concern_the_launch_are_found() {
+    for (lines, disabled, on_stderr) in [
+        (&[("DisableNetwork", "1")][..], true, false),
+        (&[("disablenetwork", " 1 ")], true, false),
+        (&[("DisableNetwork", "1"), ("DisableNetwork", "0")], false, false),
+        (&[("DisableNetworkX", "1")], false, false),
+        (&[("Log", "notice stderr")], false, true),
+        (&[("log", "[net]debug [*]notice STDERR ")], false, true),
+        (&[("Log", "stderr")], false, true),
+        (&[("Log", "notice stdout"), ("Log", "notice file stderr")], false, false),
+    ] {
+        let options = options(lines);
+        assert_eq!(options.disable_network(), disabled, "{lines:?}");
+        assert_eq!(options.log_to_stderr(), on_stderr, "{lines:?}");
+    }
+}

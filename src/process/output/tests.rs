@@ -20,7 +20,9 @@ struct Drained {
 
 struct Nobody;
 
-impl Watcher for Nobody {}
+impl Watcher for Nobody {
+    const IS_STDERR: bool = false;
+}
 
 fn drained(sink: Option<Sink>, watcher: impl Watcher) -> Drained {
     let (writer, reader) = UnixStream::pair().unwrap();
@@ -102,6 +104,8 @@ fn the_text_of_standard_error_is_kept_up_to_a_limit() {
 struct Tell(Sender<String>);
 
 impl Watcher for Tell {
+    const IS_STDERR: bool = true;
+
     fn line(&mut self, line: &str) {
         self.0.send(line.to_owned()).unwrap();
     }
@@ -175,4 +179,40 @@ fn a_sink_that_fails_or_panics_does_not_stop_the_draining() {
         assert_eq!(drained.last_lines().len(), 100);
         assert!(worker.finish(LIMIT));
     }
+}
+
+#[test]
+fn the_last_complaints_are_kept_each_once_without_date() {
+    let mut drained = drained(None, Nobody);
+    let log = |text: &str| format!("Nov 23 09:24:58.000 {text}\n");
+    for text in [
+        "[warn] {CONFIG} first",
+        "[notice] fine",
+        "[warn] proxy having PID 1 terminated",
+        "[warn] proxy having PID 22 terminated",
+        "[err] second",
+        "[warn] proxy having PID 3 terminated",
+    ] {
+        drained.writer.write_all(log(text).as_bytes()).unwrap();
+    }
+    // On standard output that is no complaint.
+    drained.writer.write_all(b"no log\n").unwrap();
+    let output = Arc::clone(&drained.output);
+    drained.last_lines();
+    assert_eq!(output.report().complaints, ["first", "second", "proxy having PID 3 terminated"]);
+    output.forget_complaints();
+    assert_eq!(output.report().complaints, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_log_on_standard_error_is_a_complaint() {
+    let (told, _lines) = unbounded();
+    let mut drained = drained(None, Tell(told));
+    let lines = "tor: error while loading shared libraries: libx.so\n\n\
+                 Nov 23 09:24:58.000 [notice] fine\nNov 23 09:24:58.000 [warn] w\n";
+    drained.writer.write_all(lines.as_bytes()).unwrap();
+    let output = Arc::clone(&drained.output);
+    drained.last_lines();
+    let expected = ["tor: error while loading shared libraries: libx.so", "w"];
+    assert_eq!(output.report().complaints, expected);
 }

@@ -352,7 +352,10 @@ fn a_tor_that_does_not_get_anywhere_is_given_up_in_time() {
         .option("SocksPort", "0")
         .option("DisableNetwork", "1")
         .timeout(Duration::from_millis(1500));
-    let error = launch_error(launcher);
+    let tor = launcher.spawn().unwrap();
+    let error = tor.wait_bootstrapped(Duration::from_secs(90)).unwrap_err();
+    check_text(&error);
+    let Error::Launch(error) = error else { panic!("{error:?}") };
     assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
     assert!(Error::from(error).is_timeout());
 }

@@ -42,8 +42,8 @@ fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
         assert_eq!(error.last_lines().len(), 3);
         assert_eq!(
             error.to_string(),
-            "cannot launch tor (exit status: 3): tor says \"Failed to parse/validate config: no \
-             luck\""
+            "cannot launch tor (exit status: 3, 10% bootstrapped): tor says \"Failed to \
+             parse/validate config: no luck\"; correct the option"
         );
     });
 }
@@ -118,7 +118,8 @@ fn a_tor_that_stalls_is_ended_and_its_trouble_is_told() {
             "waited 2s for progress of tor's bootstrapping in vain"
         );
         let text = error.to_string();
-        let expected = "cannot launch tor: tor says \"Problem bootstrapping. Stuck at 5% (conn)";
+        let expected = "cannot launch tor (5% bootstrapped): tor says \
+                        \"Problem bootstrapping. Stuck at 5% (conn)";
         assert!(text.starts_with(expected), "{text}");
         assert!(Error::from(error).is_timeout());
     });

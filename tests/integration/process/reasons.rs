@@ -1,0 +1,171 @@
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Duration;
+
+use torcon::error::{LaunchError, LaunchProblem};
+use torcon::process::{Launcher, Ready, TorProcess};
+use torcon::{Error, Tor};
+
+use super::real::offline;
+use super::stage::{FakeProcess, LONG};
+use crate::error_text::check_text;
+use crate::support::real_tor::tor_binary;
+
+/// Launches what cannot succeed, and returns the error and its text.
+fn failed(launcher: Launcher) -> (LaunchError, String) {
+    let error = launcher.launch().unwrap_err();
+    check_text(&error);
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let text = error.to_string();
+    (error, text)
+}
+
+fn later_error(tor: &TorProcess) -> (LaunchError, String) {
+    let error = tor.wait_bootstrapped(LONG).unwrap_err();
+    check_text(&error);
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    let text = error.to_string();
+    (error, text)
+}
+
+#[test]
+fn every_kind_of_wrong_option_is_told_with_the_warning_that_says_what_is_wrong() {
+    let wrong: [(&[(&str, &str)], &str); 13] = [
+        (&[("NoSuchOption", "1")], "Unknown option 'NoSuchOption'.  Failing."),
+        (&[("MaxCircuitDirtiness", "abc")], "Unable to parse abc as a number"),
+        (&[("DNSPort", "53x")], "Couldn't parse address \"53x\" for DNSPort"),
+        (&[("ExitNodes", "{zz")], "Entry '{zz' in ExitNodes is malformed."),
+        (
+            &[("HiddenServiceDir", "/nonexistent/hs"), ("HiddenServicePort", "abc")],
+            "Missing or invalid port \"abc\" in hidden service port configuration",
+        ),
+        (&[("HiddenServicePort", "80")], "HiddenServicePort with no preceding HiddenServiceDir"),
+        (&[("Bridge", "foo")], "Too few items to Bridge line."),
+        (&[("ClientTransportPlugin", "obfs4")], "Too few arguments on ClientTransportPlugin line."),
+        (&[("Log", "debug file /nonexistent/log")], "Couldn't open file for 'Log debug file"),
+        (&[("PidFile", "/nonexistent/pid")], "Unable to open \"/nonexistent/pid\" for writing"),
+        (&[("User", "no-such-user")], "Error setting configured user: no-such-user not found"),
+        (&[("ControlSocket", "/nonexistent/control")], "Directory /nonexistent does not exist."),
+        (&[("ClientOnionAuthDir", "/nonexistent/keys")], "Directory /nonexistent/keys does not"),
+    ];
+    for (options, reason) in wrong {
+        let launcher =
+            options.iter().fold(offline(), |launcher, (name, value)| launcher.option(*name, value));
+        let (error, text) = failed(launcher);
+        assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
+        assert!(text.starts_with("cannot launch tor (exit status: 1): tor says "), "{text}");
+        // Quoted, with the quotes in it escaped.
+        let quoted = format!("{reason:?}");
+        assert!(text.contains(quoted.trim_matches('"')), "{reason}: {text}");
+        assert!(text.ends_with("; correct the option"), "{text}");
+        for empty in ["See logs for details", "You are running Tor as root", "see warnings above"] {
+            assert!(!text.contains(empty), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_bridge_without_its_plugin_is_told_with_the_name_of_the_transport() {
+    let launcher = Launcher::new()
+        .program(tor_binary())
+        .option("SocksPort", "0")
+        .option("UseBridges", "1")
+        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+        .stall_timeout(Duration::from_secs(6));
+    let (error, text) = failed(launcher);
+    assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
+    assert_eq!(error.percent(), Some(0));
+    let start = "cannot launch tor (0% bootstrapped): tor says \"Can't use bridge at [scrubbed]: \
+                 there is no configured transport called \\\"obfs4\\\".\"";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.ends_with("add the option ClientTransportPlugin for this transport"), "{text}");
+    // Not once a second.
+    assert_eq!(text.matches("obfs4").count(), 1, "{text}");
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_is_named() {
+    let launcher = Launcher::new()
+        .program(tor_binary())
+        .option("SocksPort", "0")
+        .option("UseBridges", "1")
+        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+        .option("ClientTransportPlugin", "obfs4 exec /nonexistent/obfs4proxy")
+        .stall_timeout(Duration::from_secs(6));
+    let (_, text) = failed(launcher);
+    assert!(text.contains("/nonexistent/obfs4proxy"), "{text}");
+    assert!(text.ends_with("check the program that ClientTransportPlugin names"), "{text}");
+}
+
+#[test]
+fn a_missing_library_is_told_in_the_words_of_the_loader() {
+    // A file that is no library, in place of one that the real tor needs.
+    let libraries = Command::new("ldd").arg(tor_binary()).output().unwrap();
+    let libraries = String::from_utf8(libraries.stdout).unwrap();
+    let library = libraries.lines().find(|line| line.contains("libevent")).unwrap();
+    let library = library.split_whitespace().next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(library), "").unwrap();
+    for kill in [false, true] {
+        let launcher = offline().env("LD_LIBRARY_PATH", directory.path()).kill_on_stderr(kill);
+        let (error, text) = failed(launcher);
+        assert!(text.contains("error while loading shared libraries"), "{text}");
+        assert!(text.contains(library), "{text}");
+        if !kill {
+            assert_eq!(error.exit_status().unwrap().code(), Some(127));
+            assert!(text.starts_with("cannot launch tor (exit status: 127): "), "{text}");
+            assert!(text.ends_with("set LD_LIBRARY_PATH with Launcher::env"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_launch_that_needs_the_network_is_refused_while_it_is_disabled() {
+    let launcher = || Launcher::new().program(tor_binary()).option("DisableNetwork", "1");
+    for error in [launcher().launch().unwrap_err(), Tor::launch(launcher()).unwrap_err()] {
+        assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+        assert!(error.to_string().contains("with the network disabled"), "{error}");
+    }
+}
+
+#[test]
+fn a_death_after_the_launch_is_that_of_a_running_tor() {
+    let tor = FakeProcess::new(
+        "say 'Bootstrapped 100% (done): Done'\nread -r line <\"$0.go\"\n\
+         echo 'Nov 23 09:00:00.000 [err] Out of luck.'\nexit 9",
+    );
+    let fifo = tor.path().with_extension("go");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let launched = tor.launcher().launch().unwrap();
+    fs::write(&fifo, "go\n").unwrap();
+    launched.wait_timeout(LONG).unwrap();
+    let (error, text) = later_error(&launched);
+    assert!(matches!(error.problem(), LaunchProblem::ExitedLater), "{error:?}");
+    let expected = "the launched tor has ended (exit status: 9): tor says \"Out of luck.\"";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_real_tor_that_is_killed_while_it_bootstraps_was_not_a_failed_launch() {
+    let tor = offline().wait_for(Ready::Controller).launch().unwrap();
+    tor.kill().unwrap();
+    tor.wait_timeout(LONG).unwrap();
+    let (error, text) = later_error(&tor);
+    assert_eq!(error.exit_status().unwrap().signal(), Some(9));
+    // What tor complained of during the launch was no reason.
+    assert_eq!(text, "the launched tor has ended (signal: 9 (SIGKILL))");
+    assert_eq!(error.problem().to_string(), "tor ended after it was ready");
+}
+
+#[test]
+fn a_log_on_standard_error_is_refused_where_it_would_end_tor_and_works_where_not() {
+    let launcher = || offline().option("Log", "notice stderr");
+    let error = launcher().launch().unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    assert!(error.to_string().contains("Launcher::kill_on_stderr(false)"), "{error}");
+    let tor = launcher().kill_on_stderr(false).launch().unwrap();
+    let count = tor.last_lines().iter().filter(|line| line.contains("Bootstrapped 0%")).count();
+    assert_eq!(count, 2, "{:?}", tor.last_lines());
+    tor.quit().unwrap();
+}
