@@ -39,7 +39,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 
 use self::conf_epoch::ConfEpoch;
 pub use self::connect::{ConnectOptions, connect, connect_default};
@@ -47,9 +47,9 @@ pub(crate) use self::farewell::FarewellId;
 use self::farewell::Farewells;
 pub(crate) use self::file_system::PathView;
 pub use self::pending::PendingReply;
-pub use self::queue::EventQueue;
+pub use self::queue::{EventQueue, EventQueueIter};
+pub(crate) use self::subscribe::HookGuard;
 use self::subscribe::Subscriptions;
-pub(crate) use self::subscribe::Watch;
 pub(crate) use self::watch::Seen;
 use crate::command::{Command, ProtocolInfo};
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
@@ -103,10 +103,10 @@ struct Inner {
     process: OnceLock<u32>,
     protocol_info: ProtocolInfo,
     event_limit: usize,
-    /// Called `subscribing` in the lock order of the link: held across a whole `SETEVENTS`.
-    subscriptions: Mutex<Subscriptions>,
-    /// Held while a `RESOLVE` begins, before any other lock.
-    resolving: Mutex<()>,
+    subscriptions: Subscriptions,
+    /// Held while a `RESOLVE` begins, before any other lock. What a command logs may call back, so
+    /// that one thread may take it several times.
+    resolving: ReentrantMutex<()>,
     /// The pid of the tor that ends with this connection.
     owned: Mutex<Option<u32>>,
     /// Counts the commands that change tor's configuration.
@@ -134,8 +134,8 @@ impl Controller {
             process: OnceLock::new(),
             protocol_info,
             event_limit,
-            subscriptions: Mutex::new(Subscriptions::new()),
-            resolving: Mutex::default(),
+            subscriptions: Subscriptions::new(),
+            resolving: ReentrantMutex::new(()),
             owned: Mutex::default(),
             conf_epoch: ConfEpoch::default(),
             farewells: Mutex::default(),

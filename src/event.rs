@@ -143,10 +143,12 @@ pub enum Event {
     },
     /// Events were lost at this place, since they came faster than they were taken.
     ///
-    /// It is no event of tor, has no kind and no text, and goes to every listener.
+    /// It is no event of tor, has no kind and no text, and goes to every listener that had
+    /// subscribed to one of the lost events. Listeners that take texts or single types learn of it
+    /// by [`Controller::on_lagged`](crate::Controller::on_lagged).
     #[non_exhaustive]
     Lagged {
-        /// How many events were lost.
+        /// How many events were lost that the listener had subscribed to.
         dropped: u64,
     },
 }

@@ -94,7 +94,7 @@
 //! [`Event::Malformed`], and neither disturbs any other event. If
 //! listeners are slower than tor, up to 64 MiB of events wait for them
 //! ([`ConnectOptions::event_limit`]); then the newest are dropped, and
-//! [`Event::Lagged`] says how many.
+//! [`Event::Lagged`] and [`Controller::on_lagged`] say how many, in their place.
 //!
 //! # Logging
 //!
@@ -152,7 +152,8 @@ mod wire;
 pub use crate::auth::Password;
 pub use crate::config::Config;
 pub use crate::controller::{
-    ConnectOptions, Controller, EventQueue, PendingReply, WeakController, connect, connect_default,
+    ConnectOptions, Controller, EventQueue, EventQueueIter, PendingReply, WeakController, connect,
+    connect_default,
 };
 pub use crate::error::{Disconnect, Error, Result};
 pub use crate::event::{Event, EventKind};

@@ -11,13 +11,15 @@
 mod backlog;
 mod dispatcher;
 mod endpoint;
+mod hook;
 mod passes_on;
 mod peer;
 mod reader;
+mod registry;
 mod router;
-mod tap;
 mod transport;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -31,15 +33,17 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
 use self::dispatcher::Dispatcher;
-pub use self::dispatcher::ListenerId;
-pub(crate) use self::dispatcher::{Callback, Delivery, drop_quietly, panic_text};
+pub(crate) use self::dispatcher::{
+    Callback, Delivery, Listener, Removed, drop_quietly, panic_text,
+};
 pub use self::endpoint::Endpoint;
+use self::hook::EventHooks;
+pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::passes_on::passes_on;
 pub(crate) use self::peer::Peer;
 use self::reader::Reader;
+pub use self::registry::ListenerId;
 use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
-pub(crate) use self::tap::Tap;
-use self::tap::Taps;
 pub(crate) use self::transport::{Stream, Written};
 use crate::error::{ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
@@ -48,6 +52,9 @@ use crate::wire::{Limits, Reply, Request};
 /// How long a caller that is alone looks for its reply before it sleeps. A wake-up across cores
 /// costs about half of this, and most replies of tor come sooner.
 const LOOKING: Duration = Duration::from_micros(50);
+
+/// How long the last handle that is dropped waits for the reader.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The bounds of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +68,15 @@ pub(crate) struct LinkLimits {
 pub(crate) struct Link {
     shared: Arc<Shared>,
     threads: Mutex<Threads>,
+    /// They end with the threads.
+    reader_done: Receiver<()>,
     events_done: Receiver<()>,
 }
 
 struct Threads {
     reader: Option<JoinHandle<()>>,
     events: Option<JoinHandle<()>>,
+    reader_id: ThreadId,
     events_id: ThreadId,
 }
 
@@ -74,11 +84,11 @@ struct Threads {
 ///
 /// Lock order, outermost first; a thread that holds a later one never takes an earlier one:
 ///
-/// 1. `subscribing` of the controller: held across a whole `SETEVENTS`.
+/// 1. `updating` of the controller's subscriptions: held across a whole `SETEVENTS`.
 /// 2. `outbox`: held while one request is written, so that the order of slots is the order of the
 ///    wire. Always taken with a deadline.
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
-/// 4. Leaves, never two at once: the table of listeners, the taps.
+/// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events.
 ///
 /// The reader takes only 3 and 4, and 2 if nobody has it.
 struct Shared {
@@ -88,8 +98,9 @@ struct Shared {
     /// Signalled when the router has ended; goes with `router`.
     ended: Condvar,
     dispatcher: Dispatcher,
-    taps: Taps,
-    /// Tells a reader that is being patient with one caller that another has come.
+    hooks: EventHooks,
+    /// Wakes the reader where it waits for a slow caller or for slow listeners: a command was
+    /// queued, or the connection has ended.
     submitting: Sender<()>,
     submitted: Receiver<()>,
 }
@@ -126,7 +137,7 @@ impl Link {
             router: Mutex::default(),
             ended: Condvar::new(),
             dispatcher: Dispatcher::default(),
-            taps: Taps::default(),
+            hooks: EventHooks::default(),
             submitting,
             submitted,
         });
@@ -140,11 +151,16 @@ impl Link {
         });
         // If the second thread cannot be started, the first ends with the reader it waits for.
         let events = events.map_err(io)?;
-        let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| reader.run());
+        let (done, reader_done) = bounded::<()>(0);
+        let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| {
+            reader.run();
+            drop(done);
+        });
         let reader = reader.map_err(io)?;
-        let events_id = events.thread().id();
-        let threads = Threads { reader: Some(reader), events: Some(events), events_id };
-        Ok(Self { shared, threads: Mutex::new(threads), events_done })
+        let (reader_id, events_id) = (reader.thread().id(), events.thread().id());
+        let (reader, events) = (Some(reader), Some(events));
+        let threads = Mutex::new(Threads { reader, events, reader_id, events_id });
+        Ok(Self { shared, threads, reader_done, events_done })
     }
 
     /// Returns the other end of the connection, as the operating system reports it.
@@ -210,19 +226,25 @@ impl Link {
         self.shared.router.lock().allow_probes();
     }
 
-    /// Adds a listener for the given kinds of event.
-    pub(crate) fn add_listener(&self, kinds: &[EventKind], callback: Callback) -> ListenerId {
-        self.shared.dispatcher.add(kinds, callback)
+    /// Adds a listener for the given kinds of event, unless the connection has ended.
+    pub(crate) fn add_listener(
+        &self,
+        kinds: &[EventKind],
+        listener: Arc<Listener>,
+    ) -> Result<(), Disconnect> {
+        self.shared.dispatcher.add(kinds, listener)
     }
 
-    /// Removes a listener; returns whether it was there.
-    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+    /// Removes a listener, if it is there: one that panicked is not.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> Option<Removed> {
         self.shared.dispatcher.remove(id)
     }
 
-    /// Returns whether a listener is there; one that panicked is not.
-    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
-        self.shared.dispatcher.contains(id)
+    /// Returns the kinds of event that listeners and hooks want.
+    pub(crate) fn wanted_events(&self) -> BTreeSet<EventKind> {
+        let mut wanted = self.shared.dispatcher.kinds();
+        wanted.append(&mut self.shared.hooks.kinds());
+        wanted
     }
 
     /// Adds a closure for the end of the connection.
@@ -230,14 +252,14 @@ impl Link {
         self.shared.dispatcher.on_disconnect(callback);
     }
 
-    /// Adds a tap, which sees every event of these kinds that comes from now on.
-    pub(crate) fn add_tap(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) {
-        self.shared.taps.add(kinds, tap);
+    /// Adds a hook for the given kinds of event; one that is added after the end is told the end.
+    pub(crate) fn add_hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
+        self.shared.hooks.add(kinds, hook)
     }
 
-    /// Removes a tap.
-    pub(crate) fn remove_tap(&self, tap: &Arc<dyn Tap>) {
-        self.shared.taps.remove(tap);
+    /// Removes a hook, and returns it.
+    pub(crate) fn remove_hook(&self, id: ListenerId) -> Option<Arc<dyn EventHook>> {
+        self.shared.hooks.remove(id)
     }
 
     /// Returns why the connection ended, if it has.
@@ -266,43 +288,41 @@ impl Link {
         self.shared.end(reason);
     }
 
-    /// Closes the connection and waits for its threads, for the event thread no longer than
-    /// `limit`: a listener may be running. A thread does not wait for itself.
+    /// Closes the connection and waits for its threads, at most for `limit`: a listener may be
+    /// running. A thread does not wait for itself.
     pub(crate) fn close(&self, limit: Duration) {
-        self.stop();
+        let deadline = deadline_after(limit);
+        self.stop(deadline);
         let mut threads = self.threads.lock();
         if thread::current().id() == threads.events_id {
             return;
         }
         let events = threads.events.take();
         drop(threads);
-        match self.events_done.recv_timeout(limit) {
-            Err(RecvTimeoutError::Disconnected) => {
-                if let Some(events) = events {
-                    join(events);
-                }
-            }
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {
-                log::warn!("a listener is still running after its connection was closed");
-            }
+        if !join(events, &self.events_done, deadline) {
+            log::warn!("a listener is still running after its connection was closed");
         }
     }
 
-    /// Ends the connection and joins the reader, which waits for nobody.
-    fn stop(&self) {
+    /// Ends the connection and joins the reader, which waits for nobody but may be busy.
+    fn stop(&self, deadline: Instant) {
         self.shared.dispatcher.discard();
         self.shared.end(&Disconnect::Closed);
-        let reader = self.threads.lock().reader.take();
-        if let Some(reader) = reader.filter(|reader| reader.thread().id() != thread::current().id())
-        {
-            join(reader);
+        let mut threads = self.threads.lock();
+        if thread::current().id() == threads.reader_id {
+            return;
+        }
+        let reader = threads.reader.take();
+        drop(threads);
+        if !join(reader, &self.reader_done, deadline) {
+            log::warn!("the reader is still busy after its connection was closed");
         }
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(deadline_after(LAST_MOMENT));
     }
 }
 
@@ -312,10 +332,15 @@ impl fmt::Debug for Link {
     }
 }
 
-fn join(thread: JoinHandle<()>) {
-    if let Err(panic) = thread.join() {
+/// Waits for a thread, whose end `done` tells. Returns whether it has ended.
+fn join(thread: Option<JoinHandle<()>>, done: &Receiver<()>, deadline: Instant) -> bool {
+    if done.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
+        return false;
+    }
+    if let Some(Err(panic)) = thread.map(JoinHandle::join) {
         log::error!("a thread of the connection panicked: {}", panic_text(&*panic));
     }
+    true
 }
 
 /// Whether a write failed because the other side has ended the connection.
@@ -430,7 +455,8 @@ impl Shared {
             }
             // The reader wakes up, and so does a writer that waits for room.
             self.stream.shut_down();
-            self.taps.ended(&reason);
+            let _ = self.submitting.try_send(());
+            self.hooks.end(&reason);
         }
     }
 

@@ -76,7 +76,7 @@ use self::listeners::{Callback, Registry};
 use self::picture::{KINDS, Picture};
 use self::relays::RelaySource;
 use self::tracker::Answers;
-use crate::controller::{Controller, Watch};
+use crate::controller::{Controller, HookGuard};
 use crate::descriptor::RouterStatus;
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
@@ -124,7 +124,7 @@ pub(crate) struct Inner {
     pub(crate) picture: Arc<Picture>,
     registry: Arc<Registry>,
     relays: RelaySource,
-    _watch: Watch,
+    _watch: HookGuard,
 }
 
 impl State {
@@ -147,8 +147,7 @@ impl State {
     pub fn new(controller: &Controller) -> Result<Self> {
         let picture = Arc::new(Picture::new());
         // Subscribe first, ask second, so that nothing is missed.
-        let tap = Arc::clone(&picture);
-        let watch = controller.watch(KINDS, tap)?;
+        let watch = controller.hook(KINDS, picture.clone())?;
         let keys = [CIRCUITS, STREAMS, CONNECTIONS, GUARDS, ADDRESSES, BOOTSTRAP, LIVENESS];
         let (info, events_before) = controller.get_info_numbered(&keys)?;
         let value = |key: &str| info.bytes(key).unwrap_or_default();

@@ -17,8 +17,8 @@ use super::schema::Schema;
 use super::services::ConfiguredLine;
 use crate::command::ConfMap;
 use crate::error::Disconnect;
-use crate::event::{Event, EventText};
-use crate::link::Tap;
+use crate::event::Event;
+use crate::link::{EventHook, RawEvent};
 
 /// The groups of options whose lines are known.
 #[derive(Debug, Default)]
@@ -71,11 +71,11 @@ impl Cache {
     }
 }
 
-impl Tap for Cache {
-    fn event(&self, number: u64, bytes: &[u8]) {
-        let Event::ConfChanged(event) = Event::parse(EventText::copied(bytes)) else { return };
-        for change in &event.changes {
-            self.changed(number, &change.name.to_str_lossy());
+impl EventHook for Cache {
+    fn event(&self, event: &RawEvent<'_>) {
+        let Event::ConfChanged(changed) = event.event() else { return };
+        for change in &changed.changes {
+            self.changed(event.number(), &change.name.to_str_lossy());
         }
     }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::Cache;
     use crate::config::schema::Schema;
     use crate::config::services::ConfiguredLine;
-    use crate::link::Tap;
+    use crate::link::{EventHook, RawEvent};
 
     fn cache() -> Cache {
         let cache = Cache::default();
@@ -121,7 +121,7 @@ mod tests {
                 let event = |number: u64| {
                     let option = if number == 1 { "DirPort" } else { "LOG" };
                     let text = format!("650-CONF_CHANGED\r\n650-{option}=x\r\n650 OK\r\n");
-                    cache.event(number, text.as_bytes());
+                    cache.event(&RawEvent::new(number, text.as_bytes()));
                 };
                 (0..seen_before).for_each(event);
                 cache.answer(0, events_before, &"Log".into(), &lines("a"));
@@ -152,7 +152,7 @@ mod tests {
             cache.answer(0, 0, &group, &lines("x"));
             assert!(cache.group(0, &group).is_some());
             let text = format!("650-CONF_CHANGED\r\n650-{event}\r\n650 OK\r\n");
-            cache.event(0, text.as_bytes());
+            cache.event(&RawEvent::new(0, text.as_bytes()));
             assert_eq!(cache.group(0, &group), None, "{event}");
         }
     }

@@ -9,17 +9,17 @@ use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
 use crate::command::{ConfMap, GetConf};
-use crate::controller::{Controller, Watch};
+use crate::controller::{Controller, HookGuard};
 use crate::error::{InvalidInput, Result};
 use crate::event::EventKind;
-use crate::link::{Tap, lock_within};
+use crate::link::lock_within;
 
 /// A tor and what is known of its configuration.
 pub(super) struct Live {
     controller: Controller,
     cache: Arc<Cache>,
     /// The subscription. Held while it is made and tor names its options.
-    watch: Mutex<Option<Watch>>,
+    watch: Mutex<Option<HookGuard>>,
     defaults: OnceLock<Defaults>,
     rewrite_lock: OnceLock<RewriteLock>,
 }
@@ -47,8 +47,7 @@ impl Live {
         let limit = self.controller.timeout();
         let mut watch = lock_within(&self.watch, "GETINFO", limit)?;
         if watch.is_none() {
-            let tap: Arc<dyn Tap> = self.cache.clone();
-            *watch = Some(self.controller.watch(&[EventKind::ConfChanged], tap)?);
+            *watch = Some(self.controller.hook(&[EventKind::ConfChanged], self.cache.clone())?);
         }
         // Somebody else may have asked meanwhile.
         if let Some(schema) = self.cache.schema.get() {

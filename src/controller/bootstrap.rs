@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Controller, Watch};
+use super::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
-use crate::event::{Bootstrap, Event, EventKind, EventText};
-use crate::link::Tap;
+use crate::event::{Bootstrap, Event, EventKind};
+use crate::link::{EventHook, RawEvent};
 
 /// The key that says how far tor has come.
 const PHASE: &str = "status/bootstrap-phase";
@@ -32,10 +32,18 @@ impl Follower {
     /// Joins the answer with the events: what the answer knows already is left out, what came
     /// after it follows.
     fn join(&self, phase: Bootstrap, events_before: u64) {
-        let mut early = self.early.lock();
         (self.tell)(phase);
-        if let Early::Waiting(events) = std::mem::replace(&mut *early, Early::Joined(events_before))
-        {
+        loop {
+            let mut early = self.early.lock();
+            let events = match &mut *early {
+                Early::Waiting(events) if !events.is_empty() => std::mem::take(events),
+                _ => {
+                    *early = Early::Joined(events_before);
+                    return;
+                }
+            };
+            // The closure is called without the lock; what comes meanwhile waits its turn.
+            drop(early);
             for (_, bootstrap) in events.into_iter().filter(|(n, _)| *n >= events_before) {
                 (self.tell)(bootstrap);
             }
@@ -43,14 +51,20 @@ impl Follower {
     }
 }
 
-impl Tap for Follower {
-    fn event(&self, number: u64, bytes: &[u8]) {
-        let Event::Status(status) = Event::parse(EventText::copied(bytes)) else { return };
-        let Some(bootstrap) = status.bootstrap.map(|bootstrap| *bootstrap) else { return };
-        match &mut *self.early.lock() {
-            Early::Waiting(events) => events.push((number, bootstrap)),
-            Early::Joined(events_before) if number >= *events_before => (self.tell)(bootstrap),
-            Early::Joined(_) => {}
+impl EventHook for Follower {
+    fn event(&self, event: &RawEvent<'_>) {
+        let Event::Status(status) = event.event() else { return };
+        let Some(bootstrap) = status.bootstrap.as_deref().cloned() else { return };
+        let number = event.number();
+        let is_new = match &mut *self.early.lock() {
+            Early::Waiting(events) => {
+                events.push((number, bootstrap));
+                return;
+            }
+            Early::Joined(events_before) => number >= *events_before,
+        };
+        if is_new {
+            (self.tell)(bootstrap);
         }
     }
 
@@ -58,17 +72,17 @@ impl Tap for Follower {
 }
 
 impl Controller {
-    /// Tells how far tor's start has come, now and whenever it goes on, until the watch is
+    /// Tells how far tor's start has come, now and whenever it goes on, until the guard is
     /// dropped. `tell` is called on the reader thread: it must be quick and must not wait.
     ///
     /// Subscribes first and asks second, so that nothing is missed.
-    pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<Watch> {
+    pub(crate) fn watch_bootstrap(&self, tell: Tell) -> Result<HookGuard> {
         let follower = Arc::new(Follower { early: Mutex::new(Early::Waiting(Vec::new())), tell });
-        let watch = self.watch(&[EventKind::StatusClient], follower.clone())?;
+        let guard = self.hook(&[EventKind::StatusClient], follower.clone())?;
         let (info, events_before) = self.get_info_numbered(&[PHASE])?;
         let phase = Bootstrap::from_bytes(info.bytes(PHASE).unwrap_or_default())?;
         follower.join(phase, events_before);
-        Ok(watch)
+        Ok(guard)
     }
 }
 
@@ -79,7 +93,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::{Early, Follower};
-    use crate::link::Tap;
+    use crate::link::{EventHook, RawEvent};
 
     #[test]
     fn the_answer_and_the_events_are_joined_without_gap_or_repetition() {
@@ -97,7 +111,7 @@ mod tests {
                         "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS={} TAG=x SUMMARY=\"y\"\r\n",
                         number + 1
                     );
-                    follower.event(number, line.as_bytes());
+                    follower.event(&RawEvent::new(number, line.as_bytes()));
                 };
                 (0..seen_before_join).for_each(event);
                 let phase =

@@ -126,9 +126,14 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how many bytes of events may wait for listeners that are slower than tor, and in each
-    /// [`EventQueue`](crate::EventQueue). What does not fit is dropped, and the next event is
-    /// preceded by [`Event::Lagged`](crate::Event::Lagged). The default is 64 MiB.
+    /// Sets how many bytes of memory the events may take that wait for listeners slower than tor,
+    /// and those in each [`EventQueue`](crate::EventQueue).
+    ///
+    /// An event takes its text and about a hundred bytes, fewer if many come together; a single
+    /// event always fits. What does not fit is dropped, and
+    /// [`Event::Lagged`](crate::Event::Lagged) is delivered in its place. While no caller waits for
+    /// a reply, the connection is not read for up to a second instead, so that listeners which are
+    /// not stuck lose nothing. The default is 64 MiB.
     pub fn event_limit(mut self, bytes: usize) -> Self {
         self.limits.events = bytes;
         self

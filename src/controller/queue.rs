@@ -2,19 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvTimeoutError, never};
 
 use super::Controller;
 use crate::error::{Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, Callback, Delivery, ListenerId, Queuing, backlog, deadline_after};
+use crate::link::{
+    Backlog, Callback, Delivery, ListenerId, Queued, Queuing, backlog, deadline_after,
+};
 
 /// Events that wait to be taken, on whatever thread wants them.
 ///
-/// Made by [`Controller::events`]. The queue is bounded in bytes
-/// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)): if it is full, new
-/// events are dropped, and the next one that fits is preceded by [`Event::Lagged`]. It is filled
-/// on the thread `torcon-events`: inside a listener, which runs there, it gets nothing new.
+/// Made by [`Controller::events`]. Any number of threads may take events from one queue; each
+/// event goes to one of them.
+///
+/// The queue is bounded in bytes
+/// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)). If it is full, new events
+/// are dropped and counted, and [`Event::Lagged`] stands in their place: it is returned before
+/// everything that came later, also before the end of the connection. A queue whose events are
+/// taken at some speed is waited for, at most for a second; meanwhile the listeners of the
+/// connection get nothing.
+///
+/// It is filled on the thread `torcon-events`: inside a listener, which runs there, it gets nothing
+/// new.
 ///
 /// The queue keeps its connection open. When it is dropped, tor is told that its events are not
 /// wanted any more, without waiting for the answer.
@@ -32,6 +42,9 @@ use crate::link::{Backlog, Callback, Delivery, ListenerId, Queuing, backlog, dea
 /// for event in events.timeout_iter(Duration::from_secs(10)) {
 ///     println!("{event}");
 /// }
+/// for event in &events {
+///     println!("{event}");
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -40,44 +53,45 @@ pub struct EventQueue {
     controller: Controller,
     id: ListenerId,
     queue: Backlog<EventText>,
-    /// An event that stands behind the [`Event::Lagged`] which was taken last.
-    behind_lag: parking_lot::Mutex<Option<EventText>>,
 }
 
-/// Returns how many bytes an event counts for in a queue: its text, and roughly what it costs
-/// beside that.
+/// Returns how many bytes an event counts for in a queue: its text, the header of its allocation
+/// and its entry.
 pub(super) fn queued_size(text: &EventText) -> usize {
-    text.as_bytes().len() + 64
+    text.as_bytes().len() + 104
 }
 
 impl EventQueue {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (mut sender, queue) = backlog(controller.inner.event_limit);
+        let nothing_changes = never();
         let callback = move |delivery: Delivery<'_>| {
-            let text = match delivery {
-                Delivery::Text(text) => text,
-                Delivery::Lost(count) => return sender.lose(count),
+            let is_first = match delivery {
+                Delivery::Text(text) => {
+                    // On its own, since a text keeps alive everything that was read together with
+                    // it.
+                    let text = text.detached();
+                    let size = queued_size(&text);
+                    sender.wait_for_room(size, &nothing_changes, || true);
+                    matches!(sender.send(text, size, 1), Queuing::Dropped { first: true, .. })
+                }
+                Delivery::Lost(count) => {
+                    sender.lose(count);
+                    false
+                }
             };
-            // On its own, since a text keeps alive everything that was read together with it.
-            let text = text.detached();
-            let size = queued_size(&text);
-            if let Queuing::Dropped { first: true } = sender.send(text, size, 1) {
+            if is_first {
                 log::warn!("a queue of events is full: events are being dropped");
             }
         };
         let id = controller.listen(kinds, Callback::Text(Box::new(callback)))?;
-        let behind_lag = parking_lot::Mutex::default();
-        Ok(Self { controller: controller.clone(), id, queue, behind_lag })
+        Ok(Self { controller: controller.clone(), id, queue })
     }
 
     /// Returns the next event if there is one. Never blocks.
     #[must_use]
     pub fn try_recv(&self) -> Option<Event> {
-        let waiting = self.behind_lag.lock().take();
-        if let Some(text) = waiting {
-            return Some(Event::parse(text));
-        }
-        self.queue.try_recv().ok().map(|queued| self.read(queued.item, queued.dropped_before))
+        self.queue.try_recv().ok().map(read)
     }
 
     /// Returns the next event.
@@ -120,7 +134,7 @@ impl EventQueue {
             return Ok(event);
         }
         match self.queue.recv_deadline(deadline) {
-            Ok(queued) => Ok(self.read(queued.item, queued.dropped_before)),
+            Ok(queued) => Ok(read(queued)),
             // The connection may have ended while events are still on their way to the queue.
             Err(RecvTimeoutError::Timeout) => Err(Timeout::new(Wait::Event, limit).into()),
             Err(RecvTimeoutError::Disconnected) => match self.controller.closed_reason() {
@@ -128,14 +142,6 @@ impl EventQueue {
                 None => Err(Timeout::new(Wait::Event, limit).into()),
             },
         }
-    }
-
-    fn read(&self, text: EventText, dropped: u64) -> Event {
-        if dropped == 0 {
-            return Event::parse(text);
-        }
-        *self.behind_lag.lock() = Some(text);
-        Event::lagged(dropped)
     }
 
     /// Returns the events that are there, and ends when there is none. Never blocks.
@@ -147,13 +153,9 @@ impl EventQueue {
     /// been taken.
     ///
     /// Blocks the current thread until there is an event, as long as the connection lives.
-    pub fn iter(&self) -> impl Iterator<Item = Event> {
-        std::iter::from_fn(|| {
-            self.try_recv().or_else(|| {
-                let queued = self.queue.recv().ok()?;
-                Some(self.read(queued.item, queued.dropped_before))
-            })
-        })
+    #[must_use]
+    pub fn iter(&self) -> EventQueueIter<'_> {
+        EventQueueIter { queue: self }
     }
 
     /// Returns events as they come, and ends when none has come for the given time or the
@@ -164,10 +166,10 @@ impl EventQueue {
         std::iter::from_fn(move || self.recv_timeout(limit).ok())
     }
 
-    /// Returns how many events are waiting.
+    /// Returns how many events are waiting, each [`Event::Lagged`] included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len() + usize::from(self.behind_lag.lock().is_some())
+        self.queue.len()
     }
 
     /// Returns whether no event is waiting.
@@ -180,5 +182,38 @@ impl EventQueue {
 impl Drop for EventQueue {
     fn drop(&mut self) {
         self.controller.leave(self.id);
+    }
+}
+
+/// Events as they come; returned by [`EventQueue::iter`].
+///
+/// [`next`](Iterator::next) blocks the current thread until there is an event, as long as the
+/// connection lives.
+#[derive(Clone, Debug)]
+pub struct EventQueueIter<'a> {
+    queue: &'a EventQueue,
+}
+
+impl Iterator for EventQueueIter<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.queue.queue.recv().ok().map(read)
+    }
+}
+
+impl<'a> IntoIterator for &'a EventQueue {
+    type Item = Event;
+    type IntoIter = EventQueueIter<'a>;
+
+    fn into_iter(self) -> EventQueueIter<'a> {
+        self.iter()
+    }
+}
+
+fn read(queued: Queued<EventText>) -> Event {
+    match queued {
+        Queued::Item(text) => Event::parse(text),
+        Queued::Lost(count) => Event::lagged(count),
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{
     Error, InvalidInput, ProtocolError, ResolveError, ResolveProblem, Result, Timeout, Wait,
 };
 use crate::event::{AddrMapEvent, Event, EventKind, EventText, MappedAddress, StreamEvent};
-use crate::link::{deadline_after, lock_within};
+use crate::link::deadline_after;
 use crate::names::{StreamId, StreamPurpose, StreamStatus};
 
 /// tor cuts off what is longer.
@@ -186,7 +186,11 @@ impl Controller {
             return Err(InvalidInput::new("name", "is longer than 255 bytes").into());
         }
         let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap])?;
-        let mut beginning = Some(lock_within(&self.inner.resolving, "RESOLVE", self.timeout)?);
+        let beginning = self.inner.resolving.try_lock_until(deadline_after(self.timeout));
+        if beginning.is_none() {
+            return Err(Timeout::new(Wait::Reply("RESOLVE".into()), self.timeout).into());
+        }
+        let mut beginning = beginning;
         let ((), first) = self.execute_numbered(command)?;
         let mut lookup = Lookup::new(name, first);
         let deadline = deadline_after(limit);

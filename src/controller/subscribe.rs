@@ -1,53 +1,77 @@
 //! Who listens to what, and what tor is told about it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 use super::{Controller, EventQueue};
 use crate::command::{Command, SetEvents};
-use crate::error::{Disconnect, InvalidInput, Result};
+use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
-use crate::link::{Callback, Delivery, Link, ListenerId, Tap, deadline_after, lock_within};
+use crate::link::{Callback, Delivery, EventHook, Listener, ListenerId, deadline_after};
 
-/// What tor has been told, and what it would have to be told.
-#[derive(Debug, Default)]
+/// What tor has been told to send.
+#[derive(Debug)]
 pub(super) struct Subscriptions {
-    listeners: BTreeMap<ListenerId, Vec<EventKind>>,
-    /// What taps see; each is wanted as long as its watch lives.
-    watches: Vec<(Weak<()>, Vec<EventKind>)>,
+    /// Held across a whole `SETEVENTS`. What a command logs may call back, so that one thread may
+    /// take it several times.
+    updating: ReentrantMutex<()>,
+    /// A leaf lock.
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
     /// What tor sends; `None` if a `SETEVENTS` went wrong in a way that leaves this open.
     in_force: Option<BTreeSet<EventKind>>,
+    /// How many `SETEVENTS` were begun.
+    updates: u64,
 }
 
 impl Subscriptions {
     pub(super) fn new() -> Self {
-        Self { in_force: Some(BTreeSet::new()), ..Self::default() }
+        let told = Told { in_force: Some(BTreeSet::new()), updates: 0 };
+        Self { updating: ReentrantMutex::new(()), told: Mutex::new(told) }
     }
 
-    /// Forgets listeners that the event thread has removed because they panicked, and watches that
-    /// have ended, and returns what the others want.
-    fn wanted(&mut self, link: &Link) -> BTreeSet<EventKind> {
-        self.listeners.retain(|id, _| link.has_listener(*id));
-        self.watches.retain(|(watch, _)| watch.strong_count() > 0);
-        let watched = self.watches.iter().map(|(_, kinds)| kinds);
-        self.listeners.values().chain(watched).flatten().cloned().collect()
+    /// Waits until nobody else changes the subscriptions.
+    fn lock(&self, limit: Duration) -> Result<ReentrantMutexGuard<'_, ()>, Timeout> {
+        let guard = self.updating.try_lock_until(deadline_after(limit));
+        guard.ok_or_else(|| Timeout::new(Wait::Reply("SETEVENTS".into()), limit))
+    }
+
+    /// Begins a `SETEVENTS` and returns its number, unless this is in force already.
+    fn begin(&self, wanted: &BTreeSet<EventKind>) -> Option<u64> {
+        let mut told = self.told.lock();
+        if told.in_force.as_ref() == Some(wanted) {
+            return None;
+        }
+        told.updates += 1;
+        Some(told.updates)
+    }
+
+    /// Notes what a `SETEVENTS` has brought into force. Returns whether it was the last: what is
+    /// logged may have begun another on the same thread.
+    fn finish(&self, update: u64, kinds: Option<BTreeSet<EventKind>>) -> bool {
+        let mut told = self.told.lock();
+        let is_last = told.updates == update;
+        told.in_force = kinds.filter(|_| is_last);
+        is_last
     }
 }
 
-/// A tap with its subscription; both end when this is dropped, without waiting for tor.
-pub(crate) struct Watch {
+/// A hook with its subscription; both end when this is dropped, without waiting for tor.
+pub(crate) struct HookGuard {
     controller: Controller,
-    /// Keeps the subscription; `None` only while this is dropped.
-    subscription: Option<Arc<()>>,
-    tap: Arc<dyn Tap>,
+    id: ListenerId,
 }
 
-impl Drop for Watch {
+impl Drop for HookGuard {
     fn drop(&mut self) {
-        self.controller.inner.link.remove_tap(&self.tap);
-        self.subscription = None;
-        self.controller.unsubscribe(None);
+        self.controller.inner.link.remove_hook(self.id);
+        self.controller.unsubscribe();
     }
 }
 
@@ -57,7 +81,8 @@ impl Controller {
     /// Closures run on the thread `torcon-events`, one at a time and in the order of the wire. A
     /// closure may do anything: send commands, wait, add and remove listeners, close the
     /// connection. While it runs, later events wait for it; if too many wait, the newest are
-    /// dropped and every listener is told by [`Event::Lagged`]. If it panics, the panic is logged
+    /// dropped, and every listener is told by [`Event::Lagged`] how many it has lost: before its
+    /// next event, or as soon as it has had all that came before. If it panics, the panic is logged
     /// and the listener removed. A closure should hold a [`WeakController`](crate::WeakController)
     /// and not a `Controller`: the connection owns the closure, so the two would keep each other
     /// alive.
@@ -94,8 +119,8 @@ impl Controller {
 
     /// Calls a closure with the text of every event of one kind, which is not read any further.
     ///
-    /// Everything else is as with [`add_event_listener`](Self::add_event_listener), but that such
-    /// a listener is not told of events that were dropped.
+    /// Everything else is as with [`add_event_listener`](Self::add_event_listener), except that a
+    /// text cannot tell of events that were lost: [`on_lagged`](Self::on_lagged) does.
     ///
     /// Blocks the current thread until tor has confirmed the subscription.
     ///
@@ -116,8 +141,9 @@ impl Controller {
     /// Calls a closure with every event of one type, such as
     /// [`CircEvent`](crate::event::CircEvent).
     ///
-    /// Everything else is as with [`add_event_listener`](Self::add_event_listener), but that such
-    /// a listener sees neither events that cannot be read nor [`Event::Lagged`]. A type that
+    /// Everything else is as with [`add_event_listener`](Self::add_event_listener), except that
+    /// such a listener sees neither events that cannot be read nor [`Event::Lagged`];
+    /// [`on_lagged`](Self::on_lagged) tells of events that were lost. A type that
     /// stands for several kinds, as [`LogEvent`](crate::event::LogEvent) does, subscribes to all
     /// of them.
     ///
@@ -151,6 +177,42 @@ impl Controller {
         self.listen(E::KINDS, Callback::Typed(Box::new(callback)))
     }
 
+    /// Calls a closure whenever events were lost because the listeners of this connection were too
+    /// slow, with the number of events.
+    ///
+    /// The number counts each event once that any listener had subscribed to. The closure runs on
+    /// the thread `torcon-events`, at the place of the missing events: after the events before them
+    /// were delivered, and before the next event, or before the end if none follows. Together with
+    /// it, listeners of [`add_event_listener`](Self::add_event_listener) and queues get
+    /// [`Event::Lagged`] with the number of the events that they have lost themselves; listeners of
+    /// [`on`](Self::on) and [`add_text_listener`](Self::add_text_listener) learn it only here.
+    /// [`remove_event_listener`](Self::remove_event_listener) removes the closure.
+    ///
+    /// Sends nothing and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.on_lagged(|lost| eprintln!("{lost} events were lost"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_lagged<F>(&self, closure: F) -> Result<ListenerId>
+    where
+        F: FnMut(u64) + Send + 'static,
+    {
+        let listener = Listener::new(Callback::Lost(Box::new(closure)));
+        let id = listener.id();
+        self.add_listener(&[], listener)?;
+        Ok(id)
+    }
+
     /// Returns a queue of the events of some kinds, to be taken on any thread.
     ///
     /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
@@ -179,19 +241,13 @@ impl Controller {
     /// [`Error::Timeout`](crate::Error::Timeout) or [`Error::Rejected`](crate::Error::Rejected) if
     /// tor could not be told, in which case the listener is removed all the same.
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
-        let limit = self.timeout();
-        // Before anything that can fail.
-        let was_there = self.inner.link.remove_listener(listener);
-        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
-        if subscriptions.listeners.remove(&listener).is_none() && !was_there {
-            if self.is_alive() {
-                return Err(InvalidInput::new("listener", "is not there").into());
-            }
-            return Ok(());
-        }
-        match self.update(&mut subscriptions) {
+        // Before anything that can fail; the closure is dropped before anything that can wait.
+        let was_there = self.inner.link.remove_listener(listener).is_some();
+        let _updating = self.inner.subscriptions.lock(self.timeout())?;
+        match self.update() {
             // Nothing comes from a connection that has ended.
             Err(error) if error.is_closed() => Ok(()),
+            Ok(()) if !was_there => Err(InvalidInput::new("listener", "is not there").into()),
             outcome => outcome,
         }
     }
@@ -199,8 +255,7 @@ impl Controller {
     /// Returns the kinds of event that tor has been asked for, sorted.
     #[must_use]
     pub fn subscribed_events(&self) -> Vec<EventKind> {
-        let subscriptions = self.inner.subscriptions.lock();
-        subscriptions.in_force.iter().flatten().cloned().collect()
+        self.inner.subscriptions.told.lock().in_force.iter().flatten().cloned().collect()
     }
 
     /// Calls a closure once when the connection has ended, with the reason; at once, on this
@@ -225,24 +280,23 @@ impl Controller {
         self.inner.link.on_disconnect(Box::new(closure));
     }
 
-    /// Subscribes to some kinds of event for a tap, which sees them on the reader thread: so that
+    /// Subscribes to some kinds of event for a hook, which sees them on the reader thread: so that
     /// what follows from them can be waited for even inside a listener. The event thread does not
     /// hear of them.
-    pub(crate) fn watch(&self, kinds: &[EventKind], tap: Arc<dyn Tap>) -> Result<Watch> {
-        let limit = self.timeout();
-        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
+    pub(crate) fn hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> Result<HookGuard> {
+        // It lives longer than the lock.
+        let _refused;
+        let _updating = self.inner.subscriptions.lock(self.timeout())?;
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
-        // First the tap, then the subscription, so that no event is missed.
-        self.inner.link.add_tap(kinds, Arc::clone(&tap));
-        let subscription = Arc::new(());
-        subscriptions.watches.push((Arc::downgrade(&subscription), kinds.to_vec()));
-        if let Err(error) = self.update(&mut subscriptions) {
-            self.inner.link.remove_tap(&tap);
+        // First the hook, then the subscription, so that no event is missed.
+        let id = self.inner.link.add_hook(kinds, hook);
+        if let Err(error) = self.update() {
+            _refused = self.inner.link.remove_hook(id);
             return Err(error);
         }
-        Ok(Watch { controller: self.clone(), subscription: Some(subscription), tap })
+        Ok(HookGuard { controller: self.clone(), id })
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.
@@ -250,66 +304,70 @@ impl Controller {
         if kinds.is_empty() {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }
-        let limit = self.timeout();
-        let mut subscriptions = lock_within(&self.inner.subscriptions, "SETEVENTS", limit)?;
+        // Both live longer than the lock: a closure that is refused is dropped without it.
+        let listener = Listener::new(callback);
+        let _refused;
+        let _updating = self.inner.subscriptions.lock(self.timeout())?;
+        // First the listener, then the subscription, so that no event is missed.
+        self.add_listener(kinds, Arc::clone(&listener))?;
+        if let Err(error) = self.update() {
+            _refused = self.inner.link.remove_listener(listener.id());
+            return Err(error);
+        }
+        Ok(listener.id())
+    }
+
+    fn add_listener(&self, kinds: &[EventKind], listener: Arc<Listener>) -> Result<()> {
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
-        // First the listener, then the subscription, so that no event is missed.
-        let id = self.inner.link.add_listener(kinds, callback);
-        subscriptions.listeners.insert(id, kinds.to_vec());
-        self.update(&mut subscriptions).inspect_err(|_| {
-            subscriptions.listeners.remove(&id);
-            self.inner.link.remove_listener(id);
-        })?;
-        Ok(id)
+        Ok(self.inner.link.add_listener(kinds, listener)?)
     }
 
     /// Sends `SETEVENTS` if what is wanted is not what is in force.
-    fn update(&self, subscriptions: &mut Subscriptions) -> Result<()> {
-        let wanted = subscriptions.wanted(&self.inner.link);
-        if subscriptions.in_force.as_ref() == Some(&wanted) {
-            return Ok(());
-        }
-        match self.execute(&SetEvents::new(wanted.iter().map(EventKind::as_str))) {
-            Ok(()) => {
-                subscriptions.in_force = Some(wanted);
-                Ok(())
-            }
-            Err(error) => {
-                // tor keeps the old set if it refuses; nothing was sent if the input was invalid.
-                let unchanged = error.status_code().is_some()
-                    || matches!(error, crate::error::Error::InvalidInput(_));
-                if !unchanged {
-                    subscriptions.in_force = None;
+    fn update(&self) -> Result<()> {
+        let subscriptions = &self.inner.subscriptions;
+        loop {
+            let wanted = self.inner.link.wanted_events();
+            let Some(update) = subscriptions.begin(&wanted) else { return Ok(()) };
+            match self.execute(&SetEvents::new(wanted.iter().map(EventKind::as_str))) {
+                Ok(()) => {
+                    if subscriptions.finish(update, Some(wanted)) {
+                        return Ok(());
+                    }
                 }
-                Err(error)
+                Err(error) => {
+                    // tor keeps the old set if it refuses; nothing was sent if the input was
+                    // invalid.
+                    let unchanged =
+                        error.status_code().is_some() || matches!(error, Error::InvalidInput(_));
+                    if !unchanged {
+                        subscriptions.finish(update, None);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
 
     /// Removes a listener and tells tor, without waiting for anything: for use in drop.
     pub(super) fn leave(&self, id: ListenerId) {
-        self.inner.link.remove_listener(id);
-        self.unsubscribe(Some(id));
+        drop(self.inner.link.remove_listener(id));
+        self.unsubscribe();
     }
 
     /// Tells tor what is not wanted any more, without waiting for anything.
-    fn unsubscribe(&self, left: Option<ListenerId>) {
-        let Some(mut subscriptions) = self.inner.subscriptions.try_lock() else {
+    fn unsubscribe(&self) {
+        let subscriptions = &self.inner.subscriptions;
+        let Some(_updating) = subscriptions.updating.try_lock() else {
             // Whoever holds the lock, or takes it next, leaves out what is not there any more.
             return;
         };
-        if let Some(id) = left {
-            subscriptions.listeners.remove(&id);
-        }
-        let wanted = subscriptions.wanted(&self.inner.link);
-        if subscriptions.in_force.as_ref() == Some(&wanted) {
-            return;
-        }
+        let wanted = self.inner.link.wanted_events();
+        let Some(update) = subscriptions.begin(&wanted) else { return };
         let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
         let Ok(request) = command.request() else { return };
         let sent = self.inner.link.submit(&request, deadline_after(Duration::ZERO), Duration::ZERO);
-        subscriptions.in_force = sent.is_ok().then_some(wanted);
+        subscriptions.finish(update, sent.is_ok().then_some(wanted));
     }
 }

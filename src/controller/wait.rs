@@ -1,5 +1,6 @@
 //! Waiting for an event, on any thread: also on that of the listeners.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,18 +8,20 @@ use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
 use super::queue::queued_size;
-use super::{Controller, Watch};
+use super::{Controller, HookGuard};
 use crate::command::Command;
 use crate::error::{Disconnect, Error, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, Queued, Tap, backlog, deadline_after};
+use crate::link::{Backlog, BacklogSender, EventHook, Queued, RawEvent, backlog, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
 pub(super) struct Waiter {
     controller: Controller,
     /// Ends with the waiter.
-    _watch: Watch,
+    _hook: HookGuard,
     events: Backlog<Numbered>,
+    /// The number of the first event that has not been looked at.
+    next: Cell<u64>,
 }
 
 /// An event, and how many came before it on the connection.
@@ -34,18 +37,19 @@ struct Collector {
     events: Mutex<Option<BacklogSender<Numbered>>>,
 }
 
-impl Tap for Collector {
-    fn event(&self, number: u64, bytes: &[u8]) {
-        let text = EventText::copied(bytes);
+impl EventHook for Collector {
+    fn event(&self, event: &RawEvent<'_>) {
+        let (number, text) = (event.number(), event.text().clone());
         let size = queued_size(&text);
         if let Some(events) = &mut *self.events.lock() {
-            // What is dropped is counted, and told by the next that fits.
+            // What does not fit is counted and told.
             events.send(Numbered { number, text }, size, 1);
         }
     }
 
     fn ended(&self, _reason: &Disconnect) {
-        *self.events.lock() = None;
+        let events = self.events.lock().take();
+        drop(events);
     }
 }
 
@@ -53,8 +57,8 @@ impl Waiter {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
         let (sender, events) = backlog(controller.inner.event_limit);
         let collector = Arc::new(Collector { events: Mutex::new(Some(sender)) });
-        let watch = controller.watch(kinds, collector)?;
-        Ok(Self { controller: controller.clone(), _watch: watch, events })
+        let hook = controller.hook(kinds, collector)?;
+        Ok(Self { controller: controller.clone(), _hook: hook, events, next: Cell::new(0) })
     }
 
     /// Looks at the events with their numbers, one by one, until something is found.
@@ -75,7 +79,7 @@ impl Waiter {
                     });
                 }
             };
-            if let Some(found) = look_at(queued, &mut look) {
+            if let Some(found) = self.look_at(queued, &mut look) {
                 return Ok(found);
             }
             // Otherwise events that come faster than they are looked at would be looked at for
@@ -89,22 +93,23 @@ impl Waiter {
     /// Looks at the events that are there, and does not wait for more.
     pub(super) fn find_now<T>(&self, mut look: impl FnMut(u64, Event) -> Option<T>) -> Option<T> {
         let queued = std::iter::from_fn(|| self.events.try_recv().ok());
-        queued.take(self.events.len()).find_map(|queued| look_at(queued, &mut look))
+        queued.take(self.events.len()).find_map(|queued| self.look_at(queued, &mut look))
     }
-}
 
-/// Shows an event, and before it that others were lost, if so.
-fn look_at<T>(
-    queued: Queued<Numbered>,
-    look: &mut impl FnMut(u64, Event) -> Option<T>,
-) -> Option<T> {
-    let Numbered { number, text } = queued.item;
-    if queued.dropped_before > 0 {
-        if let Some(found) = look(number, Event::lagged(queued.dropped_before)) {
-            return Some(found);
+    /// Shows an event, or that some were lost, which has the number of the first of them.
+    fn look_at<T>(
+        &self,
+        queued: Queued<Numbered>,
+        look: &mut impl FnMut(u64, Event) -> Option<T>,
+    ) -> Option<T> {
+        match queued {
+            Queued::Item(Numbered { number, text }) => {
+                self.next.set(number + 1);
+                look(number, Event::parse(text))
+            }
+            Queued::Lost(count) => look(self.next.get(), Event::lagged(count)),
         }
     }
-    look(number, Event::parse(text))
 }
 
 impl Controller {

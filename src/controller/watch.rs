@@ -2,38 +2,40 @@
 
 use std::sync::Arc;
 
-use super::{Controller, Watch};
+use super::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
-use crate::event::{Event, EventKind, EventText};
-use crate::link::Tap;
+use crate::event::{Event, EventKind};
+use crate::link::{EventHook, RawEvent};
 
-/// What a watch is told.
-pub(crate) enum Seen {
-    Event(Box<Event>),
-    /// The connection has ended; nothing comes any more.
-    Ended(Disconnect),
+/// What the closure of a hook is called with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen<'a> {
+    Event(&'a Event),
+    /// The connection has ended.
+    Ended(&'a Disconnect),
 }
 
-/// Called on the reader thread: it must be quick, must not wait and must not send commands.
-pub(crate) type Tell = Box<dyn Fn(Seen) + Send + Sync>;
+/// A hook made of a closure.
+struct Watcher<F>(F);
 
-struct Watcher {
-    tell: Tell,
-}
-
-impl Tap for Watcher {
-    fn event(&self, _number: u64, bytes: &[u8]) {
-        (self.tell)(Seen::Event(Box::new(Event::parse(EventText::copied(bytes)))));
+impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for Watcher<F> {
+    fn event(&self, event: &RawEvent<'_>) {
+        (self.0)(Seen::Event(event.event()));
     }
 
     fn ended(&self, reason: &Disconnect) {
-        (self.tell)(Seen::Ended(reason.clone()));
+        (self.0)(Seen::Ended(reason));
     }
 }
 
 impl Controller {
-    /// Tells of every event of some kinds until the watch is dropped.
-    pub(crate) fn watch_events(&self, kinds: &[EventKind], tell: Tell) -> Result<Watch> {
-        self.watch(kinds, Arc::new(Watcher { tell }))
+    /// Calls a closure for every event of some kinds until the guard is dropped, on the reader
+    /// thread: it must be quick, must not wait and must not send commands.
+    pub(crate) fn watch_events(
+        &self,
+        kinds: &[EventKind],
+        closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
+    ) -> Result<HookGuard> {
+        self.hook(kinds, Arc::new(Watcher(closure)))
     }
 }

@@ -1,137 +1,261 @@
-//! A queue bounded in bytes, whose sender never waits: what does not fit is dropped and counted.
+//! A queue bounded in bytes, from one sender to any number of receivers.
+//!
+//! **Invariant**: what does not fit is counted, and the count is an entry of the queue, in the
+//! place where the items are missing. So it is received like an item: before everything that was
+//! sent later, before the end, and without waiting for another item.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select, unbounded,
+};
+use parking_lot::Mutex;
 
-/// Creates a queue that holds at most `limit` bytes.
-pub(crate) fn backlog<T>(limit: usize) -> (BacklogSender<T>, Backlog<T>) {
+/// The longest time that a sender waits for room that nobody makes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a sender may wait for each byte that the receivers take, in nanoseconds: 4 MiB a
+/// second. Slower receivers lose items; otherwise the sender would slow down to their pace.
+const NANOS_PER_BYTE: u64 = 238;
+
+/// How many bytes a count of lost items is taken to need.
+const COUNT_SIZE: usize = 256;
+
+/// Creates a queue that holds at most `limit` bytes, or one item if that is larger.
+pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
     let (sender, receiver) = unbounded();
-    let size = Arc::new(AtomicUsize::new(0));
-    let sender = BacklogSender { sender, size: Arc::clone(&size), limit, dropped: 0 };
-    (sender, Backlog { receiver, size })
+    let (wake, room) = bounded(1);
+    let shared = Arc::new(Shared { size: AtomicUsize::new(0), waiting: AtomicBool::new(false) });
+    let backlog = Backlog { receiver, shared: Arc::clone(&shared), wake };
+    let sender = BacklogSender {
+        sender,
+        shared,
+        room,
+        limit,
+        count: None,
+        is_full: false,
+        patience: PATIENCE,
+    };
+    (sender, backlog)
 }
 
-/// One item of the queue, with how many were dropped just before it.
+/// A count of lost items.
+pub(crate) trait Loss: Default {
+    /// Adds another count.
+    fn add(&mut self, other: Self);
+}
+
+impl Loss for u64 {
+    fn add(&mut self, other: Self) {
+        *self = self.saturating_add(other);
+    }
+}
+
+/// An entry of the queue, as its receiver gets it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Queued<T, L = u64> {
+    Item(T),
+    /// So many items are missing in this place.
+    Lost(L),
+}
+
+/// An entry of the queue.
 #[derive(Debug)]
-pub(crate) struct Queued<T> {
-    pub(crate) item: T,
-    pub(crate) dropped_before: u64,
-    size: usize,
+enum Entry<T, L> {
+    Item {
+        item: T,
+        size: usize,
+    },
+    /// Grows until it is received or an item stands behind it.
+    Lost(Count<L>),
+}
+
+/// A count of lost items; `None` once it was received.
+type Count<L> = Arc<Mutex<Option<L>>>;
+
+#[derive(Debug)]
+struct Shared {
+    /// How many bytes are in the queue.
+    size: AtomicUsize,
+    /// Whether the sender waits for room.
+    waiting: AtomicBool,
 }
 
 /// The sending end, for one thread.
 #[derive(Debug)]
-pub(crate) struct BacklogSender<T> {
-    sender: Sender<Queued<T>>,
-    size: Arc<AtomicUsize>,
+pub(crate) struct BacklogSender<T, L = u64> {
+    sender: Sender<Entry<T, L>>,
+    shared: Arc<Shared>,
+    /// Signaled by the receivers while the sender waits for room.
+    room: Receiver<()>,
     limit: usize,
-    dropped: u64,
+    /// The count at the end of the queue; `None` if an item is there.
+    count: Option<Count<L>>,
+    /// Whether items were lost since the last that fitted.
+    is_full: bool,
+    /// How long the sender may wait for room until receivers have made some.
+    patience: Duration,
 }
 
-/// What became of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queuing {
+/// Result of sending an item. One that is not in the queue is given back: the caller may hold a
+/// lock, and must not drop the item under it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Queuing<T> {
     /// It is in the queue.
     Queued,
-    /// The queue is full, and has been since the last item that fitted or not.
+    /// The queue is full; the item has been counted.
     Dropped {
+        item: T,
         /// Whether this is the first after one that fitted.
         first: bool,
     },
     /// The receiver is gone.
-    Closed,
+    Closed(T),
 }
 
-impl<T> BacklogSender<T> {
+impl<T, L: Loss> BacklogSender<T, L> {
     /// Returns how many bytes fit; more may a moment later, but never fewer.
     pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.size.load(Ordering::Relaxed))
+        self.limit.saturating_sub(self.shared.size.load(Ordering::SeqCst))
     }
 
-    /// Queues an item of `size` bytes that counts as `count` things if it has to be dropped.
-    pub(crate) fn send(&mut self, item: T, size: usize, count: u64) -> Queuing {
-        if self.size.load(Ordering::Relaxed).saturating_add(size) > self.limit {
-            let first = self.dropped == 0;
-            self.dropped += count;
-            return Queuing::Dropped { first };
+    /// Returns whether an item of `size` bytes fits.
+    pub(crate) fn fits(&self, size: usize) -> bool {
+        let used = self.shared.size.load(Ordering::SeqCst);
+        used == 0 || size <= self.limit.saturating_sub(used)
+    }
+
+    /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
+    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> Queuing<T> {
+        if !self.fits(size) {
+            let first = self.lose(loss);
+            return Queuing::Dropped { item, first };
         }
-        self.size.fetch_add(size, Ordering::Relaxed);
-        let dropped_before = std::mem::take(&mut self.dropped);
-        match self.sender.send(Queued { item, dropped_before, size }) {
+        self.count = None;
+        self.is_full = false;
+        let bytes = u64::try_from(size).unwrap_or(u64::MAX);
+        let earned = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
+        self.patience = PATIENCE.min(self.patience.saturating_add(earned));
+        match self.push(Entry::Item { item, size }, size) {
             Ok(()) => Queuing::Queued,
-            Err(_) => Queuing::Closed,
+            Err(Entry::Item { item, .. }) => Queuing::Closed(item),
+            // Not what was sent.
+            Err(Entry::Lost(_)) => Queuing::Queued,
         }
     }
 
-    /// Counts things that were lost before they came here.
-    pub(crate) fn lose(&mut self, count: u64) {
-        self.dropped += count;
+    /// Counts items that are lost in this place. Returns whether they are the first after one that
+    /// fitted.
+    pub(crate) fn lose(&mut self, loss: L) -> bool {
+        let first = !std::mem::replace(&mut self.is_full, true);
+        if let Some(count) = &self.count {
+            if let Some(count) = &mut *count.lock() {
+                count.add(loss);
+                return first;
+            }
+        }
+        let count = Arc::new(Mutex::new(Some(loss)));
+        self.count = Some(Arc::clone(&count));
+        // A receiver that is gone does not want to know.
+        let _ = self.push(Entry::Lost(count), COUNT_SIZE);
+        first
     }
 
-    /// Returns how many things were dropped since the last that was queued.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
+    fn push(&self, entry: Entry<T, L>, size: usize) -> Result<(), Entry<T, L>> {
+        self.shared.size.fetch_add(size, Ordering::SeqCst);
+        self.sender.send(entry).map_err(|unsent| unsent.0)
+    }
+
+    /// Waits until an item of `size` bytes fits, as long as `may_wait` holds, and returns whether it
+    /// does. `changed` tells that `may_wait` has changed.
+    ///
+    /// The time is bounded: by [`PATIENCE`] in all, and then by what receivers have taken since
+    /// ([`NANOS_PER_BYTE`]). So quick receivers lose nothing, and a stuck one is waited for once.
+    pub(crate) fn wait_for_room(
+        &mut self,
+        size: usize,
+        changed: &Receiver<()>,
+        may_wait: impl Fn() -> bool,
+    ) -> bool {
+        if self.fits(size) {
+            return true;
+        }
+        if self.patience.is_zero() || !may_wait() {
+            return false;
+        }
+        let begun = Instant::now();
+        let deadline = begun + self.patience;
+        self.shared.waiting.store(true, Ordering::SeqCst);
+        // Each look comes after `waiting` is set, so that no receiver is missed.
+        while !self.fits(size) && may_wait() {
+            select! {
+                recv(self.room) -> room => if room.is_err() { break },
+                recv(changed) -> _ => {}
+                default(deadline.saturating_duration_since(Instant::now())) => break,
+            }
+        }
+        self.shared.waiting.store(false, Ordering::SeqCst);
+        self.patience = self.patience.saturating_sub(begun.elapsed());
+        self.fits(size)
     }
 }
 
 /// The receiving end.
 #[derive(Debug)]
-pub(crate) struct Backlog<T> {
-    receiver: Receiver<Queued<T>>,
-    size: Arc<AtomicUsize>,
+pub(crate) struct Backlog<T, L = u64> {
+    receiver: Receiver<Entry<T, L>>,
+    shared: Arc<Shared>,
+    /// Wakes a sender that waits for room; it also does when this is dropped.
+    wake: Sender<()>,
 }
 
-impl<T> Backlog<T> {
-    /// Waits for the next item; `Err` means that the sender is gone and nothing is left.
-    pub(crate) fn recv(&self) -> Result<Queued<T>, ()> {
-        self.receiver.recv().map(|queued| self.taken(queued)).map_err(|_| ())
+impl<T, L: Loss> Backlog<T, L> {
+    /// Waits for the next entry; `Err` means that the sender is gone and nothing is left.
+    pub(crate) fn recv(&self) -> Result<Queued<T, L>, ()> {
+        self.receiver.recv().map(|entry| self.taken(entry)).map_err(|_| ())
     }
 
-    pub(crate) fn try_recv(&self) -> Result<Queued<T>, TryRecvError> {
-        self.receiver.try_recv().map(|queued| self.taken(queued))
+    pub(crate) fn try_recv(&self) -> Result<Queued<T, L>, TryRecvError> {
+        self.receiver.try_recv().map(|entry| self.taken(entry))
     }
 
-    pub(crate) fn recv_deadline(&self, deadline: Instant) -> Result<Queued<T>, RecvTimeoutError> {
-        self.receiver.recv_deadline(deadline).map(|queued| self.taken(queued))
+    pub(crate) fn recv_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<Queued<T, L>, RecvTimeoutError> {
+        self.receiver.recv_deadline(deadline).map(|entry| self.taken(entry))
     }
 
-    /// Returns how many items are in the queue.
+    /// Returns how many entries are in the queue.
     pub(crate) fn len(&self) -> usize {
         self.receiver.len()
     }
 
-    fn taken(&self, queued: Queued<T>) -> Queued<T> {
-        self.size.fetch_sub(queued.size, Ordering::Relaxed);
+    fn taken(&self, entry: Entry<T, L>) -> Queued<T, L> {
+        let (queued, size) = match entry {
+            Entry::Item { item, size } => (Queued::Item(item), size),
+            Entry::Lost(count) => {
+                let lost = count.lock().take().unwrap_or_default();
+                (Queued::Lost(lost), COUNT_SIZE)
+            }
+        };
+        self.shared.size.fetch_sub(size, Ordering::SeqCst);
+        if self.shared.waiting.load(Ordering::SeqCst) {
+            // Full means that the sender has yet to look; it will.
+            let _ = self.wake.try_send(());
+        }
         queued
     }
 }
 
-/// Returns the instant after `limit`; one so far away that it cannot be said is ten years away.
+/// Returns the instant after `limit`; a limit of more than ten years means ten years, so that time
+/// can still be added.
 pub(crate) fn deadline_after(limit: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(limit).unwrap_or(now + Duration::from_secs(10 * 365 * 24 * 3600))
+    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    Instant::now() + limit.min(LONGEST)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Queuing, backlog};
-
-    #[test]
-    fn what_does_not_fit_is_counted_and_announced_with_the_next_that_does() {
-        let (mut sender, queue) = backlog(10);
-        assert_eq!(sender.send('a', 6, 1), Queuing::Queued);
-        assert_eq!(sender.send('b', 6, 3), Queuing::Dropped { first: true });
-        assert_eq!(sender.send('c', 5, 4), Queuing::Dropped { first: false });
-        assert_eq!(sender.dropped(), 7);
-        let first = queue.recv().unwrap();
-        assert_eq!((first.item, first.dropped_before), ('a', 0));
-        assert_eq!(sender.send('d', 10, 1), Queuing::Queued);
-        let next = queue.try_recv().unwrap();
-        assert_eq!((next.item, next.dropped_before), ('d', 7));
-        drop(queue);
-        assert_eq!(sender.send('e', 1, 1), Queuing::Closed);
-    }
-}
+mod tests;

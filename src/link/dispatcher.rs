@@ -1,15 +1,18 @@
-//! The body of the event thread, and the table of listeners it serves.
+//! The body of the event thread, and the listeners it serves.
+//!
+//! **Invariant**: a listener is called, and what it holds is dropped, without any lock.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Loss, Queued};
+use super::registry::{KindCache, ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 
@@ -21,16 +24,56 @@ pub(super) struct Chunk {
     pub(super) ends: Vec<usize>,
 }
 
-/// The name of a listener, for removing it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListenerId(u64);
+impl Chunk {
+    /// What a chunk takes beside its bytes and ends: its entry in the queue, and the headers of two
+    /// allocations.
+    const OVERHEAD: usize = 160;
+
+    /// Returns how much memory a chunk takes.
+    pub(super) fn size(bytes: usize, events: usize) -> usize {
+        let ends = events.saturating_mul(size_of::<usize>());
+        bytes.saturating_add(ends).saturating_add(Self::OVERHEAD)
+    }
+}
+
+/// How many events of each kind were lost.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct LostEvents(Vec<(EventKind, u64)>);
+
+impl LostEvents {
+    pub(super) fn count(&mut self, kind: &EventKind, count: u64) {
+        match self.0.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, known)) => known.add(count),
+            None => self.0.push((kind.clone(), count)),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn of(&self, is_wanted: impl Fn(&EventKind) -> bool) -> u64 {
+        let wanted = self.0.iter().filter(|(kind, _)| is_wanted(kind));
+        wanted.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+}
+
+impl Loss for LostEvents {
+    fn add(&mut self, other: Self) {
+        for (kind, count) in other.0 {
+            self.count(&kind, count);
+        }
+    }
+}
 
 /// What a listener is called with.
 pub(crate) enum Callback {
-    /// The event, read into its type.
+    /// The event, read into its type, and [`Event::Lagged`].
     Typed(Box<dyn FnMut(&Event) + Send>),
     /// The text alone; nothing is read.
     Text(Box<dyn FnMut(Delivery<'_>) + Send>),
+    /// The number of events that were lost for the listeners, of whatever kind.
+    Lost(Box<dyn FnMut(u64) + Send>),
 }
 
 /// What a listener that takes texts is called with.
@@ -47,37 +90,78 @@ impl fmt::Debug for Callback {
         f.write_str(match self {
             Self::Typed(_) => "Typed",
             Self::Text(_) => "Text",
+            Self::Lost(_) => "Lost",
         })
     }
 }
 
-/// One listener. Only the event thread locks `callback`, and only it calls it.
+/// One listener.
 #[derive(Debug)]
-struct Listener {
+pub(crate) struct Listener {
     id: ListenerId,
-    state: AtomicU8,
-    callback: Mutex<Callback>,
+    /// A leaf lock.
+    slot: Mutex<Slot>,
 }
 
-const IDLE: u8 = 0;
-const RUNNING: u8 = 1;
-const REMOVED: u8 = 2;
+/// Where the closure of a listener is.
+#[derive(Debug)]
+enum Slot {
+    Idle(Callback),
+    /// The event thread has taken it out to call it.
+    Running,
+    Removed,
+}
 
 impl Listener {
-    /// Claims the listener for one call. Removal and claim are one atomic step each, so that no
+    pub(crate) fn new(callback: Callback) -> Arc<Self> {
+        Arc::new(Self { id: ListenerId::next(), slot: Mutex::new(Slot::Idle(callback)) })
+    }
+
+    pub(crate) fn id(&self) -> ListenerId {
+        self.id
+    }
+
+    /// Takes the closure out for one call. Taking out and removal exclude each other, so that no
     /// call begins after a removal has returned.
-    fn claim(&self) -> bool {
-        self.state.compare_exchange(IDLE, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    fn take(&self) -> Option<Callback> {
+        let mut slot = self.slot.lock();
+        match std::mem::replace(&mut *slot, Slot::Running) {
+            Slot::Idle(callback) => Some(callback),
+            other => {
+                *slot = other;
+                None
+            }
+        }
     }
 
-    fn release(&self) {
-        // It fails if the listener was removed meanwhile, and then stays removed.
-        let _ = self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+    /// Puts the closure back after a call; returns it if the listener was removed meanwhile.
+    fn put_back(&self, callback: Callback) -> Option<Callback> {
+        let mut slot = self.slot.lock();
+        match *slot {
+            Slot::Running => {
+                *slot = Slot::Idle(callback);
+                None
+            }
+            Slot::Idle(_) | Slot::Removed => Some(callback),
+        }
     }
 
-    fn remove(&self) {
-        self.state.store(REMOVED, Ordering::Release);
+    /// Lets no call begin any more, and returns the closure unless it is running: then the event
+    /// thread drops it.
+    fn remove(&self) -> Option<Callback> {
+        let slot = std::mem::replace(&mut *self.slot.lock(), Slot::Removed);
+        match slot {
+            Slot::Idle(callback) => Some(callback),
+            Slot::Running | Slot::Removed => None,
+        }
     }
+}
+
+/// A listener that was removed. Dropping it drops the closure, which may do anything.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Removed {
+    _callback: Option<Callback>,
 }
 
 type DisconnectCallback = Box<dyn FnOnce(&Disconnect) + Send>;
@@ -85,94 +169,61 @@ type DisconnectCallback = Box<dyn FnOnce(&Disconnect) + Send>;
 /// The listeners of one connection.
 #[derive(Default)]
 pub(super) struct Dispatcher {
-    table: Mutex<Table>,
-    /// A copy of "there is a listener", read for each event without a lock.
-    wanted: AtomicBool,
+    listeners: Registry<Listener>,
+    /// A leaf lock.
+    end: Mutex<End>,
     /// Events that have not been delivered are not wanted any more.
     discarding: AtomicBool,
-    next_id: AtomicU64,
-}
-
-impl fmt::Debug for Dispatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dispatcher").field("wanted", &self.wanted).finish_non_exhaustive()
-    }
 }
 
 #[derive(Default)]
-struct Table {
-    /// Shared with the event thread, which takes it for a chunk at a time without holding the
-    /// lock; copied when it changes.
-    by_kind: Arc<HashMap<EventKind, Vec<Arc<Listener>>>>,
-    on_disconnect: Vec<DisconnectCallback>,
+struct End {
+    callbacks: Vec<DisconnectCallback>,
     /// The reason, once the event thread has told it; later callbacks are called at once.
-    ended: Option<Disconnect>,
+    reason: Option<Disconnect>,
 }
 
 impl Dispatcher {
-    /// Adds a listener for the given kinds.
-    pub(super) fn add(&self, kinds: &[EventKind], callback: Callback) -> ListenerId {
-        let id = ListenerId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let listener =
-            Arc::new(Listener { id, state: AtomicU8::new(IDLE), callback: Mutex::new(callback) });
-        let mut table = self.table.lock();
-        let by_kind = Arc::make_mut(&mut table.by_kind);
-        for kind in kinds {
-            by_kind.entry(kind.clone()).or_default().push(Arc::clone(&listener));
-        }
-        self.wanted.store(true, Ordering::Release);
-        id
+    /// Adds a listener for the given kinds, unless the end has been told.
+    pub(super) fn add(
+        &self,
+        kinds: &[EventKind],
+        listener: Arc<Listener>,
+    ) -> Result<(), Disconnect> {
+        self.listeners.add(listener.id, kinds, listener).map_err(|(reason, _)| reason)
     }
 
-    /// Removes a listener: no call to it begins after this has returned. Returns whether it was
-    /// there.
-    pub(super) fn remove(&self, id: ListenerId) -> bool {
-        let removed = self.take_out(id);
-        for listener in &removed {
-            listener.remove();
-        }
-        // What the closure holds is dropped here, without a lock.
-        !removed.is_empty()
+    /// Removes a listener: no call to it begins after this has returned.
+    pub(super) fn remove(&self, id: ListenerId) -> Option<Removed> {
+        let listener = self.listeners.remove(id)?;
+        Some(Removed { _callback: listener.remove() })
     }
 
-    /// Returns whether the listener is in the table; one that panicked is not.
-    pub(super) fn contains(&self, id: ListenerId) -> bool {
-        self.table.lock().by_kind.values().flatten().any(|listener| listener.id == id)
-    }
-
-    fn take_out(&self, id: ListenerId) -> Vec<Arc<Listener>> {
-        let mut table = self.table.lock();
-        let mut removed = Vec::new();
-        let by_kind = Arc::make_mut(&mut table.by_kind);
-        by_kind.retain(|_, listeners| {
-            listeners.retain(|listener| {
-                let stays = listener.id != id;
-                if !stays {
-                    removed.push(Arc::clone(listener));
-                }
-                stays
-            });
-            !listeners.is_empty()
-        });
-        self.wanted.store(!by_kind.is_empty(), Ordering::Release);
-        removed
+    /// Returns the kinds that listeners want.
+    pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
+        self.listeners.kinds()
     }
 
     /// Adds a closure to be called once when the connection has ended; at once if it has.
     pub(super) fn on_disconnect(&self, callback: DisconnectCallback) {
-        let mut table = self.table.lock();
-        match table.ended.clone() {
-            None => table.on_disconnect.push(callback),
+        let mut end = self.end.lock();
+        match end.reason.clone() {
+            None => end.callbacks.push(callback),
             Some(reason) => {
-                drop(table);
+                drop(end);
                 callback(&reason);
             }
         }
     }
 
     /// Returns whether anyone listens.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Acquire)
+    pub(super) fn any(&self) -> bool {
+        self.listeners.any()
+    }
+
+    /// Returns whether anyone listens to this kind.
+    pub(super) fn wants(&self, kind: &EventKind) -> bool {
+        self.listeners.wants(kind)
     }
 
     /// Leaves events undelivered from now on.
@@ -181,46 +232,39 @@ impl Dispatcher {
     }
 
     /// The body of the event thread: delivers until the reader is gone, then tells the end.
-    pub(super) fn run(&self, queue: &Backlog<Chunk>, reason: impl FnOnce() -> Disconnect) {
+    pub(super) fn run(
+        &self,
+        queue: &Backlog<Chunk, LostEvents>,
+        reason: impl FnOnce() -> Disconnect,
+    ) {
         while let Ok(queued) = queue.recv() {
             if self.discarding.load(Ordering::Acquire) {
                 continue;
             }
-            let listeners = Arc::clone(&self.table.lock().by_kind);
-            if queued.dropped_before > 0 {
-                self.tell_lag(&listeners, queued.dropped_before);
+            match queued {
+                Queued::Item(chunk) => self.deliver(&chunk),
+                Queued::Lost(lost) => self.tell_lag(&lost),
             }
-            self.deliver(&listeners, &queued.item);
-            // These may be the last of a listener that was removed meanwhile.
-            drop_quietly(listeners);
         }
         self.finish(&reason());
     }
 
-    fn deliver(&self, by_kind: &HashMap<EventKind, Vec<Arc<Listener>>>, chunk: &Chunk) {
-        // Floods are of one kind: its listeners are looked up once.
-        let mut last: Option<(EventKind, &[Arc<Listener>])> = None;
+    fn deliver(&self, chunk: &Chunk) {
+        let mut cache: KindCache<Option<Members<Listener>>> = KindCache::default();
         let mut start = 0;
         for end in &chunk.ends {
             let text = EventText::from_wire(&chunk.bytes, Range { start, end: *end });
             start = *end;
-            let keyword = text.keyword();
-            let listeners = match &last {
-                Some((kind, listeners)) if kind.as_str().as_bytes() == keyword => *listeners,
-                _ => {
-                    let kind = EventKind::from_bytes(keyword);
-                    let listeners = by_kind.get(&kind).map(Vec::as_slice).unwrap_or_default();
-                    last = Some((kind, listeners));
-                    listeners
-                }
-            };
+            let found = cache.get(text.keyword(), |kind| self.listeners.members(kind));
+            let Some((_, Some(listeners))) = found else { continue };
             let mut event = None;
-            for listener in listeners {
+            for listener in &**listeners {
                 self.call(listener, |callback| match callback {
                     Callback::Text(callback) => callback(Delivery::Text(&text)),
                     Callback::Typed(callback) => {
                         callback(event.get_or_insert_with(|| Event::parse(text.clone())));
                     }
+                    Callback::Lost(_) => {}
                 });
                 if self.discarding.load(Ordering::Acquire) {
                     return;
@@ -229,31 +273,38 @@ impl Dispatcher {
         }
     }
 
-    /// Tells every listener once that events were lost.
-    fn tell_lag(&self, by_kind: &HashMap<EventKind, Vec<Arc<Listener>>>, dropped: u64) {
-        let mut listeners: Vec<_> = by_kind.values().flatten().collect();
-        listeners.sort_by_key(|listener| listener.id);
-        listeners.dedup_by_key(|listener| listener.id);
-        let event = Event::lagged(dropped);
-        for listener in listeners {
-            self.call(listener, |callback| match callback {
-                Callback::Typed(callback) => callback(&event),
+    /// Tells every listener once how many events were lost that it wanted.
+    fn tell_lag(&self, lost: &LostEvents) {
+        for (kinds, listener) in self.listeners.all() {
+            let dropped = lost.of(|kind| kinds.is_empty() || kinds.contains(kind));
+            if dropped == 0 {
+                continue;
+            }
+            self.call(&listener, |callback| match callback {
+                Callback::Typed(callback) => callback(&Event::lagged(dropped)),
                 Callback::Text(callback) => callback(Delivery::Lost(dropped)),
+                Callback::Lost(callback) => callback(dropped),
             });
+            if self.discarding.load(Ordering::Acquire) {
+                return;
+            }
         }
     }
 
     /// Calls a listener, unless it was removed. One that panics is removed.
-    fn call(&self, listener: &Listener, call: impl FnOnce(&mut Callback)) {
-        if !listener.claim() {
-            return;
-        }
-        match catch_unwind(AssertUnwindSafe(|| call(&mut listener.callback.lock()))) {
-            Ok(()) => listener.release(),
+    fn call(&self, listener: &Arc<Listener>, call: impl FnOnce(&mut Callback)) {
+        let Some(mut callback) = listener.take() else { return };
+        match catch_unwind(AssertUnwindSafe(|| call(&mut callback))) {
+            Ok(()) => {
+                if let Some(removed) = listener.put_back(callback) {
+                    drop_quietly(removed);
+                }
+            }
             Err(panic) => {
-                log::error!("a listener panicked and was removed: {}", panic_text(&*panic));
                 listener.remove();
-                drop_quietly(self.take_out(listener.id));
+                self.listeners.remove(listener.id);
+                log::error!("a listener panicked and was removed: {}", panic_text(&*panic));
+                drop_quietly(callback);
                 drop_quietly(panic);
             }
         }
@@ -261,19 +312,20 @@ impl Dispatcher {
 
     /// Tells the end of the connection, and lets go of every listener.
     fn finish(&self, reason: &Disconnect) {
-        let mut table = self.table.lock();
-        table.ended = Some(reason.clone());
-        let callbacks = std::mem::take(&mut table.on_disconnect);
-        let listeners = std::mem::take(&mut table.by_kind);
-        self.wanted.store(false, Ordering::Release);
-        drop(table);
+        let listeners = self.listeners.end(reason);
+        let mut end = self.end.lock();
+        end.reason = Some(reason.clone());
+        let callbacks = std::mem::take(&mut end.callbacks);
+        drop(end);
         for callback in callbacks {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(reason))) {
                 log::error!("a closure for the disconnect panicked: {}", panic_text(&*panic));
                 drop_quietly(panic);
             }
         }
-        drop_quietly(listeners);
+        for listener in listeners {
+            drop_quietly(listener.remove());
+        }
     }
 }
 

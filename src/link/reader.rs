@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::backlog::BacklogSender;
-use super::dispatcher::Chunk;
+use super::dispatcher::{Chunk, LostEvents};
+use super::hook::{EventHook, RawEvent, keyword};
+use super::registry::{KindCache, Members};
 use super::router::RawReply;
 use super::transport::Stream;
 use crate::error::{Disconnect, ProtocolError};
+use crate::event::EventKind;
 use crate::wire::{Frame, Limits, Piece};
 
 /// Everything the reader thread owns.
 pub(super) struct Reader {
     stream: Stream,
     shared: Arc<Shared>,
-    events: BacklogSender<Chunk>,
+    events: BacklogSender<Chunk, LostEvents>,
     frame: Frame,
     /// How many events have come on this connection.
     event_count: u64,
@@ -24,17 +27,38 @@ pub(super) struct Reader {
     /// where each of them ends, counted from the first.
     run: Range<usize>,
     ends: Vec<usize>,
+    /// How many of these there are up to the last that a listener wants.
+    wanted: usize,
+    /// Who wants the kinds of the events of this read.
+    wants: KindCache<Wants>,
+}
+
+/// Who wants events of one kind.
+struct Wants {
+    hooks: Option<Members<dyn EventHook>>,
+    /// Whether a listener does.
+    listeners: bool,
 }
 
 impl Reader {
     pub(super) fn new(
         stream: Stream,
         shared: Arc<Shared>,
-        events: BacklogSender<Chunk>,
+        events: BacklogSender<Chunk, LostEvents>,
         limits: Limits,
     ) -> Self {
         let frame = Frame::new(limits);
-        Self { stream, shared, events, frame, event_count: 0, run: 0..0, ends: Vec::new() }
+        Self {
+            stream,
+            shared,
+            events,
+            frame,
+            event_count: 0,
+            run: 0..0,
+            ends: Vec::new(),
+            wanted: 0,
+            wants: KindCache::default(),
+        }
     }
 
     /// Reads until the connection ends, then tells everyone.
@@ -48,9 +72,6 @@ impl Reader {
         };
         self.hand_over_events();
         self.shared.end(&reason);
-        if self.events.dropped() > 0 {
-            log::warn!("{} events were dropped at the end", self.events.dropped());
-        }
     }
 
     /// Reads once, and hands on every whole message.
@@ -68,6 +89,8 @@ impl Reader {
         self.frame.fill(read);
         let outcome = self.hand_over();
         self.hand_over_events();
+        // A hook that is removed must not live until tor sends again.
+        self.wants.clear();
         // tor reads again, perhaps, after it had left no room for a probe.
         self.shared.send_owed_probe();
         outcome
@@ -100,41 +123,118 @@ impl Reader {
         Ok(())
     }
 
+    /// Tells the hooks of an event, and keeps it for the event thread if a listener wants it.
     fn gather(&mut self, range: &Range<usize>) {
-        let bytes = self.frame.bytes(range);
-        self.shared.taps.event(self.event_count, bytes);
+        let number = self.event_count;
         self.event_count += 1;
-        if !self.shared.dispatcher.is_wanted() {
+        let shared = &self.shared;
+        if !shared.hooks.any() && !shared.dispatcher.any() {
             return;
         }
+        let bytes = self.frame.bytes(range);
+        let found = self.wants.get(keyword(bytes), |kind| Wants::of(shared, kind));
+        let Some((_, wants)) = found else { return };
+        if let Some(hooks) = &wants.hooks {
+            let event = RawEvent::new(number, bytes);
+            for hook in &**hooks {
+                hook.event(&event);
+            }
+        }
+        let wanted = wants.listeners;
         if self.ends.is_empty() || self.run.end != range.start {
             self.hand_over_events();
             self.run = range.start..range.start;
+            if !wanted {
+                return;
+            }
         }
+        // One that nobody wants stays between two that are wanted: they are handed over together.
         self.run.end = range.end;
         self.ends.push(range.end - self.run.start);
+        if wanted {
+            self.wanted = self.ends.len();
+        }
     }
 
     /// Gives the events of this read to the event thread, as one chunk unless something stood
-    /// between them.
+    /// between them or there is no room.
     fn hand_over_events(&mut self) {
-        // Those that do not fit are lost, but not the others with them.
-        let room = self.events.room();
-        let fitting = self.ends.partition_point(|end| *end <= room);
-        let lost = self.ends.len() - fitting;
-        self.ends.truncate(fitting);
-        if let Some(size) = self.ends.last().copied() {
-            let bytes = self.frame.bytes(&(self.run.start..self.run.start + size)).into();
-            let count = u64::try_from(fitting).unwrap_or(u64::MAX);
-            self.events.send(Chunk { bytes, ends: self.ends.clone() }, size, count);
-        }
-        if lost > 0 {
-            if self.events.dropped() == 0 {
-                log::warn!("listeners are too slow: events are being dropped");
+        self.ends.truncate(self.wanted);
+        let mut sent = 0;
+        while sent < self.ends.len() {
+            let fitting = self.fitting(sent);
+            if fitting > 0 {
+                self.send_events(sent..sent + fitting);
+                sent += fitting;
+            } else if !self.wait_for_room(sent) {
+                // These are lost, but not the others with them.
+                self.lose_events(sent);
+                break;
             }
-            self.events.lose(u64::try_from(lost).unwrap_or(u64::MAX));
         }
         self.ends.clear();
+        self.wanted = 0;
+    }
+
+    /// Returns how many of the events from this one on fit into the queue.
+    fn fitting(&self, first: usize) -> usize {
+        let room = self.events.room();
+        let begin = self.begin(first);
+        let rest = self.ends.get(first..).unwrap_or_default();
+        if rest.last().is_some_and(|end| Chunk::size(end - begin, rest.len()) <= room) {
+            return rest.len();
+        }
+        let fits = |(before, end): &(usize, &usize)| Chunk::size(**end - begin, before + 1) <= room;
+        match rest.iter().enumerate().take_while(fits).count() {
+            0 => usize::from(self.events.fits(self.size(first))),
+            fitting => fitting,
+        }
+    }
+
+    /// Returns how much an event takes in the queue on its own.
+    fn size(&self, event: usize) -> usize {
+        Chunk::size(self.begin(event + 1) - self.begin(event), 1)
+    }
+
+    /// Returns where an event begins, counted from the first.
+    fn begin(&self, event: usize) -> usize {
+        event.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
+    }
+
+    fn send_events(&mut self, events: Range<usize>) {
+        let (begin, end) = (self.begin(events.start), self.begin(events.end));
+        let ends = self.ends.get(events).unwrap_or_default();
+        let ends: Vec<_> = ends.iter().map(|end| end - begin).collect();
+        let bytes = self.frame.bytes(&(self.run.start + begin..self.run.start + end)).into();
+        let size = Chunk::size(end - begin, ends.len());
+        // It fits. If nobody takes it any more, nobody wants it.
+        let _ = self.events.send(Chunk { bytes, ends }, size, LostEvents::default());
+    }
+
+    /// Waits for room for an event, but only as long as no caller waits for a reply.
+    fn wait_for_room(&mut self, event: usize) -> bool {
+        let size = self.size(event);
+        let shared = &self.shared;
+        let is_idle = || shared.router.lock().is_idle();
+        self.events.wait_for_room(size, &shared.submitted, is_idle)
+    }
+
+    /// Counts the events from this one on as lost.
+    fn lose_events(&mut self, first: usize) {
+        let mut lost = LostEvents::default();
+        let mut begin = self.begin(first);
+        let shared = &self.shared;
+        for end in self.ends.get(first..).unwrap_or_default() {
+            let bytes = self.frame.bytes(&(self.run.start + begin..self.run.start + end));
+            begin = *end;
+            let found = self.wants.get(keyword(bytes), |kind| Wants::of(shared, kind));
+            if let Some((kind, Wants { listeners: true, .. })) = found {
+                lost.count(kind, 1);
+            }
+        }
+        if !lost.is_empty() && self.events.lose(lost) {
+            log::warn!("listeners are too slow: events are being dropped");
+        }
     }
 
     /// What the end of the stream means: the end, or a peer of the wrong kind that stopped in the
@@ -148,6 +248,12 @@ impl Reader {
             }
             _ => Disconnect::EndOfStream,
         }
+    }
+}
+
+impl Wants {
+    fn of(shared: &Shared, kind: &EventKind) -> Self {
+        Self { hooks: shared.hooks.of(kind), listeners: shared.dispatcher.wants(kind) }
     }
 }
 

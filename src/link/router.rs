@@ -190,6 +190,11 @@ impl Router {
         self.slots.len() == 1
     }
 
+    /// Returns whether the connection is open and nothing has been asked that is not answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ended.is_none() && self.slots.is_empty()
+    }
+
     /// Lets the link send probes from now on.
     pub(super) fn allow_probes(&mut self) {
         self.may_probe = true;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{Callback, Delivery, Endpoint, Link, LinkLimits, Tap};
+use super::{Callback, Delivery, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent};
 use crate::error::Disconnect;
 use crate::event::EventKind;
 use crate::wire::{Limits, Request};
@@ -38,14 +38,15 @@ fn link(
     (link, peer.unwrap(), directory)
 }
 
-/// A tap that passes on what it sees.
+/// A hook that passes on what it sees.
 struct Seen(Sender<String>);
 
-impl Tap for Seen {
-    fn event(&self, number: u64, bytes: &[u8]) {
+impl EventHook for Seen {
+    fn event(&self, event: &RawEvent<'_>) {
         let thread = thread::current();
         assert_eq!(thread.name(), Some("torcon-reader"));
-        self.0.send(format!("{number}: {}", String::from_utf8_lossy(bytes).trim_end())).unwrap();
+        let text = String::from_utf8_lossy(event.wire());
+        self.0.send(format!("{}: {}", event.number(), text.trim_end())).unwrap();
     }
 
     fn ended(&self, reason: &Disconnect) {
@@ -62,12 +63,12 @@ fn question() -> Request {
 }
 
 #[test]
-fn a_tap_sees_events_before_listeners_do_and_while_one_of_them_waits() {
+fn a_hook_sees_events_before_listeners_do_and_while_one_of_them_waits() {
     // What follows from an event can be waited for inside a listener.
     let (link, peer, _directory) =
         link(1 << 20, &["650 BW 1\r\n250 OK\r\n650 BW 2\r\n", "650 BW 3\r\n250 OK\r\n"]);
     let (seen, taps) = unbounded();
-    link.add_tap(&[EventKind::Bw], Arc::new(Seen(seen)));
+    link.add_hook(&[EventKind::Bw], Arc::new(Seen(seen)));
     let (done, is_done) = unbounded();
     let listener = move |delivery: Delivery<'_>| {
         let Delivery::Text(text) = delivery else { return };
@@ -76,7 +77,8 @@ fn a_tap_sees_events_before_listeners_do_and_while_one_of_them_waits() {
             done.send(texts.join(", ")).unwrap();
         }
     };
-    link.add_listener(&[EventKind::Bw], Callback::Text(Box::new(listener)));
+    let listener = Listener::new(Callback::Text(Box::new(listener)));
+    link.add_listener(&[EventKind::Bw], listener).unwrap();
     // Replies say where among the events they stand.
     assert_eq!(link.call_numbered(&question(), LIMIT).unwrap().events_before, 1);
     assert_eq!(link.call_numbered(&question(), LIMIT).unwrap().events_before, 3);
@@ -90,20 +92,90 @@ fn a_tap_sees_events_before_listeners_do_and_while_one_of_them_waits() {
 }
 
 #[test]
-fn a_tap_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_removed() {
-    let (link, peer, _directory) =
-        link(0, &["650 BW 1\r\n650-NS\r\n650 OK\r\n250 OK\r\n", "650 BW 2\r\n250 OK\r\n"]);
-    let (seen, taps) = unbounded();
-    let tap: Arc<dyn Tap> = Arc::new(Seen(seen));
-    link.add_tap(&[EventKind::Bw, EventKind::Ns], Arc::clone(&tap));
-    let listener = |_: Delivery<'_>| panic!("there is no room for an event");
-    let id = link.add_listener(&[EventKind::Bw], Callback::Text(Box::new(listener)));
+fn a_hook_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_removed() {
+    let (link, peer, _directory) = link(
+        0,
+        &[
+            "650 BW 1\r\n250 OK\r\n",
+            "650 BW 2\r\n650-NS\r\n650 OK\r\n650 BW 3\r\n250 OK\r\n",
+            "650 BW 4\r\n250 OK\r\n",
+        ],
+    );
+    let (seen, hooked) = unbounded();
+    let id = link.add_hook(&[EventKind::Bw, EventKind::Ns], Arc::new(Seen(seen)));
+    let (tell, told) = unbounded();
+    let (go_on, may_go_on) = unbounded();
+    let listener = move |delivery: Delivery<'_>| {
+        match delivery {
+            Delivery::Text(text) => tell.send(text.to_string()).unwrap(),
+            Delivery::Lost(count) => tell.send(format!("{count} lost")).unwrap(),
+        }
+        may_go_on.recv_timeout(LIMIT).unwrap();
+    };
+    let listener = Listener::new(Callback::Text(Box::new(listener)));
+    link.add_listener(&[EventKind::Bw], listener).unwrap();
     link.call(&question(), LIMIT).unwrap();
-    assert_eq!([next(&taps), next(&taps)], ["0: 650 BW 1", "1: 650-NS\r\n650 OK"]);
-    link.remove_tap(&tap);
+    assert_eq!(next(&told), "BW 1");
+    // While it is called, one event waits for it, and there is no room for the others.
     link.call(&question(), LIMIT).unwrap();
-    assert!(link.has_listener(id));
-    drop((link, tap));
-    assert!(taps.recv().is_err());
+    assert_eq!([next(&hooked), next(&hooked)], ["0: 650 BW 1", "1: 650 BW 2"]);
+    assert_eq!([next(&hooked), next(&hooked)], ["2: 650-NS\r\n650 OK", "3: 650 BW 3"]);
+    link.remove_hook(id);
+    link.call(&question(), LIMIT).unwrap();
+    (0..3).for_each(|_| go_on.send(()).unwrap());
+    // The listener did not want the one that is none of its kinds.
+    assert_eq!([next(&told), next(&told)], ["BW 2", "2 lost"]);
+    drop(link);
+    assert!(hooked.recv().is_err());
     peer.join().unwrap();
+}
+
+#[test]
+fn a_hook_that_is_added_after_the_end_is_told_the_end() {
+    let (link, peer, _directory) = link(0, &[]);
+    link.end(&Disconnect::Closed);
+    let (seen, told) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Seen(seen)));
+    assert_eq!(next(&told), "end: this program closed the connection");
+    drop(link);
+    peer.join().unwrap();
+}
+
+#[test]
+fn closing_does_not_wait_for_a_reader_that_is_busy() {
+    /// A hook that takes as long as the test says.
+    struct Busy(Sender<()>, Receiver<()>);
+
+    impl EventHook for Busy {
+        fn event(&self, _event: &RawEvent<'_>) {
+            self.0.send(()).unwrap();
+            let _ = self.1.recv_timeout(LIMIT);
+        }
+
+        fn ended(&self, _reason: &Disconnect) {}
+    }
+
+    let (link, peer, _directory) = link(0, &["650 BW 1\r\n"]);
+    let (begin, begun) = unbounded();
+    let (go_on, may_go_on) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Busy(begin, may_go_on)));
+    let deadline = Instant::now() + LIMIT;
+    let asked = link.submit(&question(), deadline, LIMIT).unwrap();
+    begun.recv_timeout(LIMIT).unwrap();
+    let start = Instant::now();
+    link.close(Duration::from_millis(20));
+    drop(link);
+    assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
+    assert!(asked.wait(deadline, LIMIT).is_err());
+    go_on.send(()).unwrap();
+    peer.join().unwrap();
+}
+
+#[test]
+fn what_several_hooks_ask_of_an_event_is_made_once() {
+    let event = RawEvent::new(7, b"650 BW 1 2\r\n");
+    assert_eq!(event.number(), 7);
+    assert!(std::ptr::eq(event.event(), event.event()));
+    assert!(std::ptr::eq(event.text().as_bytes(), event.text().as_bytes()));
+    assert_eq!(event.event().to_string(), "BW 1 2");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::uploads::Uploads;
-use crate::controller::{Controller, Seen, Watch};
+use crate::controller::{Controller, HookGuard, Seen};
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, HsDescEvent};
 use crate::link::deadline_after;
@@ -50,7 +50,7 @@ pub(super) struct UploadLimits {
 pub(super) struct Publisher {
     board: Arc<Board>,
     /// Ends with the publisher. `None` once the service has been closed.
-    watch: Mutex<Option<Watch>>,
+    watch: Mutex<Option<HookGuard>>,
 }
 
 /// What those who wait for a service look at: for directories, or for clients.
@@ -84,15 +84,12 @@ impl Publisher {
     pub(super) fn start(controller: &Controller) -> Result<Self> {
         let board = Arc::new(Board::new()?);
         let for_events = Arc::clone(&board);
-        let tell = move |seen| match seen {
-            Seen::Event(event) => {
-                if let Event::HsDesc(event) = &*event {
-                    for_events.note(event);
-                }
-            }
-            Seen::Ended(reason) => for_events.finish(reason.into()),
+        let tell = move |seen: Seen<'_>| match seen {
+            Seen::Event(Event::HsDesc(event)) => for_events.note(event),
+            Seen::Event(_) => {}
+            Seen::Ended(reason) => for_events.finish(reason.clone().into()),
         };
-        let watch = controller.watch_events(&[EventKind::HsDesc], Box::new(tell))?;
+        let watch = controller.watch_events(&[EventKind::HsDesc], tell)?;
         Ok(Self { board, watch: Mutex::new(Some(watch)) })
     }
 

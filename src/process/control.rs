@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::progress::Progress;
 use super::ready::Message;
-use crate::controller::{ConnectOptions, Controller, Watch};
+use crate::controller::{ConnectOptions, Controller, HookGuard};
 use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
 use crate::event::Bootstrap;
 use crate::link::Endpoint;
@@ -78,7 +78,7 @@ pub(super) struct Connected {
     /// `None` if only the custom function knows.
     pub(super) endpoint: Option<Endpoint>,
     /// What sends [`Message::Status`]; the first comes before this.
-    pub(super) watch: Watch,
+    pub(super) watch: HookGuard,
 }
 
 /// Why an attempt failed.

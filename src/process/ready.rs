@@ -9,7 +9,7 @@ use super::launch::Launch;
 use super::output::Output;
 use super::progress::{Announcer, Progress};
 use super::worker::Worker;
-use crate::controller::{Controller, Watch};
+use crate::controller::{Controller, HookGuard};
 use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
 
 /// How long one attempt at a control connection may take: the first answer of a tor on a slow
@@ -108,7 +108,7 @@ struct Drive {
     percent: Option<u8>,
     tries: Tries,
     /// What follows the bootstrap events.
-    watch: Option<Watch>,
+    watch: Option<HookGuard>,
     /// When the control connection was lost.
     lost: Option<Instant>,
     is_ready: bool,

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,12 +20,15 @@ use super::picture::Picture;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
-use crate::link::{Backlog, backlog, drop_quietly, panic_text};
+use crate::link::{Backlog, Queued, backlog, drop_quietly, panic_text};
 use crate::names::{CircuitId, StreamId};
 
 /// The name of a listener of a [`State`](super::State), for removing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateListenerId(u64);
+
+/// No two listeners of a program have the same name, also of several states.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A mapping may end earlier than it seemed, if somebody sets the clock.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
@@ -73,7 +76,6 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct Registered {
-    next_id: u64,
     removed: BTreeMap<StateListenerId, Arc<AtomicBool>>,
     has_thread: bool,
 }
@@ -107,8 +109,7 @@ impl Registry {
             start(inner)?;
             registered.has_thread = true;
         }
-        let id = StateListenerId(registered.next_id);
-        registered.next_id += 1;
+        let id = StateListenerId(NEXT_ID.fetch_add(1, Relaxed));
         let removed = Arc::new(AtomicBool::new(false));
         registered.removed.insert(id, Arc::clone(&removed));
         Ok((id, removed))
@@ -174,11 +175,15 @@ impl Caller {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            if queued.dropped_before > 0 {
-                for listener in &mut self.listeners {
-                    listener.lost += queued.dropped_before;
+            let delivery = match queued {
+                Queued::Item(delivery) => delivery,
+                Queued::Lost(count) => {
+                    for listener in &mut self.listeners {
+                        listener.lost += count;
+                    }
+                    continue;
                 }
-            }
+            };
             // Nobody has the state any more, or this program has closed the connection: what has
             // not been delivered is not wanted.
             let Some(inner) = self.inner.upgrade() else { break };
@@ -186,7 +191,7 @@ impl Caller {
             if closed.is_some_and(|reason| reason.is_clean()) {
                 break;
             }
-            match queued.item {
+            match delivery {
                 Delivery::Change(change) => self.tell(&inner, &change),
                 Delivery::Add(listener, existing) => self.add(&inner, *listener, existing),
                 Delivery::Remove(id) => self.take_out(id),

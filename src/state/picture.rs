@@ -11,8 +11,8 @@ use super::listeners::Delivery;
 use super::stream_info::StreamInfo;
 use super::tracker::{Answers, Tracker};
 use crate::error::{Disconnect, Error, Timeout, Wait};
-use crate::event::{Event, EventKind, EventText};
-use crate::link::{BacklogSender, Queuing, Tap};
+use crate::event::{Event, EventKind};
+use crate::link::{BacklogSender, EventHook, Queuing, RawEvent};
 use crate::names::StreamStatus;
 
 /// The kinds of event that a state is made of.
@@ -167,7 +167,7 @@ impl Picture {
         let Some(queue) = queue else { return false };
         wanted.push(subject);
         // It costs nothing, so that it is never lost.
-        queue.send(make(tracker), 0, 0) != Queuing::Closed
+        !matches!(queue.send(make(tracker), 0, 0), Queuing::Closed(_))
     }
 
     /// Tells the thread that calls listeners that one is not wanted any more.
@@ -209,7 +209,7 @@ impl Folding {
             if !self.wanted.contains(&change.subject()) {
                 continue;
             }
-            if let Queuing::Dropped { first: true } =
+            if let Queuing::Dropped { first: true, .. } =
                 queue.send(Delivery::Change(change), UPDATE_SIZE, 1)
             {
                 log::warn!("listeners of a state are too slow: updates are being dropped");
@@ -242,9 +242,9 @@ fn is_waiting(status: &StreamStatus) -> bool {
     matches!(status, StreamStatus::New | StreamStatus::NewResolve | StreamStatus::ControllerWait)
 }
 
-impl Tap for Picture {
-    fn event(&self, number: u64, bytes: &[u8]) {
-        let event = Event::parse(EventText::copied(bytes));
+impl EventHook for Picture {
+    fn event(&self, event: &RawEvent<'_>) {
+        let (number, event) = (event.number(), event.event().clone());
         self.folding.lock().event(number, event);
         self.changed.notify_all();
     }
@@ -268,7 +268,7 @@ mod tests {
 
     use super::{Picture, WaitEnd};
     use crate::error::Disconnect;
-    use crate::link::Tap;
+    use crate::link::{EventHook, RawEvent};
     use crate::names::{CircuitId, NetworkLiveness};
     use crate::state::tracker::{Answers, Tracker};
 
@@ -293,7 +293,7 @@ mod tests {
     fn tell(picture: &Picture, lines: &[&str]) {
         let number = picture.read(Tracker::number);
         for (number, line) in (number..).zip(lines) {
-            picture.event(number, format!("650 {line}\r\n").as_bytes());
+            picture.event(&RawEvent::new(number, format!("650 {line}\r\n").as_bytes()));
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::controller::{Controller, Watch};
+use crate::controller::{Controller, HookGuard};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{Tap, lock_within};
+use crate::link::{EventHook, RawEvent, lock_within};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
@@ -110,7 +110,7 @@ struct Known {
     index: Arc<Index>,
     news: Option<Arc<News>>,
     /// `None` as long as nobody has asked.
-    watch: Option<Watch>,
+    watch: Option<HookGuard>,
     loaded: bool,
 }
 
@@ -121,13 +121,14 @@ struct News {
     texts: Mutex<Vec<(u64, EventText)>>,
 }
 
-impl Tap for News {
-    fn event(&self, number: u64, bytes: &[u8]) {
+impl EventHook for News {
+    fn event(&self, event: &RawEvent<'_>) {
+        let (number, bytes) = (event.number(), event.wire());
         let is_consensus = bytes.starts_with(b"650+NEWCONSENSUS");
         if !is_consensus && !bytes.starts_with(b"650+NS") && !bytes.starts_with(b"650 NEWDESC ") {
             return;
         }
-        let text = EventText::copied(bytes);
+        let text = event.text().clone();
         let mut texts = self.texts.lock();
         if is_consensus {
             // It says everything.
@@ -156,8 +157,7 @@ impl Known {
     fn load(&mut self, controller: &Controller) -> Result<()> {
         if self.watch.is_none() {
             let news = Arc::new(News::default());
-            let tap = Arc::clone(&news);
-            self.watch = Some(controller.watch(KINDS, tap)?);
+            self.watch = Some(controller.hook(KINDS, news.clone())?);
             self.news = Some(news);
         }
         let (entries, events_before) = controller.relay_statuses_numbered()?;

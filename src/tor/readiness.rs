@@ -86,11 +86,11 @@ impl Tor {
         let deadline = deadline_after(limit);
         let board = Arc::new(Board::default());
         let for_events = Arc::clone(&board);
-        let tell = move |seen| match seen {
+        let tell = move |seen: Seen<'_>| match seen {
             Seen::Event(_) => for_events.note(|noted| noted.happened = true),
-            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason)),
+            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason.clone())),
         };
-        let _watch = self.controller.watch_events(&[EventKind::StatusClient], Box::new(tell))?;
+        let _watch = self.controller.watch_events(&[EventKind::StatusClient], tell)?;
         while !self.is_ready()? {
             board.wait(deadline, || Timeout::new(Wait::Bootstrap, limit))?;
         }
@@ -132,17 +132,14 @@ impl Tor {
         let deadline = deadline_after(limit);
         let board = Arc::new(Board::default());
         let for_events = Arc::clone(&board);
-        let tell = move |seen| match seen {
-            Seen::Event(event) => {
-                let is_it =
-                    |event: &Event| matches!(event, Event::Signal(e) if e.signal == Signal::Newnym);
-                if is_it(&event) {
-                    for_events.note(|noted| noted.happened = true);
-                }
+        let tell = move |seen: Seen<'_>| match seen {
+            Seen::Event(Event::Signal(event)) if event.signal == Signal::Newnym => {
+                for_events.note(|noted| noted.happened = true);
             }
-            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason)),
+            Seen::Event(_) => {}
+            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason.clone())),
         };
-        let _watch = self.controller.watch_events(&[EventKind::Signal], Box::new(tell))?;
+        let _watch = self.controller.watch_events(&[EventKind::Signal], tell)?;
         self.new_identity()?;
         board.wait(deadline, || Timeout::new(Wait::NewIdentity, limit))
     }

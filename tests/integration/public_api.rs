@@ -37,6 +37,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::Controller,
     torcon::Endpoint,
     torcon::Error,
+    torcon::EventQueueIter<'static>,
     torcon::Line<'static>,
     torcon::ListenerId,
     torcon::Password,

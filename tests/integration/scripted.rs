@@ -14,6 +14,10 @@ mod config;
 mod connect;
 /// The end of a connection, from either side.
 mod disconnect;
+/// What many listeners and waits cost.
+mod event_cost;
+/// Floods of events: who loses how many, and how that is told.
+mod event_loss;
 /// Events: order, shapes, what is lost and how that is told.
 mod events;
 /// Input in pieces of every size, and input that means harm.

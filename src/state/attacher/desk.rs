@@ -12,7 +12,7 @@ use super::claim::Claim;
 use super::clerk::{Clerk, Message, Shared};
 use super::option::LeaveStreams;
 use super::roster::Roster;
-use crate::controller::{Controller, FarewellId, Watch};
+use crate::controller::{Controller, FarewellId, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::lock_within;
 use crate::state::Inner;
@@ -38,7 +38,7 @@ struct Office {
     messages: Sender<Message>,
     farewell: FarewellId,
     /// For the changes of the option.
-    _watch: Watch,
+    _watch: HookGuard,
 }
 
 /// The wish to attach streams. While there is one, tor leaves streams to us; when the last is

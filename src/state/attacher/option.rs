@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::controller::{Controller, Watch};
+use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, ProtocolError, Result};
-use crate::event::{Event, EventKind, EventText};
-use crate::link::{Tap, deadline_after};
+use crate::event::{Event, EventKind};
+use crate::link::{EventHook, RawEvent, deadline_after};
 
 const OPTION: &str = "__LeaveStreamsUnattached";
 
@@ -24,9 +24,9 @@ struct Told {
     changed: Condvar,
 }
 
-impl Tap for Told {
-    fn event(&self, _number: u64, bytes: &[u8]) {
-        let Event::ConfChanged(event) = Event::parse(EventText::copied(bytes)) else { return };
+impl EventHook for Told {
+    fn event(&self, event: &RawEvent<'_>) {
+        let Event::ConfChanged(event) = event.event() else { return };
         for change in &event.changes {
             if change.name.to_str_lossy().eq_ignore_ascii_case(OPTION) {
                 let value = change.value.as_ref().is_some_and(|value| value.as_bytes() == b"1");
@@ -67,10 +67,9 @@ impl LeaveStreams {
     /// Switches the option on. Its changes are seen until the watch is dropped.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
-    pub(super) fn switch_on(controller: &Controller) -> Result<(Self, Watch)> {
+    pub(super) fn switch_on(controller: &Controller) -> Result<(Self, HookGuard)> {
         let told = Arc::new(Told::default());
-        let tap: Arc<Told> = Arc::clone(&told);
-        let watch = controller.watch(&[EventKind::ConfChanged], tap)?;
+        let watch = controller.hook(&[EventKind::ConfChanged], told.clone())?;
         let was_on = read(controller)?;
         let option = Self { told, was_on, restored: AtomicBool::new(false) };
         if was_on {

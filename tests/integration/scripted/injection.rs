@@ -224,7 +224,7 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
                           for_each_relay_status for_each_server_descriptor \
                           hs_client_descriptor hs_post hs_service_descriptor line_limit \
                           listeners load_conf microdescriptor microdescriptor_by_name on \
-                          on_disconnect password password_with recv_deadline recv_timeout \
+                          on_disconnect on_lagged password password_with recv_deadline recv_timeout \
                           relay_status relay_status_by_name relay_statuses_of_purpose \
                           remove_event_listener remove_onion_client_auth reply_limit \
                           resolve_reverse resolve_reverse_and_wait served_descriptors_of \
