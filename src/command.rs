@@ -20,6 +20,7 @@ pub use authenticate::{
     AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo, ServerChallenge,
 };
 pub use circuit::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
+pub(crate) use conf::is_service_option;
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor, SetRouterPurpose};
 pub use info::{GetInfo, InfoMap};

@@ -25,7 +25,7 @@ mod units;
 mod value;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -35,7 +35,7 @@ pub use self::pending::{PendingChange, PendingKind};
 pub(crate) use self::rewrite_lock::{Identity, RewriteLock};
 pub use self::schema::OptionType;
 pub(crate) use self::schema::SERVICES as ALL_SERVICES;
-use self::schema::{Schema, TorOption};
+use self::schema::{Schema, TorOption, known_schema};
 pub use self::services::ConfiguredService;
 pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
 pub use self::setting::NewValue;
@@ -121,7 +121,7 @@ struct Inner {
 
 enum Source {
     Tor(Box<Live>),
-    Nothing(OnceLock<Schema>),
+    Nothing,
 }
 
 impl Config {
@@ -160,7 +160,7 @@ impl Config {
     /// ```
     #[must_use]
     pub fn offline() -> Self {
-        Self::with(Source::Nothing(OnceLock::new()))
+        Self::with(Source::Nothing)
     }
 
     fn with(source: Source) -> Self {
@@ -279,7 +279,7 @@ impl Config {
                 let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
                 live.groups(&groups).map(drop)
             }
-            Source::Nothing(_) => Ok(()),
+            Source::Nothing => Ok(()),
         }
     }
 
@@ -319,14 +319,14 @@ impl Config {
     fn schema(&self) -> Result<&Schema> {
         match &self.inner.source {
             Source::Tor(live) => live.schema(),
-            Source::Nothing(schema) => Ok(schema.get_or_init(Schema::known)),
+            Source::Nothing => Ok(known_schema()),
         }
     }
 
     fn live(&self) -> Result<&Live> {
         match &self.inner.source {
             Source::Tor(live) => Ok(live),
-            Source::Nothing(_) => Err(live::no_tor().into()),
+            Source::Nothing => Err(live::no_tor().into()),
         }
     }
 
@@ -334,7 +334,7 @@ impl Config {
     fn group(&self, option: &TorOption) -> Result<Arc<[ConfiguredLine]>> {
         match &self.inner.source {
             Source::Tor(live) => live.group(&option.group),
-            Source::Nothing(_) => Ok(Arc::new([])),
+            Source::Nothing => Ok(Arc::new([])),
         }
     }
 
@@ -345,7 +345,7 @@ impl Config {
                 let groups = live.groups_now(&[&option.group])?;
                 Ok(groups.into_iter().next().unwrap_or_else(|| Arc::new([])))
             }
-            Source::Nothing(_) => Ok(Arc::new([])),
+            Source::Nothing => Ok(Arc::new([])),
         }
     }
 
@@ -388,7 +388,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let controller = match &self.inner.source {
             Source::Tor(live) => Some(live.controller()),
-            Source::Nothing(_) => None,
+            Source::Nothing => None,
         };
         f.debug_struct("Config")
             .field("controller", &controller)

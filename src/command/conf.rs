@@ -112,9 +112,18 @@ impl Command for GetConf {
     }
 }
 
-/// Options that are called like those of an onion service, but belong to all of them together.
+/// Options whose names are like those of an onion service, but which belong to all of them.
 const OF_ALL_SERVICES: [&str; 3] =
     ["HiddenServiceNonAnonymousMode", "HiddenServiceSingleHopMode", "HiddenServiceStatistics"];
+
+/// Returns whether an option belongs to one onion service of several, also one of a tor to come.
+pub(crate) fn is_service_option(name: &str) -> bool {
+    let start = name.get(.."HiddenService".len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
+        && is_option(name.as_bytes())
+        && !name.eq_ignore_ascii_case("HiddenServiceOptions")
+        && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
 
 /// Returns the names in lower case, to look others up in.
 fn lower_case(options: &[Box<str>]) -> HashSet<String> {
@@ -124,9 +133,7 @@ fn lower_case(options: &[Box<str>]) -> HashSet<String> {
 /// Returns the names, in lower case, that tor answers by lines of the option `name` and others.
 fn wholes(name: &str) -> impl Iterator<Item = String> {
     let name = name.to_ascii_lowercase();
-    let is_of_service = name.starts_with("hiddenservice")
-        && name != "hiddenserviceoptions"
-        && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(&name));
+    let is_of_service = is_service_option(&name);
     // `SocksPortLines` stands for `SocksPort` and `__SocksPort`.
     let lines = format!("{}lines", name.strip_prefix("__").unwrap_or(&name));
     is_of_service.then(|| "hiddenserviceoptions".to_owned()).into_iter().chain([lines])

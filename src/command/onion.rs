@@ -185,25 +185,25 @@ fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
     if port.virtual_port() == 0 {
         return Err(InvalidInput::new("port", "must not be 0"));
     }
-    let mut value = format!("{},", port.virtual_port()).into_bytes();
-    match port.target() {
-        PortTarget::Tcp(address) if address.port() == 0 => {
-            return Err(InvalidInput::new("target", "must not have port 0"));
-        }
-        PortTarget::Tcp(address) => value.extend_from_slice(address.to_string().as_bytes()),
-        PortTarget::Unix(path) => {
-            let bytes = path.as_os_str().as_bytes();
-            if !path.is_absolute() {
-                return Err(InvalidInput::new("target", "must be an absolute path"));
-            }
-            if bytes.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'"')) {
-                let problem = "has a blank or a quote in its path, which ADD_ONION cannot say";
-                return Err(InvalidInput::new("target", problem));
-            }
-            value.extend_from_slice(b"unix:");
-            value.extend_from_slice(bytes);
-        }
+    let Some(target) = port.target() else {
+        return pair(request, "Port", port.to_string());
+    };
+    if target.port() == Some(0) {
+        return Err(InvalidInput::new("target", "must not have port 0"));
     }
+    let PortTarget::Unix(path) = target else {
+        return pair(request, "Port", port.to_string());
+    };
+    let bytes = path.as_os_str().as_bytes();
+    if !path.is_absolute() {
+        return Err(InvalidInput::new("target", "must be an absolute path"));
+    }
+    if bytes.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'"')) {
+        let problem = "has a blank or a quote in its path, which ADD_ONION cannot say";
+        return Err(InvalidInput::new("target", problem));
+    }
+    let mut value = format!("{},unix:", port.virtual_port()).into_bytes();
+    value.extend_from_slice(bytes);
     pair(request, "Port", value)
 }
 

@@ -1,7 +1,8 @@
 //! Saying what is to change.
 
 use super::pending::Action;
-use super::schema::TorOption;
+use super::schema::{Implied, TorOption};
+use super::services::ConfiguredLine;
 use super::setting::NewValue;
 use super::value::comma_entries;
 use super::{Config, Source};
@@ -79,8 +80,15 @@ impl Config {
 
     /// Adds an entry at the end of a list.
     ///
-    /// Blocks the current thread until tor has answered, if it was not asked before; an option
-    /// that is to be reset gets its default first, for which tor is asked.
+    /// Of a list that is not set, tor drops its default as soon as there is an entry. So that
+    /// nothing is lost by an entry more, the default is saved with it: `SocksPort 9050`,
+    /// `Log notice stdout`, and the built-in lines of `DirAuthority` and `FallbackDir`. To have the
+    /// new entry alone, [`set`](Self::set) it. Where `SocksPort` or another listener is off (`0`),
+    /// the new entry takes the place of the `0`. A configuration that belongs to no tor has no
+    /// defaults.
+    ///
+    /// Blocks the current thread until tor has named its options, and its defaults if this needs
+    /// them, unless it was asked before.
     ///
     /// # Errors
     ///
@@ -89,8 +97,7 @@ impl Config {
     pub fn push(&self, name: &str, entry: impl Into<NewValue>) -> Result<()> {
         let option = self.list(name)?;
         let entry = entry.into().into_entry(&option)?;
-        self.push_change(option, Action::Push(entry));
-        Ok(())
+        self.push_edit(option, Action::Push(entry))
     }
 
     /// Removes an entry from a list, as often as it is there. Returns whether it was.
@@ -107,7 +114,7 @@ impl Config {
         let entry = entry.into().into_entry(&option)?;
         let is_there = self.has_entry(&option, &entry)?;
         if is_there {
-            self.push_change(option, Action::Remove(entry));
+            self.push_edit(option, Action::Remove(entry))?;
         }
         Ok(is_there)
     }
@@ -132,7 +139,7 @@ impl Config {
         let (old, new) = (old.into().into_entry(&option)?, new.into().into_entry(&option)?);
         let is_there = self.has_entry(&option, &old)?;
         if is_there {
-            self.push_change(option, Action::Replace(old, new));
+            self.push_edit(option, Action::Replace(old, new))?;
         }
         Ok(is_there)
     }
@@ -149,30 +156,48 @@ impl Config {
         Ok(Action::Clear)
     }
 
+    fn push_edit(&self, option: TorOption, action: Action) -> Result<()> {
+        let implied = self.implied(&option)?;
+        self.inner.pending.lock().push_edit(option, action, implied);
+        Ok(())
+    }
+
     /// Returns an option whose entries can be edited.
     fn list(&self, name: &str) -> Result<TorOption> {
         let option = self.schema()?.settable(name)?;
         if option.kind.is_recognized() && !option.kind.is_list() {
             return Err(InvalidInput::new(option.name.to_string(), "is not a list").into());
         }
-        let is_reset = self.inner.pending.lock().is_reset(&option.name);
-        if let (true, Source::Tor(live)) = (is_reset, &self.inner.source) {
-            // The list that is edited is the default, so it has to be known.
-            if !option.kind.is_reset_by_clearing() {
-                if let Some(lines) = live.defaults()?.lines(&option) {
-                    self.push_change(option.clone(), Action::Set(lines));
-                }
+        Ok(option)
+    }
+
+    /// Returns the lines that stand for the group of a list in tor while none is set.
+    fn implied(&self, option: &TorOption) -> Result<Vec<ConfiguredLine>> {
+        let Source::Tor(live) = &self.inner.source else { return Ok(Vec::new()) };
+        let is_reset = || {
+            !option.kind.is_reset_by_clearing() && self.inner.pending.lock().is_reset(&option.name)
+        };
+        match option.implied() {
+            Implied::Line(name, value) => Ok(vec![(name.to_owned(), value.as_bytes().to_vec())]),
+            Implied::Nothing if !is_reset() => Ok(Vec::new()),
+            Implied::Nothing | Implied::ToldByTor => {
+                let lines = live.defaults()?.lines(option).unwrap_or_default();
+                Ok(lines.into_iter().map(|value| (option.name.to_string(), value)).collect())
             }
         }
-        Ok(option)
     }
 
     fn has_entry(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
         let value = self.value_from(option, Self::group_now)?;
-        let is_there = match option.kind.is_comma_list() {
-            true => value.lines().flat_map(comma_entries).any(|other| other == entry),
-            false => value.lines().any(|line| line == entry),
+        let implied = match value.is_set() {
+            true => Vec::new(),
+            false => self.implied(option)?,
         };
-        Ok(is_there)
+        let implied = implied.iter().filter(|(name, _)| *name == *option.name);
+        let mut lines = value.lines().chain(implied.map(|(_, value)| value.as_slice()));
+        Ok(match option.kind.is_comma_list() {
+            true => lines.flat_map(comma_entries).any(|other| other == entry),
+            false => lines.any(|line| line == entry),
+        })
     }
 }

@@ -72,12 +72,12 @@ impl Config {
     /// })?;
     /// assert_eq!(
     ///     config.to_torrc()?,
-    ///     "HiddenServiceDir /var/lib/tor/web\nHiddenServicePort 80 127.0.0.1:8081\n"
+    ///     "HiddenServiceDir /var/lib/tor/web\nHiddenServicePort 80 8081\n"
     /// );
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn add_onion_service(&self, service: ConfiguredService) -> Result<()> {
-        check(&service)?;
+        self.check(&service)?;
         let services = self.services_now()?;
         let is_same =
             |other: &ConfiguredService| is_same_directory(other.directory(), service.directory());
@@ -92,7 +92,10 @@ impl Config {
     /// Changes the onion service of a directory: the closure gets it as it will be. Returns
     /// whether it was there.
     ///
-    /// Nothing is sent before [`save`](Self::save).
+    /// [`save`](Self::save) changes the options that the closure has changed, and keeps the others
+    /// as another connection may have set them by then.
+    ///
+    /// Sends `GETCONF HiddenServiceOptions`.
     ///
     /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
     ///
@@ -115,8 +118,9 @@ impl Config {
             return Err(InvalidInput::new("edit", "has changed the directory").into());
         }
         if service != before {
-            check(&service)?;
-            self.push_change(services_option(), Action::ReplaceService(service));
+            self.check(&service)?;
+            let edit = Action::EditService { before, after: service };
+            self.push_change(services_option(), edit);
         }
         Ok(true)
     }
@@ -142,16 +146,16 @@ impl Config {
         }
         Ok(is_there)
     }
-}
 
-/// Refuses what tor would refuse without saying why.
-fn check(service: &ConfiguredService) -> Result<()> {
-    service.check()?;
-    if !service.directory().is_absolute() {
-        return Err(InvalidInput::new("directory", "must be an absolute path").into());
+    /// Refuses a service that tor would refuse without a reason.
+    fn check(&self, service: &ConfiguredService) -> Result<()> {
+        service.check(self.schema()?)?;
+        if !service.directory().is_absolute() {
+            return Err(InvalidInput::new("directory", "must be an absolute path").into());
+        }
+        if service.option("HiddenServicePort").is_empty() {
+            return Err(InvalidInput::new("service", "has no port").into());
+        }
+        Ok(())
     }
-    if service.option("HiddenServicePort").is_empty() {
-        return Err(InvalidInput::new("service", "has no port").into());
-    }
-    Ok(())
 }

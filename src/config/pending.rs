@@ -12,6 +12,9 @@ use super::schema::{OptionType, SERVICES, TorOption};
 use super::services::{ConfiguredLine, ConfiguredService, ServiceLines, is_same_directory};
 use super::value::{OptionValue, comma_entries};
 
+/// The value of an option such as `SocksPort` that opens no listener.
+const NO_LISTENER: &[u8] = b"0";
+
 /// The changes that have not been saved, in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
@@ -25,6 +28,8 @@ struct Change {
     number: u64,
     option: TorOption,
     action: Action,
+    /// The lines that stand for the group in tor while no line of it is set.
+    implied: Vec<ConfiguredLine>,
 }
 
 /// What is to happen to an option.
@@ -37,7 +42,7 @@ pub(super) enum Action {
     Remove(Vec<u8>),
     Replace(Vec<u8>, Vec<u8>),
     AddService(ConfiguredService),
-    ReplaceService(ConfiguredService),
+    EditService { before: ConfiguredService, after: ConfiguredService },
     RemoveService(PathBuf),
 }
 
@@ -73,12 +78,23 @@ impl Pending {
         self.changes.is_empty()
     }
 
-    /// Adds a change; what it makes meaningless goes.
+    /// Adds a change, and drops those that it makes meaningless.
     pub(super) fn push(&mut self, option: TorOption, action: Action) {
+        self.push_edit(option, action, Vec::new());
+    }
+
+    /// Adds a change of the entries of a list. `implied` are the lines that stand for its group in
+    /// tor while no line of it is set.
+    pub(super) fn push_edit(
+        &mut self,
+        option: TorOption,
+        action: Action,
+        implied: Vec<ConfiguredLine>,
+    ) {
         if action.is_final() {
             self.changes.retain(|change| change.option.name != option.name);
         }
-        self.changes.push(Change { number: self.next, option, action });
+        self.changes.push(Change { number: self.next, option, action, implied });
         self.next += 1;
     }
 
@@ -144,6 +160,7 @@ impl Pending {
 impl Change {
     fn applied(&self, state: GroupState) -> GroupState {
         let name = &*self.option.name;
+        let is_cleared = state == GroupState::Cleared;
         let lines = match state {
             GroupState::Lines(lines) => lines,
             GroupState::Cleared | GroupState::Default => Vec::new(),
@@ -153,8 +170,13 @@ impl Change {
             Action::Reset if !self.option.is_grouped() => return GroupState::Default,
             Action::Clear | Action::Reset => replaced(lines, name, &[]),
             Action::Set(values) => replaced(lines, name, values),
-            Action::Push(_) | Action::Remove(_) | Action::Replace(..) => self.edited(lines),
-            // It is there if tor has taken it and the answer was lost.
+            Action::Push(_) | Action::Remove(_) | Action::Replace(..) => {
+                match lines.is_empty() && !is_cleared {
+                    true => self.edited(self.implied.clone()),
+                    false => self.edited(lines),
+                }
+            }
+            // tor has it already if it took the command and the reply was lost.
             Action::AddService(service)
                 if ServiceLines { lines: lines.clone() }.services().contains(service) =>
             {
@@ -164,11 +186,11 @@ impl Change {
                 let own = service.lines().map(|(name, value)| (name.to_owned(), value.to_vec()));
                 lines.into_iter().chain(own).collect()
             }
-            Action::ReplaceService(service) => {
+            Action::EditService { before, after } => {
                 let mut services = ServiceLines { lines }.services();
                 for other in &mut services {
-                    if is_same_directory(other.directory(), service.directory()) {
-                        *other = service.clone();
+                    if is_same_directory(other.directory(), after.directory()) {
+                        other.apply_edit(before, after);
                     }
                 }
                 ServiceLines::of_services(&services).lines
@@ -195,9 +217,25 @@ impl Change {
             true => values.flat_map(comma_entries).map(<[u8]>::to_vec).collect(),
             false => values.map(<[u8]>::to_vec).collect(),
         };
+        let is_listener = self.option.is_listener();
         match &self.action {
-            Action::Push(entry) => entries.push(entry.clone()),
-            Action::Remove(entry) => entries.retain(|other| other != entry),
+            // tor takes 0, which means no listener, only alone.
+            Action::Push(entry) if is_listener && entry == NO_LISTENER => {
+                entries = vec![entry.clone()];
+            }
+            Action::Push(entry) => {
+                entries.retain(|other| !is_listener || other != NO_LISTENER);
+                entries.push(entry.clone());
+            }
+            Action::Remove(entry) => {
+                let count = entries.len();
+                entries.retain(|other| other != entry);
+                let is_last = entries.is_empty() && count > 0 && lines.len() == count;
+                // Without a line, tor would open the listener of its default.
+                if is_last && !self.implied.is_empty() && is_listener {
+                    entries.push(NO_LISTENER.to_vec());
+                }
+            }
             Action::Replace(old, new) => {
                 for entry in entries.iter_mut().filter(|entry| *entry == old) {
                     entry.clone_from(new);
@@ -301,7 +339,7 @@ impl PendingChange {
             Action::Remove(entry) => (PendingKind::Remove, vec![entry.clone()]),
             Action::Replace(old, new) => (PendingKind::Replace, vec![old.clone(), new.clone()]),
             Action::AddService(service) => (PendingKind::AddService, directory(service)),
-            Action::ReplaceService(service) => (PendingKind::EditService, directory(service)),
+            Action::EditService { after, .. } => (PendingKind::EditService, directory(after)),
             Action::RemoveService(path) => {
                 (PendingKind::RemoveService, directory(&ConfiguredService::new(path)))
             }

@@ -1,9 +1,10 @@
 //! Which options there are, of which types, and which of them tor keeps together.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::known::KNOWN;
+use crate::command::is_service_option;
 use crate::error::InvalidInput;
 use crate::names::keywords;
 
@@ -120,6 +121,33 @@ impl TorOption {
     pub(super) fn is_of_services(&self) -> bool {
         &*self.group == SERVICES
     }
+
+    /// Whether each entry opens a listener, and `0` none, as with `SocksPort`.
+    pub(super) fn is_listener(&self) -> bool {
+        self.kind == OptionType::Dependent && self.name.ends_with("Port")
+    }
+
+    /// Returns where the default comes from that tor uses while no line of the group is set, and
+    /// that it drops as soon as there is one.
+    pub(super) fn implied(&self) -> Implied {
+        match &*self.group {
+            // `GETCONF` and `GETINFO config/defaults` name neither of these.
+            "SocksPortLines" => Implied::Line("SocksPort", "9050"),
+            // With `RunAsDaemon` tor logs nowhere by default, and skips this line.
+            "Log" => Implied::Line("Log", "notice stdout"),
+            "DirAuthority" | "FallbackDir" => Implied::ToldByTor,
+            _ => Implied::Nothing,
+        }
+    }
+}
+
+/// The default of a list that `GETCONF` shows as not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Implied {
+    Nothing,
+    Line(&'static str, &'static str),
+    /// `GETINFO config/defaults` names it.
+    ToldByTor,
 }
 
 /// The options of one tor.
@@ -203,6 +231,33 @@ impl Schema {
         Ok(TorOption { group: Arc::clone(&name), name, kind })
     }
 
+    /// Returns the option of one onion service of that name.
+    ///
+    /// # Errors
+    ///
+    /// Any other name; also the beginning of a name, such as `HiddenServiceDi`, which tor would
+    /// take for the whole.
+    pub(super) fn service_option(&self, name: &str) -> Result<TorOption, InvalidInput> {
+        let refuse = |problem: &str| Err(InvalidInput::new(name.to_owned(), problem.to_owned()));
+        if !is_service_option(name) {
+            return refuse("is not an option of an onion service");
+        }
+        let option = self.option(name)?;
+        if self.known_option(name).is_none() {
+            let is_longer = |other: &&TorOption| {
+                let start = other.name.get(..name.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+            };
+            if let Some(whole) = self.options.iter().find(is_longer) {
+                return refuse(&format!(
+                    "is the beginning of {}: write the whole name",
+                    whole.name
+                ));
+            }
+        }
+        Ok(option)
+    }
+
     /// Returns the option of a name if it has a value of its own.
     pub(super) fn readable(&self, name: &str) -> Result<TorOption, InvalidInput> {
         let option = self.option(name)?;
@@ -226,11 +281,17 @@ impl Schema {
     }
 }
 
+/// Returns the options that this version of torcon knows.
+pub(super) fn known_schema() -> &'static Schema {
+    static KNOWN: OnceLock<Schema> = OnceLock::new();
+    KNOWN.get_or_init(Schema::known)
+}
+
 /// Whether the name `group` stands for an option: `HiddenServiceOptions` for those of services,
 /// `SocksPortLines` for `SocksPort` and `__SocksPort`.
 fn stands_for(group: &str, option: &str) -> bool {
     if group == SERVICES {
-        return option.starts_with("HiddenService");
+        return is_service_option(option);
     }
     let port = group.strip_suffix("Lines").unwrap_or_default();
     option.strip_prefix("__").unwrap_or(option) == port

@@ -8,10 +8,12 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::schema::{Schema, known_schema};
 use super::setting::check_line;
 use crate::command::{ConfMap, ConfSetting};
 use crate::error::InvalidInput;
 use crate::names::{OnionPort, PortTarget};
+use crate::wire::quoted::decode_value;
 
 /// The option whose lines begin a service.
 pub(crate) const DIRECTORY: &str = "HiddenServiceDir";
@@ -69,15 +71,26 @@ impl ConfiguredService {
         &self.directory
     }
 
-    /// Returns the ports, but for those that are not of a form that [`OnionPort`] has.
+    /// Returns the ports, each with its target in the form in which it is written.
     #[must_use]
     pub fn ports(&self) -> Vec<OnionPort> {
-        self.values_of(PORT).filter_map(|value| read_port(&value)).collect()
+        self.port_lines().filter_map(|(_, value)| read_port(value)).collect()
     }
 
     /// Replaces the ports by others.
+    ///
+    /// A port that stays keeps its line byte for byte; a line that [`ports`](Self::ports) could
+    /// not read stays too, behind the others.
     pub fn set_ports(&mut self, ports: impl IntoIterator<Item = OnionPort>) {
-        self.replace(PORT, ports.into_iter().map(|port| port_value(&port)).collect());
+        let old: Vec<_> =
+            self.port_lines().map(|(_, value)| (read_port(value), value.clone())).collect();
+        let line = |port: OnionPort| {
+            let same = old.iter().find(|(old, _)| old.as_ref() == Some(&port));
+            same.map_or_else(|| port_value(&port), |(_, value)| value.clone())
+        };
+        let unread = old.iter().filter(|(port, _)| port.is_none()).map(|(_, value)| value.clone());
+        let values = ports.into_iter().map(line).chain(unread).collect();
+        self.replace(PORT, values);
     }
 
     /// Returns the values of an option of this service, such as `HiddenServiceMaxStreams`; bytes
@@ -91,21 +104,19 @@ impl ConfiguredService {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the name is not that of an option of one onion service, or if a value
-    /// holds a line break or NUL.
+    /// [`InvalidInput`] if the name is not that of an option of one onion service, if it is only
+    /// the beginning of one, or if a value holds a line break or NUL. Options that only a later
+    /// tor has are taken.
     pub fn set_option<V: AsRef<OsStr>>(
         &mut self,
         name: &str,
         values: impl IntoIterator<Item = V>,
     ) -> Result<(), InvalidInput> {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let start = name.get(.."HiddenService".len()).unwrap_or_default();
         if name.eq_ignore_ascii_case(DIRECTORY) {
             return Err(InvalidInput::new("option", "names the service and cannot be changed"));
         }
-        if !start.eq_ignore_ascii_case("HiddenService") || !name.bytes().all(is_part) {
-            return Err(InvalidInput::new("option", "is not an option of an onion service"));
-        }
+        // Whether the tor that it is for has the option is checked when the service is given to it.
+        known_schema().service_option(name)?;
         let values: Vec<_> =
             values.into_iter().map(|value| value.as_ref().as_bytes().to_vec()).collect();
         values.iter().try_for_each(|value| check_line(name, value))?;
@@ -119,9 +130,37 @@ impl ConfiguredService {
         std::iter::once((DIRECTORY, self.directory.as_os_str().as_bytes())).chain(others)
     }
 
-    /// Refuses what no line can hold.
-    pub(super) fn check(&self) -> Result<(), InvalidInput> {
-        self.lines().try_for_each(|(name, value)| check_line(name, value))
+    /// Makes the changes that led from one state of a service to another. Options that they do not
+    /// touch stay as they are here.
+    pub(super) fn apply_edit(&mut self, before: &Self, after: &Self) {
+        if self == before {
+            self.clone_from(after);
+            return;
+        }
+        let mut done: Vec<&str> = Vec::new();
+        for (name, _) in before.lines.iter().chain(&after.lines) {
+            let values = |service: &Self| -> Vec<Vec<u8>> {
+                let own = |line: &&ConfiguredLine| line.0.eq_ignore_ascii_case(name);
+                service.lines.iter().filter(own).map(|(_, value)| value.clone()).collect()
+            };
+            let new = values(after);
+            if !done.iter().any(|other| other.eq_ignore_ascii_case(name)) && values(before) != new {
+                done.push(name);
+                self.replace(name, new);
+            }
+        }
+    }
+
+    /// Refuses a line that no torrc can hold, and an option that this tor does not have.
+    pub(super) fn check(&self, schema: &Schema) -> Result<(), InvalidInput> {
+        self.lines().try_for_each(|(name, value)| {
+            schema.service_option(name)?;
+            check_line(name, value)
+        })
+    }
+
+    fn port_lines(&self) -> impl Iterator<Item = &ConfiguredLine> {
+        self.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(PORT))
     }
 
     fn values_of(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
@@ -150,42 +189,58 @@ impl fmt::Debug for ConfiguredService {
     }
 }
 
-/// `80 127.0.0.1:8080`, or `80 unix:"/path"`: without quotes, a path would end at a blank.
+/// Returns the value of a line: `80`, `80 127.0.0.1:8080`, or `80 unix:"/path"`, since without
+/// quotes a path would end at a blank.
 pub(crate) fn port_value(port: &OnionPort) -> Vec<u8> {
-    let mut value = format!("{} ", port.virtual_port()).into_bytes();
+    let virtual_port = port.virtual_port();
     match port.target() {
-        PortTarget::Tcp(address) => value.extend_from_slice(address.to_string().as_bytes()),
-        PortTarget::Unix(path) => {
+        None => virtual_port.to_string().into_bytes(),
+        Some(PortTarget::Unix(path)) => {
             let path = path.as_os_str().as_bytes();
-            value.extend_from_slice(b"unix:");
-            let quotes = path.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'"');
-            if !quotes {
+            let mut value = format!("{virtual_port} unix:").into_bytes();
+            if path.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"') {
                 value.extend_from_slice(path);
-                return value;
-            }
-            value.push(b'"');
-            for byte in path {
-                if matches!(byte, b'"' | b'\\') {
-                    value.push(b'\\');
+            } else {
+                value.push(b'"');
+                for byte in path {
+                    if matches!(byte, b'"' | b'\\') {
+                        value.push(b'\\');
+                    }
+                    value.push(*byte);
                 }
-                value.push(*byte);
+                value.push(b'"');
             }
-            value.push(b'"');
+            value
         }
+        Some(target) => format!("{virtual_port} {target}").into_bytes(),
     }
-    value
 }
 
-fn read_port(value: &str) -> Option<OnionPort> {
-    let (port, target) = value.split_once(' ').unwrap_or((value, ""));
-    let quoted = target.trim_start().strip_prefix("unix:\"").and_then(|p| p.strip_suffix('"'));
-    let Some(quoted) = quoted else { return value.parse().ok() };
-    let mut path = String::with_capacity(quoted.len());
-    let mut letters = quoted.chars();
-    while let Some(letter) = letters.next() {
-        path.push(if letter == '\\' { letters.next()? } else { letter });
+/// Reads a line that tor has taken. It takes more forms than [`OnionPort`] reads from text: blanks
+/// before and between, signs before numbers, and unix sockets by any path.
+fn read_port(value: &[u8]) -> Option<OnionPort> {
+    let value = value.trim_ascii();
+    let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (port, target) = value.split_at_checked(end)?;
+    let number = |text: &[u8]| -> Option<u16> {
+        let digits = text.strip_prefix(b"+").unwrap_or(text);
+        let text = std::str::from_utf8(digits).ok()?;
+        text.parse().ok().filter(|port| *port != 0 && text.starts_with(|c: char| c != '+'))
+    };
+    let virtual_port = number(port)?;
+    let target = target.trim_ascii();
+    if target.is_empty() {
+        return Some(OnionPort::same(virtual_port));
     }
-    Some(OnionPort::new(port.parse().ok()?, Path::new(&path)))
+    if let Some(path) = target.strip_prefix(b"unix:") {
+        let path = decode_value(path);
+        return Some(OnionPort::new(virtual_port, Path::new(OsStr::from_bytes(&path))));
+    }
+    let target = match number(target) {
+        Some(port) => PortTarget::Port(port),
+        None => std::str::from_utf8(target).ok()?.parse().ok()?,
+    };
+    Some(OnionPort::new(virtual_port, target))
 }
 
 /// Every line of the services of a configuration, in order.
@@ -262,7 +317,7 @@ pub(crate) fn is_same_directory(one: &Path, other: &Path) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::{ConfiguredService, ServiceLines, port_value, read_port};
+    use super::{ConfiguredService, ServiceLines, known_schema, port_value, read_port};
     use crate::names::OnionPort;
 
     fn services(lines: &[(&str, &str)]) -> ServiceLines {
@@ -296,7 +351,7 @@ mod tests {
         let list = lines.services();
         assert_eq!(list.len(), 3);
         assert_eq!(list[1].directory(), Path::new("/b b"));
-        let ports = [OnionPort::new(80, Path::new("/x y")), OnionPort::new(81, 81)];
+        let ports = [OnionPort::new(80, Path::new("/x y")), OnionPort::same(81)];
         assert_eq!(list[1].ports(), ports);
         assert_eq!(list[1].option("hiddenservicenovelty"), ["1"]);
         assert_eq!(ServiceLines::of_services(&list), lines);
@@ -316,7 +371,7 @@ mod tests {
             lines,
             [
                 "HiddenServiceDir /b b",
-                "HiddenServicePort 90 127.0.0.1:9090",
+                "HiddenServicePort 90 9090",
                 "HiddenServiceNovelty 2",
                 "HiddenServiceNovelty 3",
                 "HiddenServiceMaxStreams 5",
@@ -330,15 +385,31 @@ mod tests {
     fn a_line_that_is_none_of_a_service_is_refused() {
         let mut service = ConfiguredService::new("/a");
         for (name, value, text) in [
-            ("SocksPort", "1", "\"option\": is not an option of an onion service"),
-            ("HiddenServiceX Y", "1", "\"option\": is not an option of an onion service"),
+            ("SocksPort", "1", "\"SocksPort\": is not an option of an onion service"),
+            ("HiddenServiceX Y", "1", "\"HiddenServiceX Y\": is not an option of an onion service"),
+            (
+                "HiddenServiceStatistics",
+                "1",
+                "\"HiddenServiceStatistics\": is not an option of an onion service",
+            ),
+            (
+                "hiddenservicedi",
+                "/b",
+                "\"hiddenservicedi\": is the beginning of HiddenServiceDir: write the whole name",
+            ),
+            (
+                "HiddenServiceMaxStream",
+                "5",
+                "\"HiddenServiceMaxStream\": is the beginning of HiddenServiceMaxStreams: write the \
+                 whole name",
+            ),
             ("hiddenservicedir", "/b", "\"option\": names the service and cannot be changed"),
             ("HiddenServiceX", "a\nb", "\"HiddenServiceX\": contains a line feed"),
         ] {
             let error = service.set_option(name, [value]).unwrap_err();
             assert_eq!(error.to_string(), format!("invalid argument {text}"));
         }
-        assert!(ConfiguredService::new("/a\nb").check().is_err());
+        assert!(ConfiguredService::new("/a\nb").check(known_schema()).is_err());
     }
 
     #[test]
@@ -350,10 +421,48 @@ mod tests {
         ] {
             let port = OnionPort::new(80, Path::new(path));
             assert_eq!(String::from_utf8(port_value(&port)).unwrap(), value);
-            assert_eq!(read_port(value), Some(port));
+            assert_eq!(read_port(value.as_bytes()), Some(port));
         }
-        assert_eq!(port_value(&OnionPort::new(81, 8080)), b"81 127.0.0.1:8080");
-        assert_eq!(read_port("81"), Some(OnionPort::new(81, 81)));
-        assert_eq!(read_port("x"), None);
+        assert_eq!(read_port(b"x"), None);
+    }
+
+    #[test]
+    fn every_port_that_tor_takes_is_read_and_written_as_it_was() {
+        for (value, canonical) in [
+            ("81", "81"),
+            ("80 localhost:8080", "80 localhost:8080"),
+            ("82 127.0.0.1", "82 127.0.0.1"),
+            ("83 8083", "83 8083"),
+            ("84 unix:/path", "84 unix:/path"),
+            ("85 unix:\"/pa th\"", "85 unix:\"/pa th\""),
+            ("86 [::1]:80", "86 [::1]:80"),
+            ("87 [::1]", "87 [::1]"),
+            ("88 ::1", "88 [::1]"),
+            ("89 127.0.0.1:89", "89 127.0.0.1:89"),
+            ("+90", "90"),
+            ("091", "91"),
+            ("  92  93", "92 93"),
+            ("94 +95", "94 95"),
+            ("96 unix:relative", "96 unix:relative"),
+            ("97 web.example", "97 web.example"),
+            ("98 unix:\"/plain\"", "98 unix:/plain"),
+        ] {
+            let lines = [("HiddenServiceDir", "/a"), ("HiddenServicePort", value)];
+            let mut service = services(&lines).services().remove(0);
+            let ports = service.ports();
+            assert_eq!(ports.len(), 1, "{value}");
+            assert_eq!(String::from_utf8(port_value(&ports[0])).unwrap(), canonical);
+            service.set_ports(ports.into_iter().chain([OnionPort::new(1, 2)]));
+            assert_eq!(service.option("HiddenServicePort"), [value, "1 2"]);
+        }
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_read_stays() {
+        let lines = [("HiddenServiceDir", "/a"), ("HiddenServicePort", "80 of-a-new:kind")];
+        let mut service = services(&lines).services().remove(0);
+        assert_eq!(service.ports(), []);
+        service.set_ports([OnionPort::same(90)]);
+        assert_eq!(service.option("HiddenServicePort"), ["90", "80 of-a-new:kind"]);
     }
 }

@@ -71,7 +71,7 @@ impl Config {
                 let info = live.controller().get_info(["config-text"])?;
                 read(info.bytes("config-text").unwrap_or_default())
             }
-            Source::Nothing(_) => Vec::new(),
+            Source::Nothing => Vec::new(),
         };
         let pending = self.inner.pending.lock().clone();
         for touched in pending.touched() {

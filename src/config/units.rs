@@ -1,74 +1,94 @@
 //! Numbers with units, as tor reads them in texts: `2 MB`, `15 minutes`, `500 msec`.
+//!
+//! The tables are those of tor's `src/lib/confmgt/unitparse.c`, 0.4.9: other spellings, such as
+//! `bit` and `KBs`, are refused there, and so they are no values here.
+
+/// Names of a unit, divided by blanks, and how much it is.
+type Table = [(&'static str, u64)];
+
+const TIMES: [(&str, u64); 5] = [
+    ("second seconds", 1),
+    ("minute minutes", 60),
+    ("hour hours", 60 * 60),
+    ("day days", 24 * 60 * 60),
+    ("week weeks", 7 * 24 * 60 * 60),
+];
+
+/// A twelfth of a year of 365.24 days; only for times in seconds.
+const MONTH: [(&str, u64); 1] = [("month months", 2_629_728)];
+
+const MILLISECONDS: [(&str, u64); 1] = [("msec millisecond milliseconds", 1)];
+
+const SIZES: [(&str, u64); 9] = [
+    ("b byte bytes", 1),
+    ("kb kbyte kbytes kilobyte kilobytes", 1 << 10),
+    ("kbit kbits kilobit kilobits", 1 << 7),
+    ("m mb mbyte mbytes megabyte megabytes", 1 << 20),
+    ("mbit mbits megabit megabits", 1 << 17),
+    ("gb gbyte gbytes gigabyte gigabytes", 1 << 30),
+    ("gbit gbits gigabit gigabits", 1 << 27),
+    ("tb tbyte tbytes terabyte terabytes", 1 << 40),
+    ("tbit tbits terabit terabits", 1 << 37),
+];
 
 /// Reads a time in seconds.
 pub(super) fn read_seconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
-    scaled(number, seconds(&unit)?, 1)
+    let factor = factor(&TIMES, &unit).or_else(|| factor(&MONTH, &unit))?;
+    scaled(number, factor).filter(|time| is_kept(*time))
 }
 
 /// Reads a time in milliseconds; without a unit it is in milliseconds too.
 pub(super) fn read_milliseconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
-    let factor = match &*unit {
-        "" | "msec" | "millisecond" | "milliseconds" => 1,
-        unit => seconds(unit)?.checked_mul(1000)?,
-    };
-    scaled(number, factor, 1)
+    let factor =
+        factor(&MILLISECONDS, &unit).or_else(|| factor(&TIMES, &unit)?.checked_mul(1000))?;
+    scaled(number, factor).filter(|time| is_kept(*time))
 }
 
 /// Reads a number of bytes. Multiples are of 1024, and eight bits are a byte.
 pub(super) fn read_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
-    let singular = if unit.len() > 2 { unit.strip_suffix('s').unwrap_or(&unit) } else { &*unit };
-    let (power, divisor) = match singular {
-        "" | "b" | "byte" => (0, 1),
-        "kb" | "kbyte" | "kilobyte" => (1, 1),
-        "m" | "mb" | "mbyte" | "megabyte" => (2, 1),
-        "gb" | "gbyte" | "gigabyte" => (3, 1),
-        "tb" | "tbyte" | "terabyte" => (4, 1),
-        "bit" => (0, 8),
-        "kbit" | "kilobit" => (1, 8),
-        "mbit" | "megabit" => (2, 8),
-        "gbit" | "gigabit" => (3, 8),
-        "tbit" | "terabit" => (4, 8),
-        _ => return None,
-    };
-    scaled(number, 1024_u64.pow(power), divisor)
+    scaled(number, factor(&SIZES, &unit)?)
 }
 
-fn seconds(unit: &str) -> Option<u64> {
-    let singular = if unit.len() > 1 { unit.strip_suffix('s').unwrap_or(unit) } else { unit };
-    match singular {
-        "" | "second" => Some(1),
-        "minute" => Some(60),
-        "hour" => Some(60 * 60),
-        "day" => Some(24 * 60 * 60),
-        "week" => Some(7 * 24 * 60 * 60),
-        // As tor has it.
-        "month" => Some(30 * 24 * 60 * 60),
-        _ => None,
+/// Whether tor keeps a time; it is a C `int` there.
+fn is_kept(time: u64) -> bool {
+    i32::try_from(time).is_ok()
+}
+
+/// Returns how much a unit is; none at all is 1.
+fn factor(table: &Table, unit: &str) -> Option<u64> {
+    if unit.is_empty() {
+        return Some(1);
     }
+    let is_unit = |(names, _): &&(&str, u64)| names.split(' ').any(|name| name == unit);
+    table.iter().find(is_unit).map(|(_, factor)| *factor)
 }
 
-/// Divides a text into its number and its unit in lower case.
+/// Divides a text into its number and its unit in lower case. tor skips blanks before both, and
+/// takes none behind.
 fn split(text: &str) -> (&str, String) {
-    let text = text.trim();
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
     let is_digit = |letter: char| letter.is_ascii_digit() || letter == '.';
     let end = text.find(|letter| !is_digit(letter)).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
-    (number, unit.trim().to_ascii_lowercase())
+    (number, unit.trim_ascii_start().to_ascii_lowercase())
 }
 
 /// Multiplies a number, perhaps with a fraction, which is cut off after that.
-fn scaled(number: &str, factor: u64, divisor: u64) -> Option<u64> {
+fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || fraction.len() > 9 {
+    if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 9 {
         return None;
     }
     let places = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let number = u128::from(whole.parse::<u64>().ok()?) * places + fraction;
-    u64::try_from(number.checked_mul(factor.into())? / places / u128::from(divisor)).ok()
+    let read = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok() };
+    let number = u128::from(read(whole)?) * places + u128::from(read(fraction)?);
+    let value = u64::try_from(number.checked_mul(factor.into())? / places).ok()?;
+    // tor keeps nothing larger.
+    i64::try_from(value).is_ok().then_some(value)
 }
 
 #[cfg(test)]
@@ -85,7 +105,16 @@ mod tests {
             ("2hours", Some(7200)),
             ("1.5 days", Some(129_600)),
             ("1 week", Some(604_800)),
-            ("1 month", Some(2_592_000)),
+            ("1 month", Some(2_629_728)),
+            ("1.5 months", Some(3_944_592)),
+            (".5 day", Some(43_200)),
+            ("+5 minutes", Some(300)),
+            (" 1. hour", Some(3600)),
+            ("1 hour ", None),
+            ("3000000000", None),
+            (".", None),
+            ("1e3", None),
+            ("1 mo", None),
             ("12 parsecs", None),
             ("", None),
             ("-1", None),
@@ -99,6 +128,9 @@ mod tests {
         assert_eq!(read_milliseconds("500 msec"), Some(500));
         assert_eq!(read_milliseconds("2 seconds"), Some(2000));
         assert_eq!(read_seconds("500 msec"), None);
+        for unit in ["month", "months", "msecs", "ms"] {
+            assert_eq!(read_milliseconds(&format!("1 {unit}")), None, "{unit}");
+        }
     }
 
     #[test]
@@ -112,6 +144,12 @@ mod tests {
             ("1.5 gigabytes", Some(3 << 29)),
             ("1 TB", Some(1 << 40)),
             ("8 kbits", Some(1024)),
+            ("1 megabits", Some(1 << 17)),
+            ("1 bit", None),
+            ("8 bits", None),
+            ("1 kbs", None),
+            ("1 mbs", None),
+            ("1 ms", None),
             ("1 furlong", None),
             ("1.2.3", None),
         ] {

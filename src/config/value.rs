@@ -131,7 +131,7 @@ impl OptionValue {
     /// without a unit of tor's; `None` if it is not set or not one.
     #[must_use]
     pub fn to_duration(&self) -> Option<Duration> {
-        let text = self.ascii()?;
+        let text = self.untrimmed()?;
         match self.kind {
             OptionType::TimeMsecInterval => read_milliseconds(text).map(Duration::from_millis),
             _ => read_seconds(text).map(Duration::from_secs),
@@ -143,7 +143,7 @@ impl OptionValue {
     /// set or not one.
     #[must_use]
     pub fn to_bytes(&self) -> Option<u64> {
-        read_bytes(self.ascii()?)
+        read_bytes(self.untrimmed()?)
     }
 
     /// Returns the port in the first line of an option such as `SocksPort`: `9050`, `auto`,
@@ -152,6 +152,9 @@ impl OptionValue {
     #[must_use]
     pub fn to_port(&self) -> Option<OrAuto<u16>> {
         let place = self.ascii()?.split(' ').next()?;
+        if place.starts_with("unix:") {
+            return None;
+        }
         let port = place.rsplit(':').next()?;
         if port.eq_ignore_ascii_case("auto") {
             return Some(OrAuto::Auto);
@@ -160,7 +163,11 @@ impl OptionValue {
     }
 
     fn ascii(&self) -> Option<&str> {
-        std::str::from_utf8(self.lines().next()?).ok().map(str::trim)
+        self.untrimmed().map(str::trim)
+    }
+
+    fn untrimmed(&self) -> Option<&str> {
+        std::str::from_utf8(self.lines().next()?).ok()
     }
 }
 
@@ -276,6 +283,8 @@ mod tests {
             ("127.0.0.1:9050", Some(OrAuto::Value(9050))),
             ("[::1]:auto NoIPv4Traffic", Some(OrAuto::Auto)),
             ("unix:/run/tor/socks", None),
+            ("unix:/tmp/x:9050", None),
+            ("unix:\"/tmp/a b:9050\" WorldWritable", None),
             ("65536", None),
             ("", None),
         ] {

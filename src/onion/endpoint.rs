@@ -324,17 +324,14 @@ impl OnionEndpoint {
             seen.push(port);
         }
         for port in &self.more_ports {
-            match port.target() {
-                PortTarget::Tcp(address) if address.port() == 0 => {
-                    return Err(InvalidInput::new("target", "must not have port 0"));
+            if port.target().and_then(PortTarget::port) == Some(0) {
+                return Err(InvalidInput::new("target", "must not have port 0"));
+            }
+            if let Some(path) = port.target().and_then(PortTarget::unix_path) {
+                if !path.is_absolute() {
+                    return Err(InvalidInput::new("target", "must be an absolute path"));
                 }
-                PortTarget::Tcp(_) => {}
-                PortTarget::Unix(path) => {
-                    if !path.is_absolute() {
-                        return Err(InvalidInput::new("target", "must be an absolute path"));
-                    }
-                    super::local::check_socket_path("target", path)?;
-                }
+                super::local::check_socket_path("target", path)?;
             }
         }
         self.service.check()

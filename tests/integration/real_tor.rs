@@ -12,6 +12,8 @@ mod commands;
 mod conf;
 /// The configuration: every option with its type, there and back.
 mod config;
+/// What others have configured, and what tor does by default.
+mod config_kept;
 /// Cached values, and who changes the configuration at the same time.
 mod config_races;
 /// Saving the configuration: what tor refuses, lists, and who else changes them.

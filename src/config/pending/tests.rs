@@ -110,7 +110,10 @@ fn services_are_changed_among_those_that_are_there_by_then() {
     let service = |path: &str, port| ConfiguredService::new(path).port(port, port);
     let mut pending = Pending::default();
     pending.push(services_option(), Action::AddService(service("/new", 3)));
-    pending.push(services_option(), Action::ReplaceService(service("/b", 9)));
+    pending.push(
+        services_option(),
+        Action::EditService { before: service("/b", 2), after: service("/b", 9) },
+    );
     pending.push(services_option(), Action::RemoveService("/a".into()));
     let port = "HiddenServicePort";
     let base = lines(&[
@@ -125,9 +128,9 @@ fn services_are_changed_among_those_that_are_there_by_then() {
         (DIRECTORY, "/other"),
         ("HiddenServiceNovelty", "1"),
         (DIRECTORY, "/b"),
-        (port, "9 127.0.0.1:9"),
+        (port, "9 9"),
         (DIRECTORY, "/new"),
-        (port, "3 127.0.0.1:3"),
+        (port, "3 3"),
     ]);
     let state = pending.applied("HiddenServiceOptions", &base);
     assert_eq!(state, GroupState::Lines(expected));

@@ -7,24 +7,40 @@ use std::str::FromStr;
 
 use crate::names::InvalidName;
 
-/// Where tor takes what comes to a port of an onion service.
+/// The target of a port of an onion service: where tor connects to.
 ///
-/// Made by `From` from a port of 127.0.0.1, from an address, and from the path of a unix socket.
+/// Made by `From` from a port of 127.0.0.1, from an address, and from the path of a unix socket, or
+/// read from text. It is printed in the form in which it was written: tor takes `8080` for
+/// `127.0.0.1:8080`, but a filter in front of its control port may not.
+///
+/// Addresses and paths are those of the machine of tor.
 ///
 /// # Examples
 ///
 /// ```
 /// use torcon::names::PortTarget;
 ///
-/// assert_eq!(PortTarget::from(8080).to_string(), "127.0.0.1:8080");
+/// assert_eq!(PortTarget::from(8080).to_string(), "8080");
 /// assert_eq!("unix:/run/web".parse::<PortTarget>()?.to_string(), "unix:/run/web");
+/// assert_eq!("web.lan:80".parse::<PortTarget>()?.to_string(), "web.lan:80");
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PortTarget {
-    /// An address of TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
+    /// A port of 127.0.0.1, written without the address.
+    Port(u16),
+    /// An address without a port, which is the same as that of the onion address.
+    Ip(IpAddr),
+    /// The name of a host, which tor resolves when it takes the option.
+    Host {
+        /// The name.
+        name: Box<str>,
+        /// The port; if there is none, it is the same as that of the onion address.
+        port: Option<u16>,
+    },
     /// A unix socket, by its absolute path.
     Unix(PathBuf),
 }
@@ -47,14 +63,25 @@ impl PortTarget {
     pub fn unix_path(&self) -> Option<&Path> {
         match self {
             Self::Unix(path) => Some(path),
-            Self::Tcp(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the port, if the target has one of its own.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Port(port) => Some(*port),
+            Self::Host { port, .. } => *port,
+            Self::Ip(_) | Self::Unix(_) => None,
         }
     }
 }
 
 impl From<u16> for PortTarget {
     fn from(port: u16) -> Self {
-        Self::Tcp((Ipv4Addr::LOCALHOST, port).into())
+        Self::Port(port)
     }
 }
 
@@ -79,7 +106,8 @@ impl From<&Path> for PortTarget {
 impl FromStr for PortTarget {
     type Err = InvalidName;
 
-    /// Reads `port`, `address`, `address:port` with an IPv6 address in brackets, or `unix:/path`.
+    /// Reads `port`, `address`, `address:port` with an IPv6 address in brackets, `name:port`,
+    /// `name` with a dot, or `unix:/path`.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let refuse = |problem| Err(InvalidName::new("target of an onion port", problem));
         if let Some(path) = text.strip_prefix("unix:") {
@@ -90,25 +118,48 @@ impl FromStr for PortTarget {
             };
         }
         if let Some(port) = read_port(text) {
-            return Ok(Self::from(port));
+            return Ok(Self::Port(port));
         }
-        match text.parse() {
-            Ok(address) => Ok(Self::Tcp(address)),
-            Err(_) => refuse("must be a port, an IP address with a port, or unix:/path"),
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Tcp(address));
+        }
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        if let Ok(address) = bare.map_or_else(|| text.parse(), |ip| ip.parse().map(IpAddr::V6)) {
+            return Ok(Self::Ip(address));
+        }
+        match read_host(text) {
+            Some((name, port)) => Ok(Self::Host { name: name.into(), port }),
+            None => refuse("must be a port, an address, name:port or unix:/path"),
         }
     }
+}
+
+/// Reads `name:port`, or `name` if it has a dot: tor takes other words for a port.
+fn read_host(text: &str) -> Option<(&str, Option<u16>)> {
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(read_port(port)?)),
+        None => (text, None),
+    };
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_name = name.bytes().all(is_part) && name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    (is_name && (port.is_some() || name.contains('.'))).then_some((name, port))
 }
 
 impl fmt::Display for PortTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Port(port) => write!(f, "{port}"),
+            Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Host { name, port: None } => f.write_str(name),
+            Self::Host { name, port: Some(port) } => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-/// A port of an onion service and where what comes to it goes.
+/// A port of an onion service and its target.
 ///
 /// It is printed as `ADD_ONION` takes it, `80,127.0.0.1:8080`; the form of a torrc, with a blank
 /// instead of the comma, is read too.
@@ -119,20 +170,29 @@ impl fmt::Display for PortTarget {
 /// use torcon::names::OnionPort;
 ///
 /// let port = OnionPort::new(80, 8080);
-/// assert_eq!(port.to_string(), "80,127.0.0.1:8080");
+/// assert_eq!(port.to_string(), "80,8080");
 /// assert_eq!("80 8080".parse(), Ok(port));
+/// assert_eq!("80".parse(), Ok(OnionPort::same(80)));
+/// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnionPort {
     virtual_port: u16,
-    target: PortTarget,
+    target: Option<PortTarget>,
 }
 
 impl OnionPort {
-    /// Returns the port of the onion address that goes to the given target.
+    /// Returns the port of the onion address with the given target.
     #[must_use]
     pub fn new(virtual_port: u16, target: impl Into<PortTarget>) -> Self {
-        Self { virtual_port, target: target.into() }
+        Self { virtual_port, target: Some(target.into()) }
+    }
+
+    /// Returns the port of the onion address whose target is the same port of 127.0.0.1, written
+    /// without a target.
+    #[must_use]
+    pub fn same(virtual_port: u16) -> Self {
+        Self { virtual_port, target: None }
     }
 
     /// Returns the port of the onion address.
@@ -141,27 +201,26 @@ impl OnionPort {
         self.virtual_port
     }
 
-    /// Returns where what comes to it goes.
+    /// Returns the target as it was written; `None` if it was left out, which means the same port
+    /// of 127.0.0.1.
     #[must_use]
-    pub fn target(&self) -> &PortTarget {
-        &self.target
+    pub fn target(&self) -> Option<&PortTarget> {
+        self.target.as_ref()
     }
 }
 
 impl FromStr for OnionPort {
     type Err = InvalidName;
 
-    /// Reads `port`, `port,target` or `port target`. Without a target, the same port of 127.0.0.1
-    /// is meant.
+    /// Reads `port`, `port,target` or `port target`.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let end = text.find([',', ' ']).unwrap_or(text.len());
         let (port, target) = text.split_at_checked(end).unwrap_or((text, ""));
         let virtual_port = read_port(port)
             .ok_or(InvalidName::new("onion port", "must begin with a number from 1 to 65535"))?;
-        let target = target.trim_start_matches([',', ' ']);
-        let target = match target {
-            "" => PortTarget::from(virtual_port),
-            target => target.parse()?,
+        let target = match target.trim_start_matches([',', ' ']) {
+            "" => None,
+            target => Some(target.parse()?),
         };
         Ok(Self { virtual_port, target })
     }
@@ -169,7 +228,10 @@ impl FromStr for OnionPort {
 
 impl fmt::Display for OnionPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{},{}", self.virtual_port, self.target)
+        match &self.target {
+            Some(target) => write!(f, "{},{target}", self.virtual_port),
+            None => write!(f, "{}", self.virtual_port),
+        }
     }
 }
 
@@ -190,9 +252,14 @@ mod tests {
     #[test]
     fn every_form_of_a_port_is_read() {
         for (text, printed) in [
-            ("80", "80,127.0.0.1:80"),
-            ("80,8080", "80,127.0.0.1:8080"),
-            ("80 8080", "80,127.0.0.1:8080"),
+            ("80", "80"),
+            ("80,8080", "80,8080"),
+            ("80 8080", "80,8080"),
+            ("80 localhost:8080", "80,localhost:8080"),
+            ("80 web.example", "80,web.example"),
+            ("80 127.0.0.1", "80,127.0.0.1"),
+            ("80 [::1]", "80,[::1]"),
+            ("80 ::1", "80,[::1]"),
             ("81,127.0.0.1:8181", "81,127.0.0.1:8181"),
             ("83,[::1]:99", "83,[::1]:99"),
             ("82,unix:/srv/x.sock", "82,unix:/srv/x.sock"),
@@ -202,6 +269,9 @@ mod tests {
         }
     }
 
+    const NO_TARGET: &str = "invalid target of an onion port: must be a port, an address, \
+                             name:port or unix:/path";
+
     #[test]
     fn what_is_no_port_is_refused() {
         for (text, problem) in [
@@ -209,11 +279,12 @@ mod tests {
             ("0", "invalid onion port: must begin with a number from 1 to 65535"),
             ("+1", "invalid onion port: must begin with a number from 1 to 65535"),
             ("65536", "invalid onion port: must begin with a number from 1 to 65535"),
-            (
-                "80,example.com:80",
-                "invalid target of an onion port: must be a port, an IP address with a port, or \
-                 unix:/path",
-            ),
+            ("80,localhost", NO_TARGET),
+            ("80,localhost:", NO_TARGET),
+            ("80,localhost:0", NO_TARGET),
+            ("80,a b:80", NO_TARGET),
+            ("80,0", NO_TARGET),
+            ("80,65536", NO_TARGET),
             (
                 "80,unix:x",
                 "invalid target of an onion port: must have an absolute path after unix:",

@@ -113,7 +113,7 @@ fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
     );
     let ports: Vec<_> = listener.service().ports().iter().map(ToString::to_string).collect();
     let own = format!("80,{}", listener.local_addr());
-    assert_eq!(ports, [own.as_str(), "81,127.0.0.1:8181", "82,unix:/srv/x.sock"]);
+    assert_eq!(ports, [own.as_str(), "81,8181", "82,unix:/srv/x.sock"]);
     let [alice, bob] = listener.clients() else { panic!("{:?}", listener.clients()) };
     assert_eq!((alice.name.as_str(), bob.name.as_str()), ("alice", "bob"));
     assert_eq!(alice.key.as_ref().unwrap().public(), alice.public_key);
@@ -129,7 +129,7 @@ fn a_service_can_go_to_a_server_elsewhere() {
         .publication(Publication::None)
         .start(8080)
         .unwrap();
-    assert_eq!(service.ports()[0].to_string(), "80,127.0.0.1:8080");
+    assert_eq!(service.ports()[0].to_string(), "80,8080");
     assert_eq!(witness.onions().unwrap(), [*service.onion_address()]);
     service.close().unwrap();
     assert!(witness.onions().unwrap().is_empty());

@@ -202,7 +202,7 @@ fn units_are_read_as_tor_reads_them() {
         "2 hours",
         "1 day",
         "1 week",
-        "1 month",
+        "1.5 days",
         "1.5 hours",
         "3 MINUTES",
         "10hours",

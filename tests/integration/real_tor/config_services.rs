@@ -52,7 +52,7 @@ fn services_are_added_edited_and_removed_and_the_others_keep_every_line() {
     assert_eq!(services.len(), 2);
     assert_eq!(services.iter().flat_map(lines).collect::<Vec<_>>(), before);
     assert_eq!(services[0].directory(), first);
-    let ports = [OnionPort::new(80, PathBuf::from("/srv/a b")), OnionPort::new(81, 81)];
+    let ports = [OnionPort::new(80, PathBuf::from("/srv/a b")), OnionPort::same(81)];
     assert_eq!(services[0].ports(), ports);
     assert_eq!(services[0].option("HiddenServiceMaxStreams"), ["5"]);
 
@@ -78,7 +78,7 @@ fn services_are_added_edited_and_removed_and_the_others_keep_every_line() {
     config.save().unwrap();
     let edited = [
         format!("HiddenServiceDir {}", text(&first)),
-        "HiddenServicePort 80 127.0.0.1:8080".to_owned(),
+        "HiddenServicePort 80 8080".to_owned(),
         "HiddenServiceNumIntroductionPoints 4".to_owned(),
     ];
     assert_eq!(in_tor(&tor), [&edited[..], &before[5..], &lines(&service)].concat());
