@@ -1,17 +1,30 @@
-//! Choosing a method, and proving who we are.
+//! Choosing a method of authentication and authenticating by it.
 //!
-//! The order is SAFECOOKIE, then COOKIE if the former is not offered, then a password, then
-//! nothing at all. The choice is made before anything is sent, and there is one attempt: tor ends
-//! the connection after a failure, and an impostor would be glad of a second one.
+//! The order is SAFECOOKIE, then COOKIE if the options ask for it by name and SAFECOOKIE is not
+//! offered, then HASHEDPASSWORD, then NULL. One method is tried: tor closes the connection after a
+//! refusal, so that another method needs another connection.
 //!
-//! **Invariant**: a secret goes only where the order above sends it. After a wrong proof of the
-//! server nothing more is sent by this module, and nothing must be by its caller.
+//! The peer may be anything, and everything that it says may be a lie. **Invariants**:
+//! - The bytes of a cookie leave this process only by COOKIE, which needs
+//!   [`CookieSource::PlainFile`]: a path that the user has named, never one that the peer has
+//!   named.
+//! - A path that the peer has named is read only if the peer is on this machine. Even then the
+//!   peer gets nothing that depends on the file's bytes before it has proved that it knows them:
+//!   the challenge is random, and a wrong server proof ends the attempt. What a peer can learn is
+//!   whether a path is a readable file of 32 bytes, and whether one guess at its bytes is right.
+//! - After a wrong server proof nothing more is sent, no password either: the peer is not the tor
+//!   that wrote the cookie.
+//!
+//! SAFECOOKIE does not bind the connection: a peer that relays both proofs between this process
+//! and the real tor ends up with an authenticated connection to it. Only an address that nobody
+//! else can listen at, such as a unix socket in a protected directory, prevents that.
 
 mod cookie;
 mod password;
 mod safe_cookie;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use password::Password;
@@ -27,27 +40,50 @@ use safe_cookie::Exchange;
 /// What sends a request and waits for its reply.
 pub(crate) type Submit<'a> = dyn FnMut(Request) -> Result<Reply> + 'a;
 
-/// Authenticates by the best of the methods that tor offers.
+/// The cookie files that may be read, and what for.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum CookieSource {
+    /// The file that tor names, if it is on this machine; for SAFECOOKIE only.
+    #[default]
+    NamedByTor,
+    /// This file, wherever tor is; for SAFECOOKIE only.
+    File(PathBuf),
+    /// This file, wherever tor is; its bytes may be sent by COOKIE.
+    PlainFile(PathBuf),
+    /// None.
+    Never,
+}
+
+/// Authenticates by the best of the methods that tor offers and the options allow.
 ///
-/// `password` is called at most once, on this thread, and only if no cookie is offered or the
-/// cookie cannot be read.
+/// `is_local` says whether the peer is on this machine. `password` is called at most once, on this
+/// thread, and only if no cookie method can be tried.
 ///
 /// # Errors
 ///
-/// [`Error::Auth`] if there is no way in; whatever `submit` and `password` return.
+/// [`Error::Auth`] if no method succeeds; whatever `submit` and `password` return.
 pub(crate) fn authenticate(
     submit: &mut Submit<'_>,
     info: &ProtocolInfo,
+    cookie: &CookieSource,
+    is_local: bool,
     password: &mut dyn FnMut() -> Result<Option<Password>>,
 ) -> Result<()> {
     let mut attempt = Attempt { submit, info };
     let mut in_the_way = None;
     let cookies = [AuthMethod::SafeCookie, AuthMethod::Cookie];
     if let Some(method) = cookies.into_iter().find(|method| info.offers(method)) {
-        match attempt.read_cookie() {
-            Ok(cookie) if method == AuthMethod::SafeCookie => return attempt.safe_cookie(&cookie),
-            Ok(cookie) => return attempt.say(method, &Authenticate::new(cookie.as_bytes())),
-            Err(problem) => in_the_way = Some((method, problem)),
+        let found = usable_cookie(info, &method, cookie, is_local)
+            .and_then(|path| Ok((Cookie::read(&path)?, path)));
+        match found {
+            Ok((cookie, path)) if method == AuthMethod::SafeCookie => {
+                return attempt.safe_cookie(&cookie, path);
+            }
+            Ok((cookie, _)) => return attempt.say(method, &Authenticate::new(cookie.as_bytes())),
+            Err(problem) => {
+                log::debug!("no authentication by {method}: {problem}");
+                in_the_way = Some((method, problem));
+            }
         }
     }
     if info.offers(&AuthMethod::HashedPassword) {
@@ -55,7 +91,7 @@ pub(crate) fn authenticate(
             let proof = Authenticate::new(password.as_bytes());
             return attempt.say(AuthMethod::HashedPassword, &proof);
         }
-        // That a cookie could not be read is the better hint of the two.
+        // The reason why the cookie was not used is the better hint of the two.
         in_the_way.get_or_insert((AuthMethod::HashedPassword, AuthProblem::PasswordMissing));
     }
     if info.offers(&AuthMethod::Null) {
@@ -67,6 +103,32 @@ pub(crate) fn authenticate(
     })
 }
 
+/// Returns the path of the cookie to authenticate with, without looking at it.
+fn usable_cookie(
+    info: &ProtocolInfo,
+    method: &AuthMethod,
+    source: &CookieSource,
+    is_local: bool,
+) -> Result<PathBuf, AuthProblem> {
+    match source {
+        CookieSource::Never => Err(AuthProblem::CookieLeftOut),
+        CookieSource::PlainFile(path) => Ok(path.clone()),
+        CookieSource::NamedByTor | CookieSource::File(_) if *method == AuthMethod::Cookie => {
+            Err(AuthProblem::PlainCookieOnly)
+        }
+        CookieSource::File(path) => Ok(path.clone()),
+        CookieSource::NamedByTor => {
+            let path = info.cookie_file.clone().ok_or(AuthProblem::CookiePathMissing)?;
+            match (is_local, path.is_absolute()) {
+                (false, _) => Err(AuthProblem::CookieElsewhere { path }),
+                // It would be relative to a directory that the peer does not know.
+                (true, false) => Err(AuthProblem::CookieNotAFile { path, found: "relative" }),
+                (true, true) => Ok(path),
+            }
+        }
+    }
+}
+
 /// One attempt to authenticate, on one connection.
 struct Attempt<'a, 's> {
     submit: &'a mut Submit<'s>,
@@ -74,13 +136,8 @@ struct Attempt<'a, 's> {
 }
 
 impl Attempt<'_, '_> {
-    fn read_cookie(&self) -> Result<Cookie, AuthProblem> {
-        let path = self.info.cookie_file.as_deref().ok_or(AuthProblem::CookiePathMissing)?;
-        Cookie::read(path)
-    }
-
-    /// Lets the server prove that it knows the cookie, then proves it ourselves.
-    fn safe_cookie(&mut self, cookie: &Cookie) -> Result<()> {
+    /// Requires the server's proof that it knows the cookie, then sends the client's.
+    fn safe_cookie(&mut self, cookie: &Cookie, path: PathBuf) -> Result<()> {
         let client_nonce =
             random().map_err(|problem| self.failed(AuthMethod::SafeCookie, problem))?;
         let challenge = self
@@ -93,7 +150,6 @@ impl Attempt<'_, '_> {
             })?;
         let exchange = Exchange::new(cookie, &client_nonce, &challenge.server_nonce);
         if !exchange.server_knows_cookie(&challenge.server_hash) {
-            let path = self.info.cookie_file.clone().unwrap_or_default();
             let problem = AuthProblem::WrongServerProof { path };
             return Err(self.failed(AuthMethod::SafeCookie, problem));
         }

@@ -129,6 +129,7 @@ impl Link {
     ) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
         let stream = Stream::connect(endpoint, deadline)?;
+        stream.keep_alive();
         let reading = stream.try_clone().map_err(io)?;
         let (submitting, submitted) = bounded(1);
         let shared = Arc::new(Shared {

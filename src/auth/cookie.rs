@@ -1,9 +1,9 @@
 //! Reading the cookie: 32 bytes that tor wrote into a file.
 //!
-//! The path comes from the other side, which may not be a tor at all. It could name a file of
-//! ours that it would like to see, a pipe that never ends, or a device that acts when it is
-//! opened. So only a regular file of exactly 32 bytes is read, and the path is looked at before
-//! it is opened and again, on the open descriptor, after.
+//! The path may come from the peer, which may not be a tor at all. It could name a file that it
+//! would like to see, a pipe that never ends, or a device that acts when it is opened. So only a
+//! regular file of exactly 32 bytes is read, and its type is checked before it is opened and
+//! again, on the open descriptor, after.
 
 use std::fmt;
 use std::fs::{self, FileType, OpenOptions};
@@ -25,7 +25,7 @@ const SIZE: usize = 32;
 pub(super) struct Cookie(Box<[u8; SIZE]>);
 
 impl Cookie {
-    /// Reads the cookie from `path`, which the other side named.
+    /// Reads the cookie from `path`.
     pub(super) fn read(path: &Path) -> Result<Self, AuthProblem> {
         let unreadable = |source: io::Error| AuthProblem::CookieUnreadable {
             path: path.to_owned(),

@@ -141,6 +141,11 @@ impl PasswordSource {
         Self::Asked(Arc::new(ReentrantMutex::new(RefCell::new(Box::new(ask)))))
     }
 
+    /// Returns whether there is a password, or a closure that may know one.
+    pub(crate) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     /// Returns the password, or nothing if there is none or the closure declines.
     ///
     /// Waits at most for `patience` while the closure runs for another connection. A closure that

@@ -6,7 +6,7 @@ use data_encoding::{HEXLOWER, HEXUPPER};
 
 use super::cookie::Cookie;
 use super::safe_cookie::Exchange;
-use super::{Password, authenticate};
+use super::{CookieSource, Password, authenticate};
 use crate::command::{Command, GetProtocolInfo, ProtocolInfo};
 use crate::error::{AuthError, AuthProblem, Error};
 use crate::wire::{Reply, Request};
@@ -42,6 +42,16 @@ fn dialogue(info: &ProtocolInfo, password: Option<&str>, answers: &[&str]) -> Di
 fn played(
     info: &ProtocolInfo,
     password: Option<&str>,
+    answer: impl FnMut(&str) -> String,
+) -> Dialogue {
+    played_with(info, &CookieSource::default(), true, password, answer)
+}
+
+fn played_with(
+    info: &ProtocolInfo,
+    cookie: &CookieSource,
+    is_local: bool,
+    password: Option<&str>,
     mut answer: impl FnMut(&str) -> String,
 ) -> Dialogue {
     let (mut sent, mut asked) = (Vec::new(), 0);
@@ -54,6 +64,8 @@ fn played(
             Ok(Reply::parse(answer.into_bytes()).unwrap())
         },
         info,
+        cookie,
+        is_local,
         &mut || {
             asked += 1;
             Ok(password.map(Password::from))
@@ -149,7 +161,8 @@ fn after_a_wrong_server_proof_no_further_byte_is_sent() {
         format!(
             "cannot authenticate by SAFECOOKIE \
              (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD, NULL): \
-             make sure that the address is that of the tor you mean: \
+             make sure that the address is that of the tor you mean, and the path that of its \
+             cookie; to send it a password all the same, use ConnectOptions::without_cookie: \
              the other side does not know the cookie in {path:?}: \
              it is not the tor that wrote it"
         )
@@ -167,14 +180,138 @@ fn a_challenge_that_cannot_be_read_ends_the_attempt() {
     }
 }
 
+/// Every order of every set of methods.
+fn every_offer() -> Vec<String> {
+    let mut offers = vec![Vec::new()];
+    let mut all = Vec::new();
+    while let Some(offer) = offers.pop() {
+        for method in ["NULL", "COOKIE", "SAFECOOKIE", "HASHEDPASSWORD"] {
+            if !offer.contains(&method) {
+                offers.push([offer.as_slice(), &[method]].concat());
+            }
+        }
+        all.push(offer.join(","));
+    }
+    all
+}
+
+// A port that offered COOKIE alone and named the cookie of the real tor was sent it.
 #[test]
-fn the_plain_cookie_is_sent_only_where_there_is_no_safe_cookie() {
+fn no_offer_obtains_the_bytes_of_a_file_that_the_peer_names() {
+    let (_directory, path) = cookie_file();
+    let hex = HEXUPPER.encode(&COOKIE);
+    let offers = every_offer();
+    assert_eq!(offers.len(), 65);
+    for methods in &offers {
+        for (source, is_local) in [
+            (CookieSource::NamedByTor, true),
+            (CookieSource::NamedByTor, false),
+            (CookieSource::File(path.clone()), false),
+            (CookieSource::Never, true),
+        ] {
+            // The worst answer to each: a challenge with a proof that is not one.
+            let dialogue = played_with(&offer(methods, &path), &source, is_local, None, |line| {
+                match line.starts_with("AUTHCHALLENGE") {
+                    true => challenge_answer(line, [0; 32]),
+                    false => "250 OK\r\n".into(),
+                }
+            });
+            let shape = |line: &String| line == "AUTHENTICATE" || line.len() == 24 + 1 + 64;
+            assert!(dialogue.sent.iter().all(shape), "{methods}: {:?}", dialogue.sent);
+            let sent = dialogue.sent.concat();
+            assert!(!sent.contains(&hex), "{methods}: {sent}");
+            if sent.contains("AUTHCHALLENGE") {
+                assert_eq!(dialogue.sent.len(), 1, "{methods}: {sent}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cookie_alone_gives_way_to_the_other_methods() {
     let (_directory, path) = cookie_file();
     let info = offer("HASHEDPASSWORD,COOKIE,NULL", &path);
-    let dialogue = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
-    dialogue.result.as_ref().unwrap();
-    assert_eq!(dialogue.sent, [format!("AUTHENTICATE {}", HEXUPPER.encode(&COOKIE))]);
-    assert_eq!(dialogue.asked, 0, "the cookie is enough");
+    let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
+    given.result.as_ref().unwrap();
+    assert_eq!(given.sent, ["AUTHENTICATE 666F6F"]);
+    let refused = dialogue(&offer("COOKIE", &path), Some("foo"), &[]);
+    assert_eq!((refused.sent.len(), refused.asked), (0, 0));
+    assert_eq!(
+        refused.story(),
+        "cannot authenticate by COOKIE (tor offers COOKIE): \
+         make sure that the address is that of the tor you mean: every tor that offers COOKIE \
+         offers SAFECOOKIE too: SAFECOOKIE is not offered, and COOKIE would reveal the cookie"
+    );
+}
+
+#[test]
+fn the_plain_cookie_is_sent_if_the_user_names_it_and_there_is_no_safe_cookie() {
+    let (_directory, path) = cookie_file();
+    let elsewhere = Path::new("/nonexistent/cookie");
+    let source = CookieSource::PlainFile(path.clone());
+    let info = offer("HASHEDPASSWORD,COOKIE,NULL", elsewhere);
+    let plain = played_with(&info, &source, false, Some("foo"), |_| "250 OK\r\n".into());
+    plain.result.as_ref().unwrap();
+    assert_eq!(plain.sent, [format!("AUTHENTICATE {}", HEXUPPER.encode(&COOKIE))]);
+    assert_eq!(plain.asked, 0, "the cookie is enough");
+
+    let info = offer("COOKIE,SAFECOOKIE", elsewhere);
+    let safe = played_with(&info, &source, false, None, |line| challenge_answer(line, [0; 32]));
+    assert_eq!(safe.sent.len(), 1, "no way back from SAFECOOKIE to COOKIE: {:?}", safe.sent);
+    assert_eq!(safe.failure().cookie_path(), Some(path.as_path()));
+}
+
+#[test]
+fn a_cookie_of_another_machine_is_read_only_where_the_user_says() {
+    let (_directory, path) = cookie_file();
+    let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
+    let refused = played_with(&info, &CookieSource::NamedByTor, false, None, |line| {
+        panic!("one command too many: {line}")
+    });
+    assert_eq!(
+        refused.story(),
+        format!(
+            "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
+             copy the cookie to this machine and name it with ConnectOptions::cookie_file, or use \
+             a password: the control port is on another machine, and its cookie file {path:?} was \
+             not read"
+        )
+    );
+    let password =
+        played_with(&info, &CookieSource::NamedByTor, false, Some("foo"), |_| "250 OK\r\n".into());
+    assert_eq!(password.sent, ["AUTHENTICATE 666F6F"]);
+
+    let info = offer("COOKIE,SAFECOOKIE", Path::new("/nonexistent/cookie"));
+    let named = played_with(&info, &CookieSource::File(path), false, None, |line| {
+        match line.starts_with("AUTHCHALLENGE") {
+            true => challenge_answer(line, COOKIE),
+            false => "250 OK\r\n".into(),
+        }
+    });
+    named.result.as_ref().unwrap();
+    assert_eq!(named.sent.len(), 2);
+}
+
+#[test]
+fn a_cookie_that_is_left_out_is_not_read() {
+    let (_directory, path) = cookie_file();
+    let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
+    let given =
+        played_with(&info, &CookieSource::Never, true, Some("foo"), |_| "250 OK\r\n".into());
+    assert_eq!(given.sent, ["AUTHENTICATE 666F6F"]);
+    let info = offer("COOKIE,SAFECOOKIE", &path);
+    let refused = played_with(&info, &CookieSource::Never, true, Some("foo"), |_| String::new());
+    assert_eq!(
+        refused.story(),
+        "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): give a password, or \
+         connect without ConnectOptions::without_cookie: the options leave the cookie out"
+    );
+}
+
+#[test]
+fn a_relative_cookie_path_is_not_taken_from_the_peer() {
+    let refused = dialogue(&offer("SAFECOOKIE", Path::new("Cargo.toml")), None, &[]);
+    assert!(refused.story().ends_with(r#"path "Cargo.toml" is relative, not a regular file"#));
 }
 
 #[test]
@@ -212,7 +349,7 @@ fn a_password_that_is_declined_is_missing() {
 
 #[test]
 fn a_cookie_that_cannot_be_read_gives_way_to_a_password() {
-    for methods in ["COOKIE,SAFECOOKIE,HASHEDPASSWORD", "COOKIE,HASHEDPASSWORD"] {
+    for methods in ["COOKIE,SAFECOOKIE,HASHEDPASSWORD", "SAFECOOKIE,HASHEDPASSWORD"] {
         let info = offer_without_cookie(methods);
         let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
         given.result.as_ref().unwrap();
@@ -239,21 +376,22 @@ fn a_cookie_that_cannot_be_used_is_explained() {
         (
             Path::new("/nonexistent/cookie"),
             "run as tor's user, join its group and set CookieAuthFileGroupReadable 1, \
+             name the path with ConnectOptions::cookie_file if tor sees other files, \
              or use a password: the cookie file \"/nonexistent/cookie\" cannot be read"
                 .to_owned(),
         ),
         (
             &link,
             format!(
-                "make sure that the address is that of the tor you mean: \
-                 the cookie path {link:?} is a symbolic link, not a regular file"
+                "make sure that the address is that of the tor you mean, and the path that of its \
+                 cookie: the cookie path {link:?} is a symbolic link, not a regular file"
             ),
         ),
         (
             &short,
             format!(
-                "make sure that the address is that of the tor you mean: \
-                 the cookie file {short:?} has 5 bytes instead of 32"
+                "make sure that the address is that of the tor you mean, and the path that of its \
+                 cookie: the cookie file {short:?} has 5 bytes instead of 32"
             ),
         ),
     ] {
@@ -312,6 +450,8 @@ fn the_end_of_the_connection_is_no_failed_proof() {
     let error = authenticate(
         &mut |_| Err(crate::error::Disconnect::EndOfStream.into()),
         &offer_without_cookie("NULL"),
+        &CookieSource::default(),
+        true,
         &mut || Ok(None),
     )
     .unwrap_err();

@@ -3,14 +3,16 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Controller;
-use crate::auth::{Password, PasswordSource, authenticate};
+use crate::auth::{CookieSource, Password, PasswordSource, authenticate};
 use crate::command::{Command, GetProtocolInfo};
 use crate::error::{
-    ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, Result, Timeout, Wait,
+    ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout,
+    Wait,
 };
 use crate::link::{Endpoint, Link, LinkLimits, deadline_after};
 use crate::wire::{Limits, Request};
@@ -28,7 +30,7 @@ const EVENT_LIMIT: usize = 64 << 20;
 const USUAL: [&str; 4] =
     ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
 
-/// How to connect to a tor: password, limits, addresses.
+/// How to connect to a tor: cookie, password, limits, addresses.
 ///
 /// Options are cheap to clone and can be used any number of times; each
 /// [`connect`](Self::connect) makes a connection of its own.
@@ -54,6 +56,7 @@ const USUAL: [&str; 4] =
 pub struct ConnectOptions {
     timeout: Duration,
     command_timeout: Duration,
+    cookie: CookieSource,
     password: PasswordSource,
     limits: LinkLimits,
 }
@@ -63,6 +66,7 @@ impl Default for ConnectOptions {
         Self {
             timeout: CONNECT_TIMEOUT,
             command_timeout: COMMAND_TIMEOUT,
+            cookie: CookieSource::default(),
             password: PasswordSource::default(),
             limits: LinkLimits { wire: Limits::default(), events: EVENT_LIMIT },
         }
@@ -89,17 +93,55 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets the password to use if tor offers no cookie, or its cookie cannot be read. The
-    /// default is none.
+    /// Sets the path at which this program sees tor's cookie file, for a tor in a container, in a
+    /// changed root or on another machine.
+    ///
+    /// The cookie is used for SAFECOOKIE only, so that its bytes are not sent. It also proves that
+    /// the peer is the tor that wrote the file. Replaces
+    /// [`plain_cookie_file`](Self::plain_cookie_file) and [`without_cookie`](Self::without_cookie).
+    /// The default is the path that tor names if it is reached by a unix socket or on this
+    /// machine, and no cookie otherwise.
+    pub fn cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cookie = CookieSource::File(path.into());
+        self
+    }
+
+    /// Sets the path of tor's cookie file as [`cookie_file`](Self::cookie_file) does, and allows
+    /// COOKIE, which **sends the bytes of this file to whoever listens** at the address, if
+    /// SAFECOOKIE is not offered.
+    ///
+    /// Every tor since 0.2.3 has SAFECOOKIE, so this is only for peers that are not tor. The
+    /// default is that COOKIE is not used.
+    pub fn plain_cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cookie = CookieSource::PlainFile(path.into());
+        self
+    }
+
+    /// Leaves the cookie methods out, so that no cookie file is read: a password is used, or no
+    /// proof if tor requires none.
+    ///
+    /// This sends a [password](Self::password) also to a peer that does not know the cookie at
+    /// the path it names. Replaces [`cookie_file`](Self::cookie_file). The default is that a
+    /// cookie is preferred.
+    pub fn without_cookie(mut self) -> Self {
+        self.cookie = CookieSource::Never;
+        self
+    }
+
+    /// Sets the password to use if tor offers no cookie, if the cookie cannot be used, or if tor
+    /// refuses it.
+    ///
+    /// HASHEDPASSWORD sends the password itself to whoever listens at the address. It is not sent
+    /// to a peer that offers SAFECOOKIE and does not know the cookie. The default is none.
     pub fn password(mut self, password: impl Into<Password>) -> Self {
         self.password = PasswordSource::known(password.into());
         self
     }
 
-    /// Sets a closure that is asked for the password if tor offers no cookie, or its cookie
-    /// cannot be read.
+    /// Sets a closure that is asked for the password where [`password`](Self::password) would be
+    /// used.
     ///
-    /// It is called at most once per connection, on the thread that connects, and may take its
+    /// It is called at most once for each endpoint, on the thread that connects, and may take its
     /// time: the time limit does not run meanwhile. It may decline with `None`. The default is
     /// none.
     #[doc(alias = "password_function")]
@@ -144,19 +186,39 @@ impl ConnectOptions {
     /// The endpoint is an [`Endpoint`] or what converts into one: text such as `localhost:9051` or
     /// `unix:/run/tor/control`, a `SocketAddr`, a `PathBuf`.
     ///
-    /// Sends `PROTOCOLINFO 1`, then `AUTHCHALLENGE SAFECOOKIE` if tor offers it, then
-    /// `AUTHENTICATE`; nothing else. Methods are preferred in the order SAFECOOKIE, COOKIE (only
-    /// where SAFECOOKIE is not offered), password, none. A connection that is lost later is not
-    /// made again.
+    /// Sends `PROTOCOLINFO 1`, then `AUTHCHALLENGE SAFECOOKIE` if tor offers it and the cookie can
+    /// be read, then `AUTHENTICATE`; nothing else. A connection that is lost later is not made
+    /// again. A TCP connection has keep-alive: a tor whose machine vanishes without a word is
+    /// noticed within about two minutes.
     ///
-    /// Blocks the current thread until tor has let us in, or until the
-    /// [time limit](Self::timeout) is over.
+    /// Blocks the current thread until tor accepts the authentication, for at most the
+    /// [time limit](Self::timeout).
+    ///
+    /// # Authentication
+    ///
+    /// Methods are preferred in this order:
+    ///
+    /// 1. SAFECOOKIE, with the file of [`cookie_file`](Self::cookie_file), or with the one that
+    ///    tor names if the connection is a unix socket or within this machine. Each side proves
+    ///    that it knows the cookie, and neither sends it. A peer that does not know the cookie
+    ///    ends the attempt: nothing more is sent, no password either.
+    /// 2. COOKIE, only with [`plain_cookie_file`](Self::plain_cookie_file).
+    /// 3. HASHEDPASSWORD, with the [`password`](Self::password). If tor has refused a cookie, this
+    ///    takes a second connection, since tor closes the first.
+    /// 4. NULL, if tor requires no proof.
+    ///
+    /// The control port is trusted to be tor's. A program that listens there in its place can
+    /// offer a method that proves nothing about it, is given the password if it asks for one, and
+    /// can relay the proofs of SAFECOOKIE between this program and the real tor. It cannot obtain
+    /// the bytes of a cookie or of any other file; it can learn whether a path is a file of 32
+    /// bytes that this program may read. A unix socket in a directory that only tor's user can
+    /// write to keeps others from listening there.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if the endpoint cannot be read, [`Error::Connect`] if no control
-    /// port answers there in time, [`Error::Auth`] if tor does not let us in or is not the tor
-    /// that it claims to be.
+    /// port answers there in time, [`Error::Auth`] if no method succeeds or the peer is not the
+    /// tor that it claims to be.
     pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
     where
         E: TryInto<Endpoint>,
@@ -176,32 +238,37 @@ impl ConnectOptions {
     /// TCP ports 9051 and 9151 of this machine. The same is sent as by
     /// [`connect`](Self::connect).
     ///
-    /// Blocks the current thread until a tor has let us in, or until the
-    /// [time limit](Self::timeout) is over.
+    /// Blocks the current thread until a tor accepts the authentication, for at most the
+    /// [time limit](Self::timeout).
     ///
     /// # Errors
     ///
     /// [`Error::Connect`], with every address that was tried and the reason why it failed, also
-    /// if one of them did not let us in.
+    /// if that was the authentication.
     pub fn connect_default(&self) -> Result<Controller> {
         let endpoints = USUAL.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>()?;
         self.connect_first(&endpoints)
     }
 
-    /// Connects to the first of several endpoints that lets us in.
+    /// Connects to the first of several endpoints whose tor accepts the authentication.
     ///
     /// The same is sent as by [`connect`](Self::connect). The time limit holds for all of them
     /// together; each may take an equal share of what is left, so that one which hangs does not
     /// keep the others from being tried.
     ///
-    /// Blocks the current thread until a tor has let us in, or until the
-    /// [time limit](Self::timeout) is over.
+    /// Blocks the current thread until a tor accepts the authentication, for at most the
+    /// [time limit](Self::timeout).
     ///
     /// # Errors
     ///
     /// [`Error::Connect`], with every endpoint that was tried and the reason why it failed;
-    /// [`Error::InvalidInput`] if one of them cannot be an address, before any is tried.
+    /// [`Error::InvalidInput`] if there is no endpoint or one of them cannot be an address, before
+    /// any is tried.
     pub fn connect_first(&self, endpoints: &[Endpoint]) -> Result<Controller> {
+        if endpoints.is_empty() {
+            let problem = "is an empty list: give at least one endpoint to connect to";
+            return Err(InvalidInput::new("endpoints", problem).into());
+        }
         endpoints.iter().try_for_each(Endpoint::check)?;
         let deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
@@ -219,10 +286,32 @@ impl ConnectOptions {
         Err(ConnectError::new(attempts).into())
     }
 
+    /// Connects to one endpoint; a second time with the password, if tor refuses the cookie.
     fn attempt(
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
+    ) -> Result<Controller, ConnectProblem> {
+        match self.attempt_with(endpoint, deadline, &self.cookie) {
+            Err(ConnectProblem::Auth(refused))
+                if refused.leaves_password() && self.password.is_some() =>
+            {
+                log::debug!("tor refused the cookie; connecting again with the password");
+                let outcome = self.attempt_with(endpoint, deadline, &CookieSource::Never);
+                outcome.map_err(|problem| match problem {
+                    ConnectProblem::Auth(error) => ConnectProblem::Auth(error.after(&refused)),
+                    problem => problem,
+                })
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn attempt_with(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        cookie: &CookieSource,
     ) -> Result<Controller, ConnectProblem> {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         if left(deadline).is_zero() {
@@ -231,7 +320,9 @@ impl ConnectOptions {
         let problem = |error| self.handshake_problem(error);
         let link =
             Link::open(endpoint, deadline, self.limits).map_err(|problem| match problem {
-                ConnectProblem::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
+                    if error.kind() == std::io::ErrorKind::TimedOut =>
+                {
                     self.too_late()
                 }
                 problem => problem,
@@ -256,7 +347,8 @@ impl ConnectOptions {
             deadline.set(deadline.get() + asked.elapsed());
             password
         };
-        authenticate(&mut submit, &info, &mut password).map_err(problem)?;
+        let is_local = link.peer().is_on_this_machine();
+        authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
         link.allow_probes();
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
@@ -297,6 +389,7 @@ impl fmt::Debug for ConnectOptions {
         f.debug_struct("ConnectOptions")
             .field("timeout", &self.timeout)
             .field("command_timeout", &self.command_timeout)
+            .field("cookie", &self.cookie)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -304,7 +397,7 @@ impl fmt::Debug for ConnectOptions {
 
 /// Connects to a tor with the default options; see [`ConnectOptions::connect`].
 ///
-/// Blocks the current thread until tor has let us in, at most 30 seconds.
+/// Blocks the current thread until tor accepts the authentication, for at most 30 seconds.
 ///
 /// # Errors
 ///
@@ -330,7 +423,7 @@ where
 /// Connects to the first tor that is found where tors usually listen; see
 /// [`ConnectOptions::connect_default`].
 ///
-/// Blocks the current thread until a tor has let us in, at most 30 seconds.
+/// Blocks the current thread until a tor accepts the authentication, for at most 30 seconds.
 ///
 /// # Errors
 ///

@@ -16,7 +16,8 @@ pub struct AuthError {
 #[derive(Debug)]
 struct Inner {
     offered: Vec<AuthMethod>,
-    tried: Option<AuthMethod>,
+    /// In the order in which they were tried.
+    tried: Vec<AuthMethod>,
     problem: AuthProblem,
 }
 
@@ -57,11 +58,24 @@ pub enum AuthProblem {
     /// tor offers a cookie but does not say where it is.
     #[error("tor does not say where its cookie file is")]
     CookiePathMissing,
-    /// The other side does not know the cookie: it is not the tor that wrote the file. Nothing
-    /// was revealed to it.
+    /// The peer is on another machine, so the cookie file that it named was not read.
+    #[error("the control port is on another machine, and its cookie file {path:?} was not read")]
+    CookieElsewhere {
+        /// The path that the peer named.
+        path: PathBuf,
+    },
+    /// The peer offers COOKIE without SAFECOOKIE, which would reveal the bytes of the cookie to
+    /// it, and the options do not ask for that. No file was read.
+    #[error("SAFECOOKIE is not offered, and COOKIE would reveal the cookie")]
+    PlainCookieOnly,
+    /// The options leave the cookie out, and no other method could be used.
+    #[error("the options leave the cookie out")]
+    CookieLeftOut,
+    /// The peer does not know the cookie: it is not the tor that wrote the file. Nothing was
+    /// revealed to it, and no other method was tried.
     #[error("the other side does not know the cookie in {path:?}: it is not the tor that wrote it")]
     WrongServerProof {
-        /// The path that the other side named.
+        /// The path of the cookie file.
         path: PathBuf,
     },
     /// tor's challenge cannot be read.
@@ -81,7 +95,26 @@ impl AuthError {
         tried: Option<AuthMethod>,
         problem: AuthProblem,
     ) -> Self {
+        let tried = tried.into_iter().collect();
         Self { inner: Arc::new(Inner { offered: offered.to_vec(), tried, problem }) }
+    }
+
+    /// Returns whether a password may be sent after this failure, on a new connection: tor takes
+    /// one, and refused the cookie without a sign that it is an impostor.
+    pub(crate) fn leaves_password(&self) -> bool {
+        let is_cookie = matches!(self.tried(), Some(AuthMethod::SafeCookie | AuthMethod::Cookie));
+        let takes_password = self.offered().contains(&AuthMethod::HashedPassword);
+        is_cookie && takes_password && matches!(self.problem(), AuthProblem::Refused(_))
+    }
+
+    /// Joins the failure of an earlier attempt with this one, which was made after it.
+    pub(crate) fn after(self, earlier: &Self) -> Self {
+        if matches!(self.problem(), AuthProblem::PasswordMissing | AuthProblem::CookieLeftOut) {
+            return earlier.clone();
+        }
+        let tried = earlier.methods_tried().iter().chain(self.methods_tried()).cloned().collect();
+        let (offered, problem) = (self.offered().to_vec(), self.problem().clone());
+        Self { inner: Arc::new(Inner { offered, tried, problem }) }
     }
 
     /// Returns the methods that tor offered.
@@ -93,7 +126,14 @@ impl AuthError {
     /// Returns the method that was tried last, if any was.
     #[must_use]
     pub fn tried(&self) -> Option<&AuthMethod> {
-        self.inner.tried.as_ref()
+        self.inner.tried.last()
+    }
+
+    /// Returns every method that was tried, in order. After a refused cookie a password is tried
+    /// on a new connection, so these may be two.
+    #[must_use]
+    pub fn methods_tried(&self) -> &[AuthMethod] {
+        &self.inner.tried
     }
 
     /// Returns what went wrong.
@@ -118,6 +158,7 @@ impl AuthError {
             AuthProblem::CookieUnreadable { path, .. }
             | AuthProblem::CookieNotAFile { path, .. }
             | AuthProblem::CookieSize { path, .. }
+            | AuthProblem::CookieElsewhere { path }
             | AuthProblem::WrongServerProof { path } => Some(path),
             _ => None,
         }
@@ -139,14 +180,34 @@ impl AuthError {
             }
             (AuthProblem::CookieUnreadable { .. }, _) => {
                 "run as tor's user, join its group and set CookieAuthFileGroupReadable 1, \
+                 name the path with ConnectOptions::cookie_file if tor sees other files, \
                  or use a password"
             }
-            (
-                AuthProblem::CookieNotAFile { .. }
-                | AuthProblem::CookieSize { .. }
-                | AuthProblem::WrongServerProof { .. },
-                _,
-            ) => "make sure that the address is that of the tor you mean",
+            (AuthProblem::CookieElsewhere { .. }, _) => {
+                "copy the cookie to this machine and name it with ConnectOptions::cookie_file, \
+                 or use a password"
+            }
+            (AuthProblem::PlainCookieOnly, _) => {
+                "make sure that the address is that of the tor you mean: every tor that offers \
+                 COOKIE offers SAFECOOKIE too"
+            }
+            (AuthProblem::CookieLeftOut, _) => {
+                "give a password, or connect without ConnectOptions::without_cookie"
+            }
+            (AuthProblem::CookieNotAFile { .. } | AuthProblem::CookieSize { .. }, _) => {
+                "make sure that the address is that of the tor you mean, and the path that of its \
+                 cookie"
+            }
+            (AuthProblem::WrongServerProof { .. }, _)
+                if self.offered().contains(&AuthMethod::HashedPassword) =>
+            {
+                "make sure that the address is that of the tor you mean, and the path that of its \
+                 cookie; to send it a password all the same, use ConnectOptions::without_cookie"
+            }
+            (AuthProblem::WrongServerProof { .. }, _) => {
+                "make sure that the address is that of the tor you mean, and the path that of its \
+                 cookie"
+            }
             (AuthProblem::CookiePathMissing, _) => "set CookieAuthFile in the torrc",
             (AuthProblem::Challenge(_) | AuthProblem::NoKnownMethod, _) => {
                 "this tor may be newer than torcon, or may not be a tor"
@@ -159,8 +220,8 @@ impl AuthError {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cannot authenticate")?;
-        if let Some(tried) = self.tried() {
-            write!(f, " by {tried}")?;
+        for (n, method) in self.methods_tried().iter().enumerate() {
+            write!(f, " {} {method}", if n == 0 { "by" } else { "or" })?;
         }
         if matches!(self.inner.problem, AuthProblem::Random(_)) {
             // What tor offers has nothing to do with it, and a password is also hashed without tor.

@@ -91,10 +91,15 @@ impl ConnectError {
         }
     }
 
-    pub(crate) fn is_timeout(&self) -> bool {
-        self.attempts.last().is_some_and(|last| {
-            matches!(last.problem, ConnectProblem::Timeout(_) | ConnectProblem::Silent(_))
-        })
+    /// Returns whether every address that was tried failed because its time was over: with a
+    /// longer limit the same call may succeed. If one of them failed for another reason, that is
+    /// the one to look at.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let is_late = |attempt: &ConnectAttempt| {
+            matches!(attempt.problem, ConnectProblem::Timeout(_) | ConnectProblem::Silent(_))
+        };
+        !self.attempts.is_empty() && self.attempts.iter().all(is_late)
     }
 }
 

@@ -14,8 +14,8 @@ use crossbeam_channel::bounded;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send, socket,
-    sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send,
+    setsockopt, socket, sockopt,
 };
 
 use super::endpoint::{Endpoint, Kind};
@@ -70,6 +70,20 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+        }
+    }
+
+    /// Lets the operating system end a TCP connection whose other end has vanished: after
+    /// [`IDLE`] without traffic it asks the other end every [`INTERVAL`], and after [`PROBES`]
+    /// questions without an answer, or that long after data without an acknowledgment, the
+    /// connection fails. Without this, a machine that loses its power leaves a connection that
+    /// looks open for ever.
+    ///
+    /// A connection works without it, so what the operating system refuses is logged.
+    pub(super) fn keep_alive(&self) {
+        let Self::Tcp(socket) = self else { return };
+        if let Err(error) = set_keep_alive(socket) {
+            log::debug!("no TCP keep-alive on the control connection: {error}");
         }
     }
 
@@ -137,6 +151,30 @@ impl Stream {
             }
         }
     }
+}
+
+/// Seconds without traffic before the other end of a TCP connection is asked whether it is there.
+const IDLE: u32 = 60;
+/// Seconds between two such questions.
+const INTERVAL: u32 = 10;
+/// The number of questions without an answer after which the connection fails.
+const PROBES: u32 = 6;
+
+fn set_keep_alive(socket: &TcpStream) -> nix::Result<()> {
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    setsockopt(socket, sockopt::TcpKeepIdle, &IDLE)?;
+    #[cfg(any(target_os = "macos", target_os = "ios"))]
+    setsockopt(socket, sockopt::TcpKeepAlive, &IDLE)?;
+    #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "redox")))]
+    {
+        setsockopt(socket, sockopt::TcpKeepInterval, &INTERVAL)?;
+        setsockopt(socket, sockopt::TcpKeepCount, &PROBES)?;
+    }
+    // Questions are not asked while data waits for its acknowledgment.
+    #[cfg(target_os = "linux")]
+    setsockopt(socket, sockopt::TcpUserTimeout, &((IDLE + INTERVAL * PROBES) * 1000))?;
+    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -264,5 +302,29 @@ fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Re
             Ok(_) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    use super::Stream;
+
+    // A remote tor that vanished was never noticed.
+    #[test]
+    fn keep_alive_ends_a_connection_within_two_minutes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let copy = socket.try_clone().unwrap();
+        Stream::Tcp(socket).keep_alive();
+        assert!(getsockopt(&copy, sockopt::KeepAlive).unwrap());
+        assert_eq!(getsockopt(&copy, sockopt::TcpKeepIdle).unwrap(), 60);
+        assert_eq!(getsockopt(&copy, sockopt::TcpKeepInterval).unwrap(), 10);
+        assert_eq!(getsockopt(&copy, sockopt::TcpKeepCount).unwrap(), 6);
+        assert_eq!(getsockopt(&copy, sockopt::TcpUserTimeout).unwrap(), 120_000);
     }
 }

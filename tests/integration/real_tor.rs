@@ -4,6 +4,8 @@
 
 /// Ways to prove who we are.
 mod auth;
+/// Cookies elsewhere, wrong ones, and passwords beside them.
+mod auth_cookie;
 /// Circuits and streams, of which there are none.
 mod circuits;
 /// Signals, features, ownership, commands as they are written.

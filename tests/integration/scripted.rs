@@ -6,6 +6,8 @@
 
 /// Methods of authentication, good and bad.
 mod auth;
+/// Which cookie is used, where it is, and what follows a refused one.
+mod auth_cookie;
 /// What each method sends.
 mod commands;
 /// Answers, events and changes of the configuration that cross each other.

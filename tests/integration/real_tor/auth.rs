@@ -145,8 +145,8 @@ fn of_cookie_and_password_the_cookie_is_taken_as_long_as_it_can_be_read() {
         text,
         format!(
             "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
-             run as tor's user, join its group and set CookieAuthFileGroupReadable 1, or use a \
-             password: the cookie file {:?} cannot be read: No such file or directory (os error 2)",
+             run as tor's user, join its group and set CookieAuthFileGroupReadable 1, name the \
+             path with ConnectOptions::cookie_file if tor sees other files, or use a password: the cookie file {:?} cannot be read: No such file or directory (os error 2)",
             tor.cookie_path()
         )
     );
@@ -300,8 +300,8 @@ fn a_cookie_in_a_closed_directory_is_explained() {
             text,
             format!(
                 "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): run as tor's \
-                 user, join its group and set CookieAuthFileGroupReadable 1, or use a password: \
-                 the cookie file {path:?} cannot be read: Permission denied (os error 13)"
+                 user, join its group and set CookieAuthFileGroupReadable 1, name the path with \
+                 ConnectOptions::cookie_file if tor sees other files, or use a password: the cookie file {path:?} cannot be read: Permission denied (os error 13)"
             )
         );
         assert!(torcon::connect(tor.control_addr()).unwrap().is_alive());

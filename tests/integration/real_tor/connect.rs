@@ -110,7 +110,7 @@ fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told()
              No such file or directory (os error 2)"
         )
     );
-    assert!(matches!(options.connect_first(&[]), Err(Error::Connect(_))));
+    assert!(matches!(options.connect_first(&[]), Err(Error::InvalidInput(_))));
 }
 
 // Row `endpoint`: the default candidates.

@@ -53,6 +53,10 @@ fn every_method_lets_us_in() {
     tor.finish();
     for safe in [false, true] {
         let cookie = Cookie::new();
+        let options = match safe {
+            false => ConnectOptions::new().plain_cookie_file(cookie.path()),
+            true => ConnectOptions::new(),
+        };
         let tor = FakeTor::tcp(move |script| {
             if safe {
                 script.greet_safecookie(&cookie)
@@ -61,7 +65,7 @@ fn every_method_lets_us_in() {
             };
             script.expect_end();
         });
-        drop(torcon::connect(tor.endpoint()).unwrap());
+        drop(options.connect(tor.endpoint()).unwrap());
         tor.finish();
     }
 }
@@ -260,8 +264,13 @@ fn a_challenge_that_cannot_be_read_or_is_refused_ends_the_attempt() {
         ("515 Cookie authentication is disabled", "515"),
     ] {
         let cookie = Cookie::new();
+        // Without HASHEDPASSWORD, a refusal leaves nothing to try.
+        let methods = match part {
+            "cannot be read" => "SAFECOOKIE,HASHEDPASSWORD,NULL",
+            _ => "SAFECOOKIE,NULL",
+        };
         let (error, text) = failure(ConnectOptions::new().password("x"), move |script| {
-            script.protocol_info("SAFECOOKIE,HASHEDPASSWORD,NULL", Some(cookie.path()));
+            script.protocol_info(methods, Some(cookie.path()));
             script.expect_matching("a challenge", |line| line.starts_with("AUTHCHALLENGE "));
             script.send_lines(&[answer]).expect_end();
         });
@@ -299,22 +308,28 @@ fn every_failure_says_what_to_do_and_all_say_something_else() {
             script.protocol_info("HASHEDPASSWORD", None).expect_end();
         }),
         failure(ConnectOptions::new(), |script| {
-            script.protocol_info("COOKIE", Some("/none".as_ref())).expect_end();
+            script.protocol_info("SAFECOOKIE", Some("/none".as_ref())).expect_end();
         }),
         failure(ConnectOptions::new(), move |script| {
-            script.protocol_info("COOKIE", Some(short.path())).expect_end();
+            script.protocol_info("SAFECOOKIE", Some(short.path())).expect_end();
         }),
         failure(ConnectOptions::new(), move |script| {
-            script.protocol_info("COOKIE", Some(&link)).expect_end();
+            script.protocol_info("SAFECOOKIE", Some(&link)).expect_end();
         }),
         failure(ConnectOptions::new(), |script| {
-            script.protocol_info("COOKIE", None).expect_end();
+            script.protocol_info("SAFECOOKIE", None).expect_end();
         }),
         failure(ConnectOptions::new(), move |script| {
             script.greet_safecookie_up_to_the_proof(&wrong, Proof::Wrong).expect_end();
         }),
         failure(ConnectOptions::new(), |script| {
             script.protocol_info("PALM", None).expect_end();
+        }),
+        failure(ConnectOptions::new(), |script| {
+            script.protocol_info("COOKIE", Some("/none".as_ref())).expect_end();
+        }),
+        failure(ConnectOptions::new().without_cookie(), |script| {
+            script.protocol_info("SAFECOOKIE", Some("/none".as_ref())).expect_end();
         }),
     ]
     .map(|(error, text)| {

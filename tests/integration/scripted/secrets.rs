@@ -51,7 +51,8 @@ fn no_handshake_of_any_method_logs_or_shows_a_secret() {
     let plain: Vec<u8> = (0..32).map(|n| 0x4b ^ (n * 5)).collect();
     let cookie = Cookie::with_bytes(plain.clone());
     cookies.push(plain);
-    shown.push(attempt(&options, move |script| {
+    let named = options.clone().plain_cookie_file(cookie.path());
+    shown.push(attempt(&named, move |script| {
         script.greet_cookie(&cookie).expect_end();
     }));
     let known = options.clone().password(PASSWORD);

@@ -104,7 +104,16 @@ impl Script {
 
     /// Offers both cookie methods and lets in who proves in SAFECOOKIE to know the cookie.
     pub(crate) fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self {
-        self.protocol_info("COOKIE,SAFECOOKIE", Some(cookie.path()));
+        self.greet_safecookie_naming(cookie, cookie.path())
+    }
+
+    /// The same with another path in the reply to PROTOCOLINFO, as in a container.
+    pub(crate) fn greet_safecookie_naming(
+        &mut self,
+        cookie: &Cookie,
+        path: impl AsRef<Path>,
+    ) -> &mut Self {
+        self.protocol_info("COOKIE,SAFECOOKIE", Some(path.as_ref()));
         let client_nonce = self.challenge(cookie, Proof::Right);
         let found = self.hex_argument("AUTHENTICATE ");
         if found != proof(CLIENT_KEY, cookie.bytes(), &client_nonce) {
@@ -121,6 +130,12 @@ impl Script {
         kind: Proof,
     ) -> &mut Self {
         self.protocol_info("COOKIE,SAFECOOKIE", Some(cookie.path()));
+        self.challenge(cookie, kind);
+        self
+    }
+
+    /// Answers AUTHCHALLENGE.
+    pub(crate) fn answer_challenge(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self {
         self.challenge(cookie, kind);
         self
     }

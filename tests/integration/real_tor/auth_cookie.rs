@@ -1,0 +1,108 @@
+//! A tor that takes a cookie and a password, and a cookie that is elsewhere or wrong.
+
+use std::fs;
+
+use torcon::error::AuthProblem;
+use torcon::names::AuthMethod;
+use torcon::{ConnectOptions, Error, Password};
+
+use super::refusal;
+use crate::support::real_tor::RealTor;
+use crate::support::wiretap::Wiretap;
+
+/// Connects through a recording proxy; returns the keywords that were sent, and the outcome.
+fn connect(tor: &RealTor, options: &ConnectOptions) -> (Vec<String>, Result<(), Error>) {
+    let tap = Wiretap::before(tor.address());
+    let outcome = options.connect(tap.endpoint()).and_then(|controller| {
+        assert_eq!(controller.get_info_one("process/pid")?, tor.pid().to_string());
+        Ok(())
+    });
+    let keyword = |line: &String| line.split(' ').next().unwrap().to_owned();
+    let sent = tap.sent();
+    let handshake = sent.iter().take_while(|line| !line.starts_with("GETINFO"));
+    (handshake.map(keyword).collect(), outcome)
+}
+
+fn with_password() -> RealTor {
+    let hash = Password::from("swordfish").hashed().unwrap();
+    RealTor::builder().line(format!("HashedControlPassword {hash}")).start()
+}
+
+// There was no way to say where the cookie is.
+#[test]
+fn a_cookie_that_this_program_sees_elsewhere_is_named() {
+    let tor = RealTor::start();
+    let volume = tempfile::tempdir().unwrap();
+    let moved = volume.path().join("cookie");
+    fs::rename(tor.cookie_path(), &moved).unwrap();
+    assert!(torcon::connect(tor.endpoint()).is_err());
+    let (sent, outcome) = connect(&tor, &ConnectOptions::new().cookie_file(&moved));
+    outcome.unwrap();
+    assert_eq!(sent, ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"]);
+
+    // The file that tor names does not replace the one that the user names.
+    fs::rename(&moved, tor.cookie_path()).unwrap();
+    let text = refusal(ConnectOptions::new().cookie_file(&moved).connect(tor.endpoint()));
+    assert!(text.contains(&format!("the cookie file {moved:?} cannot be read")), "{text}");
+}
+
+#[test]
+fn a_wrong_cookie_keeps_the_password_back_unless_the_cookie_is_left_out() {
+    let tor = with_password();
+    let other = RealTor::start();
+    let options = ConnectOptions::new().password("swordfish");
+    let wrong = options.clone().cookie_file(other.cookie_path());
+    let (sent, outcome) = connect(&tor, &wrong);
+    assert_eq!(sent, ["PROTOCOLINFO", "AUTHCHALLENGE"]);
+    let Err(Error::Auth(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(matches!(error.problem(), AuthProblem::WrongServerProof { .. }), "{error:?}");
+    assert_eq!(error.methods_tried(), [AuthMethod::SafeCookie]);
+
+    let (sent, outcome) = connect(&tor, &wrong.without_cookie());
+    outcome.unwrap();
+    assert_eq!(sent, ["PROTOCOLINFO", "AUTHENTICATE"]);
+
+    // One that is missing says nothing about the peer.
+    let missing = options.cookie_file(tor.directory().join("missing"));
+    let (sent, outcome) = connect(&tor, &missing);
+    outcome.unwrap();
+    assert_eq!(sent, ["PROTOCOLINFO", "AUTHENTICATE"]);
+}
+
+#[test]
+fn the_plain_cookie_is_not_sent_to_a_tor() {
+    let tor = RealTor::start();
+    let options = ConnectOptions::new().plain_cookie_file(tor.cookie_path());
+    let (sent, outcome) = connect(&tor, &options);
+    outcome.unwrap();
+    assert_eq!(sent, ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"]);
+}
+
+// tor closes a connection after a refused challenge, so the password takes another.
+#[test]
+fn a_cookie_that_tor_refuses_is_followed_by_the_password() {
+    let tor = with_password();
+    let controller = torcon::connect(tor.endpoint()).unwrap();
+    let offer = controller.protocol_info().unwrap();
+    assert_eq!(offer.auth_methods.len(), 3);
+    let relay = crate::support::fake_tor::FakeTor::unix({
+        let (cookie, target) = (tor.cookie_path(), tor.address());
+        move |script| {
+            // tor with its cookie switched off between the offer and the challenge, in its words.
+            script.protocol_info("COOKIE,SAFECOOKIE,HASHEDPASSWORD", Some(&cookie));
+            script.expect_matching("a challenge", |line| line.starts_with("AUTHCHALLENGE "));
+            let mut raw = crate::support::raw_control::RawControl::connect(&target);
+            raw.authenticate_by_cookie(&cookie);
+            assert_eq!(raw.ask("SETCONF CookieAuthentication=0"), ["250 OK"]);
+            let mut refused = crate::support::raw_control::RawControl::connect(&target);
+            let words = refused.ask(&format!("AUTHCHALLENGE SAFECOOKIE {}", "00".repeat(32)));
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            script.send_lines(&words).close();
+            let mut second = script.accept();
+            second.protocol_info("HASHEDPASSWORD", None);
+            second.answer("AUTHENTICATE 73776F726466697368", &["250 OK"]).expect_end();
+        }
+    });
+    drop(ConnectOptions::new().password("swordfish").connect(relay.endpoint()).unwrap());
+    relay.finish();
+}
