@@ -23,6 +23,7 @@ pub use circuit::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
 pub(crate) use conf::is_service_option;
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor, SetRouterPurpose};
+pub(crate) use info::AnswerCheck;
 pub use info::{GetInfo, InfoMap};
 pub use onion::{
     AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
@@ -95,6 +96,11 @@ fn check_host(argument: &'static str, host: &str) -> Result<(), InvalidInput> {
 fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::error::Error {
     let shown = found.split_inclusive(|byte| *byte == b'=').next().unwrap_or_default();
     ProtocolError::out_of_step(&reading(keyword), expected, shown).into()
+}
+
+/// Returns the key that a line of a refusal names, such as `Unrecognized key "a"`.
+fn refused_key<'a>(line: &'a [u8], beginning: &str) -> Option<&'a [u8]> {
+    line.strip_prefix(beginning.as_bytes())?.strip_suffix(b"\"")
 }
 
 /// Names the reply to a command for a [`ProtocolError`].

@@ -52,7 +52,7 @@ pub(crate) use self::subscribe::HookGuard;
 use self::subscribe::Subscriptions;
 pub(crate) use self::watch::Seen;
 use crate::command::{Command, ProtocolInfo};
-use crate::error::{Disconnect, Error, Result, Timeout, Wait};
+use crate::error::{Disconnect, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::link::{Endpoint, Link, Peer, deadline_after};
 use crate::names::{Signal, TorVersion};
@@ -148,9 +148,10 @@ impl Controller {
 
     /// Returns a handle of the same connection whose commands wait at most for the given time.
     ///
-    /// A command whose time is over fails with [`Error::Timeout`]. Its reply is dropped when it
-    /// comes. Since tor might also never send it, one question is asked behind the command:
-    /// `GETINFO torcon/sync/` and a number, a key that no tor knows and whose refusal names it.
+    /// A command whose time is over fails with [`Error::Timeout`](crate::Error::Timeout). Its
+    /// reply is discarded when it arrives. Unless the reply has begun to arrive, tor might also
+    /// never send it, so one more command is sent behind it: `GETINFO torcon/sync/` and a number, a
+    /// key that no tor knows and whose refusal names it.
     /// Until that refusal comes, replies to other commands are held back, so that none can go to
     /// the wrong caller; if it shows that a reply is missing for which others might be taken, the
     /// connection ends with [`Disconnect::OutOfStep`].
@@ -215,9 +216,9 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if an argument cannot be said, in which case nothing was sent;
-    /// [`Error::Rejected`] if tor refused; [`Error::Timeout`], [`Error::Closed`],
-    /// [`Error::Protocol`].
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an argument cannot be said, in which case nothing was sent;
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused; [`Error::Timeout`](crate::Error::Timeout), [`Error::Closed`](crate::Error::Closed),
+    /// [`Error::Protocol`](crate::Error::Protocol).
     ///
     /// # Examples
     ///
@@ -232,16 +233,6 @@ impl Controller {
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
         self.execute_numbered(command).map(|(reply, _)| reply)
-    }
-
-    /// Ends the connection if a reply turned out to be someone else's: nobody behind could trust
-    /// theirs.
-    fn note_out_of_step(&self, error: &Error) {
-        if matches!(error, Error::Protocol(error) if error.is_out_of_step()) {
-            self.inner.link.end(&Disconnect::OutOfStep {
-                detail: "a reply came that answers another command",
-            });
-        }
     }
 
     /// Returns whether the connection is open.
@@ -262,7 +253,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if the connection is still open.
+    /// [`Error::Timeout`](crate::Error::Timeout) if the connection is still open.
     pub fn wait_closed(&self, limit: Duration) -> Result<Disconnect> {
         let reason = self.inner.link.wait_closed(deadline_after(limit));
         reason.ok_or_else(|| Timeout::new(Wait::Closed, limit).into())
@@ -271,7 +262,7 @@ impl Controller {
     /// Closes the connection. A tor that it owns ends.
     ///
     /// Every call that is waiting, on whatever thread, and every later one fails with
-    /// [`Error::Closed`]. Events that have not been delivered are discarded. Closing again does
+    /// [`Error::Closed`](crate::Error::Closed). Events that have not been delivered are discarded. Closing again does
     /// nothing. If streams are being attached to circuits by this program, tor is told before to
     /// do that itself again, by the commands of
     /// [`State::set_attacher`](crate::State::set_attacher), each of which waits for its answer at

@@ -5,6 +5,7 @@
 //! own level only; [`Error`] joins that with the first reason below it.
 
 mod auth;
+mod buffer;
 mod circuit;
 mod config;
 mod connect;
@@ -21,6 +22,7 @@ mod testnet;
 mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
+pub use buffer::{BufferError, BufferProblem};
 pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
 pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
@@ -87,6 +89,8 @@ pub enum Error {
     Timeout(Timeout),
     /// tor sent something that this version cannot read.
     Protocol(ProtocolError),
+    /// A reply could not be kept for its caller; the connection goes on.
+    Buffer(BufferError),
     /// No control connection could be opened.
     Connect(ConnectError),
     /// tor did not accept the authentication, or is not the tor it claims to be.
@@ -121,6 +125,7 @@ macro_rules! area {
             Error::Config($area) => $use,
             Error::Timeout($area) => $use,
             Error::Protocol($area) => $use,
+            Error::Buffer($area) => $use,
             Error::Connect($area) => $use,
             Error::Auth($area) => $use,
             Error::Launch($area) => $use,
@@ -251,6 +256,7 @@ impl Error {
             Self::Config(_) => "Config",
             Self::Timeout(_) => "Timeout",
             Self::Protocol(_) => "Protocol",
+            Self::Buffer(_) => "Buffer",
             Self::Connect(_) => "Connect",
             Self::Auth(_) => "Auth",
             Self::Launch(_) => "Launch",
@@ -337,6 +343,7 @@ macro_rules! from_areas {
 
 from_areas! {
     Rejection => Rejected,
+    BufferError => Buffer,
     Disconnect => Closed,
     ConfigError => Config,
     Timeout => Timeout,

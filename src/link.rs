@@ -12,11 +12,15 @@ mod backlog;
 mod dispatcher;
 mod endpoint;
 mod hook;
+mod intake;
+mod parts;
 mod passes_on;
 mod peer;
 mod reader;
 mod registry;
 mod router;
+mod spool;
+mod ticket;
 mod transport;
 
 use std::collections::BTreeSet;
@@ -39,19 +43,19 @@ pub(crate) use self::dispatcher::{
 pub use self::endpoint::Endpoint;
 use self::hook::EventHooks;
 pub(crate) use self::hook::{EventHook, RawEvent};
+use self::parts::Part;
 pub(crate) use self::passes_on::passes_on;
 pub(crate) use self::peer::Peer;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
-use self::router::{GivenUp, Outcome, Part, Router, SlotId, probe_key};
+use self::router::{GivenUp, Router, SlotId, probe_key};
+pub(crate) use self::spool::BufferLimits;
+use self::ticket::no_reply;
+pub(crate) use self::ticket::{Numbered, Ticket};
 pub(crate) use self::transport::{Stream, Written};
-use crate::error::{ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout, Wait};
+use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::wire::{Limits, Reply, Request};
-
-/// How long a caller that is alone looks for its reply before it sleeps. A wake-up across cores
-/// costs about half of this, and most replies of tor come sooner.
-const LOOKING: Duration = Duration::from_micros(50);
 
 /// How long the last handle that is dropped waits for the reader.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -62,6 +66,8 @@ pub(crate) struct LinkLimits {
     pub(crate) wire: Limits,
     /// Bytes of events that may wait for their listeners.
     pub(crate) events: usize,
+    /// Bytes of replies that may wait for their callers.
+    pub(crate) replies: BufferLimits,
 }
 
 /// The owner of one connection. Dropping it closes the connection.
@@ -99,25 +105,10 @@ struct Shared {
     ended: Condvar,
     dispatcher: Dispatcher,
     hooks: EventHooks,
-    /// Wakes the reader where it waits for a slow caller or for slow listeners: a command was
-    /// queued, or the connection has ended.
+    /// Wakes the reader where it waits for slow listeners: a command was queued, or the connection
+    /// has ended.
     submitting: Sender<()>,
     submitted: Receiver<()>,
-}
-
-/// A caller's claim to the reply of a command that has been written.
-pub(crate) struct Ticket {
-    shared: Arc<Shared>,
-    id: SlotId,
-    command: Box<str>,
-    outcome: Receiver<Outcome>,
-}
-
-/// A reply, and how many events tor had sent before it.
-#[derive(Debug)]
-pub(crate) struct Numbered {
-    pub(crate) reply: Reply,
-    pub(crate) events_before: u64,
 }
 
 impl Link {
@@ -135,7 +126,7 @@ impl Link {
         let shared = Arc::new(Shared {
             stream,
             outbox: Mutex::default(),
-            router: Mutex::default(),
+            router: Mutex::new(Router::new(limits.replies)),
             ended: Condvar::new(),
             dispatcher: Dispatcher::default(),
             hooks: EventHooks::default(),
@@ -143,7 +134,7 @@ impl Link {
             submitted,
         });
         let (sender, queue) = backlog(limits.events);
-        let reader = Reader::new(reading, Arc::clone(&shared), sender, limits.wire);
+        let reader = Reader::new(reading, Arc::clone(&shared), sender, limits);
         let (done, events_done) = bounded::<()>(0);
         let for_events = Arc::clone(&shared);
         let events = thread::Builder::new().name("torcon-events".into()).spawn(move || {
@@ -188,36 +179,36 @@ impl Link {
         limit: Duration,
     ) -> Result<Ticket> {
         let (id, outcome) = self.shared.write(request, deadline, limit, Router::push)?;
-        let shared = Arc::clone(&self.shared);
-        Ok(Ticket { shared, id, command: request.keyword().into(), outcome })
+        Ok(Ticket::new(Arc::clone(&self.shared), id, request.keyword(), outcome))
     }
 
-    /// Sends a request and gives its reply to `take` in parts, as they come. `limit` bounds each
-    /// wait for the next part. A caller that has heard enough leaves, and what is still to come is
-    /// dropped. Returns what `take` said last.
+    /// Sends a request and gives its reply to `take` in parts, as they come. `limit` bounds the
+    /// wait for the first part, writing included, and each wait for the next. If
+    /// `take` breaks, the rest is discarded.
     pub(crate) fn call_in_parts(
         &self,
         request: &Request,
         limit: Duration,
         mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
-    ) -> Result<ControlFlow<()>> {
-        let deadline = deadline_after(limit);
-        let (id, parts) = self.shared.write(request, deadline, limit, Router::push_parts)?;
+    ) -> Result<()> {
+        let mut deadline = deadline_after(limit);
+        let (id, mut parts) = self.shared.write(request, deadline, limit, Router::push_parts)?;
+        let mut lines = Vec::new();
         loop {
-            match parts.next(limit) {
-                Ok(Part::More(bytes)) => {
-                    if take(&bytes)?.is_break() {
-                        return Ok(ControlFlow::Break(()));
+            match parts.next(lines, deadline) {
+                Some(Part::Lines(taken)) => {
+                    if take(&taken)?.is_break() {
+                        return Ok(());
                     }
+                    lines = taken;
                 }
-                Ok(Part::Last(outcome)) => return take(&outcome?.bytes),
-                Err(RecvTimeoutError::Timeout) => {
-                    if !self.shared.give_up(id) {
-                        return Err(timeout(request.keyword(), limit).into());
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(self.shared.reason().into()),
+                Some(Part::End(Ok(()))) => return Ok(()),
+                Some(Part::End(Err(reason))) => return Err(no_reply(request.keyword(), reason)),
+                // If it is being handed over, it ends at once.
+                None if self.shared.give_up(id) => lines = Vec::new(),
+                None => return Err(timeout(request.keyword(), limit).into()),
             }
+            deadline = deadline_after(limit);
         }
     }
 
@@ -279,14 +270,14 @@ impl Link {
         router.ended().cloned()
     }
 
-    /// Says what the end of the stream means if it comes now.
-    pub(crate) fn expect_end(&self, reason: Disconnect) {
-        self.shared.router.lock().expect_end(reason);
-    }
-
     /// Ends the connection for the given reason, unless it has ended already.
     pub(crate) fn end(&self, reason: &Disconnect) {
         self.shared.end(reason);
+    }
+
+    /// Ends the connection if the error says that a reply was someone else's.
+    pub(crate) fn note(&self, error: &Error) {
+        self.shared.note(error);
     }
 
     /// Closes the connection and waits for its threads, at most for `limit`: a listener may be
@@ -379,6 +370,9 @@ impl Shared {
         let mut router = self.router.lock();
         let probe = router.push_probe();
         let (id, place) = push(&mut router)?;
+        if request.ends_connection() {
+            router.expect_end(id, Disconnect::Quit);
+        }
         drop(router);
         // Full means that the reader has yet to look; it will.
         let _ = self.submitting.try_send(());
@@ -424,11 +418,11 @@ impl Shared {
 
     /// Gives up a place in the queue. Returns whether the outcome had come just before.
     fn give_up(&self, id: SlotId) -> bool {
-        if self.router.lock().give_up(id) == GivenUp::Answered {
-            return true;
+        let outcome = self.router.lock().give_up(id);
+        if outcome == GivenUp::Probing {
+            self.send_owed_probe();
         }
-        self.send_owed_probe();
-        false
+        outcome == GivenUp::Answered
     }
 
     /// Ends the connection after a failed write. If tor closed it first, the reader will find
@@ -461,71 +455,15 @@ impl Shared {
         }
     }
 
+    fn note(&self, error: &Error) {
+        if matches!(error, Error::Protocol(error) if error.is_out_of_step()) {
+            let detail = "a reply came that answers another command";
+            self.end(&Disconnect::OutOfStep { detail });
+        }
+    }
+
     fn reason(&self) -> Disconnect {
         self.router.lock().ended().cloned().unwrap_or(Disconnect::ReaderFailed)
-    }
-}
-
-impl Ticket {
-    /// Returns the keyword of the command.
-    pub(crate) fn command(&self) -> &str {
-        &self.command
-    }
-
-    /// Waits for the reply. If it does not come in time, the place in the queue stays behind.
-    pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<Numbered> {
-        if let Some(outcome) = self.look() {
-            return self.read(outcome);
-        }
-        match self.outcome.recv_deadline(deadline) {
-            Ok(outcome) => self.read(outcome),
-            // The slot answers once, and always: what is not there any more has been taken.
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(InvalidInput::new("reply", "has been taken already").into())
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                if self.shared.give_up(self.id) {
-                    if let Ok(outcome) = self.outcome.try_recv() {
-                        return self.read(outcome);
-                    }
-                }
-                Err(timeout(&self.command, limit).into())
-            }
-        }
-    }
-
-    /// Returns the reply if it has come, once.
-    pub(crate) fn try_wait(&self) -> Option<Result<Numbered>> {
-        self.outcome.try_recv().ok().map(|outcome| self.read(outcome))
-    }
-
-    /// Looks for the reply without going to sleep, if nobody else is waiting for one: the
-    /// processor is given away at each look, so the reader and tor get it if they need it.
-    fn look(&self) -> Option<Outcome> {
-        if !self.shared.router.lock().is_waiting_alone() {
-            return self.outcome.try_recv().ok();
-        }
-        let until = Instant::now() + LOOKING;
-        while Instant::now() < until {
-            if let Ok(outcome) = self.outcome.try_recv() {
-                return Some(outcome);
-            }
-            thread::yield_now();
-        }
-        None
-    }
-
-    fn read(&self, outcome: Outcome) -> Result<Numbered> {
-        let raw = outcome?;
-        let reply = Reply::parse(raw.bytes)?;
-        log::debug!("{}: {}", self.command, reply.code());
-        Ok(Numbered { reply, events_before: raw.events_before })
-    }
-}
-
-impl fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("command", &self.command).finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod map;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -9,10 +10,10 @@ use zeroize::Zeroizing;
 
 pub use map::{ConfMap, ConfValue};
 
-use super::{Command, acknowledged, out_of_step, reading};
+use super::{Command, acknowledged, out_of_step, reading, refused_key};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::wire::quoted::decode_value;
-use crate::wire::{Reply, Request};
+use crate::wire::{Reply, ReplyLine, Request};
 
 /// Asks for the values of options.
 ///
@@ -47,6 +48,54 @@ impl GetConf {
         }
         Self { options: asked }
     }
+
+    /// Returns a reply that is a success and answers what was asked for, abbreviations too.
+    pub(crate) fn check(&self, reply: Reply) -> Result<Reply> {
+        self.check_refusal(&reply)?;
+        let reply = reply.into_result(Self::KEYWORD)?;
+        let asked = lower_case(&self.options);
+        for line in reply.lines() {
+            let name = option_of(line)?.to_ascii_lowercase();
+            let is_asked = |end| name.get(..end).is_some_and(|start| asked.contains(start));
+            // By its name, a short form of it, or a name for several.
+            if !(1..=name.len()).any(is_asked) && !wholes(&name).any(|it| asked.contains(&it)) {
+                let expected = "the options by the names that were asked for";
+                let name = name.as_bytes();
+                return Err(ProtocolError::new(&reading(Self::KEYWORD), expected, name).into());
+            }
+        }
+        Ok(reply)
+    }
+
+    /// Checks that a refusal which names an option names one that was asked for.
+    fn check_refusal(&self, reply: &Reply) -> Result<()> {
+        let asked = lower_case(&self.options);
+        let mut refusals = reply.lines().filter(|line| !line.is_success());
+        refusals.try_for_each(|line| {
+            let name = refused_key(line.bytes(), "Unrecognized configuration key \"");
+            let name = name.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
+            match name {
+                Some(name) if !asked.contains(&name) => {
+                    let expected = "a refusal of an option that was asked for";
+                    Err(out_of_step(Self::KEYWORD, expected, b""))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Returns the name of the option that a line of an answer is about.
+fn option_of(line: ReplyLine<'_>) -> Result<Cow<'_, str>> {
+    match split_at_equals(line.bytes()) {
+        // An option always has a name of its own kind, and `OK` is none.
+        (name, value)
+            if line.data().is_none() && !(name == b"OK" && value.is_none()) && is_option(name) =>
+        {
+            Ok(String::from_utf8_lossy(name))
+        }
+        _ => Err(out_of_step(GetConf::KEYWORD, "an option", line.bytes())),
+    }
 }
 
 impl Command for GetConf {
@@ -72,21 +121,12 @@ impl Command for GetConf {
     }
 
     fn reply(&self, reply: Reply) -> Result<ConfMap> {
+        self.check_refusal(&reply)?;
         let reply = reply.into_result(Self::KEYWORD)?;
         let mut map = ConfMap::default();
         for line in reply.lines() {
-            let (name, value) = match split_at_equals(line.bytes()) {
-                // An option always has a name of its own kind, and `OK` is none.
-                (name, value)
-                    if line.data().is_none()
-                        && !(name == b"OK" && value.is_none())
-                        && is_option(name) =>
-                {
-                    (String::from_utf8_lossy(name), value)
-                }
-                _ => return Err(out_of_step(Self::KEYWORD, "an option", line.bytes())),
-            };
-            map.push(&name, value.map(decode_value));
+            let (_, value) = split_at_equals(line.bytes());
+            map.push(&option_of(line)?, value.map(decode_value));
         }
         let asked = lower_case(&self.options);
         let is_asked = |name: &str| {

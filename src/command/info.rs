@@ -1,12 +1,13 @@
 //! What tor tells about itself: `GETINFO`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use super::{Command, out_of_step};
+use super::{Command, out_of_step, refused_key};
 use crate::error::{InvalidInput, Result};
-use crate::wire::{Reply, ReplyLine, Request};
+use crate::wire::{PartLine, Reply, ReplyLine, Request};
 
 /// Asks tor for information.
 ///
@@ -26,6 +27,98 @@ impl GetInfo {
         I::Item: AsRef<str>,
     {
         Self { keys: keys.into_iter().map(|key| key.as_ref().into()).collect() }
+    }
+
+    /// Returns the command that a request is, if it is a `GETINFO` whose keys are certain: how tor
+    /// reads a tab behind the first of them is not documented.
+    pub(crate) fn of_request(request: &Request) -> Option<Self> {
+        let arguments = String::from_utf8_lossy(request.arguments());
+        let keys = arguments.trim_start_matches([' ', '\t']);
+        let is_certain = request.keyword() == Self::KEYWORD && !keys.contains('\t');
+        is_certain.then(|| Self::new(keys.split(' ').filter(|key| !key.is_empty())))
+    }
+
+    /// Returns a reply that is a success and answers every key as it was asked for.
+    pub(crate) fn check(&self, reply: Reply) -> Result<Reply> {
+        let mut check = AnswerCheck::new(self);
+        let mut refusals = reply.lines().filter(|line| !line.is_success());
+        refusals.try_for_each(|line| check.refusal(line.bytes()))?;
+        drop(refusals);
+        let reply = reply.into_result(Self::KEYWORD)?;
+        let mut lines = reply.lines();
+        for key in &self.keys {
+            let line = lines.next();
+            if line.and_then(|line| value_of(line, key)).is_none() {
+                let found = line.map_or(&b""[..], |line| line.bytes());
+                return Err(out_of_step(Self::KEYWORD, "each key as it was asked for", found));
+            }
+        }
+        match (lines.next(), lines.next()) {
+            (Some(last), None) if last.bytes() == b"OK" && last.data().is_none() => {}
+            (line, _) => {
+                let found = line.map_or(&b""[..], |line| line.bytes());
+                return Err(out_of_step(Self::KEYWORD, "OK after the last key", found));
+            }
+        }
+        drop(lines);
+        Ok(reply)
+    }
+}
+
+/// Checks an answer against the keys that were asked for.
+#[derive(Debug)]
+pub(crate) struct AnswerCheck<'a> {
+    keys: &'a [Box<str>],
+    /// How many of them were answered.
+    answered: usize,
+    /// All of them, to look up in; made when it is first needed.
+    set: Option<HashSet<&'a [u8]>>,
+}
+
+impl<'a> AnswerCheck<'a> {
+    pub(crate) fn new(command: &'a GetInfo) -> Self {
+        Self { keys: &command.keys, answered: 0, set: None }
+    }
+
+    /// Checks the next line of an answer that is taken as it comes, and returns the value that
+    /// stands in it.
+    pub(crate) fn line<'l>(&mut self, line: PartLine<'l>) -> Result<Option<&'l [u8]>> {
+        match line {
+            PartLine::Data(_) => Ok(None),
+            PartLine::Status { code: 400.., text, .. } => self.refusal(text).map(|()| None),
+            PartLine::Status { is_last: true, text, .. } => {
+                if self.answered == self.keys.len() && text == b"OK" {
+                    return Ok(None);
+                }
+                Err(out_of_step(GetInfo::KEYWORD, "OK after the last key", text))
+            }
+            PartLine::Status { text, .. } => {
+                let key = self.keys.get(self.answered);
+                let value = key
+                    .and_then(|key| text.strip_prefix(key.as_bytes()))
+                    .and_then(|value| value.strip_prefix(b"="));
+                if value.is_none() {
+                    return Err(out_of_step(
+                        GetInfo::KEYWORD,
+                        "each key as it was asked for",
+                        text,
+                    ));
+                }
+                self.answered += 1;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Checks that a line of a refusal which names a key names one that was asked for.
+    fn refusal(&mut self, line: &[u8]) -> Result<()> {
+        let Some(key) = refused_key(line, "Unrecognized key \"") else { return Ok(()) };
+        let keys = self.keys;
+        let set = self.set.get_or_insert_with(|| keys.iter().map(|key| key.as_bytes()).collect());
+        if set.contains(key) {
+            return Ok(());
+        }
+        Err(out_of_step(GetInfo::KEYWORD, "a refusal of a key that was asked for", b""))
     }
 }
 
@@ -47,23 +140,7 @@ impl Command for GetInfo {
     }
 
     fn reply(&self, reply: Reply) -> Result<InfoMap> {
-        let reply = reply.into_result(Self::KEYWORD)?;
-        let mut lines = reply.lines();
-        for key in &self.keys {
-            let line = lines.next();
-            if line.and_then(|line| value_of(line, key)).is_none() {
-                let found = line.map_or(&b""[..], |line| line.bytes());
-                return Err(out_of_step(Self::KEYWORD, "each key as it was asked for", found));
-            }
-        }
-        match (lines.next(), lines.next()) {
-            (Some(last), None) if last.bytes() == b"OK" && last.data().is_none() => {}
-            (line, _) => {
-                let found = line.map_or(&b""[..], |line| line.bytes());
-                return Err(out_of_step(Self::KEYWORD, "OK after the last key", found));
-            }
-        }
-        drop(lines);
+        let reply = self.check(reply)?;
         Ok(InfoMap { keys: self.keys.clone(), reply })
     }
 }

@@ -1,7 +1,9 @@
 //! One short method per command.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
+use super::conf_epoch::ConfCommand;
 use super::{Controller, PendingReply};
 use crate::auth::Password;
 use crate::command::{
@@ -76,7 +78,9 @@ impl Controller {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        self.raw(&GetInfo::new(keys))
+        let command = GetInfo::new(keys);
+        let reply = self.send(&command)?.0;
+        self.checked(command.check(reply))
     }
 
     /// Asks for the values of options, all in one round trip.
@@ -109,14 +113,17 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552);
-    /// otherwise those of [`execute`](Self::execute).
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
+    /// [`Error::Protocol`](crate::Error::Protocol) if a name is an old one, for which tor answers
+    /// another; otherwise those of [`execute`](Self::execute).
     pub fn get_conf_raw<I>(&self, options: I) -> Result<Reply>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        self.raw(&GetConf::new(options))
+        let command = GetConf::new(options);
+        let reply = self.send(&command)?.0;
+        self.checked(command.check(reply))
     }
 
     /// Changes options: all of them, or none if tor refuses one.
@@ -332,8 +339,8 @@ impl Controller {
 
     /// Says goodbye and closes the connection. A tor that the connection owns ends.
     ///
-    /// Sends `QUIT`, after what [`close`](Self::close) has to say. Every call that is waiting behind it, and every later one, fails with
-    /// [`Disconnect::Quit`].
+    /// Sends `QUIT`, after what [`close`](Self::close) has to say. Every call that is waiting behind
+    /// it, and every later one, fails with [`Disconnect::Quit`].
     ///
     /// Blocks the current thread until tor has answered, at most for the
     /// [time limit](Self::with_timeout), and then as [`close`](Self::close) does.
@@ -342,8 +349,6 @@ impl Controller {
     ///
     /// Those of [`execute`](Self::execute). The connection is closed in any case.
     pub fn quit(&self) -> Result<()> {
-        self.say_farewell();
-        self.inner.link.expect_end(Disconnect::Quit);
         let outcome = self.execute(&Quit::new());
         if outcome.is_ok() {
             self.inner.link.end(&Disconnect::Quit);
@@ -381,16 +386,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn queue_command(&self, command: &str) -> Result<PendingReply> {
-        let request = Request::from_line(command)?;
-        self.refuse_hazards(&request)?;
-        let _conf_command = self.conf_command(&request);
-        if request.keyword() == "QUIT" {
-            self.say_farewell();
-            self.inner.link.expect_end(Disconnect::Quit);
-        }
-        let deadline = deadline_after(self.timeout);
-        let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
-        Ok(PendingReply::new(ticket, self.timeout))
+        self.queue_before(command, deadline_after(self.timeout))
     }
 
     /// Sends a command as it is written, and returns its reply.
@@ -405,12 +401,24 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command; otherwise those of
     /// [`queue_command`](Self::queue_command).
     pub fn command(&self, command: &str) -> Result<Reply> {
-        self.queue_command(command)?.wait()
+        // One limit for the wait to write and the wait for the reply.
+        let deadline = deadline_after(self.timeout);
+        self.queue_before(command, deadline)?.wait_before(deadline, self.timeout)
     }
 
-    fn raw<C: crate::command::Command>(&self, command: &C) -> Result<Reply> {
-        let request = command.request()?;
-        let reply = self.inner.link.call(&request, self.timeout())?;
-        Ok(reply.into_result(C::KEYWORD)?)
+    fn queue_before(&self, command: &str, deadline: Instant) -> Result<PendingReply> {
+        let request = Request::from_line(command)?;
+        let _sending = self.prepare(&request)?;
+        let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
+        Ok(PendingReply::new(ticket, self.timeout, GetInfo::of_request(&request)))
+    }
+
+    /// Does what must be done before a request is sent. What it returns is kept until it is written.
+    pub(super) fn prepare(&self, request: &Request) -> Result<Option<ConfCommand<'_>>> {
+        self.refuse_hazards(request)?;
+        if request.ends_connection() {
+            self.say_farewell();
+        }
+        Ok(self.conf_command(request))
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{
     ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout,
     Wait,
 };
-use crate::link::{Endpoint, Link, LinkLimits, deadline_after};
+use crate::link::{BufferLimits, Endpoint, Link, LinkLimits, deadline_after};
 use crate::wire::{Limits, Request};
 
 /// The longest time that making a connection may take, if nothing else is said.
@@ -25,6 +25,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of events that may wait for their listeners, if nothing else is said.
 const EVENT_LIMIT: usize = 64 << 20;
+
+/// Bytes of replies that may wait for their callers, if nothing else is said.
+const REPLY_BUFFER: BufferLimits = BufferLimits { memory: 4 << 20, file: 1 << 30 };
 
 /// Where a tor usually listens, in the order in which it is looked for.
 const USUAL: [&str; 4] =
@@ -68,7 +71,11 @@ impl Default for ConnectOptions {
             command_timeout: COMMAND_TIMEOUT,
             cookie: CookieSource::default(),
             password: PasswordSource::default(),
-            limits: LinkLimits { wire: Limits::default(), events: EVENT_LIMIT },
+            limits: LinkLimits {
+                wire: Limits::default(),
+                events: EVENT_LIMIT,
+                replies: REPLY_BUFFER,
+            },
         }
     }
 }
@@ -165,6 +172,24 @@ impl ConnectOptions {
     /// [`Controller::get_info_incremental`], are not limited. The default is 256 MiB.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.limits.wire.reply = bytes;
+        self
+    }
+
+    /// Sets how many bytes of replies may wait on disk for callers that are slower than tor.
+    ///
+    /// A reply that is taken line by line, such as that of
+    /// [`Controller::get_info_incremental`], waits in memory up to 4 MiB (or one line, if that is
+    /// longer) and beyond that in a temporary file of its own, up to this limit. Replies that are
+    /// held back after a command has timed out ([`Controller::with_timeout`]) share another one.
+    /// If a reply does not fit, or the file cannot be written, that command alone fails with
+    /// [`Error::Buffer`]; the rest of its reply is discarded, and the connection goes on.
+    ///
+    /// The file lies in [`std::env::temp_dir`], is open to its owner only (mode 0600) and has no
+    /// name, so that nothing is left of it however the program ends; on systems that cannot create
+    /// a file without a name, the name is removed at once. With 0 there is no file. The default is
+    /// 1 GiB.
+    pub fn reply_buffer_limit(mut self, bytes: u64) -> Self {
+        self.limits.replies.file = bytes;
         self
     }
 

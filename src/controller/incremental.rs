@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Controller;
-use crate::command::{Command, GetInfo};
+use crate::command::{AnswerCheck, Command, GetInfo};
 use crate::error::{Error, ProtocolError, Rejection, RejectionLine, Result};
 use crate::wire::{Line, PartLine, PartReader, Request};
 
@@ -12,12 +12,13 @@ impl Controller {
     ///
     /// The closure runs on the calling thread and gets each line of the value without its end; a
     /// value of one line is one line, and an empty value none. It may end early with
-    /// [`ControlFlow::Break`]: what is still to come is dropped. Answers of any size take little
+    /// [`ControlFlow::Break`]: the rest of the answer is discarded. Answers of any size take little
     /// memory. Events that come in between go to their listeners.
     ///
-    /// If the closure is slow, the connection waits for it, unless other commands wait for their
-    /// replies: never longer than a quarter of a second without a line being taken, and then the
-    /// answer is kept in memory. So the closure may send commands and wait for events.
+    /// Nothing else waits for a slow closure: what it has not taken yet waits in memory up to 4 MiB
+    /// (or one line, if that is longer) and beyond that in a temporary file that has no name, up to
+    /// [`ConnectOptions::reply_buffer_limit`](crate::ConnectOptions::reply_buffer_limit), which is
+    /// 1 GiB by default. So the closure may take its time, send commands and wait for events.
     ///
     /// Sends `GETINFO key`.
     ///
@@ -26,8 +27,10 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if tor does not know the key or cannot answer; [`Error::Timeout`],
-    /// [`Error::Closed`], [`Error::InvalidInput`], [`Error::Protocol`].
+    /// [`Error::Rejected`] if tor does not know the key or cannot answer; [`Error::Buffer`] if more
+    /// of the answer waits for the closure than may wait, or the file cannot be written, in which
+    /// case the connection goes on; [`Error::Timeout`], [`Error::Closed`], [`Error::InvalidInput`],
+    /// [`Error::Protocol`].
     ///
     /// # Examples
     ///
@@ -49,24 +52,12 @@ impl Controller {
         F: FnMut(Line<'_>) -> ControlFlow<()>,
     {
         let request = GetInfo::new([key]).request()?;
-        let mut answered = false;
-        let outcome = self.in_lines(&request, |line| match line {
-            PartLine::Data(data) if answered => take(Line::new(data)),
-            PartLine::Data(_) | PartLine::Status { is_last: true, .. } => ControlFlow::Continue(()),
-            PartLine::Status { text, .. } => {
-                let value = text.strip_prefix(key.as_bytes()).and_then(|t| t.strip_prefix(b"="));
-                answered |= value.is_some();
-                match value {
-                    Some(value) if !value.is_empty() => take(Line::new(value)),
-                    _ => ControlFlow::Continue(()),
-                }
-            }
-        })?;
-        if outcome.is_continue() && !answered {
-            let error = ProtocolError::out_of_step("the reply to GETINFO", "the key", b"");
-            return Err(error.into()).inspect_err(|error| self.note_out_of_step(error));
-        }
-        Ok(())
+        let outcome = self.in_lines(&request, |line, value| match (line, value) {
+            (PartLine::Data(data), _) => take(Line::new(data)),
+            (PartLine::Status { .. }, Some(value)) if !value.is_empty() => take(Line::new(value)),
+            (PartLine::Status { .. }, _) => ControlFlow::Continue(()),
+        });
+        self.checked(outcome)
     }
 
     /// Sends a command as it is written, and takes its reply line by line, as it comes.
@@ -81,39 +72,44 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Those of [`command`](Self::command).
+    /// Those of [`command`](Self::command), and [`Error::Buffer`].
     pub fn command_lines<F>(&self, command: &str, mut take: F) -> Result<()>
     where
         F: FnMut(Line<'_>) -> ControlFlow<()>,
     {
         let request = Request::from_line(command)?;
-        self.in_lines(&request, |line| match line {
+        let outcome = self.in_lines(&request, |line, _| match line {
             PartLine::Data(text) | PartLine::Status { is_last: false, text, .. } => {
                 take(Line::new(text))
             }
             PartLine::Status { is_last: true, .. } => ControlFlow::Continue(()),
-        })
-        .map(|_| ())
+        });
+        self.checked(outcome)
     }
 
-    /// Gives the lines of a successful reply to `take`. Lines that refuse are collected for the
-    /// error.
+    /// Gives the lines of a successful reply to `take`, with the value of a key that stands in them.
+    /// Lines that refuse are collected for the error.
     fn in_lines(
         &self,
         request: &Request,
-        mut take: impl FnMut(PartLine<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>> {
-        self.refuse_hazards(request)?;
-        let _conf_command = self.conf_command(request);
+        mut take: impl FnMut(PartLine<'_>, Option<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let _sending = self.prepare(request)?;
+        let asked = GetInfo::of_request(request);
+        let mut check = asked.as_ref().map(AnswerCheck::new);
         let mut reader = PartReader::default();
         let mut refusals = Vec::new();
-        let outcome = self.inner.link.call_in_parts(request, self.timeout, |part| {
+        self.inner.link.call_in_parts(request, self.timeout, |part| {
             let read = reader.read(part, |line| {
+                let value = match &mut check {
+                    Some(check) => check.line(line)?,
+                    None => None,
+                };
                 if let PartLine::Status { code: code @ 400.., text, .. } = line {
                     refusals.push(RejectionLine::new(code, text));
                     return Ok(());
                 }
-                match take(line) {
+                match take(line, value) {
                     ControlFlow::Continue(()) => Ok(()),
                     ControlFlow::Break(()) => Err(Stop::Enough),
                 }
@@ -121,11 +117,11 @@ impl Controller {
             match read {
                 Ok(()) => Ok(ControlFlow::Continue(())),
                 Err(Stop::Enough) => Ok(ControlFlow::Break(())),
-                Err(Stop::Unreadable(error)) => Err(Error::from(error)),
+                Err(Stop::Failed(error)) => Err(error),
             }
         })?;
         if refusals.is_empty() {
-            Ok(outcome)
+            Ok(())
         } else {
             Err(Rejection::new(request.keyword(), refusals).into())
         }
@@ -135,11 +131,17 @@ impl Controller {
 /// Why no more lines are wanted.
 enum Stop {
     Enough,
-    Unreadable(ProtocolError),
+    Failed(Error),
 }
 
 impl From<ProtocolError> for Stop {
     fn from(error: ProtocolError) -> Self {
-        Self::Unreadable(error)
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }

@@ -3,6 +3,7 @@
 use super::Controller;
 use crate::command::Command;
 use crate::error::Result;
+use crate::wire::Reply;
 
 impl Controller {
     /// Sends a command as [`execute`](Self::execute) does, and returns also how many events tor
@@ -12,13 +13,21 @@ impl Controller {
     /// came after it, and yet the reply may know what it tells: tor keeps its events back for a
     /// while, but never its replies.
     pub(crate) fn execute_numbered<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
+        let (reply, events_before) = self.send(command)?;
+        Ok((self.checked(command.reply(reply))?, events_before))
+    }
+
+    /// Sends a command, and returns the reply as it came and how many events came before it.
+    pub(super) fn send<C: Command>(&self, command: &C) -> Result<(Reply, u64)> {
         let request = command.request()?;
-        self.refuse_hazards(&request)?;
-        let _conf_command = self.conf_command(&request);
+        let _sending = self.prepare(&request)?;
         let numbered = self.inner.link.call_numbered(&request, self.timeout)?;
-        let reply = command.reply(numbered.reply).inspect_err(|error| {
-            self.note_out_of_step(error);
-        })?;
-        Ok((reply, numbered.events_before))
+        Ok((numbered.reply, numbered.events_before))
+    }
+
+    /// Ends the connection if a reply turned out to be someone else's: no later reply could be
+    /// trusted.
+    pub(super) fn checked<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| self.inner.link.note(error))
     }
 }

@@ -1,7 +1,8 @@
 //! Replies that are fetched later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::command::GetInfo;
 use crate::error::Result;
 use crate::link::{Numbered, Ticket, deadline_after};
 use crate::wire::Reply;
@@ -16,11 +17,13 @@ use crate::wire::Reply;
 pub struct PendingReply {
     ticket: Ticket,
     timeout: Duration,
+    /// The keys whose values the reply must hold.
+    asked: Option<GetInfo>,
 }
 
 impl PendingReply {
-    pub(super) fn new(ticket: Ticket, timeout: Duration) -> Self {
-        Self { ticket, timeout }
+    pub(super) fn new(ticket: Ticket, timeout: Duration, asked: Option<GetInfo>) -> Self {
+        Self { ticket, timeout, asked }
     }
 
     /// Returns the reply.
@@ -47,7 +50,12 @@ impl PendingReply {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(self, limit: Duration) -> Result<Reply> {
-        let numbered = self.ticket.wait(deadline_after(limit), limit);
+        self.wait_before(deadline_after(limit), limit)
+    }
+
+    /// Waits until the deadline; `limit` is what an error says about it.
+    pub(super) fn wait_before(self, deadline: Instant, limit: Duration) -> Result<Reply> {
+        let numbered = self.ticket.wait(deadline, limit);
         self.read(numbered)
     }
 
@@ -64,6 +72,10 @@ impl PendingReply {
     }
 
     fn read(&self, numbered: Result<Numbered>) -> Result<Reply> {
-        Ok(numbered?.reply.into_result(self.ticket.command())?)
+        let reply = numbered?.reply;
+        match &self.asked {
+            None => Ok(reply.into_result(self.ticket.command())?),
+            Some(asked) => asked.check(reply).inspect_err(|error| self.ticket.note(error)),
+        }
     }
 }

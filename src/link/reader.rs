@@ -4,16 +4,16 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Shared;
 use super::backlog::BacklogSender;
 use super::dispatcher::{Chunk, LostEvents};
 use super::hook::{EventHook, RawEvent, keyword};
+use super::intake::Intake;
 use super::registry::{KindCache, Members};
-use super::router::RawReply;
 use super::transport::Stream;
+use super::{LinkLimits, Shared};
 use crate::error::{Disconnect, ProtocolError};
 use crate::event::EventKind;
-use crate::wire::{Frame, Limits, Piece};
+use crate::wire::{Frame, Piece};
 
 /// Everything the reader thread owns.
 pub(super) struct Reader {
@@ -21,6 +21,7 @@ pub(super) struct Reader {
     shared: Arc<Shared>,
     events: BacklogSender<Chunk, LostEvents>,
     frame: Frame,
+    intake: Intake,
     /// How many events have come on this connection.
     event_count: u64,
     /// Where whole events stand in the frame one behind the other, not handed over yet, and
@@ -45,14 +46,14 @@ impl Reader {
         stream: Stream,
         shared: Arc<Shared>,
         events: BacklogSender<Chunk, LostEvents>,
-        limits: Limits,
+        limits: LinkLimits,
     ) -> Self {
-        let frame = Frame::new(limits);
         Self {
             stream,
             shared,
             events,
-            frame,
+            frame: Frame::new(limits.wire),
+            intake: Intake::new(limits.replies, limits.wire.reply),
             event_count: 0,
             run: 0..0,
             ends: Vec::new(),
@@ -103,22 +104,13 @@ impl Reader {
                 Piece::Reply(range) => {
                     // The frame may give its buffer away with the reply.
                     self.hand_over_events();
-                    let bytes = self.frame.reply_bytes(&range);
-                    log::trace!("reply of {} bytes", bytes.len());
-                    let reply = RawReply { bytes, events_before: self.event_count };
-                    self.shared.router.lock().deliver(reply)?;
+                    let router = &self.shared.router;
+                    self.intake.complete(router, &mut self.frame, &range, self.event_count)?;
                 }
             }
         }
         if self.frame.is_inside_reply() {
-            let parts = self.shared.router.lock().parts();
-            if let Some(parts) = parts {
-                // Events that came before go first: the caller may be slow.
-                self.hand_over_events();
-                if let Some(part) = self.frame.take_part() {
-                    parts.send(part, &self.shared.submitted);
-                }
-            }
+            self.intake.lines(&self.shared.router, &mut self.frame)?;
         }
         Ok(())
     }

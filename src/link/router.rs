@@ -3,11 +3,16 @@
 //! tor answers commands in their order and names none of them, so the router is a queue: the
 //! first reply belongs to the first slot. That holds as long as tor answers each command once.
 //!
-//! A caller that gives up leaves its slot behind, and the late reply is dropped. But the reply may
-//! also never come, and then everyone behind would get the reply of the one behind them. So
-//! after a caller has given up the router is *in doubt*: replies are held, and the link sends a
-//! probe, a question whose refusal repeats a nonce. When that refusal comes, everything in front
-//! of it has been answered or never will be, and the router knows which:
+//! **Invariant**: the owner of a reply is decided once, when its first line comes. The slot then
+//! leaves the queue and is the *incoming* reply, which all that arrives until the end of the reply
+//! belongs to; so the front of the queue is always the slot of the next reply.
+//!
+//! A caller that gives up while its own reply is coming in leaves the rest to be discarded. One
+//! that gives up earlier leaves its slot behind, and the late reply is discarded. But that reply
+//! may also never come, and then everyone behind would get the reply of the one behind them. So the
+//! router is *in doubt* then: replies are held, and the link sends a probe, a question whose
+//! refusal repeats a nonce. When that refusal comes, everything in front of it has been answered
+//! or never will be, and the router knows which:
 //!
 //! - as many replies were held as slots stand in front of the probe: all are in step;
 //! - some are missing, but every slot in front of the probe was given up: nobody is concerned;
@@ -15,16 +20,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use memchr::memmem;
 
-use crate::error::Disconnect;
+use super::parts::{Parts, Pipe, pipe};
+use super::spool::BufferLimits;
+use crate::error::{BufferProblem, Disconnect};
 
 /// What a caller gets for its command.
-pub(super) type Outcome = Result<RawReply, Disconnect>;
+pub(super) type Outcome = Result<RawReply, NoReply>;
 
 /// The bytes of a reply, not yet read.
 #[derive(Debug)]
@@ -34,17 +39,17 @@ pub(crate) struct RawReply {
     pub(crate) events_before: u64,
 }
 
-/// A part of a long reply.
-#[derive(Debug)]
-pub(super) enum Part {
-    /// More parts follow.
-    More(Vec<u8>),
-    /// The last part, or the reason why it will never come.
-    Last(Outcome),
+/// Why a caller gets no reply.
+#[derive(Clone, Debug)]
+pub(super) enum NoReply {
+    /// The connection has ended.
+    Closed(Disconnect),
+    /// The reply came and could not be kept; the connection goes on.
+    Buffer(BufferProblem),
 }
 
 /// The name of a slot, never used twice on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SlotId(u64);
 
 impl From<u64> for SlotId {
@@ -62,21 +67,22 @@ struct Slot {
     waiter: Waiter,
 }
 
+/// Who waits for a reply.
 #[derive(Debug)]
-enum Waiter {
+pub(super) enum Waiter {
     /// A caller that wants the whole reply.
     Whole(Sender<Outcome>),
     /// A caller that wants the reply in parts.
-    Parts { sender: Sender<Part>, paces: Receiver<()>, begun: bool, in_vain: Arc<AtomicBool> },
+    Parts(Arc<Pipe>),
     /// The link itself; the answer repeats the nonce.
     Probe(u64),
-    /// A caller that has given up, perhaps in the middle of a reply in parts.
-    GivenUp { begun: bool },
+    /// A caller that has given up.
+    GivenUp,
 }
 
 impl Waiter {
     fn has_given_up(&self) -> bool {
-        matches!(self, Self::GivenUp { .. })
+        matches!(self, Self::GivenUp)
     }
 
     fn is_probe(&self) -> bool {
@@ -95,43 +101,91 @@ impl Waiter {
             })
     }
 
-    /// Hands over the outcome. A caller that is gone does not want it.
-    fn answer(self, outcome: Outcome) {
+    /// Says that no reply comes. A caller that is gone does not want to know.
+    pub(super) fn fail(self, reason: NoReply) {
         match self {
-            Self::Whole(sender) => drop(sender.try_send(outcome)),
-            Self::Parts { sender, .. } => drop(sender.send(Part::Last(outcome))),
-            Self::Probe(_) | Self::GivenUp { .. } => {}
+            Self::Whole(sender) => drop(sender.try_send(Err(reason))),
+            Self::Parts(pipe) => pipe.end(Err(reason)),
+            Self::Probe(_) | Self::GivenUp => {}
         }
     }
 }
 
-/// What became of a caller's wish to give up.
+/// The reply that has begun and not ended.
+#[derive(Debug)]
+enum Incoming {
+    Of(Slot),
+    /// It came while in doubt.
+    Held,
+}
+
+/// Where the lines go that have come of an incoming reply.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Nowhere yet: the caller wants the whole.
+    Gather,
+    Pass(Arc<Pipe>),
+    Discard,
+    Hold,
+}
+
+/// What becomes of a reply that is complete.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    To(Waiter),
+    Hold,
+    /// It is a probe's answer: these get what was held, in order, if everyone's came. If not,
+    /// there is nobody here who waits.
+    Settle(Vec<Waiter>),
+}
+
+/// Result of giving up a place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GivenUp {
-    /// Its slot stays behind, and a probe is wanted.
+    /// The slot stays behind, and a probe is wanted.
     Probing,
-    /// Its outcome had come just before.
+    /// The reply is coming in; the rest of it is discarded.
+    Discarding,
+    /// The reply had come just before.
     Answered,
 }
 
 /// The queue of slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Router {
+    /// The commands whose replies have not begun.
     slots: VecDeque<Slot>,
+    incoming: Option<Incoming>,
     next_id: u64,
-    /// Replies that came while in doubt; `None` while in step.
-    held: Option<Vec<RawReply>>,
+    /// How many replies were held since a caller gave up; `None` while in step.
+    held: Option<usize>,
     /// A caller has given up and no probe stands behind it yet.
     probe_wanted: bool,
     /// Why the connection ended; the first reason wins.
     ended: Option<Disconnect>,
-    /// What the end of the stream means, if it is expected.
-    expected_end: Option<Disconnect>,
-    /// Whether the link may probe; not before tor has let us in.
+    /// What the end of the stream means after the command in this slot was written.
+    expected_end: Option<(SlotId, Disconnect)>,
+    /// Whether the link may probe; not before tor accepts the authentication.
     may_probe: bool,
+    /// How many bytes of a reply in parts may wait for its caller.
+    buffer_limits: BufferLimits,
 }
 
 impl Router {
+    pub(super) fn new(buffer_limits: BufferLimits) -> Self {
+        Self {
+            slots: VecDeque::new(),
+            incoming: None,
+            next_id: 0,
+            held: None,
+            probe_wanted: false,
+            ended: None,
+            expected_end: None,
+            may_probe: false,
+            buffer_limits,
+        }
+    }
+
     /// Takes a place at the end of the queue, for a caller that wants the whole reply.
     pub(super) fn push(&mut self) -> Result<(SlotId, Receiver<Outcome>), Disconnect> {
         let (sender, receiver) = bounded(1);
@@ -141,13 +195,9 @@ impl Router {
 
     /// Takes a place at the end of the queue, for a caller that wants the reply in parts.
     pub(super) fn push_parts(&mut self) -> Result<(SlotId, Parts), Disconnect> {
-        let (sender, receiver) = unbounded();
-        let (pace, paces) = bounded(1);
-        let in_vain = Arc::new(AtomicBool::new(false));
-        let shared = Arc::clone(&in_vain);
-        let id =
-            self.push_waiter(Waiter::Parts { sender, paces, begun: false, in_vain: shared })?;
-        Ok((id, Parts { receiver, pace, in_vain }))
+        let (sender, parts) = pipe(self.buffer_limits);
+        let id = self.push_waiter(Waiter::Parts(sender))?;
+        Ok((id, parts))
     }
 
     /// Takes a place for a probe, if one is wanted, and returns the nonce for it.
@@ -178,21 +228,22 @@ impl Router {
 
     /// Takes back the places that were pushed last: nothing of their commands has been written.
     pub(super) fn take_back(&mut self, first: SlotId) {
-        while self.slots.back().is_some_and(|slot| slot.id.0 >= first.0) {
+        while self.slots.back().is_some_and(|slot| slot.id >= first) {
             let unwritten = self.slots.pop_back();
             // A probe that was not written is still owed.
             self.probe_wanted |= unwritten.is_some_and(|slot| slot.waiter.is_probe());
         }
+        self.expected_end.take_if(|(ending, _)| *ending >= first);
     }
 
-    /// Returns whether one caller alone is waiting.
+    /// Returns whether at most one caller is waiting.
     pub(super) fn is_waiting_alone(&self) -> bool {
-        self.slots.len() == 1
+        self.slots.len() + usize::from(self.incoming.is_some()) <= 1
     }
 
     /// Returns whether the connection is open and nothing has been asked that is not answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.ended.is_none() && self.slots.is_empty()
+        self.ended.is_none() && self.incoming.is_none() && self.slots.is_empty()
     }
 
     /// Lets the link send probes from now on.
@@ -200,87 +251,107 @@ impl Router {
         self.may_probe = true;
     }
 
-    /// Leaves a slot behind whose caller waits no longer.
+    /// Gives up the place of a caller that waits no longer.
     pub(super) fn give_up(&mut self, id: SlotId) -> GivenUp {
+        match &mut self.incoming {
+            Some(Incoming::Of(slot)) if slot.id == id => {
+                slot.waiter = Waiter::GivenUp;
+                return GivenUp::Discarding;
+            }
+            _ => {}
+        }
         let Some(index) = self.slots.iter().position(|slot| slot.id == id) else {
             return GivenUp::Answered;
         };
         if let Some(slot) = self.slots.get_mut(index) {
-            let begun = matches!(slot.waiter, Waiter::Parts { begun: true, .. });
-            slot.waiter = Waiter::GivenUp { begun };
+            slot.waiter = Waiter::GivenUp;
         }
         if self.may_probe {
             let probed = self.slots.iter().skip(index).any(|slot| slot.waiter.is_probe());
             self.probe_wanted |= !probed;
-            self.held.get_or_insert_default();
+            self.held.get_or_insert(0);
         }
         GivenUp::Probing
     }
 
-    /// Gives a reply to whom it belongs, or holds it while in doubt.
-    pub(super) fn deliver(&mut self, reply: RawReply) -> Result<(), Disconnect> {
-        let Some(held) = &mut self.held else {
-            let slot = self.slots.pop_front().ok_or(OUT_OF_STEP_UNASKED)?;
-            slot.waiter.answer(Ok(reply));
-            return Ok(());
+    /// Returns where the lines go that have come of a reply which is not complete.
+    pub(super) fn route(&mut self) -> Result<Route, Disconnect> {
+        let incoming = match self.incoming.take() {
+            Some(incoming) => incoming,
+            None => self.begin()?,
         };
-        if let Some(answered) =
-            self.slots.iter().position(|slot| slot.waiter.is_probe_answered_by(&reply.bytes))
-        {
-            return self.settle(answered);
+        let route = match &incoming {
+            Incoming::Held => Route::Hold,
+            Incoming::Of(slot) => match &slot.waiter {
+                Waiter::Whole(_) => Route::Gather,
+                Waiter::Parts(pipe) => Route::Pass(Arc::clone(pipe)),
+                Waiter::Probe(_) | Waiter::GivenUp => Route::Discard,
+            },
+        };
+        self.incoming = Some(incoming);
+        Ok(route)
+    }
+
+    /// Decides whom the reply belongs to that begins now.
+    fn begin(&mut self) -> Result<Incoming, Disconnect> {
+        if self.held.is_some() {
+            return Ok(Incoming::Held);
         }
-        let first_probe = self.slots.iter().position(|slot| slot.waiter.is_probe());
-        if first_probe.is_some() && is_filtered(&reply.bytes) {
-            return Err(Disconnect::OutOfStep {
-                detail: "a command went unanswered, and a filter refused the question that \
-                         would have put things right",
-            });
-        }
-        held.push(reply);
-        match first_probe {
-            None if held.len() > self.slots.len() => Err(OUT_OF_STEP_UNASKED),
-            Some(index) if held.len() > index => Err(OUT_OF_STEP_UNASKED),
-            _ => Ok(()),
+        self.slots.pop_front().map(Incoming::Of).ok_or(OUT_OF_STEP_UNASKED)
+    }
+
+    /// Returns what becomes of a reply whose last line has come. `last` is what was not routed
+    /// before.
+    pub(super) fn complete(&mut self, last: &[u8]) -> Result<Delivery, Disconnect> {
+        let incoming = match (self.incoming.take(), self.held) {
+            (Some(incoming), _) => incoming,
+            (None, None) => self.begin()?,
+            (None, Some(held)) => {
+                // tor answers a probe with a single line, so it was not routed before.
+                let answered =
+                    self.slots.iter().position(|slot| slot.waiter.is_probe_answered_by(last));
+                if let Some(probe) = answered {
+                    return self.settle(probe, held).map(Delivery::Settle);
+                }
+                if is_filtered(last) && self.slots.iter().any(|slot| slot.waiter.is_probe()) {
+                    return Err(Disconnect::OutOfStep {
+                        detail: "a command went unanswered, and a filter refused the question \
+                                 that would have put things right",
+                    });
+                }
+                Incoming::Held
+            }
+        };
+        match incoming {
+            Incoming::Of(slot) => Ok(Delivery::To(slot.waiter)),
+            Incoming::Held => {
+                let held = self.held.map_or(1, |held| held + 1);
+                self.held = Some(held);
+                let probe = self.slots.iter().position(|slot| slot.waiter.is_probe());
+                if held > probe.unwrap_or(self.slots.len()) {
+                    return Err(OUT_OF_STEP_UNASKED);
+                }
+                Ok(Delivery::Hold)
+            }
         }
     }
 
     /// The probe in the given place has been answered: what was held finds its owners.
-    fn settle(&mut self, probe: usize) -> Result<(), Disconnect> {
-        let held = self.held.take().unwrap_or_default();
+    fn settle(&mut self, probe: usize, held: usize) -> Result<Vec<Waiter>, Disconnect> {
         let concerns = |slot: &Slot| !slot.waiter.has_given_up() && !slot.waiter.is_probe();
-        if held.len() != probe && self.slots.iter().take(probe).any(concerns) {
+        if held != probe && self.slots.iter().take(probe).any(concerns) {
             return Err(Disconnect::OutOfStep {
                 detail: "a command went unanswered while others were waiting behind it",
             });
         }
-        // Where some are missing, nobody is there any more to take the others.
-        for (slot, reply) in self.slots.drain(..=probe).zip(held) {
-            slot.waiter.answer(Ok(reply));
-        }
-        self.held = self.slots.iter().any(|slot| slot.waiter.has_given_up()).then(Vec::new);
-        Ok(())
+        let answered = self.slots.drain(..=probe).map(|slot| slot.waiter).collect();
+        self.held = self.slots.iter().any(|slot| slot.waiter.has_given_up()).then_some(0);
+        Ok(answered)
     }
 
-    /// Returns where the parts of the reply go that is coming in, if its caller wants parts.
-    pub(super) fn parts(&mut self) -> Option<PartsSender> {
-        let in_doubt = self.held.is_some();
-        let alone = self.slots.len() == 1;
-        let front = self.slots.front_mut()?;
-        match &mut front.waiter {
-            Waiter::Parts { begun, .. } if in_doubt && !*begun => None,
-            Waiter::Parts { sender, paces, begun, in_vain } => {
-                *begun = true;
-                let (to, paces) = (Some(sender.clone()), paces.clone());
-                Some(PartsSender { to, paces, in_vain: Arc::clone(in_vain), alone })
-            }
-            Waiter::GivenUp { begun: true } => Some(PartsSender::to_nobody()),
-            Waiter::Whole(_) | Waiter::Probe(_) | Waiter::GivenUp { begun: false } => None,
-        }
-    }
-
-    /// Says what the end of the stream means if it comes now.
-    pub(super) fn expect_end(&mut self, reason: Disconnect) {
-        self.expected_end = Some(reason);
+    /// Says what the end of the stream means once the command in this slot was written.
+    pub(super) fn expect_end(&mut self, id: SlotId, reason: Disconnect) {
+        self.expected_end = Some((id, reason));
     }
 
     /// Ends everything: every caller gets the reason, now and later. Returns it if it is the
@@ -290,14 +361,17 @@ impl Router {
             return None;
         }
         let reason = match (reason, self.expected_end.take()) {
-            (Disconnect::EndOfStream, Some(expected)) => expected,
+            (Disconnect::EndOfStream, Some((_, expected))) => expected,
             (reason, _) => reason.clone(),
         };
         self.ended = Some(reason.clone());
-        for slot in self.slots.drain(..) {
-            slot.waiter.answer(Err(reason.clone()));
+        let incoming = match self.incoming.take() {
+            Some(Incoming::Of(slot)) => Some(slot),
+            Some(Incoming::Held) | None => None,
+        };
+        for slot in incoming.into_iter().chain(self.slots.drain(..)) {
+            slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
-        self.held = None;
         Some(reason)
     }
 
@@ -318,68 +392,6 @@ fn is_filtered(reply: &[u8]) -> bool {
 /// The key that a probe asks for; tor knows no such key, and repeats it in its refusal.
 pub(super) fn probe_key(nonce: u64) -> String {
     format!("torcon/sync/{nonce}")
-}
-
-/// The receiving end of a reply in parts.
-#[derive(Debug)]
-pub(super) struct Parts {
-    receiver: Receiver<Part>,
-    /// Tells the reader that a part was taken.
-    pace: Sender<()>,
-    in_vain: Arc<AtomicBool>,
-}
-
-impl Parts {
-    /// Waits for the next part.
-    pub(super) fn next(&self, limit: Duration) -> Result<Part, RecvTimeoutError> {
-        let part = self.receiver.recv_timeout(limit);
-        self.in_vain.store(false, Ordering::Release);
-        // Full means that the reader has yet to look; it will.
-        let _ = self.pace.try_send(());
-        part
-    }
-}
-
-/// The sending end of a reply in parts, for the reader.
-#[derive(Debug)]
-pub(super) struct PartsSender {
-    /// `None` if the caller has given up: its parts are dropped.
-    to: Option<Sender<Part>>,
-    paces: Receiver<()>,
-    /// The reader has waited in vain since the caller took the last part.
-    in_vain: Arc<AtomicBool>,
-    alone: bool,
-}
-
-/// How many parts may wait for their caller before the reader slows down.
-const PARTS_AHEAD: usize = 8;
-
-/// How long the reader waits for such a caller to take one part.
-const PATIENCE: Duration = Duration::from_millis(250);
-
-impl PartsSender {
-    /// The parts of a reply whose caller has given up are dropped.
-    fn to_nobody() -> Self {
-        Self { to: None, paces: never(), in_vain: Arc::default(), alone: false }
-    }
-
-    /// Sends a part. If the caller is far behind, waits a little for it to catch up, so that a
-    /// reply of any size takes little memory; but not for long, not again before the caller has
-    /// taken a part, and not at all while others wait for replies or `others` tells of one: the
-    /// caller may itself be waiting for something that only the reader can bring.
-    pub(super) fn send(&self, part: Vec<u8>, others: &Receiver<()>) {
-        let Some(sender) = &self.to else { return };
-        if sender.send(Part::More(part)).is_err() || !self.alone {
-            return;
-        }
-        while sender.len() > PARTS_AHEAD && !self.in_vain.load(Ordering::Acquire) {
-            select! {
-                recv(self.paces) -> taken => if taken.is_err() { return },
-                recv(others) -> _ => return,
-                default(PATIENCE) => self.in_vain.store(true, Ordering::Release),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{Callback, Delivery, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent};
-use crate::error::Disconnect;
+use super::{
+    BufferLimits, Callback, Delivery, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent,
+};
+use crate::error::{Disconnect, Error};
 use crate::event::EventKind;
 use crate::wire::{Limits, Request};
 
@@ -33,7 +35,8 @@ fn link(
         }
         assert_eq!(lines.read_line(&mut String::new()).unwrap(), 0);
     });
-    let limits = LinkLimits { wire: Limits::default(), events };
+    let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
+    let limits = LinkLimits { wire: Limits::default(), events, replies };
     let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits).unwrap();
     (link, peer.unwrap(), directory)
 }
@@ -178,4 +181,50 @@ fn what_several_hooks_ask_of_an_event_is_made_once() {
     assert!(std::ptr::eq(event.event(), event.event()));
     assert!(std::ptr::eq(event.text().as_bytes(), event.text().as_bytes()));
     assert_eq!(event.event().to_string(), "BW 1 2");
+}
+
+/// A hook that stands in the way of the reader.
+struct Barrier(Receiver<()>);
+
+impl EventHook for Barrier {
+    fn event(&self, _: &RawEvent<'_>) {
+        self.0.recv_timeout(LIMIT).unwrap();
+        // So that the caller comes first, most of the time.
+        thread::sleep(Duration::from_millis(10));
+    }
+
+    fn ended(&self, _: &Disconnect) {}
+}
+
+#[test]
+fn a_reader_that_panics_leaves_nobody_waiting() {
+    let (link, peer, _directory) = link(0, &["650 BW 1\r\n"]);
+    let (sender, never) = unbounded();
+    drop(sender);
+    link.add_hook(&[EventKind::Bw], Arc::new(Barrier(never)));
+    let error = link.call(&question(), LIMIT).unwrap_err();
+    assert!(matches!(error, Error::Closed(Disconnect::ReaderFailed)), "{error:?}");
+    drop(link);
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_write_that_fails_since_tor_is_gone_is_told_as_the_end() {
+    // The writer may find out before the reader does, which knows better why.
+    let mut reasons = (0..20).map(|_| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let replies = BufferLimits { memory: 0, file: 0 };
+        let limits = LinkLimits { wire: Limits::default(), events: 0, replies };
+        let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits).unwrap();
+        let (open, barrier) = unbounded();
+        link.add_hook(&[EventKind::Bw], Arc::new(Barrier(barrier)));
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(b"650 BW 1\r\n").unwrap();
+        drop(socket);
+        open.send(()).unwrap();
+        link.call(&question(), LIMIT).unwrap_err()
+    });
+    assert!(reasons.any(|error| matches!(error, Error::Closed(Disconnect::EndOfStream))));
 }

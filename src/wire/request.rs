@@ -82,6 +82,11 @@ impl Request {
         Ok(Self { keyword: keyword.to_ascii_uppercase().into(), line: line.into(), data: None })
     }
 
+    /// Returns whether tor closes the connection after its answer.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.keyword == "QUIT"
+    }
+
     /// Adds an argument that cannot be quoted. `argument` is the name that an error gives it.
     pub(crate) fn token(
         mut self,

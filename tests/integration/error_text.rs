@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use torcon::Error;
 use torcon::error::{
-    AuthProblem, CircuitProblem, ConnectProblem, Disconnect, LaunchProblem, OnionProblem,
-    ResolveProblem, SocksCode, SocksProblem, SocksStep,
+    AuthProblem, BufferProblem, CircuitProblem, ConnectProblem, Disconnect, LaunchProblem,
+    OnionProblem, ResolveProblem, SocksCode, SocksProblem, SocksStep,
 };
 use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
 
@@ -114,6 +114,15 @@ fn every_problem_of_connecting_has_a_good_text() {
         ConnectProblem::NotAControlPort { excerpt: "".into() },
     ];
     for problem in problems {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn every_problem_of_keeping_a_reply_has_a_good_text() {
+    for problem in
+        [BufferProblem::Full { limit: 1_073_741_824 }, BufferProblem::File(system_error())]
+    {
         check_text(&problem);
     }
 }

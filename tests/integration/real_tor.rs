@@ -36,7 +36,8 @@ mod file_system;
 mod info;
 /// Names, guards and descriptors.
 mod network;
-
+/// A tor that is stopped again and again.
+mod stopped;
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;
 /// The typed answers of `GETINFO`.

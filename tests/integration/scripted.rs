@@ -42,10 +42,14 @@ mod recorded;
 mod relays;
 /// Replies of every shape.
 mod replies;
+/// Whose a reply is.
+mod reply_owners;
 /// What must not be logged or shown.
 mod secrets;
 /// `SETEVENTS`: when it is sent, and what a refusal leaves.
 mod setevents;
+/// Replies line by line to closures that are slow.
+mod slow_closures;
 /// The live state: circuits, streams, relays and their listeners.
 mod state;
 /// Many threads on one connection, and many replies for one thread.

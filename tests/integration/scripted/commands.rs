@@ -21,8 +21,8 @@ const CASES: [Case; 26] = [
     (
         |c| c.get_info_raw(["a"]).unwrap().lines().next().unwrap().text().into_owned(),
         "GETINFO a",
-        &["250-other=1", "250 OK"],
-        "other=1",
+        &["250-a=1", "250 OK"],
+        "a=1",
     ),
     (
         |c| format!("{:?}", c.get_conf(["Nickname"]).unwrap().get("nickname")),

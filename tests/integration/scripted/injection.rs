@@ -226,7 +226,8 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
                           listeners load_conf microdescriptor microdescriptor_by_name on \
                           on_disconnect on_lagged password password_with recv_deadline recv_timeout \
                           relay_status relay_status_by_name relay_statuses_of_purpose \
-                          remove_event_listener remove_onion_client_auth reply_limit \
+                          remove_event_listener remove_onion_client_auth \
+                          reply_buffer_limit reply_limit \
                           resolve_reverse resolve_reverse_and_wait served_descriptors_of \
                           server_descriptor server_descriptor_by_digest \
                           server_descriptor_by_name signal timeout timeout_iter wait_closed \

@@ -1,0 +1,269 @@
+//! The router against a model that knows whose each reply is.
+
+use std::collections::VecDeque;
+
+use crossbeam_channel::Receiver;
+use proptest::prelude::*;
+
+use super::super::super::parts::Parts;
+use super::super::super::spool::BufferLimits;
+use super::super::{GivenUp, Outcome, SlotId};
+use super::{Connection, refusal, taken, text};
+use crate::error::Disconnect;
+use crate::wire::Limits;
+
+/// One thing that happens. Callers are numbered modulo those that still wait.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A caller sends a command whose answer has so many lines.
+    Ask {
+        in_parts: bool,
+        lines: usize,
+    },
+    /// A caller takes a place, but nothing can be written.
+    AskInVain,
+    /// A caller waits no longer.
+    GiveUp(usize),
+    /// A caller takes what has come.
+    Take(usize),
+    /// A caller that takes parts leaves.
+    Break(usize),
+    /// The link sends a probe if one is owed.
+    Probe,
+    /// tor answers the next command; perhaps never, if its caller has given up before.
+    Answer {
+        or_never: bool,
+    },
+    /// So many bytes arrive.
+    Arrive(usize),
+    End,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (any::<bool>(), 0..6_usize)
+            .prop_map(|(in_parts, lines)| Step::Ask { in_parts, lines }),
+        1 => Just(Step::AskInVain),
+        2 => (0..8_usize).prop_map(Step::GiveUp),
+        2 => (0..8_usize).prop_map(Step::Take),
+        1 => (0..8_usize).prop_map(Step::Break),
+        4 => Just(Step::Probe),
+        6 => prop::bool::weighted(0.2).prop_map(|or_never| Step::Answer { or_never }),
+        9 => prop_oneof![1..12_usize, 10..90_usize].prop_map(Step::Arrive),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let end = prop::option::weighted(0.1, Just(Step::End));
+    (prop::collection::vec(step(), 1..120), end)
+        .prop_map(|(steps, end)| steps.into_iter().chain(end).collect())
+}
+
+enum Kind {
+    Whole(Receiver<Outcome>),
+    Parts(Parts),
+    /// It took parts and has left.
+    Left,
+}
+
+struct Caller {
+    id: SlotId,
+    kind: Kind,
+    reply: String,
+    /// What it has got so far, and whether that is all.
+    got: String,
+    is_complete: bool,
+    gave_up: bool,
+}
+
+impl Caller {
+    /// Takes what has come, and checks that it is this caller's.
+    fn take(&mut self) -> Result<(), TestCaseError> {
+        match &mut self.kind {
+            Kind::Whole(receiver) => {
+                if let Some(text) = text(receiver) {
+                    self.got = format!("{text}\r\n");
+                    self.is_complete = true;
+                }
+            }
+            Kind::Parts(parts) => {
+                let (lines, end) = taken(parts);
+                self.got.push_str(&lines);
+                self.is_complete |= end == Some(Ok(()));
+            }
+            Kind::Left => {}
+        }
+        prop_assert!(self.reply.starts_with(&self.got), "{:?} got {:?}", self.reply, self.got);
+        prop_assert!(!self.is_complete || self.got == self.reply);
+        Ok(())
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.gave_up && !self.is_complete && !matches!(self.kind, Kind::Left)
+    }
+}
+
+/// A command that tor has read.
+enum Command {
+    Of(usize),
+    Probe(u64),
+}
+
+struct World {
+    connection: Connection,
+    callers: Vec<Caller>,
+    unanswered: VecDeque<Command>,
+    /// What tor has sent and the reader has not read.
+    wire: VecDeque<u8>,
+    /// A command went unanswered.
+    is_lossy: bool,
+    has_ended: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let limits = BufferLimits { memory: 40, file: 1 << 20 };
+        Self {
+            connection: Connection::with(limits, Limits::default()),
+            callers: Vec::new(),
+            unanswered: VecDeque::new(),
+            wire: VecDeque::new(),
+            is_lossy: false,
+            has_ended: false,
+        }
+    }
+
+    fn ask(&mut self, in_parts: bool, lines: usize) {
+        let n = self.callers.len();
+        let (id, kind) = if in_parts {
+            let (id, parts) = self.connection.push_parts();
+            (id, Kind::Parts(parts))
+        } else {
+            let (id, receiver) = self.connection.push();
+            (id, Kind::Whole(receiver))
+        };
+        let body: String = (0..lines).map(|line| format!("{n}/{line}\r\n")).collect();
+        let reply = match lines {
+            0 => format!("250 {n}\r\n"),
+            1 => format!("250-{n}=\r\n250 OK\r\n"),
+            _ => format!("250+{n}=\r\n{body}.\r\n250 OK\r\n"),
+        };
+        let (got, is_complete, gave_up) = (String::new(), false, false);
+        self.callers.push(Caller { id, kind, reply, got, is_complete, gave_up });
+        self.unanswered.push_back(Command::Of(n));
+    }
+
+    fn probe(&mut self) {
+        if let Some(nonce) = self.connection.push_probe() {
+            self.unanswered.push_back(Command::Probe(nonce));
+        }
+    }
+
+    fn answer(&mut self, or_never: bool) {
+        match self.unanswered.pop_front() {
+            None => {}
+            Some(Command::Probe(nonce)) => self.wire.extend(refusal(nonce).bytes()),
+            Some(Command::Of(n)) if or_never && self.callers[n].gave_up => self.is_lossy = true,
+            Some(Command::Of(n)) => self.wire.extend(self.callers[n].reply.bytes()),
+        }
+    }
+
+    fn arrive(&mut self, count: usize) -> Result<(), TestCaseError> {
+        let bytes: Vec<u8> = self.wire.drain(..count.min(self.wire.len())).collect();
+        if let Err(reason) = self.connection.feed(bytes) {
+            prop_assert!(self.is_lossy, "{}, though every command was answered", reason);
+            prop_assert!(matches!(reason, Disconnect::OutOfStep { .. }), "{}", reason);
+            self.end(&reason);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, reason: &Disconnect) {
+        self.connection.end(reason);
+        self.has_ended = true;
+    }
+
+    fn waiting(&self, n: usize) -> Option<usize> {
+        let waiting = self.callers.iter().enumerate().filter(|(_, caller)| caller.is_waiting());
+        let waiting: Vec<_> = waiting.map(|(index, _)| index).collect();
+        (!waiting.is_empty()).then(|| waiting[n % waiting.len()])
+    }
+
+    fn give_up(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let outcome = self.connection.give_up(self.callers[index].id);
+        let caller = &mut self.callers[index];
+        caller.take()?;
+        // Whatever else it is told, its reply has not come whole.
+        prop_assert_eq!(outcome == GivenUp::Answered, caller.is_complete);
+        caller.gave_up = true;
+        Ok(())
+    }
+
+    fn play(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Ask { in_parts, lines } => self.ask(in_parts, lines),
+            Step::AskInVain => {
+                let (id, receiver) = self.connection.push();
+                self.connection.router.lock().take_back(id);
+                prop_assert!(receiver.try_recv().is_err_and(|error| error.is_disconnected()));
+            }
+            Step::GiveUp(n) => {
+                if let Some(index) = self.waiting(n) {
+                    self.give_up(index)?;
+                }
+            }
+            Step::Take(n) => {
+                if let Some(index) = self.waiting(n) {
+                    self.callers[index].take()?;
+                }
+            }
+            Step::Break(n) => {
+                if let Some(index) = self.waiting(n) {
+                    let kind = &mut self.callers[index].kind;
+                    if matches!(kind, Kind::Parts(_)) {
+                        *kind = Kind::Left;
+                    }
+                }
+            }
+            Step::Probe => self.probe(),
+            Step::Answer { or_never } => self.answer(or_never),
+            Step::Arrive(count) => self.arrive(count)?,
+            Step::End => self.end(&Disconnect::EndOfStream),
+        }
+        Ok(())
+    }
+
+    /// Lets everything arrive that is still to come; then everybody has got what is theirs.
+    fn finish(&mut self) -> Result<(), TestCaseError> {
+        while !self.has_ended {
+            self.probe();
+            if self.unanswered.is_empty() && self.wire.is_empty() {
+                break;
+            }
+            self.answer(false);
+            self.arrive(7)?;
+        }
+        for caller in &mut self.callers {
+            caller.take()?;
+            prop_assert!(!caller.is_waiting() || self.has_ended, "{:?}", caller.reply);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    // About fifteen commands in each case.
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_caller_gets_its_own_reply_or_none(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            if world.has_ended {
+                break;
+            }
+            world.play(step)?;
+        }
+        world.finish()?;
+    }
+}

@@ -1,0 +1,252 @@
+//! Messages from bytes, in reads of every size.
+
+use proptest::prelude::*;
+
+use super::{Frame, Limits, Piece, READ};
+use crate::error::Disconnect;
+
+/// Feeds the bytes in pieces of the given sizes, and returns each message with its kind.
+fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disconnect> {
+    let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut rest = bytes;
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
+        let (now, later) = rest.split_at(size);
+        frame.space()[..size].copy_from_slice(now);
+        frame.fill(size);
+        rest = later;
+        while let Some(piece) = frame.next()? {
+            found.push(match piece {
+                Piece::Event(range) => (true, frame.bytes(&range).to_vec()),
+                Piece::Reply(range) => (false, frame.reply_bytes(&range)),
+            });
+        }
+    }
+    Ok(found)
+}
+
+const DIALOGUE: [(bool, &[u8]); 7] = [
+    (false, b"250 OK\r\n"),
+    (true, b"650 BW 0 0\r\n"),
+    (true, b"650-CONF_CHANGED\r\n650-ContactInfo=a b\r\n650 OK\r\n"),
+    (false, b"250-a=1\r\n250+b=\r\n250 x\r\n..\r\n650 BW 1 1\r\n.\r\n250 OK\r\n"),
+    (true, b"650+NS\r\nr a b\r\n..\r\n250 OK\r\n.\r\n650 OK\r\n"),
+    (false, b"552-Unrecognized key \"\xff\"\r\n552 Unrecognized key \"b\"\r\n"),
+    (true, b"650 NOTICE caf\xc3\xa9\n"),
+];
+
+#[test]
+fn replies_and_events_are_told_apart_wherever_the_reads_end() {
+    let bytes: Vec<u8> = DIALOGUE.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    let expected: Vec<_> = DIALOGUE.iter().map(|(event, b)| (*event, b.to_vec())).collect();
+    for size in 1..=bytes.len() {
+        assert_eq!(messages(&bytes, &[size]).unwrap(), expected, "reads of {size}");
+    }
+}
+
+#[test]
+fn an_event_between_the_lines_of_a_reply_leaves_the_reply_whole() {
+    let bytes = b"250-a=1\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n250-b=2\r\n650 BW 0 0\r\n250 OK\r\n";
+    assert_eq!(
+        messages(bytes, &[7]).unwrap(),
+        [
+            (true, b"650+NS\r\nx\r\n.\r\n650 OK\r\n".to_vec()),
+            (true, b"650 BW 0 0\r\n".to_vec()),
+            (false, b"250-a=1\r\n250-b=2\r\n250 OK\r\n".to_vec()),
+        ]
+    );
+}
+
+#[test]
+fn the_lines_of_a_long_reply_can_be_taken_as_they_come() {
+    let mut frame = Frame::new(Limits { line: 200, reply: 30 });
+    let feed = |frame: &mut Frame, bytes: &[u8]| {
+        frame.space()[..bytes.len()].copy_from_slice(bytes);
+        frame.fill(bytes.len());
+        frame.next().unwrap()
+    };
+    let mut taken = Vec::new();
+    for bytes in [&b"250+a=\r\n"[..], b"0123456789\r\n01", b"23456789\r\n", b".\r\n"] {
+        assert_eq!(feed(&mut frame, bytes), None);
+        assert!(frame.is_inside_reply());
+        frame.take_lines(|lines| taken.extend(lines));
+    }
+    let Some(Piece::Reply(end)) = feed(&mut frame, b"250 OK\r\n") else { panic!("no end") };
+    taken.extend(frame.reply_bytes(&end));
+    assert_eq!(taken, b"250+a=\r\n0123456789\r\n0123456789\r\n.\r\n250 OK\r\n");
+    assert!(!frame.is_inside_reply());
+}
+
+#[test]
+fn a_buffer_that_grew_for_a_long_reply_is_given_away_whole() {
+    let mut bytes = b"250+a=\r\n".to_vec();
+    bytes.resize(1 << 20, b'x');
+    bytes.extend_from_slice(b"\r\n.\r\n250 OK\r\n");
+    let mut frame = Frame::new(Limits::default());
+    let mut rest = &bytes[..];
+    let mut found = None;
+    while !rest.is_empty() {
+        let space = frame.space();
+        let size = space.len().min(rest.len());
+        space[..size].copy_from_slice(&rest[..size]);
+        frame.fill(size);
+        rest = &rest[size..];
+        if let Some(Piece::Reply(range)) = frame.next().unwrap() {
+            found = Some(frame.reply_bytes(&range));
+        }
+    }
+    assert!(found.as_deref() == Some(&bytes[..]), "the reply is not what was sent");
+    assert_eq!(frame.rest(), b"");
+}
+
+/// Feeds bytes as reads would, and returns the pieces that they complete.
+fn feed(frame: &mut Frame, mut bytes: &[u8]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    while !bytes.is_empty() {
+        let space = frame.space();
+        let size = space.len().min(bytes.len());
+        let (now, later) = bytes.split_at(size);
+        space[..size].copy_from_slice(now);
+        frame.fill(size);
+        bytes = later;
+        while let Some(piece) = frame.next().unwrap() {
+            pieces.push(piece);
+        }
+    }
+    pieces
+}
+
+fn long_data(code: &str) -> Vec<u8> {
+    let mut bytes = format!("{code}+a=\r\n").into_bytes();
+    bytes.resize(2 << 20, b'x');
+    bytes.extend_from_slice(format!("\r\n.\r\n{code} OK\r\n").as_bytes());
+    bytes
+}
+
+#[test]
+fn a_buffer_that_grew_for_a_long_event_shrinks_again() {
+    let mut frame = Frame::new(Limits::default());
+    let event = long_data("650");
+    let [Piece::Event(range)] = &feed(&mut frame, &event)[..] else { panic!("no event") };
+    assert!(frame.bytes(range) == event, "the event is not what was sent");
+    assert_eq!(frame.space().len(), READ);
+    // One that grew a little is kept.
+    let mut frame = Frame::new(Limits::default());
+    feed(&mut frame, &[b"650 ", &[b'x'; 3 * READ][..], b"\r\n"].concat());
+    assert!(frame.space().len() > READ);
+}
+
+#[test]
+fn a_buffer_with_more_than_the_reply_is_not_given_away() {
+    let reply = long_data("250");
+    for (before, after) in [(&b""[..], &b"250 next"[..]), (b"650 BW 1 1\r\n", b"")] {
+        let mut frame = Frame::new(Limits::default());
+        let bytes = [before, &reply, after].concat();
+        // In one read, so that all of it is in the buffer together.
+        frame.buffer = bytes.clone();
+        frame.fill(bytes.len());
+        let mut found = Vec::new();
+        while let Some(piece) = frame.next().unwrap() {
+            if let Piece::Reply(range) = piece {
+                found.push(frame.reply_bytes(&range));
+            }
+        }
+        assert!(found == [&reply[..]], "the reply is not what was sent");
+        assert_eq!(frame.rest(), after);
+    }
+}
+
+#[test]
+fn an_event_within_a_reply_does_not_hide_its_length() {
+    let line = "250-0123456\r\n";
+    let interrupted = format!("{line}650 BW 1 1\r\n").repeat(90);
+    let error = messages(interrupted.as_bytes(), &[64]).unwrap_err();
+    assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
+    // What is taken as it comes has no limit.
+    let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
+    for _ in 0..90 {
+        feed(&mut frame, format!("{line}650 BW 1 1\r\n").as_bytes());
+        frame.take_lines(|lines| assert_eq!(lines, line.as_bytes()));
+    }
+}
+
+#[test]
+fn a_frame_knows_whether_it_is_inside_of_something() {
+    let mut frame = Frame::new(Limits::default());
+    for (bytes, message, reply) in [
+        (&b""[..], false, false),
+        (b"25", false, false),
+        (b"0-a=1\r\n", true, true),
+        (b"650-CONF_CHANGED\r\n", true, true),
+        (b"650 OK\r\n", true, true),
+        (b"250+b=\r\n", true, true),
+        (b".\r\n250 OK\r\n", false, false),
+        (b"650+NS\r\n", true, false),
+        (b".\r\n", true, false),
+        (b"650 OK\r\n", false, false),
+    ] {
+        feed(&mut frame, bytes);
+        assert_eq!((frame.is_inside_message(), frame.is_inside_reply()), (message, reply));
+    }
+}
+
+#[test]
+fn the_default_limits_are_those_of_the_documentation() {
+    assert_eq!(Limits::default(), Limits { line: 16 << 20, reply: 256 << 20 });
+}
+
+#[test]
+fn limits_end_the_connection_and_say_which() {
+    let error = messages(&[b'2'; 3], &[1]).map(|_| ());
+    assert!(error.is_ok(), "the beginning of a line is not an error");
+    let long = [&b"250 "[..], &[b'x'; 300]].concat();
+    let error = messages(&long, &[64]).unwrap_err();
+    assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
+    let long = [&b"250+a=\r\n"[..], &b"0123456789\r\n".repeat(100)].concat();
+    let line = [b"250+a=\r\nshort\r\n", &[b'x'; 300][..], b"\r\nshort\r\n.\r\n"].concat();
+    for size in [1, 64, 2000] {
+        let error = messages(&long, &[size]).unwrap_err();
+        assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
+        let error = messages(&line, &[size]).unwrap_err();
+        assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
+    }
+}
+
+#[test]
+fn another_protocol_is_found_out_before_its_line_ends() {
+    for peer in [&b"SSH-2.0-Open"[..], b"HTTP/1.0 501", b"\x15\x03\x01", b"\x05\xff", b"25x"] {
+        let error = messages(peer, &[1]).unwrap_err();
+        assert_eq!(error.to_string(), "tor does not speak the control protocol");
+    }
+}
+
+proptest! {
+    #[test]
+    fn data_ends_with_a_lone_dot_and_nowhere_else(
+        lines in prop::collection::vec("(\\.[.x\r])?[x\r.]{0,3}", 0..30),
+        end in prop::sample::select(vec!["\r\n", "\n"]),
+        code in prop::sample::select(vec!["250", "650"]),
+        sizes in prop::collection::vec(1..40_usize, 1..8),
+    ) {
+        let is_data = |line: &&String| !matches!(line.as_str(), "." | ".\r");
+        let lines: String = lines.iter().filter(is_data).map(|it| format!("{it}{end}")).collect();
+        let bytes = format!("{code}+a={end}{lines}.{end}{code} OK{end}").into_bytes();
+        let found = messages(&bytes, &sizes).unwrap();
+        prop_assert_eq!(found, [(code == "650", bytes)]);
+    }
+
+    #[test]
+    fn no_bytes_make_framing_panic(
+        bytes in prop::collection::vec(
+            prop_oneof![any::<u8>(), prop::sample::select(b"250 650+-.\r\n".to_vec())], 0..400),
+        sizes in prop::collection::vec(1..40_usize, 1..8),
+    ) {
+        let whole = messages(&bytes, &[bytes.len().max(1)]);
+        let chopped = messages(&bytes, &sizes);
+        if let (Ok(whole), Ok(chopped)) = (whole, chopped) {
+            prop_assert_eq!(whole, chopped);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A tor that is stopped again and again while callers of every kind share one connection.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torcon::{Controller, Error};
+
+use super::controller;
+use crate::support::real_tor::RealTor;
+
+/// Far more than anything takes here that ends at all.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the callers have met.
+#[derive(Debug, Default)]
+struct Count {
+    right: AtomicUsize,
+    late: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Count {
+    /// Calls `ask` until the time is over; it must fail by its limit or return what is its own.
+    fn ask(&self, mut ask: impl FnMut(usize) -> Result<(), Error>) {
+        for number in 0.. {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            match ask(number) {
+                Ok(()) => self.right.fetch_add(1, Ordering::Relaxed),
+                Err(error) if error.is_timeout() => self.late.fetch_add(1, Ordering::Relaxed),
+                Err(error) => panic!("{error:?}"),
+            };
+        }
+    }
+}
+
+/// Returns every line of a reply.
+fn lines(controller: &Controller, key: &str) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    controller.get_info_incremental(key, |line| {
+        lines.push(line.to_string());
+        ControlFlow::Continue(())
+    })?;
+    Ok(lines)
+}
+
+/// Asks a question whose answer names the one who asked.
+fn ask_own(controller: &Controller, name: &str, number: usize) -> Result<(), Error> {
+    let key = format!("torcon-test/{name}/{number}");
+    match controller.get_info_one(&key) {
+        Err(Error::Rejected(refusal)) => {
+            assert_eq!(refusal.text(), format!("Unrecognized key \"{key}\""));
+            Ok(())
+        }
+        Err(error) => Err(error),
+        Ok(value) => panic!("{key} is {value:?}"),
+    }
+}
+
+#[test]
+fn replies_of_a_tor_that_is_stopped_again_and_again_reach_their_own_callers() {
+    // While replies were held, the beginning of one that came in two reads went to another caller:
+    // 13 of 380. `TORCON_TEST_SECONDS=30` is the long form.
+    let seconds = std::env::var("TORCON_TEST_SECONDS").map_or(5, |text| text.parse().unwrap());
+    let tor = RealTor::start();
+    let controller = controller(&tor).with_timeout(LIMIT);
+    let keys = ["config/names", "info/names"];
+    let expected = keys.map(|key| lines(&controller, key).unwrap());
+    let [streaming, hurried, patient] = [(); 3].map(|()| Count::default());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            streaming.ask(|number| {
+                let which = number % keys.len();
+                assert!(lines(&controller, keys[which])? == expected[which], "{}", keys[which]);
+                Ok(())
+            });
+        });
+        scope.spawn(|| {
+            hurried.ask(|number| {
+                let limit = Duration::from_millis(u64::try_from(number % 6).unwrap());
+                ask_own(&controller.with_timeout(limit), "hurried", number)
+            });
+        });
+        scope.spawn(|| patient.ask(|number| ask_own(&controller, "patient", number)));
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < end && controller.is_alive() {
+            thread::sleep(Duration::from_millis(700));
+            tor.stop();
+            thread::sleep(Duration::from_millis(300));
+            tor.cont();
+        }
+        for count in [&streaming, &hurried, &patient] {
+            count.is_over.store(true, Ordering::Relaxed);
+        }
+    });
+    println!("streaming {streaming:?}, hurried {hurried:?}, patient {patient:?}");
+    assert!(controller.is_alive(), "{:?}", controller.closed_reason());
+    // None of the patient is late, and the hurried are in vain often enough to matter.
+    for count in [&streaming, &patient] {
+        assert!(count.right.load(Ordering::Relaxed) > 10, "{count:?}");
+        assert_eq!(count.late.load(Ordering::Relaxed), 0, "{count:?}");
+    }
+    assert!(hurried.late.load(Ordering::Relaxed) > 10, "{hurried:?}");
+}
