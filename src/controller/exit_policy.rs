@@ -33,11 +33,11 @@ impl Controller {
     /// # }
     /// ```
     pub fn exit_policy(&self) -> Result<Option<ExitPolicy>> {
-        self.relay_policy("exit-policy/full")
+        self.relay_policy("exit-policy/full", ExitPolicy::from_rules_of_relay)
     }
 
-    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv4. It says nothing of
-    /// addresses of IPv6.
+    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv4. It allows no IPv6
+    /// address.
     ///
     /// Sends `GETINFO exit-policy/ipv4`.
     ///
@@ -48,11 +48,11 @@ impl Controller {
     ///
     /// Those of [`exit_policy`](Self::exit_policy).
     pub fn exit_policy_ipv4(&self) -> Result<Option<ExitPolicy>> {
-        self.relay_policy("exit-policy/ipv4")
+        self.relay_policy("exit-policy/ipv4", ExitPolicy::from_ipv4_rules_of_relay)
     }
 
-    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv6. It says nothing of
-    /// addresses of IPv4, unless the relay connects to no address at all.
+    /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv6. It allows no IPv4
+    /// address.
     ///
     /// Sends `GETINFO exit-policy/ipv6`.
     ///
@@ -63,7 +63,7 @@ impl Controller {
     ///
     /// Those of [`exit_policy`](Self::exit_policy).
     pub fn exit_policy_ipv6(&self) -> Result<Option<ExitPolicy>> {
-        self.relay_policy("exit-policy/ipv6")
+        self.relay_policy("exit-policy/ipv6", ExitPolicy::from_ipv6_rules_of_relay)
     }
 
     /// Returns the rules that this relay puts before its policy to protect its own addresses and
@@ -79,7 +79,7 @@ impl Controller {
     ///
     /// Those of [`exit_policy`](Self::exit_policy).
     pub fn exit_policy_reject_private(&self) -> Result<Option<ExitPolicy>> {
-        self.relay_policy("exit-policy/reject-private/relay")
+        self.relay_policy("exit-policy/reject-private/relay", ExitPolicy::from_rules_of_relay)
     }
 
     /// Returns the rules that every tor puts behind the policy of its configuration.
@@ -114,11 +114,15 @@ impl Controller {
         self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))
     }
 
-    fn relay_policy(&self, key: &str) -> Result<Option<ExitPolicy>> {
+    fn relay_policy(
+        &self,
+        key: &str,
+        parse: fn(&[u8]) -> Option<ExitPolicy>,
+    ) -> Result<Option<ExitPolicy>> {
         let policy = |policy: &[u8]| match policy {
             // As that which protects addresses is if nothing is to be protected.
             b"" => Ok(None),
-            _ => read(key, policy, ExitPolicy::from_rules_of_relay).map(Some),
+            _ => read(key, policy, parse).map(Some),
         };
         let outcome =
             none_if_refused(self.read_info(key, policy), 552, "Not running in server mode");

@@ -38,6 +38,14 @@ mod tests;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExitPolicy {
     form: Form,
+    /// The only address family that it is about; `None` for both.
+    family: Option<Family>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Family {
+    Ipv4,
+    Ipv6,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,11 +102,46 @@ impl ExitPolicy {
         Some(policy)
     }
 
+    /// Reads the answer to `exit-policy/ipv4`, which says nothing of IPv6.
+    pub(crate) fn from_ipv4_rules_of_relay(text: &[u8]) -> Option<Self> {
+        Some(Self::from_rules_of_relay(text)?.restricted_to(Family::Ipv4))
+    }
+
+    /// Reads the answer to `exit-policy/ipv6`, which says nothing of IPv4.
+    pub(crate) fn from_ipv6_rules_of_relay(text: &[u8]) -> Option<Self> {
+        Some(Self::from_bytes(text)?.restricted_to(Family::Ipv6))
+    }
+
+    fn restricted_to(mut self, family: Family) -> Self {
+        // A policy that allows nothing is the same for both families.
+        let allows_nothing = |rule: &Rule| {
+            !rule.accepts
+                && !rule.only_ipv6
+                && rule.addresses == Addresses::All
+                && rule.ports == Ports::ALL
+        };
+        let first_decides =
+            matches!(&self.form, Form::Rules(rules) if rules.first().is_some_and(allows_nothing));
+        self.family = (!first_decides).then_some(family);
+        self
+    }
+
     /// Returns whether the relay connects to this port of this address.
+    ///
+    /// The policy of one address family, such as that of
+    /// [`exit_policy_ipv4`](crate::Controller::exit_policy_ipv4), allows no address of the other.
     ///
     /// A summary says what holds for most addresses, so a relay may refuse some all the same.
     #[must_use]
     pub fn allows(&self, address: IpAddr, port: u16) -> bool {
+        let is_other = match self.family {
+            None => false,
+            Some(Family::Ipv4) => address.is_ipv6(),
+            Some(Family::Ipv6) => address.is_ipv4(),
+        };
+        if is_other {
+            return false;
+        }
         match &self.form {
             Form::Rules(rules) => {
                 let first = rules.iter().find(|rule| rule.fits(address, port));
@@ -274,7 +317,7 @@ impl FromStr for ExitPolicy {
             "exit policy",
             "must be rules such as \"accept *:80,reject *:*\", or ports such as \"accept 80,443\"",
         ))?;
-        Ok(Self { form })
+        Ok(Self { form, family: None })
     }
 }
 

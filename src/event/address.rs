@@ -99,7 +99,7 @@ impl AddrMapEvent {
             Err(expected) => return Err((text, expected)),
         };
         let Some(expiry) = parts.expiry else { return Err((text, "the end of the mapping")) };
-        let new_address = match parts.new_address {
+        let mut new_address = match parts.new_address {
             b"" => MappedAddress::Removed,
             b"<error>" => MappedAddress::Failed,
             address => MappedAddress::Address(text.part(address)),
@@ -119,6 +119,11 @@ impl AddrMapEvent {
                     };
                 }
                 b"STREAMID" => stream = StreamId::from_bytes(value.inside()),
+                // A RESOLVE that tor could not even launch: `a.example a.example ".." internal`.
+                b"" if value.inside() == b"internal" => {
+                    error = Some(text.value(value.bytes()));
+                    new_address = MappedAddress::Failed;
+                }
                 _ => {}
             }
         }

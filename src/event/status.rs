@@ -204,7 +204,11 @@ impl Bootstrap {
                     bootstrap.recommendation = Some(Recommendation::from_bytes(value.inside()));
                 }
                 b"HOSTID" => bootstrap.host_id = Fingerprint::from_hex(value.inside()),
-                b"HOSTADDR" => bootstrap.host_addr = Some(Target::from_bytes(&value.bytes())),
+                // tor sends `?` for an address that it does not know.
+                b"HOSTADDR" => {
+                    let address = Some(value.bytes()).filter(|address| address.as_ref() != b"?");
+                    bootstrap.host_addr = address.map(|address| Target::from_bytes(&address));
+                }
                 _ => {}
             }
         }

@@ -224,3 +224,22 @@ fn a_star_in_the_rules_of_a_relay_is_ipv4() {
     assert!(!none.allows(four, 80) && !none.allows(six, 80));
     assert_eq!(ExitPolicy::from_rules_of_relay(b""), None);
 }
+
+#[test]
+fn the_policy_of_one_address_family_allows_no_address_of_the_other() {
+    let (four, six) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    for (text, allows_four, allows_six) in [
+        ("accept *:*", true, true),
+        ("accept *:80\nreject *:*", true, true),
+        ("reject 10.0.0.0/8:*", true, true),
+        ("accept6 *:80\nreject6 *:*", true, true),
+        ("reject *:*", false, false),
+    ] {
+        let policy = ExitPolicy::from_ipv4_rules_of_relay(text.as_bytes()).unwrap();
+        assert_eq!(policy.allows(four, 80), allows_four, "{text}");
+        assert!(!policy.allows(six, 80), "{text}");
+        let policy = ExitPolicy::from_ipv6_rules_of_relay(text.as_bytes()).unwrap();
+        assert_eq!(policy.allows(six, 80), allows_six, "{text}");
+        assert!(!policy.allows(four, 80), "{text}");
+    }
+}

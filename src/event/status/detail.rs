@@ -1,7 +1,6 @@
 //! The arguments of each action of a status, read.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::event::{Bootstrap, EventText, StatusEvent};
 use crate::names::{
@@ -82,8 +81,8 @@ pub enum StatusDetail {
     ClockJumped {
         /// By how many seconds; backwards if this is negative.
         time: Option<i64>,
-        /// For how long tor had nothing to do, as far as it says so.
-        idle: Option<Duration>,
+        /// Whether tor was idle during the jump, as after the computer slept.
+        idle: Option<bool>,
     },
     /// The clock is wrong.
     #[non_exhaustive]
@@ -287,6 +286,14 @@ impl<'a> Arguments<'a> {
         self.bytes(key).map(read)
     }
 
+    fn zero_or_one(&self, key: &str) -> Option<bool> {
+        match self.bytes(key)? {
+            b"0" => Some(false),
+            b"1" => Some(true),
+            _ => None,
+        }
+    }
+
     fn yes_or_no(&self, key: &str) -> Option<bool> {
         match self.bytes(key)? {
             b"YES" => Some(true),
@@ -334,10 +341,9 @@ impl StatusDetail {
                 Self::SocksBadHostname { hostname: get.text("HOSTNAME") }
             }
             StatusAction::Bug => Self::Bug { reason: get.text("REASON") },
-            StatusAction::ClockJumped => Self::ClockJumped {
-                time: get.number("TIME"),
-                idle: get.number("IDLE").map(Duration::from_secs),
-            },
+            StatusAction::ClockJumped => {
+                Self::ClockJumped { time: get.number("TIME"), idle: get.zero_or_one("IDLE") }
+            }
             StatusAction::ClockSkew => Self::ClockSkew {
                 skew: get.number("SKEW"),
                 min_skew: get.number("MIN_SKEW"),

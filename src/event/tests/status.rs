@@ -1,7 +1,5 @@
 //! The arguments of status actions.
 
-use std::time::Duration;
-
 use super::{parse, text};
 use crate::event::{Event, StatusDetail};
 use crate::names::{
@@ -92,8 +90,12 @@ fn the_other_details_of_a_client_are_read() {
 #[test]
 fn the_details_of_tor_as_a_whole_are_read() {
     assert_eq!(
-        detail("GENERAL NOTICE CLOCK_JUMPED TIME=-3600 IDLE=5"),
-        StatusDetail::ClockJumped { time: Some(-3600), idle: Some(Duration::from_secs(5)) }
+        detail("GENERAL NOTICE CLOCK_JUMPED TIME=-3600 IDLE=0"),
+        StatusDetail::ClockJumped { time: Some(-3600), idle: Some(false) }
+    );
+    assert_eq!(
+        detail("GENERAL NOTICE CLOCK_JUMPED TIME=3600 IDLE=1"),
+        StatusDetail::ClockJumped { time: Some(3600), idle: Some(true) }
     );
     let skew = detail("GENERAL WARN CLOCK_SKEW SKEW=-3600 SOURCE=OR:192.0.2.1:9001");
     let StatusDetail::ClockSkew { skew, min_skew, source: Some(source) } = skew else {
@@ -214,9 +216,19 @@ fn arguments_that_are_missing_or_unreadable_are_none() {
     for (rest, expected) in [
         ("DANGEROUS_PORT PORT=x", StatusDetail::DangerousPort { port: None, result: None }),
         ("CLOCK_JUMPED TIME=soon", StatusDetail::ClockJumped { time: None, idle: None }),
+        ("CLOCK_JUMPED IDLE=5", StatusDetail::ClockJumped { time: None, idle: None }),
         ("BUG", StatusDetail::Bug { reason: None }),
         ("TOO_MANY_CONNECTIONS", StatusDetail::TooManyConnections { current: None }),
     ] {
         assert_eq!(detail(&format!("GENERAL WARN {rest}")), expected);
     }
+}
+
+#[test]
+fn an_address_that_tor_does_not_know_is_none() {
+    let text = "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\" WARNING=\"y\" REASON=TIMEOUT \
+                COUNT=1 RECOMMENDATION=ignore HOSTID=\"E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC\" \
+                HOSTADDR=\"?\"";
+    let bootstrap: crate::event::Bootstrap = text.parse().unwrap();
+    assert_eq!((bootstrap.host_addr, bootstrap.count), (None, Some(1)));
 }
