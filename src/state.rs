@@ -44,18 +44,24 @@ mod change;
 mod circuit;
 mod circuit_info;
 mod connections;
+mod feed;
 mod listeners;
+mod missing;
 mod picture;
+mod refresh;
 mod relays;
 mod snapshot;
 mod stream;
 mod stream_info;
 mod through;
 mod tracker;
+mod waiters;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
+
+use parking_lot::Mutex;
 
 pub use self::attacher::{Attach, AttacherGuard, AttacherOptions};
 pub use self::build::Path;
@@ -66,31 +72,24 @@ pub use self::circuit::Circuit;
 pub use self::circuit_info::CircuitInfo;
 pub use self::connections::OrConnection;
 pub use self::listeners::StateListenerId;
+pub use self::missing::MissingPart;
 pub use self::relays::Relays;
 pub use self::snapshot::Snapshot;
 pub use self::stream::Stream;
 pub use self::stream_info::StreamInfo;
 
 use self::change::Change;
+use self::feed::Topic;
 use self::listeners::{Callback, Registry};
-use self::picture::{KINDS, Picture};
+use self::picture::Picture;
+use self::refresh::{Part, Parts};
 use self::relays::RelaySource;
-use self::tracker::Answers;
 use crate::controller::{Controller, HookGuard};
 use crate::descriptor::RouterStatus;
-use crate::error::{InvalidInput, ProtocolError, Result};
-use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
+use crate::error::{InvalidInput, Result};
+use crate::event::Bootstrap;
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{CircuitId, Fingerprint, NetworkLiveness, Nickname, StreamId};
-
-/// The one question of a snapshot.
-const CIRCUITS: &str = "circuit-status";
-const STREAMS: &str = "stream-status";
-const CONNECTIONS: &str = "orconn-status";
-const GUARDS: &str = "entry-guards";
-const ADDRESSES: &str = "address-mappings/all";
-const BOOTSTRAP: &str = "status/bootstrap-phase";
-const LIVENESS: &str = "network-liveness";
 
 /// What tor is doing now, kept up to date by its events.
 ///
@@ -99,8 +98,11 @@ const LIVENESS: &str = "network-liveness";
 /// are no longer subscribed to, and its listeners are not called any more. When the connection
 /// ends the state stays as it was.
 ///
-/// What is known is read without waiting for tor, but for relays, which are loaded when they are
-/// first asked for. What sends something says so.
+/// Circuits and streams are read without waiting for tor. [`guards`](Self::guards),
+/// [`address_map`](Self::address_map) and [`connections`](Self::connections) ask tor again if an
+/// event has shown that they may have changed without an event of their own; relays are loaded when
+/// they are first asked for. Each function that sends something says so, and each field says what
+/// can be out of date.
 #[doc(alias = "TorState")]
 #[derive(Clone)]
 pub struct State {
@@ -117,58 +119,67 @@ pub struct WeakState {
 
 /// What the handles of one state share.
 ///
-/// Lock order, before the locks of the link: `registry` > `picture` > single circuits and streams.
-/// The thread that reads takes only the last two.
+/// Lock order, before the locks of the link: `refreshing` > `registry` > `picture` > the queue of
+/// the feed > single circuits and streams. The reader thread takes only the last three. Nothing of
+/// a user's is called or dropped with any of them.
 pub(crate) struct Inner {
     pub(crate) controller: Controller,
     pub(crate) picture: Arc<Picture>,
-    registry: Arc<Registry>,
+    registry: Registry,
     relays: RelaySource,
-    _watch: HookGuard,
+    missing: Vec<MissingPart>,
+    /// Held across the command of a refresh.
+    refreshing: Mutex<()>,
+    _hooks: Vec<HookGuard>,
 }
 
 impl State {
-    /// Asks tor what it is doing, and follows it from then on.
+    /// Queries tor for what it is doing, and follows it from then on.
     ///
-    /// Sends one `SETEVENTS`, with `ADDRMAP`, `CIRC`, `CIRC_MINOR`, `GUARD`, `NETWORK_LIVENESS`,
-    /// `ORCONN`, `SIGNAL`, `STATUS_CLIENT`, `STREAM` and all other events that are wanted, unless
-    /// these are subscribed to already; then one `GETINFO circuit-status stream-status
-    /// orconn-status entry-guards address-mappings/all status/bootstrap-phase network-liveness`.
+    /// If tor or a filter in front of it refuses one of the events or one of the answers, or if a
+    /// line of an answer cannot be read, the rest is kept, and [`missing`](Self::missing) names
+    /// what is not there.
+    ///
+    /// Sends one `SETEVENTS`, with `ADDRMAP`, `CIRC`, `CIRC_MINOR`, `CONF_CHANGED`, `GUARD`,
+    /// `NETWORK_LIVENESS`, `ORCONN`, `SIGNAL`, `STATUS_CLIENT`, `STREAM` and all other events that
+    /// are wanted, unless these are subscribed to already; then one `GETINFO circuit-status
+    /// stream-status orconn-status entry-guards address-mappings/all status/bootstrap-phase
+    /// network-liveness`. If one of the two is refused, sends one for each event, or for each key.
     /// Nothing that happens in between is lost or counted twice.
     ///
-    /// Blocks the current thread until tor has answered both, at most for the
-    /// [time limit](Controller::with_timeout) each.
+    /// Blocks the current thread until tor has answered, for at most the
+    /// [time limit](Controller::with_timeout) for each command.
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::add_event_listener`] and of [`Controller::get_info`];
-    /// [`Error::Protocol`](crate::Error::Protocol) if an answer cannot be read.
+    /// Those of [`Controller::add_event_listener`] if not one of the events can be subscribed to;
+    /// those of [`Controller::get_info`], but not if tor refuses.
     #[doc(alias = "from_protocol")]
     pub fn new(controller: &Controller) -> Result<Self> {
         let picture = Arc::new(Picture::new());
+        let mut missing = Vec::new();
         // Subscribe first, ask second, so that nothing is missed.
-        let watch = controller.hook(KINDS, picture.clone())?;
-        let keys = [CIRCUITS, STREAMS, CONNECTIONS, GUARDS, ADDRESSES, BOOTSTRAP, LIVENESS];
-        let (info, events_before) = controller.get_info_numbered(&keys)?;
-        let value = |key: &str| info.bytes(key).unwrap_or_default();
-        let answers = Answers {
-            circuits: CircEvent::read_status(value(CIRCUITS))?,
-            streams: StreamEvent::read_status(value(STREAMS))?,
-            connections: OrConnEvent::read_status(value(CONNECTIONS))?,
-            guards: EntryGuard::read_list(value(GUARDS))?,
-            addresses: AddressMapping::read_list(ADDRESSES, value(ADDRESSES))?,
-            bootstrap: Bootstrap::from_bytes(value(BOOTSTRAP))?,
-            liveness: read_liveness(value(LIVENESS))?,
-        };
+        let hooks = missing::subscribe(controller, &picture, &mut missing)?;
+        let (answers, events_before) = missing::ask(controller, &picture, &mut missing)?;
         picture.join(answers, events_before);
         let inner = Inner {
             controller: controller.clone(),
             picture,
-            registry: Arc::default(),
+            registry: Registry::default(),
             relays: RelaySource::default(),
-            _watch: watch,
+            missing,
+            refreshing: Mutex::new(()),
+            _hooks: hooks,
         };
         Ok(Self::from_inner(Arc::new(inner)))
+    }
+
+    /// Returns the parts that this state lacks since it was made: events that it could not
+    /// subscribe to, and answers that tor refused or of which a line could not be read. Empty in
+    /// most cases.
+    #[must_use]
+    pub fn missing(&self) -> &[MissingPart] {
+        &self.inner.missing
     }
 
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
@@ -191,8 +202,15 @@ impl State {
     }
 
     /// Returns everything at this moment.
+    ///
+    /// Sends one `GETINFO` if one of [`guards`](Self::guards), [`address_map`](Self::address_map)
+    /// and [`connections`](Self::connections) would.
+    ///
+    /// Blocks the current thread until tor has answered that, for at most the
+    /// [time limit](Controller::with_timeout); not at all in most cases.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.inner.refresh(Parts::ALL);
         let now = SystemTime::now();
         self.inner.picture.read(|tracker| Snapshot::of(tracker, now)).sorted()
     }
@@ -234,31 +252,59 @@ impl State {
         Some(Stream::new(Arc::clone(&self.inner), cell))
     }
 
-    /// Returns the guards through which tor enters the network: those of the snapshot in tor's
-    /// order, then newer ones.
+    /// Returns the guards through which tor enters the network, in tor's order.
     ///
-    /// tor tells when a guard comes, goes, and can or cannot be reached. What else it knows, such
-    /// as its order of preference, only [`Controller::entry_guards`] asks for.
+    /// tor has no event for a guard that is unlisted, filtered, or too old. This is asked for again
+    /// after events that can be the reason: a changed option, a reload, a new consensus, a guard
+    /// that is down or tried again. Between these, a guard that tor will try again is still
+    /// reported as down.
+    ///
+    /// Sends `GETINFO entry-guards` after such an event, once.
+    ///
+    /// Blocks the current thread until tor has answered that, for at most the
+    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
+    /// returns what is known.
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
+        self.inner.refresh(Parts::of(Part::Guards));
         self.inner.picture.read(|tracker| tracker.guards().to_vec())
     }
 
-    /// Returns the names and addresses that stand for others, by name; none whose time is over.
+    /// Returns the active address mappings, sorted by name; expired ones are left out.
     ///
-    /// Of two things tor does not tell, so that only [`Controller::address_mappings`] knows them: that
-    /// an address was set free by mapping it to itself, or by taking it out of the option
-    /// `MapAddress`; and that a new mapping is one of all names that end so.
+    /// tor has no event for a mapping that goes with a changed option or a reload, for an address
+    /// that is mapped to itself, nor for a wildcard mapping as such. This is asked for again after
+    /// events that can be the reason: a changed option, a reload, a new mapping without an end, and
+    /// a stream that may have prolonged a mapping of `TrackHostExits`.
+    ///
+    /// Out of date can be: a mapping that somebody removed by mapping the address to itself.
+    ///
+    /// Sends `GETINFO address-mappings/all` after such an event, once.
+    ///
+    /// Blocks the current thread until tor has answered that, for at most the
+    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
+    /// returns what is known.
     #[doc(alias = "addrmap")]
     #[must_use]
     pub fn address_map(&self) -> Vec<AddressMapping> {
+        self.inner.refresh(Parts::of(Part::Addresses));
         let now = SystemTime::now();
         self.inner.picture.read(|tracker| tracker.address_map(now))
     }
 
     /// Returns the connections to relays.
+    ///
+    /// tor does not tell the identifiers of those that were there before the state. If an event may
+    /// be of such a connection or of another one, this is asked for again.
+    ///
+    /// Sends `GETINFO orconn-status` after such an event, once.
+    ///
+    /// Blocks the current thread until tor has answered that, for at most the
+    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
+    /// returns what is known.
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
+        self.inner.refresh(Parts::of(Part::Connections));
         self.inner.picture.read(|tracker| tracker.connections().to_vec())
     }
 
@@ -281,11 +327,13 @@ impl State {
     /// Closures of a state run on the thread `torcon-state`, one at a time and in the order of the
     /// events; the handles and the state may be further by then. A closure may do anything: send
     /// commands, wait, add and remove listeners, close the connection. While it runs, later updates
-    /// wait for it; if too many wait, the newest are dropped, and the next update that each
-    /// listener gets tells how many. If it panics, the panic is logged and the listener removed.
-    /// It should hold a [`WeakState`] and not a `State`; those of its argument are enough in most
-    /// cases. After the end of the connection it gets what came before, unless this program closed
-    /// the connection.
+    /// wait for it, up to [`event_limit`](crate::ConnectOptions::event_limit) bytes for all
+    /// listeners of the state. Beyond that, each listener keeps its newest update only, which tells
+    /// how many it replaced: the updates that a listener gets and those that it is told as lost are
+    /// all that there were. If a closure panics, the panic is logged and the listener removed. It
+    /// should hold a [`WeakState`] and not a `State`; the handles of its argument are enough in
+    /// most cases. After the end of the connection it gets what came before, unless this program
+    /// closed the connection. No lock is held while a closure is called or dropped.
     ///
     /// Sends nothing.
     ///
@@ -298,8 +346,8 @@ impl State {
     where
         F: FnMut(&CircuitUpdate) + Send + 'static,
     {
-        let callback = Callback::Circuit(None, Box::new(listener));
-        self.inner.registry.add(&self.inner, callback, |tracker| {
+        let callback = Callback::Circuit(Box::new(listener));
+        self.inner.registry.add(&self.inner, Topic::Circuits, callback, |tracker| {
             tracker.circuits().cloned().map(change::existing_circuit).collect()
         })
     }
@@ -317,8 +365,8 @@ impl State {
     where
         F: FnMut(&StreamUpdate) + Send + 'static,
     {
-        let callback = Callback::Stream(None, Box::new(listener));
-        self.inner.registry.add(&self.inner, callback, |tracker| {
+        let callback = Callback::Stream(Box::new(listener));
+        self.inner.registry.add(&self.inner, Topic::Streams, callback, |tracker| {
             tracker.streams().cloned().map(change::existing_stream).collect()
         })
     }
@@ -338,7 +386,7 @@ impl State {
     {
         let callback = Callback::Address(Box::new(listener));
         let now = SystemTime::now();
-        self.inner.registry.add(&self.inner, callback, |tracker| {
+        self.inner.registry.add(&self.inner, Topic::Addresses, callback, |tracker| {
             let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
             tracker.address_map(now).into_iter().map(existing).collect()
         })
@@ -354,7 +402,7 @@ impl State {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener; one that
     /// panicked, and one whose circuit or stream has ended, is not there any more.
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
-        match self.inner.registry.remove(&self.inner.picture, listener) {
+        match self.inner.registry.remove(listener) {
             true => Ok(()),
             false => Err(InvalidInput::new("listener", "is not there").into()),
         }
@@ -417,17 +465,7 @@ impl WeakState {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The thread ends by itself; it may be the one that is here.
-        self.picture.end_queue();
-    }
-}
-
-/// `GETINFO` says in lower case what the event says in upper case.
-fn read_liveness(answer: &[u8]) -> Result<NetworkLiveness, ProtocolError> {
-    match answer {
-        b"up" => Ok(NetworkLiveness::Up),
-        b"down" => Ok(NetworkLiveness::Down),
-        other => Err(ProtocolError::new(LIVENESS, "up or down", other)),
+        self.registry.end();
     }
 }
 

@@ -28,6 +28,33 @@ impl Addresses {
         self.by_address.insert(mapping.address.clone(), mapping);
     }
 
+    /// Takes the whole list, and tells how it differs from what was known.
+    pub(super) fn refresh(
+        &mut self,
+        list: Vec<AddressMapping>,
+        mut tell: impl FnMut(AddressMapping, AddressChange),
+    ) {
+        let mut before = std::mem::take(&mut self.by_address);
+        self.ends.clear();
+        for mapping in list {
+            let is_known = before.remove(&mapping.address).is_some_and(|known| known == mapping);
+            if !is_known && !mapping.new_address.is_empty() {
+                tell(mapping.clone(), AddressChange::Mapped);
+            }
+            self.insert(mapping);
+        }
+        let mut gone: Vec<_> = before.into_values().collect();
+        gone.sort_by(|one, other| one.address.cmp(&other.address));
+        gone.into_iter().for_each(|mapping| tell(mapping, AddressChange::Removed));
+    }
+
+    /// Returns whether a name is mapped to an exit, by `TrackHostExits`.
+    pub(super) fn has_exits(&self) -> bool {
+        // They all have an end.
+        !self.ends.is_empty()
+            && self.by_address.values().any(|mapping| mapping.new_address.ends_with(".exit"))
+    }
+
     /// Takes out what an address stands for.
     pub(super) fn remove(&mut self, address: &str) -> Option<AddressMapping> {
         let mapping = self.by_address.remove(address)?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::circuit::Circuit;
+use super::circuit_info::CircuitCell;
 use super::picture::Picture;
+use super::tracker::Tracker;
 use super::{Inner, State};
 use crate::command::ExtendCircuit;
 use crate::descriptor::RouterStatus;
@@ -229,7 +231,8 @@ impl State {
         let beginning = Beginning::new(picture);
         let id = controller.extend_circuit(&command)?;
         let limit = controller.timeout();
-        let found = picture.wait(deadline_after(limit), |tracker| tracker.begun(&id).cloned());
+        let look = |_: &Tracker, cell: &Arc<CircuitCell>| Some(Arc::clone(cell));
+        let found = picture.wait_circuit(id, None, deadline_after(limit), look);
         drop(beginning);
         let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
         let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());

@@ -108,8 +108,8 @@ pub struct CircuitUpdate {
     pub info: Arc<CircuitInfo>,
     /// What has happened.
     pub change: CircuitChange,
-    /// How many updates of any kind were lost just before this one, since listeners were too slow;
-    /// nearly always 0. What the state itself knows is never lost.
+    /// How many updates of this listener were lost just before this one because listeners were too
+    /// slow; nearly always 0. What the state itself knows is never lost.
     pub lost: u64,
 }
 
@@ -123,8 +123,8 @@ pub struct StreamUpdate {
     pub info: Arc<StreamInfo>,
     /// What has happened.
     pub change: StreamChange,
-    /// How many updates of any kind were lost just before this one, since listeners were too slow;
-    /// nearly always 0. What the state itself knows is never lost.
+    /// How many updates of this listener were lost just before this one because listeners were too
+    /// slow; nearly always 0. What the state itself knows is never lost.
     pub lost: u64,
 }
 
@@ -136,8 +136,8 @@ pub struct AddressUpdate {
     pub mapping: AddressMapping,
     /// What has happened.
     pub change: AddressChange,
-    /// How many updates of any kind were lost just before this one, since listeners were too slow;
-    /// nearly always 0. What the state itself knows is never lost.
+    /// How many updates of this listener were lost just before this one because listeners were too
+    /// slow; nearly always 0. What the state itself knows is never lost.
     pub lost: u64,
 }
 
@@ -149,32 +149,34 @@ pub(super) enum Change {
     Address { mapping: AddressMapping, change: AddressChange },
 }
 
-/// What a change is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    Circuit,
-    Stream,
-    Address,
-}
-
 impl Change {
-    pub(super) fn subject(&self) -> Subject {
+    /// Returns about how many bytes this keeps, also if nothing else keeps them.
+    pub(super) fn size(&self) -> usize {
         match self {
-            Self::Circuit { .. } => Subject::Circuit,
-            Self::Stream { .. } => Subject::Stream,
-            Self::Address { .. } => Subject::Address,
+            Self::Circuit { info, .. } => size_of::<CircuitCell>() + info.size(),
+            Self::Stream { info, .. } => size_of::<StreamCell>() + info.size(),
+            Self::Address { mapping, .. } => mapping.address.len() + mapping.new_address.len(),
         }
     }
 }
 
-/// What a listener is told of a circuit that is there.
+/// What a listener is called with first: that the circuit exists, or how it ended.
 pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     let info = cell.info();
-    Change::Circuit { cell, info, change: CircuitChange::Existing }
+    let change = match info.status {
+        CircuitStatus::Closed => CircuitChange::Closed,
+        CircuitStatus::Failed => CircuitChange::Failed,
+        _ => CircuitChange::Existing,
+    };
+    Change::Circuit { cell, info, change }
 }
 
-/// What a listener is told of a stream that is there.
+/// What a listener is called with first: that the stream exists, or that it ended.
 pub(super) fn existing_stream(cell: Arc<StreamCell>) -> Change {
     let info = cell.info();
-    Change::Stream { cell, info, change: StreamChange::Existing }
+    let change = match info.status {
+        StreamStatus::Closed => StreamChange::Closed,
+        _ => StreamChange::Existing,
+    };
+    Change::Stream { cell, info, change }
 }

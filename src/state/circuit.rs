@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::build::Path;
 use super::change::{CircuitUpdate, existing_circuit};
 use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::feed::Topic;
 use super::listeners::{Callback, StateListenerId};
+use super::tracker::Tracker;
 use super::{Inner, State, Stream};
 use crate::command::ExtendCircuit;
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
@@ -182,7 +184,8 @@ impl Circuit {
             Err(Error::Rejected(_)) if self.info().is_over() => return Err(longer.ended()),
             Err(error) => return Err(error),
         }
-        let is_longer = |info: &CircuitInfo| info.is_built() && info.path.len() >= whole.len();
+        let length = whole.len();
+        let is_longer = move |info: &CircuitInfo| info.is_built() && info.path.len() >= length;
         longer.wait(Wait::Built(self.id()), limit, is_longer)?;
         Ok(longer)
     }
@@ -239,7 +242,9 @@ impl Circuit {
 
     /// Waits until tor has told of a change of the purpose that it has confirmed, or of the end.
     pub(super) fn wait_purpose(&self, purpose: &CircuitPurpose, limit: Duration) -> Result<()> {
-        let is_told = |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(purpose);
+        let purpose = purpose.clone();
+        let is_told =
+            move |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(&purpose);
         self.wait(Wait::Event, limit, is_told)
     }
 
@@ -249,14 +254,19 @@ impl Circuit {
         &self,
         wait: Wait,
         limit: Duration,
-        is_wanted: impl Fn(&CircuitInfo) -> bool,
+        is_wanted: impl Fn(&CircuitInfo) -> bool + Send + 'static,
     ) -> Result<()> {
-        let found = self.inner.picture.wait(deadline_after(limit), |_| {
-            let info = self.info();
-            (is_wanted(&info) || info.is_over()).then_some(info)
-        });
-        let info = found.map_err(|end| end.into_error(wait, limit))?;
-        if is_wanted(&info) { Ok(()) } else { Err(self.ended()) }
+        let look = move |_: &Tracker, cell: &Arc<CircuitCell>| {
+            let info = cell.info();
+            let is_wanted = is_wanted(&info);
+            (is_wanted || info.is_over()).then_some(is_wanted)
+        };
+        let deadline = deadline_after(limit);
+        let found = self.inner.picture.wait_circuit(self.id(), Some(&self.cell), deadline, look);
+        match found.map_err(|end| end.into_error(wait, limit))? {
+            true => Ok(()),
+            false => Err(self.ended()),
+        }
     }
 
     /// Tells how the circuit ended, as the reason why it could not be built.
@@ -281,7 +291,10 @@ impl Circuit {
     }
 
     /// Calls a closure for every change of this circuit; first with
-    /// [`CircuitChange::Existing`](super::CircuitChange::Existing). It is removed when the circuit has ended.
+    /// [`CircuitChange::Existing`](super::CircuitChange::Existing).
+    ///
+    /// The last call tells that the circuit is closed or failed; it is never lost. The closure is
+    /// dropped after it. If the circuit has ended already, that is the only call.
     ///
     /// Everything else is as with [`State::on_circuit`].
     ///
@@ -292,16 +305,17 @@ impl Circuit {
     where
         F: FnMut(&CircuitUpdate) + Send + 'static,
     {
-        let callback = Callback::Circuit(Some(self.id()), Box::new(listener));
-        let cell = Arc::clone(&self.cell);
-        self.inner.registry.add(&self.inner, callback, |_| vec![existing_circuit(cell)])
+        let callback = Callback::Circuit(Box::new(listener));
+        let (topic, cell) = (Topic::Circuit(self.id()), Arc::clone(&self.cell));
+        self.inner.registry.add(&self.inner, topic, callback, |_| vec![existing_circuit(cell)])
     }
 }
 
-/// Two handles are equal if they are of the same circuit of the same tor.
+/// Two handles are equal if they name the same circuit on the same control connection, also if
+/// they come from different states of it.
 impl PartialEq for Circuit {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.cell, &other.cell)
+        self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::cell::Cell;
+use super::stream_info::StreamInfo;
 use crate::event::{CircEvent, CircMinorEvent, EventText, HsPow};
 use crate::names::{
     BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState, RelaySpec,
@@ -124,6 +125,25 @@ impl CircuitInfo {
             conflux_id: event.conflux_id,
             conflux_rtt: event.conflux_rtt,
             text,
+        }
+    }
+
+    /// Returns about how many bytes this keeps.
+    pub(super) fn size(&self) -> usize {
+        /// A relay's nickname on the heap.
+        const NICKNAME: usize = 32;
+        size_of::<Self>()
+            + self.text.as_bytes().len()
+            + self.path.capacity() * (size_of::<RelaySpec>() + NICKNAME)
+            + self.build_flags.capacity() * size_of::<BuildFlag>()
+    }
+
+    /// Takes the SOCKS credentials of the first stream that tor attached to the circuit.
+    pub(super) fn bound_to(before: &Self, stream: &StreamInfo) -> Self {
+        Self {
+            socks_username: stream.socks_username.clone(),
+            socks_password: stream.socks_password.clone(),
+            ..before.clone()
         }
     }
 

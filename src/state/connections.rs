@@ -41,6 +41,15 @@ fn is_over(status: &OrConnStatus) -> bool {
     matches!(status, OrConnStatus::Closed | OrConnStatus::Failed)
 }
 
+/// Whether an event fits one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Certain,
+    /// It may tell of a connection of the snapshot, of which tor did not tell the identifier, or of
+    /// another one.
+    Doubtful,
+}
+
 /// The connections there are, in the order in which they were seen.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
@@ -52,37 +61,68 @@ impl Connections {
         self.list = connections.iter().map(OrConnection::of).collect();
     }
 
-    pub(super) fn event(&mut self, event: &OrConnEvent) {
-        let now = OrConnection::of(event);
-        match (self.find(&now), is_over(&now.status)) {
-            (Some(place), true) => drop(self.list.remove(place)),
-            (Some(place), false) => {
-                if let Some(connection) = self.list.get_mut(place) {
-                    *connection = now;
-                }
+    /// Takes the list anew. What is known keeps its identifier, which the list does not have.
+    pub(super) fn refresh(&mut self, connections: &[OrConnEvent]) {
+        let mut known = std::mem::take(&mut self.list);
+        for listed in connections {
+            let mut now = OrConnection::of(listed);
+            let is_it = |other: &OrConnection| other.has_peer(&now.peer);
+            let same = known.iter().position(|other| is_it(other) && other.status == now.status);
+            if let Some(place) = same.or_else(|| known.iter().position(is_it)) {
+                now.id = known.remove(place).id;
             }
-            (None, true) => {}
-            (None, false) => self.list.push(now),
+            self.list.push(now);
         }
     }
 
-    /// Finds the connection of an event: by its identifier, or among those of the same peer whose
-    /// identifier is not known, since the snapshot tells none. Of several of these it is one that
-    /// can have come to this state.
-    fn find(&self, now: &OrConnection) -> Option<usize> {
+    /// Takes an event. One that may tell of a connection without an identifier, or of another
+    /// connection of the same relay, changes nothing that may be wrong.
+    pub(super) fn event(&mut self, event: &OrConnEvent) -> Fit {
+        let now = OrConnection::of(event);
         let by_id = |place: &OrConnection| now.id.is_some() && place.id == now.id;
         if let Some(place) = self.list.iter().position(by_id) {
-            return Some(place);
+            if is_over(&now.status) {
+                self.list.remove(place);
+            } else if let Some(connection) = self.list.get_mut(place) {
+                *connection = now;
+            }
+            return Fit::Certain;
         }
-        let is_over = is_over(&now.status);
-        let can_be = |connection: &OrConnection| {
-            (connection.id.is_none() || now.id.is_none()) && connection.has_peer(&now.peer)
+        let unnamed = |other: &&OrConnection| other.id.is_none() || now.id.is_none();
+        let of_peer = self.list.iter().filter(unnamed).filter(|other| other.has_peer(&now.peer));
+        // It may be one that was listed by its address, before tor knew the relay.
+        let by_address = |other: &OrConnection| matches!(other.peer, OrConnPeer::Address(_));
+        let may_be_listed = self.list.iter().filter(unnamed).any(by_address);
+        if is_over(&now.status) {
+            // An address is that of one connection only.
+            if by_address(&now) && of_peer.clone().count() == 1 {
+                self.list.retain(|other| !other.has_peer(&now.peer));
+                return Fit::Certain;
+            }
+            return match of_peer.count() > 0 || may_be_listed {
+                true => Fit::Doubtful,
+                false => Fit::Certain,
+            };
+        }
+        let begun = of_peer.clone().filter(|other| other.is_begun()).count();
+        let fit = match (begun, of_peer.count()) {
+            (1, 1) => {
+                let is_it = |other: &&mut OrConnection| {
+                    (other.id.is_none() || now.id.is_none()) && other.has_peer(&now.peer)
+                };
+                if let Some(connection) = self.list.iter_mut().find(is_it) {
+                    let id = now.id.or(connection.id);
+                    *connection = OrConnection { id, ..now };
+                }
+                return Fit::Certain;
+            }
+            (0, 0) if !may_be_listed => Fit::Certain,
+            // A second connection to a relay begins as a new one.
+            (0, _) if now.is_begun() && !may_be_listed => Fit::Certain,
+            _ => Fit::Doubtful,
         };
-        let is_likely = |connection: &OrConnection| {
-            connection.is_begun() != (now.status == OrConnStatus::Closed)
-        };
-        let likely = self.list.iter().position(|other| can_be(other) && is_likely(other));
-        likely.or_else(|| self.list.iter().position(|other| is_over && can_be(other)))
+        self.list.push(now);
+        fit
     }
 
     pub(super) fn list(&self) -> &[OrConnection] {
@@ -99,6 +139,16 @@ pub(super) struct Guards {
 impl Guards {
     pub(super) fn snapshot(&mut self, guards: Vec<EntryGuard>) {
         self.list = guards;
+    }
+
+    /// Returns whether this is a guard that could not be used when tor told of it last.
+    pub(super) fn is_unusable(&self, peer: &OrConnPeer) -> bool {
+        let OrConnPeer::Relay(relay) = peer else { return false };
+        let Some(fingerprint) = relay.fingerprint() else { return false };
+        self.list.iter().any(|guard| {
+            guard.relay.fingerprint() == Some(fingerprint)
+                && matches!(guard.status, EntryGuardStatus::Down | EntryGuardStatus::Unusable)
+        })
     }
 
     pub(super) fn event(&mut self, event: &GuardEvent) {

@@ -1,211 +1,194 @@
-//! The thread that calls the closures of a state, and the table of these.
+//! The thread that calls the closures of a state, and how closures come to it.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
-use super::change::{
-    AddressUpdate, Change, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate, Subject,
-};
+use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
+use super::feed::{CallState, Delivery, Feed, Listener, Next, Topic};
 use super::picture::Picture;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
-use crate::link::{Backlog, Queued, backlog, drop_quietly, panic_text};
-use crate::names::{CircuitId, StreamId};
+use crate::link::{drop_quietly, panic_text};
 
-/// The name of a listener of a [`State`](super::State), for removing it.
+/// The name of a listener of a [`State`](super::State), for removing it. Different for every
+/// listener of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateListenerId(u64);
 
-/// No two listeners of a program have the same name, also of several states.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+impl StateListenerId {
+    /// Returns a new one. They are counted for the whole program, so that no state takes that of
+    /// another for one of its own.
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
 
 /// A mapping may end earlier than it seemed, if somebody sets the clock.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
-/// What the thread is given, in order.
-pub(super) enum Delivery {
-    Change(Change),
-    /// A listener, and what was there when it was added.
-    Add(Box<Listener>, Vec<Change>),
-    Remove(StateListenerId),
-}
-
-/// A closure, and what it is called for.
+/// The closure of a listener.
 pub(super) enum Callback {
-    Circuit(Option<CircuitId>, Box<dyn FnMut(&CircuitUpdate) + Send>),
-    Stream(Option<StreamId>, Box<dyn FnMut(&StreamUpdate) + Send>),
+    Circuit(Box<dyn FnMut(&CircuitUpdate) + Send>),
+    Stream(Box<dyn FnMut(&StreamUpdate) + Send>),
     Address(Box<dyn FnMut(&AddressUpdate) + Send>),
 }
 
-impl Callback {
-    fn subject(&self) -> Subject {
-        match self {
-            Self::Circuit(..) => Subject::Circuit,
-            Self::Stream(..) => Subject::Stream,
-            Self::Address(_) => Subject::Address,
-        }
-    }
-}
-
-/// One listener. Only the thread has it.
-pub(super) struct Listener {
-    id: StateListenerId,
-    callback: Callback,
-    /// Set by whoever removes it: no call begins after that.
-    removed: Arc<AtomicBool>,
-    /// How many updates were lost since it was called last.
-    lost: u64,
-}
-
-/// Who listens, for those who add and remove.
+/// The listeners of a state, for those who add and remove them.
 #[derive(Default)]
 pub(super) struct Registry {
-    inner: Mutex<Registered>,
-}
-
-#[derive(Default)]
-struct Registered {
-    removed: BTreeMap<StateListenerId, Arc<AtomicBool>>,
-    has_thread: bool,
+    /// `None` until the first listener starts the thread.
+    feed: Mutex<Option<Arc<Feed>>>,
 }
 
 impl Registry {
-    /// Adds a listener; the first one starts the thread. `existing` says what is there that it is
-    /// to be offered.
+    /// Adds a listener; the first one starts the thread. `existing` returns what it is called with
+    /// first.
     pub(super) fn add(
         &self,
         inner: &Arc<Inner>,
+        topic: Topic,
         callback: Callback,
         existing: impl FnOnce(&Tracker) -> Vec<Change>,
     ) -> Result<StateListenerId> {
-        let (id, removed) = self.register(inner)?;
-        let listener = Listener { id, callback, removed, lost: 0 };
-        let subject = listener.callback.subject();
-        // Without the lock: if it comes to nothing the closure is dropped, and that may do anything.
-        let delivered = inner
-            .picture
-            .add_listener(subject, |tracker| Delivery::Add(Box::new(listener), existing(tracker)));
-        if delivered {
-            return Ok(id);
+        let id = StateListenerId::new();
+        let listener =
+            Box::new(Listener { id, topic, callback, call_state: Arc::new(CallState::default()) });
+        let ended = || inner.controller.closed_reason().unwrap_or(Disconnect::ReaderFailed);
+        if !inner.controller.is_alive() {
+            return Err(ended().into());
         }
-        self.forget(id);
-        Err(inner.controller.closed_reason().unwrap_or(Disconnect::ReaderFailed).into())
+        let feed = self.start(inner)?;
+        match inner.picture.add_listener(&feed, listener, existing) {
+            Ok(()) => Ok(id),
+            // Dropped without a lock: the closure may do anything at its end.
+            Err(listener) => {
+                drop_quietly(listener);
+                Err(ended().into())
+            }
+        }
     }
 
-    fn register(&self, inner: &Arc<Inner>) -> Result<(StateListenerId, Arc<AtomicBool>)> {
-        let mut registered = self.inner.lock();
-        if !registered.has_thread {
-            start(inner)?;
-            registered.has_thread = true;
+    /// Returns the feed, after the thread was started if need be.
+    fn start(&self, inner: &Arc<Inner>) -> Result<Arc<Feed>> {
+        let mut started = self.feed.lock();
+        if let Some(feed) = &*started {
+            return Ok(Arc::clone(feed));
         }
-        let id = StateListenerId(NEXT_ID.fetch_add(1, Relaxed));
-        let removed = Arc::new(AtomicBool::new(false));
-        registered.removed.insert(id, Arc::clone(&removed));
-        Ok((id, removed))
+        let feed = Arc::new(Feed::new(inner.controller.event_limit()));
+        let caller = Caller {
+            picture: Arc::clone(&inner.picture),
+            inner: Arc::downgrade(inner),
+            feed: Arc::clone(&feed),
+            listeners: HashMap::new(),
+        };
+        let thread = thread::Builder::new().name("torcon-state".to_owned());
+        if let Err(error) = thread.spawn(move || caller.run()) {
+            let problem = format!("cannot be called, since no thread can be started: {error}");
+            return Err(InvalidInput::new("listener", problem).into());
+        }
+        inner.picture.set_feed(&feed);
+        *started = Some(Arc::clone(&feed));
+        Ok(feed)
     }
 
     /// Removes a listener. Returns whether it was there.
-    pub(super) fn remove(&self, picture: &Picture, id: StateListenerId) -> bool {
-        let Some(removed) = self.inner.lock().removed.remove(&id) else { return false };
-        removed.store(true, Release);
-        // If there is no thread any more, the closure is gone already.
-        picture.remove_listener(Delivery::Remove(id));
-        true
+    pub(super) fn remove(&self, id: StateListenerId) -> bool {
+        let feed = self.feed.lock().clone();
+        feed.is_some_and(|feed| feed.remove(id))
     }
 
-    fn forget(&self, id: StateListenerId) {
-        self.inner.lock().removed.remove(&id);
+    /// Ends the thread; it may be the one that is here.
+    pub(super) fn end(&self) {
+        let feed = self.feed.lock().take();
+        if let Some(feed) = feed {
+            feed.end();
+        }
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("listeners", &self.inner.lock().removed.len()).finish()
+        let feed = self.feed.lock().clone();
+        let count = feed.map_or(0, |feed| feed.len());
+        f.debug_struct("Registry").field("listeners", &count).finish()
     }
-}
-
-/// Starts the thread.
-fn start(inner: &Arc<Inner>) -> Result<()> {
-    let (sender, queue) = backlog(inner.controller.event_limit());
-    let caller = Caller {
-        picture: Arc::clone(&inner.picture),
-        inner: Arc::downgrade(inner),
-        registry: Arc::clone(&inner.registry),
-        listeners: Vec::new(),
-    };
-    let started =
-        thread::Builder::new().name("torcon-state".to_owned()).spawn(move || caller.run(&queue));
-    if let Err(error) = started {
-        let problem = format!("cannot be called, since no thread can be started: {error}");
-        return Err(InvalidInput::new("listener", problem).into());
-    }
-    inner.picture.set_queue(sender);
-    Ok(())
 }
 
 /// Everything that the thread owns. It keeps neither the state nor the connection.
 struct Caller {
     picture: Arc<Picture>,
     inner: Weak<Inner>,
-    registry: Arc<Registry>,
-    listeners: Vec<Listener>,
+    feed: Arc<Feed>,
+    listeners: HashMap<StateListenerId, Box<Listener>>,
 }
 
 impl Caller {
-    fn run(mut self, queue: &Backlog<Delivery>) {
-        loop {
-            let queued = match self.next_look() {
-                None => queue.recv().map_err(|()| RecvTimeoutError::Disconnected),
-                Some(deadline) => queue.recv_deadline(deadline),
-            };
-            let queued = match queued {
-                Ok(queued) => queued,
-                // What has expired comes by the queue.
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let delivery = match queued {
-                Queued::Item(delivery) => delivery,
-                Queued::Lost(count) => {
-                    for listener in &mut self.listeners {
-                        listener.lost += count;
-                    }
-                    continue;
-                }
-            };
-            // Nobody has the state any more, or this program has closed the connection: what has
-            // not been delivered is not wanted.
-            let Some(inner) = self.inner.upgrade() else { break };
-            let closed = inner.controller.closed_reason();
-            if closed.is_some_and(|reason| reason.is_clean()) {
-                break;
-            }
-            match delivery {
-                Delivery::Change(change) => self.tell(&inner, &change),
-                Delivery::Add(listener, existing) => self.add(&inner, *listener, existing),
-                Delivery::Remove(id) => self.take_out(id),
+    fn run(mut self) {
+        let mut batch = VecDeque::new();
+        while !matches!(self.feed.next(&mut batch, self.next_look()), Next::End) {
+            while let Some(delivery) = batch.pop_front() {
+                // Nobody has the state any more, or this program has closed the connection: what
+                // has not been delivered is not wanted.
+                let inner = self.inner.upgrade();
+                let Some(inner) = inner.filter(|inner| !is_closed_by_us(inner)) else {
+                    return self.stop(Some(delivery), batch);
+                };
+                self.deliver(&inner, delivery);
             }
         }
-        for listener in std::mem::take(&mut self.listeners) {
-            self.let_go(listener);
+        self.stop(None, batch);
+    }
+
+    fn deliver(&mut self, inner: &Arc<Inner>, delivery: Delivery) {
+        match delivery {
+            Delivery::Update(update) => {
+                let Some(listener) = self.listeners.get_mut(&update.listener) else {
+                    return self.feed.delivered(&update);
+                };
+                let stays = call(inner, listener, &update.change, update.lost);
+                self.feed.delivered(&update);
+                if !stays {
+                    self.take_out(update.listener);
+                }
+            }
+            Delivery::Add(mut listener, mut existing) => {
+                existing.sort_by(by_id);
+                for change in existing {
+                    if !call(inner, &mut listener, &change, 0) {
+                        return self.let_go(listener);
+                    }
+                }
+                self.listeners.insert(listener.id, listener);
+            }
+            Delivery::Remove(id) => self.take_out(id),
+        }
+    }
+
+    /// Drops everything that is left, without a lock.
+    fn stop(mut self, delivery: Option<Delivery>, batch: VecDeque<Delivery>) {
+        let left = self.feed.close();
+        for delivery in delivery.into_iter().chain(batch).chain(left) {
+            drop_quietly(delivery);
+        }
+        for (_, listener) in self.listeners.drain() {
+            drop_quietly(listener);
         }
     }
 
     /// Takes out what has expired, if somebody wants to know, and returns when to look again.
     fn next_look(&self) -> Option<Instant> {
-        let wants_addresses = |listener: &Listener| listener.callback.subject() == Subject::Address;
-        if !self.listeners.iter().any(wants_addresses) {
+        if !self.feed.has_address_listener() {
             return None;
         }
         let now = SystemTime::now();
@@ -214,66 +197,20 @@ impl Caller {
         Instant::now().checked_add(until.min(LOOK_AT_THE_CLOCK))
     }
 
-    fn add(&mut self, inner: &Arc<Inner>, mut listener: Listener, mut existing: Vec<Change>) {
-        existing.sort_by(by_id);
-        for change in existing {
-            if !call(inner, &mut listener, &change) {
-                return self.let_go(listener);
-            }
-        }
-        self.listeners.push(listener);
-    }
-
-    fn tell(&mut self, inner: &Arc<Inner>, change: &Change) {
-        let mut gone = Vec::new();
-        for listener in &mut self.listeners {
-            if listener.wants(change) && !call(inner, listener, change) {
-                gone.push(listener.id);
-            }
-        }
-        gone.into_iter().for_each(|id| self.take_out(id));
-    }
-
     fn take_out(&mut self, id: StateListenerId) {
-        if let Some(place) = self.listeners.iter().position(|listener| listener.id == id) {
-            let listener = self.listeners.remove(place);
+        if let Some(listener) = self.listeners.remove(&id) {
             self.let_go(listener);
         }
     }
 
-    fn let_go(&self, listener: Listener) {
-        self.registry.forget(listener.id);
-        self.picture.listener_is_gone(listener.callback.subject());
+    fn let_go(&self, listener: Box<Listener>) {
+        self.feed.forget(listener.id);
         drop_quietly(listener);
     }
 }
 
-impl Listener {
-    fn wants(&self, change: &Change) -> bool {
-        match (&self.callback, change) {
-            (Callback::Circuit(only, _), Change::Circuit { cell, .. }) => {
-                only.is_none_or(|id| id == cell.id())
-            }
-            (Callback::Stream(only, _), Change::Stream { cell, .. }) => {
-                only.is_none_or(|id| id == cell.id())
-            }
-            (Callback::Address(_), Change::Address { .. }) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether nothing comes after this for a listener of one circuit or stream.
-    fn is_last(&self, change: &Change) -> bool {
-        match (&self.callback, change) {
-            (Callback::Circuit(Some(_), _), Change::Circuit { change, .. }) => {
-                matches!(change, CircuitChange::Closed | CircuitChange::Failed)
-            }
-            (Callback::Stream(Some(_), _), Change::Stream { change, .. }) => {
-                *change == StreamChange::Closed
-            }
-            _ => false,
-        }
-    }
+fn is_closed_by_us(inner: &Inner) -> bool {
+    inner.controller.closed_reason().is_some_and(|reason| reason.is_clean())
 }
 
 /// The order in which is offered what is there; mappings are in order already.
@@ -291,19 +228,18 @@ fn by_id(one: &Change, other: &Change) -> Ordering {
 
 /// Calls a listener. Returns whether it stays: not if it was removed, if it panicked, or if its
 /// circuit or stream has ended.
-fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
-    if listener.removed.load(Acquire) {
+fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change, lost: u64) -> bool {
+    if !listener.call_state.begin() {
         return false;
     }
-    let lost = std::mem::take(&mut listener.lost);
-    let is_last = listener.is_last(change);
+    let is_last = listener.topic.ends_with(change);
     let called =
         catch_unwind(AssertUnwindSafe(|| match (&mut listener.callback, change.clone()) {
-            (Callback::Circuit(_, callback), Change::Circuit { cell, info, change }) => {
+            (Callback::Circuit(callback), Change::Circuit { cell, info, change }) => {
                 let circuit = Circuit::new(Arc::clone(inner), cell);
                 callback(&CircuitUpdate { circuit, info, change, lost });
             }
-            (Callback::Stream(_, callback), Change::Stream { cell, info, change }) => {
+            (Callback::Stream(callback), Change::Stream { cell, info, change }) => {
                 let stream = Stream::new(Arc::clone(inner), cell);
                 callback(&StreamUpdate { stream, info, change, lost });
             }
@@ -312,8 +248,9 @@ fn call(inner: &Arc<Inner>, listener: &mut Listener, change: &Change) -> bool {
             }
             _ => {}
         }));
+    let stays = listener.call_state.end();
     match called {
-        Ok(()) => !is_last,
+        Ok(()) => stays && !is_last,
         Err(panic) => {
             log::error!("a listener of a state panicked and was removed: {}", panic_text(&*panic));
             drop_quietly(panic);

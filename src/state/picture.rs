@@ -1,25 +1,32 @@
 //! The tracker in its place: fed on the reader thread, read on every other.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use parking_lot::{Condvar, Mutex};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use parking_lot::Mutex;
 
-use super::change::{Change, Subject};
-use super::listeners::Delivery;
-use super::stream_info::StreamInfo;
+use super::attacher::Claim;
+use super::cell::Cell;
+use super::change::Change;
+use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::feed::{Feed, Listener};
+use super::refresh::{Part, Parts};
+use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::{Answers, Tracker};
+use super::waiters::Waiters;
 use crate::error::{Disconnect, Error, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{BacklogSender, EventHook, Queuing, RawEvent};
-use crate::names::StreamStatus;
+use crate::link::{EventHook, RawEvent};
+use crate::names::{CircuitId, StreamId, StreamStatus};
 
 /// The kinds of event that a state is made of.
 pub(super) const KINDS: &[EventKind] = &[
     EventKind::AddrMap,
     EventKind::Circ,
     EventKind::CircMinor,
+    EventKind::ConfChanged,
     EventKind::Guard,
     EventKind::NetworkLiveness,
     EventKind::OrConn,
@@ -28,30 +35,28 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::Stream,
 ];
 
-/// What an update costs in the queue to the listeners, beside what the state holds anyway.
-const UPDATE_SIZE: usize = 512;
-
 /// What is known, with those who wait for a change of it.
 ///
-/// The connection holds it as a tap, so it holds nothing of the connection.
+/// The connection holds it as a hook, so it holds nothing of the connection.
 pub(crate) struct Picture {
-    /// A leaf lock, but for those of single circuits and streams. The reader takes it for every
-    /// event, so nobody holds it for long, and nobody waits or calls a closure with it.
+    /// Comes before the locks of the feed and of single circuits and streams. The reader takes it
+    /// for every event, so nobody holds it for long, and nobody waits with it, or calls or drops a
+    /// user's closure.
     folding: Mutex<Folding>,
-    /// Signalled after each event and at the end; goes with `folding`.
-    changed: Condvar,
 }
 
 struct Folding {
     tracker: Tracker,
     /// Used again for each event.
     changes: Vec<Change>,
-    /// To the thread that calls listeners; `None` as long as there was none, and at the end.
-    queue: Option<BacklogSender<Delivery>>,
-    /// What its listeners listen to: one entry for each of them. Nothing else is queued.
-    wanted: Vec<Subject>,
+    /// To the thread that calls listeners; `None` as long as there was none.
+    feed: Option<Arc<Feed>>,
+    circuit_waiters: Waiters<CircuitId, CircuitInfo>,
+    stream_waiters: Waiters<StreamId, StreamInfo>,
     /// Those who want to know of each stream that waits for its circuit.
     new_streams: Vec<Sender<Arc<StreamInfo>>>,
+    /// Streams that this program is about to open, each with who waits for it.
+    expected: Vec<(Arc<Claim>, Sender<Arc<StreamCell>>)>,
     /// Why nothing comes any more.
     ended: Option<Disconnect>,
 }
@@ -78,19 +83,20 @@ impl Picture {
         let folding = Folding {
             tracker: Tracker::new(),
             changes: Vec::new(),
-            queue: None,
-            wanted: Vec::new(),
+            feed: None,
+            circuit_waiters: Waiters::default(),
+            stream_waiters: Waiters::default(),
             new_streams: Vec::new(),
+            expected: Vec::new(),
             ended: None,
         };
-        Self { folding: Mutex::new(folding), changed: Condvar::new() }
+        Self { folding: Mutex::new(folding) }
     }
 
     /// Takes the snapshot, which knows of so many events.
     pub(super) fn join(&self, answers: Answers, events_before: u64) {
         let mut folding = self.folding.lock();
         folding.change(|tracker, changes| tracker.join(answers, events_before, changes));
-        self.changed.notify_all();
     }
 
     /// Looks at what is known now. The reader waits meanwhile.
@@ -98,32 +104,81 @@ impl Picture {
         look(&self.folding.lock().tracker)
     }
 
-    /// Waits until what is wanted is there, and returns it. `look` is called after each event, on
-    /// the thread that waits; it must be quick, and the reader waits for it.
+    /// Waits until `look` finds something at a circuit, which need not be there yet, and returns
+    /// it.
     ///
-    /// The reader wakes who waits, so this works inside a listener.
-    pub(crate) fn wait<T>(
+    /// `look` is called on this thread first, and then on the reader thread after each event of
+    /// this circuit, so that only the event that matters wakes this thread. See
+    /// [`Check`](super::waiters::Check) for what it must not hold.
+    pub(crate) fn wait_circuit<T: Send + 'static>(
         &self,
+        id: CircuitId,
+        known: Option<&Arc<CircuitCell>>,
         deadline: Instant,
-        mut look: impl FnMut(&Tracker) -> Option<T>,
+        look: impl FnMut(&Tracker, &Arc<CircuitCell>) -> Option<T> + Send + 'static,
     ) -> Result<T, WaitEnd> {
-        let mut folding = self.folding.lock();
-        loop {
-            if let Some(found) = look(&folding.tracker) {
-                return Ok(found);
+        let known = |tracker: &Tracker| known.cloned().or_else(|| tracker.begun(id));
+        self.wait(|folding| &mut folding.circuit_waiters, id, known, deadline, look)
+    }
+
+    /// Waits until `look` finds something at a stream; see [`wait_circuit`](Self::wait_circuit).
+    pub(crate) fn wait_stream<T: Send + 'static>(
+        &self,
+        cell: &Arc<StreamCell>,
+        deadline: Instant,
+        look: impl FnMut(&Tracker, &Arc<StreamCell>) -> Option<T> + Send + 'static,
+    ) -> Result<T, WaitEnd> {
+        let known = |_: &Tracker| Some(Arc::clone(cell));
+        self.wait(|folding| &mut folding.stream_waiters, cell.id(), known, deadline, look)
+    }
+
+    fn wait<Id, Info, T>(
+        &self,
+        waiters: fn(&mut Folding) -> &mut Waiters<Id, Info>,
+        id: Id,
+        known: impl FnOnce(&Tracker) -> Option<Arc<Cell<Id, Info>>>,
+        deadline: Instant,
+        mut look: impl FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> Option<T> + Send + 'static,
+    ) -> Result<T, WaitEnd>
+    where
+        Id: Copy + Eq + Hash,
+        T: Send + 'static,
+    {
+        let (sender, found) = bounded(1);
+        let ticket = {
+            let mut folding = self.folding.lock();
+            let known = known(&folding.tracker);
+            if let Some(value) = known.and_then(|cell| look(&folding.tracker, &cell)) {
+                return Ok(value);
             }
             if let Some(reason) = &folding.ended {
                 return Err(WaitEnd::Closed(reason.clone()));
             }
-            // What wakes us in time may be something else, again and again.
-            if Instant::now() >= deadline {
-                return Err(WaitEnd::Timeout);
+            let check = move |tracker: &Tracker, cell: &Arc<Cell<Id, Info>>| {
+                look(tracker, cell).is_some_and(|value| {
+                    // It has room for one, and there is only one.
+                    let _ = sender.try_send(value);
+                    true
+                })
+            };
+            waiters(&mut folding).add(id, Box::new(check))
+        };
+        match found.recv_deadline(deadline) {
+            Ok(value) => Ok(value),
+            Err(RecvTimeoutError::Disconnected) => Err(self.wait_end()),
+            Err(RecvTimeoutError::Timeout) => {
+                waiters(&mut self.folding.lock()).remove(id, ticket);
+                // It may have come just before.
+                found.try_recv().map_err(|_| WaitEnd::Timeout)
             }
-            self.changed.wait_until(&mut folding, deadline);
         }
     }
 
-    /// From now on, circuits that end can still be found by [`Tracker::begun`].
+    fn wait_end(&self) -> WaitEnd {
+        self.folding.lock().ended.clone().map_or(WaitEnd::Timeout, WaitEnd::Closed)
+    }
+
+    /// Keeps the circuits that end from now on, so that [`Tracker::begun`] finds them.
     pub(super) fn keep_ended(&self) {
         self.folding.lock().tracker.keep_ended();
     }
@@ -148,82 +203,113 @@ impl Picture {
         receiver
     }
 
-    /// Takes out the mappings whose time is over. Returns when the next one ends.
+    /// Tells of the stream that is about to be opened for a claim, when tor reports it.
+    ///
+    /// [`forget_expected`](Self::forget_expected) ends this. The receiver ends with the
+    /// connection.
+    pub(super) fn expect_stream(&self, claim: &Arc<Claim>) -> Receiver<Arc<StreamCell>> {
+        let (sender, receiver) = bounded(1);
+        let mut folding = self.folding.lock();
+        if folding.ended.is_none() {
+            folding.expected.push((Arc::clone(claim), sender));
+        }
+        receiver
+    }
+
+    pub(super) fn forget_expected(&self, claim: &Arc<Claim>) {
+        self.folding.lock().expected.retain(|(other, _)| !Arc::ptr_eq(other, claim));
+    }
+
+    /// Returns why a stream that was expected cannot come any more.
+    pub(super) fn end_reason(&self) -> Option<Disconnect> {
+        self.folding.lock().ended.clone()
+    }
+
+    /// Removes the mappings that have expired. Returns when the next one does.
     pub(super) fn expire(&self, now: SystemTime) -> Option<SystemTime> {
         let mut folding = self.folding.lock();
         folding.change(|tracker, changes| tracker.expire(now, changes));
         folding.tracker.next_expiry()
     }
 
-    /// Gives a listener to the thread that calls them, made from what is known at that moment, and
-    /// from then on the changes that it wants. Returns whether there is such a thread.
+    /// Begins to ask again for the parts of these that events alone cannot keep right. `None` if
+    /// nothing has shown that one of them is wrong.
+    pub(super) fn begin_refresh(&self, wanted: Parts) -> Option<Parts> {
+        self.folding.lock().tracker.begin_refresh(wanted)
+    }
+
+    /// Takes the answers to a refresh, which know of so many events.
+    pub(super) fn finish_refresh(&self, parts: Parts, answers: Answers, events_before: u64) {
+        self.folding.lock().change(|tracker, changes| {
+            tracker.finish_refresh(parts, answers, events_before, changes);
+        });
+    }
+
+    /// Ends a refresh without answers; `again` says whether the next reader asks again.
+    pub(super) fn abort_refresh(&self, parts: Parts, again: bool) {
+        self.folding.lock().tracker.abort_refresh(parts, again);
+    }
+
+    /// Says which parts cannot be asked for.
+    pub(super) fn set_unavailable(&self, part: Part) {
+        self.folding.lock().tracker.set_unavailable(part);
+    }
+
+    /// Adds a listener, with what is there at that moment; it gets the changes from then on. Gives
+    /// the listener back if the connection has ended: its drop may do anything.
     pub(super) fn add_listener(
         &self,
-        subject: Subject,
-        make: impl FnOnce(&Tracker) -> Delivery,
-    ) -> bool {
+        feed: &Feed,
+        listener: Box<Listener>,
+        existing: impl FnOnce(&Tracker) -> Vec<Change>,
+    ) -> Result<(), Box<Listener>> {
+        let folding = self.folding.lock();
+        if folding.ended.is_some() {
+            return Err(listener);
+        }
+        let existing = existing(&folding.tracker);
+        feed.add(listener, existing)
+    }
+
+    /// Begins to give changes to the thread that calls listeners, unless the connection has ended.
+    pub(super) fn set_feed(&self, feed: &Arc<Feed>) {
         let mut folding = self.folding.lock();
-        let Folding { tracker, queue, wanted, .. } = &mut *folding;
-        let Some(queue) = queue else { return false };
-        wanted.push(subject);
-        // It costs nothing, so that it is never lost.
-        !matches!(queue.send(make(tracker), 0, 0), Queuing::Closed(_))
-    }
-
-    /// Tells the thread that calls listeners that one is not wanted any more.
-    pub(super) fn remove_listener(&self, removal: Delivery) {
-        if let Some(queue) = &mut self.folding.lock().queue {
-            queue.send(removal, 0, 0);
+        if folding.ended.is_some() {
+            feed.end();
+        } else {
+            folding.feed = Some(Arc::clone(feed));
         }
-    }
-
-    /// One listener less wants such changes.
-    pub(super) fn listener_is_gone(&self, subject: Subject) {
-        let wanted = &mut self.folding.lock().wanted;
-        if let Some(place) = wanted.iter().position(|other| *other == subject) {
-            wanted.swap_remove(place);
-        }
-    }
-
-    /// Begins to give changes to a thread that calls listeners, unless the connection has ended.
-    pub(super) fn set_queue(&self, queue: BacklogSender<Delivery>) {
-        let mut folding = self.folding.lock();
-        if folding.ended.is_none() {
-            folding.queue = Some(queue);
-        }
-    }
-
-    /// Ends the thread that calls listeners when it has done what there is to do.
-    pub(super) fn end_queue(&self) {
-        let queue = self.folding.lock().queue.take();
-        drop(queue);
     }
 }
 
 impl Folding {
     /// Changes what is known, and hands on what has changed.
     fn change(&mut self, change: impl FnOnce(&mut Tracker, &mut Vec<Change>)) {
-        change(&mut self.tracker, &mut self.changes);
-        for change in self.changes.drain(..) {
-            let Some(queue) = &mut self.queue else { continue };
-            if !self.wanted.contains(&change.subject()) {
-                continue;
+        let Self { tracker, changes, feed, circuit_waiters, stream_waiters, .. } = self;
+        change(tracker, changes);
+        for change in changes.iter() {
+            match change {
+                Change::Circuit { cell, .. } => circuit_waiters.check(tracker, cell),
+                Change::Stream { cell, .. } => stream_waiters.check(tracker, cell),
+                Change::Address { .. } => {}
             }
-            if let Queuing::Dropped { first: true, .. } =
-                queue.send(Delivery::Change(change), UPDATE_SIZE, 1)
-            {
-                log::warn!("listeners of a state are too slow: updates are being dropped");
-            }
+        }
+        match feed {
+            Some(feed) => feed.push(changes.drain(..)),
+            None => changes.clear(),
         }
     }
 
     /// Takes an event.
     fn event(&mut self, number: u64, event: Event) {
-        let waiting = match &event {
-            Event::Stream(stream) if !self.new_streams.is_empty() => {
-                is_waiting(&stream.status).then_some(stream.id)
+        let (waiting, is_new) = match &event {
+            Event::Stream(stream) => {
+                let waiting = !self.new_streams.is_empty() && is_waiting(&stream.status);
+                let is_expected =
+                    !self.expected.is_empty() && self.tracker.stream(&stream.id).is_none();
+                (waiting.then_some(stream.id), is_expected.then_some(stream.id))
             }
-            _ => None,
+            _ => (None, None),
         };
         if let Event::AddrMap(_) = &event {
             // Otherwise what nobody asks for would be kept for ever.
@@ -233,6 +319,16 @@ impl Folding {
         if let Some(cell) = waiting.and_then(|id| self.tracker.stream(&id)) {
             let info = cell.info();
             self.new_streams.retain(|sender| sender.send(Arc::clone(&info)).is_ok());
+        }
+        if let Some(cell) = is_new.and_then(|id| self.tracker.stream(&id)) {
+            let info = cell.info();
+            self.expected.retain(|(claim, found)| {
+                let is_it = claim.origin.is_of(&info);
+                if is_it {
+                    let _ = found.try_send(Arc::clone(cell));
+                }
+                !is_it
+            });
         }
     }
 }
@@ -246,17 +342,21 @@ impl EventHook for Picture {
     fn event(&self, event: &RawEvent<'_>) {
         let (number, event) = (event.number(), event.event().clone());
         self.folding.lock().event(number, event);
-        self.changed.notify_all();
     }
 
     fn ended(&self, reason: &Disconnect) {
         let mut folding = self.folding.lock();
         folding.ended = Some(reason.clone());
         folding.new_streams.clear();
-        let queue = folding.queue.take();
+        folding.expected.clear();
+        // Their channels end, which wakes them.
+        folding.circuit_waiters.clear();
+        folding.stream_waiters.clear();
+        let feed = folding.feed.take();
         drop(folding);
-        drop(queue);
-        self.changed.notify_all();
+        if let Some(feed) = feed {
+            feed.end();
+        }
     }
 }
 
@@ -269,7 +369,8 @@ mod tests {
     use super::{Picture, WaitEnd};
     use crate::error::Disconnect;
     use crate::link::{EventHook, RawEvent};
-    use crate::names::{CircuitId, NetworkLiveness};
+    use crate::names::CircuitId;
+    use crate::state::circuit_info::CircuitCell;
     use crate::state::tracker::{Answers, Tracker};
 
     /// Far more than anything takes here that ends at all.
@@ -277,16 +378,7 @@ mod tests {
 
     fn joined() -> Picture {
         let picture = Picture::new();
-        let answers = Answers {
-            circuits: Vec::new(),
-            streams: Vec::new(),
-            connections: Vec::new(),
-            guards: Vec::new(),
-            addresses: Vec::new(),
-            bootstrap: "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\"".parse().unwrap(),
-            liveness: NetworkLiveness::Up,
-        };
-        picture.join(answers, 0);
+        picture.join(Answers::default(), 0);
         picture
     }
 
@@ -297,27 +389,50 @@ mod tests {
         }
     }
 
-    fn is_there(tracker: &Tracker) -> Option<CircuitId> {
-        tracker.circuit(&CircuitId::from(3)).map(|cell| cell.id())
+    fn wait_for(picture: &Picture, id: u32, deadline: Instant) -> Result<CircuitId, WaitEnd> {
+        picture.wait_circuit(CircuitId::from(id), None, deadline, |_, cell| Some(cell.id()))
     }
 
     #[test]
     fn a_wait_ends_with_what_is_there_with_what_comes_at_its_limit_and_with_the_connection() {
         let picture = Arc::new(joined());
-        let end = picture.wait(Instant::now() + Duration::from_millis(20), is_there);
+        let end = wait_for(&picture, 3, Instant::now() + Duration::from_millis(20));
         assert!(matches!(end, Err(WaitEnd::Timeout)), "{end:?}");
         let waiting = Arc::clone(&picture);
         let waiter = thread::Builder::new().name("waiter".to_owned()).spawn(move || {
-            let first = waiting.wait(Instant::now() + LIMIT, is_there).unwrap();
+            let first = wait_for(&waiting, 3, Instant::now() + LIMIT).unwrap();
             // It is there, however late it is.
-            assert_eq!(waiting.wait(Instant::now(), is_there).unwrap(), first);
-            waiting.wait(Instant::now() + LIMIT, |_| None::<()>)
+            assert_eq!(wait_for(&waiting, 3, Instant::now()).unwrap(), first);
+            wait_for(&waiting, 4, Instant::now() + LIMIT)
         });
         tell(&picture, &["CIRC 2 LAUNCHED PURPOSE=GENERAL", "CIRC 3 LAUNCHED PURPOSE=GENERAL"]);
         picture.ended(&Disconnect::EndOfStream);
         let end = waiter.unwrap().join().unwrap();
         assert!(matches!(end, Err(WaitEnd::Closed(Disconnect::EndOfStream))), "{end:?}");
-        assert!(picture.wait(Instant::now(), is_there).is_ok(), "it stays as it was");
+        assert!(wait_for(&picture, 3, Instant::now()).is_ok(), "it stays as it was");
+    }
+
+    #[test]
+    fn a_wait_that_gave_up_leaves_nothing_and_an_event_of_another_circuit_looks_at_nothing() {
+        let picture = joined();
+        let (seen, looks) = crossbeam_channel::unbounded();
+        let never = move |_: &Tracker, cell: &Arc<CircuitCell>| {
+            seen.send(cell.id()).unwrap();
+            None::<()>
+        };
+        thread::scope(|scope| {
+            let deadline = Instant::now() + Duration::from_millis(200);
+            let shared = &picture;
+            let wait = move || shared.wait_circuit(CircuitId::from(3), None, deadline, never);
+            let waiter = scope.spawn(wait);
+            while picture.folding.lock().circuit_waiters.is_empty() && !waiter.is_finished() {
+                thread::yield_now();
+            }
+            tell(&picture, &["CIRC 2 LAUNCHED PURPOSE=GENERAL", "CIRC 4 CLOSED PURPOSE=GENERAL"]);
+            assert!(waiter.join().unwrap().is_err());
+        });
+        assert!(picture.folding.lock().circuit_waiters.is_empty());
+        assert_eq!(looks.iter().count(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The relays of the consensus, loaded when they are first asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -114,27 +114,60 @@ struct Known {
     loaded: bool,
 }
 
+/// How many bytes of statuses are kept for who asks next, beside those of one consensus. Beyond
+/// that everything is loaded anew.
+const STATUSES: usize = 4 << 20;
+
+/// How many relays with new descriptors are kept for who asks next; more than there are in the
+/// network.
+const DESCRIBED: usize = 1 << 15;
+
 /// What events have told and nobody has looked at yet.
 #[derive(Default)]
 struct News {
     // A leaf lock.
-    texts: Mutex<Vec<(u64, EventText)>>,
+    unread: Mutex<Unread>,
+}
+
+#[derive(Default)]
+struct Unread {
+    texts: Vec<(u64, EventText)>,
+    /// How many bytes these are, without those of a consensus.
+    size: usize,
+    /// The relays of which tor has got descriptors.
+    described: HashSet<Fingerprint>,
+    /// There was too much: everything is to be loaded anew.
+    overflowed: bool,
+}
+
+impl Unread {
+    fn overflow(&mut self) {
+        *self = Self { overflowed: true, ..Self::default() };
+    }
 }
 
 impl EventHook for News {
-    fn event(&self, event: &RawEvent<'_>) {
-        let (number, bytes) = (event.number(), event.wire());
-        let is_consensus = bytes.starts_with(b"650+NEWCONSENSUS");
-        if !is_consensus && !bytes.starts_with(b"650+NS") && !bytes.starts_with(b"650 NEWDESC ") {
-            return;
-        }
-        let text = event.text().clone();
-        let mut texts = self.texts.lock();
-        if is_consensus {
+    fn event(&self, raw: &RawEvent<'_>) {
+        let wire = raw.wire();
+        if wire.starts_with(b"650+NEWCONSENSUS") {
             // It says everything.
-            texts.clear();
+            let texts = vec![(raw.number(), raw.text().clone())];
+            *self.unread.lock() = Unread { texts, ..Unread::default() };
+        } else if wire.starts_with(b"650+NS") {
+            let text = raw.text().clone();
+            let mut unread = self.unread.lock();
+            unread.size += wire.len();
+            if unread.size > STATUSES {
+                return unread.overflow();
+            }
+            unread.texts.push((raw.number(), text));
+        } else if let Event::NewDesc(event) = raw.event() {
+            let mut unread = self.unread.lock();
+            unread.described.extend(event.relays.iter().filter_map(RelaySpec::fingerprint));
+            if unread.described.len() > DESCRIBED {
+                unread.overflow();
+            }
         }
-        texts.push((number, text));
     }
 
     fn ended(&self, _reason: &Disconnect) {}
@@ -162,7 +195,9 @@ impl Known {
         }
         let (entries, events_before) = controller.relay_statuses_numbered()?;
         if let Some(news) = &self.news {
-            news.texts.lock().retain(|(number, _)| *number >= events_before);
+            let mut unread = news.unread.lock();
+            unread.texts.retain(|(number, _)| *number >= events_before);
+            unread.overflowed = false;
         }
         let mut index = Index::default();
         index.insert_all(&entries);
@@ -175,7 +210,7 @@ impl Known {
     /// Takes what events have told since somebody looked last.
     fn catch_up(&mut self) {
         let Some(news) = &self.news else { return };
-        let texts = std::mem::take(&mut *news.texts.lock());
+        let Unread { texts, described, overflowed, .. } = std::mem::take(&mut *news.unread.lock());
         for (_, text) in texts {
             match Event::parse(text) {
                 Event::NewConsensus(event) => {
@@ -188,15 +223,11 @@ impl Known {
                     // Copied if somebody still has the relays of before.
                     Arc::make_mut(&mut self.index).insert_all(&entries);
                 }
-                Event::NewDesc(event) => {
-                    let is_known =
-                        |fingerprint: Fingerprint| self.index.places.contains_key(&fingerprint);
-                    let mut named = event.relays.iter().filter_map(RelaySpec::fingerprint);
-                    // What the consensus says does not change by a descriptor.
-                    self.loaded &= named.all(is_known);
-                }
                 _ => {}
             }
         }
+        // What the consensus says does not change by a descriptor.
+        let is_known = |fingerprint: &Fingerprint| self.index.places.contains_key(fingerprint);
+        self.loaded &= !overflowed && described.iter().all(is_known);
     }
 }

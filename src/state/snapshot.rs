@@ -1,4 +1,4 @@
-//! Everything at one moment.
+//! What a state asks tor, and everything that it knows at one moment.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,10 +6,91 @@ use std::time::SystemTime;
 use super::circuit_info::CircuitInfo;
 use super::connections::OrConnection;
 use super::stream_info::StreamInfo;
-use super::tracker::Tracker;
-use crate::event::Bootstrap;
+use super::tracker::{Answers, Tracker};
+use crate::error::ProtocolError;
+use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
+
+/// A question of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Circuits,
+    Streams,
+    Connections,
+    Guards,
+    Addresses,
+    Bootstrap,
+    Liveness,
+}
+
+impl Question {
+    /// In the order in which they are asked.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Circuits,
+        Self::Streams,
+        Self::Connections,
+        Self::Guards,
+        Self::Addresses,
+        Self::Bootstrap,
+        Self::Liveness,
+    ];
+
+    /// Returns the key of `GETINFO`.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Circuits => "circuit-status",
+            Self::Streams => "stream-status",
+            Self::Connections => "orconn-status",
+            Self::Guards => "entry-guards",
+            Self::Addresses => "address-mappings/all",
+            Self::Bootstrap => "status/bootstrap-phase",
+            Self::Liveness => "network-liveness",
+        }
+    }
+
+    /// Reads an answer, every line that can be read. Returns the error of the first other line.
+    pub(super) fn read(self, answer: &[u8], answers: &mut Answers) -> Result<(), ProtocolError> {
+        match self {
+            Self::Circuits => lines(answer, CircEvent::read_status, &mut answers.circuits),
+            Self::Streams => lines(answer, StreamEvent::read_status, &mut answers.streams),
+            Self::Connections => lines(answer, OrConnEvent::read_status, &mut answers.connections),
+            Self::Guards => lines(answer, EntryGuard::read_list, &mut answers.guards),
+            Self::Addresses => {
+                let read = |line: &[u8]| AddressMapping::read_list(self.key(), line);
+                lines(answer, read, &mut answers.addresses)
+            }
+            Self::Bootstrap => {
+                answers.bootstrap = Some(Bootstrap::from_bytes(answer)?);
+                Ok(())
+            }
+            // GETINFO says in lower case what the event says in upper case.
+            Self::Liveness => {
+                answers.liveness = Some(match answer {
+                    b"up" => NetworkLiveness::Up,
+                    b"down" => NetworkLiveness::Down,
+                    other => return Err(ProtocolError::new(self.key(), "up or down", other)),
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn lines<T>(
+    answer: &[u8],
+    read: impl Fn(&[u8]) -> Result<Vec<T>, ProtocolError>,
+    into: &mut Vec<T>,
+) -> Result<(), ProtocolError> {
+    let mut outcome = Ok(());
+    for line in answer.split(|byte| *byte == b'\n') {
+        match read(line) {
+            Ok(entries) => into.extend(entries),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome
+}
 
 /// What tor was doing at one moment: everything up to one event, and nothing after it.
 ///

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::{StreamUpdate, existing_stream};
+use super::feed::Topic;
 use super::listeners::{Callback, StateListenerId};
 use super::stream_info::{StreamCell, StreamInfo};
+use super::tracker::Tracker;
 use super::{Circuit, Inner, State};
 use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
@@ -76,10 +78,11 @@ impl Stream {
     ///
     /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<StreamInfo>> {
-        let closed = self.inner.picture.wait(deadline_after(limit), |_| {
-            let info = self.info();
+        let look = |_: &Tracker, cell: &Arc<StreamCell>| {
+            let info = cell.info();
             (info.status == StreamStatus::Closed).then_some(info)
-        });
+        };
+        let closed = self.inner.picture.wait_stream(&self.cell, deadline_after(limit), look);
         closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))
     }
 
@@ -105,8 +108,11 @@ impl Stream {
         self.wait_closed(self.inner.controller.timeout()).map(drop)
     }
 
-    /// Calls a closure for every change of this stream; first with [`StreamChange::Existing`](super::StreamChange::Existing). It
-    /// is removed when the stream has ended.
+    /// Calls a closure for every change of this stream; first with
+    /// [`StreamChange::Existing`](super::StreamChange::Existing).
+    ///
+    /// The last call tells that the stream is closed; it is never lost. The closure is dropped
+    /// after it. If the stream is closed already, that is the only call.
     ///
     /// Everything else is as with [`State::on_stream`].
     ///
@@ -117,16 +123,17 @@ impl Stream {
     where
         F: FnMut(&StreamUpdate) + Send + 'static,
     {
-        let callback = Callback::Stream(Some(self.id()), Box::new(listener));
-        let cell = Arc::clone(&self.cell);
-        self.inner.registry.add(&self.inner, callback, |_| vec![existing_stream(cell)])
+        let callback = Callback::Stream(Box::new(listener));
+        let (topic, cell) = (Topic::Stream(self.id()), Arc::clone(&self.cell));
+        self.inner.registry.add(&self.inner, topic, callback, |_| vec![existing_stream(cell)])
     }
 }
 
-/// Two handles are equal if they are of the same stream of the same tor.
+/// Two handles are equal if they name the same stream on the same control connection, also if they
+/// come from different states of it.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.cell, &other.cell)
+        self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)
     }
 }
 

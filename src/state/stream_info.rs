@@ -114,6 +114,23 @@ impl StreamInfo {
         info
     }
 
+    /// Returns about how many bytes this keeps.
+    pub(super) fn size(&self) -> usize {
+        /// The target, and texts that earlier events told.
+        const TEXTS: usize = 256;
+        size_of::<Self>()
+            + TEXTS
+            + self.text.as_bytes().len()
+            + self.iso_fields.capacity() * size_of::<IsoField>()
+    }
+
+    /// Returns whether tor keeps streams of other SOCKS credentials off the circuit of this one.
+    pub(super) fn isolates_credentials(&self) -> bool {
+        let has = |field| self.iso_fields.contains(&field);
+        (self.socks_username.is_some() && has(IsoField::SocksUsername))
+            || (self.socks_password.is_some() && has(IsoField::SocksPassword))
+    }
+
     /// Returns the text of the last event, or the line of the snapshot as such an event.
     #[must_use]
     pub fn text(&self) -> &EventText {

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 
 use super::attacher::{Claim, Engagement, Origin, check_purpose, is_onion};
 use super::circuit::Circuit;
-use super::circuit_info::CircuitInfo;
-use super::picture::WaitEnd;
-use super::stream_info::StreamInfo;
+use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::picture::{Picture, WaitEnd};
+use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
 use crate::error::{
     CircuitError, CircuitProblem, Error, InvalidInput, Result, SocksError, SocksProblem,
@@ -31,15 +32,24 @@ const USER: &str = "torcon-circuit";
 
 /// A claim that is known to those who attach streams; taken back when this is dropped.
 struct Claimed {
+    picture: Arc<Picture>,
     engagement: Engagement,
     /// There before the proxy is asked. A leaf lock.
-    claim: Arc<Mutex<Option<Arc<Claim>>>>,
+    place: Arc<Mutex<Option<Expected>>>,
+}
+
+/// A claim, and the channel that tells which stream it is.
+#[derive(Clone)]
+struct Expected {
+    claim: Arc<Claim>,
+    stream: Receiver<Arc<StreamCell>>,
 }
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        let claim = self.claim.lock().take();
-        if let Some(claim) = claim {
+        let expected = self.place.lock().take();
+        if let Some(Expected { claim, .. }) = expected {
+            self.picture.forget_expected(&claim);
             self.engagement.claimant().unclaim(&claim);
         }
     }
@@ -172,16 +182,17 @@ impl Circuit {
         }
         let proxy = self.proxy(wish)?;
         let engagement = Engagement::new(&self.inner)?;
-        let claimed = Claimed { engagement, claim: Arc::default() };
+        let picture = Arc::clone(&self.inner.picture);
+        let claimed = Claimed { picture, engagement, place: Arc::default() };
         let proxy = self.claim(proxy.timeout(limit), &claimed)?;
         let outcome = ask(proxy);
-        let claim = claimed.claim.lock().clone();
-        match (outcome, claim) {
-            (Ok(value), Some(claim)) => {
-                self.check(wish, &claim, needs_circuit)?;
+        let expected = claimed.place.lock().clone();
+        match (outcome, expected) {
+            (Ok(value), Some(expected)) => {
+                self.check(wish, expected, needs_circuit)?;
                 Ok(value)
             }
-            (Err(error), Some(claim)) => Err(self.why(wish, &claim, error)),
+            (Err(error), Some(expected)) => Err(self.why(wish, &expected, error)),
             // The proxy was not even reached.
             (outcome, None) => outcome,
         }
@@ -200,13 +211,15 @@ impl Circuit {
 
     /// Has the stream known before the proxy is asked for it.
     fn claim(&self, proxy: SocksProxy, claimed: &Claimed) -> Result<SocksProxy> {
-        let place = Arc::clone(&claimed.claim);
-        let clerk = claimed.engagement.claimant();
+        let place = Arc::clone(&claimed.place);
+        let picture = Arc::clone(&claimed.picture);
+        let claimant = claimed.engagement.claimant();
         let circuit = self.id();
         let note = move |origin| {
             let claim = Arc::new(Claim::new(origin, circuit));
-            clerk.claim(Arc::clone(&claim));
-            *place.lock() = Some(claim);
+            let stream = picture.expect_stream(&claim);
+            claimant.claim(Arc::clone(&claim));
+            *place.lock() = Some(Expected { claim, stream });
         };
         if proxy.endpoint().is_unix() {
             let password = random()?;
@@ -218,24 +231,28 @@ impl Circuit {
     }
 
     /// Makes sure that a stream goes through this circuit.
-    fn check(&self, wish: &str, claim: &Claim, needs_circuit: bool) -> Result<()> {
-        let checked = self.inner.picture.wait(deadline_after(TOLD_LIMIT), |tracker| {
-            let seen = claim.seen();
-            let info = match &seen.stream {
-                Some(cell) => cell.info(),
-                // Somebody else has attached it, or tor itself.
-                None => {
-                    let mut streams = tracker.streams().map(|cell| cell.info());
-                    streams.find(|info| claim.origin.is_of(info))?
-                }
-            };
+    fn check(&self, wish: &str, expected: Expected, needs_circuit: bool) -> Result<()> {
+        let deadline = deadline_after(TOLD_LIMIT);
+        let picture = &self.inner.picture;
+        let Expected { claim, stream } = expected;
+        let Ok(stream) = stream.recv_deadline(deadline) else {
+            return Err(match picture.end_reason() {
+                Some(reason) => Error::Closed(reason),
+                None => self.failed(wish, CircuitProblem::NotSeen),
+            });
+        };
+        let circuit = Arc::clone(&self.cell);
+        // The events of the stream come to this state; only what they do not tell is in the claim.
+        let checked = picture.wait_stream(&stream, deadline, move |tracker, cell| {
+            let info = cell.info();
             match info.circuit {
-                Some(circuit) if self.is_here(tracker, &circuit) => {
-                    is_open(&info).then_some(Ok(()))
+                Some(id) if is_on(&circuit, tracker, id) => is_open(&info).then_some(Ok(())),
+                Some(id) => Some(Err(CircuitProblem::OtherCircuit { circuit: Some(id) })),
+                None if is_open(&info) && !needs_circuit => Some(Ok(())),
+                None if info.is_over() => {
+                    Some(Err(claim.problem().unwrap_or(CircuitProblem::NotSeen)))
                 }
-                None if seen.stream.is_some() && !needs_circuit => is_open(&info).then_some(Ok(())),
-                None => seen.problem.map(Err),
-                circuit => Some(Err(CircuitProblem::OtherCircuit { circuit })),
+                None => None,
             }
         });
         match checked {
@@ -246,28 +263,24 @@ impl Circuit {
         }
     }
 
-    /// Whether this is the circuit, or the other one of its pair.
-    fn is_here(&self, tracker: &Tracker, circuit: &CircuitId) -> bool {
-        let pair = |info: &CircuitInfo| info.conflux_id.clone();
-        *circuit == self.id()
-            || pair(&self.info()).is_some_and(|own| {
-                tracker.circuit(circuit).is_some_and(|cell| pair(&cell.info()) == Some(own))
-            })
-    }
-
     /// Finds out why the proxy refused.
-    fn why(&self, wish: &str, claim: &Claim, error: Error) -> Error {
+    fn why(&self, wish: &str, expected: &Expected, error: Error) -> Error {
         if error.is_timeout() || !matches!(error, Error::Socks(_)) {
             return error;
         }
+        let Expected { claim, stream } = expected;
         // tor may tell the proxy's client first.
-        let ended = self.inner.picture.wait(deadline_after(TOLD_LIMIT), |_| {
-            let info = claim.seen().stream.map(|cell| cell.info());
-            info.as_ref().is_none_or(|info| info.is_over()).then_some(info)
+        let deadline = deadline_after(TOLD_LIMIT);
+        let ended = stream.try_recv().ok().and_then(|stream| {
+            let look = |_: &Tracker, cell: &Arc<StreamCell>| {
+                let info = cell.info();
+                info.is_over().then_some(info)
+            };
+            self.inner.picture.wait_stream(&stream, deadline, look).ok()
         });
-        let problem = match (claim.seen().problem, ended) {
+        let problem = match (claim.problem(), ended) {
             (Some(problem), _) => problem,
-            (None, Ok(Some(info))) if info.reason.is_some() => match self.info().is_over() {
+            (None, Some(info)) if info.reason.is_some() => match self.info().is_over() {
                 true => self.problem(),
                 false => CircuitProblem::Stream {
                     reason: info.reason.clone(),
@@ -283,6 +296,15 @@ impl Circuit {
         let wish = format!("{wish} through circuit {}", self.id());
         CircuitError::new(self.id(), &wish, problem).into()
     }
+}
+
+/// Whether a circuit has this number, or is the other leg of its conflux pair.
+fn is_on(circuit: &CircuitCell, tracker: &Tracker, id: CircuitId) -> bool {
+    let pair = |info: &CircuitInfo| info.conflux_id.clone();
+    id == circuit.id()
+        || pair(&circuit.info()).is_some_and(|own| {
+            tracker.circuit(&id).is_some_and(|cell| pair(&cell.info()) == Some(own))
+        })
 }
 
 /// Whether the request of a stream has been answered.

@@ -6,43 +6,51 @@
 //! too, and are taken a second time. So what follows from an event never depends on how often it
 //! was seen: the last one of a circuit or stream says how things are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::addresses::Addresses;
 use super::change::{AddressChange, Change, CircuitChange, StreamChange};
 use super::circuit_info::{CircuitCell, CircuitInfo};
-use super::connections::{Connections, Guards, OrConnection};
+use super::connections::{Connections, Fit, Guards, OrConnection};
+use super::refresh::{Part, Parts, made_stale, prolongs_mappings};
 use super::stream_info::{StreamCell, StreamInfo};
 use crate::event::{
-    Bootstrap, CircEvent, CircMinorEvent, Event, OrConnEvent, SignalEvent, StreamEvent,
+    Bootstrap, CircEvent, CircMinorEvent, Event, EventText, OrConnEvent, SignalEvent, StreamEvent,
 };
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{
-    CircuitChange as MinorChange, CircuitId, CircuitStatus, NetworkLiveness, Signal, StreamId,
-    StreamStatus,
+    CircuitChange as MinorChange, CircuitId, CircuitStatus, GuardStatus, NetworkLiveness, Signal,
+    StreamId, StreamStatus,
 };
 
 /// The answers of a snapshot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answers {
     pub(super) circuits: Vec<CircEvent>,
     pub(super) streams: Vec<StreamEvent>,
     pub(super) connections: Vec<OrConnEvent>,
     pub(super) guards: Vec<EntryGuard>,
     pub(super) addresses: Vec<AddressMapping>,
-    pub(super) bootstrap: Bootstrap,
-    pub(super) liveness: NetworkLiveness,
+    pub(super) bootstrap: Option<Bootstrap>,
+    pub(super) liveness: Option<NetworkLiveness>,
 }
+
+/// How many circuits are kept after their end for those who wait for tor's answer which circuit it
+/// has begun. Between that answer and the thread that reads it, far fewer end.
+const ENDED_KEPT: usize = 2048;
 
 /// What tor is doing, as far as events and a snapshot have told.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     circuits: HashMap<CircuitId, Arc<CircuitCell>>,
-    /// Circuits that have ended while somebody waits for tor's answer which circuit it has begun.
-    ended: Vec<Arc<CircuitCell>>,
-    /// How many do that.
+    /// Circuits that have ended while somebody waits for tor's answer which circuit it has begun:
+    /// the last of them.
+    ended: VecDeque<Arc<CircuitCell>>,
+    /// The highest circuit that was left out of these.
+    left_out: Option<CircuitId>,
+    /// How many threads do that.
     beginning: usize,
     /// Also those that have failed and are still to be closed.
     streams: HashMap<StreamId, Arc<StreamCell>>,
@@ -51,6 +59,12 @@ pub(crate) struct Tracker {
     addresses: Addresses,
     bootstrap: Option<Bootstrap>,
     liveness: Option<NetworkLiveness>,
+    /// The parts that are to be asked for again.
+    stale: Parts,
+    /// The parts that cannot be asked for.
+    unavailable: Parts,
+    /// What came since a refresh began.
+    recent: Option<Vec<(u64, Event)>>,
     /// How many events of the connection are in this, counted from the first of all.
     number: u64,
     /// What came before the snapshot; `None` after it.
@@ -71,6 +85,12 @@ impl Tracker {
             None if number < self.number => {}
             None => {
                 self.number = number + 1;
+                self.look_for_staleness(&event);
+                if let Some(recent) = &mut self.recent {
+                    if is_refreshed(&event) {
+                        recent.push((number, event.clone()));
+                    }
+                }
                 self.fold(event, changes);
             }
         }
@@ -89,8 +109,8 @@ impl Tracker {
         self.connections.snapshot(&answers.connections);
         self.guards.snapshot(answers.guards);
         answers.addresses.into_iter().for_each(|mapping| self.addresses.insert(mapping));
-        self.bootstrap = Some(answers.bootstrap);
-        self.liveness = Some(answers.liveness);
+        self.bootstrap = answers.bootstrap;
+        self.liveness = answers.liveness;
         self.number = events_before;
         for (number, event) in self.early.take().unwrap_or_default() {
             self.event(number, event, changes);
@@ -102,7 +122,10 @@ impl Tracker {
             Event::Circ(event) => self.circ(event, changes),
             Event::CircMinor(event) => self.circ_minor(event, changes),
             Event::Stream(event) => self.fold_stream(event, changes),
-            Event::OrConn(event) => self.connections.event(&event),
+            Event::OrConn(event) => match self.connections.event(&event) {
+                Fit::Certain => {}
+                Fit::Doubtful => self.stale.add(Part::Connections),
+            },
             Event::AddrMap(event) => self.addresses.event(&event, |mapping, change| {
                 changes.push(Change::Address { mapping, change });
             }),
@@ -151,10 +174,18 @@ impl Tracker {
         if info.is_over() {
             self.circuits.remove(&id);
             if self.beginning > 0 {
-                self.ended.push(Arc::clone(&cell));
+                self.keep(Arc::clone(&cell));
             }
         }
         changes.push(Change::Circuit { cell, info, change });
+    }
+
+    fn keep(&mut self, cell: Arc<CircuitCell>) {
+        if self.ended.len() >= ENDED_KEPT {
+            let oldest = self.ended.pop_front();
+            self.left_out = self.left_out.max(oldest.map(|cell| cell.id()));
+        }
+        self.ended.push_back(cell);
     }
 
     /// A circuit that is not there has ended before.
@@ -198,6 +229,11 @@ impl Tracker {
         if status == StreamStatus::Closed {
             self.streams.remove(&id);
         }
+        if matches!(status, StreamStatus::SentConnect | StreamStatus::SentResolve)
+            && info.isolates_credentials()
+        {
+            self.bind(&info);
+        }
         let mut tell = |change| {
             let (cell, info) = (Arc::clone(&cell), Arc::clone(&info));
             changes.push(Change::Stream { cell, info, change });
@@ -220,6 +256,110 @@ impl Tracker {
             StreamStatus::Closed => tell(StreamChange::Closed),
             other => tell(StreamChange::Other(other)),
         }
+    }
+
+    /// tor gives the SOCKS credentials of the first stream to a circuit, and to the other leg of its
+    /// conflux pair, without an event of the circuit.
+    fn bind(&self, stream: &StreamInfo) {
+        let Some(cell) = stream.circuit.and_then(|id| self.circuits.get(&id)) else { return };
+        let info = cell.info();
+        let bind = |cell: &CircuitCell| {
+            let info = cell.info();
+            if info.socks_username.is_none() && info.socks_password.is_none() {
+                cell.set(Arc::new(CircuitInfo::bound_to(&info, stream)));
+            }
+        };
+        if info.socks_username.is_some() || info.socks_password.is_some() {
+            return;
+        }
+        bind(cell);
+        if info.conflux_id.is_some() {
+            let is_leg = |cell: &&Arc<CircuitCell>| cell.info().conflux_id == info.conflux_id;
+            self.circuits.values().filter(is_leg).for_each(|cell| bind(cell));
+        }
+    }
+
+    /// Notes what an event shows besides what it tells.
+    fn look_for_staleness(&mut self, event: &Event) {
+        let mut stale = made_stale(event);
+        match event {
+            Event::Guard(event) if event.status == GuardStatus::Down => stale.add(Part::Guards),
+            // tor tries a guard again that was down.
+            Event::OrConn(event) if self.guards.is_unusable(&event.peer) => {
+                stale.add(Part::Guards);
+            }
+            event if prolongs_mappings(event) && self.addresses.has_exits() => {
+                stale.add(Part::Addresses);
+            }
+            _ => {}
+        }
+        self.stale = self.stale.or(stale);
+    }
+
+    /// Returns whether one of these parts is to be asked for again.
+    pub(super) fn is_stale(&self, wanted: Parts) -> bool {
+        !self.stale.and(wanted).without(self.unavailable).is_empty()
+    }
+
+    /// Begins to ask again for what is stale of these parts.
+    pub(super) fn begin_refresh(&mut self, wanted: Parts) -> Option<Parts> {
+        let parts = self.stale.and(wanted).without(self.unavailable);
+        if parts.is_empty() {
+            return None;
+        }
+        self.stale = self.stale.without(parts);
+        self.recent = Some(Vec::new());
+        Some(parts)
+    }
+
+    /// Takes the answers to a refresh, and again the events that came after them.
+    pub(super) fn finish_refresh(
+        &mut self,
+        parts: Parts,
+        mut answers: Answers,
+        events_before: u64,
+        changes: &mut Vec<Change>,
+    ) {
+        for part in parts.iter() {
+            match part {
+                Part::Connections => {
+                    self.connections.refresh(&answers.connections);
+                    // Whether the events that follow are doubtful, the new list decides.
+                    self.stale = self.stale.without(Parts::of(part));
+                }
+                Part::Guards => self.guards.snapshot(std::mem::take(&mut answers.guards)),
+                Part::Addresses => {
+                    let list = std::mem::take(&mut answers.addresses);
+                    self.addresses.refresh(list, |mapping, change| {
+                        changes.push(Change::Address { mapping, change });
+                    });
+                }
+            }
+        }
+        let recent = self.recent.take().unwrap_or_default();
+        for (_, event) in recent.into_iter().filter(|(number, _)| *number >= events_before) {
+            let part = match &event {
+                Event::OrConn(_) => Part::Connections,
+                Event::Guard(_) => Part::Guards,
+                _ => Part::Addresses,
+            };
+            if parts.has(part) {
+                self.fold(event, changes);
+            }
+        }
+    }
+
+    /// Ends a refresh without answers.
+    pub(super) fn abort_refresh(&mut self, parts: Parts, again: bool) {
+        self.recent = None;
+        if again {
+            self.stale = self.stale.or(parts);
+        }
+    }
+
+    /// Notes that a part cannot be asked for.
+    pub(super) fn set_unavailable(&mut self, part: Part) {
+        self.unavailable.add(part);
     }
 
     /// tor forgets what it has resolved without telling of each name.
@@ -249,14 +389,23 @@ impl Tracker {
     }
 
     /// Takes back one [`keep_ended`](Self::keep_ended). Returns what nobody wants any more.
-    pub(super) fn forget_ended(&mut self) -> Vec<Arc<CircuitCell>> {
+    pub(super) fn forget_ended(&mut self) -> VecDeque<Arc<CircuitCell>> {
         self.beginning = self.beginning.saturating_sub(1);
-        if self.beginning == 0 { std::mem::take(&mut self.ended) } else { Vec::new() }
+        if self.beginning > 0 {
+            return VecDeque::new();
+        }
+        self.left_out = None;
+        std::mem::take(&mut self.ended)
     }
 
-    /// Returns a circuit that is there, or was kept when it ended.
-    pub(crate) fn begun(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
-        self.circuits.get(id).or_else(|| self.ended.iter().find(|cell| cell.id() == *id))
+    /// Returns a circuit that is there, or was when [`keep_ended`](Self::keep_ended) was called.
+    pub(crate) fn begun(&self, id: CircuitId) -> Option<Arc<CircuitCell>> {
+        let is_it = |cell: &&Arc<CircuitCell>| cell.id() == id;
+        let found = self.circuits.get(&id).or_else(|| self.ended.iter().rev().find(is_it));
+        // tor counts its circuits: one before another that has begun has begun too, and has ended
+        // if it is not there.
+        let is_left_out = || self.left_out.is_some_and(|left_out| id <= left_out);
+        found.cloned().or_else(|| is_left_out().then(|| ended_cell(id)).flatten())
     }
 
     /// Returns the circuits that are there, in no order.
@@ -308,6 +457,17 @@ impl Tracker {
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
+}
+
+/// Returns the place of a circuit of which nothing is known but that it has ended.
+fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
+    let event = CircEvent::read(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
+    Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(event))))
+}
+
+/// Whether an event tells something of a part that can be asked for again.
+fn is_refreshed(event: &Event) -> bool {
+    matches!(event, Event::OrConn(_) | Event::Guard(_) | Event::AddrMap(_) | Event::Signal(_))
 }
 
 #[cfg(test)]

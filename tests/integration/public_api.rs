@@ -291,6 +291,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::state::CircuitChange,
     torcon::state::CircuitInfo,
     torcon::state::CircuitUpdate,
+    torcon::state::MissingPart,
     torcon::state::OrConnection,
     torcon::state::Path,
     torcon::state::Relays,

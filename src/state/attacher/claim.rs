@@ -1,14 +1,14 @@
 //! A stream of our own, which is to go through one circuit.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::error::CircuitProblem;
 use crate::event::EventText;
 use crate::names::CircuitId;
-use crate::state::stream_info::{StreamCell, StreamInfo};
+use crate::state::stream_info::StreamInfo;
 
 /// By what tor tells our stream from others.
 pub(crate) enum Origin {
@@ -36,40 +36,38 @@ impl Origin {
     }
 }
 
-/// The wish that a stream of ours goes through a circuit.
+/// A stream that this program is about to open, and the circuit that it has to take.
+///
+/// The state of the circuit records which stream it is, see
+/// [`expect_stream`](crate::state::picture::Picture::expect_stream); whoever attaches streams,
+/// which may be another state of the same connection, records why it was not attached.
 pub(crate) struct Claim {
     pub(crate) origin: Origin,
     pub(crate) circuit: CircuitId,
+    was_attached: AtomicBool,
     /// A leaf lock.
-    seen: Mutex<Seen>,
-}
-
-/// What has come of a claim.
-#[derive(Clone, Default)]
-pub(crate) struct Seen {
-    /// The stream, once tor has told of it.
-    pub(crate) stream: Option<Arc<StreamCell>>,
-    /// Why it does not go through the circuit.
-    pub(crate) problem: Option<CircuitProblem>,
+    problem: Mutex<Option<CircuitProblem>>,
 }
 
 impl Claim {
     pub(crate) fn new(origin: Origin, circuit: CircuitId) -> Self {
-        Self { origin, circuit, seen: Mutex::default() }
+        let was_attached = AtomicBool::new(false);
+        Self { origin, circuit, was_attached, problem: Mutex::new(None) }
     }
 
-    pub(crate) fn seen(&self) -> Seen {
-        self.seen.lock().clone()
+    /// Returns why the stream was closed instead of attached. Known before tor reports the end.
+    pub(crate) fn problem(&self) -> Option<CircuitProblem> {
+        self.problem.lock().clone()
     }
 
-    /// Notes the stream. Returns whether it had been noted before.
-    pub(super) fn note_stream(&self, stream: Arc<StreamCell>) -> bool {
-        self.seen.lock().stream.replace(stream).is_some()
+    /// Records that the stream is attached now. Returns whether it had been before.
+    pub(super) fn set_attached(&self) -> bool {
+        self.was_attached.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes why it fails; the first reason stays.
-    pub(super) fn note_problem(&self, problem: CircuitProblem) {
-        self.seen.lock().problem.get_or_insert(problem);
+    /// Records why it fails; the first reason stays.
+    pub(super) fn set_problem(&self, problem: CircuitProblem) {
+        self.problem.lock().get_or_insert(problem);
     }
 }
 

@@ -143,25 +143,26 @@ impl Clerk {
 
     /// Attaches a stream of our own to its circuit.
     fn claimed(&mut self, stream: &Arc<StreamInfo>, claim: &Arc<Claim>) -> Result<()> {
-        let cell = self.inner.picture.read(|tracker| tracker.stream(&stream.id).cloned());
         // It has ended meanwhile.
-        let Some(cell) = cell else { return Ok(()) };
-        if claim.note_stream(cell) {
+        if self.inner.picture.read(|tracker| tracker.stream(&stream.id).is_none()) {
+            return Ok(());
+        }
+        if claim.set_attached() {
             // It was on the circuit, and its exit did not take it.
             let (reason, remote_reason) = (stream.reason.clone(), stream.remote_reason.clone());
             let code = remote_reason.clone().filter(|reason| reason.number().is_some());
-            claim.note_problem(CircuitProblem::Stream { reason, remote_reason });
+            claim.set_problem(CircuitProblem::Stream { reason, remote_reason });
             return self.close(stream.id, code.unwrap_or(StreamReason::Misc));
         }
         // It was checked when the stream was asked for, and may be another by now.
         let circuit = self.inner.picture.read(|tracker| tracker.circuit(&claim.circuit).cloned());
         if let Some(Err(problem)) = circuit.map(|cell| fits(&cell.info(), stream)) {
-            claim.note_problem(problem);
+            claim.set_problem(problem);
             return self.close(stream.id, StreamReason::Misc);
         }
         match self.attach(stream.id, claim.circuit) {
             Err(Error::Rejected(rejection)) => {
-                claim.note_problem(CircuitProblem::NotAttached(rejection));
+                claim.set_problem(CircuitProblem::NotAttached(rejection));
                 self.close(stream.id, StreamReason::Misc)
             }
             outcome => outcome,

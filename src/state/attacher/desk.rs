@@ -15,6 +15,7 @@ use super::roster::Roster;
 use crate::controller::{Controller, FarewellId, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::lock_within;
+use crate::names::TorVersion;
 use crate::state::Inner;
 
 /// The longest time for each of tor's answers when somebody begins to attach streams.
@@ -53,6 +54,10 @@ pub(crate) struct Engagement {
 impl Engagement {
     /// Has tor leave streams to us, if it does not yet.
     pub(crate) fn new(inner: &Arc<Inner>) -> Result<Self> {
+        if let Some(reason) = inner.controller.closed_reason() {
+            return Err(reason.into());
+        }
+        check_version(inner.controller.version())?;
         // Others wait for the lock meanwhile, also those that are at their end.
         let limit = inner.controller.timeout().min(BEGIN_LIMIT);
         let controller = &inner.controller.with_timeout(limit);
@@ -161,6 +166,19 @@ fn end(shared: &Shared, messages: &Sender<Message>, controller: &Controller) {
         // Nothing is ever sent: it ends when the thread has done it.
         let _ = done.recv_timeout(END_LIMIT);
     }
+}
+
+/// tor tells by `CONTROLLER_WAIT` that a stream waits for a circuit from version 0.4.5.1 on. With
+/// an older one every stream would hang.
+fn check_version(version: &TorVersion) -> Result<()> {
+    if !version.is_recognized() || *version >= TorVersion::new(0, 4, 5, 1) {
+        return Ok(());
+    }
+    let problem = format!(
+        "is connected to tor {version}, which does not report streams that wait for a circuit; \
+         attaching streams needs tor 0.4.5.1 or later"
+    );
+    Err(InvalidInput::new("controller", problem).into())
 }
 
 pub(super) fn no_thread(error: &std::io::Error) -> Error {

@@ -1,10 +1,11 @@
 use std::time::{Duration, SystemTime};
 
-use super::{Answers, Tracker};
+use super::{Answers, ENDED_KEPT, Tracker};
 use crate::event::{Bootstrap, CircEvent, Event, EventText, OrConnEvent, StreamEvent};
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
 use crate::state::change::Change;
+use crate::state::refresh::{Part, Parts};
 use crate::state::{CircuitInfo, StreamInfo};
 
 /// The whole state against a model, with the snapshot anywhere among the events.
@@ -32,8 +33,8 @@ impl Texts {
             connections: OrConnEvent::read_status(self.connections.as_bytes()).unwrap(),
             guards: EntryGuard::read_list(self.guards.as_bytes()).unwrap(),
             addresses: AddressMapping::read_list("x", self.addresses.as_bytes()).unwrap(),
-            bootstrap: "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\"".parse().unwrap(),
-            liveness: NetworkLiveness::Down,
+            bootstrap: "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"x\"".parse().ok(),
+            liveness: Some(NetworkLiveness::Down),
         }
     }
 }
@@ -373,17 +374,54 @@ fn connections_are_found_by_identifier_or_by_peer() {
     assert_eq!(list(&state), ["- $E8F78 CONNECTED", "- $2752B LAUNCHED", "- 127.0. NEW"]);
     // By the identifier only does it turn out which connection it is.
     state.take(&format!("ORCONN {} CONNECTED ID=7", without_nickname(MIDDLE)));
-    assert_eq!(list(&state), ["- $E8F78 CONNECTED", "7 $2752B CONNECTED", "- 127.0. NEW"]);
+    assert_eq!(list(&state)[1], "7 $2752B CONNECTED");
     // A second one to a relay to which there is one.
     state.take(&format!("ORCONN {GUARD} LAUNCHED ID=9"));
     assert_eq!(list(&state).len(), 4);
     state.take(&format!("ORCONN {GUARD} FAILED REASON=CONNECTREFUSED NCIRCS=1 ID=9"));
-    state.take(&format!("ORCONN {GUARD} CLOSED REASON=DONE ID=3"));
-    assert_eq!(list(&state), ["7 $2752B CONNECTED", "- 127.0. NEW"]);
+    assert_eq!(list(&state).len(), 3);
     state.take("ORCONN 127.0.0.1:5000 CLOSED REASON=DONE ID=4");
     state.take("ORCONN 127.0.0.1:5001 CLOSED REASON=DONE ID=5");
     state.take(&format!("ORCONN {MIDDLE} CLOSED REASON=DONE ID=7"));
-    assert!(list(&state).is_empty());
+    assert_eq!(list(&state), ["- $E8F78 CONNECTED"]);
+}
+
+#[test]
+fn the_end_of_a_connection_that_may_be_another_removes_nothing_and_makes_the_list_stale() {
+    let connections = Parts::of(Part::Connections);
+    let texts = Texts {
+        connections: format!("{GUARD} CONNECTED\n198.51.100.7:9001 NEW"),
+        ..Texts::default()
+    };
+    for text in [
+        // Of one that tor had given up before the snapshot, or of the one that lives.
+        format!("ORCONN {GUARD} CLOSED REASON=DONE ID=3"),
+        // Of the one that was listed by its address.
+        format!("ORCONN {MIDDLE} CONNECTED ID=4"),
+        format!("ORCONN {MIDDLE} FAILED REASON=TIMEOUT ID=4"),
+    ] {
+        let mut state = Joined::with(&texts);
+        assert!(!state.tracker.is_stale(Parts::ALL), "{text}");
+        state.take(&text);
+        assert!(state.tracker.connections().len() >= 2, "{text}");
+        assert!(state.tracker.is_stale(connections), "{text}");
+        assert_eq!(state.tracker.begin_refresh(Parts::ALL), Some(connections));
+        // One more comes while tor answers, one is known to the answer.
+        state.number = 5;
+        state.take(&format!("ORCONN {EXIT} LAUNCHED ID=8"));
+        state.take(&format!("ORCONN {EXIT} CONNECTED ID=8"));
+        let answers = Texts {
+            connections: format!("{MIDDLE} CONNECTED\n{EXIT} LAUNCHED"),
+            ..Texts::default()
+        };
+        let mut changes = Vec::new();
+        state.tracker.finish_refresh(connections, answers.read(), 6, &mut changes);
+        let list: Vec<_> =
+            state.tracker.connections().iter().map(|it| it.status.as_str()).collect();
+        assert_eq!(list, ["CONNECTED", "CONNECTED"], "{text}");
+        assert_eq!(state.tracker.connections()[1].id, "8".parse().ok(), "{text}");
+        assert!(!state.tracker.is_stale(Parts::ALL), "{text}");
+    }
 }
 
 #[test]
@@ -409,6 +447,7 @@ fn guards_come_and_go() {
     };
     assert_eq!(shown(&state), ["test004r down", "test001a up", "test009r never-connected"]);
     assert_eq!(state.tracker.guards()[1].since, None);
+    assert!(state.tracker.is_stale(Parts::of(Part::Guards)), "since when, only tor knows");
     state.take(&format!("GUARD ENTRY {} DROPPED", without_nickname(GUARD)));
     state.take(&format!("GUARD ENTRY {EXIT} UP"));
     assert_eq!(shown(&state), ["test001a up", "test009r up"]);
@@ -425,4 +464,117 @@ fn bootstrap_and_liveness_are_those_of_the_last_event() {
     state.take("NETWORK_LIVENESS UP");
     assert_eq!(state.tracker.liveness(), Some(&NetworkLiveness::Up));
     assert_eq!(state.tracker.number(), 3);
+}
+
+#[test]
+fn the_parts_that_events_cannot_keep_right_are_asked_for_again_when_an_event_shows_the_reason() {
+    let texts = Texts {
+        guards: format!("{GUARD} down 2026-11-23 10:14:06"),
+        addresses: "a.com b.$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC.exit \"2027-01-01 00:00:00\""
+            .to_owned(),
+        ..Texts::default()
+    };
+    let both = Parts::of(Part::Guards).or(Parts::of(Part::Addresses));
+    let fingerprint = without_nickname(GUARD);
+    for (text, stale) in [
+        ("CONF_CHANGED\nExcludeNodes=$AA".to_owned(), both),
+        ("CONF_CHANGED\n__LeaveStreamsUnattached=1".to_owned(), Parts::default()),
+        ("SIGNAL RELOAD".to_owned(), both),
+        ("SIGNAL HEARTBEAT".to_owned(), Parts::default()),
+        ("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED".to_owned(), Parts::of(Part::Guards)),
+        (format!("GUARD ENTRY {EXIT} DOWN"), Parts::of(Part::Guards)),
+        (format!("GUARD ENTRY {EXIT} NEW"), Parts::default()),
+        (format!("ORCONN {fingerprint} LAUNCHED ID=5"), Parts::of(Part::Guards)),
+        (format!("ORCONN {MIDDLE} LAUNCHED ID=5"), Parts::default()),
+        ("ADDRMAP b.com c.com NEVER CACHED=\"YES\"".to_owned(), Parts::of(Part::Addresses)),
+        ("ADDRMAP b.com  NEVER CACHED=\"YES\"".to_owned(), Parts::default()),
+        ("STREAM 5 SUCCEEDED 7 a.com:80".to_owned(), Parts::of(Part::Addresses)),
+        ("STREAM 5 SENTCONNECT 7 a.com:80".to_owned(), Parts::default()),
+    ] {
+        let mut state = Joined::with(&texts);
+        state.take(&text);
+        assert_eq!(state.tracker.begin_refresh(Parts::ALL).unwrap_or_default(), stale, "{text}");
+    }
+}
+
+#[test]
+fn a_refresh_of_mappings_tells_what_has_changed_and_takes_the_events_that_follow() {
+    let texts = Texts {
+        addresses: "a.com b.com NEVER\nc.com d.com NEVER\ne.com f.com NEVER".to_owned(),
+        ..Texts::default()
+    };
+    let mut state = Joined::with(&texts);
+    state.take("SIGNAL RELOAD");
+    let parts = state.tracker.begin_refresh(Parts::of(Part::Addresses)).unwrap();
+    assert_eq!(state.tracker.begin_refresh(Parts::of(Part::Addresses)), None, "it goes on");
+    state.take("ADDRMAP i.com j.com \"2027-01-01 00:00:00\" EXPIRES=\"2027-01-01 00:00:00\"");
+    let answers = Texts {
+        addresses: "a.com b.com NEVER\nc.com x.com NEVER\n*.g.com *.h.com NEVER".to_owned(),
+        ..Texts::default()
+    };
+    let mut changes = Vec::new();
+    state.tracker.finish_refresh(parts, answers.read(), 1, &mut changes);
+    let told: Vec<_> = changes.iter().map(shown).collect();
+    assert_eq!(
+        told,
+        [
+            "address c.com Mapped",
+            "address *.g.com Mapped",
+            "address e.com Removed",
+            "address i.com Removed",
+            "address i.com Mapped",
+        ]
+    );
+    let map = state.tracker.address_map(SystemTime::UNIX_EPOCH);
+    let names: Vec<_> = map.iter().map(|mapping| mapping.address.as_str()).collect();
+    assert_eq!(names, ["*.g.com", "a.com", "c.com", "i.com"]);
+}
+
+#[test]
+fn a_stream_binds_its_credentials_to_a_circuit_that_was_built_before_and_to_its_other_leg() {
+    let rest = "PURPOSE=CONFLUX_LINKED CONFLUX_ID=498E";
+    let circuits = format!(
+        "3 BUILT {GUARD} {rest}\n4 BUILT {MIDDLE} {rest}\n5 BUILT {EXIT} PURPOSE=GENERAL\n\
+         6 BUILT {EXIT} PURPOSE=GENERAL SOCKS_USERNAME=\"first\""
+    );
+    let mut state = Joined::with(&Texts { circuits, ..Texts::default() });
+    let names = |state: &Joined| {
+        (3..=6).map(|id| state.circuit(id).unwrap().socks_username.clone()).collect::<Vec<_>>()
+    };
+    let is = |name: &str| Some(EventText::new(name.as_bytes()));
+    let user = "SOCKS_USERNAME=\"a\" SOCKS_PASSWORD=\"b\" CLIENT_PROTOCOL=SOCKS5";
+    // Without isolation by credentials, an earlier stream decides, which may have had none.
+    state.take(&format!("STREAM 8 SENTCONNECT 5 x.example:80 {user} ISO_FIELDS=CLIENTADDR"));
+    assert_eq!(names(&state), [None, None, None, is("first")]);
+    let isolated = format!("{user} ISO_FIELDS=SOCKS_USERNAME,SOCKS_PASSWORD");
+    state.take(&format!("STREAM 9 NEW 0 x.example:80 {isolated}"));
+    assert_eq!(names(&state)[2], None);
+    for (stream, circuit) in [(9, 5), (10, 3), (11, 6)] {
+        state.take(&format!("STREAM {stream} SENTCONNECT {circuit} x.example:80 {isolated}"));
+    }
+    assert_eq!(names(&state), [is("a"), is("a"), is("a"), is("first")]);
+    assert_eq!(state.circuit(4).unwrap().socks_password, is("b"));
+}
+
+#[test]
+fn of_the_circuits_that_end_only_the_last_are_kept_and_an_older_one_is_known_to_have_ended() {
+    let mut state = Joined::empty();
+    let end = |state: &mut Joined, id: u32| {
+        state.take(&format!("CIRC {id} CLOSED {GUARD} PURPOSE=GENERAL REASON=FINISHED"));
+    };
+    let kept = u32::try_from(ENDED_KEPT).unwrap();
+    end(&mut state, 1);
+    state.tracker.keep_ended();
+    (2..=kept + 11).for_each(|id| end(&mut state, id));
+    assert_eq!(state.tracker.ended.len(), ENDED_KEPT);
+    let reason = |state: &Joined, id: u32| {
+        let cell = state.tracker.begun(CircuitId::from(id))?;
+        assert!(cell.info().is_over());
+        Some(cell.info().reason.clone())
+    };
+    assert!(reason(&state, kept + 11).unwrap().is_some());
+    assert_eq!(reason(&state, 5), Some(None), "it has ended, but nothing more is known");
+    assert_eq!(reason(&state, kept + 12), None, "it may still begin");
+    assert_eq!(state.tracker.forget_ended().len(), ENDED_KEPT);
+    assert_eq!(reason(&state, 5), None);
 }

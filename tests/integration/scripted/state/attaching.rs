@@ -10,7 +10,7 @@ use torcon::names::{CircuitId, CircuitPurpose, CircuitReason, Fingerprint, Relay
 use torcon::state::{Attach, Path, State};
 use torcon::{Controller, Error};
 
-use super::{SETEVENTS, followed, tell};
+use super::{followed, tell};
 use crate::scripted::{LIMIT, answer};
 use crate::support::alone::alone;
 use crate::support::fake_tor::FakeTor;
@@ -18,11 +18,7 @@ use crate::support::leaks::{Holdings, threads};
 use crate::support::script::Script;
 use crate::support::watchdog::eventually;
 
-const OPTION: &str = "__LeaveStreamsUnattached";
-
-/// The subscription of a state and of those who attach streams.
-const WITH_CONF_CHANGED: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD \
-                                 NETWORK_LIVENESS ORCONN SIGNAL STATUS_CLIENT STREAM";
+pub(super) const OPTION: &str = "__LeaveStreamsUnattached";
 
 fn relay(byte: u8) -> Fingerprint {
     Fingerprint::from([byte; 20])
@@ -97,7 +93,7 @@ fn a_path_of_tor_s_own_for_a_controller_takes_two_commands() {
 }
 
 /// Says the option's value, and changes it when it is told to.
-fn with_option(script: &mut Script) {
+pub(super) fn with_option(script: &mut Script) {
     let value = Arc::new(Mutex::new('0'));
     script.serve(move |line, out| {
         if let Some(text) = line.strip_prefix("GETINFO tell/") {
@@ -117,7 +113,7 @@ fn with_option(script: &mut Script) {
 }
 
 /// The lines that concern streams, since the state was made.
-fn about_streams(tor: &FakeTor) -> Vec<String> {
+pub(super) fn about_streams(tor: &FakeTor) -> Vec<String> {
     let keywords = ["SETEVENTS", "GETCONF", "SETCONF", "ATTACHSTREAM", "CLOSESTREAM", "QUIT"];
     let is_about = |line: &&String| keywords.contains(&line.split(' ').next().unwrap_or_default());
     let lines = tor.client_lines();
@@ -129,10 +125,10 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
     type End = fn(&Controller, torcon::state::AttacherGuard);
     let on = format!("SETCONF {OPTION}=\"1\"");
     let off = format!("SETCONF {OPTION}=\"0\"");
-    let beginning = [WITH_CONF_CHANGED, &format!("GETCONF {OPTION}"), &on, "ATTACHSTREAM 5 7"];
+    let beginning = [&format!("GETCONF {OPTION}"), &on, "ATTACHSTREAM 5 7"];
     let left = "ATTACHSTREAM 6 0";
     let ends: [(End, &[&str]); 3] = [
-        (|_, guard| drop(guard), &[&off, SETEVENTS]),
+        (|_, guard| drop(guard), &[&off]),
         (|controller, _| controller.close(), &[&off]),
         (|controller, _| controller.quit().unwrap(), &[&off, "QUIT"]),
     ];
@@ -154,7 +150,7 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
             tell(&controller, &format!("STREAM {id} CONTROLLER_WAIT 0 {host}:80"));
             calls.recv_timeout(LIMIT).unwrap();
         }
-        eventually(LIMIT, "the first is attached", || about_streams(&tor).len() == 4);
+        eventually(LIMIT, "the first is attached", || about_streams(&tor).len() == 3);
         tell(&controller, "STREAM 5 SENTCONNECT 7 quick.example:80");
         end(&controller, guard);
         let mut said = Vec::new();
@@ -164,13 +160,13 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
             let is_said = |line| said.iter().any(|other| other == line);
             is_said(left) && expected.iter().copied().all(is_said)
         });
-        assert_eq!(said[..4], beginning);
+        assert_eq!(said[..3], beginning);
         // Once: tor would take a stream off the way that it has been given. Before the option is
         // restored or after it, since with its guard an attacher may be gone first.
         let place = said.iter().position(|line| line == left).expect("it is said");
-        assert!((4..=5).contains(&place), "{said:?}");
+        assert!((3..=4).contains(&place), "{said:?}");
         said.remove(place);
-        assert_eq!(said[4..], *expected);
+        assert_eq!(said[3..], *expected);
         drop((wake, state, controller));
         tor.finish();
     }
@@ -181,17 +177,11 @@ fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
     alone(|| {
         let holdings = Holdings::now();
         let (tor, controller, state) = followed(&[], &[], |script| {
-            script.answer(WITH_CONF_CHANGED, &["250 OK"]);
             script.answer(&format!("GETCONF {OPTION}"), &["510 Command filtered"]);
-            script.answer(SETEVENTS, &["250 OK"]);
-            script.answer(WITH_CONF_CHANGED, &["250 OK"]);
             script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}=0")]);
             script.answer(&format!("SETCONF {OPTION}=\"1\""), &["553 No"]);
-            script.answer(SETEVENTS, &["250 OK"]);
-            script.answer(WITH_CONF_CHANGED, &["250 OK"]);
             script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}=2")]);
-            // Nobody waits for the answers to the last two.
-            script.expect(SETEVENTS).expect("SETEVENTS").expect_end();
+            script.expect("SETEVENTS").expect_end();
         });
         let attacher = |_: &torcon::state::StreamInfo, _: &[torcon::state::Circuit]| Attach::Tor;
         assert!(state.set_attacher(attacher).unwrap_err().is_filtered());
@@ -266,7 +256,6 @@ fn an_attacher_may_close_the_connection() {
 #[test]
 fn a_tor_that_does_not_answer_holds_up_the_end_for_seconds_only() {
     let (tor, controller, state) = followed(&[], &[], |script| {
-        script.answer(WITH_CONF_CHANGED, &["250 OK"]);
         script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}")]);
         script.expect(&format!("SETCONF {OPTION}=\"1\"")).send_lines(&[
             "250 OK",

@@ -1,0 +1,105 @@
+//! How a state begins, also where tor or a filter in front of it refuses a part.
+
+use std::sync::Arc;
+
+use super::picture::{KINDS, Picture};
+use super::refresh::Part;
+use super::snapshot::Question;
+use super::tracker::Answers;
+use crate::controller::{Controller, HookGuard};
+use crate::error::{Error, Result};
+
+/// A part of tor's state that a [`State`](super::State) lacks.
+///
+/// Returned by [`State::missing`](super::State::missing).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MissingPart {
+    /// The event that is not subscribed to, such as `GUARD`, or the key of `GETINFO` whose answer
+    /// is missing or not complete, such as `entry-guards`.
+    pub name: Box<str>,
+    /// The refusal, or the first line of the answer that cannot be read.
+    pub error: Error,
+}
+
+impl MissingPart {
+    pub(super) fn new(name: &str, error: Error) -> Self {
+        Self { name: name.into(), error }
+    }
+}
+
+/// Subscribes to every event of a state; to those that are allowed, if they are refused together.
+pub(super) fn subscribe(
+    controller: &Controller,
+    picture: &Arc<Picture>,
+    missing: &mut Vec<MissingPart>,
+) -> Result<Vec<HookGuard>> {
+    let refusal = match controller.hook(KINDS, picture.clone()) {
+        Ok(hook) => return Ok(vec![hook]),
+        Err(error @ Error::Rejected(_)) => error,
+        Err(error) => return Err(error),
+    };
+    let mut hooks = Vec::new();
+    for kind in KINDS {
+        match controller.hook(std::slice::from_ref(kind), picture.clone()) {
+            Ok(hook) => hooks.push(hook),
+            Err(error @ Error::Rejected(_)) => missing.push(MissingPart::new(kind.as_str(), error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if hooks.is_empty() {
+        return Err(refusal);
+    }
+    Ok(hooks)
+}
+
+/// Asks every question; each one by itself, if they are refused together. Returns the answers, with
+/// the number of events that all of them know of.
+pub(super) fn ask(
+    controller: &Controller,
+    picture: &Picture,
+    missing: &mut Vec<MissingPart>,
+) -> Result<(Answers, u64)> {
+    let mut answers = Answers::default();
+    let keys = Question::ALL.map(Question::key);
+    match controller.get_info_numbered(&keys) {
+        Ok((info, events_before)) => {
+            for question in Question::ALL {
+                let answer = info.bytes(question.key()).unwrap_or_default();
+                read(question, answer, &mut answers, missing);
+            }
+            return Ok((answers, events_before));
+        }
+        Err(Error::Rejected(_)) => {}
+        Err(error) => return Err(error),
+    }
+    // What an event tells that an answer knows already is taken twice, which changes nothing.
+    let mut known = None;
+    for question in Question::ALL {
+        match controller.get_info_numbered(&[question.key()]) {
+            Ok((info, events_before)) => {
+                let answer = info.bytes(question.key()).unwrap_or_default();
+                read(question, answer, &mut answers, missing);
+                known.get_or_insert(events_before);
+            }
+            Err(error @ Error::Rejected(_)) => {
+                match question {
+                    Question::Connections => picture.set_unavailable(Part::Connections),
+                    Question::Guards => picture.set_unavailable(Part::Guards),
+                    Question::Addresses => picture.set_unavailable(Part::Addresses),
+                    _ => {}
+                }
+                missing.push(MissingPart::new(question.key(), error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((answers, known.unwrap_or_default()))
+}
+
+fn read(question: Question, answer: &[u8], answers: &mut Answers, missing: &mut Vec<MissingPart>) {
+    if let Err(error) = question.read(answer, answers) {
+        log::warn!("a part of a state is not complete: {error}");
+        missing.push(MissingPart::new(question.key(), error.into()));
+    }
+}

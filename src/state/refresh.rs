@@ -1,0 +1,173 @@
+//! The parts of a state that events alone cannot keep right, and how they are asked for again.
+//!
+//! tor has no event for some changes: a guard leaves the sample without one, as mappings do at a
+//! reload, and an ORCONN event may fit several connections of the snapshot. Other events show when
+//! that may have happened. The part is then stale, and whoever reads it next asks tor again.
+
+use std::fmt;
+
+use super::snapshot::Question;
+use super::tracker::Answers;
+use super::{Inner, MissingPart};
+use crate::error::Error;
+use crate::event::{ConfChangedEvent, Event};
+use crate::link::lock_within;
+use crate::names::{Signal, StatusAction, StreamStatus};
+
+/// A part of a state that can be stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Connections,
+    Guards,
+    Addresses,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Connections, Self::Guards, Self::Addresses];
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::Connections => 1,
+            Self::Guards => 2,
+            Self::Addresses => 4,
+        }
+    }
+
+    pub(super) fn question(self) -> Question {
+        match self {
+            Self::Connections => Question::Connections,
+            Self::Guards => Question::Guards,
+            Self::Addresses => Question::Addresses,
+        }
+    }
+}
+
+/// Some of the parts.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Parts(u8);
+
+impl Parts {
+    pub(super) const ALL: Self = Self(7);
+
+    pub(super) fn of(part: Part) -> Self {
+        Self(part.bit())
+    }
+
+    pub(super) fn has(self, part: Part) -> bool {
+        self.0 & part.bit() != 0
+    }
+
+    pub(super) fn add(&mut self, part: Part) {
+        self.0 |= part.bit();
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Part> {
+        Part::ALL.into_iter().filter(move |part| self.has(*part))
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Returns the parts that an event shows to be stale, besides what it tells.
+pub(super) fn made_stale(event: &Event) -> Parts {
+    let mut parts = Parts::default();
+    match event {
+        Event::ConfChanged(event) if is_of_user(event) => {
+            parts.add(Part::Guards);
+            parts.add(Part::Addresses);
+        }
+        Event::Signal(event) if event.signal.canonical() == Signal::Reload => {
+            parts.add(Part::Guards);
+            parts.add(Part::Addresses);
+        }
+        // The sample of guards is compared with each new consensus.
+        Event::Status(event)
+            if matches!(
+                event.action,
+                StatusAction::ConsensusArrived | StatusAction::EnoughDirInfo
+            ) =>
+        {
+            parts.add(Part::Guards);
+        }
+        // A mapping without an end may be one of all names of a domain, which only the list says.
+        Event::AddrMap(event)
+            if event.expires.is_none() && event.new_address.address().is_some() =>
+        {
+            parts.add(Part::Addresses);
+        }
+        _ => {}
+    }
+    parts
+}
+
+/// Whether somebody changed another option than the one that is switched to attach streams.
+fn is_of_user(event: &ConfChangedEvent) -> bool {
+    let is_own = |name: &str| name.eq_ignore_ascii_case("__LeaveStreamsUnattached");
+    event.changes.iter().any(|change| !is_own(&change.name.to_str_lossy()))
+}
+
+/// Whether an event shows that a track-exit mapping may have been prolonged.
+pub(super) fn prolongs_mappings(event: &Event) -> bool {
+    matches!(event, Event::Stream(stream) if stream.status == StreamStatus::Succeeded)
+}
+
+impl Inner {
+    /// Asks tor again for those of some parts that are stale. Leaves them as they are if tor does
+    /// not answer.
+    pub(super) fn refresh(&self, wanted: Parts) {
+        if !self.picture.read(|tracker| tracker.is_stale(wanted)) {
+            return;
+        }
+        let limit = self.controller.timeout();
+        let Ok(_refreshing) = lock_within(&self.refreshing, "GETINFO", limit) else { return };
+        // Another thread may have done it meanwhile.
+        let Some(parts) = self.picture.begin_refresh(wanted) else { return };
+        let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
+        match self.controller.get_info_numbered(&keys) {
+            Ok((info, events_before)) => {
+                let mut answers = Answers::default();
+                let mut unreadable = Vec::new();
+                for part in parts.iter() {
+                    let question = part.question();
+                    let answer = info.bytes(question.key()).unwrap_or_default();
+                    if let Err(error) = question.read(answer, &mut answers) {
+                        unreadable.push(MissingPart::new(question.key(), error.into()));
+                    }
+                }
+                if unreadable.is_empty() {
+                    return self.picture.finish_refresh(parts, answers, events_before);
+                }
+                self.picture.abort_refresh(parts, false);
+                for part in unreadable {
+                    log::warn!("a part of a state is not refreshed: {}: {}", part.name, part.error);
+                }
+            }
+            Err(error) => {
+                // A refusal would come again.
+                let again = !matches!(error, Error::Rejected(_));
+                self.picture.abort_refresh(parts, again);
+                log::debug!("a part of a state is not refreshed: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The threads that wait for a change of one circuit or stream.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::cell::Cell;
+use super::tracker::Tracker;
+
+/// Looks at a circuit or stream after one of its events. Returns whether the thread that waits got
+/// what it waits for, and so waits no longer.
+///
+/// It runs on the reader thread, under the lock of the state: it holds nothing whose drop could
+/// need that lock, such as a handle of the state.
+pub(super) type Check<Id, Info> = Box<dyn FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> bool + Send>;
+
+/// Names one waiter among those of its identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket(u64);
+
+type OfOne<Id, Info> = Vec<(Ticket, Check<Id, Info>)>;
+
+/// The waiters by circuit or stream, so that an event costs nothing to those of other ones.
+pub(super) struct Waiters<Id, Info> {
+    by_id: HashMap<Id, OfOne<Id, Info>>,
+    next: u64,
+}
+
+impl<Id, Info> Default for Waiters<Id, Info> {
+    fn default() -> Self {
+        Self { by_id: HashMap::new(), next: 0 }
+    }
+}
+
+impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
+    pub(super) fn add(&mut self, id: Id, check: Check<Id, Info>) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.by_id.entry(id).or_default().push((ticket, check));
+        ticket
+    }
+
+    /// Removes a waiter that gave up, if it is still there.
+    pub(super) fn remove(&mut self, id: Id, ticket: Ticket) {
+        if let Some(waiters) = self.by_id.get_mut(&id) {
+            waiters.retain(|(other, _)| *other != ticket);
+            if waiters.is_empty() {
+                self.by_id.remove(&id);
+            }
+        }
+    }
+
+    /// Wakes the waiters whose condition a changed circuit or stream meets.
+    pub(super) fn check(&mut self, tracker: &Tracker, cell: &Arc<Cell<Id, Info>>) {
+        if self.by_id.is_empty() {
+            return;
+        }
+        let Some(waiters) = self.by_id.get_mut(&cell.id()) else { return };
+        waiters.retain_mut(|(_, check)| !check(tracker, cell));
+        if waiters.is_empty() {
+            self.by_id.remove(&cell.id());
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Removes everybody, when nothing changes any more.
+    pub(super) fn clear(&mut self) {
+        self.by_id.clear();
+    }
+}

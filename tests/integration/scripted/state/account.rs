@@ -1,0 +1,99 @@
+//! Floods of events at listeners: what is delivered and what is told as lost is what was sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use torcon::ConnectOptions;
+use torcon::state::{CircuitUpdate, State};
+
+use super::{LIMIT, greet};
+use crate::scripted::connected_with;
+use crate::support::alone::alone;
+use crate::support::signal::signal;
+use crate::support::watchdog::eventually;
+
+/// How many events a flood has.
+const FLOOD: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+/// What a listener was told.
+#[derive(Default)]
+struct Account {
+    delivered: AtomicU64,
+    lost: AtomicU64,
+    /// The hops in the last update.
+    last: AtomicU64,
+}
+
+impl Account {
+    fn take(&self, update: &CircuitUpdate) {
+        self.delivered.fetch_add(1, Ordering::AcqRel);
+        self.lost.fetch_add(update.lost, Ordering::AcqRel);
+        self.last.store(update.info.path.len() as u64, Ordering::Release);
+    }
+
+    fn total(&self) -> u64 {
+        self.delivered.load(Ordering::Acquire) + self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// How a listener takes its updates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pace {
+    Quick,
+    Slow,
+    Stuck,
+}
+
+#[test]
+fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end() {
+    alone(|| {
+        for pace in [Pace::Quick, Pace::Slow, Pace::Stuck] {
+            let options = ConnectOptions::new().event_limit(8 << 20);
+            let (done, is_done) = signal();
+            let (tor, controller) = connected_with(&options, move |script| {
+                greet(script, &[], &[]);
+                script.expect("GETINFO flood");
+                // Updates of another kind count for nobody here.
+                let event = b"650 CIRC 7 EXTENDED $E8F7~x PURPOSE=GENERAL\r\n\
+                              650 STREAM 9 XON_SENT 7 a.example:80\r\n";
+                script.flood(event, FLOOD - 1);
+                script.send("650 CIRC 7 EXTENDED $E8F7~x,$E8F8~y PURPOSE=GENERAL\r\n");
+                script.send("250-flood=\r\n250 OK\r\n").wait_for(&is_done).close();
+            });
+            let state = State::new(&controller).unwrap();
+            let account = Arc::new(Account::default());
+            let (go_on, stuck) = bounded::<()>(0);
+            let counting = Arc::clone(&account);
+            state
+                .on_circuit(move |update| {
+                    counting.take(update);
+                    match pace {
+                        Pace::Quick => {}
+                        Pace::Slow => std::thread::sleep(Duration::from_micros(100)),
+                        Pace::Stuck => drop(stuck.recv_timeout(LIMIT)),
+                    }
+                })
+                .unwrap();
+            let start = Instant::now();
+            controller.get_info_one("flood").unwrap();
+            let flooded = start.elapsed();
+            done.fire();
+            controller.wait_closed(LIMIT).unwrap();
+            drop(go_on);
+            // One more, since the first event tells two things.
+            eventually(LIMIT, "the account is closed", || account.total() == FLOOD + 1);
+            eventually(LIMIT, "the closure is dropped", || Arc::strong_count(&account) == 1);
+            assert_eq!(account.total(), FLOOD + 1);
+            assert_eq!(account.last.load(Ordering::Acquire), 2, "the last one is never lost");
+            println!(
+                "{pace:?}: {FLOOD} events in {flooded:?}, {} delivered, {} told as lost",
+                account.delivered.load(Ordering::Acquire),
+                account.lost.load(Ordering::Acquire)
+            );
+            drop((state, controller));
+            tor.finish();
+        }
+    });
+}
