@@ -35,6 +35,11 @@
 //! their own, `torcon-state`, which the first of them starts.
 //!
 //! **Invariant**: a state sends no command by itself, but where a function says so.
+//!
+//! # What can be out of date
+//!
+//! tor has an event for most of its changes, but not for all. The documentation of each function
+//! and field says what that means for it.
 
 mod addresses;
 mod attacher;

@@ -24,11 +24,12 @@ keywords! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressMapping {
-    /// The name or address that stands for another.
+    /// The name or address that stands for another; `*.example` for all names of a domain.
     pub address: String,
     /// The name or address for which it stands.
     pub new_address: String,
-    /// The end of the mapping; `None` if it has no end.
+    /// When the mapping expires; `None` if it does not. tor prolongs a mapping of `TrackHostExits`
+    /// without an event.
     pub expires: Option<SystemTime>,
 }
 

@@ -12,15 +12,17 @@ use crate::names::{
 
 /// What tor has told of a circuit, up to one event.
 ///
-/// It never changes: [`Circuit::info`](super::Circuit::info) gives another one after the next
-/// event. What only a later question could tell, such as
-/// [`conflux_rtt`](Self::conflux_rtt), is as old as the event.
+/// It never changes: [`Circuit::info`](super::Circuit::info) returns another one after the next
+/// event. A field is as old as the last `CIRC` or `CIRC_MINOR` event of the circuit; where tor changes
+/// it without such an event, the field says so. `GETINFO circuit-status` has the value of the
+/// moment.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitInfo {
     /// The circuit.
     pub id: CircuitId,
-    /// Its state.
+    /// Its state. tor has no event for [`CircuitStatus::GuardWait`], so a circuit that waits for
+    /// a better guard is `EXTENDED` here until it is built, unless the state began in between.
     pub status: CircuitStatus,
     /// The relays that are part of it by now, first the guard.
     pub path: Vec<RelaySpec>,
@@ -32,21 +34,28 @@ pub struct CircuitInfo {
     pub hs_state: Option<HsState>,
     /// The onion service, without `.onion`.
     pub rend_query: Option<EventText>,
-    /// When it was begun, or was first used for its purpose.
+    /// When it was begun, or was first used for its purpose. Out of date until the next event if
+    /// tor takes a circuit that it had built before.
     pub time_created: Option<SystemTime>,
     /// Why it ended.
     pub reason: Option<CircuitReason>,
     /// The reason that its last hop gave, if the reason is that this hop ended it.
     pub remote_reason: Option<CircuitReason>,
-    /// The user name of the SOCKS requests for which it is kept apart from others.
+    /// The user name of the SOCKS requests for which it is kept apart from others. A circuit that
+    /// was built before its first stream has it from the `STREAM` event of that stream, without an
+    /// update for listeners. Not known yet between tor's choice of the circuit and that event; out
+    /// of date if tor clears it because no stream could be attached; not known if the stream does
+    /// not isolate by credentials (`IsolateSOCKSAuth`).
     pub socks_username: Option<EventText>,
-    /// The password of the SOCKS requests for which it is kept apart from others.
+    /// The password of the SOCKS requests for which it is kept apart from others; as
+    /// [`socks_username`](Self::socks_username).
     pub socks_password: Option<EventText>,
     /// The proof of work with which a client came, or with which we go, to an onion service.
     pub hs_pow: Option<HsPow>,
     /// What the legs of a pair that shares its traffic have in common.
     pub conflux_id: Option<EventText>,
-    /// How long a message takes to go to the end of the pair and back, on this leg.
+    /// How long a message takes to go to the end of the pair and back, on this leg; out of date
+    /// after the event, since tor measures again all the time.
     pub conflux_rtt: Option<Duration>,
     text: EventText,
 }

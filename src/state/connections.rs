@@ -8,10 +8,11 @@ use crate::names::{ConnectionId, GuardStatus, GuardType, OrConnStatus};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrConnection {
-    /// The connection. tor does not tell it of connections that were there before the state, until
-    /// it tells something else of them.
+    /// The connection. `GETINFO orconn-status` has no identifiers, so that of a connection that was
+    /// there before the state is `None` until an event shows which one it is.
     pub id: Option<ConnectionId>,
-    /// The other side.
+    /// The other side, by the last event or answer. tor lists a connection by its address as long
+    /// as it does not know the relay.
     pub peer: OrConnPeer,
     /// Its state.
     pub status: OrConnStatus,

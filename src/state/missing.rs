@@ -99,7 +99,6 @@ pub(super) fn ask(
 
 fn read(question: Question, answer: &[u8], answers: &mut Answers, missing: &mut Vec<MissingPart>) {
     if let Err(error) = question.read(answer, answers) {
-        log::warn!("a part of a state is not complete: {error}");
         missing.push(MissingPart::new(question.key(), error.into()));
     }
 }

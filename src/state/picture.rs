@@ -57,6 +57,8 @@ struct Folding {
     new_streams: Vec<Sender<Arc<StreamInfo>>>,
     /// Streams that this program is about to open, each with who waits for it.
     expected: Vec<(Arc<Claim>, Sender<Arc<StreamCell>>)>,
+    /// A listener has begun to lose updates, which is still to be logged.
+    lost: bool,
     /// Why nothing comes any more.
     ended: Option<Disconnect>,
 }
@@ -88,6 +90,7 @@ impl Picture {
             stream_waiters: Waiters::default(),
             new_streams: Vec::new(),
             expected: Vec::new(),
+            lost: false,
             ended: None,
         };
         Self { folding: Mutex::new(folding) }
@@ -295,7 +298,7 @@ impl Folding {
             }
         }
         match feed {
-            Some(feed) => feed.push(changes.drain(..)),
+            Some(feed) => self.lost |= feed.push(changes.drain(..)),
             None => changes.clear(),
         }
     }
@@ -341,7 +344,14 @@ fn is_waiting(status: &StreamStatus) -> bool {
 impl EventHook for Picture {
     fn event(&self, event: &RawEvent<'_>) {
         let (number, event) = (event.number(), event.event().clone());
-        self.folding.lock().event(number, event);
+        let mut folding = self.folding.lock();
+        folding.event(number, event);
+        let lost = std::mem::take(&mut folding.lost);
+        drop(folding);
+        if lost {
+            // Without the lock: a logger may ask the state.
+            log::warn!("a listener of a state is too slow: updates are being dropped");
+        }
     }
 
     fn ended(&self, reason: &Disconnect) {

@@ -139,7 +139,7 @@ impl Inner {
             return;
         }
         let limit = self.controller.timeout();
-        let Ok(_refreshing) = lock_within(&self.refreshing, "GETINFO", limit) else { return };
+        let Ok(refreshing) = lock_within(&self.refreshing, "GETINFO", limit) else { return };
         // Another thread may have done it meanwhile.
         let Some(parts) = self.picture.begin_refresh(wanted) else { return };
         let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
@@ -158,6 +158,7 @@ impl Inner {
                     return self.picture.finish_refresh(parts, answers, events_before);
                 }
                 self.picture.abort_refresh(parts, false);
+                drop(refreshing);
                 for part in unreadable {
                     log::warn!("a part of a state is not refreshed: {}: {}", part.name, part.error);
                 }
@@ -166,6 +167,7 @@ impl Inner {
                 // A refusal would come again.
                 let again = !matches!(error, Error::Rejected(_));
                 self.picture.abort_refresh(parts, again);
+                drop(refreshing);
                 log::debug!("a part of a state is not refreshed: {error}");
             }
         }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::controller::{Controller, HookGuard};
 use crate::descriptor::{RouterStatus, RouterStatuses};
-use crate::error::{Disconnect, Result};
+use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
 use crate::link::{EventHook, RawEvent, lock_within};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
@@ -45,13 +45,13 @@ impl Index {
     }
 
     /// Takes every entry that can be read.
-    fn insert_all(&mut self, entries: &RouterStatuses) {
+    fn insert_all(&mut self, entries: &RouterStatuses, unreadable: &mut Vec<ProtocolError>) {
         self.list.reserve(entries.len().saturating_sub(self.list.len()));
         self.places.reserve(entries.len().saturating_sub(self.places.len()));
         for entry in entries {
             match entry {
                 Ok(relay) => self.insert(relay),
-                Err(error) => log::warn!("a relay is left out: {error}"),
+                Err(error) => unreadable.push(error),
             }
         }
     }
@@ -112,6 +112,8 @@ struct Known {
     /// `None` as long as nobody has asked.
     watch: Option<HookGuard>,
     loaded: bool,
+    /// What is left out, which is still to be logged.
+    unreadable: Vec<ProtocolError>,
 }
 
 /// How many bytes of statuses are kept for who asks next, beside those of one consensus. Beyond
@@ -178,10 +180,15 @@ impl RelaySource {
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
         let mut known = lock_within(&self.known, "GETINFO", controller.timeout())?;
         known.catch_up();
-        if !known.loaded {
-            known.load(controller)?;
+        let loaded = if known.loaded { Ok(()) } else { known.load(controller) };
+        let relays = Relays { index: Arc::clone(&known.index) };
+        let unreadable = std::mem::take(&mut known.unreadable);
+        // A logger may ask for the relays.
+        drop(known);
+        for error in unreadable {
+            log::warn!("a relay is left out: {error}");
         }
-        Ok(Relays { index: Arc::clone(&known.index) })
+        loaded.map(|()| relays)
     }
 }
 
@@ -200,7 +207,7 @@ impl Known {
             unread.overflowed = false;
         }
         let mut index = Index::default();
-        index.insert_all(&entries);
+        index.insert_all(&entries, &mut self.unreadable);
         self.index = Arc::new(index);
         self.loaded = true;
         self.catch_up();
@@ -215,13 +222,16 @@ impl Known {
             match Event::parse(text) {
                 Event::NewConsensus(event) => {
                     let mut index = Index::default();
-                    index.insert_all(&RouterStatuses::new(event.body().as_bytes()));
+                    index.insert_all(
+                        &RouterStatuses::new(event.body().as_bytes()),
+                        &mut self.unreadable,
+                    );
                     self.index = Arc::new(index);
                 }
                 Event::Ns(event) => {
                     let entries = RouterStatuses::new(event.body().as_bytes());
                     // Copied if somebody still has the relays of before.
-                    Arc::make_mut(&mut self.index).insert_all(&entries);
+                    Arc::make_mut(&mut self.index).insert_all(&entries, &mut self.unreadable);
                 }
                 _ => {}
             }

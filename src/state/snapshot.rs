@@ -102,15 +102,18 @@ pub struct Snapshot {
     pub circuits: Vec<Arc<CircuitInfo>>,
     /// The streams, by identifier.
     pub streams: Vec<Arc<StreamInfo>>,
-    /// The guards through which tor enters the network.
+    /// The guards through which tor enters the network; see [`State::guards`](super::State::guards)
+    /// for what can be out of date.
     pub guards: Vec<EntryGuard>,
-    /// The names and addresses that stand for others, by name.
+    /// The active address mappings, sorted by name; see
+    /// [`State::address_map`](super::State::address_map) for what can be out of date.
     pub address_map: Vec<AddressMapping>,
-    /// The connections to relays.
+    /// The connections to relays; see [`State::connections`](super::State::connections) for what
+    /// can be out of date.
     pub connections: Vec<OrConnection>,
-    /// How far tor's start has come.
+    /// tor's bootstrap progress, by its last event.
     pub bootstrap: Option<Bootstrap>,
-    /// Whether the network can be reached.
+    /// Whether tor reaches the network, by its last event. Stays up if `DisableNetwork` is set.
     pub liveness: Option<NetworkLiveness>,
     number: u64,
 }

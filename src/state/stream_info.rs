@@ -11,9 +11,10 @@ use crate::names::{
 
 /// What tor has told of a stream, up to one event.
 ///
-/// It never changes: [`Stream::info`](super::Stream::info) gives another one after the next event.
-/// tor tells what does not change only once, and of streams that were there before the state only
-/// their status, circuit and target.
+/// It never changes: [`Stream::info`](super::Stream::info) returns another one after the next event.
+/// tor reports what does not change only once, and of streams that were there before the state only
+/// their status, circuit and target: the other fields of these are `None` until an event has them,
+/// and [`source_addr`](Self::source_addr) and [`purpose`](Self::purpose) stay so.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
@@ -22,9 +23,10 @@ pub struct StreamInfo {
     /// Its state: never [`StreamStatus::Remap`] and none of the four by which both sides slow each
     /// other down, which leave the state as it was.
     pub status: StreamStatus,
-    /// The circuit it is attached to; of one that has ended, the last one.
+    /// The circuit it is attached to; of one that has ended, the last one. On a conflux pair it is
+    /// the leg that tor's last `STREAM` event named, which can be the other one by now.
     pub circuit: Option<CircuitId>,
-    /// Where it goes, by the last event.
+    /// Where it goes, by the last event. `REDIRECTSTREAM` changes it without an event.
     pub target: Target,
     /// Why it ended or left its circuit.
     pub reason: Option<StreamReason>,

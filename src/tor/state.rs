@@ -11,8 +11,9 @@ impl Tor {
     ///
     /// The first call sends what [`State::new`] sends, later ones nothing.
     ///
-    /// Blocks the current thread until the state is made, by this call or by another thread's, at
-    /// most three times the [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks the current thread until the state is made, by this call or by another thread's, for
+    /// at most three times the [time limit](crate::Controller::with_timeout) of the controller; for
+    /// more if tor refuses a part, see [`State::new`].
     ///
     /// # Errors
     ///

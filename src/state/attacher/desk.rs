@@ -113,10 +113,12 @@ impl Drop for Engagement {
             }
             office => office.take(),
         };
-        if let Some(office) = last {
-            let limit = self.controller.timeout().min(END_LIMIT);
-            office.close(&self.controller.with_timeout(limit));
-        }
+        let Some(office) = last else { return };
+        let limit = self.controller.timeout().min(END_LIMIT);
+        let outcome = office.close(&self.controller.with_timeout(limit));
+        // A logger may attach streams.
+        drop(engaging);
+        log_end(outcome);
     }
 }
 
@@ -141,30 +143,43 @@ impl Office {
         let spawned =
             thread::Builder::new().name("torcon-streams".to_owned()).spawn(move || clerk.run());
         if let Err(error) = spawned {
-            shared.option.restore(controller);
+            // The error that is returned says more.
+            let _ = shared.option.restore(controller);
             return Err(no_thread(&error));
         }
         let farewell = {
             let (shared, messages) = (Arc::clone(&shared), messages.clone());
-            controller.before_close(move |controller| end(&shared, &messages, controller))
+            controller.before_close(move |controller| log_end(end(&shared, &messages, controller)))
         };
         Ok(Self { users: 1, shared, messages, farewell, _watch: watch })
     }
 
-    fn close(self, controller: &Controller) {
-        if controller.cancel_farewell(self.farewell) {
-            end(&self.shared, &self.messages, controller);
+    fn close(self, controller: &Controller) -> Result<()> {
+        match controller.cancel_farewell(self.farewell) {
+            true => end(&self.shared, &self.messages, controller),
+            false => Ok(()),
         }
     }
 }
 
 /// Makes tor attach streams again, those that wait for us too.
-fn end(shared: &Shared, messages: &Sender<Message>, controller: &Controller) {
-    shared.option.restore(controller);
+fn end(shared: &Shared, messages: &Sender<Message>, controller: &Controller) -> Result<()> {
+    let outcome = shared.option.restore(controller);
     let (sender, done) = bounded(0);
     if messages.send(Message::Stop(sender)).is_ok() {
         // Nothing is ever sent: it ends when the thread has done it.
         let _ = done.recv_timeout(END_LIMIT);
+    }
+    outcome
+}
+
+fn log_end(outcome: Result<()>) {
+    match outcome {
+        Ok(()) => {}
+        Err(error) if error.is_closed() => {
+            log::warn!("tor leaves streams to controllers, and the connection has ended");
+        }
+        Err(error) => log::warn!("tor could not be told to attach streams again: {error}"),
     }
 }
 

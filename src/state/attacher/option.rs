@@ -111,18 +111,14 @@ impl LeaveStreams {
 
     /// Makes the option what it was, once, unless somebody else has changed it meanwhile. Whatever
     /// stream is left to us after this has been told of.
-    pub(super) fn restore(&self, controller: &Controller) {
+    pub(super) fn restore(&self, controller: &Controller) -> Result<()> {
         let is_on = self.is_on();
         if self.restored.swap(true, Ordering::AcqRel) || !is_on || self.was_on {
-            return;
+            return Ok(());
         }
-        match controller.set_conf([(OPTION, "0")]) {
-            Ok(()) => self.told.wait(false, TOLD_LIMIT.min(controller.timeout())),
-            Err(error) if error.is_closed() => {
-                log::warn!("tor leaves streams to controllers, and the connection has ended");
-            }
-            Err(error) => log::warn!("tor could not be told to attach streams again: {error}"),
-        }
+        controller.set_conf([(OPTION, "0")])?;
+        self.told.wait(false, TOLD_LIMIT.min(controller.timeout()));
+        Ok(())
     }
 }
 
