@@ -55,7 +55,7 @@ fn greet(listener: &OnionListener) -> Result<()> {
 }
 
 fn visit(listener: &OnionListener, visitor: &Tor) -> Result<()> {
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     match visitor.connect_stream((address, 80)) {
         Ok(_) => return Err("a visitor without a key was let in".into()),
         Err(Error::Socks(error)) => println!("without a key: {}", error.problem()),

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     thread::scope(|scope| {
         let visitor = network.as_ref().map(|network| {
             scope.spawn(|| {
-                let visit = visit(network, listener.onion_address());
+                let visit = visit(network, &listener.onion_address());
                 // This ends the loop below.
                 listener.close()?;
                 visit

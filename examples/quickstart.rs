@@ -33,7 +33,7 @@ fn main() -> Outcome {
     configure(tor.controller())?;
 
     let listener = publish(&tor)?;
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     let server = thread::Builder::new().spawn(move || serve_one(&listener))?;
     let visitor = launch("a second tor", network.as_ref())?;
     let answer = timed("reached through the second tor", || {

@@ -435,7 +435,7 @@ impl State {
     /// # Errors
     ///
     /// Those of [`relays`](Self::relays).
-    pub fn relay(&self, fingerprint: &Fingerprint) -> Result<Option<RouterStatus>> {
+    pub fn relay(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
         Ok(self.relays()?.get(fingerprint).cloned())
     }
 
@@ -445,7 +445,7 @@ impl State {
     /// # Errors
     ///
     /// Those of [`relays`](Self::relays).
-    pub fn relays_named(&self, nickname: &Nickname) -> Result<Vec<RouterStatus>> {
+    pub fn relays_named(&self, nickname: Nickname) -> Result<Vec<RouterStatus>> {
         Ok(self.relays()?.named(nickname).cloned().collect())
     }
 

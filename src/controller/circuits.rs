@@ -86,8 +86,8 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such stream or
     /// circuit, 551 if the circuit cannot take it, 555 if the stream does not wait for us; otherwise
     /// those of [`execute`](Self::execute).
-    pub fn attach_stream(&self, stream: &AttachStream) -> Result<()> {
-        self.execute(stream)
+    pub fn attach_stream(&self, stream: AttachStream) -> Result<()> {
+        self.execute(&stream)
     }
 
     /// Changes where a stream goes, before it is attached to a circuit.

@@ -209,7 +209,7 @@ impl Controller {
     /// Those of [`get_info`](Self::get_info).
     pub fn descriptor_annotations(
         &self,
-        relay: &Fingerprint,
+        relay: Fingerprint,
     ) -> Result<Option<DescriptorAnnotations>> {
         let key = format!("desc-annotations/id/{relay}");
         let outcome = self.read_info(&key, |answer| Ok(DescriptorAnnotations::read(answer)));

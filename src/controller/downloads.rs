@@ -54,7 +54,7 @@ impl Controller {
     ///
     /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those of
     /// [`get_info`](Self::get_info).
-    pub fn certificate_download(&self, authority: &Fingerprint) -> Result<Option<DownloadStatus>> {
+    pub fn certificate_download(&self, authority: Fingerprint) -> Result<Option<DownloadStatus>> {
         self.download(&format!("downloads/cert/fp/{authority}"), "Failed to get download status")
     }
 
@@ -71,7 +71,7 @@ impl Controller {
     /// Those of [`certificate_download`](Self::certificate_download).
     pub fn certificate_signing_keys(
         &self,
-        authority: &Fingerprint,
+        authority: Fingerprint,
     ) -> Result<Option<Vec<Fingerprint>>> {
         let key = format!("downloads/cert/fp/{authority}/sks");
         let outcome = self.read_info(&key, |answer| read_digests(&key, answer));
@@ -91,8 +91,8 @@ impl Controller {
     /// Those of [`certificate_download`](Self::certificate_download).
     pub fn certificate_download_for_key(
         &self,
-        authority: &Fingerprint,
-        signing_key: &Fingerprint,
+        authority: Fingerprint,
+        signing_key: Fingerprint,
     ) -> Result<Option<DownloadStatus>> {
         let key = format!("downloads/cert/fp/{authority}/{signing_key}");
         self.download(&key, "Failed to get download status")
@@ -147,7 +147,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`certificate_download`](Self::certificate_download).
-    pub fn bridge_download(&self, bridge: &Fingerprint) -> Result<Option<DownloadStatus>> {
+    pub fn bridge_download(&self, bridge: Fingerprint) -> Result<Option<DownloadStatus>> {
         self.download(&format!("downloads/bridge/{bridge}"), "No such bridge identity digest found")
     }
 

@@ -41,8 +41,8 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, or
     /// only one of another connection or of the configuration; otherwise those of
     /// [`execute`](Self::execute).
-    pub fn del_onion(&self, address: &OnionAddress) -> Result<()> {
-        self.execute(&DelOnion::new(*address))
+    pub fn del_onion(&self, address: OnionAddress) -> Result<()> {
+        self.execute(&DelOnion::new(address))
     }
 
     /// Returns the ephemeral onion services of this connection.
@@ -87,7 +87,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
-    pub fn hs_client_descriptor(&self, service: &OnionAddress) -> Result<Option<String>> {
+    pub fn hs_client_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
         let key = format!("hs/client/desc/id/{}", service.service_id());
         none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
     }
@@ -103,7 +103,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
-    pub fn hs_service_descriptor(&self, service: &OnionAddress) -> Result<Option<String>> {
+    pub fn hs_service_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
         let key = format!("hs/service/desc/id/{}", service.service_id());
         none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
     }
@@ -147,9 +147,9 @@ impl Controller {
     /// Those of [`execute`](Self::execute).
     pub fn remove_onion_client_auth(
         &self,
-        service: &OnionAddress,
+        service: OnionAddress,
     ) -> Result<OnionClientAuthRemoved> {
-        self.execute(&OnionClientAuthRemove::new(*service))
+        self.execute(&OnionClientAuthRemove::new(service))
     }
 
     /// Returns the keys that tor has for onion services.

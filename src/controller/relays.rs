@@ -38,7 +38,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn relay_status(&self, fingerprint: &Fingerprint) -> Result<Option<RouterStatus>> {
+    pub fn relay_status(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
         self.descriptor(&format!("ns/id/{fingerprint}"))
     }
 
@@ -54,7 +54,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`relay_status`](Self::relay_status).
-    pub fn relay_status_by_name(&self, nickname: &Nickname) -> Result<Option<RouterStatus>> {
+    pub fn relay_status_by_name(&self, nickname: Nickname) -> Result<Option<RouterStatus>> {
         self.descriptor(&format!("ns/name/{nickname}"))
     }
 
@@ -141,7 +141,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`] (552) if this tor uses server descriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
-    pub fn microdescriptor(&self, fingerprint: &Fingerprint) -> Result<Option<Microdescriptor>> {
+    pub fn microdescriptor(&self, fingerprint: Fingerprint) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/id/{fingerprint}"))
     }
 
@@ -155,7 +155,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`microdescriptor`](Self::microdescriptor).
-    pub fn microdescriptor_by_name(&self, nickname: &Nickname) -> Result<Option<Microdescriptor>> {
+    pub fn microdescriptor_by_name(&self, nickname: Nickname) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/name/{nickname}"))
     }
 
@@ -207,7 +207,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`] (552) if this tor uses microdescriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
-    pub fn server_descriptor(&self, fingerprint: &Fingerprint) -> Result<Option<ServerDescriptor>> {
+    pub fn server_descriptor(&self, fingerprint: Fingerprint) -> Result<Option<ServerDescriptor>> {
         self.descriptor(&format!("desc/id/{fingerprint}"))
     }
 
@@ -223,7 +223,7 @@ impl Controller {
     /// Those of [`server_descriptor`](Self::server_descriptor).
     pub fn server_descriptor_by_name(
         &self,
-        nickname: &Nickname,
+        nickname: Nickname,
     ) -> Result<Option<ServerDescriptor>> {
         self.descriptor(&format!("desc/name/{nickname}"))
     }

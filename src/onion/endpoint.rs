@@ -368,7 +368,7 @@ impl OnionEndpoint {
                 (*listener.lock())(progress);
             }
         };
-        tell(OnionProgress::Added(*service.onion_address()));
+        tell(OnionProgress::Added(service.onion_address()));
         let published = await_publication(
             &service,
             self.publication,

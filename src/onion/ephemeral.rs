@@ -27,7 +27,7 @@ impl EphemeralService {
         if self.detached {
             return Ok(());
         }
-        match controller.del_onion(&self.address) {
+        match controller.del_onion(self.address) {
             // It has ended with the connection, or somebody has deleted it.
             Err(error) if error.is_closed() || error.status_code() == Some(552) => Ok(()),
             outcome => outcome,

@@ -217,7 +217,7 @@ impl OnionListener {
     #[doc(alias = "onion_uri")]
     #[doc(alias = "getHost")]
     #[must_use]
-    pub fn onion_address(&self) -> &OnionAddress {
+    pub fn onion_address(&self) -> OnionAddress {
         self.service.onion_address()
     }
 

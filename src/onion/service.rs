@@ -100,8 +100,8 @@ impl OnionService {
     #[doc(alias = "onion_uri")]
     #[doc(alias = "getHost")]
     #[must_use]
-    pub fn onion_address(&self) -> &OnionAddress {
-        &self.address
+    pub fn onion_address(&self) -> OnionAddress {
+        self.address
     }
 
     /// Returns the ports of the service and where they go; the first is the one that the endpoint

@@ -77,13 +77,13 @@ impl Relays {
 
     /// Returns a relay.
     #[must_use]
-    pub fn get(&self, fingerprint: &Fingerprint) -> Option<&RouterStatus> {
-        self.index.list.get(*self.index.places.get(fingerprint)?)
+    pub fn get(&self, fingerprint: Fingerprint) -> Option<&RouterStatus> {
+        self.index.list.get(*self.index.places.get(&fingerprint)?)
     }
 
     /// Returns the relays of a nickname, of which there may be several.
-    pub fn named(&self, nickname: &Nickname) -> impl Iterator<Item = &RouterStatus> {
-        self.iter().filter(move |relay| relay.nickname() == *nickname)
+    pub fn named(&self, nickname: Nickname) -> impl Iterator<Item = &RouterStatus> {
+        self.iter().filter(move |relay| relay.nickname() == nickname)
     }
 
     /// Returns the relays that are directory authorities, by their flag.

@@ -106,7 +106,7 @@ fn a_file_of_client_authorisation_is_read_by_tor() {
     let client = ClientAuthKey::from_bytes([9; 32]).unwrap();
     let service = key(3).address();
     let file = path.join("service.auth_private");
-    fs::write(&file, client.reveal_auth_private(&service)).unwrap();
+    fs::write(&file, client.reveal_auth_private(service)).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let tor = RealTor::builder().line(format!("ClientOnionAuthDir {}", path.display())).start();
     let shown = tor.raw().ask("ONION_CLIENT_AUTH_VIEW");

@@ -119,7 +119,7 @@ impl ClientAuthKey {
     /// Returns the contents of a file `.auth_private` in a client's `ClientOnionAuthDir`, for
     /// this service.
     #[must_use]
-    pub fn reveal_auth_private(&self, service: &OnionAddress) -> String {
+    pub fn reveal_auth_private(&self, service: OnionAddress) -> String {
         let secret = Zeroizing::new(self.reveal_base32());
         format!("{}:{DESCRIPTOR}{}", service.service_id(), *secret)
     }

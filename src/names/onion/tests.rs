@@ -205,7 +205,7 @@ fn client_keys_have_the_forms_of_the_commands_and_of_the_files() {
     // What tor itself wrote for this key, but for the case.
     let service = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd";
     assert_eq!(
-        key.reveal_auth_private(&service.parse().unwrap()),
+        key.reveal_auth_private(service.parse().unwrap()),
         format!("{service}:descriptor:x25519:{}", base32.to_uppercase())
     );
     let public = key.public();

@@ -292,7 +292,7 @@ impl Clerk {
             self.inner.picture.read(|tracker| tracker.stream(id).map(|cell| cell.info()))
         };
         let before = known(&stream);
-        self.controller.attach_stream(command)?;
+        self.controller.attach_stream(*command)?;
         if self.placed.len() >= COUNTED {
             self.placed.retain(|id, then| known(id).is_some_and(|now| Arc::ptr_eq(&now, then)));
         }

@@ -50,7 +50,7 @@ fn a_key_is_kept_whoever_made_it() {
     let made = controller.add_onion(&AddOnion::new(ports())).unwrap();
     let made_key = made.key.unwrap();
     assert_eq!(made_key.address(), made.address);
-    controller.del_onion(&made.address).unwrap();
+    controller.del_onion(made.address).unwrap();
     let given = controller.add_onion(&AddOnion::new(ports()).key(made_key)).unwrap();
     assert_eq!(given.address, made.address);
     assert_eq!(given.key.unwrap().address(), made.address);
@@ -66,7 +66,7 @@ fn current_services_are_those_of_the_connection_and_detached_ones_everybodys() {
     assert_eq!((one.onions().unwrap(), other.onions().unwrap()), (vec![mine], vec![]));
     assert_eq!(other.detached_onions().unwrap(), [free]);
     assert_eq!(
-        refusal(other.del_onion(&mine)),
+        refusal(other.del_onion(mine)),
         "tor refused DEL_ONION: 552 \"Unknown Onion Service id\""
     );
     assert_eq!(
@@ -75,7 +75,7 @@ fn current_services_are_those_of_the_connection_and_detached_ones_everybodys() {
     );
     one.close();
     assert_eq!(other.detached_onions().unwrap(), [free]);
-    other.del_onion(&free).unwrap();
+    other.del_onion(free).unwrap();
     // The first went with its connection.
     other.add_onion(&AddOnion::new(ports()).key(key(1))).unwrap();
 }
@@ -119,7 +119,7 @@ fn client_keys_are_added_replaced_listed_and_removed() {
     assert_eq!(controller.execute(&OnionClientAuthView::of(service)).unwrap().len(), 1);
     let other = key(2).address();
     assert!(controller.execute(&OnionClientAuthView::of(other)).unwrap().is_empty());
-    let remove = |service: &OnionAddress| controller.remove_onion_client_auth(service).unwrap();
+    let remove = |service: &OnionAddress| controller.remove_onion_client_auth(*service).unwrap();
     assert_eq!(remove(&service), OnionClientAuthRemoved::Removed);
     assert_eq!(remove(&service), OnionClientAuthRemoved::NotThere);
     let permanent = OnionClientAuthAdd::new(service, client(1)).permanent();
@@ -144,11 +144,11 @@ fn a_permanent_client_key_is_a_file_of_tors() {
     controller.add_onion_client_auth(&permanent).unwrap();
     let file = directory.path().join(format!("{}.auth_private", service.service_id()));
     let written = std::fs::read_to_string(&file).unwrap();
-    let expected = client(1).reveal_auth_private(&service);
+    let expected = client(1).reveal_auth_private(service);
     assert_eq!(written.to_lowercase(), expected.to_lowercase());
     let known = controller.onion_client_auths().unwrap();
     assert!(known[0].permanent);
-    controller.remove_onion_client_auth(&service).unwrap();
+    controller.remove_onion_client_auth(service).unwrap();
     assert!(!file.exists());
 }
 

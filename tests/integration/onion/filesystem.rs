@@ -37,7 +37,7 @@ fn a_service_has_a_temporary_directory_unless_one_is_given() {
     assert_eq!(mode(&directory), 0o700);
     let hostname = fs::read_to_string(directory.join("hostname")).unwrap();
     assert_eq!(hostname.trim(), listener.onion_address().to_string());
-    assert_eq!(listener.private_key().unwrap().address(), *listener.onion_address());
+    assert_eq!(listener.private_key().unwrap().address(), listener.onion_address());
     assert_eq!(
         services(&tor),
         [
@@ -55,7 +55,7 @@ fn a_given_directory_stays_and_gives_the_same_address_again() {
     let tor = RealTor::start();
     let directory = tor.directory().join("a service");
     let first = listen(endpoint(&tor).hidden_service_dir(&directory));
-    let address = *first.onion_address();
+    let address = first.onion_address();
     first.close().unwrap();
     assert_eq!(services(&tor), ["HiddenServiceOptions"]);
     assert_eq!(
@@ -63,7 +63,7 @@ fn a_given_directory_stays_and_gives_the_same_address_again() {
         ["authorized_clients", "hostname", "hs_ed25519_public_key", "hs_ed25519_secret_key"]
     );
     let again = listen(endpoint(&tor).hidden_service_dir(&directory));
-    assert_eq!(*again.onion_address(), address);
+    assert_eq!(again.onion_address(), address);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_key_can_be_brought_along() {
     let tor = RealTor::start();
     let directory = tor.directory().join("service");
     let listener = listen(endpoint(&tor).hidden_service_dir(&directory).key(key(5)));
-    assert_eq!(*listener.onion_address(), key(5).address());
+    assert_eq!(listener.onion_address(), key(5).address());
     let file = directory.join("hs_ed25519_secret_key");
     assert_eq!(mode(&file), 0o600);
     assert_eq!(OnionKey::read_file(&file).unwrap().reveal_blob(), key(5).reveal_blob());
@@ -85,7 +85,7 @@ fn a_key_can_be_brought_along() {
         )
     );
     let temporary = listen(endpoint(&tor).key(key(6)));
-    assert_eq!(*temporary.onion_address(), key(6).address());
+    assert_eq!(temporary.onion_address(), key(6).address());
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
         .listen()
         .unwrap();
     println!("launched and published in {:?}", begin.elapsed());
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     let directory = listener.hidden_service_dir().unwrap().to_owned();
     let is_launch = |progress: &&OnionProgress| matches!(progress, OnionProgress::Launching(_));
     let told = std::mem::take(&mut *told.lock());
@@ -157,7 +157,7 @@ fn two_services_of_one_tor_are_published_and_not_confused() {
         descriptors.dedup();
         assert_eq!(descriptors.len(), 2, "{uploads:?}");
     }
-    let addresses = listeners.each_ref().map(|listener| *listener.onion_address());
+    let addresses = listeners.each_ref().map(|listener| listener.onion_address());
     served(&listeners, || {
         for (number, address) in (0..).zip(&addresses) {
             assert_eq!(say(&client, address, "which one is it?"), number);
@@ -182,7 +182,7 @@ fn a_service_of_the_torrc_is_reached_while_ours_comes_and_when_it_has_gone() {
     let listener = service.onion_endpoint(80).timeout(LIMIT).listen().unwrap();
     let reached = |address: &OnionAddress| drop(reach(&client, address, 80));
     reached(&their_address);
-    reached(listener.onion_address());
+    reached(&listener.onion_address());
     listener.close().unwrap();
     drop(listener);
     client.wait_new_identity(LIMIT).unwrap();
@@ -195,7 +195,7 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
     let (service, client) = (tor(), tor());
     let endpoint = service.onion_endpoint(80).ephemeral().timeout(LIMIT);
     let listener = endpoint.listen().unwrap();
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     // Different for each, and of no period that a lost block would hide.
     let byte = |seed: usize, at: usize| (at.wrapping_mul(31).wrapping_add(at >> 8) ^ seed) as u8;
     served(&[listener], || {
@@ -234,7 +234,7 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
 fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
     let endpoint = endpoint.authorize_client("alice").publication(Publication::All);
     let listener = endpoint.timeout(LIMIT).listen().unwrap();
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     let alice = listener.clients()[0].key.clone().unwrap();
     let client = tor();
     served(&[listener], || {
@@ -261,7 +261,7 @@ fn a_client_without_authorisation_is_refused_and_one_with_it_is_not() {
 fn the_circuit_of_each_client_is_told() {
     let (service, client) = (tor(), tor());
     let listener = service.onion_endpoint(80).export_circuit_id().timeout(LIMIT).listen().unwrap();
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     thread::scope(|scope| {
         let client = &client;
         let (done, finished) = signal();
@@ -298,7 +298,7 @@ fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
     };
     let (service, client) = (join(), join());
     let listener = service.onion_endpoint(80).ephemeral().timeout(LIMIT).listen().unwrap();
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     served(&[listener], || {
         let stream = reach(&client, &address, 80);
         let stop = AtomicBool::new(false);

@@ -255,7 +255,7 @@ fn without_waiting_the_address_is_there_and_publication_can_be_waited_for_later(
         remove(script);
     });
     let listener = endpoint(&tor).publication(Publication::None).listen().unwrap();
-    assert_eq!(*listener.onion_address(), key(1).address());
+    assert_eq!(listener.onion_address(), key(1).address());
     // The service stays when publication takes longer than one likes to wait.
     let error = listener.wait_published(Publication::First, SHORT).unwrap_err();
     let Error::Timeout(timeout) = error else { panic!("{error:?}") };
@@ -402,7 +402,7 @@ fn a_service_can_be_made_inside_a_listener_of_events() {
             let controller = weak.upgrade().unwrap();
             let endpoint = OnionEndpoint::with_controller(&controller, 80).ephemeral().key(key(1));
             let listener = endpoint.timeout(SOON).listen();
-            done.send(listener.map(|listener| *listener.onion_address())).unwrap();
+            done.send(listener.map(|listener| listener.onion_address())).unwrap();
         })
         .unwrap();
     let address = made.recv_timeout(LONG).unwrap();

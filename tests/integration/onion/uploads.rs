@@ -104,7 +104,7 @@ fn thirty_first_visits_at_once_reach_their_services() {
     // A first visit needs an address that the client has never heard of.
     let visit = || {
         let listener = service.onion_endpoint(80).ephemeral().timeout(LIMIT).listen().unwrap();
-        let visit = client.connect_stream((*listener.onion_address(), 80));
+        let visit = client.connect_stream((listener.onion_address(), 80));
         visit.map(drop).map_err(|error| (error, listener.uploads()))
     };
     let missed: Vec<_> = thread::scope(|scope| {

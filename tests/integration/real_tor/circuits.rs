@@ -63,15 +63,15 @@ fn circuits_and_streams_that_do_not_exist_are_named_in_the_refusal() {
         (controller.close_circuit(id), r#"CLOSECIRCUIT: 552 "Unknown circuit \"99\"""#),
         (controller.close_circuit_if_unused(id), r#"CLOSECIRCUIT: 552 "Unknown circuit \"99\"""#),
         (
-            controller.attach_stream(&AttachStream::new(stream(), id)),
+            controller.attach_stream(AttachStream::new(stream(), id)),
             r#"ATTACHSTREAM: 552 "Unknown stream \"99\"""#,
         ),
         (
-            controller.attach_stream(&AttachStream::new(stream(), id).hop(2)),
+            controller.attach_stream(AttachStream::new(stream(), id).hop(2)),
             r#"ATTACHSTREAM: 552 "Unknown stream \"99\"""#,
         ),
         (
-            controller.attach_stream(&AttachStream::left_to_tor(stream())),
+            controller.attach_stream(AttachStream::left_to_tor(stream())),
             r#"ATTACHSTREAM: 552 "Unknown stream \"99\"""#,
         ),
         (

@@ -567,7 +567,7 @@ fn without_a_consensus_there_is_nothing_of_it() {
     assert!(controller.served_descriptors().unwrap().is_empty());
     assert_eq!(controller.own_server_descriptor().unwrap(), None);
     assert_eq!(controller.extra_info([1; 20]).unwrap(), None);
-    assert_eq!(controller.descriptor_annotations(&Fingerprint::from([1; 20])).unwrap(), None);
+    assert_eq!(controller.descriptor_annotations(Fingerprint::from([1; 20])).unwrap(), None);
 }
 
 /// Writes a status as tor does.
@@ -615,12 +615,12 @@ fn downloads_are_told() {
     );
     let nobody = Fingerprint::from([1; 20]);
     assert!(controller.certificate_downloads().unwrap().is_empty());
-    assert_eq!(controller.certificate_download(&nobody).unwrap(), None);
-    assert_eq!(controller.certificate_signing_keys(&nobody).unwrap(), None);
-    assert_eq!(controller.certificate_download_for_key(&nobody, &nobody).unwrap(), None);
+    assert_eq!(controller.certificate_download(nobody).unwrap(), None);
+    assert_eq!(controller.certificate_signing_keys(nobody).unwrap(), None);
+    assert_eq!(controller.certificate_download_for_key(nobody, nobody).unwrap(), None);
     assert_eq!(controller.descriptor_download([1; 20]).unwrap(), None);
     assert!(controller.bridge_downloads().unwrap().is_empty());
-    assert_eq!(controller.bridge_download(&nobody).unwrap(), None);
+    assert_eq!(controller.bridge_download(nobody).unwrap(), None);
 }
 
 #[test]
@@ -633,11 +633,11 @@ fn the_descriptors_of_bridges_are_downloads() {
     let controller = controller(&tor);
     let bridge: Fingerprint = bridge.parse().unwrap();
     assert_eq!(controller.bridge_downloads().unwrap(), [bridge]);
-    let status = controller.bridge_download(&bridge).unwrap().unwrap();
+    let status = controller.bridge_download(bridge).unwrap().unwrap();
     assert_eq!(status.schedule, DownloadSchedule::Bridge);
     let text = tor.raw().get_info(&format!("downloads/bridge/{bridge}"));
     assert!(text.ends_with(&download_text(&status)), "{text}");
-    assert_eq!(controller.bridge_download(&Fingerprint::from([1; 20])).unwrap(), None);
+    assert_eq!(controller.bridge_download(Fingerprint::from([1; 20])).unwrap(), None);
 }
 
 #[test]
@@ -670,8 +670,8 @@ fn a_service_that_is_not_known_has_no_descriptor() {
     let controller = reader();
     let address: OnionAddress =
         "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd".parse().unwrap();
-    assert_eq!(controller.hs_client_descriptor(&address).unwrap(), None);
-    assert_eq!(controller.hs_service_descriptor(&address).unwrap(), None);
+    assert_eq!(controller.hs_client_descriptor(address).unwrap(), None);
+    assert_eq!(controller.hs_service_descriptor(address).unwrap(), None);
     let key = format!("hs/client/desc/id/{}", address.service_id());
     assert_eq!(shared().raw().ask(&format!("GETINFO {key}")), ["551 Not found in cache"]);
 }

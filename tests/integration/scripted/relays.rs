@@ -41,17 +41,17 @@ fn each_method_asks_for_its_key_and_reads_the_answer() {
         script.drain();
     });
     let (fingerprint, nickname) = (FINGERPRINT.parse().unwrap(), "test004r".parse().unwrap());
-    let status = controller.relay_status(&fingerprint).unwrap().unwrap();
+    let status = controller.relay_status(fingerprint).unwrap().unwrap();
     assert_eq!((status.identity(), status.nickname()), (fingerprint, nickname));
     assert_eq!(status.flags().count(), 1);
-    let named = controller.relay_status_by_name(&nickname).unwrap().unwrap();
+    let named = controller.relay_status_by_name(nickname).unwrap().unwrap();
     assert_eq!((named.to_string().as_str(), named.flags().count()), (STATUS, 0));
     assert_eq!(controller.relay_statuses().unwrap().len(), 2);
     assert!(controller.relay_statuses_of_purpose(&RouterPurpose::Bridge).unwrap().is_empty());
-    let micro = controller.microdescriptor(&fingerprint).unwrap().unwrap();
+    let micro = controller.microdescriptor(fingerprint).unwrap().unwrap();
     assert_eq!(micro.exit_ports().unwrap().to_string(), "accept 80");
     // A value of one line stands behind the key.
-    let micro = controller.microdescriptor_by_name(&nickname).unwrap().unwrap();
+    let micro = controller.microdescriptor_by_name(nickname).unwrap().unwrap();
     assert_eq!(micro.to_string(), "onion-key");
     assert_eq!(controller.microdescriptors().unwrap().len(), 2);
     let mut count = 0;
@@ -61,9 +61,9 @@ fn each_method_asks_for_its_key_and_reads_the_answer() {
     };
     controller.for_each_microdescriptor(take).unwrap();
     assert_eq!(count, 2);
-    let server = controller.server_descriptor(&fingerprint).unwrap().unwrap();
+    let server = controller.server_descriptor(fingerprint).unwrap().unwrap();
     assert_eq!(server.exit_policy().unwrap().to_string(), "accept *:80");
-    assert_eq!(controller.server_descriptor_by_name(&nickname).unwrap(), None);
+    assert_eq!(controller.server_descriptor_by_name(nickname).unwrap(), None);
     assert!(controller.server_descriptors().unwrap().is_empty());
     drop(controller);
     tor.finish();
@@ -86,13 +86,13 @@ fn a_relay_that_is_not_known_is_none_and_every_other_refusal_an_error() {
         script.drain();
     });
     let fingerprint = FINGERPRINT.parse().unwrap();
-    assert_eq!(controller.relay_status(&fingerprint).unwrap(), None);
-    assert_eq!(controller.microdescriptor(&fingerprint).unwrap(), None);
-    assert_eq!(controller.server_descriptor(&fingerprint).unwrap(), None);
-    assert_eq!(controller.relay_status(&fingerprint).unwrap(), None);
-    let error = controller.server_descriptor(&fingerprint).unwrap_err();
+    assert_eq!(controller.relay_status(fingerprint).unwrap(), None);
+    assert_eq!(controller.microdescriptor(fingerprint).unwrap(), None);
+    assert_eq!(controller.server_descriptor(fingerprint).unwrap(), None);
+    assert_eq!(controller.relay_status(fingerprint).unwrap(), None);
+    let error = controller.server_descriptor(fingerprint).unwrap_err();
     assert_eq!(error.to_string(), format!("tor refused GETINFO: 552 {NO_SERVER_DESCRIPTORS:?}"));
-    let error = controller.relay_status(&fingerprint).unwrap_err();
+    let error = controller.relay_status(fingerprint).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot read a router status: expected a line that begins with r, got \"something else\""

@@ -321,7 +321,7 @@ const CASES: &[Case] = &[
         "me",
     ),
     (
-        |c| format!("{:?}", c.descriptor_annotations(&one()).unwrap().unwrap().source),
+        |c| format!("{:?}", c.descriptor_annotations(one()).unwrap().unwrap().source),
         "desc-annotations/id/1111111111111111111111111111111111111111",
         &["@downloaded-at 2026-11-23 09:12:28|@source \"192.0.2.1\""],
         "Some(\"192.0.2.1\")",
@@ -340,19 +340,19 @@ const CASES: &[Case] = &[
         "[Fingerprint(1111111111111111111111111111111111111111)]",
     ),
     (
-        |c| download(&c.certificate_download(&one()).unwrap().unwrap()),
+        |c| download(&c.certificate_download(one()).unwrap().unwrap()),
         "downloads/cert/fp/1111111111111111111111111111111111111111",
         &[DOWNLOAD],
         DOWNLOAD_READ,
     ),
     (
-        |c| format!("{:?}", c.certificate_signing_keys(&two()).unwrap()),
+        |c| format!("{:?}", c.certificate_signing_keys(two()).unwrap()),
         "downloads/cert/fp/2222222222222222222222222222222222222222/sks",
         &[ONES],
         "Some([Fingerprint(1111111111111111111111111111111111111111)])",
     ),
     (
-        |c| download(&c.certificate_download_for_key(&two(), &one()).unwrap().unwrap()),
+        |c| download(&c.certificate_download_for_key(two(), one()).unwrap().unwrap()),
         "downloads/cert/fp/2222222222222222222222222222222222222222/1111111111111111111111111111111111111111",
         &[DOWNLOAD],
         DOWNLOAD_READ,
@@ -370,7 +370,7 @@ const CASES: &[Case] = &[
         "[Fingerprint(1111111111111111111111111111111111111111)]",
     ),
     (
-        |c| download(&c.bridge_download(&one()).unwrap().unwrap()),
+        |c| download(&c.bridge_download(one()).unwrap().unwrap()),
         "downloads/bridge/1111111111111111111111111111111111111111",
         &[DOWNLOAD],
         DOWNLOAD_READ,
@@ -388,13 +388,13 @@ const CASES: &[Case] = &[
         "GeoIpData { ipv4: true, ipv6: false }",
     ),
     (
-        |c| c.hs_client_descriptor(&service()).unwrap().unwrap(),
+        |c| c.hs_client_descriptor(service()).unwrap().unwrap(),
         "hs/client/desc/id/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd",
         &["hs-descriptor 3|descriptor-lifetime 180"],
         "hs-descriptor 3\ndescriptor-lifetime 180",
     ),
     (
-        |c| c.hs_service_descriptor(&service()).unwrap().unwrap(),
+        |c| c.hs_service_descriptor(service()).unwrap().unwrap(),
         "hs/service/desc/id/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd",
         &["hs-descriptor 3|descriptor-lifetime 180"],
         "hs-descriptor 3\ndescriptor-lifetime 180",
@@ -465,7 +465,7 @@ const EMPTY: &[Empty] = &[
         "cannot read exit-policy/default: expected an exit policy, got \"\"",
     ),
     (
-        |c| c.bridge_download(&one()).map(|_| String::new()),
+        |c| c.bridge_download(one()).map(|_| String::new()),
         "cannot read downloads/bridge/1111111111111111111111111111111111111111: expected when tor \
          tries next, got \"\"",
     ),
@@ -513,19 +513,19 @@ const NONE: &[Empty] = &[
     (|c| c.own_server_descriptor().map(|it| format!("{it:?}")), "551 Servers unavailable"),
     (|c| c.extra_info([1; 20]).map(|it| format!("{it:?}")), "552 Unrecognized key \"x\""),
     (
-        |c| c.descriptor_annotations(&one()).map(|it| format!("{it:?}")),
+        |c| c.descriptor_annotations(one()).map(|it| format!("{it:?}")),
         "552 Unrecognized key \"x\"",
     ),
     (
-        |c| c.certificate_download(&one()).map(|it| format!("{it:?}")),
+        |c| c.certificate_download(one()).map(|it| format!("{it:?}")),
         "551 Failed to get download status for this authority identity digest",
     ),
     (
-        |c| c.certificate_download_for_key(&one(), &two()).map(|it| format!("{it:?}")),
+        |c| c.certificate_download_for_key(one(), two()).map(|it| format!("{it:?}")),
         "551 Failed to get download status for this identity/signing key digest pair",
     ),
     (
-        |c| c.certificate_signing_keys(&one()).map(|it| format!("{it:?}")),
+        |c| c.certificate_signing_keys(one()).map(|it| format!("{it:?}")),
         "551 Failed to get list of signing key digests for this authority identity digest",
     ),
     (
@@ -533,11 +533,11 @@ const NONE: &[Empty] = &[
         "551 No such descriptor digest found",
     ),
     (
-        |c| c.bridge_download(&one()).map(|it| format!("{it:?}")),
+        |c| c.bridge_download(one()).map(|it| format!("{it:?}")),
         "551 No such bridge identity digest found",
     ),
-    (|c| c.hs_client_descriptor(&service()).map(|it| format!("{it:?}")), "551 Not found in cache"),
-    (|c| c.hs_service_descriptor(&service()).map(|it| format!("{it:?}")), "551 Not found in cache"),
+    (|c| c.hs_client_descriptor(service()).map(|it| format!("{it:?}")), "551 Not found in cache"),
+    (|c| c.hs_service_descriptor(service()).map(|it| format!("{it:?}")), "551 Not found in cache"),
 ];
 
 #[test]

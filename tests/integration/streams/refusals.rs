@@ -103,7 +103,7 @@ fn an_onion_service_that_wants_a_key_is_told_apart_where_errors_are_extended() {
         .timeout(LIMIT)
         .listen()
         .unwrap();
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     let tor = Tor::launch(
         launcher().option("SocksPort", "auto ExtendedErrors").option("SocksPort", "auto"),
     )

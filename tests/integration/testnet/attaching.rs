@@ -556,7 +556,7 @@ fn an_option_that_another_controller_has_set_stays_and_its_streams_are_left_alon
     let theirs = stage.state.stream(&theirs).expect("it waits");
     assert_eq!((theirs.status(), theirs.circuit()), (StreamStatus::ControllerWait, None));
     let attach = torcon::command::AttachStream::left_to_tor(theirs.id());
-    stage.controller().attach_stream(&attach).unwrap();
+    stage.controller().attach_stream(attach).unwrap();
     application.join().unwrap();
     stage.tor.quit().unwrap();
 }

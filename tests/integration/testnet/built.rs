@@ -151,7 +151,7 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
 
     // By what the consensus says.
     let chosen: Vec<_> =
-        relays[2..5].iter().map(|relay| state.relay(relay).unwrap().unwrap()).collect();
+        relays[2..5].iter().map(|relay| state.relay(*relay).unwrap().unwrap()).collect();
     let by_status = built(&state, chosen, &CircuitPurpose::General);
     assert_eq!(fingerprints(&by_status.path()), relays[2..5]);
     by_status.close_if_unused().unwrap();

@@ -188,19 +188,19 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
         let stream = waiting(&events, &host);
         for (outcome, message) in [
             (
-                controller.attach_stream(&attach(stream, CircuitId::from(9999))),
+                controller.attach_stream(attach(stream, CircuitId::from(9999))),
                 r#"552 "Unknown circuit \"9999\"""#,
             ),
             (
-                controller.attach_stream(&attach(stream, circuit).hop(9)),
+                controller.attach_stream(attach(stream, circuit).hop(9)),
                 "551 \"Circuit doesn't have 9 hops.\"",
             ),
             (
-                controller.attach_stream(&attach(stream, circuit).hop(1)),
+                controller.attach_stream(attach(stream, circuit).hop(1)),
                 "551 \"Can't attach stream to this one-hop circuit.\"",
             ),
             (
-                controller.attach_stream(&attach(stream, short)),
+                controller.attach_stream(attach(stream, short)),
                 "551 \"Can't attach stream to this one-hop circuit.\"",
             ),
             (
@@ -217,7 +217,7 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
         );
         let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
         controller.redirect_stream(&redirect).unwrap();
-        controller.attach_stream(&attach(stream, circuit).hop(3)).unwrap();
+        controller.attach_stream(attach(stream, circuit).hop(3)).unwrap();
         let connected = opened(controller, &events, stream)?;
         assert_eq!(connected.circuit, Some(circuit));
         assert_eq!(connected.target, echo.address.into());
@@ -229,8 +229,8 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     connection.read_exact(&mut text).unwrap();
     assert_eq!(&text, b"attached");
     let managed = "ATTACHSTREAM: 555 \"Connection is not managed by controller.\"";
-    assert_eq!(refusal(controller.attach_stream(&attach(stream, circuit))), managed);
-    assert_eq!(refusal(controller.attach_stream(&AttachStream::left_to_tor(stream))), managed);
+    assert_eq!(refusal(controller.attach_stream(attach(stream, circuit))), managed);
+    assert_eq!(refusal(controller.attach_stream(AttachStream::left_to_tor(stream))), managed);
     // There is a stream on it.
     controller.close_circuit_if_unused(circuit).unwrap();
     controller.close_stream(stream, StreamReason::Misc).unwrap();
@@ -260,7 +260,7 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
         let host = format!("echo{number}.test");
         let connecting = application(&tor, &host, echo.address.port());
         let stream = waiting(&events, &host);
-        controller.attach_stream(&AttachStream::left_to_tor(stream)).unwrap();
+        controller.attach_stream(AttachStream::left_to_tor(stream)).unwrap();
         opened(controller, &events, stream)?;
         drop(connecting.join().unwrap().expect("the server is reached"));
         Ok(echo)

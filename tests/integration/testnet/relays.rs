@@ -33,9 +33,9 @@ fn the_consensus_of_a_client_names_every_relay_of_the_network() {
         assert!(status.flags().all(|flag| flag.is_recognized()), "{status}");
         assert!(status.bandwidth().is_some() && status.published().is_some(), "{status}");
         assert_eq!(status.unrecognized().count(), 0, "{status}");
-        let again = controller.relay_status(&relay.fingerprint).unwrap().unwrap();
+        let again = controller.relay_status(relay.fingerprint).unwrap().unwrap();
         assert_eq!(again.as_bytes().trim_ascii(), status.as_bytes().trim_ascii());
-        let named = controller.relay_status_by_name(&relay.nickname).unwrap().unwrap();
+        let named = controller.relay_status_by_name(relay.nickname).unwrap().unwrap();
         assert_eq!(named.identity(), relay.fingerprint);
     }
     let mut one_by_one = BTreeSet::new();
@@ -45,8 +45,8 @@ fn the_consensus_of_a_client_names_every_relay_of_the_network() {
     };
     controller.for_each_relay_status(take).unwrap();
     assert_eq!(one_by_one, network.iter().map(|relay| relay.fingerprint).collect());
-    assert_eq!(controller.relay_status(&NOWHERE.parse().unwrap()).unwrap(), None);
-    assert_eq!(controller.relay_status_by_name(&"nobody".parse().unwrap()).unwrap(), None);
+    assert_eq!(controller.relay_status(NOWHERE.parse().unwrap()).unwrap(), None);
+    assert_eq!(controller.relay_status_by_name("nobody".parse().unwrap()).unwrap(), None);
     assert!(controller.relay_statuses_of_purpose(&RouterPurpose::Bridge).unwrap().is_empty());
     tor.quit().unwrap();
 }
@@ -61,14 +61,14 @@ fn a_client_has_the_microdescriptor_of_every_relay_and_no_server_descriptor() {
         controller.microdescriptors().unwrap().len() == network.len()
     });
     for relay in &network {
-        let descriptor = controller.microdescriptor(&relay.fingerprint).unwrap();
+        let descriptor = controller.microdescriptor(relay.fingerprint).unwrap();
         let descriptor = descriptor.unwrap_or_else(|| panic!("{relay:?} has none"));
         assert!(descriptor.ntor_onion_key().is_some(), "{descriptor}");
         assert!(descriptor.ed25519_identity().is_some(), "{descriptor}");
         assert_eq!(descriptor.allows_exit_to([192, 0, 2, 1].into(), 80), relay.is_exit);
         assert!(!descriptor.allows_exit_to("2001:db8::1".parse().unwrap(), 80));
         assert_eq!(descriptor.unrecognized().count(), 0, "{descriptor}");
-        let named = controller.microdescriptor_by_name(&relay.nickname).unwrap();
+        let named = controller.microdescriptor_by_name(relay.nickname).unwrap();
         assert_eq!(named, Some(descriptor));
     }
     assert_eq!(controller.microdescriptors().unwrap().len(), network.len());
@@ -79,8 +79,8 @@ fn a_client_has_the_microdescriptor_of_every_relay_and_no_server_descriptor() {
     };
     controller.for_each_microdescriptor(take).unwrap();
     assert_eq!(count, network.len());
-    assert_eq!(controller.microdescriptor(&NOWHERE.parse().unwrap()).unwrap(), None);
-    let error = controller.server_descriptor(&network[0].fingerprint).unwrap_err();
+    assert_eq!(controller.microdescriptor(NOWHERE.parse().unwrap()).unwrap(), None);
+    let error = controller.server_descriptor(network[0].fingerprint).unwrap_err();
     assert_eq!(
         error.to_string(),
         "tor refused GETINFO: 552 \"We fetch microdescriptors, not router descriptors. You'll \
@@ -96,7 +96,7 @@ fn an_authority_has_the_server_descriptor_of_every_relay() {
     let controller = network.controller("auth0").unwrap();
     let relays = network.relays();
     for relay in &relays {
-        let descriptor = controller.server_descriptor(&relay.fingerprint).unwrap();
+        let descriptor = controller.server_descriptor(relay.fingerprint).unwrap();
         let descriptor = descriptor.unwrap_or_else(|| panic!("{relay:?} has none"));
         assert_eq!(descriptor.fingerprint(), Some(relay.fingerprint));
         assert_eq!((descriptor.nickname(), descriptor.or_port()), (relay.nickname, relay.or_port));
@@ -110,10 +110,10 @@ fn an_authority_has_the_server_descriptor_of_every_relay() {
         assert_eq!(policy.to_string(), if relay.is_exit { "accept *:*" } else { "reject *:*" });
         assert_eq!(policy.allows([192, 0, 2, 1].into(), 80), relay.is_exit);
         assert_eq!(descriptor.allows_exit_to([192, 0, 2, 1].into(), 80), relay.is_exit);
-        let named = controller.server_descriptor_by_name(&relay.nickname).unwrap();
+        let named = controller.server_descriptor_by_name(relay.nickname).unwrap();
         assert_eq!(named, Some(descriptor));
     }
-    assert_eq!(controller.server_descriptor(&NOWHERE.parse().unwrap()).unwrap(), None);
+    assert_eq!(controller.server_descriptor(NOWHERE.parse().unwrap()).unwrap(), None);
     assert_eq!(controller.server_descriptors().unwrap().len(), relays.len());
     let mut names = BTreeSet::new();
     let take = |descriptor: ServerDescriptor| {

@@ -272,7 +272,7 @@ fn a_state_that_is_made_before_the_network_is_on_follows_the_whole_start() {
     assert_same(&state, 0);
     for relay in &controller.relay_statuses().unwrap() {
         let relay = relay.unwrap();
-        let known = state.relay(&relay.identity()).unwrap().expect("it is in the consensus");
+        let known = state.relay(relay.identity()).unwrap().expect("it is in the consensus");
         assert_eq!(known.nickname(), relay.nickname());
         assert_eq!(known.or_port(), relay.or_port());
         assert!(known.flags().eq(relay.flags()), "{known} {relay}");
@@ -317,9 +317,9 @@ fn the_relays_of_a_state_are_those_of_the_consensus() {
     let network = shared_network().relays();
     assert_eq!(relays.len(), network.len());
     for relay in &network {
-        let found = state.relay(&relay.fingerprint).unwrap().expect("it is in the consensus");
+        let found = state.relay(relay.fingerprint).unwrap().expect("it is in the consensus");
         assert_eq!(found.nickname(), relay.nickname);
-        let named = state.relays_named(&relay.nickname).unwrap();
+        let named = state.relays_named(relay.nickname).unwrap();
         assert_eq!(named, [found]);
     }
     let authorities = state.authorities().unwrap();

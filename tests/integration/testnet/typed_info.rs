@@ -196,13 +196,13 @@ fn the_consensus_of_a_client_has_its_times_its_random_values_and_its_text() {
     assert_eq!(download.current.failures, download.running.failures);
     let authorities = controller.certificate_downloads().unwrap();
     assert_eq!(authorities.len(), 1, "there is one authority");
-    assert!(controller.certificate_download(&authorities[0]).unwrap().is_some());
-    let keys = controller.certificate_signing_keys(&authorities[0]).unwrap().unwrap();
+    assert!(controller.certificate_download(authorities[0]).unwrap().is_some());
+    let keys = controller.certificate_signing_keys(authorities[0]).unwrap().unwrap();
     for key in &keys {
-        let status = controller.certificate_download_for_key(&authorities[0], key).unwrap();
+        let status = controller.certificate_download_for_key(authorities[0], *key).unwrap();
         assert!(status.is_some(), "{key}");
     }
-    let unknown = controller.certificate_download_for_key(&authorities[0], &authorities[0]);
+    let unknown = controller.certificate_download_for_key(authorities[0], authorities[0]);
     assert_eq!(unknown.unwrap(), None);
     tor.quit().unwrap();
 }
@@ -287,7 +287,7 @@ fn an_authority_serves_the_descriptors_of_all_relays() {
             descriptor.is_some_and(|found| found.fingerprint() == Some(status.identity()))
         })
     });
-    let annotations = controller.descriptor_annotations(&relays[1].fingerprint).unwrap();
+    let annotations = controller.descriptor_annotations(relays[1].fingerprint).unwrap();
     let annotations = annotations.expect("it has the descriptor");
     assert!(annotations.text().starts_with('@'), "{annotations:?}");
     assert!(annotations.source.is_some(), "{annotations:?}");
@@ -307,26 +307,26 @@ fn a_service_and_its_client_have_its_descriptor() {
         _ => None,
     });
     uploaded.expect("a directory takes the descriptor");
-    let own = serving.hs_service_descriptor(&address).unwrap().expect("it is published");
+    let own = serving.hs_service_descriptor(address).unwrap().expect("it is published");
     assert!(own.starts_with("hs-descriptor 3\n"), "{own}");
-    assert_eq!(serving.hs_client_descriptor(&address).unwrap(), None);
+    assert_eq!(serving.hs_client_descriptor(address).unwrap(), None);
     assert_eq!(serving.onions().unwrap(), [address]);
 
-    assert_eq!(asking.hs_client_descriptor(&address).unwrap(), None);
+    assert_eq!(asking.hs_client_descriptor(address).unwrap(), None);
     let relays = shared_network().relays();
     lucky(asking, "the descriptor is fetched", || {
         let servers = relays.iter().map(|relay| relay.fingerprint);
         let fetched = asking.fetch_onion_descriptor_from(address, servers, LIMIT);
         fetched.map_err(|error| format!("{error:?}"))
     });
-    let fetched = asking.hs_client_descriptor(&address).unwrap().expect("it was fetched");
+    let fetched = asking.hs_client_descriptor(address).unwrap().expect("it was fetched");
     assert!(fetched.starts_with("hs-descriptor 3\n"), "{fetched}");
-    assert_eq!(asking.hs_service_descriptor(&address).unwrap(), None);
+    assert_eq!(asking.hs_service_descriptor(address).unwrap(), None);
     let key = format!("hs/client/desc/id/{}", address.service_id());
     // Each directory was asked, and each has another text of it.
     eventually(LIMIT, "no other comes between two questions", || {
         let raw = asking.get_info_one(&key).unwrap();
-        asking.hs_client_descriptor(&address).unwrap().is_some_and(|fetched| fetched == raw)
+        asking.hs_client_descriptor(address).unwrap().is_some_and(|fetched| fetched == raw)
     });
     server.quit().unwrap();
     client.quit().unwrap();
@@ -340,12 +340,12 @@ fn a_tor_that_fetches_server_descriptors_tells_how_it_gets_on() {
     let controller = tor.controller().unwrap();
     assert!(controller.fetches_server_descriptors().unwrap());
     let relay = &shared_network().relays()[1];
-    let status = controller.relay_status(&relay.fingerprint).unwrap().unwrap();
+    let status = controller.relay_status(relay.fingerprint).unwrap().unwrap();
     let digest = status.descriptor_digest().expect("it is in this consensus");
     // A tor is ready as soon as it has most of them.
     let mut annotations = None;
     eventually(LIMIT, "its descriptor is there", || {
-        annotations = controller.descriptor_annotations(&relay.fingerprint).unwrap();
+        annotations = controller.descriptor_annotations(relay.fingerprint).unwrap();
         annotations.is_some()
     });
     let download = controller.descriptor_download(digest).unwrap().expect("it is fetched");

@@ -42,12 +42,12 @@ fn relays_are_loaded_when_they_are_asked_for_and_only_once() {
     });
     assert_eq!(tor.client_lines().len(), 4, "{:?}", tor.client_lines());
     assert_eq!(names(&state), ["alice", "bob", "bob"]);
-    let bobs = state.relays_named(&"bob".parse().unwrap()).unwrap();
+    let bobs = state.relays_named("bob".parse().unwrap()).unwrap();
     assert_eq!(bobs.len(), 2);
     assert_ne!(bobs[0].identity(), bobs[1].identity());
-    let found = state.relay(&bobs[1].identity()).unwrap().unwrap();
+    let found = state.relay(bobs[1].identity()).unwrap().unwrap();
     assert_eq!(found, bobs[1]);
-    assert_eq!(state.relay(&[7; 20].into()).unwrap(), None);
+    assert_eq!(state.relay([7; 20].into()).unwrap(), None);
     let authorities = state.authorities().unwrap();
     assert_eq!(authorities.len(), 1);
     assert_eq!(authorities[0].nickname().as_str(), "alice");
@@ -75,7 +75,7 @@ fn events_refresh_the_relays_without_a_question() {
     assert_eq!(names(&state), ["alice", "bob"]);
     state.controller().get_info_one("1").unwrap();
     assert_eq!(names(&state), ["alice", "bob", "carol"]);
-    let bob = &state.relays_named(&"bob".parse().unwrap()).unwrap()[0];
+    let bob = &state.relays_named("bob".parse().unwrap()).unwrap()[0];
     assert_eq!(bob.flags().map(|flag| flag.to_string()).collect::<Vec<_>>(), ["Fast"]);
     state.controller().get_info_one("2").unwrap();
     assert_eq!(names(&state), ["bob"], "a consensus says everything");
