@@ -22,7 +22,7 @@ pub use authenticate::{
 pub use circuit::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
 pub(crate) use conf::is_service_option;
 pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
-pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor, SetRouterPurpose};
+pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor};
 pub(crate) use info::AnswerCheck;
 pub use info::{GetInfo, InfoMap};
 pub use onion::{

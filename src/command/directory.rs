@@ -1,9 +1,8 @@
-//! Descriptors, of relays and of onion services: `POSTDESCRIPTOR`, `SETROUTERPURPOSE`, `HSFETCH`,
-//! `HSPOST`.
+//! Descriptors, of relays and of onion services: `POSTDESCRIPTOR`, `HSFETCH`, `HSPOST`.
 
 use super::{Command, acknowledged};
 use crate::error::{InvalidInput, Result};
-use crate::names::{Fingerprint, OnionAddress, RelaySpec, RouterPurpose};
+use crate::names::{Fingerprint, OnionAddress, RouterPurpose};
 use crate::wire::{Reply, Request};
 
 /// Gives tor the descriptor of a relay.
@@ -74,71 +73,24 @@ impl Command for PostDescriptor {
     }
 }
 
-/// Changes what tor uses a relay for: **obsolete**, tor refuses it always.
-///
-/// Section 3.12 of the control specification: `SETROUTERPURPOSE relay purpose`. Every tor since
-/// 0.2.0.8 answers `511 SETROUTERPURPOSE is obsolete.`; [`PostDescriptor::purpose`] is what there
-/// is instead. It is here so that no command of the protocol is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetRouterPurpose {
-    relay: RelaySpec,
-    purpose: RouterPurpose,
-}
-
-impl SetRouterPurpose {
-    /// Returns the command that would give the relay the purpose.
-    #[must_use]
-    pub fn new(relay: impl Into<RelaySpec>, purpose: RouterPurpose) -> Self {
-        Self { relay: relay.into(), purpose }
-    }
-}
-
-impl Command for SetRouterPurpose {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "SETROUTERPURPOSE";
-
-    fn request(&self) -> Result<Request, InvalidInput> {
-        Request::new(Self::KEYWORD)
-            .token("relay", self.relay.to_string())?
-            .token("purpose", self.purpose.as_str())
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
-    }
-}
-
 /// Fetches the descriptor of an onion service.
 ///
-/// Section 3.26 of the control specification: `HSFETCH address [SERVER=$fingerprint ...]`, or
-/// `HSFETCH v<version>-<id>` and servers. tor answers that it has begun; what it finds comes as
-/// events [`HS_DESC`](crate::event::HsDescEvent) and `HS_DESC_CONTENT`, one for each server. A tor
-/// without network answers the same, and sends no event ever.
+/// Section 3.26 of the control specification: `HSFETCH address [SERVER=$fingerprint ...]`. tor
+/// answers that it has begun; what it finds comes as events
+/// [`HS_DESC`](crate::event::HsDescEvent) and `HS_DESC_CONTENT`, one for each server. A tor
+/// without network answers the same and sends no event. The form by descriptor id belongs to
+/// services of version 2; every tor that has version 3 refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct HsFetch {
-    what: Wanted,
+    service: OnionAddress,
     servers: Vec<Fingerprint>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
-    Service(OnionAddress),
-    Descriptor { version: u8, id: String },
 }
 
 impl HsFetch {
     /// Returns the command that fetches the descriptor of a service.
     pub fn new(service: OnionAddress) -> Self {
-        Self { what: Wanted::Service(service), servers: Vec::new() }
-    }
-
-    /// Returns the command that fetches the descriptor with an id, from the servers that are
-    /// given. The specification has this for services of version 2, which tor no longer knows:
-    /// tor 0.4.9 refuses it for every version (513).
-    pub fn descriptor(version: u8, id: impl Into<String>) -> Self {
-        Self { what: Wanted::Descriptor { version, id: id.into() }, servers: Vec::new() }
+        Self { service, servers: Vec::new() }
     }
 
     /// Adds a directory to ask, which must be a relay that tor knows. The default is that tor
@@ -159,15 +111,7 @@ impl Command for HsFetch {
     const KEYWORD: &'static str = "HSFETCH";
 
     fn request(&self) -> Result<Request, InvalidInput> {
-        let request = Request::new(Self::KEYWORD);
-        let request = match &self.what {
-            Wanted::Service(service) => request.token("service", service.service_id())?,
-            Wanted::Descriptor { version, id } => {
-                // Alone first: with the version before it, it is never empty.
-                Request::new(Self::KEYWORD).token("id", id)?;
-                request.token("id", format!("v{version}-{id}"))?
-            }
-        };
+        let request = Request::new(Self::KEYWORD).token("service", self.service.service_id())?;
         servers(request, &self.servers)
     }
 

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use super::Controller;
 use crate::command::{
     DescriptorPosted, DropGuards, DropTimeouts, HsFetch, HsPost, MapAddress, MapOutcome,
-    PostDescriptor, Resolve, SetRouterPurpose,
+    PostDescriptor, Resolve,
 };
 use crate::error::Result;
-use crate::names::{RelaySpec, RouterPurpose};
 
 impl Controller {
     /// Makes tor take the first address of each pair for the second, and returns what came of each
@@ -85,25 +84,6 @@ impl Controller {
     /// [`execute`](Self::execute).
     pub fn post_descriptor(&self, descriptor: &PostDescriptor) -> Result<DescriptorPosted> {
         self.execute(descriptor)
-    }
-
-    /// Obsolete: every tor since 0.2.0.8 refuses it. See [`SetRouterPurpose`].
-    ///
-    /// Sends `SETROUTERPURPOSE relay purpose`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 511, always; otherwise those of
-    /// [`execute`](Self::execute).
-    pub fn set_router_purpose(
-        &self,
-        relay: impl Into<RelaySpec>,
-        purpose: RouterPurpose,
-    ) -> Result<()> {
-        self.execute(&SetRouterPurpose::new(relay, purpose))
     }
 
     /// Makes tor forget its guards, and choose others. Doing this often makes it likely to choose a

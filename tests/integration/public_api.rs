@@ -88,7 +88,6 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::command::SetCircuitPurpose,
     torcon::command::SetConf,
     torcon::command::SetEvents,
-    torcon::command::SetRouterPurpose,
     torcon::command::TakeOwnership,
     torcon::command::UseFeature,
     torcon::config::Config,

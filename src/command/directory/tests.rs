@@ -1,4 +1,4 @@
-use super::{DescriptorPosted, HsFetch, HsPost, PostDescriptor, SetRouterPurpose};
+use super::{DescriptorPosted, HsFetch, HsPost, PostDescriptor};
 use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
 use crate::names::{Fingerprint, OnionAddress, RouterPurpose};
 
@@ -57,8 +57,7 @@ fn an_empty_descriptor_and_a_purpose_that_is_no_word_are_refused() {
     for (purpose, problem) in [("", "is empty"), ("a\nb", "contains a line feed")] {
         let message = format!("invalid argument \"purpose\": {problem}");
         let purpose = RouterPurpose::from(purpose);
-        assert_eq!(refusal(&PostDescriptor::new("x").purpose(purpose.clone())), message);
-        assert_eq!(refusal(&SetRouterPurpose::new(server(1), purpose)), message);
+        assert_eq!(refusal(&PostDescriptor::new("x").purpose(purpose)), message);
     }
     let long = PostDescriptor::new("x\n".repeat(400_000));
     assert_eq!(
@@ -68,29 +67,13 @@ fn an_empty_descriptor_and_a_purpose_that_is_no_word_are_refused() {
 }
 
 #[test]
-fn the_obsolete_command_is_sent_and_refused() {
-    let set = SetRouterPurpose::new(server(0xab), RouterPurpose::General);
-    let fingerprint = "AB".repeat(20);
-    assert_eq!(sent(&set), format!("SETROUTERPURPOSE ${fingerprint} general\r\n"));
-    assert_eq!(
-        error(&set, b"511 SETROUTERPURPOSE is obsolete.\r\n").to_string(),
-        r#"tor refused SETROUTERPURPOSE: 511 "SETROUTERPURPOSE is obsolete.""#
-    );
-}
-
-#[test]
-fn descriptors_of_services_are_fetched_by_address_or_id() {
+fn descriptors_of_services_are_fetched_by_address() {
     let fetch = HsFetch::new(service());
     assert_eq!(sent(&fetch), format!("HSFETCH {ID}\r\n"));
     let (first, second) = ("01".repeat(20), "02".repeat(20));
     assert_eq!(
         sent(&fetch.clone().server(server(1)).server(server(2))),
         format!("HSFETCH {ID} SERVER=${first} SERVER=${second}\r\n")
-    );
-    let by_id = HsFetch::descriptor(2, "gezdgnbvgy3tqolbmjrwizlgm5ugs2tl").server(server(1));
-    assert_eq!(
-        sent(&by_id),
-        format!("HSFETCH v2-gezdgnbvgy3tqolbmjrwizlgm5ugs2tl SERVER=${first}\r\n")
     );
     assert!(answered(&fetch, b"250 OK\r\n").is_ok());
     for (reply, message) in [
@@ -99,14 +82,6 @@ fn descriptors_of_services_are_fetched_by_address_or_id() {
     ] {
         let message = format!("tor refused HSFETCH: {message}");
         assert_eq!(error(&fetch, reply).to_string(), message);
-    }
-    for (id, problem) in [
-        ("", "is empty"),
-        ("a SERVER=b", "contains a blank"),
-        ("a\r\nQUIT", "contains a carriage return"),
-    ] {
-        let message = format!("invalid argument \"id\": {problem}");
-        assert_eq!(refusal(&HsFetch::descriptor(3, id)), message);
     }
 }
 

@@ -22,7 +22,7 @@ fn an_ephemeral_service_lives_as_long_as_its_listener() {
     let listener = listen(
         OnionEndpoint::with_controller(&witness, 80).ephemeral().publication(Publication::None),
     );
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     assert_eq!(listener.public_port(), 80);
     assert_eq!(listener.private_key().unwrap().address(), address);
     assert_eq!(listener.hidden_service_dir(), None);
@@ -68,11 +68,11 @@ fn closing_ends_the_service_and_the_local_port_once() {
 fn a_detached_service_stays_until_it_is_deleted() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().detach().key(key(1)));
-    let address = *listener.onion_address();
+    let address = listener.onion_address();
     drop(listener);
     let witness = controller(&tor);
     assert_eq!(witness.detached_onions().unwrap(), [address]);
-    witness.del_onion(&address).unwrap();
+    witness.del_onion(address).unwrap();
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_discarded_key_is_nobodys() {
 fn the_address_of_a_given_key_is_known_before() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().key(key(3)));
-    assert_eq!(*listener.onion_address(), key(3).address());
+    assert_eq!(listener.onion_address(), key(3).address());
     assert_eq!(listener.private_key().unwrap().reveal_blob(), key(3).reveal_blob());
     assert_eq!(
         refusal(endpoint(&tor).ephemeral().key(key(3)).listen()),
@@ -130,7 +130,7 @@ fn a_service_can_go_to_a_server_elsewhere() {
         .start(8080)
         .unwrap();
     assert_eq!(service.ports()[0].to_string(), "80,8080");
-    assert_eq!(witness.onions().unwrap(), [*service.onion_address()]);
+    assert_eq!(witness.onions().unwrap(), [service.onion_address()]);
     service.close().unwrap();
     assert!(witness.onions().unwrap().is_empty());
     assert_eq!(

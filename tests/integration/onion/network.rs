@@ -157,7 +157,7 @@ fn two_services_of_one_tor_are_published_and_not_confused() {
         descriptors.dedup();
         assert_eq!(descriptors.len(), 2, "{uploads:?}");
     }
-    let addresses = listeners.each_ref().map(|listener| listener.onion_address());
+    let addresses = listeners.each_ref().map(OnionListener::onion_address);
     served(&listeners, || {
         for (number, address) in (0..).zip(&addresses) {
             assert_eq!(say(&client, address, "which one is it?"), number);

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use torcon::command::{
-    ExtendCircuit, GetConf, GetInfo, HsFetch, MapAddress, PostDescriptor, RedirectStream,
-    ResetConf, Resolve, SetConf, SetEvents, UseFeature,
+    ExtendCircuit, GetConf, GetInfo, MapAddress, PostDescriptor, RedirectStream, ResetConf,
+    Resolve, SetConf, SetEvents, UseFeature,
 };
 use torcon::info::{ConsensusFlavor, MappingOrigin};
-use torcon::names::{
-    CircuitId, CircuitPurpose, Fingerprint, ListenerKind, RouterPurpose, StreamId,
-};
+use torcon::names::{CircuitId, CircuitPurpose, ListenerKind, RouterPurpose, StreamId};
 use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Signal};
 
 use super::{connected, served};
@@ -46,7 +44,7 @@ fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
 }
 
 /// Every public function that takes a word: its name, the argument's name, and how to call it.
-const TOKENS: [(&str, &str, Call); 26] = [
+const TOKENS: [(&str, &str, Call); 24] = [
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
@@ -81,16 +79,12 @@ const TOKENS: [(&str, &str, Call); 26] = [
     ("redirect_stream", "address", |c, bad| {
         c.redirect_stream(&RedirectStream::new(StreamId::from(1), bad))
     }),
-    ("hs_fetch", "id", |c, bad| c.hs_fetch(&HsFetch::descriptor(3, bad))),
     ("extend_circuit", "purpose", |c, bad| {
         c.extend_circuit(&ExtendCircuit::new().purpose(CircuitPurpose::from(bad))).map(drop)
     }),
     ("post_descriptor", "purpose", |c, bad| {
         let post = PostDescriptor::new("x").purpose(RouterPurpose::from(bad));
         c.post_descriptor(&post).map(drop)
-    }),
-    ("set_router_purpose", "purpose", |c, bad| {
-        c.set_router_purpose(Fingerprint::from([1; 20]), RouterPurpose::from(bad))
     }),
     ("set_circuit_purpose", "purpose", |c, bad| {
         c.set_circuit_purpose(CircuitId::from(1), CircuitPurpose::from(bad))

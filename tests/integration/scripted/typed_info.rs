@@ -512,10 +512,7 @@ const NONE: &[Empty] = &[
     ),
     (|c| c.own_server_descriptor().map(|it| format!("{it:?}")), "551 Servers unavailable"),
     (|c| c.extra_info([1; 20]).map(|it| format!("{it:?}")), "552 Unrecognized key \"x\""),
-    (
-        |c| c.descriptor_annotations(one()).map(|it| format!("{it:?}")),
-        "552 Unrecognized key \"x\"",
-    ),
+    (|c| c.descriptor_annotations(one()).map(|it| format!("{it:?}")), "552 Unrecognized key \"x\""),
     (
         |c| c.certificate_download(one()).map(|it| format!("{it:?}")),
         "551 Failed to get download status for this authority identity digest",
