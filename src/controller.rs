@@ -18,6 +18,7 @@ mod file_system;
 mod geoip;
 mod hazards;
 mod incremental;
+mod listeners;
 mod network;
 mod numbered;
 mod offers;
@@ -99,6 +100,8 @@ struct Inner {
     link: Link,
     endpoint: Endpoint,
     peer: Peer,
+    /// Where the options say that this program reaches the `SocksPort`.
+    socks: Option<Endpoint>,
     /// The pid of tor as this program sees it, once it is proved.
     process: OnceLock<u32>,
     protocol_info: ProtocolInfo,
@@ -123,6 +126,7 @@ impl Controller {
     fn new(
         link: Link,
         endpoint: Endpoint,
+        socks: Option<Endpoint>,
         protocol_info: ProtocolInfo,
         timeout: Duration,
         event_limit: usize,
@@ -131,6 +135,7 @@ impl Controller {
             peer: link.peer(),
             link,
             endpoint,
+            socks,
             process: OnceLock::new(),
             protocol_info,
             event_limit,

@@ -51,8 +51,9 @@ pub struct Tor {
 impl Tor {
     /// Connects to a running tor, as [`torcon::connect`](crate::connect) does.
     ///
-    /// Blocks the current thread until tor has let us in, at most 30 seconds. For a password or
-    /// another limit use [`ConnectOptions`](crate::ConnectOptions) and `Tor::from`.
+    /// Blocks the current thread until tor accepts the authentication, for at most 30 seconds. For
+    /// a password, another limit or the place of the `SocksPort` use
+    /// [`ConnectOptions`](crate::ConnectOptions) and `Tor::from`.
     ///
     /// # Errors
     ///

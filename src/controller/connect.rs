@@ -61,6 +61,7 @@ pub struct ConnectOptions {
     command_timeout: Duration,
     cookie: CookieSource,
     password: PasswordSource,
+    socks: Option<Result<Endpoint>>,
     limits: LinkLimits,
 }
 
@@ -71,6 +72,7 @@ impl Default for ConnectOptions {
             command_timeout: COMMAND_TIMEOUT,
             cookie: CookieSource::default(),
             password: PasswordSource::default(),
+            socks: None,
             limits: LinkLimits {
                 wire: Limits::default(),
                 events: EVENT_LIMIT,
@@ -157,6 +159,23 @@ impl ConnectOptions {
         F: FnMut() -> Option<Password> + Send + 'static,
     {
         self.password = PasswordSource::asked(ask);
+        self
+    }
+
+    /// Sets where this program reaches tor's `SocksPort`, such as `10.0.0.7:9050`, for a tor in a
+    /// container or behind a forwarded port.
+    ///
+    /// Streams of [`Tor`](crate::Tor) and of circuits use it, and tor is not asked where it
+    /// listens. The default is the first listener that tor names and this program reaches:
+    /// `0.0.0.0` is taken for the address of the control port, and the loopback of another
+    /// machine is not used. SOCKS is not encrypted: whoever is between this program and the port
+    /// reads the targets.
+    pub fn socks_port<E>(mut self, endpoint: E) -> Self
+    where
+        E: TryInto<Endpoint>,
+        Error: From<E::Error>,
+    {
+        self.socks = Some(endpoint.try_into().map_err(Error::from));
         self
     }
 
@@ -251,6 +270,7 @@ impl ConnectOptions {
     {
         let endpoint = endpoint.try_into()?;
         endpoint.check()?;
+        self.check_socks_port()?;
         self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| match problem {
             ConnectProblem::Auth(error) => Error::Auth(error),
             problem => only(&endpoint, problem).into(),
@@ -295,6 +315,7 @@ impl ConnectOptions {
             return Err(InvalidInput::new("endpoints", problem).into());
         }
         endpoints.iter().try_for_each(Endpoint::check)?;
+        self.check_socks_port()?;
         let deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
         for (endpoint, still_to_try) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
@@ -309,6 +330,14 @@ impl ConnectOptions {
             }
         }
         Err(ConnectError::new(attempts).into())
+    }
+
+    fn check_socks_port(&self) -> Result<()> {
+        match &self.socks {
+            Some(Ok(endpoint)) => Ok(endpoint.check()?),
+            Some(Err(error)) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     /// Connects to one endpoint; a second time with the password, if tor refuses the cookie.
@@ -377,7 +406,8 @@ impl ConnectOptions {
         link.allow_probes();
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
-        Ok(Controller::new(link, endpoint.clone(), info, self.command_timeout, events))
+        let socks = self.socks.clone().and_then(Result::ok);
+        Ok(Controller::new(link, endpoint.clone(), socks, info, self.command_timeout, events))
     }
 
     /// Puts what went wrong in the handshake in terms of connecting.
@@ -415,6 +445,7 @@ impl fmt::Debug for ConnectOptions {
             .field("timeout", &self.timeout)
             .field("command_timeout", &self.command_timeout)
             .field("cookie", &self.cookie)
+            .field("socks", &self.socks)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -27,6 +27,15 @@ pub enum SocksProblem {
     /// is switched off.
     #[error("tor has no open SocksPort")]
     NoListener,
+    /// Every open `SocksPort` of tor is on the loopback or a unix socket of another machine.
+    #[error(
+        "its SocksPort {listener} is reached only on tor's machine: let it listen on another \
+         address, or set ConnectOptions::socks_port"
+    )]
+    ListenerElsewhere {
+        /// The first of them, as tor names it.
+        listener: Box<str>,
+    },
     /// The host name of the proxy could not be resolved.
     #[error("the host name of the proxy cannot be resolved")]
     Resolve(#[source] Arc<io::Error>),

@@ -1,6 +1,6 @@
 //! The other end of a control connection, as the operating system reports it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::transport::Stream;
 
@@ -12,7 +12,7 @@ pub(crate) enum Peer {
     /// The pid is `None` in another PID namespace, and where the operating system does not tell.
     Process(Option<u32>),
     /// A TCP port, with the addresses of both ends.
-    Host { local: IpAddr, remote: IpAddr },
+    Host { local: IpAddr, remote: SocketAddr },
     /// A socket that has been disconnected already.
     Unknown,
 }
@@ -23,10 +23,9 @@ impl Peer {
             Stream::Unix(socket) => Self::Process(peer_pid(socket)),
             Stream::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
                 // A socket of both families shows IPv4 addresses in their IPv6 form.
-                (Ok(local), Ok(remote)) => Self::Host {
-                    local: local.ip().to_canonical(),
-                    remote: remote.ip().to_canonical(),
-                },
+                (Ok(local), Ok(remote)) => {
+                    Self::Host { local: local.ip().to_canonical(), remote: canonical(remote) }
+                }
                 _ => Self::Unknown,
             },
         }
@@ -37,9 +36,17 @@ impl Peer {
     pub(crate) fn is_on_this_machine(&self) -> bool {
         match self {
             Self::Process(_) => true,
-            Self::Host { local, remote } => remote.is_loopback() || local == remote,
+            Self::Host { local, remote } => remote.ip().is_loopback() || *local == remote.ip(),
             Self::Unknown => false,
         }
+    }
+}
+
+/// Returns an IPv4 address for its IPv6 form, and any other address with its scope.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 
@@ -63,12 +70,12 @@ mod tests {
     #[test]
     fn a_machine_is_recognized_by_the_addresses_of_the_socket() {
         for (local, remote, expected) in [
-            ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.1", "127.0.0.2", true),
-            ("::1", "::1", true),
-            ("192.0.2.5", "192.0.2.5", true),
-            ("192.0.2.5", "192.0.2.6", false),
-            ("2001:db8::5", "2001:db8::6", false),
+            ("127.0.0.1", "127.0.0.1:1", true),
+            ("127.0.0.1", "127.0.0.2:1", true),
+            ("::1", "[::1]:1", true),
+            ("192.0.2.5", "192.0.2.5:1", true),
+            ("192.0.2.5", "192.0.2.6:1", false),
+            ("2001:db8::5", "[2001:db8::6]:1", false),
         ] {
             let peer =
                 Peer::Host { local: local.parse().unwrap(), remote: remote.parse().unwrap() };

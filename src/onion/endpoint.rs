@@ -109,6 +109,7 @@ pub struct OnionEndpoint {
     // cannot be shared.
     launcher: Option<Launcher>,
     place: Mutex<Option<Place>>,
+    reached_at: Option<PortTarget>,
     on_progress: Option<ProgressListener>,
     port: u16,
     more_ports: Vec<OnionPort>,
@@ -125,6 +126,7 @@ impl OnionEndpoint {
             connect: ConnectOptions::new(),
             launcher: None,
             place: Mutex::new(None),
+            reached_at: None,
             on_progress: None,
             port,
             more_ports: Vec::new(),
@@ -198,6 +200,17 @@ impl OnionEndpoint {
         L: Into<LocalListener>,
     {
         self.place(Place::With(Box::new(move || bind().map(Into::into))))
+    }
+
+    /// Sets where tor reaches the local listener, for a tor in a container or on another machine
+    /// that sees this program at another address.
+    ///
+    /// The default is the listener's own address. For one on every address (`0.0.0.0`) that is a
+    /// loopback address if tor is on this machine, and otherwise the address from which this
+    /// program reaches the control port.
+    pub fn reached_at(mut self, target: impl Into<PortTarget>) -> Self {
+        self.reached_at = Some(target.into());
+        self
     }
 
     fn place(self, place: Place) -> Self {
@@ -288,7 +301,10 @@ impl OnionEndpoint {
         self.check()?;
         let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
         let local = LocalSocket::bind(place)?;
-        let service = self.make(local.target())?;
+        let service = match self.reached_at.clone() {
+            Some(target) => self.make(target, None)?,
+            None => self.make(local.target(), Some(local.address()))?,
+        };
         Ok(OnionListener::new(service, local, port, tells_circuits))
     }
 
@@ -305,8 +321,12 @@ impl OnionEndpoint {
             let problem = "cannot be listened on where there is a target: use listen()";
             return Err(InvalidInput::new("local address", problem).into());
         }
+        if self.reached_at.is_some() {
+            let problem = "is of a local listener, and there is none: use listen()";
+            return Err(InvalidInput::new("reached_at", problem).into());
+        }
         self.check()?;
-        self.make(target.into())
+        self.make(target.into(), None)
     }
 
     /// Refuses what can be refused without a tor.
@@ -337,7 +357,8 @@ impl OnionEndpoint {
         self.service.check()
     }
 
-    fn make(self, target: PortTarget) -> Result<OnionService> {
+    /// `listener` is the address of a local listener whose target the user has not named.
+    fn make(self, target: PortTarget, listener: Option<&PortTarget>) -> Result<OnionService> {
         let first = OnionPort::new(self.port, target);
         let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
         // What cannot be said must fail before a tor is launched for it.
@@ -346,6 +367,16 @@ impl OnionEndpoint {
         let (controller, lease) =
             obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
         service.check_mode(&controller)?;
+        let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {
+            None => (ports, plan),
+            Some(listener) => {
+                let first = OnionPort::new(self.port, reached(&controller, listener)?);
+                let others = ports.into_iter().skip(1);
+                let ports: Vec<_> = [first].into_iter().chain(others).collect();
+                let plan = service.plan(&ports)?;
+                (ports, plan)
+            }
+        };
         // First the events, then the service, so that none is missed.
         let publisher = Publisher::start(&controller)?;
         let added = match plan {
@@ -418,6 +449,18 @@ fn await_publication(
     let tell_upload: Option<&mut dyn FnMut(HsDirUpload)> =
         if telling { Some(&mut tell_upload) } else { None };
     service.publish(wanted, limit, tell_upload)
+}
+
+/// Returns where tor reaches a local listener.
+fn reached(controller: &Controller, listener: &PortTarget) -> Result<PortTarget> {
+    controller.target_of_listener(listener).ok_or_else(|| {
+        let problem = format!(
+            "is {listener}, which the tor at {} on another machine cannot reach: listen on an \
+             address that it reaches, or name one with OnionEndpoint::reached_at",
+            controller.endpoint()
+        );
+        InvalidInput::new("local address", problem).into()
+    })
 }
 
 /// Connects or launches.

@@ -14,11 +14,9 @@ use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::picture::{Picture, WaitEnd};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
-use crate::error::{
-    CircuitError, CircuitProblem, Error, InvalidInput, Result, SocksError, SocksProblem,
-};
+use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
 use crate::link::deadline_after;
-use crate::names::{CircuitId, ListenerKind, StreamStatus, Target};
+use crate::names::{CircuitId, StreamStatus, Target};
 use crate::socks::{Isolation, SocksProxy, TorStream};
 
 /// How long a stream may take, if nothing else is said: a little longer than tor itself tries.
@@ -199,14 +197,7 @@ impl Circuit {
     }
 
     fn proxy(&self, wish: &str) -> Result<SocksProxy> {
-        let controller = &self.inner.controller;
-        match controller.listeners(&ListenerKind::Socks)?.into_iter().next() {
-            Some(endpoint) => SocksProxy::new(endpoint),
-            None => {
-                let tor = format!("of the tor at {}", controller.endpoint());
-                Err(SocksError::new(&tor, wish, SocksProblem::NoListener).into())
-            }
-        }
+        SocksProxy::new(self.inner.controller.socks_endpoint(wish)?)
     }
 
     /// Has the stream known before the proxy is asked for it.

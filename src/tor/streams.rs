@@ -3,30 +3,36 @@
 use std::net::IpAddr;
 
 use super::Tor;
-use crate::error::{Error, Result, SocksError, SocksProblem};
-use crate::names::{ListenerKind, Target};
+use crate::error::{Error, Result};
+use crate::names::Target;
 use crate::socks::{SocksProxy, TorStream};
 
 impl Tor {
-    /// Returns the places where this tor takes SOCKS requests, in tor's order; none if its
-    /// network is switched off.
+    /// Returns the places where this program reaches a `SocksPort` of this tor, in tor's order;
+    /// none if its network is switched off.
     ///
-    /// Sends `GETINFO net/listeners/socks`. A listener on every address of its machine is given by
-    /// the address of this machine's loopback.
+    /// If the connection was made with
+    /// [`ConnectOptions::socks_port`](crate::ConnectOptions::socks_port), that is the only one.
+    /// Otherwise sends `GETINFO net/listeners/socks`. A listener on every address of tor's machine
+    /// is taken to be at the address of the control port, and those on the loopback or a unix
+    /// socket of another machine are left out.
     ///
     /// Blocks the current thread until tor has answered, at most for the
     /// [time limit](crate::Controller::with_timeout) of the controller.
     ///
     /// # Errors
     ///
+    /// [`Error::Socks`] with [`SocksProblem::ListenerElsewhere`] if all of them are left out;
     /// [`Error::Protocol`] if the answer cannot be read; otherwise those of
     /// [`Controller::get_info`](crate::Controller::get_info).
+    ///
+    /// [`SocksProblem::ListenerElsewhere`]: crate::error::SocksProblem::ListenerElsewhere
     pub fn socks_proxies(&self) -> Result<Vec<SocksProxy>> {
-        let endpoints = self.controller().listeners(&ListenerKind::Socks)?;
+        let endpoints = self.controller().socks_endpoints("list the ways to make a stream")?;
         endpoints.into_iter().map(SocksProxy::new).collect()
     }
 
-    /// Returns the first place where this tor takes SOCKS requests, for streams with options of
+    /// Returns the first place where this program reaches a `SocksPort` of this tor, for streams with options of
     /// their own, such as isolation and other time limits.
     ///
     /// Asks tor as [`socks_proxies`](Self::socks_proxies) does.
@@ -38,6 +44,8 @@ impl Tor {
     ///
     /// [`Error::Socks`] with [`SocksProblem::NoListener`] if there is none; otherwise those of
     /// [`socks_proxies`](Self::socks_proxies).
+    ///
+    /// [`SocksProblem::NoListener`]: crate::error::SocksProblem::NoListener
     ///
     /// # Examples
     ///
@@ -128,9 +136,6 @@ impl Tor {
     }
 
     fn proxy_to(&self, wish: &str) -> Result<SocksProxy> {
-        self.socks_proxies()?.into_iter().next().ok_or_else(|| {
-            let tor = self.controller().endpoint().to_string();
-            SocksError::new(&format!("of the tor at {tor}"), wish, SocksProblem::NoListener).into()
-        })
+        SocksProxy::new(self.controller().socks_endpoint(wish)?)
     }
 }

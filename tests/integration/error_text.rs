@@ -208,6 +208,7 @@ fn every_problem_of_an_onion_service_has_a_good_text() {
 #[test]
 fn every_problem_of_a_socks_proxy_has_a_good_text() {
     let mut problems = vec![
+        SocksProblem::ListenerElsewhere { listener: "127.0.0.1:9050".into() },
         SocksProblem::Resolve(system_error()),
         SocksProblem::Unreachable(system_error()),
         SocksProblem::NotSocks { excerpt: "SSH-2.0-OpenSSH_9.2\\r\\n".into() },

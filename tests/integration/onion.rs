@@ -16,6 +16,8 @@ mod network;
 mod owned;
 /// When a service counts as published.
 mod publication;
+/// Where tor reaches the local listener.
+mod reached_at;
 /// Uploads that tor or a filter tells little of.
 mod unanswered;
 /// Publication, judged by what real tors report of their uploads.

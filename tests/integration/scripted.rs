@@ -50,6 +50,8 @@ mod secrets;
 mod setevents;
 /// Replies line by line to closures that are slow.
 mod slow_closures;
+/// Where the `SocksPort` of a tor is reached.
+mod socks_port;
 /// The live state: circuits, streams, relays and their listeners.
 mod state;
 /// Many threads on one connection, and many replies for one thread.

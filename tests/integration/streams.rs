@@ -7,6 +7,8 @@
 mod endings;
 /// Which streams share circuits.
 mod isolation;
+/// A `SocksPort` on every address of its machine.
+mod places;
 /// What can be reached, through which port of tor, and what arrives.
 mod reach;
 /// What cannot be reached, what is late, and what tor says to that.

@@ -48,7 +48,12 @@ pub(crate) struct FakeTor {
 impl FakeTor {
     /// Listens on a free port of the loopback address. The script begins when somebody connects.
     pub(crate) fn tcp(play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
+        Self::tcp_at("127.0.0.1", play)
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) fn tcp_at(host: &str, play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).expect("a free port can be bound");
         let address = Address::Tcp(listener.local_addr().expect("a listener has an address"));
         Self::start(address, Listener::Tcp(listener), None, play)
     }
