@@ -47,6 +47,7 @@ pub use self::connect::{ConnectOptions, connect, connect_default};
 pub(crate) use self::farewell::FarewellId;
 use self::farewell::Farewells;
 pub(crate) use self::file_system::PathView;
+use self::file_system::TorProcessId;
 pub use self::pending::PendingReply;
 pub use self::queue::{EventQueue, EventQueueIter};
 pub(crate) use self::subscribe::HookGuard;
@@ -102,8 +103,8 @@ struct Inner {
     peer: Peer,
     /// Where the options say that this program reaches the `SocksPort`.
     socks: Option<Endpoint>,
-    /// The pid of tor as this program sees it, once it is proved.
-    process: OnceLock<u32>,
+    /// The process of tor, once it is proved.
+    process: OnceLock<TorProcessId>,
     protocol_info: ProtocolInfo,
     event_limit: usize,
     subscriptions: Subscriptions,

@@ -26,6 +26,15 @@ pub(crate) enum PathView {
     Unknown(&'static str),
 }
 
+/// The process of tor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TorProcessId {
+    /// The pid in the PID namespace of this program.
+    pid: u32,
+    /// Whether this program has spawned it.
+    is_launched: bool,
+}
+
 impl Controller {
     /// Returns whether an absolute path means the same to tor as to this program.
     ///
@@ -43,15 +52,16 @@ impl Controller {
         if !path.is_absolute() {
             return PathView::Unknown("the path is relative to a directory that only tor knows");
         }
-        let pid = match self.tor_process() {
-            Ok(pid) => pid,
+        let process = match self.tor_process() {
+            Ok(process) => process,
             Err(reason) => return PathView::Unknown(reason),
         };
-        let mounts = Mounts::of_this_process().zip(Mounts::of_process(pid));
-        let Some((here, there)) = mounts else {
-            return PathView::Unknown("the mounts of tor's process cannot be read");
-        };
-        mounts::compare(&here, &there, path, &resolved(path))
+        match Mounts::of_this_process().zip(Mounts::of_process(process.pid)) {
+            Some((here, there)) => mounts::compare(&here, &there, path, &resolved(path)),
+            // A child inherits the view of its parent. Not every system shows its mounts.
+            None if process.is_launched => PathView::Same,
+            None => PathView::Unknown("the mounts of tor's process cannot be read"),
+        }
     }
 
     /// Returns whether the process at the other end of the connection runs on this machine. It
@@ -63,13 +73,13 @@ impl Controller {
     /// Records that this program has spawned tor as the process `pid`.
     pub(crate) fn set_launched(&self, pid: u32) {
         // Only the first counts: a connection has one tor.
-        let _ = self.inner.process.set(pid);
+        let _ = self.inner.process.set(TorProcessId { pid, is_launched: true });
     }
 
-    /// Returns the pid of tor's process as this program sees it, if it can be proved.
-    fn tor_process(&self) -> Result<u32, &'static str> {
-        if let Some(pid) = self.inner.process.get() {
-            return Ok(*pid);
+    /// Returns tor's process as this program sees it, if it can be proved.
+    fn tor_process(&self) -> Result<TorProcessId, &'static str> {
+        if let Some(process) = self.inner.process.get() {
+            return Ok(*process);
         }
         let peer = match self.inner.peer {
             Peer::Process(Some(peer)) => peer,
@@ -84,8 +94,7 @@ impl Controller {
         if told == 1 || innermost_pid(peer) != Some(told) {
             return Err("the process at the unix socket is not proved to be tor");
         }
-        self.set_launched(peer);
-        Ok(peer)
+        Ok(*self.inner.process.get_or_init(|| TorProcessId { pid: peer, is_launched: false }))
     }
 }
 
