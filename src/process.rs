@@ -20,13 +20,14 @@ mod options;
 mod output;
 mod progress;
 mod ready;
+mod spawn;
 mod watch;
 mod worker;
 
 use std::fmt;
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ use self::launch::Launch;
 use self::output::Output;
 use self::progress::Announcer;
 use self::ready::{Driver, Message, SHORT_GRACE};
+use self::spawn::Spawned;
 use self::watch::THREAD_LIMIT;
 use self::worker::Worker;
 use crate::controller::Controller;
@@ -85,19 +87,15 @@ pub struct TorProcess {
 
 impl TorProcess {
     /// Takes a child that has just been started into care.
-    fn watch(
-        launcher: Launcher,
-        process: process::Child,
-        directories: Directories,
-    ) -> Result<Self> {
+    fn watch(launcher: Launcher, spawned: Spawned, directories: Directories) -> Result<Self> {
         let route = route(&launcher.control, &directories);
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
         let output = Arc::new(Output::default());
         let sinks = (launcher.stdout.into_inner(), launcher.stderr.into_inner());
-        let kill_on_stderr = launcher.kill_on_stderr;
+        let kill_on_stderr = launcher.kill_on_stderr.then(|| launcher.grace.min(SHORT_GRACE));
         let (child, watcher) =
-            watch::start(process, directories, sinks, kill_on_stderr, &output, &messages)?;
+            watch::start(spawned, directories, sinks, kill_on_stderr, &output, &messages)?;
         log::info!("launched tor, pid {}", child.pid());
         // From here on dropping it cleans up.
         let tor = Self {
@@ -124,7 +122,8 @@ impl TorProcess {
             sender: tor.messages.clone(),
         };
         let driver = Worker::start("torcon-launch", move || driver.run());
-        tor.workers.lock().push(driver.map_err(LaunchError::new)?);
+        let driver = driver.map_err(LaunchError::new)?;
+        tor.workers.lock().push(driver);
         Ok(tor)
     }
 
@@ -353,7 +352,12 @@ impl TorProcess {
             Some(ending) => {
                 let mut report = self.output.report();
                 (report.exit_status, report.was_ready) = (ending.ok(), true);
-                Err(LaunchError::with_report(LaunchProblem::ExitedLater, report).into())
+                let problem = if self.output.was_ended_for_stderr() {
+                    LaunchProblem::Stderr { text: self.output.stderr_text().into() }
+                } else {
+                    LaunchProblem::ExitedLater
+                };
+                Err(LaunchError::with_report(problem, report).into())
             }
         }
     }

@@ -1,18 +1,19 @@
 use std::io;
-use std::process;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, LaunchError, LaunchProblem, Timeout, Wait};
 
 /// How long the kernel may take to end a process after SIGKILL.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a child ended; the error says why its exit status is unknown.
 pub(super) type Ending = Result<ExitStatus, Arc<io::Error>>;
@@ -23,30 +24,28 @@ pub(super) type Ending = Result<ExitStatus, Arc<io::Error>>;
 /// call the rest.
 #[derive(Debug)]
 pub(super) struct Child {
-    pid: u32,
-    // A leaf lock. A signal is sent only while it is held and shows that the process has not been
+    pid: Pid,
+    // A leaf lock; nothing is logged under it. A signal is sent only while it is held and shows that the process has not been
     // reaped, so that no signal can go to another process that was given the same number.
     state: Mutex<State>,
     settled: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    process: process::Child,
     ending: Option<Ending>,
     /// The process is reaped, its output is read to the end, its temporary directories are gone.
     settled: bool,
 }
 
 impl Child {
-    pub(super) fn new(process: process::Child) -> Self {
-        let pid = process.id();
-        let state = State { process, ending: None, settled: false };
-        Self { pid, state: Mutex::new(state), settled: Condvar::new() }
+    pub(super) fn new(pid: Pid) -> Self {
+        Self { pid, state: Mutex::default(), settled: Condvar::new() }
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.pid
+        // The PID of a child is positive.
+        self.pid.as_raw().unsigned_abs()
     }
 
     /// Blocks until the process has ended, and reaps it.
@@ -65,14 +64,18 @@ impl Child {
         all(target_os = "linux", not(target_env = "uclibc")),
     ))]
     fn reap_when_ended(&self) -> Ending {
-        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        use nix::sys::wait::{Id, waitid};
 
         // The process stays a zombie here, so that its number stays its own until it is reaped
         // under the lock.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while let Err(Errno::EINTR) = waitid(Id::Pid(self.raw_pid()), flags) {}
+        while let Err(Errno::EINTR) = waitid(Id::Pid(self.pid), flags) {}
         let mut state = self.state.lock();
-        let ending = state.process.wait().map_err(Arc::new);
+        let ending = loop {
+            if let Some(ending) = ending(waitpid(self.pid, None)) {
+                break ending;
+            }
+        };
         state.ending = Some(ending.clone());
         ending
     }
@@ -86,7 +89,7 @@ impl Child {
     fn reap_when_ended(&self) -> Ending {
         loop {
             let mut state = self.state.lock();
-            if let Some(ending) = state.process.try_wait().map_err(Arc::new).transpose() {
+            if let Some(ending) = ending(waitpid(self.pid, Some(WaitPidFlag::WNOHANG))) {
                 state.ending = Some(ending.clone());
                 return ending;
             }
@@ -103,24 +106,19 @@ impl Child {
 
     /// Sends a signal, unless the process is gone.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
-        let state = self.state.lock();
-        if state.ending.is_some() {
-            return Ok(());
-        }
         log::debug!("sending {signal} to tor, pid {}", self.pid);
-        match kill(self.raw_pid(), signal) {
-            // ESRCH: ended and reaped by someone who is not us.
+        let sent = {
+            let state = self.state.lock();
+            if state.ending.is_some() { Ok(()) } else { kill(self.pid, signal) }
+        };
+        match sent {
+            // ESRCH: ended and reaped by something else in this program.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => {
                 let source = Arc::new(io::Error::from(errno));
                 Err(LaunchError::new(LaunchProblem::Signal { source }).into())
             }
         }
-    }
-
-    fn raw_pid(&self) -> Pid {
-        // A process number that does not fit cannot exist; 0 and -1 would mean whole groups.
-        Pid::from_raw(i32::try_from(self.pid).unwrap_or(i32::MAX))
     }
 
     /// Returns how the process ended, if it is gone.
@@ -165,4 +163,18 @@ impl Child {
             None => Err(Timeout::new(Wait::Exit, grace.saturating_add(KILL_LIMIT)).into()),
         }
     }
+}
+
+/// Returns how a process has ended, if this says so.
+fn ending(status: nix::Result<WaitStatus>) -> Option<Ending> {
+    // The encoding of the exit status that every Unix has.
+    let raw = match status {
+        Ok(WaitStatus::Exited(_, code)) => code << 8,
+        #[expect(clippy::as_conversions, reason = "the numbers of signals are those of the system")]
+        Ok(WaitStatus::Signaled(_, signal, core)) => signal as i32 | if core { 0x80 } else { 0 },
+        // Stopped, or continued.
+        Ok(_) | Err(Errno::EINTR) => return None,
+        Err(errno) => return Some(Err(Arc::new(errno.into()))),
+    };
+    Some(Ok(ExitStatus::from_raw(raw)))
 }

@@ -1,9 +1,9 @@
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{self, Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::error::LaunchProblem;
@@ -85,10 +85,16 @@ impl Directories {
 
     /// Returns tor's standard input, an empty file: the lock of the private directory. tor keeps it
     /// locked after this program has ended, so that no other program removes it while tor lives.
-    pub(super) fn stdin(&self) -> Result<Stdio, LaunchProblem> {
-        let Some(directory) = self.temporary.first() else { return Ok(Stdio::null()) };
-        let lock = directory.lock_for_child().map_err(|error| problem(directory.path(), error))?;
-        Ok(lock.map_or_else(Stdio::null, Stdio::from))
+    pub(super) fn stdin(&self) -> Result<OwnedFd, LaunchProblem> {
+        let lock = match self.temporary.first() {
+            Some(directory) => {
+                directory.lock_for_child().map_err(|error| problem(directory.path(), error))?
+            }
+            None => None,
+        };
+        let null = Path::new("/dev/null");
+        let file = lock.map_or_else(|| File::open(null), Ok);
+        Ok(file.map_err(|error| problem(null, error))?.into())
     }
 
     /// Does for the other directories what [`stdin`](Self::stdin) does for the private one.

@@ -1,11 +1,10 @@
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::directory::Directories;
 use super::options::Options;
 use super::progress::{Progress, ProgressListener};
 use super::ready::Ready;
+use super::spawn;
 use crate::error::{InvalidInput, LaunchError, LaunchProblem, Result};
 
 /// What tor gets of this program's environment. Anything else may be a secret, or meant for this
@@ -270,13 +270,13 @@ impl Launcher {
             .map_err(LaunchError::new)?;
         let torrc = self.options.torrc(&self.control, &directories)?;
         directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
-        let process = self
-            .command(&directories)
-            .stdin(directories.stdin().map_err(LaunchError::new)?)
-            .spawn()
+        let (torrc, defaults) = (directories.torrc(), directories.defaults_torrc());
+        let arguments =
+            ["-f".as_ref(), torrc.as_os_str(), "--defaults-torrc".as_ref(), defaults.as_os_str()];
+        let stdin = directories.stdin().map_err(LaunchError::new)?;
+        let spawned = spawn::spawn(&self.program, &arguments, &self.child_environment(), stdin)
             .map_err(|error| LaunchError::new(spawn_problem(&self.program, error)))?;
-        directories.record_process(process.id());
-        TorProcess::watch(self, process, directories)
+        TorProcess::watch(self, spawned, directories)
     }
 
     /// Returns what tells one tor from another: names and values, an option that is repeated as
@@ -326,21 +326,11 @@ impl Launcher {
         Ok(())
     }
 
-    fn command(&self, directories: &Directories) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .arg("-f")
-            .arg(directories.torrc())
-            .arg("--defaults-torrc")
-            .arg(directories.defaults_torrc())
-            .env_clear()
-            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A terminal's Ctrl-C is for this program; it decides how tor ends.
-            .process_group(0);
-        command
+    /// Returns the environment of the child.
+    fn child_environment(&self) -> BTreeMap<OsString, OsString> {
+        let inherited =
+            ENVIRONMENT.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
+        inherited.chain(self.environment.iter().cloned()).collect()
     }
 }
 

@@ -43,6 +43,8 @@ struct Kept {
     /// The last warnings and errors, oldest first, each once.
     complaints: VecDeque<String>,
     stderr: Vec<u8>,
+    /// tor is ended because it wrote on standard error.
+    ended_for_stderr: bool,
 }
 
 impl Output {
@@ -65,6 +67,14 @@ impl Output {
             complaints: kept.complaints.iter().cloned().collect(),
             ..LaunchReport::default()
         }
+    }
+
+    pub(super) fn set_ended_for_stderr(&self) {
+        self.kept.lock().ended_for_stderr = true;
+    }
+
+    pub(super) fn was_ended_for_stderr(&self) -> bool {
+        self.kept.lock().ended_for_stderr
     }
 
     /// Forgets the complaints: what tor complains of from now on has other reasons.

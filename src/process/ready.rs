@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::child::Child;
+use super::child::{Child, KILL_LIMIT};
 use super::control::{self, Connected, Failure, Route};
 use super::launch::Launch;
 use super::output::Output;
@@ -240,6 +240,10 @@ impl Drive {
                 Step::GoOn
             }
             Message::Stderr => Step::Fail(LaunchProblem::Stderr { text: "".into() }),
+            // Written when it was ended.
+            Message::Exited if self.is.output.was_ended_for_stderr() => {
+                Step::Fail(LaunchProblem::Stderr { text: "".into() })
+            }
             Message::Exited => Step::Fail(LaunchProblem::Exited),
             Message::Cancel => Step::Fail(LaunchProblem::Cancelled),
         }
@@ -358,8 +362,13 @@ impl Drive {
     /// Ends tor, unless the launch had succeeded, and then tells why.
     fn fail(mut self, problem: LaunchProblem) {
         let mut status = None;
-        if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
-            match self.is.child.end(self.is.grace.min(SHORT_GRACE)) {
+        let grace = self.is.grace.min(SHORT_GRACE);
+        if matches!(problem, LaunchProblem::Stderr { .. }) {
+            // The thread `torcon-end` ends it.
+            let limit = grace.saturating_add(KILL_LIMIT);
+            status = self.is.child.wait_for(limit).and_then(Result::ok);
+        } else if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
+            match self.is.child.end(grace) {
                 Ok((ending, _)) => status = ending.ok(),
                 Err(error) => log::error!("tor could not be ended: {error}"),
             }

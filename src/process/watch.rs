@@ -1,6 +1,5 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
-use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::directory::Directories;
 use super::output::{self, Output, Sink, Watcher};
 use super::progress::Progress;
 use super::ready::Message;
+use super::spawn::Spawned;
 use super::worker::Worker;
 use crate::error::{LaunchError, LaunchProblem, Result};
 
@@ -24,17 +24,18 @@ const SINK_LIMIT: Duration = Duration::from_secs(1);
 type Writer = Option<Box<dyn Write + Send>>;
 
 /// Starts the threads that read the output and wait for the end. If one cannot be started the
-/// child is ended; its directories are then removed while it ends.
+/// child is ended; its directories are then removed while it ends. `kill_on_stderr` is the grace
+/// period of a child that writes on standard error, if that ends it.
 pub(super) fn start(
-    mut process: process::Child,
+    spawned: Spawned,
     directories: Directories,
     sinks: (Writer, Writer),
-    kill_on_stderr: bool,
+    kill_on_stderr: Option<Duration>,
     output: &Arc<Output>,
     messages: &Sender<Message>,
 ) -> Result<(Arc<Child>, Worker)> {
-    let pipes = (process.stdout.take(), process.stderr.take());
-    let child = Arc::new(Child::new(process));
+    let child = Arc::new(Child::new(spawned.pid));
+    directories.record_process(child.pid());
     let started = (|| {
         let (stop, stopped) = UnixStream::pair().map_err(thread_problem)?;
         let mut workers = Vec::new();
@@ -46,23 +47,28 @@ pub(super) fn start(
             Ok(Some(sink))
         };
         let (stdout_sink, stderr_sink) = (sink(sinks.0)?, sink(sinks.1)?);
-        if let Some(stdout) = pipes.0 {
-            let watcher = StdoutWatcher { messages: messages.clone() };
-            let stopped = stopped.try_clone().map_err(thread_problem)?;
-            let output = Arc::clone(output);
-            let name = "torcon-stdout";
-            workers.push(output::drain(name, stdout, stopped, output, stdout_sink, watcher)?);
-        }
-        if let Some(stderr) = pipes.1 {
-            let watcher = StderrWatcher {
-                output: Arc::clone(output),
-                messages: messages.clone(),
-                child: kill_on_stderr.then(|| Arc::clone(&child)),
-            };
-            let output = Arc::clone(output);
-            let name = "torcon-stderr";
-            workers.push(output::drain(name, stderr, stopped, output, stderr_sink, watcher)?);
-        }
+        let watcher = StdoutWatcher { messages: messages.clone() };
+        workers.push(output::drain(
+            "torcon-stdout",
+            spawned.stdout,
+            stopped.try_clone().map_err(thread_problem)?,
+            Arc::clone(output),
+            stdout_sink,
+            watcher,
+        )?);
+        let watcher = StderrWatcher {
+            output: Arc::clone(output),
+            messages: messages.clone(),
+            child: kill_on_stderr.map(|grace| (Arc::clone(&child), grace)),
+        };
+        workers.push(output::drain(
+            "torcon-stderr",
+            spawned.stderr,
+            stopped,
+            Arc::clone(output),
+            stderr_sink,
+            watcher,
+        )?);
         let watched = Arc::clone(&child);
         let messages = messages.clone();
         Worker::start("torcon-child", move || {
@@ -114,8 +120,8 @@ impl Watcher for StdoutWatcher {
 struct StderrWatcher {
     output: Arc<Output>,
     messages: Sender<Message>,
-    /// The tor to end; `None` once that is done, or if it is not wished.
-    child: Option<Arc<Child>>,
+    /// The tor to end, and its grace period; `None` once that is begun, or if it is not to end.
+    child: Option<(Arc<Child>, Duration)>,
 }
 
 impl Watcher for StderrWatcher {
@@ -123,12 +129,25 @@ impl Watcher for StderrWatcher {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.output.keep_stderr(bytes);
-        if let Some(child) = self.child.take() {
+        let Some((child, grace)) = self.child.take() else { return };
+        self.output.set_ended_for_stderr();
+        let _ = self.messages.send(Message::Stderr);
+        let output = Arc::clone(&self.output);
+        let killed = Arc::clone(&child);
+        // This thread goes on reading while that one waits.
+        let ender = Worker::start("torcon-end", move || {
             log::warn!("tor, pid {}, wrote on standard error and is ended", child.pid());
-            if let Err(error) = child.signal(Signal::SIGTERM) {
+            if let Err(error) = child.end(grace) {
                 log::error!("tor, pid {}, could not be ended: {error}", child.pid());
             }
-            let _ = self.messages.send(Message::Stderr);
+            log::error!(
+                "tor, pid {}, was ended because it wrote on standard error: {:?}",
+                child.pid(),
+                output.stderr_text()
+            );
+        });
+        if ender.is_err() {
+            let _ = killed.signal(Signal::SIGKILL);
         }
     }
 }

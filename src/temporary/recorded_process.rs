@@ -51,9 +51,12 @@ fn stat(pid: u32) -> Option<Stat> {
     // The name stands in parentheses and may hold anything.
     let (_, fields) = text.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
-    let has_ended = matches!(fields.next()?, "Z" | "X");
-    // The 22nd field of all; the state was the third.
-    Some(Stat { start: fields.nth(18)?.to_owned(), has_ended })
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    // The state was the third field of all; these are the 20th and the 22nd.
+    let threads = fields.nth(16)?;
+    let start = fields.nth(1)?.to_owned();
+    // The first thread may end before the others.
+    Some(Stat { start, has_ended: is_zombie && matches!(threads, "0" | "1") })
 }
 
 fn namespace() -> String {

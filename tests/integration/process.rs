@@ -17,5 +17,9 @@ mod real;
 mod reasons;
 /// The control connection of a launch, played by a fake tor.
 mod scripted;
+/// Signals, and the program that is started.
+mod signals;
 /// Shell scripts that play tor.
 mod stage;
+/// What tor writes on standard error.
+mod standard_error;

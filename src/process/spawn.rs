@@ -1,0 +1,110 @@
+//! Starting the child process.
+//!
+//! `std` gives a child the signal mask and the ignored signals of this program, so a program that
+//! blocks SIGTERM would start a tor that does not hear it. Resetting them between fork and exec
+//! would need unsafe code; `posix_spawn` resets them itself.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{AccessFlags, Pid, access};
+
+/// A process that has just been started.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    pub(super) pid: Pid,
+    pub(super) stdout: File,
+    pub(super) stderr: File,
+}
+
+/// Starts a program with pipes as its outputs, in a process group of its own: a terminal's Ctrl-C
+/// is for this program, which decides how tor ends. No signal is blocked or ignored in it.
+pub(super) fn spawn(
+    program: &Path,
+    arguments: &[&OsStr],
+    environment: &BTreeMap<OsString, OsString>,
+    stdin: OwnedFd,
+) -> io::Result<Spawned> {
+    let path = find(program, environment.get(OsStr::new("PATH")).map(OsString::as_os_str))?;
+    let arguments = [program.as_os_str()].into_iter().chain(arguments.iter().copied());
+    let arguments =
+        arguments.map(|text| c_string(text.as_bytes())).collect::<io::Result<Vec<_>>>()?;
+    let environment = environment
+        .iter()
+        .map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<io::Result<Vec<_>>>()?;
+    let (stdout, child_stdout) = pipe()?;
+    let (stderr, child_stderr) = pipe()?;
+    let child_ends =
+        [above_standard(stdin)?, above_standard(child_stdout)?, above_standard(child_stderr)?];
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (target, end) in (0..).zip(&child_ends) {
+        actions.add_dup2(end.as_raw_fd(), target)?;
+    }
+    let mut defaults = SigSet::all();
+    // Their disposition cannot be set.
+    defaults.remove(Signal::SIGKILL);
+    defaults.remove(Signal::SIGSTOP);
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&defaults)?;
+    let pid = posix_spawn(&*path, &actions, &attributes, &arguments, &environment)?;
+    Ok(Spawned { pid, stdout: File::from(stdout), stderr: File::from(stderr) })
+}
+
+/// Returns the program; one without a slash is looked for in the `PATH` that the child gets.
+fn find(program: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
+    if program.as_os_str().as_bytes().contains(&b'/') {
+        return Ok(program.to_owned());
+    }
+    let candidates = env::split_paths(path.unwrap_or(OsStr::new("/usr/bin:/bin")));
+    let mut candidates =
+        candidates.map(|directory| directory.join(program)).filter(|path| path.is_file());
+    // As a shell does: one that may not be run is told only if there is no other.
+    let first = candidates.next().ok_or(io::ErrorKind::NotFound)?;
+    let runs = |path: &PathBuf| access(path, AccessFlags::X_OK).is_ok();
+    Ok([first.clone()].into_iter().chain(candidates).find(runs).unwrap_or(first))
+}
+
+fn c_string(bytes: &[u8]) -> io::Result<CString> {
+    CString::new(bytes).map_err(io::Error::from)
+}
+
+/// Moves a descriptor away from 0, 1 and 2, which the child's descriptors are put over one after
+/// the other. A program that has closed its own gets such numbers for new ones.
+fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    // The copy has the number 3 or a higher one.
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { fd.try_clone() }
+}
+
+/// Makes a pipe that no other child inherits.
+#[cfg(not(target_vendor = "apple"))]
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
+}
+
+/// Makes a pipe. A child that is started at this moment by another thread inherits it.
+#[cfg(target_vendor = "apple")]
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    let (read, write) = nix::unistd::pipe()?;
+    for end in [&read, &write] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    }
+    Ok((read, write))
+}

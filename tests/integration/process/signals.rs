@@ -1,0 +1,77 @@
+use std::env;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::sys::signal::SigSet;
+
+use super::real::offline;
+use super::stage::{FakeProcess, LONG};
+use crate::support::alone::alone;
+
+const FILE: &str = "TORCON_TEST_SIGNALS";
+
+#[test]
+fn what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor() {
+    alone(|| {
+        if let Some(file) = env::var_os(FILE) {
+            SigSet::all().thread_block().unwrap();
+            let fake = FakeProcess::new(
+                "grep -E '^Sig(Blk|Ign)' /proc/self/status\n\
+                 say 'Bootstrapped 100% (done): Done'\nexec sleep 60",
+            );
+            let tor = fake.launcher().launch().unwrap();
+            fs::write(file, tor.last_lines().join("\n")).unwrap();
+            tor.quit().unwrap();
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("signals");
+        let name = "process::signals::\
+                    what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor";
+        // A shell, since only unsafe code can ignore a signal.
+        let status = Command::new("/bin/sh")
+            .args(["-c", "trap '' HUP INT QUIT TERM USR1 CHLD; exec \"$@\"", "sh"])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(FILE, &file)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let printed = fs::read_to_string(&file).unwrap();
+        let sets: Vec<_> =
+            printed.lines().take(2).map(|line| line.split_once('\t').unwrap()).collect();
+        for (name, set) in &sets {
+            // The C library keeps 32 and 33 for itself, and sets them up anew in each program.
+            let set = u64::from_str_radix(set, 16).unwrap() & !0x1_8000_0000;
+            assert_eq!(set, 0, "{name} {sets:?}");
+        }
+        assert_eq!(sets.len(), 2);
+    });
+}
+
+#[test]
+fn a_tor_of_a_program_that_blocks_sigterm_ends_at_sigterm() {
+    let work = || {
+        SigSet::all().thread_block().unwrap();
+        let tor = offline().launch().unwrap();
+        tor.terminate().unwrap();
+        // Not killed: tor can end its pluggable transports.
+        assert!(tor.wait_timeout(LONG).unwrap().success());
+    };
+    thread::Builder::new().spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_name_without_a_slash_is_looked_for_in_the_path_that_tor_gets() {
+    let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec /bin/sleep 60");
+    let directory = fake.path().parent().unwrap().to_owned();
+    // The first file of this name may not be run, and the second is none.
+    let (other, third) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(other.path().join("tor"), "no program").unwrap();
+    fs::create_dir(third.path().join("tor")).unwrap();
+    let path = env::join_paths([other.path(), third.path(), &*directory]).unwrap();
+    let tor = fake.launcher().program("tor").env("PATH", path).launch().unwrap();
+    tor.quit().unwrap();
+}
