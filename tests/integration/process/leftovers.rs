@@ -59,7 +59,8 @@ impl Program {
         let threads = threads.map_or(0, Iterator::count);
         // Nobody reaps it at once where the test runs as the first process of a container. Its
         // first thread may end before the others.
-        !stat.is_empty() && !(stat.contains(") Z ") && threads <= 1)
+        let is_zombie = stat.contains(") Z ") && threads <= 1;
+        !stat.is_empty() && !is_zombie
     }
 }
 
