@@ -34,6 +34,8 @@ pub(crate) struct LaunchReport {
     pub(crate) complaints: Vec<String>,
     /// The bootstrap progress; `None` if tor has told none.
     pub(crate) percent: Option<u8>,
+    /// Whether the function of `ControlVia::Custom` has not returned.
+    pub(crate) connector_is_stuck: bool,
     /// Whether the launch had succeeded.
     pub(crate) was_ready: bool,
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
+use super::child::Child;
 use super::progress::Progress;
 use super::ready::Message;
 use crate::controller::{ConnectOptions, Controller, HookGuard};
-use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, Result};
+use crate::error::{
+    ConnectAttempt, ConnectError, ConnectProblem, Error, LaunchError, LaunchProblem, Result,
+};
 use crate::event::Bootstrap;
 use crate::link::Endpoint;
 use crate::names::Recommendation;
@@ -37,6 +40,11 @@ pub enum ControlVia {
     /// child's PID. With another one the launch fails with [`LaunchProblem::OtherTor`], and the
     /// tor that was reached is left as it is. So a wrapper script must start tor with `exec`, and
     /// tor must run in the PID namespace of this program.
+    ///
+    /// It is called by one thread at a time. One that never returns does not hold the launch, which
+    /// ends at its limit; it keeps its thread, `torcon-connect`, and what it holds itself. So it
+    /// should have a limit of its own, such as
+    /// [`ConnectOptions::timeout`](crate::ConnectOptions::timeout).
     ///
     /// See [`ControlVia::custom`].
     ///
@@ -98,10 +106,11 @@ impl From<Error> for Failure {
 /// Connects once. Everything that needs an answer of tor is bounded by `limit`.
 pub(super) fn connect(
     route: &Route,
-    pid: u32,
+    child: &Child,
     limit: Duration,
     messages: &Sender<Message>,
 ) -> Result<Connected, Failure> {
+    let pid = child.pid();
     let (controller, endpoint) = match route {
         // Nobody else can have a socket in the private directory.
         Route::Fixed(endpoint) => (open(endpoint, limit)?, Some(endpoint.clone())),
@@ -113,6 +122,10 @@ pub(super) fn connect(
         }
         Route::Custom(connect) => {
             let controller = connect()?;
+            // It may have returned long after the launch was over.
+            if child.try_wait().is_some() {
+                return Err(Error::from(LaunchError::new(LaunchProblem::Exited)).into());
+            }
             check_pid(&controller, pid, limit)?;
             (controller, None)
         }

@@ -79,7 +79,7 @@ pub struct Launcher {
     // cannot be shared.
     pub(super) on_progress: Mutex<Option<ProgressListener>>,
     pub(super) ready: Ready,
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) grace: Duration,
     pub(super) kill_on_stderr: bool,
@@ -131,7 +131,8 @@ impl Launcher {
     /// added several times. `name` is the name of one option in full; `value` is taken as it is
     /// and needs no quotes. Refused, when the launch begins, are line breaks, and options that
     /// torcon sets itself: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
-    /// `RunAsDaemon`, `__OwningControllerProcess`. The default is no further option.
+    /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto` unless there is
+    /// a line for `SocksPort` or `__SocksPort`, so that the new tor works beside another one.
     pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.options.push(name.into(), value.as_ref().to_owned());
         self
@@ -157,9 +158,9 @@ impl Launcher {
     /// Sets a closure that is told of progress.
     ///
     /// It is called on a thread of its own, `torcon-progress`: once for each percentage that tor
-    /// reaches, always forward, and when tor tells of trouble that it has not just told. One that
-    /// is slow delays nothing else, but `launch` waits up to a second for it to have been told
-    /// everything. One that panics is not called again. The default is none.
+    /// reaches, always forward, and when tor tells of trouble that it has not just told. `launch`
+    /// waits for it at most 250 milliseconds: one that is slow is told the rest later, and its
+    /// thread ends then. One that panics is not called again. The default is none.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.on_progress = Mutex::new(Some(Box::new(listener)));
@@ -181,7 +182,11 @@ impl Launcher {
         self
     }
 
-    /// Sets how long tor may stay at one percentage; then it is ended. The default is 120 seconds.
+    /// Sets how long tor may go without progress; then it is ended. The default is 120 seconds.
+    ///
+    /// Progress is every change of the percentage or of the stage, also to a lower one: when the
+    /// network changes, tor begins to bootstrap anew. Only [`timeout`](Self::timeout) ends a tor
+    /// that begins again and again.
     ///
     /// Where tor cannot reach its network at all, this limit tells it first.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
@@ -294,6 +299,13 @@ impl Launcher {
             (format!("environment variable {}", name.to_string_lossy()), value.clone(), false)
         });
         own.into_iter().chain(environment).chain(self.options.shown()).collect()
+    }
+
+    /// Returns the settings, and what is set where they say nothing.
+    pub(crate) fn effective_settings(&self) -> Vec<(String, OsString, bool)> {
+        let implied = self.options.implied_socks_port();
+        let implied = implied.map(|(name, value)| (name.to_owned(), value.into(), true));
+        self.settings().into_iter().chain(implied).collect()
     }
 
     /// Returns whether there will be a control connection.

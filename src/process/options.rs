@@ -42,6 +42,14 @@ impl Options {
         self.0.iter().filter(is_it).map(|(_, value)| value.as_os_str())
     }
 
+    /// Returns the line for `SocksPort` where the user has none. tor's own default, 9050, belongs to
+    /// the tor of the system, and a second tor that wants it ends.
+    pub(super) fn implied_socks_port(&self) -> Option<(&'static str, &'static str)> {
+        const NAMES: [&str; 2] = ["SocksPort", "__SocksPort"];
+        let is_said = NAMES.iter().any(|name| self.values(name).next().is_some());
+        (!is_said).then_some(("SocksPort", "auto"))
+    }
+
     /// Whether tor is to have no network. Of several lines tor takes the last.
     pub(super) fn disable_network(&self) -> bool {
         let last = self.values("DisableNetwork").last();
@@ -92,6 +100,9 @@ impl Options {
                 set("ControlPortWriteToFile", bytes(&directories.port_file()))?;
             }
             ControlVia::Custom(_) | ControlVia::None => {}
+        }
+        if let Some((name, value)) = self.implied_socks_port() {
+            set(name, value.as_bytes())?;
         }
         for (name, value) in &self.0 {
             set(name, value.as_bytes())?;

@@ -126,6 +126,8 @@ impl Announcer {
         }
     }
 
+    /// Waits until the listener has been told everything, but not longer than `limit`; the thread
+    /// ends when it has.
     pub(super) fn finish(self, limit: Duration) {
         drop(self.news);
         self.worker.finish(limit);

@@ -22,8 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const EXIT_AFTER_LOSS: Duration = Duration::from_secs(3);
 /// The grace period of a launch that failed.
 pub(super) const SHORT_GRACE: Duration = Duration::from_secs(5);
-/// How long the end of a launch waits for functions of the user's.
-const CALLBACK_LIMIT: Duration = Duration::from_secs(1);
+/// How long the end of a launch waits for the progress closure, and for the function that makes
+/// the control connection. One that takes longer goes on without it.
+const CALLBACK_LIMIT: Duration = Duration::from_millis(250);
 
 /// What [`Launcher::launch`](super::Launcher::launch) waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,6 +81,7 @@ impl Driver {
         Drive {
             started: now,
             last_progress: now,
+            phase: None,
             percent: None,
             tries: Tries { worker: None, next: None, pause: FIRST_PAUSE, last_error: None },
             watch: None,
@@ -104,7 +106,11 @@ impl Drop for Over {
 struct Drive {
     is: Driver,
     started: Instant,
+    /// When the phase last changed.
     last_progress: Instant,
+    /// The percentage and the tag that tor told last.
+    phase: Option<(u8, String)>,
+    /// The highest percentage that tor has told.
     percent: Option<u8>,
     tries: Tries,
     /// What follows the bootstrap events.
@@ -258,7 +264,15 @@ impl Drive {
     }
 
     /// Tells of progress only forward, each percentage once; of trouble when it changes.
+    ///
+    /// A bootstrap that begins anew, as after a change of the network, counts as progress too: tor
+    /// is not stuck.
     fn report(&mut self, progress: Progress) {
+        let phase = Some((progress.percent, progress.tag.clone()));
+        if self.phase != phase {
+            self.last_progress = Instant::now();
+            self.phase = phase;
+        }
         let forward = self.percent.is_none_or(|percent| progress.percent > percent);
         let trouble = progress.warning.is_some() && self.percent <= Some(progress.percent);
         let told = self.is.launch.progress() == progress;
@@ -266,7 +280,6 @@ impl Drive {
             return;
         }
         if forward {
-            self.last_progress = Instant::now();
             self.percent = Some(progress.percent);
         }
         log::debug!("tor, pid {}, bootstrapped {progress}", self.is.child.pid());
@@ -282,10 +295,10 @@ impl Drive {
         let now = Instant::now();
         let patience = self.end_of_patience().map(|(at, ..)| at.saturating_duration_since(now));
         let limit = patience.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
-        let pid = self.is.child.pid();
+        let child = Arc::clone(&self.is.child);
         let sender = self.is.sender.clone();
         let worker = Worker::start("torcon-connect", move || {
-            let outcome = control::connect(&route, pid, limit, &sender);
+            let outcome = control::connect(&route, &child, limit, &sender);
             let _ = sender.send(Message::Attempt(Box::new(outcome)));
         });
         match worker {
@@ -352,7 +365,6 @@ impl Drive {
     fn finish(mut self) {
         self.watch = None;
         if let Some(announcer) = self.is.announcer.take() {
-            announcer.flush(CALLBACK_LIMIT);
             announcer.finish(CALLBACK_LIMIT);
         }
         self.is.output.forget_complaints();
@@ -373,11 +385,10 @@ impl Drive {
                 Err(error) => log::error!("tor could not be ended: {error}"),
             }
         }
-        if let Some(worker) = self.tries.worker.take() {
-            worker.finish(CALLBACK_LIMIT);
-        }
+        let connecting = self.tries.worker.take();
+        let is_custom = matches!(self.is.route.as_deref(), Some(Route::Custom(_)));
+        let stuck = connecting.is_some_and(|worker| !worker.finish(CALLBACK_LIMIT)) && is_custom;
         if let Some(announcer) = self.is.announcer.take() {
-            announcer.flush(CALLBACK_LIMIT);
             announcer.finish(CALLBACK_LIMIT);
         }
         let problem = match problem {
@@ -389,7 +400,8 @@ impl Drive {
         };
         let report = LaunchReport {
             exit_status: status,
-            percent: self.percent,
+            percent: self.phase.as_ref().map(|(percent, _)| *percent),
+            connector_is_stuck: stuck,
             was_ready: self.is_ready,
             ..self.is.output.report()
         };

@@ -2,21 +2,101 @@
 
 use std::ffi::OsString;
 use std::sync::{Arc, Weak};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::Tor;
-use crate::error::{OnionError, OnionProblem, Result};
+use crate::error::{InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::process::Launcher;
 
 /// The tor that the parts of this program share.
+#[derive(Clone)]
 struct Shared {
     tor: Weak<Tor>,
-    settings: Vec<(String, OsString, bool)>,
+    settings: Arc<Settings>,
 }
 
-/// Held while the tor is launched, so that there is only one.
-static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
+enum State {
+    /// None runs, or one that was launched here.
+    Known(Option<Shared>),
+    /// This thread launches one; the others wait.
+    Launching(ThreadId),
+}
+
+// A leaf lock: no tor is launched, compared or dropped under it, and nothing is logged. A launch
+// calls functions of the user's and the logger, which may ask for the shared tor themselves.
+static SHARED: Mutex<State> = Mutex::new(State::Known(None));
+static CHANGED: Condvar = Condvar::new();
+
+/// The right to launch the shared tor; if it is dropped, so also after a panic, another thread has
+/// it.
+struct Turn {
+    outcome: Option<Shared>,
+}
+
+/// What a caller finds.
+enum Found {
+    Running(Arc<Tor>, Arc<Settings>),
+    Nothing(Turn),
+}
+
+impl Found {
+    /// Returns the shared tor, or the right to launch one. Waits while another thread launches it,
+    /// but not longer than `limit`: that launch may be waiting for this thread.
+    fn look(limit: Duration) -> Result<Self> {
+        let deadline = Instant::now().checked_add(limit);
+        loop {
+            let known = {
+                let mut state = SHARED.lock();
+                loop {
+                    match &*state {
+                        State::Known(shared) => break shared.clone(),
+                        // It would wait for itself.
+                        State::Launching(by) if *by == thread::current().id() => {
+                            let problem = "is asked for by what its own launch has called";
+                            return Err(InvalidInput::new("the shared tor", problem).into());
+                        }
+                        State::Launching(_) => match deadline {
+                            None => CHANGED.wait(&mut state),
+                            Some(deadline) => {
+                                if CHANGED.wait_until(&mut state, deadline).timed_out() {
+                                    return Err(Timeout::new(Wait::Bootstrap, limit).into());
+                                }
+                            }
+                        },
+                    }
+                }
+            };
+            if let Some(shared) = &known {
+                // One that has died is held by those who do not know it yet.
+                if let Some(tor) = shared.tor.upgrade().filter(|tor| tor.controller().is_alive()) {
+                    return Ok(Self::Running(tor, Arc::clone(&shared.settings)));
+                }
+            }
+            let mut state = SHARED.lock();
+            if matches!(&*state, State::Known(now) if is_same_tor(now, &known)) {
+                *state = State::Launching(thread::current().id());
+                return Ok(Self::Nothing(Turn { outcome: None }));
+            }
+        }
+    }
+}
+
+fn is_same_tor(one: &Option<Shared>, other: &Option<Shared>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.tor.ptr_eq(&other.tor),
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *SHARED.lock() = State::Known(self.outcome.take());
+        CHANGED.notify_all();
+    }
+}
 
 impl Tor {
     /// Returns the one tor that all parts of this program share, and launches it if it does not
@@ -25,11 +105,14 @@ impl Tor {
     /// It ends when the last part that has it drops it; the next call launches another.
     ///
     /// Blocks the current thread until tor is at 100 %, or until another thread that launches it
-    /// has done so, at most for the limits of a [`Launcher`] each.
+    /// has done so, for at most [`Launcher::timeout`] each.
     ///
     /// # Errors
     ///
-    /// Those of [`Launcher::launch`]. The next call tries again.
+    /// Those of [`Launcher::launch`]. The next call tries again. [`Error::InvalidInput`] if the
+    /// launch itself calls it on the same thread, as a logger can.
+    ///
+    /// [`Error::InvalidInput`]: crate::Error::InvalidInput
     ///
     /// # Examples
     ///
@@ -67,20 +150,20 @@ impl Tor {
 
 /// Returns the shared tor. `demanded` says whether one that runs must be such a tor.
 pub(super) fn shared(launcher: Launcher, demanded: bool) -> Result<Arc<Tor>> {
-    let mut shared = SHARED.lock();
-    if let Some(shared) = &*shared {
-        // One that has died is held by those who do not know it yet.
-        if let Some(tor) = shared.tor.upgrade().filter(|tor| tor.controller().is_alive()) {
+    match Found::look(launcher.timeout)? {
+        Found::Running(tor, settings) => {
             if demanded {
-                compare(&shared.settings, &launcher.settings())?;
+                compare(&settings, &launcher.settings())?;
             }
-            return Ok(tor);
+            Ok(tor)
+        }
+        Found::Nothing(mut turn) => {
+            let settings = launcher.effective_settings().into();
+            let tor = Arc::new(Tor::launch(launcher)?);
+            turn.outcome = Some(Shared { tor: Arc::downgrade(&tor), settings });
+            Ok(tor)
         }
     }
-    let settings = launcher.settings();
-    let tor = Arc::new(Tor::launch(launcher)?);
-    *shared = Some(Shared { tor: Arc::downgrade(&tor), settings });
-    Ok(tor)
 }
 
 type Settings = [(String, OsString, bool)];
@@ -130,7 +213,9 @@ mod tests {
     use crate::process::Launcher;
 
     fn difference(running: &Launcher, wanted: &Launcher) -> Option<String> {
-        compare(&running.settings(), &wanted.settings()).err().map(|error| error.to_string())
+        compare(&running.effective_settings(), &wanted.settings())
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]

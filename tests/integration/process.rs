@@ -11,10 +11,14 @@ mod launching;
 mod leftovers;
 /// A launch takes only the tor that it has launched.
 mod ownership;
+/// What a launch waits for, and for how long.
+mod patience;
 /// The real tor, without network.
 mod real;
 /// What a launch that failed says of the reason.
 mod reasons;
+/// Loggers that call back.
+mod reentrant;
 /// The control connection of a launch, played by a fake tor.
 mod scripted;
 /// Signals, and the program that is started.

@@ -112,6 +112,9 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
     if !matches!(problem, LaunchProblem::Timeout(_)) {
         return None;
     }
+    if report.connector_is_stuck {
+        return Some("the function of ControlVia::Custom has not returned: give it a time limit");
+    }
     // tor says it as a notice, at its start and when the option is set later.
     let is_off = |line: &String| line.contains("DisableNetwork is set.");
     if report.last_lines.iter().any(is_off) {

@@ -39,6 +39,19 @@ fn the_own_lines_come_first_and_the_order_of_the_others_is_kept() {
 }
 
 #[test]
+fn the_socks_port_is_one_that_is_free_unless_the_user_says_otherwise() {
+    let socks = |lines: &[(&str, &str)]| {
+        let text = torrc(&ControlVia::None, lines);
+        let is_it = |line: &&str| line.to_ascii_lowercase().contains("socksport");
+        text.lines().filter(is_it).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(socks(&[("Nickname", "x")]), ["SocksPort auto"]);
+    for own in [("SocksPort", "0"), ("socksport", "9050"), ("__SocksPort", "unix:/x")] {
+        assert_eq!(socks(&[own]), [format!("{} {}", own.0, own.1)]);
+    }
+}
+
+#[test]
 fn each_kind_of_control_connection_has_its_lines() {
     let control = |via| {
         let text = torrc(&via, &[]);

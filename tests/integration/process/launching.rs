@@ -198,6 +198,7 @@ fn tor_gets_a_private_configuration_and_empty_defaults() {
             "Log notice stdout".to_owned(),
             "CookieAuthentication 1".to_owned(),
             format!("__OwningControllerProcess {}", std::process::id()),
+            "SocksPort auto".to_owned(),
         ]
     );
     let private = Path::new(torrc).parent().unwrap().to_owned();

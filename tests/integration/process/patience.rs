@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use parking_lot::Mutex;
+use torcon::Error;
+use torcon::error::LaunchProblem;
+use torcon::process::{ControlVia, Progress};
+
+use super::real::offline;
+use super::stage::{FakeProcess, LONG, SOON};
+use crate::support::alone::alone;
+use crate::support::leaks::{Holdings, threads};
+use crate::support::watchdog::eventually;
+
+#[test]
+fn a_bootstrap_that_begins_anew_is_progress() {
+    // After a change of the network tor begins again, and here it needs longer than the limit to
+    // come as far as it was.
+    let fake = FakeProcess::new(
+        "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
+         for percent in 10 14 20 25 30 35 40 45; do sleep 0.5\n\
+         say \"Bootstrapped $percent% (loading): Loading\"\ndone\n\
+         say 'Bootstrapped 100% (done): Done'\nexec sleep 60",
+    );
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let launcher = fake.launcher().on_progress(move |progress| tell.lock().push(progress.percent));
+    let tor = launcher.stall_timeout(Duration::from_millis(3000)).launch().unwrap();
+    // The user sees it go forward.
+    eventually(LONG, "the listener was told", || *told.lock() == [80, 100]);
+    tor.quit().unwrap();
+}
+
+#[test]
+fn a_tor_that_says_the_same_again_and_again_is_stalled() {
+    let fake = FakeProcess::new(
+        "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
+         while :; do say 'Bootstrapped 10% (conn_done): Connected'; sleep 0.2; done",
+    );
+    let error = fake.launcher().stall_timeout(Duration::from_secs(2)).launch().unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    let Error::Launch(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.percent(), Some(10));
+}
+
+#[test]
+fn a_slow_progress_listener_does_not_hold_the_launch_and_is_told_the_rest_later() {
+    alone(|| {
+        let before = Holdings::now();
+        let fake = FakeProcess::new(
+            "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
+             exec sleep 60",
+        );
+        let (told, heard) = bounded(9);
+        let (release, blocked) = bounded::<()>(0);
+        let listener = move |progress: &Progress| {
+            told.send(progress.percent).unwrap();
+            blocked.recv().ok();
+        };
+        let tor = fake.launcher().on_progress(listener).launch().unwrap();
+        // It hangs in its first call: the launch did not wait for the second.
+        assert_eq!(heard.recv_timeout(LONG), Ok(5));
+        assert!(heard.is_empty());
+        tor.quit().unwrap();
+        drop(tor);
+        // Only the thread of the listener is left, until the listener returns.
+        eventually(SOON, "the other threads have ended", || {
+            threads("torcon-") == ["torcon-progress"]
+        });
+        drop(release);
+        assert_eq!(heard.recv_timeout(LONG), Ok(100));
+        drop(fake);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_slow_progress_listener_costs_a_launch_less_than_a_second() {
+    let launch = |listener: fn(&Progress)| {
+        let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
+        let begun = Instant::now();
+        let tor = fake.launcher().on_progress(listener).launch().unwrap();
+        let taken = begun.elapsed();
+        tor.quit().unwrap();
+        taken
+    };
+    // On a loaded machine any launch may take long: the better of three is compared.
+    let taken = (0..3).map(|_| launch(|_| thread::sleep(Duration::from_secs(2)))).min().unwrap();
+    assert!(taken < Duration::from_secs(1), "{taken:?}");
+}
+
+#[test]
+fn a_function_that_never_returns_leaves_only_its_own_thread() {
+    alone(|| {
+        let before = Holdings::now();
+        let (release, blocked) = bounded::<()>(0);
+        let via = ControlVia::custom(move || {
+            blocked.recv().ok();
+            torcon::connect("unix:/nonexistent/control")
+        });
+        let begun = Instant::now();
+        let error = offline().control(via).timeout(Duration::from_secs(2)).launch().unwrap_err();
+        assert!(begun.elapsed() < SOON);
+        let Error::Launch(error) = error else { panic!("{error:?}") };
+        assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("the function of ControlVia::Custom has not returned"), "{text}");
+        eventually(SOON, "the other threads have ended", || {
+            threads("torcon-") == ["torcon-connect"]
+        });
+        let now = Holdings::now();
+        assert_eq!((&now.children, &now.files), (&before.children, &before.files));
+        // When it returns, that thread ends too.
+        drop(release);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_connection_that_comes_after_the_launch_is_closed_unused() {
+    use crate::support::real_tor::RealTor;
+
+    let other = RealTor::start();
+    let endpoint = other.endpoint();
+    let (release, blocked) = bounded::<()>(0);
+    let (told, heard) = bounded(1);
+    let via = ControlVia::custom(move || {
+        blocked.recv().ok();
+        let controller = torcon::connect(&*endpoint)?;
+        let told = told.clone();
+        controller.on_disconnect(move |_| {
+            told.send(()).ok();
+        });
+        Ok(controller)
+    });
+    let error = offline().control(via).timeout(Duration::from_secs(2)).launch().unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    drop(release);
+    heard.recv_timeout(LONG).unwrap();
+    assert_eq!(other.try_wait(), None);
+}
