@@ -43,8 +43,8 @@ impl Log for Curious {
         let tor = self.tor.lock().clone();
         if let Some(tor) = tor {
             tor.try_wait().ok();
-            tor.progress();
-            tor.last_lines();
+            let _ = tor.progress();
+            let _ = tor.last_lines();
             tor.controller().ok();
             tor.terminate().ok();
         }
