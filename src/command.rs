@@ -1,7 +1,8 @@
 //! One type per command of the control protocol: what is sent, and what the answer means.
 //!
-//! The methods of the controller are made of these. They are public for programs that keep
-//! commands as values, or that bring a connection of their own.
+//! The methods of [`Controller`](crate::Controller) are made of these. A program can keep commands
+//! as values, implement [`Command`] for a command that torcon does not have, or carry
+//! [`Request::encode`] and [`Reply::parse`] over a connection of its own.
 //!
 //! **Invariant**: pure. A command knows no socket and no file, and nothing here waits.
 
@@ -37,7 +38,44 @@ pub use stream::{AttachStream, CloseStream, RedirectStream};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::wire::{Reply, Request};
 
-/// A command of the control protocol: how to say it, and how to read the answer.
+/// A command of the control protocol: its request, and the meaning of its reply.
+///
+/// [`Controller::execute`](crate::Controller::execute) sends it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::Command;
+/// use torcon::error::{InvalidInput, ProtocolError};
+/// use torcon::{Reply, Request};
+///
+/// /// Asks how long tor has been running, in seconds.
+/// struct GetUptime;
+///
+/// impl Command for GetUptime {
+///     type Reply = u64;
+///
+///     const KEYWORD: &'static str = "GETINFO";
+///
+///     fn request(&self) -> Result<Request, InvalidInput> {
+///         Request::from_line(Self::KEYWORD)?.token("key", "uptime")
+///     }
+///
+///     fn reply(&self, reply: Reply) -> torcon::Result<u64> {
+///         let reply = reply.into_result(Self::KEYWORD)?;
+///         let line = reply.lines().next().map_or(&b""[..], |line| line.bytes());
+///         let value = line.strip_prefix(b"uptime=").and_then(|it| str::from_utf8(it).ok());
+///         let unreadable = || ProtocolError::new("uptime", "a number", line);
+///         Ok(value.and_then(|it| it.parse().ok()).ok_or_else(unreadable)?)
+///     }
+/// }
+///
+/// # fn main() -> torcon::Result<()> {
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("up for {} s", controller.execute(&GetUptime)?);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Command {
     /// What a successful answer means.
     type Reply;
@@ -49,7 +87,7 @@ pub trait Command {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if an argument cannot be said to tor, or must not be.
+    /// [`InvalidInput`] if an argument is not valid in the control protocol.
     fn request(&self) -> Result<Request, InvalidInput>;
 
     /// Reads tor's answer to [`request`](Self::request).

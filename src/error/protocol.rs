@@ -20,7 +20,10 @@ const EXCERPT: usize = 80;
 
 impl ProtocolError {
     /// `reading` completes "cannot read ..."; `found` is cut to an excerpt.
-    pub(crate) fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
+    /// Returns the error of a reader of `reading` that expected something else than `found`, of
+    /// which the beginning is kept, escaped.
+    #[must_use]
+    pub fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
         Self::with(reading, expected, found, false)
     }
 

@@ -79,8 +79,12 @@ impl fmt::Debug for ReplyLine<'_> {
 }
 
 impl Reply {
-    /// Reads the bytes of one whole reply, as framing cut them from the stream.
-    pub(crate) fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
+    /// Reads the bytes of one whole reply, with status codes and line ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if there is no line, or a line without a status code.
+    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
         let mut lines = Vec::with_capacity(2);
         // Data is unstuffed in place: `written` never overtakes `read`.
         let (mut read, mut written) = (0, 0);
@@ -146,8 +150,12 @@ impl Reply {
         self.lines.iter().all(|line| line.code < 400)
     }
 
-    /// Returns the reply if every line is a success, and tor's refusal of `command` otherwise.
-    pub(crate) fn into_result(self, command: &str) -> Result<Self, Rejection> {
+    /// Returns the reply if every line is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] otherwise: tor's refusal of `command`, the keyword.
+    pub fn into_result(self, command: &str) -> Result<Self, Rejection> {
         if self.is_success() {
             return Ok(self);
         }

@@ -45,6 +45,17 @@ const SHOWN: [&str; 20] = [
 /// What is in it cannot end the command early: every argument is checked for line breaks and NUL,
 /// tokens also for blanks; quoted values are escaped and data is dot-stuffed. Its bytes are
 /// overwritten when it is dropped. `Debug` shows arguments only of commands that carry no secret.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Request;
+///
+/// let request = Request::from_line("SETCONF")?.cstring_pair("name", "Nickname", b"a b")?;
+/// assert_eq!(request.encode()?, b"SETCONF Nickname=\"a b\"\r\n");
+/// assert!(Request::from_line("GETINFO")?.token("key", "version\r\nQUIT").is_err());
+/// # Ok::<(), torcon::error::InvalidInput>(())
+/// ```
 #[derive(Clone)]
 pub struct Request {
     keyword: Cow<'static, str>,
@@ -87,8 +98,13 @@ impl Request {
         self.keyword == "QUIT"
     }
 
-    /// Adds an argument that cannot be quoted. `argument` is the name that an error gives it.
-    pub(crate) fn token(
+    /// Adds an argument that cannot be quoted.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`], which calls the value `argument`, if the value is empty or holds a blank,
+    /// a line break, another control character or NUL.
+    pub fn token(
         mut self,
         argument: &'static str,
         value: impl AsRef<[u8]>,
@@ -101,12 +117,17 @@ impl Request {
     }
 
     /// Adds `keyword=value`, neither of which can be quoted.
-    pub(crate) fn pair(
+    ///
+    /// # Errors
+    ///
+    /// Those of [`token`](Self::token), for both.
+    pub fn pair(
         mut self,
         keyword: &'static str,
         value: impl AsRef<[u8]>,
     ) -> Result<Self, InvalidInput> {
         let value = value.as_ref();
+        check_token("keyword", keyword.as_bytes())?;
         check_token(keyword, value)?;
         for part in [b" ", keyword.as_bytes(), b"=", value] {
             self.line.extend_from_slice(part);
@@ -114,8 +135,13 @@ impl Request {
         Ok(self)
     }
 
-    /// Adds `name="value"` with the value escaped as a CString, the dialect of `SETCONF`.
-    pub(crate) fn cstring_pair(
+    /// Adds `name="value"`, with the value escaped as `SETCONF` reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`], which calls either `argument`, if the name cannot be a
+    /// [`token`](Self::token), or the value holds a line break or NUL.
+    pub fn cstring_pair(
         mut self,
         argument: &'static str,
         name: &str,
@@ -131,7 +157,8 @@ impl Request {
     }
 
     /// Adds bytes in hexadecimal.
-    pub(crate) fn hex(mut self, bytes: &[u8]) -> Self {
+    #[must_use]
+    pub fn hex(mut self, bytes: &[u8]) -> Self {
         self.line.push(b' ');
         let mut hex = HEXUPPER.encode(bytes);
         self.line.extend_from_slice(hex.as_bytes());
@@ -139,14 +166,19 @@ impl Request {
         self
     }
 
-    /// Makes this a `+` command with the given data, dot-stuffed.
-    pub(crate) fn data(
-        mut self,
-        argument: &'static str,
-        data: &[u8],
-    ) -> Result<Self, InvalidInput> {
+    /// Makes this a `+` command with the given data, which may have many lines. The lines are
+    /// dot-stuffed.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`], which calls the data `argument`, if the data is empty or holds NUL, or if
+    /// the command has data already.
+    pub fn data(mut self, argument: &'static str, data: &[u8]) -> Result<Self, InvalidInput> {
         if data.is_empty() {
             return Err(InvalidInput::new(argument, "is empty"));
+        }
+        if self.data.is_some() {
+            return Err(InvalidInput::new(argument, "is given twice"));
         }
         if data.contains(&0) {
             return Err(InvalidInput::new(argument, "contains NUL"));
@@ -182,8 +214,13 @@ impl Request {
         text
     }
 
-    /// Returns the bytes for the wire.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
+    /// Returns the bytes for the wire. They may hold a secret; the caller overwrites them.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if the command has more than 1,048,575 bytes, with which tor closes the
+    /// connection, or if tor would abort, never answer or answer twice.
+    pub fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
         self.refuse_hazards()?;
         let data = self.data.as_deref().unwrap_or_default();
         let length = self.line.len() + 2 + data.len();

@@ -36,8 +36,11 @@ mod file_system;
 mod info;
 /// Names, guards and descriptors.
 mod network;
+/// A command that a program brings itself.
+mod own_command;
 /// A tor that is stopped again and again.
 mod stopped;
+
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;
 /// The typed answers of `GETINFO`.
