@@ -36,6 +36,8 @@ mod listeners;
 mod lookups;
 /// Paths that are missing here, of a tor that may see other files.
 mod paths;
+/// `QUIT`, however it is sent.
+mod quitting;
 /// What tor said in recorded dialogues.
 mod recorded;
 /// Relays: one, all, or one by one.

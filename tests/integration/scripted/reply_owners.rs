@@ -66,15 +66,16 @@ fn serve(socket: UnixStream, chance: &mut Chance) -> std::io::Result<()> {
         if has_more && out.len() < 20_000 {
             continue;
         }
+        let longest = if chance.one_in(4) { chance.below(1_500) + 1 } else { out.len() };
         let mut rest = &out[..];
         while !rest.is_empty() {
-            let size = if chance.one_in(3) { chance.below(rest.len()) + 1 } else { rest.len() };
-            let (now, later) = rest.split_at(size);
+            let size = if longest < out.len() { chance.below(longest) + 1 } else { longest };
+            let (now, later) = rest.split_at(size.min(rest.len()));
             socket.write_all(now)?;
             rest = later;
-            match chance.below(60) {
+            match chance.below(40) {
                 0 => thread::sleep(Duration::from_micros(500)),
-                1..10 => thread::yield_now(),
+                1..20 => thread::yield_now(),
                 _ => {}
             }
         }
@@ -186,7 +187,8 @@ impl Caller<'_> {
             // A caller whose time is over has got a part of its reply.
             let got = if outcome.is_ok() { enough.saturating_add(1) } else { lines.len() };
             expected.truncate(got);
-            assert_eq!(lines, expected);
+            let strange = lines.iter().zip(&expected).find(|(line, expected)| line != expected);
+            assert_eq!((strange, lines.len()), (None, expected.len()), "{key}");
             self.count(outcome, limit);
         }
     }
