@@ -123,7 +123,9 @@ impl Spool {
 
     /// Takes bytes that have been read from the file.
     pub(super) fn consumed(&mut self, extent: &Extent) {
-        self.length -= extent.length;
+        // They are gone already if the caller's queue was given up meanwhile.
+        let Some(rest) = self.length.checked_sub(extent.length) else { return };
+        self.length = rest;
         self.start = (self.start + extent.length) % self.limits.file;
         if self.length == 0 && !self.is_writing {
             self.start = 0;
@@ -261,6 +263,18 @@ mod tests {
             assert_eq!([take(&mut spool), take(&mut spool)], [&b"a"[..], b"bcd"]);
         }
         assert_eq!(spool.file.unwrap().metadata().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn bytes_that_were_given_up_while_they_were_read_are_not_missed() {
+        let mut spool = spool(1, 100);
+        spool.push(b"ab").unwrap();
+        spool.push(b"cd").unwrap();
+        assert_eq!(take(&mut spool), b"ab");
+        let Next::File(extent) = spool.next(&mut Vec::new()) else { panic!("nothing there") };
+        let mut empty = self::spool(0, 0);
+        empty.consumed(&extent);
+        assert!(empty.is_empty());
     }
 
     #[test]
