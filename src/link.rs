@@ -96,7 +96,9 @@ struct Threads {
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
 /// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events.
 ///
-/// The reader takes only 3 and 4, and 2 if nobody has it.
+/// The reader takes only 3 and 4, and 2 if nobody has it. No lock is held while anything is logged:
+/// a logger may do anything. The reader logs nothing but the end of the connection, since a logger
+/// that sends a command would wait for the reader.
 struct Shared {
     stream: Stream,
     outbox: Mutex<()>,
@@ -286,7 +288,8 @@ impl Link {
         let deadline = deadline_after(limit);
         self.stop(deadline);
         let mut threads = self.threads.lock();
-        if thread::current().id() == threads.events_id {
+        let this = thread::current().id();
+        if this == threads.events_id || this == threads.reader_id {
             return;
         }
         let events = threads.events.take();
@@ -364,6 +367,8 @@ impl Shared {
     ) -> Result<(SlotId, P)> {
         // It may hold a secret.
         let encoded = Zeroizing::new(request.encode()?);
+        // Before any lock: a logger may do anything.
+        log::trace!("{request:?}");
         let Some(outbox) = self.outbox.try_lock_until(deadline) else {
             return Err(timeout(request.keyword(), limit).into());
         };
@@ -376,7 +381,6 @@ impl Shared {
         drop(router);
         // Full means that the reader has yet to look; it will.
         let _ = self.submitting.try_send(());
-        log::trace!("{request:?}");
         let bytes = match probe {
             None => encoded,
             Some(nonce) => {
@@ -384,18 +388,20 @@ impl Shared {
             }
         };
         let first = probe.map_or(id, SlotId::from);
-        let outcome = match self.stream.write_all(&bytes, deadline) {
-            Written::All => Ok((id, place)),
-            Written::Nothing => {
-                self.router.lock().take_back(first);
-                Err(timeout(request.keyword(), limit).into())
-            }
-            Written::Failed(error) => Err(self.write_failed(error)),
-        };
+        let written = self.stream.write_all(&bytes, deadline);
+        if let Written::Nothing = written {
+            self.router.lock().take_back(first);
+        }
         drop(outbox);
+        if let Written::Failed(error) = written {
+            return Err(self.write_failed(error));
+        }
         // Whoever gave up meanwhile found the outbox taken.
         self.send_owed_probe();
-        outcome
+        match written {
+            Written::Nothing => Err(timeout(request.keyword(), limit).into()),
+            Written::All | Written::Failed(_) => Ok((id, place)),
+        }
     }
 
     /// Sends a probe if one is owed, unless that would mean waiting. Whoever holds the outbox does
@@ -404,15 +410,19 @@ impl Shared {
         if !self.router.lock().owes_probe() {
             return;
         }
-        let Some(_outbox) = self.outbox.try_lock() else { return };
+        let Some(outbox) = self.outbox.try_lock() else { return };
         let Some(nonce) = self.router.lock().push_probe() else { return };
-        log::debug!("a caller gave up; asking tor where it stands");
-        match self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now()) {
-            Written::All => {}
-            Written::Nothing => self.router.lock().take_back(nonce.into()),
+        let written = self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now());
+        if let Written::Nothing = written {
+            self.router.lock().take_back(nonce.into());
+        }
+        drop(outbox);
+        match written {
             // The reader finds the end by itself, and it may be the reader that is here.
-            Written::Failed(error) if is_end(&error) => {}
-            Written::Failed(error) => self.end(&Disconnect::Write(Arc::new(error))),
+            Written::Failed(error) if !is_end(&error) => {
+                self.end(&Disconnect::Write(Arc::new(error)));
+            }
+            Written::All | Written::Nothing | Written::Failed(_) => {}
         }
     }
 
@@ -421,6 +431,7 @@ impl Shared {
         let outcome = self.router.lock().give_up(id);
         if outcome == GivenUp::Probing {
             self.send_owed_probe();
+            log::debug!("a caller gave up; tor is asked where it stands");
         }
         outcome == GivenUp::Answered
     }
@@ -444,14 +455,15 @@ impl Shared {
         self.ended.notify_all();
         drop(router);
         if let Some(reason) = first {
-            match reason.is_clean() {
-                true => log::info!("connection closed: {reason}"),
-                false => log::warn!("connection lost: {reason}"),
-            }
             // The reader wakes up, and so does a writer that waits for room.
             self.stream.shut_down();
             let _ = self.submitting.try_send(());
             self.hooks.end(&reason);
+            // Last, since a logger may do anything.
+            match reason.is_clean() {
+                true => log::info!("connection closed: {reason}"),
+                false => log::warn!("connection lost: {reason}"),
+            }
         }
     }
 

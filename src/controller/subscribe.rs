@@ -12,6 +12,9 @@ use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
 use crate::link::{Callback, Delivery, EventHook, Listener, ListenerId, deadline_after};
 
+/// How often `SETEVENTS` is sent before its outcome is left open, which the next change settles.
+const ATTEMPTS: usize = 3;
+
 /// What tor has been told to send.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
@@ -52,13 +55,13 @@ impl Subscriptions {
         Some(told.updates)
     }
 
-    /// Notes what a `SETEVENTS` has brought into force. Returns whether it was the last: what is
-    /// logged may have begun another on the same thread.
+    /// Notes what a `SETEVENTS` has brought into force, and returns whether that is certain: a
+    /// logger may have sent another one on the same thread, before this one or after it.
     fn finish(&self, update: u64, kinds: Option<BTreeSet<EventKind>>) -> bool {
         let mut told = self.told.lock();
-        let is_last = told.updates == update;
-        told.in_force = kinds.filter(|_| is_last);
-        is_last
+        let is_certain = told.updates == update || told.in_force == kinds;
+        told.in_force = kinds.filter(|_| is_certain);
+        is_certain
     }
 }
 
@@ -327,7 +330,8 @@ impl Controller {
     /// Sends `SETEVENTS` if what is wanted is not what is in force.
     fn update(&self) -> Result<()> {
         let subscriptions = &self.inner.subscriptions;
-        loop {
+        // Once, unless a logger does the same meanwhile, and perhaps each time.
+        for _ in 0..ATTEMPTS {
             let wanted = self.inner.link.wanted_events();
             let Some(update) = subscriptions.begin(&wanted) else { return Ok(()) };
             match self.execute(&SetEvents::new(wanted.iter().map(EventKind::as_str))) {
@@ -348,6 +352,7 @@ impl Controller {
                 }
             }
         }
+        Ok(())
     }
 
     /// Removes a listener and tells tor, without waiting for anything: for use in drop.

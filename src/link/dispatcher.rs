@@ -275,6 +275,7 @@ impl Dispatcher {
 
     /// Tells every listener once how many events were lost that it wanted.
     fn tell_lag(&self, lost: &LostEvents) {
+        log::warn!("{} events were lost: listeners are too slow", lost.of(|_| true));
         for (kinds, listener) in self.listeners.all() {
             let dropped = lost.of(|kind| kinds.is_empty() || kinds.contains(kind));
             if dropped == 0 {

@@ -67,7 +67,6 @@ impl Intake {
         match delivery {
             Delivery::To(Waiter::Whole(sender)) => {
                 let bytes = frame.reply_bytes(last);
-                log::trace!("reply of {} bytes", bytes.len());
                 // A caller that is gone does not want it.
                 drop(sender.try_send(Ok(RawReply { bytes, events_before })));
             }

@@ -82,7 +82,6 @@ impl Reader {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                log::debug!("tor reset the connection");
                 return Err(self.end_of_stream());
             }
             Err(error) => return Err(Disconnect::Read(Arc::new(error))),
@@ -224,8 +223,8 @@ impl Reader {
                 lost.count(kind, 1);
             }
         }
-        if !lost.is_empty() && self.events.lose(lost) {
-            log::warn!("listeners are too slow: events are being dropped");
+        if !lost.is_empty() {
+            self.events.lose(lost);
         }
     }
 

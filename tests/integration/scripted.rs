@@ -40,6 +40,8 @@ mod paths;
 mod quitting;
 /// What tor said in recorded dialogues.
 mod recorded;
+/// What closures, what they hold and loggers may do: call back.
+mod reentrancy;
 /// Relays: one, all, or one by one.
 mod relays;
 /// Replies of every shape.

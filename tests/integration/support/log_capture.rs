@@ -3,13 +3,19 @@
 //! A program has one logger, and tests run beside each other: a capture therefore holds what all
 //! threads logged, and a test looks for words that only it uses.
 
+use std::cell::Cell;
 use std::sync::{Arc, Once, Weak};
 use std::thread;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
 
-static LOGGER: Logger = Logger { captures: Mutex::new(Vec::new()) };
+static LOGGER: Logger = Logger { captures: Mutex::new(Vec::new()), closure: Mutex::new(None) };
+
+thread_local! {
+    /// Whether the closure of [`LogClosure`] runs on this thread.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Everything that was logged since `start`, at every level, by every thread.
 #[derive(Debug)]
@@ -73,8 +79,33 @@ impl Drop for LogCapture {
     }
 }
 
+type Closure = Arc<dyn Fn(&LogLine) + Send + Sync>;
+
+/// Calls a closure for each line that is logged, on the thread that logs it; not for what the
+/// closure logs itself. For tests that run alone.
+#[derive(Debug)]
+pub(crate) struct LogClosure {
+    _capture: LogCapture,
+}
+
+impl LogClosure {
+    pub(crate) fn start(closure: impl Fn(&LogLine) + Send + Sync + 'static) -> Self {
+        assert!(super::alone::is_alone(), "other tests log too");
+        *LOGGER.closure.lock() = Some(Arc::new(closure));
+        Self { _capture: LogCapture::start() }
+    }
+}
+
+impl Drop for LogClosure {
+    fn drop(&mut self) {
+        let closure = LOGGER.closure.lock().take();
+        drop(closure);
+    }
+}
+
 struct Logger {
     captures: Mutex<Vec<Weak<Mutex<Vec<LogLine>>>>>,
+    closure: Mutex<Option<Closure>>,
 }
 
 impl Log for Logger {
@@ -91,6 +122,13 @@ impl Log for Logger {
         };
         for capture in self.captures.lock().iter().filter_map(Weak::upgrade) {
             capture.lock().push(line.clone());
+        }
+        let closure = self.closure.lock().clone();
+        if let Some(closure) = closure {
+            if !RUNS.replace(true) {
+                closure(&line);
+                RUNS.set(false);
+            }
         }
     }
 
