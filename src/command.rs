@@ -129,11 +129,8 @@ fn check_host(argument: &'static str, host: &str) -> Result<(), InvalidInput> {
 }
 
 /// The error for a reply that cannot be an answer to the command.
-///
-/// The reply may be meant for someone else, so what stands behind `=` is not shown.
 fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::error::Error {
-    let shown = found.split_inclusive(|byte| *byte == b'=').next().unwrap_or_default();
-    ProtocolError::out_of_step(&reading(keyword), expected, shown).into()
+    ProtocolError::out_of_step(&reading(keyword), expected, found).into()
 }
 
 /// Returns the key that a line of a refusal names, such as `Unrecognized key "a"`.

@@ -1,8 +1,14 @@
 //! What tor calls things: validated names and open sets of words.
 //!
 //! Every name reads itself from text (`FromStr`) and prints itself as tor writes it (`Display`),
-//! and the two agree. Sets of words that a later tor may extend are open: a word this version
-//! does not know is kept as `Unrecognized`, never lost and never an error.
+//! and the two agree. Only what tor itself would not write is printed otherwise: control characters
+//! and other characters that do not print are escaped, and a text over 400 characters is cut, so
+//! that no name can forge a line of a log; `as_str` returns the text as it is.
+//!
+//! Sets of words that a later tor may extend are open: a word this version
+//! does not know is kept as `Unrecognized`, never lost and never an error. A known word is recognized in upper
+//! and lower case where a program gives it (`From<&str>`, `FromStr`), since tor compares its words
+//! without case; words that tor sends are recognized as tor writes them.
 //!
 //! **Invariant**: nothing here does input or output, and nothing here knows the control protocol.
 
@@ -15,8 +21,10 @@ mod identifier;
 mod keyword;
 mod listener;
 mod onion;
+mod printable;
 mod relay;
 mod relay_flag;
+pub(crate) mod secret;
 mod severity;
 mod signal;
 mod status;
@@ -37,11 +45,12 @@ pub use connection::{
 };
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
-pub(crate) use keyword::keywords;
+pub(crate) use keyword::{hash_without_case, keywords};
 pub use listener::ListenerKind;
 pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
 };
+pub(crate) use printable::{printable, quoted};
 pub use relay::{Fingerprint, Nickname, RelaySpec};
 pub use relay_flag::RelayFlag;
 pub use severity::Severity;

@@ -10,10 +10,11 @@ mod reply;
 mod request;
 pub(crate) mod timestamp;
 pub(crate) mod torrc;
+mod wiped;
 
 pub(crate) use frame::{Frame, Limits, Piece};
 pub use line::Line;
 pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};
 pub use request::Request;
-pub(crate) use request::line_problem;
+pub(crate) use request::{COMMAND_LIMIT, line_problem};

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{Command, out_of_step, refused_key};
 use crate::error::{InvalidInput, Result};
+use crate::names::secret::redact;
 use crate::wire::{PartLine, Reply, ReplyLine, Request};
 
 /// Asks tor for information.
@@ -232,8 +233,11 @@ impl<'a> IntoIterator for &'a InfoMap {
 }
 
 impl fmt::Debug for InfoMap {
+    /// Shows the values without what is known to be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        let shown = |value| String::from_utf8_lossy(&redact(value)).into_owned();
+        let entries = self.iter_bytes().map(|(key, value)| (key, shown(value)));
+        f.debug_map().entries(entries).finish()
     }
 }
 

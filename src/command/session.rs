@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(sent(&command), format!("SIGNAL {signal}\r\n"));
         }
         // txtorcon takes any part of its list of signals for a signal: `NYM`, or a blank.
-        for word in ["NYM", "newnym", "", " ", "1", "NEWNYM HALT", "HALT\r\nQUIT"] {
+        for word in ["NYM", "", " ", "1", "NEWNYM HALT", "HALT\r\nQUIT"] {
             assert_eq!(
                 refusal(&SendSignal::new(Signal::Unrecognized(word.into()))),
                 "invalid argument \"signal\": is not a signal that tor takes"

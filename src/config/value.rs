@@ -188,11 +188,9 @@ impl fmt::Display for OptionValue {
 }
 
 impl fmt::Debug for OptionValue {
+    /// Shows the number of lines only: without its option a value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Option<Vec<_>> = self
-            .lines
-            .as_ref()
-            .map(|lines| lines.iter().map(|line| String::from_utf8_lossy(line)).collect());
+        let lines = self.lines.as_ref().map(Vec::len);
         f.debug_struct("OptionValue").field("type", &self.kind).field("lines", &lines).finish()
     }
 }

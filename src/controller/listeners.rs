@@ -79,7 +79,7 @@ impl Controller {
     }
 
     fn read_listeners(&self, kind: &ListenerKind) -> Result<Vec<Listener>> {
-        let key = format!("net/listeners/{kind}");
+        let key = format!("net/listeners/{}", kind.as_str());
         self.read_info(&key, |answer| read_listeners(&key, answer))
     }
 }

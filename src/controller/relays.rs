@@ -106,7 +106,7 @@ impl Controller {
     ///
     /// Those of [`relay_statuses`](Self::relay_statuses).
     pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
-        self.descriptors(&format!("ns/purpose/{purpose}"))
+        self.descriptors(&format!("ns/purpose/{}", purpose.as_str()))
     }
 
     /// Takes the entries of the consensus one by one, as they come, in little memory.

@@ -105,7 +105,7 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor knows no such place; otherwise those of
     /// [`circuit_status`](Self::circuit_status).
     pub fn address_mappings_from(&self, origin: &MappingOrigin) -> Result<Vec<AddressMapping>> {
-        let key = format!("address-mappings/{origin}");
+        let key = format!("address-mappings/{}", origin.as_str());
         self.read_info(&key, |answer| AddressMapping::read_list(&key, answer))
     }
 }

@@ -154,7 +154,7 @@ impl RouterStatus {
     /// Returns whether the relay has a flag.
     #[must_use]
     pub fn has_flag(&self, flag: &RelayFlag) -> bool {
-        self.words(b"s").any(|word| word == flag.as_str().as_bytes())
+        self.words(b"s").any(|word| word.eq_ignore_ascii_case(flag.as_str().as_bytes()))
     }
 
     /// Returns the version of tor that the relay runs, if it is a tor and says so.

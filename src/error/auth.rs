@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ProtocolError, Rejection};
-use crate::names::AuthMethod;
+use crate::names::{AuthMethod, printable, quoted};
 
 /// Authentication failed: what tor offered, what was tried, what went wrong and what to do.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum AuthProblem {
     #[error("a password is needed and none was given")]
     PasswordMissing,
     /// The cookie file cannot be opened or read.
-    #[error("the cookie file {path:?} cannot be read")]
+    #[error("the cookie file {} cannot be read", shown(.path))]
     CookieUnreadable {
         /// The path that tor named.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum AuthProblem {
         source: Arc<io::Error>,
     },
     /// The cookie path names something else than a regular file; it was not read.
-    #[error("the cookie path {path:?} is {found}, not a regular file")]
+    #[error("the cookie path {} is {found}, not a regular file", shown(.path))]
     CookieNotAFile {
         /// The path that tor named.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum AuthProblem {
         found: &'static str,
     },
     /// The cookie file does not have 32 bytes.
-    #[error("the cookie file {path:?} has {size} bytes instead of 32")]
+    #[error("the cookie file {} has {size} bytes instead of 32", shown(.path))]
     CookieSize {
         /// The path that tor named.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum AuthProblem {
     #[error("tor does not say where its cookie file is")]
     CookiePathMissing,
     /// The peer is on another machine, so the cookie file that it named was not read.
-    #[error("the control port is on another machine, and its cookie file {path:?} was not read")]
+    #[error("the control port is on another machine, and its cookie file {} was not read", shown(.path))]
     CookieElsewhere {
         /// The path that the peer named.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum AuthProblem {
     CookieLeftOut,
     /// The peer does not know the cookie: it is not the tor that wrote the file. Nothing was
     /// revealed to it, and no other method was tried.
-    #[error("the other side does not know the cookie in {path:?}: it is not the tor that wrote it")]
+    #[error("the other side does not know the cookie in {}: it is not the tor that wrote it", shown(.path))]
     WrongServerProof {
         /// The path of the cookie file.
         path: PathBuf,
@@ -87,6 +87,11 @@ pub enum AuthProblem {
     /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers")]
     Random(#[source] Arc<io::Error>),
+}
+
+/// Returns a path that the other side has named, which need not be a tor.
+fn shown(path: &Path) -> String {
+    quoted(path.as_os_str().as_encoded_bytes())
 }
 
 impl AuthError {
@@ -231,10 +236,8 @@ impl fmt::Display for AuthError {
         if self.offered().is_empty() {
             f.write_str("nothing")?;
         }
-        for (n, method) in self.offered().iter().enumerate() {
-            let separator = if n == 0 { "" } else { ", " };
-            write!(f, "{separator}{method}")?;
-        }
+        let offered: Vec<_> = self.offered().iter().map(AuthMethod::as_str).collect();
+        f.write_str(&printable(&offered.join(", ")))?;
         write!(f, "): {}", self.advice())
     }
 }

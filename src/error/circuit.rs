@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Rejection;
 use crate::names::{
-    CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, RelaySpec, StreamReason,
+    CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, RelaySpec, StreamReason, printable,
 };
 
 /// A circuit could not be built or used, or no stream be made through it.
@@ -43,7 +43,7 @@ pub enum CircuitProblem {
     /// Circuits of this purpose do not take the stream: names are resolved through general circuits
     /// only, and those of onion services and of measurements take no streams of applications. tor
     /// was not asked: it would abort, or the stream would go nowhere.
-    #[error("a circuit for {} does not take it", .purpose.as_ref().map_or("nothing known", CircuitPurpose::as_str))]
+    #[error("a circuit for {} does not take it", .purpose.as_ref().map_or("nothing known".to_owned(), CircuitPurpose::to_string))]
     Purpose {
         /// What tor uses the circuit for.
         purpose: Option<CircuitPurpose>,
@@ -92,7 +92,8 @@ impl fmt::Display for CircuitEnd {
             (None, None, _) => f.write_str("tor gave no reason")?,
             (Some(reason), None, _) => write!(f, "{reason}")?,
             (reason, Some(remote), last) => {
-                let reason = reason.as_ref().map_or("no reason", CircuitReason::as_str);
+                let reason =
+                    reason.as_ref().map_or("no reason".to_owned(), CircuitReason::to_string);
                 write!(f, "{reason}, {remote} said ")?;
                 match last {
                     Some(relay) => write!(f, "{relay}")?,
@@ -169,7 +170,7 @@ impl CircuitError {
 
 impl fmt::Display for CircuitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}", self.inner.wish)
+        write!(f, "cannot {}", printable(&*self.inner.wish))
     }
 }
 

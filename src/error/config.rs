@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Rejection;
+use crate::names::printable;
 
 /// tor has refused what a configuration was to be saved as; nothing has changed in tor, and the
 /// changes are still pending.
@@ -53,10 +54,10 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(option) = self.option() {
-            return write!(f, "cannot save {option}");
+            return write!(f, "cannot save {}", printable(option));
         }
         let shown: Vec<&str> = self.options().take(5).collect();
-        write!(f, "cannot save {}", shown.join(", "))?;
+        write!(f, "cannot save {}", printable(&shown.join(", ")))?;
         match self.options().len() - shown.len() {
             0 => Ok(()),
             more => write!(f, " and {more} more"),

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::names::InvalidName;
+use crate::names::{InvalidName, printable};
 
 /// An argument that cannot be said to tor, or must not be; nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,8 @@ impl From<InvalidName> for InvalidInput {
 
 impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid argument \"{}\": {}", self.argument(), self.problem())
+        let (argument, problem) = (printable(self.argument()), printable(self.problem()));
+        write!(f, "invalid argument \"{argument}\": {problem}")
     }
 }
 

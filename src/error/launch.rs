@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use super::{Error, Timeout};
+use crate::names::quoted;
 
 mod text;
 
@@ -77,7 +78,7 @@ pub enum LaunchProblem {
     ExitedLater,
     /// tor wrote on its standard error output, and
     /// [`Launcher::kill_on_stderr`](crate::Launcher::kill_on_stderr) was on.
-    #[error("tor wrote on its standard error output: {text:?}")]
+    #[error("tor wrote on its standard error output: {}", quoted(&**.text))]
     Stderr {
         /// What it wrote.
         text: Box<str>,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::names::{ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec};
+use crate::names::{ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec, printable};
 
 /// An onion service could not be made, published or served.
 ///
@@ -109,7 +109,7 @@ pub enum OnionProblem {
         failures: Box<[HsDirFailure]>,
     },
     /// The tor that this program shares runs with something else than what is asked for.
-    #[error("the shared tor runs with {option} {running}, and {wanted} is asked for")]
+    #[error("the shared tor runs with {} {}, and {} is asked for", printable(&**.option), printable(&**.running), printable(&**.wanted))]
     Incompatible {
         /// The option of tor or of the launcher.
         option: Box<str>,
@@ -227,7 +227,7 @@ fn counted(reasons: impl Iterator<Item = String>) -> String {
         return "none was asked".to_owned();
     }
     let texts: Vec<_> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    texts.join(", ")
+    printable(&texts.join(", ")).into_owned()
 }
 
 impl OnionError {

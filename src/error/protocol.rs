@@ -1,6 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::names::printable;
+use crate::names::secret::redact;
+
 /// tor, or whatever answered in its place, sent something that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
@@ -18,6 +21,9 @@ struct Inner {
 /// The longest excerpt of foreign text that an error quotes, in bytes before escaping.
 const EXCERPT: usize = 80;
 
+/// The longest word that an error quotes of somebody else's reply.
+const LONGEST_KEY: usize = 60;
+
 impl ProtocolError {
     /// `reading` completes "cannot read ..."; `found` is cut to an excerpt.
     /// Returns the error of a reader of `reading` that expected something else than `found`, of
@@ -28,13 +34,25 @@ impl ProtocolError {
     }
 
     /// The same for a reply that cannot be the answer to what was asked: replies and commands
-    /// are out of step, unless the other side is broken.
+    /// are out of step, unless the other side is broken. It may be somebody else's reply, so only
+    /// a keyword or a key at its beginning is shown.
     pub(crate) fn out_of_step(reading: &str, expected: &'static str, found: &[u8]) -> Self {
-        Self::with(reading, expected, found, true)
+        let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-/.".contains(byte);
+        let length = found.iter().take_while(|byte| is_key(byte)).count();
+        let word = found.get(..length).unwrap_or_default();
+        let is_keyword = word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+        let shown = match found.get(length) {
+            _ if length > LONGEST_KEY => b"..",
+            Some(b'=') => found.get(..=length).unwrap_or_default(),
+            Some(b' ') | None if is_keyword => word,
+            _ => b"..",
+        };
+        Self::with(reading, expected, shown, true)
     }
 
     fn with(reading: &str, expected: &'static str, found: &[u8], out_of_step: bool) -> Self {
         let excerpt = excerpt(found);
+        let reading = printable(reading);
         Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt, out_of_step }) }
     }
 
@@ -62,10 +80,12 @@ impl ProtocolError {
     }
 }
 
-/// Returns the beginning of `bytes`, escaped so that it can be printed.
+/// Returns the beginning of `bytes` without secrets, escaped so that it can be printed.
 pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
-    let shown = bytes.get(..EXCERPT).unwrap_or(bytes);
-    let dots = if bytes.len() > EXCERPT { ".." } else { "" };
+    // A secret may be cut in two by the end of the excerpt.
+    let redacted = redact(bytes.get(..4 * EXCERPT).unwrap_or(bytes));
+    let shown = redacted.get(..EXCERPT).unwrap_or(&redacted);
+    let dots = if shown.len() < redacted.len() { ".." } else { "" };
     format!("{}{dots}", shown.escape_ascii()).into()
 }
 

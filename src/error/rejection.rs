@@ -2,6 +2,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::names::secret::redact;
+use crate::names::{printable, quoted};
+
 /// tor's refusal of a command: its status code and its own words.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -93,10 +96,19 @@ impl Rejection {
     }
 }
 
+/// The number of lines that `Debug` shows.
+const SHOWN_LINES: usize = 20;
+
+/// Returns tor's words in quotes, without secrets that they may repeat.
+fn shown(line: &RejectionLine) -> String {
+    quoted(&redact(&line.text))
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refusals: Vec<_> = self.lines().iter().filter(|line| line.refuses()).collect();
-        write!(f, "tor refused {}: {} {:?}", self.command(), self.code(), self.text())?;
+        let text = shown(&self.inner.refusing);
+        write!(f, "tor refused {}: {} {text}", printable(self.command()), self.code())?;
         match refusals.len() {
             0 | 1 => Ok(()),
             n => write!(f, " and {} more", n - 1),
@@ -108,14 +120,14 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
             .field("command", &self.inner.command)
-            .field("lines", &self.inner.lines)
+            .field("lines", &self.inner.lines.get(..SHOWN_LINES).unwrap_or(&self.inner.lines))
             .finish()
     }
 }
 
 impl fmt::Debug for RejectionLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.code, self.text())
+        write!(f, "{} {}", self.code, shown(self))
     }
 }
 

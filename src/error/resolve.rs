@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::names::StreamReason;
+use crate::names::{StreamReason, printable};
 
 /// A name or an address could not be resolved by tor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ struct Inner {
 pub enum ResolveProblem {
     /// There is no answer, or tor could not get one. It does not say which: its word is mostly
     /// `yes`, and `internal` if it could not even begin.
-    #[error("tor answered {}", .error.as_ref().map_or("that it failed".to_owned(), |error| format!("error={error}")))]
+    #[error("tor answered {}", .error.as_ref().map_or("that it failed".to_owned(), |error| format!("error={}", printable(&**error))))]
     Failed {
         /// The word of tor, if it has one.
         error: Option<Box<str>>,
@@ -55,7 +55,7 @@ impl ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { name, problem } = &*self.inner;
-        write!(f, "{} was not resolved: {problem}", name.escape_debug())
+        write!(f, "{} was not resolved: {problem}", printable(&**name))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::{ProtocolError, Timeout};
+use crate::names::printable;
 
 /// Something that was asked of a SOCKS proxy has failed.
 #[derive(Clone, Debug)]
@@ -300,6 +301,7 @@ impl SocksError {
 impl fmt::Display for SocksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { proxy, wish, .. } = &*self.inner;
+        let (wish, proxy) = (printable(&**wish), printable(&**proxy));
         write!(f, "cannot {wish} through the SOCKS proxy {proxy}")
     }
 }

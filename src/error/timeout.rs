@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::names::{CircuitId, StreamId};
+use crate::names::{CircuitId, StreamId, printable};
 
 /// A wait that ran out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("a control connection"),
-            Self::Reply(command) => write!(f, "the reply to {command}"),
+            Self::Reply(command) => write!(f, "the reply to {}", printable(&**command)),
             Self::Event => f.write_str("an event"),
             Self::Closed => f.write_str("the end of the connection"),
             Self::Bootstrap => f.write_str("tor to finish bootstrapping"),

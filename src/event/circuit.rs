@@ -104,8 +104,12 @@ macro_rules! set_property {
             b"HS_STATE" => $event.hs_state = Some(HsState::from_bytes($value.inside())),
             b"REND_QUERY" => $event.rend_query = Some($text.value($value.bytes())),
             b"TIME_CREATED" => $event.time_created = read_time($value.inside()),
-            b"SOCKS_USERNAME" => $event.socks_username = Some($text.value($value.bytes())),
-            b"SOCKS_PASSWORD" => $event.socks_password = Some($text.value($value.bytes())),
+            b"SOCKS_USERNAME" => {
+                $event.socks_username = Some($text.value($value.bytes()).into_secret());
+            }
+            b"SOCKS_PASSWORD" => {
+                $event.socks_password = Some($text.value($value.bytes()).into_secret());
+            }
             b"HS_POW" => $event.hs_pow = read_hs_pow($text, $value.inside()).map(Into::into),
             b"CONFLUX_ID" => $event.conflux_id = Some($text.value($value.bytes())),
             b"CONFLUX_RTT" => $event.conflux_rtt = $value.number().map(Duration::from_micros),

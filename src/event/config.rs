@@ -3,6 +3,7 @@
 use crate::event::EventText;
 use crate::event::typed::typed_event;
 use crate::names::Signal;
+use crate::names::secret::is_secret;
 use crate::wire::fields::Fields;
 use crate::wire::quoted::decode_value;
 
@@ -48,6 +49,7 @@ impl ConfChangedEvent {
                 let equals = memchr::memchr(b'=', line).unwrap_or(line.len());
                 let (name, value) = line.split_at_checked(equals).unwrap_or((line, b""));
                 let value = value.strip_prefix(b"=").map(|value| text.value(decode_value(value)));
+                let value = if is_secret(name) { value.map(EventText::into_secret) } else { value };
                 ConfChange { name: text.part(name), value }
             })
             .collect();

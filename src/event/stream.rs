@@ -115,8 +115,12 @@ impl StreamEvent {
             b"SOURCE" => self.source = Some(StreamSource::from_bytes(value.inside())),
             b"SOURCE_ADDR" => self.source_addr = Some(Target::from_bytes(&value.bytes())),
             b"PURPOSE" => self.purpose = Some(StreamPurpose::from_bytes(value.inside())),
-            b"SOCKS_USERNAME" => self.socks_username = Some(text.value(value.bytes())),
-            b"SOCKS_PASSWORD" => self.socks_password = Some(text.value(value.bytes())),
+            b"SOCKS_USERNAME" => {
+                self.socks_username = Some(text.value(value.bytes()).into_secret());
+            }
+            b"SOCKS_PASSWORD" => {
+                self.socks_password = Some(text.value(value.bytes()).into_secret());
+            }
             b"CLIENT_PROTOCOL" => {
                 self.client_protocol = Some(ClientProtocol::from_bytes(value.inside()));
             }

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::names::secret::{REDACTED, redact};
+
 /// The text of an event or of a part of it, as tor sent it.
 ///
 /// An event's text has neither status codes nor line ends. If tor sent it over several lines,
@@ -36,6 +38,8 @@ pub struct EventText {
     chunk: Arc<[u8]>,
     /// Invariant: lies within `chunk`.
     range: Range<usize>,
+    /// Whether `Debug` hides it.
+    is_secret: bool,
 }
 
 impl EventText {
@@ -44,7 +48,7 @@ impl EventText {
     /// tor's own events come ready made; this is for tests, and for texts that were kept.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
-        Self { chunk: text.into(), range: 0..text.len() }
+        Self { chunk: text.into(), range: 0..text.len(), is_secret: false }
     }
 
     /// Makes the text of the whole event that lies in this range, status codes and line ends
@@ -58,7 +62,7 @@ impl EventText {
         let without_end = strip_line_end(wire);
         let start = range.start + 4;
         let end = range.start + without_end.len();
-        Self { chunk: Arc::clone(chunk), range: start..end.max(start) }
+        Self { chunk: Arc::clone(chunk), range: start..end.max(start), is_secret: false }
     }
 
     /// Copies a whole event from the wire, status codes and line ends included.
@@ -73,7 +77,7 @@ impl EventText {
         let start = part.as_ptr().addr().checked_sub(self.chunk.as_ptr().addr());
         match start.map(|start| start..start + part.len()) {
             Some(range) if range.end <= self.range.end && range.start >= self.range.start => {
-                Self { chunk: Arc::clone(&self.chunk), range }
+                Self { chunk: Arc::clone(&self.chunk), range, is_secret: false }
             }
             _ => Self::new(part),
         }
@@ -86,6 +90,11 @@ impl EventText {
             Cow::Borrowed(part) => self.part(part),
             Cow::Owned(changed) => Self::new(&changed),
         }
+    }
+
+    /// Marks the text as a secret, which `Debug` does not show.
+    pub(crate) fn into_secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
 
     /// Returns the text as tor sent it.
@@ -112,7 +121,7 @@ impl EventText {
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self::new(self.as_bytes())
+        Self { is_secret: self.is_secret, ..Self::new(self.as_bytes()) }
     }
 }
 
@@ -158,8 +167,12 @@ impl fmt::Display for EventText {
 }
 
 impl fmt::Debug for EventText {
+    /// Shows the text without what is known to be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+        match self.is_secret {
+            true => write!(f, "\"{REDACTED}\""),
+            false => write!(f, "\"{}\"", redact(self.as_bytes()).escape_ascii()),
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the types of events have in common.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::event::{Event, EventKind, EventText};
+use crate::names::quoted;
+use crate::names::secret::{REDACTED, is_secret, redact};
 use crate::wire::fields::Fields;
 
 /// An event with a type of its own.
@@ -27,13 +30,23 @@ pub(crate) mod sealed {
 ///
 /// tor may add fields in any version. Those that this version of torcon does not know are given
 /// by the functions `extra` of the types.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExtraField<'a> {
     /// The key before the `=`; empty for a word that stands alone.
     pub key: &'a str,
     /// The value without quotes and escapes.
     pub value: Cow<'a, [u8]>,
+}
+
+impl fmt::Debug for ExtraField<'_> {
+    /// Shows the value without what is known to be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match is_secret(self.key) {
+            true => write!(f, "{}={REDACTED}", self.key),
+            false => write!(f, "{}={}", self.key, quoted(&redact(&self.value))),
+        }
+    }
 }
 
 impl ExtraField<'_> {

@@ -47,7 +47,7 @@ impl ConsensusFlavor {
     pub(crate) fn document_key(&self) -> String {
         match self {
             Self::Ns => "dir/status-vote/current/consensus".to_owned(),
-            other => format!("dir/status-vote/current/consensus-{other}"),
+            other => format!("dir/status-vote/current/consensus-{}", other.as_str()),
         }
     }
 }

@@ -129,7 +129,7 @@ impl ConsensusDownload {
 
     pub(crate) fn keys(flavor: &super::ConsensusFlavor) -> [String; 3] {
         ["", "/bootstrap", "/running"]
-            .map(|phase| format!("downloads/networkstatus/{flavor}{phase}"))
+            .map(|phase| format!("downloads/networkstatus/{}{phase}", flavor.as_str()))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: a listener is called, and what it holds is dropped, without any lock.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use super::backlog::{Backlog, Loss, Queued};
 use super::registry::{KindCache, ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
+use crate::names::printable;
 
 /// The whole events of one read.
 #[derive(Debug)]
@@ -338,10 +340,11 @@ pub(crate) fn drop_quietly<T>(value: T) {
 }
 
 /// Returns the message of a panic.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        text
-    } else {
-        panic.downcast_ref::<String>().map_or("no message", String::as_str)
-    }
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Cow<'_, str> {
+    // A closure may panic with what a peer said.
+    let text = match panic.downcast_ref::<&str>() {
+        Some(text) => *text,
+        None => panic.downcast_ref::<String>().map_or("no message", String::as_str),
+    };
+    printable(text)
 }

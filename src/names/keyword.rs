@@ -1,9 +1,11 @@
 //! The macro behind every open set of words.
 
+use std::hash::Hasher;
+
 /// Defines an open enumeration of words: known variants and `Unrecognized`.
 ///
-/// Two values are equal if their words are: `Unrecognized("CIRC")` equals the variant of that
-/// word, so nothing changes for a program when a later version learns a word.
+/// Two values are equal if their words are, in upper or lower case: `Unrecognized("CIRC")` equals the
+/// variant of that word, so nothing changes for a program when a later version learns a word.
 macro_rules! keywords {
     (
         $(#[$attribute:meta])*
@@ -39,7 +41,7 @@ macro_rules! keywords {
                 !matches!(self, Self::Unrecognized(_))
             }
 
-            /// Reads a word of the wire; bytes that are not UTF-8 are replaced.
+            /// Reads a word of the wire, as tor writes it; bytes that are not UTF-8 are replaced.
             #[allow(dead_code, reason = "not every set is read from bytes")]
             pub(crate) fn from_bytes(word: &[u8]) -> Self {
                 $( const { assert!($word.is_ascii()) }; )*
@@ -51,8 +53,11 @@ macro_rules! keywords {
         }
 
         impl From<&str> for $name {
+            /// Recognizes a word in upper and lower case, as tor does; one that is not known keeps
+            /// its text.
             fn from(word: &str) -> Self {
-                Self::from_bytes(word.as_bytes())
+                let known = Self::KNOWN.iter().find(|known| known.as_str().eq_ignore_ascii_case(word));
+                known.cloned().unwrap_or_else(|| Self::Unrecognized(word.into()))
             }
         }
 
@@ -64,9 +69,13 @@ macro_rules! keywords {
             }
         }
 
+        /// Prints the word; characters that do not print are escaped.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
+                match self {
+                    Self::Unrecognized(word) => f.pad(&$crate::names::printable(&**word)),
+                    known => f.pad(known.as_str()),
+                }
             }
         }
 
@@ -74,7 +83,7 @@ macro_rules! keywords {
             fn eq(&self, other: &Self) -> bool {
                 match (self, other) {
                     (Self::Unrecognized(_), _) | (_, Self::Unrecognized(_)) => {
-                        self.as_str() == other.as_str()
+                        self.as_str().eq_ignore_ascii_case(other.as_str())
                     }
                     _ => std::mem::discriminant(self) == std::mem::discriminant(other),
                 }
@@ -85,7 +94,7 @@ macro_rules! keywords {
 
         impl std::hash::Hash for $name {
             fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-                self.as_str().hash(state);
+                $crate::names::hash_without_case(self.as_str(), state);
             }
         }
 
@@ -97,7 +106,9 @@ macro_rules! keywords {
 
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                self.as_str().cmp(other.as_str())
+                let lower = |byte: u8| byte.to_ascii_lowercase();
+                let (one, other) = (self.as_str().bytes(), other.as_str().bytes());
+                one.map(lower).cmp(other.map(lower))
             }
         }
     };
@@ -105,9 +116,23 @@ macro_rules! keywords {
 
 pub(crate) use keywords;
 
+/// Hashes a word so that it does not matter whether its letters are upper or lower case.
+pub(crate) fn hash_without_case<H: Hasher>(word: &str, state: &mut H) {
+    for part in word.as_bytes().chunks(32) {
+        let mut lower = [0; 32];
+        for (lower, byte) in lower.iter_mut().zip(part) {
+            *lower = byte.to_ascii_lowercase();
+        }
+        state.write(lower.get(..part.len()).unwrap_or_default());
+    }
+    state.write_u8(0xff);
+}
+
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "the macro makes public types")]
 mod tests {
+    use std::collections::HashSet;
+
     keywords! {
         /// A set for the tests.
         pub enum Colour {
@@ -125,7 +150,15 @@ mod tests {
         }
         assert_eq!(Colour::KNOWN, [Colour::Red, Colour::Green]);
         assert!(Colour::from("RED").is_recognized());
-        assert!(!Colour::from("red").is_recognized());
+        assert!(Colour::from("red").is_recognized());
+        assert!(!Colour::from_bytes(b"red").is_recognized(), "tor writes it otherwise");
+    }
+
+    #[test]
+    fn a_word_that_does_not_print_is_kept_and_shown_escaped() {
+        let word = Colour::from("a\u{1b}[2J\r\nb\u{202e}");
+        assert_eq!(word.as_str(), "a\u{1b}[2J\r\nb\u{202e}");
+        assert_eq!(word.to_string(), r"a\u{1b}[2J\r\nb\u{202e}");
     }
 
     #[test]
@@ -133,6 +166,10 @@ mod tests {
         let spelled = Colour::Unrecognized("RED".into());
         assert_eq!(spelled, Colour::Red);
         assert_ne!(spelled, Colour::Green);
+        assert_eq!(Colour::Unrecognized("red".into()), Colour::Red);
+        assert_eq!(Colour::from("violet"), Colour::from("Violet"));
+        let set = HashSet::from([Colour::from("violet"), Colour::Unrecognized("green".into())]);
+        assert!(set.contains(&Colour::from("VIOLET")) && set.contains(&Colour::Green));
         assert!(Colour::Green < Colour::Red, "words are ordered as text");
     }
 }

@@ -150,5 +150,11 @@ impl fmt::Debug for OnionAddress {
     }
 }
 
+/// Takes the type off a key; tor reads it in upper and lower case.
+fn strip_type<'a>(key: &'a str, kind: &str) -> Option<&'a str> {
+    let (start, rest) = key.split_at_checked(kind.len())?;
+    start.eq_ignore_ascii_case(kind).then_some(rest)
+}
+
 #[cfg(test)]
 mod tests;

@@ -54,8 +54,13 @@ impl Severity {
 impl FromStr for Severity {
     type Err = InvalidName;
 
+    /// Recognizes a word in upper and lower case.
     fn from_str(word: &str) -> Result<Self, InvalidName> {
-        Self::from_bytes(word.as_bytes())
+        let known = |severity: &&Self| severity.as_str().eq_ignore_ascii_case(word);
+        Self::ALL
+            .iter()
+            .find(known)
+            .copied()
             .ok_or(InvalidName::new("severity", "must be DEBUG, INFO, NOTICE, WARN or ERR"))
     }
 }
@@ -76,8 +81,9 @@ mod tests {
             assert_eq!(severity.to_string().parse(), Ok(*severity));
         }
         assert!(Severity::ALL.is_sorted());
+        assert_eq!("Warn".parse(), Ok(Severity::Warn));
         assert_eq!(
-            "warn".parse::<Severity>().unwrap_err().to_string(),
+            "warning".parse::<Severity>().unwrap_err().to_string(),
             "invalid severity: must be DEBUG, INFO, NOTICE, WARN or ERR"
         );
     }

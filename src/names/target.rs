@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::names::{InvalidName, OnionAddress};
+use crate::names::{InvalidName, OnionAddress, printable};
 
 /// A host name or an address with its port, as tor writes it.
 ///
@@ -183,7 +183,7 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&printable(&*self.text))
     }
 }
 
@@ -197,7 +197,7 @@ impl fmt::Debug for Target {
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::Target;
+    use super::{Target, printable};
 
     #[test]
     fn every_form_that_tor_sends_is_understood() {
@@ -286,7 +286,7 @@ mod tests {
         #[test]
         fn any_text_of_tor_prints_as_it_was(text in any::<String>()) {
             let target = Target::from_bytes(text.as_bytes());
-            assert_eq!(target.to_string(), text);
+            assert_eq!(target.to_string(), *printable(&text));
             assert!(text.contains(target.host()));
         }
     }

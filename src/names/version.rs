@@ -5,13 +5,15 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use crate::names::InvalidName;
+use crate::names::{InvalidName, printable};
 
 /// The version of a tor, such as `0.4.9.11` or `0.4.9.1-alpha-dev (git-f1d4ba3)`.
 ///
 /// Versions are ordered as tor orders them: by their four numbers, then by the status tag as
 /// text. Additional text, such as the commit a tor was built from, is kept and printed, but has
 /// no part in the order or in equality.
+///
+/// It is printed as tor wrote it, but for characters that do not print, which are escaped.
 ///
 /// A text that is not a version at all can only come from a tor that says so; it is kept too,
 /// sorts before every version, and [`is_recognized`](Self::is_recognized) is false for it.
@@ -134,7 +136,7 @@ impl FromStr for TorVersion {
 
 impl fmt::Display for TorVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&printable(&*self.text))
     }
 }
 

@@ -6,6 +6,7 @@ use std::process;
 use super::control::ControlVia;
 use super::directory::Directories;
 use crate::error::InvalidInput;
+use crate::names::secret::is_secret;
 use crate::wire::torrc::Torrc;
 
 /// What torcon itself sets, and how a program can say what it wants instead.
@@ -28,12 +29,7 @@ impl Options {
 
     /// Returns the options in order, and whether their values may be shown.
     pub(super) fn shown(&self) -> impl Iterator<Item = (String, OsString, bool)> {
-        const SECRET: [&str; 4] = ["password", "authenticator", "bridge", "transportplugin"];
-        self.0.iter().map(|(name, value)| {
-            let lower = name.to_ascii_lowercase();
-            let shown = !SECRET.iter().any(|word| lower.contains(word));
-            (name.clone(), value.clone(), shown)
-        })
+        self.0.iter().map(|(name, value)| (name.clone(), value.clone(), !is_secret(name)))
     }
 
     /// Returns the values of an option, in order. tor takes names in any case.

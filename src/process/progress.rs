@@ -7,6 +7,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use super::log_line::LogLine;
 use super::worker::Worker;
 use crate::error::LaunchProblem;
+use crate::names::printable;
 
 /// How far tor has come in connecting to its network.
 ///
@@ -48,17 +49,18 @@ impl Progress {
     }
 }
 
+/// Prints one line; characters of tor's words that do not print are escaped.
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.percent)?;
         if !self.tag.is_empty() {
-            write!(f, " ({})", self.tag)?;
+            write!(f, " ({})", printable(&self.tag))?;
         }
         if !self.summary.is_empty() {
-            write!(f, ": {}", self.summary)?;
+            write!(f, ": {}", printable(&self.summary))?;
         }
         match &self.warning {
-            Some(warning) => write!(f, " ({warning})"),
+            Some(warning) => write!(f, " ({})", printable(warning)),
             None => Ok(()),
         }
     }

@@ -8,6 +8,8 @@
 mod auth;
 /// Which cookie is used, where it is, and what follows a refused one.
 mod auth_cookie;
+/// What a peer can do before it has authenticated itself.
+mod before_authentication;
 /// What each method sends.
 mod commands;
 /// Answers, events and changes of the configuration that cross each other.
@@ -22,6 +24,10 @@ mod event_cost;
 mod event_loss;
 /// Events: order, shapes, what is lost and how that is told.
 mod events;
+/// What a peer says, where it is printed.
+mod foreign;
+/// Secrets, wherever they stand.
+mod hidden;
 /// Input in pieces of every size, and input that means harm.
 mod hostile;
 /// Replies line by line.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::error::ProtocolError;
+use crate::names::secret::{REDACTED, is_secret};
 use crate::wire::quoted::decode_value;
 
 /// The values of options, in tor's spelling and order.
@@ -23,7 +25,7 @@ use crate::wire::quoted::decode_value;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfMap {
     lines: Vec<ConfLine>,
     /// Invariant: the lines, collected by name.
@@ -32,14 +34,14 @@ pub struct ConfMap {
     places: HashMap<String, usize>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct ConfLine {
     name: Box<str>,
     value: Option<Box<[u8]>>,
 }
 
 /// The value of an option.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfValue {
     /// The option is not set: tor does what it does by itself.
@@ -141,6 +143,36 @@ impl ConfMap {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.options.is_empty()
+    }
+}
+
+impl fmt::Debug for ConfValue {
+    /// Shows the number of values only: without its option a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("Default"),
+            Self::Set(values) => write!(f, "Set({} values)", values.len()),
+        }
+    }
+}
+
+impl fmt::Debug for ConfMap {
+    /// Shows the values, but for those of options that hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.iter().map(|(name, value)| match is_secret(name) {
+            true => (name, REDACTED.to_owned()),
+            false => (name, format!("{:?}", value.values())),
+        });
+        f.debug_map().entries(entries.map(|(name, value)| (name, Shown(value)))).finish()
+    }
+}
+
+/// A text that stands in `Debug` as it is.
+struct Shown(String);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::{LaunchProblem, LaunchReport};
+use crate::names::quoted;
 
 /// How many of tor's complaints are shown.
 const SHOWN: usize = 5;
-/// How much of one is shown, in characters.
-const LENGTH: usize = 400;
 
 /// What tor says beside the reason: that there is one, and things that are no reason to end.
 const NO_REASONS: [&str; 6] = [
@@ -74,10 +73,7 @@ pub(super) fn write(
     }
     for (number, reason) in reasons(&report.complaints).iter().enumerate() {
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
-        match reason.char_indices().nth(LENGTH) {
-            Some((end, _)) => write!(f, "{:?}...", reason.get(..end).unwrap_or_default())?,
-            None => write!(f, "{reason:?}")?,
-        }
+        f.write_str(&quoted(reason))?;
     }
     match advice(problem, report) {
         Some(advice) => write!(f, "; {advice}"),
@@ -181,7 +177,7 @@ mod tests {
         assert_eq!(shown, expected);
         let long = "\u{e9}".repeat(1000);
         let shown = text(LaunchProblem::Exited, &[&long], None);
-        assert!(shown.ends_with("\u{e9}\"..."), "{shown}");
+        assert!(shown.ends_with("\u{e9}..\""), "{shown}");
         assert_eq!(shown.chars().filter(|letter| *letter == '\u{e9}').count(), 400);
     }
 

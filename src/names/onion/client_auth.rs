@@ -64,7 +64,7 @@ impl ClientAuthKey {
     /// [`InvalidName`] if the text is anything else.
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
         let refuse = |problem| Err(InvalidName::new("client authorisation key", problem));
-        let Some(base64) = blob.strip_prefix(BLOB_TYPE) else {
+        let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return refuse("must begin with x25519:");
         };
         // tor takes it without padding, too.
@@ -182,7 +182,7 @@ impl FromStr for ClientAuthPublicKey {
 
 /// Reads 52 characters into `key`; returns whether they were such.
 fn read_base32(text: &str, key: &mut [u8; 32]) -> bool {
-    let base32 = text.strip_prefix(DESCRIPTOR).unwrap_or(text);
+    let base32 = super::strip_type(text, DESCRIPTOR).unwrap_or(text);
     let upper = Zeroizing::new(base32.to_ascii_uppercase());
     BASE32_NOPAD.decode_len(upper.len()) == Ok(key.len())
         && BASE32_NOPAD.decode_mut(upper.as_bytes(), key).is_ok()

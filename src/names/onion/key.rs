@@ -76,7 +76,7 @@ impl OnionKey {
     ///
     /// [`InvalidName`] if the text is anything else, such as a key of another type.
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
-        let Some(base64) = blob.strip_prefix(BLOB_TYPE) else {
+        let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return Err(refusal("must begin with ED25519-V3:"));
         };
         // tor takes it without padding, too.

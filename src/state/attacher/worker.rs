@@ -58,7 +58,7 @@ impl Worker {
             let (choice, panicked) = match catch_unwind(call) {
                 Ok(choice) => (choice, false),
                 Err(panic) => {
-                    let text = panic_text(&*panic).to_owned();
+                    let text = panic_text(&*panic).into_owned();
                     log::error!("an attacher panicked and was removed: {text}");
                     self.active.store(false, Ordering::Release);
                     (Attach::Failed(text.into()), true)

@@ -28,7 +28,7 @@ const CASES: [Case; 26] = [
         |c| format!("{:?}", c.get_conf(["Nickname"]).unwrap().get("nickname")),
         "GETCONF Nickname",
         &["250 Nickname=x"],
-        r#"Some(Set(["x"]))"#,
+        "Some(Set(1 values))",
     ),
     (|c| c.get_conf_raw(["a"]).unwrap().text().into_owned(), "GETCONF a", &["250 Abc=1"], "Abc=1"),
     (

@@ -1,0 +1,105 @@
+//! Foreign text in error texts, log lines and names: one line, without control characters.
+//!
+//! A peer, a program or a file may say anything. Printed as it is, a carriage return or an escape
+//! sequence forges a line of the log or gives an order to the terminal, and a bidirectional control
+//! turns the line around. Whatever prints text that torcon did not write uses this module.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The longest foreign text that is shown, in characters before escaping.
+const LIMIT: usize = 400;
+
+/// Returns the text as it may stand in a line: characters that do not print are escaped, and a text
+/// that is too long ends in `..`.
+pub(crate) fn printable<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
+    let bytes = text.as_ref();
+    let is_plain = bytes.len() <= LIMIT && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain => Cow::Borrowed(text),
+        _ => Cow::Owned(escaped(bytes, |letter| matches!(letter, '"' | '\'' | '\\'))),
+    }
+}
+
+/// The same in double quotes; quotes and backslashes in the text are escaped too.
+pub(crate) fn quoted<T: AsRef<[u8]> + ?Sized>(text: &T) -> String {
+    format!("\"{}\"", escaped(text.as_ref(), |letter| letter == '\''))
+}
+
+/// Escapes what does not print, but for the letters that `keeps` names.
+fn escaped(bytes: &[u8], keeps: fn(char) -> bool) -> String {
+    // No more is decoded than can be shown: a character has at most four bytes.
+    let beginning = bytes.get(..4 * LIMIT).unwrap_or(bytes);
+    let mut shown = String::new();
+    let mut count = 0;
+    for chunk in beginning.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            count += 1;
+            if count > LIMIT {
+                return shown + "..";
+            }
+            match keeps(letter) {
+                true => shown.push(letter),
+                false => shown.extend(letter.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            count += 1;
+            if count > LIMIT {
+                return shown + "..";
+            }
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    if beginning.len() < bytes.len() {
+        shown.push_str("..");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::proptest;
+
+    use super::{LIMIT, printable, quoted};
+
+    #[test]
+    fn what_prints_is_left_as_it_is() {
+        for text in ["", "0.4.9.11 (git-f1d4ba3)", "it's \"quoted\" \\ x", "caf\u{e9} \u{2713}"] {
+            assert_eq!(printable(text), text);
+        }
+        assert_eq!(quoted("say \"hi\" it's"), r#""say \"hi\" it's""#);
+    }
+
+    #[test]
+    fn what_does_not_print_is_escaped() {
+        assert_eq!(printable("a\r\nb\0\x1b[2J\x7f"), r"a\r\nb\0\u{1b}[2J\u{7f}");
+        assert_eq!(printable("\u{85}\u{9b}31m"), r"\u{85}\u{9b}31m");
+        assert_eq!(printable("\u{202e}\u{2066}\u{200f}\u{2028}"), {
+            r"\u{202e}\u{2066}\u{200f}\u{2028}"
+        });
+        assert_eq!(printable(b"caf\xe9\xff"), r"caf\xe9\xff");
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        for unit in ["a", "\u{e9}", "\u{1b}", "\u{10ffff}"] {
+            let shown = printable(&unit.repeat(100_000)).into_owned();
+            assert!(shown.ends_with(".."), "{shown}");
+            assert!(shown.chars().count() <= 10 * LIMIT + 2, "{}", shown.len());
+        }
+        assert_eq!(printable(&"a".repeat(LIMIT)).len(), LIMIT);
+        assert!(printable(&[0xff; 5000]).len() <= 4 * LIMIT + 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_one_line(bytes: Vec<u8>, text: String) {
+            for shown in [printable(&bytes), printable(&text)] {
+                assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            }
+            assert!(!quoted(&bytes).chars().any(char::is_control));
+        }
+    }
+}
