@@ -28,6 +28,7 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,8 @@ struct Shared {
     /// has ended.
     submitting: Sender<()>,
     submitted: Receiver<()>,
+    /// Whether tor has accepted the authentication. Until then the reader keeps to small limits.
+    is_authenticated: AtomicBool,
 }
 
 impl Link {
@@ -134,6 +137,7 @@ impl Link {
             hooks: EventHooks::default(),
             submitting,
             submitted,
+            is_authenticated: AtomicBool::new(false),
         });
         let (sender, queue) = backlog(limits.events);
         let reader = Reader::new(reading, Arc::clone(&shared), sender, limits);
@@ -214,9 +218,10 @@ impl Link {
         }
     }
 
-    /// Lets the link ask tor a question of its own after a caller has given up. Not before tor
-    /// has let us in: it would be an error then.
-    pub(crate) fn allow_probes(&self) {
+    /// Takes note that tor has accepted the authentication: the limits for replies and events hold
+    /// from now on, and the link may send probes, which would be an error before.
+    pub(crate) fn set_authenticated(&self) {
+        self.shared.is_authenticated.store(true, Ordering::Release);
         self.shared.router.lock().allow_probes();
     }
 

@@ -12,7 +12,7 @@ use super::{Command, acknowledged, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{AuthMethod, TorVersion};
 use crate::wire::fields::{Fields, Value};
-use crate::wire::{Reply, Request};
+use crate::wire::{COMMAND_LIMIT, Reply, Request};
 
 /// Asks what tor offers: its version and the ways to authenticate.
 ///
@@ -207,6 +207,11 @@ impl Command for Authenticate {
     const KEYWORD: &'static str = "AUTHENTICATE";
 
     fn request(&self) -> Result<Request, InvalidInput> {
+        let (length, limit) = (self.secret.len(), (COMMAND_LIMIT - "AUTHENTICATE \r\n".len()) / 2);
+        if length > limit {
+            let problem = format!("has {length} bytes, and tor takes at most {limit}");
+            return Err(InvalidInput::new("password", problem));
+        }
         let request = Request::new(Self::KEYWORD);
         Ok(if self.secret.is_empty() { request } else { request.hex(&self.secret) })
     }

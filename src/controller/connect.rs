@@ -12,7 +12,7 @@ use crate::auth::{CookieSource, Password, PasswordSource, authenticate};
 use crate::command::{Command, GetProtocolInfo};
 use crate::error::{
     ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, InvalidInput, Result, Timeout,
-    Wait,
+    Wait, excerpt,
 };
 use crate::link::{BufferLimits, Endpoint, Link, LinkLimits, deadline_after};
 use crate::wire::{Limits, Request};
@@ -180,7 +180,7 @@ impl ConnectOptions {
     }
 
     /// Sets the longest line that tor may send, in bytes; a longer one ends the connection. The
-    /// default is 16 MiB.
+    /// default is 16 MiB. Until tor has accepted the authentication, the limit is at most 64 KiB.
     pub fn line_limit(mut self, bytes: usize) -> Self {
         self.limits.wire.line = bytes;
         self
@@ -188,7 +188,8 @@ impl ConnectOptions {
 
     /// Sets the longest reply or event that tor may send, in bytes; a longer one ends the
     /// connection. Replies that are taken line by line, such as those of
-    /// [`Controller::get_info_incremental`], are not limited. The default is 256 MiB.
+    /// [`Controller::get_info_incremental`], are not limited. The default is 256 MiB. Until tor has
+    /// accepted the authentication, the limit is at most 64 KiB.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.limits.wire.reply = bytes;
         self
@@ -260,9 +261,9 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if the endpoint cannot be read, [`Error::Connect`] if no control
-    /// port answers there in time, [`Error::Auth`] if no method succeeds or the peer is not the
-    /// tor that it claims to be.
+    /// [`Error::InvalidInput`] if the endpoint cannot be read or the password is longer than a
+    /// command of tor can be, [`Error::Connect`] if no control port answers there in time,
+    /// [`Error::Auth`] if no method succeeds or the peer is not the tor that it claims to be.
     pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
     where
         E: TryInto<Endpoint>,
@@ -273,6 +274,7 @@ impl ConnectOptions {
         self.check_socks_port()?;
         self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| match problem {
             ConnectProblem::Auth(error) => Error::Auth(error),
+            ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
             problem => only(&endpoint, problem).into(),
         })
     }
@@ -391,7 +393,12 @@ impl ConnectOptions {
             Error::Timeout(_) => ConnectProblem::Silent(Timeout::new(Wait::Connect, self.timeout)),
             error => problem(error),
         })?;
-        let info = command.reply(reply).map_err(problem)?;
+        // Before authentication it cannot be anybody else's reply.
+        let said = reply.lines().next().map(|line| excerpt(line.bytes())).unwrap_or_default();
+        let info = command.reply(reply).map_err(|error| match error {
+            Error::Protocol(_) => ConnectProblem::NotAControlPort { excerpt: said },
+            error => problem(error),
+        })?;
         // The time that a person takes to answer does not count.
         let deadline = Cell::new(deadline);
         let mut submit = |request: Request| link.call(&request, left(deadline.get()));
@@ -403,7 +410,7 @@ impl ConnectOptions {
         };
         let is_local = link.peer().is_on_this_machine();
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
-        link.allow_probes();
+        link.set_authenticated();
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
         let socks = self.socks.clone().and_then(Result::ok);
@@ -414,6 +421,7 @@ impl ConnectOptions {
     fn handshake_problem(&self, error: Error) -> ConnectProblem {
         match error {
             Error::Auth(error) => ConnectProblem::Auth(error),
+            Error::InvalidInput(error) => ConnectProblem::InvalidInput(error),
             Error::Rejected(rejection) => ConnectProblem::Rejected(rejection),
             Error::Timeout(_) => self.too_late(),
             Error::Closed(Disconnect::Protocol(error)) | Error::Protocol(error) => {

@@ -3,7 +3,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::{AuthError, Disconnect, Rejection, Timeout};
+use super::{AuthError, Disconnect, InvalidInput, Rejection, Timeout};
+use crate::names::printable;
 
 /// No control connection could be opened: every address that was tried, and why it failed.
 #[derive(Clone, Debug)]
@@ -48,6 +49,10 @@ pub enum ConnectProblem {
     /// tor refused a command of the handshake.
     #[error(transparent)]
     Rejected(Rejection),
+    /// A password is longer than a command of tor can be; only where several addresses are tried,
+    /// otherwise it is an [`Error::InvalidInput`](crate::Error::InvalidInput) of its own.
+    #[error(transparent)]
+    InvalidInput(InvalidInput),
     /// Authentication failed; only where several addresses are tried, otherwise it is an
     /// [`Error::Auth`](crate::Error::Auth) of its own.
     #[error(transparent)]
@@ -106,12 +111,13 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.attempts {
-            [only] => write!(f, "cannot connect to {}", only.address),
+            [only] => write!(f, "cannot connect to {}", printable(&*only.address)),
             several => {
                 f.write_str("cannot connect to any of the addresses")?;
                 for (n, attempt) in several.iter().enumerate() {
                     let separator = if n == 0 { ": " } else { "; " };
-                    write!(f, "{separator}{} ({}", attempt.address, attempt.problem)?;
+                    let address = printable(&*attempt.address);
+                    write!(f, "{separator}{address} ({}", attempt.problem)?;
                     // The only place for the causes: `source` cannot return several.
                     let mut cause = attempt.problem.source();
                     while let Some(error) = cause {

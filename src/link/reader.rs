@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::backlog::BacklogSender;
 use super::dispatcher::{Chunk, LostEvents};
@@ -13,7 +14,7 @@ use super::transport::Stream;
 use super::{LinkLimits, Shared};
 use crate::error::{Disconnect, ProtocolError};
 use crate::event::EventKind;
-use crate::wire::{Frame, Piece};
+use crate::wire::{Frame, Limits, Piece};
 
 /// Everything the reader thread owns.
 pub(super) struct Reader {
@@ -24,6 +25,8 @@ pub(super) struct Reader {
     intake: Intake,
     /// How many events have come on this connection.
     event_count: u64,
+    /// The limits that hold once tor has accepted the authentication, until they are set.
+    limits: Option<Limits>,
     /// Where whole events stand in the frame one behind the other, not handed over yet, and
     /// where each of them ends, counted from the first.
     run: Range<usize>,
@@ -52,9 +55,10 @@ impl Reader {
             stream,
             shared,
             events,
-            frame: Frame::new(limits.wire),
+            frame: Frame::new(limits.wire.before_authentication()),
             intake: Intake::new(limits.replies, limits.wire.reply),
             event_count: 0,
+            limits: Some(limits.wire),
             run: 0..0,
             ends: Vec::new(),
             wanted: 0,
@@ -86,6 +90,11 @@ impl Reader {
             }
             Err(error) => return Err(Disconnect::Read(Arc::new(error))),
         };
+        if self.shared.is_authenticated.load(Ordering::Acquire) {
+            if let Some(limits) = self.limits.take() {
+                self.frame.set_limits(limits);
+            }
+        }
         self.frame.fill(read);
         let outcome = self.hand_over();
         self.hand_over_events();

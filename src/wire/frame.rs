@@ -21,6 +21,15 @@ pub(crate) struct Limits {
     pub(crate) reply: usize,
 }
 
+impl Limits {
+    /// Returns the limits for a peer that has not authenticated itself: no reply of tor's handshake
+    /// has a hundredth of this, and what answers may be anything.
+    pub(crate) fn before_authentication(self) -> Self {
+        const LIMIT: usize = 64 << 10;
+        Self { line: self.line.min(LIMIT), reply: self.reply.min(LIMIT) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { line: 16 << 20, reply: 256 << 20 }
@@ -92,6 +101,11 @@ impl Frame {
             limits,
             dot: Finder::new(b"\n."),
         }
+    }
+
+    /// Changes the limits for what comes from now on.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Returns room for the next read.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use super::reply::{Separator, StatusLine, line_at};
 use crate::error::ProtocolError;
+use crate::names::quoted;
+use crate::names::secret::redact;
 
 /// One line of a reply or of its data, as it comes from tor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,9 @@ impl fmt::Display for Line<'_> {
 }
 
 impl fmt::Debug for Line<'_> {
+    /// Shows the text without what is known to be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.text())
+        f.write_str(&quoted(&redact(self.bytes)))
     }
 }
 

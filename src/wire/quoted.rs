@@ -8,6 +8,11 @@
 
 use std::borrow::Cow;
 
+/// The longest CString of a value of this length.
+pub(crate) fn cstring_limit(value: &[u8]) -> usize {
+    4 * value.len() + 2
+}
+
 /// Writes `value` as a CString.
 ///
 /// Every byte that is not printable ASCII is escaped, as three octal digits if it has no letter:

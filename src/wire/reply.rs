@@ -5,13 +5,17 @@ use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr;
+use zeroize::Zeroize as _;
 
 use crate::error::{ProtocolError, Rejection, RejectionLine};
+use crate::names::quoted;
+use crate::names::secret::redact;
 
 /// tor's answer to one command: one or more lines, each with a status code, some with data.
 ///
 /// The codes of one reply can differ. Values are bytes, since tor's are; [`ReplyLine`] offers
-/// them as text too.
+/// them as text too. A reply of up to 64 KiB is overwritten in memory when it is dropped, since it
+/// may hold a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// Invariant: what the ranges of `lines` point into; data blocks are already unstuffed.
@@ -69,8 +73,9 @@ impl<'a> ReplyLine<'a> {
 }
 
 impl fmt::Debug for ReplyLine<'_> {
+    /// Shows the text without what is known to be secret, and only the size of the data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.code, self.text())?;
+        write!(f, "{} {}", self.code, quoted(&redact(self.text)))?;
         match self.data {
             Some(data) => write!(f, " and {} bytes of data", data.len()),
             None => Ok(()),
@@ -84,21 +89,22 @@ impl Reply {
     /// # Errors
     ///
     /// [`ProtocolError`] if there is no line, or a line without a status code.
-    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
-        let mut lines = Vec::with_capacity(2);
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
+        let mut reply = Self { bytes, lines: Vec::with_capacity(2) };
+        let (bytes, lines) = (&mut reply.bytes, &mut reply.lines);
         // Data is unstuffed in place: `written` never overtakes `read`.
         let (mut read, mut written) = (0, 0);
-        while let Some((line, next)) = line_at(&bytes, read) {
+        while let Some((line, next)) = line_at(bytes, read) {
             let status = bytes.get(line.clone()).and_then(StatusLine::parse);
             let Some(StatusLine { code, separator }) = status else {
                 let found = bytes.get(line).unwrap_or_default();
                 return Err(ProtocolError::new("a reply", "a status code", found));
             };
-            let text = move_to(&mut bytes, line.start + 4..line.end, &mut written);
+            let text = move_to(bytes, line.start + 4..line.end, &mut written);
             read = next;
             let data = (separator == Separator::Data).then(|| {
                 let start = written;
-                read = unstuff(&mut bytes, read, &mut written);
+                read = unstuff(bytes, read, &mut written);
                 start..written
             });
             lines.push(Span { code, text, data });
@@ -107,7 +113,7 @@ impl Reply {
             return Err(ProtocolError::new("a reply", "a line", b""));
         }
         bytes.truncate(written);
-        Ok(Self { bytes, lines })
+        Ok(reply)
     }
 
     /// Returns the lines, in order. There is always at least one.
@@ -125,11 +131,12 @@ impl Reply {
 
     /// Returns all bytes, and where in them the data of the first line are, or else its text
     /// from `skipped` on.
-    pub(crate) fn into_first_value(self, skipped: usize) -> (Vec<u8>, Range<usize>) {
-        let range = self.lines.into_iter().next().map_or(0..0, |line| {
-            line.data.unwrap_or((line.text.start + skipped).min(line.text.end)..line.text.end)
+    pub(crate) fn into_first_value(mut self, skipped: usize) -> (Vec<u8>, Range<usize>) {
+        let range = self.lines.first().map_or(0..0, |line| {
+            let text = (line.text.start + skipped).min(line.text.end)..line.text.end;
+            line.data.clone().unwrap_or(text)
         });
-        (self.bytes, range)
+        (std::mem::take(&mut self.bytes), range)
     }
 
     /// Returns the status code of the last line.
@@ -168,6 +175,18 @@ impl Reply {
             RejectionLine::new(line.code, text)
         });
         Err(Rejection::new(command, lines.collect()))
+    }
+}
+
+/// The longest reply that is overwritten when it is dropped. Replies with keys are short, and for
+/// a list of all relays it would take longer than reading it.
+const WIPED: usize = 64 << 10;
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.bytes.len() <= WIPED {
+            self.bytes.zeroize();
+        }
     }
 }
 

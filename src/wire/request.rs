@@ -7,7 +7,8 @@ use data_encoding::HEXUPPER;
 use memchr::memchr_iter;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::quoted;
+use super::quoted::{cstring_limit, write_cstring};
+use super::wiped::Wiped;
 use crate::error::InvalidInput;
 
 /// The longest command that tor takes, with its line ends and its data: one byte more and tor
@@ -60,7 +61,7 @@ const SHOWN: [&str; 20] = [
 pub struct Request {
     keyword: Cow<'static, str>,
     /// The command line without its line end.
-    line: Vec<u8>,
+    line: Wiped,
     /// The data of a `+` command, dot-stuffed and with its closing line.
     data: Option<Vec<u8>>,
 }
@@ -152,7 +153,7 @@ impl Request {
         self.line.push(b' ');
         self.line.extend_from_slice(name.as_bytes());
         self.line.push(b'=');
-        quoted::write_cstring(&mut self.line, value);
+        self.line.extend_with(cstring_limit(value), |line| write_cstring(line, value));
         Ok(self)
     }
 
@@ -183,7 +184,7 @@ impl Request {
         if data.contains(&0) {
             return Err(InvalidInput::new(argument, "contains NUL"));
         }
-        self.line.insert(0, b'+');
+        self.line.insert_first(b'+');
         self.data = Some(stuff(data));
         Ok(self)
     }
@@ -284,7 +285,6 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.line.zeroize();
         self.data.zeroize();
     }
 }

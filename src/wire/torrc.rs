@@ -7,12 +7,13 @@ mod read;
 
 pub(crate) use self::read::read_options;
 use crate::error::InvalidInput;
-use crate::wire::quoted::write_cstring;
+use crate::wire::quoted::{cstring_limit, write_cstring};
+use crate::wire::wiped::Wiped;
 
 /// A text of configuration lines, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Torrc {
-    text: Vec<u8>,
+    text: Wiped,
 }
 
 impl Torrc {
@@ -36,7 +37,7 @@ impl Torrc {
         if reads_back(value) {
             self.text.extend_from_slice(value);
         } else {
-            write_cstring(&mut self.text, value);
+            self.text.extend_with(cstring_limit(value), |text| write_cstring(text, value));
         }
         self.text.push(b'\n');
         Ok(())

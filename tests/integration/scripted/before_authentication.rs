@@ -1,0 +1,61 @@
+//! What a peer can do before it has shown that it is a tor, and what is refused before it is sent.
+
+use std::time::{Duration, Instant};
+
+use torcon::{ConnectOptions, Error};
+
+use super::{SOON, chain, connected};
+use crate::support::fake_tor::FakeTor;
+
+#[test]
+fn a_hostile_peer_is_left_within_the_time_limit() {
+    // 60 MB of methods took 1.6 GiB, and a connect with a limit of 2 seconds took 11.6.
+    for (start, flood) in [
+        ("250-PROTOCOLINFO 1\r\n250-AUTH METHODS=", "A,"),
+        ("250-PROTOCOLINFO 1\r\n", "250-AUTH METHODS=A,B,C\r\n"),
+        ("250-PROTOCOLINFO 1\r\n", "250-AUTH \"x\"y \"x\"y \"x\"y\r\n"),
+        ("250+PROTOCOLINFO 1\r\n", ".\r\n"),
+        ("650 NOTICE ", "\""),
+        ("", "650 NOTICE x\r\n"),
+    ] {
+        let tor = FakeTor::unix(move |script| {
+            script.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);
+        });
+        let begin = Instant::now();
+        let options = ConnectOptions::new().timeout(Duration::from_secs(2));
+        let error = options.connect(tor.endpoint()).unwrap_err();
+        assert!(begin.elapsed() < SOON, "{start:?} and {flood:?} took {:?}", begin.elapsed());
+        assert!(matches!(error, Error::Connect(_)), "{}", chain(&error));
+        tor.finish();
+    }
+}
+
+#[test]
+fn the_limits_of_the_handshake_end_with_it() {
+    let (tor, controller) = connected(|script| {
+        script.expect("GETINFO a").send("250-a=").flood("x", 1 << 20).send("\r\n250 OK\r\n");
+        script.drain();
+    });
+    assert_eq!(controller.get_info_one("a").unwrap().len(), 1 << 20);
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_password_that_no_command_can_hold_is_refused_by_name() {
+    let password = "x".repeat(600_000);
+    let expected = "invalid argument \"password\": has 600000 bytes, and tor takes at most 524280";
+    let tor = FakeTor::unix(|script| {
+        script.protocol_info("HASHEDPASSWORD", None).expect_end();
+    });
+    let error = ConnectOptions::new().password(&*password).connect(tor.endpoint()).unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    assert_eq!(error.to_string(), expected);
+    tor.finish();
+    let (tor, controller) = connected(|script| {
+        script.expect_end();
+    });
+    assert_eq!(controller.authenticate(&*password).unwrap_err().to_string(), expected);
+    drop(controller);
+    tor.finish();
+}
