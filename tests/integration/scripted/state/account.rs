@@ -8,6 +8,7 @@ use crossbeam_channel::bounded;
 use torcon::ConnectOptions;
 use torcon::state::{CircuitUpdate, State};
 
+use super::waiting::resident;
 use super::{LIMIT, greet};
 use crate::scripted::connected_with;
 use crate::support::alone::alone;
@@ -95,5 +96,51 @@ fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end()
             drop((state, controller));
             tor.finish();
         }
+    });
+}
+
+#[test]
+fn a_stuck_listener_holds_no_more_than_its_limit_and_what_it_is_in_memory_counts() {
+    const LIMIT_OF_EVENTS: u64 = 16 << 20;
+    const EVENTS: u32 = 150_000;
+    alone(|| {
+        let options = ConnectOptions::new().event_limit(1 << 24);
+        let (tor, controller) = connected_with(&options, move |script| {
+            greet(script, &[], &[]);
+            script.expect("GETINFO flood");
+            // Every circuit is another one, so that nothing is shared.
+            let path = ["$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~relay"; 3].join(",");
+            for first in (0..EVENTS).step_by(1_000) {
+                let mut text = String::new();
+                for id in first..first + 1_000 {
+                    text += &format!(
+                        "650 CIRC {id} CLOSED {path} BUILD_FLAGS=NEED_CAPACITY PURPOSE=GENERAL \
+                         TIME_CREATED=2026-11-23T09:26:16.513718 REASON=FINISHED\r\n"
+                    );
+                }
+                script.send(text);
+            }
+            script.send("250-flood=\r\n250 OK\r\n").drain();
+        });
+        let state = State::new(&controller).unwrap();
+        let account = Arc::new(Account::default());
+        let counting = Arc::clone(&account);
+        let (go_on, stuck) = bounded::<()>(0);
+        state
+            .on_circuit(move |update| {
+                counting.take(update);
+                drop(stuck.recv_timeout(LIMIT));
+            })
+            .unwrap();
+        let before = resident();
+        controller.get_info_one("flood").unwrap();
+        let more = resident().saturating_sub(before);
+        println!("a stuck listener with a limit of 16 MiB: {} kB more", more >> 10);
+        // The allocator has its part.
+        assert!(more < LIMIT_OF_EVENTS * 5 / 4 + (4 << 20), "{more}");
+        drop(go_on);
+        eventually(LIMIT, "the account is closed", || account.total() == u64::from(EVENTS) * 2);
+        drop((state, controller));
+        tor.finish();
     });
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use torcon::state::{Attach, State};
@@ -122,6 +123,8 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
                     // The application is told first, and the last event comes late.
                     out.extend_from_slice(b"250 OK\r\n");
                     answered.send(()).unwrap();
+                    // So that the wait for the last event begins before it in most rounds.
+                    thread::sleep(Duration::from_millis(20));
                     let events = format!(
                         "650 STREAM {id} SENTCONNECT 7 a.example:80\r\n\
                          650 STREAM {id} SUCCEEDED 7 a.example:80\r\n"
@@ -135,7 +138,7 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
         // The last one attaches, and the first one waits.
         let guard = states[STATES - 1].set_attacher(|_, _| Attach::Tor).unwrap();
         let circuit = states[0].circuits().remove(0);
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         for _ in 0..ROUNDS {
             thread::scope(|scope| {
                 let stream = scope.spawn(|| circuit.connect_stream("a.example:80"));

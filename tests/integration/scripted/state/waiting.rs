@@ -125,7 +125,7 @@ fn the_end_of_the_connection_wakes_everybody() {
 }
 
 /// How much memory this process has in use, in bytes.
-fn resident() -> u64 {
+pub(super) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
