@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::change::{Change, CircuitChange, StreamChange};
 use super::listeners::{Callback, StateListenerId};
@@ -18,6 +19,10 @@ use crate::names::{CircuitId, StreamId};
 
 /// What an update costs beside what it tells: its place in the queue and allocations.
 const OVERHEAD: usize = 256;
+
+/// How often the thread looks before it waits. Among events that come one after another, waking it
+/// for each of them would cost the reader more than everything else.
+const LOOKS: u32 = 50;
 
 /// What a listener listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +128,8 @@ struct Queue {
     registered: HashMap<StateListenerId, (Topic, Arc<CallState>)>,
     /// Nothing comes any more.
     ended: bool,
+    /// The thread waits for `ready`.
+    waiting: bool,
 }
 
 /// The listeners by what they listen to.
@@ -222,7 +229,8 @@ impl Feed {
         for change in changes {
             is_first_loss |= self.push_one(&mut queue, &change);
         }
-        let is_ready = !queue.deliveries.is_empty() || !queue.overflow.is_empty();
+        let is_ready =
+            queue.waiting && (!queue.deliveries.is_empty() || !queue.overflow.is_empty());
         drop(queue);
         if is_ready {
             self.ready.notify_one();
@@ -344,6 +352,7 @@ impl Feed {
     /// Waits for deliveries, and swaps them with an empty batch.
     pub(super) fn next(&self, batch: &mut VecDeque<Delivery>, deadline: Option<Instant>) -> Next {
         let mut queue = self.queue.lock();
+        let mut looks = 0;
         loop {
             if !queue.deliveries.is_empty() {
                 mem::swap(&mut queue.deliveries, batch);
@@ -362,13 +371,22 @@ impl Feed {
             if queue.ended {
                 return Next::End;
             }
-            match deadline {
-                None => self.ready.wait(&mut queue),
-                Some(deadline) => {
-                    if self.ready.wait_until(&mut queue, deadline).timed_out() {
-                        return Next::Late;
-                    }
+            if looks < LOOKS {
+                looks += 1;
+                MutexGuard::unlocked(&mut queue, thread::yield_now);
+                continue;
+            }
+            queue.waiting = true;
+            let is_late = match deadline {
+                None => {
+                    self.ready.wait(&mut queue);
+                    false
                 }
+                Some(deadline) => self.ready.wait_until(&mut queue, deadline).timed_out(),
+            };
+            queue.waiting = false;
+            if is_late {
+                return Next::Late;
             }
         }
     }

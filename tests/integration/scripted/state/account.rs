@@ -129,7 +129,7 @@ fn a_stuck_listener_holds_no_more_than_its_limit_and_what_it_is_in_memory_counts
         state
             .on_circuit(move |update| {
                 counting.take(update);
-                drop(stuck.recv_timeout(LIMIT));
+                let _ = stuck.recv_timeout(LIMIT);
             })
             .unwrap();
         let before = resident();
