@@ -194,6 +194,7 @@ impl Controller {
     }
 
     /// Returns the version of tor, as it said when the connection was made.
+    #[doc(alias = "get_version")]
     #[must_use]
     pub fn version(&self) -> &TorVersion {
         &self.inner.protocol_info.tor_version

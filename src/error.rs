@@ -75,6 +75,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     error.status_code() == Some(552)
 /// }
 /// ```
+#[doc(alias = "SocketClosed")]
+#[doc(alias = "ControllerError")]
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {

@@ -74,6 +74,7 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// directories, with the keys in them, stay until the next launch of any program of the same user
 /// with the same `TMPDIR`: it deletes the directories of programs and tors that have ended, and no
 /// others.
+#[doc(alias = "TorProcessProtocol")]
 pub struct TorProcess {
     child: Arc<Child>,
     launch: Arc<Launch>,

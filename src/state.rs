@@ -221,6 +221,7 @@ impl State {
     }
 
     /// Returns the circuits, by identifier.
+    #[doc(alias = "get_circuits")]
     #[must_use]
     pub fn circuits(&self) -> Vec<Circuit> {
         let circuit = |cell: &Arc<_>| Circuit::new(Arc::clone(&self.inner), Arc::clone(cell));
@@ -238,6 +239,7 @@ impl State {
     }
 
     /// Returns the streams, by identifier: not those that have failed and are about to be closed.
+    #[doc(alias = "get_streams")]
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
         let stream = |cell: &Arc<_>| Stream::new(Arc::clone(&self.inner), Arc::clone(cell));
@@ -289,6 +291,7 @@ impl State {
     /// Blocks the current thread until tor has answered that, for at most the
     /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
     /// returns what is known.
+    #[doc(alias = "AddrMap")]
     #[doc(alias = "addrmap")]
     #[must_use]
     pub fn address_map(&self) -> Vec<AddressMapping> {
@@ -346,6 +349,7 @@ impl State {
     ///
     /// [`Error::Closed`](crate::Error::Closed) if the connection has ended;
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
+    #[doc(alias = "ICircuitListener")]
     #[doc(alias = "add_circuit_listener")]
     pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
     where
@@ -365,6 +369,7 @@ impl State {
     /// # Errors
     ///
     /// Those of [`on_circuit`](Self::on_circuit).
+    #[doc(alias = "IStreamListener")]
     #[doc(alias = "add_stream_listener")]
     pub fn on_stream<F>(&self, listener: F) -> Result<StateListenerId>
     where

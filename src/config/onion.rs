@@ -20,6 +20,8 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    #[doc(alias = "set_hidden_service_conf")]
+    #[doc(alias = "get_hidden_service_conf")]
     #[doc(alias = "HiddenServices")]
     pub fn onion_services(&self) -> Result<Vec<ConfiguredService>> {
         self.services_from(Self::group)

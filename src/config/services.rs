@@ -41,6 +41,7 @@ pub(crate) type ConfiguredLine = (String, Vec<u8>);
 /// assert_eq!(service.ports(), [OnionPort::new(80, 8080)]);
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "HiddenService")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfiguredService {
     directory: PathBuf,

@@ -51,6 +51,8 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "get_user")]
+    #[doc(alias = "get_pid")]
     pub fn process_info(&self) -> Result<ProcessInfo> {
         self.read_infos(ProcessInfo::KEYS, ProcessInfo::read)
     }
@@ -65,6 +67,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`process_info`](Self::process_info).
+    #[doc(alias = "get_uptime")]
     pub fn uptime(&self) -> Result<Duration> {
         self.read_infos(&["uptime"], |answers| answers.number("uptime").map(Duration::from_secs))
     }

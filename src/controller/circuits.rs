@@ -39,6 +39,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such circuit, or tor
     /// does not take the purpose; otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "repurpose_circuit")]
     pub fn set_circuit_purpose(&self, circuit: CircuitId, purpose: CircuitPurpose) -> Result<()> {
         self.execute(&SetCircuitPurpose::new(circuit, purpose))
     }

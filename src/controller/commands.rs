@@ -96,6 +96,7 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
     /// [`Error::Protocol`](crate::Error::Protocol) if a name is an abbreviation or an old name;
     /// otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "get_conf_map")]
     pub fn get_conf<I>(&self, options: I) -> Result<ConfMap>
     where
         I: IntoIterator,
@@ -153,6 +154,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "set_options")]
     pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
     where
         I: IntoIterator<Item = (K, V)>,
@@ -254,6 +256,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`execute`](Self::execute).
+    #[doc(alias = "get_protocolinfo")]
     #[doc(alias = "protocolinfo")]
     pub fn protocol_info(&self) -> Result<ProtocolInfo> {
         self.execute(&GetProtocolInfo::new())
@@ -287,6 +290,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know a feature (552);
     /// otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "enable_feature")]
     pub fn use_feature<I>(&self, features: I) -> Result<()>
     where
         I: IntoIterator,
@@ -400,6 +404,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command; otherwise those of
     /// [`queue_command`](Self::queue_command).
+    #[doc(alias = "msg")]
     pub fn command(&self, command: &str) -> Result<Reply> {
         // One limit for the wait to write and the wait for the reply.
         let deadline = deadline_after(self.timeout);

@@ -264,6 +264,8 @@ impl ConnectOptions {
     /// [`Error::InvalidInput`] if the endpoint cannot be read or the password is longer than a
     /// command of tor can be, [`Error::Connect`] if no control port answers there in time,
     /// [`Error::Auth`] if no method succeeds or the peer is not the tor that it claims to be.
+    #[doc(alias = "from_socket_file")]
+    #[doc(alias = "from_port")]
     pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
     where
         E: TryInto<Endpoint>,

@@ -32,6 +32,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "get_exit_policy")]
     pub fn exit_policy(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/full", ExitPolicy::from_rules_of_relay)
     }

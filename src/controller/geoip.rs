@@ -37,6 +37,7 @@ impl Controller {
     ///
     /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those of
     /// [`get_info`](Self::get_info).
+    #[doc(alias = "is_geoip_unavailable")]
     pub fn geoip_data(&self) -> Result<GeoIpData> {
         self.read_infos(GeoIpData::KEYS, GeoIpData::read)
     }

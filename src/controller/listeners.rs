@@ -34,6 +34,8 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor knows no such kind;
     /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those
     /// of [`get_info`](Self::get_info).
+    #[doc(alias = "get_ports")]
+    #[doc(alias = "get_listeners")]
     pub fn listeners(&self, kind: &ListenerKind) -> Result<Vec<Endpoint>> {
         let listeners = self.read_listeners(kind)?;
         Ok(listeners.into_iter().map(|listener| place(listener, &self.inner.peer).told()).collect())

@@ -71,6 +71,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    #[doc(alias = "TorInfo")]
     pub fn info_names(&self) -> Result<Vec<(String, String)>> {
         let names = self.get_info_one("info/names")?;
         let pairs = names.lines().map(|line| line.split_once(" -- ").unwrap_or((line, "")));

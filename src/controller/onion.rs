@@ -25,6 +25,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 550 if there is a service of this
     /// address; otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "create_ephemeral_hidden_service")]
     pub fn add_onion(&self, service: &AddOnion) -> Result<AddedOnion> {
         self.execute(service)
     }
@@ -41,6 +42,7 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, or
     /// only one of another connection or of the configuration; otherwise those of
     /// [`execute`](Self::execute).
+    #[doc(alias = "remove_ephemeral_hidden_service")]
     pub fn del_onion(&self, address: OnionAddress) -> Result<()> {
         self.execute(&DelOnion::new(address))
     }
@@ -56,6 +58,7 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`execute`](Self::execute).
+    #[doc(alias = "list_ephemeral_hidden_services")]
     pub fn onions(&self) -> Result<Vec<OnionAddress>> {
         self.addresses("onions/current")
     }
@@ -131,6 +134,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 553 if tor cannot keep a permanent
     /// key; otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "add_hidden_service_auth")]
     pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<OnionClientAuthAdded> {
         self.execute(key)
     }

@@ -174,6 +174,7 @@ impl Controller {
     /// ```
     ///
     /// [`fetch_onion_descriptor_from`]: Self::fetch_onion_descriptor_from
+    #[doc(alias = "get_hidden_service_descriptor")]
     pub fn fetch_onion_descriptor(
         &self,
         service: OnionAddress,

@@ -107,6 +107,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "get_accounting_stats")]
     pub fn accounting(&self) -> Result<Accounting> {
         self.read_infos(Accounting::KEYS, Accounting::read)
     }

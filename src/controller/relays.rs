@@ -38,6 +38,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "get_network_status")]
     pub fn relay_status(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
         self.descriptor(&format!("ns/id/{fingerprint}"))
     }
@@ -141,6 +142,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`] (552) if this tor uses server descriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
+    #[doc(alias = "get_microdescriptor")]
     pub fn microdescriptor(&self, fingerprint: Fingerprint) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/id/{fingerprint}"))
     }
@@ -207,6 +209,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`] (552) if this tor uses microdescriptors; otherwise those of
     /// [`relay_status`](Self::relay_status).
+    #[doc(alias = "get_server_descriptor")]
     pub fn server_descriptor(&self, fingerprint: Fingerprint) -> Result<Option<ServerDescriptor>> {
         self.descriptor(&format!("desc/id/{fingerprint}"))
     }

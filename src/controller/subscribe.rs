@@ -276,6 +276,7 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "add_status_listener")]
     pub fn on_disconnect<F>(&self, closure: F)
     where
         F: FnOnce(&Disconnect) + Send + 'static,

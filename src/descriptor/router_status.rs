@@ -18,6 +18,7 @@ use crate::wire::timestamp::read_time;
 ///
 /// A clone is cheap. The nickname, the identity and the addresses are read at once; everything
 /// else when it is asked for.
+#[doc(alias = "Router")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouterStatus {
     text: Text,

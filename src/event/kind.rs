@@ -6,6 +6,7 @@ crate::names::keywords! {
     /// A tor may offer fewer or more kinds: ask it with `GETINFO events/names`. A kind that this
     /// version does not know can be subscribed to all the same, as
     /// `EventKind::from("NEW_KIND")`.
+    #[doc(alias = "EventType")]
     pub enum EventKind {
         /// A circuit changed its state: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",

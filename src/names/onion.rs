@@ -43,6 +43,7 @@ const LENGTH_2: usize = 16;
 /// );
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
+#[doc(alias = "TorOnionAddress")]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnionAddress {
     /// Invariant: lower-case base32 of `key`, its checksum and the version.

@@ -316,6 +316,7 @@ impl OnionEndpoint {
     ///
     /// Those of [`listen`](Self::listen); [`Error::InvalidInput`] too if the endpoint says where to
     /// listen.
+    #[doc(alias = "create_onion_service")]
     pub fn start(self, target: impl Into<PortTarget>) -> Result<OnionService> {
         if self.place.lock().is_some() {
             let problem = "cannot be listened on where there is a target: use listen()";

@@ -28,6 +28,8 @@ const DROP_LIMIT: Duration = Duration::from_secs(1);
 /// Dropping it removes the service from tor, unless it is detached, and deletes its directory if
 /// that was temporary; it ends a tor that was launched for it alone. It waits for tor's answers,
 /// but not longer than a few seconds if tor does not answer.
+#[doc(alias = "FilesystemOnionService")]
+#[doc(alias = "EphemeralOnionService")]
 pub struct OnionService {
     controller: Controller,
     address: OnionAddress,
@@ -214,6 +216,7 @@ impl OnionService {
     ///
     /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; the service may then go on,
     /// though everything else has ended.
+    #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         self.end(&self.controller, true)
     }

@@ -133,6 +133,7 @@ impl Launcher {
     /// torcon sets itself: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
     /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto` unless there is
     /// a line for `SocksPort` or `__SocksPort`, so that the new tor works beside another one.
+    #[doc(alias = "launch_tor_with_config")]
     pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.options.push(name.into(), value.as_ref().to_owned());
         self
@@ -249,6 +250,7 @@ impl Launcher {
     /// `DisableNetwork 1` unless [`Ready::Controller`] is waited for, and
     /// [`Error::Launch`](crate::Error::Launch) if anything else fails: its text has tor's last
     /// warnings and errors, and tor and its temporary directories are gone.
+    #[doc(alias = "launch_tor")]
     pub fn launch(self) -> Result<TorProcess> {
         if self.ready == Ready::Bootstrapped && self.options.disable_network() {
             let problem = "with the network disabled tor never finishes bootstrapping: leave the \

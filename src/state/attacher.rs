@@ -78,6 +78,7 @@ impl<E: fmt::Display> From<Result<Self, E>> for Attach {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "PriorityAttacher")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an attacher does nothing until it is set"]
 pub struct AttacherOptions {
@@ -214,6 +215,7 @@ impl State {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "IStreamAttacher")]
     pub fn set_attacher<F, R>(&self, attacher: F) -> Result<AttacherGuard>
     where
         F: FnMut(&StreamInfo, &[Circuit]) -> R + Send + 'static,

@@ -166,6 +166,7 @@ impl State {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "new_circuit")]
     pub fn build_circuit<P: Into<Path>>(&self, path: P) -> Result<Circuit> {
         self.begin(path.into(), None)
     }

@@ -123,6 +123,8 @@ impl Circuit {
     ///
     /// [`Error::Circuit`] with both reasons if it failed or was closed, [`Error::Timeout`] if it is
     /// not built in time, and goes on being built; [`Error::Closed`] if the connection ended.
+    #[doc(alias = "when_built")]
+    #[doc(alias = "build_timeout_circuit")]
     pub fn wait_built(&self, limit: Duration) -> Result<Self> {
         self.wait(Wait::Built(self.id()), limit, CircuitInfo::is_built)?;
         Ok(self.clone())
@@ -138,6 +140,7 @@ impl Circuit {
     /// # Errors
     ///
     /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
+    #[doc(alias = "when_closed")]
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<CircuitInfo>> {
         self.wait(Wait::CircuitClosed(self.id()), limit, CircuitInfo::is_over)?;
         Ok(self.info())

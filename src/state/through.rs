@@ -93,6 +93,7 @@ impl Circuit {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "stream_via")]
     pub fn connect_stream<T>(&self, target: T) -> Result<TorStream>
     where
         T: TryInto<Target>,

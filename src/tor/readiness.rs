@@ -110,6 +110,7 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`Controller::signal`](crate::Controller::signal).
+    #[doc(alias = "is_newnym_available")]
     #[doc(alias = "NEWNYM")]
     pub fn new_identity(&self) -> Result<()> {
         self.controller.signal(Signal::Newnym)

@@ -112,6 +112,7 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve`].
+    #[doc(alias = "dns_resolve")]
     pub fn resolve(&self, name: &str) -> Result<IpAddr> {
         self.proxy_to("resolve a name")?.resolve(name)
     }
@@ -127,6 +128,7 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve_ptr`].
+    #[doc(alias = "dns_resolve_ptr")]
     pub fn resolve_ptr(&self, address: IpAddr) -> Result<String> {
         self.proxy_to("find the name of an address")?.resolve_ptr(address)
     }

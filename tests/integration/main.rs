@@ -26,6 +26,9 @@ mod layers;
 /// What the public interface promises, and what it must not show.
 mod public_api;
 
+/// The names that other libraries have for the same things.
+mod names_elsewhere;
+
 /// The words of the protocol, known and unknown.
 mod words;
 

@@ -27,6 +27,8 @@ impl OnionEndpoint {
     /// It is made with mode 0700 if it is missing (its parent must exist), and not deleted when
     /// the service ends. tor wants one that belongs to its own user and to nobody else. The
     /// default is a temporary directory, and thus a new address each time.
+    #[doc(alias = "create_hidden_service")]
+    #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.service.directory = Some(path.into());
         self
@@ -44,6 +46,7 @@ impl OnionEndpoint {
     /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody.
     ///
     /// If the given directory knows a client of this name, that keeps the key it has.
+    #[doc(alias = "create_authenticated_onion_service")]
     #[doc(alias = "stealth_auth")]
     pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
         self.service.clients.push(WantedClient { name: name.into(), public_key: None });
