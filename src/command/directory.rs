@@ -93,7 +93,9 @@ impl HsFetch {
         Self { service, servers: Vec::new() }
     }
 
-    /// Adds a directory to ask, which must be a relay that tor knows. The default is that tor
+    /// Adds a directory to ask, which must be a relay in the consensus. tor up to 0.4.9.11 aborts
+    /// on another one; for these versions `GETINFO ns/id/` is sent before, and such a relay is
+    /// refused with [`Error::InvalidInput`](crate::Error::InvalidInput). The default is that tor
     /// chooses, among those that should have the descriptor.
     pub fn server(mut self, server: Fingerprint) -> Self {
         self.servers.push(server);

@@ -40,9 +40,8 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::Config`] if tor refuses; it names the option and the reason.
-    /// [`Error::InvalidInput`] if there is no tor, or for a `HiddenServiceDir` or
-    /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
-    /// of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
+    /// [`Error::InvalidInput`] if there is no tor, or for a value that would end tor, as
+    /// [`Controller::set_conf`](crate::Controller::set_conf) says. Otherwise those of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
     /// cannot be known whether tor has taken the changes, as after a [`Error::Timeout`], they stay
     /// pending and the options are read again: [`in_force`](Self::in_force) tells. An entry that
     /// was pushed and taken would be there twice after another save.

@@ -140,9 +140,13 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552), does not
     /// take a value (513) or cannot change it while it runs (553).
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also for a `HiddenServiceDir` or
-    /// `CookieAuthFile` in a directory that does not exist, since tor would exit. Otherwise those
-    /// of [`execute`](Self::execute).
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also for values that end tor instead of
+    /// being refused by it: a `MetricsPortPolicy` that is not one, an empty
+    /// `MinimalAcceptedServerVersion`, sizes of `nan`; and, if tor sees the same files as this
+    /// program, a `HiddenServiceDir`, `CookieAuthFile` or `ExtORPortCookieAuthFile` that tor cannot
+    /// create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it would wait.
+    /// Of a tor whose files cannot be seen here such a path is not refused, and ends it. Otherwise
+    /// those of [`execute`](Self::execute).
     ///
     /// # Examples
     ///

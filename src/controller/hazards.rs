@@ -1,97 +1,187 @@
-//! Settings that make tor exit instead of refusing: checked before they are sent.
+//! Settings that make tor exit or abort instead of refusing them: checked before they are sent.
+//!
+//! The table [`DEADLY`] was found by setting every option of tor 0.4.9.11 to odd values and every
+//! option that names a file to odd files. A tor of another version may be better; none is known
+//! that is worse.
 
-use std::ffi::OsStr;
-use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+mod paths;
+mod policy;
 
-use super::{Controller, PathView};
-use crate::error::{InvalidInput, Result};
+use self::paths::PathHazard;
+use super::Controller;
+use crate::error::{Error, InvalidInput, Result};
 use crate::wire::Request;
 use crate::wire::fields::Fields;
 use crate::wire::torrc::read_options;
 
-/// Options that name something which tor creates, while its directory must be there: tor exits if
-/// it is not.
-const CREATED: [&str; 2] = ["HiddenServiceDir", "CookieAuthFile"];
+/// An option of which some values end tor.
+struct Deadly {
+    option: &'static str,
+    /// How many letters tor takes for this option and for no other one that has such values.
+    shortest: usize,
+    hazard: Hazard,
+}
+
+/// Which values end tor.
+enum Hazard {
+    /// Paths, depending on what is there.
+    Path(PathHazard),
+    /// Texts for which the function returns the problem.
+    Text(fn(&[u8]) -> Option<&'static str>),
+}
+
+const fn deadly(option: &'static str, shortest: usize, hazard: Hazard) -> Deadly {
+    Deadly { option, shortest, hazard }
+}
+
+const DEADLY: [Deadly; 17] = [
+    // tor creates these when it acts on the options, after it has given up the old ones: it exits
+    // if that fails.
+    deadly("HiddenServiceDir", 11, Hazard::Path(PathHazard::Directory)),
+    deadly("CookieAuthFile", 11, Hazard::Path(PathHazard::File)),
+    deadly("ExtORPortCookieAuthFile", 11, Hazard::Path(PathHazard::File)),
+    // A relay exits if it cannot read the configuration of its resolver.
+    deadly("ServerDNSResolvConfFile", 11, Hazard::Path(PathHazard::Readable)),
+    // tor opens these without a look at what they are.
+    deadly("ClientOnionAuthDir", 11, Hazard::Path(PathHazard::Open)),
+    deadly("DirPortFrontPage", 8, Hazard::Path(PathHazard::Open)),
+    deadly("GeoIPFile", 6, Hazard::Path(PathHazard::Open)),
+    deadly("GeoIPv6File", 6, Hazard::Path(PathHazard::Open)),
+    // Parsed only when tor acts on the options, unlike the other policies.
+    deadly("MetricsPortPolicy", "MetricsPortP".len(), Hazard::Text(policy::problem)),
+    // Compared with a version without a check that there is one.
+    deadly("MinimalAcceptedServerVersion", 4, Hazard::Text(empty)),
+    // tor reads "nan" as a number of bytes that it cannot print, and an assertion fails. The
+    // options of this type that are not here have bounds, which refuse it.
+    deadly("AccountingMax", 3, Hazard::Text(not_a_number)),
+    deadly("ConstrainedSockSize", 3, Hazard::Text(not_a_number)),
+    deadly("MaxHSDirCacheBytes", 3, Hazard::Text(not_a_number)),
+    deadly("MaxMemInQueues", 3, Hazard::Text(not_a_number)),
+    deadly("MaxUnparseableDescSizeToLog", 3, Hazard::Text(not_a_number)),
+    deadly("TestingMinExitFlagThreshold", 3, Hazard::Text(not_a_number)),
+    deadly("TestingMinFastFlagThreshold", 3, Hazard::Text(not_a_number)),
+];
 
 impl Controller {
     /// Refuses a `SETCONF`, `RESETCONF` or `LOADCONF` that would make tor exit.
     ///
-    /// A directory that is missing here is a reason only if tor sees the same files; otherwise a
-    /// warning is logged and tor decides. Relative paths are left to tor, since nobody else knows
-    /// its directory. Asks [`path_view`](Self::path_view) if a directory is missing.
+    /// What is at a path here is a reason only if tor sees the same files; otherwise a warning is
+    /// logged and tor decides. Relative paths are left to tor, since nobody else knows its
+    /// directory. Asks [`path_view`](Self::path_view) if there is a reason.
     pub(super) fn refuse_hazards(&self, request: &Request) -> Result<()> {
-        for (option, path) in created_paths(request) {
-            let Some(parent) = path.parent().filter(|_| path.is_absolute()) else { continue };
-            if !is_missing(parent) {
-                continue;
-            }
-            match self.path_view(parent) {
-                PathView::Same => {
-                    let problem =
-                        "names something in a directory that does not exist, and tor would exit";
-                    return Err(InvalidInput::new(option, problem).into());
+        if request.keyword() == "HSFETCH" {
+            return self.refuse_unlisted_servers(request);
+        }
+        for (deadly, value) in settings(request) {
+            match &deadly.hazard {
+                Hazard::Path(hazard) => self.refuse_path(deadly.option, *hazard, &value)?,
+                Hazard::Text(problem) => {
+                    if let Some(problem) = problem(&value) {
+                        return Err(InvalidInput::new(deadly.option, problem).into());
+                    }
                 }
-                PathView::Different => {}
-                PathView::Unknown(reason) => log::warn!(
-                    "cannot check that {parent:?} exists for {option}, and tor exits if it does \
-                     not: {reason}"
-                ),
             }
         }
         Ok(())
     }
 }
 
-/// Returns the options of a request that name something which tor would create, with the paths.
-fn created_paths(request: &Request) -> Vec<(&'static str, PathBuf)> {
+impl Controller {
+    /// Refuses an `HSFETCH` from a relay that is not in the consensus. tor up to 0.4.9.11 aborts on
+    /// it; later ones refuse it themselves.
+    fn refuse_unlisted_servers(&self, request: &Request) -> Result<()> {
+        const LAST: [u32; 4] = [0, 4, 9, 11];
+        if self.version().numbers().is_some_and(|numbers| numbers > LAST) {
+            return Ok(());
+        }
+        for field in Fields::new(request.arguments()) {
+            let server = field.value.bytes();
+            let server = server.strip_prefix(b"$").unwrap_or(&server);
+            // A nickname may follow.
+            let Some(fingerprint) =
+                server.get(..40).filter(|_| field.key.eq_ignore_ascii_case(b"SERVER"))
+            else {
+                continue;
+            };
+            let fingerprint = String::from_utf8_lossy(fingerprint);
+            // tor answers with nothing for a relay that it does not list.
+            match self.get_info_one(&format!("ns/id/{fingerprint}")) {
+                Ok(entry) if entry.trim().is_empty() => {
+                    let problem = format!(
+                        "{fingerprint} is not in the consensus, and this version of tor would abort"
+                    );
+                    return Err(InvalidInput::new("server", problem).into());
+                }
+                // Behind a filter nothing can be known.
+                Ok(_) | Err(Error::Rejected(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the settings of a request of which some values end tor.
+fn settings(request: &Request) -> Vec<(&'static Deadly, Vec<u8>)> {
     match request.keyword() {
-        "SETCONF" | "RESETCONF" => in_settings(request.arguments()),
+        "SETCONF" | "RESETCONF" => in_settings(request.arguments(), request.keyword()),
         "LOADCONF" => in_torrc(&request.data_text()),
         _ => Vec::new(),
     }
 }
 
-fn in_settings(arguments: &[u8]) -> Vec<(&'static str, PathBuf)> {
-    let fields = Fields::new(arguments);
-    fields.filter_map(|field| created_path(field.key, &field.value.bytes())).collect()
+fn in_settings(arguments: &[u8], keyword: &str) -> Vec<(&'static Deadly, Vec<u8>)> {
+    let fields = Fields::new(arguments).filter_map(|field| {
+        let value = field.value.bytes();
+        if !field.key.is_empty() {
+            return Some((find(field.key)?, value.into_owned()));
+        }
+        // A word alone: `SETCONF` clears the option, `RESETCONF` takes it back to its default.
+        let deadly = find(&value).filter(|_| keyword == "SETCONF")?;
+        Some((deadly, Vec::new()))
+    });
+    fields.collect()
 }
 
-fn in_torrc(text: &[u8]) -> Vec<(&'static str, PathBuf)> {
+fn in_torrc(text: &[u8]) -> Vec<(&'static Deadly, Vec<u8>)> {
     let options = read_options(text).into_iter();
-    options.filter_map(|(name, value)| created_path(name, &value)).collect()
+    options.filter_map(|(name, value)| Some((find(name)?, value.to_vec()))).collect()
 }
 
-fn created_path(option: &[u8], path: &[u8]) -> Option<(&'static str, PathBuf)> {
-    let option = CREATED.iter().find(|name| is_short_for(option, name))?;
-    Some((option, OsStr::from_bytes(path).into()))
+/// Finds the option that tor takes a name for. It takes the first that begins with a word that is
+/// no option.
+fn find(name: &[u8]) -> Option<&'static Deadly> {
+    let is_meant = |deadly: &&Deadly| {
+        let start = deadly.option.as_bytes().get(..name.len());
+        name.len() >= deadly.shortest && start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    DEADLY.iter().find(is_meant)
 }
 
-/// Whether there is certainly no directory. One that is closed to us may be open to tor.
-fn is_missing(directory: &Path) -> bool {
-    match directory.metadata() {
-        Ok(found) => !found.is_dir(),
-        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-    }
+fn empty(value: &[u8]) -> Option<&'static str> {
+    value.is_empty().then_some("is empty, and tor would abort")
 }
 
-/// Whether tor may take `text` for the option. It takes the first that begins with a word it does
-/// not know; no other option begins with eleven letters of these and has a path for its value.
-fn is_short_for(text: &[u8], option: &str) -> bool {
-    let option = option.as_bytes();
-    let start = option.get(..text.len());
-    text.len() > 10 && start.is_some_and(|start| start.eq_ignore_ascii_case(text))
+fn not_a_number(value: &[u8]) -> Option<&'static str> {
+    let value = value.trim_ascii_start();
+    let value = value.strip_prefix(b"-").or_else(|| value.strip_prefix(b"+")).unwrap_or(value);
+    let is_nan = value.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"nan"));
+    is_nan.then_some("is not a number, and tor would abort")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use super::{Deadly, Hazard, in_settings, in_torrc};
 
-    use super::{in_settings, in_torrc};
+    fn service(path: &str) -> Vec<(&'static str, String)> {
+        vec![("HiddenServiceDir", path.to_owned())]
+    }
 
-    fn service(path: &str) -> Vec<(&'static str, PathBuf)> {
-        vec![("HiddenServiceDir", Path::new(path).to_owned())]
+    fn named(settings: Vec<(&'static Deadly, Vec<u8>)>) -> Vec<(&'static str, String)> {
+        let text = |(deadly, value): (&Deadly, Vec<u8>)| {
+            (deadly.option, String::from_utf8_lossy(&value).into_owned())
+        };
+        settings.into_iter().map(text).collect()
     }
 
     #[test]
@@ -101,7 +191,8 @@ mod tests {
             r#"ContactInfo="/y" hiddenservicedir=/x/a/b"#,
             r#"HiddenServiceDi="/x\057a/b""#,
         ] {
-            assert_eq!(in_settings(arguments.as_bytes()), service("/x/a/b"), "{arguments}");
+            let found = named(in_settings(arguments.as_bytes(), "SETCONF"));
+            assert_eq!(found, service("/x/a/b"), "{arguments}");
         }
         for text in [
             "  HiddenServiceDir /x/a/b",
@@ -109,16 +200,47 @@ mod tests {
             "HiddenServiceDir /x/\\\n# a comment\na/b",
             "+HiddenServiceDir /x/a/b",
         ] {
-            assert_eq!(in_torrc(text.as_bytes()), service("/x/a/b"), "{text}");
+            assert_eq!(named(in_torrc(text.as_bytes())), service("/x/a/b"), "{text}");
         }
     }
 
     #[test]
     fn other_options_and_comments_name_no_directory() {
-        assert_eq!(in_settings(b"ContactInfo=\"/x/a/b\""), []);
+        let none: [(&str, String); 0] = [];
+        assert_eq!(named(in_settings(b"ContactInfo=\"/x/a/b\"", "SETCONF")), none);
         // The comment was taken for the path.
-        assert_eq!(in_torrc(b"# HiddenServiceDir /x/a/b\nContactInfo a # HiddenServiceDir /x"), []);
-        assert_eq!(in_torrc(b"HiddenServiceDir /srv # moved from /x/a/b"), service("/srv"));
-        assert_eq!(in_torrc(b"HiddenServiceDir # /x/a/b"), service(""));
+        let text = b"# HiddenServiceDir /x/a/b\nContactInfo a # HiddenServiceDir /x";
+        assert_eq!(named(in_torrc(text)), none);
+        let text = b"HiddenServiceDir /srv # moved from /x/a/b";
+        assert_eq!(named(in_torrc(text)), service("/srv"));
+        assert_eq!(named(in_torrc(b"HiddenServiceDir # /x/a/b")), service(""));
+        // An option of its own.
+        assert_eq!(named(in_settings(b"MetricsPort=127.0.0.1:9035", "SETCONF")), none);
+    }
+
+    #[test]
+    fn a_text_that_ends_tor_is_seen() {
+        let problem = |arguments: &str, keyword: &str| {
+            let found = in_settings(arguments.as_bytes(), keyword);
+            found.into_iter().find_map(|(deadly, value)| match deadly.hazard {
+                Hazard::Text(problem) => problem(&value),
+                Hazard::Path(_) => None,
+            })
+        };
+        for (arguments, keyword, is_deadly) in [
+            ("AccountingMax=nan", "SETCONF", true),
+            ("maxmeminq=\" -NaN(1) MB\"", "RESETCONF", true),
+            ("AccountingMax=\"5 GB\"", "SETCONF", false),
+            ("ContactInfo=nancy", "SETCONF", false),
+            ("MinimalAcceptedServerVersion", "SETCONF", true),
+            ("MinimalAcceptedServerVersion=\"\"", "SETCONF", true),
+            ("MinimalAcceptedServerVersion", "RESETCONF", false),
+            ("MetricsPortPolicy=x", "SETCONF", true),
+            ("MetricsPortPol=x", "SETCONF", true),
+            ("MetricsPortPolicy=\"accept 127.0.0.1\"", "SETCONF", false),
+            ("MetricsPortPolicy", "SETCONF", false),
+        ] {
+            assert_eq!(problem(arguments, keyword).is_some(), is_deadly, "{keyword} {arguments}");
+        }
     }
 }

@@ -189,7 +189,8 @@ impl Controller {
     /// tor asks all of them at once. When they have failed it goes on to others, which count for
     /// nothing here.
     ///
-    /// Sends `HSFETCH address SERVER=$fingerprint ..`. Everything else is as with
+    /// Sends `HSFETCH address SERVER=$fingerprint ..`; to tor up to 0.4.9.11 `GETINFO ns/id/` for
+    /// each server before, since that tor aborts on a relay outside its consensus. Everything else is as with
     /// [`fetch_onion_descriptor`](Self::fetch_onion_descriptor).
     ///
     /// Blocks the current thread until the descriptor is there or every directory has failed, as
@@ -197,7 +198,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor).
+    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor);
+    /// [`Error::InvalidInput`] also if a server is not in the consensus of a tor up to 0.4.9.11.
     pub fn fetch_onion_descriptor_from(
         &self,
         service: OnionAddress,

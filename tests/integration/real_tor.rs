@@ -14,6 +14,8 @@ mod commands;
 mod conf;
 /// The configuration: every option with its type, there and back.
 mod config;
+/// Settings that would end tor.
+mod config_deadly;
 /// What others have configured, and what tor does by default.
 mod config_kept;
 /// Cached values, and who changes the configuration at the same time.

@@ -331,6 +331,12 @@ fn fetching(servers: &str, begin: &str, stages: Vec<Stage>) -> (FakeTor, Control
     let begin = format!("250 OK\r\n{begin}");
     connected(move |script| {
         script.answer("SETEVENTS HS_DESC HS_DESC_CONTENT", &["250 OK"]);
+        // This version of tor would abort on a relay outside its consensus.
+        for server in command.split(" SERVER=$").skip(1) {
+            let key = format!("250+ns/id/{server}=");
+            let entry = "r name AAAA BBBB 2026-01-01 00:00:00 192.0.2.1 9001 0";
+            script.answer(&format!("GETINFO ns/id/{server}"), &[&key, entry, ".", "250 OK"]);
+        }
         script.expect(&command).send(begin);
         for (before, after) in stages {
             script.expect("GETINFO version");

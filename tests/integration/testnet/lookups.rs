@@ -211,6 +211,8 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
 
     let nobody = Fingerprint::from([0xaa; 20]);
     let outcome = controller.fetch_onion_descriptor_from(other, [nobody], LIMIT);
-    assert_eq!(outcome.unwrap_err().status_code(), Some(552));
+    // tor 0.4.9.11 would abort, and later ones refuse.
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_) | Error::Rejected(_)), "{error:?}");
     tor.quit().unwrap();
 }

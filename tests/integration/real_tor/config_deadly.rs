@@ -1,0 +1,220 @@
+//! Settings that end tor are refused before they are sent, however they are written.
+//!
+//! The sample is what a sweep over all options found on tor 0.4.9.11. The whole sweep runs with
+//! `TORCON_SWEEP=1`; it sets every option that names no file to odd values.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Instant;
+
+use torcon::config::{Config, OptionType};
+use torcon::{Controller, Error};
+
+use super::{controller, refusal};
+use crate::support::real_tor::RealTor;
+
+/// Settings that end tor 0.4.9.11.
+const DEADLY: [(&str, &str); 14] = [
+    ("MetricsPortPolicy", "x"),
+    ("MetricsPortPolicy", "accept private"),
+    ("MetricsPortPolicy", "accept 127.0.0.1,accept *:0"),
+    ("metricsportpol", "x"),
+    ("MinimalAcceptedServerVersion", ""),
+    ("AccountingMax", "nan"),
+    ("AccountingMax", " -NaN(x) MB"),
+    ("ConstrainedSockSize", "nan"),
+    ("MaxHSDirCacheBytes", "nan"),
+    ("MaxMemInQueues", "nan"),
+    ("MaxMemInQ", "nan"),
+    ("MaxUnparseableDescSizeToLog", "nan"),
+    ("TestingMinExitFlagThreshold", "nan"),
+    ("TestingMinFastFlagThreshold", "nan"),
+];
+
+#[track_caller]
+fn alive(tor: &RealTor, controller: &Controller) {
+    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+}
+
+#[track_caller]
+fn is_refused_here(outcome: torcon::Result<()>, what: &str) {
+    let error = outcome.expect_err(what);
+    assert!(matches!(error, Error::InvalidInput(_)), "{what}: {error:?}");
+}
+
+#[test]
+fn a_value_that_ends_tor_is_refused_by_every_way_to_send_it() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let config = Config::new(&controller);
+    for (option, value) in DEADLY {
+        let what = format!("{option} {value}");
+        is_refused_here(controller.set_conf([(option, value)]), &what);
+        is_refused_here(controller.reset_conf([("ContactInfo", "x"), (option, value)]), &what);
+        is_refused_here(controller.load_conf(format!("{option} {value}\n")), &what);
+        let command = format!("SETCONF ContactInfo=x {option}=\"{value}\"");
+        is_refused_here(controller.command(&command).map(drop), &what);
+        if config.option_type(option).is_ok() {
+            config.set(option, value).unwrap();
+            is_refused_here(config.save(), &what);
+            config.revert();
+        }
+        alive(&tor, &controller);
+    }
+    config.clear("MinimalAcceptedServerVersion").unwrap();
+    is_refused_here(config.save(), "cleared");
+    config.revert();
+    // What is not deadly is for tor to take or to refuse.
+    controller.set_conf([("MetricsPortPolicy", "accept 127.0.0.1:80, reject *:*")]).unwrap();
+    controller.set_conf([("MetricsPortPolicy", None::<&str>)]).unwrap();
+    controller.reset_conf([("MinimalAcceptedServerVersion", None::<&str>)]).unwrap();
+    let error = controller.set_conf([("BandwidthRate", "nan")]).unwrap_err();
+    assert!(matches!(error, Error::Rejected(_)), "{error:?}");
+    alive(&tor, &controller);
+}
+
+#[test]
+fn a_path_that_ends_tor_is_refused_where_tor_sees_the_same_files() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let there = tempfile::tempdir().unwrap();
+    let path = |name: &str| there.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("dir")).unwrap();
+    fs::write(path("file"), "").unwrap();
+    symlink("dir", path("to-dir")).unwrap();
+    let fifo = nix::sys::stat::Mode::S_IRWXU;
+    nix::unistd::mkfifo(&*path("fifo"), fifo).unwrap();
+    let ends = "names something in a directory that does not exist, and tor would exit";
+    let long = "n".repeat(252);
+    for (option, name, problem) in [
+        ("ExtORPortCookieAuthFile", "missing/x", ends),
+        ("ExtORPortCookieAuthFile", "file/x", ends),
+        ("ExtORPortCookieAuthFile", "dir", "names a directory, and tor would exit"),
+        ("extorportcookieauthfil", "dir/", "names a directory, and tor would exit"),
+        ("CookieAuthFile", "missing/x", ends),
+        ("CookieAuthFile", "dir", "names a directory, and tor would exit"),
+        ("CookieAuthFile", &long, "has a name that is too long, and tor would exit"),
+        ("HiddenServiceDir", "missing/x", ends),
+        ("HiddenServiceDir", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("ServerDNSResolvConfFile", "to-dir", "names a directory, and tor would exit"),
+        ("ClientOnionAuthDir", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("DirPortFrontPage", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("GeoIPFile", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("GeoIPv6File", "fifo", "names a FIFO, and tor would wait for ever"),
+    ] {
+        let more = match option {
+            "HiddenServiceDir" => ("HiddenServicePort", "80"),
+            _ => ("ExtORPort", "auto"),
+        };
+        let outcome = controller.set_conf([(option, &*path(name)), more]);
+        let text = refusal(outcome);
+        assert!(text.ends_with(problem), "{option} {name}: {text}");
+        alive(&tor, &controller);
+    }
+    // tor takes these.
+    for (option, name) in [
+        ("ExtORPortCookieAuthFile", "dir/new"),
+        ("ServerDNSResolvConfFile", "file"),
+        ("GeoIPFile", "file"),
+    ] {
+        controller.set_conf([(option, &*path(name)), ("ExtORPort", "auto")]).unwrap();
+        alive(&tor, &controller);
+    }
+    assert!(fs::exists(path("dir/new")).unwrap());
+}
+
+/// Odd values for options of any type.
+const ODD: [&str; 44] = [
+    "",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "x",
+    "auto",
+    "65536",
+    "4294967296",
+    "99999999999999999999",
+    "1 month",
+    "100 years",
+    "0.5",
+    "-0.1",
+    "1e309",
+    "nan",
+    "-NaN MB",
+    "nan(x)",
+    "inf",
+    "0x1p3",
+    ".",
+    " ",
+    "a b",
+    "*",
+    "*:*",
+    "accept *:*",
+    "accept 1.2.3.4/99:1",
+    "0.0.0.0:0",
+    "127.0.0.1",
+    "[::1]:1",
+    "{us}",
+    "{",
+    "$",
+    "x=y",
+    "x y z w",
+    "a,b",
+    ",",
+    ",,,",
+    "\"",
+    "\\",
+    "%",
+    "#",
+    "9999-99-99 99:99:99",
+    "18446744073709551615",
+];
+
+/// Whether odd values are safe to try: they could name files or programs, or be meant to end tor.
+fn is_swept(name: &str, kind: &OptionType) -> bool {
+    const SPECIAL: [&str; 8] = [
+        "Log",
+        "ControlSocket",
+        "DisableNetwork",
+        "__Owning",
+        "TransportPlugin",
+        "HiddenService",
+        "DirPortFront",
+        "ControlPort",
+    ];
+    !matches!(kind, OptionType::Filename | OptionType::Virtual)
+        && !SPECIAL.iter().any(|special| name.contains(special))
+}
+
+#[test]
+fn no_odd_value_ends_tor() {
+    let is_whole = std::env::var_os("TORCON_SWEEP").is_some();
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let options = Config::new(&controller).options().unwrap();
+    let options: Vec<_> = options.iter().filter(|(name, kind)| is_swept(name, kind)).collect();
+    let (start, mut counts) = (Instant::now(), [0; 3]);
+    for (at, (name, _)) in options.iter().enumerate() {
+        let is_deadly = DEADLY.iter().any(|(deadly, _)| deadly == name);
+        if !is_whole && !is_deadly && at % 20 != 0 {
+            continue;
+        }
+        for value in ODD {
+            // A listener in the file system would be made where the test runs.
+            match controller.set_conf([(name, value)]) {
+                Ok(()) => {
+                    counts[0] += 1;
+                    controller.reset_conf([(name, None::<&str>)]).unwrap();
+                }
+                Err(Error::Rejected(_)) => counts[1] += 1,
+                Err(Error::InvalidInput(_)) => counts[2] += 1,
+                Err(error) => panic!("{name} {value:?}: {error}"),
+            }
+        }
+        alive(&tor, &controller);
+    }
+    let [taken, by_tor, here] = counts;
+    println!("{taken} taken, {by_tor} refused by tor, {here} refused here: {:?}", start.elapsed());
+    assert!(taken > 50 && by_tor > 50 && here > 20, "{counts:?}");
+}
