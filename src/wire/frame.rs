@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
+use zeroize::Zeroize as _;
 
 use super::reply::{Separator, StatusLine};
 use crate::error::{Disconnect, ProtocolError};
@@ -71,6 +72,14 @@ pub(crate) struct Frame {
     limits: Limits,
     /// Finds a line that begins with a dot, behind another line.
     dot: Finder<'static>,
+}
+
+impl Drop for Frame {
+    /// Overwrites what was read, since replies may have held keys.
+    fn drop(&mut self) {
+        self.buffer.zeroize();
+        self.interrupted.zeroize();
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ mod event_loss;
 mod events;
 /// What a peer says, where it is printed.
 mod foreign;
+/// Keys in memory that was freed.
+mod freed_memory;
 /// Secrets, wherever they stand.
 mod hidden;
 /// Input in pieces of every size, and input that means harm.

@@ -1,0 +1,133 @@
+//! Keys that a program has sent or received are not left in memory that was freed.
+//!
+//! The memory of the process is searched through `/proc/self/mem`, while the key itself is held only
+//! in a masked form. The peer is not the fake tor, which records what it hears.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use torcon::ConnectOptions;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{join, start};
+use crate::support::alone::alone;
+
+const MASK: u8 = 0xa5;
+
+/// A key of random letters that is nowhere in memory as it is.
+struct Masked(Vec<u8>);
+
+impl Masked {
+    fn new() -> Self {
+        let mut bytes = Zeroizing::new([0; 60]);
+        getrandom::fill(&mut *bytes).unwrap();
+        Self(bytes.iter().map(|byte| (b'a' + byte % 26) ^ MASK).collect())
+    }
+
+    /// Returns `before`, the key and `after`; overwritten when it is dropped.
+    fn within(&self, before: &str, after: &str) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(1000));
+        text.push_str(before);
+        text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
+        text.push_str(after);
+        text
+    }
+
+    fn is_at(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= self.0.len()
+            && self.0.iter().zip(bytes).all(|(key, byte)| key ^ MASK == *byte)
+    }
+
+    /// Counts the copies in the memory of this process.
+    fn copies(&self) -> usize {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut chunk = vec![0; 64 << 10];
+        let own = chunk.as_ptr().addr()..chunk.as_ptr().addr() + chunk.len();
+        let mut copies = 0;
+        for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+            let mut words = line.split(' ');
+            let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+            if !rights.starts_with("rw") || line.ends_with("[vvar]") {
+                continue;
+            }
+            let (start, end) = range.split_once('-').unwrap();
+            let address = |text| usize::from_str_radix(text, 16).unwrap();
+            let mut at = address(start);
+            while at < address(end) {
+                if own.contains(&at) {
+                    at = own.end;
+                    continue;
+                }
+                let end = if at < own.start { address(end).min(own.start) } else { address(end) };
+                let length = (end - at).min(chunk.len());
+                let read = memory.read_at(&mut chunk[..length], at as u64).unwrap_or(0);
+                if read == 0 {
+                    at += length.min(4096);
+                    continue;
+                }
+                let first = self.0[0] ^ MASK;
+                let found = memchr::memchr_iter(first, &chunk[..read]);
+                copies += found.filter(|place| self.is_at(&chunk[*place..read])).count();
+                // A copy at the end of a chunk is whole at the beginning of the next.
+                at += if read > 8192 { read - 4096 } else { read };
+            }
+            chunk.fill(0);
+        }
+        copies
+    }
+}
+
+/// Plays a tor that takes everything, and answers `ADD_ONION NEW` with the key.
+fn play(mut socket: UnixStream, key: &Masked) {
+    let mut buffer = Zeroizing::new([0; 65_536]);
+    let mut filled = 0;
+    while let Ok(read @ 1..) = socket.read(&mut buffer[filled..]) {
+        filled += read;
+        if !buffer[..filled].ends_with(b"\r\n") {
+            continue;
+        }
+        let reply = if buffer.starts_with(b"PROTOCOLINFO") {
+            let info = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
+                        250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n";
+            Zeroizing::new(info.to_owned())
+        } else if buffer.starts_with(b"ADD_ONION NEW") {
+            key.within("250-ServiceID=x\r\n250-PrivateKey=ED25519-V3:", "\r\n250 OK\r\n")
+        } else {
+            Zeroizing::new("250 OK\r\n".to_owned())
+        };
+        buffer.zeroize();
+        filled = 0;
+        socket.write_all(reply.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_key_is_nowhere_in_memory_once_everything_that_held_it_is_dropped() {
+    alone(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let key = Masked::new();
+        let sent = Masked(key.0.clone());
+        let peer = start(move || play(listener.accept().unwrap().0, &sent));
+        let controller = ConnectOptions::new().connect(path).unwrap();
+        let held = key.within("", "");
+        assert!(key.copies() > 0, "the search finds a key that is held");
+        drop(held);
+        assert_eq!(key.copies(), 0, "before anything");
+        controller.command(&key.within("ADD_ONION ED25519-V3:", " Port=80")).unwrap();
+        assert_eq!(key.copies(), 0, "after a command of a program's own");
+        controller.set_conf([("HashedControlPassword", &**key.within("", ""))]).unwrap();
+        assert_eq!(key.copies(), 0, "after SETCONF");
+        controller.load_conf(&**key.within("Socks5ProxyPassword ", "\nNickname a\n")).unwrap();
+        assert_eq!(key.copies(), 0, "after LOADCONF");
+        let reply = controller.command("ADD_ONION NEW:BEST Port=80").unwrap();
+        assert!(key.copies() > 0, "the reply holds it");
+        drop(reply);
+        drop(controller);
+        join(peer);
+        assert_eq!(key.copies(), 0, "after a reply and the end of the connection");
+    });
+}
