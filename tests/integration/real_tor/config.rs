@@ -471,7 +471,7 @@ fn a_configuration_without_a_tor_launches_one() {
     assert_eq!(tor.config().pending().len(), 1);
     // What a launcher sets itself is refused as by `option`.
     config.set("DataDirectory", "/x").unwrap();
-    let launcher = Launcher::new().config(&config).unwrap();
+    let launcher = Launcher::new().wait_for(Ready::Controller).config(&config).unwrap();
     assert_eq!(
         refusal(launcher.launch()),
         "invalid argument \"option name\": torcon sets DataDirectory; use \

@@ -216,7 +216,7 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
                           event_limit execute extra_info fetch_onion_descriptor \
                           fetch_onion_descriptor_from for_each_microdescriptor \
                           for_each_relay_status for_each_server_descriptor \
-                          hs_client_descriptor hs_post hs_service_descriptor line_limit \
+                          hs_client_descriptor hs_fetch hs_post hs_service_descriptor line_limit \
                           listeners load_conf microdescriptor microdescriptor_by_name on \
                           on_disconnect on_lagged password password_with plain_cookie_file recv_deadline recv_timeout \
                           relay_status relay_status_by_name relay_statuses_of_purpose \
@@ -238,7 +238,9 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
             let Some(function) = line.strip_prefix("pub fn ") else { continue };
             let (name, arguments) = function.split_once('(').unwrap();
             let name = name.split('<').next().unwrap();
-            let is_alone = ["&self)", "self)", ")"].iter().any(|none| arguments.starts_with(none));
+            let is_alone = ["&self)", "self)", "mut self)", ")"]
+                .iter()
+                .any(|none| arguments.starts_with(none));
             let is_covered = covered.iter().any(|row| row.split([',', '(']).next() == Some(name));
             functions += 1;
             assert!(
@@ -372,10 +374,6 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_refused_however_it_is_said
             }
         }
     }
-    let error = controller.load_conf("HiddenServiceDir /nonexistent/a/b\n").unwrap_err();
-    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
-    let error = controller.set_conf([("HiddenServiceDir", "/nonexistent/a/b")]).unwrap_err();
-    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
     let too_long = format!("GETINFO {}", "x".repeat(1 << 20));
     for (function, call) in &COMMANDS[..3] {
         let problem = "has 1048586 bytes, and tor takes at most 1048575";
