@@ -30,7 +30,7 @@ pub use disconnect::Disconnect;
 pub use input::InvalidInput;
 pub(crate) use launch::LaunchReport;
 pub use launch::{LaunchError, LaunchProblem};
-pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, UploadOutcome};
+pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, RemovedBy, UploadOutcome};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};

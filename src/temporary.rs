@@ -102,7 +102,6 @@ impl TemporaryDirectory {
     }
 
     /// Gives the directory, not what is in it, to another user. Only root can do that.
-    #[expect(dead_code, reason = "used by the launcher with the option User")]
     pub(crate) fn give_to(&self, user: Uid, group: Gid) -> io::Result<()> {
         Ok(chown(&self.path, Some(user), Some(group))?)
     }

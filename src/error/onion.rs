@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Error;
 use crate::names::{ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec, printable};
 
 /// An onion service could not be made, published or served.
@@ -32,6 +33,19 @@ pub enum OnionProblem {
     /// The listener was closed by this program.
     #[error("the listener is closed")]
     Closed,
+    /// tor lost the service, and it could not be added again or was not to be.
+    #[error("tor no longer has {address}: {by}")]
+    Removed {
+        /// The address of the service.
+        address: OnionAddress,
+        /// What removed it.
+        by: RemovedBy,
+        /// Why it could not be added again, if that was tried.
+        source: Option<Error>,
+    },
+    /// The service cannot be added again, since tor made its key and was told to discard it.
+    #[error("the key of the onion service was discarded")]
+    KeyDiscarded,
     /// A directory or file of the service cannot be made, read or written.
     #[error("{path:?} cannot be used")]
     File {
@@ -49,8 +63,9 @@ pub enum OnionProblem {
         /// What is wrong with it.
         detail: Box<str>,
     },
-    /// Another service of this tor has the directory.
-    #[error("{path:?} is the directory of another onion service of this tor")]
+    /// Another service has the directory: one of this tor's configuration, or one of this or
+    /// another running program.
+    #[error("{path:?} is the directory of another onion service")]
     DirectoryInUse {
         /// The directory.
         path: PathBuf,
@@ -121,6 +136,29 @@ pub enum OnionProblem {
     /// The operating system gives no random numbers for a key.
     #[error("there are no random numbers for a key")]
     Random(#[source] Arc<io::Error>),
+}
+
+/// What removed a service from tor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemovedBy {
+    /// tor read its configuration file again, in which the service is not: by SIGHUP, as after a
+    /// rotation of logs, or by `SIGNAL RELOAD`.
+    Reload,
+    /// Another controller has set or reset the onion services of tor's configuration.
+    Reconfiguration,
+    /// A controller has deleted the service with `DEL_ONION`.
+    Deletion,
+}
+
+impl fmt::Display for RemovedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reload => "tor has reloaded its configuration",
+            Self::Reconfiguration => "another controller has changed tor's onion services",
+            Self::Deletion => "another controller has deleted it",
+        })
+    }
 }
 
 /// One descriptor of an onion service on its way to one directory.

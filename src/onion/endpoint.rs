@@ -17,8 +17,9 @@ use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
 use super::listener::OnionListener;
 use super::local::{LocalListener, LocalSocket, Place};
-use super::publish::{Publication, Publisher, UploadLimits};
-use super::service::{Added, Lease, OnionService, Registration};
+use super::monitor::IfRemoved;
+use super::publish::{Needs, Publication, Publisher, UploadLimits};
+use super::service::{Added, Care, Lease, OnionService, Registration};
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
 use crate::link::Endpoint;
@@ -34,7 +35,8 @@ pub(crate) type Share = Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, Ke
 
 /// Where the tor comes from.
 pub(crate) enum TorSource {
-    Given(Controller),
+    /// The tor of a controller, and whether this program has launched it.
+    Given(Controller, bool),
     Connect(Result<Endpoint>),
     Private,
     Shared(Share),
@@ -66,8 +68,9 @@ type ProgressListener = Arc<Mutex<dyn FnMut(OnionProgress) + Send>>;
 
 /// An onion service that is to be made: what it is, on which tor, and what listens behind it.
 ///
-/// The service is one of the *file system*, with its keys in a directory, unless
-/// [`ephemeral`](Self::ephemeral) is called. Nothing is done before [`listen`](Self::listen) or
+/// On a tor that this program has launched, the service is one of the *file system*, with its keys
+/// in a temporary directory. On a running tor, which may see other files than this program, it is
+/// [ephemeral](Self::ephemeral). Nothing is done before [`listen`](Self::listen) or
 /// [`start`](Self::start).
 ///
 /// # Examples
@@ -114,9 +117,10 @@ pub struct OnionEndpoint {
     port: u16,
     more_ports: Vec<OnionPort>,
     service: ServiceOptions,
-    publication: Publication,
+    /// `None` is the default, which does without what a filter refuses.
+    publication: Option<Publication>,
     timeout: Duration,
-    limits: UploadLimits,
+    care: Care,
 }
 
 impl OnionEndpoint {
@@ -131,11 +135,15 @@ impl OnionEndpoint {
             port,
             more_ports: Vec::new(),
             service: ServiceOptions::default(),
-            publication: Publication::default(),
+            publication: None,
             timeout: Duration::from_secs(180),
-            limits: UploadLimits {
-                answer: Duration::from_secs(60),
-                grace: Duration::from_secs(10),
+            care: Care {
+                limits: UploadLimits {
+                    answer: Duration::from_secs(60),
+                    grace: Duration::from_secs(10),
+                },
+                if_removed: IfRemoved::default(),
+                interval: Duration::from_secs(30),
             },
         }
     }
@@ -154,7 +162,8 @@ impl OnionEndpoint {
 
     /// Returns an endpoint on the tor of a controller.
     pub fn with_controller(controller: &Controller, port: u16) -> Self {
-        Self::new(TorSource::Given(controller.clone()), port)
+        let launched = is_child(controller.owned_pid());
+        Self::new(TorSource::Given(controller.clone(), launched), port)
     }
 
     /// Returns an endpoint on a tor of its own, which is launched for it and ends with it.
@@ -225,9 +234,10 @@ impl OnionEndpoint {
     }
 
     /// Sets which directories must have the descriptor before [`listen`](Self::listen) returns.
-    /// The default is [`Publication::Reachable`].
+    /// The default is [`Publication::Reachable`], or none where a filter in front of the control
+    /// port refuses the events that tell of uploads.
     pub fn publication(mut self, publication: Publication) -> Self {
-        self.publication = publication;
+        self.publication = Some(publication);
         self
     }
 
@@ -245,14 +255,29 @@ impl OnionEndpoint {
     ///
     /// tor reports nothing of an upload whose circuit dies.
     pub fn upload_timeout(mut self, limit: Duration) -> Self {
-        self.limits.answer = limit;
+        self.care.limits.answer = limit;
         self
     }
 
     /// Sets how long tor may take to begin another upload when every one has failed, before the
     /// service counts as not published. The default is 10 seconds.
     pub fn upload_grace(mut self, grace: Duration) -> Self {
-        self.limits.grace = grace;
+        self.care.limits.grace = grace;
+        self
+    }
+
+    /// Sets what to do when tor has lost the service: by a reload of its configuration, or by
+    /// another controller. The default is [`IfRemoved::AddAgain`].
+    pub fn if_removed(mut self, action: IfRemoved) -> Self {
+        self.care.if_removed = action;
+        self
+    }
+
+    /// Sets how often tor is asked whether it still has the service, where no event tells: always
+    /// for an ephemeral service, otherwise if a filter refuses the events. The default is 30
+    /// seconds.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.care.interval = interval;
         self
     }
 
@@ -292,7 +317,8 @@ impl OnionEndpoint {
     /// directory has taken a descriptor in time; those of [`Launcher::launch`], [`ConnectOptions::connect`] and
     /// [`Controller::execute`]. Nothing is left then: no listener, no service, no directory that
     /// was not there before.
-    pub fn listen(self) -> Result<OnionListener> {
+    pub fn listen(mut self) -> Result<OnionListener> {
+        self.resolve();
         let place = self.place.lock().take();
         let place = place.unwrap_or(Place::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
         if let Place::Unix(path) = &place {
@@ -317,7 +343,8 @@ impl OnionEndpoint {
     /// Those of [`listen`](Self::listen); [`Error::InvalidInput`] too if the endpoint says where to
     /// listen.
     #[doc(alias = "create_onion_service")]
-    pub fn start(self, target: impl Into<PortTarget>) -> Result<OnionService> {
+    pub fn start(mut self, target: impl Into<PortTarget>) -> Result<OnionService> {
+        self.resolve();
         if self.place.lock().is_some() {
             let problem = "cannot be listened on where there is a target: use listen()";
             return Err(InvalidInput::new("local address", problem).into());
@@ -328,6 +355,14 @@ impl OnionEndpoint {
         }
         self.check()?;
         self.make(target.into(), None)
+    }
+
+    fn resolve(&mut self) {
+        self.service.resolve(match &self.source {
+            TorSource::Given(_, launched) => *launched,
+            TorSource::Connect(_) => false,
+            TorSource::Private | TorSource::Shared(_) => true,
+        });
     }
 
     /// Refuses what can be refused without a tor.
@@ -379,10 +414,16 @@ impl OnionEndpoint {
             }
         };
         // First the events, then the service, so that none is missed.
-        let publisher = Publisher::start(&controller)?;
+        let publication = self.publication.unwrap_or_default();
+        let needs = Needs {
+            uploads: self.publication.is_some_and(|wanted| wanted != Publication::None),
+            changes: matches!(plan, options::Plan::Filesystem(_)),
+            outlives_connection: service.detach,
+        };
+        let publisher = Publisher::start(&controller, needs)?;
         let added = match plan {
             options::Plan::Ephemeral { command, detached, clients } => {
-                let (service, added) = EphemeralService::add(&controller, &command, detached)?;
+                let (service, added) = EphemeralService::add(&controller, command, detached)?;
                 let registration = Registration::Ephemeral(service);
                 Added { registration, address: added.address, key: added.key, clients }
             }
@@ -394,20 +435,15 @@ impl OnionEndpoint {
                 Added { registration, address, key, clients }
             }
         };
-        let service = OnionService::new(controller, lease, publisher, added, ports, self.limits);
+        let service = OnionService::new(controller, lease, publisher, added, ports, self.care)?;
         let tell = |progress| {
             if let Some(listener) = &on_progress {
                 (*listener.lock())(progress);
             }
         };
-        tell(OnionProgress::Added(service.onion_address()));
-        let published = await_publication(
-            &service,
-            self.publication,
-            self.timeout,
-            on_progress.is_some(),
-            &tell,
-        );
+        tell(OnionProgress::Added(*service.onion_address()));
+        let published =
+            await_publication(&service, publication, self.timeout, on_progress.is_some(), &tell);
         match published {
             // Some directory has the descriptor: the service can be reached, if not by everybody.
             Err(Error::Timeout(_)) if service.is_taken() => {
@@ -432,6 +468,10 @@ fn await_publication(
     tell: &dyn Fn(OnionProgress),
 ) -> Result<()> {
     if wanted == Publication::None {
+        return Ok(());
+    }
+    if !service.has_uploads() {
+        log::warn!("tor may not tell of uploads, so they are not waited for");
         return Ok(());
     }
     // tor would say nothing, however long we waited.
@@ -487,7 +527,7 @@ fn obtain(
         }
     };
     match source {
-        TorSource::Given(controller) => Ok((controller, Lease::None)),
+        TorSource::Given(controller, _) => Ok((controller, Lease::None)),
         TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None)),
         TorSource::Private => {
             let process = prepared(launcher).launch()?;
@@ -500,6 +540,18 @@ fn obtain(
             Ok((controller, Lease::Shared(keep)))
         }
     }
+}
+
+/// Whether a process was launched by this program. Another tor that it owns may see other files.
+fn is_child(pid: Option<u32>) -> bool {
+    let Some(pid) = pid else { return false };
+    // The parent is the second word behind the name, which is in parentheses.
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return cfg!(not(target_os = "linux"));
+    };
+    let words = text.rsplit_once(')').map(|(_, words)| words);
+    let parent = words.and_then(|words| words.split_ascii_whitespace().nth(1)?.parse().ok());
+    parent == Some(std::process::id())
 }
 
 fn default_launcher(non_anonymous: bool) -> Launcher {
@@ -516,7 +568,7 @@ fn default_launcher(non_anonymous: bool) -> Launcher {
 impl fmt::Debug for OnionEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {
-            TorSource::Given(controller) => format!("Given({})", controller.endpoint()),
+            TorSource::Given(controller, _) => format!("Given({})", controller.endpoint()),
             TorSource::Connect(Ok(endpoint)) => format!("Connect({endpoint})"),
             TorSource::Connect(Err(_)) => "Connect(..)".to_owned(),
             TorSource::Private => "Private".to_owned(),

@@ -3,19 +3,22 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
 use super::client_auth::AuthorizedClient;
-use super::configuration::Configuration;
-use super::directory::ServiceDirectory;
+use super::configuration::{Configuration, Failed, FormerLines};
+use super::directory::{DirectoryPlace, ServiceDirectory};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, Result};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
 /// What a service of the file system is to be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FilesystemPlan {
-    /// `None` is a temporary one.
-    pub(super) directory: Option<std::path::PathBuf>,
+    pub(super) directory: DirectoryPlace,
     pub(super) key: Option<OnionKey>,
     pub(super) ports: Vec<OnionPort>,
     pub(super) clients: Vec<AuthorizedClient>,
@@ -27,9 +30,13 @@ pub(super) struct FilesystemPlan {
 pub(super) struct FilesystemService {
     directory: ServiceDirectory,
     configuration: Configuration,
+    tor_pid: Option<i32>,
     address: OnionAddress,
     key: Option<OnionKey>,
     clients: Vec<AuthorizedClient>,
+    lines: Vec<ConfiguredLine>,
+    /// What the directory had before, until the service is [kept](Self::keep).
+    former: FormerLines,
     configured: bool,
 }
 
@@ -40,30 +47,41 @@ impl FilesystemService {
             return Err(OnionError::new(OnionProblem::Remote).into());
         }
         let identity = Identity::ask(controller)?;
-        let mut clients = plan.clients;
-        let mut directory = ServiceDirectory::prepare(plan.directory.as_deref(), identity.user)?;
+        let mut directory = ServiceDirectory::prepare(&plan.directory, identity.user)?;
         if let Some(key) = &plan.key {
             directory.put_key(key)?;
         }
         let known = directory.existing_address()?;
-        directory.put_clients(&mut clients)?;
-        directory.expect_files();
+        let clients = directory.put_clients(plan.clients)?;
+        directory.expect_files()?;
         let configuration = Configuration::of(&identity);
         let lines = lines(directory.path(), &plan.ports, &plan.options);
-        configuration.add(controller, directory.path(), &lines, known)?;
-        let outcome = directory.read_address().map(|address| (address, directory.read_key().ok()));
+        let former = match configuration.add(controller, directory.path(), &lines, known) {
+            Ok(former) => former,
+            Err(Failed { error, uncertain }) => {
+                if uncertain {
+                    directory.abandon();
+                }
+                return Err(error);
+            }
+        };
+        let outcome = directory.read_address().map(|address| (address, directory.read_key()));
         match outcome {
             Ok((address, key)) => Ok(Self {
                 directory,
                 configuration,
+                tor_pid: identity.pid(),
                 address,
                 key: plan.key.or(key),
                 clients,
+                lines,
+                former,
                 configured: true,
             }),
             Err(error) => {
-                // Such a service is of no use to anybody.
-                if let Err(error) = configuration.remove(controller, directory.path()) {
+                // Nobody could say where the service is.
+                if let Err(error) = configuration.restore(controller, directory.path(), &former) {
+                    directory.abandon();
                     log::warn!("an onion service could not be taken back: {error}");
                 }
                 Err(error)
@@ -87,16 +105,49 @@ impl FilesystemService {
         self.directory.path()
     }
 
+    /// From here on nothing is put back as it was before.
     pub(super) fn keep(&mut self) {
         self.directory.keep();
+        self.former = FormerLines::default();
     }
 
-    /// Takes the service out of tor's configuration.
+    pub(super) fn is_there(&self, controller: &Controller) -> Result<bool> {
+        self.configuration.has(controller, self.directory.path(), &self.lines)
+    }
+
+    pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
+        let (path, address) = (self.directory.path(), Some(self.address));
+        let added = self.configuration.add(controller, path, &self.lines, address);
+        added.map(drop).map_err(|failed| failed.error)
+    }
+
+    /// Takes the service out of tor's configuration. If that fails it can be tried again.
     pub(super) fn remove(&mut self, controller: &Controller) -> Result<()> {
-        if std::mem::take(&mut self.configured) {
-            self.configuration.remove(controller, self.directory.path())?;
+        if self.configured {
+            let outcome = self.configuration.restore(controller, self.path(), &self.former);
+            if outcome.as_ref().is_err_and(|error| !error.is_closed()) {
+                return outcome;
+            }
+            self.configured = false;
+            // The connection may have ended, and tor live on with the service.
+            if outcome.is_err() && !self.is_tor_gone() {
+                self.directory.abandon();
+            }
+            return outcome;
         }
         Ok(())
+    }
+
+    fn is_tor_gone(&self) -> bool {
+        let Some(pid) = self.tor_pid else { return true };
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // One that nobody has reaped yet is gone too.
+        state.contains(") Z ") || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+    }
+
+    /// Leaves the directory to a tor that may still have the service.
+    pub(super) fn abandon(&mut self) {
+        self.directory.abandon();
     }
 }
 

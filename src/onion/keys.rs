@@ -47,22 +47,8 @@ impl OnionKey {
     /// than a key.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = |error| OnionError::file(path, error);
-        let opened = open_without_waiting(path).map_err(file)?;
-        let found = opened.metadata().map_err(file)?;
-        if !found.is_file() {
-            return Err(OnionError::unsafe_path(path, "is no regular file").into());
-        }
-        let mode = found.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            let detail = format!("has mode {mode:04o}, but a key is for its owner alone (0600)");
-            return Err(OnionError::unsafe_path(path, detail).into());
-        }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(128));
-        opened.take(LONGEST).read_to_end(&mut bytes).map_err(file)?;
-        let key = Self::from_file_bytes(&bytes);
-        let unread = |source| OnionError::new(OnionProblem::Key { path: path.to_owned(), source });
-        Ok(key.map_err(unread)?)
+        let opened = open_without_waiting(path).map_err(|error| OnionError::file(path, error))?;
+        read_key(opened, path)
     }
 
     /// Writes the key into a new file, as tor has it in a service's directory.
@@ -91,8 +77,27 @@ impl ClientAuthKey {
     }
 }
 
+/// Reads a key from an open file.
+pub(super) fn read_key(opened: File, path: &Path) -> Result<OnionKey> {
+    let file = |error| OnionError::file(path, error);
+    let found = opened.metadata().map_err(file)?;
+    if !found.is_file() {
+        return Err(OnionError::unsafe_path(path, "is no regular file").into());
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let detail = format!("has mode {mode:04o}, but a key is for its owner alone (0600)");
+        return Err(OnionError::unsafe_path(path, detail).into());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(128));
+    opened.take(LONGEST).read_to_end(&mut bytes).map_err(file)?;
+    let key = OnionKey::from_file_bytes(&bytes);
+    let unread = |source| OnionError::new(OnionProblem::Key { path: path.to_owned(), source });
+    Ok(key.map_err(unread)?)
+}
+
 /// Writes a new file that only its owner can read.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)

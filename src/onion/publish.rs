@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::uploads::Uploads;
-use crate::controller::{Controller, HookGuard, Seen};
-use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::event::{Event, EventKind, HsDescEvent};
+use crate::controller::{Controller, Seen, Watch};
+use crate::error::{
+    Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, Wait,
+};
+use crate::event::{ConfChangedEvent, Event, EventKind, HsDescEvent};
 use crate::link::deadline_after;
-use crate::names::OnionAddress;
+use crate::names::{OnionAddress, Signal};
 
 /// The directories that must have the descriptor before a service counts as published.
 ///
@@ -49,8 +51,23 @@ pub(super) struct UploadLimits {
 /// Follows the descriptors of one service, from before it exists until it is dropped.
 pub(super) struct Publisher {
     board: Arc<Board>,
-    /// Ends with the publisher. `None` once the service has been closed.
-    watch: Mutex<Option<HookGuard>>,
+    /// End with the publisher; none once the service has been closed.
+    watches: Mutex<Vec<Watch>>,
+    /// Whether tor reports uploads.
+    has_uploads: bool,
+    /// Whether tor reports changes of its configuration.
+    has_changes: bool,
+}
+
+/// What a service needs to be told by events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    /// Its publication will be waited for, so a refusal of `HS_DESC` is an error.
+    pub(super) uploads: bool,
+    /// It is in tor's configuration, which others change.
+    pub(super) changes: bool,
+    /// It goes on in tor when the control connection ends.
+    pub(super) outlives_connection: bool,
 }
 
 /// What those who wait for a service look at: for directories, or for clients.
@@ -58,6 +75,7 @@ pub(super) struct Board {
     // A leaf lock.
     state: Mutex<State>,
     changed: Condvar,
+    outlives_connection: bool,
     /// Readable when the service has ended: for those who wait for a socket at the same time.
     ended: UnixStream,
     end: UnixStream,
@@ -77,20 +95,61 @@ struct State {
     telling: bool,
     /// Why the service has ended; the first reason counts.
     ending: Option<Error>,
+    /// Why nothing more is reported, if the service goes on without a connection.
+    disconnected: Option<Error>,
+    /// What may have removed the service from tor since that was last looked at.
+    doubt: Option<RemovedBy>,
 }
 
 impl Publisher {
     /// Begins to follow the descriptors of all services; to be called before the service is added.
-    pub(super) fn start(controller: &Controller) -> Result<Self> {
-        let board = Arc::new(Board::new()?);
-        let for_events = Arc::clone(&board);
-        let tell = move |seen: Seen<'_>| match seen {
-            Seen::Event(Event::HsDesc(event)) => for_events.note(event),
-            Seen::Event(_) => {}
-            Seen::Ended(reason) => for_events.finish(reason.clone().into()),
+    ///
+    /// A filter in front of the control port may refuse events. The service does without those
+    /// that are only convenient.
+    pub(super) fn start(controller: &Controller, needs: Needs) -> Result<Self> {
+        let board = Arc::new(Board::new(needs.outlives_connection)?);
+        let watch = |kinds: &[EventKind]| {
+            let board = Arc::clone(&board);
+            let watch = controller.watch_events(kinds, Box::new(move |seen| board.see(seen)));
+            match watch {
+                Ok(watch) => Ok(Some(watch)),
+                Err(Error::Rejected(error)) => {
+                    log::info!("an onion service does without events: {error}");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
         };
-        let watch = controller.watch_events(&[EventKind::HsDesc], tell)?;
-        Ok(Self { board, watch: Mutex::new(Some(watch)) })
+        let uploads = match watch(&[EventKind::HsDesc])? {
+            None if needs.uploads => {
+                // It says why.
+                return Err(match controller.watch_events(&[EventKind::HsDesc], Box::new(drop)) {
+                    Err(error) => error,
+                    Ok(_) => OnionError::new(OnionProblem::Closed).into(),
+                });
+            }
+            uploads => uploads,
+        };
+        let mut changes = Vec::new();
+        if needs.changes {
+            changes.extend(watch(&[EventKind::ConfChanged, EventKind::Signal])?);
+            if changes.is_empty() {
+                changes.extend(watch(&[EventKind::ConfChanged])?);
+            }
+        }
+        let (has_uploads, has_changes) = (uploads.is_some(), !changes.is_empty());
+        let watches = Mutex::new(uploads.into_iter().chain(changes).collect());
+        Ok(Self { board, watches, has_uploads, has_changes })
+    }
+
+    /// Whether publication can be waited for.
+    pub(super) fn has_uploads(&self) -> bool {
+        self.has_uploads
+    }
+
+    /// Whether a change of tor's configuration is noticed without asking.
+    pub(super) fn has_changes(&self) -> bool {
+        self.has_changes
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {
@@ -113,8 +172,8 @@ impl Publisher {
     /// Ends every wait, now and later.
     pub(super) fn close(&self) {
         self.board.finish(OnionError::new(OnionProblem::Closed).into());
-        let watch = self.watch.lock().take();
-        drop(watch);
+        let watches = std::mem::take(&mut *self.watches.lock());
+        drop(watches);
     }
 
     pub(super) fn uploads(&self) -> Vec<HsDirUpload> {
@@ -138,16 +197,58 @@ impl Publisher {
 }
 
 impl Board {
-    fn new() -> Result<Self> {
+    fn new(outlives_connection: bool) -> Result<Self> {
         let pair = UnixStream::pair();
         let (ended, end) =
             pair.map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))))?;
-        Ok(Self { state: Mutex::default(), changed: Condvar::new(), ended, end })
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Ok(Self { state, changed, outlives_connection, ended, end })
     }
 
-    fn note(&self, event: &HsDescEvent) {
-        self.state.lock().note(event);
+    /// Called on the reader thread.
+    fn see(&self, seen: Seen) {
+        match seen {
+            Seen::Event(event) => match &*event {
+                Event::HsDesc(event) => self.state.lock().note(event),
+                Event::Signal(event) if event.signal == Signal::Reload => {
+                    self.state.lock().doubt = Some(RemovedBy::Reload);
+                }
+                Event::ConfChanged(event) if concerns_services(event) => {
+                    self.state.lock().doubt.get_or_insert(RemovedBy::Reconfiguration);
+                }
+                _ => return,
+            },
+            Seen::Ended(reason) if self.outlives_connection => {
+                self.state.lock().disconnected.get_or_insert(reason.into());
+            }
+            Seen::Ended(reason) => return self.finish(reason.into()),
+        }
         self.changed.notify_all();
+    }
+
+    /// Waits until the service may have been removed from tor, or until it is time to ask.
+    /// Returns whether to ask; otherwise there is nothing more to be watched.
+    pub(super) fn wait_doubt(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.map(deadline_after);
+        let mut state = self.state.lock();
+        loop {
+            if state.ending.is_some() || state.disconnected.is_some() {
+                return false;
+            }
+            if state.doubt.is_some() {
+                return true;
+            }
+            match deadline {
+                Some(deadline) if Instant::now() >= deadline => return true,
+                Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Returns what may have removed the service since this was last called.
+    pub(super) fn take_doubt(&self) -> Option<RemovedBy> {
+        self.state.lock().doubt.take()
     }
 
     pub(super) fn finish(&self, reason: Error) {
@@ -195,7 +296,7 @@ impl Board {
             if state.is_published(wanted) {
                 break Ok(());
             }
-            if let Some(ending) = &state.ending {
+            if let Some(ending) = state.ending.as_ref().or(state.disconnected.as_ref()) {
                 break Err(ending.clone());
             }
             let (now, hopeless_at) = (Instant::now(), state.hopeless_at());
@@ -215,6 +316,15 @@ impl Board {
         }
         outcome
     }
+}
+
+/// Whether options of onion services have changed.
+fn concerns_services(event: &ConfChangedEvent) -> bool {
+    const START: &[u8] = b"HiddenService";
+    event.changes.iter().any(|change| {
+        let start = change.name.as_bytes().get(..START.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(START))
+    })
 }
 
 impl State {

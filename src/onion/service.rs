@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,14 +12,16 @@ use super::client_auth::AuthorizedClient;
 use super::endpoint::Keep;
 use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
+use super::monitor::{IfRemoved, Monitor};
 use super::publish::{Board, Publication, Publisher, UploadLimits};
 use crate::controller::Controller;
-use crate::error::{HsDirUpload, Result, UploadOutcome};
+use crate::error::{HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, UploadOutcome};
+use crate::link::lock_within;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 use crate::process::TorProcess;
 
 /// How long dropping a service waits for tor, at most, for each of three answers.
-const DROP_LIMIT: Duration = Duration::from_secs(1);
+const DROP_LIMIT: Duration = Duration::from_secs(3);
 
 /// An onion service that goes to servers elsewhere: one without a local listener of its own.
 ///
@@ -27,7 +30,8 @@ const DROP_LIMIT: Duration = Duration::from_secs(1);
 ///
 /// Dropping it removes the service from tor, unless it is detached, and deletes its directory if
 /// that was temporary; it ends a tor that was launched for it alone. It waits for tor's answers,
-/// but not longer than a few seconds if tor does not answer.
+/// but not longer than some ten seconds if tor does not answer. A directory stays if tor may
+/// still be using it.
 #[doc(alias = "FilesystemOnionService")]
 #[doc(alias = "EphemeralOnionService")]
 pub struct OnionService {
@@ -38,13 +42,15 @@ pub struct OnionService {
     clients: Vec<AuthorizedClient>,
     directory: Option<std::path::PathBuf>,
     publisher: Publisher,
-    // A leaf lock: taken to take everything out, and not held after that.
-    parts: Mutex<Option<Parts>>,
+    // Held by the monitor while it exchanges commands with tor, before any lock of a controller;
+    // otherwise only to take everything out.
+    parts: Arc<Mutex<Option<Parts>>>,
+    monitor: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What ends with the service, in this order.
-struct Parts {
-    registration: Registration,
+pub(super) struct Parts {
+    pub(super) registration: Registration,
     lease: Lease,
 }
 
@@ -72,6 +78,15 @@ pub(super) struct Added {
     pub(super) clients: Vec<AuthorizedClient>,
 }
 
+/// How a service is looked after.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Care {
+    pub(super) limits: UploadLimits,
+    pub(super) if_removed: IfRemoved,
+    /// How often tor is asked whether it has the service, where no event tells.
+    pub(super) interval: Duration,
+}
+
 impl OnionService {
     pub(super) fn new(
         controller: Controller,
@@ -79,23 +94,42 @@ impl OnionService {
         publisher: Publisher,
         added: Added,
         ports: Vec<OnionPort>,
-        limits: UploadLimits,
-    ) -> Self {
+        care: Care,
+    ) -> Result<Self> {
         let directory = match &added.registration {
             Registration::Filesystem(service) => Some(service.path().to_owned()),
             Registration::Ephemeral(_) => None,
         };
-        publisher.set_address(added.address, limits);
-        Self {
-            controller,
+        publisher.set_address(added.address, care.limits);
+        let service = Self {
+            controller: controller.clone(),
             address: added.address,
             ports,
             key: added.key,
             clients: added.clients,
             directory,
+            parts: Arc::new(Mutex::new(Some(Parts { registration: added.registration, lease }))),
             publisher,
-            parts: Mutex::new(Some(Parts { registration: added.registration, lease })),
+            monitor: Mutex::default(),
+        };
+        let monitor = Monitor {
+            controller,
+            board: Arc::clone(service.board()),
+            parts: Arc::clone(&service.parts),
+            address: service.address,
+            if_removed: care.if_removed,
+            interval: (!service.publisher.has_changes()).then_some(care.interval),
+        };
+        let started =
+            monitor.start().map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))));
+        match started {
+            Ok(monitor) => *service.monitor.lock() = Some(monitor),
+            Err(error) => {
+                service.take_back();
+                return Err(error.into());
+            }
         }
+        Ok(service)
     }
 
     /// Returns the address of the service.
@@ -127,7 +161,7 @@ impl OnionService {
         self.directory.as_deref()
     }
 
-    /// Returns the clients that were authorised here; if there is none, everybody may come.
+    /// Returns the clients that the service lets in; if there is none, everybody may come.
     #[must_use]
     pub fn clients(&self) -> &[AuthorizedClient] {
         &self.clients
@@ -178,6 +212,11 @@ impl OnionService {
         self.publisher.uploads().iter().any(is_taken)
     }
 
+    /// Whether publication can be waited for.
+    pub(super) fn has_uploads(&self) -> bool {
+        self.publisher.has_uploads()
+    }
+
     pub(super) fn board(&self) -> &Arc<Board> {
         self.publisher.board()
     }
@@ -205,17 +244,17 @@ impl OnionService {
     /// Ends the service, unless it is detached, and whatever was temporary.
     ///
     /// Sends `DEL_ONION`, or reads `HiddenServiceOptions` and sends `SETCONF` with every line of
-    /// the other services. Doing it again does nothing. Those who wait for the service, on
-    /// whatever thread, are told.
+    /// the other services. Those who wait for the service, on whatever thread, are told. If tor
+    /// has not removed the service, calling this again tries it again; otherwise that does nothing.
     ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// endpoint's controller; a tor that was launched for the service alone is gone when it
+    /// Blocks the current thread until tor has answered, for at most three times the time limit of
+    /// the endpoint's controller; a tor that was launched for the service alone is gone when it
     /// returns.
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; the service may then go on,
-    /// though everything else has ended.
+    /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; tor may then go on with the
+    /// service, and its directory stays.
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         self.end(&self.controller, true)
@@ -225,14 +264,28 @@ impl OnionService {
     /// is killed earlier.
     fn end(&self, controller: &Controller, patient: bool) -> Result<()> {
         self.publisher.close();
-        let Some(parts) = self.parts.lock().take() else { return Ok(()) };
-        let Parts { mut registration, lease } = parts;
+        let taken = lock_within(&self.parts, "DEL_ONION", controller.timeout())?.take();
+        let Some(Parts { mut registration, lease }) = taken else { return Ok(()) };
+        // The monitor finds nothing to look after any more.
+        let monitor = self.monitor.lock().take();
+        if let Some(monitor) = monitor {
+            let _ = monitor.join();
+        }
         // A tor that ends takes its services with it.
         let outcome = match &lease {
             Lease::Process(process) if patient => process.quit().map(drop),
             Lease::Process(_) => Ok(()),
             Lease::None | Lease::Shared(_) => registration.remove(controller),
         };
+        let stays = !matches!(lease, Lease::Process(_))
+            && outcome.as_ref().is_err_and(|error| !error.is_closed());
+        if stays && patient {
+            *self.parts.lock() = Some(Parts { registration, lease });
+            return outcome;
+        }
+        if stays {
+            registration.abandon();
+        }
         // The directory goes when no tor writes there any more.
         drop(lease);
         drop(registration);
@@ -240,13 +293,42 @@ impl OnionService {
     }
 
     fn end_quietly(&self) {
-        if let Err(error) = self.end(&self.controller.with_timeout(DROP_LIMIT), false) {
+        let limit = self.controller.timeout().min(DROP_LIMIT);
+        if let Err(error) = self.end(&self.controller.with_timeout(limit), false) {
             log::warn!("an onion service could not be removed: {error}");
         }
     }
 }
 
 impl Registration {
+    pub(super) fn is_there(&self, controller: &Controller) -> Result<bool> {
+        match self {
+            Self::Ephemeral(service) => service.is_there(controller),
+            Self::Filesystem(service) => service.is_there(controller),
+        }
+    }
+
+    pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
+        match self {
+            Self::Ephemeral(service) => service.add_again(controller),
+            Self::Filesystem(service) => service.add_again(controller),
+        }
+    }
+
+    /// Returns what has removed the service, where no event told.
+    pub(super) fn removed_by(&self) -> RemovedBy {
+        match self {
+            Self::Ephemeral(_) => RemovedBy::Deletion,
+            Self::Filesystem(_) => RemovedBy::Reconfiguration,
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Self::Filesystem(service) = self {
+            service.abandon();
+        }
+    }
+
     fn remove(&mut self, controller: &Controller) -> Result<()> {
         match self {
             Self::Ephemeral(service) => service.remove(controller),

@@ -14,10 +14,14 @@ mod listener;
 mod network;
 /// A tor of one's own, and one for all.
 mod owned;
+/// Programs that are killed, and two at a time.
+mod programs;
 /// When a service counts as published.
 mod publication;
 /// Where tor reaches the local listener.
 mod reached_at;
+/// Services that tor loses: by a reload, or by other controllers.
+mod removed;
 /// Uploads that tor or a filter tells little of.
 mod unanswered;
 /// Publication, judged by what real tors report of their uploads.

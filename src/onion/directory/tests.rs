@@ -2,11 +2,19 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
-use super::ServiceDirectory;
+use super::{DirectoryPlace, ServiceDirectory};
+use crate::error::Result;
 use crate::names::{ClientAuthKey, OnionKey};
 use crate::onion::AuthorizedClient;
+
+fn prepare(path: Option<&Path>, user: Option<u32>) -> Result<ServiceDirectory> {
+    let given = path.map(|path| DirectoryPlace::Given(path.to_owned()));
+    ServiceDirectory::prepare(&given.unwrap_or(DirectoryPlace::Temporary), user)
+}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -28,16 +36,16 @@ fn client(name: &str, seed: u8) -> AuthorizedClient {
 fn a_new_directory_is_private_and_goes_unless_it_is_kept() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
-    let directory = ServiceDirectory::prepare(Some(&path), None).unwrap();
+    let directory = prepare(Some(&path), None).unwrap();
     assert_eq!(mode(&path), 0o700);
     fs::write(path.join("hostname"), "tor's").unwrap();
     drop(directory);
     assert!(!path.exists());
 
-    ServiceDirectory::prepare(Some(&path), None).unwrap().keep();
+    prepare(Some(&path), None).unwrap().keep();
     assert!(path.exists(), "a given directory stays");
 
-    let mut temporary = ServiceDirectory::prepare(None, None).unwrap();
+    let mut temporary = prepare(None, None).unwrap();
     let path = temporary.path().to_owned();
     assert_eq!(mode(&path), 0o700);
     temporary.keep();
@@ -51,10 +59,10 @@ fn of_a_directory_that_was_there_only_what_was_made_is_taken_back() {
     fs::write(root.path().join("mine"), "precious").unwrap();
     fs::set_permissions(root.path(), Permissions::from_mode(0o700)).unwrap();
     let key = OnionKey::from_seed([1; 32]);
-    let mut directory = ServiceDirectory::prepare(Some(root.path()), None).unwrap();
+    let mut directory = prepare(Some(root.path()), None).unwrap();
     directory.put_key(&key).unwrap();
-    directory.put_clients(&mut [client("alice", 1)]).unwrap();
-    directory.expect_files();
+    directory.put_clients(vec![client("alice", 1)]).unwrap();
+    directory.expect_files().unwrap();
     fs::write(root.path().join("hostname"), format!("{}\n", key.address())).unwrap();
     assert_eq!(directory.read_address().unwrap(), key.address());
     assert_eq!(directory.read_key().unwrap().reveal_blob(), key.reveal_blob());
@@ -69,7 +77,7 @@ fn of_a_directory_that_was_there_only_what_was_made_is_taken_back() {
 fn what_tor_would_refuse_is_refused_first() {
     let root = TempDir::new().unwrap();
     let refusal = |path: &Path, user| {
-        let text = ServiceDirectory::prepare(Some(path), user).unwrap_err().to_string();
+        let text = prepare(Some(path), user).unwrap_err().to_string();
         text.replace(&root.path().display().to_string(), "")
     };
     let missing = root.path().join("a/b");
@@ -107,10 +115,11 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
     let (mine, other) = (OnionKey::from_seed([1; 32]), OnionKey::from_seed([2; 32]));
-    let mut directory = ServiceDirectory::prepare(Some(&path), None).unwrap();
+    let mut directory = prepare(Some(&path), None).unwrap();
     directory.put_key(&mine).unwrap();
     directory.keep();
-    let mut again = ServiceDirectory::prepare(Some(&path), None).unwrap();
+    drop(directory);
+    let mut again = prepare(Some(&path), None).unwrap();
     assert_eq!(again.existing_address().unwrap(), Some(mine.address()));
     again.put_key(&mine).unwrap();
     assert_eq!(
@@ -128,7 +137,7 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     let error = |bytes: &[u8], mode| {
         fs::write(&secret, bytes).unwrap();
         fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
-        let directory = ServiceDirectory::prepare(Some(&path), None).unwrap();
+        let directory = prepare(Some(&path), None).unwrap();
         let error = directory.existing_address().unwrap_err();
         error.to_string().replace(&secret.display().to_string(), "key")
     };
@@ -147,23 +156,100 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
 fn a_client_that_is_there_keeps_its_key() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
-    let mut directory = ServiceDirectory::prepare(Some(&path), None).unwrap();
-    directory.put_clients(&mut [client("alice", 1)]).unwrap();
+    let mut directory = prepare(Some(&path), None).unwrap();
+    directory.put_clients(vec![client("alice", 1)]).unwrap();
     directory.keep();
+    drop(directory);
 
-    let mut again = ServiceDirectory::prepare(Some(&path), None).unwrap();
+    let mut again = prepare(Some(&path), None).unwrap();
     // A new pair was to be made: the client has one already, whose secret half nobody knows here.
-    let mut made = [client("alice", 2), client("bob", 3)];
-    again.put_clients(&mut made).unwrap();
+    let made = again.put_clients(vec![client("alice", 2), client("bob", 3)]).unwrap();
     assert_eq!(made[0].public_key, client("alice", 1).public_key);
     assert!(made[0].key.is_none());
     assert!(made[1].key.is_some());
     let mut given = client("alice", 2);
     given.key = None;
     assert_eq!(
-        again.put_clients(&mut [given]).unwrap_err().to_string(),
+        again.put_clients(vec![given]).unwrap_err().to_string(),
         "the client alice has another key already"
     );
     drop(again);
     assert_eq!(entries(&path.join("authorized_clients")), ["alice.auth"]);
+}
+
+#[test]
+fn only_the_named_clients_are_let_in_and_all_are_told() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("service");
+    let with = |clients: Vec<AuthorizedClient>| {
+        let mut directory = prepare(Some(&path), None).unwrap();
+        let clients = directory.put_clients(clients).unwrap();
+        let names: Vec<_> = clients.iter().map(|client| client.name.to_string()).collect();
+        (directory, names)
+    };
+    let there = || entries(&path.join("authorized_clients"));
+    with(vec![client("alice", 1), client("bob", 2)]).0.keep();
+    let (directory, names) = with(vec![client("bob", 2)]);
+    assert_eq!((names, there()), (vec!["bob".to_owned()], vec!["bob.auth".to_owned()]));
+    // A service that could not be added leaves the clients as they were.
+    drop(directory);
+    assert_eq!(there(), ["alice.auth", "bob.auth"]);
+    // Nobody is named: whom the directory lets in is told.
+    let (directory, mut names) = with(Vec::new());
+    names.sort();
+    assert_eq!(names, ["alice", "bob"]);
+    drop(directory);
+    assert_eq!(there(), ["alice.auth", "bob.auth"]);
+}
+
+#[test]
+fn nothing_but_regular_files_is_read_and_no_link_is_followed() {
+    // A pipe in a directory kept listen() waiting, and a link led root to chown elsewhere.
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("service");
+    prepare(Some(&path), None).unwrap().keep();
+    let elsewhere = root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let key_file = path.join("hs_ed25519_secret_key");
+    let refusal = || {
+        let directory = prepare(Some(&path), None).unwrap();
+        let error = directory.existing_address().and(directory.read_address()).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        source.unwrap_or_else(|| error.to_string())
+    };
+    for name in ["hs_ed25519_secret_key", "hostname"] {
+        let file = path.join(name);
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        assert_eq!(refusal(), "it is not a regular file");
+        fs::remove_file(&file).unwrap();
+        symlink("/dev/zero", &file).unwrap();
+        assert_eq!(refusal(), "it is not a regular file");
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, vec![b'a'; 5000]).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        assert!(!refusal().is_empty());
+        fs::remove_file(&file).unwrap();
+    }
+    assert!(!key_file.exists());
+    symlink(&elsewhere, path.join("authorized_clients")).unwrap();
+    let error = prepare(Some(&path), None).unwrap().put_clients(vec![client("alice", 1)]);
+    assert!(error.is_err());
+    assert!(entries(&elsewhere).is_empty());
+
+    let other = root.path().join("other");
+    fs::create_dir(&other).unwrap();
+    mkfifo(&other.join("hostname"), Mode::S_IRWXU).unwrap();
+    assert_eq!(super::address_in(&other), None);
+}
+
+#[test]
+fn a_directory_is_used_by_one_service_at_a_time() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("service");
+    let mut first = prepare(Some(&path), None).unwrap();
+    first.keep();
+    let error = prepare(Some(&path), None).unwrap_err();
+    assert_eq!(error.to_string(), format!("{path:?} is the directory of another onion service"));
+    drop(first);
+    prepare(Some(&path), None).unwrap();
 }

@@ -9,6 +9,7 @@ use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result};
 use crate::names::{ClientAuthPublicKey, OnionKey, OnionPort};
 use crate::onion::client_auth::{AuthorizedClient, WantedClient, prepare};
+use crate::onion::directory::DirectoryPlace;
 use crate::onion::filesystem::FilesystemPlan;
 
 const NON_ANONYMOUS: &str = "HiddenServiceNonAnonymousMode";
@@ -16,7 +17,8 @@ const NON_ANONYMOUS: &str = "HiddenServiceNonAnonymousMode";
 /// What the service itself is to be.
 impl OnionEndpoint {
     /// Lets tor have the service by the control connection alone: it has no directory and ends
-    /// with the connection. The default is a service of the file system.
+    /// with the connection. That is the default on a running tor. On a tor that this program has
+    /// launched the default is a [temporary directory](Self::temporary_dir).
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self
@@ -25,12 +27,22 @@ impl OnionEndpoint {
     /// Sets the directory of the service, where its keys are, or will be.
     ///
     /// It is made with mode 0700 if it is missing (its parent must exist), and not deleted when
-    /// the service ends. tor wants one that belongs to its own user and to nobody else. The
-    /// default is a temporary directory, and thus a new address each time.
+    /// the service ends. tor wants one that belongs to its own user and to nobody else. If tor has
+    /// a service of this directory already, such as one that a killed program has left, this one
+    /// takes its place; a directory that another running program uses is refused. The default is
+    /// no directory: see [`ephemeral`](Self::ephemeral).
     #[doc(alias = "create_hidden_service")]
     #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.service.directory = Some(path.into());
+        self
+    }
+
+    /// Puts the keys into a temporary directory of this machine, so that there is a new address
+    /// each time. tor must see the same file system. That is the default on a tor that this program
+    /// has launched.
+    pub fn temporary_dir(mut self) -> Self {
+        self.service.temporary = true;
         self
     }
 
@@ -43,9 +55,11 @@ impl OnionEndpoint {
 
     /// Lets in only clients with authorisation, of whom this is one, and makes a pair of keys for
     /// it; [`OnionListener::clients`](crate::onion::OnionListener::clients) has them. The name has
-    /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody.
+    /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody, or the clients that the
+    /// given directory lets in.
     ///
-    /// If the given directory knows a client of this name, that keeps the key it has.
+    /// If the given directory knows a client of this name, that keeps the key it has. Clients of
+    /// the directory that are not named are let in no more.
     #[doc(alias = "create_authenticated_onion_service")]
     #[doc(alias = "stealth_auth")]
     pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
@@ -147,6 +161,7 @@ impl OnionEndpoint {
 #[derive(Default)]
 pub(super) struct ServiceOptions {
     pub(super) ephemeral: bool,
+    pub(super) temporary: bool,
     pub(super) directory: Option<PathBuf>,
     pub(super) key: Option<OnionKey>,
     pub(super) clients: Vec<WantedClient>,
@@ -169,14 +184,30 @@ pub(super) enum Plan {
 }
 
 impl ServiceOptions {
+    /// Decides where the service is kept, if nobody has said so: in a directory of a tor that was
+    /// launched here, which sees the same files as this program. Others may not.
+    pub(super) fn resolve(&mut self, launched: bool) {
+        let is_said = self.ephemeral || self.temporary || self.directory.is_some();
+        if !is_said {
+            self.ephemeral = !launched;
+            self.temporary = launched;
+        }
+    }
+
     /// Refuses what contradicts itself.
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
         let only_ephemeral = "is for ephemeral services only";
-        let not_ephemeral = "is not for ephemeral services";
+        let not_ephemeral = "is not for ephemeral services, which are the default on a running tor";
         let contradictions = [
             (!self.ephemeral && self.detach, "detach", only_ephemeral),
             (!self.ephemeral && self.discard_key, "discard_key", only_ephemeral),
             (self.ephemeral && self.directory.is_some(), "hidden_service_dir", not_ephemeral),
+            (self.ephemeral && self.temporary, "temporary_dir", not_ephemeral),
+            (
+                self.temporary && self.directory.is_some(),
+                "temporary_dir",
+                "is not for a service with a given directory",
+            ),
             (self.ephemeral && self.export_circuit_id, "export_circuit_id", not_ephemeral),
             (self.ephemeral && !self.options.is_empty(), "option", not_ephemeral),
         ];
@@ -199,7 +230,10 @@ impl ServiceOptions {
             });
         }
         Ok(Plan::Filesystem(FilesystemPlan {
-            directory: self.directory.clone(),
+            directory: match &self.directory {
+                Some(path) => DirectoryPlace::Given(path.clone()),
+                None => DirectoryPlace::Temporary,
+            },
             key: self.key.clone(),
             ports: ports.to_vec(),
             clients,

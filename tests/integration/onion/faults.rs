@@ -33,7 +33,7 @@ fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
         leaves_nothing(
             &before,
             &tor,
-            |endpoint| endpoint.publication(Publication::First),
+            |endpoint| endpoint.temporary_dir().publication(Publication::First),
             "tor has DisableNetwork set and cannot publish the service",
         );
         leaves_nothing(
@@ -54,7 +54,7 @@ fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
         leaves_nothing(
             &before,
             &tor,
-            |endpoint| endpoint.option("HiddenServiceNoSuchThing", "1"),
+            |endpoint| endpoint.temporary_dir().option("HiddenServiceNoSuchThing", "1"),
             "tor refused SETCONF: 552 \"Unrecognized option: Unknown option \
              'HiddenServiceNoSuchThing'.  Failing.\"",
         );
@@ -77,7 +77,7 @@ fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
         leaves_nothing(
             &before,
             &tor,
-            |endpoint| endpoint.local_unix(&socket).publication(Publication::First),
+            |endpoint| endpoint.temporary_dir().local_unix(&socket).publication(Publication::First),
             "tor has DisableNetwork set and cannot publish the service",
         );
         assert!(!socket.exists());
@@ -89,7 +89,7 @@ fn a_service_leaves_nothing_when_it_ends() {
     alone(|| {
         let tor = RealTor::start();
         let before = Holdings::now();
-        let (filed, ephemeral) = (listen(endpoint(&tor)), listen(endpoint(&tor).ephemeral()));
+        let (filed, ephemeral) = (listen(endpoint(&tor).temporary_dir()), listen(endpoint(&tor)));
         assert_ne!(Holdings::now(), before);
         filed.close().unwrap();
         ephemeral.close().unwrap();
@@ -104,7 +104,7 @@ fn a_tor_that_dies_while_listening_leaves_nothing() {
     alone(|| {
         let before = Holdings::now();
         let tor = RealTor::start();
-        let listener = listen(endpoint(&tor));
+        let listener = listen(endpoint(&tor).temporary_dir());
         tor.kill();
         assert!(listener.accept().unwrap_err().is_closed());
         assert!(listener.close().unwrap_err().is_closed());
@@ -131,18 +131,21 @@ fn contradictions_and_bad_names_are_refused_without_a_tor() {
         ),
         (
             nowhere().ephemeral().hidden_service_dir("/srv/x"),
-            "invalid argument \"hidden_service_dir\": is not for ephemeral services",
+            "invalid argument \"hidden_service_dir\": is not for ephemeral services, which are the default on a \
+             running tor",
         ),
         (
             nowhere().ephemeral().export_circuit_id(),
-            "invalid argument \"export_circuit_id\": is not for ephemeral services",
+            "invalid argument \"export_circuit_id\": is not for ephemeral services, which are the default on a \
+             running tor",
         ),
         (
             nowhere().ephemeral().option("HiddenServiceX", "1"),
-            "invalid argument \"option\": is not for ephemeral services",
+            "invalid argument \"option\": is not for ephemeral services, which are the default on a \
+             running tor",
         ),
         (
-            nowhere().option("HiddenServiceDir", "/srv/x"),
+            nowhere().temporary_dir().option("HiddenServiceDir", "/srv/x"),
             "invalid argument \"option\": is no further option of an onion service",
         ),
         (

@@ -30,9 +30,9 @@ fn tor_with_a_service(directory: &Path) -> (RealTorBuilder, Vec<String>) {
 }
 
 #[test]
-fn a_service_has_a_temporary_directory_unless_one_is_given() {
+fn a_service_has_a_temporary_directory_if_that_is_asked_for() {
     let tor = RealTor::start();
-    let listener = listen(endpoint(&tor));
+    let listener = listen(endpoint(&tor).temporary_dir());
     let directory = listener.hidden_service_dir().unwrap().to_owned();
     assert_eq!(mode(&directory), 0o700);
     let hostname = fs::read_to_string(directory.join("hostname")).unwrap();
@@ -84,8 +84,8 @@ fn a_key_can_be_brought_along() {
             key(6).address()
         )
     );
-    let temporary = listen(endpoint(&tor).key(key(6)));
-    assert_eq!(temporary.onion_address(), key(6).address());
+    let temporary = listen(endpoint(&tor).temporary_dir().key(key(6)));
+    assert_eq!(*temporary.onion_address(), key(6).address());
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn services_of_others_survive_the_coming_and_going_of_ours() {
     let (builder, theirs) = tor_with_a_service(root.path());
     let tor = builder.start();
     assert_eq!(services(&tor), theirs);
-    let one = listen(endpoint(&tor));
-    let other = listen(endpoint(&tor).max_streams(3).export_circuit_id());
+    let one = listen(endpoint(&tor).temporary_dir());
+    let other = listen(endpoint(&tor).temporary_dir().max_streams(3).export_circuit_id());
     let ours = |listener: &torcon::onion::OnionListener| {
         [
             format!("HiddenServiceDir={}", listener.hidden_service_dir().unwrap().display()),
@@ -125,7 +125,7 @@ fn threads_do_not_lose_each_others_services() {
                 0 => OnionEndpoint::with_controller(&shared, 80),
                 _ => OnionEndpoint::system_tor(tor.endpoint(), 80),
             };
-            listen(endpoint.publication(Publication::None))
+            listen(endpoint.temporary_dir().publication(Publication::None))
         };
         let threads: Vec<_> = (0..6).map(|number| scope.spawn(move || make(number))).collect();
         let listeners: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
@@ -181,27 +181,30 @@ fn a_directory_or_an_address_has_one_service_only() {
     let (builder, theirs) = tor_with_a_service(root.path());
     let tor = builder.start();
     let their_directory = root.path().join("their own");
+    let ours = tor.directory().join("ours");
+    let _ours = listen(endpoint(&tor).hidden_service_dir(&ours));
     assert_eq!(
-        refusal(endpoint(&tor).hidden_service_dir(&their_directory).listen()),
-        format!("{their_directory:?} is the directory of another onion service of this tor")
+        refusal(endpoint(&tor).hidden_service_dir(&ours).listen()),
+        format!("{ours:?} is the directory of another onion service")
     );
     // The same by another way.
     let link = root.path().join("link");
-    std::os::unix::fs::symlink(root.path(), &link).unwrap();
-    let same = link.join("their own");
+    std::os::unix::fs::symlink(tor.directory(), &link).unwrap();
+    let same = link.join("ours");
     assert_eq!(
         refusal(endpoint(&tor).hidden_service_dir(&same).listen()),
-        format!("{same:?} is the directory of another onion service of this tor")
+        format!("{same:?} is the directory of another onion service")
     );
+    drop(_ours);
     // tor would take the same address twice, and serve only one of the two.
     let their_key = OnionKey::read_file(their_directory.join("hs_ed25519_secret_key")).unwrap();
     let in_use =
         format!("{} is the address of another onion service of this tor", their_key.address());
-    assert_eq!(refusal(endpoint(&tor).key(their_key.clone()).listen()), in_use);
-    assert_eq!(refusal(endpoint(&tor).ephemeral().key(their_key).listen()), in_use);
+    assert_eq!(refusal(endpoint(&tor).temporary_dir().key(their_key.clone()).listen()), in_use);
+    assert_eq!(refusal(endpoint(&tor).key(their_key).listen()), in_use);
     let _ephemeral = listen(endpoint(&tor).ephemeral().detach().key(key(9)));
     assert_eq!(
-        refusal(endpoint(&tor).key(key(9)).listen()),
+        refusal(endpoint(&tor).temporary_dir().key(key(9)).listen()),
         format!("{} is the address of another onion service of this tor", key(9).address())
     );
     assert_eq!(services(&tor), theirs);
@@ -241,7 +244,7 @@ fn a_directory_that_tor_cannot_use_does_not_end_it() {
     assert_eq!(entries(root.path()), before);
     assert_eq!(services(&tor), theirs);
     assert!(tor.try_wait().is_none());
-    let relative = listen(endpoint(&tor));
+    let relative = listen(endpoint(&tor).temporary_dir());
     assert!(relative.hidden_service_dir().unwrap().is_absolute());
 }
 
@@ -299,7 +302,9 @@ fn what_tor_refuses_leaves_no_directory() {
 fn a_unix_target_may_have_blanks_here() {
     let tor = RealTor::start();
     let path = tor.directory().join("a socket");
-    let listener = listen(endpoint(&tor).local_unix(&path).port(81, Path::new("/srv/a \"b\"")));
+    let listener = listen(
+        endpoint(&tor).temporary_dir().local_unix(&path).port(81, Path::new("/srv/a \"b\"")),
+    );
     assert_eq!(
         services(&tor)[1..],
         [
@@ -315,7 +320,7 @@ fn a_unix_target_may_have_blanks_here() {
 fn not_hiding_needs_a_tor_that_does_not_hide() {
     let tor = RealTor::start();
     assert_eq!(
-        refusal(endpoint(&tor).non_anonymous().listen()),
+        refusal(endpoint(&tor).temporary_dir().non_anonymous().listen()),
         "invalid argument \"non_anonymous\": needs a tor that was started with \
          HiddenServiceNonAnonymousMode"
     );
@@ -323,18 +328,6 @@ fn not_hiding_needs_a_tor_that_does_not_hide() {
         .line("HiddenServiceNonAnonymousMode 1")
         .line("HiddenServiceSingleHopMode 1")
         .start();
-    listen(endpoint(&open).non_anonymous());
+    listen(endpoint(&open).temporary_dir().non_anonymous());
     listen(endpoint(&open).ephemeral().non_anonymous());
-}
-
-#[test]
-fn a_service_survives_a_reload_only_if_it_is_ephemeral() {
-    let tor = RealTor::start();
-    let ephemeral = listen(endpoint(&tor).ephemeral());
-    let filed = listen(endpoint(&tor));
-    controller(&tor).signal(torcon::Signal::Reload).unwrap();
-    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
-    // There is nothing to take back then, and that is no error.
-    filed.close().unwrap();
-    ephemeral.close().unwrap();
 }

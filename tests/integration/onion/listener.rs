@@ -106,7 +106,7 @@ fn a_listener_can_be_made_by_a_closure() {
 
     let path = tor.directory().join("their socket");
     let bound = path.clone();
-    let unix = listen(endpoint(&tor).bind_with(move || UnixListener::bind(bound)));
+    let unix = listen(endpoint(&tor).temporary_dir().bind_with(move || UnixListener::bind(bound)));
     drop(unix);
     assert!(path.exists(), "what was not made here is not removed here");
     assert_eq!(
@@ -214,7 +214,7 @@ fn a_stopped_tor_does_not_hold_a_drop_for_long() {
 #[test]
 fn the_header_with_the_circuit_is_taken_off() {
     let tor = RealTor::start();
-    let listener = listen(endpoint(&tor).export_circuit_id());
+    let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
     // Somebody on this machine who is not tor.
     let mut stranger = TcpStream::connect(tcp(&listener)).unwrap();
     stranger.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();

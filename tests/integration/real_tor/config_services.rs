@@ -282,7 +282,7 @@ fn a_service_that_cannot_be_is_refused_and_leaves_the_others() {
     let directory = path("a");
     assert_eq!(
         add(ConfiguredService::new(&directory).port(80, 80)),
-        format!("{directory:?} is the directory of another onion service of this tor")
+        format!("{directory:?} is the directory of another onion service")
     );
     assert_eq!(
         add(ConfiguredService::new("relative").port(80, 80)),

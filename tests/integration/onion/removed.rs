@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use torcon::Error;
+use torcon::error::{OnionProblem, RemovedBy};
+use torcon::onion::{IfRemoved, OnionEndpoint, OnionListener};
+
+use super::{LONG, controller, endpoint, key, listen, refusal, services};
+use crate::support::real_tor::RealTor;
+use crate::support::watchdog::eventually;
+
+/// Sends the signal that a rotation of logs sends.
+fn hang_up(tor: &RealTor) {
+    kill(Pid::from_raw(i32::try_from(tor.pid()).unwrap()), Signal::SIGHUP).unwrap();
+}
+
+fn is_configured(tor: &RealTor, listener: &OnionListener) -> bool {
+    let line = format!("HiddenServicePort=80 {}", listener.local_addr());
+    services(tor).contains(&line)
+}
+
+fn removed_by(outcome: Result<torcon::onion::OnionStream, Error>) -> RemovedBy {
+    let error = outcome.unwrap_err();
+    let Error::Onion(error) = &error else { panic!("{error:?}") };
+    let OnionProblem::Removed { by, .. } = error.problem() else { panic!("{error:?}") };
+    *by
+}
+
+#[test]
+fn a_service_is_added_again_after_each_reload() {
+    let tor = RealTor::start();
+    let directory = tor.directory().join("service");
+    let ephemeral = listen(endpoint(&tor));
+    let filed = listen(endpoint(&tor).hidden_service_dir(&directory).authorize_client("alice"));
+    let temporary = listen(endpoint(&tor).temporary_dir());
+    for reload in 1..=20 {
+        let reloads = || tor.log_text().matches("Received reload signal").count();
+        hang_up(&tor);
+        eventually(LONG, "tor has reloaded", || reloads() >= reload);
+        for listener in [&filed, &temporary] {
+            eventually(LONG, "the service is there again", || is_configured(&tor, listener));
+        }
+    }
+    let current = ephemeral.controller().onions().unwrap();
+    assert_eq!(current, [*ephemeral.onion_address()]);
+    for listener in [&ephemeral, &filed, &temporary] {
+        assert!(listener.try_accept().unwrap().is_none(), "nothing has ended");
+        listener.close().unwrap();
+    }
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+}
+
+#[test]
+fn a_service_is_added_again_when_another_controller_removes_it() {
+    let tor = RealTor::start();
+    let first = listen(endpoint(&tor).temporary_dir());
+    let second = listen(endpoint(&tor).temporary_dir());
+    let theirs = tor.directory().join("theirs");
+    for command in [
+        "RESETCONF HiddenServiceOptions".to_owned(),
+        format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", theirs.display()),
+        "SIGNAL RELOAD".to_owned(),
+    ] {
+        assert_eq!(tor.raw().ask(&command), ["250 OK"]);
+        for listener in [&first, &second] {
+            eventually(LONG, "the service is there again", || is_configured(&tor, listener));
+        }
+    }
+    drop((first, second));
+    assert!(!services(&tor).iter().any(|line| line.starts_with("HiddenServicePort=80")));
+}
+
+#[test]
+fn the_services_of_others_survive_when_ours_are_added_again() {
+    let tor = RealTor::start();
+    let ours = listen(endpoint(&tor).temporary_dir());
+    let theirs = tor.directory().join("theirs");
+    let command = format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", theirs.display());
+    assert_eq!(tor.raw().ask(&command), ["250 OK"]);
+    eventually(LONG, "the service is there again", || is_configured(&tor, &ours));
+    assert_eq!(
+        services(&tor)[..2],
+        [format!("HiddenServiceDir={}", theirs.display()), "HiddenServicePort=81".to_owned()]
+    );
+}
+
+#[test]
+fn accept_ends_with_the_reason_if_the_service_is_not_to_be_added_again() {
+    let tor = RealTor::start();
+    let end = |endpoint: OnionEndpoint| listen(endpoint.if_removed(IfRemoved::End));
+    let reloaded = end(endpoint(&tor).temporary_dir());
+    hang_up(&tor);
+    assert_eq!(removed_by(reloaded.accept_timeout(LONG)), RemovedBy::Reload);
+    assert_eq!(
+        refusal(reloaded.accept()),
+        format!(
+            "tor no longer has {}: tor has reloaded its configuration",
+            reloaded.onion_address()
+        )
+    );
+    let last = reloaded.incoming().last().unwrap();
+    assert_eq!(removed_by(last), RemovedBy::Reload);
+    reloaded.close().unwrap();
+
+    let reset = end(endpoint(&tor).temporary_dir());
+    assert_eq!(tor.raw().ask("RESETCONF HiddenServiceOptions"), ["250 OK"]);
+    assert_eq!(removed_by(reset.accept_timeout(LONG)), RemovedBy::Reconfiguration);
+}
+
+#[test]
+fn a_deleted_ephemeral_service_is_noticed() {
+    let tor = RealTor::start();
+    let interval = Duration::from_millis(50);
+    let detached = listen(endpoint(&tor).detach().key(key(3)).check_interval(interval));
+    let delete = format!("DEL_ONION {}", key(3).address().service_id());
+    for _ in 0..3 {
+        assert_eq!(tor.raw().ask(&delete), ["250 OK"]);
+        let is_there = || tor.raw().get_info("onions/detached") == key(3).address().service_id();
+        eventually(LONG, "the service is there again", is_there);
+    }
+    assert!(detached.try_accept().unwrap().is_none());
+    let shared = controller(&tor);
+    let ended = OnionEndpoint::with_controller(&shared, 80)
+        .publication(torcon::onion::Publication::None)
+        .check_interval(interval)
+        .if_removed(IfRemoved::End);
+    let ended = listen(ended);
+    shared.del_onion(ended.onion_address()).unwrap();
+    assert_eq!(removed_by(ended.accept_timeout(LONG)), RemovedBy::Deletion);
+
+    // Without its key nobody can add it again.
+    let discarded = listen(endpoint(&tor).detach().discard_key().check_interval(interval));
+    let delete = format!("DEL_ONION {}", discarded.onion_address().service_id());
+    assert_eq!(tor.raw().ask(&delete), ["250 OK"]);
+    assert_eq!(
+        refusal(discarded.accept_timeout(LONG)),
+        format!(
+            "tor no longer has {}: another controller has deleted it: the key of the onion \
+             service was discarded",
+            discarded.onion_address()
+        )
+    );
+}
+
+#[test]
+fn a_detached_service_is_accepted_for_when_the_control_connection_has_ended() {
+    let tor = RealTor::start();
+    let listener = listen(endpoint(&tor).detach().key(key(4)));
+    listener.controller().close();
+    let target = listener.local_addr().to_string();
+    let _client = std::net::TcpStream::connect(target).unwrap();
+    listener.accept_timeout(LONG).unwrap();
+    assert_eq!(tor.raw().get_info("onions/detached"), key(4).address().service_id());
+}
