@@ -7,6 +7,7 @@
 //! answer is [`PathView::Same`].
 
 mod mounts;
+mod obstacle;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -63,6 +63,15 @@ pub enum OnionProblem {
         /// What is wrong with it.
         detail: Box<str>,
     },
+    /// tor may not be able to use the directory as this program sees it, or nothing proves that it
+    /// can; tor was not asked, since it would exit.
+    #[error("tor cannot be given {path:?}: {detail}; use an ephemeral service")]
+    NotForTor {
+        /// The directory.
+        path: PathBuf,
+        /// What speaks against it.
+        detail: &'static str,
+    },
     /// Another service has the directory: one of this tor's configuration, or one of this or
     /// another running program.
     #[error("{path:?} is the directory of another onion service")]

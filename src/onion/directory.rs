@@ -40,6 +40,17 @@ pub(super) enum DirectoryPlace {
     Given(PathBuf),
 }
 
+impl DirectoryPlace {
+    /// Returns the directory, or the one that it will be made in.
+    pub(super) fn path(&self) -> Result<PathBuf> {
+        let path = match self {
+            Self::Temporary => std::env::temp_dir().join(TEMPORARY_START),
+            Self::Given(path) => path.clone(),
+        };
+        Ok(path::absolute(&path).map_err(|error| OnionError::file(&path, error))?)
+    }
+}
+
 /// The directory of a service that is being made.
 ///
 /// It is opened once, and everything in it is reached by that descriptor. While this value lives,
@@ -96,7 +107,8 @@ impl ServiceDirectory {
     }
 
     fn temporary(owner: Option<Uid>) -> Result<Self> {
-        let root = std::env::temp_dir();
+        let root = path::absolute(std::env::temp_dir());
+        let root = root.map_err(|error| OnionError::file(Path::new("TMPDIR"), error))?;
         let failed = |error| OnionError::file(&root, error);
         temporary::sweep(&root);
         let made = TemporaryDirectory::create_in(&root, PURPOSE).map_err(failed)?;

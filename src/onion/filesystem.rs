@@ -2,6 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -13,7 +15,11 @@ use super::directory::{DirectoryPlace, ServiceDirectory};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, Result};
+use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
+
+/// How long a tor that has closed the connection may take to end.
+const ENDING_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a service of the file system is to be.
 #[derive(Debug)]
@@ -47,6 +53,12 @@ impl FilesystemService {
             return Err(OnionError::new(OnionProblem::Remote).into());
         }
         let identity = Identity::ask(controller)?;
+        let wanted = plan.directory.path()?;
+        if let Some(detail) =
+            controller.directory_obstacle(&wanted, (identity.pid(), identity.user))
+        {
+            return Err(OnionError::new(OnionProblem::NotForTor { path: wanted, detail }).into());
+        }
         let mut directory = ServiceDirectory::prepare(&plan.directory, identity.user)?;
         if let Some(key) = &plan.key {
             directory.put_key(key)?;
@@ -138,11 +150,21 @@ impl FilesystemService {
         Ok(())
     }
 
+    /// A process that ends closes its connections some time before it is gone.
     fn is_tor_gone(&self) -> bool {
         let Some(pid) = self.tor_pid else { return true };
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that nobody has reaped yet is gone too.
-        state.contains(") Z ") || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+        let deadline = deadline_after(ENDING_LIMIT);
+        loop {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // One that nobody has reaped yet is gone too.
+            if state.contains(") Z ") || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(ENDING_LIMIT / 100);
+        }
     }
 
     /// Leaves the directory to a tor that may still have the service.

@@ -22,6 +22,8 @@ mod publication;
 mod reached_at;
 /// Services that tor loses: by a reload, or by other controllers.
 mod removed;
+/// A tor that sees other files than this program, as another user.
+mod sandbox;
 /// Uploads that tor or a filter tells little of.
 mod unanswered;
 /// Publication, judged by what real tors report of their uploads.

@@ -17,6 +17,8 @@ struct Mount {
     root: PathBuf,
     /// Where the process sees that directory.
     point: PathBuf,
+    /// Whether the process may only read there, whatever others may do.
+    read_only: bool,
 }
 
 impl Mounts {
@@ -39,11 +41,21 @@ impl Mounts {
         Self(lines.filter_map(read_mount).collect())
     }
 
-    /// Returns the file system and the path in it to which an absolute path without links leads.
-    fn locate(&self, path: &Path) -> Option<(&str, PathBuf)> {
+    /// Returns the mount that an absolute path without links is in.
+    fn covering(&self, path: &Path) -> Option<&Mount> {
         let covering = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         // Of several mounts at one place the last covers the others.
-        let mount = covering.max_by_key(|mount| mount.point.components().count())?;
+        covering.max_by_key(|mount| mount.point.components().count())
+    }
+
+    /// Whether the process may only read at an absolute path without links.
+    pub(super) fn is_read_only(&self, path: &Path) -> bool {
+        self.covering(path).is_some_and(|mount| mount.read_only)
+    }
+
+    /// Returns the file system and the path in it to which an absolute path without links leads.
+    fn locate(&self, path: &Path) -> Option<(&str, PathBuf)> {
+        let mount = self.covering(path)?;
         let rest = path.strip_prefix(&mount.point).ok()?;
         Some((&mount.device, mount.root.join(rest)))
     }
@@ -73,7 +85,8 @@ fn read_mount(line: &[u8]) -> Option<Mount> {
     let device = String::from_utf8(fields.next()?.to_owned()).ok()?;
     let root = unescape(fields.next()?);
     let point = unescape(fields.next()?);
-    Some(Mount { device, root, point })
+    let read_only = fields.next()?.split(|byte| *byte == b',').any(|option| option == b"ro");
+    Some(Mount { device, root, point, read_only })
 }
 
 /// Undoes the kernel's escapes: a blank, a tab, a line feed and a backslash are written as a

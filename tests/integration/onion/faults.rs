@@ -124,9 +124,12 @@ fn contradictions_and_bad_names_are_refused_without_a_tor() {
         (nowhere().port(0, 80), "invalid argument \"port\": must not be 0"),
         (nowhere().port(80, 81), "invalid argument \"port\": is given twice"),
         (nowhere().port(81, 0), "invalid argument \"target\": must not have port 0"),
-        (nowhere().detach(), "invalid argument \"detach\": is for ephemeral services only"),
         (
-            nowhere().discard_key(),
+            nowhere().temporary_dir().detach(),
+            "invalid argument \"detach\": is for ephemeral services only",
+        ),
+        (
+            nowhere().temporary_dir().discard_key(),
             "invalid argument \"discard_key\": is for ephemeral services only",
         ),
         (

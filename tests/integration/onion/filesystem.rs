@@ -162,16 +162,22 @@ fn clients_have_files_that_tor_reads() {
     let again = listen(endpoint(&tor).hidden_service_dir(&directory).authorize_client("alice"));
     assert_eq!(again.clients()[0].public_key, alice.public_key);
     assert!(again.clients()[0].key.is_none());
+    // Who is named no more is let in no more.
+    assert_eq!(entries(&clients), ["alice.auth"]);
     drop(again);
+    let told = listen(endpoint(&tor).hidden_service_dir(&directory));
+    assert_eq!(told.clients().len(), 1);
+    assert_eq!(told.clients()[0].public_key, alice.public_key);
+    drop(told);
     let other = ClientAuthKey::generate().unwrap().public();
     assert_eq!(
         refusal(
             endpoint(&tor)
                 .hidden_service_dir(&directory)
-                .authorize_client_key("bob", other)
+                .authorize_client_key("alice", other)
                 .listen()
         ),
-        "the client bob has another key already"
+        "the client alice has another key already"
     );
 }
 

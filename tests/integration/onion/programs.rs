@@ -164,10 +164,10 @@ fn two_programs_do_not_lose_each_others_services() {
         let count = || services(&tor).iter().filter(|l| l.starts_with("HiddenServiceDir=")).count();
         eventually(LONG, "all services are there", || count() == 30);
         assert_eq!(addresses.concat().len(), 30);
-        programs.map(|mut program| {
+        for mut program in programs {
             program.child.stdin.as_mut().unwrap().flush().unwrap();
             program.end(None);
-        });
+        }
         eventually(LONG, "no service is there", || count() == 0);
     }
 }

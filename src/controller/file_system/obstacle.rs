@@ -1,0 +1,112 @@
+//! What keeps tor from a directory that this program sees.
+//!
+//! tor exits if it cannot make or use the directory of an onion service, so a directory is given
+//! to a running tor only if nothing speaks against it: another mount, a read-only mount, a security
+//! profile, or a parent that tor's user may not enter.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::mounts::{self, Mounts};
+use super::{PathView, resolved};
+use crate::controller::Controller;
+
+const NO_PROCESS: &str = "tor's process cannot be seen";
+
+impl Controller {
+    /// Returns why tor may not be able to use a directory, as the end of a sentence whose subject
+    /// is the path. `told` is the process and the user that tor reports.
+    ///
+    /// Sends what [`path_view`](Self::path_view) sends, and `GETCONF DataDirectory` if a security
+    /// profile confines tor.
+    pub(crate) fn directory_obstacle(
+        &self,
+        path: &Path,
+        told: (Option<i32>, Option<u32>),
+    ) -> Option<&'static str> {
+        if !cfg!(target_os = "linux") {
+            // There are no mounts of single processes.
+            return None;
+        }
+        let view = self.path_view(path);
+        let proved = self.tor_process().ok().and_then(|pid| i32::try_from(pid).ok());
+        let Some(pid) = proved.or_else(|| probable_process(told)) else {
+            return Some(match view {
+                PathView::Unknown(reason) => reason,
+                _ => NO_PROCESS,
+            });
+        };
+        let tables = Mounts::of_this_process().zip(Mounts::of_process(pid.unsigned_abs()));
+        let Some((here, there)) = tables else { return Some(NO_PROCESS) };
+        let found = resolved(path);
+        match mounts::compare(&here, &there, path, &found) {
+            PathView::Same => {}
+            PathView::Different => return Some("tor sees another file system there"),
+            PathView::Unknown(reason) => return Some(reason),
+        }
+        if there.is_read_only(&found) {
+            return Some("tor may only read there");
+        }
+        if is_confined(pid) && !self.is_in_data_directory(path) {
+            return Some("a security profile confines tor to other directories");
+        }
+        if found.ancestors().skip(1).any(|parent| !may_enter(pid, parent)) {
+            return Some("the user that tor runs as may not enter the directory above it");
+        }
+        None
+    }
+
+    fn is_in_data_directory(&self, path: &Path) -> bool {
+        let conf = self.get_conf(["DataDirectory"]);
+        let directory =
+            conf.ok().and_then(|conf| Some(conf.get("DataDirectory")?.first()?.trim().to_owned()));
+        directory.is_some_and(|directory| !directory.is_empty() && path.starts_with(&directory))
+    }
+}
+
+/// Returns the process that tor reports, if this program sees one of that number that has the
+/// name of tor and runs as the user that tor reports. In another PID namespace the number is that
+/// of another program, or of none.
+fn probable_process(told: (Option<i32>, Option<u32>)) -> Option<i32> {
+    let (Some(pid), Some(user)) = told else { return None };
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let is_tor = field(&status, "Name:")?.trim() == "tor";
+    let real_user = field(&status, "Uid:")?.split_ascii_whitespace().next()?.parse().ok();
+    (pid > 1 && is_tor && real_user == Some(user)).then_some(pid)
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name))
+}
+
+/// Whether a profile of AppArmor or SELinux that is enforced decides where tor may write.
+fn is_confined(pid: i32) -> bool {
+    let label = fs::read_to_string(format!("/proc/{pid}/attr/current")).unwrap_or_default();
+    let label = label.trim_end_matches('\0').trim();
+    label.ends_with("(enforce)") || label.contains(":tor_t:")
+}
+
+/// Whether the user of a process may enter a directory, by the modes of the directory.
+fn may_enter(pid: i32, directory: &Path) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = |name| -> Vec<u32> {
+        let words = field(&status, name).unwrap_or_default().split_ascii_whitespace();
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    // The one that permissions are checked for is the last of four.
+    let (user, group) = (ids("Uid:").pop(), ids("Gid:").pop());
+    let found = match directory.metadata() {
+        Ok(found) => found,
+        // It is missing, as whoever opens it will say.
+        Err(error) => return error.kind() == ErrorKind::NotFound,
+    };
+    let class = match user {
+        Some(0) => return true,
+        Some(user) if user == found.uid() => 0o100,
+        _ if group == Some(found.gid()) || ids("Groups:").contains(&found.gid()) => 0o010,
+        _ => 0o001,
+    };
+    found.mode() & class != 0
+}
