@@ -26,6 +26,7 @@ mod directory;
 mod endpoint;
 mod ephemeral;
 mod filesystem;
+mod half_open;
 mod keys;
 mod listener;
 mod local;

@@ -20,6 +20,7 @@ use super::local::{LocalListener, LocalSocket, Place};
 use super::monitor::IfRemoved;
 use super::publish::{Needs, Publication, Publisher, UploadLimits};
 use super::service::{Added, Care, Lease, OnionService, Registration};
+use crate::config::Identity;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
 use crate::link::Endpoint;
@@ -195,8 +196,11 @@ impl OnionEndpoint {
         self.place(Place::Tcp(address.into()))
     }
 
-    /// Listens on a unix socket, which must not exist yet and goes with the listener. The default
-    /// is a port of TCP.
+    /// Listens on a unix socket, whose file is removed with the listener. A socket that a killed
+    /// program has left there is replaced. If this program is root, the file is given to the user
+    /// that tor runs as, unless others may write to its directory. The default is a port of TCP.
+    ///
+    /// Sends `GETINFO process/pid process/uid` if this program is root.
     pub fn local_unix(self, path: impl Into<PathBuf>) -> Self {
         self.place(Place::Unix(path.into()))
     }
@@ -328,8 +332,8 @@ impl OnionEndpoint {
         let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
         let local = LocalSocket::bind(place)?;
         let service = match self.reached_at.clone() {
-            Some(target) => self.make(target, None)?,
-            None => self.make(local.target(), Some(local.address()))?,
+            Some(target) => self.make(target, Some(&local), true)?,
+            None => self.make(local.target(), Some(&local), false)?,
         };
         Ok(OnionListener::new(service, local, port, tells_circuits))
     }
@@ -354,7 +358,7 @@ impl OnionEndpoint {
             return Err(InvalidInput::new("reached_at", problem).into());
         }
         self.check()?;
-        self.make(target.into(), None)
+        self.make(target.into(), None, true)
     }
 
     fn resolve(&mut self) {
@@ -393,8 +397,13 @@ impl OnionEndpoint {
         self.service.check()
     }
 
-    /// `listener` is the address of a local listener whose target the user has not named.
-    fn make(self, target: PortTarget, listener: Option<&PortTarget>) -> Result<OnionService> {
+    /// `named` says that the user has named the target of the local listener.
+    fn make(
+        self,
+        target: PortTarget,
+        local: Option<&LocalSocket>,
+        named: bool,
+    ) -> Result<OnionService> {
         let first = OnionPort::new(self.port, target);
         let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
         // What cannot be said must fail before a tor is launched for it.
@@ -403,6 +412,10 @@ impl OnionEndpoint {
         let (controller, lease) =
             obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
         service.check_mode(&controller)?;
+        if let Some(local) = local.filter(|local| local.is_file()) {
+            local.admit(Identity::ask(&controller)?.user.unwrap_or_default());
+        }
+        let listener = local.filter(|_| !named).map(LocalSocket::address);
         let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {
             None => (ports, plan),
             Some(listener) => {

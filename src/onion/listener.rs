@@ -1,7 +1,7 @@
 //! A service with a local listener behind it.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
 use super::client_auth::AuthorizedClient;
+use super::half_open::HalfOpen;
 use super::local::LocalSocket;
 use super::publish::Publication;
 use super::service::OnionService;
@@ -21,9 +22,11 @@ use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey, PortTarget};
 
-/// How long tor may take to tell the circuit of a connection that it has just made. It does so at
-/// once; a program on this machine that connects to the port itself may not.
-const HEADER_LIMIT: Duration = Duration::from_secs(5);
+/// How often a connection is looked at whose header has not come. tor sends it at once; only a
+/// program of this machine that connects to the port itself is waited for.
+const HEADER_PAUSE: Duration = Duration::from_millis(5);
+/// How long a program without a free descriptor is kept from trying again.
+const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 
 /// An onion service and the local listener that takes its clients' connections.
 ///
@@ -54,12 +57,14 @@ const HEADER_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct OnionListener {
     service: OnionService,
-    /// `None` once the listener is closed. Those who wait hold it a moment longer.
-    local: Mutex<Option<Arc<LocalSocket>>>,
+    local: LocalSocket,
     local_addr: PortTarget,
     public_port: u16,
     nonblocking: AtomicBool,
     tells_circuits: bool,
+    half_open: HalfOpen,
+    /// When this program last had no descriptor left for a connection.
+    exhausted: Mutex<Option<Instant>>,
 }
 
 impl OnionListener {
@@ -70,9 +75,16 @@ impl OnionListener {
         tells_circuits: bool,
     ) -> Self {
         let local_addr = local.address().clone();
-        let local = Mutex::new(Some(Arc::new(local)));
-        let nonblocking = AtomicBool::new(false);
-        Self { service, local, local_addr, public_port, nonblocking, tells_circuits }
+        Self {
+            service,
+            local,
+            local_addr,
+            public_port,
+            nonblocking: AtomicBool::new(false),
+            tells_circuits,
+            half_open: HalfOpen::default(),
+            exhausted: Mutex::default(),
+        }
     }
 
     /// Returns the next connection of a client.
@@ -83,8 +95,10 @@ impl OnionListener {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::Closed`] if the listener was closed, [`Error::Closed`] if the control
-    /// connection has ended, mostly since tor is gone; [`OnionProblem::Accept`] if the local
+    /// [`OnionProblem::Closed`] if the listener was closed; [`OnionProblem::Removed`] if tor has lost
+    /// the service and it could not be added again; [`Error::Closed`] if the control connection has
+    /// ended, mostly since tor is gone, unless the service is detached: it may go on in tor, and is
+    /// accepted for until the listener is closed; [`OnionProblem::Accept`] if the local
     /// listener fails; [`Error::Timeout`] if it must not block and there is no connection.
     pub fn accept(&self) -> Result<OnionStream> {
         match self.nonblocking.load(Ordering::Relaxed) {
@@ -119,55 +133,69 @@ impl OnionListener {
     }
 
     fn accept_until(&self, deadline: Option<Instant>, limit: Duration) -> Result<OnionStream> {
-        let local = self.local.lock().clone();
-        let Some(local) = local else { return Err(closed()) };
+        self.pause(deadline)?;
         loop {
             if let Some(ending) = self.service.board().ending() {
                 return Err(ending);
             }
-            match local.accept() {
-                Ok(mut stream) => {
-                    if !self.tells_circuits {
-                        return Ok(stream);
-                    }
-                    match stream.read_header(HEADER_LIMIT) {
-                        Ok(()) => return Ok(stream),
-                        Err(error) => log::warn!("a connection that tor did not make: {error}"),
-                    }
+            let accepted = match self.local.accept() {
+                Ok(stream) if !self.tells_circuits => return Ok(stream),
+                Ok(stream) => {
+                    self.half_open.push(stream);
+                    true
                 }
-                Err(error) if is_nothing(&error) => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        return Err(Timeout::new(Wait::Incoming, limit).into());
+                Err(error) if is_nothing(&error) => false,
+                Err(error) => {
+                    // Closing ends listening.
+                    if let Some(ending) = self.service.board().ending() {
+                        return Err(ending);
                     }
-                    self.wait(&local, deadline)?;
+                    if is_exhaustion(&error) {
+                        *self.exhausted.lock() = Some(Instant::now());
+                    }
+                    return Err(failed(error));
                 }
-                Err(error) => return Err(failed(error)),
+            };
+            if let Some(stream) = self.half_open.ready() {
+                return Ok(stream);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Timeout::new(Wait::Incoming, limit).into());
+            }
+            if !accepted {
+                self.wait(deadline)?;
             }
         }
     }
 
+    /// Waits for a moment after this program had no descriptor left: the connection is still
+    /// there, and whoever loops over [`incoming`](Self::incoming) would use up a processor.
+    fn pause(&self, deadline: Option<Instant>) -> Result<()> {
+        let Some(since) = self.exhausted.lock().take() else { return Ok(()) };
+        let until = since.checked_add(EXHAUSTION_PAUSE).unwrap_or(since);
+        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        let mut polled = [PollFd::new(self.service.board().ended().as_fd(), PollFlags::POLLIN)];
+        poll_until(&mut polled, Some(until))
+    }
+
     /// Waits until there may be a connection, or the service has ended.
-    fn wait(&self, local: &LocalSocket, deadline: Option<Instant>) -> Result<()> {
+    fn wait(&self, deadline: Option<Instant>) -> Result<()> {
         let mut polled = [
-            PollFd::new(local.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.local.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.service.board().ended().as_fd(), PollFlags::POLLIN),
         ];
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // Rounded up, or the last millisecond would be spent looking; what is too long to be said
-        // is waited for in several turns.
-        let left = left.map(|left| left.saturating_add(Duration::from_micros(999)));
-        let timeout = match left {
-            None => PollTimeout::NONE,
-            Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+        let look_again = || deadline_after(HEADER_PAUSE);
+        let until = match (deadline, self.half_open.is_empty()) {
+            (deadline, true) => deadline,
+            (None, false) => Some(look_again()),
+            (Some(deadline), false) => Some(deadline.min(look_again())),
         };
-        match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(failed(error.into())),
-        }
+        poll_until(&mut polled, until)
     }
 
     /// Returns the connections of clients, one after the other, and ends when the listener is
-    /// closed by this program. When tor is gone the last item is that error.
+    /// closed by this program. When tor or the service is gone the last item is that error. After an
+    /// error since this program has no free descriptor, the next item takes a tenth of a second.
     ///
     /// Blocks the current thread until there is a connection, each time without a limit, as
     /// [`accept`](Self::accept) does.
@@ -235,7 +263,7 @@ impl OnionListener {
         self.service.hidden_service_dir()
     }
 
-    /// Returns the clients that were authorised here; if there is none, everybody may come.
+    /// Returns the clients that the service lets in; if there is none, everybody may come.
     #[must_use]
     pub fn clients(&self) -> &[AuthorizedClient] {
         self.service.clients()
@@ -281,11 +309,44 @@ impl OnionListener {
     ///
     /// Those of [`OnionService::close`].
     pub fn close(&self) -> Result<()> {
-        let local = self.local.lock().take();
-        let outcome = self.service.close();
-        drop(local);
-        outcome
+        self.service.announce_end();
+        self.local.close();
+        self.service.close()
     }
+}
+
+/// Readable when a client may have connected, for [`try_accept`](OnionListener::try_accept) in an
+/// event loop of another kind. After [`close`](OnionListener::close) it is a socket that no longer
+/// listens.
+///
+/// With [`export_circuit_id`](super::OnionEndpoint::export_circuit_id) a connection is there a
+/// moment later than the descriptor says: when tor's header has come.
+impl AsFd for OnionListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.local.as_fd()
+    }
+}
+
+/// Polls until a descriptor is ready or the time is over.
+fn poll_until(polled: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    // Rounded up, or the last millisecond would be spent looking; what is too long to be said is
+    // waited for in several turns.
+    let left = left.map(|left| left.saturating_add(Duration::from_micros(999)));
+    let timeout = match left {
+        None => PollTimeout::NONE,
+        Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+    };
+    match poll(polled, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Whether this program or the machine has no descriptor or memory left for a connection.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
 }
 
 /// Whether there is just no connection, or none any more.
@@ -297,10 +358,6 @@ fn is_nothing(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
-}
-
-fn closed() -> Error {
-    OnionError::new(OnionProblem::Closed).into()
 }
 
 fn failed(error: io::Error) -> Error {

@@ -4,12 +4,17 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, lchown};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::unistd::geteuid;
+use parking_lot::Mutex;
 
 use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
 use crate::names::PortTarget;
@@ -66,8 +71,8 @@ impl fmt::Debug for Place {
 pub(super) struct LocalSocket {
     listener: LocalListener,
     address: PortTarget,
-    /// The socket file that was made here, with its number, and goes with the listener.
-    file: Option<(PathBuf, u64)>,
+    /// The socket file that was made here, with its number, until it is removed.
+    file: Mutex<Option<(PathBuf, u64)>>,
 }
 
 impl LocalSocket {
@@ -85,7 +90,13 @@ impl LocalSocket {
             Place::Unix(path) => {
                 let path = path::absolute(&path).map_err(failed)?;
                 check_socket_path("local_unix", &path)?;
-                let listener = UnixListener::bind(&path).map_err(failed)?;
+                let listener = match UnixListener::bind(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                        remove_stale(&path).and_then(|()| UnixListener::bind(&path))
+                    }
+                    bound => bound,
+                };
+                let listener = listener.map_err(failed)?;
                 let number = fs::symlink_metadata(&path).map(|found| found.ino());
                 let file = number.ok().map(|number| (path, number));
                 Self::new(LocalListener::Unix(listener), file, failed)
@@ -117,7 +128,7 @@ impl LocalSocket {
                 PortTarget::Unix(path::absolute(path).map_err(&failed)?)
             }
         };
-        Ok(Self { listener, address, file })
+        Ok(Self { listener, address, file: Mutex::new(file) })
     }
 
     pub(super) fn address(&self) -> &PortTarget {
@@ -139,6 +150,9 @@ impl LocalSocket {
                 let (stream, _) = listener.accept()?;
                 // Not everywhere are streams born blocking.
                 stream.set_nonblocking(false)?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    log::debug!("a connection of an onion service waits before it sends: {error}");
+                }
                 Ok(stream.into())
             }
             LocalListener::Unix(listener) => {
@@ -159,18 +173,73 @@ impl AsFd for LocalSocket {
     }
 }
 
-impl Drop for LocalSocket {
-    fn drop(&mut self) {
-        let Some((path, number)) = &self.file else { return };
+impl LocalSocket {
+    /// Whether tor's user may have to be [admitted](Self::admit).
+    pub(super) fn is_file(&self) -> bool {
+        geteuid().is_root() && self.file.lock().is_some()
+    }
+
+    /// Lets tor's user connect to the socket file, if this program is root and tor is not.
+    pub(super) fn admit(&self, user: u32) {
+        let file = self.file.lock().clone();
+        let Some((path, _)) = file.filter(|_| geteuid().is_root() && user != 0) else { return };
+        // Where others may replace the file, anything could be given away.
+        let parent = path.parent().and_then(|parent| parent.metadata().ok());
+        let is_safe = parent.is_some_and(|parent| {
+            let others_write = parent.mode() & 0o022 != 0 && parent.mode() & 0o1000 == 0;
+            parent.uid() == 0 && !others_write
+        });
+        let given = match is_safe {
+            true => lchown(&path, Some(user), None),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        if let Err(error) = given {
+            log::warn!("tor's user may not be able to connect to {path:?}: {error}");
+        }
+    }
+
+    /// Ends listening: who connects is refused, and the socket file is removed.
+    pub(super) fn close(&self) {
+        let fd = self.as_fd().as_raw_fd();
+        if let Err(error) = shutdown(fd, Shutdown::Both) {
+            log::debug!("a listener goes on until it is dropped: {error}");
+        }
+        let file = self.file.lock().take();
+        let Some((path, number)) = file else { return };
         // Somebody else may have put another there.
-        let is_ours =
-            |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == *number;
-        if fs::symlink_metadata(path).is_ok_and(|found| is_ours(&found)) {
-            if let Err(error) = fs::remove_file(path) {
+        let is_ours = |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == number;
+        if fs::symlink_metadata(&path).is_ok_and(|found| is_ours(&found)) {
+            if let Err(error) = fs::remove_file(&path) {
                 log::warn!("the socket {path:?} of an onion service stays: {error}");
             }
         }
     }
+}
+
+impl Drop for LocalSocket {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Removes a socket file on which nobody listens any more: a killed program has left it.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let in_use = || io::Error::from(Errno::EADDRINUSE);
+    let found = fs::symlink_metadata(path)?;
+    let me = geteuid();
+    if !found.file_type().is_socket() || !(me.is_root() || found.uid() == me.as_raw()) {
+        return Err(in_use());
+    }
+    // A socket of another type is never connected to one that listens, nor waits for it.
+    match UnixDatagram::unbound()?.connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        _ => return Err(in_use()),
+    }
+    if fs::symlink_metadata(path)?.ino() != found.ino() {
+        return Err(in_use());
+    }
+    log::info!("{path:?} was left by a program that has ended");
+    fs::remove_file(path)
 }
 
 /// Refuses a path that no socket can have.

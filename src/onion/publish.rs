@@ -110,31 +110,25 @@ impl Publisher {
         let board = Arc::new(Board::new(needs.outlives_connection)?);
         let watch = |kinds: &[EventKind]| {
             let board = Arc::clone(&board);
-            let watch = controller.watch_events(kinds, Box::new(move |seen| board.see(seen)));
-            match watch {
-                Ok(watch) => Ok(Some(watch)),
-                Err(Error::Rejected(error)) => {
-                    log::info!("an onion service does without events: {error}");
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
+            controller.watch_events(kinds, Box::new(move |seen| board.see(seen)))
         };
-        let uploads = match watch(&[EventKind::HsDesc])? {
-            None if needs.uploads => {
-                // It says why.
-                return Err(match controller.watch_events(&[EventKind::HsDesc], Box::new(drop)) {
-                    Err(error) => error,
-                    Ok(_) => OnionError::new(OnionProblem::Closed).into(),
-                });
-            }
-            uploads => uploads,
+        let without = |error: &dyn std::fmt::Display| {
+            log::info!("an onion service does without events: {error}");
+            None
+        };
+        let uploads = match watch(&[EventKind::HsDesc]) {
+            Err(Error::Rejected(error)) if !needs.uploads => without(&error),
+            uploads => Some(uploads?),
         };
         let mut changes = Vec::new();
-        if needs.changes {
-            changes.extend(watch(&[EventKind::ConfChanged, EventKind::Signal])?);
+        let wanted: [&[EventKind]; 2] =
+            [&[EventKind::ConfChanged, EventKind::Signal], &[EventKind::ConfChanged]];
+        for kinds in wanted.into_iter().filter(|_| needs.changes) {
             if changes.is_empty() {
-                changes.extend(watch(&[EventKind::ConfChanged])?);
+                changes.extend(match watch(kinds) {
+                    Err(Error::Rejected(error)) => without(&error),
+                    watch => Some(watch?),
+                });
             }
         }
         let (has_uploads, has_changes) = (uploads.is_some(), !changes.is_empty());

@@ -260,10 +260,15 @@ impl OnionService {
         self.end(&self.controller, true)
     }
 
+    /// Ends every wait for the service, now and later.
+    pub(super) fn announce_end(&self) {
+        self.publisher.close();
+    }
+
     /// `patient` waits for a tor of the service's own as long as its launcher says; otherwise it
     /// is killed earlier.
     fn end(&self, controller: &Controller, patient: bool) -> Result<()> {
-        self.publisher.close();
+        self.announce_end();
         let taken = lock_within(&self.parts, "DEL_ONION", controller.timeout())?.take();
         let Some(Parts { mut registration, lease }) = taken else { return Ok(()) };
         // The monitor finds nothing to look after any more.

@@ -1,5 +1,7 @@
 //! Onion services: on a real tor whose network is off, and on a fake one that tells of uploads.
 
+/// What holds accept, and what does not.
+mod accepting;
 /// The commands, and what a real tor answers to each.
 mod commands;
 /// Services that tor gets by the control connection.

@@ -1,5 +1,5 @@
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -146,6 +146,24 @@ fn a_tor_in_a_sandbox_gets_a_service_or_the_reason_why_not_and_lives() {
 }
 
 #[test]
+fn the_user_of_tor_can_connect_to_a_unix_socket_of_root() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let [tor, _] = sandbox.endpoints();
+    let outside = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(outside.path(), Permissions::from_mode(0o711)).unwrap();
+    let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+    let path = outside.path().join("socket");
+    let listener = try_listen(&tor, |endpoint| endpoint.local_unix(&path)).unwrap();
+    assert_eq!(owner(&path), NOBODY);
+    drop(listener);
+    // Others may put something else there.
+    let path = sandbox.path("socket");
+    let listener = try_listen(&tor, |endpoint| endpoint.local_unix(&path)).unwrap();
+    assert_eq!(owner(&path), 0);
+    drop(listener);
+}
+
+#[test]
 fn nothing_outside_a_service_directory_is_given_to_the_user_of_tor() {
     // Root gave any directory to tor's user by a link in the directory of a service.
     let Some(sandbox) = Sandbox::start() else { return };
@@ -171,7 +189,6 @@ fn nothing_outside_a_service_directory_is_given_to_the_user_of_tor() {
     chown(&clients, Some(NOBODY), None).unwrap();
     std::os::unix::fs::symlink(victim.join("file"), clients.join("alice.auth")).unwrap();
     refusal(listen());
-    use std::os::unix::fs::MetadataExt;
     let owners = [&victim, &victim.join("file")].map(|path| fs::metadata(path).unwrap().uid());
     assert_eq!(owners, [0, 0]);
 }

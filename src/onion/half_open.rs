@@ -1,0 +1,184 @@
+//! Connections whose header has not come yet.
+//!
+//! tor sends a header before the client's bytes, as soon as it has connected. Any other program of
+//! this machine can connect too and send nothing, so no connection is waited for alone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Ipv6Addr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use parking_lot::Mutex;
+
+use super::stream::OnionStream;
+use crate::link::deadline_after;
+use crate::names::CircuitId;
+
+/// How long a header may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The most connections that wait for their header; the oldest ones are dropped.
+const MOST: usize = 128;
+/// The longest header of the PROXY protocol of version 1, with its line end.
+const LONGEST: usize = 107;
+
+/// The connections of one listener that wait for their header.
+#[derive(Debug, Default)]
+pub(super) struct HalfOpen(Mutex<VecDeque<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    stream: OnionStream,
+    header: Vec<u8>,
+    until: Instant,
+}
+
+impl HalfOpen {
+    pub(super) fn push(&self, stream: OnionStream) {
+        let until = deadline_after(LIMIT);
+        let mut list = self.0.lock();
+        let dropped = if list.len() >= MOST { list.pop_front() } else { None };
+        list.push_back(Waiting { stream, header: Vec::with_capacity(LONGEST), until });
+        drop(list);
+        if dropped.is_some() {
+            log::warn!("too many connections that tor did not make");
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Takes off the headers that have come. Returns the first connection that has its own; drops
+    /// those that sent something else or took too long.
+    pub(super) fn ready(&self) -> Option<OnionStream> {
+        let mut dropped = Vec::new();
+        let mut list = self.0.lock();
+        let mut ready = None;
+        let now = Instant::now();
+        let mut place = 0;
+        while let Some(waiting) = list.get_mut(place) {
+            let outcome = match waiting.advance() {
+                Ok(None) if now >= waiting.until => Err(io::ErrorKind::TimedOut.into()),
+                outcome => outcome,
+            };
+            match outcome {
+                Ok(None) => place += 1,
+                Ok(Some(circuit)) => {
+                    ready = list.remove(place).map(|waiting| waiting.stream.with_circuit(circuit));
+                    break;
+                }
+                Err(error) => dropped.extend(list.remove(place).map(|waiting| (waiting, error))),
+            }
+        }
+        drop(list);
+        for (_, error) in dropped {
+            log::warn!("a connection that tor did not make: {error}");
+        }
+        ready
+    }
+}
+
+impl Waiting {
+    /// Reads what has come of the header, and nothing of what follows it.
+    fn advance(&mut self) -> io::Result<Option<CircuitId>> {
+        let mut byte = [0];
+        while !self.header.ends_with(b"\n") {
+            if self.header.len() >= LONGEST {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            match recv(self.stream.as_fd().as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => self.header.extend_from_slice(&byte),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(Some(read_circuit(&self.header).ok_or(io::ErrorKind::InvalidData)?))
+    }
+}
+
+/// Reads `PROXY TCP6 fc00:dead:beef:4dad::AABB:CCDD ::1 65535 42`: the last four bytes of the first
+/// address are the number of the circuit.
+fn read_circuit(header: &[u8]) -> Option<CircuitId> {
+    let mut words = std::str::from_utf8(header).ok()?.split_ascii_whitespace();
+    if (words.next(), words.next()) != (Some("PROXY"), Some("TCP6")) {
+        return None;
+    }
+    let address: Ipv6Addr = words.next()?.parse().ok()?;
+    let [0xfc00, 0xdead, 0xbeef, 0x4dad, ..] = address.segments() else { return None };
+    let [.., a, b, c, d] = address.octets();
+    Some(CircuitId::from(u32::from_be_bytes([a, b, c, d])))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    use super::{HalfOpen, LIMIT, MOST, read_circuit};
+    use crate::onion::OnionStream;
+
+    const HEADER: &[u8] = b"PROXY TCP6 fc00:dead:beef:4dad::1:2 ::1 2 80\r\n";
+
+    fn connect(half_open: &HalfOpen) -> UnixStream {
+        let (tor, ours) = UnixStream::pair().unwrap();
+        half_open.push(OnionStream::from(ours));
+        tor
+    }
+
+    #[test]
+    fn the_header_tells_the_circuit_and_what_follows_is_left() {
+        let half_open = HalfOpen::default();
+        let mut tor = connect(&half_open);
+        let (begin, end) = HEADER.split_at(20);
+        tor.write_all(begin).unwrap();
+        assert!(half_open.ready().is_none());
+        tor.write_all(end).unwrap();
+        tor.write_all(b"GET /").unwrap();
+        drop(tor);
+        let mut stream = half_open.ready().unwrap();
+        assert_eq!(stream.circuit_id().unwrap().as_str(), "65538");
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "GET /");
+        assert!(half_open.is_empty());
+    }
+
+    #[test]
+    fn one_that_sends_nothing_keeps_nobody() {
+        let half_open = HalfOpen::default();
+        let _idle = connect(&half_open);
+        let mut tor = connect(&half_open);
+        tor.write_all(HEADER).unwrap();
+        assert!(half_open.ready().is_some());
+        assert!(half_open.ready().is_none() && !half_open.is_empty());
+        half_open.0.lock()[0].until = Instant::now();
+        assert!(half_open.ready().is_none() && half_open.is_empty());
+        let strangers: Vec<_> = (0..2 * MOST).map(|_| connect(&half_open)).collect();
+        assert_eq!(half_open.0.lock().len(), MOST);
+        assert!(half_open.0.lock()[0].until <= Instant::now() + LIMIT);
+        drop(strangers);
+        assert!(half_open.ready().is_none() && half_open.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_header_is_dropped() {
+        for header in [
+            "PROXY TCP6 ::1 ::1 2 80\r\n",
+            "PROXY TCP4 127.0.0.1 127.0.0.1 2 80\r\n",
+            "GET / HTTP/1.0\r\n",
+            "\n",
+        ] {
+            assert_eq!(read_circuit(header.as_bytes()), None, "{header:?}");
+        }
+        let half_open = HalfOpen::default();
+        let mut tor = connect(&half_open);
+        tor.write_all(&[b'x'; 200]).unwrap();
+        assert!(half_open.ready().is_none() && half_open.is_empty());
+    }
+}
