@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::uploads::Uploads;
-use crate::controller::{Controller, Seen, Watch};
+use crate::controller::{Controller, HookGuard, Seen};
 use crate::error::{
     Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, Wait,
 };
@@ -52,7 +52,7 @@ pub(super) struct UploadLimits {
 pub(super) struct Publisher {
     board: Arc<Board>,
     /// End with the publisher; none once the service has been closed.
-    watches: Mutex<Vec<Watch>>,
+    watches: Mutex<Vec<HookGuard>>,
     /// Whether tor reports uploads.
     has_uploads: bool,
     /// Whether tor reports changes of its configuration.
@@ -110,7 +110,7 @@ impl Publisher {
         let board = Arc::new(Board::new(needs.outlives_connection)?);
         let watch = |kinds: &[EventKind]| {
             let board = Arc::clone(&board);
-            controller.watch_events(kinds, Box::new(move |seen| board.see(seen)))
+            controller.watch_events(kinds, move |seen: Seen<'_>| board.see(seen))
         };
         let without = |error: &dyn std::fmt::Display| {
             log::info!("an onion service does without events: {error}");
@@ -200,9 +200,9 @@ impl Board {
     }
 
     /// Called on the reader thread.
-    fn see(&self, seen: Seen) {
+    fn see(&self, seen: Seen<'_>) {
         match seen {
-            Seen::Event(event) => match &*event {
+            Seen::Event(event) => match event {
                 Event::HsDesc(event) => self.state.lock().note(event),
                 Event::Signal(event) if event.signal == Signal::Reload => {
                     self.state.lock().doubt = Some(RemovedBy::Reload);
@@ -213,9 +213,9 @@ impl Board {
                 _ => return,
             },
             Seen::Ended(reason) if self.outlives_connection => {
-                self.state.lock().disconnected.get_or_insert(reason.into());
+                self.state.lock().disconnected.get_or_insert_with(|| reason.clone().into());
             }
-            Seen::Ended(reason) => return self.finish(reason.into()),
+            Seen::Ended(reason) => return self.finish(reason.clone().into()),
         }
         self.changed.notify_all();
     }

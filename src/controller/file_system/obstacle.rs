@@ -81,8 +81,9 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// Whether a profile of AppArmor or SELinux that is enforced decides where tor may write.
+/// Whether an enforced security profile decides where tor may write.
 fn is_confined(pid: i32) -> bool {
+    // Of AppArmor or SELinux.
     let label = fs::read_to_string(format!("/proc/{pid}/attr/current")).unwrap_or_default();
     let label = label.trim_end_matches('\0').trim();
     label.ends_with("(enforce)") || label.contains(":tor_t:")
