@@ -454,7 +454,7 @@ impl OnionEndpoint {
                 (*listener.lock())(progress);
             }
         };
-        tell(OnionProgress::Added(*service.onion_address()));
+        tell(OnionProgress::Added(service.onion_address()));
         let published =
             await_publication(&service, publication, self.timeout, on_progress.is_some(), &tell);
         match published {

@@ -25,7 +25,7 @@ impl EphemeralService {
             Err(error) => {
                 // tor answers in order: a service whose answer was late is there before this.
                 if let Some(address) = command.own_address().filter(|_| error.is_timeout()) {
-                    let _ = controller.del_onion(&address);
+                    let _ = controller.del_onion(address);
                 }
                 return Err(refused(&command, error));
             }

@@ -85,7 +85,7 @@ fn a_key_can_be_brought_along() {
         )
     );
     let temporary = listen(endpoint(&tor).temporary_dir().key(key(6)));
-    assert_eq!(*temporary.onion_address(), key(6).address());
+    assert_eq!(temporary.onion_address(), key(6).address());
 }
 
 #[test]

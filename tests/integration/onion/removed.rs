@@ -43,7 +43,7 @@ fn a_service_is_added_again_after_each_reload() {
         }
     }
     let current = ephemeral.controller().onions().unwrap();
-    assert_eq!(current, [*ephemeral.onion_address()]);
+    assert_eq!(current, [ephemeral.onion_address()]);
     for listener in [&ephemeral, &filed, &temporary] {
         assert!(listener.try_accept().unwrap().is_none(), "nothing has ended");
         listener.close().unwrap();

@@ -135,12 +135,12 @@ fn a_tor_in_a_sandbox_gets_a_service_or_the_reason_why_not_and_lives() {
         // In its data directory.
         let path = sandbox.path("service");
         let given = try_listen(&tor, |endpoint| endpoint.hidden_service_dir(&path)).unwrap();
-        let address = *given.onion_address();
+        let address = given.onion_address();
         given.close().unwrap();
         let again = try_listen(&tor, |endpoint| {
             endpoint.hidden_service_dir(&path).authorize_client("alice")
         });
-        assert_eq!(*again.unwrap().onion_address(), address);
+        assert_eq!(again.unwrap().onion_address(), address);
         assert!(sandbox.child.try_wait().unwrap().is_none(), "{}", sandbox.log());
     }
 }
