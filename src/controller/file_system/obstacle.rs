@@ -31,7 +31,7 @@ impl Controller {
             return None;
         }
         let view = self.path_view(path);
-        let proved = self.tor_process().ok().and_then(|pid| i32::try_from(pid).ok());
+        let proved = self.tor_process().ok().and_then(|tor| i32::try_from(tor.pid).ok());
         let Some(pid) = proved.or_else(|| probable_process(told)) else {
             return Some(match view {
                 PathView::Unknown(reason) => reason,
