@@ -19,37 +19,35 @@ mod peer;
 mod reader;
 mod registry;
 mod router;
+mod shared;
 mod spool;
 mod ticket;
 mod transport;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use zeroize::Zeroizing;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
-use self::dispatcher::Dispatcher;
 pub(crate) use self::dispatcher::{
     Callback, Delivery, Listener, Removed, drop_quietly, panic_text,
 };
 pub use self::endpoint::Endpoint;
-use self::hook::EventHooks;
 pub(crate) use self::hook::{EventHook, RawEvent};
 use self::parts::Part;
 pub(crate) use self::passes_on::passes_on;
 pub(crate) use self::peer::Peer;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
-use self::router::{GivenUp, Router, SlotId, probe_key};
+use self::router::Router;
+use self::shared::Shared;
 pub(crate) use self::spool::BufferLimits;
 use self::ticket::no_reply;
 pub(crate) use self::ticket::{Numbered, Ticket};
@@ -87,35 +85,6 @@ struct Threads {
     events_id: ThreadId,
 }
 
-/// What callers and threads share.
-///
-/// Lock order, outermost first; a thread that holds a later one never takes an earlier one:
-///
-/// 1. `updating` of the controller's subscriptions: held across a whole `SETEVENTS`.
-/// 2. `outbox`: held while one request is written, so that the order of slots is the order of the
-///    wire. Always taken with a deadline.
-/// 3. `router`: held for a push, a pop or a drain, never across input, output or a user's code.
-/// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events.
-///
-/// The reader takes only 3 and 4, and 2 if nobody has it. No lock is held while anything is logged:
-/// a logger may do anything. The reader logs nothing but the end of the connection, since a logger
-/// that sends a command would wait for the reader.
-struct Shared {
-    stream: Stream,
-    outbox: Mutex<()>,
-    router: Mutex<Router>,
-    /// Signalled when the router has ended; goes with `router`.
-    ended: Condvar,
-    dispatcher: Dispatcher,
-    hooks: EventHooks,
-    /// Wakes the reader where it waits for slow listeners: a command was queued, or the connection
-    /// has ended.
-    submitting: Sender<()>,
-    submitted: Receiver<()>,
-    /// Whether tor has accepted the authentication. Until then the reader keeps to small limits.
-    is_authenticated: AtomicBool,
-}
-
 impl Link {
     /// Opens a connection and starts its threads.
     pub(crate) fn open(
@@ -127,24 +96,13 @@ impl Link {
         let stream = Stream::connect(endpoint, deadline)?;
         stream.keep_alive();
         let reading = stream.try_clone().map_err(io)?;
-        let (submitting, submitted) = bounded(1);
-        let shared = Arc::new(Shared {
-            stream,
-            outbox: Mutex::default(),
-            router: Mutex::new(Router::new(limits.replies)),
-            ended: Condvar::new(),
-            dispatcher: Dispatcher::default(),
-            hooks: EventHooks::default(),
-            submitting,
-            submitted,
-            is_authenticated: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(stream, limits.replies));
         let (sender, queue) = backlog(limits.events);
         let reader = Reader::new(reading, Arc::clone(&shared), sender, limits);
         let (done, events_done) = bounded::<()>(0);
         let for_events = Arc::clone(&shared);
         let events = thread::Builder::new().name("torcon-events".into()).spawn(move || {
-            for_events.dispatcher.run(&queue, || for_events.reason());
+            for_events.dispatcher.run(&queue, || for_events.reason_after_hooks());
             drop(done);
         });
         // If the second thread cannot be started, the first ends with the reader it waits for.
@@ -261,20 +219,20 @@ impl Link {
         self.shared.hooks.remove(id)
     }
 
-    /// Returns why the connection ended, if it has.
+    /// Returns why the connection ended, if it has. The hooks may be about to be told.
     pub(crate) fn closed_reason(&self) -> Option<Disconnect> {
-        self.shared.router.lock().ended().cloned()
+        self.shared.router.lock().end_reason().cloned()
     }
 
-    /// Waits for the end of the connection.
+    /// Waits for the end of the connection, which the hooks know of then.
     pub(crate) fn wait_closed(&self, deadline: Instant) -> Option<Disconnect> {
         let mut router = self.shared.router.lock();
-        while router.ended().is_none() {
+        while !router.has_ended() {
             if self.shared.ended.wait_until(&mut router, deadline).timed_out() {
                 break;
             }
         }
-        router.ended().cloned()
+        router.end_reason().cloned()
     }
 
     /// Ends the connection for the given reason, unless it has ended already.
@@ -343,11 +301,6 @@ fn join(thread: Option<JoinHandle<()>>, done: &Receiver<()>, deadline: Instant) 
     true
 }
 
-/// Whether a write failed because the other side has ended the connection.
-fn is_end(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-}
-
 fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
 }
@@ -359,133 +312,6 @@ pub(crate) fn lock_within<'a, T>(
     limit: Duration,
 ) -> Result<MutexGuard<'a, T>, Timeout> {
     mutex.try_lock_until(deadline_after(limit)).ok_or_else(|| timeout(command, limit))
-}
-
-impl Shared {
-    /// Takes a place in the queue by `push` and writes the request, both under one lock.
-    fn write<P>(
-        &self,
-        request: &Request,
-        deadline: Instant,
-        limit: Duration,
-        push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
-    ) -> Result<(SlotId, P)> {
-        // It may hold a secret.
-        let encoded = Zeroizing::new(request.encode()?);
-        // Before any lock: a logger may do anything.
-        log::trace!("{request:?}");
-        let Some(outbox) = self.outbox.try_lock_until(deadline) else {
-            return Err(timeout(request.keyword(), limit).into());
-        };
-        let mut router = self.router.lock();
-        let probe = router.push_probe();
-        let (id, place) = push(&mut router)?;
-        if request.ends_connection() {
-            router.expect_end(id, Disconnect::Quit);
-        }
-        drop(router);
-        // Full means that the reader has yet to look; it will.
-        let _ = self.submitting.try_send(());
-        let bytes = match probe {
-            None => encoded,
-            Some(nonce) => {
-                Zeroizing::new([probe_request(nonce).as_bytes(), encoded.as_slice()].concat())
-            }
-        };
-        let first = probe.map_or(id, SlotId::from);
-        let written = self.stream.write_all(&bytes, deadline);
-        if let Written::Nothing = written {
-            self.router.lock().take_back(first);
-        }
-        drop(outbox);
-        if let Written::Failed(error) = written {
-            return Err(self.write_failed(error));
-        }
-        // Whoever gave up meanwhile found the outbox taken.
-        self.send_owed_probe();
-        match written {
-            Written::Nothing => Err(timeout(request.keyword(), limit).into()),
-            Written::All | Written::Failed(_) => Ok((id, place)),
-        }
-    }
-
-    /// Sends a probe if one is owed, unless that would mean waiting. Whoever holds the outbox does
-    /// it then, and if there is no room, the reader does it when there is.
-    fn send_owed_probe(&self) {
-        if !self.router.lock().owes_probe() {
-            return;
-        }
-        let Some(outbox) = self.outbox.try_lock() else { return };
-        let Some(nonce) = self.router.lock().push_probe() else { return };
-        let written = self.stream.write_all(probe_request(nonce).as_bytes(), Instant::now());
-        if let Written::Nothing = written {
-            self.router.lock().take_back(nonce.into());
-        }
-        drop(outbox);
-        match written {
-            // The reader finds the end by itself, and it may be the reader that is here.
-            Written::Failed(error) if !is_end(&error) => {
-                self.end(&Disconnect::Write(Arc::new(error)));
-            }
-            Written::All | Written::Nothing | Written::Failed(_) => {}
-        }
-    }
-
-    /// Gives up a place in the queue. Returns whether the outcome had come just before.
-    fn give_up(&self, id: SlotId) -> bool {
-        let outcome = self.router.lock().give_up(id);
-        if outcome == GivenUp::Probing {
-            self.send_owed_probe();
-            log::debug!("a caller gave up; tor is asked where it stands");
-        }
-        outcome == GivenUp::Answered
-    }
-
-    /// Ends the connection after a failed write. If tor closed it first, the reader will find
-    /// that out and knows better why; it gets a moment to say so.
-    fn write_failed(&self, error: io::Error) -> Error {
-        let mut router = self.router.lock();
-        if is_end(&error) && router.ended().is_none() {
-            self.ended.wait_for(&mut router, Duration::from_millis(50));
-        }
-        drop(router);
-        self.end(&Disconnect::Write(Arc::new(error)));
-        self.reason().into()
-    }
-
-    /// Ends the connection: every caller gets the reason, and the reader wakes up.
-    fn end(&self, reason: &Disconnect) {
-        let mut router = self.router.lock();
-        let first = router.end(reason);
-        self.ended.notify_all();
-        drop(router);
-        if let Some(reason) = first {
-            // The reader wakes up, and so does a writer that waits for room.
-            self.stream.shut_down();
-            let _ = self.submitting.try_send(());
-            self.hooks.end(&reason);
-            // Last, since a logger may do anything.
-            match reason.is_clean() {
-                true => log::info!("connection closed: {reason}"),
-                false => log::warn!("connection lost: {reason}"),
-            }
-        }
-    }
-
-    fn note(&self, error: &Error) {
-        if matches!(error, Error::Protocol(error) if error.is_out_of_step()) {
-            let detail = "a reply came that answers another command";
-            self.end(&Disconnect::OutOfStep { detail });
-        }
-    }
-
-    fn reason(&self) -> Disconnect {
-        self.router.lock().ended().cloned().unwrap_or(Disconnect::ReaderFailed)
-    }
-}
-
-fn probe_request(nonce: u64) -> String {
-    format!("GETINFO {}\r\n", probe_key(nonce))
 }
 
 #[cfg(test)]

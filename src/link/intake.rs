@@ -94,7 +94,11 @@ impl Intake {
         }
         match self.held.push(bytes) {
             Ok(()) => self.current.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Err(problem) => self.current.lost = Some(problem),
+            Err(problem) => {
+                // What is kept of it would only take the room of the replies behind it.
+                self.held.remove_last(std::mem::take(&mut self.current.length));
+                self.current.lost = Some(problem);
+            }
         }
     }
 

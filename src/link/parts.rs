@@ -104,11 +104,13 @@ impl Parts {
                 Next::File(extent) => {
                     drop(state);
                     lines = std::mem::take(&mut self.rest);
+                    let searched = lines.len();
                     if let Err(problem) = extent.read(&mut lines) {
                         return Some(Part::End(Err(NoReply::Buffer(problem))));
                     }
                     self.pipe.state.lock().spool.consumed(&extent);
-                    let end = memrchr(b'\n', &lines).map_or(0, |at| at + 1);
+                    let read = lines.get(searched..).unwrap_or_default();
+                    let end = memrchr(b'\n', read).map_or(0, |at| searched + at + 1);
                     self.rest = lines.split_off(end);
                     if end > 0 {
                         return Some(Part::Lines(lines));

@@ -17,6 +17,9 @@
 //! - as many replies were held as slots stand in front of the probe: all are in step;
 //! - some are missing, but every slot in front of the probe was given up: nobody is concerned;
 //! - otherwise nobody can know whose reply is missing, and the connection ends.
+//!
+//! A filter in front of tor refuses the probe without its nonce. That settles the doubt if every
+//! command has been answered by then, and ends the connection otherwise.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -161,8 +164,10 @@ pub(super) struct Router {
     held: Option<usize>,
     /// A caller has given up and no probe stands behind it yet.
     probe_wanted: bool,
-    /// Why the connection ended; the first reason wins.
-    ended: Option<Disconnect>,
+    /// Why the connection ends; the first reason wins.
+    end_reason: Option<Disconnect>,
+    /// Whether the callers have been told.
+    has_ended: bool,
     /// What the end of the stream means after the command in this slot was written.
     expected_end: Option<(SlotId, Disconnect)>,
     /// Whether the link may probe; not before tor accepts the authentication.
@@ -179,7 +184,8 @@ impl Router {
             next_id: 0,
             held: None,
             probe_wanted: false,
-            ended: None,
+            end_reason: None,
+            has_ended: false,
             expected_end: None,
             may_probe: false,
             buffer_limits,
@@ -217,7 +223,7 @@ impl Router {
     }
 
     fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
-        if let Some(reason) = &self.ended {
+        if let (true, Some(reason)) = (self.has_ended, &self.end_reason) {
             return Err(reason.clone());
         }
         let id = SlotId(self.next_id);
@@ -243,7 +249,7 @@ impl Router {
 
     /// Returns whether the connection is open and nothing has been asked that is not answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.ended.is_none() && self.incoming.is_none() && self.slots.is_empty()
+        self.end_reason.is_none() && self.incoming.is_none() && self.slots.is_empty()
     }
 
     /// Lets the link send probes from now on.
@@ -313,7 +319,12 @@ impl Router {
                 if let Some(probe) = answered {
                     return self.settle(probe, held).map(Delivery::Settle);
                 }
-                if is_filtered(last) && self.slots.iter().any(|slot| slot.waiter.is_probe()) {
+                let probe = self.slots.iter().position(|slot| slot.waiter.is_probe());
+                if let (Some(probe), true) = (probe, is_filtered(last)) {
+                    // As many replies as commands: this is the last command's, the probe's.
+                    if held == probe && probe + 1 == self.slots.len() {
+                        return self.settle(probe, held).map(Delivery::Settle);
+                    }
                     return Err(Disconnect::OutOfStep {
                         detail: "a command went unanswered, and a filter refused the question \
                                  that would have put things right",
@@ -351,20 +362,28 @@ impl Router {
 
     /// Says what the end of the stream means once the command in this slot was written.
     pub(super) fn expect_end(&mut self, id: SlotId, reason: Disconnect) {
-        self.expected_end = Some((id, reason));
+        // The first of two is answered first.
+        self.expected_end.get_or_insert((id, reason));
     }
 
-    /// Ends everything: every caller gets the reason, now and later. Returns it if it is the
+    /// Decides why the connection ends; [`end`](Self::end) follows. Returns the reason if it is the
     /// first.
-    pub(super) fn end(&mut self, reason: &Disconnect) -> Option<Disconnect> {
-        if self.ended.is_some() {
+    pub(super) fn decide_end(&mut self, reason: &Disconnect) -> Option<Disconnect> {
+        if self.end_reason.is_some() {
             return None;
         }
         let reason = match (reason, self.expected_end.take()) {
             (Disconnect::EndOfStream, Some((_, expected))) => expected,
             (reason, _) => reason.clone(),
         };
-        self.ended = Some(reason.clone());
+        self.end_reason = Some(reason.clone());
+        Some(reason)
+    }
+
+    /// Ends everything, for the reason that was decided: every caller gets it, now and later.
+    pub(super) fn end(&mut self) {
+        let Some(reason) = &self.end_reason else { return };
+        self.has_ended = true;
         let incoming = match self.incoming.take() {
             Some(Incoming::Of(slot)) => Some(slot),
             Some(Incoming::Held) | None => None,
@@ -372,12 +391,16 @@ impl Router {
         for slot in incoming.into_iter().chain(self.slots.drain(..)) {
             slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
-        Some(reason)
     }
 
-    /// Returns why the connection ended, if it has.
-    pub(super) fn ended(&self) -> Option<&Disconnect> {
-        self.ended.as_ref()
+    /// Returns why the connection has ended or is about to end.
+    pub(super) fn end_reason(&self) -> Option<&Disconnect> {
+        self.end_reason.as_ref()
+    }
+
+    /// Returns whether the callers have been told the end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
     }
 }
 

@@ -105,6 +105,16 @@ impl Spool {
         self.is_writing = false;
     }
 
+    /// Removes so many bytes that were added last, and what could not be written behind them. Not
+    /// to be mixed with [`next`](Self::next).
+    pub(super) fn remove_last(&mut self, length: u64) {
+        let in_file = length.min(self.length);
+        self.length -= in_file;
+        let in_memory = usize::try_from(length - in_file).unwrap_or(usize::MAX);
+        self.memory.truncate(self.memory.len().saturating_sub(in_memory));
+        self.is_writing = false;
+    }
+
     /// Finds the bytes that come next. Those in memory are exchanged for an empty buffer; those in
     /// the file are read by the caller, and then taken by [`consumed`](Self::consumed).
     pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Next {
@@ -287,6 +297,21 @@ mod tests {
         assert_eq!(spool.split_front(3).into_bytes().unwrap(), b"abb");
         assert_eq!(spool.split_front(4).into_bytes().unwrap(), b"bbcc");
         assert!(spool.split_front(4).into_bytes().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_added_last_is_removed_wherever_it_stands() {
+        let mut spool = spool(4, 6);
+        for bytes in ["aa", "bb", "bbb"] {
+            spool.push(bytes.as_bytes()).unwrap();
+        }
+        // As if the file could not be written.
+        assert!(spool.place(b"bbb").unwrap().is_some());
+        spool.remove_last(5);
+        spool.push(b"c").unwrap();
+        assert_eq!(spool.memory, b"aac", "there is room in memory again");
+        spool.push(b"dddddd").unwrap();
+        assert_eq!(spool.split_front(9).into_bytes().unwrap(), b"aacdddddd");
     }
 
     proptest! {

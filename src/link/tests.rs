@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -227,4 +228,79 @@ fn a_write_that_fails_since_tor_is_gone_is_told_as_the_end() {
         link.call(&question(), LIMIT).unwrap_err()
     });
     assert!(reasons.any(|error| matches!(error, Error::Closed(Disconnect::EndOfStream))));
+}
+
+/// A hook that is slow to hear of the end.
+struct SlowAtEnd(Sender<()>, Receiver<()>, Arc<AtomicBool>);
+
+impl EventHook for SlowAtEnd {
+    fn event(&self, _: &RawEvent<'_>) {}
+
+    fn ended(&self, _: &Disconnect) {
+        self.0.send(()).unwrap();
+        let _ = self.1.recv_timeout(Duration::from_millis(300));
+        self.2.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn whoever_waits_learns_of_the_end_after_the_hooks() {
+    // A state did not know yet of the end that `wait_closed` had told.
+    let (link, peer, _directory) = link(0, &[""]);
+    let told = Arc::new(AtomicBool::new(false));
+    let (begin, begun) = unbounded();
+    let (_go_on, never) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(SlowAtEnd(begin, never, Arc::clone(&told))));
+    let (sender, callback) = unbounded();
+    let known = Arc::clone(&told);
+    link.on_disconnect(Box::new(move |_| {
+        sender.send(known.load(Ordering::SeqCst)).unwrap();
+    }));
+    let deadline = Instant::now() + LIMIT;
+    let asked = link.submit(&question(), deadline, LIMIT).unwrap();
+    let is_told = || told.load(Ordering::SeqCst);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            asked.wait(deadline, LIMIT).unwrap_err();
+            is_told()
+        });
+        let closed = scope.spawn(|| {
+            link.wait_closed(deadline).unwrap();
+            is_told()
+        });
+        let late = scope.spawn(|| {
+            begun.recv_timeout(LIMIT).unwrap();
+            assert!(link.closed_reason().is_some());
+            link.call(&question(), LIMIT).unwrap_err();
+            is_told()
+        });
+        link.end(&Disconnect::Closed);
+        for knows in [waiting, closed] {
+            assert!(knows.join().unwrap());
+        }
+        assert!(late.join().unwrap());
+    });
+    assert!(callback.recv_timeout(LIMIT).unwrap());
+    drop(link);
+    peer.join().unwrap();
+}
+
+/// A hook that panics at the end.
+struct PanicsAtEnd;
+
+impl EventHook for PanicsAtEnd {
+    fn event(&self, _: &RawEvent<'_>) {}
+
+    fn ended(&self, _: &Disconnect) {
+        panic!("a hook panics");
+    }
+}
+
+#[test]
+fn a_hook_that_panics_at_the_end_leaves_nobody_waiting() {
+    let (link, peer, _directory) = link(0, &["rubbish\r\n"]);
+    link.add_hook(&[EventKind::Bw], Arc::new(PanicsAtEnd));
+    assert!(link.call(&question(), LIMIT).unwrap_err().is_closed());
+    drop(link);
+    peer.join().unwrap();
 }

@@ -72,8 +72,15 @@ impl Connection {
     }
 
     fn end(&self, reason: &Disconnect) {
-        self.router.lock().end(reason);
+        end(&mut self.router.lock(), reason);
     }
+}
+
+/// Ends everything at once; returns the reason if it is the first.
+fn end(router: &mut Router, reason: &Disconnect) -> Option<Disconnect> {
+    let first = router.decide_end(reason);
+    router.end();
+    first
 }
 
 fn refusal(nonce: u64) -> String {
@@ -269,7 +276,7 @@ fn what_was_not_written_is_taken_back_and_its_probe_stays_owed() {
     assert_eq!(tor.feed("250 OK\r\n").unwrap_err().to_string(), UNASKED);
     // Nor is the end expected that the command would have brought.
     let mut router = tor.router.into_inner();
-    assert!(matches!(router.end(&Disconnect::EndOfStream), Some(Disconnect::EndOfStream)));
+    assert!(matches!(end(&mut router, &Disconnect::EndOfStream), Some(Disconnect::EndOfStream)));
 }
 
 #[test]
@@ -283,7 +290,39 @@ fn a_filter_that_refuses_the_probe_ends_the_connection_by_name() {
     };
     let error = tor().0.feed("510 Command filtered\r\n").unwrap_err();
     assert!(matches!(error, Disconnect::OutOfStep { detail } if detail.contains("a filter")));
-    // Another 510, and another refusal that speaks of a filter, are answers to the command.
+    // Nor is it known whose it is if a command stands behind the probe.
+    let (mut tor, _receiver) = tor();
+    let _behind = tor.push();
+    tor.feed("250 late\r\n").unwrap();
+    assert!(tor.feed("510 Command filtered\r\n").is_err());
+}
+
+#[test]
+fn a_filter_that_refuses_the_probe_settles_the_doubt_if_every_command_was_answered() {
+    // A program behind a filter lost its connection by every timeout.
+    let mut tor = Connection::new();
+    let (late, _receiver) = tor.push();
+    let (_, receiver) = tor.push();
+    tor.give_up(late);
+    tor.push_probe().unwrap();
+    tor.feed("250 late\r\n250 own\r\n").unwrap();
+    assert_eq!(text(&receiver), None);
+    tor.feed("510 Command filtered\r\n").unwrap();
+    assert_eq!(text(&receiver).as_deref(), Some("250 own"));
+    let (_, receiver) = tor.push();
+    tor.feed("250 next\r\n").unwrap();
+    assert_eq!(text(&receiver).as_deref(), Some("250 next"));
+}
+
+#[test]
+fn other_refusals_than_a_filters_are_answers_to_the_command() {
+    let tor = || {
+        let tor = Connection::new();
+        let (late, receiver) = tor.push();
+        tor.give_up(late);
+        tor.push_probe().unwrap();
+        (tor, receiver)
+    };
     tor().0.feed("510 Unrecognized command \"X\"\r\n").unwrap();
     tor().0.feed("552 filter\r\n").unwrap();
 }
@@ -294,8 +333,8 @@ fn the_first_reason_is_everybodys_now_and_later() {
     let ((_, begun), (_, waiting), (_, mut parts)) = (tor.push(), tor.push(), tor.push_parts());
     tor.feed("250-a=1\r\n").unwrap();
     let mut router = tor.router.into_inner();
-    assert!(router.end(&Disconnect::EndOfStream).is_some());
-    assert!(router.end(&Disconnect::Closed).is_none());
+    assert!(end(&mut router, &Disconnect::EndOfStream).is_some());
+    assert!(end(&mut router, &Disconnect::Closed).is_none());
     for receiver in [begun, waiting] {
         assert_eq!(reason(&receiver).as_deref(), Some("tor closed the connection"));
     }
@@ -310,7 +349,38 @@ fn the_end_means_what_the_command_that_brings_it_says() {
     let (id, _receiver) = tor.push();
     let mut router = tor.router.into_inner();
     router.expect_end(id, Disconnect::Quit);
-    assert!(matches!(router.end(&Disconnect::EndOfStream), Some(Disconnect::Quit)));
+    assert!(matches!(end(&mut router, &Disconnect::EndOfStream), Some(Disconnect::Quit)));
+}
+
+#[test]
+fn the_first_of_two_commands_that_bring_the_end_is_the_one_that_counts() {
+    let tor = Connection::new();
+    let ((first, _), (second, _)) = (tor.push(), tor.push());
+    let mut router = tor.router.into_inner();
+    router.expect_end(first, Disconnect::Quit);
+    router.expect_end(second, Disconnect::Quit);
+    router.take_back(second);
+    assert!(matches!(end(&mut router, &Disconnect::EndOfStream), Some(Disconnect::Quit)));
+}
+
+#[test]
+fn a_reply_that_could_not_be_held_takes_no_room_from_the_others() {
+    // What had been kept of it filled the memory, or its file could not be written: then every
+    // reply behind it was lost too, down to a mere 250 OK.
+    let mut tor = Connection::with(BufferLimits { memory: 40, file: 0 }, Limits::default());
+    let (late, _receiver) = tor.push();
+    let ((_, big), (_, small), (_, mut stream)) = (tor.push(), tor.push(), tor.push_parts());
+    tor.give_up(late);
+    let nonce = tor.push_probe().unwrap();
+    tor.feed("250 late\r\n250+b=\r\n").unwrap();
+    for _ in 0..10 {
+        tor.feed("0123456789\r\n").unwrap();
+    }
+    tor.feed(".\r\n250 OK\r\n250 small\r\n250 stream\r\n").unwrap();
+    tor.feed(refusal(nonce)).unwrap();
+    assert_eq!(reason(&big), Some(BufferProblem::Full { limit: 0 }.to_string()));
+    assert_eq!(text(&small).as_deref(), Some("250 small"));
+    assert_eq!(taken(&mut stream), ("250 stream\r\n".to_owned(), Some(Ok(()))));
 }
 
 #[test]
@@ -395,7 +465,7 @@ fn held_replies_have_a_bound_and_those_beyond_it_fail_alone() {
     assert_eq!(text(&small).as_deref(), Some("250 a"));
     let full = BufferProblem::Full { limit: 16 }.to_string();
     assert_eq!(reason(&large).as_deref(), Some(&*full));
-    assert_eq!(taken(&mut stream), (String::new(), Some(Err(full))));
+    assert_eq!(taken(&mut stream), ("250 c\r\n".to_owned(), Some(Ok(()))));
     assert_eq!(text(&next).as_deref(), Some("250 next"));
 }
 
