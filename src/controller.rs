@@ -160,7 +160,8 @@ impl Controller {
     /// key that no tor knows and whose refusal names it.
     /// Until that refusal comes, replies to other commands are held back, so that none can go to
     /// the wrong caller; if it shows that a reply is missing for which others might be taken, the
-    /// connection ends with [`Disconnect::OutOfStep`].
+    /// connection ends with [`Disconnect::OutOfStep`]. It also does if a filter in front of tor
+    /// refuses that command while others are unanswered.
     ///
     /// # Examples
     ///

@@ -126,12 +126,17 @@ impl Link {
 
     /// Sends a request and waits for its reply, whatever it says.
     pub(crate) fn call(&self, request: &Request, limit: Duration) -> Result<Reply> {
-        self.call_numbered(request, limit).map(|numbered| numbered.reply)
+        self.call_before(request, deadline_after(limit), limit).map(|numbered| numbered.reply)
     }
 
     /// Sends a request and waits for its reply, which says where among the events it stands.
-    pub(crate) fn call_numbered(&self, request: &Request, limit: Duration) -> Result<Numbered> {
-        let deadline = deadline_after(limit);
+    /// `limit` is what an error says about the deadline.
+    pub(crate) fn call_before(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Numbered> {
         self.submit(request, deadline, limit)?.wait(deadline, limit)
     }
 

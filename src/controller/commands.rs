@@ -79,7 +79,7 @@ impl Controller {
         I::Item: AsRef<str>,
     {
         let command = GetInfo::new(keys);
-        let reply = self.send(&command)?.0;
+        let reply = self.send(&command)?;
         self.checked(command.check(reply))
     }
 
@@ -123,7 +123,7 @@ impl Controller {
         I::Item: AsRef<str>,
     {
         let command = GetConf::new(options);
-        let reply = self.send(&command)?.0;
+        let reply = self.send(&command)?;
         self.checked(command.check(reply))
     }
 
@@ -308,15 +308,17 @@ impl Controller {
     /// Sends `TAKEOWNERSHIP`, then `GETINFO process/pid` for [`owned_pid`](Self::owned_pid); if
     /// tor does not tell its pid, it is owned all the same.
     ///
-    /// Blocks the current thread until tor has answered, at most twice the
+    /// Blocks the current thread until tor has answered, at most for the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
     /// Those of [`execute`](Self::execute).
     pub fn take_ownership(&self) -> Result<()> {
-        self.execute(&TakeOwnership::new())?;
-        let pid = self.get_info_one("process/pid").ok().and_then(|pid| pid.parse().ok());
+        let deadline = deadline_after(self.timeout);
+        self.execute_before(&TakeOwnership::new(), deadline)?;
+        let asked = self.execute_before(&GetInfo::new(["process/pid"]), deadline).ok();
+        let pid = asked.and_then(|(info, _)| info.get("process/pid")?.parse().ok());
         *self.inner.owned.lock() = pid;
         Ok(())
     }

@@ -204,10 +204,11 @@ impl ConnectOptions {
     /// If a reply does not fit, or the file cannot be written, that command alone fails with
     /// [`Error::Buffer`]; the rest of its reply is discarded, and the connection goes on.
     ///
-    /// The file lies in [`std::env::temp_dir`], is open to its owner only (mode 0600) and has no
-    /// name, so that nothing is left of it however the program ends; on systems that cannot create
-    /// a file without a name, the name is removed at once. With 0 there is no file. The default is
-    /// 1 GiB.
+    /// So a reply of which more than 4 MiB wait may reach the disk, and what is held back behind it,
+    /// keys included. The file lies in [`std::env::temp_dir`], is open to its owner only (mode 0600)
+    /// and has no name, so that nothing is left of it however the program ends; on systems that
+    /// cannot create a file without a name, the name is removed at once. With 0 there is no file.
+    /// The default is 1 GiB.
     pub fn reply_buffer_limit(mut self, bytes: u64) -> Self {
         self.limits.replies.file = bytes;
         self

@@ -1,8 +1,11 @@
 //! Replies with their place among the events, for rows above that join the two.
 
+use std::time::Instant;
+
 use super::Controller;
 use crate::command::Command;
 use crate::error::Result;
+use crate::link::deadline_after;
 use crate::wire::Reply;
 
 impl Controller {
@@ -13,15 +16,28 @@ impl Controller {
     /// came after it, and yet the reply may know what it tells: tor keeps its events back for a
     /// while, but never its replies.
     pub(crate) fn execute_numbered<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
-        let (reply, events_before) = self.send(command)?;
+        self.execute_before(command, deadline_after(self.timeout))
+    }
+
+    /// Executes a command that is one step of a call, which has one time limit for all of them.
+    pub(super) fn execute_before<C: Command>(
+        &self,
+        command: &C,
+        deadline: Instant,
+    ) -> Result<(C::Reply, u64)> {
+        let (reply, events_before) = self.send_before(command, deadline)?;
         Ok((self.checked(command.reply(reply))?, events_before))
     }
 
-    /// Sends a command, and returns the reply as it came and how many events came before it.
-    pub(super) fn send<C: Command>(&self, command: &C) -> Result<(Reply, u64)> {
+    /// Sends a command, and returns the reply as it came.
+    pub(super) fn send<C: Command>(&self, command: &C) -> Result<Reply> {
+        self.send_before(command, deadline_after(self.timeout)).map(|(reply, _)| reply)
+    }
+
+    fn send_before<C: Command>(&self, command: &C, deadline: Instant) -> Result<(Reply, u64)> {
         let request = command.request()?;
         let _sending = self.prepare(&request)?;
-        let numbered = self.inner.link.call_numbered(&request, self.timeout)?;
+        let numbered = self.inner.link.call_before(&request, deadline, self.timeout)?;
         Ok((numbered.reply, numbered.events_before))
     }
 

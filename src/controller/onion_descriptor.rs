@@ -148,7 +148,7 @@ impl Controller {
     /// [`add_event_listener`](Self::add_event_listener) does.
     ///
     /// Blocks the current thread until the descriptor is there or every directory has failed, at
-    /// most for the given time after tor has taken the command, and twice the
+    /// most for the given time after tor has taken the command, and the
     /// [time limit](Self::with_timeout) before that; each `GETINFO` may add the time limit.
     ///
     /// # Errors
@@ -219,9 +219,10 @@ impl Controller {
         servers: &[Fingerprint],
         limit: Duration,
     ) -> Result<OnionDescriptor> {
-        let waiter = Waiter::new(self, &[EventKind::HsDesc, EventKind::HsDescContent])?;
+        let deadline = deadline_after(self.timeout);
+        let waiter = Waiter::new(self, &[EventKind::HsDesc, EventKind::HsDescContent], deadline)?;
         let command = servers.iter().fold(HsFetch::new(service), |it, server| it.server(*server));
-        let ((), first) = self.execute_numbered(&command)?;
+        let ((), first) = self.execute_before(&command, deadline)?;
         let mut fetch = Fetch::new(service, servers, first);
         let deadline = deadline_after(limit);
         let timeout = Timeout::new(Wait::OnionDescriptor, limit);

@@ -128,7 +128,7 @@ impl Controller {
     /// one its answer.
     ///
     /// Blocks the current thread until the name is resolved, at most for the given time after tor
-    /// has taken the request; before that, at most three times the
+    /// has taken the request; before that, at most for the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Controller {
     /// [`resolve_and_wait`](Self::resolve_and_wait).
     ///
     /// Blocks the current thread until the address is resolved, at most for the given time after
-    /// tor has taken the request; before that, at most three times the
+    /// tor has taken the request; before that, at most for the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -185,13 +185,14 @@ impl Controller {
         if name.len() > LONGEST_NAME {
             return Err(InvalidInput::new("name", "is longer than 255 bytes").into());
         }
-        let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap])?;
-        let beginning = self.inner.resolving.try_lock_until(deadline_after(self.timeout));
+        let deadline = deadline_after(self.timeout);
+        let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap], deadline)?;
+        let beginning = self.inner.resolving.try_lock_until(deadline);
         if beginning.is_none() {
             return Err(Timeout::new(Wait::Reply("RESOLVE".into()), self.timeout).into());
         }
         let mut beginning = beginning;
-        let ((), first) = self.execute_numbered(command)?;
+        let ((), first) = self.execute_before(command, deadline)?;
         let mut lookup = Lookup::new(name, first);
         let deadline = deadline_after(limit);
         let patience = deadline.min(deadline_after(PATIENCE));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
@@ -39,9 +39,14 @@ impl Subscriptions {
         Self { updating: ReentrantMutex::new(()), told: Mutex::new(told) }
     }
 
-    /// Waits until nobody else changes the subscriptions.
-    fn lock(&self, limit: Duration) -> Result<ReentrantMutexGuard<'_, ()>, Timeout> {
-        let guard = self.updating.try_lock_until(deadline_after(limit));
+    /// Waits until nobody else changes the subscriptions. `limit` is what an error says about the
+    /// deadline.
+    fn lock(
+        &self,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<ReentrantMutexGuard<'_, ()>, Timeout> {
+        let guard = self.updating.try_lock_until(deadline);
         guard.ok_or_else(|| Timeout::new(Wait::Reply("SETEVENTS".into()), limit))
     }
 
@@ -91,9 +96,10 @@ impl Controller {
     /// alive.
     ///
     /// Sends `SETEVENTS` with the sorted names of all events that are wanted, if this one was not
-    /// yet; see [`with_timeout`](Self::with_timeout) for how long it waits.
+    /// yet.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription.
+    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -125,7 +131,8 @@ impl Controller {
     /// Everything else is as with [`add_event_listener`](Self::add_event_listener), except that a
     /// text cannot tell of events that were lost: [`on_lagged`](Self::on_lagged) does.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription.
+    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -150,7 +157,8 @@ impl Controller {
     /// stands for several kinds, as [`LogEvent`](crate::event::LogEvent) does, subscribes to all
     /// of them.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription.
+    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -220,7 +228,8 @@ impl Controller {
     ///
     /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription.
+    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -236,7 +245,8 @@ impl Controller {
     /// Sends `SETEVENTS` with the events that are still wanted, if this was the last listener of
     /// its kind.
     ///
-    /// Blocks the current thread until tor has confirmed that, if it had to be told.
+    /// Blocks the current thread until tor has confirmed that, if it had to be told, at most for the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -246,8 +256,9 @@ impl Controller {
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
         // Before anything that can fail; the closure is dropped before anything that can wait.
         let was_there = self.inner.link.remove_listener(listener).is_some();
-        let _updating = self.inner.subscriptions.lock(self.timeout())?;
-        match self.update() {
+        let deadline = deadline_after(self.timeout());
+        let _updating = self.inner.subscriptions.lock(deadline, self.timeout())?;
+        match self.update(deadline) {
             // Nothing comes from a connection that has ended.
             Err(error) if error.is_closed() => Ok(()),
             Ok(()) if !was_there => Err(InvalidInput::new("listener", "is not there").into()),
@@ -288,15 +299,25 @@ impl Controller {
     /// what follows from them can be waited for even inside a listener. The event thread does not
     /// hear of them.
     pub(crate) fn hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> Result<HookGuard> {
+        self.hook_before(kinds, hook, deadline_after(self.timeout()))
+    }
+
+    /// Subscribes for a hook as one step of a call, which has one time limit for all of them.
+    pub(super) fn hook_before(
+        &self,
+        kinds: &[EventKind],
+        hook: Arc<dyn EventHook>,
+        deadline: Instant,
+    ) -> Result<HookGuard> {
         // It lives longer than the lock.
         let _refused;
-        let _updating = self.inner.subscriptions.lock(self.timeout())?;
+        let _updating = self.inner.subscriptions.lock(deadline, self.timeout())?;
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
         // First the hook, then the subscription, so that no event is missed.
         let id = self.inner.link.add_hook(kinds, hook);
-        if let Err(error) = self.update() {
+        if let Err(error) = self.update(deadline) {
             _refused = self.inner.link.remove_hook(id);
             return Err(error);
         }
@@ -311,10 +332,11 @@ impl Controller {
         // Both live longer than the lock: a closure that is refused is dropped without it.
         let listener = Listener::new(callback);
         let _refused;
-        let _updating = self.inner.subscriptions.lock(self.timeout())?;
+        let deadline = deadline_after(self.timeout());
+        let _updating = self.inner.subscriptions.lock(deadline, self.timeout())?;
         // First the listener, then the subscription, so that no event is missed.
         self.add_listener(kinds, Arc::clone(&listener))?;
-        if let Err(error) = self.update() {
+        if let Err(error) = self.update(deadline) {
             _refused = self.inner.link.remove_listener(listener.id());
             return Err(error);
         }
@@ -329,14 +351,15 @@ impl Controller {
     }
 
     /// Sends `SETEVENTS` if what is wanted is not what is in force.
-    fn update(&self) -> Result<()> {
+    fn update(&self, deadline: Instant) -> Result<()> {
         let subscriptions = &self.inner.subscriptions;
         // Once, unless a logger does the same meanwhile, and perhaps each time.
         for _ in 0..ATTEMPTS {
             let wanted = self.inner.link.wanted_events();
             let Some(update) = subscriptions.begin(&wanted) else { return Ok(()) };
-            match self.execute(&SetEvents::new(wanted.iter().map(EventKind::as_str))) {
-                Ok(()) => {
+            let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
+            match self.execute_before(&command, deadline) {
+                Ok(_) => {
                     if subscriptions.finish(update, Some(wanted)) {
                         return Ok(());
                     }

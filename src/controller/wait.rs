@@ -54,10 +54,15 @@ impl EventHook for Collector {
 }
 
 impl Waiter {
-    pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
+    /// Subscribes to the events before the deadline.
+    pub(super) fn new(
+        controller: &Controller,
+        kinds: &[EventKind],
+        deadline: Instant,
+    ) -> Result<Self> {
         let (sender, events) = backlog(controller.inner.event_limit);
         let collector = Arc::new(Collector { events: Mutex::new(Some(sender)) });
-        let hook = controller.hook(kinds, collector)?;
+        let hook = controller.hook_before(kinds, collector, deadline)?;
         Ok(Self { controller: controller.clone(), _hook: hook, events, next: Cell::new(0) })
     }
 
@@ -150,7 +155,7 @@ impl Controller {
     where
         F: FnMut(&Event) -> bool,
     {
-        let waiter = Waiter::new(self, &[kind])?;
+        let waiter = Waiter::new(self, &[kind], deadline_after(self.timeout))?;
         let look = |_, event| predicate(&event).then_some(event);
         waiter.find(look, deadline_after(limit), &Timeout::new(Wait::Event, limit))
     }
@@ -163,7 +168,7 @@ impl Controller {
     /// else is as with [`wait_for`](Self::wait_for).
     ///
     /// Blocks the current thread until the event has come, at most for the given time after tor
-    /// has answered the command; before that, at most twice the [time limit](Self::with_timeout).
+    /// has answered the command; before that, at most for the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -203,8 +208,9 @@ impl Controller {
         C: Command,
         F: FnMut(&C::Reply, &Event) -> bool,
     {
-        let waiter = Waiter::new(self, &[kind])?;
-        let reply = self.execute(command)?;
+        let deadline = deadline_after(self.timeout);
+        let waiter = Waiter::new(self, &[kind], deadline)?;
+        let (reply, _) = self.execute_before(command, deadline)?;
         let look = |_, event| predicate(&reply, &event).then_some(event);
         let timeout = Timeout::new(Wait::Event, limit);
         let event = waiter.find(look, deadline_after(limit), &timeout)?;

@@ -84,8 +84,14 @@ fn a_hook_sees_events_before_listeners_do_and_while_one_of_them_waits() {
     let listener = Listener::new(Callback::Text(Box::new(listener)));
     link.add_listener(&[EventKind::Bw], listener).unwrap();
     // Replies say where among the events they stand.
-    assert_eq!(link.call_numbered(&question(), LIMIT).unwrap().events_before, 1);
-    assert_eq!(link.call_numbered(&question(), LIMIT).unwrap().events_before, 3);
+    assert_eq!(
+        link.call_before(&question(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
+        1
+    );
+    assert_eq!(
+        link.call_before(&question(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
+        3
+    );
     link.end(&Disconnect::Closed);
     assert_eq!(
         next(&is_done),

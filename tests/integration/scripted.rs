@@ -42,6 +42,10 @@ mod limits;
 mod listeners;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
+/// Closures that panic or close while they take a reply, and replies that cannot be kept.
+mod misused_streams;
+/// Calls of several commands, and the time they may take.
+mod one_deadline;
 /// Paths that are missing here, of a tor that may see other files.
 mod paths;
 /// `QUIT`, however it is sent.

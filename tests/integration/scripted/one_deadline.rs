@@ -1,0 +1,70 @@
+//! A call of several steps has one time limit for all of them.
+
+use std::time::{Duration, Instant};
+
+use torcon::command::ExtendCircuit;
+use torcon::{Controller, Error, EventKind};
+
+use super::{LIMIT, connected, join, start};
+use crate::support::signal::signal;
+
+/// The time limit of the calls, and how long tor takes for their first step.
+const CALL: Duration = Duration::from_secs(2);
+const FIRST_STEP: Duration = Duration::from_millis(1500);
+
+/// Makes a call whose first step tor answers late, and whose second it does not answer.
+fn call(first: &'static str, call: impl FnOnce(&Controller) -> Result<(), Error>) -> bool {
+    let (tor, controller) = connected(move |script| {
+        script.expect(first).pause(FIRST_STEP).send("250 OK\r\n").drain();
+    });
+    let begin = Instant::now();
+    let outcome = call(&controller.with_timeout(CALL));
+    let took = begin.elapsed();
+    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{first}: {took:?}");
+    let timed_out = outcome.is_err_and(|error| error.is_timeout());
+    drop(controller);
+    tor.finish();
+    timed_out
+}
+
+#[test]
+fn a_call_of_several_commands_has_one_time_limit() {
+    // Each command, and each wait for others that send the same, had the limit for itself.
+    let wait = start(|| {
+        call("SETEVENTS CIRC", |controller| {
+            let is_any = |_: &_, _: &_| true;
+            let command = ExtendCircuit::new();
+            controller.execute_and_wait(&command, EventKind::Circ, is_any, LIMIT).map(drop)
+        })
+    });
+    let resolve = start(|| {
+        call("SETEVENTS ADDRMAP STREAM", |controller| {
+            controller.resolve_and_wait("a.example", LIMIT).map(drop)
+        })
+    });
+    // Taken all the same if tor does not tell its pid.
+    let own = start(|| call("TAKEOWNERSHIP", Controller::take_ownership));
+    assert!(join(wait) && join(resolve) && !join(own));
+}
+
+#[test]
+fn a_subscription_waits_for_another_and_for_its_own_with_one_time_limit() {
+    let (seen, is_seen) = signal();
+    let (tor, controller) = connected(move |script| {
+        script.expect("SETEVENTS BW");
+        seen.fire();
+        script.pause(FIRST_STEP).send("250 OK\r\n").drain();
+    });
+    let patient = controller.clone();
+    let other = start(move || patient.add_event_listener(EventKind::Bw, |_| {}).map(drop));
+    is_seen.wait();
+    let begin = Instant::now();
+    let hurried = controller.with_timeout(CALL);
+    let error = hurried.add_event_listener(EventKind::Circ, |_| {}).unwrap_err();
+    let took = begin.elapsed();
+    assert!(error.is_timeout() && took >= CALL, "{error:?} after {took:?}");
+    assert!(took < CALL + FIRST_STEP * 2 / 3, "{took:?}");
+    join(other).unwrap();
+    drop((hurried, controller));
+    tor.finish();
+}
