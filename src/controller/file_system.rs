@@ -57,11 +57,12 @@ impl Controller {
             Ok(process) => process,
             Err(reason) => return PathView::Unknown(reason),
         };
-        match Mounts::of_this_process().zip(Mounts::of_process(process.pid)) {
-            Some((here, there)) => mounts::compare(&here, &there, path, &resolved(path)),
-            // A child inherits the view of its parent. Not every system shows its mounts.
-            None if process.is_launched => PathView::Same,
-            None => PathView::Unknown("the mounts of tor's process cannot be read"),
+        match view_of_process(process.pid, path) {
+            // A child inherits the view of its parent. Not every system shows mounts, and not
+            // every mount table is whole.
+            Err(_) if process.is_launched => PathView::Same,
+            Err(reason) => PathView::Unknown(reason),
+            Ok(view) => view,
         }
     }
 
@@ -97,6 +98,15 @@ impl Controller {
         }
         Ok(*self.inner.process.get_or_init(|| TorProcessId { pid: peer, is_launched: false }))
     }
+}
+
+/// Compares the mounts of a process with those of this program, or returns why that is not
+/// possible.
+fn view_of_process(pid: u32, path: &Path) -> Result<PathView, &'static str> {
+    let tables = Mounts::of_this_process().zip(Mounts::of_process(pid));
+    let (here, there) = tables.ok_or("the mounts of tor's process cannot be read")?;
+    mounts::compare(&here, &there, path, &resolved(path))
+        .ok_or("tor or this program has another root directory")
 }
 
 /// Returns the pid that a process has in its own PID namespace.

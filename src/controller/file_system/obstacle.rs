@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::mounts::{self, Mounts};
-use super::{PathView, resolved};
+use super::mounts::Mounts;
+use super::{PathView, resolved, view_of_process};
 use crate::controller::Controller;
 
 const NO_PROCESS: &str = "tor's process cannot be seen";
@@ -30,23 +30,24 @@ impl Controller {
             // There are no mounts of single processes.
             return None;
         }
-        let view = self.path_view(path);
-        let proved = self.tor_process().ok().and_then(|tor| i32::try_from(tor.pid).ok());
+        let proved = self.tor_process().ok().map(|tor| tor.pid);
         let Some(pid) = proved.or_else(|| probable_process(told)) else {
-            return Some(match view {
+            return Some(match self.path_view(path) {
                 PathView::Unknown(reason) => reason,
-                _ => NO_PROCESS,
+                PathView::Same | PathView::Different => NO_PROCESS,
             });
         };
-        let tables = Mounts::of_this_process().zip(Mounts::of_process(pid.unsigned_abs()));
-        let Some((here, there)) = tables else { return Some(NO_PROCESS) };
-        let found = resolved(path);
-        match mounts::compare(&here, &there, path, &found) {
+        let view = match proved {
+            Some(_) => self.path_view(path),
+            None => view_of_process(pid, path).unwrap_or_else(PathView::Unknown),
+        };
+        match view {
             PathView::Same => {}
             PathView::Different => return Some("tor sees another file system there"),
             PathView::Unknown(reason) => return Some(reason),
         }
-        if there.is_read_only(&found) {
+        let found = resolved(path);
+        if Mounts::of_process(pid).is_some_and(|mounts| mounts.is_read_only(&found)) {
             return Some("tor may only read there");
         }
         if is_confined(pid) && !self.is_in_data_directory(path) {
@@ -69,8 +70,9 @@ impl Controller {
 /// Returns the process that tor reports, if this program sees one of that number that has the
 /// name of tor and runs as the user that tor reports. In another PID namespace the number is that
 /// of another program, or of none.
-fn probable_process(told: (Option<i32>, Option<u32>)) -> Option<i32> {
+fn probable_process(told: (Option<i32>, Option<u32>)) -> Option<u32> {
     let (Some(pid), Some(user)) = told else { return None };
+    let pid = u32::try_from(pid).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let is_tor = field(&status, "Name:")?.trim() == "tor";
     let real_user = field(&status, "Uid:")?.split_ascii_whitespace().next()?.parse().ok();
@@ -81,16 +83,25 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// Whether an enforced security profile decides where tor may write.
-fn is_confined(pid: i32) -> bool {
-    // Of AppArmor or SELinux.
-    let label = fs::read_to_string(format!("/proc/{pid}/attr/current")).unwrap_or_default();
-    let label = label.trim_end_matches('\0').trim();
+/// Whether an enforced security profile decides where tor may write, and is not the profile of
+/// this program too: in a container everything has that of the container.
+fn is_confined(pid: u32) -> bool {
+    let label = security_label(&pid.to_string());
+    is_enforced(&label) && label != security_label("self")
+}
+
+/// Whether a security label is that of an enforced profile.
+fn is_enforced(label: &str) -> bool {
     label.ends_with("(enforce)") || label.contains(":tor_t:")
 }
 
+fn security_label(process: &str) -> String {
+    let label = fs::read_to_string(format!("/proc/{process}/attr/current")).unwrap_or_default();
+    label.trim_end_matches('\0').trim().to_owned()
+}
+
 /// Whether the user of a process may enter a directory, by the modes of the directory.
-fn may_enter(pid: i32, directory: &Path) -> bool {
+fn may_enter(pid: u32, directory: &Path) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let ids = |name| -> Vec<u32> {
         let words = field(&status, name).unwrap_or_default().split_ascii_whitespace();
