@@ -12,7 +12,8 @@
 mod recorded_process;
 mod removal;
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::env;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -71,6 +72,8 @@ impl TemporaryDirectory {
                 Err((_, Errno::EWOULDBLOCK)) => continue,
                 Err((_, errno)) => {
                     log::debug!("{:?} cannot be locked: {errno}", made.path());
+                    // A sweep that can lock it would take this program for dead.
+                    fs::remove_file(made.path().join(LOCK))?;
                     return Ok(Self { path: made.keep(), lock: None });
                 }
             };
@@ -122,6 +125,13 @@ impl Drop for TemporaryDirectory {
             log::warn!("the temporary directory {:?} stays: {error}", self.path);
         }
     }
+}
+
+/// Returns the directory for temporary files: `TMPDIR`, or `/tmp` where that is unset or empty.
+pub(crate) fn root() -> PathBuf {
+    let root = env::temp_dir();
+    // `std` takes an empty variable for a path.
+    if root.as_os_str().is_empty() { PathBuf::from("/tmp") } else { root }
 }
 
 /// Removes from `parent` the temporary directories of programs that have ended. Never fails: what

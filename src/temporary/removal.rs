@@ -13,7 +13,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, dup, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::LOCK;
 
@@ -46,23 +46,38 @@ pub(super) fn remove_opened(
     let mut pauses = [10, 50, 200].map(Duration::from_millis).into_iter();
     let found = fstat(directory)?;
     loop {
-        let removed = remove_contents(directory, &found, Some(LOCK), DEPTH).and_then(|()| {
-            ignore_missing(unlinkat(directory, LOCK, UnlinkatFlags::NoRemoveDir))?;
-            match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                Ok(now) if is_same(&now, &found) => {
-                    ignore_missing(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
-                }
-                // Moved away, or removed by another sweeper.
-                Ok(_) | Err(Errno::ENOENT) => Ok(()),
-                Err(errno) => Err(errno),
-            }
-        });
+        let removed = remove_contents(directory, &found, Some(LOCK), DEPTH)
+            .and_then(|()| remove_emptied(parent, name, directory, &found));
         match (removed, pauses.next()) {
             (Ok(()), _) => return Ok(()),
             (Err(_), Some(pause)) => thread::sleep(pause),
             (Err(errno), None) => return Err(errno.into()),
         }
     }
+}
+
+/// Removes the lock file and the directory. If something was written there meanwhile, the lock file
+/// is created again: no sweep removes a directory that has content and no lock file.
+fn remove_emptied(
+    parent: BorrowedFd<'_>,
+    name: &Path,
+    directory: &OwnedFd,
+    found: &FileStat,
+) -> Result<(), Errno> {
+    ignore_missing(unlinkat(directory, LOCK, UnlinkatFlags::NoRemoveDir))?;
+    let removed = match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(now) if is_same(&now, found) => {
+            ignore_missing(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
+        }
+        // Moved away, or removed by another sweeper.
+        Ok(_) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    };
+    if removed.is_err() {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let _lock = openat(directory, LOCK, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+    }
+    removed
 }
 
 /// Removes everything in a directory but `kept`. Other file systems that are mounted there stay.
@@ -73,7 +88,9 @@ fn remove_contents(
     depth: usize,
 ) -> Result<(), Errno> {
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::ELOOP) };
-    let names = Dir::from_fd(dup(directory)?)?
+    // Opened anew: a copy of the descriptor would go on where an earlier reading has ended.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let names = Dir::openat(directory, ".", flags, Mode::empty())?
         .into_iter()
         .map(|entry| entry.map(|entry| entry.file_name().to_owned()))
         .collect::<Result<Vec<CString>, Errno>>()?;
@@ -111,5 +128,48 @@ fn ignore_missing(removed: Result<(), Errno>) -> Result<(), Errno> {
     match removed {
         Err(Errno::ENOENT) => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::path::Path;
+
+    use nix::errno::Errno;
+    use nix::sys::stat::fstat;
+
+    use super::{DEPTH, LOCK, remove_contents, remove_emptied};
+
+    #[test]
+    fn what_is_written_during_a_removal_is_removed_by_the_next_attempt() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = OwnedFd::from(File::open(root.path()).unwrap());
+        let found = fstat(&directory).unwrap();
+        for name in ["first", "second", "third"] {
+            fs::write(root.path().join(name), "x").unwrap();
+            remove_contents(&directory, &found, None, DEPTH).unwrap();
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_removed_has_a_lock_file_for_the_next_sweep() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("directory");
+        fs::create_dir(&path).unwrap();
+        for name in [LOCK, "late"] {
+            fs::write(path.join(name), "x").unwrap();
+        }
+        let parent = File::open(root.path()).unwrap();
+        let directory = OwnedFd::from(File::open(&path).unwrap());
+        let found = fstat(&directory).unwrap();
+        let remove = || remove_emptied(parent.as_fd(), Path::new("directory"), &directory, &found);
+        assert_eq!(remove(), Err(Errno::ENOTEMPTY));
+        assert!(path.join(LOCK).exists());
+        fs::remove_file(path.join("late")).unwrap();
+        assert_eq!(remove(), Ok(()));
+        assert!(!path.exists());
     }
 }

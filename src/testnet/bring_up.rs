@@ -345,7 +345,7 @@ pub(super) struct Root {
 impl Root {
     fn prepare(given: Option<&Path>) -> Result<Self, TestnetProblem> {
         let Some(given) = given else {
-            let parent = std::env::temp_dir();
+            let parent = temporary::root();
             let problem = |error| directory_problem(&parent, error);
             temporary::sweep(&parent);
             let temporary = TemporaryDirectory::create_in(&parent, "net-").map_err(problem)?;
