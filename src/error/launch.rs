@@ -104,6 +104,9 @@ pub enum LaunchProblem {
         /// The PID that the other tor answered to `GETINFO process/pid`.
         found: Box<str>,
     },
+    /// The function of `ControlVia::Custom` panicked.
+    #[error("the function of ControlVia::Custom panicked")]
+    ConnectorPanicked,
     /// There is no control connection: not yet, or this tor was launched without one.
     #[error("there is no control connection to the launched tor")]
     NotConnected,

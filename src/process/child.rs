@@ -157,9 +157,11 @@ impl Child {
         if let Some(ending) = self.wait_for(grace) {
             return Ok((ending, false));
         }
+        // A slow copy of its output can keep one that has ended from being settled.
+        let has_ended = self.state.lock().ending.is_some();
         self.signal(Signal::SIGKILL)?;
         match self.wait_for(KILL_LIMIT) {
-            Some(ending) => Ok((ending, true)),
+            Some(ending) => Ok((ending, !has_ended)),
             None => Err(Timeout::new(Wait::Exit, grace.saturating_add(KILL_LIMIT)).into()),
         }
     }

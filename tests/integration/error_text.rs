@@ -161,6 +161,7 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::Stderr { text: "something".into() },
         LaunchProblem::Control(Box::new(Error::Closed(Disconnect::EndOfStream))),
         LaunchProblem::OtherTor { launched: 4711, found: "4712".into() },
+        LaunchProblem::ConnectorPanicked,
         LaunchProblem::NotConnected,
         LaunchProblem::Signal { source: system_error() },
         LaunchProblem::StatusUnknown { source: system_error() },

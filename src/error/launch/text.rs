@@ -21,7 +21,7 @@ const NO_REASONS: [&str; 6] = [
 const SEE_OTHERS: &str = " See logs for details.";
 
 /// What tor says, and what can be done then.
-const ADVICE: [(&str, &str); 9] = [
+const ADVICE: [(&str, &str); 10] = [
     ("Could not bind to ", "another program has this address: choose another, or auto"),
     (
         "another Tor process is running with the same data directory",
@@ -42,6 +42,10 @@ const ADVICE: [(&str, &str); 9] = [
     ),
     (
         "is not owned by this user",
+        "give the directory to the user that tor runs as, and to nobody else",
+    ),
+    (
+        "cannot be read: Permission denied",
         "give the directory to the user that tor runs as, and to nobody else",
     ),
     ("Failed to parse/validate config", "correct the option"),
@@ -71,7 +75,7 @@ pub(super) fn write(
     if !facts.is_empty() {
         write!(f, " ({})", facts.join(", "))?;
     }
-    for (number, reason) in reasons(&report.complaints).iter().enumerate() {
+    for (number, reason) in reasons(&report.complaints, ended).iter().enumerate() {
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
@@ -81,11 +85,12 @@ pub(super) fn write(
     }
 }
 
-/// Returns the complaints that say why, the last five of them.
-fn reasons(complaints: &[String]) -> Vec<&str> {
+/// Returns the last five complaints that say why. If none does and tor has `ended`, returns the
+/// last five of all.
+fn reasons(complaints: &[String], ended: bool) -> Vec<&str> {
     let is_reason = |text: &&String| !NO_REASONS.iter().any(|other| text.starts_with(other));
     let mut reasons: Vec<_> = complaints.iter().filter(is_reason).collect();
-    if reasons.is_empty() {
+    if reasons.is_empty() && ended {
         reasons = complaints.iter().collect();
     }
     let first = reasons.len().saturating_sub(SHOWN);
@@ -161,6 +166,11 @@ mod tests {
             text(LaunchProblem::Exited, &complaints[..1], None),
             "cannot launch tor: tor says \"You are running Tor as root. You don't need to, and \
              you probably shouldn't.\""
+        );
+        // Where tor has not ended, it is not why.
+        assert_eq!(
+            text(LaunchProblem::ConnectorPanicked, &complaints[..1], None),
+            "cannot launch tor"
         );
         assert_eq!(
             text(LaunchProblem::Exited, &[], Some(5)),
