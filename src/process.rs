@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod ready;
 mod spawn;
+mod tor_user;
 mod watch;
 mod worker;
 

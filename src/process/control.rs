@@ -1,12 +1,15 @@
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use nix::fcntl::OFlag;
 
 use super::child::Child;
 use super::progress::Progress;
@@ -19,6 +22,9 @@ use crate::event::Bootstrap;
 use crate::link::Endpoint;
 use crate::names::Recommendation;
 
+/// How much of the file with the control port is read.
+const PORT_FILE_LIMIT: u64 = 4096;
+
 /// A function that makes a control connection.
 pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
 
@@ -27,6 +33,9 @@ pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
 #[non_exhaustive]
 pub enum ControlVia {
     /// By a unix socket in a private directory; nobody else can reach it.
+    ///
+    /// As root with the option `User` this is [`Tcp`](Self::Tcp): tor creates unix sockets only
+    /// after it has changed its user, late or never.
     #[default]
     UnixSocket,
     /// By TCP, on a port of 127.0.0.1 that tor chooses. The tor that answers must have the PID of
@@ -41,7 +50,7 @@ pub enum ControlVia {
     /// tor that was reached is left as it is. So a wrapper script must start tor with `exec`, and
     /// tor must run in the PID namespace of this program.
     ///
-    /// It is called by one thread at a time. One that never returns does not hold the launch, which
+    /// It is called by one thread at a time. If it panics the launch fails. One that never returns does not hold the launch, which
     /// ends at its limit; it keeps its thread, `torcon-connect`, and what it holds itself. So it
     /// should have a limit of its own, such as
     /// [`ConnectOptions::timeout`](crate::ConnectOptions::timeout).
@@ -59,6 +68,14 @@ impl ControlVia {
     #[must_use]
     pub fn custom(connect: impl Fn() -> Result<Controller> + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(connect))
+    }
+
+    /// Returns a way that works where tor creates no unix socket at its start.
+    pub(super) fn without_unix_socket(self) -> Self {
+        match self {
+            Self::UnixSocket => Self::Tcp,
+            other => other,
+        }
     }
 }
 
@@ -95,6 +112,8 @@ pub(super) enum Failure {
     Control(Error),
     /// The connection leads to a tor that is not the child.
     OtherTor { found: Box<str> },
+    /// The function of [`ControlVia::Custom`] panicked.
+    Panicked,
 }
 
 impl From<Error> for Failure {
@@ -121,7 +140,9 @@ pub(super) fn connect(
             (controller, Some(endpoint))
         }
         Route::Custom(connect) => {
-            let controller = connect()?;
+            // Without an outcome the launch would wait for its whole limit.
+            let connected = catch_unwind(AssertUnwindSafe(|| connect()));
+            let controller = connected.map_err(|_panic| Failure::Panicked)??;
             // It may have returned long after the launch was over.
             if child.try_wait().is_some() {
                 return Err(Error::from(LaunchError::new(LaunchProblem::Exited)).into());
@@ -175,9 +196,15 @@ fn open(endpoint: &Endpoint, limit: Duration) -> Result<Controller> {
 }
 
 /// Reads the file that tor writes for `ControlPortWriteToFile`: `PORT=127.0.0.1:42765`.
+///
+/// Follows no link and never blocks: with the option `User` the directory is another user's.
 fn read_port_file(path: &Path) -> Result<SocketAddr> {
-    fs::read_to_string(path)
-        .and_then(|text| {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+    opened
+        .and_then(|file| {
+            let mut text = String::new();
+            file.take(PORT_FILE_LIMIT).read_to_string(&mut text)?;
             let address = text.lines().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
             address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it names no port"))
         })

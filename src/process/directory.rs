@@ -6,12 +6,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
+use super::tor_user::TorUser;
 use crate::error::LaunchProblem;
 use crate::temporary::{self, TemporaryDirectory};
 
 /// The longest path of a unix socket, without the NUL at its end.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const PRIVATE: u32 = 0o700;
+/// Where every user may have temporary files, and paths are short.
+const COMMON_ROOT: &str = "/tmp";
 
 /// The directories and files of one tor process.
 ///
@@ -26,6 +29,8 @@ pub(super) struct Directories {
     data: PathBuf,
     private: PathBuf,
     control_socket: PathBuf,
+    /// The user that tor changes to, if it is not that of this program.
+    user: Option<TorUser>,
     /// The private directory, and one in `/tmp` where the path of the socket would be too long.
     temporary: Vec<TemporaryDirectory>,
 }
@@ -34,9 +39,12 @@ impl Directories {
     pub(super) fn prepare(
         given: Option<&Path>,
         temporary_root: &Path,
+        user: Option<TorUser>,
     ) -> Result<Self, LaunchProblem> {
         let mut temporary = Vec::new();
-        let private = make_temporary(temporary_root, &mut temporary)?;
+        let is_open = user.is_none_or(|user| user.can_search(temporary_root));
+        let root = if is_open { temporary_root } else { Path::new(COMMON_ROOT) };
+        let private = make_temporary(root, &mut temporary)?;
         let (data, mut control_socket) = match given {
             Some(data) => {
                 let data = path::absolute(data).map_err(|error| problem(data, error))?;
@@ -51,9 +59,10 @@ impl Directories {
             }
         };
         if control_socket.as_os_str().as_bytes().len() > SOCKET_PATH_LIMIT {
-            control_socket = make_temporary(Path::new("/tmp"), &mut temporary)?.join("control");
+            let common = make_temporary(Path::new(COMMON_ROOT), &mut temporary)?;
+            control_socket = common.join("control");
         }
-        Ok(Self { data, private, control_socket, temporary })
+        Ok(Self { data, private, control_socket, user, temporary })
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -81,6 +90,37 @@ impl Directories {
     pub(super) fn write_torrc(&self, text: &[u8]) -> Result<(), LaunchProblem> {
         write_private(&self.torrc(), text)?;
         write_private(&self.defaults_torrc(), b"")
+    }
+
+    /// Gives everything to the user that tor changes to, and creates the directories of onion
+    /// services, which that user often cannot. Does nothing if tor stays with this program's user.
+    ///
+    /// Called after everything is written: in a directory of another user, this program would
+    /// write where that user leads it to. A directory whose parent is missing is left to tor, which
+    /// says so.
+    pub(super) fn give_away(
+        &self,
+        services: impl Iterator<Item: AsRef<Path>>,
+    ) -> Result<(), LaunchProblem> {
+        let Some(user) = self.user else { return Ok(()) };
+        for service in services {
+            let service = service.as_ref();
+            let path = path::absolute(service).map_err(|error| problem(service, error))?;
+            if path.parent().is_some_and(Path::is_dir) {
+                make_private(&path)?;
+                user.give_empty(&path).map_err(|error| problem(&path, error))?;
+            }
+        }
+        user.give_empty(&self.data).map_err(|error| problem(&self.data, error))?;
+        for file in [self.torrc(), self.defaults_torrc()] {
+            user.give(&file).map_err(|error| problem(&file, error))?;
+        }
+        // The private directory last: below it, that user can replace everything from then on.
+        for directory in self.temporary.iter().rev() {
+            let path = directory.path();
+            user.give(path).map_err(|error| problem(path, error))?;
+        }
+        Ok(())
     }
 
     /// Returns tor's standard input, an empty file: the lock of the private directory. tor keeps it

@@ -17,7 +17,9 @@ use super::options::Options;
 use super::progress::{Progress, ProgressListener};
 use super::ready::Ready;
 use super::spawn;
+use super::tor_user::{self, TorUser};
 use crate::error::{InvalidInput, LaunchError, LaunchProblem, Result};
+use crate::temporary;
 
 /// What tor gets of this program's environment. Anything else may be a secret, or meant for this
 /// program alone: with `NOTIFY_SOCKET`, for one, tor would tell systemd that this program is ready.
@@ -133,6 +135,13 @@ impl Launcher {
     /// torcon sets itself: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
     /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto` unless there is
     /// a line for `SocksPort` or `__SocksPort`, so that the new tor works beside another one.
+    ///
+    /// With `User`, as root, the launch gives that user the temporary directories, the data
+    /// directory, and the directories of `HiddenServiceDir`, which it creates where the parent
+    /// exists. An existing directory is given away only if it is empty and belongs to root, and
+    /// never through a symbolic link. If that user cannot search `TMPDIR`, the temporary
+    /// directories are in `/tmp`. tor then creates unix sockets late, or never with
+    /// `DisableNetwork 1`, so [`ControlVia::UnixSocket`] becomes [`ControlVia::Tcp`].
     #[doc(alias = "launch_tor_with_config")]
     pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.options.push(name.into(), value.as_ref().to_owned());
@@ -271,12 +280,20 @@ impl Launcher {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, and
     /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
-    pub fn spawn(self) -> Result<TorProcess> {
+    pub fn spawn(mut self) -> Result<TorProcess> {
         self.check()?;
-        let directories = Directories::prepare(self.data_directory.as_deref(), &env::temp_dir())
-            .map_err(LaunchError::new)?;
+        let name = self.options.values("User").last();
+        let user = name.and_then(TorUser::find);
+        if name.is_some_and(tor_user::defers_unix_sockets) {
+            self.control = self.control.without_unix_socket();
+        }
+        let directories =
+            Directories::prepare(self.data_directory.as_deref(), &temporary::root(), user)
+                .map_err(LaunchError::new)?;
         let torrc = self.options.torrc(&self.control, &directories)?;
         directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
+        let services = self.options.values("HiddenServiceDir");
+        directories.give_away(services).map_err(LaunchError::new)?;
         let (torrc, defaults) = (directories.torrc(), directories.defaults_torrc());
         let arguments =
             ["-f".as_ref(), torrc.as_os_str(), "--defaults-torrc".as_ref(), defaults.as_os_str()];

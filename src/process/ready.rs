@@ -329,6 +329,7 @@ impl Drive {
             Err(Failure::OtherTor { found }) => {
                 Step::Fail(LaunchProblem::OtherTor { launched: self.is.child.pid(), found })
             }
+            Err(Failure::Panicked) => Step::Fail(LaunchProblem::ConnectorPanicked),
             Err(Failure::Control(error)) if control::may_pass(&error) => {
                 log::debug!("no control connection yet: {error}");
                 self.tries.last_error = Some(error);

@@ -9,6 +9,8 @@ mod failing;
 mod launching;
 /// Temporary directories after the end of their program, however it ends.
 mod leftovers;
+/// The option `User`.
+mod other_user;
 /// A launch takes only the tor that it has launched.
 mod ownership;
 /// What a launch waits for, and for how long.
@@ -27,3 +29,7 @@ mod signals;
 mod stage;
 /// What tor writes on standard error.
 mod standard_error;
+/// The directory for temporary files, whatever the environment says.
+mod temporary_root;
+/// Calls from several threads, from a progress listener, and with extreme limits.
+mod unusual_calls;

@@ -35,3 +35,17 @@ fn only_what_waiting_can_heal_is_tried_again() {
     assert!(may_pass(&Error::from(timeout)));
     assert!(!may_pass(&Error::from(InvalidInput::new("endpoint", "is no address"))));
 }
+
+#[test]
+fn a_port_file_that_another_user_has_replaced_neither_blocks_nor_leads_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control-port");
+    let mode = nix::sys::stat::Mode::S_IRWXU;
+    nix::unistd::mkfifo(&path, mode).unwrap();
+    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+    fs::remove_file(&path).unwrap();
+    let other = directory.path().join("other");
+    fs::write(&other, "PORT=127.0.0.1:1\n").unwrap();
+    std::os::unix::fs::symlink(&other, &path).unwrap();
+    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+}

@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn everything_temporary_is_private_and_is_removed() {
     let root = tempfile::tempdir().unwrap();
-    let directories = Directories::prepare(None, root.path()).unwrap();
+    let directories = Directories::prepare(None, root.path(), None).unwrap();
     directories.write_torrc(b"SocksPort 0\n").unwrap();
     let private = directories.torrc().parent().unwrap().to_owned();
     assert_eq!(mode(&private), 0o700);
@@ -30,7 +30,7 @@ fn everything_temporary_is_private_and_is_removed() {
 #[test]
 fn nothing_temporary_is_left_when_it_is_dropped() {
     let root = tempfile::tempdir().unwrap();
-    drop(Directories::prepare(None, root.path()).unwrap());
+    drop(Directories::prepare(None, root.path(), None).unwrap());
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
@@ -38,7 +38,7 @@ fn nothing_temporary_is_left_when_it_is_dropped() {
 fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let data = given.path().join("data");
-    let directories = Directories::prepare(Some(&data), root.path()).unwrap();
+    let directories = Directories::prepare(Some(&data), root.path(), None).unwrap();
     assert_eq!(mode(&data), 0o700);
     drop(directories);
     assert!(data.is_dir());
@@ -46,12 +46,12 @@ fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
     // A second use finds it there, with whatever mode and files.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
     fs::write(data.join("kept"), "x").unwrap();
-    drop(Directories::prepare(Some(&data), root.path()).unwrap());
+    drop(Directories::prepare(Some(&data), root.path(), None).unwrap());
     assert_eq!(mode(&data), 0o750);
     assert!(data.join("kept").exists());
 
     let deep = given.path().join("missing/data");
-    let problem = Directories::prepare(Some(&deep), root.path()).unwrap_err();
+    let problem = Directories::prepare(Some(&deep), root.path(), None).unwrap_err();
     assert_eq!(problem.to_string(), format!("{deep:?} cannot be made ready"));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
@@ -60,7 +60,7 @@ fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
 fn the_control_socket_is_not_put_into_a_given_directory() {
     // tor replaces the socket of another tor that lives in the same directory.
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let directories = Directories::prepare(Some(given.path()), root.path()).unwrap();
+    let directories = Directories::prepare(Some(given.path()), root.path(), None).unwrap();
     assert!(directories.control_socket().starts_with(root.path()));
 }
 
@@ -69,7 +69,7 @@ fn a_long_temporary_directory_does_not_make_the_socket_path_too_long() {
     let root = tempfile::tempdir().unwrap();
     let deep = root.path().join("x".repeat(100));
     fs::create_dir(&deep).unwrap();
-    let directories = Directories::prepare(None, &deep).unwrap();
+    let directories = Directories::prepare(None, &deep, None).unwrap();
     let socket = directories.control_socket().to_owned();
     assert!(socket.as_os_str().as_bytes().len() <= SOCKET_PATH_LIMIT);
     assert_eq!(mode(socket.parent().unwrap()), 0o700);
