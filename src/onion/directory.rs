@@ -44,7 +44,7 @@ impl DirectoryPlace {
     /// Returns the directory, or the one that it will be made in.
     pub(super) fn path(&self) -> Result<PathBuf> {
         let path = match self {
-            Self::Temporary => std::env::temp_dir().join(TEMPORARY_START),
+            Self::Temporary => temporary::root().join(TEMPORARY_START),
             Self::Given(path) => path.clone(),
         };
         Ok(path::absolute(&path).map_err(|error| OnionError::file(&path, error))?)
@@ -107,7 +107,7 @@ impl ServiceDirectory {
     }
 
     fn temporary(owner: Option<Uid>) -> Result<Self> {
-        let root = path::absolute(std::env::temp_dir());
+        let root = path::absolute(temporary::root());
         let root = root.map_err(|error| OnionError::file(Path::new("TMPDIR"), error))?;
         let failed = |error| OnionError::file(&root, error);
         temporary::sweep(&root);
