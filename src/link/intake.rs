@@ -74,7 +74,7 @@ impl Intake {
                 frame.take_reply(last, |bytes| pipe.push(bytes));
                 pipe.end(Ok(()));
             }
-            Delivery::To(Waiter::Probe(_) | Waiter::GivenUp) => frame.take_reply(last, |_| {}),
+            Delivery::To(Waiter::Probe | Waiter::GivenUp) => frame.take_reply(last, |_| {}),
             Delivery::Hold => {
                 frame.take_reply(last, |bytes| self.hold(bytes));
                 self.current.events_before = events_before;
@@ -131,7 +131,7 @@ impl Intake {
                     pipe.fill(spool);
                     pipe.end(Ok(()));
                 }
-                Waiter::Probe(_) | Waiter::GivenUp => {}
+                Waiter::Probe | Waiter::GivenUp => {}
             }
         }
         outcome

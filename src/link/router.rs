@@ -21,12 +21,16 @@
 //! A filter in front of tor refuses the probe without its nonce. That settles the doubt if every
 //! command has been answered by then, and ends the connection otherwise.
 
+mod slot;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use memchr::memmem;
 
+use self::slot::Slot;
+pub(super) use self::slot::{SlotId, Waiter};
 use super::parts::{Parts, Pipe, pipe};
 use super::spool::BufferLimits;
 use crate::error::{BufferProblem, Disconnect};
@@ -49,69 +53,6 @@ pub(super) enum NoReply {
     Closed(Disconnect),
     /// The reply came and could not be kept; the connection goes on.
     Buffer(BufferProblem),
-}
-
-/// The name of a slot, never used twice on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SlotId(u64);
-
-impl From<u64> for SlotId {
-    /// Makes the name of a probe's slot from its nonce, which is the same number.
-    fn from(nonce: u64) -> Self {
-        Self(nonce)
-    }
-}
-
-/// The place of one command in the queue. It owns the only sender to its caller, so that a caller
-/// can never wait for a slot that is gone.
-#[derive(Debug)]
-struct Slot {
-    id: SlotId,
-    waiter: Waiter,
-}
-
-/// Who waits for a reply.
-#[derive(Debug)]
-pub(super) enum Waiter {
-    /// A caller that wants the whole reply.
-    Whole(Sender<Outcome>),
-    /// A caller that wants the reply in parts.
-    Parts(Arc<Pipe>),
-    /// The link itself; the answer repeats the nonce.
-    Probe(u64),
-    /// A caller that has given up.
-    GivenUp,
-}
-
-impl Waiter {
-    fn has_given_up(&self) -> bool {
-        matches!(self, Self::GivenUp)
-    }
-
-    fn is_probe(&self) -> bool {
-        matches!(self, Self::Probe(_))
-    }
-
-    /// Whether the reply is the refusal that repeats the nonce of this probe.
-    fn is_probe_answered_by(&self, reply: &[u8]) -> bool {
-        let Self::Probe(nonce) = self else { return false };
-        let key = probe_key(*nonce);
-        let refused = !reply.starts_with(b"2");
-        refused
-            && memmem::find(reply, key.as_bytes()).is_some_and(|at| {
-                // A longer number must not pass for a shorter one.
-                !reply.get(at + key.len()).is_some_and(u8::is_ascii_digit)
-            })
-    }
-
-    /// Says that no reply comes. A caller that is gone does not want to know.
-    pub(super) fn fail(self, reason: NoReply) {
-        match self {
-            Self::Whole(sender) => drop(sender.try_send(Err(reason))),
-            Self::Parts(pipe) => pipe.end(Err(reason)),
-            Self::Probe(_) | Self::GivenUp => {}
-        }
-    }
 }
 
 /// The reply that has begun and not ended.
@@ -158,6 +99,8 @@ pub(super) enum GivenUp {
 pub(super) struct Router {
     /// The commands whose replies have not begun.
     slots: VecDeque<Slot>,
+    /// Those of `slots` that are probes.
+    probes: VecDeque<SlotId>,
     incoming: Option<Incoming>,
     next_id: u64,
     /// How many replies were held since a caller gave up; `None` while in step.
@@ -180,6 +123,7 @@ impl Router {
     pub(super) fn new(buffer_limits: BufferLimits) -> Self {
         Self {
             slots: VecDeque::new(),
+            probes: VecDeque::new(),
             incoming: None,
             next_id: 0,
             held: None,
@@ -212,7 +156,8 @@ impl Router {
             return None;
         }
         let nonce = self.next_id;
-        self.push_waiter(Waiter::Probe(nonce)).ok()?;
+        let id = self.push_waiter(Waiter::Probe).ok()?;
+        self.probes.push_back(id);
         self.probe_wanted = false;
         Some(nonce)
     }
@@ -238,6 +183,7 @@ impl Router {
             let unwritten = self.slots.pop_back();
             // A probe that was not written is still owed.
             self.probe_wanted |= unwritten.is_some_and(|slot| slot.waiter.is_probe());
+            self.probes.truncate(self.probes.partition_point(|probe| *probe < first));
         }
         self.expected_end.take_if(|(ending, _)| *ending >= first);
     }
@@ -266,18 +212,33 @@ impl Router {
             }
             _ => {}
         }
-        let Some(index) = self.slots.iter().position(|slot| slot.id == id) else {
+        let place = self.place_of(id);
+        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.id == id) else {
             return GivenUp::Answered;
         };
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.waiter = Waiter::GivenUp;
-        }
+        slot.waiter = Waiter::GivenUp;
         if self.may_probe {
-            let probed = self.slots.iter().skip(index).any(|slot| slot.waiter.is_probe());
-            self.probe_wanted |= !probed;
+            let is_probed = self.probes.back().is_some_and(|probe| *probe > id);
+            self.probe_wanted |= !is_probed;
             self.held.get_or_insert(0);
         }
         GivenUp::Probing
+    }
+
+    /// Returns where in the queue a slot stands, or would stand.
+    fn place_of(&self, id: SlotId) -> usize {
+        self.slots.partition_point(|slot| slot.id < id)
+    }
+
+    /// Returns where in the queue the first probe stands.
+    fn first_probe(&self) -> Option<usize> {
+        self.probes.front().map(|probe| self.place_of(*probe))
+    }
+
+    /// Returns where in the queue the probe stands whose refusal this is.
+    fn probe_refused_by(&self, reply: &[u8]) -> Option<usize> {
+        let probe = self.probes.iter().find(|probe| probe.is_nonce_refused_by(reply))?;
+        Some(self.place_of(*probe))
     }
 
     /// Returns where the lines go that have come of a reply which is not complete.
@@ -291,7 +252,7 @@ impl Router {
             Incoming::Of(slot) => match &slot.waiter {
                 Waiter::Whole(_) => Route::Gather,
                 Waiter::Parts(pipe) => Route::Pass(Arc::clone(pipe)),
-                Waiter::Probe(_) | Waiter::GivenUp => Route::Discard,
+                Waiter::Probe | Waiter::GivenUp => Route::Discard,
             },
         };
         self.incoming = Some(incoming);
@@ -303,7 +264,11 @@ impl Router {
         if self.held.is_some() {
             return Ok(Incoming::Held);
         }
-        self.slots.pop_front().map(Incoming::Of).ok_or(OUT_OF_STEP_UNASKED)
+        let slot = self.slots.pop_front().ok_or(OUT_OF_STEP_UNASKED)?;
+        if self.probes.front() == Some(&slot.id) {
+            self.probes.pop_front();
+        }
+        Ok(Incoming::Of(slot))
     }
 
     /// Returns what becomes of a reply whose last line has come. `last` is what was not routed
@@ -314,13 +279,10 @@ impl Router {
             (None, None) => self.begin()?,
             (None, Some(held)) => {
                 // tor answers a probe with a single line, so it was not routed before.
-                let answered =
-                    self.slots.iter().position(|slot| slot.waiter.is_probe_answered_by(last));
-                if let Some(probe) = answered {
+                if let Some(probe) = self.probe_refused_by(last) {
                     return self.settle(probe, held).map(Delivery::Settle);
                 }
-                let probe = self.slots.iter().position(|slot| slot.waiter.is_probe());
-                if let (Some(probe), true) = (probe, is_filtered(last)) {
+                if let (Some(probe), true) = (self.first_probe(), is_filtered(last)) {
                     // As many replies as commands: this is the last command's, the probe's.
                     if held == probe && probe + 1 == self.slots.len() {
                         return self.settle(probe, held).map(Delivery::Settle);
@@ -338,8 +300,7 @@ impl Router {
             Incoming::Held => {
                 let held = self.held.map_or(1, |held| held + 1);
                 self.held = Some(held);
-                let probe = self.slots.iter().position(|slot| slot.waiter.is_probe());
-                if held > probe.unwrap_or(self.slots.len()) {
+                if held > self.first_probe().unwrap_or(self.slots.len()) {
                     return Err(OUT_OF_STEP_UNASKED);
                 }
                 Ok(Delivery::Hold)
@@ -355,7 +316,10 @@ impl Router {
                 detail: "a command went unanswered while others were waiting behind it",
             });
         }
-        let answered = self.slots.drain(..=probe).map(|slot| slot.waiter).collect();
+        let answered: Vec<_> = self.slots.drain(..=probe).collect();
+        let is_settled = |probe: &SlotId| answered.last().is_some_and(|last| *probe <= last.id);
+        self.probes.drain(..self.probes.partition_point(is_settled));
+        let answered = answered.into_iter().map(|slot| slot.waiter).collect();
         self.held = self.slots.iter().any(|slot| slot.waiter.has_given_up()).then_some(0);
         Ok(answered)
     }

@@ -514,3 +514,23 @@ fn a_wait_for_lines_ends_at_its_deadline() {
     assert!(parts.next(Vec::new(), begin + Duration::from_millis(20)).is_none());
     assert!(begin.elapsed() >= Duration::from_millis(20));
 }
+
+#[test]
+fn many_commands_may_be_outstanding_when_callers_give_up() {
+    // Each held reply, and each caller that gave up, looked at every slot of the queue.
+    const COUNT: usize = 100_000;
+    let begin = Instant::now();
+    let mut tor = Connection::new();
+    let callers: Vec<_> = (0..COUNT).map(|_| tor.push()).collect();
+    let (impatient, patient) = callers.split_at(COUNT / 2);
+    for (id, _) in impatient.iter().rev() {
+        tor.give_up(*id);
+    }
+    let nonce = tor.push_probe().unwrap();
+    for _ in 0..COUNT / 1000 {
+        tor.feed("250 OK\r\n".repeat(1000)).unwrap();
+    }
+    tor.feed(refusal(nonce)).unwrap();
+    assert!(patient.iter().all(|(_, receiver)| text(receiver).as_deref() == Some("250 OK")));
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
