@@ -43,7 +43,7 @@ pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
 use self::parts::Part;
 pub(crate) use self::passes_on::passes_on;
-pub(crate) use self::peer::Peer;
+pub(crate) use self::peer::{Peer, canonical};
 use self::reader::Reader;
 pub use self::registry::ListenerId;
 use self::router::Router;

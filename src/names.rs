@@ -50,7 +50,7 @@ pub use listener::ListenerKind;
 pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
 };
-pub(crate) use printable::{printable, quoted};
+pub(crate) use printable::{printable, quoted, quoted_path};
 pub use relay::{Fingerprint, Nickname, RelaySpec};
 pub use relay_flag::RelayFlag;
 pub use severity::Severity;

@@ -3,7 +3,7 @@
 mod map;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -54,11 +54,13 @@ impl GetConf {
         self.check_refusal(&reply)?;
         let reply = reply.into_result(Self::KEYWORD)?;
         let asked = lower_case(&self.options);
+        let lengths: BTreeSet<usize> = asked.iter().map(String::len).collect();
         for line in reply.lines() {
             let name = option_of(line)?.to_ascii_lowercase();
-            let is_asked = |end| name.get(..end).is_some_and(|start| asked.contains(start));
+            // A name may be as long as the reply: only what can be in the set is looked up.
+            let is_asked = |end: &usize| name.get(..*end).is_some_and(|it| asked.contains(it));
             // By its name, a short form of it, or a name for several.
-            if !(1..=name.len()).any(is_asked) && !wholes(&name).any(|it| asked.contains(&it)) {
+            if !lengths.iter().any(is_asked) && !wholes(&name).any(|it| asked.contains(&it)) {
                 let expected = "the options by the names that were asked for";
                 let name = name.as_bytes();
                 return Err(ProtocolError::new(&reading(Self::KEYWORD), expected, name).into());

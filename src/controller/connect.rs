@@ -140,8 +140,9 @@ impl ConnectOptions {
     /// Sets the password to use if tor offers no cookie, if the cookie cannot be used, or if tor
     /// refuses it.
     ///
-    /// HASHEDPASSWORD sends the password itself to whoever listens at the address. It is not sent
-    /// to a peer that offers SAFECOOKIE and does not know the cookie. The default is none.
+    /// HASHEDPASSWORD sends the password itself to whoever listens at the address, and any peer can
+    /// ask for it, also by refusing the cookie. It is not sent to a peer whose proof by SAFECOOKIE is
+    /// wrong. The default is none.
     pub fn password(mut self, password: impl Into<Password>) -> Self {
         self.password = PasswordSource::known(password.into());
         self

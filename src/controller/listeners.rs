@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::Controller;
 use crate::error::{ProtocolError, Result, SocksError, SocksProblem};
-use crate::link::{Endpoint, Peer};
+use crate::link::{Endpoint, Peer, canonical};
 use crate::names::{ListenerKind, PortTarget};
 use crate::wire::quoted::read_cstring;
 
@@ -145,6 +145,7 @@ fn target_of(listener: &PortTarget, peer: &Peer) -> Option<PortTarget> {
         });
     }
     let PortTarget::Tcp(address) = listener else { return None };
+    let address = canonical(*address);
     match peer {
         // This end of the control connection is an address of this machine that tor reaches.
         Peer::Host { local, .. }
@@ -181,7 +182,8 @@ fn read_listener(listener: &[u8]) -> Option<Listener> {
     if let Some(path) = listener.strip_prefix(b"unix:") {
         return Some(Listener::Unix(Path::new(OsStr::from_bytes(path)).into()));
     }
-    Some(Listener::Tcp(std::str::from_utf8(listener).ok()?.parse().ok()?))
+    // `::ffff:127.0.0.1` is the loopback too.
+    Some(Listener::Tcp(canonical(std::str::from_utf8(listener).ok()?.parse().ok()?)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ProtocolError, Rejection};
-use crate::names::{AuthMethod, printable, quoted};
+use crate::names::{AuthMethod, printable, quoted_path};
 
 /// Authentication failed: what tor offered, what was tried, what went wrong and what to do.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum AuthProblem {
     #[error("a password is needed and none was given")]
     PasswordMissing,
     /// The cookie file cannot be opened or read.
-    #[error("the cookie file {} cannot be read", shown(.path))]
+    #[error("the cookie file {} cannot be read", quoted_path(.path))]
     CookieUnreadable {
         /// The path that tor named.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum AuthProblem {
         source: Arc<io::Error>,
     },
     /// The cookie path names something else than a regular file; it was not read.
-    #[error("the cookie path {} is {found}, not a regular file", shown(.path))]
+    #[error("the cookie path {} is {found}, not a regular file", quoted_path(.path))]
     CookieNotAFile {
         /// The path that tor named.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum AuthProblem {
         found: &'static str,
     },
     /// The cookie file does not have 32 bytes.
-    #[error("the cookie file {} has {size} bytes instead of 32", shown(.path))]
+    #[error("the cookie file {} has {size} bytes instead of 32", quoted_path(.path))]
     CookieSize {
         /// The path that tor named.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum AuthProblem {
     #[error("tor does not say where its cookie file is")]
     CookiePathMissing,
     /// The peer is on another machine, so the cookie file that it named was not read.
-    #[error("the control port is on another machine, and its cookie file {} was not read", shown(.path))]
+    #[error("the control port is on another machine, and its cookie file {} was not read", quoted_path(.path))]
     CookieElsewhere {
         /// The path that the peer named.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum AuthProblem {
     CookieLeftOut,
     /// The peer does not know the cookie: it is not the tor that wrote the file. Nothing was
     /// revealed to it, and no other method was tried.
-    #[error("the other side does not know the cookie in {}: it is not the tor that wrote it", shown(.path))]
+    #[error("the other side does not know the cookie in {}: it is not the tor that wrote it", quoted_path(.path))]
     WrongServerProof {
         /// The path of the cookie file.
         path: PathBuf,
@@ -87,11 +87,6 @@ pub enum AuthProblem {
     /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers")]
     Random(#[source] Arc<io::Error>),
-}
-
-/// Returns a path that the other side has named, which need not be a tor.
-fn shown(path: &Path) -> String {
-    quoted(path.as_os_str().as_encoded_bytes())
 }
 
 impl AuthError {

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use super::{Error, Timeout};
-use crate::names::quoted;
+use crate::names::{quoted, quoted_path};
 
 mod text;
 
@@ -46,13 +46,13 @@ pub(crate) struct LaunchReport {
 #[non_exhaustive]
 pub enum LaunchProblem {
     /// There is no such program.
-    #[error("the program {program:?} does not exist")]
+    #[error("the program {} does not exist", quoted_path(.program))]
     NotFound {
         /// The program that was looked for.
         program: PathBuf,
     },
     /// The operating system did not start the program.
-    #[error("the program {program:?} cannot be started")]
+    #[error("the program {} cannot be started", quoted_path(.program))]
     Spawn {
         /// The program.
         program: PathBuf,
@@ -60,7 +60,7 @@ pub enum LaunchProblem {
         source: Arc<io::Error>,
     },
     /// A directory or file that tor needs cannot be made.
-    #[error("{path:?} cannot be made ready")]
+    #[error("{} cannot be made ready", quoted_path(.path))]
     Directory {
         /// The directory or file.
         path: PathBuf,
@@ -94,9 +94,10 @@ pub enum LaunchProblem {
     /// Also if the launched program is a script that runs tor without `exec`, or tor runs in
     /// another PID namespace: then tor cannot be told from others.
     #[error(
-        "the control connection leads to a tor with PID {found:?}, but the launched program has \
+        "the control connection leads to a tor with PID {}, but the launched program has \
          PID {launched}; it must be tor itself (a script must start it with exec), in the PID \
-         namespace of this program, and the connection must lead to its control port"
+         namespace of this program, and the connection must lead to its control port",
+        quoted(&**.found)
     )]
     OtherTor {
         /// The PID of the launched program.

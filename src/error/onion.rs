@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -5,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
-use crate::names::{ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec, printable};
+use crate::names::{
+    ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec, printable, quoted_path,
+};
 
 /// An onion service could not be made, published or served.
 ///
@@ -47,7 +50,7 @@ pub enum OnionProblem {
     #[error("the key of the onion service was discarded")]
     KeyDiscarded,
     /// A directory or file of the service cannot be made, read or written.
-    #[error("{path:?} cannot be used")]
+    #[error("{} cannot be used", quoted_path(.path))]
     File {
         /// The directory or file.
         path: PathBuf,
@@ -56,7 +59,7 @@ pub enum OnionProblem {
     },
     /// A directory or file is not as tor wants it to be, or not safe; tor was not asked, since it
     /// might exit.
-    #[error("{path:?} {detail}")]
+    #[error("{} {detail}", quoted_path(.path))]
     Unsafe {
         /// The directory or file.
         path: PathBuf,
@@ -65,7 +68,7 @@ pub enum OnionProblem {
     },
     /// tor may not be able to use the directory as this program sees it, or nothing proves that it
     /// can; tor was not asked, since it would exit.
-    #[error("tor cannot be given {path:?}: {detail}; use an ephemeral service")]
+    #[error("tor cannot be given {}: {detail}; use an ephemeral service", quoted_path(.path))]
     NotForTor {
         /// The directory.
         path: PathBuf,
@@ -74,7 +77,7 @@ pub enum OnionProblem {
     },
     /// Another service has the directory: one of this tor's configuration, or one of this or
     /// another running program.
-    #[error("{path:?} is the directory of another onion service")]
+    #[error("{} is the directory of another onion service", quoted_path(.path))]
     DirectoryInUse {
         /// The directory.
         path: PathBuf,
@@ -86,7 +89,7 @@ pub enum OnionProblem {
         address: OnionAddress,
     },
     /// A file does not hold the key or address that it should.
-    #[error("{path:?} holds something else than it should")]
+    #[error("{} holds something else than it should", quoted_path(.path))]
     Key {
         /// The file.
         path: PathBuf,
@@ -94,7 +97,7 @@ pub enum OnionProblem {
         source: InvalidName,
     },
     /// The directory has another key than the one that was given.
-    #[error("{path:?} is the directory of {found}, and the key that was given that of {given}")]
+    #[error("{} is the directory of {found}, and the key that was given that of {given}", quoted_path(.path))]
     OtherKey {
         /// The directory.
         path: PathBuf,
@@ -263,17 +266,22 @@ fn fetch_reasons(failures: &[HsDirFailure]) -> String {
 const NO_REASON: &str = "no reason given";
 
 fn counted(reasons: impl Iterator<Item = String>) -> String {
-    let mut counts: Vec<(String, usize)> = Vec::new();
+    let mut order: Vec<String> = Vec::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for reason in reasons {
-        match counts.iter_mut().find(|(other, _)| *other == reason) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((reason, 1)),
+        match counts.get_mut(&reason) {
+            Some(count) => *count += 1,
+            None => {
+                order.push(reason.clone());
+                counts.insert(reason, 1);
+            }
         }
     }
-    if counts.is_empty() {
+    if order.is_empty() {
         return "none was asked".to_owned();
     }
-    let texts: Vec<_> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let count = |reason: &String| counts.get(reason).copied().unwrap_or_default();
+    let texts: Vec<_> = order.iter().map(|reason| format!("{} {reason}", count(reason))).collect();
     printable(&texts.join(", ")).into_owned()
 }
 
@@ -366,5 +374,21 @@ mod tests {
         let begin = format!("no directory has given the descriptor of {address}: ");
         assert_eq!(error(Box::new(failures)), format!("{begin}2 NOT_FOUND, 1 QUERY_NO_HSDIR"));
         assert_eq!(error(Box::new([])), format!("{begin}none was asked"));
+    }
+
+    // The path of a directory may be an answer of the peer.
+    #[test]
+    fn a_path_is_cut_and_escaped() {
+        let path = std::path::PathBuf::from(format!("/\u{1b}\u{202e}{}", "x".repeat(1 << 20)));
+        let source = std::sync::Arc::new(std::io::Error::other("x"));
+        for problem in [
+            OnionProblem::File { path: path.clone(), source },
+            OnionProblem::Unsafe { path: path.clone(), detail: "is no file".into() },
+            OnionProblem::DirectoryInUse { path },
+        ] {
+            let shown = problem.to_string();
+            assert!(shown.len() < 600, "{} bytes", shown.len());
+            assert!(shown.starts_with("\"/\\u{1b}\\u{202e}xxx"), "{shown}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, Timeout, Wait};
+use crate::names::quoted_path;
 
 /// A private network could not be brought up, or one of its relays could not be restarted.
 ///
@@ -53,15 +54,14 @@ pub enum TestnetStep {
 pub enum TestnetProblem {
     /// A program is missing.
     #[error(
-        "the program {program:?} does not exist; on Debian and Ubuntu, `apt-get install tor` \
-         installs tor and tor-gencert"
-    )]
+        "the program {} does not exist; on Debian and Ubuntu, `apt-get install tor` \
+         installs tor and tor-gencert", quoted_path(.program))]
     NotFound {
         /// The program that was looked for.
         program: PathBuf,
     },
     /// A program that makes keys did not start.
-    #[error("the program {program:?} cannot be started")]
+    #[error("the program {} cannot be started", quoted_path(.program))]
     Spawn {
         /// The program.
         program: PathBuf,
@@ -69,7 +69,7 @@ pub enum TestnetProblem {
         source: Arc<io::Error>,
     },
     /// A program that makes keys failed; the last lines are its own.
-    #[error("the program {program:?} failed ({status})")]
+    #[error("the program {} failed ({status})", quoted_path(.program))]
     Failed {
         /// The program.
         program: PathBuf,
@@ -83,7 +83,7 @@ pub enum TestnetProblem {
         what: Box<str>,
     },
     /// A directory or file cannot be made or read.
-    #[error("{path:?} cannot be made ready")]
+    #[error("{} cannot be made ready", quoted_path(.path))]
     Directory {
         /// The directory or file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum TestnetProblem {
         source: Arc<io::Error>,
     },
     /// The given directory holds something already.
-    #[error("the directory {path:?} is not empty")]
+    #[error("the directory {} is not empty", quoted_path(.path))]
     NotEmpty {
         /// The directory.
         path: PathBuf,

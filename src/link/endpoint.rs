@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::InvalidInput;
+use crate::names::printable;
 
 /// Where a control port or a SOCKS port is: a TCP address or a unix socket.
 ///
@@ -167,11 +168,15 @@ fn check_host(host: &str) -> Result<(), InvalidInput> {
 }
 
 impl fmt::Display for Endpoint {
+    /// Shows the endpoint as it is read from text. What does not print in a path is escaped, as a
+    /// `SocksPort` that another program has configured comes from the peer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
-            Kind::Name(host, port) => write!(f, "{host}:{port}"),
-            Kind::Unix(path) => write!(f, "unix:{}", path.display()),
+            Kind::Name(host, port) => write!(f, "{}:{port}", printable(&**host)),
+            Kind::Unix(path) => {
+                write!(f, "unix:{}", printable(path.as_os_str().as_encoded_bytes()))
+            }
         }
     }
 }
@@ -198,6 +203,16 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Ok(canonical), "{text}");
         }
+    }
+
+    // `net/listeners/socks` of a peer becomes an endpoint, which stands in errors and logs.
+    #[test]
+    fn what_does_not_print_is_escaped() {
+        let path = "/run/a b/caf\u{e9}\r\n[info] forged\u{1b}[2J\u{202e}";
+        let shown = Endpoint::unix(path).to_string();
+        assert_eq!(shown, "unix:/run/a b/caf\u{e9}\\r\\n[info] forged\\u{1b}[2J\\u{202e}");
+        assert_eq!(Endpoint::tcp("a\nb", 1).to_string(), "a\\nb:1");
+        assert!(Endpoint::unix("x".repeat(1 << 20)).to_string().len() < 500);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Peer {
 }
 
 /// Returns an IPv4 address for its IPv6 form, and any other address with its scope.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
         IpAddr::V6(_) => address,

@@ -232,9 +232,11 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
 
 fn connect_tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Stream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
+    for (address, still_to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = time_left(deadline)?;
-        match TcpStream::connect_timeout(address, left) {
+        // An address that does not answer must not keep the others from being tried.
+        let share = left / u32::try_from(still_to_try).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 return Ok(Stream::Tcp(stream));
@@ -308,11 +310,29 @@ fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Re
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
 
-    use nix::sys::socket::{getsockopt, sockopt};
+    use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
 
-    use super::Stream;
+    use super::{Stream, connect_tcp};
+
+    // The first address of a name took the whole time limit.
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let (silent, good) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        // With its queue full, Linux drops what else would connect.
+        listen(&silent, Backlog::new(0).unwrap()).unwrap();
+        let address = silent.local_addr().unwrap();
+        let fill =
+            |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(200));
+        let _queued: Vec<_> = std::iter::from_fn(|| fill(&address).ok()).take(64).collect();
+        let addresses = [address, good.local_addr().unwrap()];
+        let stream = connect_tcp(&addresses, Instant::now() + Duration::from_secs(4)).unwrap();
+        let Stream::Tcp(socket) = stream else { panic!("it is no TCP stream") };
+        assert_eq!(socket.peer_addr().unwrap(), addresses[1]);
+    }
 
     // A remote tor that vanished was never noticed.
     #[test]

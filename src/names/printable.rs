@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The longest foreign text that is shown, in characters before escaping.
 const LIMIT: usize = 400;
@@ -24,6 +25,11 @@ pub(crate) fn printable<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
 /// The same in double quotes; quotes and backslashes in the text are escaped too.
 pub(crate) fn quoted<T: AsRef<[u8]> + ?Sized>(text: &T) -> String {
     format!("\"{}\"", escaped(text.as_ref(), |letter| letter == '\''))
+}
+
+/// Returns a path in double quotes, cut and escaped like any other text.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    quoted(path.as_os_str().as_encoded_bytes())
 }
 
 /// Escapes what does not print, but for the letters that `keeps` names.

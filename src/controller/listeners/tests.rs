@@ -59,6 +59,11 @@ fn the_loopback_of_another_machine_is_not_reached() {
         "192.0.2.9:9050",
     ];
     assert_eq!(placed(list, &tcp("192.0.2.5", "192.0.2.9")), expected);
+    // The IPv6 form of an IPv4 address leads to the same place.
+    let list = br#""[::ffff:127.0.0.1]:9050" "[::ffff:0.0.0.0]:9050" "[::ffff:192.0.2.7]:9050""#;
+    let expected = ["elsewhere 127.0.0.1:9050", "192.0.2.9:9050", "192.0.2.7:9050"];
+    assert_eq!(placed(list, &tcp("192.0.2.5", "192.0.2.9")), expected);
+    let list = br#""127.0.0.1:9050" "[::1]:9050" "unix:/run/tor/socks" "192.0.2.9:9050""#;
     let here = ["127.0.0.1:9050", "[::1]:9050", "unix:/run/tor/socks", "192.0.2.9:9050"];
     for peer in [Peer::Process(None), tcp("127.0.0.1", "127.0.0.2"), tcp("::1", "[::1]")] {
         assert_eq!(placed(list, &peer), here, "{peer:?}");
@@ -85,6 +90,8 @@ fn tor_is_told_an_address_at_which_it_reaches_this_program() {
         ("unix:/run/web", &Peer::Process(None), Some("unix:/run/web")),
         ("127.0.0.1:80", &far, None),
         ("[::1]:80", &far, None),
+        ("[::ffff:127.0.0.1]:80", &far, None),
+        ("[::ffff:0.0.0.0]:80", &far, Some("192.0.2.5:80")),
         ("unix:/run/web", &far, None),
         ("0.0.0.0:80", &far, Some("192.0.2.5:80")),
         ("[::]:80", &far, None),

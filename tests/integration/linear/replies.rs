@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use torcon::names::{CircuitPurpose, ListenerKind};
-use torcon::{ConnectOptions, Controller};
+use torcon::{ConnectOptions, Controller, Error};
 
-use super::{FIELDS, LISTS, Reach, Shape, check};
+use super::{FIELDS, LINES, LISTS, Reach, Shape, check};
 use crate::support::fake_tor::FakeTor;
 
 /// A fake tor that gives the same reply to every command.
@@ -37,7 +37,7 @@ impl Answering {
         shapes: &[Shape],
         ask: impl Fn(&Controller),
     ) {
-        let reach = if name == "GETCONF" { Reach::Whole } else { Reach::Short };
+        let reach = if name.starts_with("GETCONF") { Reach::Whole } else { Reach::Short };
         check(name, reach, shapes, |text| {
             *self.reply.lock() = [start, text, end].concat().into_bytes();
             ask(&self.controller);
@@ -45,40 +45,193 @@ impl Answering {
     }
 }
 
-/// Lines of replies to commands with values.
-const REPLY_LINES: &[Shape] = &[
-    Shape::of("250-\r\n"),
-    Shape::of("250-A\r\n"),
-    Shape::of("250-A=\"\r\n"),
-    Shape::of("250-A=\"\\\r\n"),
-    Shape::of("250-A=1\r\n"),
-    Shape::of("552-No\r\n"),
-    Shape::Numbered { before: "250-K", after: "=v\r\n" },
-    Shape::Numbered { before: "250-K", after: "=\"v\"\r\n" },
-];
-
 #[test]
 fn replies_of_many_lines_are_read_in_linear_time() {
+    let lines = [
+        Shape::of("250-\r\n"),
+        Shape::of("250-A\r\n"),
+        Shape::of("250-A=\"\\\r\n"),
+        Shape::of("552-No\r\n"),
+        Shape::of("250+A=\r\n.\r\n"),
+        Shape::Numbered { before: "250-K", after: "=\"v\"\r\n" },
+    ];
     let answering = Answering::start();
-    let end = ("", "250 OK\r\n");
-    answering.check("a reply", end, REPLY_LINES, |controller| {
+    answering.check("a reply", ("", "250 OK\r\n"), &lines, |controller| {
         let shown = format!("{:?}", controller.command("X"));
-        assert!(!shown.is_empty());
-    });
-    answering.check("GETCONF", end, REPLY_LINES, |controller| {
-        let _ = controller.get_conf(["K1", "A"]);
-    });
-    answering.check("GETINFO", end, REPLY_LINES, |controller| {
-        let _ = controller.get_info(["A", "K0"]);
-    });
-    answering.check("MAPADDRESS", end, REPLY_LINES, |controller| {
-        let _ = controller.map_address([("a.example", "b.example")]);
-    });
-    answering.check("ONION_CLIENT_AUTH_VIEW", end, REPLY_LINES, |controller| {
-        let _ = controller.onion_client_auths();
+        assert!(controller.is_alive() && !shown.is_empty(), "{shown}");
     });
     drop(answering.controller);
     answering.tor.finish();
+}
+
+/// Checks what is read from replies to a command. A reply that is out of step ends the connection,
+/// so that each shape has one of its own, and `ask` tells whether the reply was read.
+#[track_caller]
+fn check_each(
+    name: &str,
+    ends: (&str, &str),
+    shapes: &[Shape],
+    ask: impl Fn(&Controller) -> Result<(), Error>,
+) {
+    for shape in shapes {
+        let answering = Answering::start();
+        answering.check(name, ends, &[*shape], |controller| {
+            let outcome = ask(controller);
+            // The connection is still there, and so was the answer.
+            assert!(controller.is_alive(), "{name}, {shape:?}: {outcome:?}");
+            assert!(!matches!(outcome, Err(Error::Timeout(_))), "{name}, {shape:?}");
+        });
+        drop(answering.controller);
+        answering.tor.finish();
+    }
+}
+
+#[test]
+fn answers_of_getconf_are_read_in_linear_time() {
+    let lines = [
+        Shape::of("250-Log\r\n"),
+        Shape::of("250-Log=\r\n"),
+        Shape::of("250-Log=\"\r\n"),
+        Shape::of("250-Log=\"\\\r\n"),
+        Shape::of("250-Log=\"\\001\"\r\n"),
+        Shape::of("250-LOG=1\r\n"),
+        Shape::Numbered { before: "250-Log", after: "=v\r\n" },
+        Shape::Numbered { before: "250-Log=\"", after: "\"\r\n" },
+    ];
+    check_each("GETCONF, lines", ("", "250 Log=1\r\n"), &lines, |controller| {
+        controller.get_conf(["Log"]).map(drop)
+    });
+    check_each("GETCONF as it came, lines", ("", "250 Log=1\r\n"), &lines, |controller| {
+        controller.get_conf_raw(["Log"]).map(drop)
+    });
+    let services = [
+        Shape::of("250-HiddenServiceDir=/x\r\n"),
+        Shape::Numbered { before: "250-HiddenServiceX", after: "=v\r\n" },
+    ];
+    let end = ("", "250 HiddenServiceDir=/y\r\n");
+    check_each("GETCONF of services", end, &services, |controller| {
+        controller.get_conf(["HiddenServiceOptions"]).map(drop)
+    });
+    let words = [Shape::of("a"), Shape::of("_"), Shape::of("Log"), Shape::of("__Loglines")];
+    let end = ("250 Log", "=1\r\n");
+    check_each("GETCONF, one name", end, &words, |controller| {
+        controller.get_conf(["Log"]).map(drop)
+    });
+    check_each("GETCONF as it came, one name", end, &words, |controller| {
+        controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
+    });
+    // No value was asked for by this name.
+    check_each("GETCONF as it came, another name", ("250 x", "=1\r\n"), &words, |controller| {
+        controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
+    });
+    let values = [
+        Shape::of("\\"),
+        Shape::of("\\\\"),
+        Shape::of("\\1"),
+        Shape::of("\\\""),
+        Shape::of("\""),
+        Shape::of("=\""),
+    ];
+    check_each("GETCONF, one value", ("250 Log=\"", "\"\r\n"), &values, |controller| {
+        controller.get_conf(["Log"]).map(drop)
+    });
+    let refusal = "552 Unrecognized configuration key \"";
+    check_each("SETCONF, a refusal", (refusal, "\"\r\n"), &values, |controller| {
+        controller.set_conf([("Log", "x")]).map(drop)
+    });
+}
+
+#[test]
+fn answers_of_getinfo_are_read_in_linear_time() {
+    let values = [FIELDS, LISTS].concat();
+    check_each("GETINFO, a line", ("250-a=", "\r\n250 OK\r\n"), &values, |controller| {
+        let info = controller.get_info(["a"])?;
+        assert!(info.get("a").is_some() && !format!("{info:?}").is_empty());
+        Ok(())
+    });
+    let blocks = [Shape::of("\r\n"), Shape::of("..\r\n"), Shape::of("250 OK\r\n")];
+    let end = ("250+a=\r\n", "\r\n.\r\n250 OK\r\n");
+    check_each("GETINFO, a block", end, &blocks, |controller| {
+        controller.get_info(["a"]).map(|info| assert!(info.get("a").is_some()))
+    });
+    let keys: Vec<String> = (0..20_000).map(|number| format!("k{number}")).collect();
+    let refusals = [
+        Shape::of("552-Unrecognized key \"k19999\"\r\n"),
+        Shape::of("552-Unrecognized key \"k1\"\r\n"),
+    ];
+    let end = ("", "552 Unrecognized key \"k0\"\r\n");
+    check_each("GETINFO, refusals", end, &refusals, |controller| {
+        controller.get_info(&keys).map(drop)
+    });
+}
+
+#[test]
+fn answers_about_addresses_and_clients_are_read_in_linear_time() {
+    let words = [Shape::of("a"), Shape::of("="), Shape::of("\""), Shape::of("\\")];
+    let end = ("250 ", "=b.example\r\n");
+    check_each("MAPADDRESS, one name", end, &words[..1], |controller| {
+        let mapped = controller.map_address([("a.example", "b.example")])?;
+        assert_eq!(mapped.len(), 1);
+        Ok(())
+    });
+    check_each("MAPADDRESS, a refusal", ("451 ", "\r\n"), &words, |controller| {
+        controller.map_address([("a.example", "b.example")]).map(drop)
+    });
+    let service = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd";
+    let key = "x25519:".to_owned() + &"A".repeat(43) + "=";
+    let client = format!("250-CLIENT {service} {key}");
+    let line: &'static str = format!("{client} Flags=Permanent ClientName=\"a\"\r\n").leak();
+    let end = ("250-ONION_CLIENT_AUTH_VIEW\r\n", "250 OK\r\n");
+    check_each("ONION_CLIENT_AUTH_VIEW", end, &[Shape::of(line)], |controller| {
+        assert!(!controller.onion_client_auths()?.is_empty());
+        Ok(())
+    });
+    let start = format!("250-ONION_CLIENT_AUTH_VIEW\r\n{client} ");
+    let shapes = [FIELDS, LISTS].concat();
+    let end = (&*start, "\r\n250 OK\r\n");
+    check_each("ONION_CLIENT_AUTH_VIEW, fields", end, &shapes, |controller| {
+        assert_eq!(controller.onion_client_auths()?.len(), 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_configuration_text_is_read_in_linear_time() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        // Only the line that ends the text is answered.
+        script.serve(|line, out| {
+            if line == "." {
+                out.extend_from_slice(b"250 OK\r\n");
+            }
+        });
+    });
+    let controller = ConnectOptions::new().connect(tor.endpoint()).unwrap();
+    let texts = [
+        Shape::of("#\n"),
+        Shape::of("\\\n"),
+        Shape::of("/A b\n"),
+        Shape::of("A \"x\"y\n"),
+        Shape::of("A \"x\" #\n"),
+        Shape::of("A\\\n#\n"),
+        Shape::of("A b # c\n"),
+        Shape::of("ContactInfo x\n"),
+        Shape::of("HiddenServiceDir\n"),
+        Shape::Repeated { start: "A ", unit: "\\" },
+        Shape::Repeated { start: "A ", unit: "\\\n" },
+        Shape::Repeated { start: "A \\\n", unit: "#x\n" },
+        Shape::Repeated { start: "A \"", unit: "\\\"" },
+        Shape::Repeated { start: "A \"", unit: "\\1" },
+        Shape::Repeated { start: "A b", unit: " " },
+        Shape::Repeated { start: "A b\n", unit: " " },
+        Shape::Numbered { before: "Option", after: " \"v\"\n" },
+    ];
+    let shapes = [&texts[..], LINES, FIELDS].concat();
+    check("LOADCONF", Reach::Short, &shapes, |text| {
+        controller.load_conf(text).unwrap();
+    });
+    drop(controller);
+    tor.finish();
 }
 
 #[test]

@@ -5,19 +5,27 @@ use std::time::{Duration, Instant};
 use torcon::{ConnectOptions, Error};
 
 use super::{SOON, chain, connected};
+use crate::support::alone::alone_beside;
 use crate::support::fake_tor::FakeTor;
+use crate::support::leaks::peak_memory;
+
+/// What a peer says to the first question, and what it then says until the connection ends.
+const FLOODS: [(&str, &str); 9] = [
+    ("250-PROTOCOLINFO 1\r\n250-AUTH METHODS=", "A,"),
+    ("250-PROTOCOLINFO 1\r\n", "250-AUTH METHODS=A,B,C\r\n"),
+    ("250-PROTOCOLINFO 1\r\n", "250-\r\n"),
+    ("250-PROTOCOLINFO 1\r\n", "250-AUTH \"x\"y \"x\"y \"x\"y\r\n"),
+    ("250+PROTOCOLINFO 1\r\n", ".\r\n"),
+    ("", "250-\r\n"),
+    ("", "250 OK\r\n"),
+    ("650 NOTICE ", "\""),
+    ("", "650 NOTICE x\r\n"),
+];
 
 #[test]
 fn a_hostile_peer_is_left_within_the_time_limit() {
     // 60 MB of methods took 1.6 GiB, and a connect with a limit of 2 seconds took 11.6.
-    for (start, flood) in [
-        ("250-PROTOCOLINFO 1\r\n250-AUTH METHODS=", "A,"),
-        ("250-PROTOCOLINFO 1\r\n", "250-AUTH METHODS=A,B,C\r\n"),
-        ("250-PROTOCOLINFO 1\r\n", "250-AUTH \"x\"y \"x\"y \"x\"y\r\n"),
-        ("250+PROTOCOLINFO 1\r\n", ".\r\n"),
-        ("650 NOTICE ", "\""),
-        ("", "650 NOTICE x\r\n"),
-    ] {
+    for (start, flood) in FLOODS {
         let tor = FakeTor::unix(move |script| {
             script.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);
         });
@@ -26,6 +34,48 @@ fn a_hostile_peer_is_left_within_the_time_limit() {
         let error = options.connect(tor.endpoint()).unwrap_err();
         assert!(begin.elapsed() < SOON, "{start:?} and {flood:?} took {:?}", begin.elapsed());
         assert!(matches!(error, Error::Connect(_)), "{}", chain(&error));
+        tor.finish();
+    }
+}
+
+/// Returns the processor time that this process has used, to a hundredth of a second.
+fn processor_time() -> Duration {
+    let used = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    // Behind the name, which may hold anything: the 14th and 15th field of all.
+    let (_, fields) = used.rsplit_once(')').expect("the name stands in parentheses");
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
+
+#[test]
+fn a_peer_takes_little_memory_and_time_before_authentication() {
+    // The peer is another process: what it sends is not counted.
+    let start = || {
+        let tor = FakeTor::unix(|script| {
+            script.greet_null_auth().drain();
+            for (start, flood) in FLOODS {
+                let mut next = script.accept();
+                next.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);
+            }
+        });
+        let endpoint = tor.endpoint();
+        (tor, endpoint)
+    };
+    let peer = alone_beside(start, |endpoint| {
+        let options = ConnectOptions::new().timeout(Duration::from_secs(2));
+        // What the first connection takes is not the peer's doing.
+        drop(options.connect(endpoint).unwrap());
+        for (start, flood) in FLOODS {
+            let (memory, time) = (peak_memory(), processor_time());
+            let error = options.connect(endpoint).unwrap_err();
+            let (memory, time) = (peak_memory() - memory, processor_time() - time);
+            assert!(matches!(error, Error::Connect(_)), "{}", chain(&error));
+            assert!(memory <= 2 << 20, "{memory} bytes for {start:?} and {flood:?}");
+            assert!(time < Duration::from_secs(4), "{time:?} for {start:?} and {flood:?}");
+        }
+    });
+    if let Some(tor) = peer {
         tor.finish();
     }
 }

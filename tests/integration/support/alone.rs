@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::watchdog::eventually;
 
 const MARK: &str = "TORCON_TEST_ALONE";
+const PEER: &str = "TORCON_TEST_PEER";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Returns whether this process runs one test only.
@@ -27,6 +28,28 @@ pub(crate) fn alone<F: FnOnce()>(body: F) {
         body();
         return;
     }
+    again::<F>("");
+}
+
+/// Runs `body` as [`alone`] does, beside a peer that stays in this process, so that what the peer
+/// takes is not counted. `start` starts it and returns it with its address; `body` gets the address.
+#[track_caller]
+pub(crate) fn alone_beside<T, F: FnOnce(&str)>(
+    start: impl FnOnce() -> (T, String),
+    body: F,
+) -> Option<T> {
+    if is_alone() {
+        body(&env::var(PEER).expect("the address of the peer is given"));
+        return None;
+    }
+    let (peer, address) = start();
+    again::<F>(&address);
+    Some(peer)
+}
+
+/// Starts the test program again for the test in which the closure `F` is.
+#[track_caller]
+fn again<F>(peer: &str) {
     // "integration::some::test::{{closure}}", and the test is called "some::test".
     let name = type_name::<F>().trim_end_matches("::{{closure}}");
     let name = name.split_once("::").map_or(name, |(_program, test)| test);
@@ -36,6 +59,7 @@ pub(crate) fn alone<F: FnOnce()>(body: F) {
     let mut child = Command::new(env::current_exe().expect("the test program has a path"))
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(MARK, "1")
+        .env(PEER, peer)
         .env("TMPDIR", directory.path())
         .stdin(Stdio::null())
         .stderr(writer.try_clone().expect("the file can be shared"))
