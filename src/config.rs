@@ -56,8 +56,8 @@ use crate::error::Result;
 /// it is first wanted, by `GETCONF`, and cached. [`load`](Self::load) and
 /// [`load_all`](Self::load_all) ask for many by one command. Every command of the same connection
 /// that changes the configuration ([`save`](Self::save), [`Controller::set_conf`],
-/// [`Controller::reset_conf`], [`Controller::load_conf`], or one as text) invalidates the cache, so
-/// that the next read returns what was set. What another connection changes is known once its
+/// [`Controller::reset_conf`], [`Controller::load_conf`], `SIGNAL RELOAD`, or one as text)
+/// invalidates the cache, so that the next read returns what was set. What another connection changes is known once its
 /// `CONF_CHANGED` event arrives; the event invalidates the option, and the next read fetches it
 /// again. Events are processed on the reader thread, so all of this can also be used inside a
 /// listener, which should hold a [`WeakConfig`].

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Controller;
+use crate::names::Signal;
 use crate::wire::Request;
 
 /// How often a configuration command was begun or written on a connection.
@@ -40,11 +41,22 @@ impl Controller {
 
     /// Ends the epoch if the request changes the configuration; to be kept until it is written.
     pub(super) fn conf_command(&self, request: &Request) -> Option<ConfCommand<'_>> {
-        if !matches!(request.keyword(), "SETCONF" | "RESETCONF" | "LOADCONF") {
+        let is_one = match request.keyword() {
+            "SETCONF" | "RESETCONF" | "LOADCONF" => true,
+            "SIGNAL" => is_reload(request.arguments()),
+            _ => false,
+        };
+        if !is_one {
             return None;
         }
         let epoch = &self.inner.conf_epoch;
         epoch.end();
         Some(ConfCommand(epoch))
     }
+}
+
+/// Whether a signal makes tor read its configuration file again.
+fn is_reload(arguments: &[u8]) -> bool {
+    let signal = String::from_utf8_lossy(arguments.trim_ascii());
+    Signal::from(&*signal).canonical() == Signal::Reload
 }
