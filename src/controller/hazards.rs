@@ -39,18 +39,18 @@ const DEADLY: [Deadly; 17] = [
     // if that fails.
     deadly("HiddenServiceDir", 11, Hazard::Path(PathHazard::Directory)),
     deadly("CookieAuthFile", 11, Hazard::Path(PathHazard::File)),
-    deadly("ExtORPortCookieAuthFile", 11, Hazard::Path(PathHazard::File)),
+    deadly("ExtORPortCookieAuthFile", "ExtORPortC".len(), Hazard::Path(PathHazard::File)),
     // A relay exits if it cannot read the configuration of its resolver.
     deadly("ServerDNSResolvConfFile", 11, Hazard::Path(PathHazard::Readable)),
     // tor opens these without a look at what they are.
-    deadly("ClientOnionAuthDir", 11, Hazard::Path(PathHazard::Open)),
+    deadly("ClientOnionAuthDir", "ClientO".len(), Hazard::Path(PathHazard::Open)),
     deadly("DirPortFrontPage", 8, Hazard::Path(PathHazard::Open)),
     deadly("GeoIPFile", 6, Hazard::Path(PathHazard::Open)),
     deadly("GeoIPv6File", 6, Hazard::Path(PathHazard::Open)),
     // Parsed only when tor acts on the options, unlike the other policies.
     deadly("MetricsPortPolicy", "MetricsPortP".len(), Hazard::Text(policy::problem)),
     // Compared with a version without a check that there is one.
-    deadly("MinimalAcceptedServerVersion", 4, Hazard::Text(empty)),
+    deadly("MinimalAcceptedServerVersion", 3, Hazard::Text(empty)),
     // tor reads "nan" as a number of bytes that it cannot print, and an assertion fails. The
     // options of this type that are not here have bounds, which refuse it.
     deadly("AccountingMax", 3, Hazard::Text(not_a_number)),

@@ -123,6 +123,42 @@ fn a_path_that_ends_tor_is_refused_where_tor_sees_the_same_files() {
     assert!(fs::exists(path("dir/new")).unwrap());
 }
 
+// `ExtORPortC`, `ClientO` and `Min` were too short to be noticed.
+#[test]
+fn every_abbreviation_that_tor_takes_is_checked() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let missing = tor.directory().join("missing/x").to_str().unwrap().to_owned();
+    let fifo = tor.directory().join("fifo").to_str().unwrap().to_owned();
+    nix::unistd::mkfifo(&*fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let paths = [
+        ("HiddenServiceDir", &*missing),
+        ("CookieAuthFile", &missing),
+        ("ExtORPortCookieAuthFile", &missing),
+        ("ServerDNSResolvConfFile", &fifo),
+        ("ClientOnionAuthDir", &fifo),
+        ("DirPortFrontPage", &fifo),
+        ("GeoIPFile", &fifo),
+        ("GeoIPv6File", &fifo),
+    ];
+    let texts = DEADLY.into_iter().filter(|(option, _)| option.starts_with(char::is_uppercase));
+    let mut taken = 0;
+    for (option, value) in paths.into_iter().chain(texts) {
+        for length in 1..option.len() {
+            let short = &option[..length];
+            // tor answers with the name of the option that it takes this for.
+            let reply = controller.get_conf_raw([short]);
+            let names = |text: &str| text.split('=').next() == Some(option);
+            if reply.is_ok_and(|reply| reply.lines().any(|line| names(&line.text()))) {
+                is_refused_here(controller.set_conf([(short, value)]), short);
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 100, "{taken}");
+    alive(&tor, &controller);
+}
+
 /// Odd values for options of any type.
 const ODD: [&str; 44] = [
     "",
