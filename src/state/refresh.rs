@@ -5,13 +5,14 @@
 //! that may have happened. The part is then stale, and whoever reads it next asks tor again.
 
 use std::fmt;
+use std::time::Instant;
 
 use super::snapshot::Question;
 use super::tracker::Answers;
 use super::{Inner, MissingPart};
 use crate::error::Error;
 use crate::event::{ConfChangedEvent, Event};
-use crate::link::lock_within;
+use crate::link::deadline_after;
 use crate::names::{Signal, StatusAction, StreamStatus};
 
 /// A part of a state that can be stale.
@@ -138,12 +139,14 @@ impl Inner {
         if !self.picture.read(|tracker| tracker.is_stale(wanted)) {
             return;
         }
-        let limit = self.controller.timeout();
-        let Ok(refreshing) = lock_within(&self.refreshing, "GETINFO", limit) else { return };
+        // One limit for the wait for another thread that asks, and for the answer.
+        let deadline = deadline_after(self.controller.timeout());
+        let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
         // Another thread may have done it meanwhile.
         let Some(parts) = self.picture.begin_refresh(wanted) else { return };
         let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
-        match self.controller.get_info_numbered(&keys) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.controller.with_timeout(left).get_info_numbered(&keys) {
             Ok((info, events_before)) => {
                 let mut answers = Answers::default();
                 let mut unreadable = Vec::new();

@@ -61,6 +61,8 @@ pub(crate) struct Tracker {
     liveness: Option<NetworkLiveness>,
     /// The parts that are to be asked for again.
     stale: Parts,
+    /// The parts of which the answer is awaited.
+    refreshing: Parts,
     /// The parts that cannot be asked for.
     unavailable: Parts,
     /// What came since a refresh began.
@@ -296,9 +298,9 @@ impl Tracker {
         self.stale = self.stale.or(stale);
     }
 
-    /// Returns whether one of these parts is to be asked for again.
+    /// Returns whether one of these parts is to be asked for again, or is being asked for.
     pub(super) fn is_stale(&self, wanted: Parts) -> bool {
-        !self.stale.and(wanted).without(self.unavailable).is_empty()
+        !self.stale.or(self.refreshing).and(wanted).without(self.unavailable).is_empty()
     }
 
     /// Begins to ask again for what is stale of these parts.
@@ -308,6 +310,7 @@ impl Tracker {
             return None;
         }
         self.stale = self.stale.without(parts);
+        self.refreshing = parts;
         self.recent = Some(Vec::new());
         Some(parts)
     }
@@ -336,6 +339,7 @@ impl Tracker {
                 }
             }
         }
+        self.refreshing = Parts::default();
         let recent = self.recent.take().unwrap_or_default();
         for (_, event) in recent.into_iter().filter(|(number, _)| *number >= events_before) {
             let part = match &event {
@@ -352,6 +356,7 @@ impl Tracker {
     /// Ends a refresh without answers.
     pub(super) fn abort_refresh(&mut self, parts: Parts, again: bool) {
         self.recent = None;
+        self.refreshing = Parts::default();
         if again {
             self.stale = self.stale.or(parts);
         }

@@ -40,6 +40,8 @@ mod info;
 mod network;
 /// A command that a program brings itself.
 mod own_command;
+/// A state whose tor is stopped.
+mod state_stopped;
 /// A tor that is stopped again and again.
 mod stopped;
 
