@@ -215,19 +215,15 @@ impl Feed {
         Self { queue, ready: Condvar::new(), held: AtomicUsize::new(0), limit }
     }
 
-    /// Queues changes for those who listen to them. Never waits. Returns whether a listener has
-    /// lost the first one of several updates by this.
-    #[must_use]
-    pub(super) fn push(&self, changes: impl Iterator<Item = Change>) -> bool {
+    /// Queues changes for those who listen to them. Never waits.
+    pub(super) fn push(&self, changes: impl Iterator<Item = Change>) {
         let mut queue = self.queue.lock();
         if queue.topics.is_empty() {
             drop(queue);
-            changes.for_each(drop);
-            return false;
+            return changes.for_each(drop);
         }
-        let mut is_first_loss = false;
         for change in changes {
-            is_first_loss |= self.push_one(&mut queue, &change);
+            self.push_one(&mut queue, &change);
         }
         let is_ready =
             queue.waiting && (!queue.deliveries.is_empty() || !queue.overflow.is_empty());
@@ -235,16 +231,14 @@ impl Feed {
         if is_ready {
             self.ready.notify_one();
         }
-        is_first_loss
     }
 
-    fn push_one(&self, queue: &mut Queue, change: &Change) -> bool {
+    fn push_one(&self, queue: &mut Queue, change: &Change) {
         let Queue { deliveries, overflow, next, topics, .. } = queue;
         let (of_all, of_one) = topics.of(change);
         if of_all.is_empty() && of_one.is_empty() {
-            return false;
+            return;
         }
-        let mut is_first_loss = false;
         let size = OVERHEAD + change.size();
         let has_room =
             |size: usize| self.held.load(Ordering::Relaxed).saturating_add(size) <= self.limit;
@@ -252,7 +246,6 @@ impl Feed {
             let update = Update { listener: *id, change: change.clone(), lost: 0, size };
             if let Some((place, waiting)) = overflow.get_mut(id) {
                 if !has_room(waiting.size + size) {
-                    is_first_loss |= waiting.lost == 0;
                     let lost = waiting.lost + 1;
                     (*place, *waiting) = (*next, Update { lost, ..update });
                     *next += 1;
@@ -279,7 +272,6 @@ impl Feed {
         if is_last {
             topics.forget_ended(change);
         }
-        is_first_loss
     }
 
     /// Adds a listener, and what is there for it. Gives it back if nobody calls listeners any more.

@@ -156,6 +156,10 @@ impl Caller {
                 let Some(listener) = self.listeners.get_mut(&update.listener) else {
                     return self.feed.delivered(&update);
                 };
+                if update.lost > 0 {
+                    // Not by the reader: a logger may use the connection.
+                    log::warn!("a listener of a state is too slow: {} updates lost", update.lost);
+                }
                 let stays = call(inner, listener, &update.change, update.lost);
                 self.feed.delivered(&update);
                 if !stays {

@@ -57,8 +57,6 @@ struct Folding {
     new_streams: Vec<Sender<Arc<StreamInfo>>>,
     /// Streams that this program is about to open, each with who waits for it.
     expected: Vec<(Arc<Claim>, Sender<Arc<StreamCell>>)>,
-    /// A listener has begun to lose updates, which is still to be logged.
-    lost: bool,
     /// Why nothing comes any more.
     ended: Option<Disconnect>,
 }
@@ -90,7 +88,6 @@ impl Picture {
             stream_waiters: Waiters::default(),
             new_streams: Vec::new(),
             expected: Vec::new(),
-            lost: false,
             ended: None,
         };
         Self { folding: Mutex::new(folding) }
@@ -298,7 +295,7 @@ impl Folding {
             }
         }
         match feed {
-            Some(feed) => self.lost |= feed.push(changes.drain(..)),
+            Some(feed) => feed.push(changes.drain(..)),
             None => changes.clear(),
         }
     }
@@ -344,14 +341,7 @@ fn is_waiting(status: &StreamStatus) -> bool {
 impl EventHook for Picture {
     fn event(&self, event: &RawEvent<'_>) {
         let (number, event) = (event.number(), event.event().clone());
-        let mut folding = self.folding.lock();
-        folding.event(number, event);
-        let lost = std::mem::take(&mut folding.lost);
-        drop(folding);
-        if lost {
-            // Without the lock: a logger may ask the state.
-            log::warn!("a listener of a state is too slow: updates are being dropped");
-        }
+        self.folding.lock().event(number, event);
     }
 
     fn ended(&self, reason: &Disconnect) {

@@ -142,6 +142,7 @@ fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all(
         tells(script);
     });
     let state = State::new(&controller).unwrap();
+    let log = LogCapture::start();
     let (go_on, test_says) = signal();
     let mut test_says = Some(test_says);
     let (seen, updates) = unbounded();
@@ -168,6 +169,9 @@ fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all(
         (length, lost) = (next_length, lost + lost_before);
     }
     assert!(lost > 0, "the limit is small");
+    // The reader logged it: a logger that used the connection stopped it.
+    let lines = log.lines_with("a listener of a state is too slow");
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.thread == "torcon-state"));
     tell(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(11)));
     assert_eq!(next(&updates), (11, 0));
     tell(&controller, &format!("CIRC 7 BUILT {} PURPOSE=GENERAL", path(11)));
