@@ -59,7 +59,9 @@ use crate::error::Result;
 /// [`Controller::reset_conf`], [`Controller::load_conf`], `SIGNAL RELOAD`, or one as text)
 /// invalidates the cache, so that the next read returns what was set. What another connection changes is known once its
 /// `CONF_CHANGED` event arrives; the event invalidates the option, and the next read fetches it
-/// again. Events are processed on the reader thread, so all of this can also be used inside a
+/// again. If a filter in front of tor refuses the event, nothing is cached; if it refuses the names,
+/// the options are those that this version of torcon knows. Events are processed on the reader
+/// thread, so all of this can also be used inside a
 /// listener, which should hold a [`WeakConfig`].
 ///
 /// # Changing
@@ -219,7 +221,8 @@ impl Config {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor has no such option, or if
     /// the name stands for several. Otherwise those of [`Controller::get_conf`], and on the first
-    /// call those of [`Controller::add_event_listener`] and [`Controller::config_names`].
+    /// call those of [`Controller::add_event_listener`] and [`Controller::config_names`], but not
+    /// if tor refuses.
     pub fn get(&self, name: &str) -> Result<OptionValue> {
         let option = self.schema()?.readable(name)?;
         self.value(&option)

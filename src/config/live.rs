@@ -1,5 +1,6 @@
 //! The tor that a configuration belongs to: what is asked of it, and when.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use super::schema::{Schema, TorOption};
 use super::services::ConfiguredLine;
 use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, HookGuard};
-use crate::error::{InvalidInput, Result};
+use crate::error::{Error, InvalidInput, Result};
 use crate::event::EventKind;
 use crate::link::lock_within;
 
@@ -20,6 +21,9 @@ pub(super) struct Live {
     cache: Arc<Cache>,
     /// The subscription. Held while it is made and tor names its options.
     watch: Mutex<Option<HookGuard>>,
+    /// Whether changes are reported. A filter in front of tor may refuse the event; nothing is
+    /// cached then.
+    is_followed: AtomicBool,
     defaults: OnceLock<Defaults>,
     rewrite_lock: OnceLock<RewriteLock>,
 }
@@ -30,6 +34,7 @@ impl Live {
             controller,
             cache: Arc::default(),
             watch: Mutex::default(),
+            is_followed: AtomicBool::new(false),
             defaults: OnceLock::new(),
             rewrite_lock: OnceLock::new(),
         }
@@ -47,13 +52,24 @@ impl Live {
         let limit = self.controller.timeout();
         let mut watch = lock_within(&self.watch, "GETINFO", limit)?;
         if watch.is_none() {
-            *watch = Some(self.controller.hook(&[EventKind::ConfChanged], self.cache.clone())?);
+            match self.controller.hook(&[EventKind::ConfChanged], self.cache.clone()) {
+                Ok(hook) => {
+                    *watch = Some(hook);
+                    self.is_followed.store(true, Ordering::Release);
+                }
+                Err(Error::Rejected(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         // Somebody else may have asked meanwhile.
         if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
-        let schema = Schema::of_tor(&self.controller.config_names()?);
+        let schema = match self.controller.config_names() {
+            Ok(names) => Schema::of_tor(&names),
+            Err(Error::Rejected(_)) => Schema::known(),
+            Err(error) => return Err(error),
+        };
         Ok(self.cache.schema.get_or_init(|| schema))
     }
 
@@ -66,7 +82,10 @@ impl Live {
     /// Returns the lines of several groups in their order. Asks tor at once for all that are not
     /// cached.
     pub(super) fn groups(&self, groups: &[&Arc<str>]) -> Result<Vec<Arc<[ConfiguredLine]>>> {
-        self.read(groups, |epoch, group| self.cache.group(epoch, group))
+        self.read(groups, |epoch, group| {
+            let is_followed = self.is_followed.load(Ordering::Acquire);
+            is_followed.then(|| self.cache.group(epoch, group)).flatten()
+        })
     }
 
     /// Returns the lines that several groups have in tor now, in their order.

@@ -14,6 +14,8 @@ mod before_authentication;
 mod commands;
 /// Answers, events and changes of the configuration that cross each other.
 mod config;
+/// What a configuration does without behind a filter.
+mod config_filtered;
 /// What is read again after a reload.
 mod config_reload;
 /// What is sent on connecting, and what is found that is no tor.

@@ -271,17 +271,13 @@ fn a_value_that_is_none_of_its_type_is_told_and_not_taken() {
 #[test]
 fn a_beginning_that_failed_is_made_again_where_it_failed() {
     let (tor, controller) = connected(|script| {
-        script.answer("SETEVENTS CONF_CHANGED", &["510 Command filtered"]);
         script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
-        script.answer("GETINFO config/names", &["510 Command filtered"]);
         script.answer("GETINFO config/names", &["250-config/names=ContactInfo String", "250 OK"]);
         script.answer("GETCONF ContactInfo", &["510 Command filtered"]);
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=me"]).expect_end();
     });
     let config = Config::new(&controller);
-    for _ in 0..3 {
-        assert!(config.get("ContactInfo").unwrap_err().is_filtered());
-    }
+    assert!(config.get("ContactInfo").unwrap_err().is_filtered());
     assert_eq!(contact(&config), "me");
     controller.close();
     drop((config, controller));

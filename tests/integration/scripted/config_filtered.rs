@@ -1,0 +1,34 @@
+//! A configuration behind a filter that refuses what is asked for convenience.
+
+use torcon::config::{Config, OptionType};
+
+use super::connected;
+
+// One refused event or answer made every function fail.
+#[test]
+fn a_configuration_without_events_and_names_asks_each_time_and_saves() {
+    let (tor, controller) = connected(|script| {
+        let refused = &["510 Command filtered"];
+        script.answer("SETEVENTS CONF_CHANGED", refused);
+        script.answer("GETINFO config/names", refused);
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=a"]);
+        // Another program has changed it, which nobody told.
+        script.answer("GETCONF ContactInfo", &["250 ContactInfo=b"]);
+        script.answer("GETCONF MapAddress", &["250 MapAddress=x y"]);
+        script.answer("GETINFO process/pid process/uid", refused);
+        script.answer("GETCONF MapAddress", &["250 MapAddress=x y"]);
+        script.answer("SETCONF MapAddress=\"x y\" MapAddress=\"v w\"", &["250 OK"]);
+        script.expect_end();
+    });
+    let config = Config::new(&controller);
+    for value in ["a", "b"] {
+        assert_eq!(config.get_text("ContactInfo").unwrap().unwrap(), value);
+    }
+    assert_eq!(config.option_type("exitnodes").unwrap(), OptionType::RouterList);
+    config.push("MapAddress", "v w").unwrap();
+    assert_eq!(config.get_list("MapAddress").unwrap().unwrap(), ["x y", "v w"]);
+    config.save().unwrap();
+    controller.close();
+    drop((config, controller));
+    tor.finish();
+}
