@@ -172,6 +172,8 @@ impl Change {
             Action::Set(values) => replaced(lines, name, values),
             Action::Push(_) | Action::Remove(_) | Action::Replace(..) => {
                 match lines.is_empty() && !is_cleared {
+                    // The default itself, which tor would take for a second one.
+                    true if self.pushes_implied() => self.implied.clone(),
                     true => self.edited(self.implied.clone()),
                     false => self.edited(lines),
                 }
@@ -205,6 +207,11 @@ impl Change {
             true if !self.option.is_grouped() => GroupState::Cleared,
             _ => GroupState::Lines(lines),
         }
+    }
+
+    fn pushes_implied(&self) -> bool {
+        let Action::Push(entry) = &self.action else { return false };
+        self.implied.iter().any(|(name, value)| **name == *self.option.name && value == entry)
     }
 
     /// Edits the entries of a list.

@@ -286,3 +286,17 @@ proptest! {
         }
     }
 }
+
+// `SocksPort 9050` was saved twice, and tor could not bind the second one.
+#[test]
+fn an_entry_that_is_the_default_is_pushed_once() {
+    let implied = lines(&[("SocksPort", "9050")]);
+    for (entry, expected) in [
+        ("9050", lines(&[("SocksPort", "9050")])),
+        ("9150", lines(&[("SocksPort", "9050"), ("SocksPort", "9150")])),
+    ] {
+        let mut pending = Pending::default();
+        pending.push_edit(option("SocksPort"), Action::Push(bytes(entry)), implied.clone());
+        assert_eq!(pending.applied("SocksPortLines", &[]), GroupState::Lines(expected));
+    }
+}
