@@ -19,7 +19,7 @@ pub(super) enum PathHazard {
     File,
     /// Reads a file, and exits if it cannot, unless there is none.
     Readable,
-    /// Opens what is there, and waits for ever if that is a FIFO.
+    /// Opens what is there, and waits for ever if that is a FIFO or a device without an end.
     Open,
 }
 
@@ -65,7 +65,11 @@ fn problem(
         return Some("names a FIFO, and tor would wait for ever");
     }
     match hazard {
-        PathHazard::Open => return None,
+        PathHazard::Open => {
+            return found
+                .is_some_and(|found| is_endless(&found))
+                .then_some("names a device, and tor would read it for ever");
+        }
         PathHazard::Readable if is_directory => {
             return Some("names a directory, and tor would exit");
         }
@@ -99,6 +103,12 @@ fn problem(
     (!is_open).then_some(
         "names something in a directory that is closed to tor's user, and tor would exit",
     )
+}
+
+/// Whether a file is a device such as `/dev/zero`. `/dev/null` is empty.
+fn is_endless(file: &Metadata) -> bool {
+    let is_null = || Path::new("/dev/null").metadata().is_ok_and(|null| null.rdev() == file.rdev());
+    file.file_type().is_char_device() && !is_null()
 }
 
 /// The longest name of a file on Linux and macOS, in bytes.
@@ -175,6 +185,9 @@ mod tests {
             (Readable, "missing/x", false),
             (Open, "fifo", true),
             (Open, "dir", false),
+            (Open, "/dev/zero", true),
+            (Open, "/dev/full", cfg!(target_os = "linux")),
+            (Open, "/dev/null", false),
         ] {
             let user = || Some(root.metadata().unwrap().uid());
             let found = problem(hazard, &root.join(path), user);

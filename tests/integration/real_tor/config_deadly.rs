@@ -101,6 +101,8 @@ fn a_path_that_ends_tor_is_refused_where_tor_sees_the_same_files() {
         ("DirPortFrontPage", "fifo", "names a FIFO, and tor would wait for ever"),
         ("GeoIPFile", "fifo", "names a FIFO, and tor would wait for ever"),
         ("GeoIPv6File", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("GeoIPFile", "/dev/zero", "names a device, and tor would read it for ever"),
+        ("GeoIPv6File", "/dev/zero", "names a device, and tor would read it for ever"),
     ] {
         let more = match option {
             "HiddenServiceDir" => ("HiddenServicePort", "80"),
