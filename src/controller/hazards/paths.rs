@@ -74,7 +74,7 @@ fn problem(
             return Some("names a directory, and tor would exit");
         }
         PathHazard::Readable => {
-            let is_open = is_open_to(&found?, user()?, READ);
+            let is_open = is_open_to(&found?, user, READ)?;
             return (!is_open).then_some("names a file that tor cannot read, and tor would exit");
         }
         PathHazard::Directory | PathHazard::File => {}
@@ -99,7 +99,7 @@ fn problem(
             return Some("has a name that is too long, and tor would exit");
         }
     }
-    let is_open = is_open_to(&parent.metadata().ok()?, user()?, WRITE_AND_SEARCH);
+    let is_open = is_open_to(&parent.metadata().ok()?, user, WRITE_AND_SEARCH)?;
     (!is_open).then_some(
         "names something in a directory that is closed to tor's user, and tor would exit",
     )
@@ -114,15 +114,19 @@ fn is_endless(file: &Metadata) -> bool {
 /// The longest name of a file on Linux and macOS, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Whether a user has certain rights. The groups of the user are not known, so those of any group
-/// count.
-fn is_open_to(file: &Metadata, user: u32, rights: u32) -> bool {
+/// Whether a user has certain rights; `None` if that depends on who it is, and that is not known.
+/// The groups of the user are not known, so those of any group count.
+fn is_open_to(file: &Metadata, user: impl FnOnce() -> Option<u32>, rights: u32) -> Option<bool> {
     let is_open = |shift: u32| (file.mode() >> shift) & rights == rights;
-    match user {
-        0 => true,
-        user if user == file.uid() => is_open(6),
-        _ => is_open(3) || is_open(0),
+    let (to_owner, to_others) = (is_open(6), is_open(3) || is_open(0));
+    if to_owner && to_others {
+        return Some(true);
     }
+    Some(match user()? {
+        0 => true,
+        user if user == file.uid() => to_owner,
+        _ => to_others,
+    })
 }
 
 /// Whether there is certainly no directory. One that is closed to this program may be open to tor.

@@ -192,7 +192,7 @@ fn services_are_read_anew_by_each_save_and_every_line_is_said_again() {
         script.answer("GETINFO process/uid", &["250-process/uid=0", "250 OK"]);
         script.answer(
             "SETCONF HiddenServiceDir=\"/tmp\" HiddenServiceNovelty=\"x \\\"y\\\"\" \
-             HiddenServicePort=\"80\" HiddenServiceNovelty=\"2\" HiddenServiceDir=\"/new\" \
+             HiddenServicePort=\"80\" HiddenServiceNovelty=\"2\" HiddenServiceDir=\"/tmp/new\" \
              HiddenServicePort=\"81 8181\" HiddenServiceNovelty=\"3\"",
             &["510 Command filtered"],
         );
@@ -204,7 +204,7 @@ fn services_are_read_anew_by_each_save_and_every_line_is_said_again() {
         script.send("250 OK\r\n").expect_end();
     });
     let config = Config::new(&controller);
-    let mut service = ConfiguredService::new("/new").port(81, 8181);
+    let mut service = ConfiguredService::new("/tmp/new").port(81, 8181);
     service.set_option("HiddenServiceNovelty", ["3"]).unwrap();
     config.add_onion_service(service).unwrap();
     let error = config.save().unwrap_err();

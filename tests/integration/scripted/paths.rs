@@ -27,7 +27,7 @@ fn a_loopback_address_does_not_prove_that_tor_sees_the_same_files() {
     controller.command("SETCONF HiddenServiceDir=/nonexistent/a/b").unwrap();
     drop(controller);
     tor.finish();
-    let warnings = logged.lines_with("cannot check that \"/nonexistent/a\" exists");
+    let warnings = logged.lines_with("cannot check \"/nonexistent/a/b\" for HiddenServiceDir");
     assert!(warnings.len() >= 2, "{:?}", logged.lines());
     assert!(warnings[0].text.contains("a TCP connection does not prove where tor runs"));
 }
