@@ -1,6 +1,7 @@
 //! What service there is to be, and on which tor.
 
 mod options;
+mod progress;
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +13,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+pub use self::progress::OnionProgress;
+
 use self::options::ServiceOptions;
+use self::progress::ProgressListener;
 use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
 use super::listener::OnionListener;
@@ -24,8 +28,8 @@ use crate::config::Identity;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
 use crate::link::Endpoint;
-use crate::names::{OnionAddress, OnionPort, PortTarget};
-use crate::process::{Launcher, Progress};
+use crate::names::{OnionPort, PortTarget};
+use crate::process::Launcher;
 
 /// Keeps a shared tor alive for as long as it is held.
 pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
@@ -42,30 +46,6 @@ pub(crate) enum TorSource {
     Private,
     Shared(Share),
 }
-
-/// How far the making of a service has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnionProgress {
-    /// The tor that is launched for the service has come so far.
-    Launching(Progress),
-    /// tor has the service, and will publish it.
-    Added(OnionAddress),
-    /// A descriptor is on its way to a directory, was taken, or was not taken.
-    Upload(HsDirUpload),
-}
-
-impl fmt::Display for OnionProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Launching(progress) => write!(f, "tor: {progress}"),
-            Self::Added(address) => write!(f, "added {address}"),
-            Self::Upload(upload) => write!(f, "{upload}"),
-        }
-    }
-}
-
-type ProgressListener = Arc<Mutex<dyn FnMut(OnionProgress) + Send>>;
 
 /// An onion service that is to be made: what it is, on which tor, and what listens behind it.
 ///
@@ -277,24 +257,27 @@ impl OnionEndpoint {
         self
     }
 
-    /// Sets how often tor is asked whether it still has the service, where no event tells: always
-    /// for an ephemeral service, otherwise if a filter refuses the events. The default is 30
-    /// seconds.
+    /// Sets how often tor is asked whether it still has the service, besides when an event reports
+    /// a change. The default is 30 seconds, the minimum 10 milliseconds.
+    ///
+    /// tor reports no event for `DEL_ONION`, and a filter may suppress the others. The thread
+    /// `torcon-onion` sends `GETINFO onions/current` for an ephemeral service, `GETINFO
+    /// onions/detached` for a detached one, and `GETCONF HiddenServiceOptions` for a service with a
+    /// directory. If a filter refuses the command, the service is assumed to be there.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.care.interval = interval;
         self
     }
 
-    /// Sets a closure that is told how far the making of the service has come.
+    /// Sets a closure that is called for each step in making the service. The default is none.
     ///
-    /// While a tor is launched it is called on the thread `torcon-progress`, in place of the one
-    /// that the launcher has; then on the thread that called [`listen`](Self::listen). The default
-    /// is none.
+    /// Bootstrap progress of a tor that is launched for the service is reported on the thread
+    /// `torcon-progress`, instead of to the launcher's own closure; every later step on the thread
+    /// that called [`listen`](Self::listen), unless the closure is then still running on
+    /// `torcon-progress`, which reports it in that case. A closure that panics is not called again.
     #[doc(alias = "add_progress_listener")]
     pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
-        let mut listener = listener;
-        self.on_progress =
-            Some(Arc::new(Mutex::new(move |progress: OnionProgress| listener(&progress))));
+        self.on_progress = Some(ProgressListener::new(Box::new(listener)));
         self
     }
 
@@ -451,7 +434,7 @@ impl OnionEndpoint {
         let service = OnionService::new(controller, lease, publisher, added, ports, self.care)?;
         let tell = |progress| {
             if let Some(listener) = &on_progress {
-                (*listener.lock())(progress);
+                listener.report(progress);
             }
         };
         tell(OnionProgress::Added(service.onion_address()));
@@ -534,7 +517,7 @@ fn obtain(
         let launcher = launcher.unwrap_or_else(|| default_launcher(non_anonymous));
         match on_progress.cloned() {
             Some(listener) => launcher.on_progress(move |progress| {
-                (*listener.lock())(OnionProgress::Launching(progress.clone()));
+                listener.report(OnionProgress::Launching(progress.clone()));
             }),
             None => launcher,
         }

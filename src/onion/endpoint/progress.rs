@@ -1,0 +1,139 @@
+//! Progress of making a service, and the closure that is told of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::error::HsDirUpload;
+use crate::names::OnionAddress;
+use crate::process::Progress;
+
+/// A step in making an onion service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnionProgress {
+    /// Bootstrap progress of the tor that is launched for the service.
+    Launching(Progress),
+    /// tor has added the service, and will publish it.
+    Added(OnionAddress),
+    /// An upload of the descriptor started, succeeded, failed or ran out.
+    Upload(HsDirUpload),
+}
+
+impl fmt::Display for OnionProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Launching(progress) => write!(f, "tor: {progress}"),
+            Self::Added(address) => write!(f, "added {address}"),
+            Self::Upload(upload) => write!(f, "{upload}"),
+        }
+    }
+}
+
+type Closure = Box<dyn FnMut(&OnionProgress) + Send>;
+
+/// The progress closure of an endpoint. Clones share it.
+///
+/// The thread that launches tor and the thread that makes the service both report here. The closure
+/// is called by one of them at a time, in the order of the reports, and under no lock: a thread
+/// that finds it running leaves its report in the queue for the other.
+#[derive(Clone)]
+pub(super) struct ProgressListener(Arc<Mutex<State>>);
+
+struct State {
+    /// `None` while it runs, and after it has panicked.
+    closure: Option<Closure>,
+    queue: VecDeque<OnionProgress>,
+}
+
+impl ProgressListener {
+    pub(super) fn new(closure: Closure) -> Self {
+        let (closure, queue) = (Some(closure), VecDeque::new());
+        Self(Arc::new(Mutex::new(State { closure, queue })))
+    }
+
+    /// Never waits for another thread.
+    pub(super) fn report(&self, progress: OnionProgress) {
+        self.0.lock().queue.push_back(progress);
+        while let Some((mut closure, next)) = self.take_next() {
+            closure(&next);
+            self.0.lock().closure = Some(closure);
+        }
+    }
+
+    fn take_next(&self) -> Option<(Closure, OnionProgress)> {
+        let mut state = self.0.lock();
+        let closure = state.closure.take()?;
+        match state.queue.pop_front() {
+            Some(next) => Some((closure, next)),
+            None => {
+                state.closure = Some(closure);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, OnceLock, mpsc};
+    use std::thread;
+
+    use parking_lot::Mutex;
+
+    use super::{OnionProgress, ProgressListener};
+    use crate::names::OnionKey;
+
+    fn step(number: u8) -> OnionProgress {
+        OnionProgress::Added(OnionKey::from_seed([number; 32]).address())
+    }
+
+    #[test]
+    fn a_report_from_within_the_closure_is_delivered_after_it() {
+        let own = Arc::new(OnceLock::<ProgressListener>::new());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (inner, sink) = (Arc::clone(&own), Arc::clone(&told));
+        let listener = ProgressListener::new(Box::new(move |progress| {
+            if *progress == step(1) {
+                inner.get().unwrap().report(step(2));
+            }
+            sink.lock().push(progress.clone());
+        }));
+        assert!(own.set(listener.clone()).is_ok());
+        listener.report(step(1));
+        assert_eq!(*told.lock(), [step(1), step(2)]);
+    }
+
+    #[test]
+    fn a_running_closure_holds_no_other_thread_and_loses_no_report() {
+        let (entered, is_entered) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let listener = ProgressListener::new(Box::new(move |progress| {
+            if *progress == step(1) {
+                entered.send(()).unwrap();
+                wait.recv().unwrap();
+            }
+            sink.lock().push(progress.clone());
+        }));
+        let other = listener.clone();
+        let launching = thread::spawn(move || other.report(step(1)));
+        is_entered.recv().unwrap();
+        listener.report(step(2));
+        assert!(told.lock().is_empty());
+        go_on.send(()).unwrap();
+        launching.join().unwrap();
+        assert_eq!(*told.lock(), [step(1), step(2)]);
+    }
+
+    #[test]
+    fn a_closure_that_panicked_is_not_called_again() {
+        let listener = ProgressListener::new(Box::new(|progress| panic!("at {progress}")));
+        catch_unwind(AssertUnwindSafe(|| listener.report(step(1)))).unwrap_err();
+        listener.report(step(2));
+    }
+}
