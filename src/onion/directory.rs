@@ -304,8 +304,42 @@ impl ServiceDirectory {
         Ok(())
     }
 
+    /// Refuses the directory if it is no longer the one that was opened, or is one that tor would
+    /// refuse, or has lost the key.
+    pub(super) fn check_again(&self, address: OnionAddress) -> Result<()> {
+        let path = &self.path;
+        let failed = |error| OnionError::file(path, error);
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(failed(io::ErrorKind::NotFound.into()).into());
+        };
+        let parent = files::open_parent(parent).map_err(failed)?;
+        check_kind(&parent, Path::new(name), path)?;
+        let directory = files::open_directory(&parent, Path::new(name)).map_err(failed)?;
+        let [now, before] =
+            [&directory, self.fd()?].map(|file| file.metadata().map(|it| (it.dev(), it.ino())));
+        if now.map_err(failed)? != before.map_err(failed)? {
+            return Err(OnionError::unsafe_path(path, "has been replaced by another").into());
+        }
+        check(&directory, path, self.owner)?;
+        self.check_files()?;
+        match self.existing_address()? {
+            Some(found) if found == address => Ok(()),
+            Some(_) => Err(OnionError::unsafe_path(path, "has another key than before").into()),
+            None => Err(self.failed(SECRET_KEY)(io::ErrorKind::NotFound.into()).into()),
+        }
+    }
+
+    /// Refuses a file that tor would read without end, such as a named pipe.
+    fn check_files(&self) -> Result<()> {
+        for name in FILES.into_iter().chain(["ob_config"]) {
+            files::is_file(self.fd()?, name).map_err(self.failed(name))?;
+        }
+        Ok(())
+    }
+
     /// Counts the files that are missing, and that tor will make, as changes.
     pub(super) fn expect_files(&mut self) -> Result<()> {
+        self.check_files()?;
         for name in FILES {
             if !files::exists(self.fd()?, name) {
                 self.changes.push(Change::MadeFile(name.to_owned()));

@@ -289,12 +289,13 @@ impl OnionEndpoint {
     /// directory has the descriptor, the service is returned as it is;
     /// [`uploads`](OnionListener::uploads) tells which directories are missing.
     ///
-    /// Sends, after what launching or connecting sends, `SETEVENTS` for `HS_DESC`; for a service of
-    /// the file system `GETINFO process/pid process/uid`, `GETCONF HiddenServiceOptions`,
+    /// Sends, after what launching or connecting sends, `SETEVENTS` for `HS_DESC`; for a service
+    /// with a directory `SETEVENTS` for `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid process/uid`, `GETCONF HiddenServiceOptions`,
     /// `SETCONF` with every line of the services that are there and those of the new one, and
     /// before that, if the address is known, `GETINFO onions/current` and `GETINFO
     /// onions/detached`; for an ephemeral one `ADD_ONION`. Before it waits for the publication,
-    /// `GETCONF DisableNetwork`.
+    /// `GETCONF DisableNetwork`. Later the thread `torcon-onion` sends what
+    /// [`check_interval`](Self::check_interval) lists, and adds a removed service again.
     ///
     /// # Errors
     ///

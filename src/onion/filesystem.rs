@@ -127,7 +127,10 @@ impl FilesystemService {
         self.configuration.has(controller, self.directory.path(), &self.lines)
     }
 
+    /// Adds the service again, unless its directory is no longer as it was: tor would make another
+    /// key in a new directory, and exit if it cannot use the one it finds.
     pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
+        self.directory.check_again(self.address)?;
         let (path, address) = (self.directory.path(), Some(self.address));
         let added = self.configuration.add(controller, path, &self.lines, address);
         added.map(drop).map_err(|failed| failed.error)
@@ -169,7 +172,21 @@ impl FilesystemService {
 
     /// Leaves the directory to a tor that may still have the service.
     pub(super) fn abandon(&mut self) {
+        self.configured = false;
         self.directory.abandon();
+    }
+
+    /// The tor that had the service has ended.
+    pub(super) fn forget(&mut self) {
+        self.configured = false;
+    }
+}
+
+impl Drop for FilesystemService {
+    fn drop(&mut self) {
+        if self.configured {
+            self.directory.abandon();
+        }
     }
 }
 

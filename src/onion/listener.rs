@@ -319,8 +319,9 @@ impl OnionListener {
 /// event loop of another kind. After [`close`](OnionListener::close) it is a socket that no longer
 /// listens.
 ///
-/// With [`export_circuit_id`](super::OnionEndpoint::export_circuit_id) a connection is there a
-/// moment later than the descriptor says: when tor's header has come.
+/// With [`export_circuit_id`](super::OnionEndpoint::export_circuit_id) a connection is accepted when
+/// tor's header has arrived, of which the descriptor reports nothing: if `try_accept` returns `None`,
+/// call it again a few milliseconds later.
 impl AsFd for OnionListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.local.as_fd()
@@ -344,7 +345,7 @@ fn poll_until(polled: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
 }
 
 /// Whether this program or the machine has no descriptor or memory left for a connection.
-fn is_exhaustion(error: &io::Error) -> bool {
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
 }

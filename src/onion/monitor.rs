@@ -2,7 +2,8 @@
 //!
 //! A reload of its configuration file takes away every service of the file system that is not in
 //! the file, and any controller can set the list of services anew. tor reports both by events, but
-//! reports nothing of a deleted ephemeral service: that is asked for from time to time.
+//! reports nothing of a deleted ephemeral service, and a filter may suppress events: so tor is asked
+//! from time to time too.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::listener::is_exhaustion;
 use super::publish::Board;
 use super::service::Parts;
 use crate::controller::Controller;
@@ -21,6 +23,8 @@ use crate::names::OnionAddress;
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How soon a question is repeated that had no answer.
 const RETRY: Duration = Duration::from_secs(1);
+/// The shortest pause between two questions.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What to do when tor has lost a service: by a reload of its configuration, or by another
 /// controller.
@@ -42,15 +46,16 @@ pub(super) struct Monitor {
     pub(super) parts: Arc<Mutex<Option<Parts>>>,
     pub(super) address: OnionAddress,
     pub(super) if_removed: IfRemoved,
-    /// How often tor is asked; `None` if events tell.
-    pub(super) interval: Option<Duration>,
+    /// How often tor is asked.
+    pub(super) interval: Duration,
 }
 
 impl Monitor {
     pub(super) fn start(self) -> io::Result<JoinHandle<()>> {
         let thread = thread::Builder::new().name("torcon-onion".to_owned());
         let controller = self.controller.with_timeout(self.controller.timeout().min(ANSWER_LIMIT));
-        let monitor = Self { controller, ..self };
+        let interval = self.interval.max(SHORTEST_INTERVAL);
+        let monitor = Self { controller, interval, ..self };
         thread.spawn(move || monitor.run())
     }
 
@@ -63,12 +68,25 @@ impl Monitor {
                     log::warn!("{} was added to tor again: {by}", self.address);
                     self.interval
                 }
-                Err(error) if error.is_timeout() => Some(RETRY),
+                Err(error) if is_passing(&error) => RETRY,
+                // The reader thread may not have reported the end yet.
+                Err(error) if error.is_closed() => {
+                    self.board.disconnect(error);
+                    break;
+                }
                 Err(error) => {
                     log::warn!("{} has ended: {error}", self.address);
-                    return self.board.finish(error);
+                    self.board.finish(error);
+                    break;
                 }
             };
+        }
+        // A service that was dropped while this thread waited for tor could not be removed then.
+        if Arc::strong_count(&self.parts) == 1 {
+            let parts = self.parts.lock().take();
+            if let Some(parts) = parts {
+                parts.remove(&self.controller);
+            }
         }
     }
 
@@ -85,6 +103,10 @@ impl Monitor {
             Err(Error::Rejected(_)) => return Ok(None),
             Err(error) => return Err(error),
         }
+        // The owner has closed the service while tor was asked.
+        if self.board.ending().is_some() {
+            return Ok(None);
+        }
         // tor reports a reload after the changes that it makes, and both before it answers.
         let by = match (doubt, self.board.take_doubt()) {
             (Some(RemovedBy::Reload), _) | (_, Some(RemovedBy::Reload)) => RemovedBy::Reload,
@@ -94,11 +116,20 @@ impl Monitor {
         let source = match self.if_removed {
             IfRemoved::AddAgain => match registration.add_again(&self.controller) {
                 Ok(()) => return Ok(Some(by)),
-                Err(error) if error.is_timeout() || error.is_closed() => return Err(error),
+                Err(error) if is_passing(&error) || error.is_closed() => return Err(error),
                 Err(error) => Some(error),
             },
             IfRemoved::End => None,
         };
         Err(OnionError::new(OnionProblem::Removed { address: self.address, by, source }).into())
     }
+}
+
+/// Whether the same attempt may succeed a moment later.
+fn is_passing(error: &Error) -> bool {
+    let exhausted = |error: &OnionError| match error.problem() {
+        OnionProblem::File { source, .. } => is_exhaustion(source),
+        _ => false,
+    };
+    error.is_timeout() || matches!(error, Error::Onion(error) if exhausted(error))
 }

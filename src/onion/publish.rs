@@ -55,8 +55,6 @@ pub(super) struct Publisher {
     watches: Mutex<Vec<HookGuard>>,
     /// Whether tor reports uploads.
     has_uploads: bool,
-    /// Whether tor reports changes of its configuration.
-    has_changes: bool,
 }
 
 /// What a service needs to be told by events.
@@ -131,19 +129,14 @@ impl Publisher {
                 });
             }
         }
-        let (has_uploads, has_changes) = (uploads.is_some(), !changes.is_empty());
+        let has_uploads = uploads.is_some();
         let watches = Mutex::new(uploads.into_iter().chain(changes).collect());
-        Ok(Self { board, watches, has_uploads, has_changes })
+        Ok(Self { board, watches, has_uploads })
     }
 
     /// Whether publication can be waited for.
     pub(super) fn has_uploads(&self) -> bool {
         self.has_uploads
-    }
-
-    /// Whether a change of tor's configuration is noticed without asking.
-    pub(super) fn has_changes(&self) -> bool {
-        self.has_changes
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {
@@ -212,18 +205,24 @@ impl Board {
                 }
                 _ => return,
             },
-            Seen::Ended(reason) if self.outlives_connection => {
-                self.state.lock().disconnected.get_or_insert_with(|| reason.clone().into());
-            }
-            Seen::Ended(reason) => return self.finish(reason.clone().into()),
+            Seen::Ended(reason) => return self.disconnect(reason.clone().into()),
         }
+        self.changed.notify_all();
+    }
+
+    /// Records the end of the control connection, which a detached service outlives.
+    pub(super) fn disconnect(&self, reason: Error) {
+        if !self.outlives_connection {
+            return self.finish(reason);
+        }
+        self.state.lock().disconnected.get_or_insert(reason);
         self.changed.notify_all();
     }
 
     /// Waits until the service may have been removed from tor, or until it is time to ask.
     /// Returns whether to ask; otherwise there is nothing more to be watched.
-    pub(super) fn wait_doubt(&self, limit: Option<Duration>) -> bool {
-        let deadline = limit.map(deadline_after);
+    pub(super) fn wait_doubt(&self, limit: Duration) -> bool {
+        let deadline = deadline_after(limit);
         let mut state = self.state.lock();
         loop {
             if state.ending.is_some() || state.disconnected.is_some() {
@@ -232,11 +231,10 @@ impl Board {
             if state.doubt.is_some() {
                 return true;
             }
-            match deadline {
-                Some(deadline) if Instant::now() >= deadline => return true,
-                Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
-                None => self.changed.wait(&mut state),
+            if Instant::now() >= deadline {
+                return true;
             }
+            self.changed.wait_until(&mut state, deadline);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -83,7 +83,7 @@ pub(super) struct Added {
 pub(super) struct Care {
     pub(super) limits: UploadLimits,
     pub(super) if_removed: IfRemoved,
-    /// How often tor is asked whether it has the service, where no event tells.
+    /// How often tor is asked whether it has the service, besides when an event reports a change.
     pub(super) interval: Duration,
 }
 
@@ -118,7 +118,7 @@ impl OnionService {
             parts: Arc::clone(&service.parts),
             address: service.address,
             if_removed: care.if_removed,
-            interval: (!service.publisher.has_changes()).then_some(care.interval),
+            interval: care.interval,
         };
         let started =
             monitor.start().map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))));
@@ -273,7 +273,9 @@ impl OnionService {
         let Some(Parts { mut registration, lease }) = taken else { return Ok(()) };
         // The monitor finds nothing to look after any more.
         let monitor = self.monitor.lock().take();
-        if let Some(monitor) = monitor {
+        // A logger may close the service on the monitor's thread, which cannot join itself.
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(monitor) = monitor.filter(is_other) {
             let _ = monitor.join();
         }
         // A tor that ends takes its services with it.
@@ -291,8 +293,12 @@ impl OnionService {
         if stays {
             registration.abandon();
         }
-        // The directory goes when no tor writes there any more.
+        // The directory is removed when no tor writes there any more.
+        let is_gone = matches!(lease, Lease::Process(_));
         drop(lease);
+        if is_gone {
+            registration.forget();
+        }
         drop(registration);
         outcome
     }
@@ -300,6 +306,15 @@ impl OnionService {
     fn end_quietly(&self) {
         let limit = self.controller.timeout().min(DROP_LIMIT);
         if let Err(error) = self.end(&self.controller.with_timeout(limit), false) {
+            log::warn!("an onion service could not be removed: {error}");
+        }
+    }
+}
+
+impl Parts {
+    /// Ends a service whose owner is gone.
+    pub(super) fn remove(mut self, controller: &Controller) {
+        if let Err(error) = self.registration.remove(controller) {
             log::warn!("an onion service could not be removed: {error}");
         }
     }
@@ -328,9 +343,17 @@ impl Registration {
         }
     }
 
+    /// Leaves a directory to a tor that may still have the service.
     fn abandon(&mut self) {
         if let Self::Filesystem(service) = self {
             service.abandon();
+        }
+    }
+
+    /// The tor that had the service has ended.
+    fn forget(&mut self) {
+        if let Self::Filesystem(service) = self {
+            service.forget();
         }
     }
 

@@ -2,6 +2,8 @@
 
 /// What holds accept, and what does not.
 mod accepting;
+/// Directories that change while their service runs, or that would stop tor.
+mod changed_directory;
 /// The commands, and what a real tor answers to each.
 mod commands;
 /// Services that tor gets by the control connection.
@@ -12,6 +14,10 @@ mod faults;
 mod filesystem;
 /// Connections of clients, and the end of waiting for them.
 mod listener;
+/// Many services and many clients, and that nothing of them is left.
+mod many;
+/// The thread that asks tor, and its end.
+mod monitored;
 /// On a whole network: published, and reached by others.
 mod network;
 /// A tor of one's own, and one for all.
@@ -22,6 +28,8 @@ mod programs;
 mod publication;
 /// Where tor reaches the local listener.
 mod reached_at;
+/// Reached by others after each reload of tor.
+mod reloaded;
 /// Services that tor loses: by a reload, or by other controllers.
 mod removed;
 /// A tor that sees other files than this program, as another user.

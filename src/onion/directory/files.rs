@@ -86,14 +86,21 @@ fn give(file: &File, owner: Option<Uid>) -> io::Result<()> {
     Ok(fchown(file, Some(owner), None)?)
 }
 
+/// Returns whether there is a file of that name; fails if it is not a regular one.
+pub(super) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
+    match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(found) if is_regular(&found) => Ok(true),
+        Ok(_) => Err(not_regular()),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Opens a regular file. Returns `None` if there is nothing of that name.
 pub(super) fn open_file(directory: impl AsFd, name: &str) -> io::Result<Option<File>> {
-    // Opening a device is not without effect, so it is looked at before.
-    match fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(found) if is_regular(&found) => {}
-        Ok(_) => return Err(not_regular()),
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
+    // Opening a device is not without effect, so its kind is checked first.
+    if !is_file(&directory, name)? {
+        return Ok(None);
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(&directory, name, flags | OFlag::O_NOCTTY, Mode::empty()) {

@@ -121,12 +121,13 @@ mod tests {
             sink.lock().push(progress.clone());
         }));
         let other = listener.clone();
-        let launching = thread::spawn(move || other.report(step(1)));
-        is_entered.recv().unwrap();
-        listener.report(step(2));
-        assert!(told.lock().is_empty());
-        go_on.send(()).unwrap();
-        launching.join().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || other.report(step(1)));
+            is_entered.recv().unwrap();
+            listener.report(step(2));
+            assert!(told.lock().is_empty());
+            go_on.send(()).unwrap();
+        });
         assert_eq!(*told.lock(), [step(1), step(2)]);
     }
 

@@ -21,7 +21,7 @@ use crate::testnet::luck::lucky;
 use crate::testnet::shared_network;
 
 /// How long anything may take where eight programs share two processors.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(super) const LIMIT: Duration = Duration::from_secs(90);
 
 fn launcher() -> Launcher {
     Launcher::new()
@@ -30,7 +30,7 @@ fn launcher() -> Launcher {
         .timeout(LIMIT)
 }
 
-fn tor() -> Tor {
+pub(super) fn tor() -> Tor {
     Tor::launch(launcher()).expect("a tor can join the network")
 }
 
@@ -70,7 +70,7 @@ fn echo(listener: &OnionListener, number: u8) {
 }
 
 /// Runs `work` while services send back what they get.
-fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
+pub(super) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
     /// Lets the servers end also if the work panics.
     struct Closing<'a>(&'a [OnionListener]);
     impl Drop for Closing<'_> {
@@ -89,7 +89,7 @@ fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
 
 /// Says something to a service and returns the number of the service that said it back.
 #[track_caller]
-fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
+pub(super) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
     let talk = || {
         let mut stream = reach(client, address, 80);
         stream.set_read_timeout(Some(LIMIT / 3))?;

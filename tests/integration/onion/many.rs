@@ -1,0 +1,149 @@
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torcon::names::PortTarget;
+use torcon::onion::OnionListener;
+
+use super::{LONG, SOON, endpoint, listen};
+use crate::support::alone::alone;
+use crate::support::leaks::{Holdings, threads};
+use crate::support::log_capture::LogClosure;
+use crate::support::real_tor::RealTor;
+use crate::support::watchdog::{eventually, within};
+
+fn connect(listener: &OnionListener) -> TcpStream {
+    let PortTarget::Tcp(address) = listener.local_addr() else { panic!("it is one of TCP") };
+    TcpStream::connect(address).unwrap()
+}
+
+#[test]
+fn fifty_services_leave_no_thread_no_descriptor_and_no_file() {
+    alone(|| {
+        let tor = RealTor::start();
+        // What is made once in a process.
+        listen(endpoint(&tor)).close().unwrap();
+        let before = Holdings::now();
+        for number in 0..50 {
+            let endpoint = endpoint(&tor).check_interval(Duration::from_millis(10));
+            let listener = match number % 3 {
+                0 => listen(endpoint),
+                1 => listen(endpoint.temporary_dir()),
+                _ => listen(endpoint.temporary_dir().export_circuit_id()),
+            };
+            let client = connect(&listener);
+            if number % 2 == 0 {
+                listener.close().unwrap();
+                assert_eq!(threads("torcon-onion"), Vec::<String>::new(), "{number}");
+            }
+            drop((listener, client));
+        }
+        before.assert_restored(LONG);
+    });
+}
+
+/// Reads nothing of a stream's bytes for the header, and waits for no silent one.
+#[test]
+fn two_hundred_idle_clients_with_headers_are_all_accepted() {
+    let tor = RealTor::start();
+    let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
+    let silent: Vec<_> = (0..100).map(|_| connect(&listener)).collect();
+    let local = listener.local_addr().to_string();
+    let connect = |number: u32| {
+        let mut client = TcpStream::connect(&local).unwrap();
+        let header = format!("PROXY TCP6 fc00:dead:beef:4dad::0:{number:x} ::1 {number} 80\r\n");
+        // In two parts, as a full socket would take it.
+        let (start, end) = header.as_bytes().split_at(number as usize % header.len());
+        client.write_all(start).unwrap();
+        client.write_all(end).unwrap();
+        client
+    };
+    let begin = Instant::now();
+    let (clients, mut seen): (Vec<_>, Vec<u32>) = thread::scope(|scope| {
+        // The queue of a listener is shorter, so they connect while others are accepted.
+        let clients = scope.spawn(|| (1..=200).map(connect).collect());
+        let accepted = || listener.accept_timeout(LONG).unwrap().circuit_id().unwrap();
+        let seen = (1..=200).map(|_| accepted().as_str().parse().unwrap()).collect();
+        (clients.join().unwrap(), seen)
+    });
+    println!("two hundred accepted beside a hundred silent ones in {:?}", begin.elapsed());
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+    assert!(listener.try_accept().unwrap().is_none());
+    drop((silent, clients));
+    let begin = Instant::now();
+    listener.close().unwrap();
+    assert!(begin.elapsed() < SOON);
+    assert!(listener.as_fd().try_clone_to_owned().is_ok());
+}
+
+#[test]
+fn closing_twice_and_on_several_threads_ends_every_accept() {
+    let tor = RealTor::start();
+    let listener = Arc::new(listen(endpoint(&tor).temporary_dir()));
+    let shared = Arc::clone(&listener);
+    within(LONG, "everything has ended", move || {
+        thread::scope(|scope| {
+            let accepting = [(); 4].map(|()| scope.spawn(|| shared.incoming().count()));
+            let closing = [(); 4].map(|()| scope.spawn(|| shared.close().and(shared.close())));
+            assert_eq!(closing.map(|thread| thread.join().unwrap().is_ok()), [true; 4]);
+            assert_eq!(accepting.map(|thread| thread.join().unwrap()), [0; 4]);
+        });
+    });
+    assert!(TcpStream::connect(listener.local_addr().to_string()).is_err());
+}
+
+#[test]
+fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
+    alone(|| {
+        let tor = RealTor::start();
+        let mut raw = tor.raw();
+        let listener = listen(endpoint(&tor).temporary_dir());
+        let pid = std::process::id().to_string();
+        let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=100:"]).status();
+        assert!(limited.unwrap().success());
+        let mut held = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            held.push(file);
+        }
+        assert_eq!(raw.ask("SIGNAL RELOAD"), ["250 OK"]);
+        assert!(listener.accept_timeout(Duration::from_secs(2)).unwrap_err().is_timeout());
+        drop(held);
+        let directory = listener.hidden_service_dir().unwrap();
+        let line = format!("250 HiddenServiceDir={}", directory.display());
+        let is_there = || raw.ask("GETCONF HiddenServiceDir") == [line.as_str()];
+        eventually(LONG, "the service is there again", is_there);
+        listener.close().unwrap();
+    });
+}
+
+/// A logger runs on the thread that logs: here on the one that looks after the service.
+#[test]
+fn a_logger_may_close_the_service_on_the_thread_of_its_monitor() {
+    alone(|| {
+        let tor = RealTor::start();
+        let listener = Arc::new(listen(endpoint(&tor).temporary_dir()));
+        let closed = Arc::downgrade(&listener);
+        let (done, is_done) = std::sync::mpsc::channel();
+        let _logger = LogClosure::start(move |line| {
+            if line.text.contains("was added to tor again") {
+                let outcome = closed.upgrade().map(|listener| listener.close());
+                done.send(outcome.is_some_and(|outcome| outcome.is_ok())).unwrap();
+            }
+        });
+        assert_eq!(tor.raw().ask("SIGNAL RELOAD"), ["250 OK"]);
+        assert_eq!(is_done.recv_timeout(LONG), Ok(true));
+        let mut client = tor.raw();
+        eventually(LONG, "the service is gone", || {
+            client.ask("GETCONF HiddenServiceDir") == ["250 HiddenServiceDir"]
+        });
+        eventually(LONG, "its thread has ended", || threads("torcon-onion").is_empty());
+        let mut rest = Vec::new();
+        drop(listener.accept().map(|mut stream| stream.read_to_end(&mut rest)));
+    });
+}
