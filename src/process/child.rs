@@ -25,8 +25,8 @@ pub(super) type Ending = Result<ExitStatus, Arc<io::Error>>;
 #[derive(Debug)]
 pub(super) struct Child {
     pid: Pid,
-    // A leaf lock; nothing is logged under it. A signal is sent only while it is held and shows that the process has not been
-    // reaped, so that no signal can go to another process that was given the same number.
+    // A leaf lock; nothing is logged under it. A signal is sent only while it is held and shows that
+    // the process has not been reaped, so that none reaches another process with the same number.
     state: Mutex<State>,
     settled: Condvar,
 }
@@ -106,11 +106,11 @@ impl Child {
 
     /// Sends a signal, unless the process is gone.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
-        log::debug!("sending {signal} to tor, pid {}", self.pid);
         let sent = {
             let state = self.state.lock();
             if state.ending.is_some() { Ok(()) } else { kill(self.pid, signal) }
         };
+        log::debug!("sent {signal} to tor, pid {}: {sent:?}", self.pid);
         match sent {
             // ESRCH: ended and reaped by something else in this program.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),

@@ -69,10 +69,12 @@ pub(super) fn start(
             stderr_sink,
             watcher,
         )?);
-        let watched = Arc::clone(&child);
-        let messages = messages.clone();
+        let end = SettleOnDrop { child: Arc::clone(&child), messages: messages.clone() };
         Worker::start("torcon-child", move || {
-            let _ending = watched.reap();
+            // Declared in this order, both are dropped after the rest, also if a logger panics.
+            let end = end;
+            let directories = directories;
+            let _ending = end.child.reap();
             drop(stop);
             for worker in workers {
                 worker.finish(THREAD_LIMIT);
@@ -81,8 +83,7 @@ pub(super) fn start(
                 worker.finish(SINK_LIMIT);
             }
             drop(directories);
-            watched.settle();
-            let _ = messages.send(Message::Exited);
+            drop(end);
         })
     })();
     match started {
@@ -93,6 +94,20 @@ pub(super) fn start(
             let _ending = child.reap();
             Err(LaunchError::new(problem).into())
         }
+    }
+}
+
+/// Tells everyone who waits for the end of the child. Without it they would wait for ever.
+struct SettleOnDrop {
+    child: Arc<Child>,
+    messages: Sender<Message>,
+}
+
+impl Drop for SettleOnDrop {
+    fn drop(&mut self) {
+        self.child.settle();
+        // Nobody listens any more when the launch is over.
+        let _ = self.messages.send(Message::Exited);
     }
 }
 
@@ -136,8 +151,9 @@ impl Watcher for StderrWatcher {
         let killed = Arc::clone(&child);
         // This thread goes on reading while that one waits.
         let ender = Worker::start("torcon-end", move || {
-            log::warn!("tor, pid {}, wrote on standard error and is ended", child.pid());
-            if let Err(error) = child.end(grace) {
+            // Before anything is logged: a logger can panic.
+            let ended = child.end(grace);
+            if let Err(error) = ended {
                 log::error!("tor, pid {}, could not be ended: {error}", child.pid());
             }
             log::error!(

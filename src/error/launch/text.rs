@@ -21,7 +21,8 @@ const NO_REASONS: [&str; 6] = [
 const SEE_OTHERS: &str = " See logs for details.";
 
 /// What tor says, and what can be done then.
-const ADVICE: [(&str, &str); 10] = [
+const ADVICE: [(&str, &str); 11] = [
+    ("No space left on device", "free space there, or choose another directory"),
     ("Could not bind to ", "another program has this address: choose another, or auto"),
     (
         "another Tor process is running with the same data directory",

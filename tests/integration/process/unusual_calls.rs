@@ -13,7 +13,7 @@ use super::real::offline;
 use super::stage::{FakeProcess, LONG, SOON};
 use crate::support::alone::alone;
 use crate::support::leaks::Holdings;
-use crate::support::log_capture::LogCapture;
+use crate::support::log_capture::{LogCapture, LogClosure};
 use crate::support::watchdog::within;
 
 #[test]
@@ -159,5 +159,38 @@ fn a_launch_fails_at_once_when_the_function_that_connects_panics() {
             .unwrap_err();
         let Error::Launch(error) = error else { panic!("{error:?}") };
         assert!(matches!(error.problem(), LaunchProblem::ConnectorPanicked), "{error:?}");
+    });
+}
+
+#[test]
+fn a_logger_that_panics_hides_no_end_of_tor() {
+    alone(|| {
+        let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
+        let tor = fake.launcher().launch().unwrap();
+        let log = LogClosure::start(|line| {
+            assert!(line.thread != "torcon-child", "as when standard error is closed");
+        });
+        tor.terminate().unwrap();
+        // It waited for ever.
+        tor.wait_timeout(SOON).unwrap();
+        tor.quit().unwrap();
+        assert!(!tor.data_directory().exists());
+        drop(log);
+    });
+}
+
+#[test]
+fn a_logger_that_panics_spares_no_tor_that_writes_on_standard_error() {
+    alone(|| {
+        let fake = FakeProcess::new(
+            "say 'Bootstrapped 100% (done): Done'\n\
+             while [ ! -e \"$0.go\" ]; do sleep 0.1; done\necho trouble >&2\nexec sleep 600",
+        );
+        let tor = fake.launcher().launch().unwrap();
+        let _log = LogClosure::start(|line| {
+            assert!(line.thread != "torcon-end", "as when standard error is closed");
+        });
+        fs::write(fake.path().with_extension("go"), "").unwrap();
+        tor.wait_timeout(SOON).unwrap();
     });
 }
