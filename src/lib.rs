@@ -126,6 +126,9 @@
 // Unit tests may print; the rules for code hold everywhere else.
 #![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr, reason = "tests may print"))]
 
+#[cfg(not(unix))]
+compile_error!("torcon needs a Unix system: unix sockets, signals and file modes");
+
 mod auth;
 pub mod command;
 pub mod config;
