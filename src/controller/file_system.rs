@@ -10,6 +10,7 @@ mod mounts;
 mod obstacle;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use self::mounts::Mounts;
@@ -105,8 +106,23 @@ impl Controller {
 fn view_of_process(pid: u32, path: &Path) -> Result<PathView, &'static str> {
     let tables = Mounts::of_this_process().zip(Mounts::of_process(pid));
     let (here, there) = tables.ok_or("the mounts of tor's process cannot be read")?;
-    mounts::compare(&here, &there, path, &resolved(path))
-        .ok_or("tor or this program has another root directory")
+    let found = resolved(path);
+    if let Some(view) = mounts::compare(&here, &there, path, &found) {
+        return Ok(view);
+    }
+    let agree = here.contradicts_nowhere(&there, path) && here.contradicts_nowhere(&there, &found);
+    match agree && has_root_of_this_program(pid) {
+        true => Ok(PathView::Same),
+        false => Err("tor or this program has another root directory"),
+    }
+}
+
+/// Whether a process certainly has the root directory of this program. Only root may see that of a
+/// tor.
+fn has_root_of_this_program(pid: u32) -> bool {
+    let identity = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let here = identity("/");
+    here.is_some() && here == identity(&format!("/proc/{pid}/root"))
 }
 
 /// Returns the pid that a process has in its own PID namespace.

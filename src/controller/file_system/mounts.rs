@@ -48,6 +48,14 @@ impl Mounts {
         covering.max_by_key(|mount| mount.point.components().count())
     }
 
+    /// Whether neither table tells where any part of a path leads, or both tell the same.
+    pub(super) fn contradicts_nowhere(&self, other: &Self, path: &Path) -> bool {
+        path.ancestors().all(|part| match (self.locate(part), other.locate(part)) {
+            (None, None) => true,
+            (here, there) => here == there,
+        })
+    }
+
     /// Whether the process may only read at an absolute path without links.
     pub(super) fn is_read_only(&self, path: &Path) -> bool {
         self.covering(path).is_some_and(|mount| mount.read_only)
@@ -153,6 +161,10 @@ mod tests {
             assert_eq!(view(other, path, path), Some(expected), "{path}");
         }
         assert_eq!(view(CHROOT, "/var/lib/tor", "/var/lib/tor"), None);
+        let tables = [CHROOT, CHROOT, HOST].map(|text| Mounts::parse(text.as_bytes()));
+        let path = Path::new("/var/lib/tor");
+        assert!(tables[0].contradicts_nowhere(&tables[1], path));
+        assert!(!tables[0].contradicts_nowhere(&tables[2], path));
     }
 
     #[test]
