@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use torcon::names::PortTarget;
-use torcon::onion::OnionListener;
+use torcon::onion::{OnionListener, Publication};
 
 use super::{LONG, SOON, endpoint, listen};
 use crate::support::alone::alone;
@@ -112,7 +112,9 @@ fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
             held.push(file);
         }
         assert_eq!(raw.ask("SIGNAL RELOAD"), ["250 OK"]);
-        assert!(listener.accept_timeout(Duration::from_secs(2)).unwrap_err().is_timeout());
+        // Without a descriptor accept() would fail at once.
+        let ended = listener.wait_published(Publication::All, Duration::from_secs(2)).unwrap_err();
+        assert!(ended.is_timeout(), "{ended:?}");
         drop(held);
         let directory = listener.hidden_service_dir().unwrap();
         let line = format!("250 HiddenServiceDir={}", directory.display());
