@@ -256,3 +256,68 @@ fn no_odd_value_ends_tor() {
     println!("{taken} taken, {by_tor} refused by tor, {here} refused here: {:?}", start.elapsed());
     assert!(taken > 50 && by_tor > 50 && here > 20, "{counts:?}");
 }
+
+// All files are in a directory of the test's own: tor replaces some of them.
+#[test]
+fn no_odd_file_ends_tor() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let there = tempfile::tempdir().unwrap();
+    let path = |name: &str| there.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("dir")).unwrap();
+    fs::write(path("file"), "x\n").unwrap();
+    fs::write(path("empty"), "").unwrap();
+    for (link, target) in [("to-dir", "dir"), ("dangling", "missing"), ("loop", "loop")] {
+        symlink(target, path(link)).unwrap();
+    }
+    nix::unistd::mkfifo(&*path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    let long = "n".repeat(252);
+    let names = [
+        "dir",
+        "dir/",
+        "dir/new",
+        "file",
+        "file/x",
+        "empty",
+        "missing/x",
+        "to-dir",
+        "to-dir/new",
+        "dangling",
+        "loop",
+        "loop/x",
+        "fifo",
+        "socket",
+        &long,
+        "",
+    ];
+    let options = Config::new(&controller).options().unwrap();
+    let is_file = |kind: &OptionType| *kind == OptionType::Filename;
+    let options = options.iter().filter(|(_, kind)| is_file(kind)).map(|(name, _)| &**name);
+    let mut counts = [0; 3];
+    for option in options.chain(["HiddenServiceDir"]) {
+        let more: &[(&str, &str)] = match option {
+            "HiddenServiceDir" => &[("HiddenServicePort", "80")],
+            "CookieAuthFile" => &[("CookieAuthentication", "1")],
+            // A port of its own for what is used with one.
+            _ => &[("ORPort", "auto"), ("DirPort", "auto"), ("ExtORPort", "auto")],
+        };
+        for name in names {
+            let value = if name.is_empty() { String::new() } else { path(name) };
+            let settings = [(option, &*value)].into_iter().chain(more.iter().copied());
+            match controller.set_conf(settings) {
+                Ok(()) => {
+                    counts[0] += 1;
+                    controller.reset_conf([(option, None::<&str>)]).unwrap();
+                }
+                Err(Error::Rejected(_)) => counts[1] += 1,
+                Err(Error::InvalidInput(_)) => counts[2] += 1,
+                Err(error) => panic!("{option} {name}: {error}"),
+            }
+        }
+        alive(&tor, &controller);
+    }
+    let [taken, by_tor, here] = counts;
+    println!("{taken} taken, {by_tor} refused by tor, {here} refused here");
+    assert!(taken > 20 && by_tor > 20 && here > 20, "{counts:?}");
+}
