@@ -5,6 +5,7 @@
 mod about;
 mod bootstrap;
 mod circuits;
+mod collect;
 mod commands;
 mod condition;
 mod conf_epoch;

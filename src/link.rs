@@ -35,10 +35,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, Queuing, backlog, deadline_after};
-pub(crate) use self::dispatcher::{
-    Callback, Delivery, Listener, Removed, drop_quietly, panic_text,
-};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, backlog, deadline_after};
+pub(crate) use self::dispatcher::{Callback, Listener, Removed, drop_quietly, panic_text};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
 use self::parts::Part;

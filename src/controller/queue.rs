@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, never};
-
 use super::Controller;
-use crate::error::{Error, Result, Timeout, Wait};
-use crate::event::{Event, EventKind, EventText};
-use crate::link::{
-    Backlog, Callback, Delivery, ListenerId, Queued, Queuing, backlog, deadline_after,
-};
+use super::collect::{CollectedEvents, NumberedEvent};
+use crate::error::{Result, Timeout, Wait};
+use crate::event::{Event, EventKind};
+use crate::link::{Queued, deadline_after};
 
 /// Events that wait to be taken, on whatever thread wants them.
 ///
@@ -19,12 +16,12 @@ use crate::link::{
 /// The queue is bounded in bytes
 /// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)). If it is full, new events
 /// are dropped and counted, and [`Event::Lagged`] stands in their place: it is returned before
-/// everything that came later, also before the end of the connection. A queue whose events are
-/// taken at some speed is waited for, at most for a second; meanwhile the listeners of the
-/// connection get nothing.
+/// everything that came later, also before the end of the connection. While no caller waits for a
+/// reply, a full queue is waited for instead, at most for a second until events are taken;
+/// meanwhile the connection is not read.
 ///
-/// It is filled on the thread `torcon-events`: inside a listener, which runs there, it gets nothing
-/// new.
+/// The thread `torcon-reader` fills it, so that it does not depend on listeners: events come also
+/// inside a listener and while another one is stuck.
 ///
 /// The queue keeps its connection open. When it is dropped, tor is told that its events are not
 /// wanted any more, without waiting for the answer.
@@ -50,48 +47,20 @@ use crate::link::{
 /// ```
 #[derive(Debug)]
 pub struct EventQueue {
-    controller: Controller,
-    id: ListenerId,
-    queue: Backlog<EventText>,
-}
-
-/// Returns how many bytes an event counts for in a queue: its text, the header of its allocation
-/// and its entry.
-pub(super) fn queued_size(text: &EventText) -> usize {
-    text.as_bytes().len() + 104
+    events: CollectedEvents,
 }
 
 impl EventQueue {
     pub(super) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
-        let (mut sender, queue) = backlog(controller.inner.event_limit);
-        let nothing_changes = never();
-        let callback = move |delivery: Delivery<'_>| {
-            let is_first = match delivery {
-                Delivery::Text(text) => {
-                    // On its own, since a text keeps alive everything that was read together with
-                    // it.
-                    let text = text.detached();
-                    let size = queued_size(&text);
-                    sender.wait_for_room(size, &nothing_changes, || true);
-                    matches!(sender.send(text, size, 1), Queuing::Dropped { first: true, .. })
-                }
-                Delivery::Lost(count) => {
-                    sender.lose(count);
-                    false
-                }
-            };
-            if is_first {
-                log::warn!("a queue of events is full: events are being dropped");
-            }
-        };
-        let id = controller.listen(kinds, Callback::Text(Box::new(callback)))?;
-        Ok(Self { controller: controller.clone(), id, queue })
+        Ok(Self {
+            events: CollectedEvents::new(controller, kinds, deadline_after(controller.timeout()))?,
+        })
     }
 
     /// Returns the next event if there is one. Never blocks.
     #[must_use]
     pub fn try_recv(&self) -> Option<Event> {
-        self.queue.try_recv().ok().map(read)
+        self.events.try_recv().map(read)
     }
 
     /// Returns the next event.
@@ -104,7 +73,7 @@ impl EventQueue {
     /// [`Error::Timeout`] if none came in time, [`Error::Closed`] if the connection has ended and
     /// every event has been taken.
     pub fn recv(&self) -> Result<Event> {
-        self.recv_timeout(self.controller.timeout())
+        self.recv_timeout(self.events.controller().timeout())
     }
 
     /// Returns the next event.
@@ -133,15 +102,7 @@ impl EventQueue {
         if let Some(event) = self.try_recv() {
             return Ok(event);
         }
-        match self.queue.recv_deadline(deadline) {
-            Ok(queued) => Ok(read(queued)),
-            // The connection may have ended while events are still on their way to the queue.
-            Err(RecvTimeoutError::Timeout) => Err(Timeout::new(Wait::Event, limit).into()),
-            Err(RecvTimeoutError::Disconnected) => match self.controller.closed_reason() {
-                Some(reason) => Err(Error::Closed(reason)),
-                None => Err(Timeout::new(Wait::Event, limit).into()),
-            },
-        }
+        self.events.recv_deadline(deadline, &Timeout::new(Wait::Event, limit)).map(read)
     }
 
     /// Returns the events that are there, and ends when there is none. Never blocks.
@@ -169,19 +130,13 @@ impl EventQueue {
     /// Returns how many events are waiting, each [`Event::Lagged`] included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.events.len()
     }
 
     /// Returns whether no event is waiting.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl Drop for EventQueue {
-    fn drop(&mut self) {
-        self.controller.leave(self.id);
     }
 }
 
@@ -198,7 +153,7 @@ impl Iterator for EventQueueIter<'_> {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        self.queue.queue.recv().ok().map(read)
+        self.queue.events.recv().map(read)
     }
 }
 
@@ -211,9 +166,12 @@ impl<'a> IntoIterator for &'a EventQueue {
     }
 }
 
-fn read(queued: Queued<EventText>) -> Event {
+fn read(queued: Queued<NumberedEvent>) -> Event {
     match queued {
-        Queued::Item(text) => Event::parse(text),
-        Queued::Lost(count) => Event::lagged(count),
+        Queued::Item(event) => Event::parse(event.text),
+        Queued::Lost(count) => {
+            log::warn!("{count} events were lost: a queue of events was full");
+            Event::lagged(count)
+        }
     }
 }

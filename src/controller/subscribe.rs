@@ -10,7 +10,7 @@ use super::{Controller, EventQueue};
 use crate::command::{Command, SetEvents};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
-use crate::link::{Callback, Delivery, EventHook, Listener, ListenerId, deadline_after};
+use crate::link::{Callback, EventHook, Listener, ListenerId, deadline_after};
 
 /// How often `SETEVENTS` is sent before its outcome is left open, which the next change settles.
 const ATTEMPTS: usize = 3;
@@ -137,15 +137,11 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
-    pub fn add_text_listener<F>(&self, kind: EventKind, mut listener: F) -> Result<ListenerId>
+    pub fn add_text_listener<F>(&self, kind: EventKind, listener: F) -> Result<ListenerId>
     where
         F: FnMut(&EventText) + Send + 'static,
     {
-        let callback = move |delivery: Delivery<'_>| match delivery {
-            Delivery::Text(text) => listener(text),
-            Delivery::Lost(_) => {}
-        };
-        self.listen(&[kind], Callback::Text(Box::new(callback)))
+        self.listen(&[kind], Callback::Text(Box::new(listener)))
     }
 
     /// Calls a closure with every event of one type, such as
@@ -309,6 +305,9 @@ impl Controller {
         hook: Arc<dyn EventHook>,
         deadline: Instant,
     ) -> Result<HookGuard> {
+        if kinds.is_empty() {
+            return Err(InvalidInput::new("kinds", "none is given").into());
+        }
         // It lives longer than the lock.
         let _refused;
         let _updating = self.inner.subscriptions.lock(deadline, self.timeout())?;
@@ -325,7 +324,7 @@ impl Controller {
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.
-    pub(super) fn listen(&self, kinds: &[EventKind], callback: Callback) -> Result<ListenerId> {
+    fn listen(&self, kinds: &[EventKind], callback: Callback) -> Result<ListenerId> {
         if kinds.is_empty() {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }
@@ -377,12 +376,6 @@ impl Controller {
             }
         }
         Ok(())
-    }
-
-    /// Removes a listener and tells tor, without waiting for anything: for use in drop.
-    pub(super) fn leave(&self, id: ListenerId) {
-        drop(self.inner.link.remove_listener(id));
-        self.unsubscribe();
     }
 
     /// Tells tor what is not wanted any more, without waiting for anything.

@@ -1,56 +1,20 @@
 //! Waiting for an event, on any thread: also on that of the listeners.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
-use parking_lot::Mutex;
-
-use super::queue::queued_size;
-use super::{Controller, HookGuard};
+use super::Controller;
+use super::collect::{CollectedEvents, NumberedEvent};
 use crate::command::Command;
-use crate::error::{Disconnect, Error, Result, Timeout, Wait};
-use crate::event::{Event, EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, EventHook, Queued, RawEvent, backlog, deadline_after};
+use crate::error::{Result, Timeout, Wait};
+use crate::event::{Event, EventKind};
+use crate::link::{Queued, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
 pub(super) struct Waiter {
-    controller: Controller,
-    /// Ends with the waiter.
-    _hook: HookGuard,
-    events: Backlog<Numbered>,
+    events: CollectedEvents,
     /// The number of the first event that has not been looked at.
     next: Cell<u64>,
-}
-
-/// An event, and how many came before it on the connection.
-struct Numbered {
-    number: u64,
-    text: EventText,
-}
-
-/// Puts events into the queue on the reader thread, so that nobody depends on a listener that is
-/// busy, which may be the one that waits.
-struct Collector {
-    // A leaf lock. `None` when nothing comes any more, so that the queue ends.
-    events: Mutex<Option<BacklogSender<Numbered>>>,
-}
-
-impl EventHook for Collector {
-    fn event(&self, event: &RawEvent<'_>) {
-        let (number, text) = (event.number(), event.text().clone());
-        let size = queued_size(&text);
-        if let Some(events) = &mut *self.events.lock() {
-            // What does not fit is counted and told.
-            events.send(Numbered { number, text }, size, 1);
-        }
-    }
-
-    fn ended(&self, _reason: &Disconnect) {
-        let events = self.events.lock().take();
-        drop(events);
-    }
 }
 
 impl Waiter {
@@ -60,10 +24,8 @@ impl Waiter {
         kinds: &[EventKind],
         deadline: Instant,
     ) -> Result<Self> {
-        let (sender, events) = backlog(controller.inner.event_limit);
-        let collector = Arc::new(Collector { events: Mutex::new(Some(sender)) });
-        let hook = controller.hook_before(kinds, collector, deadline)?;
-        Ok(Self { controller: controller.clone(), _hook: hook, events, next: Cell::new(0) })
+        let events = CollectedEvents::new(controller, kinds, deadline)?;
+        Ok(Self { events, next: Cell::new(0) })
     }
 
     /// Looks at the events with their numbers, one by one, until something is found.
@@ -74,16 +36,7 @@ impl Waiter {
         timeout: &Timeout,
     ) -> Result<T> {
         loop {
-            let queued = match self.events.recv_deadline(deadline) {
-                Ok(queued) => queued,
-                Err(RecvTimeoutError::Timeout) => return Err(timeout.clone().into()),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(match self.controller.closed_reason() {
-                        Some(reason) => Error::Closed(reason),
-                        None => timeout.clone().into(),
-                    });
-                }
-            };
+            let queued = self.events.recv_deadline(deadline, timeout)?;
             if let Some(found) = self.look_at(queued, &mut look) {
                 return Ok(found);
             }
@@ -97,18 +50,18 @@ impl Waiter {
 
     /// Looks at the events that are there, and does not wait for more.
     pub(super) fn find_now<T>(&self, mut look: impl FnMut(u64, Event) -> Option<T>) -> Option<T> {
-        let queued = std::iter::from_fn(|| self.events.try_recv().ok());
+        let queued = std::iter::from_fn(|| self.events.try_recv());
         queued.take(self.events.len()).find_map(|queued| self.look_at(queued, &mut look))
     }
 
     /// Shows an event, or that some were lost, which has the number of the first of them.
     fn look_at<T>(
         &self,
-        queued: Queued<Numbered>,
+        queued: Queued<NumberedEvent>,
         look: &mut impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         match queued {
-            Queued::Item(Numbered { number, text }) => {
+            Queued::Item(NumberedEvent { number, text }) => {
                 self.next.set(number + 1);
                 look(number, Event::parse(text))
             }

@@ -5,7 +5,7 @@
 //! sent later, before the end, and without waiting for another item.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{
@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// second. Slower receivers lose items; otherwise the sender would slow down to their pace.
 const NANOS_PER_BYTE: u64 = 238;
 
+/// How much room a sender that has to wait waits for, if the limit and its item are not larger.
+const WORTH_WAKING: usize = 64 << 10;
+
 /// How many bytes a count of lost items is taken to need.
 const COUNT_SIZE: usize = 256;
 
@@ -27,17 +30,9 @@ const COUNT_SIZE: usize = 256;
 pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
     let (sender, receiver) = unbounded();
     let (wake, room) = bounded(1);
-    let shared = Arc::new(Shared { size: AtomicUsize::new(0), waiting: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { size: AtomicUsize::new(0), wake_below: AtomicUsize::new(0) });
     let backlog = Backlog { receiver, shared: Arc::clone(&shared), wake };
-    let sender = BacklogSender {
-        sender,
-        shared,
-        room,
-        limit,
-        count: None,
-        is_full: false,
-        patience: PATIENCE,
-    };
+    let sender = BacklogSender { sender, shared, room, limit, count: None, patience: PATIENCE };
     (sender, backlog)
 }
 
@@ -79,8 +74,8 @@ type Count<L> = Arc<Mutex<Option<L>>>;
 struct Shared {
     /// How many bytes are in the queue.
     size: AtomicUsize,
-    /// Whether the sender waits for room.
-    waiting: AtomicBool,
+    /// The sender waits until fewer bytes than this are in the queue; 0 if it does not wait.
+    wake_below: AtomicUsize,
 }
 
 /// The sending end, for one thread.
@@ -93,8 +88,6 @@ pub(crate) struct BacklogSender<T, L = u64> {
     limit: usize,
     /// The count at the end of the queue; `None` if an item is there.
     count: Option<Count<L>>,
-    /// Whether items were lost since the last that fitted.
-    is_full: bool,
     /// How long the sender may wait for room until receivers have made some.
     patience: Duration,
 }
@@ -106,11 +99,7 @@ pub(crate) enum Queuing<T> {
     /// It is in the queue.
     Queued,
     /// The queue is full; the item has been counted.
-    Dropped {
-        item: T,
-        /// Whether this is the first after one that fitted.
-        first: bool,
-    },
+    Dropped(T),
     /// The receiver is gone.
     Closed(T),
 }
@@ -130,11 +119,10 @@ impl<T, L: Loss> BacklogSender<T, L> {
     /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
     pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> Queuing<T> {
         if !self.fits(size) {
-            let first = self.lose(loss);
-            return Queuing::Dropped { item, first };
+            self.lose(loss);
+            return Queuing::Dropped(item);
         }
         self.count = None;
-        self.is_full = false;
         let bytes = u64::try_from(size).unwrap_or(u64::MAX);
         let earned = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
         self.patience = PATIENCE.min(self.patience.saturating_add(earned));
@@ -146,21 +134,18 @@ impl<T, L: Loss> BacklogSender<T, L> {
         }
     }
 
-    /// Counts items that are lost in this place. Returns whether they are the first after one that
-    /// fitted.
-    pub(crate) fn lose(&mut self, loss: L) -> bool {
-        let first = !std::mem::replace(&mut self.is_full, true);
+    /// Counts items that are lost in this place.
+    pub(crate) fn lose(&mut self, loss: L) {
         if let Some(count) = &self.count {
             if let Some(count) = &mut *count.lock() {
                 count.add(loss);
-                return first;
+                return;
             }
         }
         let count = Arc::new(Mutex::new(Some(loss)));
         self.count = Some(Arc::clone(&count));
         // A receiver that is gone does not want to know.
         let _ = self.push(Entry::Lost(count), COUNT_SIZE);
-        first
     }
 
     fn push(&self, entry: Entry<T, L>, size: usize) -> Result<(), Entry<T, L>> {
@@ -187,16 +172,19 @@ impl<T, L: Loss> BacklogSender<T, L> {
         }
         let begun = Instant::now();
         let deadline = begun + self.patience;
-        self.shared.waiting.store(true, Ordering::SeqCst);
-        // Each look comes after `waiting` is set, so that no receiver is missed.
-        while !self.fits(size) && may_wait() {
+        // More than this item needs, so that the threads do not take turns for each item.
+        let room = size.max((self.limit / 4).min(WORTH_WAKING));
+        let wake_below = self.limit.saturating_sub(room).saturating_add(1);
+        self.shared.wake_below.store(wake_below, Ordering::SeqCst);
+        // Each look comes after `wake_below` is set, so that no receiver is missed.
+        while self.shared.size.load(Ordering::SeqCst) >= wake_below && may_wait() {
             select! {
                 recv(self.room) -> room => if room.is_err() { break },
                 recv(changed) -> _ => {}
                 default(deadline.saturating_duration_since(Instant::now())) => break,
             }
         }
-        self.shared.waiting.store(false, Ordering::SeqCst);
+        self.shared.wake_below.store(0, Ordering::SeqCst);
         self.patience = self.patience.saturating_sub(begun.elapsed());
         self.fits(size)
     }
@@ -241,8 +229,8 @@ impl<T, L: Loss> Backlog<T, L> {
                 (Queued::Lost(lost), COUNT_SIZE)
             }
         };
-        self.shared.size.fetch_sub(size, Ordering::SeqCst);
-        if self.shared.waiting.load(Ordering::SeqCst) {
+        let before = self.shared.size.fetch_sub(size, Ordering::SeqCst);
+        if before.saturating_sub(size) < self.shared.wake_below.load(Ordering::SeqCst) {
             // Full means that the sender has yet to look; it will.
             let _ = self.wake.try_send(());
         }

@@ -73,18 +73,9 @@ pub(crate) enum Callback {
     /// The event, read into its type, and [`Event::Lagged`].
     Typed(Box<dyn FnMut(&Event) + Send>),
     /// The text alone; nothing is read.
-    Text(Box<dyn FnMut(Delivery<'_>) + Send>),
+    Text(Box<dyn FnMut(&EventText) + Send>),
     /// The number of events that were lost for the listeners, of whatever kind.
     Lost(Box<dyn FnMut(u64) + Send>),
-}
-
-/// What a listener that takes texts is called with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Delivery<'a> {
-    /// An event.
-    Text(&'a EventText),
-    /// So many events were lost at this place.
-    Lost(u64),
 }
 
 impl fmt::Debug for Callback {
@@ -233,6 +224,11 @@ impl Dispatcher {
         self.discarding.store(true, Ordering::Release);
     }
 
+    /// Returns whether the program closes the connection, so that nobody wants events any more.
+    pub(super) fn is_discarding(&self) -> bool {
+        self.discarding.load(Ordering::Acquire)
+    }
+
     /// The body of the event thread: delivers until the reader is gone, then tells the end.
     pub(super) fn run(
         &self,
@@ -240,7 +236,7 @@ impl Dispatcher {
         reason: impl FnOnce() -> Disconnect,
     ) {
         while let Ok(queued) = queue.recv() {
-            if self.discarding.load(Ordering::Acquire) {
+            if self.is_discarding() {
                 continue;
             }
             match queued {
@@ -262,13 +258,13 @@ impl Dispatcher {
             let mut event = None;
             for listener in &**listeners {
                 self.call(listener, |callback| match callback {
-                    Callback::Text(callback) => callback(Delivery::Text(&text)),
+                    Callback::Text(callback) => callback(&text),
                     Callback::Typed(callback) => {
                         callback(event.get_or_insert_with(|| Event::parse(text.clone())));
                     }
                     Callback::Lost(_) => {}
                 });
-                if self.discarding.load(Ordering::Acquire) {
+                if self.is_discarding() {
                     return;
                 }
             }
@@ -285,10 +281,10 @@ impl Dispatcher {
             }
             self.call(&listener, |callback| match callback {
                 Callback::Typed(callback) => callback(&Event::lagged(dropped)),
-                Callback::Text(callback) => callback(Delivery::Lost(dropped)),
+                Callback::Text(_) => {}
                 Callback::Lost(callback) => callback(dropped),
             });
-            if self.discarding.load(Ordering::Acquire) {
+            if self.is_discarding() {
                 return;
             }
         }

@@ -4,15 +4,17 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Shared;
+use super::backlog::{BacklogSender, Loss};
 use super::registry::{ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 
 /// Sees every event of its kinds, on the reader thread and in the order of the wire.
 ///
-/// It must be quick, must not block, and must not send commands: everyone waits for the reader. It
-/// is called without any lock. After its removal it may still see the rest of the events that the
-/// reader has at hand.
+/// It must be quick, must not send commands, and must not block except in
+/// [`RawEvent::wait_for_room`]: everyone waits for the reader. It is called without any lock. After
+/// its removal it may still see the rest of the events that the reader has at hand.
 pub(crate) trait EventHook: Send + Sync {
     /// An event came.
     fn event(&self, event: &RawEvent<'_>);
@@ -24,8 +26,9 @@ pub(crate) trait EventHook: Send + Sync {
 
 /// An event as it stands in the reader's buffer. Text and typed event are made when the first hook
 /// asks for them, for all hooks together.
-#[derive(Debug)]
 pub(crate) struct RawEvent<'a> {
+    /// The connection it comes from; `None` if it was kept.
+    shared: Option<&'a Shared>,
     number: u64,
     wire: &'a [u8],
     text: OnceCell<EventText>,
@@ -34,7 +37,25 @@ pub(crate) struct RawEvent<'a> {
 
 impl<'a> RawEvent<'a> {
     pub(crate) fn new(number: u64, wire: &'a [u8]) -> Self {
-        Self { number, wire, text: OnceCell::new(), event: OnceCell::new() }
+        Self { shared: None, number, wire, text: OnceCell::new(), event: OnceCell::new() }
+    }
+
+    /// Makes an event that the reader thread has just read.
+    pub(super) fn read(number: u64, wire: &'a [u8], shared: &'a Shared) -> Self {
+        Self { shared: Some(shared), ..Self::new(number, wire) }
+    }
+
+    /// Waits until `queue` has room for `size` bytes, for a bounded time and only while no caller
+    /// waits for a reply. Returns whether it has room.
+    pub(crate) fn wait_for_room<T, L: Loss>(
+        &self,
+        queue: &mut BacklogSender<T, L>,
+        size: usize,
+    ) -> bool {
+        match self.shared {
+            Some(shared) => shared.wait_for_room(queue, size),
+            None => queue.fits(size),
+        }
     }
 
     /// Returns how many events came before this one on the connection.

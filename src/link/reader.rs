@@ -90,6 +90,9 @@ impl Reader {
             }
             Err(error) => return Err(Disconnect::Read(Arc::new(error))),
         };
+        if self.shared.dispatcher.is_discarding() {
+            return Err(Disconnect::Closed);
+        }
         if self.shared.is_authenticated.load(Ordering::Acquire) {
             if let Some(limits) = self.limits.take() {
                 self.frame.set_limits(limits);
@@ -135,7 +138,7 @@ impl Reader {
         let found = self.wants.get(keyword(bytes), |kind| Wants::of(shared, kind));
         let Some((_, wants)) = found else { return };
         if let Some(hooks) = &wants.hooks {
-            let event = RawEvent::new(number, bytes);
+            let event = RawEvent::read(number, bytes, shared);
             for hook in &**hooks {
                 hook.event(&event);
             }
@@ -214,9 +217,7 @@ impl Reader {
     /// Waits for room for an event, but only as long as no caller waits for a reply.
     fn wait_for_room(&mut self, event: usize) -> bool {
         let size = self.size(event);
-        let shared = &self.shared;
-        let is_idle = || shared.router.lock().is_idle();
-        self.events.wait_for_room(size, &shared.submitted, is_idle)
+        self.shared.wait_for_room(&mut self.events, size)
     }
 
     /// Counts the events from this one on as lost.

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
+use super::backlog::{BacklogSender, Loss};
 use super::dispatcher::Dispatcher;
 use super::hook::EventHooks;
 use super::router::{GivenUp, Router, SlotId, probe_key};
@@ -165,6 +166,7 @@ impl Shared {
         let callers = FailCallersOnDrop(self);
         // The reader wakes up, and so does a writer that waits for room.
         self.stream.shut_down();
+        let _ = self.submitting.try_send(());
         self.hooks.end(&reason);
         drop(callers);
         // Last, since a logger may do anything.
@@ -172,6 +174,16 @@ impl Shared {
             true => log::info!("connection closed: {reason}"),
             false => log::warn!("connection lost: {reason}"),
         }
+    }
+
+    /// Makes the reader wait until `queue` has room for `size` bytes, for a bounded time and only
+    /// while no caller waits for a reply. Returns whether it has room.
+    pub(super) fn wait_for_room<T, L: Loss>(
+        &self,
+        queue: &mut BacklogSender<T, L>,
+        size: usize,
+    ) -> bool {
+        queue.wait_for_room(size, &self.submitted, || self.router.lock().is_idle())
     }
 
     pub(super) fn note(&self, error: &Error) {

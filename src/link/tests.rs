@@ -9,11 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{
-    BufferLimits, Callback, Delivery, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent,
-};
+use super::{BufferLimits, Callback, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent};
 use crate::error::{Disconnect, Error};
-use crate::event::EventKind;
+use crate::event::{Event, EventKind, EventText};
 use crate::wire::{Limits, Request};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -74,8 +72,7 @@ fn a_hook_sees_events_before_listeners_do_and_while_one_of_them_waits() {
     let (seen, taps) = unbounded();
     link.add_hook(&[EventKind::Bw], Arc::new(Seen(seen)));
     let (done, is_done) = unbounded();
-    let listener = move |delivery: Delivery<'_>| {
-        let Delivery::Text(text) = delivery else { return };
+    let listener = move |text: &EventText| {
         if *text == "BW 1" {
             let texts = [next(&taps), next(&taps), next(&taps), next(&taps)];
             done.send(texts.join(", ")).unwrap();
@@ -115,14 +112,14 @@ fn a_hook_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_remove
     let id = link.add_hook(&[EventKind::Bw, EventKind::Ns], Arc::new(Seen(seen)));
     let (tell, told) = unbounded();
     let (go_on, may_go_on) = unbounded();
-    let listener = move |delivery: Delivery<'_>| {
-        match delivery {
-            Delivery::Text(text) => tell.send(text.to_string()).unwrap(),
-            Delivery::Lost(count) => tell.send(format!("{count} lost")).unwrap(),
+    let listener = move |event: &Event| {
+        match event {
+            Event::Lagged { dropped, .. } => tell.send(format!("{dropped} lost")).unwrap(),
+            event => tell.send(event.to_string()).unwrap(),
         }
         may_go_on.recv_timeout(LIMIT).unwrap();
     };
-    let listener = Listener::new(Callback::Text(Box::new(listener)));
+    let listener = Listener::new(Callback::Typed(Box::new(listener)));
     link.add_listener(&[EventKind::Bw], listener).unwrap();
     link.call(&question(), LIMIT).unwrap();
     assert_eq!(next(&told), "BW 1");

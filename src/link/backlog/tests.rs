@@ -13,18 +13,18 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn a_loss_stands_in_its_place_and_is_told_without_another_item() {
     let (mut sender, queue) = backlog::<_, u64>(1000);
     assert_eq!(sender.send('a', 600, 1), Queuing::Queued);
-    assert_eq!(sender.send('b', 600, 3), Queuing::Dropped { item: 'b', first: true });
-    assert_eq!(sender.send('c', 500, 4), Queuing::Dropped { item: 'c', first: false });
+    assert_eq!(sender.send('b', 600, 3), Queuing::Dropped('b'));
+    assert_eq!(sender.send('c', 500, 4), Queuing::Dropped('c'));
     assert_eq!(queue.recv(), Ok(Queued::Item('a')));
     assert_eq!(sender.send('d', 700, 1), Queuing::Queued);
-    assert!(sender.lose(5));
+    sender.lose(5);
     assert_eq!(queue.len(), 3);
     assert_eq!(queue.recv(), Ok(Queued::Lost(7)));
     assert_eq!(queue.recv(), Ok(Queued::Item('d')));
     assert_eq!(queue.try_recv(), Ok(Queued::Lost(5)));
     assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
     // Another one, since the first was received.
-    assert!(!sender.lose(1));
+    sender.lose(1);
     assert_eq!(queue.recv_deadline(deadline_after(LIMIT)), Ok(Queued::Lost(1)));
     drop(queue);
     assert_eq!(sender.send('e', 1, 1), Queuing::Closed('e'));
@@ -35,7 +35,7 @@ fn a_loss_is_told_before_the_end() {
     let (mut sender, queue) = backlog::<(), u64>(0);
     // Whatever its size, one fits.
     assert_eq!(sender.send((), 1, 1), Queuing::Queued);
-    assert!(matches!(sender.send((), 1, 2), Queuing::Dropped { first: true, .. }));
+    assert_eq!(sender.send((), 1, 2), Queuing::Dropped(()));
     drop(sender);
     assert_eq!(queue.recv(), Ok(Queued::Item(())));
     assert_eq!(queue.recv(), Ok(Queued::Lost(2)));

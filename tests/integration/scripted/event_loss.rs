@@ -279,10 +279,14 @@ fn who_is_not_stuck_loses_nothing_although_the_limit_is_small() {
         counted.fetch_add(count, Ordering::SeqCst);
     };
     controller.on_lagged(lagged).unwrap();
+    let (told, end) = unbounded();
+    controller.on_disconnect(move |_| told.send(()).unwrap());
     begin.fire();
     let tally = Tally::default();
     queue.iter().for_each(|event| tally.count(&event));
     assert_eq!(tally.read(), (EVENTS, 0));
+    // Listeners are served by another thread than queues.
+    next(&end);
     assert_eq!(quick.load(Ordering::SeqCst), EVENTS);
     assert_eq!(lost.load(Ordering::SeqCst), 0);
     drop((queue, controller));
@@ -309,7 +313,7 @@ fn a_stuck_listener_slows_nobody_down() {
 #[test]
 fn the_default_limit_bounds_the_memory_of_a_stuck_listener() {
     alone(|| {
-        let (tor, controller, begin) = flooded(64 << 20, 8_000_000, false);
+        let (tor, controller, begin) = flooded(64 << 20, 8_000_000, true);
         let (go_on, test_says) = signal();
         controller.on(move |_: &BwEvent| drop(test_says.wait_timeout(LIMIT))).unwrap();
         assert_memory(&controller, &begin);
@@ -322,7 +326,8 @@ fn the_default_limit_bounds_the_memory_of_a_stuck_listener() {
 #[test]
 fn the_default_limit_bounds_the_memory_of_a_stuck_queue() {
     alone(|| {
-        let (tor, controller, begin) = flooded(64 << 20, 2_000_000, false);
+        // No other queue fills in front of it while it is waited for.
+        let (tor, controller, begin) = flooded(64 << 20, 5_000_000, true);
         let queue = controller.events([EventKind::Bw]).unwrap();
         assert_memory(&controller, &begin);
         assert!(queue.len() > 100_000);
@@ -334,7 +339,7 @@ fn the_default_limit_bounds_the_memory_of_a_stuck_queue() {
 fn assert_memory(controller: &Controller, begin: &Trigger) {
     let before = peak_memory();
     begin.fire();
-    controller.with_timeout(4 * LIMIT).get_info_one("a").unwrap();
+    controller.wait_closed(4 * LIMIT).unwrap();
     controller.with_timeout(Duration::from_millis(1)).close();
     let used = peak_memory() - before;
     assert!(used < 80 << 20, "{used} bytes");
