@@ -54,6 +54,10 @@ impl EventHook for Collector {
         }
     }
 
+    fn hands_over(&self) -> bool {
+        true
+    }
+
     fn ended(&self, _reason: &Disconnect) {
         let sender = self.sender.lock().take();
         drop(sender);

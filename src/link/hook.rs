@@ -19,6 +19,12 @@ pub(crate) trait EventHook: Send + Sync {
     /// An event came.
     fn event(&self, event: &RawEvent<'_>);
 
+    /// Whether other threads take the events from this hook. Such hooks are called after the
+    /// others, so that a `State` or a `Config` knows of an event before a thread gets it.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
     /// The connection ended: called once, on whatever thread ended it, also if the hook was added
     /// later. The reader may still tell of the events that it has at hand.
     fn ended(&self, reason: &Disconnect);
@@ -88,7 +94,10 @@ pub(super) struct EventHooks {
 impl EventHooks {
     /// Adds a hook; one that is added after the end is told the end at once.
     pub(super) fn add(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
-        let id = ListenerId::next();
+        let id = match hook.hands_over() {
+            true => ListenerId::next_behind(),
+            false => ListenerId::next(),
+        };
         if let Err((reason, hook)) = self.hooks.add(id, kinds, hook) {
             hook.ended(&reason);
         }

@@ -22,9 +22,14 @@ impl ListenerId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Returns an id behind all those of [`next`](Self::next).
+    pub(super) fn next_behind() -> Self {
+        Self(Self::next().0 | 1 << 63)
+    }
 }
 
-/// The members that want one kind, in the order in which they were added.
+/// The members that want one kind, in the order of their ids.
 pub(super) type Members<T> = Arc<[Arc<T>]>;
 
 /// The members of one connection.

@@ -35,7 +35,7 @@ fn every_signal_that_does_not_end_tor_is_sent_and_reported() {
     assert_eq!(sent, 11);
     assert!(tor.log_text().contains("Heartbeat: Tor's uptime is"));
 
-    for name in ["newnym", "NEWNYM ", "NEW", "RELOAD\nQUIT", "", "HUPX", "1"] {
+    for name in ["newny", "NEWNYM ", "NEW", "RELOAD\nQUIT", "", "HUPX", "1"] {
         // txtorcon took any part of a valid name for valid.
         let expected = match Signal::from(name) {
             Signal::Unrecognized(_) => refusal(controller.signal(Signal::from(name))),
@@ -47,6 +47,9 @@ fn every_signal_that_does_not_end_tor_is_sent_and_reported() {
         );
     }
     assert_eq!(events.try_recv(), None);
+    // tor compares without case, and so does torcon.
+    controller.signal(Signal::from("active")).unwrap();
+    assert_eq!(events.recv_timeout(LIMIT).unwrap().to_string(), "SIGNAL ACTIVE");
     assert!(controller.is_alive());
 }
 
