@@ -103,9 +103,9 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know the event; what was wanted
-    /// before stays in force. [`Error::InvalidInput`](crate::Error::InvalidInput) if the kind is no
-    /// name, [`Error::Timeout`](crate::Error::Timeout), [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Rejected`] if tor does not know the event; what was wanted
+    /// before stays in force. [`Error::InvalidInput`] if the kind is no
+    /// name, [`Error::Timeout`], [`Error::Closed`].
     ///
     /// # Examples
     ///
@@ -199,7 +199,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Closed`].
     ///
     /// # Examples
     ///
@@ -246,8 +246,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener;
-    /// [`Error::Timeout`](crate::Error::Timeout) or [`Error::Rejected`](crate::Error::Rejected) if
+    /// [`Error::InvalidInput`] if there is no such listener;
+    /// [`Error::Timeout`] or [`Error::Rejected`] if
     /// tor could not be told, in which case the listener is removed all the same.
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
         // Before anything that can fail; the closure is dropped before anything that can wait.

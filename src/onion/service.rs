@@ -188,11 +188,11 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::NotPublished`](crate::error::OnionProblem::NotPublished) if every upload
+    /// [`OnionProblem::NotPublished`] if every upload
     /// has failed and tor began no other for a
     /// [while](super::OnionEndpoint::upload_grace), [`Error::Timeout`](crate::Error::Timeout) if
     /// the time is over, [`Error::Closed`](crate::Error::Closed) if tor is gone and
-    /// [`OnionProblem::Closed`](crate::error::OnionProblem::Closed) if the service was closed.
+    /// [`OnionProblem::Closed`] if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publisher.wait(wanted, limit, None)
     }
