@@ -70,7 +70,8 @@ impl EventQueue {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if none came in time, [`Error::Closed`](crate::Error::Closed) if the connection has ended and
+    /// [`Error::Timeout`](crate::Error::Timeout) if none came in time,
+    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended and
     /// every event has been taken.
     pub fn recv(&self) -> Result<Event> {
         self.recv_timeout(self.events.controller().timeout())

@@ -87,7 +87,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if it did not come in time, [`Error::Closed`](crate::Error::Closed) if the connection ended
+    /// [`Error::Timeout`](crate::Error::Timeout) if it did not come in time,
+    /// [`Error::Closed`](crate::Error::Closed) if the connection ended
     /// first; otherwise those of [`add_event_listener`](Self::add_event_listener).
     ///
     /// # Examples

@@ -37,8 +37,7 @@ impl Answering {
         shapes: &[Shape],
         ask: impl Fn(&Controller),
     ) {
-        let reach = if name.starts_with("GETCONF") { Reach::Whole } else { Reach::Short };
-        check(name, reach, shapes, |text| {
+        check(name, Reach::Short, shapes, |text| {
             *self.reply.lock() = [start, text, end].concat().into_bytes();
             ask(&self.controller);
         });
