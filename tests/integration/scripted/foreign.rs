@@ -72,7 +72,7 @@ fn what_a_peer_says_in_the_handshake_is_escaped() {
     }
     for greeting in [RAW.as_bytes(), BYTES, b"HTTP/1.1 400\x1b[2J\r\n", b"514 \x1b[2J\r\n"] {
         let tor = FakeTor::unix(move |script| {
-            script.send(greeting).send("\r\n").drain();
+            script.send([greeting, b"\r\n"].concat()).drain();
         });
         check_error(&ConnectOptions::new().connect(tor.endpoint()).unwrap_err());
         tor.finish();
@@ -153,7 +153,8 @@ fn what_is_wrong_with_a_reply_in_the_middle_of_it_is_escaped() {
     let log = LogCapture::start();
     for garbage in [RAW.as_bytes(), BYTES] {
         let (tor, controller) = connected(move |script| {
-            script.expect("GETINFO a").send("250-a=1\r\n").send(garbage).send("\r\n").drain();
+            // At once: the client closes the connection as soon as it has read the garbage.
+            script.expect("GETINFO a").send([b"250-a=1\r\n", garbage, b"\r\n"].concat()).drain();
         });
         check_error(&controller.get_info_one("a").unwrap_err());
         let reason = controller.wait_closed(LIMIT).unwrap();
