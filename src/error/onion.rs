@@ -23,7 +23,7 @@ pub struct OnionError {
 #[non_exhaustive]
 pub enum OnionProblem {
     /// The local listener cannot be made.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {}", printable(&**.address))]
     Listen {
         /// Where it was to listen.
         address: Box<str>,
