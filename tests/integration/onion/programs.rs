@@ -2,14 +2,14 @@ use std::env;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use torcon::onion::{OnionEndpoint, OnionListener, Publication};
 
 use super::{LONG, endpoint, entries, listen, services};
-use crate::support::alone::alone;
+use crate::support::alone::{alone, this_program};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 
@@ -26,7 +26,7 @@ struct Program {
 
 impl Program {
     fn start(test: &str, tor: &RealTor, directory: &Path, end: &str) -> Self {
-        let child = Command::new(env::current_exe().unwrap())
+        let child = this_program()
             .args(["--exact", &format!("onion::programs::{test}"), "--nocapture"])
             .env(END, end)
             .env(TOR, tor.endpoint())

@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::real::offline;
 use super::stage::LONG;
-use crate::support::alone::alone;
+use crate::support::alone::{alone, this_program};
 use crate::support::watchdog::eventually;
 
 /// How a program is to end, and where it writes the number of its tor first.
@@ -27,7 +27,7 @@ impl Program {
     fn start(test: &str, end: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("pid-").tempdir().unwrap();
         let file = directory.path().join("pid");
-        let child = Command::new(env::current_exe().unwrap())
+        let child = this_program()
             .args(["--exact", &format!("process::leftovers::{test}"), "--nocapture"])
             .env(END, end)
             .env(PID_FILE, &file)

@@ -83,6 +83,14 @@ fn again<F>(peer: &str) {
     assert!(passed && text.contains("1 passed"), "{name} failed in its own process:\n{text}");
 }
 
+/// Returns the command that starts this test program with the default actions of all signals: a
+/// shell without job control lets its background jobs ignore SIGINT, and they pass that on.
+pub(crate) fn this_program() -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(env::current_exe().expect("the test program has a path"));
+    command
+}
+
 #[test]
 fn a_test_can_have_a_process_for_itself() {
     alone(|| {
