@@ -32,7 +32,7 @@ impl Controller {
     /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let fingerprint = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
-    /// if let Some(relay) = controller.relay_status(&fingerprint)? {
+    /// if let Some(relay) = controller.relay_status(fingerprint)? {
     ///     println!("{} at {}", relay.nickname(), relay.address());
     /// }
     /// # Ok(())
