@@ -11,7 +11,6 @@
 mod changes;
 mod edit;
 mod known;
-mod live;
 mod onion;
 mod pending;
 mod rewrite_lock;
@@ -19,6 +18,7 @@ mod save;
 mod schema;
 mod services;
 mod setting;
+mod tor_backend;
 mod torrc;
 mod typed;
 mod units;
@@ -29,7 +29,6 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use self::live::Live;
 use self::pending::Pending;
 pub use self::pending::{PendingChange, PendingKind};
 pub(crate) use self::rewrite_lock::{Identity, RewriteLock};
@@ -39,6 +38,7 @@ use self::schema::{Schema, TorOption, known_schema};
 pub use self::services::ConfiguredService;
 pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
 pub use self::setting::NewValue;
+use self::tor_backend::TorBackend;
 pub use self::value::{OptionValue, OrAuto};
 use crate::controller::Controller;
 use crate::error::Result;
@@ -122,7 +122,7 @@ struct Inner {
 }
 
 enum Source {
-    Tor(Box<Live>),
+    Tor(Box<TorBackend>),
     Nothing,
 }
 
@@ -133,7 +133,7 @@ impl Config {
     /// commands is that of this handle ([`Controller::with_timeout`]).
     #[must_use]
     pub fn new(controller: &Controller) -> Self {
-        Self::with(Source::Tor(Box::new(Live::new(controller.clone()))))
+        Self::with(Source::Tor(Box::new(TorBackend::new(controller.clone()))))
     }
 
     /// Returns a configuration that belongs to no tor, for one that is to be launched or for a
@@ -326,10 +326,10 @@ impl Config {
         }
     }
 
-    fn live(&self) -> Result<&Live> {
+    fn live(&self) -> Result<&TorBackend> {
         match &self.inner.source {
             Source::Tor(live) => Ok(live),
-            Source::Nothing => Err(live::no_tor().into()),
+            Source::Nothing => Err(tor_backend::no_tor().into()),
         }
     }
 

@@ -2,39 +2,15 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and reads no socket.
 
-mod about;
-mod bootstrap;
-mod circuits;
-mod collect;
+mod close_hook;
 mod commands;
-mod condition;
-mod conf_epoch;
-mod configuration;
 mod connect;
-mod directory;
-mod downloads;
-mod exit_policy;
-mod farewell;
+mod events;
 mod file_system;
-mod geoip;
-mod hazards;
-mod incremental;
-mod listeners;
-mod network;
-mod numbered;
-mod offers;
+mod getinfo;
 mod onion;
-mod onion_descriptor;
-mod pending;
-mod question;
-mod queue;
-mod relay_self;
 mod relays;
-mod resolve;
-mod status;
-mod subscribe;
 mod wait;
-mod watch;
 
 use std::any::Any;
 use std::fmt;
@@ -43,17 +19,17 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, ReentrantMutex};
 
-use self::conf_epoch::ConfEpoch;
+pub(crate) use self::close_hook::CloseHookId;
+use self::close_hook::CloseHooks;
+use self::commands::conf_epoch::ConfEpoch;
+pub use self::commands::pending::PendingReply;
 pub use self::connect::{ConnectOptions, connect, connect_default};
-pub(crate) use self::farewell::FarewellId;
-use self::farewell::Farewells;
+pub(crate) use self::events::hook::Seen;
+pub use self::events::queue::{EventQueue, EventQueueIter};
+pub(crate) use self::events::subscribe::HookGuard;
+use self::events::subscribe::Subscriptions;
 pub(crate) use self::file_system::PathView;
 use self::file_system::TorProcessId;
-pub use self::pending::PendingReply;
-pub use self::queue::{EventQueue, EventQueueIter};
-pub(crate) use self::subscribe::HookGuard;
-use self::subscribe::Subscriptions;
-pub(crate) use self::watch::Seen;
 use crate::command::{Command, ProtocolInfo};
 use crate::error::{Disconnect, Result, Timeout, Wait};
 use crate::event::EventKind;
@@ -117,7 +93,7 @@ struct Inner {
     /// Counts the commands that change tor's configuration.
     conf_epoch: ConfEpoch,
     // A leaf lock: taken to take them out, and not held while they are said.
-    farewells: Mutex<Farewells>,
+    close_hooks: Mutex<CloseHooks>,
     /// One value of each type, for the rows above. A leaf lock.
     shared: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     valid_events: OnceLock<Vec<EventKind>>,
@@ -145,7 +121,7 @@ impl Controller {
             resolving: ReentrantMutex::new(()),
             owned: Mutex::default(),
             conf_epoch: ConfEpoch::default(),
-            farewells: Mutex::default(),
+            close_hooks: Mutex::default(),
             shared: Mutex::default(),
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
@@ -241,7 +217,7 @@ impl Controller {
     /// # }
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
-        self.execute_numbered(command).map(|(reply, _)| reply)
+        self.execute_sequenced(command).map(|(reply, _)| reply)
     }
 
     /// Returns whether the connection is open.
@@ -281,7 +257,7 @@ impl Controller {
     /// running, at most for the [time limit](Self::with_timeout), and not at all if called from a
     /// listener.
     pub fn close(&self) {
-        self.say_farewell();
+        self.run_close_hooks();
         self.inner.link.close(self.timeout);
     }
 

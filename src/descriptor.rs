@@ -35,7 +35,7 @@
 //!
 //! **Invariant**: pure. No socket, file, thread, clock or log.
 
-mod assembly;
+mod builder;
 mod exit_policy;
 mod extra_info;
 mod item;
@@ -49,7 +49,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::assembly::Assembly;
+pub(crate) use self::builder::DescriptorBuilder;
 pub use self::exit_policy::ExitPolicy;
 pub use self::extra_info::ExtraInfo;
 pub use self::item::DescriptorItem;

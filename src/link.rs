@@ -9,12 +9,12 @@
 //! caller has given up (see `router`).
 
 mod backlog;
+mod delegate_socket;
 mod dispatcher;
 mod endpoint;
 mod hook;
 mod intake;
 mod parts;
-mod passes_on;
 mod peer;
 mod reader;
 mod registry;
@@ -36,11 +36,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, backlog, deadline_after};
+pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{Callback, Listener, Removed, drop_quietly, panic_text};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
 use self::parts::Part;
-pub(crate) use self::passes_on::passes_on;
 pub(crate) use self::peer::{Peer, canonical};
 use self::reader::Reader;
 pub use self::registry::ListenerId;
@@ -48,7 +48,7 @@ use self::router::Router;
 use self::shared::Shared;
 pub(crate) use self::spool::BufferLimits;
 use self::ticket::no_reply;
-pub(crate) use self::ticket::{Numbered, Ticket};
+pub(crate) use self::ticket::{SequencedReply, Ticket};
 pub(crate) use self::transport::{Stream, Written};
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
@@ -134,7 +134,7 @@ impl Link {
         request: &Request,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Numbered> {
+    ) -> Result<SequencedReply> {
         self.submit(request, deadline, limit)?.wait(deadline, limit)
     }
 

@@ -37,7 +37,7 @@ mod stream;
 mod uploads;
 
 pub use self::client_auth::AuthorizedClient;
-pub(crate) use self::endpoint::{Keep, TorSource};
+pub(crate) use self::endpoint::{KeepAlive, TorSource};
 pub use self::endpoint::{OnionEndpoint, OnionProgress};
 pub use self::listener::OnionListener;
 pub use self::local::LocalListener;

@@ -41,8 +41,8 @@ use self::control::Route;
 use self::directory::Directories;
 use self::launch::Launch;
 use self::output::Output;
-use self::progress::Announcer;
-use self::ready::{Driver, Message, SHORT_GRACE};
+use self::progress::ProgressReporter;
+use self::ready::{LaunchContext, Message, SHORT_GRACE};
 use self::spawn::Spawned;
 use self::watch::THREAD_LIMIT;
 use self::worker::Worker;
@@ -109,8 +109,8 @@ impl TorProcess {
             grace: launcher.grace,
             workers: Mutex::new(vec![watcher]),
         };
-        let announcer = launcher.on_progress.into_inner().map(Announcer::start).transpose();
-        let driver = Driver {
+        let announcer = launcher.on_progress.into_inner().map(ProgressReporter::start).transpose();
+        let driver = LaunchContext {
             launch: Arc::clone(&tor.launch),
             child: Arc::clone(&tor.child),
             output: Arc::clone(&tor.output),

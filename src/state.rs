@@ -31,7 +31,7 @@
 //!
 //! The events are folded on the thread that reads the connection, before any listener of the
 //! [`Controller`] sees them. So what is waited for comes also inside a listener, and a listener
-//! that is slow delays no picture but its own. Listeners of the state are called on a thread of
+//! that is slow delays no store but its own. Listeners of the state are called on a thread of
 //! their own, `torcon-state`, which the first of them starts.
 //!
 //! **Invariant**: a state sends no command by itself, but where a function says so.
@@ -52,10 +52,10 @@ mod connections;
 mod feed;
 mod listeners;
 mod missing;
-mod picture;
 mod refresh;
 mod relays;
 mod snapshot;
+mod store;
 mod stream;
 mod stream_info;
 mod through;
@@ -86,9 +86,9 @@ pub use self::stream_info::StreamInfo;
 use self::change::Change;
 use self::feed::Topic;
 use self::listeners::{Callback, Registry};
-use self::picture::Picture;
 use self::refresh::{Part, Parts};
 use self::relays::RelaySource;
+use self::store::Store;
 use crate::controller::{Controller, HookGuard};
 use crate::descriptor::RouterStatus;
 use crate::error::{InvalidInput, Result};
@@ -124,12 +124,12 @@ pub struct WeakState {
 
 /// What the handles of one state share.
 ///
-/// Lock order, before the locks of the link: `refreshing` > `registry` > `picture` > the queue of
+/// Lock order, before the locks of the link: `refreshing` > `registry` > `store` > the queue of
 /// the feed > single circuits and streams. The reader thread takes only the last three. Nothing of
 /// a user's is called or dropped with any of them.
 pub(crate) struct Inner {
     pub(crate) controller: Controller,
-    pub(crate) picture: Arc<Picture>,
+    pub(crate) store: Arc<Store>,
     registry: Registry,
     relays: RelaySource,
     missing: Vec<MissingPart>,
@@ -161,15 +161,15 @@ impl State {
     /// those of [`Controller::get_info`], but not if tor refuses.
     #[doc(alias = "from_protocol")]
     pub fn new(controller: &Controller) -> Result<Self> {
-        let picture = Arc::new(Picture::new());
+        let store = Arc::new(Store::new());
         let mut missing = Vec::new();
         // Subscribe first, ask second, so that nothing is missed.
-        let hooks = missing::subscribe(controller, &picture, &mut missing)?;
-        let (answers, events_before) = missing::ask(controller, &picture, &mut missing)?;
-        picture.join(answers, events_before);
+        let hooks = missing::subscribe(controller, &store, &mut missing)?;
+        let (answers, events_before) = missing::ask(controller, &store, &mut missing)?;
+        store.join(answers, events_before);
         let inner = Inner {
             controller: controller.clone(),
-            picture,
+            store,
             registry: Registry::default(),
             relays: RelaySource::default(),
             missing,
@@ -217,7 +217,7 @@ impl State {
     pub fn snapshot(&self) -> Snapshot {
         self.inner.refresh(Parts::ALL);
         let now = SystemTime::now();
-        self.inner.picture.read(|tracker| Snapshot::of(tracker, now)).sorted()
+        self.inner.store.read(|tracker| Snapshot::of(tracker, now)).sorted()
     }
 
     /// Returns the circuits, by identifier.
@@ -226,7 +226,7 @@ impl State {
     pub fn circuits(&self) -> Vec<Circuit> {
         let circuit = |cell: &Arc<_>| Circuit::new(Arc::clone(&self.inner), Arc::clone(cell));
         let mut circuits: Vec<_> =
-            self.inner.picture.read(|tracker| tracker.circuits().map(circuit).collect());
+            self.inner.store.read(|tracker| tracker.circuits().map(circuit).collect());
         circuits.sort_by_cached_key(Circuit::id);
         circuits
     }
@@ -234,7 +234,7 @@ impl State {
     /// Returns a circuit that is there.
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
-        let cell = self.inner.picture.read(|tracker| tracker.circuit(id).cloned())?;
+        let cell = self.inner.store.read(|tracker| tracker.circuit(id).cloned())?;
         Some(Circuit::new(Arc::clone(&self.inner), cell))
     }
 
@@ -244,7 +244,7 @@ impl State {
     pub fn streams(&self) -> Vec<Stream> {
         let stream = |cell: &Arc<_>| Stream::new(Arc::clone(&self.inner), Arc::clone(cell));
         let mut streams: Vec<_> =
-            self.inner.picture.read(|tracker| tracker.streams().map(stream).collect());
+            self.inner.store.read(|tracker| tracker.streams().map(stream).collect());
         streams.sort_by_cached_key(Stream::id);
         streams
     }
@@ -254,7 +254,7 @@ impl State {
     pub fn stream(&self, id: &StreamId) -> Option<Stream> {
         let cell = self
             .inner
-            .picture
+            .store
             .read(|tracker| tracker.stream(id).filter(|cell| !cell.info().is_over()).cloned())?;
         Some(Stream::new(Arc::clone(&self.inner), cell))
     }
@@ -274,7 +274,7 @@ impl State {
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
         self.inner.refresh(Parts::of(Part::Guards));
-        self.inner.picture.read(|tracker| tracker.guards().to_vec())
+        self.inner.store.read(|tracker| tracker.guards().to_vec())
     }
 
     /// Returns the active address mappings, sorted by name; expired ones are left out.
@@ -297,7 +297,7 @@ impl State {
     pub fn address_map(&self) -> Vec<AddressMapping> {
         self.inner.refresh(Parts::of(Part::Addresses));
         let now = SystemTime::now();
-        self.inner.picture.read(|tracker| tracker.address_map(now))
+        self.inner.store.read(|tracker| tracker.address_map(now))
     }
 
     /// Returns the connections to relays.
@@ -313,20 +313,20 @@ impl State {
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
         self.inner.refresh(Parts::of(Part::Connections));
-        self.inner.picture.read(|tracker| tracker.connections().to_vec())
+        self.inner.store.read(|tracker| tracker.connections().to_vec())
     }
 
     /// Returns how far tor's start has come.
     #[must_use]
     pub fn bootstrap(&self) -> Option<Bootstrap> {
-        self.inner.picture.read(|tracker| tracker.bootstrap().cloned())
+        self.inner.store.read(|tracker| tracker.bootstrap().cloned())
     }
 
     /// Returns whether the network can be reached, as far as tor can tell.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let up = |liveness: &NetworkLiveness| *liveness == NetworkLiveness::Up;
-        self.inner.picture.read(|tracker| tracker.liveness().is_some_and(up))
+        self.inner.store.read(|tracker| tracker.liveness().is_some_and(up))
     }
 
     /// Calls a closure for every change of every circuit; first, with
@@ -483,7 +483,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (circuits, streams) = self
             .inner
-            .picture
+            .store
             .read(|tracker| (tracker.circuits().count(), tracker.streams().count()));
         f.debug_struct("State")
             .field("controller", &self.inner.controller)

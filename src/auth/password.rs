@@ -215,10 +215,10 @@ mod tests {
         assert_eq!(format!("{:?}", Password::from("hunter2")), "Password(..)");
     }
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const LIMIT: Duration = Duration::from_secs(20);
 
     fn given(source: &PasswordSource) -> Option<Vec<u8>> {
-        source.password(PATIENCE).unwrap().map(|password| password.as_bytes().to_vec())
+        source.password(LIMIT).unwrap().map(|password| password.as_bytes().to_vec())
     }
 
     #[test]

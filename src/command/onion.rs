@@ -103,7 +103,7 @@ impl AddOnion {
         self
     }
 
-    /// Lets in only clients with authorisation, of whom this is one. The default is everybody.
+    /// Lets in only clients with authorization, of whom this is one. The default is everybody.
     pub fn client(mut self, key: ClientAuthPublicKey) -> Self {
         self.clients.push(key);
         self

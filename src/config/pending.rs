@@ -18,13 +18,13 @@ const NO_LISTENER: &[u8] = b"0";
 /// The changes that have not been saved, in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
-    changes: Vec<Change>,
+    changes: Vec<OptionChange>,
     /// The number of the next change.
     next: u64,
 }
 
 #[derive(Clone, Debug)]
-struct Change {
+struct OptionChange {
     number: u64,
     option: TorOption,
     action: Action,
@@ -94,7 +94,7 @@ impl Pending {
         if action.is_final() {
             self.changes.retain(|change| change.option.name != option.name);
         }
-        self.changes.push(Change { number: self.next, option, action, implied });
+        self.changes.push(OptionChange { number: self.next, option, action, implied });
         self.next += 1;
     }
 
@@ -120,7 +120,7 @@ impl Pending {
 
     /// Whether the last thing that is to happen to an option is that it goes back to its default.
     pub(super) fn is_reset(&self, name: &str) -> bool {
-        let own = |change: &&Change| &*change.option.name == name;
+        let own = |change: &&OptionChange| &*change.option.name == name;
         self.changes.iter().rev().find(own).is_some_and(|change| change.action == Action::Reset)
     }
 
@@ -157,7 +157,7 @@ impl Pending {
     }
 }
 
-impl Change {
+impl OptionChange {
     fn applied(&self, state: GroupState) -> GroupState {
         let name = &*self.option.name;
         let is_cleared = state == GroupState::Cleared;
@@ -333,7 +333,7 @@ pub enum PendingKind {
 }
 
 impl PendingChange {
-    fn new(change: &Change) -> Self {
+    fn new(change: &OptionChange) -> Self {
         let directory = |service: &ConfiguredService| {
             let lines = service.lines().take(1).map(|(_, value)| value.to_vec());
             lines.collect::<Vec<_>>()

@@ -1,10 +1,10 @@
 //! Telling tor what has changed: one command, all of it or nothing.
 
 use super::Config;
-use super::live::{Defaults, Live};
 use super::pending::GroupState;
 use super::schema::{OptionType, TorOption};
 use super::services::{ConfiguredLine, DIRECTORY};
+use super::tor_backend::{Defaults, TorBackend};
 use crate::command::{ConfSetting, ResetConf, SetConf};
 use crate::error::{ConfigError, Error, Result};
 use crate::link::lock_within;
@@ -98,7 +98,7 @@ impl Config {
         Ok(())
     }
 
-    fn send(live: &Live, states: &[(TorOption, GroupState)]) -> Result<()> {
+    fn send(live: &TorBackend, states: &[(TorOption, GroupState)]) -> Result<()> {
         let plan = Plan::of(states);
         let defaults = match plan {
             Plan::SetDefaults => Some(live.defaults()?),

@@ -1,9 +1,16 @@
 //! One short method per command.
 
+mod circuits;
+pub(super) mod conf_epoch;
+mod incremental;
+mod network;
+pub(super) mod pending;
+mod preflight;
+mod sequenced;
+
 use std::borrow::Cow;
 use std::time::Instant;
 
-use super::conf_epoch::ConfCommand;
 use super::{Controller, PendingReply};
 use crate::auth::Password;
 use crate::command::{
@@ -11,6 +18,7 @@ use crate::command::{
     LoadConf, ProtocolInfo, Quit, ResetConf, SaveConf, SendSignal, SetConf, TakeOwnership,
     UseFeature,
 };
+use crate::controller::commands::conf_epoch::ConfCommand;
 use crate::error::{Disconnect, Result};
 use crate::link::deadline_after;
 use crate::names::Signal;
@@ -425,10 +433,13 @@ impl Controller {
     }
 
     /// Does what must be done before a request is sent. What it returns is kept until it is written.
-    pub(super) fn prepare(&self, request: &Request) -> Result<Option<ConfCommand<'_>>> {
-        self.refuse_hazards(request)?;
+    pub(in crate::controller) fn prepare(
+        &self,
+        request: &Request,
+    ) -> Result<Option<ConfCommand<'_>>> {
+        self.preflight(request)?;
         if request.ends_connection() {
-            self.say_farewell();
+            self.run_close_hooks();
         }
         Ok(self.conf_command(request))
     }

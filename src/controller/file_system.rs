@@ -30,7 +30,7 @@ pub(crate) enum PathView {
 
 /// The process of tor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TorProcessId {
+pub(in crate::controller) struct TorProcessId {
     /// The pid in the PID namespace of this program.
     pid: u32,
     /// Whether this program has spawned it.

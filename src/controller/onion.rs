@@ -1,11 +1,13 @@
 //! Onion services: one short method per command.
 
+mod descriptor;
+
 use super::Controller;
-use super::question::none_if_refused;
 use crate::command::{
     AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
+use crate::controller::getinfo::none_if_refused;
 use crate::error::{ProtocolError, Result};
 use crate::names::OnionAddress;
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Controller;
 use crate::command::GetInfo;
 use crate::descriptor::{
-    Assembly, Descriptor, DescriptorList, Microdescriptor, Microdescriptors, RouterStatus,
+    Descriptor, DescriptorBuilder, DescriptorList, Microdescriptor, Microdescriptors, RouterStatus,
     RouterStatuses, ServerDescriptor, ServerDescriptors, Text,
 };
 use crate::error::{Error, Result};
@@ -268,7 +268,7 @@ impl Controller {
 
     /// One descriptor. tor knows two ways to say that there is none: an empty answer, and a
     /// refusal that names the key.
-    pub(super) fn descriptor<D: Descriptor>(&self, key: &str) -> Result<Option<D>> {
+    pub(in crate::controller) fn descriptor<D: Descriptor>(&self, key: &str) -> Result<Option<D>> {
         let text = match self.text_of(key) {
             Ok(text) => text,
             Err(Error::Rejected(refusal))
@@ -291,7 +291,10 @@ impl Controller {
         Ok((DescriptorList::of(Text::within(bytes, value)), events_before))
     }
 
-    pub(super) fn descriptors<D: Descriptor>(&self, key: &str) -> Result<DescriptorList<D>> {
+    pub(in crate::controller) fn descriptors<D: Descriptor>(
+        &self,
+        key: &str,
+    ) -> Result<DescriptorList<D>> {
         Ok(DescriptorList::of(self.text_of(key)?))
     }
 
@@ -305,7 +308,7 @@ impl Controller {
         key: &str,
         mut take: impl FnMut(D) -> ControlFlow<()>,
     ) -> Result<()> {
-        let mut assembly = Assembly::<D>::new();
+        let mut assembly = DescriptorBuilder::<D>::new();
         let mut unreadable = None;
         let mut give = |entry: Option<Vec<u8>>| match entry.map(|text| D::read(Text::new(text))) {
             None => ControlFlow::Continue(()),

@@ -1,17 +1,20 @@
 //! Waiting for an event, on any thread: also on that of the listeners.
 
+mod bootstrap;
+mod resolve;
+
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::Controller;
-use super::collect::{CollectedEvents, NumberedEvent};
 use crate::command::Command;
+use crate::controller::events::collect::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
 use crate::link::{Queued, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
-pub(super) struct Waiter {
+pub(in crate::controller) struct Waiter {
     events: CollectedEvents,
     /// The number of the first event that has not been looked at.
     next: Cell<u64>,
@@ -19,7 +22,7 @@ pub(super) struct Waiter {
 
 impl Waiter {
     /// Subscribes to the events before the deadline.
-    pub(super) fn new(
+    pub(in crate::controller) fn new(
         controller: &Controller,
         kinds: &[EventKind],
         deadline: Instant,
@@ -29,7 +32,7 @@ impl Waiter {
     }
 
     /// Looks at the events with their numbers, one by one, until something is found.
-    pub(super) fn find<T>(
+    pub(in crate::controller) fn find<T>(
         &self,
         mut look: impl FnMut(u64, Event) -> Option<T>,
         deadline: Instant,
@@ -49,7 +52,10 @@ impl Waiter {
     }
 
     /// Looks at the events that are there, and does not wait for more.
-    pub(super) fn find_now<T>(&self, mut look: impl FnMut(u64, Event) -> Option<T>) -> Option<T> {
+    pub(in crate::controller) fn find_now<T>(
+        &self,
+        mut look: impl FnMut(u64, Event) -> Option<T>,
+    ) -> Option<T> {
         let queued = std::iter::from_fn(|| self.events.try_recv());
         queued.take(self.events.len()).find_map(|queued| self.look_at(queued, &mut look))
     }
@@ -57,11 +63,11 @@ impl Waiter {
     /// Shows an event, or that some were lost, which has the number of the first of them.
     fn look_at<T>(
         &self,
-        queued: Queued<NumberedEvent>,
+        queued: Queued<SequencedEvent>,
         look: &mut impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         match queued {
-            Queued::Item(NumberedEvent { number, text }) => {
+            Queued::Item(SequencedEvent { number, text }) => {
                 self.next.set(number + 1);
                 look(number, Event::parse(text))
             }

@@ -8,7 +8,7 @@ use proptest::sample;
 
 use super::list::sealed::Read;
 use super::{
-    Assembly, Descriptor, DescriptorList, Microdescriptor, Microdescriptors, RouterStatus,
+    Descriptor, DescriptorBuilder, DescriptorList, Microdescriptor, Microdescriptors, RouterStatus,
     RouterStatuses, ServerDescriptor, ServerDescriptors, Text,
 };
 use crate::names::RelayFlag;
@@ -315,7 +315,7 @@ fn the_rarer_lines_of_a_server_descriptor_are_read() {
 fn divided<D: Descriptor + std::fmt::Display>(text: &str) -> Vec<String> {
     let list = DescriptorList::<D>::new(text);
     let at_once: Vec<String> = list.iter().map(|entry| entry.unwrap().to_string()).collect();
-    let mut assembly = Assembly::<D>::new();
+    let mut assembly = DescriptorBuilder::<D>::new();
     let mut one_by_one: Vec<_> = text.lines().filter_map(|l| assembly.line(l.as_bytes())).collect();
     one_by_one.extend(assembly.finish());
     let read = |text| <D as Read>::read(Text::new(text)).unwrap().to_string();

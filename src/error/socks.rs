@@ -153,7 +153,7 @@ pub enum SocksCode {
     OnionIntroductionFailed,
     /// 0xF3: the onion service did not come to the rendezvous.
     OnionRendezvousFailed,
-    /// 0xF4: the onion service asks for client authorisation, and tor has no key for it.
+    /// 0xF4: the onion service asks for client authorization, and tor has no key for it.
     OnionMissingClientAuth,
     /// 0xF5: the onion service does not let the key in that tor has for it.
     OnionWrongClientAuth,
@@ -246,10 +246,10 @@ impl fmt::Display for SocksCode {
             Self::OnionIntroductionFailed => "the introduction to the onion service failed",
             Self::OnionRendezvousFailed => "the rendezvous with the onion service failed",
             Self::OnionMissingClientAuth => {
-                "the onion service asks for client authorisation, and there is no key for it"
+                "the onion service asks for client authorization, and there is no key for it"
             }
             Self::OnionWrongClientAuth => {
-                "the onion service refuses the key of client authorisation"
+                "the onion service refuses the key of client authorization"
             }
             Self::OnionBadAddress => "the onion address is invalid",
             Self::OnionIntroductionTimedOut => "the introduction to the onion service timed out",

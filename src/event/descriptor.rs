@@ -16,7 +16,7 @@ pub struct HsDescEvent {
     pub action: HsDescAction,
     /// The onion service, without `.onion`, if tor knows it.
     pub address: Option<EventText>,
-    /// How clients of the service are authorised, as far as tor says so.
+    /// How clients of the service are authorized, as far as tor says so.
     pub auth: HsDescAuth,
     /// The directory that is asked, if there is one.
     pub hsdir: Option<RelaySpec>,
@@ -48,7 +48,7 @@ impl HsDescEvent {
             return Err((text, "the address of an onion service"));
         };
         let Some(auth) = fields.word_unless_keyword() else {
-            return Err((text, "a kind of authorisation"));
+            return Err((text, "a kind of authorization"));
         };
         let unless_unknown = |word: &&[u8]| *word != b"UNKNOWN";
         let mut event = Self {

@@ -476,7 +476,7 @@ fn an_event_that_contradicts_its_form_says_what_is_wrong() {
         ("STATUS_SERVER WARN", "STATUS_SERVER", "what the status is about"),
         ("HS_DESC", "HS_DESC", "what happened to the descriptor"),
         ("HS_DESC FAILED", "HS_DESC", "the address of an onion service"),
-        ("HS_DESC FAILED a", "HS_DESC", "a kind of authorisation"),
+        ("HS_DESC FAILED a", "HS_DESC", "a kind of authorization"),
         ("SIGNAL", "SIGNAL", "a signal"),
         ("CIRC_MINOR 1/2", "CIRC_MINOR", "a circuit id"),
         ("CIRC_MINOR 1 PURPOSE=X", "CIRC_MINOR", "what has changed about the circuit"),

@@ -14,7 +14,7 @@ use crossbeam_channel::{
 use parking_lot::Mutex;
 
 /// The longest time that a sender waits for room that nobody makes.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STALL_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long a sender may wait for each byte that the receivers take, in nanoseconds: 4 MiB a
 /// second. Slower receivers lose items; otherwise the sender would slow down to their pace.
@@ -32,7 +32,7 @@ pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog
     let (wake, room) = bounded(1);
     let shared = Arc::new(Shared { size: AtomicUsize::new(0), wake_below: AtomicUsize::new(0) });
     let backlog = Backlog { receiver, shared: Arc::clone(&shared), wake };
-    let sender = BacklogSender { sender, shared, room, limit, count: None, patience: PATIENCE };
+    let sender = BacklogSender { sender, shared, room, limit, count: None, patience: STALL_LIMIT };
     (sender, backlog)
 }
 
@@ -125,7 +125,7 @@ impl<T, L: Loss> BacklogSender<T, L> {
         self.count = None;
         let bytes = u64::try_from(size).unwrap_or(u64::MAX);
         let earned = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
-        self.patience = PATIENCE.min(self.patience.saturating_add(earned));
+        self.patience = STALL_LIMIT.min(self.patience.saturating_add(earned));
         match self.push(Entry::Item { item, size }, size) {
             Ok(()) => Queuing::Queued,
             Err(Entry::Item { item, .. }) => Queuing::Closed(item),
@@ -156,7 +156,7 @@ impl<T, L: Loss> BacklogSender<T, L> {
     /// Waits until an item of `size` bytes fits, as long as `may_wait` holds, and returns whether it
     /// does. `changed` tells that `may_wait` has changed.
     ///
-    /// The time is bounded: by [`PATIENCE`] in all, and then by what receivers have taken since
+    /// The time is bounded: by [`STALL_LIMIT`] in all, and then by what receivers have taken since
     /// ([`NANOS_PER_BYTE`]). So quick receivers lose nothing, and a stuck one is waited for once.
     pub(crate) fn wait_for_room(
         &mut self,

@@ -14,7 +14,7 @@ use crate::wire::Reply;
 
 /// How long a caller that is alone looks for its reply before it sleeps. A wake-up across cores
 /// costs about half of this, and most replies of tor come sooner.
-const LOOKING: Duration = Duration::from_micros(50);
+const SPIN_LIMIT: Duration = Duration::from_micros(50);
 
 /// How long a caller whose time is over waits for a reply that is being handed over to it.
 const HANDOVER: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ pub(crate) struct Ticket {
 
 /// A reply, and how many events tor had sent before it.
 #[derive(Debug)]
-pub(crate) struct Numbered {
+pub(crate) struct SequencedReply {
     pub(crate) reply: Reply,
     pub(crate) events_before: u64,
 }
@@ -55,7 +55,7 @@ impl Ticket {
     }
 
     /// Waits for the reply. If it does not come in time, the place in the queue is given up.
-    pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<Numbered> {
+    pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<SequencedReply> {
         if let Some(outcome) = self.look() {
             return self.read(outcome);
         }
@@ -78,7 +78,7 @@ impl Ticket {
     }
 
     /// Returns the reply if it has come, once.
-    pub(crate) fn try_wait(&self) -> Option<Result<Numbered>> {
+    pub(crate) fn try_wait(&self) -> Option<Result<SequencedReply>> {
         self.outcome.try_recv().ok().map(|outcome| self.read(outcome))
     }
 
@@ -88,7 +88,7 @@ impl Ticket {
         if !self.shared.router.lock().is_waiting_alone() {
             return self.outcome.try_recv().ok();
         }
-        let until = Instant::now() + LOOKING;
+        let until = Instant::now() + SPIN_LIMIT;
         while Instant::now() < until {
             if let Ok(outcome) = self.outcome.try_recv() {
                 return Some(outcome);
@@ -98,11 +98,11 @@ impl Ticket {
         None
     }
 
-    fn read(&self, outcome: Outcome) -> Result<Numbered> {
+    fn read(&self, outcome: Outcome) -> Result<SequencedReply> {
         let raw = outcome.map_err(|reason| no_reply(&self.command, reason))?;
         let reply = Reply::parse(raw.bytes)?;
         log::debug!("{}: {}", self.command, reply.code());
-        Ok(Numbered { reply, events_before: raw.events_before })
+        Ok(SequencedReply { reply, events_before: raw.events_before })
     }
 }
 

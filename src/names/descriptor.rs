@@ -21,7 +21,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How clients of an onion service are authorised, as far as `HS_DESC` says so.
+    /// How clients of an onion service are authorized, as far as `HS_DESC` says so.
     pub enum HsDescAuth {
         /// Not at all, or tor does not say.
         NoAuth = "NO_AUTH",

@@ -135,7 +135,7 @@ mod tests {
 
     keywords! {
         /// A set for the tests.
-        pub enum Colour {
+        pub enum Color {
             /// Red.
             Red = "RED",
             /// Green.
@@ -146,30 +146,30 @@ mod tests {
     #[test]
     fn known_and_unknown_words_round_trip() {
         for word in ["RED", "GREEN", "ULTRAVIOLET", ""] {
-            assert_eq!(Colour::from(word).to_string(), word);
+            assert_eq!(Color::from(word).to_string(), word);
         }
-        assert_eq!(Colour::KNOWN, [Colour::Red, Colour::Green]);
-        assert!(Colour::from("RED").is_recognized());
-        assert!(Colour::from("red").is_recognized());
-        assert!(!Colour::from_bytes(b"red").is_recognized(), "tor writes it otherwise");
+        assert_eq!(Color::KNOWN, [Color::Red, Color::Green]);
+        assert!(Color::from("RED").is_recognized());
+        assert!(Color::from("red").is_recognized());
+        assert!(!Color::from_bytes(b"red").is_recognized(), "tor writes it otherwise");
     }
 
     #[test]
     fn a_word_that_does_not_print_is_kept_and_shown_escaped() {
-        let word = Colour::from("a\u{1b}[2J\r\nb\u{202e}");
+        let word = Color::from("a\u{1b}[2J\r\nb\u{202e}");
         assert_eq!(word.as_str(), "a\u{1b}[2J\r\nb\u{202e}");
         assert_eq!(word.to_string(), r"a\u{1b}[2J\r\nb\u{202e}");
     }
 
     #[test]
     fn an_unrecognized_value_of_a_known_word_equals_its_variant() {
-        let spelled = Colour::Unrecognized("RED".into());
-        assert_eq!(spelled, Colour::Red);
-        assert_ne!(spelled, Colour::Green);
-        assert_eq!(Colour::Unrecognized("red".into()), Colour::Red);
-        assert_eq!(Colour::from("violet"), Colour::from("Violet"));
-        let set = HashSet::from([Colour::from("violet"), Colour::Unrecognized("green".into())]);
-        assert!(set.contains(&Colour::from("VIOLET")) && set.contains(&Colour::Green));
-        assert!(Colour::Green < Colour::Red, "words are ordered as text");
+        let spelled = Color::Unrecognized("RED".into());
+        assert_eq!(spelled, Color::Red);
+        assert_ne!(spelled, Color::Green);
+        assert_eq!(Color::Unrecognized("red".into()), Color::Red);
+        assert_eq!(Color::from("violet"), Color::from("Violet"));
+        let set = HashSet::from([Color::from("violet"), Color::Unrecognized("green".into())]);
+        assert!(set.contains(&Color::from("VIOLET")) && set.contains(&Color::Green));
+        assert!(Color::Green < Color::Red, "words are ordered as text");
     }
 }

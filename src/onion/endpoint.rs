@@ -32,11 +32,12 @@ use crate::names::{OnionPort, PortTarget};
 use crate::process::Launcher;
 
 /// Keeps a shared tor alive for as long as it is held.
-pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
+pub(crate) type KeepAlive = Arc<dyn Any + Send + Sync>;
 
 /// Gives a tor that others share; it is launched, if it must be, by the given launcher. Whether a
 /// running one must be such a tor is said too.
-pub(crate) type Share = Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, Keep)> + Send + Sync>;
+pub(crate) type TorFactory =
+    Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, KeepAlive)> + Send + Sync>;
 
 /// Where the tor comes from.
 pub(crate) enum TorSource {
@@ -44,7 +45,7 @@ pub(crate) enum TorSource {
     Given(Controller, bool),
     Connect(Result<Endpoint>),
     Private,
-    Shared(Share),
+    Shared(TorFactory),
 }
 
 /// An onion service that is to be made: what it is, on which tor, and what listens behind it.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::listener::is_exhaustion;
-use super::publish::Board;
+use super::publish::PublicationState;
 use super::service::Parts;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, RemovedBy};
@@ -42,7 +42,7 @@ pub enum IfRemoved {
 /// What is needed to look after a service.
 pub(super) struct Monitor {
     pub(super) controller: Controller,
-    pub(super) board: Arc<Board>,
+    pub(super) board: Arc<PublicationState>,
     pub(super) parts: Arc<Mutex<Option<Parts>>>,
     pub(super) address: OnionAddress,
     pub(super) if_removed: IfRemoved,

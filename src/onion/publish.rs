@@ -50,7 +50,7 @@ pub(super) struct UploadLimits {
 
 /// Follows the descriptors of one service, from before it exists until it is dropped.
 pub(super) struct Publisher {
-    board: Arc<Board>,
+    board: Arc<PublicationState>,
     /// End with the publisher; none once the service has been closed.
     watches: Mutex<Vec<HookGuard>>,
     /// Whether tor reports uploads.
@@ -69,7 +69,7 @@ pub(super) struct Needs {
 }
 
 /// What those who wait for a service look at: for directories, or for clients.
-pub(super) struct Board {
+pub(super) struct PublicationState {
     // A leaf lock.
     state: Mutex<State>,
     changed: Condvar,
@@ -105,7 +105,7 @@ impl Publisher {
     /// A filter in front of the control port may refuse events. The service does without those
     /// that are only convenient.
     pub(super) fn start(controller: &Controller, needs: Needs) -> Result<Self> {
-        let board = Arc::new(Board::new(needs.outlives_connection)?);
+        let board = Arc::new(PublicationState::new(needs.outlives_connection)?);
         let watch = |kinds: &[EventKind]| {
             let board = Arc::clone(&board);
             controller.watch_events(kinds, move |seen: Seen<'_>| board.see(seen))
@@ -139,7 +139,7 @@ impl Publisher {
         self.has_uploads
     }
 
-    pub(super) fn board(&self) -> &Arc<Board> {
+    pub(super) fn board(&self) -> &Arc<PublicationState> {
         &self.board
     }
 
@@ -183,7 +183,7 @@ impl Publisher {
     }
 }
 
-impl Board {
+impl PublicationState {
     fn new(outlives_connection: bool) -> Result<Self> {
         let pair = UnixStream::pair();
         let (ended, end) =

@@ -9,11 +9,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::client_auth::AuthorizedClient;
-use super::endpoint::Keep;
+use super::endpoint::KeepAlive;
 use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
 use super::monitor::{IfRemoved, Monitor};
-use super::publish::{Board, Publication, Publisher, UploadLimits};
+use super::publish::{Publication, PublicationState, Publisher, UploadLimits};
 use crate::controller::Controller;
 use crate::error::{HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, UploadOutcome};
 use crate::link::lock_within;
@@ -67,7 +67,7 @@ pub(super) enum Lease {
     /// A tor for this service alone.
     Process(Box<TorProcess>),
     /// A tor that others share.
-    Shared(#[expect(dead_code, reason = "it is held and not looked at")] Keep),
+    Shared(#[expect(dead_code, reason = "it is held and not looked at")] KeepAlive),
 }
 
 /// What a service is made of.
@@ -217,7 +217,7 @@ impl OnionService {
         self.publisher.has_uploads()
     }
 
-    pub(super) fn board(&self) -> &Arc<Board> {
+    pub(super) fn board(&self) -> &Arc<PublicationState> {
         self.publisher.board()
     }
 

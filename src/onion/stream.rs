@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
-use crate::link::{Stream, passes_on};
+use crate::link::{Stream, delegate_socket};
 use crate::names::CircuitId;
 
 /// A connection that a client has made to an onion service.
@@ -21,7 +21,7 @@ pub struct OnionStream {
     circuit: Option<CircuitId>,
 }
 
-passes_on!(OnionStream);
+delegate_socket!(OnionStream);
 
 impl OnionStream {
     /// Returns the circuit by which the client has come, if the service was made with

@@ -84,7 +84,7 @@ pub(super) type ProgressListener = Box<dyn FnMut(&Progress) + Send>;
 /// Calls the listener on a thread of its own, `torcon-progress`, so that a slow one delays no
 /// deadline and hides no death.
 #[derive(Debug)]
-pub(super) struct Announcer {
+pub(super) struct ProgressReporter {
     news: Sender<News>,
     worker: Worker,
 }
@@ -95,7 +95,7 @@ enum News {
     Flush(Sender<()>),
 }
 
-impl Announcer {
+impl ProgressReporter {
     pub(super) fn start(mut listener: ProgressListener) -> Result<Self, LaunchProblem> {
         let (news, receiver) = unbounded();
         let worker = Worker::start("torcon-progress", move || {

@@ -7,7 +7,7 @@ use super::child::{Child, KILL_LIMIT};
 use super::control::{self, Connected, Failure, Route};
 use super::launch::Launch;
 use super::output::Output;
-use super::progress::{Announcer, Progress};
+use super::progress::{Progress, ProgressReporter};
 use super::worker::Worker;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
@@ -56,13 +56,13 @@ pub(super) enum Message {
 }
 
 /// What the thread `torcon-launch` works with.
-pub(super) struct Driver {
+pub(super) struct LaunchContext {
     pub(super) launch: Arc<Launch>,
     pub(super) child: Arc<Child>,
     pub(super) output: Arc<Output>,
     /// `None`: there is to be no control connection.
     pub(super) route: Option<Arc<Route>>,
-    pub(super) announcer: Option<Announcer>,
+    pub(super) announcer: Option<ProgressReporter>,
     pub(super) ready: Ready,
     pub(super) timeout: Duration,
     pub(super) stall_timeout: Duration,
@@ -71,19 +71,19 @@ pub(super) struct Driver {
     pub(super) sender: Sender<Message>,
 }
 
-impl Driver {
+impl LaunchContext {
     /// Brings tor to the wished state, or ends it.
     pub(super) fn run(self) {
         let launch = Arc::clone(&self.launch);
         // Also if this thread panics nobody waits for ever.
-        let _over = Over(launch);
+        let _over = FailOnDrop(launch);
         let now = Instant::now();
-        Drive {
+        LaunchMachine {
             started: now,
             last_progress: now,
             phase: None,
             percent: None,
-            tries: Tries { worker: None, next: None, pause: FIRST_PAUSE, last_error: None },
+            tries: ConnectRetry { worker: None, next: None, pause: FIRST_PAUSE, last_error: None },
             watch: None,
             lost: None,
             is_ready: false,
@@ -93,9 +93,9 @@ impl Driver {
     }
 }
 
-struct Over(Arc<Launch>);
+struct FailOnDrop(Arc<Launch>);
 
-impl Drop for Over {
+impl Drop for FailOnDrop {
     fn drop(&mut self) {
         if !self.0.is_bootstrapped() {
             self.0.fail(LaunchError::new(LaunchProblem::Cancelled));
@@ -103,8 +103,8 @@ impl Drop for Over {
     }
 }
 
-struct Drive {
-    is: Driver,
+struct LaunchMachine {
+    is: LaunchContext,
     started: Instant,
     /// When the phase last changed.
     last_progress: Instant,
@@ -112,7 +112,7 @@ struct Drive {
     phase: Option<(u8, String)>,
     /// The highest percentage that tor has told.
     percent: Option<u8>,
-    tries: Tries,
+    tries: ConnectRetry,
     /// What follows the bootstrap events.
     watch: Option<HookGuard>,
     /// When the control connection was lost.
@@ -121,7 +121,7 @@ struct Drive {
 }
 
 /// Attempts at a control connection, one at a time.
-struct Tries {
+struct ConnectRetry {
     worker: Option<Worker>,
     /// When to try again. `None` while one is under way, before the first `Bootstrapped` line, and
     /// when there is a connection.
@@ -137,7 +137,7 @@ enum Step {
     Fail(LaunchProblem),
 }
 
-impl Drive {
+impl LaunchMachine {
     fn run(mut self) {
         let problem = loop {
             let step = match self.next_message() {
@@ -168,7 +168,7 @@ impl Drive {
     }
 
     /// When the launch is given up, if it is not ready.
-    fn end_of_patience(&self) -> Option<(Instant, Wait, Duration)> {
+    fn stall_deadline(&self) -> Option<(Instant, Wait, Duration)> {
         if self.is_ready {
             return None;
         }
@@ -184,14 +184,14 @@ impl Drive {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let patience = self.end_of_patience().map(|(at, ..)| at);
+        let patience = self.stall_deadline().map(|(at, ..)| at);
         let exit = self.lost.and_then(|at| at.checked_add(EXIT_AFTER_LOSS));
         [patience, exit, self.tries.next].into_iter().flatten().min()
     }
 
     fn look_at_clock(&mut self) -> Step {
         let now = Instant::now();
-        if let Some((at, wait, limit)) = self.end_of_patience() {
+        if let Some((at, wait, limit)) = self.stall_deadline() {
             if at <= now {
                 return Step::Fail(self.out_of_patience(wait, limit));
             }
@@ -293,7 +293,7 @@ impl Drive {
         let Some(route) = self.is.route.clone() else { return Step::GoOn };
         self.tries.next = None;
         let now = Instant::now();
-        let patience = self.end_of_patience().map(|(at, ..)| at.saturating_duration_since(now));
+        let patience = self.stall_deadline().map(|(at, ..)| at.saturating_duration_since(now));
         let limit = patience.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
         let child = Arc::clone(&self.is.child);
         let sender = self.is.sender.clone();

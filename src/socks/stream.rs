@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
-use crate::link::{Stream, passes_on};
+use crate::link::{Stream, delegate_socket};
 
 /// A stream through tor to a target: reads and writes with the traits of std, also by shared
 /// reference, as `TcpStream` does.
@@ -22,7 +22,7 @@ pub struct TorStream {
     stream: Stream,
 }
 
-passes_on!(TorStream);
+delegate_socket!(TorStream);
 
 impl TorStream {
     pub(super) fn new(stream: Stream) -> Self {

@@ -1,11 +1,11 @@
 //! Who chooses the circuits of streams: attachers, and those who send a stream of their own through
 //! a circuit.
 
-mod claim;
-mod clerk;
-mod desk;
+mod attach_loop;
 mod option;
-mod roster;
+mod registry;
+mod reservation;
+mod service;
 mod worker;
 
 use std::fmt;
@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 
-pub(super) use self::claim::{Claim, Origin};
-pub(super) use self::clerk::{check_purpose, is_onion};
-pub(super) use self::desk::Engagement;
+pub(super) use self::attach_loop::{check_purpose, is_onion};
+pub(super) use self::reservation::{StreamOrigin, StreamReservation};
+pub(super) use self::service::AttachGuard;
 
-use self::clerk::Message;
-use self::desk::no_thread;
-use self::roster::AttacherId;
+use self::attach_loop::Message;
+use self::registry::AttacherId;
+use self::service::no_thread;
 use self::worker::Worker;
 use super::{Circuit, State, StreamInfo};
 use crate::error::Result;
@@ -120,7 +120,7 @@ impl AttacherOptions {
         F: FnMut(&StreamInfo, &[Circuit]) -> R + Send + 'static,
         R: Into<Attach>,
     {
-        let engagement = Engagement::new(&state.inner)?;
+        let engagement = AttachGuard::new(&state.inner)?;
         let active = Arc::new(AtomicBool::new(true));
         let (asks, inbox) = unbounded();
         let worker = Worker {
@@ -236,7 +236,7 @@ impl State {
 pub struct AttacherGuard {
     id: AttacherId,
     active: Arc<AtomicBool>,
-    engagement: Engagement,
+    engagement: AttachGuard,
 }
 
 impl AttacherGuard {

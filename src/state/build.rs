@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::circuit::Circuit;
 use super::circuit_info::CircuitCell;
-use super::picture::Picture;
+use super::store::Store;
 use super::tracker::Tracker;
 use super::{Inner, State};
 use crate::command::ExtendCircuit;
@@ -118,16 +118,16 @@ impl From<&[RouterStatus]> for Path {
 }
 
 /// As long as it is there, circuits that end can still be found.
-struct Beginning(Arc<Picture>);
+struct BuildGuard(Arc<Store>);
 
-impl Beginning {
-    fn new(picture: &Arc<Picture>) -> Self {
-        picture.keep_ended();
-        Self(Arc::clone(picture))
+impl BuildGuard {
+    fn new(store: &Arc<Store>) -> Self {
+        store.keep_ended();
+        Self(Arc::clone(store))
     }
 }
 
-impl Drop for Beginning {
+impl Drop for BuildGuard {
     fn drop(&mut self) {
         self.0.forget_ended();
     }
@@ -216,7 +216,7 @@ impl State {
     }
 
     fn begin(&self, path: Path, purpose: Option<CircuitPurpose>) -> Result<Circuit> {
-        let Inner { controller, picture, .. } = &*self.inner;
+        let Inner { controller, store, .. } = &*self.inner;
         let command = match path.relays() {
             Some(relays) => ExtendCircuit::along(relays.iter().cloned()),
             None => ExtendCircuit::new(),
@@ -229,11 +229,11 @@ impl State {
             (_, purpose) => (command, purpose),
         };
         // It may have ended before we see tor's answer.
-        let beginning = Beginning::new(picture);
+        let beginning = BuildGuard::new(store);
         let id = controller.extend_circuit(&command)?;
         let limit = controller.timeout();
         let look = |_: &Tracker, cell: &Arc<CircuitCell>| Some(Arc::clone(cell));
-        let found = picture.wait_circuit(id, None, deadline_after(limit), look);
+        let found = store.wait_circuit(id, None, deadline_after(limit), look);
         drop(beginning);
         let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
         let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());

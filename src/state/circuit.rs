@@ -265,7 +265,7 @@ impl Circuit {
             (is_wanted || info.is_over()).then_some(is_wanted)
         };
         let deadline = deadline_after(limit);
-        let found = self.inner.picture.wait_circuit(self.id(), Some(&self.cell), deadline, look);
+        let found = self.inner.store.wait_circuit(self.id(), Some(&self.cell), deadline, look);
         match found.map_err(|end| end.into_error(wait, limit))? {
             true => Ok(()),
             false => Err(self.ended()),

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
 use super::feed::{CallState, Delivery, Feed, Listener, Next, Topic};
-use super::picture::Picture;
+use super::store::Store;
 use super::tracker::Tracker;
 use super::{Circuit, Inner, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
@@ -69,7 +69,7 @@ impl Registry {
             return Err(ended().into());
         }
         let feed = self.start(inner)?;
-        match inner.picture.add_listener(&feed, listener, existing) {
+        match inner.store.add_listener(&feed, listener, existing) {
             Ok(()) => Ok(id),
             // Dropped without a lock: the closure may do anything at its end.
             Err(listener) => {
@@ -87,7 +87,7 @@ impl Registry {
         }
         let feed = Arc::new(Feed::new(inner.controller.event_limit()));
         let caller = Caller {
-            picture: Arc::clone(&inner.picture),
+            store: Arc::clone(&inner.store),
             inner: Arc::downgrade(inner),
             feed: Arc::clone(&feed),
             listeners: HashMap::new(),
@@ -97,7 +97,7 @@ impl Registry {
             let problem = format!("cannot be called, since no thread can be started: {error}");
             return Err(InvalidInput::new("listener", problem).into());
         }
-        inner.picture.set_feed(&feed);
+        inner.store.set_feed(&feed);
         *started = Some(Arc::clone(&feed));
         Ok(feed)
     }
@@ -127,7 +127,7 @@ impl fmt::Debug for Registry {
 
 /// Everything that the thread owns. It keeps neither the state nor the connection.
 struct Caller {
-    picture: Arc<Picture>,
+    store: Arc<Store>,
     inner: Weak<Inner>,
     feed: Arc<Feed>,
     listeners: HashMap<StateListenerId, Box<Listener>>,
@@ -196,7 +196,7 @@ impl Caller {
             return None;
         }
         let now = SystemTime::now();
-        let end = self.picture.expire(now)?;
+        let end = self.store.expire(now)?;
         let until = end.duration_since(now).unwrap_or_default();
         Instant::now().checked_add(until.min(LOOK_AT_THE_CLOCK))
     }

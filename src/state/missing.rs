@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::picture::{KINDS, Picture};
 use super::refresh::Part;
 use super::snapshot::Question;
+use super::store::{KINDS, Store};
 use super::tracker::Answers;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Error, Result};
@@ -31,17 +31,17 @@ impl MissingPart {
 /// Subscribes to every event of a state; to those that are allowed, if they are refused together.
 pub(super) fn subscribe(
     controller: &Controller,
-    picture: &Arc<Picture>,
+    store: &Arc<Store>,
     missing: &mut Vec<MissingPart>,
 ) -> Result<Vec<HookGuard>> {
-    let refusal = match controller.hook(KINDS, picture.clone()) {
+    let refusal = match controller.hook(KINDS, store.clone()) {
         Ok(hook) => return Ok(vec![hook]),
         Err(error @ Error::Rejected(_)) => error,
         Err(error) => return Err(error),
     };
     let mut hooks = Vec::new();
     for kind in KINDS {
-        match controller.hook(std::slice::from_ref(kind), picture.clone()) {
+        match controller.hook(std::slice::from_ref(kind), store.clone()) {
             Ok(hook) => hooks.push(hook),
             Err(error @ Error::Rejected(_)) => missing.push(MissingPart::new(kind.as_str(), error)),
             Err(error) => return Err(error),
@@ -57,7 +57,7 @@ pub(super) fn subscribe(
 /// the number of events that all of them know of.
 pub(super) fn ask(
     controller: &Controller,
-    picture: &Picture,
+    store: &Store,
     missing: &mut Vec<MissingPart>,
 ) -> Result<(Answers, u64)> {
     let mut answers = Answers::default();
@@ -84,9 +84,9 @@ pub(super) fn ask(
             }
             Err(error @ Error::Rejected(_)) => {
                 match question {
-                    Question::Connections => picture.set_unavailable(Part::Connections),
-                    Question::Guards => picture.set_unavailable(Part::Guards),
-                    Question::Addresses => picture.set_unavailable(Part::Addresses),
+                    Question::Connections => store.set_unavailable(Part::Connections),
+                    Question::Guards => store.set_unavailable(Part::Guards),
+                    Question::Addresses => store.set_unavailable(Part::Addresses),
                     _ => {}
                 }
                 missing.push(MissingPart::new(question.key(), error));

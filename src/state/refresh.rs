@@ -136,14 +136,14 @@ impl Inner {
     /// Asks tor again for those of some parts that are stale. Leaves them as they are if tor does
     /// not answer.
     pub(super) fn refresh(&self, wanted: Parts) {
-        if !self.picture.read(|tracker| tracker.is_stale(wanted)) {
+        if !self.store.read(|tracker| tracker.is_stale(wanted)) {
             return;
         }
         // One limit for the wait for another thread that asks, and for the answer.
         let deadline = deadline_after(self.controller.timeout());
         let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
         // Another thread may have done it meanwhile.
-        let Some(parts) = self.picture.begin_refresh(wanted) else { return };
+        let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
         let left = deadline.saturating_duration_since(Instant::now());
         match self.controller.with_timeout(left).get_info_numbered(&keys) {
@@ -158,9 +158,9 @@ impl Inner {
                     }
                 }
                 if unreadable.is_empty() {
-                    return self.picture.finish_refresh(parts, answers, events_before);
+                    return self.store.finish_refresh(parts, answers, events_before);
                 }
-                self.picture.abort_refresh(parts, false);
+                self.store.abort_refresh(parts, false);
                 drop(refreshing);
                 for part in unreadable {
                     log::warn!("a part of a state is not refreshed: {}: {}", part.name, part.error);
@@ -169,7 +169,7 @@ impl Inner {
             Err(error) => {
                 // A refusal would come again.
                 let again = !matches!(error, Error::Rejected(_));
-                self.picture.abort_refresh(parts, again);
+                self.store.abort_refresh(parts, again);
                 drop(refreshing);
                 log::debug!("a part of a state is not refreshed: {error}");
             }

@@ -82,7 +82,7 @@ impl Stream {
             let info = cell.info();
             (info.status == StreamStatus::Closed).then_some(info)
         };
-        let closed = self.inner.picture.wait_stream(&self.cell, deadline_after(limit), look);
+        let closed = self.inner.store.wait_stream(&self.cell, deadline_after(limit), look);
         closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))
     }
 

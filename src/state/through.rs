@@ -8,10 +8,10 @@ use crossbeam_channel::Receiver;
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 
-use super::attacher::{Claim, Engagement, Origin, check_purpose, is_onion};
+use super::attacher::{AttachGuard, StreamOrigin, StreamReservation, check_purpose, is_onion};
 use super::circuit::Circuit;
 use super::circuit_info::{CircuitCell, CircuitInfo};
-use super::picture::{Picture, WaitEnd};
+use super::store::{Store, WaitEnd};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
 use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
@@ -29,9 +29,9 @@ const TOLD_LIMIT: Duration = Duration::from_secs(10);
 const USER: &str = "torcon-circuit";
 
 /// A claim that is known to those who attach streams; taken back when this is dropped.
-struct Claimed {
-    picture: Arc<Picture>,
-    engagement: Engagement,
+struct ReservationGuard {
+    store: Arc<Store>,
+    engagement: AttachGuard,
     /// There before the proxy is asked. A leaf lock.
     place: Arc<Mutex<Option<Expected>>>,
 }
@@ -39,16 +39,16 @@ struct Claimed {
 /// A claim, and the channel that tells which stream it is.
 #[derive(Clone)]
 struct Expected {
-    claim: Arc<Claim>,
+    claim: Arc<StreamReservation>,
     stream: Receiver<Arc<StreamCell>>,
 }
 
-impl Drop for Claimed {
+impl Drop for ReservationGuard {
     fn drop(&mut self) {
         let expected = self.place.lock().take();
         if let Some(Expected { claim, .. }) = expected {
-            self.picture.forget_expected(&claim);
-            self.engagement.claimant().unclaim(&claim);
+            self.store.forget_expected(&claim);
+            self.engagement.claimant().release(&claim);
         }
     }
 }
@@ -180,9 +180,9 @@ impl Circuit {
             return Err(self.failed(wish, problem));
         }
         let proxy = self.proxy(wish)?;
-        let engagement = Engagement::new(&self.inner)?;
-        let picture = Arc::clone(&self.inner.picture);
-        let claimed = Claimed { picture, engagement, place: Arc::default() };
+        let engagement = AttachGuard::new(&self.inner)?;
+        let store = Arc::clone(&self.inner.store);
+        let claimed = ReservationGuard { store, engagement, place: Arc::default() };
         let proxy = self.claim(proxy.timeout(limit), &claimed)?;
         let outcome = ask(proxy);
         let expected = claimed.place.lock().clone();
@@ -202,40 +202,40 @@ impl Circuit {
     }
 
     /// Has the stream known before the proxy is asked for it.
-    fn claim(&self, proxy: SocksProxy, claimed: &Claimed) -> Result<SocksProxy> {
+    fn claim(&self, proxy: SocksProxy, claimed: &ReservationGuard) -> Result<SocksProxy> {
         let place = Arc::clone(&claimed.place);
-        let picture = Arc::clone(&claimed.picture);
+        let store = Arc::clone(&claimed.store);
         let claimant = claimed.engagement.claimant();
         let circuit = self.id();
         let note = move |origin| {
-            let claim = Arc::new(Claim::new(origin, circuit));
-            let stream = picture.expect_stream(&claim);
+            let claim = Arc::new(StreamReservation::new(origin, circuit));
+            let stream = store.expect_stream(&claim);
             claimant.claim(Arc::clone(&claim));
             *place.lock() = Some(Expected { claim, stream });
         };
         if proxy.endpoint().is_unix() {
             let password = random()?;
             let isolation = Isolation::credentials(USER, &password)?;
-            note(Origin::User { name: USER.to_owned(), password });
+            note(StreamOrigin::User { name: USER.to_owned(), password });
             return Ok(proxy.isolation(isolation));
         }
-        Ok(proxy.when_open(move |address| note(Origin::Address(address))))
+        Ok(proxy.when_open(move |address| note(StreamOrigin::Address(address))))
     }
 
     /// Makes sure that a stream goes through this circuit.
     fn check(&self, wish: &str, expected: Expected, needs_circuit: bool) -> Result<()> {
         let deadline = deadline_after(TOLD_LIMIT);
-        let picture = &self.inner.picture;
+        let store = &self.inner.store;
         let Expected { claim, stream } = expected;
         let Ok(stream) = stream.recv_deadline(deadline) else {
-            return Err(match picture.end_reason() {
+            return Err(match store.end_reason() {
                 Some(reason) => Error::Closed(reason),
                 None => self.failed(wish, CircuitProblem::NotSeen),
             });
         };
         let circuit = Arc::clone(&self.cell);
         // The events of the stream come to this state; only what they do not tell is in the claim.
-        let checked = picture.wait_stream(&stream, deadline, move |tracker, cell| {
+        let checked = store.wait_stream(&stream, deadline, move |tracker, cell| {
             let info = cell.info();
             match info.circuit {
                 Some(id) if is_on(&circuit, tracker, id) => is_open(&info).then_some(Ok(())),
@@ -268,7 +268,7 @@ impl Circuit {
                 let info = cell.info();
                 info.is_over().then_some(info)
             };
-            self.inner.picture.wait_stream(&stream, deadline, look).ok()
+            self.inner.store.wait_stream(&stream, deadline, look).ok()
         });
         let problem = match (claim.problem(), ended) {
             (Some(problem), _) => problem,

@@ -2,7 +2,7 @@
 
 use super::Tor;
 use super::global::shared;
-use crate::onion::{Keep, OnionEndpoint, TorSource};
+use crate::onion::{KeepAlive, OnionEndpoint, TorSource};
 
 impl OnionEndpoint {
     /// Returns an endpoint on a tor.
@@ -18,7 +18,7 @@ impl OnionEndpoint {
         let share = |launcher, demanded| {
             let tor = shared(launcher, demanded)?;
             let controller = tor.controller().clone();
-            let keep: Keep = tor;
+            let keep: KeepAlive = tor;
             Ok((controller, keep))
         };
         Self::new(TorSource::Shared(Box::new(share)), port)

@@ -14,21 +14,21 @@ use crate::names::Signal;
 
 /// What the reader thread has seen.
 #[derive(Default)]
-struct Board {
+struct ReadinessNotifier {
     // A leaf lock.
-    seen: Mutex<Noted>,
+    seen: Mutex<Observed>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Noted {
+struct Observed {
     /// Something happened that may be what is waited for.
     happened: bool,
     ended: Option<Disconnect>,
 }
 
-impl Board {
-    fn note(&self, change: impl FnOnce(&mut Noted)) {
+impl ReadinessNotifier {
+    fn note(&self, change: impl FnOnce(&mut Observed)) {
         change(&mut self.seen.lock());
         self.changed.notify_all();
     }
@@ -84,7 +84,7 @@ impl Tor {
     /// [`is_ready`](Self::is_ready).
     pub fn wait_ready(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ReadinessNotifier::default());
         let for_events = Arc::clone(&board);
         let tell = move |seen: Seen<'_>| match seen {
             Seen::Event(_) => for_events.note(|noted| noted.happened = true),
@@ -131,7 +131,7 @@ impl Tor {
     /// [`new_identity`](Self::new_identity).
     pub fn wait_new_identity(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ReadinessNotifier::default());
         let for_events = Arc::clone(&board);
         let tell = move |seen: Seen<'_>| match seen {
             Seen::Event(Event::Signal(event)) if event.signal == Signal::Newnym => {

@@ -40,7 +40,7 @@ pub struct ReplyLine<'a> {
 }
 
 impl<'a> ReplyLine<'a> {
-    /// Returns the status code: 250 and its neighbours are successes, from 400 on tor refuses.
+    /// Returns the status code: 250 and its neighbors are successes, from 400 on tor refuses.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.code

@@ -222,7 +222,7 @@ impl Request {
     /// [`InvalidInput`] if the command has more than 1,048,575 bytes, with which tor closes the
     /// connection, or if tor would abort, never answer or answer twice.
     pub fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
-        self.refuse_hazards()?;
+        self.preflight()?;
         let data = self.data.as_deref().unwrap_or_default();
         let length = self.line.len() + 2 + data.len();
         if length > COMMAND_LIMIT {
@@ -240,7 +240,7 @@ impl Request {
 
     /// Refuses what makes tor abort, answer nothing, answer twice or report what is not so, whoever
     /// wrote it.
-    fn refuse_hazards(&self) -> Result<(), InvalidInput> {
+    fn preflight(&self) -> Result<(), InvalidInput> {
         let mut words = self
             .line
             .split(|byte| matches!(byte, b' ' | b'\t'))

@@ -16,7 +16,7 @@ use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
 use crate::support::failure::panic_of;
 
 /// Errors that come through the public interface.
-mod provoked;
+mod error_cases;
 
 /// Checks the text of an error and of everything below it.
 #[track_caller]

@@ -53,7 +53,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Stream"),
     ("socks", "crate::link::Written"),
     ("socks", "crate::link::deadline_after"),
-    ("socks", "crate::link::passes_on"),
+    ("socks", "crate::link::delegate_socket"),
 ];
 
 /// What pure code may not name, with everything below it.

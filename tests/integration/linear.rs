@@ -38,7 +38,7 @@ enum Shape {
     /// The same words again and again, after a beginning.
     Repeated { start: &'static str, unit: &'static str },
     /// A word with a number in it, so that all are different.
-    Numbered { before: &'static str, after: &'static str },
+    SequencedReply { before: &'static str, after: &'static str },
 }
 
 impl Shape {
@@ -55,7 +55,7 @@ impl Shape {
                     text.push_str(unit);
                 }
             }
-            Self::Numbered { before, after } => {
+            Self::SequencedReply { before, after } => {
                 let mut number = 0;
                 while text.len() < size {
                     text.push_str(&format!("{before}{number}{after}"));
@@ -83,7 +83,7 @@ const FIELDS: &[Shape] = &[
     Shape::of("="),
     Shape::of(" "),
     Shape::of("a"),
-    Shape::Numbered { before: "K", after: "=1 " },
+    Shape::SequencedReply { before: "K", after: "=1 " },
 ];
 
 /// What is bad for lists.
@@ -91,7 +91,7 @@ const LISTS: &[Shape] = &[
     Shape::of(","),
     Shape::of("A,"),
     Shape::of("$AB~n,"),
-    Shape::Numbered { before: "a", after: "," },
+    Shape::SequencedReply { before: "a", after: "," },
     Shape::of("A=1,"),
     Shape::of(":"),
 ];
@@ -103,7 +103,7 @@ const LINES: &[Shape] = &[
     Shape::of("@a\n"),
     Shape::of("-----BEGIN X\n"),
     Shape::of("A=\"\n"),
-    Shape::Numbered { before: "K", after: "=\"v\"\n" },
+    Shape::SequencedReply { before: "K", after: "=\"v\"\n" },
 ];
 
 /// Returns the processor time that the current thread has used.

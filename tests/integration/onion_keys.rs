@@ -71,7 +71,7 @@ fn the_files_of_a_service_are_those_of_tor() {
 }
 
 #[test]
-fn tor_takes_our_keys_of_client_authorisation_on_both_sides() {
+fn tor_takes_our_keys_of_client_authorization_on_both_sides() {
     let tor = RealTor::start();
     let mut control = tor.raw();
     let client = ClientAuthKey::from_bytes([9; 32]).unwrap();
@@ -99,7 +99,7 @@ fn tor_takes_our_keys_of_client_authorisation_on_both_sides() {
 }
 
 #[test]
-fn a_file_of_client_authorisation_is_read_by_tor() {
+fn a_file_of_client_authorization_is_read_by_tor() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keys");
     private_directory(&path);

@@ -5,6 +5,8 @@
 mod ending;
 /// Launches that fail, and what is left of them.
 mod failing;
+/// Shell scripts that play tor.
+mod fake_process;
 /// Launches that succeed: progress, sinks, what tor is started with.
 mod launching;
 /// Temporary directories after the end of their program, however it ends.
@@ -25,8 +27,6 @@ mod reentrant;
 mod scripted;
 /// Signals, and the program that is started.
 mod signals;
-/// Shell scripts that play tor.
-mod stage;
 /// What tor writes on standard error.
 mod standard_error;
 /// The directory for temporary files, whatever the environment says.

@@ -29,7 +29,7 @@ use torcon::socks::SocksProxy;
 use torcon::{Error, Launcher, Tor};
 
 use crate::error_text::chain;
-use crate::testnet::luck::lucky;
+use crate::testnet::retry::retried;
 use crate::testnet::{private_directory, removed_at_the_end, shared_network};
 
 /// How long something may take that takes a second or two.
@@ -86,7 +86,7 @@ fn private_tempdir(prefix: &str) -> TempDir {
 /// Returns what a tor does for us, where that depends on its luck.
 #[track_caller]
 fn done<T>(tor: &Tor, mut attempt: impl FnMut() -> torcon::Result<T>) -> T {
-    lucky(tor.controller(), "tor does it", || attempt().map_err(|error| chain(&error)))
+    retried(tor.controller(), "tor does it", || attempt().map_err(|error| chain(&error)))
 }
 
 /// Requires that tor refuses with this code, where that depends on its luck.
@@ -96,7 +96,7 @@ fn refused<T: std::fmt::Debug>(
     expected: SocksCode,
     mut attempt: impl FnMut() -> torcon::Result<T>,
 ) {
-    lucky(tor.controller(), &format!("tor refuses by {expected:?}"), || {
+    retried(tor.controller(), &format!("tor refuses by {expected:?}"), || {
         let code = code(attempt());
         if code == expected { Ok(()) } else { Err(format!("refused by {code:?}")) }
     });

@@ -1,9 +1,9 @@
 //! What the tests stand on. Nothing here uses torcon, so that its defects cannot hide themselves.
 
-/// Runs a test in a process of its own.
-pub(crate) mod alone;
 /// What was said on the connections of a fake tor.
 pub(crate) mod dialogue;
+/// Runs a test in a process of its own.
+pub(crate) mod exclusive;
 /// Tests of what must fail a test.
 pub(crate) mod failure;
 /// A listener on a real socket, played by a thread that follows a script.
@@ -18,6 +18,8 @@ pub(crate) mod log_capture;
 pub(crate) mod raw_control;
 /// A real tor in a directory of its own.
 pub(crate) mod real_tor;
+/// A relay that writes down what torcon and a real tor say to each other.
+pub(crate) mod recording_proxy;
 /// The steps of a fake tor on one connection.
 pub(crate) mod script;
 /// One thread tells another that something has happened.
@@ -28,5 +30,3 @@ pub(crate) mod socket;
 pub(crate) mod source;
 /// Limits for what might hang.
 pub(crate) mod watchdog;
-/// A relay that writes down what torcon and a real tor say to each other.
-pub(crate) mod wiretap;

@@ -10,28 +10,28 @@ mod built;
 mod circuits;
 /// Descriptors of relays and of onion services, given to tor and asked for.
 mod descriptors;
+/// A server for streams.
+mod echo_server;
 /// How networks end, by themselves and by force, and what is left of those that fail.
 mod endings;
 /// What a tor that joins tells.
 mod events;
-/// A server for streams.
-mod greeter;
 /// What a tor can do that joined the network.
 mod joining;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
-/// What is tried again, since tor has to be lucky.
-pub(crate) mod luck;
 /// Networks with numbers of their own.
 mod numbers;
+/// SOCKS without torcon, and a server that sends back what it gets.
+mod raw_socks;
 /// What the tors of a network know about its relays.
 mod relays;
+/// Retries what depends on tor's random choices.
+pub(crate) mod retry;
 /// The state of a tor, against what that tor says when it is asked.
 mod state;
 /// The typed answers of `GETINFO` from tors that have a network.
 mod typed_info;
-/// SOCKS without torcon, and a server that sends back what it gets.
-mod witness;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! Client authorisation: who may use an onion service.
+//! Client authorization: who may use an onion service.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ const BLOB_TYPE: &str = "x25519:";
 /// What stands before a key in the files of tor.
 const DESCRIPTOR: &str = "descriptor:x25519:";
 
-/// The secret key of a client of an onion service that asks for authorisation: 32 bytes of
+/// The secret key of a client of an onion service that asks for authorization: 32 bytes of
 /// x25519.
 ///
 /// The client keeps it and gives the [`public`](Self::public) half to the service. It does not
@@ -51,7 +51,7 @@ impl ClientAuthKey {
 
     fn from_secret(secret: Box<Zeroizing<[u8; 32]>>) -> Result<Self, InvalidName> {
         if secret.iter().all(|byte| *byte == 0) {
-            return Err(InvalidName::new("client authorisation key", "must not be zero"));
+            return Err(InvalidName::new("client authorization key", "must not be zero"));
         }
         Ok(Self { secret })
     }
@@ -63,7 +63,7 @@ impl ClientAuthKey {
     ///
     /// [`InvalidName`] if the text is anything else.
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
-        let refuse = |problem| Err(InvalidName::new("client authorisation key", problem));
+        let refuse = |problem| Err(InvalidName::new("client authorization key", problem));
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return refuse("must begin with x25519:");
         };
@@ -88,7 +88,7 @@ impl ClientAuthKey {
         let mut secret = Box::new(Zeroizing::new([0; 32]));
         if !read_base32(text, &mut secret) {
             return Err(InvalidName::new(
-                "client authorisation key",
+                "client authorization key",
                 "must be 52 letters and digits from 2 to 7",
             ));
         }
@@ -168,7 +168,7 @@ impl FromStr for ClientAuthPublicKey {
 
     /// Reads 52 characters of base32 in any case, with or without `descriptor:x25519:`.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let refuse = |problem| Err(InvalidName::new("public key of client authorisation", problem));
+        let refuse = |problem| Err(InvalidName::new("public key of client authorization", problem));
         let mut key = [0; 32];
         if !read_base32(text, &mut key) {
             return refuse("must be 52 letters and digits from 2 to 7");

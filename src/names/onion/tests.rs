@@ -226,13 +226,13 @@ fn what_is_no_client_key_is_refused() {
         (&zero, "must not be zero"),
     ] {
         let error = ClientAuthKey::from_blob(blob).unwrap_err();
-        let expected = format!("invalid client authorisation key: {problem}");
+        let expected = format!("invalid client authorization key: {problem}");
         assert_eq!(error.to_string(), expected, "{blob:?}");
     }
     let error = ClientAuthKey::from_base32("abc").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid client authorisation key: must be 52 letters and digits from 2 to 7"
+        "invalid client authorization key: must be 52 letters and digits from 2 to 7"
     );
     let digits = "must be 52 letters and digits from 2 to 7";
     let padded = "DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ====";
@@ -246,7 +246,7 @@ fn what_is_no_client_key_is_refused() {
         (&"A".repeat(52), "must not be zero"),
     ] {
         let error = text.parse::<ClientAuthPublicKey>().unwrap_err();
-        let expected = format!("invalid public key of client authorisation: {problem}");
+        let expected = format!("invalid public key of client authorization: {problem}");
         assert_eq!(error.to_string(), expected, "{text:?}");
     }
 }
@@ -274,7 +274,7 @@ fn names_of_clients_have_the_characters_and_the_length_that_tor_takes() {
 }
 
 proptest! {
-    // Curves are slow without optimisation.
+    // Curves are slow without optimization.
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn addresses_and_keys_of_any_seed_round_trip(seed: [u8; 32]) {

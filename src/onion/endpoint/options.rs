@@ -53,7 +53,7 @@ impl OnionEndpoint {
         self
     }
 
-    /// Lets in only clients with authorisation, of whom this is one, and makes a pair of keys for
+    /// Lets in only clients with authorization, of whom this is one, and makes a pair of keys for
     /// it; [`OnionListener::clients`](crate::onion::OnionListener::clients) has them. The name has
     /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody, or the clients that the
     /// given directory lets in.
@@ -67,7 +67,7 @@ impl OnionEndpoint {
         self
     }
 
-    /// Lets in only clients with authorisation, of whom this is one, with a key that it has made
+    /// Lets in only clients with authorization, of whom this is one, with a key that it has made
     /// itself. The default is everybody.
     pub fn authorize_client_key(
         mut self,

@@ -1,6 +1,6 @@
 use crossbeam_channel::bounded;
 
-use super::{Announcer, Progress};
+use super::{Progress, ProgressReporter};
 use std::time::Duration;
 
 fn progress(percent: u8, tag: &str, summary: &str) -> Progress {
@@ -85,7 +85,7 @@ fn a_slow_listener_does_not_hold_up_the_one_who_tells() {
         wait.recv().ok();
         tell.send(progress.percent).ok();
     };
-    let announcer = Announcer::start(Box::new(listener)).unwrap();
+    let announcer = ProgressReporter::start(Box::new(listener)).unwrap();
     for percent in [1, 2, 3] {
         announcer.tell(&progress(percent, "", ""));
     }
@@ -105,7 +105,7 @@ fn a_listener_that_panics_is_not_called_again() {
         tell.send(progress.percent).unwrap();
         assert!(progress.percent < 2, "as planned");
     };
-    let announcer = Announcer::start(Box::new(listener)).unwrap();
+    let announcer = ProgressReporter::start(Box::new(listener)).unwrap();
     for percent in [1, 2, 3] {
         announcer.tell(&progress(percent, "", ""));
     }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Attach;
-use super::clerk::{Message, check_purpose};
-use super::roster::AttacherId;
+use super::attach_loop::{Message, check_purpose};
+use super::registry::AttacherId;
 use crate::link::panic_text;
 use crate::names::StreamId;
 use crate::state::stream_info::StreamInfo;
@@ -79,7 +79,7 @@ impl Worker {
 
     /// Returns the circuits that can take streams.
     fn circuits(&self) -> Vec<Circuit> {
-        let cells = self.inner.picture.read(|tracker| {
+        let cells = self.inner.store.read(|tracker| {
             let usable = tracker.circuits().filter(|cell| {
                 let info = cell.info();
                 info.is_built()

@@ -144,7 +144,7 @@ fn a_circuit_that_is_first_seen_as_closed_begins_and_ends_at_once() {
 
 #[test]
 fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
-    // peers 27: cannibalised and extended circuits.
+    // peers 27: cannibalized and extended circuits.
     let mut state = Joined::empty();
     let path = format!("{GUARD},{MIDDLE},{EXIT}");
     state.take("CIRC 12 LAUNCHED PURPOSE=HS_VANGUARDS TIME_CREATED=2026-11-23T09:27:52.000000");

@@ -52,7 +52,7 @@ fn replies_of_many_lines_are_read_in_linear_time() {
         Shape::of("250-A=\"\\\r\n"),
         Shape::of("552-No\r\n"),
         Shape::of("250+A=\r\n.\r\n"),
-        Shape::Numbered { before: "250-K", after: "=\"v\"\r\n" },
+        Shape::SequencedReply { before: "250-K", after: "=\"v\"\r\n" },
     ];
     let answering = Answering::start();
     answering.check("a reply", ("", "250 OK\r\n"), &lines, |controller| {
@@ -94,8 +94,8 @@ fn answers_of_getconf_are_read_in_linear_time() {
         Shape::of("250-Log=\"\\\r\n"),
         Shape::of("250-Log=\"\\001\"\r\n"),
         Shape::of("250-LOG=1\r\n"),
-        Shape::Numbered { before: "250-Log", after: "=v\r\n" },
-        Shape::Numbered { before: "250-Log=\"", after: "\"\r\n" },
+        Shape::SequencedReply { before: "250-Log", after: "=v\r\n" },
+        Shape::SequencedReply { before: "250-Log=\"", after: "\"\r\n" },
     ];
     check_each("GETCONF, lines", ("", "250 Log=1\r\n"), &lines, |controller| {
         controller.get_conf(["Log"]).map(drop)
@@ -105,7 +105,7 @@ fn answers_of_getconf_are_read_in_linear_time() {
     });
     let services = [
         Shape::of("250-HiddenServiceDir=/x\r\n"),
-        Shape::Numbered { before: "250-HiddenServiceX", after: "=v\r\n" },
+        Shape::SequencedReply { before: "250-HiddenServiceX", after: "=v\r\n" },
     ];
     let end = ("", "250 HiddenServiceDir=/y\r\n");
     check_each("GETCONF of services", end, &services, |controller| {
@@ -223,7 +223,7 @@ fn a_configuration_text_is_read_in_linear_time() {
         Shape::Repeated { start: "A \"", unit: "\\1" },
         Shape::Repeated { start: "A b", unit: " " },
         Shape::Repeated { start: "A b\n", unit: " " },
-        Shape::Numbered { before: "Option", after: " \"v\"\n" },
+        Shape::SequencedReply { before: "Option", after: " \"v\"\n" },
     ];
     let shapes = [&texts[..], LINES, FIELDS].concat();
     check("LOADCONF", Reach::Short, &shapes, |text| {
@@ -243,9 +243,9 @@ fn values_of_getinfo_are_read_in_linear_time() {
         Shape::of("..\r\n"),
         Shape::of("A\r\n"),
         Shape::of("A=\"x\"y A=\"\r\n"),
-        Shape::Numbered { before: "Option", after: " \"v\"\r\n" },
-        Shape::Numbered { before: "", after: " BUILT\r\n" },
-        Shape::Numbered { before: "a", after: " b NEVER\r\n" },
+        Shape::SequencedReply { before: "Option", after: " \"v\"\r\n" },
+        Shape::SequencedReply { before: "", after: " BUILT\r\n" },
+        Shape::SequencedReply { before: "a", after: " b NEVER\r\n" },
     ];
     let ask = |key: &str, shapes: &[Shape], ask: &dyn Fn(&Controller)| {
         let ((start, end), (start_of_line, end_of_line)) = (block(key), line(key));

@@ -12,7 +12,7 @@ use torcon::onion::{OnionEndpoint, OnionListener, Publication};
 
 use super::publication::id;
 use super::{LONG, SOON, endpoint, key, listen, refusal};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::RealTor;
 
@@ -84,7 +84,7 @@ fn a_listener_can_be_polled_and_does_not_listen_after_it_is_closed() {
 #[test]
 fn without_free_descriptors_incoming_takes_its_time() {
     // EMFILE in incoming() used up a processor.
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let listener = listen(endpoint(&tor));
         let client = TcpStream::connect(address(&listener)).unwrap();

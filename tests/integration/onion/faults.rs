@@ -1,7 +1,7 @@
 use torcon::onion::{OnionEndpoint, Publication};
 
 use super::{LONG, SOON, controller, endpoint, key, listen, refusal, services};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::real_tor::RealTor;
 
@@ -25,7 +25,7 @@ fn leaves_nothing(
 
 #[test]
 fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let before = Holdings::now();
         let directory = tor.directory().join("service");
@@ -86,7 +86,7 @@ fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
 
 #[test]
 fn a_service_leaves_nothing_when_it_ends() {
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let before = Holdings::now();
         let (filed, ephemeral) = (listen(endpoint(&tor).temporary_dir()), listen(endpoint(&tor)));
@@ -101,7 +101,7 @@ fn a_service_leaves_nothing_when_it_ends() {
 
 #[test]
 fn a_tor_that_dies_while_listening_leaves_nothing() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let tor = RealTor::start();
         let listener = listen(endpoint(&tor).temporary_dir());

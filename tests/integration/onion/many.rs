@@ -11,7 +11,7 @@ use torcon::names::PortTarget;
 use torcon::onion::{OnionListener, Publication};
 
 use super::{LONG, SOON, endpoint, listen};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogClosure;
 use crate::support::real_tor::RealTor;
@@ -24,7 +24,7 @@ fn connect(listener: &OnionListener) -> TcpStream {
 
 #[test]
 fn fifty_services_leave_no_thread_no_descriptor_and_no_file() {
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         // What is made once in a process.
         listen(endpoint(&tor)).close().unwrap();
@@ -100,7 +100,7 @@ fn closing_twice_and_on_several_threads_ends_every_accept() {
 
 #[test]
 fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let mut raw = tor.raw();
         let listener = listen(endpoint(&tor).temporary_dir());
@@ -127,7 +127,7 @@ fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
 /// A logger runs on the thread that logs: here on the one that looks after the service.
 #[test]
 fn a_logger_may_close_the_service_on_the_thread_of_its_monitor() {
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let listener = Arc::new(listen(endpoint(&tor).temporary_dir()));
         let closed = Arc::downgrade(&listener);

@@ -5,8 +5,8 @@ use torcon::{ConnectOptions, Error};
 use super::{LONG, SOON, endpoint, key, listen, services};
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::RealTor;
+use crate::support::recording_proxy::RecordingProxy;
 use crate::support::watchdog::eventually;
-use crate::support::wiretap::Wiretap;
 
 const BRIEF: Duration = Duration::from_millis(300);
 
@@ -19,7 +19,7 @@ fn tor_is_asked_at_intervals_and_no_faster_than_the_shortest_one() {
         ("detached", "GETINFO onions/detached"),
         ("directory", "GETCONF HiddenServiceOptions"),
     ] {
-        let tap = Wiretap::before(tor.address());
+        let tap = RecordingProxy::before(tor.address());
         let asked = || tap.sent().iter().filter(|line| *line == question).count();
         let endpoint = torcon::onion::OnionEndpoint::system_tor(tap.endpoint(), 80)
             .publication(torcon::onion::Publication::None)

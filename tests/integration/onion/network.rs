@@ -17,7 +17,7 @@ use torcon::{Error, Launcher, Tor};
 
 use super::key;
 use crate::support::signal::signal;
-use crate::testnet::luck::lucky;
+use crate::testnet::retry::retried;
 use crate::testnet::shared_network;
 
 /// How long anything may take where eight programs share two processors.
@@ -101,7 +101,7 @@ pub(super) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
         assert_eq!(String::from_utf8(bytes).unwrap(), text);
         Ok(number[0])
     };
-    lucky(client.controller(), "the service answers", || {
+    retried(client.controller(), "the service answers", || {
         talk().map_err(|error: std::io::Error| error.to_string())
     })
 }
@@ -206,7 +206,7 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
                 // In each direction.
                 let length = if seed == 0 { 10 << 20 } else { 1 << 20 };
                 scope.spawn(move || {
-                    lucky(client.controller(), "the bytes come back", || {
+                    retried(client.controller(), "the bytes come back", || {
                         let stream = reach(client, &address, 80);
                         stream.set_read_timeout(Some(LIMIT / 3)).unwrap();
                         stream.set_write_timeout(Some(LIMIT / 3)).unwrap();
@@ -251,7 +251,7 @@ fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
 }
 
 #[test]
-fn a_client_without_authorisation_is_refused_and_one_with_it_is_not() {
+fn a_client_without_authorization_is_refused_and_one_with_it_is_not() {
     let service = tor();
     only_with_the_key(&service, service.onion_endpoint(80).ephemeral());
     only_with_the_key(&service, service.onion_endpoint(80));

@@ -9,7 +9,7 @@ use torcon::process::Ready;
 use torcon::{Error, Launcher, Tor};
 
 use super::{LONG, SOON, refusal};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, children};
 use crate::support::real_tor::tor_binary;
 
@@ -28,7 +28,7 @@ fn global() -> OnionEndpoint {
 
 #[test]
 fn a_private_tor_ends_with_its_listener() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let endpoint =
             || OnionEndpoint::private_tor(80).launcher(offline()).publication(Publication::None);
@@ -45,7 +45,7 @@ fn a_private_tor_ends_with_its_listener() {
 
 #[test]
 fn a_private_tor_that_cannot_publish_is_gone_when_that_is_told() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let outcome = OnionEndpoint::private_tor(80).launcher(offline()).listen();
         assert_eq!(refusal(outcome), "tor has DisableNetwork set and cannot publish the service");
@@ -62,7 +62,7 @@ fn a_private_tor_that_cannot_publish_is_gone_when_that_is_told() {
 
 #[test]
 fn a_service_on_a_tor_leaves_the_tor_running() {
-    alone(|| {
+    exclusive(|| {
         let tor = Tor::launch(offline()).unwrap();
         let listener = tor.onion_endpoint(80).publication(Publication::None).listen().unwrap();
         let again = OnionEndpoint::with_tor(&tor, 80).ephemeral().publication(Publication::None);
@@ -77,7 +77,7 @@ fn a_service_on_a_tor_leaves_the_tor_running() {
 
 #[test]
 fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let threads: Vec<_> = (0..3)
             .map(|number| {
@@ -104,7 +104,7 @@ fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
 
 #[test]
 fn the_global_tor_must_be_what_is_asked_for() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let tor = Tor::global_with(offline()).unwrap();
         let same = Tor::global_with(offline()).unwrap();
@@ -125,7 +125,7 @@ fn the_global_tor_must_be_what_is_asked_for() {
 
 #[test]
 fn a_global_tor_that_cannot_be_launched_can_be_tried_again() {
-    alone(|| {
+    exclusive(|| {
         let broken = offline().option("NoSuchOption", "1");
         assert!(matches!(Tor::global_with(broken), Err(Error::Launch(_))));
         let tor = Tor::global_with(offline()).unwrap();
@@ -140,7 +140,7 @@ fn a_global_tor_that_cannot_be_launched_can_be_tried_again() {
 
 #[test]
 fn a_tor_that_is_never_ready_is_waited_for_in_vain_or_until_it_dies() {
-    alone(|| {
+    exclusive(|| {
         let tor = Tor::launch(offline()).unwrap();
         assert!(!tor.is_ready().unwrap());
         let subscribed = tor.controller().subscribed_events();
@@ -159,7 +159,7 @@ fn a_tor_that_is_never_ready_is_waited_for_in_vain_or_until_it_dies() {
 
 #[test]
 fn a_new_identity_can_be_waited_for_even_in_a_listener() {
-    alone(|| {
+    exclusive(|| {
         let launcher = Launcher::new()
             .program(tor_binary())
             .option("DisableNetwork", "1")

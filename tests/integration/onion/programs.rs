@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use torcon::onion::{OnionEndpoint, OnionListener, Publication};
 
 use super::{LONG, endpoint, entries, listen, services};
-use crate::support::alone::{alone, this_program};
+use crate::support::exclusive::{exclusive, this_program};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 
@@ -119,7 +119,7 @@ fn temporary_directories_of_killed_programs_are_removed_by_the_next() {
     if play(make) {
         return;
     }
-    alone(|| {
+    exclusive(|| {
         let tor = RealTor::start();
         let left = || {
             let entries = entries(&env::temp_dir());

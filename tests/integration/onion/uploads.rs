@@ -46,7 +46,7 @@ fn failed(uploads: &[HsDirUpload]) -> Vec<String> {
 }
 
 #[test]
-fn a_refused_upload_of_a_real_tor_is_recognised() {
+fn a_refused_upload_of_a_real_tor_is_recognized() {
     // Every tor with services of version 3 says NO_AUTH of a refused upload, as of a failed fetch.
     let tors = [tor(), tor()];
     let failures = tors.each_ref().map(failures);

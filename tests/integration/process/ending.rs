@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use torcon::Error;
 use torcon::process::TorProcess;
 
-use super::stage::{FakeProcess, LONG, SOON};
-use crate::support::alone::alone;
+use super::fake_process::{FakeProcess, LONG, SOON};
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 
@@ -28,7 +28,7 @@ fn quit_lets_tor_clean_up_and_returns_its_exit_status() {
     let status = tor.quit().unwrap();
     assert_eq!(status.code(), Some(0));
     assert_eq!(tor.last_lines().last().unwrap(), "tidied up");
-    // Again is no error, and nobody is signalled any more.
+    // Again is no error, and nobody is signaled any more.
     assert_eq!(tor.quit().unwrap(), status);
     tor.terminate().unwrap();
     tor.kill().unwrap();
@@ -46,7 +46,7 @@ fn quit_kills_a_tor_that_does_not_end() {
 #[test]
 fn a_dropped_tor_is_gone_with_all_that_belonged_to_it() {
     // Peers 37: ended, waited for, and only then its directory is deleted.
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let tor = launch(TIDY);
         let data = tor.data_directory().to_owned();
@@ -75,7 +75,7 @@ fn a_drop_that_has_to_kill_says_so() {
 #[test]
 fn a_given_data_directory_is_never_deleted() {
     // Peers 44.
-    alone(|| {
+    exclusive(|| {
         let fake = FakeProcess::new(READY);
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("data");
@@ -115,7 +115,7 @@ fn everyone_who_waits_is_told_at_once_when_tor_ends() {
 
 #[test]
 fn a_tor_that_dies_is_reaped_though_nobody_waits() {
-    alone(|| {
+    exclusive(|| {
         let fake = FakeProcess::new(READY);
         let before = Holdings::now();
         let tor = fake.launcher().launch().unwrap();

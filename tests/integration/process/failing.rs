@@ -5,8 +5,8 @@ use torcon::Error;
 use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::Launcher;
 
-use super::stage::{FakeProcess, LONG, SOON};
-use crate::support::alone::alone;
+use super::fake_process::{FakeProcess, LONG, SOON};
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 
 /// Launches what cannot succeed. Nothing may be left of it.
@@ -27,7 +27,7 @@ fn failed(launcher: Launcher) -> LaunchError {
 #[test]
 fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
     // Peers 40: the death is noticed, and the reason, which tor printed, is not lost.
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new(
             "say 'Bootstrapped 10% (conn_done): Connected to a relay'\n\
              echo 'Nov 23 09:00:00.000 [warn] Failed to parse/validate config: no luck'\n\
@@ -50,7 +50,7 @@ fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
 
 #[test]
 fn a_signal_that_ends_tor_during_the_launch_is_told() {
-    alone(|| {
+    exclusive(|| {
         let error = failed(FakeProcess::new("kill -SEGV $$").launcher());
         assert!(matches!(error.problem(), LaunchProblem::Exited));
         assert_eq!(error.exit_status().unwrap().signal(), Some(11));
@@ -59,7 +59,7 @@ fn a_signal_that_ends_tor_during_the_launch_is_told() {
 
 #[test]
 fn a_child_of_tor_that_holds_its_pipes_does_not_hide_its_end() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new("sleep 61 & echo $!; exit 4");
         let started = Instant::now();
         let error = failed(tor.launcher());
@@ -73,7 +73,7 @@ fn a_child_of_tor_that_holds_its_pipes_does_not_hide_its_end() {
 
 #[test]
 fn anything_on_standard_error_ends_tor_and_the_launch() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new(
             "say 'Bootstrapped 5% (conn): Connecting'\nprintf 'out of luck' >&2\nexec sleep 60",
         );
@@ -91,7 +91,7 @@ fn anything_on_standard_error_ends_tor_and_the_launch() {
 
 #[test]
 fn a_tor_that_is_not_ready_in_time_is_ended() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
         let error = failed(tor.launcher().timeout(Duration::from_millis(300)));
         assert_eq!(
@@ -104,7 +104,7 @@ fn a_tor_that_is_not_ready_in_time_is_ended() {
 
 #[test]
 fn a_tor_that_stalls_is_ended_and_its_trouble_is_told() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new(
             "say 'Bootstrapped 5% (conn): Connecting to a relay'\n\
              echo 'Nov 23 09:00:00.000 [warn] Problem bootstrapping. Stuck at 5% (conn): \
@@ -135,7 +135,7 @@ fn processor_ticks() -> u64 {
 #[test]
 fn a_tor_that_says_nothing_and_closes_its_outputs_is_ended_and_costs_no_time() {
     // Peers 38: the end of the output is not read again and again.
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new("exec >&- 2>&-\nexec sleep 60");
         let before = processor_ticks();
         let error = failed(tor.launcher().timeout(Duration::from_millis(500)));
@@ -147,7 +147,7 @@ fn a_tor_that_says_nothing_and_closes_its_outputs_is_ended_and_costs_no_time() {
 
 #[test]
 fn a_tor_that_does_not_hear_sigterm_is_killed() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new("trap '' TERM\necho deaf\nwhile :; do sleep 0.05; done");
         // Time enough to become deaf.
         let launcher = tor.launcher().timeout(Duration::from_secs(2));
@@ -159,7 +159,7 @@ fn a_tor_that_does_not_hear_sigterm_is_killed() {
 
 #[test]
 fn a_program_that_cannot_be_started_leaves_nothing() {
-    alone(|| {
+    exclusive(|| {
         let error = failed(Launcher::new().program("/nonexistent/tor"));
         assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
         assert_eq!(error.exit_status(), None);
@@ -171,7 +171,7 @@ fn a_program_that_cannot_be_started_leaves_nothing() {
 
 #[test]
 fn a_data_directory_without_parent_leaves_nothing() {
-    alone(|| {
+    exclusive(|| {
         let error = failed(Launcher::new().data_directory("/nonexistent/data"));
         assert_eq!(error.problem().to_string(), "\"/nonexistent/data\" cannot be made ready");
     });
@@ -179,7 +179,7 @@ fn a_data_directory_without_parent_leaves_nothing() {
 
 #[test]
 fn dropping_it_during_the_launch_leaves_nothing() {
-    alone(|| {
+    exclusive(|| {
         let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
         let before = Holdings::now();
         drop(tor.launcher().spawn().unwrap());

@@ -8,8 +8,8 @@ use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::process::{Progress, TorProcess};
 
-use super::stage::{FakeProcess, LONG, SOON};
-use crate::support::alone::alone;
+use super::fake_process::{FakeProcess, LONG, SOON};
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::eventually;
 
@@ -38,7 +38,7 @@ fn lines(bytes: &Shared<u8>) -> Vec<String> {
 
 #[test]
 fn without_a_control_connection_the_launch_ends_at_the_line_of_100_percent() {
-    alone(|| {
+    exclusive(|| {
         let fake = FakeProcess::new(READY);
         let before = Holdings::now();
         let tor = fake.launcher().launch().unwrap();

@@ -7,9 +7,9 @@ use std::process::{Child, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::fake_process::LONG;
 use super::real::offline;
-use super::stage::LONG;
-use crate::support::alone::{alone, this_program};
+use crate::support::exclusive::{exclusive, this_program};
 use crate::support::watchdog::eventually;
 
 /// How a program is to end, and where it writes the number of its tor first.
@@ -90,7 +90,7 @@ fn private(tor: &torcon::process::TorProcess) -> PathBuf {
 
 #[test]
 fn what_a_program_leaves_is_removed_by_the_next_launch_however_it_ended() {
-    alone(|| {
+    exclusive(|| {
         if play(|| offline().launch().unwrap()) {
             return;
         }
@@ -125,7 +125,7 @@ fn what_a_program_leaves_is_removed_by_the_next_launch_however_it_ended() {
 
 #[test]
 fn the_directory_of_a_program_that_lives_is_left_alone() {
-    alone(|| {
+    exclusive(|| {
         if play(|| offline().launch().unwrap()) {
             return;
         }
@@ -147,7 +147,7 @@ fn the_directory_of_a_program_that_lives_is_left_alone() {
 
 #[test]
 fn the_directory_of_a_tor_that_survives_its_program_stays_until_tor_ends() {
-    alone(|| {
+    exclusive(|| {
         if play(|| offline().launch().unwrap()) {
             return;
         }

@@ -2,8 +2,8 @@ use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Ready, TorProcess};
 
+use super::fake_process::{FakeProcess, LONG};
 use super::real::offline;
-use super::stage::{FakeProcess, LONG};
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::{RealTor, tor_binary};
 

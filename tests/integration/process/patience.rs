@@ -8,9 +8,9 @@ use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Progress};
 
+use super::fake_process::{FakeProcess, LONG, SOON};
 use super::real::offline;
-use super::stage::{FakeProcess, LONG, SOON};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::watchdog::eventually;
 
@@ -47,7 +47,7 @@ fn a_tor_that_says_the_same_again_and_again_is_stalled() {
 
 #[test]
 fn a_slow_progress_listener_does_not_hold_the_launch_and_is_told_the_rest_later() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let fake = FakeProcess::new(
             "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
@@ -93,7 +93,7 @@ fn a_slow_progress_listener_costs_a_launch_less_than_a_second() {
 
 #[test]
 fn a_function_that_never_returns_leaves_only_its_own_thread() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let (release, blocked) = bounded::<()>(0);
         let via = ControlVia::custom(move || {

@@ -11,8 +11,8 @@ use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{ControlVia, Launcher, Progress, Ready, TorProcess};
 use torcon::{Error, Tor};
 
-use super::stage::{LONG, SOON};
-use crate::support::alone::alone;
+use super::fake_process::{LONG, SOON};
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 use crate::support::raw_control::RawControl;
@@ -50,7 +50,7 @@ fn failed(launcher: Launcher) -> LaunchError {
 
 #[test]
 fn a_launched_tor_is_ready_to_use_and_leaves_nothing() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let tor = offline().launch().unwrap();
         let controller = tor.controller().unwrap();
@@ -73,7 +73,7 @@ fn a_launched_tor_is_ready_to_use_and_leaves_nothing() {
 
 #[test]
 fn dropping_the_handle_ends_a_real_tor() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let tor = offline().launch().unwrap();
         let controller = tor.controller().unwrap().clone();
@@ -193,7 +193,7 @@ fn saveconf_writes_only_the_private_file() {
 
 #[test]
 fn a_given_data_directory_serves_one_tor_after_the_other_and_stays() {
-    alone(|| {
+    exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("tor data \"x\" #1 \u{e9}");
         let mut fingerprints = Vec::new();
@@ -223,7 +223,7 @@ fn options_reach_tor_as_they_are() {
 
 #[test]
 fn a_bad_option_is_explained_by_tor_itself() {
-    alone(|| {
+    exclusive(|| {
         let error = failed(offline().option("Bogus", "1"));
         assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
         assert_eq!(error.exit_status().unwrap().code(), Some(1));
@@ -237,7 +237,7 @@ fn a_bad_option_is_explained_by_tor_itself() {
 
 #[test]
 fn a_port_in_use_is_explained_by_tor_itself() {
-    alone(|| {
+    exclusive(|| {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = other.local_addr().unwrap().to_string();
         let error = failed(offline().option("ControlPort", &address));
@@ -256,7 +256,7 @@ fn a_port_in_use_is_explained_by_tor_itself() {
 
 #[test]
 fn a_locked_data_directory_is_explained_and_the_tor_in_it_is_not_disturbed() {
-    alone(|| {
+    exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let first = offline().data_directory(given.path()).launch().unwrap();
         let error = failed(offline().data_directory(given.path()));
@@ -273,7 +273,7 @@ fn a_locked_data_directory_is_explained_and_the_tor_in_it_is_not_disturbed() {
 
 #[test]
 fn a_data_directory_that_tor_may_not_use_is_explained_and_kept() {
-    alone(|| {
+    exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("data");
         fs::create_dir(&data).unwrap();
@@ -359,7 +359,7 @@ fn a_tor_is_launched_or_connected_to_and_closed_as_it_was_made() {
 
 #[test]
 fn a_program_that_is_killed_leaves_no_tor() {
-    alone(|| {
+    exclusive(|| {
         // Plays the killed program: this test again, in another process.
         if let Some(file) = std::env::var_os("TORCON_TEST_PID_FILE") {
             let tor = offline().launch().unwrap();

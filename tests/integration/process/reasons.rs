@@ -7,8 +7,8 @@ use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{Launcher, Ready, TorProcess};
 use torcon::{Error, Tor};
 
+use super::fake_process::{FakeProcess, LONG};
 use super::real::offline;
-use super::stage::{FakeProcess, LONG};
 use crate::error_text::check_text;
 use crate::support::real_tor::tor_binary;
 

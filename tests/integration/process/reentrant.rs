@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use torcon::process::TorProcess;
 use torcon::{Error, Tor};
 
+use super::fake_process::LONG;
 use super::real::offline;
-use super::stage::LONG;
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::watchdog::within;
 
 /// A logger that asks the tor it is told of.
@@ -63,7 +63,7 @@ impl Log for Curious {
 
 #[test]
 fn a_logger_may_use_the_tor_that_the_line_is_about() {
-    alone(|| {
+    exclusive(|| {
         log::set_logger(&LOGGER).unwrap();
         let tor = Arc::new(offline().launch().unwrap());
         *LOGGER.tor.lock() = Some(Arc::clone(&tor));
@@ -78,7 +78,7 @@ fn a_logger_may_use_the_tor_that_the_line_is_about() {
 
 #[test]
 fn a_logger_that_asks_for_the_shared_tor_while_it_is_launched_gets_an_error() {
-    alone(|| {
+    exclusive(|| {
         log::set_logger(&LOGGER).unwrap();
         *LOGGER.asks_for_shared.lock() = true;
         log::set_max_level(LevelFilter::Trace);

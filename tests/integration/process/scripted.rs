@@ -8,7 +8,7 @@ use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Ready};
 
-use super::stage::{FakeProcess, LONG};
+use super::fake_process::{FakeProcess, LONG};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
 

@@ -5,15 +5,15 @@ use std::thread;
 
 use nix::sys::signal::SigSet;
 
+use super::fake_process::{FakeProcess, LONG};
 use super::real::offline;
-use super::stage::{FakeProcess, LONG};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 
 const FILE: &str = "TORCON_TEST_SIGNALS";
 
 #[test]
 fn what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor() {
-    alone(|| {
+    exclusive(|| {
         if let Some(file) = env::var_os(FILE) {
             SigSet::all().thread_block().unwrap();
             let fake = FakeProcess::new(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use torcon::Error;
 use torcon::error::LaunchProblem;
 
-use super::stage::{FakeProcess, LONG};
+use super::fake_process::{FakeProcess, LONG};
 use crate::support::log_capture::LogCapture;
 use crate::support::watchdog::eventually;
 

@@ -9,16 +9,16 @@ use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Progress, Ready, TorProcess};
 
+use super::fake_process::{FakeProcess, LONG, SOON};
 use super::real::offline;
-use super::stage::{FakeProcess, LONG, SOON};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::{LogCapture, LogClosure};
 use crate::support::watchdog::within;
 
 #[test]
 fn tor_is_ended_once_by_many_threads_at_once() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         for round in 0..4 {
             let tor = Arc::new(offline().launch().unwrap());
@@ -43,7 +43,7 @@ fn tor_is_ended_once_by_many_threads_at_once() {
 
 #[test]
 fn a_progress_listener_may_launch_another_tor_and_drop_its_own() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let fake = FakeProcess::new(
             "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
@@ -164,7 +164,7 @@ fn a_launch_fails_at_once_when_the_function_that_connects_panics() {
 
 #[test]
 fn a_logger_that_panics_hides_no_end_of_tor() {
-    alone(|| {
+    exclusive(|| {
         let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
         let tor = fake.launcher().launch().unwrap();
         let log = LogClosure::start(|line| {
@@ -181,7 +181,7 @@ fn a_logger_that_panics_hides_no_end_of_tor() {
 
 #[test]
 fn a_logger_that_panics_spares_no_tor_that_writes_on_standard_error() {
-    alone(|| {
+    exclusive(|| {
         let fake = FakeProcess::new(
             "say 'Bootstrapped 100% (done): Done'\n\
              while [ ! -e \"$0.go\" ]; do sleep 0.1; done\necho trouble >&2\nexec sleep 600",

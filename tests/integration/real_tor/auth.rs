@@ -14,15 +14,15 @@ use torcon::{ConnectOptions, Disconnect, Error, Password};
 use super::{as_somebody_else, controller, refusal};
 use crate::support::log_capture::LogCapture;
 use crate::support::real_tor::{RealTor, RealTorBuilder};
-use crate::support::wiretap::Wiretap;
+use crate::support::recording_proxy::RecordingProxy;
 
 fn with_password(builder: RealTorBuilder, password: &Password) -> RealTorBuilder {
     builder.line(format!("HashedControlPassword {}", password.hashed().unwrap()))
 }
 
-/// Connects through a wiretap and returns the keywords of what was sent.
+/// Connects through a recording proxy and returns the keywords of what was sent.
 fn keywords(tor: &RealTor, options: &ConnectOptions) -> Vec<String> {
-    let tap = Wiretap::before(tor.address());
+    let tap = RecordingProxy::before(tor.address());
     let controller = options.connect(tap.endpoint()).unwrap();
     assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
     let keyword = |line: &String| line.split(' ').next().unwrap().to_owned();
@@ -118,7 +118,7 @@ fn a_cookie_is_proved_and_never_sent() {
     let logged = LogCapture::start();
     let tor = RealTor::start();
     let cookie = data_encoding::HEXUPPER.encode(&fs::read(tor.cookie_path()).unwrap());
-    let tap = Wiretap::before(tor.address());
+    let tap = RecordingProxy::before(tor.address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     assert!(controller.is_alive());
     assert!(tap.sent()[1].starts_with("AUTHCHALLENGE SAFECOOKIE "));
@@ -198,7 +198,7 @@ fn the_path_of_a_cookie_may_be_as_odd_as_paths_are() {
 /// Returns what is wrong with the cookie of a tor, and requires that nothing was revealed.
 #[track_caller]
 fn cookie_problem(tor: &RealTor) -> AuthProblem {
-    let tap = Wiretap::before(tor.address());
+    let tap = RecordingProxy::before(tor.address());
     let error = torcon::connect(tap.endpoint()).unwrap_err();
     let Error::Auth(auth) = &error else { panic!("{error:?}") };
     assert_eq!(auth.tried(), Some(&AuthMethod::SafeCookie));
@@ -287,7 +287,7 @@ fn one_can_authenticate_again_and_a_failure_ends_the_connection() {
 
 #[test]
 fn a_cookie_in_a_closed_directory_is_explained() {
-    crate::support::alone::alone(|| {
+    crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder()
             .without_cookie()
             .without_socket()

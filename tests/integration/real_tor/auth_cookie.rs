@@ -8,11 +8,11 @@ use torcon::{ConnectOptions, Error, Password};
 
 use super::refusal;
 use crate::support::real_tor::RealTor;
-use crate::support::wiretap::Wiretap;
+use crate::support::recording_proxy::RecordingProxy;
 
 /// Connects through a recording proxy; returns the keywords that were sent, and the outcome.
 fn connect(tor: &RealTor, options: &ConnectOptions) -> (Vec<String>, Result<(), Error>) {
-    let tap = Wiretap::before(tor.address());
+    let tap = RecordingProxy::before(tor.address());
     let outcome = options.connect(tap.endpoint()).and_then(|controller| {
         assert_eq!(controller.get_info_one("process/pid")?, tor.pid().to_string());
         Ok(())

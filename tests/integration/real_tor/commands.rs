@@ -9,7 +9,7 @@ use torcon::{ConnectOptions, Controller, Disconnect, Error, EventKind};
 
 use super::{controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
-use crate::support::wiretap::Wiretap;
+use crate::support::recording_proxy::RecordingProxy;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -168,7 +168,7 @@ fn a_reply_can_be_taken_line_by_line() {
 
 #[test]
 fn what_is_no_single_command_is_not_sent() {
-    let tap = Wiretap::before(shared().address());
+    let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let before = tap.sent().len();
     for (command, problem) in [

@@ -9,7 +9,7 @@ use torcon::{Launcher, Tor};
 
 use super::{controller, refusal};
 use crate::support::real_tor::{RealTor, shared};
-use crate::support::wiretap::Wiretap;
+use crate::support::recording_proxy::RecordingProxy;
 
 /// Returns the configuration of a tor of the test's own, over a connection of its own.
 #[track_caller]
@@ -17,16 +17,16 @@ pub(super) fn config(tor: &RealTor) -> Config {
     Config::new(&controller(tor))
 }
 
-/// Returns a configuration and the wiretap on its connection.
+/// Returns a configuration and the recording proxy on its connection.
 #[track_caller]
-pub(super) fn tapped(tor: &RealTor) -> (Wiretap, Config) {
-    let tap = Wiretap::before(tor.address());
+pub(super) fn tapped(tor: &RealTor) -> (RecordingProxy, Config) {
+    let tap = RecordingProxy::before(tor.address());
     let config = Config::new(&torcon::connect(tap.endpoint()).unwrap());
     (tap, config)
 }
 
 /// Returns what was sent since the connection was made.
-pub(super) fn commands(tap: &Wiretap) -> Vec<String> {
+pub(super) fn commands(tap: &RecordingProxy) -> Vec<String> {
     let sent = tap.sent().into_iter();
     sent.skip_while(|line| !line.starts_with("AUTHENTICATE")).skip(1).collect()
 }

@@ -12,8 +12,8 @@ use torcon::{ConnectOptions, Controller, Endpoint, Error, Password};
 use super::{chain, controller, refusal};
 use crate::support::leaks::Holdings;
 use crate::support::real_tor::{RealTor, shared};
+use crate::support::recording_proxy::RecordingProxy;
 use crate::support::watchdog::within;
-use crate::support::wiretap::Wiretap;
 
 #[track_caller]
 fn assert_is(controller: &Controller, pid: u32) {
@@ -132,7 +132,7 @@ fn the_usual_places_are_looked_at_in_their_order() {
 // Row `connect`: what is sent. Filtering proxies must let it pass.
 #[test]
 fn nothing_is_sent_to_connect_but_what_the_documentation_lists() {
-    let tap = Wiretap::before(shared().address());
+    let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let sent = tap.sent();
     assert_eq!(sent.len(), 3, "{sent:?}");
@@ -280,7 +280,7 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
 
 #[test]
 fn what_was_used_to_connect_is_given_back() {
-    crate::support::alone::alone(|| {
+    crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().control_port().start();
         let before = Holdings::now();
         for endpoint in [tor.endpoint(), tor.control_addr().to_string()] {

@@ -16,8 +16,8 @@ use torcon::{ConnectOptions, Controller, Event, EventKind};
 
 use super::{controller, reader, refusal};
 use crate::support::real_tor::{RealTor, shared};
+use crate::support::recording_proxy::RecordingProxy;
 use crate::support::signal::signal;
-use crate::support::wiretap::Wiretap;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -65,7 +65,7 @@ fn bandwidth_comes_by_itself_in_every_form() {
 // SETEVENTS, sorted, and the last one sends it again; nothing else does.
 #[test]
 fn tor_is_told_only_of_changes_and_in_sorted_order() {
-    let tap = Wiretap::before(shared().address());
+    let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     assert_eq!(controller.subscribed_events(), []);
     let nothing = |_: &Event| {};
@@ -110,7 +110,7 @@ fn tor_is_told_only_of_changes_and_in_sorted_order() {
 // Row `add_event_listener`: an unknown event is refused; peers 14: it must not poison later ones.
 #[test]
 fn a_refused_event_leaves_everything_as_it_was() {
-    let tap = Wiretap::before(shared().address());
+    let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let bw = listen(&controller, EventKind::Bw);
     for name in ["NOPE", "TB_EMPTY", "PT_LOG"] {

@@ -11,9 +11,9 @@ use torcon::{Controller, Disconnect, Error, EventKind};
 
 use super::{controller, refusal};
 use crate::support::real_tor::RealTor;
+use crate::support::recording_proxy::RecordingProxy;
 use crate::support::signal::signal;
 use crate::support::watchdog::within;
-use crate::support::wiretap::Wiretap;
 
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long something may take that waits for nobody, where eight programs share two processors.
@@ -267,7 +267,7 @@ fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
 #[test]
 fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
     let tor = RealTor::start();
-    let tap = Wiretap::before(tor.address());
+    let tap = RecordingProxy::before(tor.address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let sent = tap.sent().len();
     let id = "a".repeat(56);

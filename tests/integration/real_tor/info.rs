@@ -267,7 +267,7 @@ fn a_reply_of_24_megabytes_comes_whole() {
 // (peers 7).
 #[test]
 fn a_reply_of_48_megabytes_line_by_line_takes_little_memory_while_events_come() {
-    crate::support::alone::alone(|| {
+    crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().without_cookie().start();
         let controller = controller(&tor);
         let list = controller.get_info_one("config/names").unwrap();

@@ -183,7 +183,7 @@ fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
 // services of a system's tor could not be changed by anyone but root.
 #[test]
 fn a_service_in_a_directory_that_is_closed_to_us_is_left_to_tor() {
-    crate::support::alone::alone(|| {
+    crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().without_cookie().without_socket().control_port().start();
         let controller = torcon::connect(tor.control_addr()).unwrap();
         let parent = tor.data_dir().join("services");

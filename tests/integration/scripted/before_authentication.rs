@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use torcon::{ConnectOptions, Error};
 
 use super::{SOON, chain, connected};
-use crate::support::alone::alone_beside;
+use crate::support::exclusive::exclusive_beside;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 
@@ -62,7 +62,7 @@ fn a_peer_takes_little_memory_and_time_before_authentication() {
         let endpoint = tor.endpoint();
         (tor, endpoint)
     };
-    let peer = alone_beside(start, |endpoint| {
+    let peer = exclusive_beside(start, |endpoint| {
         let options = ConnectOptions::new().timeout(Duration::from_secs(2));
         // What the first connection takes is not the peer's doing.
         drop(options.connect(endpoint).unwrap());

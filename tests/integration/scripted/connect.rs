@@ -9,7 +9,7 @@ use torcon::error::{ConnectProblem, Disconnect};
 use torcon::{ConnectOptions, Controller, Endpoint, Error};
 
 use super::{LIMIT, SOON, chain};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::Cookie;
 use crate::support::leaks::Holdings;
@@ -281,7 +281,7 @@ fn an_end_during_the_handshake_is_told_as_one() {
 
 #[test]
 fn nothing_is_left_of_a_connection_that_was_not_made() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let peers: [fn(&mut Script); 5] = [
             |script| {

@@ -7,7 +7,7 @@ use torcon::error::Disconnect;
 use torcon::{Event, EventKind};
 
 use super::{LIMIT, answer, chain, closed, connected, join, next, served, start};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
@@ -15,7 +15,7 @@ use crate::support::signal::signal;
 #[test]
 fn the_peer_ends_at_any_moment_and_nobody_waits_or_leaks() {
     // peers 3: waits hung when tor died.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let moments: [&[u8]; 6] = [
             b"",
@@ -90,7 +90,7 @@ fn closures_for_the_end_are_called_once_with_the_first_reason_and_after_every_ev
 
 #[test]
 fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let log = LogCapture::start();
         let (tor, controller) = served();
@@ -111,7 +111,7 @@ fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
 #[test]
 fn closing_and_dropping_send_nothing_and_leave_no_thread() {
     // Rule 8.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         for by_drop in [true, false] {
             let (tor, controller) = connected(|script| {
@@ -137,7 +137,7 @@ fn closing_and_dropping_send_nothing_and_leave_no_thread() {
 
 #[test]
 fn two_threads_serve_a_connection_under_their_documented_names() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = served();
         crate::support::watchdog::eventually(LIMIT, "both threads have their names", || {
             crate::support::leaks::threads("torcon-") == ["torcon-events", "torcon-reader"]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use torcon::{Event, EventKind};
 
 use super::{LIMIT, answer, connected, join, served, start};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 
 #[test]
 fn thousands_of_listeners_are_added_and_removed_quickly() {
@@ -41,7 +41,7 @@ fn the_name_of_a_listener_means_nothing_on_another_connection() {
 fn waits_for_other_events_cost_the_reader_next_to_nothing() {
     const WAITS: usize = 300;
     const EVENTS: u64 = 100_000;
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = connected(|script| {
             loop {
                 let line = script.expect_line("a command");

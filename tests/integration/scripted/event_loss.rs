@@ -9,7 +9,7 @@ use torcon::event::{BwEvent, EventText};
 use torcon::{ConnectOptions, Controller, Error, Event, EventKind};
 
 use super::{LIMIT, answer, closed, connected, connected_with, join, next, start};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 use crate::support::signal::{Trigger, signal};
@@ -312,7 +312,7 @@ fn a_stuck_listener_slows_nobody_down() {
 
 #[test]
 fn the_default_limit_bounds_the_memory_of_a_stuck_listener() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller, begin) = flooded(64 << 20, 8_000_000, true);
         let (go_on, test_says) = signal();
         controller.on(move |_: &BwEvent| drop(test_says.wait_timeout(LIMIT))).unwrap();
@@ -325,7 +325,7 @@ fn the_default_limit_bounds_the_memory_of_a_stuck_listener() {
 
 #[test]
 fn the_default_limit_bounds_the_memory_of_a_stuck_queue() {
-    alone(|| {
+    exclusive(|| {
         // No other queue fills in front of it while it is waited for.
         let (tor, controller, begin) = flooded(64 << 20, 5_000_000, true);
         let queue = controller.events([EventKind::Bw]).unwrap();

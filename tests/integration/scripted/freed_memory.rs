@@ -12,7 +12,7 @@ use torcon::ConnectOptions;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{join, start};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 
 const MASK: u8 = 0xa5;
 
@@ -105,7 +105,7 @@ fn play(mut socket: UnixStream, key: &Masked) {
 
 #[test]
 fn a_key_is_nowhere_in_memory_once_everything_that_held_it_is_dropped() {
-    alone(|| {
+    exclusive(|| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();

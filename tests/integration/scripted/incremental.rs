@@ -7,7 +7,7 @@ use crossbeam_channel::{bounded, unbounded};
 use torcon::{Error, Event, EventKind, Line};
 
 use super::{LIMIT, SOON, answer, closed, connected, join, next, start, value};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::peak_memory;
 use crate::support::signal::signal;
 
@@ -21,7 +21,7 @@ fn all(lines: &mut Vec<String>) -> impl FnMut(Line<'_>) -> ControlFlow<()> + '_ 
 
 #[test]
 fn a_reply_of_fifty_megabytes_passes_in_little_memory() {
-    alone(|| {
+    exclusive(|| {
         const LINES: u64 = 800_000;
         let (tor, controller) = connected(|script| {
             script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
@@ -58,7 +58,7 @@ fn an_end_in_the_middle_of_data_is_the_end_and_no_other_protocol() {
 
 #[test]
 fn a_slow_caller_does_not_make_the_reply_pile_up() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = connected(|script| {
             script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
             script.flood(format!("r {}\r\n", "x".repeat(996)), 30_000).send(".\r\n250 OK\r\n");

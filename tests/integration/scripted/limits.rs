@@ -6,7 +6,7 @@ use torcon::error::ConnectProblem;
 use torcon::{ConnectOptions, Error, EventKind};
 
 use super::{LIMIT, chain, closed, connected_with};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 use crate::support::watchdog::within;
@@ -82,7 +82,7 @@ fn replies_taken_line_by_line_have_no_limit_of_their_own() {
 #[test]
 fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
     // What a hostile peer can do while it is found out.
-    alone(|| {
+    exclusive(|| {
         for (start, flood, problem) in [
             ("250-", "x", "a line from tor exceeds the limit of 65536 bytes"),
             ("250+a=\r\n", "x", "a line from tor exceeds the limit of 65536 bytes"),
@@ -120,7 +120,7 @@ fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
 #[test]
 fn a_flood_of_events_for_a_listener_that_sleeps_takes_bounded_memory() {
     // Rule 4; part 7 of peers: bounded memory (nyx#52).
-    alone(|| {
+    exclusive(|| {
         let options = ConnectOptions::new().event_limit(4 << 20);
         let (tor, controller) = connected_with(&options, |script| {
             script.expect("SETEVENTS NOTICE").send("250 OK\r\n650 NOTICE first\r\n");

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use torcon::{Controller, Event, EventKind, ListenerId};
 
 use super::{LIMIT, SOON, answer, connected, next, served, value};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
@@ -42,7 +42,7 @@ fn end(holdings: &Holdings, tor: crate::support::fake_tor::FakeTor) {
 
 #[test]
 fn a_panic_removes_only_the_listener_that_panicked() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let log = LogCapture::start();
         let (tor, controller) = with_events();
@@ -72,7 +72,7 @@ fn what_a_listener_holds_may_panic_when_it_is_dropped() {
         }
     }
 
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let bomb = Bomb;
@@ -99,7 +99,7 @@ fn what_a_listener_holds_may_panic_when_it_is_dropped() {
 #[test]
 fn a_listener_that_blocks_holds_up_no_command() {
     // peers 11: a slow handler blocked commands (zwuevi, bine).
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let (go_on, test_says) = signal();
@@ -132,7 +132,7 @@ fn a_listener_that_blocks_holds_up_no_command() {
 #[test]
 fn a_listener_may_send_commands_and_subscribe() {
     // peers 11: a handler that sent a command deadlocked (jtorctl, bine).
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let weak = controller.downgrade();
@@ -165,7 +165,7 @@ fn a_listener_may_send_commands_and_subscribe() {
 fn a_listener_may_wait_for_events_on_another_thread_and_in_vain_on_its_own() {
     // A queue is filled by the thread that calls listeners, so a listener that waits for its own
     // queue waits no longer than it says, and then everything goes on.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let queue = controller.events([EventKind::Bw]).unwrap();
@@ -195,7 +195,7 @@ fn a_listener_may_wait_for_events_on_another_thread_and_in_vain_on_its_own() {
 
 #[test]
 fn a_listener_may_add_listeners_and_remove_them() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let weak = controller.downgrade();
@@ -229,7 +229,7 @@ fn a_listener_may_add_listeners_and_remove_them() {
 
 #[test]
 fn a_listener_may_remove_itself() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let weak = controller.downgrade();
@@ -284,7 +284,7 @@ fn after_the_removal_has_returned_no_call_begins() {
 
 #[test]
 fn a_listener_may_close_the_connection() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let weak = controller.downgrade();
@@ -307,7 +307,7 @@ fn a_listener_may_close_the_connection() {
 
 #[test]
 fn a_listener_may_drop_the_last_handle() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let (hand_over, handed) = bounded::<Controller>(1);
@@ -328,7 +328,7 @@ fn a_listener_may_drop_the_last_handle() {
 #[test]
 fn dropping_the_last_handle_does_not_wait_for_a_listener() {
     // Rule 8: drop never waits for a user's closure.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let (go_on, test_says) = signal();
@@ -354,7 +354,7 @@ fn dropping_the_last_handle_does_not_wait_for_a_listener() {
 #[test]
 fn closing_waits_for_a_listener_but_not_for_ever() {
     // Rules 8 and 10.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
         let (go_on, test_says) = signal();
@@ -413,7 +413,7 @@ fn events_that_were_not_delivered_are_discarded_by_closing() {
 #[test]
 fn a_handle_in_a_listener_keeps_the_connection_until_it_is_closed() {
     // The documentation warns of this; a weak handle does not.
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         for strong in [true, false] {
             let (tor, controller) = served();

@@ -8,7 +8,7 @@ use torcon::error::BufferProblem;
 use torcon::{Error, Line};
 
 use super::{LIMIT, answer, closed, connected, value};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
@@ -23,7 +23,7 @@ fn kilobytes(script: &mut Script, key: &str, count: u64) {
 
 #[test]
 fn a_closure_that_panics_leaves_the_rest_and_the_connection_goes_on() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = connected(|script| {
             for _ in 0..3 {
                 script.expect("GETINFO ns/all");
@@ -73,7 +73,7 @@ fn a_closure_that_closes_the_connection_gets_what_has_come_and_then_the_end() {
 #[test]
 fn a_held_reply_whose_file_cannot_be_made_is_lost_alone() {
     // Every reply that was held behind it was lost too, down to a mere 250 OK.
-    alone(|| {
+    exclusive(|| {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
         let (go_on, test_says) = signal();
         let tor = FakeTor::tcp(move |script| {

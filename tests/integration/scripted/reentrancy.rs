@@ -7,7 +7,7 @@ use crossbeam_channel::{Sender, unbounded};
 use torcon::{Event, EventKind, WeakController};
 
 use super::{LIMIT, answer, connected, next, served};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::log_capture::LogClosure;
 use crate::support::watchdog::within;
 
@@ -166,7 +166,7 @@ fn what_a_closure_holds_may_close_the_connection_when_it_is_dropped() {
 
 #[test]
 fn a_logger_may_call_back() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = connected(|script| {
             script.serve(|line, out| match line {
                 line if line.starts_with("SETEVENTS") && line.contains("NOPE") => {
@@ -222,7 +222,7 @@ fn a_logger_may_call_back() {
 
 #[test]
 fn a_logger_may_call_back_when_events_are_lost() {
-    alone(|| {
+    exclusive(|| {
         let options = torcon::ConnectOptions::new().event_limit(1000);
         let (tor, controller) = super::connected_with(&options, |script| {
             script.serve(|line, out| {

@@ -6,7 +6,7 @@ use torcon::Error;
 use torcon::names::RouterPurpose;
 
 use super::{answer, connected, value};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::peak_memory;
 
 /// What a client said about a relay of a private network.
@@ -146,7 +146,7 @@ fn a_purpose_that_would_be_a_second_word_is_refused() {
 
 #[test]
 fn server_descriptors_of_fifty_megabytes_pass_in_little_memory() {
-    alone(|| {
+    exclusive(|| {
         const COUNT: u64 = 22_000;
         let body = format!(
             "router test004r 127.0.0.1 5004 0 0\r\naccept *:80\r\nreject *:*\r\n{}router-signature\r\n",

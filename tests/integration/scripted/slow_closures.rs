@@ -9,7 +9,7 @@ use torcon::error::BufferProblem;
 use torcon::{ConnectOptions, Controller, Error, Event, EventKind, Line};
 
 use super::{LIMIT, answer, connected, connected_with, join, start, value};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, peak_memory};
 use crate::support::signal::signal;
 
@@ -45,7 +45,7 @@ fn medians(controller: &Controller, mut is_over: impl FnMut(usize) -> bool) -> [
 fn a_slow_closure_takes_little_memory_and_nobody_waits_for_it() {
     // The whole reply was kept in memory, and events stood still meanwhile.
     // `TORCON_TEST_REPLY_MB=600` is the long form.
-    alone(|| {
+    exclusive(|| {
         let size = std::env::var("TORCON_TEST_REPLY_MB").map_or(48, |text| text.parse().unwrap());
         let lines = size * 16;
         let (idle, controller) = connected(|script| {
@@ -115,7 +115,7 @@ fn ask_slowly(controller: &Controller) -> Result<u32, Error> {
 
 #[test]
 fn what_does_not_fit_into_memory_waits_in_a_file_that_leaves_nothing_behind() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller) = connected(sixteen_megabytes);
         let before = Holdings::now();
         let mut descriptors = 0;
@@ -167,7 +167,7 @@ fn a_reply_that_fits_nowhere_fails_alone_and_the_connection_goes_on() {
 
 #[test]
 fn a_file_that_cannot_be_made_fails_the_call_alone() {
-    alone(|| {
+    exclusive(|| {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
         // The unix socket of the fake tor would lie there.
         let tor = crate::support::fake_tor::FakeTor::tcp(|script| {

@@ -24,7 +24,7 @@ use torcon::state::State;
 use torcon::{Controller, Error, Tor};
 
 use super::{LIMIT, answer, closed, connected};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
@@ -278,7 +278,7 @@ fn a_state_of_a_tor_that_could_not_be_made_is_tried_again() {
 
 #[test]
 fn nothing_is_left_of_a_state() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let circuits = &["7 BUILT $E8F7~x PURPOSE=GENERAL"];
         let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], tells);

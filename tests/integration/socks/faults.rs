@@ -9,7 +9,7 @@ use torcon::socks::{Isolation, SocksProxy};
 use super::GRANTED;
 use super::fake_proxy::{FakeProxy, KINDS, Kind, Peer};
 use crate::error_text::{chain, check_text};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::within;
 
@@ -224,7 +224,7 @@ fn the_step_of_a_broken_handshake_can_be_asked_for() {
 
 #[test]
 fn failures_leave_nothing_behind() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         for kind in KINDS {
             failure(kind, |peer| peer.send(b"HTTP/1.0 400\r\n"));

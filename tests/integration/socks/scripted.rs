@@ -234,8 +234,8 @@ fn every_code_of_a_refusal_is_typed_and_has_its_meaning() {
         (0xf1, "the onion service's descriptor is invalid"),
         (0xf2, "the introduction to the onion service failed"),
         (0xf3, "the rendezvous with the onion service failed"),
-        (0xf4, "the onion service asks for client authorisation, and there is no key for it"),
-        (0xf5, "the onion service refuses the key of client authorisation"),
+        (0xf4, "the onion service asks for client authorization, and there is no key for it"),
+        (0xf5, "the onion service refuses the key of client authorization"),
         (0xf6, "the onion address is invalid"),
         (0xf7, "the introduction to the onion service timed out"),
     ];

@@ -10,7 +10,7 @@ use torcon::{Launcher, Tor};
 use super::server::{Server, closed_port};
 use super::{LIMIT, code, done, launcher, private_tempdir, problem, shared_tor, unix_proxy};
 use crate::error_text::{chain, check_text};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::eventually;
 
@@ -121,7 +121,7 @@ fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
 
 #[test]
 fn nothing_is_left_of_streams_however_they_end() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let network = PrivateNetwork::builder().relays(2).timeout(LIMIT).launch().unwrap();
         let launcher = Launcher::new().network(&network).timeout(LIMIT);

@@ -8,7 +8,7 @@ use torcon::{EventKind, EventQueue, Tor};
 use super::server::Server;
 use super::{LIMIT, launcher};
 use crate::error_text::chain;
-use crate::testnet::luck::{find_in, lucky};
+use crate::testnet::retry::{find_in, retried};
 
 /// Waits until tor says on which circuit it has opened a stream to this port, not yet told of.
 fn circuit(events: &EventQueue, port: u16) -> CircuitId {
@@ -30,7 +30,7 @@ fn streams_share_circuits_with_those_of_the_same_token_only() {
     let token = |text: &str| proxy.clone().isolation(Isolation::token(text).unwrap());
     let pair = Isolation::credentials("torcon", "account 1").unwrap();
     let fresh = proxy.clone().isolation(Isolation::fresh());
-    let (server, streams) = lucky(tor.controller(), "streams of a token share a circuit", || {
+    let (server, streams) = retried(tor.controller(), "streams of a token share a circuit", || {
         let server = Server::echo(8);
         let open = |proxy: &SocksProxy| -> Result<(TorStream, CircuitId), String> {
             let stream = proxy.connect(server.address).map_err(|error| chain(&error))?;

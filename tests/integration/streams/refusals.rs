@@ -15,7 +15,7 @@ use super::server::{Server, closed_port};
 use super::{LIMIT, code, done, launcher, problem, reach, refused, shared_tor, unix_proxy};
 use crate::error_text::{chain, check_text};
 use crate::support::watchdog::eventually;
-use crate::testnet::luck::{find_in, lucky};
+use crate::testnet::retry::{find_in, retried};
 
 /// The code for a target that refuses the connection. Exits of tor 0.4.9 send the reason of some
 /// earlier failure, mostly none, and tor asks three of them.
@@ -191,7 +191,7 @@ fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
     // Clients do not know of it, so the exits have to say so; tor asks them all, for so long.
     tor.controller().set_conf([("SocksTimeout", "3")]).unwrap();
     let events = tor.controller().events([EventKind::Stream]).unwrap();
-    lucky(tor.controller(), "an exit names its policy", || {
+    retried(tor.controller(), "an exit names its policy", || {
         // By where tor stands when the time is over.
         let code = code(tor.connect_stream(("some.test", port)));
         let expected = [SocksCode::GeneralFailure, SocksCode::TtlExpired];

@@ -1,14 +1,14 @@
 //! What a test has left behind: threads, children, files in the temporary directory, descriptors.
 //!
 //! All of them belong to the whole process, and tests run beside each other. So a test of this
-//! kind runs [`alone`](super::alone::alone), in a process and a temporary directory of its own.
+//! kind runs [`exclusive`](super::exclusive::exclusive), in a process and a temporary directory of its own.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::alone::is_alone;
+use super::exclusive::is_exclusive;
 
 /// What this process has of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Holdings {
     /// Counts. Panics if the test does not run alone, since the result would mean nothing.
     #[track_caller]
     pub(crate) fn now() -> Self {
-        assert!(is_alone(), "leaks can be counted only within alone()");
+        assert!(is_exclusive(), "leaks can be counted only within alone()");
         let mut files: Vec<_> = fs::read_dir(std::env::temp_dir())
             .expect("the temporary directory can be read")
             .map(|entry| entry.expect("an entry can be read").path())
@@ -108,7 +108,7 @@ pub(crate) fn describe() -> String {
 fn a_thread_a_child_and_a_directory_are_found() {
     use super::failure::panic_of;
 
-    super::alone::alone(|| {
+    super::exclusive::exclusive(|| {
         let before = Holdings::now();
         assert_eq!(before.threads, Vec::<String>::new(), "{}", describe());
         assert_eq!(before.children, Vec::<String>::new(), "{}", describe());
@@ -147,7 +147,7 @@ fn a_thread_a_child_and_a_directory_are_found() {
 
 #[test]
 fn the_peak_of_memory_grows_with_what_is_used() {
-    super::alone::alone(|| {
+    super::exclusive::exclusive(|| {
         let before = peak_memory();
         let block = vec![1_u8; 64 << 20];
         assert_eq!(block.iter().map(|&byte| u64::from(byte)).sum::<u64>(), 64 << 20);

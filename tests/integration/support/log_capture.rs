@@ -90,7 +90,7 @@ pub(crate) struct LogClosure {
 
 impl LogClosure {
     pub(crate) fn start(closure: impl Fn(&LogLine) + Send + Sync + 'static) -> Self {
-        assert!(super::alone::is_alone(), "other tests log too");
+        assert!(super::exclusive::is_exclusive(), "other tests log too");
         *LOGGER.closure.lock() = Some(Arc::new(closure));
         Self { _capture: LogCapture::start() }
     }

@@ -321,7 +321,7 @@ impl RealTor {
         // A process that was waited for has no number any more, and another may have got it.
         if child.try_wait().expect("our child can be waited for").is_none() {
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
-            kill(pid, signal).expect("our child can be signalled");
+            kill(pid, signal).expect("our child can be signaled");
         }
     }
 }

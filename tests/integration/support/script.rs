@@ -230,7 +230,7 @@ impl Script {
         self.shut(Shutdown::Both, "the fake tor closes")
     }
 
-    /// Ends the direction towards the client; the client can still be read.
+    /// Ends the direction toward the client; the client can still be read.
     pub(crate) fn half_close(&mut self) -> &mut Self {
         self.shut(Shutdown::Write, "the fake tor closes its half")
     }

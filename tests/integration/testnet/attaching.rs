@@ -16,9 +16,9 @@ use torcon::{
 };
 
 use super::built::{attaches_itself, built, problem, relays, unattached};
-use super::greeter::{Greeter, is_greeted, named};
+use super::echo_server::{EchoServer, is_greeted, named};
 use super::joining::socks_port;
-use super::luck::lucky;
+use super::retry::retried;
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
 
@@ -29,7 +29,7 @@ const SHORT: Duration = Duration::from_millis(300);
 struct Stage {
     tor: Arc<TorProcess>,
     state: State,
-    greeter: Greeter,
+    echo_server: EchoServer,
 }
 
 impl Stage {
@@ -42,7 +42,7 @@ impl Stage {
         let endpoint = tor.controller().unwrap().endpoint().clone();
         let controller = ConnectOptions::new().connect(endpoint).unwrap();
         let state = State::new(&controller).unwrap();
-        Self { tor, state, greeter: Greeter::start() }
+        Self { tor, state, echo_server: EchoServer::start() }
     }
 
     /// A connection on which nothing is attached.
@@ -65,8 +65,8 @@ impl Stage {
     /// Has an application reach the server, and speak with it.
     #[track_caller]
     fn visit(&self, name: &str) {
-        let stream = lucky(self.controller(), "the server is reached", || {
-            let stream = self.proxy().connect(&*self.greeter.target(name));
+        let stream = retried(self.controller(), "the server is reached", || {
+            let stream = self.proxy().connect(&*self.echo_server.target(name));
             stream.map_err(|error| error.to_string())
         });
         is_greeted(stream, name);
@@ -128,7 +128,7 @@ fn a_hundred_streams_at_once_go_through_those_of_three_circuits_that_were_chosen
     for event in events.timeout_iter(LIMIT) {
         let Event::Stream(stream) = event else { continue };
         let StreamEvent { id, status, circuit, target, .. } = &stream;
-        if *status == StreamStatus::New && target.port() == Some(stage.greeter.port()) {
+        if *status == StreamStatus::New && target.port() == Some(stage.echo_server.port()) {
             names.insert(*id, target.host().to_owned());
         }
         if let (Some(name), StreamStatus::Succeeded) = (names.get(id), status) {
@@ -243,7 +243,7 @@ fn streams_are_closed_by_choice_and_the_onion_ones_are_left_to_tor() {
         Err(Error::Socks(error)) => error.code().expect("tor answers"),
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(&stage.greeter.target("closed")), SocksCode::GeneralFailure);
+    assert_eq!(refused(&stage.echo_server.target("closed")), SocksCode::GeneralFailure);
     // tor would have closed it at once, if it had been attached.
     let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
     assert_eq!(refused(onion), SocksCode::HostUnreachable);
@@ -251,7 +251,7 @@ fn streams_are_closed_by_choice_and_the_onion_ones_are_left_to_tor() {
     assert_eq!(stage.proxy().resolve("name.test").unwrap().to_string(), "127.0.0.1");
     let asked: Vec<_> = asked.try_iter().collect();
     // Not about the requests for the onion service's descriptor, which tor made meanwhile.
-    assert_eq!(asked, [&*stage.greeter.target("closed"), onion, "name.test:0"]);
+    assert_eq!(asked, [&*stage.echo_server.target("closed"), onion, "name.test:0"]);
     drop(guard);
     stage.tor.quit().unwrap();
 }
@@ -350,7 +350,7 @@ fn what_an_attacher_was_asked_that_goes_away_is_asked_of_the_next_and_not_again_
         third();
         Attach::To(circuit.clone())
     });
-    let (proxy, target) = (stage.proxy(), stage.greeter.target("handed"));
+    let (proxy, target) = (stage.proxy(), stage.echo_server.target("handed"));
     let application = named("application", move || {
         is_greeted(proxy.connect(&*target).expect("it is attached"), "handed");
     });
@@ -375,7 +375,7 @@ fn streams_of_our_own_and_those_of_others_are_kept_apart() {
             for turn in 0..4 {
                 let name = format!("own{number}x{turn}");
                 scope.spawn(move || {
-                    let stream = circuit.connect_stream(stage.greeter.target(&name));
+                    let stream = circuit.connect_stream(stage.echo_server.target(&name));
                     is_greeted(stream.expect("the circuit is there"), &name);
                 });
                 let name = format!("other{number}x{turn}");
@@ -388,7 +388,8 @@ fn streams_of_our_own_and_those_of_others_are_kept_apart() {
     let mut connected = 0;
     for event in events.timeout_iter(LIMIT) {
         let Event::Stream(stream) = event else { continue };
-        if stream.status == StreamStatus::New && stream.target.port() == Some(stage.greeter.port())
+        if stream.status == StreamStatus::New
+            && stream.target.port() == Some(stage.echo_server.port())
         {
             names.insert(stream.id, stream.target.host().to_owned());
         }
@@ -414,7 +415,7 @@ fn a_stream_through_a_circuit_goes_before_any_attacher() {
     let (sender, asked) = unbounded();
     let options = AttacherOptions::new().priority(i32::MAX);
     let circuit = ours.clone();
-    let target = stage.greeter.target("within");
+    let target = stage.echo_server.target("within");
     let guard = options.set(&stage.state, move |stream, _| {
         sender.send(label(stream).to_owned()).unwrap();
         // Also inside an attacher.
@@ -422,7 +423,7 @@ fn a_stream_through_a_circuit_goes_before_any_attacher() {
         is_greeted(&stream, "within");
         Attach::Tor
     });
-    let stream = ours.connect_stream(stage.greeter.target("own")).unwrap();
+    let stream = ours.connect_stream(stage.echo_server.target("own")).unwrap();
     is_greeted(&stream, "own");
     assert!(asked.is_empty());
     stage.visit("theirs");
@@ -442,7 +443,7 @@ fn waiting(
         sleeping.recv_timeout(LIMIT * 2).ok();
         Attach::Close
     });
-    let (proxy, target) = (stage.proxy(), stage.greeter.target("patient"));
+    let (proxy, target) = (stage.proxy(), stage.echo_server.target("patient"));
     let application = named("application", move || {
         let stream = proxy.connect(&*target).expect("tor attaches it in the end");
         is_greeted(stream, "patient");
@@ -514,7 +515,7 @@ fn an_option_that_somebody_else_has_changed_stands() {
         eventually(LIMIT, "the attacher is told", || !guard.is_active());
         stage.visit("unasked");
         // Whoever wants to attach streams from now on switches it on again for all.
-        let stream = ours.connect_stream(stage.greeter.target("own")).unwrap();
+        let stream = ours.connect_stream(stage.echo_server.target("own")).unwrap();
         is_greeted(&stream, "own");
         assert!(guard.is_active());
         stage.visit("asked");
@@ -536,7 +537,7 @@ fn an_option_that_another_controller_has_set_stays_and_its_streams_are_left_alon
     let ours = stage.circuit(0);
     stage.controller().set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
     let events = stage.controller().events([EventKind::Stream]).unwrap();
-    let (proxy, target) = (stage.proxy(), stage.greeter.target("theirs"));
+    let (proxy, target) = (stage.proxy(), stage.echo_server.target("theirs"));
     let application = named("application", move || {
         is_greeted(proxy.connect(&*target).expect("it is attached"), "theirs");
     });
@@ -549,7 +550,7 @@ fn an_option_that_another_controller_has_set_stays_and_its_streams_are_left_alon
     };
     let theirs = events.timeout_iter(LIMIT).find_map(is_theirs).expect("it waits");
     for name in ["one", "two"] {
-        let stream = ours.connect_stream(stage.greeter.target(name)).unwrap();
+        let stream = ours.connect_stream(stage.echo_server.target(name)).unwrap();
         is_greeted(&stream, name);
         assert_eq!(unattached(stage.controller()), "1");
     }
@@ -569,16 +570,16 @@ fn a_stream_goes_through_a_circuit_by_a_unix_socket_too() {
     let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
     let tor = launcher.option("SocksPort", format!("unix:{}", socket.display())).launch().unwrap();
     let state = State::new(tor.controller().unwrap()).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let circuits: Vec<_> =
         (0..2).map(|_| built(&state, &relays()[..3], &CircuitPurpose::Controller)).collect();
     thread::scope(|scope| {
         for (number, circuit) in circuits.iter().enumerate() {
             for turn in 0..3 {
                 let name = format!("unix{number}x{turn}");
-                let greeter = &greeter;
+                let echo_server = &echo_server;
                 scope.spawn(move || {
-                    let stream = circuit.connect_stream(greeter.target(&name)).unwrap();
+                    let stream = circuit.connect_stream(echo_server.target(&name)).unwrap();
                     is_greeted(&stream, &name);
                     let is_on_it = |stream: &torcon::state::Stream| {
                         stream
@@ -632,7 +633,7 @@ fn two_states_of_one_connection_attach_streams_together() {
     let guard = second.set_attacher(move |_, _| Attach::To(choice.clone())).unwrap();
     // The first state begins, and goes before the second.
     let theirs = stage.circuit(1);
-    let stream = theirs.connect_stream(stage.greeter.target("first")).unwrap();
+    let stream = theirs.connect_stream(stage.echo_server.target("first")).unwrap();
     is_greeted(&stream, "first");
     drop(second);
     let events = stage.controller().events([EventKind::Stream]).unwrap();

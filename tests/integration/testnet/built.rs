@@ -12,8 +12,8 @@ use torcon::state::{Circuit, CircuitInfo, Path, State};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, EventKind, Launcher};
 
-use super::greeter::{Greeter, is_greeted};
-use super::luck::lucky;
+use super::echo_server::{EchoServer, is_greeted};
+use super::retry::retried;
 use super::{LIMIT, UP, join, shared_network};
 use crate::error_text::{chain, check_text};
 use crate::support::watchdog::eventually;
@@ -27,7 +27,7 @@ pub(super) fn relays() -> Vec<Fingerprint> {
 #[track_caller]
 pub(super) fn built(state: &State, path: impl Into<Path>, purpose: &CircuitPurpose) -> Circuit {
     let path = path.into();
-    lucky(state.controller(), "a circuit is built", || {
+    retried(state.controller(), "a circuit is built", || {
         let circuit = state.build_circuit_for(path.clone(), purpose.clone());
         circuit.and_then(|circuit| circuit.wait_built(LIMIT)).map_err(|error| chain(&error))
     })
@@ -50,7 +50,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     let tor = join();
     let controller = tor.controller().unwrap();
     let state = State::new(controller).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let relays = relays();
     let circuit = built(&state, &relays[1..4], &CircuitPurpose::General);
     assert_eq!(fingerprints(&circuit.path()), relays[1..4]);
@@ -59,7 +59,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     assert!(circuit.build_flags().is_empty(), "{circuit:?}");
     assert!(circuit.age().is_some_and(|age| age < LIMIT * 4), "{circuit:?}");
 
-    let stream = circuit.connect_stream(greeter.target("one")).unwrap();
+    let stream = circuit.connect_stream(echo_server.target("one")).unwrap();
     is_greeted(&stream, "one");
     // What tor itself says of it.
     let circuits = controller.circuit_status().unwrap();
@@ -69,7 +69,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     let on_it: Vec<_> =
         streams.iter().filter(|other| other.circuit == Some(circuit.id())).collect();
     assert_eq!(on_it.len(), 1, "{streams:?}");
-    assert_eq!(on_it[0].target.port(), Some(greeter.port()));
+    assert_eq!(on_it[0].target.port(), Some(echo_server.port()));
     assert_eq!(on_it[0].status, StreamStatus::Succeeded);
     // And the state.
     let known = circuit.streams();
@@ -93,7 +93,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     circuit.close_if_unused().unwrap();
     known[0].close(StreamReason::Misc).unwrap();
     for outcome in [
-        circuit.connect_stream(greeter.target("late")).map(drop),
+        circuit.connect_stream(echo_server.target("late")).map(drop),
         circuit.resolve("late.test").map(drop),
         circuit.wait_built(LIMIT).map(drop),
         circuit.extend([relays[0]]).map(drop),
@@ -108,7 +108,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
 /// Builds a circuit that fails when it has so many relays.
 #[track_caller]
 fn failed_after(state: &State, path: [Fingerprint; 3], hops: usize) -> CircuitError {
-    lucky(state.controller(), "a circuit fails", || {
+    retried(state.controller(), "a circuit fails", || {
         match state.build_circuit(path).unwrap().wait_built(LIMIT) {
             Err(Error::Circuit(error)) if error.end().is_some_and(|e| e.path.len() == hops) => {
                 Ok(error)
@@ -241,13 +241,13 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
 fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let circuit = built(&state, &relays()[..3], &CircuitPurpose::General);
-    let socket = circuit.connect_stream(greeter.target("one")).unwrap();
+    let socket = circuit.connect_stream(echo_server.target("one")).unwrap();
     is_greeted(&socket, "one");
     let [stream] = circuit.streams().try_into().unwrap();
     assert_eq!(stream.status(), StreamStatus::Succeeded);
-    assert_eq!(stream.target().port(), Some(greeter.port()));
+    assert_eq!(stream.target().port(), Some(echo_server.port()));
     let error = stream.wait_closed(Duration::ZERO).unwrap_err();
     let text = format!("waited 0ns for the end of stream {} in vain", stream.id());
     assert_eq!(error.to_string(), text);
@@ -269,15 +269,17 @@ fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
 fn a_stream_goes_through_either_of_a_pair_of_circuits_that_share_their_traffic() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let is_linked = |circuit: &Circuit| {
         circuit.info().is_built() && circuit.purpose() == Some(CircuitPurpose::ConfluxLinked)
     };
     let mut outcomes = Vec::new();
     eventually(LIMIT, "a stream goes through a pair", || {
         let linked: Vec<_> = state.circuits().into_iter().filter(is_linked).collect();
-        outcomes =
-            linked.iter().map(|circuit| circuit.connect_stream(greeter.target("pair"))).collect();
+        outcomes = linked
+            .iter()
+            .map(|circuit| circuit.connect_stream(echo_server.target("pair")))
+            .collect();
         // A pair may end meanwhile.
         outcomes.len() > 1 && outcomes.iter().all(Result::is_ok)
     });
@@ -325,10 +327,10 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let state = State::new(controller).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let relays = relays();
     let (sender, done) = bounded(2);
-    let target = greeter.target("inside");
+    let target = echo_server.target("inside");
     let work = move |state: &State, relays: &[Fingerprint]| {
         let circuit = built(state, relays, &CircuitPurpose::Controller);
         let stream = circuit.connect_stream(&*target).expect("it works inside a listener");
@@ -388,12 +390,12 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     let launcher = Launcher::new().network(&network).option("SocksPort", "127.0.0.1:auto");
     let tor = launcher.timeout(LIMIT * 2).launch().unwrap();
     let state = State::new(tor.controller().unwrap()).unwrap();
-    let greeter = Greeter::start();
+    let echo_server = EchoServer::start();
     let relays: Vec<_> = network.relays()[1..].iter().map(|relay| relay.fingerprint).collect();
     let path = [relays[0], relays[1], relays[2]];
     // tor uses it for nothing else, so that nothing else ends it.
     let circuit = built(&state, path, &CircuitPurpose::Controller);
-    let stream = circuit.connect_stream(greeter.target("doomed")).unwrap();
+    let stream = circuit.connect_stream(echo_server.target("doomed")).unwrap();
     is_greeted(&stream, "doomed");
 
     network.kill("relay2").unwrap();

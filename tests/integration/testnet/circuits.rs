@@ -9,8 +9,8 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, EventQueue};
 
 use super::joining::socks_port;
-use super::luck::{find_in, lucky};
-use super::witness::{Echo, Wish, ask};
+use super::raw_socks::{Echo, Wish, ask};
+use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
 /// Returns the fingerprints of the relays that are no authority.
@@ -54,14 +54,14 @@ fn a_circuit_is_built_along_chosen_relays_made_longer_used_otherwise_and_closed(
     let controller = tor.controller().unwrap();
     let relays = relays();
     let chosen = ExtendCircuit::along(relays[..3].to_vec()).purpose(CircuitPurpose::Controller);
-    let id = lucky(controller, "the circuit is built and made longer", || {
+    let id = retried(controller, "the circuit is built and made longer", || {
         let (id, path) = built(controller, &chosen)?;
         assert_eq!(path, relays[..3]);
         let (longer, path) = built(controller, &ExtendCircuit::of(id, [relays[3]]))?;
         assert_eq!((longer, path.as_slice()), (id, &relays[..4]));
         Ok(id)
     });
-    let (other, path) = lucky(controller, "a circuit of tor's choice is built", || {
+    let (other, path) = retried(controller, "a circuit of tor's choice is built", || {
         built(controller, &ExtendCircuit::new())
     });
     assert_ne!(other, id);
@@ -172,58 +172,59 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     // tor would give a stream that is left to it to a general circuit of one relay, too, and that
     // relay would refuse it.
     let short = ExtendCircuit::along([relays()[0]]).purpose(CircuitPurpose::Controller);
-    let (short, _) = lucky(controller, "a short circuit is built", || built(controller, &short));
+    let (short, _) = retried(controller, "a short circuit is built", || built(controller, &short));
     let events = controller.events([EventKind::Stream]).unwrap();
     controller.set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
 
     let attach = |stream, circuit| AttachStream::new(stream, circuit);
     let mut number = 0;
-    let (echo, circuit, stream, mut connection) = lucky(controller, "a stream is attached", || {
-        let way = ExtendCircuit::along(relays()[..3].to_vec());
-        let (circuit, _) = built(controller, &way)?;
-        let echo = Echo::start();
-        number += 1;
-        let host = format!("nowhere{number}.test");
-        let connecting = application(&tor, &host, 81);
-        let stream = waiting(&events, &host);
-        for (outcome, message) in [
-            (
-                controller.attach_stream(attach(stream, CircuitId::from(9999))),
-                r#"552 "Unknown circuit \"9999\"""#,
-            ),
-            (
-                controller.attach_stream(attach(stream, circuit).hop(9)),
-                "551 \"Circuit doesn't have 9 hops.\"",
-            ),
-            (
-                controller.attach_stream(attach(stream, circuit).hop(1)),
-                "551 \"Can't attach stream to this one-hop circuit.\"",
-            ),
-            (
-                controller.attach_stream(attach(stream, short)),
-                "551 \"Can't attach stream to this one-hop circuit.\"",
-            ),
-            (
-                controller.command(&format!("ATTACHSTREAM {stream} {circuit} HOP=x")).map(drop),
-                r#"552 "Bad value hop=x""#,
-            ),
-        ] {
-            assert_eq!(refusal(outcome), format!("ATTACHSTREAM: {message}"));
-        }
-        let bad_port = format!("REDIRECTSTREAM {stream} 127.0.0.1 abc");
-        assert_eq!(
-            refusal(controller.command(&bad_port)),
-            r#"REDIRECTSTREAM: 512 "Cannot parse port \"abc\"""#
-        );
-        let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
-        controller.redirect_stream(&redirect).unwrap();
-        controller.attach_stream(attach(stream, circuit).hop(3)).unwrap();
-        let connected = opened(controller, &events, stream)?;
-        assert_eq!(connected.circuit, Some(circuit));
-        assert_eq!(connected.target, echo.address.into());
-        let connection = connecting.join().unwrap().expect("the server is reached");
-        Ok((echo, circuit, stream, connection))
-    });
+    let (echo, circuit, stream, mut connection) =
+        retried(controller, "a stream is attached", || {
+            let way = ExtendCircuit::along(relays()[..3].to_vec());
+            let (circuit, _) = built(controller, &way)?;
+            let echo = Echo::start();
+            number += 1;
+            let host = format!("nowhere{number}.test");
+            let connecting = application(&tor, &host, 81);
+            let stream = waiting(&events, &host);
+            for (outcome, message) in [
+                (
+                    controller.attach_stream(attach(stream, CircuitId::from(9999))),
+                    r#"552 "Unknown circuit \"9999\"""#,
+                ),
+                (
+                    controller.attach_stream(attach(stream, circuit).hop(9)),
+                    "551 \"Circuit doesn't have 9 hops.\"",
+                ),
+                (
+                    controller.attach_stream(attach(stream, circuit).hop(1)),
+                    "551 \"Can't attach stream to this one-hop circuit.\"",
+                ),
+                (
+                    controller.attach_stream(attach(stream, short)),
+                    "551 \"Can't attach stream to this one-hop circuit.\"",
+                ),
+                (
+                    controller.command(&format!("ATTACHSTREAM {stream} {circuit} HOP=x")).map(drop),
+                    r#"552 "Bad value hop=x""#,
+                ),
+            ] {
+                assert_eq!(refusal(outcome), format!("ATTACHSTREAM: {message}"));
+            }
+            let bad_port = format!("REDIRECTSTREAM {stream} 127.0.0.1 abc");
+            assert_eq!(
+                refusal(controller.command(&bad_port)),
+                r#"REDIRECTSTREAM: 512 "Cannot parse port \"abc\"""#
+            );
+            let redirect = RedirectStream::new(stream, "127.0.0.1").port(echo.address.port());
+            controller.redirect_stream(&redirect).unwrap();
+            controller.attach_stream(attach(stream, circuit).hop(3)).unwrap();
+            let connected = opened(controller, &events, stream)?;
+            assert_eq!(connected.circuit, Some(circuit));
+            assert_eq!(connected.target, echo.address.into());
+            let connection = connecting.join().unwrap().expect("the server is reached");
+            Ok((echo, circuit, stream, connection))
+        });
     connection.write_all(b"attached").unwrap();
     let mut text = [0; 8];
     connection.read_exact(&mut text).unwrap();
@@ -254,7 +255,7 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
         assert_eq!(connecting.join().unwrap().map(drop), Err(code), "{host}");
     }
 
-    let echo = lucky(controller, "tor finds a circuit", || {
+    let echo = retried(controller, "tor finds a circuit", || {
         let echo = Echo::start();
         number += 1;
         let host = format!("echo{number}.test");

@@ -5,7 +5,7 @@ use torcon::event::HsDescEvent;
 use torcon::names::{HsDescAction, OnionPort, RelaySpec, RouterPurpose};
 use torcon::{Event, EventKind};
 
-use super::luck::{find_in, lucky};
+use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
 #[test]
@@ -26,7 +26,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
 
     // Every answer to a request is an event, be it of success or not.
     let fetched = |fetch: &HsFetch, is_from: &dyn Fn(&HsDescEvent) -> bool| {
-        lucky(controller, "the descriptor is fetched", || {
+        retried(controller, "the descriptor is fetched", || {
             controller.hs_fetch(fetch).unwrap();
             let answers = [HsDescAction::Received, HsDescAction::Failed];
             let answer = find_in(&events, LIMIT, |event| match event {

@@ -15,7 +15,7 @@ use torcon::testnet::{PrivateNetwork, PrivateNetworkBuilder};
 
 use super::{LIMIT, UP};
 use crate::error_text::{chain, check_text};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::failure::panic_of;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::{eventually, within};
@@ -27,7 +27,7 @@ const VICTIM: &str = "TORCON_TEST_VICTIM";
 
 #[test]
 fn nothing_is_left_of_a_network_that_a_panic_drops() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let ended = catch_unwind(|| {
             let network = PrivateNetwork::builder().relays(2).timeout(UP).launch().unwrap();
@@ -47,7 +47,7 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
 
 #[test]
 fn a_network_ends_soon_in_a_program_that_blocks_signals() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         // What a program launches blocks the same.
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
@@ -64,7 +64,7 @@ fn a_network_ends_soon_in_a_program_that_blocks_signals() {
 
 #[test]
 fn nothing_is_left_of_a_network_whose_closure_panics() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let message = panic_of(|| {
             let builder = PrivateNetwork::builder().timeout(UP).on_progress(|progress| {
@@ -92,7 +92,7 @@ fn failure(before: &Holdings, builder: PrivateNetworkBuilder) -> TestnetError {
 
 #[test]
 fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let builder = PrivateNetwork::builder;
         let missing = "does not exist; on Debian and Ubuntu, `apt-get install tor` installs tor \
@@ -139,7 +139,7 @@ fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
 
 #[test]
 fn nothing_is_left_of_a_network_whose_time_is_over_in_any_step() {
-    alone(|| {
+    exclusive(|| {
         let before = Holdings::now();
         let mut steps = Vec::new();
         for limit in [1, 600, 1200, 2000, 2800] {

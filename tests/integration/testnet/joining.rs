@@ -6,8 +6,8 @@ use torcon::event::Event;
 use torcon::names::CircuitStatus;
 use torcon::{EventKind, TorProcess};
 
-use super::luck::{find_in, lucky};
-use super::witness::{Echo, Wish, ask};
+use super::raw_socks::{Echo, Wish, ask};
+use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
 pub(super) fn socks_port(tor: &TorProcess) -> SocketAddr {
@@ -25,7 +25,7 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
     let relays = shared_network().relays();
     let path: Vec<_> = relays[1..4].iter().map(|relay| relay.fingerprint.to_string()).collect();
     let events = controller.events([EventKind::Circ]).unwrap();
-    lucky(controller, "the circuit is built", || {
+    retried(controller, "the circuit is built", || {
         let reply = controller.command(&format!("EXTENDCIRCUIT 0 {}", path.join(","))).unwrap();
         let text = reply.text().into_owned();
         let id = text.strip_prefix("EXTENDED ").expect("tor names the circuit");
@@ -41,7 +41,7 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
     // A stream, a mebibyte each way.
     let echo = Echo::start();
     let wish = Wish::Connect(echo.address.port());
-    let (stream, _) = lucky(controller, "the server is reached", || {
+    let (stream, _) = retried(controller, "the server is reached", || {
         ask(socks_port(&tor), "127.0.0.1", wish).map_err(|code| format!("refused by {code}"))
     });
     let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
@@ -68,7 +68,7 @@ fn names_are_resolved_by_the_network_s_own_server() {
         // 4 is "host unreachable".
         ("a.nx.test", Wish::Resolve, Err(4)),
     ] {
-        lucky(controller, &format!("{host} has its answer"), || {
+        retried(controller, &format!("{host} has its answer"), || {
             let answer = ask(server, host, wish).map(|(_, answer)| answer);
             let is_right = answer.as_deref() == expected.as_ref().copied();
             assert!(is_right || answer.is_err(), "{answer:?}");
@@ -78,7 +78,7 @@ fn names_are_resolved_by_the_network_s_own_server() {
 
     let echo = Echo::start();
     let wish = Wish::Connect(echo.address.port());
-    let (mut stream, _) = lucky(controller, "the name leads to the server", || {
+    let (mut stream, _) = retried(controller, "the name leads to the server", || {
         ask(server, "echo.test", wish).map_err(|code| format!("refused by {code}"))
     });
     stream.write_all(b"by name").unwrap();

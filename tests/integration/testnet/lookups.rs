@@ -8,7 +8,7 @@ use torcon::event::EventText;
 use torcon::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, OnionPort, RelaySpec};
 use torcon::{Error, Event, EventKind};
 
-use super::luck::lucky;
+use super::retry::retried;
 use super::{LIMIT, join, shared_network};
 
 /// Any service that does not exist here.
@@ -35,12 +35,12 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
     let controller = tor.controller().unwrap();
     let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
     let resolved =
-        |name: &str| lucky(controller, name, || resolve(name).map_err(|error| error.to_string()));
+        |name: &str| retried(controller, name, || resolve(name).map_err(|error| error.to_string()));
     assert_eq!(resolved("some.test").to_string(), "127.0.0.1");
     // The case is the network's business, and the answer has it in lower case.
     assert_eq!(resolved("SoMe.TeSt").to_string(), "127.0.0.1");
     let address: IpAddr = "192.0.2.7".parse().unwrap();
-    let name = lucky(controller, "192.0.2.7 has a name", || {
+    let name = retried(controller, "192.0.2.7 has a name", || {
         controller.resolve_reverse_and_wait(address, LIMIT).map_err(|error| error.to_string())
     });
     assert_eq!(name, "loopback.test");
@@ -63,7 +63,7 @@ fn names_that_are_mapped_are_resolved_to_what_they_stand_for() {
     let controller = tor.controller().unwrap();
     let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
     let resolved =
-        |name: &str| lucky(controller, name, || resolve(name).map_err(|error| error.to_string()));
+        |name: &str| retried(controller, name, || resolve(name).map_err(|error| error.to_string()));
     let pairs = [
         ("mapped.test", "192.0.2.9"),
         ("alias.test", "other.test"),
@@ -146,7 +146,7 @@ fn the_descriptor_of_a_service_is_what_the_service_has() {
     assert_eq!(taken, 12, "{sent:?}");
 
     let controller = client.controller().unwrap();
-    let descriptor = lucky(controller, "the descriptor is fetched", || {
+    let descriptor = retried(controller, "the descriptor is fetched", || {
         controller.fetch_onion_descriptor(address, LIMIT).map_err(|error| error.to_string())
     });
     assert_eq!(descriptor.address(), address);
@@ -166,7 +166,7 @@ fn the_descriptor_of_a_service_is_what_the_service_has() {
         item.unwrap().to_string()
     };
     for relay in shared_network().relays() {
-        let fetched = lucky(controller, "the descriptor is fetched from each", || {
+        let fetched = retried(controller, "the descriptor is fetched from each", || {
             let fetched =
                 controller.fetch_onion_descriptor_from(address, [relay.fingerprint], LIMIT);
             fetched.map_err(|error| error.to_string())
@@ -189,7 +189,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
     expected.sort();
 
     let some = [expected[1], expected[4]];
-    lucky(controller, "two directories have nothing", || {
+    retried(controller, "two directories have nothing", || {
         let outcome = controller.fetch_onion_descriptor_from(unknown_service(), some, LIMIT);
         let mut found: Vec<_> = failures(outcome);
         found.sort_by_key(|(hsdir, _)| *hsdir);
@@ -199,7 +199,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
     });
 
     let other = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse().unwrap();
-    let outcome = lucky(controller, "every directory has nothing", || {
+    let outcome = retried(controller, "every directory has nothing", || {
         let outcome = controller.fetch_onion_descriptor(other, LIMIT);
         let text = outcome.as_ref().unwrap_err().to_string();
         let expected = format!("no directory has given the descriptor of {other}: 6 NOT_FOUND");

@@ -22,7 +22,7 @@ use crate::support::watchdog::eventually;
 const STORM: usize = 1000;
 
 /// How long a stream may take whose circuit may be closed under it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The words by which a state and the answers of tor are compared.
 type Picture = BTreeMap<String, String>;
@@ -167,9 +167,9 @@ fn echo() -> SocketAddr {
 
 /// Opens a stream through tor and uses it; `None` if tor had no luck.
 fn stream(socks: SocketAddr, port: u16) -> Option<TcpStream> {
-    let proxy = SocksProxy::new(socks.to_string().as_str()).unwrap().timeout(PATIENCE);
+    let proxy = SocksProxy::new(socks.to_string().as_str()).unwrap().timeout(ANSWER_LIMIT);
     let mut stream = proxy.connect(("echo.test", port)).ok()?.into_tcp().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
     stream.write_all(b"x").ok()?;
     stream.read_exact(&mut [0]).ok()?;
     Some(stream)

@@ -13,8 +13,8 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, Launcher, TorProcess};
 
 use super::joining::socks_port;
-use super::luck::{find_in, lucky};
-use super::witness::{Echo, Wish, ask};
+use super::raw_socks::{Echo, Wish, ask};
+use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
 
@@ -35,7 +35,7 @@ fn assert_same(controller: &Controller, key: &str, typed: impl Fn() -> Vec<Strin
 
 /// Has a name resolved by an exit.
 fn resolve(tor: &TorProcess, name: &str) {
-    let answer = lucky(tor.controller().unwrap(), "the name is resolved", || {
+    let answer = retried(tor.controller().unwrap(), "the name is resolved", || {
         let answer = ask(socks_port(tor), name, Wish::Resolve).map(|(_, answer)| answer);
         answer.map_err(|code| format!("SOCKS says {code}"))
     });
@@ -73,7 +73,7 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
         before.len() == guards.len() && guards.iter().zip(&before).all(is_same)
     });
 
-    let (echo, open) = lucky(controller, "the server is reached", || {
+    let (echo, open) = retried(controller, "the server is reached", || {
         let echo = Echo::start();
         let wish = Wish::Connect(echo.address.port());
         match ask(socks_port(&tor), "127.0.0.1", wish) {
@@ -314,7 +314,7 @@ fn a_service_and_its_client_have_its_descriptor() {
 
     assert_eq!(asking.hs_client_descriptor(address).unwrap(), None);
     let relays = shared_network().relays();
-    lucky(asking, "the descriptor is fetched", || {
+    retried(asking, "the descriptor is fetched", || {
         let servers = relays.iter().map(|relay| relay.fingerprint);
         let fetched = asking.fetch_onion_descriptor_from(address, servers, LIMIT);
         fetched.map_err(|error| format!("{error:?}"))

@@ -11,7 +11,7 @@ use torcon::state::{CircuitUpdate, State};
 use super::waiting::resident;
 use super::{LIMIT, greet};
 use crate::scripted::connected_with;
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::signal::signal;
 use crate::support::watchdog::eventually;
 
@@ -49,7 +49,7 @@ enum Pace {
 
 #[test]
 fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end() {
-    alone(|| {
+    exclusive(|| {
         for pace in [Pace::Quick, Pace::Slow, Pace::Stuck] {
             let options = ConnectOptions::new().event_limit(8 << 20);
             let (done, is_done) = signal();
@@ -103,7 +103,7 @@ fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end()
 fn a_stuck_listener_holds_no_more_than_its_limit_and_what_it_is_in_memory_counts() {
     const LIMIT_OF_EVENTS: u64 = 16 << 20;
     const EVENTS: u32 = 150_000;
-    alone(|| {
+    exclusive(|| {
         let options = ConnectOptions::new().event_limit(1 << 24);
         let (tor, controller) = connected_with(&options, move |script| {
             greet(script, &[], &[]);

@@ -11,7 +11,7 @@ use torcon::state::{Attach, State};
 use super::attaching::{OPTION, about_streams, with_option};
 use super::followed;
 use crate::scripted::{LIMIT, answer, start};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 
 #[test]
@@ -70,7 +70,7 @@ fn a_tor_that_does_not_tell_which_streams_wait_gets_no_attacher() {
 fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
     const STATES: usize = 100;
     const ROUNDS: usize = 20;
-    alone(|| {
+    exclusive(|| {
         let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = proxy.local_addr().unwrap();
         let (came, streams) = bounded::<SocketAddr>(1);

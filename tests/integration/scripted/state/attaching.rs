@@ -12,7 +12,7 @@ use torcon::{Controller, Error};
 
 use super::{followed, tell};
 use crate::scripted::{LIMIT, answer};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::script::Script;
@@ -174,7 +174,7 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
 
 #[test]
 fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller, state) = followed(&[], &[], |script| {
             script.answer(&format!("GETCONF {OPTION}"), &["510 Command filtered"]);
@@ -198,7 +198,7 @@ fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
 
 #[test]
 fn no_thread_is_left_when_nobody_attaches_streams_any_more() {
-    alone(|| {
+    exclusive(|| {
         let (tor, controller, state) = followed(&[], &[], with_option);
         // A thread gets its name when it begins to run.
         let there = |expected: &[&str]| {

@@ -11,7 +11,7 @@ use torcon::{ConnectOptions, Controller};
 
 use super::{LIMIT, followed, greet, tell, tells};
 use crate::scripted::{connected_with, next};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
 use crate::support::watchdog::eventually;
@@ -171,7 +171,7 @@ impl Drop for Asks {
 
 #[test]
 fn a_closure_that_asks_the_state_when_it_is_dropped_blocks_nobody_while_the_connection_closes() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         for round in 0..30 {
             let (tor, controller, state) =

@@ -6,7 +6,7 @@ use torcon::state::{AddressChange, CircuitChange, CircuitUpdate, State, StreamCh
 
 use super::{LIMIT, followed, greet, tell, tells};
 use crate::scripted::{connected_with, next};
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
@@ -113,7 +113,7 @@ fn a_removed_listener_is_called_no_more_also_if_it_removes_itself() {
 
 #[test]
 fn a_panic_removes_only_the_listener_that_panicked() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let log = LogCapture::start();
         let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
@@ -182,7 +182,7 @@ fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all(
 
 #[test]
 fn a_listener_may_ask_wait_add_listeners_and_close_the_connection() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
         let (seen, done) = unbounded();
@@ -217,7 +217,7 @@ fn a_listener_may_ask_wait_add_listeners_and_close_the_connection() {
 
 #[test]
 fn the_last_handle_may_be_dropped_inside_a_listener() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
         let (give, take) = bounded::<State>(1);
@@ -238,7 +238,7 @@ fn the_last_handle_may_be_dropped_inside_a_listener() {
 
 #[test]
 fn listeners_get_what_came_before_the_end_of_the_connection_and_then_their_thread_ends() {
-    alone(|| {
+    exclusive(|| {
         let holdings = Holdings::now();
         let (go_on, told) = signal();
         let (tor, controller, state) = followed(&[], &[], move |script| {

@@ -9,7 +9,7 @@ use torcon::{Controller, Error};
 
 use super::{LIMIT, followed, greet, tell, tells};
 use crate::scripted::connected;
-use crate::support::alone::alone;
+use crate::support::exclusive::exclusive;
 use crate::support::script::Script;
 use crate::support::watchdog::eventually;
 
@@ -38,7 +38,7 @@ fn flood(controller: &Controller) -> Duration {
 
 #[test]
 fn threads_that_wait_for_circuits_that_do_not_move_cost_the_events_of_others_little() {
-    alone(|| {
+    exclusive(|| {
         let (tor, connection) = connected(|script| {
             let lines: Vec<_> =
                 (7..=WAITERS + 7).map(|id| format!("{id} LAUNCHED PURPOSE=GENERAL")).collect();
@@ -134,7 +134,7 @@ pub(super) fn resident() -> u64 {
 #[test]
 fn circuits_that_end_while_another_is_being_begun_take_little_memory() {
     const COUNT: u32 = 200_000;
-    alone(|| {
+    exclusive(|| {
         let (tor, controller, state) = followed(&[], &[], |script| {
             script.expect("EXTENDCIRCUIT 0");
             for first in (1..=COUNT).step_by(1_000) {

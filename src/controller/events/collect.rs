@@ -1,0 +1,122 @@
+//! Events for a thread that takes them, put into a queue by the reader thread.
+//!
+//! **Invariant**: an event is copied once, from the reader's buffer into the queue, and no other
+//! queue stands in front: what a consumer that is stuck costs is the limit of its own queue. It does
+//! not depend on a listener that is busy, which may be the consumer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::RecvTimeoutError;
+use parking_lot::Mutex;
+
+use crate::controller::{Controller, HookGuard};
+use crate::error::{Disconnect, Error, Result, Timeout};
+use crate::event::{EventKind, EventText};
+use crate::link::{Backlog, BacklogSender, EventHook, Queued, RawEvent, backlog};
+
+/// What an event takes in a queue beside its text: the header of its allocation and its entry.
+const OVERHEAD: usize = 104;
+
+/// The events of some kinds since it was made, until it is dropped: then tor is told that they are
+/// not wanted any more, without waiting for the answer.
+pub(in crate::controller) struct CollectedEvents {
+    controller: Controller,
+    /// Dropped before the queue, so that nothing is collected for nobody.
+    _hook: HookGuard,
+    queue: Backlog<SequencedEvent>,
+}
+
+/// An event, and how many came before it on the connection.
+pub(in crate::controller) struct SequencedEvent {
+    pub(in crate::controller) number: u64,
+    pub(in crate::controller) text: EventText,
+}
+
+/// Puts events into the queue.
+struct Collector {
+    /// Held by the reader thread alone. `None` when nothing comes any more, so that the queue ends.
+    sender: Mutex<Option<BacklogSender<SequencedEvent>>>,
+}
+
+impl EventHook for Collector {
+    fn event(&self, event: &RawEvent<'_>) {
+        let mut sender = self.sender.lock();
+        let Some(sender) = &mut *sender else { return };
+        let size = event.wire().len() + OVERHEAD;
+        if event.wait_for_room(sender, size) {
+            let item = SequencedEvent { number: event.number(), text: event.text().clone() };
+            // If nobody takes it any more, nobody wants it.
+            sender.send(item, size, 1);
+        } else {
+            sender.lose(1);
+        }
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, _reason: &Disconnect) {
+        let sender = self.sender.lock().take();
+        drop(sender);
+    }
+}
+
+impl CollectedEvents {
+    /// Subscribes to the events before the deadline.
+    pub(in crate::controller) fn new(
+        controller: &Controller,
+        kinds: &[EventKind],
+        deadline: Instant,
+    ) -> Result<Self> {
+        let (sender, queue) = backlog(controller.inner.event_limit);
+        let hook = controller.hook_before(
+            kinds,
+            Arc::new(Collector { sender: Mutex::new(Some(sender)) }),
+            deadline,
+        )?;
+        Ok(Self { controller: controller.clone(), _hook: hook, queue })
+    }
+
+    pub(in crate::controller) fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// Returns the next event if there is one.
+    pub(in crate::controller) fn try_recv(&self) -> Option<Queued<SequencedEvent>> {
+        self.queue.try_recv().ok()
+    }
+
+    /// Waits for the next event as long as the connection lives.
+    pub(in crate::controller) fn recv(&self) -> Option<Queued<SequencedEvent>> {
+        self.queue.recv().ok()
+    }
+
+    /// Waits for the next event until the deadline; `timeout` is the error if none came.
+    pub(in crate::controller) fn recv_deadline(
+        &self,
+        deadline: Instant,
+        timeout: &Timeout,
+    ) -> Result<Queued<SequencedEvent>> {
+        self.queue.recv_deadline(deadline).map_err(|error| match error {
+            RecvTimeoutError::Timeout => timeout.clone().into(),
+            RecvTimeoutError::Disconnected => match self.controller.closed_reason() {
+                Some(reason) => Error::Closed(reason),
+                None => timeout.clone().into(),
+            },
+        })
+    }
+
+    /// Returns how many events are waiting, with each notice of a loss.
+    pub(in crate::controller) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl fmt::Debug for CollectedEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CollectedEvents").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

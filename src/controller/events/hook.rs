@@ -1,0 +1,41 @@
+//! Events for rows above, on the reader thread: what they wait for comes even inside a listener.
+
+use std::sync::Arc;
+
+use crate::controller::{Controller, HookGuard};
+use crate::error::{Disconnect, Result};
+use crate::event::{Event, EventKind};
+use crate::link::{EventHook, RawEvent};
+
+/// What the closure of a hook is called with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen<'a> {
+    Event(&'a Event),
+    /// The connection has ended.
+    Ended(&'a Disconnect),
+}
+
+/// A hook made of a closure.
+struct Watcher<F>(F);
+
+impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for Watcher<F> {
+    fn event(&self, event: &RawEvent<'_>) {
+        (self.0)(Seen::Event(event.event()));
+    }
+
+    fn ended(&self, reason: &Disconnect) {
+        (self.0)(Seen::Ended(reason));
+    }
+}
+
+impl Controller {
+    /// Calls a closure for every event of some kinds until the guard is dropped, on the reader
+    /// thread: it must be quick, must not wait and must not send commands.
+    pub(crate) fn watch_events(
+        &self,
+        kinds: &[EventKind],
+        closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
+    ) -> Result<HookGuard> {
+        self.hook(kinds, Arc::new(Watcher(closure)))
+    }
+}

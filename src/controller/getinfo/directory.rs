@@ -1,0 +1,218 @@
+//! What tor has of the directory, besides what it says about each relay.
+
+use crate::controller::Controller;
+use crate::controller::getinfo::none_if_refused;
+use crate::descriptor::{DescriptorList, ExtraInfo, ServerDescriptor, ServerDescriptors};
+use crate::error::Result;
+use crate::info::{ConsensusFlavor, ConsensusLifetime, DescriptorAnnotations, SharedRandom};
+use crate::names::Fingerprint;
+
+// Every method here blocks until tor has answered, at most for the handle's time limit.
+impl Controller {
+    /// Returns for how long the consensus holds that tor has; `None` if it has none.
+    ///
+    /// Sends `GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`](crate::Error::Protocol) if the answer cannot be read; otherwise those of
+    /// [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::SystemTime;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let lifetime = controller.consensus_lifetime()?;
+    /// if lifetime.is_none_or(|lifetime| lifetime.valid_until < SystemTime::now()) {
+    ///     println!("tor has no consensus that still holds");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn consensus_lifetime(&self) -> Result<Option<ConsensusLifetime>> {
+        self.read_infos(ConsensusLifetime::KEYS, ConsensusLifetime::read)
+    }
+
+    /// Returns the consensus as the authorities have signed it, some megabytes of text; `None` if
+    /// tor does not have it. A client has that of microdescriptors only, unless
+    /// `FetchUselessDescriptors` is set.
+    ///
+    /// [`relay_statuses`](Self::relay_statuses) has what it says about relays, read.
+    ///
+    /// Sends `GETINFO dir/status-vote/current/consensus`, or `..-microdesc`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor knows no such flavor; otherwise those of
+    /// [`get_info`](Self::get_info).
+    pub fn consensus_document(&self, flavor: &ConsensusFlavor) -> Result<Option<Vec<u8>>> {
+        let outcome = self.read_info(&flavor.document_key(), |text| Ok(text.to_vec()));
+        none_if_refused(outcome, 551, "Could not open cached consensus")
+    }
+
+    /// Returns the random values on which the authorities agreed.
+    ///
+    /// Sends `GETINFO sr/current sr/previous`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn shared_random(&self) -> Result<SharedRandom> {
+        self.read_infos(SharedRandom::KEYS, SharedRandom::read)
+    }
+
+    /// Returns whether tor fetches the server descriptors of relays, as relays do.
+    ///
+    /// Sends `GETINFO desc/download-enabled`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn fetches_server_descriptors(&self) -> Result<bool> {
+        self.read_flag("desc/download-enabled")
+    }
+
+    /// Returns whether tor fetches the microdescriptors of relays, as clients do.
+    ///
+    /// Sends `GETINFO md/download-enabled`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn fetches_microdescriptors(&self) -> Result<bool> {
+        self.read_flag("md/download-enabled")
+    }
+
+    /// Returns the server descriptor that this relay publishes of itself; `None` if tor has none,
+    /// as when it is no relay, or has not made it yet.
+    ///
+    /// Sends `GETINFO dir/server/authority`. If there is none, tor logs a warning.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn own_server_descriptor(&self) -> Result<Option<ServerDescriptor>> {
+        Ok(self.served("authority")?.iter().next().transpose()?)
+    }
+
+    /// Returns all server descriptors that tor gives to those who ask its directory. A client that
+    /// uses microdescriptors has none.
+    ///
+    /// Sends `GETINFO dir/server/all`. If there is none, tor logs a warning.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info). A descriptor that cannot be read is an error where it
+    /// is asked for.
+    pub fn served_descriptors(&self) -> Result<ServerDescriptors> {
+        self.served("all")
+    }
+
+    /// Returns those of [these](Self::served_descriptors) that are of the given relays.
+    ///
+    /// Sends `GETINFO dir/server/fp/fingerprint[+fingerprint ...]`; nothing if no relay is given.
+    /// If there is none, tor logs a warning.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`served_descriptors`](Self::served_descriptors).
+    pub fn served_descriptors_of(
+        &self,
+        relays: impl IntoIterator<Item = Fingerprint>,
+    ) -> Result<ServerDescriptors> {
+        let relays: Vec<_> = relays.into_iter().map(|relay| relay.to_string()).collect();
+        match relays.as_slice() {
+            [] => Ok(DescriptorList::new([])),
+            _ => self.served(&format!("fp/{}", relays.join("+"))),
+        }
+    }
+
+    /// Returns the server descriptor with this SHA-1 digest; `None` if tor has none.
+    /// [`relay_statuses_of_purpose`](Self::relay_statuses_of_purpose) tells the digests of those
+    /// that it has.
+    ///
+    /// Sends `GETINFO dir/server/d/digest`. If there is none, tor logs a warning.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn server_descriptor_by_digest(
+        &self,
+        digest: [u8; 20],
+    ) -> Result<Option<ServerDescriptor>> {
+        let digest = Fingerprint::from(digest);
+        Ok(self.served(&format!("d/{digest}"))?.iter().next().transpose()?)
+    }
+
+    fn served(&self, which: &str) -> Result<ServerDescriptors> {
+        let outcome = self.descriptors(&format!("dir/server/{which}"));
+        let found = none_if_refused(outcome, 551, "Servers unavailable")?;
+        Ok(found.unwrap_or_else(|| DescriptorList::new([])))
+    }
+
+    /// Returns the statistics of a relay, by the
+    /// [digest](ServerDescriptor::extra_info_digest) that its server descriptor has; `None` if tor
+    /// does not have them. tor fetches those of others only if `DownloadExtraInfo` is set.
+    ///
+    /// Sends `GETINFO extra-info/digest/digest`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`consensus_lifetime`](Self::consensus_lifetime).
+    pub fn extra_info(&self, digest: [u8; 20]) -> Result<Option<ExtraInfo>> {
+        self.descriptor(&format!("extra-info/digest/{}", Fingerprint::from(digest)))
+    }
+
+    /// Returns what tor has noted beside the server descriptor of a relay; `None` if it has no such
+    /// descriptor.
+    ///
+    /// Sends `GETINFO desc-annotations/id/fingerprint`.
+    ///
+    /// Blocks the current thread until tor has answered, at most for the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn descriptor_annotations(
+        &self,
+        relay: Fingerprint,
+    ) -> Result<Option<DescriptorAnnotations>> {
+        let key = format!("desc-annotations/id/{relay}");
+        let outcome = self.read_info(&key, |answer| Ok(DescriptorAnnotations::read(answer)));
+        none_if_refused(outcome, 552, "Unrecognized key ")
+    }
+}

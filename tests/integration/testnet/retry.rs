@@ -1,0 +1,67 @@
+use std::time::{Duration, Instant};
+
+use torcon::{Controller, Event, EventKind, EventQueue};
+
+/// How often something that depends on tor's own luck is tried.
+const TRIES: u32 = 5;
+/// How long attempts may take together; one that has begun goes on to its end.
+const ENOUGH: Duration = Duration::from_secs(90);
+/// How many events of an attempt are worth reading.
+const MOST: usize = 200;
+/// How long events of the first attempt, if it has failed, may take to their queue; of each later
+/// one more. What comes too late for one attempt may have come for the next.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
+
+/// Tries what depends on tor's own luck until it succeeds, at most a few times: tor chooses
+/// circuits and relays by chance, and a relay without time for its work refuses circuits.
+///
+/// Each attempt has to begin anew, with circuits and streams of its own. If none succeeds the test
+/// fails, and tells how each of them did and which circuits and streams there were meanwhile.
+#[track_caller]
+pub(crate) fn retried<T>(
+    controller: &Controller,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<T, String>,
+) -> T {
+    let kinds = [EventKind::Circ, EventKind::Stream, EventKind::StatusClient, EventKind::Warn];
+    let events = controller.events(kinds).expect("every tor has these events");
+    let begin = Instant::now();
+    let mut story = String::new();
+    for number in 1..=TRIES {
+        let failure = match attempt() {
+            Ok(value) => return value,
+            Err(failure) => failure,
+        };
+        let elapsed = begin.elapsed();
+        story.push_str(&format!("\nattempt {number}, {elapsed:.1?}: {failure}"));
+        let until = Instant::now() + ON_THE_WAY * number;
+        let mut told = 0;
+        while let Ok(event) = events.recv_deadline(until) {
+            told += 1;
+            if told <= MOST {
+                story.push_str(&format!("\n    {event}"));
+            }
+        }
+        if told > MOST {
+            story.push_str(&format!("\n    and {} more events", told - MOST));
+        }
+        if elapsed > ENOUGH {
+            break;
+        }
+    }
+    panic!("{what}: no attempt succeeded{story}");
+}
+
+/// Waits for the first event of which `wanted` makes something; the limit is for all of them.
+pub(crate) fn find_in<T>(
+    events: &EventQueue,
+    limit: Duration,
+    mut wanted: impl FnMut(Event) -> Option<T>,
+) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = wanted(events.recv_deadline(deadline).ok()?) {
+            return Some(found);
+        }
+    }
+}
