@@ -212,10 +212,7 @@ impl Config {
     ///
     /// Sends `GETCONF option` if the option is not known yet. Of an option that tor keeps together
     /// with others, it asks for the name that stands for all of them: `SocksPortLines`,
-    /// `HiddenServiceOptions`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// controller for each command.
+    /// `HiddenServiceOptions`. Blocks for at most the controller's time limit per command.
     ///
     /// # Errors
     ///
@@ -230,7 +227,7 @@ impl Config {
 
     /// Returns the value that an option has in tor, whatever change of it is pending.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -243,10 +240,8 @@ impl Config {
 
     /// Returns the default of an option, as it is written in tor: perhaps with a unit, `1 GB`.
     ///
-    /// Sends `GETINFO config/defaults`, once and not before this is asked for.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// controller.
+    /// Sends `GETINFO config/defaults`, once and not before this is asked for. Blocks for at most
+    /// the controller's time limit.
     ///
     /// # Errors
     ///
@@ -262,9 +257,7 @@ impl Config {
 
     /// Makes known several options at once, so that reading them sends nothing.
     ///
-    /// Sends one `GETCONF` for those that are not known yet.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Sends one `GETCONF` for those that are not known yet. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -289,8 +282,7 @@ impl Config {
     /// Makes known every option at once, as [`load`](Self::load) does.
     ///
     /// Sends one `GETCONF` for those that are not known yet: more than 300 names, if none is.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

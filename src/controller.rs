@@ -196,8 +196,7 @@ impl Controller {
     ///
     /// The typed methods of this type are all made of this one.
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -234,7 +233,7 @@ impl Controller {
 
     /// Waits for the end of the connection, and returns why it ended.
     ///
-    /// Blocks the current thread until then, at most for the given time.
+    /// Blocks the current thread until then, for at most the given time.
     ///
     /// # Errors
     ///
@@ -254,7 +253,7 @@ impl Controller {
     /// most for a second.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
-    /// running, at most for the [time limit](Self::with_timeout), and not at all if called from a
+    /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a
     /// listener.
     pub fn close(&self) {
         self.run_close_hooks();

@@ -133,7 +133,7 @@ impl TorProcess {
         self.launch.wait_ready()
     }
 
-    /// Blocks the current thread until tor is at 100 %, at most for `timeout`.
+    /// Blocks the current thread until tor is at 100 %, for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl TorProcess {
         self.living()
     }
 
-    /// Blocks the current thread until the control connection is ready, at most for `timeout`.
+    /// Blocks the current thread until the control connection is ready, for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl TorProcess {
 
     /// Waits for tor's end; it does not cause it.
     ///
-    /// Blocks the current thread until tor is gone, at most for `timeout`.
+    /// Blocks the current thread until tor is gone, for at most `timeout`.
     ///
     /// # Errors
     ///

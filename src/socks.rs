@@ -132,7 +132,7 @@ impl SocksProxy {
     /// [`OnionAddress`](crate::names::OnionAddress) and a port. A host name goes to tor as it is:
     /// nothing is resolved here.
     ///
-    /// Blocks the current thread until the stream is open, at most for the limit of
+    /// Blocks the current thread until the stream is open, for at most the limit of
     /// [`timeout`](Self::timeout).
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl SocksProxy {
 
     /// Connects to a target through tor, within `limit`; see [`connect`](Self::connect).
     ///
-    /// Blocks the current thread until the stream is open, at most for `limit`.
+    /// Blocks the current thread until the stream is open, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl SocksProxy {
 
     /// Resolves a host name through tor, to an IPv4 or IPv6 address as tor likes.
     ///
-    /// Blocks the current thread until tor has answered, at most for the limit of
+    /// Blocks the current thread until tor has answered, for at most the limit of
     /// [`timeout`](Self::timeout).
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl SocksProxy {
 
     /// Resolves a host name through tor, within `limit`; see [`resolve`](Self::resolve).
     ///
-    /// Blocks the current thread until tor has answered, at most for `limit`.
+    /// Blocks the current thread until tor has answered, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ impl SocksProxy {
     ///
     /// The name is whatever the owner of the address has put there; it proves nothing.
     ///
-    /// Blocks the current thread until tor has answered, at most for the limit of
+    /// Blocks the current thread until tor has answered, for at most the limit of
     /// [`timeout`](Self::timeout).
     ///
     /// # Errors
@@ -239,7 +239,7 @@ impl SocksProxy {
     /// Finds the host name of an address through tor, within `limit`; see
     /// [`resolve_ptr`](Self::resolve_ptr).
     ///
-    /// Blocks the current thread until tor has answered, at most for `limit`.
+    /// Blocks the current thread until tor has answered, for at most `limit`.
     ///
     /// # Errors
     ///

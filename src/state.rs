@@ -147,13 +147,11 @@ impl State {
     ///
     /// Sends one `SETEVENTS`, with `ADDRMAP`, `CIRC`, `CIRC_MINOR`, `CONF_CHANGED`, `GUARD`,
     /// `NETWORK_LIVENESS`, `ORCONN`, `SIGNAL`, `STATUS_CLIENT`, `STREAM` and all other events that
-    /// are wanted, unless these are subscribed to already; then one `GETINFO circuit-status
-    /// stream-status orconn-status entry-guards address-mappings/all status/bootstrap-phase
-    /// network-liveness`. If one of the two is refused, sends one for each event, or for each key.
-    /// Nothing that happens in between is lost or counted twice.
-    ///
-    /// Blocks the current thread until tor has answered, for at most the
-    /// [time limit](Controller::with_timeout) for each command.
+    /// are wanted, unless these are subscribed to already; then one
+    /// `GETINFO circuit-status stream-status orconn-status entry-guards address-mappings/all status/bootstrap-phase network-liveness`.
+    /// If one of the two is refused, sends one for each event, or for each key. Nothing that
+    /// happens in between is lost or counted twice. Blocks for at most the
+    /// [time limit](Controller::with_timeout) per command.
     ///
     /// # Errors
     ///
@@ -266,9 +264,7 @@ impl State {
     /// that is down or tried again. Between these, a guard that tor will try again is still
     /// reported as down.
     ///
-    /// Sends `GETINFO entry-guards` after such an event, once.
-    ///
-    /// Blocks the current thread until tor has answered that, for at most the
+    /// Sends `GETINFO entry-guards` after such an event, once. Blocks for at most the
     /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
     /// returns what is known.
     #[must_use]
@@ -286,9 +282,7 @@ impl State {
     ///
     /// Out of date can be: a mapping that somebody removed by mapping the address to itself.
     ///
-    /// Sends `GETINFO address-mappings/all` after such an event, once.
-    ///
-    /// Blocks the current thread until tor has answered that, for at most the
+    /// Sends `GETINFO address-mappings/all` after such an event, once. Blocks for at most the
     /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
     /// returns what is known.
     #[doc(alias = "AddrMap")]
@@ -305,9 +299,7 @@ impl State {
     /// tor does not tell the identifiers of those that were there before the state. If an event may
     /// be of such a connection or of another one, this is asked for again.
     ///
-    /// Sends `GETINFO orconn-status` after such an event, once.
-    ///
-    /// Blocks the current thread until tor has answered that, for at most the
+    /// Sends `GETINFO orconn-status` after such an event, once. Blocks for at most the
     /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
     /// returns what is known.
     #[must_use]

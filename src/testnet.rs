@@ -158,7 +158,7 @@ impl PrivateNetwork {
     ///
     /// It stays in the consensus, so clients still try it. Does nothing if it was killed already.
     ///
-    /// Blocks the current thread until its process is gone, at most for 10 seconds.
+    /// Blocks the current thread until its process is gone, for at most 10 seconds.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl PrivateNetwork {
     /// Starts a relay or authority again, with the same keys and the same port. One that runs is
     /// killed first.
     ///
-    /// Blocks the current thread until it can build circuits, at most for
+    /// Blocks the current thread until it can build circuits, for at most
     /// [`timeout`](PrivateNetworkBuilder::timeout).
     ///
     /// # Errors

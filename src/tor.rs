@@ -68,7 +68,7 @@ impl Tor {
 
     /// Launches a tor, as [`Launcher::launch`] does.
     ///
-    /// Blocks the current thread until tor is ready, at most for the limits of the launcher.
+    /// Blocks the current thread until tor is ready, for at most the limits of the launcher.
     ///
     /// # Errors
     ///

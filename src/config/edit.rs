@@ -102,9 +102,7 @@ impl Config {
 
     /// Removes an entry from a list, as often as it is there. Returns whether it was.
     ///
-    /// Sends `GETCONF`: the cache does not decide.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Sends `GETCONF`: the cache does not decide. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -122,9 +120,7 @@ impl Config {
     /// Replaces an entry of a list by another, in its place, as often as it is there. Returns
     /// whether it was.
     ///
-    /// Sends `GETCONF`: the cache does not decide.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Sends `GETCONF`: the cache does not decide. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

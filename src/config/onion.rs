@@ -13,9 +13,8 @@ impl Config {
     /// Returns the onion services of the configuration as they are or, if a change is pending, as
     /// they will be, in their order. Ephemeral ones are not among them.
     ///
-    /// Sends `GETCONF HiddenServiceOptions` if they are not known yet.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Sends `GETCONF HiddenServiceOptions` if they are not known yet. Blocks as [`get`](Self::get)
+    /// does.
     ///
     /// # Errors
     ///
@@ -51,7 +50,7 @@ impl Config {
     /// Nothing is sent before [`save`](Self::save), which reads the services anew and sends every
     /// line of all of them, so that also those stay which others have added in the meantime.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -97,9 +96,7 @@ impl Config {
     /// [`save`](Self::save) changes the options that the closure has changed, and keeps the others
     /// as another connection may have set them by then.
     ///
-    /// Sends `GETCONF HiddenServiceOptions`.
-    ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Sends `GETCONF HiddenServiceOptions`. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -132,7 +129,7 @@ impl Config {
     ///
     /// Nothing is sent before [`save`](Self::save).
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

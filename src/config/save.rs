@@ -34,7 +34,7 @@ impl Config {
     /// [`revert_option`](Self::revert_option), and saved again. Changes that other threads make
     /// during a save are for the next.
     ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// Blocks the current thread until tor has answered, for at most the time limit of the
     /// controller for each command and for another thread that saves.
     ///
     /// # Errors

@@ -35,11 +35,8 @@ impl Config {
     /// that goes back to its default is left out. The text is ASCII, with quotes and escapes
     /// where tor needs them.
     ///
-    /// Sends `GETINFO config-text`, and `GETCONF` as [`get`](Self::get) would for pending
-    /// changes; nothing without a tor.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// controller for each command.
+    /// Sends `GETINFO config-text`, and `GETCONF` as [`get`](Self::get) would for pending changes;
+    /// nothing without a tor. Blocks for at most the controller's time limit per command.
     ///
     /// # Errors
     ///

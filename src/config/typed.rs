@@ -13,7 +13,7 @@ impl Config {
     /// This and the other functions that return a value of Rust read what [`get`](Self::get)
     /// does.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl Config {
 
     /// Returns an option of the type `Boolean+Auto` or `Boolean`; `None` if it is not set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Config {
     /// Returns an option of the type `Integer`, `SignedInteger` or `Port`, as whatever integer
     /// the caller wants; `None` if it is not set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Config {
 
     /// Returns an option of the type `Float`; `None` if it is not set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Config {
     /// Returns an option of the type `TimeInterval` or `TimeMsecInterval`; `None` if it is not
     /// set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Config {
 
     /// Returns an option of the type `DataSize`, in bytes; `None` if it is not set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Config {
     /// Returns an option of any type that has one line, as text; bytes that are not UTF-8 are
     /// replaced. `None` if it is not set.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Config {
     /// [`OptionType::is_list`] is true; `None` if it is not set, which is not the same as no
     /// entry.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Config {
     /// A port that tor chooses by itself is not told here, but by
     /// `GETINFO net/listeners/socks`.
     ///
-    /// Blocks the current thread until tor has answered, as [`get`](Self::get) does.
+    /// Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

@@ -28,10 +28,8 @@ use crate::wire::{Reply, Request};
 impl Controller {
     /// Asks tor for information, all keys in one round trip.
     ///
-    /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none. Blocks for at most
+    /// the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -58,10 +56,7 @@ impl Controller {
 
     /// Asks tor for one piece of information; bytes that are not UTF-8 are replaced.
     ///
-    /// Sends `GETINFO key`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO key`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -73,10 +68,7 @@ impl Controller {
 
     /// Asks tor for information, and returns the reply as it came.
     ///
-    /// Sends `GETINFO key [key ...]`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO key [key ...]`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -95,9 +87,7 @@ impl Controller {
     ///
     /// Sends `GETCONF option [option ...]`. The answer is in tor's spelling; an option that is not
     /// set differs from one that is set to nothing, and repeated options keep all their values.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -115,9 +105,7 @@ impl Controller {
 
     /// Asks for the values of options, and returns the reply as it came.
     ///
-    /// Sends `GETCONF option [option ...]`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETCONF option [option ...]`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -139,9 +127,7 @@ impl Controller {
     ///
     /// Sends `SETCONF option="value" [option="value" ...]`, in the given order. An option that is
     /// repeated gets all the given values and loses those it had; `None` clears it. Any option of
-    /// an onion service replaces all onion services of the configuration.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// an onion service replaces all onion services of the configuration. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -178,9 +164,7 @@ impl Controller {
 
     /// Sets options back to their defaults (`None`), or to a value: all of them, or none.
     ///
-    /// Sends `RESETCONF option[="value"] ...`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `RESETCONF option[="value"] ...`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -198,9 +182,7 @@ impl Controller {
     /// Replaces the whole configuration by the text of a torrc. What the text does not say again
     /// is back at its default, the data directory and the control ports too.
     ///
-    /// Sends `+LOADCONF` and the text, dot-stuffed.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `+LOADCONF` and the text, dot-stuffed. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -213,10 +195,7 @@ impl Controller {
 
     /// Writes the configuration to the file that tor was started with, if nothing is lost by it.
     ///
-    /// Sends `SAVECONF`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `SAVECONF`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -229,10 +208,7 @@ impl Controller {
     /// Writes the configuration to the file that tor was started with, even if its `%include`
     /// lines are lost by it.
     ///
-    /// Sends `SAVECONF FORCE`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `SAVECONF FORCE`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -245,10 +221,7 @@ impl Controller {
     /// Sends tor a signal. tor answers before it acts: after [`Signal::Shutdown`] or
     /// [`Signal::Halt`] the connection ends.
     ///
-    /// Sends `SIGNAL name`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `SIGNAL name`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -260,10 +233,7 @@ impl Controller {
 
     /// Asks tor who it is and how to authenticate.
     ///
-    /// Sends `PROTOCOLINFO 1`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `PROTOCOLINFO 1`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -277,9 +247,7 @@ impl Controller {
     /// Authenticates once more, by password. Connecting has done it already; tor closes the
     /// connection if this fails.
     ///
-    /// Sends `AUTHENTICATE` and the password in hexadecimal.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `AUTHENTICATE` and the password in hexadecimal. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -293,10 +261,7 @@ impl Controller {
 
     /// Switches on features of the control protocol; in today's tor all of them are always on.
     ///
-    /// Sends `USEFEATURE feature ...`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `USEFEATURE feature ...`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -313,10 +278,8 @@ impl Controller {
 
     /// Makes tor end when this connection does, for whatever reason it does.
     ///
-    /// Sends `TAKEOWNERSHIP`, then `GETINFO process/pid` for [`owned_pid`](Self::owned_pid); if
-    /// tor does not tell its pid, it is owned all the same.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `TAKEOWNERSHIP`, then `GETINFO process/pid` for [`owned_pid`](Self::owned_pid); if tor
+    /// does not tell its pid, it is owned all the same. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -341,10 +304,7 @@ impl Controller {
 
     /// Makes tor outlive this connection again.
     ///
-    /// Sends `DROPOWNERSHIP`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `DROPOWNERSHIP`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -360,7 +320,7 @@ impl Controller {
     /// Sends `QUIT`, after what [`close`](Self::close) has to say. Every call that is waiting behind
     /// it, and every later one, fails with [`Disconnect::Quit`].
     ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Blocks the current thread until tor has answered, for at most the
     /// [time limit](Self::with_timeout), and then as [`close`](Self::close) does.
     ///
     /// # Errors
@@ -381,7 +341,7 @@ impl Controller {
     /// order. The command must be one line; commands with data, such as `+LOADCONF`, have methods.
     /// A `SETEVENTS` sent this way is overridden by the next change of the listeners.
     ///
-    /// Blocks the current thread until the command is written, at most for the
+    /// Blocks the current thread until the command is written, for at most the
     /// [time limit](Self::with_timeout); this takes time only if tor does not read.
     ///
     /// # Errors
@@ -411,8 +371,7 @@ impl Controller {
     ///
     /// The command is checked as by [`queue_command`](Self::queue_command).
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

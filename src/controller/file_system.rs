@@ -45,11 +45,8 @@ impl Controller {
     /// both processes then tell whether the path is in the same directory of the same file
     /// system. Symbolic links are followed as this program sees them.
     ///
-    /// Sends `GETINFO process/pid`, once per connection, if the connection is a unix socket and
-    /// tor was not launched by this program.
-    ///
-    /// Blocks the current thread until tor has answered, for at most the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO process/pid`, once per connection, if the connection is a unix socket and tor
+    /// was not launched by this program. Blocks for at most the [time limit](Self::with_timeout).
     pub(crate) fn path_view(&self, path: &Path) -> PathView {
         if !path.is_absolute() {
             return PathView::Unknown("the path is relative to a directory that only tor knows");

@@ -18,10 +18,7 @@ impl Controller {
     /// that and looks after the service.
     ///
     /// Sends [`ADD_ONION`](AddOnion). A key that is given in it is not told by tor; the answer has
-    /// it all the same.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// it all the same. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -34,10 +31,7 @@ impl Controller {
 
     /// Ends an ephemeral onion service: one of this connection, or a detached one.
     ///
-    /// Sends `DEL_ONION id`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `DEL_ONION id`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -52,9 +46,7 @@ impl Controller {
     /// Returns the ephemeral onion services of this connection.
     ///
     /// Sends `GETINFO onions/current`. Detached services belong to no connection: see
-    /// [`detached_onions`](Self::detached_onions).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// [`detached_onions`](Self::detached_onions). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -68,10 +60,7 @@ impl Controller {
     /// Returns the ephemeral onion services that are detached from the connections that added
     /// them.
     ///
-    /// Sends `GETINFO onions/detached`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO onions/detached`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -84,9 +73,7 @@ impl Controller {
     ///
     /// [`hs_fetch`](Self::hs_fetch) makes tor fetch one.
     ///
-    /// Sends `GETINFO hs/client/desc/id/address`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO hs/client/desc/id/address`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -100,9 +87,7 @@ impl Controller {
     /// Returns the descriptor that tor publishes of an onion service of its own; `None` if it has
     /// no such service, or has made no descriptor yet.
     ///
-    /// Sends `GETINFO hs/service/desc/id/address`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO hs/service/desc/id/address`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -127,9 +112,7 @@ impl Controller {
 
     /// Gives tor the key by which it, as a client, may use an onion service.
     ///
-    /// Sends [`ONION_CLIENT_AUTH_ADD`](OnionClientAuthAdd).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends [`ONION_CLIENT_AUTH_ADD`](OnionClientAuthAdd). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -143,9 +126,7 @@ impl Controller {
 
     /// Takes back the key that tor has for an onion service.
     ///
-    /// Sends `ONION_CLIENT_AUTH_REMOVE id`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `ONION_CLIENT_AUTH_REMOVE id`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -160,10 +141,7 @@ impl Controller {
 
     /// Returns the keys that tor has for onion services.
     ///
-    /// Sends `ONION_CLIENT_AUTH_VIEW`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `ONION_CLIENT_AUTH_VIEW`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -16,10 +16,7 @@ impl Controller {
     /// Asks what the consensus says about a relay; `None` if tor knows none with this
     /// fingerprint.
     ///
-    /// Sends `GETINFO ns/id/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO ns/id/fingerprint`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -47,10 +44,7 @@ impl Controller {
     ///
     /// Any relay can call itself so; a fingerprint says which is meant, and tor logs a warning.
     ///
-    /// Sends `GETINFO ns/name/nickname`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO ns/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -65,10 +59,7 @@ impl Controller {
     /// [`for_each_relay_status`](Self::for_each_relay_status) takes less memory. There is none
     /// as long as tor has no consensus.
     ///
-    /// Sends `GETINFO ns/all`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO ns/all`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -98,10 +89,7 @@ impl Controller {
 
     /// Asks for the relays of a purpose of which tor has server descriptors. A client has those of its bridges only.
     ///
-    /// Sends `GETINFO ns/purpose/purpose`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO ns/purpose/purpose`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -118,8 +106,8 @@ impl Controller {
     ///
     /// Sends `GETINFO ns/all`.
     ///
-    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts at
-    /// most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts for
+    /// at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -133,10 +121,7 @@ impl Controller {
 
     /// Asks for the microdescriptor of a relay; `None` if tor has none.
     ///
-    /// Sends `GETINFO md/id/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO md/id/fingerprint`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -149,10 +134,7 @@ impl Controller {
 
     /// Asks for the microdescriptor of the relay that tor takes for the one of this nickname.
     ///
-    /// Sends `GETINFO md/name/nickname`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO md/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -163,10 +145,7 @@ impl Controller {
 
     /// Asks for all microdescriptors.
     ///
-    /// Sends `GETINFO md/all`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO md/all`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -182,8 +161,8 @@ impl Controller {
     ///
     /// Sends `GETINFO md/all`.
     ///
-    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts at
-    /// most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts for
+    /// at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -200,9 +179,7 @@ impl Controller {
     /// Relays and authorities have them, and a client those of its bridges. Other clients use
     /// microdescriptors, unless told otherwise by `UseMicrodescriptors 0`.
     ///
-    /// Sends `GETINFO desc/id/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO desc/id/fingerprint`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -216,10 +193,7 @@ impl Controller {
 
     /// Asks for the server descriptor of the relay that tor takes for the one of this nickname.
     ///
-    /// Sends `GETINFO desc/name/nickname`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO desc/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -234,10 +208,7 @@ impl Controller {
     /// Asks for the newest server descriptor of every relay. A client that uses microdescriptors
     /// has none.
     ///
-    /// Sends `GETINFO desc/all-recent`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO desc/all-recent`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -253,8 +224,8 @@ impl Controller {
     ///
     /// Sends `GETINFO desc/all-recent`.
     ///
-    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts at
-    /// most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts for
+    /// at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -87,9 +87,8 @@ impl Controller {
     ///
     /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
     ///
-    /// Blocks the current thread until the event has come, at most for the given time after tor
-    /// has confirmed the subscription, which takes at most the
-    /// [time limit](Self::with_timeout).
+    /// Blocks the current thread until the event has come, for at most the given time after tor has
+    /// confirmed the subscription, which takes at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -127,8 +126,8 @@ impl Controller {
     /// predicate sees every event that comes after it, with the answer to the command. Everything
     /// else is as with [`wait_for`](Self::wait_for).
     ///
-    /// Blocks the current thread until the event has come, at most for the given time after tor
-    /// has answered the command; before that, at most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the event has come, for at most the given time after tor has
+    /// answered the command; before that, for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

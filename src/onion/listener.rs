@@ -109,7 +109,7 @@ impl OnionListener {
 
     /// Returns the next connection of a client.
     ///
-    /// Blocks the current thread until there is one, at most for the given time. It ends when the
+    /// Blocks the current thread until there is one, for at most the given time. It ends when the
     /// listener is closed, on whatever thread, and when tor is gone.
     ///
     /// # Errors
@@ -289,7 +289,7 @@ impl OnionListener {
 
     /// Waits until the service is published, as [`OnionService::wait_published`] does.
     ///
-    /// Blocks the current thread until then, at most for the given time. The listener stays as it
+    /// Blocks the current thread until then, for at most the given time. The listener stays as it
     /// is if the service is not published in time.
     ///
     /// # Errors

@@ -182,8 +182,8 @@ impl OnionService {
 
     /// Waits until the service is published. It can be called again, and in listeners of events.
     ///
-    /// Blocks the current thread until then, at most for the given time. The service stays as it
-    /// is if it is not published in time. To give up earlier, [`close`](Self::close) it on another
+    /// Blocks the current thread until then, for at most the given time. The service stays as it is
+    /// if it is not published in time. To give up earlier, [`close`](Self::close) it on another
     /// thread.
     ///
     /// # Errors

@@ -245,9 +245,9 @@ impl Launcher {
 
     /// Launches tor and returns it when it is ready.
     ///
-    /// Blocks the current thread until tor has reached 100 %, or what
-    /// [`wait_for`](Self::wait_for) says, at most for [`timeout`](Self::timeout) and never longer
-    /// than [`stall_timeout`](Self::stall_timeout) without progress.
+    /// Blocks the current thread until tor has reached 100 %, or what [`wait_for`](Self::wait_for)
+    /// says, for at most [`timeout`](Self::timeout) and never longer than
+    /// [`stall_timeout`](Self::stall_timeout) without progress.
     ///
     /// Sends `PROTOCOLINFO`, `AUTHCHALLENGE` and `AUTHENTICATE`, `SETEVENTS` for bootstrap events
     /// while the launch lasts, `GETINFO status/bootstrap-phase`, `TAKEOWNERSHIP` and

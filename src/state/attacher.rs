@@ -108,7 +108,7 @@ impl AttacherOptions {
 
     /// Sets an attacher with these options; see [`State::set_attacher`].
     ///
-    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// Blocks the current thread until tor has answered, for each command for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
     /// seconds.
     ///
@@ -184,7 +184,7 @@ impl State {
     /// `SETCONF __LeaveStreamsUnattached="1"` if it is not; for each stream one or more of
     /// `ATTACHSTREAM` and `CLOSESTREAM`.
     ///
-    /// Blocks the current thread until tor has answered, for each command at most for the
+    /// Blocks the current thread until tor has answered, for each command for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
     /// seconds.
     ///

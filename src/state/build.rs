@@ -140,7 +140,7 @@ impl State {
     ///
     /// Sends `EXTENDCIRCUIT 0 path`.
     ///
-    /// Blocks the current thread until tor has begun the circuit, at most for the
+    /// Blocks the current thread until tor has begun the circuit, for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl State {
     /// Sends `EXTENDCIRCUIT 0 path purpose=..`; if the path is left to tor `EXTENDCIRCUIT 0`, and
     /// `SETCIRCUITPURPOSE id purpose=..` unless the purpose is general: tor refuses both in one.
     ///
-    /// Blocks the current thread until tor has begun the circuit, at most for the
+    /// Blocks the current thread until tor has begun the circuit, for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller for each command.
     ///
     /// # Errors
@@ -195,8 +195,8 @@ impl State {
     ///
     /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` if the time is over.
     ///
-    /// Blocks the current thread until the circuit is built, at most for `limit` after tor has
-    /// begun it; before and after that, at most for the
+    /// Blocks the current thread until the circuit is built, for at most `limit` after tor has
+    /// begun it; before and after that, for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Circuit {
     ///
     /// Sends nothing.
     ///
-    /// Blocks the current thread until then, at most for the given time.
+    /// Blocks the current thread until then, for at most the given time.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Circuit {
     ///
     /// Sends nothing.
     ///
-    /// Blocks the current thread until then, at most for the given time.
+    /// Blocks the current thread until then, for at most the given time.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Circuit {
     /// Makes the circuit longer by the given relays, within `limit`; see
     /// [`extend`](Self::extend).
     ///
-    /// Blocks the current thread until the circuit is built again, at most for `limit` after tor
+    /// Blocks the current thread until the circuit is built again, for at most `limit` after tor
     /// has answered, which takes at most the [time limit](crate::Controller::with_timeout) of the
     /// controller.
     ///
@@ -219,10 +219,8 @@ impl Circuit {
     /// Closes the circuit if there is no stream on it. tor does not say which was the case:
     /// [`wait_closed`](Self::wait_closed) tells.
     ///
-    /// Sends `CLOSECIRCUIT id IfUnused`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the controller's
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///

@@ -72,7 +72,7 @@ impl Stream {
     ///
     /// Sends nothing.
     ///
-    /// Blocks the current thread until then, at most for the given time.
+    /// Blocks the current thread until then, for at most the given time.
     ///
     /// # Errors
     ///

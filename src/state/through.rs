@@ -67,7 +67,7 @@ impl Circuit {
     /// __LeaveStreamsUnattached`, and `SETCONF` of that option before and after the `ATTACHSTREAM`
     /// for each stream that begins meanwhile.
     ///
-    /// Blocks the current thread until the stream is open, at most for 130 seconds and for the
+    /// Blocks the current thread until the stream is open, for at most 130 seconds and for the
     /// [time limit](crate::Controller::with_timeout) of the controller for each command before
     /// that.
     ///
@@ -105,7 +105,7 @@ impl Circuit {
     /// Connects to a target through this circuit, within `limit`; see
     /// [`connect_stream`](Self::connect_stream).
     ///
-    /// Blocks the current thread until the stream is open, at most for `limit` and for the
+    /// Blocks the current thread until the stream is open, for at most `limit` and for the
     /// [time limit](crate::Controller::with_timeout) of the controller for each command before
     /// that.
     ///
@@ -135,7 +135,7 @@ impl Circuit {
     ///
     /// Sends what [`connect_stream`](Self::connect_stream) does.
     ///
-    /// Blocks the current thread until tor has answered, at most for 130 seconds and for the
+    /// Blocks the current thread until tor has answered, for at most 130 seconds and for the
     /// [time limit](crate::Controller::with_timeout) of the controller for each command before
     /// that.
     ///
@@ -148,7 +148,7 @@ impl Circuit {
 
     /// Resolves a host name through this circuit, within `limit`; see [`resolve`](Self::resolve).
     ///
-    /// Blocks the current thread until tor has answered, at most for `limit` and for the
+    /// Blocks the current thread until tor has answered, for at most `limit` and for the
     /// [time limit](crate::Controller::with_timeout) of the controller for each command before
     /// that.
     ///

@@ -149,7 +149,7 @@ impl PrivateNetworkBuilder {
     /// Brings the network up.
     ///
     /// Blocks the current thread until every relay knows every other, which takes five to eight
-    /// seconds where two processors are free, and at most for [`timeout`](Self::timeout).
+    /// seconds where two processors are free, and for at most [`timeout`](Self::timeout).
     ///
     /// # Errors
     ///

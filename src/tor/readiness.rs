@@ -55,10 +55,7 @@ impl Tor {
     /// Returns whether tor is at 100 % and has circuits now.
     ///
     /// Sends `GETINFO status/circuit-established`, and `GETINFO status/bootstrap-phase` if there
-    /// are circuits.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
-    /// [controller](Self::controller).
+    /// are circuits. Blocks for at most the time limit of the [controller](Self::controller).
     ///
     /// # Errors
     ///
@@ -75,7 +72,7 @@ impl Tor {
     ///
     /// Subscribes to `STATUS_CLIENT` meanwhile, and asks as [`is_ready`](Self::is_ready) does.
     ///
-    /// Blocks the current thread until then, at most for the given time.
+    /// Blocks the current thread until then, for at most the given time.
     ///
     /// # Errors
     ///
@@ -102,9 +99,7 @@ impl Tor {
     /// tor does so at once, unless it has done so within the last ten seconds or so: then it waits
     /// until they are over. [`wait_new_identity`](Self::wait_new_identity) waits for it.
     ///
-    /// Sends `SIGNAL NEWNYM`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// Sends `SIGNAL NEWNYM`. Blocks for at most the time limit of the
     /// [controller](Self::controller).
     ///
     /// # Errors
@@ -121,7 +116,7 @@ impl Tor {
     ///
     /// Subscribes to `SIGNAL` meanwhile and sends `SIGNAL NEWNYM`.
     ///
-    /// Blocks the current thread until then, at most for the given time; tor may take ten seconds.
+    /// Blocks the current thread until then, for at most the given time; tor may take ten seconds.
     /// A tor without any port for applications never gets there.
     ///
     /// # Errors

@@ -17,8 +17,7 @@ impl Tor {
     /// is taken to be at the address of the control port, and those on the loopback or a unix
     /// socket of another machine are left out.
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -37,8 +36,7 @@ impl Tor {
     ///
     /// Asks tor as [`socks_proxies`](Self::socks_proxies) does.
     ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -71,7 +69,7 @@ impl Tor {
     /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
     /// connects as [`SocksProxy::connect`] does.
     ///
-    /// Blocks the current thread until the stream is open, at most for the time limit of the
+    /// Blocks the current thread until the stream is open, for at most the time limit of the
     /// controller and 130 seconds; with [`socks_proxy`](Self::socks_proxy) for a limit of one's
     /// own.
     ///
@@ -106,7 +104,7 @@ impl Tor {
     /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
     /// resolves as [`SocksProxy::resolve`] does.
     ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// Blocks the current thread until tor has answered, for at most the time limit of the
     /// controller and 130 seconds.
     ///
     /// # Errors
@@ -122,7 +120,7 @@ impl Tor {
     /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
     /// resolves as [`SocksProxy::resolve_ptr`] does.
     ///
-    /// Blocks the current thread until tor has answered, at most for the time limit of the
+    /// Blocks the current thread until tor has answered, for at most the time limit of the
     /// controller and 130 seconds.
     ///
     /// # Errors

@@ -13,9 +13,7 @@ impl Controller {
     /// [`CircEvent`](crate::event::CircEvent) tells when it is built:
     /// [`execute_and_wait`](Self::execute_and_wait) waits for that.
     ///
-    /// Sends [`EXTENDCIRCUIT`](ExtendCircuit).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends [`EXTENDCIRCUIT`](ExtendCircuit). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -30,9 +28,7 @@ impl Controller {
     /// Changes what tor uses a circuit for: [`CircuitPurpose::General`] or
     /// [`CircuitPurpose::Controller`].
     ///
-    /// Sends `SETCIRCUITPURPOSE id purpose=..`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `SETCIRCUITPURPOSE id purpose=..`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -46,10 +42,7 @@ impl Controller {
 
     /// Closes a circuit, and with it its streams.
     ///
-    /// Sends `CLOSECIRCUIT id`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `CLOSECIRCUIT id`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -62,10 +55,7 @@ impl Controller {
     /// Closes a circuit unless there are streams on it. tor does not say which of both was the
     /// case.
     ///
-    /// Sends `CLOSECIRCUIT id IfUnused`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -77,9 +67,7 @@ impl Controller {
     /// Chooses the circuit of a stream that waits for one, while the option
     /// `__LeaveStreamsUnattached` is 1; or leaves the choice to tor.
     ///
-    /// Sends [`ATTACHSTREAM`](AttachStream).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends [`ATTACHSTREAM`](AttachStream). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -93,9 +81,7 @@ impl Controller {
 
     /// Changes where a stream goes, before it is attached to a circuit.
     ///
-    /// Sends [`REDIRECTSTREAM`](RedirectStream).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends [`REDIRECTSTREAM`](RedirectStream). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -108,10 +94,7 @@ impl Controller {
 
     /// Closes a stream for a reason that has a [number](StreamReason::number).
     ///
-    /// Sends `CLOSESTREAM id number`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `CLOSESTREAM id number`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

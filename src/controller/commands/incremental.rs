@@ -22,8 +22,8 @@ impl Controller {
     ///
     /// Sends `GETINFO key`.
     ///
-    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts at
-    /// most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the answer is complete. Each wait for more of it lasts for
+    /// at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ impl Controller {
     /// else is as with [`get_info_incremental`](Self::get_info_incremental), and the command is
     /// checked as by [`queue_command`](Self::queue_command).
     ///
-    /// Blocks the current thread until the reply is complete. Each wait for more of it lasts at
-    /// most for the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the reply is complete. Each wait for more of it lasts for at
+    /// most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

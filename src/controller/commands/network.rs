@@ -15,9 +15,7 @@ impl Controller {
     ///
     /// An address that is mapped to itself is set free. For virtual addresses see [`MapAddress`].
     ///
-    /// Sends `MAPADDRESS from=to [from=to ...]`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `MAPADDRESS from=to [from=to ...]`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -37,10 +35,7 @@ impl Controller {
     /// Begins to resolve names to addresses. The answers come as `ADDRMAP` events;
     /// [`resolve_and_wait`](Self::resolve_and_wait) waits for one.
     ///
-    /// Sends `RESOLVE name [name ...]`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `RESOLVE name [name ...]`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -57,9 +52,7 @@ impl Controller {
     /// Begins to resolve addresses to names. The answers come as `ADDRMAP` events;
     /// [`resolve_reverse_and_wait`](Self::resolve_reverse_and_wait) waits for one.
     ///
-    /// Sends `RESOLVE mode=reverse address [address ...]`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `RESOLVE mode=reverse address [address ...]`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -72,9 +65,7 @@ impl Controller {
 
     /// Gives tor the descriptor of a relay.
     ///
-    /// Sends [`+POSTDESCRIPTOR`](PostDescriptor).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends [`+POSTDESCRIPTOR`](PostDescriptor). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -89,10 +80,7 @@ impl Controller {
     /// Makes tor forget its guards, and choose others. Doing this often makes it likely to choose a
     /// bad guard one day.
     ///
-    /// Sends `DROPGUARDS`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `DROPGUARDS`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -103,10 +91,7 @@ impl Controller {
 
     /// Makes tor forget how long circuits took to build, and begin to measure again.
     ///
-    /// Sends `DROPTIMEOUTS`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `DROPTIMEOUTS`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -119,10 +104,7 @@ impl Controller {
     /// [`HsDescEvent`](crate::event::HsDescEvent) and `HS_DESC_CONTENT` events;
     /// [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) waits for it.
     ///
-    /// Sends [`HSFETCH`](HsFetch).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends [`HSFETCH`](HsFetch). Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -135,10 +117,7 @@ impl Controller {
     /// Begins to send the descriptor of an onion service to directories. What comes of it is told by
     /// [`HsDescEvent`](crate::event::HsDescEvent)s.
     ///
-    /// Sends [`+HSPOST`](HsPost).
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends [`+HSPOST`](HsPost). Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl PendingReply {
 
     /// Returns the reply.
     ///
-    /// Blocks the current thread until it is there, at most for the
+    /// Blocks the current thread until it is there, for at most the
     /// [time limit](crate::Controller::with_timeout) of the controller that sent the command,
     /// counted from now.
     ///
@@ -47,7 +47,7 @@ impl PendingReply {
 
     /// Returns the reply.
     ///
-    /// Blocks the current thread until it is there, at most for the given time; if it comes later,
+    /// Blocks the current thread until it is there, for at most the given time; if it comes later,
     /// it is dropped.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl EventQueue {
 
     /// Returns the next event.
     ///
-    /// Blocks the current thread until there is one, at most for the
+    /// Blocks the current thread until there is one, for at most the
     /// [time limit](Controller::with_timeout) of the controller that made the queue.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl EventQueue {
 
     /// Returns the next event.
     ///
-    /// Blocks the current thread until there is one, at most for the given time.
+    /// Blocks the current thread until there is one, for at most the given time.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl EventQueue {
     /// Returns events as they come, and ends when none has come for the given time or the
     /// connection has ended.
     ///
-    /// Blocks the current thread until there is an event, at most for the given time each.
+    /// Blocks the current thread until there is an event, for at most the given time each.
     pub fn timeout_iter(&self, limit: Duration) -> impl Iterator<Item = Event> {
         std::iter::from_fn(move || self.recv_timeout(limit).ok())
     }

@@ -98,7 +98,7 @@ impl Controller {
     /// Sends `SETEVENTS` with the sorted names of all events that are wanted, if this one was not
     /// yet.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// Blocks the current thread until tor has confirmed the subscription, for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Controller {
     /// Everything else is as with [`add_event_listener`](Self::add_event_listener), except that a
     /// text cannot tell of events that were lost: [`on_lagged`](Self::on_lagged) does.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// Blocks the current thread until tor has confirmed the subscription, for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Controller {
     /// stands for several kinds, as [`LogEvent`](crate::event::LogEvent) does, subscribes to all
     /// of them.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// Blocks the current thread until tor has confirmed the subscription, for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -224,7 +224,7 @@ impl Controller {
     ///
     /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
     ///
-    /// Blocks the current thread until tor has confirmed the subscription, at most for the
+    /// Blocks the current thread until tor has confirmed the subscription, for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -241,8 +241,8 @@ impl Controller {
     /// Sends `SETEVENTS` with the events that are still wanted, if this was the last listener of
     /// its kind.
     ///
-    /// Blocks the current thread until tor has confirmed that, if it had to be told, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks the current thread until tor has confirmed that, if it had to be told, for at most
+    /// the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

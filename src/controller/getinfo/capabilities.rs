@@ -9,9 +9,7 @@ use crate::names::Signal;
 impl Controller {
     /// Returns the kinds of event that this tor can send, by its own account.
     ///
-    /// Sends `GETINFO events/names` the first time.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO events/names` the first time. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -28,9 +26,7 @@ impl Controller {
 
     /// Returns the signals that this tor takes, by its own account.
     ///
-    /// Sends `GETINFO signal/names` the first time.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO signal/names` the first time. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -47,10 +43,7 @@ impl Controller {
 
     /// Returns what [`use_feature`](Self::use_feature) can switch on, by tor's own account.
     ///
-    /// Sends `GETINFO features/names`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO features/names`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -63,10 +56,7 @@ impl Controller {
     /// Returns what `GETINFO` can be asked for, by tor's own account: each key, or pattern of
     /// keys such as `desc/id/<OR identity>`, with its description.
     ///
-    /// Sends `GETINFO info/names`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO info/names`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -13,10 +13,7 @@ impl Controller {
     /// Returns the options of this tor, by its own account: each name with its type, such as
     /// `Boolean` or `LineList`.
     ///
-    /// Sends `GETINFO config/names`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO config/names`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -30,10 +27,7 @@ impl Controller {
     /// Returns the values that options have if nobody sets them, also those of some options that
     /// are not for users. Options without such a value are not there.
     ///
-    /// Sends `GETINFO config/defaults`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO config/defaults`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -48,10 +42,7 @@ impl Controller {
     ///
     /// A tor that was started with `-f -` names the file of the system, which it has not read.
     ///
-    /// Sends `GETINFO config-file`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO config-file`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -62,9 +53,7 @@ impl Controller {
 
     /// Returns the file that tor reads before its configuration, if it is there.
     ///
-    /// Sends `GETINFO config-defaults-file`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO config-defaults-file`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -77,10 +66,7 @@ impl Controller {
     /// Returns the text that [`save_conf`](Self::save_conf) would write to tor's configuration
     /// file: every option that is not at its default, one to a line.
     ///
-    /// Sends `GETINFO config-text`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO config-text`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -92,9 +78,7 @@ impl Controller {
     /// Returns whether [`save_conf`](Self::save_conf) is possible: not if the configuration file
     /// has `%include` lines, which would be lost.
     ///
-    /// Sends `GETINFO config-can-saveconf`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO config-can-saveconf`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

@@ -11,10 +11,8 @@ use crate::names::Fingerprint;
 impl Controller {
     /// Returns for how long the consensus holds that tor has; `None` if it has none.
     ///
-    /// Sends `GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until`. Blocks
+    /// for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -45,9 +43,7 @@ impl Controller {
     ///
     /// [`relay_statuses`](Self::relay_statuses) has what it says about relays, read.
     ///
-    /// Sends `GETINFO dir/status-vote/current/consensus`, or `..-microdesc`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO dir/status-vote/current/consensus`, or `..-microdesc`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -61,9 +57,7 @@ impl Controller {
 
     /// Returns the random values on which the authorities agreed.
     ///
-    /// Sends `GETINFO sr/current sr/previous`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO sr/current sr/previous`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -75,9 +69,7 @@ impl Controller {
 
     /// Returns whether tor fetches the server descriptors of relays, as relays do.
     ///
-    /// Sends `GETINFO desc/download-enabled`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO desc/download-enabled`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -89,9 +81,7 @@ impl Controller {
 
     /// Returns whether tor fetches the microdescriptors of relays, as clients do.
     ///
-    /// Sends `GETINFO md/download-enabled`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO md/download-enabled`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -104,10 +94,8 @@ impl Controller {
     /// Returns the server descriptor that this relay publishes of itself; `None` if tor has none,
     /// as when it is no relay, or has not made it yet.
     ///
-    /// Sends `GETINFO dir/server/authority`. If there is none, tor logs a warning.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO dir/server/authority`. If there is none, tor logs a warning. Blocks for at
+    /// most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -119,9 +107,7 @@ impl Controller {
     /// Returns all server descriptors that tor gives to those who ask its directory. A client that
     /// uses microdescriptors has none.
     ///
-    /// Sends `GETINFO dir/server/all`. If there is none, tor logs a warning.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO dir/server/all`. If there is none, tor logs a warning. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -135,9 +121,7 @@ impl Controller {
     /// Returns those of [these](Self::served_descriptors) that are of the given relays.
     ///
     /// Sends `GETINFO dir/server/fp/fingerprint[+fingerprint ...]`; nothing if no relay is given.
-    /// If there is none, tor logs a warning.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// If there is none, tor logs a warning. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -158,10 +142,8 @@ impl Controller {
     /// [`relay_statuses_of_purpose`](Self::relay_statuses_of_purpose) tells the digests of those
     /// that it has.
     ///
-    /// Sends `GETINFO dir/server/d/digest`. If there is none, tor logs a warning.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO dir/server/d/digest`. If there is none, tor logs a warning. Blocks for at
+    /// most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -184,9 +166,7 @@ impl Controller {
     /// [digest](ServerDescriptor::extra_info_digest) that its server descriptor has; `None` if tor
     /// does not have them. tor fetches those of others only if `DownloadExtraInfo` is set.
     ///
-    /// Sends `GETINFO extra-info/digest/digest`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO extra-info/digest/digest`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -199,9 +179,7 @@ impl Controller {
     /// Returns what tor has noted beside the server descriptor of a relay; `None` if it has no such
     /// descriptor.
     ///
-    /// Sends `GETINFO desc-annotations/id/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO desc-annotations/id/fingerprint`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

@@ -10,11 +10,9 @@ use crate::names::Fingerprint;
 impl Controller {
     /// Returns how tor gets on with fetching the consensus.
     ///
-    /// Sends `GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap
-    /// downloads/networkstatus/flavor/running`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends
+    /// `GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap downloads/networkstatus/flavor/running`.
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -29,10 +27,7 @@ impl Controller {
 
     /// Returns the fingerprints of the authorities whose certificates tor fetches or has fetched.
     ///
-    /// Sends `GETINFO downloads/cert/fps`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO downloads/cert/fps`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -45,9 +40,7 @@ impl Controller {
     /// Returns how tor gets on with fetching the certificate of an authority, whatever its signing
     /// key; `None` if it is none of [those](Self::certificate_downloads).
     ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/cert/fp/fingerprint`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -61,9 +54,7 @@ impl Controller {
     /// Returns the fingerprints of the signing keys of an authority for which tor fetches or has
     /// fetched certificates; `None` if it is none of [those](Self::certificate_downloads).
     ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint/sks`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/cert/fp/fingerprint/sks`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -81,9 +72,7 @@ impl Controller {
     /// Returns how tor gets on with fetching the certificate of an authority for one signing key;
     /// `None` if it is none of [those](Self::certificate_signing_keys).
     ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/cert/fp/fingerprint/fingerprint`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -105,9 +94,7 @@ impl Controller {
     /// when it is asked for it. The entries of its consensus
     /// [have them](crate::descriptor::RouterStatus::descriptor_digest).
     ///
-    /// Sends `GETINFO downloads/desc/digest`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/desc/digest`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -121,9 +108,7 @@ impl Controller {
     /// Returns the fingerprints of the bridges whose descriptors tor fetches or has fetched; none if
     /// tor uses no bridges.
     ///
-    /// Sends `GETINFO downloads/bridge/bridges`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/bridge/bridges`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -139,9 +124,7 @@ impl Controller {
     /// Returns how tor gets on with fetching the descriptor of a bridge; `None` if it is none of
     /// [those](Self::bridge_downloads).
     ///
-    /// Sends `GETINFO downloads/bridge/fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO downloads/bridge/fingerprint`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

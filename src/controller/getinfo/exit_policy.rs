@@ -9,10 +9,7 @@ use crate::error::{ProtocolError, Result};
 impl Controller {
     /// Returns where this relay connects as an exit; `None` if tor is no relay.
     ///
-    /// Sends `GETINFO exit-policy/full`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO exit-policy/full`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -40,10 +37,7 @@ impl Controller {
     /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv4. It allows no IPv6
     /// address.
     ///
-    /// Sends `GETINFO exit-policy/ipv4`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO exit-policy/ipv4`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -55,10 +49,7 @@ impl Controller {
     /// Returns the part of [the exit policy](Self::exit_policy) that is for IPv6. It allows no IPv4
     /// address.
     ///
-    /// Sends `GETINFO exit-policy/ipv6`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO exit-policy/ipv6`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -71,9 +62,7 @@ impl Controller {
     /// networks; `None` if tor is no relay, or its configuration asks for none
     /// (`ExitPolicyRejectPrivate`, `ExitPolicyRejectLocalInterfaces`).
     ///
-    /// Sends `GETINFO exit-policy/reject-private/relay`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO exit-policy/reject-private/relay`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -85,9 +74,7 @@ impl Controller {
 
     /// Returns the rules that every tor puts behind the policy of its configuration.
     ///
-    /// Sends `GETINFO exit-policy/default`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO exit-policy/default`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -102,9 +89,7 @@ impl Controller {
     /// Returns the rules that every tor puts before the policy of its configuration to protect
     /// private networks, if `ExitPolicyRejectPrivate` is on.
     ///
-    /// Sends `GETINFO exit-policy/reject-private/default`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO exit-policy/reject-private/default`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

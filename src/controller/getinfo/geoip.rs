@@ -11,9 +11,7 @@ impl Controller {
     /// Returns the code of the country in which tor's data have an address, such as `us`; `None` if
     /// they do not have it.
     ///
-    /// Sends `GETINFO ip-to-country/address`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO ip-to-country/address`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -28,10 +26,8 @@ impl Controller {
 
     /// Returns for which addresses tor has data about countries (`GeoIPFile`, `GeoIPv6File`).
     ///
-    /// Sends `GETINFO ip-to-country/ipv4-available ip-to-country/ipv6-available`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO ip-to-country/ipv4-available ip-to-country/ipv6-available`. Blocks for at
+    /// most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -9,10 +9,7 @@ use crate::info::{AddressMapping, EntryGuard, MappingOrigin};
 impl Controller {
     /// Returns tor's circuits, each as the event that would tell of it.
     ///
-    /// Sends `GETINFO circuit-status`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO circuit-status`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -37,10 +34,7 @@ impl Controller {
     /// Returns tor's streams, each as an event with its state, circuit and target, which is all
     /// that tor tells. A stream that waits for a controller is told as a new one.
     ///
-    /// Sends `GETINFO stream-status`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO stream-status`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -51,10 +45,7 @@ impl Controller {
 
     /// Returns tor's connections to relays, each as an event with its peer and state.
     ///
-    /// Sends `GETINFO orconn-status`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO orconn-status`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -65,10 +56,7 @@ impl Controller {
 
     /// Returns the guards through which tor enters the network.
     ///
-    /// Sends `GETINFO entry-guards`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO entry-guards`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -80,9 +68,7 @@ impl Controller {
     /// Returns the names and addresses that stand for others: those of the configuration, those
     /// that tor remembers from resolving, and those of [`map_address`](Self::map_address).
     ///
-    /// Sends `GETINFO address-mappings/all`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO address-mappings/all`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -95,9 +81,7 @@ impl Controller {
 
     /// Returns those of [these](Self::address_mappings) that come from one place.
     ///
-    /// Sends `GETINFO address-mappings/origin`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO address-mappings/origin`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

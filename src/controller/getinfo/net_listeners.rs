@@ -24,10 +24,7 @@ impl Controller {
     /// this machine. Every other address is returned as tor names it: `127.0.0.1` and a unix
     /// socket are on tor's machine, which may be another.
     ///
-    /// Sends `GETINFO net/listeners/kind`.
-    ///
-    /// Blocks the current thread until tor has answered, for at most the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO net/listeners/kind`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -14,10 +14,7 @@ impl Controller {
     ///
     /// [`version`](Self::version) has it without asking, as `PROTOCOLINFO` told it.
     ///
-    /// Sends `GETINFO version`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO version`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -31,10 +28,8 @@ impl Controller {
     /// Returns what tor knows of itself as a process: its pid, its user, and how many sockets it may
     /// have open.
     ///
-    /// Sends `GETINFO process/pid process/uid process/user process/descriptor-limit`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO process/pid process/uid process/user process/descriptor-limit`. Blocks for at
+    /// most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -59,10 +54,7 @@ impl Controller {
 
     /// Returns for how long tor has been running, in whole seconds.
     ///
-    /// Sends `GETINFO uptime`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO uptime`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -74,9 +66,7 @@ impl Controller {
 
     /// Returns what the clock of tor's machine says, and its time zone.
     ///
-    /// Sends `GETINFO current-time/utc current-time/local`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO current-time/utc current-time/local`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -88,9 +78,7 @@ impl Controller {
 
     /// Returns how many bytes went through tor since it was started.
     ///
-    /// Sends `GETINFO traffic/read traffic/written`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO traffic/read traffic/written`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -105,10 +93,7 @@ impl Controller {
     /// There is one for each second in which somebody listened to such events, through this or
     /// another connection. tor keeps none of the others.
     ///
-    /// Sends `GETINFO bw-event-cache`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO bw-event-cache`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -120,9 +105,7 @@ impl Controller {
     /// Returns how many bytes tor lets wait in its queues, before it closes circuits to get memory
     /// back: the option `MaxMemInQueues`, or what tor has chosen by itself.
     ///
-    /// Sends `GETINFO limits/max-mem-in-queues`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO limits/max-mem-in-queues`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

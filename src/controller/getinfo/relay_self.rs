@@ -14,10 +14,7 @@ use crate::names::Fingerprint;
 impl Controller {
     /// Returns the fingerprint of this tor as a relay; `None` if it is none.
     ///
-    /// Sends `GETINFO fingerprint`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO fingerprint`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -35,10 +32,7 @@ impl Controller {
     /// a relay before it has made its first descriptor. Today's tor answers its
     /// [IPv4 address](Self::external_ipv4).
     ///
-    /// Sends `GETINFO address`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO address`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -49,10 +43,7 @@ impl Controller {
 
     /// Returns the IPv4 address at which tor thinks that others see it; `None` if it does not know.
     ///
-    /// Sends `GETINFO address/v4`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO address/v4`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -63,10 +54,7 @@ impl Controller {
 
     /// Returns the IPv6 address at which tor thinks that others see it; `None` if it does not know.
     ///
-    /// Sends `GETINFO address/v6`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO address/v6`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -85,12 +73,9 @@ impl Controller {
 
     /// Returns how much of its allowance (`AccountingMax`) tor has used, and whether it sleeps.
     ///
-    /// Sends `GETINFO accounting/enabled accounting/hibernating accounting/bytes
-    /// accounting/bytes-left accounting/interval-start accounting/interval-wake
-    /// accounting/interval-end`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends
+    /// `GETINFO accounting/enabled accounting/hibernating accounting/bytes accounting/bytes-left accounting/interval-start accounting/interval-wake accounting/interval-end`.
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -116,10 +101,7 @@ impl Controller {
     /// no such port is told to be reachable there.
     ///
     /// Sends `GETINFO status/reachability-succeeded/or status/reachability-succeeded/dir`, which
-    /// `info/names` does not list.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// `info/names` does not list. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -130,10 +112,8 @@ impl Controller {
 
     /// Returns whether a directory authority has accepted the descriptor of this relay.
     ///
-    /// Sends `GETINFO status/accepted-server-descriptor`, which `info/names` does not list.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO status/accepted-server-descriptor`, which `info/names` does not list. Blocks
+    /// for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -145,10 +125,8 @@ impl Controller {
     /// Returns whether tor thinks that the descriptor of this relay is good. Today's tor answers
     /// what it answers for [an accepted one](Self::has_accepted_server_descriptor).
     ///
-    /// Sends `GETINFO status/good-server-descriptor`, which `info/names` does not list.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO status/good-server-descriptor`, which `info/names` does not list. Blocks for
+    /// at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -161,9 +139,7 @@ impl Controller {
     /// returns them; `None` if it is no relay. tor neither keeps nor publishes them. A bridge that
     /// has no statistics has no second document.
     ///
-    /// Sends `GETINFO status/fresh-relay-descs`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/fresh-relay-descs`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -185,11 +161,9 @@ impl Controller {
     /// Returns how many handshakes this relay was asked for to make circuits, since it last wrote
     /// its statistics.
     ///
-    /// Sends `GETINFO stats/ntor/requested stats/ntor/assigned stats/tap/requested
-    /// stats/tap/assigned`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends
+    /// `GETINFO stats/ntor/requested stats/ntor/assigned stats/tap/requested stats/tap/assigned`.
+    /// Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -201,9 +175,7 @@ impl Controller {
     /// Returns where the clients of this bridge were, as far as tor rounds it: what the next
     /// `CLIENTS_SEEN` event would tell. Of a tor that is no bridge, nobody.
     ///
-    /// Sends `GETINFO status/clients-seen`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/clients-seen`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

@@ -10,9 +10,7 @@ use crate::names::NetworkLiveness;
 impl Controller {
     /// Asks tor how far its start has come.
     ///
-    /// Sends `GETINFO status/bootstrap-phase`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/bootstrap-phase`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -27,9 +25,7 @@ impl Controller {
     /// Returns whether tor has made a circuit, so that it can be used, and has not found since that
     /// it cannot.
     ///
-    /// Sends `GETINFO status/circuit-established`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/circuit-established`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -41,9 +37,7 @@ impl Controller {
 
     /// Returns whether tor knows enough of the network to make circuits.
     ///
-    /// Sends `GETINFO status/enough-dir-info`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/enough-dir-info`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
@@ -59,10 +53,7 @@ impl Controller {
     /// This is not what [`Signal::Dormant`](crate::Signal::Dormant) brings about: after it, tor does
     /// nothing at all on the network, and still gives the same answer here.
     ///
-    /// Sends `GETINFO dormant`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO dormant`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -74,10 +65,7 @@ impl Controller {
     /// Returns whether tor thinks that the network is there. It is not before the first answer of
     /// a relay.
     ///
-    /// Sends `GETINFO network-liveness`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO network-liveness`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -90,9 +78,7 @@ impl Controller {
 
     /// Returns what the directory authorities think of tor's version, and which they recommend.
     ///
-    /// Sends `GETINFO status/version/current status/version/recommended`.
-    ///
-    /// Blocks the current thread until tor has answered, at most for the
+    /// Sends `GETINFO status/version/current status/version/recommended`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

@@ -147,8 +147,8 @@ impl Controller {
     /// to learn whether tor asks another; and `SETEVENTS` as
     /// [`add_event_listener`](Self::add_event_listener) does.
     ///
-    /// Blocks the current thread until the descriptor is there or every directory has failed, at
-    /// most for the given time after tor has taken the command, and the
+    /// Blocks the current thread until the descriptor is there or every directory has failed, for
+    /// at most the given time after tor has taken the command, and the
     /// [time limit](Self::with_timeout) before that; each `GETINFO` may add the time limit.
     ///
     /// # Errors

@@ -127,9 +127,8 @@ impl Controller {
     /// same tor for the same name in the same moment may get the answer to this request, and this
     /// one its answer.
     ///
-    /// Blocks the current thread until the name is resolved, at most for the given time after tor
-    /// has taken the request; before that, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks the current thread until the name is resolved, for at most the given time after tor
+    /// has taken the request; before that, for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -163,9 +162,8 @@ impl Controller {
     /// Sends `RESOLVE mode=reverse address`. Everything else is as with
     /// [`resolve_and_wait`](Self::resolve_and_wait).
     ///
-    /// Blocks the current thread until the address is resolved, at most for the given time after
-    /// tor has taken the request; before that, at most for the
-    /// [time limit](Self::with_timeout).
+    /// Blocks the current thread until the address is resolved, for at most the given time after
+    /// tor has taken the request; before that, for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
