@@ -133,7 +133,11 @@ pub enum Event {
     HsDescContent(HsDescContentEvent),
     /// An event of a kind that this version of torcon does not know.
     Other(OtherEvent),
-    /// An event of a kind that has a type, but not of its form.
+    /// An event of a kind that has a type, but not of its form; or a line without a status code.
+    ///
+    /// Such a line comes from a filter in front of tor that has replaced an event. It has no kind
+    /// and goes to every listener and queue of events of the connection, except those that take
+    /// texts or single types.
     #[non_exhaustive]
     Malformed {
         /// What tor sent.
@@ -181,6 +185,11 @@ impl Event {
     /// Reads an event. This never fails: see [`Event::Malformed`].
     #[must_use]
     pub fn parse(text: EventText) -> Self {
+        if text.is_stray() {
+            // Whatever it looks like: between two events everything has a status code.
+            let reason = ProtocolError::new("an event", "a status code", text.as_bytes());
+            return Self::Malformed { text, reason };
+        }
         let kind = EventKind::from_bytes(text.keyword());
         match kind {
             EventKind::Bw => read(BwEvent::read(text), Self::Bw),
@@ -238,7 +247,8 @@ impl Event {
         Self::Lagged { dropped }
     }
 
-    /// Returns the kind of the event; `None` for [`Event::Lagged`], which is none of tor's.
+    /// Returns the kind of the event; `None` for [`Event::Lagged`] and for a line without a status
+    /// code, which are none of tor's.
     #[must_use]
     pub fn kind(&self) -> Option<EventKind> {
         Some(match self {
@@ -271,6 +281,7 @@ impl Event {
             Self::PtStatus(_) => EventKind::PtStatus,
             Self::HsDescContent(_) => EventKind::HsDescContent,
             Self::Other(other) => other.kind.clone(),
+            Self::Malformed { text, .. } if text.is_stray() => return None,
             Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
             Self::Lagged { .. } => return None,
         })

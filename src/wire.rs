@@ -16,5 +16,6 @@ pub(crate) use frame::{Frame, Limits, Piece};
 pub use line::Line;
 pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};
+pub(crate) use reply::{Separator, StatusLine};
 pub use request::Request;
 pub(crate) use request::{COMMAND_LIMIT, line_problem};

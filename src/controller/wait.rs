@@ -69,7 +69,8 @@ impl Waiter {
         match queued {
             Queued::Item(SequencedEvent { number, text }) => {
                 self.next.set(number + 1);
-                look(number, Event::parse(text))
+                // A line without a status code is of no kind, and so of none that is waited for.
+                if text.is_stray() { None } else { look(number, Event::parse(text)) }
             }
             Queued::Lost(count) => look(self.next.get(), Event::lagged(count)),
         }

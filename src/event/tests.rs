@@ -572,7 +572,7 @@ proptest! {
         }
         for wire in [&wire[..], &wire[..end.index(wire.len())]] {
             let event = from_wire(wire);
-            assert!(event.kind().is_some());
+            assert!(event.kind().is_some() || matches!(event, Event::Malformed { .. }));
             assert_eq!(Event::parse(event.text().unwrap().detached()), event);
             assert!(!format!("{event:?}").is_empty());
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::names::secret::{REDACTED, redact};
+use crate::wire::StatusLine;
 
 /// The text of an event or of a part of it, as tor sent it.
 ///
@@ -40,6 +41,8 @@ pub struct EventText {
     range: Range<usize>,
     /// Whether `Debug` hides it.
     is_secret: bool,
+    /// Whether it is a line that had no status code.
+    is_stray: bool,
 }
 
 impl EventText {
@@ -48,7 +51,7 @@ impl EventText {
     /// tor's own events come ready made; this is for tests, and for texts that were kept.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
-        Self { chunk: text.into(), range: 0..text.len(), is_secret: false }
+        Self { chunk: text.into(), range: 0..text.len(), is_secret: false, is_stray: false }
     }
 
     /// Makes the text of the whole event that lies in this range, status codes and line ends
@@ -56,13 +59,17 @@ impl EventText {
     #[inline]
     pub(crate) fn from_wire(chunk: &Arc<[u8]>, range: Range<usize>) -> Self {
         let wire = chunk.get(range.clone()).unwrap_or_default();
+        if StatusLine::parse(strip_line_end(wire)).is_none() {
+            return Self { is_stray: true, ..Self::new(strip_line_end(wire)) };
+        }
         if wire.get(3) != Some(&b' ') {
             return Self::new(&join_lines(wire));
         }
         let without_end = strip_line_end(wire);
         let start = range.start + 4;
         let end = range.start + without_end.len();
-        Self { chunk: Arc::clone(chunk), range: start..end.max(start), is_secret: false }
+        let range = start..end.max(start);
+        Self { chunk: Arc::clone(chunk), range, is_secret: false, is_stray: false }
     }
 
     /// Copies a whole event from the wire, status codes and line ends included.
@@ -77,7 +84,7 @@ impl EventText {
         let start = part.as_ptr().addr().checked_sub(self.chunk.as_ptr().addr());
         match start.map(|start| start..start + part.len()) {
             Some(range) if range.end <= self.range.end && range.start >= self.range.start => {
-                Self { chunk: Arc::clone(&self.chunk), range, is_secret: false }
+                Self { chunk: Arc::clone(&self.chunk), range, is_secret: false, is_stray: false }
             }
             _ => Self::new(part),
         }
@@ -121,7 +128,13 @@ impl EventText {
     /// Returns a copy that keeps nothing alive but itself.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self { is_secret: self.is_secret, ..Self::new(self.as_bytes()) }
+        Self { is_secret: self.is_secret, is_stray: self.is_stray, ..Self::new(self.as_bytes()) }
+    }
+
+    /// Returns whether this is no event but a line without a status code.
+    #[inline]
+    pub(crate) fn is_stray(&self) -> bool {
+        self.is_stray
     }
 }
 

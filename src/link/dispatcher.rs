@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -167,6 +167,8 @@ pub(super) struct Dispatcher {
     end: Mutex<End>,
     /// Events that have not been delivered are not wanted any more.
     discarding: AtomicBool,
+    /// How many lines without a status code were dropped.
+    stray_lines: AtomicU64,
 }
 
 #[derive(Default)]
@@ -253,6 +255,10 @@ impl Dispatcher {
         for end in &chunk.ends {
             let text = EventText::from_wire(&chunk.bytes, Range { start, end: *end });
             start = *end;
+            if text.is_stray() {
+                self.tell_stray(&text);
+                continue;
+            }
             let found = cache.get(text.keyword(), |kind| self.listeners.members(kind));
             let Some((_, Some(listeners))) = found else { continue };
             let mut event = None;
@@ -268,6 +274,25 @@ impl Dispatcher {
                     return;
                 }
             }
+        }
+    }
+
+    /// Tells that a line without a status code was dropped: every listener of events, since it may
+    /// have been any event, and the log whenever their number has doubled.
+    fn tell_stray(&self, text: &EventText) {
+        let count = self.stray_lines.fetch_add(1, Ordering::Relaxed) + 1;
+        let event = Event::parse(text.clone());
+        if let (true, Event::Malformed { reason, .. }) = (count.is_power_of_two(), &event) {
+            log::warn!("a line between two replies was dropped, {count} so far: {reason}");
+        }
+        for (kinds, listener) in self.listeners.all() {
+            if kinds.is_empty() || self.is_discarding() {
+                continue;
+            }
+            self.call(&listener, |callback| match callback {
+                Callback::Typed(callback) => callback(&event),
+                Callback::Text(_) | Callback::Lost(_) => {}
+            });
         }
     }
 

@@ -16,7 +16,8 @@ use crate::event::{Event, EventKind, EventText};
 /// [`RawEvent::wait_for_room`]: everyone waits for the reader. It is called without any lock. After
 /// its removal it may still see the rest of the events that the reader has at hand.
 pub(crate) trait EventHook: Send + Sync {
-    /// An event came.
+    /// An event of one of the kinds came, or a line without a status code, which may have been
+    /// one.
     fn event(&self, event: &RawEvent<'_>);
 
     /// Whether other threads take the events from this hook. Such hooks are called after the
@@ -117,6 +118,11 @@ impl EventHooks {
     /// Returns the hooks for a kind.
     pub(super) fn of(&self, kind: &EventKind) -> Option<Members<dyn EventHook>> {
         self.hooks.members(kind)
+    }
+
+    /// Returns all hooks.
+    pub(super) fn all(&self) -> Vec<Arc<dyn EventHook>> {
+        self.hooks.all().into_iter().map(|(_, hook)| hook).collect()
     }
 
     /// Returns the kinds that hooks want.

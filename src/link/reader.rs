@@ -95,7 +95,7 @@ impl Reader {
         }
         if self.shared.is_authenticated.load(Ordering::Acquire) {
             if let Some(limits) = self.limits.take() {
-                self.frame.set_limits(limits);
+                self.frame.set_authenticated(limits);
             }
         }
         self.frame.fill(read);
@@ -112,6 +112,7 @@ impl Reader {
         while let Some(piece) = self.frame.next()? {
             match piece {
                 Piece::Event(range) => self.gather(&range),
+                Piece::Stray(range) => self.drop_stray(&range)?,
                 Piece::Reply(range) => {
                     // The frame may give its buffer away with the reply.
                     self.hand_over_events();
@@ -157,6 +158,30 @@ impl Reader {
         if wanted {
             self.wanted = self.ends.len();
         }
+    }
+
+    /// Drops a line without a status code, and tells the hooks and the event thread of it: a filter
+    /// may have replaced any event by it.
+    fn drop_stray(&mut self, range: &Range<usize>) -> Result<(), Disconnect> {
+        self.hand_over_events();
+        let bytes = self.frame.bytes(range);
+        let shared = &self.shared;
+        shared.router.lock().stray_line(bytes)?;
+        let event = RawEvent::read(self.event_count, bytes, shared);
+        for hook in shared.hooks.all() {
+            hook.event(&event);
+        }
+        self.event_count += 1;
+        let chunk = Chunk { bytes: bytes.into(), ends: vec![bytes.len()] };
+        let size = Chunk::size(bytes.len(), 1);
+        let mut lost = LostEvents::default();
+        lost.count(&EventKind::from_bytes(b""), 1);
+        if shared.wait_for_room(&mut self.events, size) {
+            let _ = self.events.send(chunk, size, lost);
+        } else {
+            self.events.lose(lost);
+        }
+        Ok(())
     }
 
     /// Gives the events of this read to the event thread, as one chunk unless something stood

@@ -18,8 +18,8 @@
 //! - some are missing, but every slot in front of the probe was given up: nobody is concerned;
 //! - otherwise nobody can know whose reply is missing, and the connection ends.
 //!
-//! A filter in front of tor refuses the probe without its nonce. That settles the doubt if every
-//! command has been answered by then, and ends the connection otherwise.
+//! A filter in front of tor refuses the probe without its nonce. That settles the doubt if as many
+//! replies were held as slots stand in front of the probe, and ends the connection otherwise.
 
 mod slot;
 
@@ -34,6 +34,7 @@ pub(super) use self::slot::{SlotId, Waiter};
 use super::parts::{Parts, Pipe, pipe};
 use super::spool::BufferLimits;
 use crate::error::{BufferProblem, Disconnect};
+use crate::wire::{Separator, StatusLine};
 
 /// What a caller gets for its command.
 pub(super) type Outcome = Result<RawReply, NoReply>;
@@ -241,6 +242,29 @@ impl Router {
         Some(self.place_of(*probe))
     }
 
+    /// Takes note of a line without a status code that came between two messages.
+    ///
+    /// Dropping it must not move a later reply to another caller. It moves none if the line holds
+    /// no part of a reply. A line that could hold one, since the line end before the reply was lost
+    /// with the event that a filter has replaced, may have swallowed the reply that is due: then
+    /// the next one would go to the wrong caller. So with commands outstanding such a line puts the
+    /// router in doubt, as a caller that gives up does, and ends the connection if more lines of
+    /// that reply would follow. What a filter must not do is replace the first line of an event with
+    /// data and leave the data: that is read as lines, and would be in whatever client.
+    pub(super) fn stray_line(&mut self, line: &[u8]) -> Result<(), Disconnect> {
+        let Some(swallowed) = StatusLine::of_reply_within(line) else { return Ok(()) };
+        if self.slots.is_empty() {
+            return Ok(());
+        }
+        if swallowed.separator != Separator::Last {
+            let detail = "a line without a status code came, and may hold the beginning of a reply";
+            return Err(Disconnect::OutOfStep { detail });
+        }
+        self.probe_wanted = true;
+        self.held.get_or_insert(0);
+        Ok(())
+    }
+
     /// Returns where the lines go that have come of a reply which is not complete.
     pub(super) fn route(&mut self) -> Result<Route, Disconnect> {
         let incoming = match self.incoming.take() {
@@ -283,8 +307,9 @@ impl Router {
                     return self.settle(probe, held).map(Delivery::Settle);
                 }
                 if let (Some(probe), true) = (self.first_probe(), is_filtered(last)) {
-                    // As many replies as commands: this is the last command's, the probe's.
-                    if held == probe && probe + 1 == self.slots.len() {
+                    // A filter answers in order and refuses every probe. Had a command before this
+                    // one gone unanswered, the refusal would have come one reply earlier.
+                    if held == probe {
                         return self.settle(probe, held).map(Delivery::Settle);
                     }
                     return Err(Disconnect::OutOfStep {
@@ -320,7 +345,7 @@ impl Router {
         let is_settled = |probe: &SlotId| answered.last().is_some_and(|last| *probe <= last.id);
         self.probes.drain(..self.probes.partition_point(is_settled));
         let answered = answered.into_iter().map(|slot| slot.waiter).collect();
-        self.held = self.slots.iter().any(|slot| slot.waiter.has_given_up()).then_some(0);
+        self.held = (self.probe_wanted || !self.probes.is_empty()).then_some(0);
         Ok(answered)
     }
 

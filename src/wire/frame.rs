@@ -44,6 +44,8 @@ pub(crate) enum Piece {
     Event(Range<usize>),
     /// A reply, or what is left of it if parts of it were taken before.
     Reply(Range<usize>),
+    /// A line between two messages that has no status code, with its line end.
+    Stray(Range<usize>),
 }
 
 /// The size of one read; the buffer grows beyond it for a long message only.
@@ -70,6 +72,8 @@ pub(crate) struct Frame {
     /// How much of the current reply has been taken in parts or set aside.
     taken: usize,
     limits: Limits,
+    /// Whether a line between two messages may be without a status code.
+    allows_stray_lines: bool,
     /// Finds a line that begins with a dot, behind another line.
     dot: Finder<'static>,
 }
@@ -108,13 +112,21 @@ impl Frame {
             interrupted: Vec::new(),
             taken: 0,
             limits,
+            allows_stray_lines: false,
             dot: Finder::new(b"\n."),
         }
     }
 
-    /// Changes the limits for what comes from now on.
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
+    /// Takes note that the peer is known to be tor, or a filter in front of it: from now on these
+    /// limits hold, and a line between two messages without a status code is [`Piece::Stray`].
+    ///
+    /// Filters replace whole lines of events and may leave the status code out (onion-grater's
+    /// profile for `OnionShare` writes `XXXredactedXXX`). Only between two messages is it certain
+    /// that such a line ends at its line end: inside a reply or an event it may have replaced the
+    /// last line, and the next message would be read as a part of this one.
+    pub(crate) fn set_authenticated(&mut self, limits: Limits) {
         self.limits = limits;
+        self.allows_stray_lines = true;
     }
 
     /// Returns room for the next read.
@@ -241,6 +253,10 @@ impl Frame {
         let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let Some(status) = StatusLine::parse(text) else {
+            if self.may_be_stray() {
+                self.start = line.end;
+                return Ok(Some(Piece::Stray(line)));
+            }
             return Err(not_a_status_line(text));
         };
         let event = |within_reply, separator| match separator {
@@ -345,10 +361,15 @@ impl Frame {
         if line.len() > self.limits.line {
             return Err(Disconnect::LineTooLong { limit: self.limits.line });
         }
-        if !self.is_inside_data() && !StatusLine::could_begin(line) {
+        let is_checked = !self.is_inside_data() && !self.may_be_stray();
+        if is_checked && !StatusLine::could_begin(line) {
             return Err(not_a_status_line(line));
         }
         Ok(())
+    }
+
+    fn may_be_stray(&self) -> bool {
+        self.allows_stray_lines && self.state == State::Between
     }
 
     /// Moves what is left to the beginning of the buffer.

@@ -240,6 +240,15 @@ impl StatusLine {
         })
     }
 
+    /// Finds where within `text` a line of a reply could begin: a line of tor that lost the line end
+    /// before it.
+    pub(crate) fn of_reply_within(text: &[u8]) -> Option<Self> {
+        (0..text.len()).find_map(|start| {
+            let found = Self::parse(text.get(start..)?)?;
+            matches!(found.code / 100, 2 | 4 | 5).then_some(found)
+        })
+    }
+
     /// Returns whether the line belongs to an event and not to a reply.
     pub(crate) fn is_event(self) -> bool {
         (600..700).contains(&self.code)

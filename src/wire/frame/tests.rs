@@ -19,7 +19,7 @@ fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disco
         rest = later;
         while let Some(piece) = frame.next()? {
             found.push(match piece {
-                Piece::Event(range) => (true, frame.bytes(&range).to_vec()),
+                Piece::Event(range) | Piece::Stray(range) => (true, frame.bytes(&range).to_vec()),
                 Piece::Reply(range) => (false, frame.reply_bytes(&range)),
             });
         }
@@ -249,4 +249,48 @@ proptest! {
             prop_assert_eq!(whole, chopped);
         }
     }
+}
+
+#[test]
+fn a_line_without_a_status_code_is_dropped_between_messages_and_nowhere_else() {
+    let limits = Limits { line: 200, reply: 1000 };
+    let feed_in = |bytes: &[u8], size: usize| {
+        let mut frame = Frame::new(limits);
+        frame.set_authenticated(limits);
+        let mut found = Vec::new();
+        for part in bytes.chunks(size) {
+            frame.space()[..part.len()].copy_from_slice(part);
+            frame.fill(part.len());
+            while let Some(piece) = frame.next()? {
+                found.push(match piece {
+                    Piece::Event(range) => format!("event {}", range.len()),
+                    Piece::Reply(range) => format!("reply {}", range.len()),
+                    Piece::Stray(range) => {
+                        let line = String::from_utf8_lossy(frame.bytes(&range)).into_owned();
+                        format!("stray {}", line.trim_end())
+                    }
+                });
+            }
+        }
+        Ok::<_, Disconnect>(found)
+    };
+    let bytes = b"XXXredactedXXX\r\n650 BW 1 2\r\n\r\n250 OK\r\nBW 1 2\n2x\r\n250 OK\r\n";
+    let expected = [
+        "stray XXXredactedXXX",
+        "event 12",
+        "stray ",
+        "reply 8",
+        "stray BW 1 2",
+        "stray 2x",
+        "reply 8",
+    ];
+    for size in 1..=bytes.len() {
+        assert_eq!(feed_in(bytes, size).unwrap(), expected, "reads of {size}");
+    }
+    for inside in ["250-a=1\r\n", "650-CONF_CHANGED\r\n", "250-a=1\r\n650-CONF_CHANGED\r\n"] {
+        let bytes = [inside.as_bytes(), b"XXX\r\n"].concat();
+        assert!(matches!(feed_in(&bytes, 5), Err(Disconnect::Protocol(_))), "{inside}");
+    }
+    let endless = vec![b'X'; 201];
+    assert!(matches!(feed_in(&endless, 50), Err(Disconnect::LineTooLong { limit: 200 })));
 }
