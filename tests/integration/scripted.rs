@@ -74,6 +74,8 @@ mod slow_closures;
 mod socks_port;
 /// The live state: circuits, streams, relays and their listeners.
 mod state;
+/// Lines without a status code, in place of events.
+mod stray_lines;
 /// Many threads on one connection, and many replies for one thread.
 mod threads;
 /// Replies that come late, twice or never.

@@ -1,0 +1,122 @@
+//! Lines without a status code: a filter in front of tor has replaced an event.
+
+use crossbeam_channel::unbounded;
+use torcon::event::{BwEvent, EventText};
+use torcon::{Event, EventKind};
+
+use super::{answer, closed, connected, next};
+use crate::support::log_capture::LogCapture;
+use crate::support::signal::signal;
+
+#[test]
+fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
+    // Whonix's profile for OnionShare ends with the replacement `XXXredactedXXX`; with it the
+    // connection ended at the first HS_DESC event that no other pattern matched.
+    let log = LogCapture::start();
+    let (listening, all_listen) = signal();
+    let (tor, controller) = connected(move |script| {
+        script.expect("SETEVENTS BW").send("250 OK\r\n");
+        script.wait_for(&all_listen);
+        script.send("XXXredactedXXX one\r\n650 BW 1 2\r\nBW 3 4 two\r\nXXX three\r\n\r\n");
+        script.serve(answer);
+    });
+    let queue = controller.events([EventKind::Bw]).unwrap();
+    let (all, all_events) = unbounded();
+    controller
+        .add_event_listener(EventKind::Bw, move |event| all.send(event.clone()).unwrap())
+        .unwrap();
+    let (some, some_events) = unbounded();
+    let typed = some.clone();
+    controller.on(move |bw: &BwEvent| typed.send(bw.read.to_string()).unwrap()).unwrap();
+    controller
+        .add_text_listener(EventKind::Bw, move |text: &EventText| {
+            some.send(text.to_string()).unwrap();
+        })
+        .unwrap();
+    listening.fire();
+    for expected in ["XXXredactedXXX one", "BW 1 2", "BW 3 4 two", "XXX three", ""] {
+        for event in [queue.recv().unwrap(), next(&all_events)] {
+            assert_eq!(event.to_string(), expected);
+            let is_event = expected == "BW 1 2";
+            assert_eq!(event.kind(), is_event.then_some(EventKind::Bw));
+            match &event {
+                Event::Bw(_) => assert!(is_event),
+                Event::Malformed { reason, .. } => {
+                    let reason = reason.to_string();
+                    let start = "cannot read an event: expected a status code, got ";
+                    assert_eq!(reason, format!("{start}\"{expected}\""));
+                }
+                other => panic!("{other:?}"),
+            }
+            // What is kept is no event either.
+            assert_eq!(event.detached(), event);
+        }
+    }
+    // Listeners of one type and of texts hear of the event alone.
+    assert_eq!([next(&some_events), next(&some_events)], ["1", "BW 1 2"]);
+    assert_eq!(controller.get_info_one("a").unwrap(), "value of a");
+    assert!(some_events.is_empty());
+    // A filter that replaces every event fills no log: each time the number has doubled.
+    for (line, logged) in [
+        ("1 so far: cannot read an event: expected a status code, got \"XXXredactedXXX one\"", 1),
+        ("got \"BW 3 4 two\"", 1),
+        ("got \"XXX three\"", 0),
+    ] {
+        let lines = log.lines_with(line);
+        assert_eq!(lines.len(), logged, "{line}");
+        assert!(lines.iter().all(|line| line.level == log::Level::Warn));
+    }
+    drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_line_without_a_status_code_inside_a_reply_or_an_event_ends_the_connection() {
+    for begun in ["250-a=1\r\n", "650-CONF_CHANGED\r\n", "250-a=1\r\n650-CONF_CHANGED\r\n"] {
+        let (tor, controller) = connected(move |script| {
+            script.expect("GETINFO a");
+            script.send(format!("{begun}XXXredactedXXX\r\n250 OK\r\n")).drain();
+        });
+        let reason = closed(controller.get_info_one("a"));
+        assert!(reason.ends_with("expected a status code, got \"XXXredactedXXX\""), "{reason}");
+        drop(controller);
+        tor.finish();
+    }
+}
+
+#[test]
+fn a_reply_that_a_replaced_line_has_swallowed_goes_to_nobody_else() {
+    // The line end was replaced too, and the reply behind it is part of the line. The next reply
+    // would go to the wrong caller.
+    let (tor, controller) = connected(|script| {
+        script.expect("ECHO one").send("XXXredactedXXX250 one\r\n");
+        script.serve(answer);
+    });
+    let lost = controller.queue_command("ECHO one").unwrap();
+    let next = controller.queue_command("ECHO two").unwrap();
+    for reply in [lost.wait(), next.wait()] {
+        let reason = closed(reply);
+        assert!(reason.starts_with("replies are out of step with commands"), "{reason}");
+    }
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn lines_that_only_look_like_replies_cost_no_reply() {
+    let (tor, controller) = connected(|script| {
+        script.serve(|line, out| {
+            out.extend_from_slice(b"STREAM 250 NEW 0 192.0.2.1:443 X=1\r\n");
+            answer(line, out);
+            out.extend_from_slice(b"CIRC 552 BUILT\r\n");
+        });
+    });
+    for n in 0..50 {
+        let both = [(); 2].map(|()| controller.queue_command(&format!("ECHO {n}")).unwrap());
+        for pending in both {
+            assert_eq!(pending.wait().unwrap().text(), n.to_string());
+        }
+    }
+    drop(controller);
+    tor.finish();
+}
