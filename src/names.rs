@@ -1,14 +1,12 @@
-//! What tor calls things: validated names and open sets of words.
+//! Identifiers, addresses, keys and keywords of Tor: validated names and open enumerations.
 //!
-//! Every name reads itself from text (`FromStr`) and prints itself as tor writes it (`Display`),
-//! and the two agree. Only what tor itself would not write is printed otherwise: control characters
-//! and other characters that do not print are escaped, and a text over 400 characters is cut, so
-//! that no name can forge a line of a log; `as_str` returns the text as it is.
+//! Every name implements `FromStr` and `Display`, and the two round-trip. `Display` escapes
+//! characters that do not print and cuts a text after 400 characters, so that no name can forge a
+//! line of a log; `as_str` returns the text unchanged.
 //!
-//! Sets of words that a later tor may extend are open: a word this version
-//! does not know is kept as `Unrecognized`, never lost and never an error. A known word is recognized in upper
-//! and lower case where a program gives it (`From<&str>`, `FromStr`), since tor compares its words
-//! without case; words that tor sends are recognized as tor writes them.
+//! Enumerations of keywords are open: a keyword that this version does not know is kept as
+//! `Unrecognized`. `From<&str>` and `FromStr` ignore the case of ASCII letters, as tor does;
+//! keywords that tor sends are compared exactly.
 //!
 //! **Invariant**: nothing here does input or output, and nothing here knows the control protocol.
 
@@ -66,7 +64,7 @@ pub use target::Target;
 pub use transport::{PtConnect, PtSeverity, TransportType};
 pub use version::TorVersion;
 
-/// A text that is not the name it was read as.
+/// An error: a text is not a valid name.
 ///
 /// Returned by the `FromStr` implementations of this module; converts into
 /// [`Error::InvalidInput`](crate::Error::InvalidInput).
@@ -81,7 +79,7 @@ impl InvalidName {
         Self { what, problem }
     }
 
-    /// Returns what the text was meant to be, such as `"relay fingerprint"`.
+    /// Returns what the text was parsed as, such as `"relay fingerprint"`.
     #[must_use]
     pub fn what(&self) -> &'static str {
         self.what

@@ -1,15 +1,15 @@
-//! Ways to prove to tor who we are.
+//! The authentication methods of the control port.
 
 super::keywords! {
     /// A method of authentication, as `PROTOCOLINFO` lists them.
     pub enum AuthMethod {
-        /// Nothing is asked for.
+        /// No authentication.
         Null = "NULL",
         /// A password, of which tor knows the hash (`HashedControlPassword`).
         HashedPassword = "HASHEDPASSWORD",
         /// The bytes of a file that tor wrote (`CookieAuthentication`).
         Cookie = "COOKIE",
-        /// A proof of knowing the cookie, from both sides, that does not reveal it.
+        /// A challenge and response: both sides prove that they know the cookie, and do not send it.
         SafeCookie = "SAFECOOKIE",
     }
 }

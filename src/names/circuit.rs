@@ -18,13 +18,13 @@ super::identifier::identifiers! {
 super::keywords! {
     /// The state of a circuit.
     pub enum CircuitStatus {
-        /// The circuit has been begun.
+        /// The circuit was launched.
         Launched = "LAUNCHED",
-        /// All hops are there, but the guard may not be the best one, so tor waits.
+        /// All hops are built; tor waits in case a better guard becomes usable.
         GuardWait = "GUARD_WAIT",
-        /// All hops are there; the circuit can carry streams.
+        /// All hops are built; the circuit can carry streams.
         Built = "BUILT",
-        /// One more hop is there.
+        /// The circuit was extended by one hop.
         Extended = "EXTENDED",
         /// The circuit ended before it was built.
         Failed = "FAILED",
@@ -36,53 +36,53 @@ super::keywords! {
 super::keywords! {
     /// What tor uses a circuit for.
     pub enum CircuitPurpose {
-        /// Streams of clients, and requests to directories.
+        /// Client streams and directory requests.
         General = "GENERAL",
         /// A client fetches the descriptor of an onion service.
         HsClientHsdir = "HS_CLIENT_HSDIR",
-        /// A client speaks to the introduction point of an onion service.
+        /// A client's circuit to an introduction point.
         HsClientIntro = "HS_CLIENT_INTRO",
-        /// A client meets an onion service.
+        /// A client's circuit to a rendezvous point.
         HsClientRend = "HS_CLIENT_REND",
         /// An onion service uploads its descriptor.
         HsServiceHsdir = "HS_SERVICE_HSDIR",
-        /// An onion service waits at its introduction point.
+        /// An onion service's circuit to its introduction point.
         HsServiceIntro = "HS_SERVICE_INTRO",
-        /// An onion service meets a client.
+        /// An onion service's circuit to a rendezvous point.
         HsServiceRend = "HS_SERVICE_REND",
         /// A relay tests whether it can be reached.
         Testing = "TESTING",
-        /// A circuit of a controller, for which tor has no use of its own.
+        /// Reserved for controllers; tor does not attach streams to it.
         Controller = "CONTROLLER",
-        /// Kept after it took too long, only to measure how long it takes.
+        /// Kept after its build timeout, to measure how long building takes.
         MeasureTimeout = "MEASURE_TIMEOUT",
-        /// Built beforehand for onion services, with layers of guards.
+        /// Built pre-emptively for onion services, with vanguards.
         HsVanguards = "HS_VANGUARDS",
         /// Tests whether a guard fails circuits on purpose.
         PathBiasTesting = "PATH_BIAS_TESTING",
         /// Kept open after its use, only to send padding.
         CircuitPadding = "CIRCUIT_PADDING",
-        /// One leg of a pair that shares its traffic, not joined yet.
+        /// A conflux leg that is not linked yet.
         ConfluxUnlinked = "CONFLUX_UNLINKED",
-        /// One leg of a pair that shares its traffic: by default the streams of clients.
+        /// A linked conflux leg; client streams use such circuits by default.
         ConfluxLinked = "CONFLUX_LINKED",
-        /// Another tor began the circuit.
+        /// Another tor launched the circuit.
         Server = "SERVER",
     }
 }
 
 super::keywords! {
-    /// Why a circuit ended; also the reason that its last hop gave.
+    /// Why a circuit ended: tor's own reason, or the one that the next hop sent.
     pub enum CircuitReason {
-        /// None was given.
+        /// No reason was given.
         None = "NONE",
-        /// Somebody violated the protocol.
+        /// A protocol violation.
         TorProtocol = "TORPROTOCOL",
         /// An internal error.
         Internal = "INTERNAL",
         /// A client asked for it with a `TRUNCATE`.
         Requested = "REQUESTED",
-        /// The relay is not working at this time, to save bandwidth.
+        /// The relay is hibernating to stay within its bandwidth limit.
         Hibernating = "HIBERNATING",
         /// Out of memory, sockets or circuit identifiers.
         ResourceLimit = "RESOURCELIMIT",
@@ -99,27 +99,27 @@ super::keywords! {
         Finished = "FINISHED",
         /// Building the circuit took too long.
         Timeout = "TIMEOUT",
-        /// The next hop ended it; its reason is the remote one.
+        /// A `DESTROY` cell arrived; the remote reason says why.
         Destroyed = "DESTROYED",
-        /// Not enough relays for a path.
+        /// No path could be chosen.
         NoPath = "NOPATH",
         /// The onion service does not exist.
         NoSuchService = "NOSUCHSERVICE",
-        /// It was kept for measuring, and has been measured.
+        /// The circuit was kept only to measure its build time, which is known now.
         MeasurementExpired = "MEASUREMENT_EXPIRED",
-        /// Another introduction point was quicker.
+        /// Another introduction point was faster.
         IpNowRedundant = "IP_NOW_REDUNDANT",
-        /// Local: this tor ended it.
+        /// This tor ended the circuit.
         Origin = "ORIGIN",
     }
 }
 
 super::keywords! {
-    /// A demand that tor made on a circuit when it began it.
+    /// A requirement that tor had for a circuit when it launched it.
     pub enum BuildFlag {
-        /// One hop only, for requests to directories.
+        /// One hop only, for directory requests.
         OneHopTunnel = "ONEHOP_TUNNEL",
-        /// Does not leave the network.
+        /// No exit is needed.
         IsInternal = "IS_INTERNAL",
         /// Only relays of high capacity.
         NeedCapacity = "NEED_CAPACITY",
@@ -129,25 +129,25 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How far a circuit of an onion service, or to one, has come.
+    /// The state of an onion service circuit, on the client's or the service's side.
     pub enum HsState {
         /// Client to introduction point: connecting.
         ClientIntroConnecting = "HSCI_CONNECTING",
-        /// Client to introduction point: the introduction was sent, no answer yet.
+        /// Client to introduction point: the introduction was sent and is not acknowledged yet.
         ClientIntroSent = "HSCI_INTRO_SENT",
-        /// Client to introduction point: answered, the circuit closes.
+        /// Client to introduction point: acknowledged; the circuit closes.
         ClientIntroDone = "HSCI_DONE",
         /// Client to rendezvous point: connecting.
         ClientRendConnecting = "HSCR_CONNECTING",
-        /// Client to rendezvous point: ready, the service has not been told.
+        /// Client to rendezvous point: established; the introduction was not sent yet.
         ClientRendIdle = "HSCR_ESTABLISHED_IDLE",
-        /// Client to rendezvous point: ready, waiting for the service.
+        /// Client to rendezvous point: established, waiting for the service.
         ClientRendWaiting = "HSCR_ESTABLISHED_WAITING",
         /// Client to rendezvous point: connected to the service.
         ClientRendJoined = "HSCR_JOINED",
         /// Service to introduction point: connecting.
         ServiceIntroConnecting = "HSSI_CONNECTING",
-        /// Service to introduction point: ready for clients.
+        /// Service to introduction point: established.
         ServiceIntroEstablished = "HSSI_ESTABLISHED",
         /// Service to rendezvous point: connecting.
         ServiceRendConnecting = "HSSR_CONNECTING",
@@ -157,27 +157,27 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What has changed about a circuit whose state is what it was.
+    /// What a `CIRC_MINOR` event reports.
     pub enum CircuitChange {
-        /// Its purpose, or how far it has come as a circuit of onion services.
+        /// The purpose or the onion service state of the circuit changed.
         PurposeChanged = "PURPOSE_CHANGED",
-        /// It was taken for something else than it had been built for, and will be extended.
+        /// The circuit was cannibalized: it gets another purpose and is extended.
         Cannibalized = "CANNIBALIZED",
     }
 }
 
 super::keywords! {
-    /// Why tor has set the time that circuits may take to build.
+    /// Why tor changed the circuit build timeout.
     pub enum BuildTimeoutAction {
-        /// It was computed from the times of earlier circuits.
+        /// It was computed from the build times of circuits.
         Computed = "COMPUTED",
-        /// It is back at its beginning, since tor or the network is another than before.
+        /// It was reset to its initial value: the network changed.
         Reset = "RESET",
-        /// It is not used for now, since the network cannot be reached.
+        /// It is suspended while the network is down.
         Suspended = "SUSPENDED",
-        /// The times of circuits that were built while the network was gone were dropped.
+        /// Build times measured while the network was down were discarded.
         Discard = "DISCARD",
-        /// It is used again.
+        /// It is in use again.
         Resume = "RESUME",
     }
 }

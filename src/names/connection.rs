@@ -8,13 +8,13 @@ super::identifier::identifiers! {
 super::keywords! {
     /// The state of a connection to a relay or from another tor.
     pub enum OrConnStatus {
-        /// A connection came in.
+        /// An incoming connection.
         New = "NEW",
-        /// A connection was begun.
+        /// An outgoing connection was launched.
         Launched = "LAUNCHED",
-        /// The connection is ready.
+        /// The connection is open.
         Connected = "CONNECTED",
-        /// The connection was never ready.
+        /// The connection failed before it was open.
         Failed = "FAILED",
         /// The connection ended.
         Closed = "CLOSED",
@@ -24,29 +24,29 @@ super::keywords! {
 super::keywords! {
     /// Why a connection to a relay or from another tor ended.
     pub enum OrConnReason {
-        /// In good order.
+        /// It was closed cleanly.
         Done = "DONE",
         /// The other side refused it.
         ConnectRefused = "CONNECTREFUSED",
-        /// The other side is not who it should be.
+        /// The other side has another identity than expected.
         Identity = "IDENTITY",
         /// The connection was reset.
         ConnectReset = "CONNECTRESET",
         /// The connection timed out.
         Timeout = "TIMEOUT",
-        /// There is no way to the address.
+        /// There is no route to the address.
         NoRoute = "NOROUTE",
         /// Reading or writing failed.
         IoError = "IOERROR",
         /// Out of resources.
         ResourceLimit = "RESOURCELIMIT",
-        /// The pluggable transport is not there.
+        /// The pluggable transport is missing.
         PtMissing = "PT_MISSING",
         /// TLS failed.
         TlsError = "TLS_ERROR",
-        /// Something that has no name.
+        /// Another reason.
         Misc = "MISC",
-        /// tor does not know.
+        /// The reason is unknown.
         Unknown = "UNKNOWN",
     }
 }
@@ -58,29 +58,29 @@ super::keywords! {
         Or = "OR",
         /// Descriptors and other directory information.
         Dir = "DIR",
-        /// Traffic between an exit and where it goes.
+        /// Traffic between an exit relay and its targets.
         Exit = "EXIT",
     }
 }
 
 super::keywords! {
-    /// An allowance of bytes that is filled again and again.
+    /// A token bucket that limits bandwidth.
     pub enum TokenBucket {
-        /// That of all traffic.
+        /// Limits all traffic.
         Global = "GLOBAL",
-        /// That of all traffic that is relayed for others.
+        /// Limits relayed traffic.
         Relay = "RELAY",
-        /// That of one connection between relays.
+        /// Limits one connection between relays.
         OrConn = "ORCONN",
     }
 }
 
 super::keywords! {
-    /// Whether the network can be reached.
+    /// Whether tor believes that the network is reachable.
     pub enum NetworkLiveness {
-        /// It seems so.
+        /// The network is reachable.
         Up = "UP",
-        /// It seems not.
+        /// The network is not reachable.
         Down = "DOWN",
     }
 }

@@ -1,21 +1,22 @@
-//! Descriptors: those of onion services on their way, and what those of relays are for.
+//! Descriptors: uploads and fetches of onion service descriptors, and the purpose of router
+//! descriptors.
 
 super::keywords! {
-    /// What has happened to a descriptor of an onion service.
+    /// What an `HS_DESC` event reports about an onion service descriptor.
     pub enum HsDescAction {
-        /// We ask a directory for it.
+        /// tor requested it from a directory.
         Requested = "REQUESTED",
-        /// We send it to a directory.
+        /// tor started to upload it to a directory.
         Upload = "UPLOAD",
-        /// A directory gave it to us.
+        /// A directory sent it.
         Received = "RECEIVED",
-        /// A directory took it from us.
+        /// A directory accepted the upload.
         Uploaded = "UPLOADED",
-        /// We have it already.
+        /// A directory sent it, and tor has it already.
         Ignore = "IGNORE",
-        /// It could not be fetched from, or sent to, this directory; others may succeed.
+        /// The fetch from, or the upload to, this directory failed; others may succeed.
         Failed = "FAILED",
-        /// It was made.
+        /// The service created it.
         Created = "CREATED",
     }
 }
@@ -23,11 +24,11 @@ super::keywords! {
 super::keywords! {
     /// How clients of an onion service are authorized, as far as `HS_DESC` says so.
     pub enum HsDescAuth {
-        /// Not at all, or tor does not say.
+        /// No authorization, or tor does not say; version 3 services always report this.
         NoAuth = "NO_AUTH",
-        /// The basic way of the onion services of version 2.
+        /// Basic authorization of version 2 services.
         BasicAuth = "BASIC_AUTH",
-        /// The stealthy way of the onion services of version 2.
+        /// Stealth authorization of version 2 services.
         StealthAuth = "STEALTH_AUTH",
         /// tor does not say.
         Unknown = "UNKNOWN",
@@ -35,33 +36,33 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// Why a directory failed to give or take a descriptor of an onion service.
+    /// Why a fetch or an upload of an onion service descriptor failed.
     pub enum HsDescReason {
         /// The descriptor could not be read.
         BadDesc = "BAD_DESC",
-        /// The directory refused to answer.
+        /// The directory rejected the request.
         QueryRejected = "QUERY_REJECTED",
-        /// The directory refused to take it.
+        /// The directory rejected the upload.
         UploadRejected = "UPLOAD_REJECTED",
         /// The directory does not have it.
         NotFound = "NOT_FOUND",
-        /// No directory could be found to ask.
+        /// There is no directory to ask.
         QueryNoHsdir = "QUERY_NO_HSDIR",
-        /// Every directory was asked too often.
+        /// Every directory was asked too often lately.
         QueryRateLimited = "QUERY_RATE_LIMITED",
-        /// Something that has no name.
+        /// Another reason.
         Unexpected = "UNEXPECTED",
     }
 }
 
 super::keywords! {
-    /// What tor uses a relay for whose descriptor it has.
+    /// The purpose of a router descriptor.
     pub enum RouterPurpose {
-        /// Everything: the relays of the consensus.
+        /// A relay of the consensus, for every use.
         General = "general",
         /// Circuits of controllers only.
         Controller = "controller",
-        /// A bridge, as an entrance to the network.
+        /// A bridge.
         Bridge = "bridge",
     }
 }

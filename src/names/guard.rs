@@ -1,19 +1,19 @@
-//! Guards: the relays that tor keeps to for the first hops of its circuits.
+//! Guards: the relays that tor keeps using for the first hops of its circuits.
 
 super::keywords! {
     /// What a guard is for.
     pub enum GuardType {
-        /// The way into the network.
+        /// An entry guard.
         Entry = "ENTRY",
     }
 }
 
 super::keywords! {
-    /// What has happened to a guard.
+    /// What a `GUARD` event reports about a guard.
     pub enum GuardStatus {
-        /// It was made a guard.
+        /// The relay was chosen as a guard.
         New = "NEW",
-        /// It is no guard any more.
+        /// The relay is no guard any more.
         Dropped = "DROPPED",
         /// It can be reached.
         Up = "UP",
@@ -23,9 +23,9 @@ super::keywords! {
         Bad = "BAD",
         /// By the consensus and the configuration, it can be a guard.
         Good = "GOOD",
-        /// It is no guard of the second layer any more.
+        /// The relay is no second-layer guard any more.
         BadL2 = "BAD_L2",
-        /// It was made a guard of the second layer.
+        /// The relay was chosen as a second-layer guard.
         GoodL2 = "GOOD_L2",
     }
 }

@@ -1,6 +1,6 @@
 //! The macro behind the identifiers that tor gives to circuits, streams and connections.
 
-/// Defines an identifier: 1 to 16 ASCII letters or digits, which mean nothing to us.
+/// Defines an identifier: 1 to 16 ASCII letters or digits, which have no meaning.
 ///
 /// tor sends decimal numbers; the specification promises no more than letters and digits.
 macro_rules! identifiers {

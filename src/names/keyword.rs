@@ -1,11 +1,12 @@
-//! The macro behind every open set of words.
+//! The macro behind every open enumeration of keywords.
 
 use std::hash::Hasher;
 
-/// Defines an open enumeration of words: known variants and `Unrecognized`.
+/// Defines an open enumeration of keywords: known variants and `Unrecognized`.
 ///
-/// Two values are equal if their words are, in upper or lower case: `Unrecognized("CIRC")` equals the
-/// variant of that word, so nothing changes for a program when a later version learns a word.
+/// Two values are equal if their keywords are, without regard to case: `Unrecognized("CIRC")`
+/// equals the variant of that keyword, so nothing changes for a program when a later version learns
+/// a keyword.
 macro_rules! keywords {
     (
         $(#[$attribute:meta])*
@@ -18,15 +19,15 @@ macro_rules! keywords {
         #[non_exhaustive]
         pub enum $name {
             $( $(#[$variant_attribute])* $variant, )*
-            /// A word that this version of torcon does not know.
+            /// A keyword that this version of torcon does not know.
             Unrecognized(Box<str>),
         }
 
         impl $name {
-            /// Every word that this version knows, in the order of the variants.
+            /// Every keyword that this version knows, in the order of the variants.
             pub const KNOWN: &'static [Self] = &[$( Self::$variant, )*];
 
-            /// Returns the word as tor writes it.
+            /// Returns the keyword as tor writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -35,7 +36,7 @@ macro_rules! keywords {
                 }
             }
 
-            /// Returns whether this version of torcon knows the word.
+            /// Returns whether this version of torcon knows the keyword.
             #[must_use]
             pub fn is_recognized(&self) -> bool {
                 !matches!(self, Self::Unrecognized(_))
@@ -69,7 +70,7 @@ macro_rules! keywords {
             }
         }
 
-        /// Prints the word; characters that do not print are escaped.
+        /// Prints the keyword; characters that do not print are escaped.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {

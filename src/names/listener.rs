@@ -1,27 +1,27 @@
-//! What tor listens for.
+//! The kinds of tor's listeners.
 
 super::keywords! {
-    /// A kind of client for which tor listens, as in `GETINFO net/listeners/socks`.
+    /// The kind of a listener of tor, as in `GETINFO net/listeners/socks`.
     pub enum ListenerKind {
-        /// Other relays, and clients of this relay.
+        /// `ORPort`: connections of relays and clients to this relay.
         Or = "or",
-        /// Pluggable transports, in front of this relay.
+        /// `ExtORPort`: pluggable transports of this bridge.
         ExtOr = "extor",
-        /// Those who fetch directories.
+        /// `DirPort`: directory requests.
         Dir = "dir",
-        /// Applications that speak SOCKS.
+        /// `SocksPort`.
         Socks = "socks",
-        /// Connections redirected by the packet filter.
+        /// `TransPort`: connections redirected by the packet filter.
         Trans = "trans",
-        /// Connections redirected by `natd`.
+        /// `NATDPort`: connections redirected by `natd`.
         Natd = "natd",
-        /// Applications that speak `HTTP CONNECT`.
+        /// `HTTPTunnelPort`.
         HttpTunnel = "httptunnel",
-        /// Those who resolve names.
+        /// `DNSPort`.
         Dns = "dns",
-        /// Controllers.
+        /// `ControlPort` and `ControlSocket`.
         Control = "control",
-        /// Those who collect metrics.
+        /// `MetricsPort`.
         Metrics = "metrics",
     }
 }

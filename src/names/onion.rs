@@ -16,7 +16,7 @@ pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
 use crate::names::InvalidName;
 
-/// The only version of onion addresses that tor still knows.
+/// The only version of onion addresses that tor still supports.
 const VERSION: u8 = 3;
 
 /// Characters before `.onion`.
@@ -27,8 +27,8 @@ const LENGTH_2: usize = 16;
 
 /// The address of an onion service, version 3: its public key, a checksum and the version.
 ///
-/// It is read with or without `.onion`, in any case, and printed in lower case with `.onion`. The
-/// control protocol has it without: see [`service_id`](Self::service_id).
+/// `FromStr` accepts it with or without `.onion`, in any case; `Display` prints it in lower case
+/// with `.onion`. The control protocol omits `.onion`: see [`service_id`](Self::service_id).
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub struct OnionAddress {
 }
 
 impl OnionAddress {
-    /// Makes the address of the service with this ed25519 public key.
+    /// Returns the address of the service with this ed25519 public key.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl OnionAddress {
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
-    /// Returns the ed25519 public key that the address stands for.
+    /// Returns the ed25519 public key of the service.
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         self.key
@@ -151,7 +151,7 @@ impl fmt::Debug for OnionAddress {
     }
 }
 
-/// Takes the type off a key; tor reads it in upper and lower case.
+/// Strips the type from a key; tor ignores its case.
 fn strip_type<'a>(key: &'a str, kind: &str) -> Option<&'a str> {
     let (start, rest) = key.split_at_checked(kind.len())?;
     start.eq_ignore_ascii_case(kind).then_some(rest)

@@ -1,8 +1,8 @@
 //! Foreign text in error texts, log lines and names: one line, without control characters.
 //!
-//! A peer, a program or a file may say anything. Printed as it is, a carriage return or an escape
-//! sequence forges a line of the log or gives an order to the terminal, and a bidirectional control
-//! turns the line around. Whatever prints text that torcon did not write uses this module.
+//! A peer, a program or a file may send anything. Printed unchanged, a carriage return or an escape
+//! sequence forges a line of the log or controls the terminal, and a bidirectional control character
+//! reorders the line. All code that prints text from outside uses this module.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ use std::path::Path;
 /// The longest foreign text that is shown, in characters before escaping.
 const LIMIT: usize = 400;
 
-/// Returns the text as it may stand in a line: characters that do not print are escaped, and a text
-/// that is too long ends in `..`.
+/// Returns the text for use within a line: characters that do not print are escaped, and a text that
+/// is too long ends in `..`.
 pub(crate) fn printable<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
     let bytes = text.as_ref();
     let is_plain = bytes.len() <= LIMIT && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
@@ -32,7 +32,7 @@ pub(crate) fn quoted_path(path: &Path) -> String {
     quoted(path.as_os_str().as_encoded_bytes())
 }
 
-/// Escapes what does not print, but for the letters that `keeps` names.
+/// Escapes characters that do not print, except those for which `keeps` returns `true`.
 fn escaped(bytes: &[u8], keeps: fn(char) -> bool) -> String {
     // No more is decoded than can be shown: a character has at most four bytes.
     let beginning = bytes.get(..4 * LIMIT).unwrap_or(bytes);

@@ -33,8 +33,8 @@ impl Fingerprint {
         Self::from_digits(digits.try_into().ok()?)
     }
 
-    /// Every hop of every circuit event comes through here, so this is made for the vector
-    /// instructions of the compiler: no branch before the end.
+    /// Every hop of every circuit event is parsed here. There is no branch before the end, so that
+    /// the compiler can use vector instructions.
     #[inline]
     fn from_digits(digits: &[u8; 40]) -> Option<Self> {
         const BAD: u8 = 0xff;

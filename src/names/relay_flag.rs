@@ -1,9 +1,9 @@
-//! The flags that directory authorities give to relays.
+//! The flags that directory authorities assign to relays.
 
 use super::keywords;
 
 keywords! {
-    /// What the directory authorities say of a relay, in one word.
+    /// A flag that the directory authorities assign to a relay.
     pub enum RelayFlag {
         /// It is a directory authority.
         Authority = "Authority",
@@ -13,11 +13,11 @@ keywords! {
         Exit = "Exit",
         /// It is useful for circuits that need bandwidth.
         Fast = "Fast",
-        /// It can be the first relay of circuits.
+        /// It is suitable as an entry guard.
         Guard = "Guard",
-        /// It keeps descriptors of onion services.
+        /// It stores onion service descriptors.
         HsDir = "HSDir",
-        /// It can only stand in the middle of circuits.
+        /// It is only to be used as a middle relay.
         MiddleOnly = "MiddleOnly",
         /// Its name belonged to it; no longer given.
         Named = "Named",

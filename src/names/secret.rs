@@ -1,11 +1,11 @@
-//! What is secret: the one table, and how a text is shown without it.
+//! The table of what is secret, and the redaction of texts that may hold a secret.
 //!
-//! `Debug` of everything that holds text of tor or of a user, and every error that quotes such text,
-//! asks here.
+//! `Debug` of every type that holds text of tor or of a user, and every error that quotes such text,
+//! uses this module.
 
 use std::borrow::Cow;
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Parts of the names of options and keys whose values are secret, in lower case. Where only a part
@@ -43,13 +43,13 @@ const NOT_SECRET: &[&str] = &[
     "usebridges",
 ];
 
-/// Beginnings of keys that stand without a name.
+/// Prefixes of keys that stand without a name.
 const KEYS: &[&[u8]] = &[b"x25519:", b"ED25519-V3:", b"RSA1024:"];
 
-/// The beginning of a hashed control password, and the digits that follow it.
+/// The prefix of a hashed control password, and the number of digits after it.
 const HASH: (&[u8], usize) = (b"16:", 58);
 
-/// The longest name that is looked at; no option of tor has half of it.
+/// How many characters of a name are examined; no option of tor has half as many.
 const LONGEST_NAME: usize = 100;
 
 /// Returns whether the value of this option, or of this key of a reply or an event, is secret.

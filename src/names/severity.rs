@@ -1,11 +1,11 @@
-//! How grave a message of tor is.
+//! The severity of log messages and statuses.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::names::InvalidName;
 
-/// How grave a message of tor's log or a status is; later ones are graver.
+/// The severity of a log message or a status, in ascending order.
 ///
 /// # Examples
 ///
@@ -17,15 +17,15 @@ use crate::names::InvalidName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// For those who look for a fault in tor.
+    /// For debugging tor.
     Debug,
-    /// What happens often and as it should.
+    /// Frequent, normal messages.
     Info,
-    /// What happens rarely and as it should.
+    /// Rare, normal messages.
     Notice,
-    /// Something is wrong, and tor goes on.
+    /// A problem that tor survives.
     Warn,
-    /// Something is so wrong that tor cannot go on.
+    /// A problem that ends tor.
     Err,
 }
 

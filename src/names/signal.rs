@@ -1,4 +1,4 @@
-//! The signals that tor takes over its control port.
+//! The signals that tor accepts on its control port.
 
 super::keywords! {
     /// A signal, as `SIGNAL` sends it and the event `SIGNAL` reports it.
@@ -15,7 +15,7 @@ super::keywords! {
     /// assert_eq!(Signal::Hup.canonical(), Signal::Reload);
     /// ```
     pub enum Signal {
-        /// Reads the configuration file again; values set by `SETCONF` are lost.
+        /// Reloads the configuration file; values set by `SETCONF` are lost.
         Reload = "RELOAD",
         /// Another word for [`Reload`](Self::Reload).
         Hup = "HUP",
@@ -43,7 +43,7 @@ super::keywords! {
         Heartbeat = "HEARTBEAT",
         /// Wakes a dormant tor.
         Active = "ACTIVE",
-        /// Puts tor to sleep: no network activity until something needs it.
+        /// Makes tor dormant: no network activity until something needs it.
         Dormant = "DORMANT",
     }
 }

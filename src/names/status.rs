@@ -1,43 +1,43 @@
-//! What tor says of its own condition.
+//! Keywords of tor's status events.
 
 super::keywords! {
     /// What a status event reports.
     pub enum StatusAction {
-        /// How far tor has come on its way to its first circuit.
+        /// Bootstrap progress.
         Bootstrap = "BOOTSTRAP",
         /// tor can build circuits.
         CircuitEstablished = "CIRCUIT_ESTABLISHED",
         /// tor can no longer build circuits.
         CircuitNotEstablished = "CIRCUIT_NOT_ESTABLISHED",
-        /// A new consensus is there.
+        /// A new consensus arrived.
         ConsensusArrived = "CONSENSUS_ARRIVED",
         /// tor knows enough relays to build circuits.
         EnoughDirInfo = "ENOUGH_DIR_INFO",
         /// tor knows too few relays to build circuits.
         NotEnoughDirInfo = "NOT_ENOUGH_DIR_INFO",
-        /// An application asked for a port whose protocol does not protect its user.
+        /// An application connects to a port whose protocol sends data in the clear.
         DangerousPort = "DANGEROUS_PORT",
-        /// An application asked for an address, so it may have leaked the name.
+        /// An application asked for an IP address, so it may have resolved the name outside of Tor.
         DangerousSocks = "DANGEROUS_SOCKS",
-        /// An application speaks something else than SOCKS.
+        /// An application sent something that is not SOCKS.
         SocksUnknownProtocol = "SOCKS_UNKNOWN_PROTOCOL",
-        /// An application asked for a host name that cannot be one.
+        /// An application asked for an invalid host name.
         SocksBadHostname = "SOCKS_BAD_HOSTNAME",
-        /// tor found a fault in itself.
+        /// tor found a bug in itself.
         Bug = "BUG",
-        /// The clock made a jump.
+        /// The clock jumped.
         ClockJumped = "CLOCK_JUMPED",
         /// The clock is wrong.
         ClockSkew = "CLOCK_SKEW",
         /// This version of tor should not be used.
         DangerousVersion = "DANGEROUS_VERSION",
-        /// tor has no sockets left.
+        /// tor is out of sockets.
         TooManyConnections = "TOO_MANY_CONNECTIONS",
         /// libevent has a known fault, as very old versions of tor say it.
         BadLibevent = "BAD_LIBEVENT",
         /// No directory can be reached.
         DirAllUnreachable = "DIR_ALL_UNREACHABLE",
-        /// The address of the relay is known, or has changed.
+        /// The relay learned its external address, or the address changed.
         ExternalAddress = "EXTERNAL_ADDRESS",
         /// The relay tests whether it can be reached.
         CheckingReachability = "CHECKING_REACHABILITY",
@@ -45,15 +45,15 @@ super::keywords! {
         ReachabilitySucceeded = "REACHABILITY_SUCCEEDED",
         /// The relay cannot be reached.
         ReachabilityFailed = "REACHABILITY_FAILED",
-        /// Directories take the descriptor of the relay.
+        /// The directories accept the descriptor of the relay.
         GoodServerDescriptor = "GOOD_SERVER_DESCRIPTOR",
-        /// A directory took the descriptor of the relay.
+        /// A directory accepted the descriptor of the relay.
         AcceptedServerDescriptor = "ACCEPTED_SERVER_DESCRIPTOR",
-        /// A directory refused the descriptor of the relay.
+        /// A directory rejected the descriptor of the relay.
         BadServerDescriptor = "BAD_SERVER_DESCRIPTOR",
-        /// The relay came into the consensus or left it; no tor sends this yet.
+        /// The relay was added to the consensus or removed from it; no tor sends this yet.
         ServerDescriptorStatus = "SERVER_DESCRIPTOR_STATUS",
-        /// A name server of the relay came or went.
+        /// A name server of the relay went up or down.
         NameserverStatus = "NAMESERVER_STATUS",
         /// No name server of the relay answers.
         NameserverAllDown = "NAMESERVER_ALL_DOWN",
@@ -61,15 +61,15 @@ super::keywords! {
         DnsHijacked = "DNS_HIJACKED",
         /// The relay's name server gives no useful answers.
         DnsUseless = "DNS_USELESS",
-        /// The relay went to sleep or woke, to stay within its allowance.
+        /// The relay began or ended hibernating, to stay within its bandwidth limit.
         HibernationStatus = "HIBERNATION_STATUS",
     }
 }
 
 super::keywords! {
-    /// A step of tor on its way to its first circuit. Steps may be skipped.
+    /// A phase of tor's bootstrap. Phases may be skipped.
     pub enum BootstrapTag {
-        /// 0: tor begins.
+        /// 0: tor starts.
         Starting = "starting",
         /// 1: connecting to the pluggable transport.
         ConnPt = "conn_pt",
@@ -85,7 +85,7 @@ super::keywords! {
         ConnDone = "conn_done",
         /// 14: shaking hands with a relay.
         Handshake = "handshake",
-        /// 15: the handshake is over.
+        /// 15: the handshake is done.
         HandshakeDone = "handshake_done",
         /// 20: building the connection to a directory.
         OnehopCreate = "onehop_create",
@@ -115,19 +115,19 @@ super::keywords! {
         ApConnDone = "ap_conn_done",
         /// 89: shaking hands with a relay, to build circuits.
         ApHandshake = "ap_handshake",
-        /// 90: the handshake is over, to build circuits.
+        /// 90: the handshake is done, to build circuits.
         ApHandshakeDone = "ap_handshake_done",
         /// 95: building a circuit.
         CircuitCreate = "circuit_create",
-        /// 100: the first circuit is there.
+        /// 100: the first circuit is built.
         Done = "done",
     }
 }
 
 super::keywords! {
-    /// What tor recommends to do about a problem of bootstrapping.
+    /// What tor recommends to do about a bootstrap problem.
     pub enum Recommendation {
-        /// Nothing: it may yet pass.
+        /// Nothing: it may resolve without help.
         Ignore = "ignore",
         /// Tell the user.
         Warn = "warn",
@@ -149,7 +149,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// From what tor took the time when it found that the clock is wrong.
+    /// The source of the time by which tor found that the clock is wrong.
     pub enum ClockSourceType {
         /// A connection to a directory.
         Dirserv = "DIRSERV",
@@ -163,7 +163,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How bad a fault of libevent is.
+    /// How bad a bug of libevent is.
     pub enum LibeventBadness {
         /// It does not work.
         Broken = "BROKEN",
@@ -177,27 +177,27 @@ super::keywords! {
 super::keywords! {
     /// What tor did with a stream to a dangerous port.
     pub enum PortResult {
-        /// It refused it.
+        /// tor refused the stream.
         Reject = "REJECT",
-        /// It let it pass.
+        /// tor allowed the stream.
         Warn = "WARN",
     }
 }
 
 super::keywords! {
-    /// How a relay found its address.
+    /// How a relay learned its address.
     pub enum AddressMethod {
-        /// The option `Address` says it.
+        /// From the option `Address`.
         Configured = "CONFIGURED",
-        /// The option `ORPort` says it.
+        /// From the option `ORPort`.
         ConfiguredOrport = "CONFIGURED_ORPORT",
-        /// A directory said it.
+        /// From a directory.
         Dirserv = "DIRSERV",
-        /// The name in the option `Address` was resolved.
+        /// By resolving the name in the option `Address`.
         Resolved = "RESOLVED",
-        /// A network interface has it.
+        /// From a network interface.
         Interface = "INTERFACE",
-        /// The name of this host was resolved.
+        /// By resolving the name of this host.
         Gethostname = "GETHOSTNAME",
     }
 }
@@ -205,9 +205,9 @@ super::keywords! {
 super::keywords! {
     /// Whether a relay is in the consensus.
     pub enum DescriptorListing {
-        /// It is.
+        /// The relay is in the consensus.
         Listed = "LISTED",
-        /// It is no longer.
+        /// The relay is no longer in the consensus.
         Unlisted = "UNLISTED",
     }
 }
@@ -215,23 +215,23 @@ super::keywords! {
 super::keywords! {
     /// Whether a name server answers.
     pub enum NameserverStatus {
-        /// It does.
+        /// The name server answers.
         Up = "UP",
-        /// It does not.
+        /// The name server does not answer.
         Down = "DOWN",
     }
 }
 
 super::keywords! {
-    /// How far a relay has gone to sleep, to stay within its allowance or since it ends.
+    /// The hibernation state of a relay.
     pub enum HibernationStatus {
-        /// It is awake.
+        /// Awake.
         Awake = "AWAKE",
-        /// It takes no new connections.
+        /// Accepts no new connections.
         Soft = "SOFT",
-        /// It is asleep.
+        /// Hibernating.
         Hard = "HARD",
-        /// It is about to end, as after `SIGNAL SHUTDOWN`.
+        /// About to exit, as after `SIGNAL SHUTDOWN`.
         Exiting = "EXITING",
     }
 }

@@ -6,59 +6,59 @@ super::identifier::identifiers! {
 }
 
 super::keywords! {
-    /// What has happened to a stream.
+    /// The state of a stream.
     pub enum StreamStatus {
-        /// A request to connect came in.
+        /// A new request to connect.
         New = "NEW",
-        /// A request to resolve a name came in.
+        /// A new request to resolve a name.
         NewResolve = "NEWRESOLVE",
         /// The target was replaced by another address.
         Remap = "REMAP",
-        /// The request to connect went out over a circuit; a stream may say so twice.
+        /// The request to connect was sent on a circuit; reported twice by some streams.
         SentConnect = "SENTCONNECT",
-        /// The request to resolve went out over a circuit.
+        /// The request to resolve was sent on a circuit.
         SentResolve = "SENTRESOLVE",
         /// The stream is connected, or the name resolved.
         Succeeded = "SUCCEEDED",
-        /// The stream failed, and will not be tried again.
+        /// The stream failed and is not retried.
         Failed = "FAILED",
         /// The stream ended.
         Closed = "CLOSED",
-        /// The stream left its circuit, and may be tried on another.
+        /// The stream was detached from its circuit and may be retried on another.
         Detached = "DETACHED",
-        /// The stream waits for a controller to choose its circuit.
+        /// The stream waits for a controller to attach it.
         ControllerWait = "CONTROLLER_WAIT",
-        /// We asked the other side to send no more for now.
+        /// tor sent XOFF: the other side is to pause.
         XoffSent = "XOFF_SENT",
-        /// The other side asked us to send no more for now.
+        /// tor received XOFF, and pauses.
         XoffReceived = "XOFF_RECV",
-        /// We asked the other side to go on sending.
+        /// tor sent XON: the other side is to resume.
         XonSent = "XON_SENT",
-        /// The other side asked us to go on sending.
+        /// tor received XON, and resumes.
         XonReceived = "XON_RECV",
     }
 }
 
 super::keywords! {
-    /// Why a stream ended or left its circuit; also the reason that the other side gave.
+    /// Why a stream ended or was detached: tor's own reason, or the one that the exit sent.
     pub enum StreamReason {
-        /// Nothing that has a name.
+        /// Another reason.
         Misc = "MISC",
         /// The name could not be resolved.
         ResolveFailed = "RESOLVEFAILED",
         /// The target refused the connection.
         ConnectRefused = "CONNECTREFUSED",
-        /// The exit does not connect to this target.
+        /// The exit policy does not allow the target.
         ExitPolicy = "EXITPOLICY",
         /// The circuit ended.
         Destroy = "DESTROY",
-        /// The connection ended in good order.
+        /// The connection was closed cleanly.
         Done = "DONE",
         /// The connection timed out.
         Timeout = "TIMEOUT",
-        /// There is no way to the target.
+        /// There is no route to the target.
         NoRoute = "NOROUTE",
-        /// The relay is not working at this time, to save bandwidth.
+        /// The relay is hibernating to stay within its bandwidth limit.
         Hibernating = "HIBERNATING",
         /// An internal error.
         Internal = "INTERNAL",
@@ -66,15 +66,15 @@ super::keywords! {
         ResourceLimit = "RESOURCELIMIT",
         /// The connection was reset.
         ConnReset = "CONNRESET",
-        /// Somebody violated the protocol.
+        /// A protocol violation.
         TorProtocol = "TORPROTOCOL",
-        /// A request to a directory went to a relay that is none.
+        /// A directory request was sent to a relay that is no directory.
         NotDirectory = "NOTDIRECTORY",
-        /// The other side ended it; its reason is the remote one.
+        /// An `END` cell arrived; the remote reason says why.
         End = "END",
-        /// No circuit could be found for it.
+        /// No circuit was available for the stream.
         CantAttach = "CANT_ATTACH",
-        /// The network of the target cannot be reached.
+        /// The network of the target is unreachable.
         NetUnreachable = "NET_UNREACHABLE",
         /// The client's SOCKS request was wrong.
         SocksProtocol = "SOCKS_PROTOCOL",
@@ -111,7 +111,7 @@ impl StreamReason {
 }
 
 super::keywords! {
-    /// What a stream is for.
+    /// The purpose of a stream.
     pub enum StreamPurpose {
         /// tor fetches directory information.
         DirFetch = "DIR_FETCH",
@@ -121,13 +121,13 @@ super::keywords! {
         DirportTest = "DIRPORT_TEST",
         /// A request to resolve a name.
         DnsRequest = "DNS_REQUEST",
-        /// An application asked for it.
+        /// A stream of an application.
         User = "USER",
     }
 }
 
 super::keywords! {
-    /// The protocol by which an application asked for a stream.
+    /// The protocol by which an application opened a stream.
     pub enum ClientProtocol {
         /// SOCKS 4 or 4a.
         Socks4 = "SOCKS4",
@@ -143,13 +143,13 @@ super::keywords! {
         HttpConnect = "HTTPCONNECT",
         /// A port for metrics.
         Metrics = "METRICS",
-        /// None: tor itself asked.
+        /// None: the stream is tor's own.
         Unknown = "UNKNOWN",
     }
 }
 
 super::keywords! {
-    /// A property of streams that keeps two of them on different circuits if they differ in it.
+    /// A property by which streams are isolated: two that differ in it do not share a circuit.
     pub enum IsoField {
         /// The user name of the SOCKS request.
         SocksUsername = "SOCKS_USERNAME",
@@ -163,7 +163,7 @@ super::keywords! {
         DestinationPort = "DESTPORT",
         /// The address that the stream goes to.
         DestinationAddress = "DESTADDR",
-        /// The group of the port of tor that the application used.
+        /// The session group of tor's port that the application used.
         SessionGroup = "SESSION_GROUP",
         /// The number of `NEWNYM` signals before the stream.
         NymEpoch = "NYM_EPOCH",
@@ -171,9 +171,9 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// Who replaced the target of a stream by another address.
+    /// Who remapped the target of a stream.
     pub enum StreamSource {
-        /// tor, which knew the address.
+        /// tor, from its cache of addresses.
         Cache = "CACHE",
         /// The exit.
         Exit = "EXIT",

@@ -1,4 +1,4 @@
-//! Where a stream goes to or comes from.
+//! The target or the source of a stream.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -8,10 +8,10 @@ use crate::names::{InvalidName, OnionAddress, printable};
 
 /// A host name or an address with its port, as tor writes it.
 ///
-/// tor has forms of its own: port 0 for a name that is only resolved, `:0` for a target that was
-/// never known, `(Tor_internal):0` for a stream of its own, `unix:/path` for a socket in the file
-/// system, and `address.$FINGERPRINT.exit` for an address at a certain exit. Whatever tor sends
-/// is kept as it is and printed again.
+/// tor has special forms: port 0 for a name that is only resolved, `:0` for an unknown target,
+/// `(Tor_internal):0` for its internal streams, `unix:/path` for a unix socket, and
+/// `address.$FINGERPRINT.exit` for an address with a chosen exit. All text from tor is kept
+/// unchanged.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ impl Target {
 
     /// Returns the host name or address, without port and brackets.
     ///
-    /// This is the whole text if there is no port, as for a socket in the file system.
+    /// This is the whole text if there is no port, as for a unix socket.
     #[must_use]
     pub fn host(&self) -> &str {
         let host = self.parts().map_or(&*self.text, |(host, _)| host);
@@ -56,19 +56,19 @@ impl Target {
         self.parts().map(|(_, port)| port)
     }
 
-    /// Returns the address, if the host is one.
+    /// Returns the IP address, if the host is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host().parse().ok()
     }
 
-    /// Returns the path, if this is a socket in the file system.
+    /// Returns the path, if this is a unix socket.
     #[must_use]
     pub fn unix_path(&self) -> Option<&str> {
         self.text.strip_prefix("unix:")
     }
 
-    /// Divides at the last colon; an IPv6 address needs no brackets for that.
+    /// Splits at the last colon; an IPv6 address needs no brackets for that.
     fn parts(&self) -> Option<(&str, u16)> {
         if self.unix_path().is_some() {
             return None;

@@ -3,35 +3,35 @@
 super::keywords! {
     /// The side of a pluggable transport.
     pub enum TransportType {
-        /// That of the client of a bridge.
+        /// The client of a bridge.
         Client = "client",
-        /// That of the bridge.
+        /// The bridge.
         Server = "server",
     }
 }
 
 super::keywords! {
-    /// How grave a message of a pluggable transport is.
+    /// The severity of a message of a pluggable transport.
     pub enum PtSeverity {
-        /// For those who look for a fault in the transport.
+        /// For debugging the transport.
         Debug = "debug",
-        /// What happens often and as it should.
+        /// Frequent, normal messages.
         Info = "info",
-        /// What happens rarely and as it should.
+        /// Rare, normal messages.
         Notice = "notice",
-        /// Something is wrong, and the transport goes on.
+        /// A problem that the transport survives.
         Warning = "warning",
-        /// Something is so wrong that the transport cannot go on.
+        /// A problem that ends the transport.
         Error = "error",
     }
 }
 
 super::keywords! {
-    /// What became of a connection of a pluggable transport.
+    /// The outcome of a connection of a pluggable transport.
     pub enum PtConnect {
-        /// It was made.
+        /// The connection was made.
         Success = "Success",
-        /// It could not be made.
+        /// The connection failed.
         Failed = "Failed",
     }
 }

@@ -15,8 +15,8 @@ use crate::names::{InvalidName, printable};
 ///
 /// It is printed as tor wrote it, but for characters that do not print, which are escaped.
 ///
-/// A text that is not a version at all can only come from a tor that says so; it is kept too,
-/// sorts before every version, and [`is_recognized`](Self::is_recognized) is false for it.
+/// A text from tor that is not a version is kept too: it sorts before every version, and
+/// [`is_recognized`](Self::is_recognized) returns `false`.
 ///
 /// # Examples
 ///
@@ -35,7 +35,7 @@ pub struct TorVersion {
     parts: Option<Parts>,
 }
 
-/// The parts that are compared, in the order in which they are.
+/// The parts that are compared, in the order of comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Parts {
     numbers: [u32; 4],
@@ -110,7 +110,7 @@ impl TorVersion {
         self.parts.as_ref().map_or("", |parts| &parts.status_tag)
     }
 
-    /// What is compared: a text that is no version comes before all that are.
+    /// The key of comparison: a text that is no version sorts before every version.
     fn key(&self) -> (Option<&Parts>, &str) {
         match &self.parts {
             Some(parts) => (Some(parts), ""),

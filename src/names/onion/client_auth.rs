@@ -1,4 +1,4 @@
-//! Client authorization: who may use an onion service.
+//! Client authorization of onion services: keys and names of clients.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,15 +13,14 @@ use crate::names::InvalidName;
 /// The type of the key, as `ONION_CLIENT_AUTH_ADD` writes it.
 const BLOB_TYPE: &str = "x25519:";
 
-/// What stands before a key in the files of tor.
+/// The prefix of a key in tor's files.
 const DESCRIPTOR: &str = "descriptor:x25519:";
 
-/// The secret key of a client of an onion service that asks for authorization: 32 bytes of
-/// x25519.
+/// The secret key of an authorized client of an onion service: 32 bytes of x25519.
 ///
-/// The client keeps it and gives the [`public`](Self::public) half to the service. It does not
-/// show in `Debug`, and is overwritten when it is dropped. The methods whose names begin with
-/// `reveal` hand it out.
+/// The client keeps it and gives the [`public`](Self::public) key to the service. `Debug` does not
+/// show it, and it is overwritten in memory when it is dropped. The methods whose names begin with
+/// `reveal` return it.
 ///
 /// # Examples
 ///
@@ -39,8 +38,7 @@ pub struct ClientAuthKey {
 }
 
 impl ClientAuthKey {
-    /// Makes a key of 32 random bytes, which must come from a generator that is good enough for
-    /// keys.
+    /// Makes a key of 32 random bytes, which must come from a cryptographically secure generator.
     ///
     /// # Errors
     ///
@@ -95,7 +93,7 @@ impl ClientAuthKey {
         Self::from_secret(secret)
     }
 
-    /// Returns the half that the service needs.
+    /// Returns the public key, which the service needs.
     #[must_use]
     pub fn public(&self) -> ClientAuthPublicKey {
         ClientAuthPublicKey(MontgomeryPoint::mul_base_clamped(**self.secret).to_bytes())
@@ -131,10 +129,10 @@ impl fmt::Debug for ClientAuthKey {
     }
 }
 
-/// The public half of a [`ClientAuthKey`]: what a service must know of a client.
+/// The public key of an authorized client, as the service needs it.
 ///
-/// It is read and printed as `ADD_ONION` takes it after `ClientAuthV3=`, in base32; the form of
-/// the files in `authorized_clients`, `descriptor:x25519:` before it, is read too.
+/// `FromStr` and `Display` use the base32 form of `ADD_ONION`, after `ClientAuthV3=`; `FromStr` also
+/// accepts the form of the files in `authorized_clients`, with `descriptor:x25519:` before it.
 ///
 /// # Examples
 ///
@@ -202,8 +200,8 @@ impl fmt::Debug for ClientAuthPublicKey {
 
 /// The name of a client of an onion service: 1 to 16 letters, digits, `+`, `-` or `_`.
 ///
-/// It names the client's file in `authorized_clients`, and on the client's side the key among
-/// others. The service does not see it.
+/// It names the client's file in `authorized_clients`, and on the client's side the key. It is not
+/// sent over the network.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientName {
     /// Invariant: 1 to 16 of these characters, then zeros.

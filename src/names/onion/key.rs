@@ -11,10 +11,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::OnionAddress;
 use crate::names::InvalidName;
 
-/// The beginning of the file `hs_ed25519_secret_key`.
+/// The header of the file `hs_ed25519_secret_key`.
 const SECRET_HEADER: &[u8; 32] = b"== ed25519v1-secret: type0 ==\0\0\0";
 
-/// The beginning of the file `hs_ed25519_public_key`.
+/// The header of the file `hs_ed25519_public_key`.
 const PUBLIC_HEADER: &[u8; 32] = b"== ed25519v1-public: type0 ==\0\0\0";
 
 /// The type of the key, as `ADD_ONION` writes it.
@@ -22,9 +22,9 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 
 /// The secret key of an onion service: an expanded ed25519 key of 64 bytes.
 ///
-/// Whoever has it is the service. It is made without tor, so that the address is known before
-/// tor is asked; it does not show in `Debug`, and is overwritten when it is dropped. The methods
-/// whose names begin with `reveal` hand it out.
+/// Everyone who has the key can run the service. It is made without tor, so that the address is
+/// known before tor has the service. `Debug` does not show it, and it is overwritten in memory when
+/// it is dropped. The methods whose names begin with `reveal` return it.
 ///
 /// # Examples
 ///
@@ -44,8 +44,8 @@ pub struct OnionKey {
 }
 
 impl OnionKey {
-    /// Makes the key that grows from 32 random bytes, which must come from a generator that is
-    /// good enough for keys. They are as secret as the key.
+    /// Derives the key from a seed of 32 random bytes, which must come from a cryptographically
+    /// secure generator and are as secret as the key.
     #[must_use]
     pub fn from_seed(mut seed: [u8; 32]) -> Self {
         let mut secret = Box::new(Zeroizing::new([0; 64]));

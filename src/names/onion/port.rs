@@ -1,4 +1,4 @@
-//! The ports of an onion service, and where what comes to them goes.
+//! The virtual ports of an onion service, and their targets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use crate::names::InvalidName;
 
-/// The target of a port of an onion service: where tor connects to.
+/// The target of a virtual port of an onion service: tor forwards connections to it.
 ///
 /// Made by `From` from a port of 127.0.0.1, from an address, and from the path of a unix socket, or
 /// read from text. It is printed in the form in which it was written: tor takes `8080` for
 /// `127.0.0.1:8080`, but a filter in front of its control port may not.
 ///
-/// Addresses and paths are those of the machine of tor.
+/// Addresses and paths are those of the machine on which tor runs.
 ///
 /// # Examples
 ///
@@ -32,13 +32,13 @@ pub enum PortTarget {
     Tcp(SocketAddr),
     /// A port of 127.0.0.1, written without the address.
     Port(u16),
-    /// An address without a port, which is the same as that of the onion address.
+    /// An address without a port; the port is the virtual port.
     Ip(IpAddr),
-    /// The name of a host, which tor resolves when it takes the option.
+    /// A host name, which tor resolves when the option is set.
     Host {
         /// The name.
         name: Box<str>,
-        /// The port; if there is none, it is the same as that of the onion address.
+        /// The port; if it is `None`, the virtual port.
         port: Option<u16>,
     },
     /// A unix socket, by its absolute path.
@@ -67,7 +67,7 @@ impl PortTarget {
         }
     }
 
-    /// Returns the port, if the target has one of its own.
+    /// Returns the port, if the target names one.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         match self {
