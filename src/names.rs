@@ -28,6 +28,7 @@ mod signal;
 mod status;
 mod stream;
 mod target;
+mod tor_feature;
 mod transport;
 mod version;
 
@@ -61,6 +62,7 @@ pub use stream::{
     ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource, StreamStatus,
 };
 pub use target::Target;
+pub(crate) use tor_feature::TorFeature;
 pub use transport::{PtConnect, PtSeverity, TransportType};
 pub use version::TorVersion;
 

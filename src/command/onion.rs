@@ -157,6 +157,16 @@ impl AddOnion {
         self.key.as_ref().map(OnionKey::address)
     }
 
+    /// Returns the first argument that is about the proof of work.
+    pub(crate) fn pow_argument(&self) -> Option<&'static str> {
+        let is_given = [
+            ("pow_defenses", self.pow_defenses.is_some()),
+            ("pow_queue_rate", self.pow_queue_rate.is_some()),
+            ("pow_queue_burst", self.pow_queue_burst.is_some()),
+        ];
+        is_given.into_iter().find_map(|(argument, is_given)| is_given.then_some(argument))
+    }
+
     fn flags(&self) -> Vec<&'static str> {
         [
             (self.discard_key && self.key.is_none(), "DiscardPK"),

@@ -8,8 +8,8 @@ use crate::command::{
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
 use crate::controller::getinfo::none_if_refused;
-use crate::error::{ProtocolError, Result};
-use crate::names::OnionAddress;
+use crate::error::{InvalidInput, ProtocolError, Result};
+use crate::names::{OnionAddress, TorFeature};
 
 impl Controller {
     /// Adds an onion service that ends with this connection, or with tor if it is detached.
@@ -23,9 +23,15 @@ impl Controller {
     /// # Errors
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 550 if there is a service of this
-    /// address; otherwise those of [`execute`](Self::execute).
+    /// address; [`Error::InvalidInput`](crate::Error::InvalidInput) for the proof of work if tor is
+    /// older than 0.4.9.2; otherwise those of [`execute`](Self::execute).
     #[doc(alias = "create_ephemeral_hidden_service")]
     pub fn add_onion(&self, service: &AddOnion) -> Result<AddedOnion> {
+        if let Some(argument) = service.pow_argument() {
+            if let Some(problem) = TorFeature::AddOnionPow.problem_of(self.version()) {
+                return Err(InvalidInput::new(argument, problem).into());
+            }
+        }
         self.execute(service)
     }
 

@@ -1,5 +1,7 @@
 //! What the tests stand on. Nothing here uses torcon, so that its defects cannot hide themselves.
 
+/// What the tor under test has, by its version.
+pub(crate) mod capability;
 /// What was said on the connections of a fake tor.
 pub(crate) mod dialogue;
 /// Runs a test in a process of its own.

@@ -10,6 +10,7 @@ mod policy;
 use self::paths::FatalPath;
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result};
+use crate::names::TorFeature;
 use crate::wire::Request;
 use crate::wire::fields::Fields;
 use crate::wire::torrc::read_options;
@@ -87,11 +88,9 @@ impl Controller {
 }
 
 impl Controller {
-    /// Refuses an `HSFETCH` from a relay that is not in the consensus. tor up to 0.4.9.11 aborts on
-    /// it; later ones refuse it themselves.
+    /// Refuses an `HSFETCH` from a relay that is not in the consensus if tor would abort on it.
     fn refuse_unlisted_servers(&self, request: &Request) -> Result<()> {
-        const LAST: [u32; 4] = [0, 4, 9, 11];
-        if self.version().numbers().is_some_and(|numbers| numbers > LAST) {
+        if TorFeature::HsFetchRefusesUnlisted.is_in(self.version()) {
             return Ok(());
         }
         for field in Fields::new(request.arguments()) {
@@ -104,17 +103,18 @@ impl Controller {
                 continue;
             };
             let fingerprint = String::from_utf8_lossy(fingerprint);
-            // tor answers with nothing for a relay that it does not list.
-            match self.get_info_one(&format!("ns/id/{fingerprint}")) {
-                Ok(entry) if entry.trim().is_empty() => {
-                    let problem = format!(
-                        "{fingerprint} is not in the consensus, and this version of tor would abort"
-                    );
-                    return Err(InvalidInput::new("server", problem).into());
-                }
-                // Behind a filter nothing can be known.
-                Ok(_) | Err(Error::Rejected(_)) => {}
+            // For a relay that is not listed, tor answers with nothing while it has no consensus,
+            // and refuses the key when it has one. Behind a filter nothing can be known.
+            let is_listed = match self.get_info_one(&format!("ns/id/{fingerprint}")) {
+                Ok(entry) => !entry.trim().is_empty(),
+                Err(Error::Rejected(rejection)) => rejection.is_filtered(),
                 Err(error) => return Err(error),
+            };
+            if !is_listed {
+                let problem = format!(
+                    "{fingerprint} is not in the consensus, and this version of tor would abort"
+                );
+                return Err(InvalidInput::new("server", problem).into());
             }
         }
         Ok(())

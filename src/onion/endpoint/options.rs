@@ -120,6 +120,8 @@ impl OnionEndpoint {
 
     /// Sets whether clients must prove that they have worked when the service is under load. The
     /// default is tor's own, which is no.
+    ///
+    /// An [ephemeral](Self::ephemeral) service needs tor 0.4.9.2 for this, another one 0.4.8.1.
     pub fn pow_defenses(mut self, enabled: bool) -> Self {
         self.service.pow_defenses = Some(enabled);
         self

@@ -15,7 +15,7 @@ use super::reservation::StreamReservation;
 use crate::controller::{CloseHookId, Controller, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::lock_within;
-use crate::names::TorVersion;
+use crate::names::TorFeature;
 use crate::state::Inner;
 
 /// The longest time for each of tor's answers when somebody begins to attach streams.
@@ -57,7 +57,11 @@ impl AttachGuard {
         if let Some(reason) = inner.controller.closed_reason() {
             return Err(reason.into());
         }
-        check_version(inner.controller.version())?;
+        // With an older tor every stream would hang.
+        if let Some(problem) = TorFeature::ControllerWait.problem_of(inner.controller.version()) {
+            let problem = format!("attaching streams {problem}");
+            return Err(InvalidInput::new("controller", problem).into());
+        }
         // Others wait for the lock meanwhile, also those that are at their end.
         let limit = inner.controller.timeout().min(BEGIN_LIMIT);
         let controller = &inner.controller.with_timeout(limit);
@@ -181,19 +185,6 @@ fn log_end(outcome: Result<()>) {
         }
         Err(error) => log::warn!("tor could not be told to attach streams again: {error}"),
     }
-}
-
-/// tor tells by `CONTROLLER_WAIT` that a stream waits for a circuit from version 0.4.5.1 on. With
-/// an older one every stream would hang.
-fn check_version(version: &TorVersion) -> Result<()> {
-    if !version.is_recognized() || *version >= TorVersion::new(0, 4, 5, 1) {
-        return Ok(());
-    }
-    let problem = format!(
-        "is connected to tor {version}, which does not report streams that wait for a circuit; \
-         attaching streams needs tor 0.4.5.1 or later"
-    );
-    Err(InvalidInput::new("controller", problem).into())
 }
 
 pub(super) fn no_thread(error: &std::io::Error) -> Error {

@@ -6,6 +6,7 @@ use torcon::command::{
 use torcon::names::{ClientAuthKey, OnionAddress, OnionPort};
 
 use super::{controller, key, refusal};
+use crate::support::capability::Capability;
 use crate::support::log_capture::LogCapture;
 use crate::support::real_tor::RealTor;
 
@@ -21,7 +22,7 @@ fn ports() -> [OnionPort; 1] {
 fn a_service_can_be_added_with_everything_that_tor_knows() {
     let tor = RealTor::start();
     let controller = controller(&tor);
-    let everything = AddOnion::new([
+    let mut everything = AddOnion::new([
         OnionPort::new(80, 8080),
         OnionPort::new(81, Path::new("/srv/x.sock")),
         "82,[::1]:99".parse().unwrap(),
@@ -31,15 +32,41 @@ fn a_service_can_be_added_with_everything_that_tor_knows() {
     .client(client(1).public())
     .client(client(2).public())
     .max_streams(65535)
-    .max_streams_close_circuit()
-    .pow_defenses(true)
-    .pow_queue_rate(u32::MAX)
-    .pow_queue_burst(u32::MAX);
+    .max_streams_close_circuit();
+    if Capability::AddOnionPow.is_there() {
+        let rate = everything.pow_defenses(true).pow_queue_rate(u32::MAX);
+        everything = rate.pow_queue_burst(u32::MAX);
+    }
     let added = controller.add_onion(&everything).unwrap();
     assert!(added.key.is_none());
     assert_eq!(added.clients, [client(1).public(), client(2).public()]);
     assert_eq!(controller.detached_onions().unwrap(), [added.address]);
     assert!(controller.onions().unwrap().is_empty());
+}
+
+#[test]
+fn an_old_tor_is_not_asked_for_a_proof_of_work() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let service = || AddOnion::new(ports());
+    for (argument, service) in [
+        ("pow_defenses", service().pow_defenses(false).pow_queue_rate(1)),
+        ("pow_queue_rate", service().pow_queue_rate(1).pow_queue_burst(1)),
+        ("pow_queue_burst", service().pow_queue_burst(1)),
+    ] {
+        let outcome = controller.add_onion(&service);
+        if Capability::AddOnionPow.is_there() {
+            outcome.unwrap();
+            continue;
+        }
+        let problem = "needs tor 0.4.9.2 or later, and this is tor";
+        let expected =
+            format!("invalid argument \"{argument}\": {problem} {}", controller.version());
+        assert_eq!(refusal(outcome), expected);
+        // tor says less.
+        let error = controller.execute(&service).unwrap_err();
+        assert!(error.to_string().contains("Unrecognized keyword argument \\\"PoW"), "{error}");
+    }
 }
 
 #[test]

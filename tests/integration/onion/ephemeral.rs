@@ -5,6 +5,7 @@ use torcon::names::{ClientAuthKey, PortTarget};
 use torcon::onion::{OnionEndpoint, Publication};
 
 use super::{LONG, controller, endpoint, key, listen, refusal, services};
+use crate::support::capability::Capability;
 use crate::support::real_tor::RealTor;
 
 /// Connects as tor would.
@@ -98,19 +99,23 @@ fn the_address_of_a_given_key_is_known_before() {
 fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
     let tor = RealTor::start();
     let made = ClientAuthKey::generate().unwrap();
-    let listener = listen(
-        endpoint(&tor)
-            .ephemeral()
-            .port(81, 8181)
-            .port(82, std::path::Path::new("/srv/x.sock"))
-            .authorize_client("alice")
-            .authorize_client_key("bob", made.public())
-            .max_streams(5)
-            .max_streams_close_circuit()
-            .pow_defenses(true)
-            .pow_queue_rate(10)
-            .pow_queue_burst(20),
-    );
+    let endpoint = || {
+        let endpoint =
+            endpoint(&tor).ephemeral().port(81, 8181).port(82, std::path::Path::new("/srv/x.sock"));
+        let endpoint =
+            endpoint.authorize_client("alice").authorize_client_key("bob", made.public());
+        endpoint.max_streams(5).max_streams_close_circuit()
+    };
+    let with_pow = endpoint().pow_defenses(true).pow_queue_rate(10).pow_queue_burst(20);
+    let listener = if Capability::AddOnionPow.is_there() {
+        listen(with_pow)
+    } else {
+        let refused = refusal(with_pow.listen());
+        let start =
+            "invalid argument \"pow_defenses\": needs tor 0.4.9.2 or later, and this is tor ";
+        assert!(refused.starts_with(start), "{refused}");
+        listen(endpoint())
+    };
     let ports: Vec<_> = listener.service().ports().iter().map(ToString::to_string).collect();
     let own = format!("80,{}", listener.local_addr());
     assert_eq!(ports, [own.as_str(), "81,8181", "82,unix:/srv/x.sock"]);

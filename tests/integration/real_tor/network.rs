@@ -10,6 +10,7 @@ use torcon::names::{Fingerprint, OnionAddress, RouterPurpose};
 use torcon::{Event, EventKind};
 
 use super::{controller, reader, refusal};
+use crate::support::capability::Capability;
 use crate::support::real_tor::RealTor;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -198,10 +199,9 @@ fn descriptors_of_services_are_asked_for_and_sent_by_address_only() {
     let controller = reader();
     controller.hs_fetch(&HsFetch::new(service())).unwrap();
     let unknown = format!("552 \"Server \\\"${}\\\" not found\"", server());
-    // tor up to 0.4.9.11 aborts on a relay that has no entry in its consensus.
     let unlisted = HsFetch::new(service()).server(server());
     let outcome = controller.hs_fetch(&unlisted);
-    if controller.version().numbers() > Some([0, 4, 9, 11]) {
+    if Capability::HsFetchRefusesUnlisted.is_there() {
         assert_eq!(outcome.unwrap_err().status_code(), Some(552));
     } else {
         let refused = format!(

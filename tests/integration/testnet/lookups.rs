@@ -10,6 +10,7 @@ use torcon::{Error, Event, EventKind};
 
 use super::retry::retried;
 use super::{LIMIT, join, shared_network};
+use crate::support::capability::Capability;
 
 /// Any service that does not exist here.
 fn unknown_service() -> OnionAddress {
@@ -211,8 +212,9 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
 
     let nobody = Fingerprint::from([0xaa; 20]);
     let outcome = controller.fetch_onion_descriptor_from(other, [nobody], LIMIT);
-    // tor 0.4.9.11 would abort, and later ones refuse.
     let error = outcome.unwrap_err();
-    assert!(matches!(error, Error::InvalidInput(_) | Error::Rejected(_)), "{error:?}");
+    let is_from_tor = Capability::HsFetchRefusesUnlisted.is_there();
+    assert_eq!(matches!(error, Error::Rejected(_)), is_from_tor, "{error:?}");
+    assert_eq!(matches!(error, Error::InvalidInput(_)), !is_from_tor, "{error:?}");
     tor.quit().unwrap();
 }

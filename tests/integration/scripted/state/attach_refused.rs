@@ -54,9 +54,8 @@ fn a_tor_that_does_not_tell_which_streams_wait_gets_no_attacher() {
         let outcome = state.set_attacher(|_, _| Attach::Tor);
         assert_eq!(outcome.is_err(), is_refused, "{version}");
         if is_refused {
-            let expected = "invalid argument \"controller\": is connected to tor 0.4.4.9, which \
-                            does not report streams that wait for a circuit; attaching streams \
-                            needs tor 0.4.5.1 or later";
+            let expected = "invalid argument \"controller\": attaching streams needs tor 0.4.5.1 \
+                            or later, and this is tor 0.4.4.9";
             assert_eq!(outcome.as_ref().unwrap_err().to_string(), expected);
             assert!(about_streams(&tor).is_empty(), "nothing was switched");
         }
