@@ -1,4 +1,4 @@
-//! The options of tor 0.4.9 and their types, for a configuration that has no tor to ask.
+//! The options of tor 0.4.9.15 and their types, for a configuration that has no tor to ask.
 
 use super::schema::OptionType;
 
@@ -11,8 +11,8 @@ pub(super) const KNOWN: [(OptionType, &str); 15] = [
          __SbwsExit AddressDisableIPv6 AllowNonRFC953Hostnames AssumeReachable \
          AuthDirHasIPv6Connectivity AuthDirListBadExits AuthDirListMiddleOnly \
          AuthDirPinKeys AuthDirRejectRequestsUnderLoad AuthDirSharedRandomness \
-         AuthDirTestEd25519LinkKeys AuthDirTestReachability AuthoritativeDirectory \
-         AutomapHostsOnResolve AvoidDiskWrites BridgeAuthoritativeDir \
+         AuthDirSupport048Clients AuthDirTestEd25519LinkKeys AuthDirTestReachability \
+         AuthoritativeDirectory AutomapHostsOnResolve AvoidDiskWrites BridgeAuthoritativeDir \
          BridgeRecordUsageByCountry BridgeRelay CellStatistics CircuitPadding \
          ClientDNSRejectInternalAddresses ClientOnly ClientRejectInternalAddresses \
          ClientUseIPv4 ClientUseIPv6 ConnDirectionStatistics ConstrainedSockets \
@@ -45,6 +45,7 @@ pub(super) const KNOWN: [(OptionType, &str); 15] = [
         OptionType::AutoBoolean,
         "AssumeReachableIPv6 CacheDirectoryGroupReadable ClientPreferIPv6DirPort \
          ClientPreferIPv6ORPort CompiledProofOfWorkHash ConfluxEnabled ConnectionPadding \
+         DoSBeginDirRateEnabled \
          DoSCircuitCreationEnabled DoSConnectionEnabled \
          DoSRefuseSingleHopClientRendezvous DoSStreamCreationEnabled ExitRelay \
          ExtendByEd25519ID GeoIPExcludeUnknown KeepBindCapabilities \
@@ -97,7 +98,8 @@ pub(super) const KNOWN: [(OptionType, &str); 15] = [
     (
         OptionType::Integer,
         "__OwningControllerFD AuthDirMaxServersPerAddr \
-         ClientBootstrapConsensusMaxInProgressTries ConnLimit DoSCircuitCreationBurst \
+         ClientBootstrapConsensusMaxInProgressTries ConnLimit DoSBeginDirBurst \
+         DoSBeginDirRate DoSCircuitCreationBurst \
          DoSCircuitCreationMinConnections DoSCircuitCreationRate \
          DoSConnectionConnectBurst DoSConnectionConnectRate \
          DoSConnectionMaxConcurrentCount DoSStreamCreationBurst DoSStreamCreationRate \
@@ -125,7 +127,7 @@ pub(super) const KNOWN: [(OptionType, &str); 15] = [
     ),
     (
         OptionType::SignedInteger,
-        "DoSCircuitCreationDefenseType DoSConnectionDefenseType \
+        "DoSBeginDirDefenseType DoSCircuitCreationDefenseType DoSConnectionDefenseType \
          DoSStreamCreationDefenseType MinMeasuredBWsForAuthToIgnoreAdvertised \
          PathBiasCircThreshold PathBiasScaleThreshold PathBiasScaleUseThreshold \
          PathBiasUseThreshold",

@@ -224,7 +224,11 @@ impl Schema {
             return Err(InvalidInput::new("option", problem));
         }
         if self.is_complete {
-            return Err(InvalidInput::new(name.to_owned(), "is not an option of this tor"));
+            let problem = match known_schema().known_option(name) {
+                Some(_) => "is not an option of this tor; tor 0.4.9.15 has it",
+                None => "is not an option of this tor",
+            };
+            return Err(InvalidInput::new(name.to_owned(), problem));
         }
         let name: Arc<str> = name.into();
         let kind = OptionType::Unrecognized("".into());
@@ -337,6 +341,10 @@ mod tests {
             (schema.option(""), "\"option\": is not a name of letters, digits and underscores"),
             (schema.option("a b"), "\"option\": is not a name of letters, digits and underscores"),
             (schema.option("UseBridge"), "\"UseBridge\": is not an option of this tor"),
+            (
+                schema.option("ConfluxEnabled"),
+                "\"ConfluxEnabled\": is not an option of this tor; tor 0.4.9.15 has it",
+            ),
             (
                 schema.readable("SocksPortLines"),
                 "\"SocksPortLines\": stands for several options and has no value of its own",

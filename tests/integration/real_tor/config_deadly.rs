@@ -11,6 +11,7 @@ use torcon::config::{Config, OptionType};
 use torcon::{Controller, Error};
 
 use super::{controller, refusal};
+use crate::support::capability::Capability;
 use crate::support::real_tor::RealTor;
 
 /// Settings that end tor 0.4.9.11.
@@ -61,13 +62,23 @@ fn a_value_that_ends_tor_is_refused_by_every_way_to_send_it() {
         }
         alive(&tor, &controller);
     }
-    config.clear("MinimalAcceptedServerVersion").unwrap();
-    is_refused_here(config.save(), "cleared");
-    config.revert();
+    let option = "MinimalAcceptedServerVersion";
+    let has_option = Capability::MinimalAcceptedServerVersion.is_there();
+    if has_option {
+        config.clear(option).unwrap();
+        is_refused_here(config.save(), "cleared");
+        config.revert();
+    } else {
+        let missing = format!(
+            "invalid argument \"{option}\": is not an option of this tor; tor 0.4.9.15 has it"
+        );
+        assert_eq!(refusal(config.clear(option)), missing);
+    }
     // What is not deadly is for tor to take or to refuse.
     controller.set_conf([("MetricsPortPolicy", "accept 127.0.0.1:80, reject *:*")]).unwrap();
     controller.set_conf([("MetricsPortPolicy", None::<&str>)]).unwrap();
-    controller.reset_conf([("MinimalAcceptedServerVersion", None::<&str>)]).unwrap();
+    let outcome = controller.reset_conf([(option, None::<&str>)]);
+    assert_eq!(outcome.is_ok(), has_option, "{outcome:?}");
     let error = controller.set_conf([("BandwidthRate", "nan")]).unwrap_err();
     assert!(matches!(error, Error::Rejected(_)), "{error:?}");
     alive(&tor, &controller);
