@@ -106,11 +106,15 @@ impl Output {
     }
 }
 
+/// Where the text of a line is a frame of the stack trace that follows a failed assertion.
+const STACK_FRAME: &str = "Bug:     ";
+
 /// Returns the text of a warning or an error. Everything on standard error that is not tor's log
 /// is one: it comes from the loader, a library or a script.
 fn complaint(line: &str, is_stderr: bool) -> Option<&str> {
     match LogLine::parse(line) {
         Some(LogLine { severity: Severity::Normal, .. }) => None,
+        Some(LogLine { text, .. }) if text.trim_start().starts_with(STACK_FRAME) => None,
         Some(LogLine { text, .. }) => Some(text.trim()),
         None => Some(line.trim()).filter(|text| is_stderr && !text.is_empty()),
     }

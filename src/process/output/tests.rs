@@ -61,6 +61,31 @@ fn the_last_hundred_lines_are_kept() {
 }
 
 #[test]
+fn a_stack_trace_does_not_displace_the_reason() {
+    let mut drained = drained(None, Nobody);
+    // tor 0.4.8.14 with the program of a pluggable transport that does not exist.
+    let assertion = "tor_assertion_failed_(): Bug: ../src/feature/client/transports.c:520: \
+                     proxy_prepare_for_restart: Assertion mp->conf_state == PT_PROTO_COMPLETED \
+                     failed; aborting. (on Tor 0.4.8.14 )";
+    let mut lines = vec![
+        "[warn] Managed proxy \"/x\" process terminated with status code 256".to_owned(),
+        format!("[err] {assertion}"),
+        "[err] Bug: Tor 0.4.8.14: Assertion x failed. Stack trace: (on Tor 0.4.8.14 )".to_owned(),
+    ];
+    let frame = |number| format!("[err] Bug:     /usr/bin/tor(f{number}+0x57) [0x7f] (on Tor )");
+    lines.extend((0..30).map(frame));
+    for line in &lines {
+        writeln!(drained.writer, "Nov 26 04:30:51.000 {line}").unwrap();
+    }
+    drop(drained.writer);
+    assert!(drained.worker.finish(LIMIT));
+    let report = drained.output.report();
+    assert_eq!(report.complaints.len(), 3);
+    assert_eq!(report.complaints[1], assertion);
+    assert_eq!(report.last_lines.len(), lines.len());
+}
+
+#[test]
 fn a_line_without_end_does_not_fill_the_memory() {
     let mut drained = drained(None, Nobody);
     let long = vec![b'x'; 1 << 20];
