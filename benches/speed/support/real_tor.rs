@@ -25,7 +25,7 @@ pub(crate) struct RealTor {
 }
 
 impl RealTor {
-    /// Starts one; `None` if there is no tor on the path nor in `TORCON_TEST_TOR`.
+    /// Starts one; `None` if there is no tor on the path.
     pub(crate) fn start() -> Option<Self> {
         let Some(binary) = binary() else {
             println!("\nno tor was found, so nothing is measured against a real one");
@@ -84,9 +84,6 @@ impl Drop for RealTor {
 }
 
 fn binary() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("TORCON_TEST_TOR") {
-        return Some(named.into());
-    }
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|directory| directory.join("tor")).find(|tor| tor.is_file())
 }

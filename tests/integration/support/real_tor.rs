@@ -404,22 +404,17 @@ impl SharedTor {
     }
 }
 
-/// Returns the tor to test with: `TORCON_TEST_TOR`, or `tor` on the path.
+/// Returns the tor to test with, which is the first on the path, as for everything else that
+/// starts tor by its name.
 ///
 /// Without one the tests fail: a suite that passes because tor is missing shows nothing.
 #[track_caller]
 pub(crate) fn tor_binary() -> PathBuf {
-    if let Some(named) = env::var_os("TORCON_TEST_TOR") {
-        let named = PathBuf::from(named);
-        assert!(named.is_file(), "TORCON_TEST_TOR names {named:?}, which is not a file");
-        return named;
-    }
     find_on(&env::var_os("PATH").unwrap_or_default()).unwrap_or_else(|| panic!("{NO_TOR}"))
 }
 
 const NO_TOR: &str = "these tests need tor, and there is none on the path: install it \
-    (`apt-get install tor` on Debian and Ubuntu, `brew install tor` on macOS) or name it in \
-    TORCON_TEST_TOR";
+    (`apt-get install tor` on Debian and Ubuntu, `brew install tor` on macOS)";
 
 fn find_on(path: &std::ffi::OsStr) -> Option<PathBuf> {
     env::split_paths(path).map(|directory| directory.join("tor")).find(|tor| tor.is_file())
