@@ -12,6 +12,7 @@ use super::{LIMIT, answer, connected, connected_with, join, start, value};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, peak_memory};
 use crate::support::signal::signal;
+use crate::support::watchdog::eventually;
 
 /// Answers as [`answer`] does, and sends an event behind each subscription.
 fn answer_with_events(line: &str, out: &mut Vec<u8>) {
@@ -117,7 +118,12 @@ fn ask_slowly(controller: &Controller) -> Result<u32, Error> {
 fn what_does_not_fit_into_memory_waits_in_a_file_that_leaves_nothing_behind() {
     exclusive(|| {
         let (tor, controller) = connected(sixteen_megabytes);
-        let before = Holdings::now();
+        let mut before = Holdings::now();
+        // A thread gives itself its name once it runs.
+        eventually(LIMIT, "both threads of the connection run", || {
+            before = Holdings::now();
+            before.threads.len() == 2
+        });
         let mut descriptors = 0;
         let mut lines = 0;
         let stuck = |_: Line<'_>| {
