@@ -14,6 +14,7 @@ mod dispatcher;
 mod endpoint;
 mod hook;
 mod intake;
+mod notifier;
 mod parts;
 mod peer;
 mod reader;
@@ -40,6 +41,7 @@ pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{Callback, Listener, Removed, drop_quietly, panic_text};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
+pub(crate) use self::notifier::{Notifier, WaitEnd};
 use self::parts::Part;
 pub(crate) use self::peer::{Peer, canonical};
 use self::reader::Reader;
@@ -314,7 +316,18 @@ pub(crate) fn lock_within<'a, T>(
     command: &str,
     limit: Duration,
 ) -> Result<MutexGuard<'a, T>, Timeout> {
-    mutex.try_lock_until(deadline_after(limit)).ok_or_else(|| timeout(command, limit))
+    lock_before(mutex, command, deadline_after(limit), limit)
+}
+
+/// Waits for such a lock as one step of a call, which has one time limit for all of them. `limit`
+/// is what an error says about the deadline.
+pub(crate) fn lock_before<'a, T>(
+    mutex: &'a Mutex<T>,
+    command: &str,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<MutexGuard<'a, T>, Timeout> {
+    mutex.try_lock_until(deadline).ok_or_else(|| timeout(command, limit))
 }
 
 #[cfg(test)]

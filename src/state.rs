@@ -52,19 +52,19 @@ mod connections;
 mod feed;
 mod listeners;
 mod missing;
+mod open_stream;
 mod refresh;
 mod relays;
 mod snapshot;
 mod store;
 mod stream;
 mod stream_info;
-mod through;
 mod tracker;
 mod waiters;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -94,6 +94,7 @@ use crate::descriptor::RouterStatus;
 use crate::error::{InvalidInput, Result};
 use crate::event::Bootstrap;
 use crate::info::{AddressMapping, EntryGuard};
+use crate::link::deadline_after;
 use crate::names::{CircuitId, Fingerprint, NetworkLiveness, Nickname, StreamId};
 
 /// What tor is doing now, kept up to date by its events.
@@ -151,7 +152,7 @@ impl State {
     /// `GETINFO circuit-status stream-status orconn-status entry-guards address-mappings/all status/bootstrap-phase network-liveness`.
     /// If one of the two is refused, sends one for each event, or for each key. Nothing that
     /// happens in between is lost or counted twice. Blocks for at most the
-    /// [time limit](Controller::with_timeout) per command.
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -159,11 +160,16 @@ impl State {
     /// those of [`Controller::get_info`], but not if tor refuses.
     #[doc(alias = "from_protocol")]
     pub fn new(controller: &Controller) -> Result<Self> {
+        Self::new_before(controller, deadline_after(controller.timeout()))
+    }
+
+    /// Makes a state as one step of a call, which has one time limit for all of them.
+    pub(crate) fn new_before(controller: &Controller, deadline: Instant) -> Result<Self> {
         let store = Arc::new(Store::new());
         let mut missing = Vec::new();
         // Subscribe first, ask second, so that nothing is missed.
-        let hooks = missing::subscribe(controller, &store, &mut missing)?;
-        let (answers, events_before) = missing::ask(controller, &store, &mut missing)?;
+        let hooks = missing::subscribe(controller, &store, &mut missing, deadline)?;
+        let (answers, events_before) = missing::ask(controller, &store, &mut missing, deadline)?;
         store.join(answers, events_before);
         let inner = Inner {
             controller: controller.clone(),

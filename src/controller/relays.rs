@@ -1,6 +1,7 @@
 //! What tor knows about relays.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use super::Controller;
 use crate::command::GetInfo;
@@ -255,9 +256,10 @@ impl Controller {
         Ok(Some(D::read(text)?))
     }
 
-    /// Asks for the whole consensus, and returns also the number of events that came before it.
-    pub(crate) fn relay_statuses_numbered(&self) -> Result<(RouterStatuses, u64)> {
-        let (info, events_before) = self.get_info_numbered(&["ns/all"])?;
+    /// Asks for the whole consensus as one step of a call, and returns also the number of events
+    /// that came before it.
+    pub(crate) fn relay_statuses_before(&self, deadline: Instant) -> Result<(RouterStatuses, u64)> {
+        let (info, events_before) = self.execute_before(&GetInfo::new(["ns/all"]), deadline)?;
         let (bytes, value) = info.into_first_value();
         Ok((DescriptorList::of(Text::within(bytes, value)), events_before))
     }

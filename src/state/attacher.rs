@@ -1,9 +1,14 @@
-//! Who chooses the circuits of streams: attachers, and those who send a stream of their own through
-//! a circuit.
+//! Attachers, which choose the circuits of streams, and streams that are opened through a chosen
+//! circuit.
+//!
+//! Both need the option `__LeaveStreamsUnattached`, with which tor leaves new streams to
+//! controllers. [`AttachGuard`] keeps it on. While there is one, the [attach loop](attach_loop)
+//! handles every new stream: it attaches a reserved stream to its circuit, asks the attachers about
+//! the streams of applications, and leaves all others to tor.
 
 mod attach_loop;
-mod option;
-mod registry;
+mod eligible;
+mod leave_streams;
 mod reservation;
 mod service;
 mod worker;
@@ -15,39 +20,41 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 
-pub(super) use self::attach_loop::{check_purpose, is_onion};
+pub(super) use self::attach_loop::Message;
+pub(super) use self::eligible::{check_purpose, is_onion};
 pub(super) use self::reservation::{StreamOrigin, StreamReservation};
 pub(super) use self::service::AttachGuard;
 
-use self::attach_loop::Message;
-use self::registry::AttacherId;
+use self::attach_loop::{Attacher, AttacherId};
 use self::service::no_thread;
 use self::worker::Worker;
 use super::{Circuit, State, StreamInfo};
 use crate::error::Result;
+use crate::link::deadline_after;
 
-/// How long tor waits for an attacher's choice, if nothing else is said.
+/// The default time limit of an attacher for one stream.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What an attacher says about a stream.
+/// The choice of an attacher for a stream.
 ///
-/// An attacher may also return a `Result` of this: an error is [`Failed`](Self::Failed).
+/// An attacher may also return a `Result` of it; an error is [`Failed`](Self::Failed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {
-    /// The stream goes through this circuit. If tor does not take it for the stream, since it has
-    /// ended, is not built, has one relay only or is not for
-    /// [such streams](crate::error::CircuitProblem::Purpose), or if the stream goes to an onion
-    /// service, to which tor makes circuits itself, the choice is left to tor, and a warning is
-    /// logged.
+    /// The stream is attached to this circuit.
+    ///
+    /// tor chooses instead, and a warning is logged, if it does not attach the stream: the circuit
+    /// has ended, is not built, has only one relay or is for
+    /// [another purpose](crate::error::CircuitProblem::Purpose), or the stream goes to an onion
+    /// service, to which tor builds the circuits itself.
     To(Circuit),
-    /// tor chooses.
+    /// tor chooses the circuit.
     Tor,
-    /// The stream is closed; the application is told of a general failure.
+    /// The stream is closed; the application gets a general SOCKS failure.
     Close,
     /// The attacher of the next lower priority is asked; tor chooses if there is none.
     Pass,
-    /// The attacher cannot say, for this reason, which is logged as a warning. tor chooses.
+    /// The attacher has failed for this reason, which is logged as a warning. tor chooses.
     Failed(Box<str>),
 }
 
@@ -57,9 +64,9 @@ impl<E: fmt::Display> From<Result<Self, E>> for Attach {
     }
 }
 
-/// How an attacher is asked: its priority, and how long it may take.
+/// The priority and the time limit of an attacher.
 ///
-/// [`State::set_attacher`] does for most.
+/// [`State::set_attacher`] sets one with the defaults.
 ///
 /// # Examples
 ///
@@ -87,30 +94,27 @@ pub struct AttacherOptions {
 }
 
 impl AttacherOptions {
-    /// Returns the options at their defaults.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self { priority: 0, limit: LIMIT }
     }
 
-    /// Sets the priority: the attacher of the highest one is asked first, and of two with the same
-    /// one that which was set last. The default is 0.
+    /// Sets the priority. The attacher with the highest priority is asked first, and among equals
+    /// the one that was set last. The default is 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Sets how long the attacher may take for one stream, from the moment when it is asked; also
-    /// if it is busy with another until then. After that tor chooses. The default is 10 seconds.
+    /// Sets the longest time for one stream, from the moment when the attacher is asked, also if it
+    /// is busy with another stream. After that tor chooses. The default is 10 seconds.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Sets an attacher with these options; see [`State::set_attacher`].
-    ///
-    /// Blocks the current thread until tor has answered, for each command for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
-    /// seconds.
+    /// Sets an attacher with these options; see [`State::set_attacher`], also for the commands and
+    /// the time limit.
     ///
     /// # Errors
     ///
@@ -120,28 +124,25 @@ impl AttacherOptions {
         F: FnMut(&StreamInfo, &[Circuit]) -> R + Send + 'static,
         R: Into<Attach>,
     {
-        let engagement = AttachGuard::new(&state.inner)?;
+        let limit = state.inner.controller.timeout();
+        let attaching = AttachGuard::new(&state.inner, deadline_after(limit), limit)?;
+        let id = AttacherId::new(self.priority);
         let active = Arc::new(AtomicBool::new(true));
-        let (asks, inbox) = unbounded();
+        let (questions, inbox) = unbounded();
         let worker = Worker {
             inner: Arc::clone(&state.inner),
-            asks: inbox,
+            id,
+            questions: inbox,
             active: Arc::clone(&active),
-            answers: engagement.messages.clone(),
+            answers: attaching.messages().clone(),
         };
         let closure = move |stream: &StreamInfo, circuits: &[Circuit]| -> Attach {
             attacher(stream, circuits).into()
         };
-        let id = {
-            let mut roster = engagement.shared.roster.lock();
-            roster.add(self.priority, self.limit, asks, Arc::clone(&active))
-        };
-        if let Err(error) = worker.start(id, Box::new(closure)) {
-            let entry = engagement.shared.roster.lock().remove(id);
-            drop(entry);
-            return Err(no_thread(&error));
-        }
-        Ok(AttacherGuard { id, active, engagement })
+        worker.start(Box::new(closure)).map_err(|error| no_thread(&error))?;
+        let attacher = Attacher { limit: self.limit, questions, active: Arc::clone(&active) };
+        attaching.send(Message::AddAttacher(id, attacher));
+        Ok(AttacherGuard { id, active, attaching })
     }
 }
 
@@ -152,47 +153,46 @@ impl Default for AttacherOptions {
 }
 
 impl State {
-    /// Calls a closure for each new stream, to choose the circuit through which it goes.
+    /// Calls a closure for each new stream, to choose the circuit for it.
     ///
-    /// It is called with what is known of the stream and with the circuits that can take streams:
-    /// those that are built, of more than one relay, and for general use or a controller's. It
-    /// returns an [`Attach`], or a `Result` of one. It is asked about streams of applications and
-    /// of requests to resolve names, not about those of tor itself nor about those of
-    /// [`Circuit::connect_stream`]. When the exit does not take a stream it is asked again, up to
-    /// three times in all. Of several attachers, that with the highest
+    /// The closure gets what tor has reported of the stream, and the circuits that can take streams:
+    /// those that are built, have more than one relay, and are general circuits or a controller's.
+    /// It returns an [`Attach`], or a `Result` of one. It is asked about streams of applications and
+    /// about requests to resolve names, but not about tor's own streams nor those of
+    /// [`Circuit::connect_stream`]. When an exit does not connect, the closure is asked again, up to
+    /// three times in all. Of several attachers, the one with the highest
     /// [priority](AttacherOptions::priority) is asked first.
     ///
-    /// No stream is left hanging: tor chooses if the attacher takes longer than its
-    /// [limit](AttacherOptions::limit), returns an error or a circuit that tor does not take, or
-    /// panics; then it is removed.
+    /// Every stream is attached in the end: tor chooses if the attacher exceeds its
+    /// [limit](AttacherOptions::limit), returns an error or a circuit that tor does not accept, or
+    /// panics, which also removes it.
     ///
-    /// The closure runs on a thread of its own, `torcon-attach`, one stream at a time, and may do
-    /// anything, such as building a circuit and waiting for it. A stream that it makes itself waits
-    /// for it, unless that is made by [`Circuit::connect_stream`]. The commands are sent by another
-    /// thread, `torcon-streams`, which all attachers of a connection share.
+    /// The closure runs on its own thread, `torcon-attach`, for one stream at a time, and may do
+    /// anything, such as building a circuit and waiting for it. A stream that it opens has to wait
+    /// for it, except by [`Circuit::connect_stream`]. Another thread, `torcon-streams`, which all
+    /// attachers of a connection share, sends the commands.
     ///
-    /// While there is an attacher, the option `__LeaveStreamsUnattached` of tor is 1. It becomes
-    /// what it was before when the last guard is dropped, and when this program closes the
-    /// connection. If the connection ends in another way, as when the program is killed, tor keeps
-    /// the option, and each new stream fails after two minutes unless a controller attaches it. If
-    /// somebody else changes the option meanwhile, or has tor read its configuration again, this
-    /// stands: the attacher is asked no more ([`AttacherGuard::is_active`]) until another is set,
-    /// and nothing is restored. If another controller has set the option before, streams may be
-    /// attached by it as well, and the option stays.
+    /// While there is an attacher, tor's option `__LeaveStreamsUnattached` is 1. It is restored when
+    /// the last guard is dropped, and when this program closes the connection. If the connection
+    /// ends in another way, as when the program is killed, tor keeps the option, and each new stream
+    /// fails after two minutes unless a controller attaches it. If another controller changes the
+    /// option meanwhile, or makes tor reload its configuration, that value stays: the attacher is
+    /// not asked any more ([`AttacherGuard::is_active`]) until another one is set, and nothing is
+    /// restored. If the option was on before, the other controller may attach streams as well, and
+    /// the option stays on.
     ///
-    /// Sends `SETEVENTS` with `CONF_CHANGED`, then `GETCONF __LeaveStreamsUnattached`, and
-    /// `SETCONF __LeaveStreamsUnattached="1"` if it is not; for each stream one or more of
-    /// `ATTACHSTREAM` and `CLOSESTREAM`.
-    ///
-    /// Blocks the current thread until tor has answered, for each command for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller, and not longer than 10
-    /// seconds.
+    /// Sends `SETEVENTS` with `CONF_CHANGED`, then `GETCONF __LeaveStreamsUnattached`, and `SETCONF
+    /// __LeaveStreamsUnattached="1"` if it is not; then `ATTACHSTREAM` or `CLOSESTREAM` for each
+    /// stream. Blocks for at most the controller's [time limit](crate::Controller::with_timeout),
+    /// and not longer than 10 seconds.
     ///
     /// # Errors
     ///
     /// Those of [`Controller::add_event_listener`](crate::Controller::add_event_listener), of
     /// [`Controller::get_conf`](crate::Controller::get_conf) and of
-    /// [`Controller::set_conf`](crate::Controller::set_conf).
+    /// [`Controller::set_conf`](crate::Controller::set_conf);
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if tor is older than 0.4.5.1 or no thread
+    /// can be started.
     ///
     /// # Examples
     ///
@@ -204,9 +204,9 @@ impl State {
     /// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
     /// // Web traffic goes through the circuits that controllers have built.
     /// let guard = state.set_attacher(|stream, circuits| {
-    ///     let is_ours = |purpose: &CircuitPurpose| *purpose == CircuitPurpose::Controller;
-    ///     let mut ours = circuits.iter().filter(|c| c.purpose().as_ref().is_some_and(is_ours));
-    ///     match (stream.target.port(), ours.next()) {
+    ///     let purpose = Some(CircuitPurpose::Controller);
+    ///     let circuit = circuits.iter().find(|circuit| circuit.purpose() == purpose);
+    ///     match (stream.target.port(), circuit) {
     ///         (Some(80 | 443), Some(circuit)) => Attach::To(circuit.clone()),
     ///         _ => Attach::Tor,
     ///     }
@@ -225,36 +225,33 @@ impl State {
     }
 }
 
-/// An attacher, which is removed when this is dropped.
+/// Keeps an attacher set, and removes it when dropped.
 ///
-/// After that no call to it begins, and streams about which it was asked go to other attachers, or
-/// to tor. When the last guard of a connection is dropped, tor attaches streams itself again; this
-/// waits for tor's answers, but not longer than some seconds if tor does not answer. It may be
-/// dropped anywhere, also inside the attacher. Until then it keeps the state and its connection
-/// open.
+/// No call to the attacher begins after that. The streams about which it was asked go to other
+/// attachers, or to tor. The last guard of a connection restores tor's option when it is dropped,
+/// and waits for at most two seconds until tor has confirmed it. A guard can be dropped anywhere,
+/// also inside the attacher. It keeps the state and the connection open.
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     id: AttacherId,
     active: Arc<AtomicBool>,
-    engagement: AttachGuard,
+    attaching: AttachGuard,
 }
 
 impl AttacherGuard {
-    /// Returns whether the attacher is asked about new streams: it has not panicked, nobody has
-    /// switched off that tor leaves streams to controllers, and the connection is open.
+    /// Returns whether the attacher is asked about new streams: it has not panicked, tor still
+    /// leaves streams to controllers, and the connection is open.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire) && self.engagement.is_in_force()
+        self.active.load(Ordering::Acquire) && self.attaching.is_in_force()
     }
 }
 
 impl Drop for AttacherGuard {
     fn drop(&mut self) {
+        // No call begins after this, also while the attach loop waits for a reply.
         self.active.store(false, Ordering::Release);
-        let entry = self.engagement.shared.roster.lock().remove(self.id);
-        drop(entry);
-        // Nobody takes it if everything has ended.
-        let _ = self.engagement.messages.send(Message::Removed(self.id));
+        self.attaching.send(Message::RemoveAttacher(self.id));
     }
 }
 

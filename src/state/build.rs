@@ -1,23 +1,23 @@
-//! Circuits of our own: their paths, and how they are begun.
+//! Circuits that this program builds, and their paths.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::State;
 use super::circuit::Circuit;
 use super::circuit_info::CircuitCell;
 use super::store::Store;
 use super::tracker::Tracker;
-use super::{Inner, State};
-use crate::command::ExtendCircuit;
+use crate::command::{ExtendCircuit, SetCircuitPurpose};
 use crate::descriptor::RouterStatus;
 use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{CircuitPurpose, RelaySpec};
 
-/// The relays along which a circuit is built.
+/// The relays along which a circuit is built, or extended.
 ///
-/// Made from relays in an array, a slice or a `Vec`: by their fingerprints, or by what the
-/// consensus says about them; by [`Path::of`] from any others; or left to tor by [`Path::any`].
+/// Converts from an array, a slice or a `Vec` of fingerprints, of relay specifications or of router
+/// statuses; [`Path::of`] takes any other relays, and [`Path::any`] lets tor choose them.
 ///
 /// # Examples
 ///
@@ -34,18 +34,18 @@ use crate::names::{CircuitPurpose, RelaySpec};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// `None` leaves them to tor.
+    /// `None` if tor chooses them.
     relays: Option<Arc<[RelaySpec]>>,
 }
 
 impl Path {
-    /// A path that tor chooses.
+    /// Returns the path that tor chooses.
     #[must_use]
     pub fn any() -> Self {
         Self { relays: None }
     }
 
-    /// The given relays, first the guard.
+    /// Returns the path along the given relays, first the guard.
     #[must_use]
     pub fn of<I>(relays: I) -> Self
     where
@@ -55,7 +55,7 @@ impl Path {
         Self { relays: Some(relays.into_iter().map(Into::into).collect()) }
     }
 
-    /// Returns the relays; `None` if they are left to tor.
+    /// Returns the relays; `None` if tor chooses them.
     #[must_use]
     pub fn relays(&self) -> Option<&[RelaySpec]> {
         self.relays.as_deref()
@@ -66,7 +66,7 @@ impl Path {
     }
 }
 
-/// Paths are made of anything by which a relay is named.
+/// Implements the conversions from collections of a type that names a relay.
 macro_rules! path_of {
     ($relay:ty) => {
         impl<const N: usize> From<[$relay; N]> for Path {
@@ -117,37 +117,35 @@ impl From<&[RouterStatus]> for Path {
     }
 }
 
-/// As long as it is there, circuits that end can still be found.
-struct BuildGuard(Arc<Store>);
+/// Keeps the circuits that end, so that the store still finds them, until it is dropped.
+struct KeepEnded(Arc<Store>);
 
-impl BuildGuard {
+impl KeepEnded {
     fn new(store: &Arc<Store>) -> Self {
         store.keep_ended();
         Self(Arc::clone(store))
     }
 }
 
-impl Drop for BuildGuard {
+impl Drop for KeepEnded {
     fn drop(&mut self) {
         self.0.forget_ended();
     }
 }
 
 impl State {
-    /// Begins a circuit along the given relays, or along a path that tor chooses.
+    /// Launches a circuit along the given relays, or along a path that tor chooses.
     ///
     /// [`Circuit::wait_built`] waits until it is built.
     ///
-    /// Sends `EXTENDCIRCUIT 0 path`.
-    ///
-    /// Blocks the current thread until tor has begun the circuit, for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Sends `EXTENDCIRCUIT 0 path`. Blocks for at most the controller's
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] with code 552 if tor does not know a relay, 551 if it cannot begin, as
-    /// without a network; [`Error::InvalidInput`] if the path has no relay; otherwise those of
-    /// [`Controller::execute`](crate::Controller::execute).
+    /// [`Error::Rejected`] with code 552 if tor does not know a relay, with 551 if it cannot launch
+    /// the circuit, for example without a network; [`Error::InvalidInput`] if the path has no relay;
+    /// otherwise those of [`Controller::execute`](crate::Controller::execute).
     ///
     /// # Examples
     ///
@@ -168,36 +166,34 @@ impl State {
     /// ```
     #[doc(alias = "new_circuit")]
     pub fn build_circuit<P: Into<Path>>(&self, path: P) -> Result<Circuit> {
-        self.begin(path.into(), None)
+        let limit = self.inner.controller.timeout();
+        self.begin(path.into(), None, deadline_after(limit), limit)
     }
 
-    /// Begins a circuit for a purpose: [`CircuitPurpose::General`], or
-    /// [`CircuitPurpose::Controller`] for one that tor uses for nothing of its own.
+    /// Launches a circuit for a purpose: [`CircuitPurpose::General`], or
+    /// [`CircuitPurpose::Controller`] for a circuit that tor does not use on its own.
     ///
-    /// Sends `EXTENDCIRCUIT 0 path purpose=..`; if the path is left to tor `EXTENDCIRCUIT 0`, and
-    /// `SETCIRCUITPURPOSE id purpose=..` unless the purpose is general: tor refuses both in one.
-    ///
-    /// Blocks the current thread until tor has begun the circuit, for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller for each command.
+    /// Sends `EXTENDCIRCUIT 0 path purpose=..`. If tor chooses the path, sends `EXTENDCIRCUIT 0` and
+    /// then, unless the purpose is general, `SETCIRCUITPURPOSE id purpose=..`: tor refuses both in
+    /// one. Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] with code 552 also if tor does not take the purpose; otherwise those of
+    /// [`Error::Rejected`] with code 552 also if tor does not accept the purpose; otherwise those of
     /// [`build_circuit`](Self::build_circuit).
     pub fn build_circuit_for<P>(&self, path: P, purpose: CircuitPurpose) -> Result<Circuit>
     where
         P: Into<Path>,
     {
-        self.begin(path.into(), Some(purpose))
+        let limit = self.inner.controller.timeout();
+        self.begin(path.into(), Some(purpose), deadline_after(limit), limit)
     }
 
     /// Builds a circuit, and closes it if it is not built in time.
     ///
-    /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` if the time is over.
+    /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` after a timeout.
     ///
-    /// Blocks the current thread until the circuit is built, for at most `limit` after tor has
-    /// begun it; before and after that, for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks the current thread until the circuit is built, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -207,41 +203,53 @@ impl State {
         path: P,
         limit: Duration,
     ) -> Result<Circuit> {
-        let circuit = self.build_circuit(path)?;
-        circuit.wait_built(limit).inspect_err(|error| {
-            if error.is_timeout() {
-                circuit.give_up();
+        let deadline = deadline_after(limit);
+        let circuit = self.begin(path.into(), None, deadline, limit)?;
+        match circuit.wait_built_before(deadline, limit) {
+            Ok(()) => Ok(circuit),
+            Err(error) => {
+                if error.is_timeout() {
+                    circuit.give_up();
+                }
+                Err(error)
             }
-        })
+        }
     }
 
-    fn begin(&self, path: Path, purpose: Option<CircuitPurpose>) -> Result<Circuit> {
-        let Inner { controller, store, .. } = &*self.inner;
+    /// Begins a circuit. `limit` is what an error says about the deadline.
+    fn begin(
+        &self,
+        path: Path,
+        purpose: Option<CircuitPurpose>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Circuit> {
+        let store = &self.inner.store;
+        let controller = &self.inner.controller.with_timeout(limit);
         let command = match path.relays() {
             Some(relays) => ExtendCircuit::along(relays.iter().cloned()),
             None => ExtendCircuit::new(),
         };
-        // A path of tor's own and another purpose do not go together: tor takes a circuit that it
-        // has in stock, finds that it cannot use it for that, and refuses (551).
+        // tor refuses (551) to choose a path for another purpose: it takes a pre-emptive circuit,
+        // and finds that this cannot be used for it.
         let purpose = purpose.filter(|purpose| *purpose != CircuitPurpose::General);
         let (command, later) = match (path.relays().is_some(), purpose) {
             (true, Some(purpose)) => (command.purpose(purpose), None),
             (_, purpose) => (command, purpose),
         };
-        // It may have ended before we see tor's answer.
-        let beginning = BuildGuard::new(store);
-        let id = controller.extend_circuit(&command)?;
-        let limit = controller.timeout();
-        let look = |_: &Tracker, cell: &Arc<CircuitCell>| Some(Arc::clone(cell));
-        let found = store.wait_circuit(id, None, deadline_after(limit), look);
-        drop(beginning);
+        // The circuit may end before this thread has read tor's reply.
+        let keeping = KeepEnded::new(store);
+        let (id, _) = controller.execute_before(&command, deadline)?;
+        let find = |_: &Tracker, cell: &Arc<CircuitCell>| Some(Arc::clone(cell));
+        let found = store.wait_circuit(id, None, deadline, find);
+        drop(keeping);
         let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
         let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());
         let Some(purpose) = later else { return Ok(circuit) };
-        match controller.set_circuit_purpose(id, purpose.clone()) {
-            // What follows depends on it.
-            Ok(()) => circuit.wait_purpose(&purpose, limit).map(|()| circuit),
-            // It failed already, which its handle tells better.
+        match controller.execute_before(&SetCircuitPurpose::new(id, purpose.clone()), deadline) {
+            // `Circuit::connect_stream` checks the purpose.
+            Ok(_) => circuit.wait_purpose(&purpose, deadline, limit).map(|()| circuit),
+            // The circuit has failed: its handle says why, the rejection does not.
             Err(Error::Rejected(_)) if circuit.info().is_over() => Ok(circuit),
             Err(error) => {
                 circuit.give_up();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::build::Path;
 use super::change::{CircuitUpdate, existing_circuit};
@@ -11,24 +11,27 @@ use super::feed::Topic;
 use super::listeners::{Callback, StateListenerId};
 use super::tracker::Tracker;
 use super::{Inner, State, Stream};
-use crate::command::ExtendCircuit;
+use crate::command::{CloseCircuit, ExtendCircuit};
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 
+/// The longest time to write the command that closes a circuit which was given up.
+const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
+
 /// A circuit of tor.
 ///
-/// Made by [`State::build_circuit`], [`State::circuits`] and [`State::circuit`]. Clones are cheap.
-/// A handle keeps the state and its connection open, and tells what is known last also after the
-/// circuit is gone. Dropping it leaves the circuit as it is.
+/// Returned by [`State::build_circuit`], [`State::circuits`] and [`State::circuit`]. Clones are
+/// cheap. A handle keeps its state and the connection open. After the end of the circuit it has
+/// what tor reported last. Dropping it does not close the circuit.
 ///
-/// What waits for a circuit is woken by the thread that reads the connection, so it works inside
-/// a listener too.
+/// The thread that reads the connection wakes those who wait for a circuit, so that they can also
+/// wait inside a listener.
 #[derive(Clone)]
 pub struct Circuit {
     pub(super) inner: Arc<Inner>,
     pub(super) cell: Arc<CircuitCell>,
-    /// The relays that it is to have in the end, if they are known.
+    /// The relays that the circuit is being built along, if they are known.
     wanted: Option<Arc<[RelaySpec]>>,
 }
 
@@ -45,60 +48,59 @@ impl Circuit {
         Self { inner, cell, wanted }
     }
 
-    /// Returns which circuit it is.
+    /// Returns the identifier of the circuit.
     #[must_use]
     pub fn id(&self) -> CircuitId {
         self.cell.id()
     }
 
-    /// Returns what is known of it now. Never waits.
+    /// Returns what tor has reported of the circuit until now. Does not block.
     #[must_use]
     pub fn info(&self) -> Arc<CircuitInfo> {
         self.cell.info()
     }
 
-    /// Returns the state of the circuit now.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> CircuitStatus {
         self.info().status.clone()
     }
 
-    /// Returns the relays that are part of it by now, first the guard.
+    /// Returns the current hops, first the guard.
     #[must_use]
     pub fn path(&self) -> Vec<RelaySpec> {
         self.info().path.clone()
     }
 
-    /// Returns what tor uses it for.
+    /// Returns the current purpose.
     #[must_use]
     pub fn purpose(&self) -> Option<CircuitPurpose> {
         self.info().purpose.clone()
     }
 
-    /// Returns the demands that tor made when it began it; none if a controller began it.
+    /// Returns the build flags; none if a controller launched the circuit.
     #[must_use]
     pub fn build_flags(&self) -> Vec<BuildFlag> {
         self.info().build_flags.clone()
     }
 
-    /// Returns when it was begun, or was first used for its purpose, by the clock of tor.
+    /// Returns when the circuit was launched, or was first used for its purpose, by tor's clock.
     #[must_use]
     pub fn time_created(&self) -> Option<SystemTime> {
         self.info().time_created
     }
 
-    /// Returns how long that is ago, by the clock of this machine; zero if that is behind the
-    /// clock of tor.
+    /// Returns the circuit's age, measured with the local clock; zero if that is behind tor's
+    /// clock.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let created = self.time_created()?;
         Some(SystemTime::now().duration_since(created).unwrap_or_default())
     }
 
-    /// Returns the streams that are on it, by identifier.
+    /// Returns the streams on the circuit, sorted by identifier.
     ///
-    /// Of a pair of circuits that share their traffic, a stream is on the one of which tor spoke
-    /// last.
+    /// For a conflux pair, a stream is reported on the leg that tor's last `STREAM` event named.
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
         let id = Some(self.id());
@@ -107,51 +109,48 @@ impl Circuit {
         streams
     }
 
-    /// Returns the state that knows of this circuit.
+    /// Returns the state that this handle belongs to.
     #[must_use]
     pub fn state(&self) -> State {
         State::from_inner(Arc::clone(&self.inner))
     }
 
-    /// Waits until the circuit is built, and returns it. At once if it is.
+    /// Waits until the circuit is built, and returns it.
     ///
-    /// Sends nothing.
-    ///
-    /// Blocks the current thread until then, for at most the given time.
+    /// Blocks the current thread until the circuit is built or has ended, for at most `limit`. After
+    /// a timeout, tor goes on building it.
     ///
     /// # Errors
     ///
-    /// [`Error::Circuit`] with both reasons if it failed or was closed, [`Error::Timeout`] if it is
-    /// not built in time, and goes on being built; [`Error::Closed`] if the connection ended.
+    /// [`Error::Circuit`] with both reasons if the circuit failed or was closed; [`Error::Timeout`];
+    /// [`Error::Closed`].
     #[doc(alias = "when_built")]
     #[doc(alias = "build_timeout_circuit")]
     pub fn wait_built(&self, limit: Duration) -> Result<Self> {
-        self.wait(Wait::Built(self.id()), limit, CircuitInfo::is_built)?;
+        self.wait_built_before(deadline_after(limit), limit)?;
         Ok(self.clone())
     }
 
-    /// Waits until the circuit is gone, and returns what is known of it last, with the reasons. At
-    /// once if it is.
+    /// Waits until the circuit has ended, and returns what tor reported of it last, with the
+    /// reasons.
     ///
-    /// Sends nothing.
-    ///
-    /// Blocks the current thread until then, for at most the given time.
+    /// Blocks the current thread until the circuit has ended, for at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
+    /// [`Error::Timeout`]; [`Error::Closed`].
     #[doc(alias = "when_closed")]
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<CircuitInfo>> {
-        self.wait(Wait::CircuitClosed(self.id()), limit, CircuitInfo::is_over)?;
+        self.wait_closed_before(deadline_after(limit), limit)?;
         Ok(self.info())
     }
 
-    /// Makes the circuit longer by the given relays, and returns it when it is.
+    /// Extends the circuit by the given relays, and returns it when it is built again.
     ///
     /// Sends `EXTENDCIRCUIT id path`.
     ///
-    /// Blocks the current thread until the circuit is built again, at most twice the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks the current thread until the circuit is built again, for at most the controller's
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -160,12 +159,10 @@ impl Circuit {
         self.extend_timeout(path, self.inner.controller.timeout())
     }
 
-    /// Makes the circuit longer by the given relays, within `limit`; see
+    /// Extends the circuit by the given relays, with another time limit; see
     /// [`extend`](Self::extend).
     ///
-    /// Blocks the current thread until the circuit is built again, for at most `limit` after tor
-    /// has answered, which takes at most the [time limit](crate::Controller::with_timeout) of the
-    /// controller.
+    /// Blocks the current thread until the circuit is built again, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -174,7 +171,7 @@ impl Circuit {
     /// [`wait_built`](Self::wait_built).
     pub fn extend_timeout<P: Into<Path>>(&self, path: P, limit: Duration) -> Result<Self> {
         let Some(more) = path.into().into_relays() else {
-            let problem = "must name the relays by which a circuit is made longer";
+            let problem = "must name the relays by which a circuit is extended";
             return Err(InvalidInput::new("path", problem).into());
         };
         let before = self.info();
@@ -182,50 +179,55 @@ impl Circuit {
         let longer =
             Self::along(Arc::clone(&self.inner), Arc::clone(&self.cell), Some(Arc::clone(&whole)));
         let command = ExtendCircuit::of(self.id(), more.iter().cloned());
-        match self.inner.controller.extend_circuit(&command) {
+        let deadline = deadline_after(limit);
+        match self.inner.controller.with_timeout(limit).execute_before(&command, deadline) {
             Ok(_) => {}
             Err(Error::Rejected(_)) if self.info().is_over() => return Err(longer.ended()),
             Err(error) => return Err(error),
         }
         let length = whole.len();
         let is_longer = move |info: &CircuitInfo| info.is_built() && info.path.len() >= length;
-        longer.wait(Wait::Built(self.id()), limit, is_longer)?;
+        longer.wait(Wait::Built(self.id()), deadline, limit, is_longer)?;
         Ok(longer)
     }
 
-    /// Closes the circuit, and with it its streams; returns when it is closed. At once if it is.
+    /// Closes the circuit with its streams. Does nothing if it has ended.
     ///
     /// Sends `CLOSECIRCUIT id`.
     ///
-    /// Blocks the current thread until tor tells that it is closed, at most twice the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks the current thread until tor reports that the circuit is closed, for at most the
+    /// controller's [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if tor does not tell that it is closed; otherwise those of
-    /// [`Controller::close_circuit`](crate::Controller::close_circuit).
+    /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), except that a
+    /// circuit that tor does not know any more counts as closed.
     pub fn close(&self) -> Result<()> {
         if self.info().is_over() {
             return Ok(());
         }
-        match self.inner.controller.close_circuit(self.id()) {
-            // tor knows no circuit of this number: it is about to tell of the end.
-            Ok(()) | Err(Error::Rejected(_)) => {}
+        let limit = self.inner.controller.timeout();
+        let deadline = deadline_after(limit);
+        match self.inner.controller.execute_before(&CloseCircuit::new(self.id()), deadline) {
+            // tor has closed the circuit already, and is about to report it.
+            Ok(_) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
         }
-        self.wait_closed(self.inner.controller.timeout()).map(drop)
+        self.wait_closed_before(deadline, limit)
     }
 
-    /// Closes the circuit if there is no stream on it. tor does not say which was the case:
-    /// [`wait_closed`](Self::wait_closed) tells.
+    /// Closes the circuit if there is no stream on it.
+    ///
+    /// tor's reply does not say whether it closes the circuit; [`wait_closed`](Self::wait_closed)
+    /// finds out.
     ///
     /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the controller's
     /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), but not if the
-    /// circuit is closed already.
+    /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), except that a
+    /// circuit that has ended is no error.
     pub fn close_if_unused(&self) -> Result<()> {
         match self.inner.controller.close_circuit_if_unused(self.id()) {
             Err(Error::Rejected(_)) if self.info().is_over() => Ok(()),
@@ -233,49 +235,63 @@ impl Circuit {
         }
     }
 
-    /// Has tor close a circuit that nobody waits for any more.
+    /// Closes a circuit that no caller waits for any more, without waiting for the reply.
     pub(super) fn give_up(&self) {
-        match self.inner.controller.close_circuit(self.id()) {
-            Ok(()) | Err(Error::Rejected(_)) => {}
-            Err(error) => log::warn!("circuit {} could not be closed: {error}", self.id()),
+        let controller = self.inner.controller.with_timeout(GIVE_UP_LIMIT);
+        if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {}", self.id())) {
+            log::warn!("circuit {} could not be closed: {error}", self.id());
         }
     }
 
-    /// Waits until tor has told of a change of the purpose that it has confirmed, or of the end.
-    pub(super) fn wait_purpose(&self, purpose: &CircuitPurpose, limit: Duration) -> Result<()> {
-        let purpose = purpose.clone();
-        let is_told =
-            move |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(&purpose);
-        self.wait(Wait::Event, limit, is_told)
+    pub(super) fn wait_built_before(&self, deadline: Instant, limit: Duration) -> Result<()> {
+        self.wait(Wait::Built(self.id()), deadline, limit, CircuitInfo::is_built)
     }
 
-    /// Waits until what is known of the circuit is what is wanted; fails if the circuit is gone
-    /// and that is not wanted.
+    fn wait_closed_before(&self, deadline: Instant, limit: Duration) -> Result<()> {
+        self.wait(Wait::CircuitClosed(self.id()), deadline, limit, CircuitInfo::is_over)
+    }
+
+    /// Waits until tor reports a change of the purpose that it has confirmed, or the end of the
+    /// circuit.
+    pub(super) fn wait_purpose(
+        &self,
+        purpose: &CircuitPurpose,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<()> {
+        let purpose = purpose.clone();
+        let is_reported =
+            move |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(&purpose);
+        self.wait(Wait::Event, deadline, limit, is_reported)
+    }
+
+    /// Waits until the circuit is as wanted; fails if it has ended and that is not wanted. `limit`
+    /// is what an error says about the deadline.
     fn wait(
         &self,
         wait: Wait,
+        deadline: Instant,
         limit: Duration,
         is_wanted: impl Fn(&CircuitInfo) -> bool + Send + 'static,
     ) -> Result<()> {
-        let look = move |_: &Tracker, cell: &Arc<CircuitCell>| {
+        let find = move |_: &Tracker, cell: &Arc<CircuitCell>| {
             let info = cell.info();
             let is_wanted = is_wanted(&info);
             (is_wanted || info.is_over()).then_some(is_wanted)
         };
-        let deadline = deadline_after(limit);
-        let found = self.inner.store.wait_circuit(self.id(), Some(&self.cell), deadline, look);
+        let found = self.inner.store.wait_circuit(self.id(), Some(&self.cell), deadline, find);
         match found.map_err(|end| end.into_error(wait, limit))? {
             true => Ok(()),
             false => Err(self.ended()),
         }
     }
 
-    /// Tells how the circuit ended, as the reason why it could not be built.
+    /// Returns the error of a wait for a circuit that has ended instead.
     fn ended(&self) -> Error {
         CircuitError::new(self.id(), &format!("build circuit {}", self.id()), self.problem()).into()
     }
 
-    /// Tells how the circuit ended.
+    /// Returns how the circuit ended.
     pub(super) fn problem(&self) -> CircuitProblem {
         let info = self.info();
         let next = self.wanted.as_ref().and_then(|wanted| wanted.get(info.path.len()));
@@ -291,11 +307,11 @@ impl Circuit {
         }
     }
 
-    /// Calls a closure for every change of this circuit; first with
+    /// Calls a closure for every change of this circuit, beginning with
     /// [`CircuitChange::Existing`](super::CircuitChange::Existing).
     ///
-    /// The last call tells that the circuit is closed or failed; it is never lost. The closure is
-    /// dropped after it. If the circuit has ended already, that is the only call.
+    /// The last call reports that the circuit was closed or failed, and is never lost; the closure
+    /// is dropped after it. If the circuit has ended already, that is the only call.
     ///
     /// Everything else is as with [`State::on_circuit`].
     ///
@@ -312,8 +328,8 @@ impl Circuit {
     }
 }
 
-/// Two handles are equal if they name the same circuit on the same control connection, also if
-/// they come from different states of it.
+/// Two handles are equal if they name the same circuit on the same control connection, also if they
+/// belong to different states of it.
 impl PartialEq for Circuit {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)

@@ -1,11 +1,13 @@
 //! How a state begins, also where tor or a filter in front of it refuses a part.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::refresh::Part;
 use super::snapshot::Question;
 use super::store::{KINDS, Store};
 use super::tracker::Answers;
+use crate::command::GetInfo;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Error, Result};
 
@@ -33,15 +35,16 @@ pub(super) fn subscribe(
     controller: &Controller,
     store: &Arc<Store>,
     missing: &mut Vec<MissingPart>,
+    deadline: Instant,
 ) -> Result<Vec<HookGuard>> {
-    let refusal = match controller.hook(KINDS, store.clone()) {
+    let refusal = match controller.hook_before(KINDS, store.clone(), deadline) {
         Ok(hook) => return Ok(vec![hook]),
         Err(error @ Error::Rejected(_)) => error,
         Err(error) => return Err(error),
     };
     let mut hooks = Vec::new();
     for kind in KINDS {
-        match controller.hook(std::slice::from_ref(kind), store.clone()) {
+        match controller.hook_before(std::slice::from_ref(kind), store.clone(), deadline) {
             Ok(hook) => hooks.push(hook),
             Err(error @ Error::Rejected(_)) => missing.push(MissingPart::new(kind.as_str(), error)),
             Err(error) => return Err(error),
@@ -59,10 +62,11 @@ pub(super) fn ask(
     controller: &Controller,
     store: &Store,
     missing: &mut Vec<MissingPart>,
+    deadline: Instant,
 ) -> Result<(Answers, u64)> {
     let mut answers = Answers::default();
     let keys = Question::ALL.map(Question::key);
-    match controller.get_info_numbered(&keys) {
+    match controller.execute_before(&GetInfo::new(keys), deadline) {
         Ok((info, events_before)) => {
             for question in Question::ALL {
                 let answer = info.bytes(question.key()).unwrap_or_default();
@@ -76,7 +80,7 @@ pub(super) fn ask(
     // What an event tells that an answer knows already is taken twice, which changes nothing.
     let mut known = None;
     for question in Question::ALL {
-        match controller.get_info_numbered(&[question.key()]) {
+        match controller.execute_before(&GetInfo::new([question.key()]), deadline) {
             Ok((info, events_before)) => {
                 let answer = info.bytes(question.key()).unwrap_or_default();
                 read(question, answer, &mut answers, missing);

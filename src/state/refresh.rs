@@ -5,11 +5,11 @@
 //! that may have happened. The part is then stale, and whoever reads it next asks tor again.
 
 use std::fmt;
-use std::time::Instant;
 
 use super::snapshot::Question;
 use super::tracker::Answers;
 use super::{Inner, MissingPart};
+use crate::command::GetInfo;
 use crate::error::Error;
 use crate::event::{ConfChangedEvent, Event};
 use crate::link::deadline_after;
@@ -145,8 +145,7 @@ impl Inner {
         // Another thread may have done it meanwhile.
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.controller.with_timeout(left).get_info_numbered(&keys) {
+        match self.controller.execute_before(&GetInfo::new(&keys), deadline) {
             Ok((info, events_before)) => {
                 let mut answers = Answers::default();
                 let mut unreadable = Vec::new();

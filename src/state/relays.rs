@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -10,7 +11,7 @@ use crate::controller::{Controller, HookGuard};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{EventHook, RawEvent, lock_within};
+use crate::link::{EventHook, RawEvent, deadline_after, lock_before};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
@@ -178,9 +179,11 @@ impl EventHook for News {
 impl RelaySource {
     /// Returns what is known, after it was loaded if need be.
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
-        let mut known = lock_within(&self.known, "GETINFO", controller.timeout())?;
+        let limit = controller.timeout();
+        let deadline = deadline_after(limit);
+        let mut known = lock_before(&self.known, "GETINFO", deadline, limit)?;
         known.catch_up();
-        let loaded = if known.loaded { Ok(()) } else { known.load(controller) };
+        let loaded = if known.loaded { Ok(()) } else { known.load(controller, deadline) };
         let relays = Relays { index: Arc::clone(&known.index) };
         let unreadable = std::mem::take(&mut known.unreadable);
         // A logger may ask for the relays.
@@ -194,13 +197,13 @@ impl RelaySource {
 
 impl Known {
     /// Subscribes first and asks second, so that nothing is missed.
-    fn load(&mut self, controller: &Controller) -> Result<()> {
+    fn load(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
         if self.watch.is_none() {
             let news = Arc::new(News::default());
-            self.watch = Some(controller.hook(KINDS, news.clone())?);
+            self.watch = Some(controller.hook_before(KINDS, news.clone(), deadline)?);
             self.news = Some(news);
         }
-        let (entries, events_before) = controller.relay_statuses_numbered()?;
+        let (entries, events_before) = controller.relay_statuses_before(deadline)?;
         if let Some(news) = &self.news {
             let mut unread = news.unread.lock();
             unread.texts.retain(|(number, _)| *number >= events_before);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::change::{StreamUpdate, existing_stream};
 use super::feed::Topic;
@@ -10,6 +10,7 @@ use super::listeners::{Callback, StateListenerId};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
 use super::{Circuit, Inner, State};
+use crate::command::CloseStream;
 use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{StreamId, StreamReason, StreamStatus, Target};
@@ -17,8 +18,8 @@ use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 /// A stream of tor.
 ///
 /// Returned by [`State::streams`], [`State::stream`] and [`Circuit::streams`]. Clones are cheap. A
-/// handle keeps the state and its connection open, and tells what is known last also after the
-/// stream is gone. Dropping it leaves the stream as it is.
+/// handle keeps its state and the connection open. After the end of the stream it has what tor
+/// reported last. Dropping it does not close the stream.
 #[derive(Clone)]
 pub struct Stream {
     inner: Arc<Inner>,
@@ -30,88 +31,91 @@ impl Stream {
         Self { inner, cell }
     }
 
-    /// Returns which stream it is.
+    /// Returns the identifier of the stream.
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.cell.id()
     }
 
-    /// Returns what is known of it now. Never waits.
+    /// Returns what tor has reported of the stream until now. Does not block.
     #[must_use]
     pub fn info(&self) -> Arc<StreamInfo> {
         self.cell.info()
     }
 
-    /// Returns the state of the stream now.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.info().status.clone()
     }
 
-    /// Returns where it goes, by the last event.
+    /// Returns the target that tor's last event named.
     #[must_use]
     pub fn target(&self) -> Target {
         self.info().target.clone()
     }
 
-    /// Returns the circuit that it is on, or was on last if it has ended; `None` if there is none,
-    /// or if the circuit is gone.
+    /// Returns the circuit that the stream is attached to, or was last if it has ended; `None` if
+    /// there is none, or if the circuit has ended.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
         self.state().circuit(&self.info().circuit?)
     }
 
-    /// Returns the state that knows of this stream.
+    /// Returns the state that this handle belongs to.
     #[must_use]
     pub fn state(&self) -> State {
         State::from_inner(Arc::clone(&self.inner))
     }
 
-    /// Waits until the stream is closed, and returns what is known of it last, with the reasons. At
-    /// once if it is.
+    /// Waits until the stream is closed, and returns what tor reported of it last, with the
+    /// reasons.
     ///
-    /// Sends nothing.
-    ///
-    /// Blocks the current thread until then, for at most the given time.
+    /// Blocks the current thread until the stream is closed, for at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if it is still there, [`Error::Closed`] if the connection ended.
+    /// [`Error::Timeout`]; [`Error::Closed`].
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<StreamInfo>> {
-        let look = |_: &Tracker, cell: &Arc<StreamCell>| {
+        self.wait_closed_before(deadline_after(limit), limit)
+    }
+
+    fn wait_closed_before(&self, deadline: Instant, limit: Duration) -> Result<Arc<StreamInfo>> {
+        let find = |_: &Tracker, cell: &Arc<StreamCell>| {
             let info = cell.info();
             (info.status == StreamStatus::Closed).then_some(info)
         };
-        let closed = self.inner.store.wait_stream(&self.cell, deadline_after(limit), look);
+        let closed = self.inner.store.wait_stream(&self.cell, deadline, find);
         closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))
     }
 
-    /// Closes the stream for a reason that has a [number](StreamReason::number), and returns when
-    /// it is closed; at once if it is.
+    /// Closes the stream for a reason that has a [number](StreamReason::number).
     ///
     /// Sends `CLOSESTREAM id number`.
     ///
-    /// Blocks the current thread until tor tells that it is closed, at most twice the
-    /// [time limit](crate::Controller::with_timeout) of the controller.
+    /// Blocks the current thread until tor reports that the stream is closed, for at most the
+    /// controller's [time limit](crate::Controller::with_timeout). tor does not report it before the
+    /// application has read what has arrived for it.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if tor does not tell that it is closed, as while the application does
-    /// not read what has come for it; [`Error::InvalidInput`] if the reason has no number;
-    /// otherwise those of [`Controller::close_stream`](crate::Controller::close_stream).
+    /// Those of [`Controller::close_stream`](crate::Controller::close_stream), except that a stream
+    /// that tor does not know any more counts as closed.
     pub fn close(&self, reason: StreamReason) -> Result<()> {
-        match self.inner.controller.close_stream(self.id(), reason) {
-            // tor knows no stream of this number: it has told of the end, or is about to.
-            Ok(()) | Err(Error::Rejected(_)) => {}
+        let limit = self.inner.controller.timeout();
+        let deadline = deadline_after(limit);
+        match self.inner.controller.execute_before(&CloseStream::new(self.id(), reason), deadline) {
+            // tor has closed the stream already, and has reported it or is about to.
+            Ok(_) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
         }
-        self.wait_closed(self.inner.controller.timeout()).map(drop)
+        self.wait_closed_before(deadline, limit).map(drop)
     }
 
-    /// Calls a closure for every change of this stream; first with
+    /// Calls a closure for every change of this stream, beginning with
     /// [`StreamChange::Existing`](super::StreamChange::Existing).
     ///
-    /// The last call tells that the stream is closed; it is never lost. The closure is dropped
+    /// The last call reports that the stream was closed, and is never lost; the closure is dropped
     /// after it. If the stream is closed already, that is the only call.
     ///
     /// Everything else is as with [`State::on_stream`].
@@ -130,7 +134,7 @@ impl Stream {
 }
 
 /// Two handles are equal if they name the same stream on the same control connection, also if they
-/// come from different states of it.
+/// belong to different states of it.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)

@@ -1,142 +1,135 @@
-//! Whether tor can be used, and as whom.
+//! Whether tor is ready for use, and new identities.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::Tor;
-use crate::controller::Seen;
-use crate::error::{Disconnect, Result, Timeout, Wait};
-use crate::event::{Event, EventKind};
-use crate::link::deadline_after;
+use crate::command::{GetInfo, SendSignal};
+use crate::controller::{Controller, HookGuard, Seen};
+use crate::error::{Result, Wait};
+use crate::event::{Bootstrap, Event, EventKind};
+use crate::link::{Notifier, WaitEnd, deadline_after};
 use crate::names::Signal;
 
-/// What the reader thread has seen.
-#[derive(Default)]
-struct ReadinessNotifier {
-    // A leaf lock.
-    seen: Mutex<Observed>,
-    changed: Condvar,
+const CIRCUIT_ESTABLISHED: &str = "status/circuit-established";
+const BOOTSTRAP_PHASE: &str = "status/bootstrap-phase";
+
+/// Says whether a wanted event came since the last [`wait`](Self::wait).
+struct EventFlag {
+    came: Arc<Notifier<bool>>,
+    _hook: HookGuard,
 }
 
-#[derive(Default)]
-struct Observed {
-    /// Something happened that may be what is waited for.
-    happened: bool,
-    ended: Option<Disconnect>,
-}
-
-impl ReadinessNotifier {
-    fn note(&self, change: impl FnOnce(&mut Observed)) {
-        change(&mut self.seen.lock());
-        self.changed.notify_all();
+impl EventFlag {
+    /// Subscribes to the events of a kind. The reader thread sets the flag, so that a wait ends
+    /// also inside a listener.
+    fn new(
+        controller: &Controller,
+        kind: EventKind,
+        is_wanted: fn(&Event) -> bool,
+        deadline: Instant,
+    ) -> Result<Self> {
+        let came = Arc::new(Notifier::default());
+        let for_reader = Arc::clone(&came);
+        let see = move |seen: Seen<'_>| match seen {
+            Seen::Event(event) if is_wanted(event) => for_reader.update(|came| *came = true),
+            Seen::Event(_) => {}
+            Seen::Ended(reason) => for_reader.end(reason),
+        };
+        let hook = controller.watch_events_before(&[kind], see, deadline)?;
+        Ok(Self { came, _hook: hook })
     }
 
-    /// Waits until something has happened, and forgets it.
-    fn wait(&self, deadline: Instant, timeout: impl FnOnce() -> Timeout) -> Result<()> {
-        let mut seen = self.seen.lock();
-        loop {
-            if std::mem::take(&mut seen.happened) {
-                return Ok(());
-            }
-            if let Some(reason) = &seen.ended {
-                return Err(reason.clone().into());
-            }
-            if Instant::now() >= deadline {
-                return Err(timeout().into());
-            }
-            self.changed.wait_until(&mut seen, deadline);
-        }
+    /// Waits until a wanted event has come, and clears the flag.
+    fn wait(&self, deadline: Instant) -> Result<(), WaitEnd> {
+        self.came.wait(deadline, |came| std::mem::take(came).then_some(()))
     }
 }
 
 impl Tor {
-    /// Returns whether tor is at 100 % and has circuits now.
+    /// Returns whether tor's bootstrap is at 100 % and tor has circuits now.
     ///
     /// Sends `GETINFO status/circuit-established`, and `GETINFO status/bootstrap-phase` if there
     /// are circuits. Blocks for at most the time limit of the [controller](Self::controller).
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::get_info`](crate::Controller::get_info).
+    /// Those of [`Controller::get_info`].
     pub fn is_ready(&self) -> Result<bool> {
-        let established = "status/circuit-established";
-        if self.controller.get_info_one(established)?.trim() != "1" {
-            return Ok(false);
-        }
-        Ok(self.controller.bootstrap_phase()?.progress >= 100)
+        let controller = &self.controller;
+        is_ready(controller, deadline_after(controller.timeout()))
     }
 
-    /// Waits until tor is at 100 % and has circuits. May be called in listeners of events.
+    /// Waits until tor's bootstrap is at 100 % and tor has circuits. Can be called inside a
+    /// listener.
     ///
-    /// Subscribes to `STATUS_CLIENT` meanwhile, and asks as [`is_ready`](Self::is_ready) does.
+    /// Sends `SETEVENTS` with `STATUS_CLIENT`, and what [`is_ready`](Self::is_ready) sends, again
+    /// after each `STATUS_CLIENT` event.
     ///
-    /// Blocks the current thread until then, for at most the given time.
+    /// Blocks the current thread until tor is ready, for at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if tor is not ready in time,
-    /// [`Error::Closed`](crate::Error::Closed) if it is gone, and those of
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
     /// [`is_ready`](Self::is_ready).
     pub fn wait_ready(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
-        let board = Arc::new(ReadinessNotifier::default());
-        let for_events = Arc::clone(&board);
-        let tell = move |seen: Seen<'_>| match seen {
-            Seen::Event(_) => for_events.note(|noted| noted.happened = true),
-            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason.clone())),
-        };
-        let _watch = self.controller.watch_events(&[EventKind::StatusClient], tell)?;
-        while !self.is_ready()? {
-            board.wait(deadline, || Timeout::new(Wait::Bootstrap, limit))?;
+        let controller = self.controller.with_timeout(limit);
+        let flag = EventFlag::new(&controller, EventKind::StatusClient, |_| true, deadline)?;
+        while !is_ready(&controller, deadline)? {
+            flag.wait(deadline).map_err(|end| end.into_error(Wait::Bootstrap, limit))?;
         }
         Ok(())
     }
 
-    /// Asks tor for a new identity: streams that are made from then on use new circuits.
+    /// Requests a new identity: streams that are opened from then on use new circuits.
     ///
-    /// tor does so at once, unless it has done so within the last ten seconds or so: then it waits
-    /// until they are over. [`wait_new_identity`](Self::wait_new_identity) waits for it.
+    /// tor complies at once, unless it has done so within about the last ten seconds: then it
+    /// delays the new identity. [`wait_new_identity`](Self::wait_new_identity) waits for it.
     ///
     /// Sends `SIGNAL NEWNYM`. Blocks for at most the time limit of the
     /// [controller](Self::controller).
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::signal`](crate::Controller::signal).
+    /// Those of [`Controller::signal`].
     #[doc(alias = "is_newnym_available")]
     #[doc(alias = "NEWNYM")]
     pub fn new_identity(&self) -> Result<()> {
         self.controller.signal(Signal::Newnym)
     }
 
-    /// Asks tor for a new identity, and waits until it has it. May be called in listeners of
-    /// events.
+    /// Requests a new identity, and waits until tor has it. Can be called inside a listener.
     ///
-    /// Subscribes to `SIGNAL` meanwhile and sends `SIGNAL NEWNYM`.
+    /// Sends `SETEVENTS` with `SIGNAL`, then `SIGNAL NEWNYM`.
     ///
-    /// Blocks the current thread until then, for at most the given time; tor may take ten seconds.
-    /// A tor without any port for applications never gets there.
+    /// Blocks the current thread until tor reports the signal, for at most `limit`; tor may take
+    /// ten seconds. A tor without a port for applications never reports it.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if it has none in time,
-    /// [`Error::Closed`](crate::Error::Closed) if tor is gone, and those of
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
     /// [`new_identity`](Self::new_identity).
     pub fn wait_new_identity(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
-        let board = Arc::new(ReadinessNotifier::default());
-        let for_events = Arc::clone(&board);
-        let tell = move |seen: Seen<'_>| match seen {
-            Seen::Event(Event::Signal(event)) if event.signal == Signal::Newnym => {
-                for_events.note(|noted| noted.happened = true);
-            }
-            Seen::Event(_) => {}
-            Seen::Ended(reason) => for_events.note(|noted| noted.ended = Some(reason.clone())),
+        let controller = self.controller.with_timeout(limit);
+        let is_newnym = |event: &Event| match event {
+            Event::Signal(event) => event.signal == Signal::Newnym,
+            _ => false,
         };
-        let _watch = self.controller.watch_events(&[EventKind::Signal], tell)?;
-        self.new_identity()?;
-        board.wait(deadline, || Timeout::new(Wait::NewIdentity, limit))
+        let flag = EventFlag::new(&controller, EventKind::Signal, is_newnym, deadline)?;
+        controller.execute_before(&SendSignal::new(Signal::Newnym), deadline)?;
+        flag.wait(deadline).map_err(|end| end.into_error(Wait::NewIdentity, limit))
     }
+}
+
+fn is_ready(controller: &Controller, deadline: Instant) -> Result<bool> {
+    let ask = |key| controller.execute_before(&GetInfo::new([key]), deadline);
+    let (established, _) = ask(CIRCUIT_ESTABLISHED)?;
+    if established.get(CIRCUIT_ESTABLISHED).is_none_or(|value| value.trim() != "1") {
+        return Ok(false);
+    }
+    let (phase, _) = ask(BOOTSTRAP_PHASE)?;
+    let phase = Bootstrap::from_bytes(phase.bytes(BOOTSTRAP_PHASE).unwrap_or_default())?;
+    Ok(phase.progress >= 100)
 }

@@ -2,7 +2,7 @@
 
 use super::Tor;
 use crate::error::Result;
-use crate::link::lock_within;
+use crate::link::{deadline_after, lock_before};
 use crate::state::State;
 
 impl Tor {
@@ -12,8 +12,7 @@ impl Tor {
     /// The first call sends what [`State::new`] sends, later ones nothing.
     ///
     /// Blocks the current thread until the state is made, by this call or by another thread's, for
-    /// at most three times the [time limit](crate::Controller::with_timeout) of the controller; for
-    /// more if tor refuses a part, see [`State::new`].
+    /// at most the [time limit](crate::Controller::with_timeout) of the controller.
     ///
     /// # Errors
     ///
@@ -30,11 +29,13 @@ impl Tor {
     /// ```
     #[doc(alias = "create_state")]
     pub fn state(&self) -> Result<State> {
-        let mut state = lock_within(&self.state, "GETINFO", self.controller.timeout())?;
+        let limit = self.controller.timeout();
+        let deadline = deadline_after(limit);
+        let mut state = lock_before(&self.state, "GETINFO", deadline, limit)?;
         if let Some(state) = &*state {
             return Ok(state.clone());
         }
-        let made = State::new(&self.controller)?;
+        let made = State::new_before(&self.controller, deadline)?;
         *state = Some(made.clone());
         Ok(made)
     }

@@ -20,7 +20,7 @@ impl Controller {
     }
 
     /// Executes a command that is one step of a call, which has one time limit for all of them.
-    pub(in crate::controller) fn execute_before<C: Command>(
+    pub(crate) fn execute_before<C: Command>(
         &self,
         command: &C,
         deadline: Instant,

@@ -1,6 +1,7 @@
 //! Events for rows above, on the reader thread: what they wait for comes even inside a listener.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
@@ -37,5 +38,15 @@ impl Controller {
         closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
     ) -> Result<HookGuard> {
         self.hook(kinds, Arc::new(Watcher(closure)))
+    }
+
+    /// Does so as one step of a call, which has one time limit for all of them.
+    pub(crate) fn watch_events_before(
+        &self,
+        kinds: &[EventKind],
+        closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
+        deadline: Instant,
+    ) -> Result<HookGuard> {
+        self.hook_before(kinds, Arc::new(Watcher(closure)), deadline)
     }
 }

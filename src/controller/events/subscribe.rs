@@ -299,7 +299,7 @@ impl Controller {
     }
 
     /// Subscribes for a hook as one step of a call, which has one time limit for all of them.
-    pub(in crate::controller) fn hook_before(
+    pub(crate) fn hook_before(
         &self,
         kinds: &[EventKind],
         hook: Arc<dyn EventHook>,

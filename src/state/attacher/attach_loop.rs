@@ -1,207 +1,278 @@
-//! The thread that tells tor where streams go.
+//! The thread that attaches the streams of one connection, `torcon-streams`.
+//!
+//! It owns the attachers, the reservations and what it has done about each stream; others send it
+//! messages. One queue carries them all, so that the order is that of the causes: a reservation is
+//! known before tor reports its stream, and a stop comes behind every stream that tor has left to
+//! controllers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, at, never, select};
-use parking_lot::Mutex;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Attach;
-use super::option::LeaveStreams;
-use super::registry::{AttacherId, AttacherRegistry};
+use super::eligible::{check_circuit, is_of_tor, is_onion};
+use super::leave_streams::LeaveStreams;
 use super::reservation::StreamReservation;
-use super::worker::{Answer, Ask};
+use super::worker::Question;
 use crate::command::AttachStream;
 use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
 use crate::link::deadline_after;
-use crate::names::{
-    CircuitId, CircuitPurpose, StreamId, StreamPurpose, StreamReason, StreamStatus, Target,
-};
+use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
 use crate::state::Inner;
-use crate::state::circuit_info::CircuitInfo;
-use crate::state::stream_info::StreamInfo;
+use crate::state::stream_info::{StreamCell, StreamInfo};
 
-/// How often attachers are asked about one stream, which comes back when its exit does not take
-/// it, before it is left to tor.
-const ASKED: u32 = 3;
+/// How often attachers are asked about a stream, which waits again when its exit does not connect,
+/// before it is left to tor.
+const MAX_ASKED: u32 = 3;
 
-/// When those that are gone are no longer counted.
-const COUNTED: usize = 4096;
+/// The longest wait for the reply to one command, while other streams wait.
+const REPLY_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long tor's answer to one command is waited for, while others wait for theirs.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// What is said to the thread.
-pub(super) enum Message {
-    Answer(Answer),
-    /// An attacher is gone: what it was asked is asked of others.
-    Removed(AttacherId),
-    /// Everything ends: the streams that wait are left to tor. The sender is dropped after that.
+/// What the thread is told.
+pub(crate) enum Message {
+    /// tor reported that a stream waits for a controller to attach it.
+    Waiting(Arc<StreamInfo>),
+    /// tor reported that a stream is closed.
+    Closed(StreamId),
+    /// The connection ended.
+    Disconnected,
+    Reserve(Arc<StreamReservation>),
+    Release(Arc<StreamReservation>),
+    AddAttacher(AttacherId, Attacher),
+    RemoveAttacher(AttacherId),
+    /// What an attacher chose for a stream.
+    Choice(StreamId, AttacherId, Attach),
+    /// Leave the streams that wait to tor, drop the sender, and end.
     Stop(Sender<()>),
 }
 
-/// What the thread shares with those who use it.
-pub(super) struct Shared {
-    /// A leaf lock.
-    pub(super) roster: Mutex<AttacherRegistry>,
-    pub(super) option: LeaveStreams,
+/// Identifies an attacher. The one with the highest identifier is asked first: the highest
+/// priority, and among equals the one that was added last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AttacherId {
+    priority: i32,
+    number: u64,
 }
 
-/// What the thread holds.
+impl AttacherId {
+    pub(super) fn new(priority: i32) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { priority, number: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+/// An attacher, as the thread asks it.
+pub(crate) struct Attacher {
+    pub(super) limit: Duration,
+    pub(super) questions: Sender<Question>,
+    /// Whether the closure may be called; shared with its [`Worker`](super::worker::Worker).
+    pub(super) active: Arc<AtomicBool>,
+}
+
+impl Drop for Attacher {
+    fn drop(&mut self) {
+        self.active.store(false, Ordering::Release);
+    }
+}
+
+/// What the thread has done about a stream that has waited and is not closed.
+#[derive(Default)]
+struct Progress {
+    /// How often the stream has waited for a controller.
+    waits: u32,
+    /// tor accepted an `ATTACHSTREAM` since then.
+    is_attached: bool,
+}
+
+/// The state of the thread.
 pub(super) struct AttachLoop {
-    pub(super) controller: Controller,
-    /// Keeps the store true.
-    pub(super) inner: Arc<Inner>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) streams: Receiver<Arc<StreamInfo>>,
-    pub(super) messages: Receiver<Message>,
-    pub(super) waiting: HashMap<StreamId, Waiting>,
-    /// How often attachers were asked about a stream.
-    pub(super) times: HashMap<StreamId, u32>,
-    /// What was known of a stream when it was given its way, of which tor tells later.
-    pub(super) placed: HashMap<StreamId, Arc<StreamInfo>>,
-}
-
-/// A stream about which an attacher is being asked.
-pub(super) struct Waiting {
-    stream: Arc<StreamInfo>,
-    asked: AttacherId,
-    deadline: Instant,
-    /// Those to be asked if it passes, in their order.
-    behind: VecDeque<AttacherId>,
+    controller: Controller,
+    /// Keeps the store, which sends the messages about streams.
+    inner: Arc<Inner>,
+    option: Arc<LeaveStreams>,
+    messages: Receiver<Message>,
+    attachers: BTreeMap<AttacherId, Attacher>,
+    reservations: Vec<Arc<StreamReservation>>,
+    streams: HashMap<StreamId, Progress>,
+    /// The streams about which an attacher is being asked.
+    questions: HashMap<StreamId, Question>,
 }
 
 impl AttachLoop {
-    /// The body of the thread. It ends when it is told to, or with the connection.
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        option: Arc<LeaveStreams>,
+        messages: Receiver<Message>,
+    ) -> Self {
+        let limit = inner.controller.timeout().min(REPLY_LIMIT);
+        Self {
+            controller: inner.controller.with_timeout(limit),
+            inner,
+            option,
+            messages,
+            attachers: BTreeMap::new(),
+            reservations: Vec::new(),
+            streams: HashMap::new(),
+            questions: HashMap::new(),
+        }
+    }
+
+    /// The body of the thread. It ends with [`Message::Stop`], or with the connection.
     pub(super) fn run(mut self) {
-        self.controller = self.controller.with_timeout(self.controller.timeout().min(ANSWER_LIMIT));
         loop {
-            let next = self.waiting.values().map(|waiting| waiting.deadline).min();
-            let late = next.map_or_else(never, at);
-            let outcome = select! {
-                recv(self.streams) -> stream => match stream {
-                    Ok(stream) => self.stream(&stream),
-                    Err(_) => break,
-                },
-                recv(self.messages) -> message => match message {
-                    Ok(Message::Answer(answer)) => self.answer(answer),
-                    Ok(Message::Removed(id)) => self.removed(id),
-                    Ok(Message::Stop(done)) => {
-                        self.stop();
-                        drop(done);
-                        return;
-                    }
-                    Err(_) => break,
-                },
-                recv(late) -> _ => self.give_up_late(),
+            let outcome = match self.next() {
+                Some(Message::Stop(done)) => {
+                    self.stop();
+                    drop(self);
+                    drop(done);
+                    return;
+                }
+                Some(Message::Disconnected) => return,
+                Some(message) => self.handle(message),
+                None => self.leave_late_streams(),
             };
             match outcome {
                 Ok(()) => {}
-                Err(error) if error.is_closed() => break,
+                Err(error) if error.is_closed() => return,
                 Err(error) => log::warn!("a stream could not be attached: {error}"),
             }
         }
-        let gone = self.shared.roster.lock().clear();
-        drop(gone);
     }
 
-    /// Takes a stream that may wait for its circuit.
-    fn stream(&mut self, stream: &Arc<StreamInfo>) -> Result<()> {
-        if stream.status != StreamStatus::ControllerWait {
-            return Ok(());
-        }
-        let claim = self.shared.roster.lock().claim_of(stream);
-        if let Some(claim) = claim {
-            return self.claimed(stream, &claim);
-        }
-        let attachers: VecDeque<_> = {
-            let roster = self.shared.roster.lock();
-            roster.attachers().map(|entry| entry.id).collect()
+    /// Waits for the next message. `None` if an attacher has been too slow.
+    fn next(&self) -> Option<Message> {
+        let Some(deadline) = self.questions.values().map(|question| question.deadline).min() else {
+            return Some(self.messages.recv().unwrap_or(Message::Disconnected));
         };
-        if attachers.is_empty() && self.shared.option.was_on() {
-            // Another controller attaches streams, and this one is none of ours.
+        // A message that is there is received at any time, so that it must not come first.
+        if Instant::now() >= deadline {
+            return None;
+        }
+        match self.messages.recv_deadline(deadline) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Message::Disconnected),
+        }
+    }
+
+    fn handle(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Waiting(stream) => return self.choose(&stream),
+            Message::Closed(id) => {
+                self.streams.remove(&id);
+                self.questions.remove(&id);
+            }
+            Message::Reserve(reservation) => self.reservations.push(reservation),
+            Message::Release(reservation) => {
+                self.reservations.retain(|other| !Arc::ptr_eq(other, &reservation));
+            }
+            Message::AddAttacher(id, attacher) => {
+                self.attachers.insert(id, attacher);
+            }
+            Message::RemoveAttacher(id) => return self.remove_attacher(id),
+            Message::Choice(stream, attacher, choice) => {
+                // Otherwise the attacher was too slow, or the stream is closed.
+                if self.questions.get(&stream).is_some_and(|asked| asked.attacher == attacher) {
+                    if let Some(question) = self.questions.remove(&stream) {
+                        return self.carry_out(&question, choice);
+                    }
+                }
+            }
+            Message::Stop(_) | Message::Disconnected => {}
+        }
+        Ok(())
+    }
+
+    /// Handles a stream that waits: attaches it if it is reserved, asks the attachers, or leaves it
+    /// to tor.
+    fn choose(&mut self, stream: &Arc<StreamInfo>) -> Result<()> {
+        let progress = self.streams.entry(stream.id).or_default();
+        progress.waits += 1;
+        progress.is_attached = false;
+        let waits = progress.waits;
+        let reservation = self.reservations.iter().find(|reservation| reservation.is_of(stream));
+        if let Some(reservation) = reservation.cloned() {
+            return self.attach_reserved(stream, &reservation, waits > 1);
+        }
+        if self.attachers.is_empty() && self.option.was_on() {
+            // It is for the controller that switched the option on to attach it.
             return Ok(());
         }
-        if attachers.is_empty() || is_of_tor(stream) || self.count(stream.id) > ASKED {
+        if is_of_tor(stream) || waits > MAX_ASKED {
             return self.leave(stream.id);
         }
-        self.ask(stream, attachers)
+        self.ask(stream, None)
     }
 
-    /// Counts how often attachers are asked about a stream, with this time.
-    fn count(&mut self, stream: StreamId) -> u32 {
-        if self.times.len() >= COUNTED {
-            let times = &mut self.times;
-            self.inner.store.read(|tracker| times.retain(|id, _| tracker.stream(id).is_some()));
-        }
-        let times = self.times.entry(stream).or_default();
-        *times += 1;
-        *times
-    }
-
-    /// Attaches a stream of our own to its circuit.
-    fn claimed(&mut self, stream: &Arc<StreamInfo>, claim: &Arc<StreamReservation>) -> Result<()> {
-        // It has ended meanwhile.
+    /// Attaches a reserved stream to its circuit.
+    fn attach_reserved(
+        &mut self,
+        stream: &Arc<StreamInfo>,
+        reservation: &StreamReservation,
+        was_attached: bool,
+    ) -> Result<()> {
+        // A stream that is closed by now has its reason in the event.
         if self.inner.store.read(|tracker| tracker.stream(&stream.id).is_none()) {
             return Ok(());
         }
-        if claim.set_attached() {
-            // It was on the circuit, and its exit did not take it.
+        if was_attached {
+            // Its exit did not connect, and it must not go through another circuit.
             let (reason, remote_reason) = (stream.reason.clone(), stream.remote_reason.clone());
             let code = remote_reason.clone().filter(|reason| reason.number().is_some());
-            claim.set_problem(CircuitProblem::Stream { reason, remote_reason });
+            reservation.set_problem(CircuitProblem::Stream { reason, remote_reason });
             return self.close(stream.id, code.unwrap_or(StreamReason::Misc));
         }
-        // It was checked when the stream was asked for, and may be another by now.
-        let circuit = self.inner.store.read(|tracker| tracker.circuit(&claim.circuit).cloned());
-        if let Some(Err(problem)) = circuit.map(|cell| fits(&cell.info(), stream)) {
-            claim.set_problem(problem);
+        // The purpose may have changed since the stream was reserved.
+        let id = reservation.circuit;
+        let circuit = self.inner.store.read(|tracker| tracker.circuit(&id).cloned());
+        if let Some(Err(problem)) = circuit.map(|cell| check_circuit(&cell.info(), stream)) {
+            reservation.set_problem(problem);
             return self.close(stream.id, StreamReason::Misc);
         }
-        match self.attach(stream.id, claim.circuit) {
+        match self.attach(stream.id, id) {
             Err(Error::Rejected(rejection)) => {
-                claim.set_problem(CircuitProblem::NotAttached(rejection));
+                reservation.set_problem(CircuitProblem::NotAttached(rejection));
                 self.close(stream.id, StreamReason::Misc)
             }
             outcome => outcome,
         }
     }
 
-    /// Asks the first attacher that is there about a stream, and leaves it to tor if there is none.
-    fn ask(&mut self, stream: &Arc<StreamInfo>, mut behind: VecDeque<AttacherId>) -> Result<()> {
-        while let Some(id) = behind.pop_front() {
-            let entry = self.shared.roster.lock().attacher(id).cloned();
-            let Some(entry) = entry else { continue };
-            let deadline = deadline_after(entry.limit);
-            let ask = Ask { stream: Arc::clone(stream), deadline };
+    /// Asks the next attacher about a stream: the first of all, or the one behind `last`. Leaves
+    /// the stream to tor if there is none.
+    fn ask(&mut self, stream: &Arc<StreamInfo>, mut last: Option<AttacherId>) -> Result<()> {
+        loop {
+            let next = match last {
+                None => self.attachers.last_key_value(),
+                Some(last) => self.attachers.range(..last).next_back(),
+            };
+            let Some((id, attacher)) = next else { return self.leave(stream.id) };
+            let deadline = deadline_after(attacher.limit);
+            let question = Question { stream: Arc::clone(stream), attacher: *id, deadline };
             // It fails if the attacher has panicked just now.
-            if entry.asks.send(ask).is_ok() {
-                let stream = Arc::clone(stream);
-                let waiting = Waiting { stream, asked: id, deadline, behind };
-                self.waiting.insert(waiting.stream.id, waiting);
+            if attacher.questions.send(question.clone()).is_ok() {
+                self.questions.insert(stream.id, question);
                 return Ok(());
             }
+            last = Some(*id);
         }
-        self.leave(stream.id)
     }
 
-    /// Does what an attacher says.
-    fn answer(&mut self, answer: Answer) -> Result<()> {
-        let Answer { stream: id, attacher, choice } = answer;
-        // Otherwise it was too slow, or somebody else is being asked by now.
-        if self.waiting.get(&id).is_none_or(|waiting| waiting.asked != attacher) {
-            return Ok(());
-        }
-        let Some(waiting) = self.waiting.remove(&id) else { return Ok(()) };
+    /// Carries out the choice of an attacher.
+    fn carry_out(&mut self, question: &Question, choice: Attach) -> Result<()> {
+        let Question { stream, attacher, .. } = question;
+        let id = stream.id;
         match choice {
             Attach::To(circuit) => {
-                let problem = if is_onion(&waiting.stream.target) {
+                let problem = if is_onion(&stream.target) {
                     "tor makes the circuits to onion services itself".to_owned()
                 } else if !self.controller.is_same_connection(circuit.state().controller()) {
                     "the circuit is of another tor".to_owned()
-                } else if let Err(problem) = fits(&circuit.info(), &waiting.stream) {
+                } else if let Err(problem) = check_circuit(&circuit.info(), stream) {
                     problem.to_string()
                 } else {
                     match self.attach(id, circuit.id()) {
@@ -214,7 +285,7 @@ impl AttachLoop {
             }
             Attach::Tor => self.leave(id),
             Attach::Close => self.close(id, StreamReason::Misc),
-            Attach::Pass => self.ask(&waiting.stream, waiting.behind),
+            Attach::Pass => self.ask(stream, Some(*attacher)),
             Attach::Failed(text) => {
                 log::warn!("stream {id} is left to tor, an attacher failed: {text}");
                 self.leave(id)
@@ -222,47 +293,49 @@ impl AttachLoop {
         }
     }
 
-    /// Asks somebody else what an attacher that is gone was asked.
-    fn removed(&mut self, id: AttacherId) -> Result<()> {
-        let asked = self.waiting.values().filter(|waiting| waiting.asked == id);
-        let asked: Vec<_> = asked.map(|waiting| waiting.stream.id).collect();
-        for stream in asked {
-            if let Some(waiting) = self.waiting.remove(&stream) {
-                self.ask(&waiting.stream, waiting.behind)?;
-            }
+    /// Removes an attacher. The streams about which it was asked go to the next one.
+    fn remove_attacher(&mut self, id: AttacherId) -> Result<()> {
+        self.attachers.remove(&id);
+        for question in self.take_questions(|question| question.attacher == id) {
+            self.ask(&question.stream, Some(id))?;
         }
         Ok(())
     }
 
     /// Leaves the streams to tor whose attachers were too slow.
-    fn give_up_late(&mut self) -> Result<()> {
+    fn leave_late_streams(&mut self) -> Result<()> {
         let now = Instant::now();
-        let late: Vec<_> =
-            self.waiting.values().filter(|waiting| waiting.deadline <= now).collect();
-        let late: Vec<_> = late.into_iter().map(|waiting| waiting.stream.id).collect();
-        for stream in late {
-            log::warn!("stream {stream} is left to tor: an attacher took too long");
-            self.waiting.remove(&stream);
-            self.leave(stream)?;
+        for question in self.take_questions(|question| question.deadline <= now) {
+            let id = question.stream.id;
+            log::warn!("stream {id} is left to tor: an attacher took too long");
+            self.leave(id)?;
         }
         Ok(())
     }
 
-    /// Leaves everything to tor that waits for us.
+    fn take_questions(&mut self, is_taken: impl Fn(&Question) -> bool) -> Vec<Question> {
+        let questions = std::mem::take(&mut self.questions).into_iter();
+        let (taken, kept): (HashMap<_, _>, HashMap<_, _>) =
+            questions.partition(|(_, question)| is_taken(question));
+        self.questions = kept;
+        taken.into_values().collect()
+    }
+
+    /// Leaves every stream to tor that waits for this program.
     fn stop(&mut self) {
-        let mut left: Vec<_> = self.waiting.drain().map(|(id, _)| id).collect();
-        if !self.shared.option.was_on() {
-            let is_waiting = |info: &StreamInfo| info.status == StreamStatus::ControllerWait;
-            // tor would take a stream off the way that it was given just now.
-            let is_placed = |id: &StreamId, info: &Arc<StreamInfo>| {
-                self.placed.get(id).is_some_and(|then| Arc::ptr_eq(then, info))
-            };
-            left = self.inner.store.read(|tracker| {
-                let streams = tracker.streams().map(|cell| (cell.id(), cell.info()));
-                let waiting = streams.filter(|(id, info)| is_waiting(info) && !is_placed(id, info));
-                waiting.map(|(id, _)| id).collect()
-            });
-        }
+        let left: Vec<_> = if self.option.was_on() {
+            // The others are for the controller that switched the option on.
+            self.questions.keys().copied().collect()
+        } else {
+            // An attached stream would be taken off its circuit.
+            let unattached = self.streams.iter().filter(|(_, progress)| !progress.is_attached);
+            let is_waiting =
+                |cell: &Arc<StreamCell>| cell.info().status == StreamStatus::ControllerWait;
+            self.inner.store.read(|tracker| {
+                let waits = |id: &StreamId| tracker.stream(id).is_some_and(is_waiting);
+                unattached.map(|(id, _)| *id).filter(waits).collect()
+            })
+        };
         for id in left {
             if let Err(error) = self.leave(id) {
                 log::warn!("stream {id} could not be left to tor: {error}");
@@ -271,36 +344,29 @@ impl AttachLoop {
                 }
             }
         }
-        let gone = self.shared.roster.lock().clear();
-        drop(gone);
     }
 
     fn attach(&mut self, stream: StreamId, circuit: CircuitId) -> Result<()> {
-        self.place(stream, &AttachStream::new(stream, circuit))
+        self.send(stream, AttachStream::new(stream, circuit))
     }
 
     /// Leaves a stream to tor, if it still waits.
     fn leave(&mut self, stream: StreamId) -> Result<()> {
-        match self.place(stream, &AttachStream::left_to_tor(stream)) {
+        match self.send(stream, AttachStream::left_to_tor(stream)) {
             Err(Error::Rejected(_)) => Ok(()),
             outcome => outcome,
         }
     }
 
-    fn place(&mut self, stream: StreamId, command: &AttachStream) -> Result<()> {
-        let known = |id: &StreamId| {
-            self.inner.store.read(|tracker| tracker.stream(id).map(|cell| cell.info()))
-        };
-        let before = known(&stream);
-        self.controller.attach_stream(*command)?;
-        if self.placed.len() >= COUNTED {
-            self.placed.retain(|id, then| known(id).is_some_and(|now| Arc::ptr_eq(&now, then)));
+    fn send(&mut self, stream: StreamId, command: AttachStream) -> Result<()> {
+        self.controller.attach_stream(command)?;
+        if let Some(progress) = self.streams.get_mut(&stream) {
+            progress.is_attached = true;
         }
-        self.placed.extend(before.map(|info| (stream, info)));
         Ok(())
     }
 
-    /// Closes a stream, if it is still there.
+    /// Closes a stream, if it is still open.
     fn close(&self, stream: StreamId, reason: StreamReason) -> Result<()> {
         match self.controller.close_stream(stream, reason) {
             Err(Error::Rejected(_)) => Ok(()),
@@ -309,42 +375,15 @@ impl AttachLoop {
     }
 }
 
-/// Whether tor itself has made a stream: nobody else knows what it is for.
-fn is_of_tor(stream: &StreamInfo) -> bool {
-    let is_internal =
-        stream.source_addr.as_ref().is_some_and(|source| source.host() == "(Tor_internal)");
-    let is_directory = matches!(
-        stream.purpose,
-        Some(StreamPurpose::DirFetch | StreamPurpose::DirUpload | StreamPurpose::DirportTest)
-    );
-    is_internal || is_directory
-}
+#[cfg(test)]
+mod tests {
+    use super::AttacherId;
 
-/// Checks that tor can send a stream through a circuit of its purpose.
-///
-/// tor 0.4.9 aborts when a request to resolve a name is attached to a circuit of a controller. To
-/// those of onion services and the like it takes streams, and sends them to no address.
-fn fits(circuit: &CircuitInfo, stream: &StreamInfo) -> Result<(), CircuitProblem> {
-    let resolves =
-        stream.purpose == Some(StreamPurpose::DnsRequest) || stream.target.port() == Some(0);
-    check_purpose(circuit.purpose.as_ref(), resolves)
-}
-
-/// Checks that circuits of a purpose take streams of applications, or requests to resolve names.
-pub(crate) fn check_purpose(
-    purpose: Option<&CircuitPurpose>,
-    resolves: bool,
-) -> Result<(), CircuitProblem> {
-    match purpose {
-        Some(CircuitPurpose::General | CircuitPurpose::ConfluxLinked) => Ok(()),
-        Some(CircuitPurpose::Controller) if !resolves => Ok(()),
-        purpose => Err(CircuitProblem::Purpose { purpose: purpose.cloned() }),
+    #[test]
+    fn the_highest_priority_is_asked_first_and_among_equals_the_attacher_that_was_added_last() {
+        let ids = [0, 5, -1, 0, 5].map(AttacherId::new);
+        let mut order = ids;
+        order.sort_unstable_by(|one, other| other.cmp(one));
+        assert_eq!(order, [ids[4], ids[1], ids[3], ids[0], ids[2]]);
     }
-}
-
-/// Whether a stream goes to an onion service.
-pub(crate) fn is_onion(target: &Target) -> bool {
-    let host = target.host().as_bytes();
-    host.len() > 6
-        && host.get(host.len() - 6..).is_some_and(|end| end.eq_ignore_ascii_case(b".onion"))
 }

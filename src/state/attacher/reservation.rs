@@ -1,32 +1,29 @@
-//! A stream of our own, which is to go through one circuit.
+//! A stream that this program opens through one circuit.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::OnceLock;
 
 use crate::error::CircuitProblem;
 use crate::event::EventText;
 use crate::names::CircuitId;
 use crate::state::stream_info::StreamInfo;
 
-/// By what tor tells our stream from others.
+/// What tells a stream of this program from all others in tor's `STREAM` events.
 pub(crate) enum StreamOrigin {
-    /// This program's end of the connection to the proxy.
+    /// This program's end of the TCP connection to the proxy.
     Address(SocketAddr),
-    /// What only this stream says: connections by unix sockets have no addresses.
-    User { name: String, password: String },
+    /// SOCKS credentials that no other stream has: connections by unix sockets have no addresses.
+    Credentials { name: String, password: String },
 }
 
 impl StreamOrigin {
-    /// Returns whether a stream is the one.
-    pub(crate) fn is_of(&self, stream: &StreamInfo) -> bool {
+    fn is_of(&self, stream: &StreamInfo) -> bool {
         match self {
             Self::Address(address) => stream.source_addr.as_ref().is_some_and(|source| {
-                // Without the scope of a link-local address, which is there once.
+                // tor leaves out the scope of a link-local address; a port is in use only once.
                 source.ip() == Some(address.ip()) && source.port() == Some(address.port())
             }),
-            Self::User { name, password } => {
+            Self::Credentials { name, password } => {
                 let is = |text: &Option<EventText>, wanted: &str| {
                     text.as_ref().is_some_and(|text| text.as_bytes() == wanted.as_bytes())
                 };
@@ -36,38 +33,47 @@ impl StreamOrigin {
     }
 }
 
-/// A stream that this program is about to open, and the circuit that it has to take.
+/// A stream that this program is about to open, and the circuit that it must take.
 ///
-/// The state of the circuit records which stream it is, see
-/// [`expect_stream`](crate::state::store::Store::expect_stream); whoever attaches streams,
-/// which may be another state of the same connection, records why it was not attached.
+/// It is registered in two places. The store of the circuit's state finds the stream, see
+/// [`expect_stream`](crate::state::store::Store::expect_stream). The [attach
+/// loop](super::attach_loop), which may be that of another state of the same connection, attaches
+/// it, and records here why it could not.
 pub(crate) struct StreamReservation {
-    pub(crate) origin: StreamOrigin,
     pub(crate) circuit: CircuitId,
-    was_attached: AtomicBool,
-    /// A leaf lock.
-    problem: Mutex<Option<CircuitProblem>>,
+    /// Set before tor gets the request for the stream.
+    origin: OnceLock<StreamOrigin>,
+    problem: OnceLock<CircuitProblem>,
 }
 
 impl StreamReservation {
-    pub(crate) fn new(origin: StreamOrigin, circuit: CircuitId) -> Self {
-        let was_attached = AtomicBool::new(false);
-        Self { origin, circuit, was_attached, problem: Mutex::new(None) }
+    pub(crate) fn new(circuit: CircuitId) -> Self {
+        Self { circuit, origin: OnceLock::new(), problem: OnceLock::new() }
+    }
+
+    pub(crate) fn set_origin(&self, origin: StreamOrigin) {
+        // A reservation is of one stream, whose proxy is asked once.
+        let _ = self.origin.set(origin);
+    }
+
+    /// Returns whether the proxy was reached, so that tor may have got the request.
+    pub(crate) fn has_origin(&self) -> bool {
+        self.origin.get().is_some()
+    }
+
+    /// Returns whether a stream is the reserved one.
+    pub(crate) fn is_of(&self, stream: &StreamInfo) -> bool {
+        self.origin.get().is_some_and(|origin| origin.is_of(stream))
     }
 
     /// Returns why the stream was closed instead of attached. Known before tor reports the end.
     pub(crate) fn problem(&self) -> Option<CircuitProblem> {
-        self.problem.lock().clone()
+        self.problem.get().cloned()
     }
 
-    /// Records that the stream is attached now. Returns whether it had been before.
-    pub(super) fn set_attached(&self) -> bool {
-        self.was_attached.swap(true, Ordering::AcqRel)
-    }
-
-    /// Records why it fails; the first reason stays.
+    /// Records why the stream is closed instead of attached; the first reason stays.
     pub(super) fn set_problem(&self, problem: CircuitProblem) {
-        self.problem.lock().get_or_insert(problem);
+        let _ = self.problem.set(problem);
     }
 }
 
@@ -84,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_known_by_its_address_in_either_spelling() {
-        for (address, source, is_ours) in [
+    fn a_stream_is_recognized_by_its_address_in_either_spelling() {
+        for (address, source, is_reserved) in [
             ("127.0.0.1:44332", "127.0.0.1:44332", true),
             ("127.0.0.1:44332", "127.0.0.1:44333", false),
             ("127.0.0.1:44332", "127.0.0.2:44332", false),
@@ -97,7 +103,7 @@ mod tests {
         ] {
             let origin = StreamOrigin::Address(address.parse().unwrap());
             let stream = stream(&format!("SOURCE_ADDR={source} PURPOSE=USER"));
-            assert_eq!(origin.is_of(&stream), is_ours, "{address} {source}");
+            assert_eq!(origin.is_of(&stream), is_reserved, "{address} {source}");
         }
         assert!(
             !StreamOrigin::Address("127.0.0.1:1".parse().unwrap()).is_of(&stream("PURPOSE=USER"))
@@ -105,16 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_known_by_both_its_user_name_and_its_password() {
-        let origin = StreamOrigin::User { name: "torcon-circuit".into(), password: "a1".into() };
-        for (fields, is_ours) in [
+    fn a_stream_is_recognized_by_its_user_name_and_password_together() {
+        let origin =
+            StreamOrigin::Credentials { name: "torcon-circuit".into(), password: "a1".into() };
+        for (fields, is_reserved) in [
             ("SOCKS_USERNAME=\"torcon-circuit\" SOCKS_PASSWORD=\"a1\"", true),
             ("SOCKS_USERNAME=\"torcon-circuit\" SOCKS_PASSWORD=\"a2\"", false),
             ("SOCKS_USERNAME=\"torcon\" SOCKS_PASSWORD=\"a1\"", false),
             ("SOCKS_USERNAME=\"torcon-circuit\"", false),
             ("PURPOSE=USER", false),
         ] {
-            assert_eq!(origin.is_of(&stream(fields)), is_ours, "{fields}");
+            assert_eq!(origin.is_of(&stream(fields)), is_reserved, "{fields}");
         }
     }
 }

@@ -1,183 +1,163 @@
-//! The one place of a connection from where streams are attached, while anybody wants to.
+//! Starts the attaching of streams on a connection for its first user, and stops it after the last.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
-use super::attach_loop::{AttachLoop, Message, Shared};
-use super::option::LeaveStreams;
-use super::registry::AttacherRegistry;
-use super::reservation::StreamReservation;
+use super::attach_loop::{AttachLoop, Message};
+use super::leave_streams::LeaveStreams;
 use crate::controller::{CloseHookId, Controller, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::lock_within;
+use crate::link::{deadline_after, lock_before};
 use crate::names::TorFeature;
 use crate::state::Inner;
 
-/// The longest time for each of tor's answers when somebody begins to attach streams.
-const BEGIN_LIMIT: Duration = Duration::from_secs(10);
+/// The longest time to start. Other threads wait for the lock meanwhile, also those that stop.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long each of tor's answers is waited for when nobody attaches streams any more, and how
-/// long the streams that still wait may take to be left to tor.
-const END_LIMIT: Duration = Duration::from_secs(1);
+/// The longest time to stop: to restore the option, and to leave the streams that wait to tor.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// What those who attach streams of one connection share; kept by the controller.
+/// The attaching of streams on one connection; kept by the controller.
 #[derive(Default)]
-pub(super) struct AttachService {
+struct AttachService {
     /// Held across commands, so it comes before every other lock of the connection.
-    engaging: Mutex<Option<Running>>,
+    running: Mutex<Option<Running>>,
 }
 
-/// What there is while somebody attaches streams.
+/// What exists while streams are attached.
 struct Running {
+    /// How many [`AttachGuard`]s there are.
     users: usize,
-    shared: Arc<Shared>,
+    option: Arc<LeaveStreams>,
     messages: Sender<Message>,
     close_hook: CloseHookId,
-    /// For the changes of the option.
-    _watch: HookGuard,
+    /// Follows the changes of the option.
+    _hook: HookGuard,
 }
 
-/// The wish to attach streams. While there is one, tor leaves streams to us; when the last is
-/// dropped, the option of tor is what it was before.
+/// Keeps tor leaving new streams to this program. When the last guard of a connection is dropped,
+/// the option of tor is restored.
 pub(crate) struct AttachGuard {
-    desk: Arc<AttachService>,
+    service: Arc<AttachService>,
     controller: Controller,
-    pub(super) shared: Arc<Shared>,
-    pub(super) messages: Sender<Message>,
+    option: Arc<LeaveStreams>,
+    messages: Sender<Message>,
 }
 
 impl AttachGuard {
-    /// Has tor leave streams to us, if it does not yet.
-    pub(crate) fn new(inner: &Arc<Inner>) -> Result<Self> {
+    /// Makes tor leave new streams to this program, if it does not yet. `limit` is what an error
+    /// says about the deadline.
+    pub(crate) fn new(inner: &Arc<Inner>, deadline: Instant, limit: Duration) -> Result<Self> {
         if let Some(reason) = inner.controller.closed_reason() {
             return Err(reason.into());
         }
-        // With an older tor every stream would hang.
+        // An older tor does not report that a stream waits, so that no stream would be attached.
         if let Some(problem) = TorFeature::ControllerWait.problem_of(inner.controller.version()) {
             let problem = format!("attaching streams {problem}");
             return Err(InvalidInput::new("controller", problem).into());
         }
-        // Others wait for the lock meanwhile, also those that are at their end.
-        let limit = inner.controller.timeout().min(BEGIN_LIMIT);
+        let limit = limit.min(START_LIMIT);
+        let deadline = deadline.min(deadline_after(limit));
         let controller = &inner.controller.with_timeout(limit);
-        let desk = controller.shared::<AttachService>();
-        let mut engaging = lock_within(&desk.engaging, "SETCONF", limit)?;
-        let (shared, messages) = match &mut *engaging {
-            Some(office) => {
-                office.shared.option.keep_on(controller)?;
-                office.users += 1;
-                (Arc::clone(&office.shared), office.messages.clone())
+        let service = controller.shared::<AttachService>();
+        let mut running = lock_before(&service.running, "SETCONF", deadline, limit)?;
+        let running_now = match &mut *running {
+            Some(running) => {
+                running.option.keep_on(controller, deadline)?;
+                running.users += 1;
+                running
             }
-            vacant => {
-                let office = Running::open(inner, controller)?;
-                let office = vacant.insert(office);
-                (Arc::clone(&office.shared), office.messages.clone())
-            }
+            none => none.insert(Running::start(inner, controller, deadline)?),
         };
-        drop(engaging);
-        Ok(Self { desk, controller: inner.controller.clone(), shared, messages })
+        let (option, messages) = (Arc::clone(&running_now.option), running_now.messages.clone());
+        drop(running);
+        Ok(Self { service, controller: inner.controller.clone(), option, messages })
     }
 
-    /// Returns what tells of streams of our own.
-    pub(crate) fn claimant(&self) -> ReservationHandle {
-        ReservationHandle(Arc::clone(&self.shared))
+    /// Returns the queue of the attach loop.
+    pub(crate) fn messages(&self) -> &Sender<Message> {
+        &self.messages
     }
 
-    /// Returns whether tor leaves streams to us, as far as it has told.
+    /// Sends a message to the attach loop; it gets none after the end of the connection.
+    pub(crate) fn send(&self, message: Message) {
+        let _ = self.messages.send(message);
+    }
+
+    /// Returns whether tor leaves streams to this program, by tor's last report.
     pub(super) fn is_in_force(&self) -> bool {
-        self.shared.option.is_on() && self.controller.is_alive()
-    }
-}
-
-/// Tells those who attach streams of one of our own; without keeping them at it.
-pub(crate) struct ReservationHandle(Arc<Shared>);
-
-impl ReservationHandle {
-    pub(crate) fn claim(&self, claim: Arc<StreamReservation>) {
-        self.0.roster.lock().claim(claim);
-    }
-
-    pub(crate) fn release(&self, claim: &Arc<StreamReservation>) {
-        self.0.roster.lock().release(claim);
+        self.option.is_on() && self.controller.is_alive()
     }
 }
 
 impl Drop for AttachGuard {
     fn drop(&mut self) {
-        let mut engaging = self.desk.engaging.lock();
-        let last = match &mut *engaging {
-            Some(office) if office.users > 1 => {
-                office.users -= 1;
+        let mut running = self.service.running.lock();
+        let last = match &mut *running {
+            Some(running) if running.users > 1 => {
+                running.users -= 1;
                 None
             }
-            office => office.take(),
+            running => running.take(),
         };
-        let Some(office) = last else { return };
-        let limit = self.controller.timeout().min(END_LIMIT);
-        let outcome = office.close(&self.controller.with_timeout(limit));
+        let Some(last) = last else { return };
+        let limit = self.controller.timeout().min(STOP_LIMIT);
+        let outcome = last.stop(&self.controller.with_timeout(limit));
         // A logger may attach streams.
-        drop(engaging);
-        log_end(outcome);
+        drop(running);
+        log_stop(outcome);
     }
 }
 
 impl Running {
-    fn open(inner: &Arc<Inner>, controller: &Controller) -> Result<Self> {
-        // Before the option, so that no stream is missed that is left to us. Those that wait
-        // already were left to somebody else.
-        let streams = inner.store.on_new_stream();
-        let (option, watch) = LeaveStreams::switch_on(controller)?;
-        let shared = Arc::new(Shared { roster: Mutex::new(AttacherRegistry::default()), option });
+    fn start(inner: &Arc<Inner>, controller: &Controller, deadline: Instant) -> Result<Self> {
         let (messages, inbox) = unbounded();
-        let clerk = AttachLoop {
-            controller: inner.controller.clone(),
-            inner: Arc::clone(inner),
-            shared: Arc::clone(&shared),
-            streams,
-            messages: inbox,
-            waiting: HashMap::new(),
-            times: HashMap::new(),
-            placed: HashMap::new(),
-        };
-        let spawned =
-            thread::Builder::new().name("torcon-streams".to_owned()).spawn(move || clerk.run());
-        if let Err(error) = spawned {
+        // Before the option, so that no stream is missed. Streams that wait already were left to
+        // another controller.
+        inner.store.add_attach_loop(messages.clone());
+        let (option, hook) = LeaveStreams::switch_on(controller, deadline)?;
+        let option = Arc::new(option);
+        let attach_loop = AttachLoop::new(Arc::clone(inner), Arc::clone(&option), inbox);
+        let thread = thread::Builder::new().name("torcon-streams".to_owned());
+        if let Err(error) = thread.spawn(move || attach_loop.run()) {
             // The error that is returned says more.
-            let _ = shared.option.restore(controller);
+            let _ = option.restore(controller, deadline);
             return Err(no_thread(&error));
         }
         let close_hook = {
-            let (shared, messages) = (Arc::clone(&shared), messages.clone());
-            controller.before_close(move |controller| log_end(end(&shared, &messages, controller)))
+            let (option, messages) = (Arc::clone(&option), messages.clone());
+            controller
+                .before_close(move |controller| log_stop(stop(&option, &messages, controller)))
         };
-        Ok(Self { users: 1, shared, messages, close_hook, _watch: watch })
+        Ok(Self { users: 1, option, messages, close_hook, _hook: hook })
     }
 
-    fn close(self, controller: &Controller) -> Result<()> {
+    fn stop(self, controller: &Controller) -> Result<()> {
         match controller.cancel_close_hook(self.close_hook) {
-            true => end(&self.shared, &self.messages, controller),
+            true => stop(&self.option, &self.messages, controller),
+            // The connection is being closed, and the hook has done it.
             false => Ok(()),
         }
     }
 }
 
-/// Makes tor attach streams again, those that wait for us too.
-fn end(shared: &Shared, messages: &Sender<Message>, controller: &Controller) -> Result<()> {
-    let outcome = shared.option.restore(controller);
+/// Makes tor attach streams again, also those that wait, within the time limit of the controller.
+fn stop(option: &LeaveStreams, messages: &Sender<Message>, controller: &Controller) -> Result<()> {
+    let deadline = deadline_after(controller.timeout());
+    let outcome = option.restore(controller, deadline);
     let (sender, done) = bounded(0);
     if messages.send(Message::Stop(sender)).is_ok() {
-        // Nothing is ever sent: it ends when the thread has done it.
-        let _ = done.recv_timeout(END_LIMIT);
+        // Nothing is ever sent: the channel ends when the loop has dropped the sender.
+        let _ = done.recv_deadline(deadline);
     }
     outcome
 }
 
-fn log_end(outcome: Result<()>) {
+fn log_stop(outcome: Result<()>) {
     match outcome {
         Ok(()) => {}
         Err(error) if error.is_closed() => {

@@ -1,4 +1,4 @@
-//! An attacher on its thread.
+//! The thread of one attacher, `torcon-attach`, which calls its closure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,75 +9,67 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Attach;
-use super::attach_loop::{Message, check_purpose};
-use super::registry::AttacherId;
-use crate::link::panic_text;
-use crate::names::StreamId;
+use super::attach_loop::{AttacherId, Message};
+use super::eligible::check_purpose;
+use crate::link::{drop_quietly, panic_text};
 use crate::state::stream_info::StreamInfo;
 use crate::state::{Circuit, Inner};
 
-/// A question to an attacher.
-pub(super) struct Ask {
+/// A stream for which an attacher is to choose a circuit.
+#[derive(Clone)]
+pub(super) struct Question {
     pub(super) stream: Arc<StreamInfo>,
-    /// When the answer is not wanted any more.
-    pub(super) deadline: Instant,
-}
-
-/// What an attacher has answered.
-pub(super) struct Answer {
-    pub(super) stream: StreamId,
     pub(super) attacher: AttacherId,
-    pub(super) choice: Attach,
+    pub(super) deadline: Instant,
 }
 
 pub(super) type Closure = Box<dyn FnMut(&StreamInfo, &[Circuit]) -> Attach + Send>;
 
 pub(super) struct Worker {
     pub(super) inner: Arc<Inner>,
-    pub(super) asks: Receiver<Ask>,
+    pub(super) id: AttacherId,
+    pub(super) questions: Receiver<Question>,
+    /// Whether the closure may be called; cleared when the attacher is removed.
     pub(super) active: Arc<AtomicBool>,
     pub(super) answers: Sender<Message>,
 }
 
 impl Worker {
-    /// Starts the thread. It ends when nobody can ask any more.
-    pub(super) fn start(self, id: AttacherId, closure: Closure) -> std::io::Result<()> {
+    /// Starts the thread. It ends when the attach loop drops the attacher.
+    pub(super) fn start(self, closure: Closure) -> std::io::Result<()> {
         let name = "torcon-attach".to_owned();
-        thread::Builder::new().name(name).spawn(move || self.run(id, closure)).map(drop)
+        thread::Builder::new().name(name).spawn(move || self.run(closure)).map(drop)
     }
 
-    fn run(self, id: AttacherId, mut closure: Closure) {
-        while let Ok(ask) = self.asks.recv() {
-            // Whoever was too slow for one stream need not be asked about those that waited
-            // behind it: tor has them by now.
-            if !self.active.load(Ordering::Acquire) || Instant::now() >= ask.deadline {
+    fn run(self, mut closure: Closure) {
+        while let Ok(Question { stream, deadline, .. }) = self.questions.recv() {
+            // A stream that waited behind a slow one may have been left to tor by now.
+            if !self.active.load(Ordering::Acquire) || Instant::now() >= deadline {
                 continue;
             }
             let circuits = self.circuits();
-            let call = AssertUnwindSafe(|| closure(&ask.stream, &circuits));
+            let call = AssertUnwindSafe(|| closure(&stream, &circuits));
             let (choice, panicked) = match catch_unwind(call) {
                 Ok(choice) => (choice, false),
                 Err(panic) => {
                     let text = panic_text(&*panic).into_owned();
                     log::error!("an attacher panicked and was removed: {text}");
                     self.active.store(false, Ordering::Release);
+                    drop_quietly(panic);
                     (Attach::Failed(text.into()), true)
                 }
             };
-            let answer = Answer { stream: ask.stream.id, attacher: id, choice };
-            // Nobody takes it if everything has ended.
-            let _ = self.answers.send(Message::Answer(answer));
+            // The attach loop is gone if the connection has ended.
+            let _ = self.answers.send(Message::Choice(stream.id, self.id, choice));
             if panicked {
-                let _ = self.answers.send(Message::Removed(id));
+                let _ = self.answers.send(Message::RemoveAttacher(self.id));
                 break;
             }
         }
-        if catch_unwind(AssertUnwindSafe(|| drop(closure))).is_err() {
-            log::error!("what an attacher held panicked when it was dropped");
-        }
+        drop_quietly(closure);
     }
 
-    /// Returns the circuits that can take streams.
+    /// Returns the circuits that can take streams of applications, sorted by identifier.
     fn circuits(&self) -> Vec<Circuit> {
         let cells = self.inner.store.read(|tracker| {
             let usable = tracker.circuits().filter(|cell| {

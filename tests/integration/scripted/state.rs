@@ -10,6 +10,8 @@ mod attaching;
 mod ended;
 /// The closures for what happens.
 mod listeners;
+/// Calls of several steps, and their time limit.
+mod one_limit;
 /// What a filter refuses, and what cannot be read.
 mod parts;
 /// What tor tells by other events than its own, or not at all.

@@ -1,0 +1,79 @@
+//! A value that one thread changes and others wait for, until the connection ends.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Disconnect, Error, Timeout, Wait};
+
+/// A value with a wake-up for those who wait for a change of it.
+#[derive(Debug, Default)]
+pub(crate) struct Notifier<T> {
+    /// A leaf lock. The closures of the methods run under it.
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State<T> {
+    value: T,
+    ended: Option<Disconnect>,
+}
+
+/// Why a wait ended without a result.
+#[derive(Clone, Debug)]
+pub(crate) enum WaitEnd {
+    Timeout,
+    Closed(Disconnect),
+}
+
+impl WaitEnd {
+    /// Returns the error of a wait for `wait` that had this limit.
+    pub(crate) fn into_error(self, wait: Wait, limit: Duration) -> Error {
+        match self {
+            Self::Timeout => Timeout::new(wait, limit).into(),
+            Self::Closed(reason) => Error::Closed(reason),
+        }
+    }
+}
+
+impl<T> Notifier<T> {
+    /// Returns something of the value.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        read(&self.state.lock().value)
+    }
+
+    /// Changes the value, and wakes every thread that waits.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.state.lock().value);
+        self.changed.notify_all();
+        result
+    }
+
+    /// Records the end of the connection, which ends every wait, now and later.
+    pub(crate) fn end(&self, reason: &Disconnect) {
+        self.state.lock().ended.get_or_insert_with(|| reason.clone());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `find` finds something in the value, and returns it. What is in the value
+    /// already is found without waiting, also after the end.
+    pub(crate) fn wait<R>(
+        &self,
+        deadline: Instant,
+        mut find: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R, WaitEnd> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(found) = find(&mut state.value) {
+                return Ok(found);
+            }
+            if let Some(reason) = &state.ended {
+                return Err(WaitEnd::Closed(reason.clone()));
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return find(&mut state.value).ok_or(WaitEnd::Timeout);
+            }
+        }
+    }
+}

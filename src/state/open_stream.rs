@@ -1,0 +1,318 @@
+//! Streams that this program opens through a chosen circuit, and names that it resolves through it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use data_encoding::HEXLOWER;
+
+use super::attacher::{
+    AttachGuard, Message, StreamOrigin, StreamReservation, check_purpose, is_onion,
+};
+use super::circuit::Circuit;
+use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::store::Store;
+use super::stream_info::{StreamCell, StreamInfo};
+use super::tracker::Tracker;
+use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
+use crate::link::{WaitEnd, deadline_after};
+use crate::names::{CircuitId, StreamStatus, Target};
+use crate::socks::{Isolation, SocksProxy, TorStream};
+
+/// The default time limit: a little longer than tor itself tries.
+const LIMIT: Duration = Duration::from_secs(130);
+
+/// The longest wait for tor's event of a stream that the proxy has granted or refused.
+const EVENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The SOCKS user name of streams by unix sockets, which tor tells apart by nothing else.
+const USER: &str = "torcon-circuit";
+
+/// A reservation that the store and the attach loop know; taken back when this is dropped.
+struct ReservedStream {
+    store: Arc<Store>,
+    attaching: AttachGuard,
+    reservation: Arc<StreamReservation>,
+    /// Gets the stream when tor reports it.
+    found: Receiver<Arc<StreamCell>>,
+}
+
+impl ReservedStream {
+    fn new(circuit: &Circuit, attaching: AttachGuard) -> Self {
+        let store = Arc::clone(&circuit.inner.store);
+        let reservation = Arc::new(StreamReservation::new(circuit.id()));
+        let found = store.expect_stream(&reservation);
+        attaching.send(Message::Reserve(Arc::clone(&reservation)));
+        Self { store, attaching, reservation, found }
+    }
+
+    /// Makes the stream that the proxy is asked for recognizable in tor's events.
+    fn recognize(&self, proxy: SocksProxy) -> Result<SocksProxy> {
+        let reservation = Arc::clone(&self.reservation);
+        if proxy.endpoint().is_unix() {
+            let password = random()?;
+            let isolation = Isolation::credentials(USER, &password)?;
+            let name = USER.to_owned();
+            reservation.set_origin(StreamOrigin::Credentials { name, password });
+            return Ok(proxy.isolation(isolation));
+        }
+        let set_origin = move |address| reservation.set_origin(StreamOrigin::Address(address));
+        Ok(proxy.when_open(set_origin))
+    }
+}
+
+impl Drop for ReservedStream {
+    fn drop(&mut self) {
+        self.store.forget_expected(&self.reservation);
+        self.attaching.send(Message::Release(Arc::clone(&self.reservation)));
+    }
+}
+
+impl Circuit {
+    /// Connects to a target through this circuit: `host:port`, a pair of host and port, or a socket
+    /// address.
+    ///
+    /// The stream stays on the circuit, and ends with it. It is requested at tor's first
+    /// `SocksPort`. Meanwhile tor leaves all new streams to this program (see
+    /// [`State::set_attacher`](super::State::set_attacher)), which leaves those of other programs
+    /// to its attachers, or to tor. At a `SocksPort` that is a unix socket the stream has
+    /// SOCKS credentials, with which tor keeps other streams off the circuit.
+    ///
+    /// Sends `GETINFO net/listeners/socks`, `SETEVENTS` with `CONF_CHANGED`, `GETCONF
+    /// __LeaveStreamsUnattached`, and `SETCONF` of that option before and after the `ATTACHSTREAM`
+    /// for each new stream.
+    ///
+    /// Blocks the current thread until the stream is open, for at most 130 seconds, and up to two
+    /// seconds more to restore the option.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Circuit`] if the circuit is not built or ends, or if its exit does not connect to
+    /// the target; the [`CircuitProblem`] says which. [`Error::InvalidInput`] if the target is not
+    /// valid; otherwise those of [`SocksProxy::connect`] and of
+    /// [`State::set_attacher`](super::State::set_attacher).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::state::{Path, State};
+    ///
+    /// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let circuit = state.build_circuit_timeout(Path::any(), Duration::from_secs(30))?;
+    /// let stream = circuit.connect_stream("example.com:80")?;
+    /// assert_eq!(circuit.streams().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "stream_via")]
+    pub fn connect_stream<T>(&self, target: T) -> Result<TorStream>
+    where
+        T: TryInto<Target>,
+        Error: From<T::Error>,
+    {
+        self.connect_stream_timeout(target, LIMIT)
+    }
+
+    /// Connects to a target through this circuit, with another time limit; see
+    /// [`connect_stream`](Self::connect_stream).
+    ///
+    /// Blocks the current thread until the stream is open, for at most `limit`, and up to two
+    /// seconds more to restore the option. Each command takes at most the controller's
+    /// [time limit](crate::Controller::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect_stream`](Self::connect_stream).
+    pub fn connect_stream_timeout<T>(&self, target: T, limit: Duration) -> Result<TorStream>
+    where
+        T: TryInto<Target>,
+        Error: From<T::Error>,
+    {
+        let target: Target = target.try_into()?;
+        let action = format!("connect to {target}");
+        if is_onion(&target) {
+            return Err(self.failed(&action, CircuitProblem::Onion));
+        }
+        let connect = |proxy: SocksProxy| proxy.connect::<&Target>(&target);
+        self.through(&action, limit, true, connect)
+    }
+
+    /// Resolves a host name through this circuit. Its purpose must not be
+    /// [`CircuitPurpose::Controller`](crate::names::CircuitPurpose::Controller): tor does not
+    /// resolve names through such circuits.
+    ///
+    /// tor answers without the circuit if it has the address, for example of a
+    /// [mapped](crate::Controller::map_address) name.
+    ///
+    /// Sends what [`connect_stream`](Self::connect_stream) does.
+    ///
+    /// Blocks the current thread until tor has answered, for at most 130 seconds, and up to two
+    /// seconds more to restore the option.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect_stream`](Self::connect_stream) and of [`SocksProxy::resolve`].
+    pub fn resolve(&self, name: &str) -> Result<IpAddr> {
+        self.resolve_timeout(name, LIMIT)
+    }
+
+    /// Resolves a host name through this circuit, with another time limit; see
+    /// [`resolve`](Self::resolve).
+    ///
+    /// Blocks the current thread until tor has answered, for at most `limit`, and up to two seconds
+    /// more to restore the option.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resolve`](Self::resolve).
+    pub fn resolve_timeout(&self, name: &str, limit: Duration) -> Result<IpAddr> {
+        let action = format!("resolve {name}");
+        self.through(&action, limit, false, |proxy| proxy.resolve(name))
+    }
+
+    /// Asks the proxy of tor for a stream or an address through this circuit.
+    ///
+    /// `action` says what for, in errors.
+    fn through<T>(
+        &self,
+        action: &str,
+        limit: Duration,
+        needs_circuit: bool,
+        ask: impl FnOnce(SocksProxy) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = deadline_after(limit);
+        let info = self.info();
+        if info.is_over() {
+            return Err(self.failed(action, self.problem()));
+        }
+        if !info.is_built() {
+            let status = info.status.clone();
+            return Err(self.failed(action, CircuitProblem::NotBuilt { status }));
+        }
+        if let Err(problem) = check_purpose(info.purpose.as_ref(), !needs_circuit) {
+            return Err(self.failed(action, problem));
+        }
+        let controller = &self.inner.controller;
+        let command_limit = limit.min(controller.timeout());
+        let command_deadline = deadline_after(command_limit);
+        let endpoint = controller.with_timeout(command_limit).socks_endpoint(action)?;
+        let attaching = AttachGuard::new(&self.inner, command_deadline, command_limit)?;
+        let reserved = ReservedStream::new(self, attaching);
+        let proxy = reserved.recognize(SocksProxy::new(endpoint)?)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = ask(proxy.timeout(left));
+        match outcome {
+            outcome if !reserved.reservation.has_origin() => outcome,
+            Ok(value) => {
+                self.check(action, &reserved, needs_circuit, deadline)?;
+                Ok(value)
+            }
+            Err(error) => Err(self.why(action, &reserved, error, deadline)),
+        }
+    }
+
+    /// Checks that the stream that the proxy has granted goes through this circuit.
+    fn check(
+        &self,
+        action: &str,
+        reserved: &ReservedStream,
+        needs_circuit: bool,
+        deadline: Instant,
+    ) -> Result<()> {
+        let deadline = deadline.min(deadline_after(EVENT_LIMIT));
+        let store = &self.inner.store;
+        let Ok(stream) = reserved.found.recv_deadline(deadline) else {
+            return Err(match store.end_reason() {
+                Some(reason) => Error::Closed(reason),
+                None => self.failed(action, CircuitProblem::NotSeen),
+            });
+        };
+        let circuit = Arc::clone(&self.cell);
+        let reservation = Arc::clone(&reserved.reservation);
+        // The events of the stream come to this state. The reservation has only what they do not
+        // say.
+        let checked = store.wait_stream(&stream, deadline, move |tracker, cell| {
+            let info = cell.info();
+            match info.circuit {
+                Some(id) if is_on(&circuit, tracker, id) => is_answered(&info).then_some(Ok(())),
+                Some(id) => Some(Err(CircuitProblem::OtherCircuit { circuit: Some(id) })),
+                None if is_answered(&info) && !needs_circuit => Some(Ok(())),
+                None if info.is_over() => {
+                    Some(Err(reservation.problem().unwrap_or(CircuitProblem::NotSeen)))
+                }
+                None => None,
+            }
+        });
+        match checked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(self.failed(action, problem)),
+            Err(WaitEnd::Timeout) => Err(self.failed(action, CircuitProblem::NotSeen)),
+            Err(WaitEnd::Closed(reason)) => Err(Error::Closed(reason)),
+        }
+    }
+
+    /// Finds out why the proxy refused.
+    fn why(
+        &self,
+        action: &str,
+        reserved: &ReservedStream,
+        error: Error,
+        deadline: Instant,
+    ) -> Error {
+        if error.is_timeout() || !matches!(error, Error::Socks(_)) {
+            return error;
+        }
+        // tor may answer the SOCKS request before it reports the end of the stream.
+        let deadline = deadline.min(deadline_after(EVENT_LIMIT));
+        let ended = reserved.found.try_recv().ok().and_then(|stream| {
+            let find = |_: &Tracker, cell: &Arc<StreamCell>| {
+                let info = cell.info();
+                info.is_over().then_some(info)
+            };
+            self.inner.store.wait_stream(&stream, deadline, find).ok()
+        });
+        let problem = match (reserved.reservation.problem(), ended) {
+            (Some(problem), _) => problem,
+            (None, Some(info)) if info.reason.is_some() => match self.info().is_over() {
+                true => self.problem(),
+                false => CircuitProblem::Stream {
+                    reason: info.reason.clone(),
+                    remote_reason: info.remote_reason.clone(),
+                },
+            },
+            _ => return error,
+        };
+        self.failed(action, problem)
+    }
+
+    fn failed(&self, action: &str, problem: CircuitProblem) -> Error {
+        let action = format!("{action} through circuit {}", self.id());
+        CircuitError::new(self.id(), &action, problem).into()
+    }
+}
+
+/// Returns whether a circuit has this identifier, or is the other leg of its conflux pair.
+fn is_on(circuit: &CircuitCell, tracker: &Tracker, id: CircuitId) -> bool {
+    let pair = |info: &CircuitInfo| info.conflux_id.clone();
+    id == circuit.id()
+        || pair(&circuit.info()).is_some_and(|own| {
+            tracker.circuit(&id).is_some_and(|cell| pair(&cell.info()) == Some(own))
+        })
+}
+
+/// Returns whether tor has answered the request of a stream.
+fn is_answered(info: &StreamInfo) -> bool {
+    info.status == StreamStatus::Succeeded || info.is_over()
+}
+
+fn random() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        InvalidInput::new("target", format!("there are no random numbers for it: {error}"))
+    })?;
+    Ok(HEXLOWER.encode(&bytes))
+}
