@@ -1,23 +1,22 @@
-//! Choosing a method of authentication and authenticating by it.
+//! Authentication: choosing a method that tor offers, and authenticating with it.
 //!
-//! The order is SAFECOOKIE, then COOKIE if the options ask for it by name and SAFECOOKIE is not
-//! offered, then HASHEDPASSWORD, then NULL. One method is tried: tor closes the connection after a
-//! refusal, so that another method needs another connection.
+//! The order is SAFECOOKIE; COOKIE, if the options name a file for it and SAFECOOKIE is not
+//! offered; HASHEDPASSWORD; NULL. Only one method is tried, since tor closes the connection after a
+//! refusal.
 //!
-//! The peer may be anything, and everything that it says may be a lie. **Invariants**:
-//! - The bytes of a cookie leave this process only by COOKIE, which needs
-//!   [`CookieSource::PlainFile`]: a path that the user has named, never one that the peer has
-//!   named.
-//! - A path that the peer has named is read only if the peer is on this machine. Even then the
-//!   peer gets nothing that depends on the file's bytes before it has proved that it knows them:
-//!   the challenge is random, and a wrong server proof ends the attempt. What a peer can learn is
-//!   whether a path is a readable file of 32 bytes, and whether one guess at its bytes is right.
-//! - After a wrong server proof nothing more is sent, no password either: the peer is not the tor
+//! The peer may be any program and may lie. **Invariants**:
+//! - Only COOKIE sends the bytes of a cookie. It needs [`CookieSource::PlainFile`], a path of the
+//!   user, never one of the peer.
+//! - A path of the peer is read only if the peer is on this machine. The peer receives nothing that
+//!   depends on the content of the file before it has proved that it knows the content: the
+//!   challenge is random, and a wrong server proof ends the attempt. It can learn whether a path is
+//!   a readable file of 32 bytes, and whether one guess at the content is right.
+//! - After a wrong server proof nothing more is sent, not even a password: the peer is not the tor
 //!   that wrote the cookie.
 //!
-//! SAFECOOKIE does not bind the connection: a peer that relays both proofs between this process
-//! and the real tor ends up with an authenticated connection to it. Only an address that nobody
-//! else can listen at, such as a unix socket in a protected directory, prevents that.
+//! SAFECOOKIE does not protect against a relay: a peer that forwards both proofs between this
+//! process and the real tor gets an authenticated connection. Only an address at which no other
+//! program can listen, such as a unix socket in a private directory, prevents this.
 
 mod cookie;
 mod password;
@@ -37,31 +36,31 @@ use crate::wire::{Reply, Request};
 use cookie::Cookie;
 use safe_cookie::Exchange;
 
-/// What sends a request and waits for its reply.
+/// Sends a request and waits for its reply.
 pub(crate) type Submit<'a> = dyn FnMut(Request) -> Result<Reply> + 'a;
 
-/// The cookie files that may be read, and what for.
+/// The cookie file that may be read, and its use.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum CookieSource {
-    /// The file that tor names, if it is on this machine; for SAFECOOKIE only.
+    /// The file that tor names, if tor is on this machine; for SAFECOOKIE only.
     #[default]
     NamedByTor,
-    /// This file, wherever tor is; for SAFECOOKIE only.
+    /// This file; for SAFECOOKIE only.
     File(PathBuf),
-    /// This file, wherever tor is; its bytes may be sent by COOKIE.
+    /// This file; for SAFECOOKIE and COOKIE, which sends its content.
     PlainFile(PathBuf),
-    /// None.
+    /// No file.
     Never,
 }
 
-/// Authenticates by the best of the methods that tor offers and the options allow.
+/// Authenticates with the first method that tor offers and the options allow.
 ///
-/// `is_local` says whether the peer is on this machine. `password` is called at most once, on this
-/// thread, and only if no cookie method can be tried.
+/// `is_local` is whether the peer is on this machine. `password` is called at most once, on this
+/// thread, and only if no cookie method can be used.
 ///
 /// # Errors
 ///
-/// [`Error::Auth`] if no method succeeds; whatever `submit` and `password` return.
+/// [`Error::Auth`] if the method fails or there is none; those of `submit` and `password`.
 pub(crate) fn authenticate(
     submit: &mut Submit<'_>,
     info: &ProtocolInfo,
@@ -70,41 +69,41 @@ pub(crate) fn authenticate(
     password: &mut dyn FnMut() -> Result<Option<Password>>,
 ) -> Result<()> {
     let mut attempt = Attempt { submit, info };
-    let mut in_the_way = None;
+    let mut first_problem = None;
     let cookies = [AuthMethod::SafeCookie, AuthMethod::Cookie];
     if let Some(method) = cookies.into_iter().find(|method| info.offers(method)) {
-        let found = usable_cookie(info, &method, cookie, is_local)
+        let found = cookie_path(info, &method, cookie, is_local)
             .and_then(|path| Ok((Cookie::read(&path)?, path)));
         match found {
             Ok((cookie, path)) if method == AuthMethod::SafeCookie => {
                 return attempt.safe_cookie(&cookie, path);
             }
-            Ok((cookie, _)) => return attempt.say(method, &Authenticate::new(cookie.as_bytes())),
+            Ok((cookie, _)) => return attempt.send(method, &Authenticate::new(cookie.as_bytes())),
             Err(problem) => {
                 log::debug!("no authentication by {method}: {problem}");
-                in_the_way = Some((method, problem));
+                first_problem = Some((method, problem));
             }
         }
     }
     if info.offers(&AuthMethod::HashedPassword) {
         if let Some(password) = password()? {
             let proof = Authenticate::new(password.as_bytes());
-            return attempt.say(AuthMethod::HashedPassword, &proof);
+            return attempt.send(AuthMethod::HashedPassword, &proof);
         }
-        // The reason why the cookie was not used is the better hint of the two.
-        in_the_way.get_or_insert((AuthMethod::HashedPassword, AuthProblem::PasswordMissing));
+        // The problem of the cookie is the better hint.
+        first_problem.get_or_insert((AuthMethod::HashedPassword, AuthProblem::PasswordMissing));
     }
     if info.offers(&AuthMethod::Null) {
-        return attempt.say(AuthMethod::Null, &Authenticate::null());
+        return attempt.send(AuthMethod::Null, &Authenticate::null());
     }
-    Err(match in_the_way {
+    Err(match first_problem {
         Some((method, problem)) => attempt.failed(method, problem),
         None => AuthError::new(&info.auth_methods, None, AuthProblem::NoKnownMethod).into(),
     })
 }
 
-/// Returns the path of the cookie to authenticate with, without looking at it.
-fn usable_cookie(
+/// Returns the path of the cookie file that a method may use.
+fn cookie_path(
     info: &ProtocolInfo,
     method: &AuthMethod,
     source: &CookieSource,
@@ -121,7 +120,7 @@ fn usable_cookie(
             let path = info.cookie_file.clone().ok_or(AuthProblem::CookiePathMissing)?;
             match (is_local, path.is_absolute()) {
                 (false, _) => Err(AuthProblem::CookieElsewhere { path }),
-                // It would be relative to a directory that the peer does not know.
+                // The peer does not know the directory that it would be relative to.
                 (true, false) => Err(AuthProblem::CookieNotAFile { path, found: "relative" }),
                 (true, true) => Ok(path),
             }
@@ -136,12 +135,12 @@ struct Attempt<'a, 's> {
 }
 
 impl Attempt<'_, '_> {
-    /// Requires the server's proof that it knows the cookie, then sends the client's.
+    /// Checks the server's proof that it knows the cookie, then sends the client's.
     fn safe_cookie(&mut self, cookie: &Cookie, path: PathBuf) -> Result<()> {
         let client_nonce =
             random().map_err(|problem| self.failed(AuthMethod::SafeCookie, problem))?;
         let challenge = self
-            .say(AuthMethod::SafeCookie, &AuthChallenge::new(client_nonce))
+            .send(AuthMethod::SafeCookie, &AuthChallenge::new(client_nonce))
             .map_err(|error| match error {
                 Error::Protocol(error) => {
                     self.failed(AuthMethod::SafeCookie, AuthProblem::Challenge(error))
@@ -153,11 +152,11 @@ impl Attempt<'_, '_> {
             let problem = AuthProblem::WrongServerProof { path };
             return Err(self.failed(AuthMethod::SafeCookie, problem));
         }
-        self.say(AuthMethod::SafeCookie, &Authenticate::new(&exchange.client_proof()))
+        self.send(AuthMethod::SafeCookie, &Authenticate::new(&exchange.client_proof()))
     }
 
-    /// Sends a command and reads its reply; a refusal is a failure of the method.
-    fn say<C: Command>(&mut self, method: AuthMethod, command: &C) -> Result<C::Reply> {
+    /// Sends a command and parses its reply. A refusal is a failure of the method.
+    fn send<C: Command>(&mut self, method: AuthMethod, command: &C) -> Result<C::Reply> {
         let reply = (self.submit)(command.request()?)?;
         command.reply(reply).map_err(|error| match error {
             Error::Rejected(rejection) => self.failed(method, AuthProblem::Refused(rejection)),

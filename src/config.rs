@@ -1,26 +1,28 @@
-//! tor's configuration: every option with its type, read when it is asked for, changed in one go.
+//! tor's configuration: options with their types, read when they are needed and saved in one
+//! command.
 //!
-//! A [`Config`] is what a program holds; [`OptionValue`] is what it gives, [`NewValue`] what it
-//! takes, and [`ConfiguredService`] an onion service of the configuration.
+//! [`Config`] is the configuration of one tor. It returns each option as an [`OptionValue`] and
+//! accepts a [`NewValue`]; a [`ConfiguredService`] is an onion service of the configuration.
 //!
 //! **Invariant**: a cached value is never older than the last command of this connection that
-//! changed the configuration, nor than the last event that reported a change. What is saved and
-//! what is decided never depends on a cached value. No lock but those for starting, saving and
-//! rewriting is held during a command.
+//! changed the configuration, nor than the last `CONF_CHANGED` event. Nothing is saved or decided
+//! by a cached value. Only the locks for subscribing, saving and rewriting are held during a
+//! command.
 
-mod changes;
+mod backend;
+mod cache;
+mod configured_service;
 mod edit;
-mod known;
-mod onion;
+mod known_options;
+mod new_value;
+mod onion_services;
 mod pending;
+mod port_line;
 mod rewrite_lock;
 mod save;
 mod schema;
-mod services;
-mod setting;
-mod tor_backend;
+mod service_lines;
 mod torrc;
-mod typed;
 mod units;
 mod value;
 
@@ -29,53 +31,50 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use self::pending::Pending;
+use self::backend::{Backend, Read, TorBackend};
+pub use self::configured_service::ConfiguredService;
+pub use self::new_value::NewValue;
+use self::pending::{GroupState, Pending};
 pub use self::pending::{PendingChange, PendingKind};
-pub(crate) use self::rewrite_lock::{Identity, RewriteLock};
+pub(crate) use self::port_line::port_value;
+pub(crate) use self::rewrite_lock::{Identity, RewriteGuard, RewriteLock};
 pub use self::schema::OptionType;
-pub(crate) use self::schema::SERVICES as ALL_SERVICES;
-use self::schema::{Schema, TorOption, known_schema};
-pub use self::services::ConfiguredService;
-pub(crate) use self::services::{ConfiguredLine, ServiceLines, is_same_directory, port_value};
-pub use self::setting::NewValue;
-use self::tor_backend::TorBackend;
+use self::schema::TorOption;
+pub(crate) use self::service_lines::{ConfiguredLine, ServiceLines, is_same_directory};
 pub use self::value::{OptionValue, OrAuto};
 use crate::controller::Controller;
 use crate::error::Result;
 
-/// The configuration of a tor: options are read and changed here, and what was changed is saved
-/// in one go, all of it or nothing.
+/// The configuration of one tor: reads options, collects changes, and saves all of them or none.
 ///
-/// Made by [`Config::new`] for a running tor, and by [`Config::offline`] for one that is to be
-/// launched. Clones share everything, also the changes that have not been saved.
+/// [`Config::new`] returns that of a running tor, [`Config::offline`] one for a tor that is not
+/// launched yet. Clones share everything, including the pending changes.
 ///
 /// # Reading
 ///
-/// Nothing is sent before it is needed. The first call that needs tor sends
-/// `SETEVENTS` with `CONF_CHANGED` and `GETINFO config/names`; then each option is asked for when
-/// it is first wanted, by `GETCONF`, and cached. [`load`](Self::load) and
-/// [`load_all`](Self::load_all) ask for many by one command. Every command of the same connection
-/// that changes the configuration ([`save`](Self::save), [`Controller::set_conf`],
-/// [`Controller::reset_conf`], [`Controller::load_conf`], `SIGNAL RELOAD`, or one as text)
-/// invalidates the cache, so that the next read returns what was set. What another connection changes is known once its
-/// `CONF_CHANGED` event arrives; the event invalidates the option, and the next read fetches it
-/// again. If a filter in front of tor refuses the event, nothing is cached; if it refuses the names,
-/// the options are those that this version of torcon knows. Events are processed on the reader
-/// thread, so all of this can also be used inside a
-/// listener, which should hold a [`WeakConfig`].
+/// The first call that needs tor sends `SETEVENTS` with `CONF_CHANGED` and `GETINFO config/names`.
+/// Each option is then read by `GETCONF` on first use and cached; [`load`](Self::load) reads many
+/// in one command. A command of the same connection that changes the configuration
+/// ([`save`](Self::save), [`Controller::set_conf`], [`Controller::reset_conf`],
+/// [`Controller::load_conf`], `SIGNAL RELOAD`, or a raw command) invalidates the cache. A change
+/// that another controller made is noticed with its `CONF_CHANGED` event: the event invalidates
+/// the option, and the next read fetches it again.
+///
+/// If a filtering proxy refuses the event, nothing is cached; if it refuses `config/names`, the
+/// options are those that torcon knows. Events are processed on the reader thread, so a `Config`
+/// can be used in a listener, which should own a [`WeakConfig`].
 ///
 /// # Changing
 ///
 /// [`set`](Self::set), [`push`](Self::push), [`remove`](Self::remove),
-/// [`replace`](Self::replace), [`clear`](Self::clear), [`reset`](Self::reset) and the functions
-/// for onion services say what is to change, and [`save`](Self::save) tells tor.
-/// [`get`](Self::get) shows what an option will be, [`in_force`](Self::in_force) what it is in
-/// tor. If somebody else changes an option of which a change is pending, the change stays: a
-/// value that was set replaces that of the other, and entries that were pushed, removed or
-/// replaced are so in the list as the other left it. What tor has written to its file is another
-/// matter: see [`Controller::save_conf`].
+/// [`replace`](Self::replace), [`clear`](Self::clear), [`reset`](Self::reset) and the methods for
+/// onion services add a pending change, and [`save`](Self::save) sends all of them.
+/// [`get`](Self::get) returns an option with its pending changes, [`in_force`](Self::in_force)
+/// its value in tor. A pending change stays if another controller changes the option: a value that
+/// was set overrides the other's, and an entry is pushed, removed or replaced in the other's list.
+/// [`Controller::save_conf`] writes tor's configuration to its file.
 ///
-/// Dropping the last clone ends the subscription, and forgets what has not been saved.
+/// Dropping the last clone ends the subscription and discards the pending changes.
 ///
 /// # Examples
 ///
@@ -87,7 +86,7 @@ use crate::error::Result;
 ///
 /// let controller = torcon::connect("127.0.0.1:9051")?;
 /// let config = Config::new(&controller);
-/// println!("{:?}", config.get_duration("MaxCircuitDirtiness")?);
+/// println!("{:?}", config.get("MaxCircuitDirtiness")?.to_duration()?);
 /// config.set("MaxCircuitDirtiness", Duration::from_secs(300))?;
 /// config.set("ExitNodes", ["{us}", "{de}"])?;
 /// config.push("Log", "notice stdout")?;
@@ -104,44 +103,38 @@ pub struct Config {
     inner: Arc<Inner>,
 }
 
-/// A configuration that keeps neither the connection nor the changes alive, for closures that the
-/// connection owns.
+/// A handle to a [`Config`] that keeps neither the connection nor the pending changes alive, for
+/// closures that the connection owns.
 ///
-/// Made by [`Config::downgrade`].
+/// Returned by [`Config::downgrade`].
 #[derive(Clone)]
 pub struct WeakConfig {
     inner: Weak<Inner>,
 }
 
 struct Inner {
-    source: Source,
-    /// Held across a whole save.
+    backend: Backend,
+    /// Locked during a whole save.
     saving: Mutex<()>,
     // A leaf lock.
     pending: Mutex<Pending>,
 }
 
-enum Source {
-    Tor(Box<TorBackend>),
-    Nothing,
-}
-
 impl Config {
     /// Returns the configuration of the tor of a controller.
     ///
-    /// Sends nothing, and never fails. It keeps the connection open; the time limit of its
-    /// commands is that of this handle ([`Controller::with_timeout`]).
+    /// Sends nothing and cannot fail. The configuration keeps the connection open, and its
+    /// commands have the [time limit](Controller::with_timeout) of this handle.
     #[must_use]
     pub fn new(controller: &Controller) -> Self {
-        Self::with(Source::Tor(Box::new(TorBackend::new(controller.clone()))))
+        Self::with(Backend::Tor(Box::new(TorBackend::new(controller.clone()))))
     }
 
-    /// Returns a configuration that belongs to no tor, for one that is to be launched or for a
-    /// torrc file.
+    /// Returns a configuration without a tor, for [`Launcher::config`](crate::Launcher::config) or
+    /// a torrc file ([`to_torrc`](Self::to_torrc)).
     ///
-    /// The options and their types are those of tor 0.4.9; others are taken too, with any kind of
-    /// value. Every option begins as not set, and [`save`](Self::save) is refused: see
-    /// [`Launcher::config`](crate::Launcher::config) and [`to_torrc`](Self::to_torrc).
+    /// It has the options and types of tor 0.4.9; other options are accepted with a value of any
+    /// kind. At first no option is set. [`save`](Self::save) is an error.
     ///
     /// # Examples
     ///
@@ -162,102 +155,105 @@ impl Config {
     /// ```
     #[must_use]
     pub fn offline() -> Self {
-        Self::with(Source::Nothing)
+        Self::with(Backend::Offline)
     }
 
-    fn with(source: Source) -> Self {
-        let inner = Inner { source, saving: Mutex::default(), pending: Mutex::default() };
+    fn with(backend: Backend) -> Self {
+        let inner = Inner { backend, saving: Mutex::default(), pending: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 
     /// Returns a handle that does not keep the connection open.
     ///
-    /// A closure that the connection owns, such as a listener, should hold this instead of a
-    /// `Config`: it would keep the connection alive, and the connection the closure.
+    /// A listener should own this instead of a `Config`: the connection owns the listener, and
+    /// would then keep itself open.
     #[must_use]
     pub fn downgrade(&self) -> WeakConfig {
         WeakConfig { inner: Arc::downgrade(&self.inner) }
     }
 
-    /// Returns every option of this tor with its type, in tor's order.
+    /// Returns all options of this tor with their types, in tor's order.
     ///
-    /// Sends `GETINFO config/names`, once.
-    ///
-    /// Blocks the current thread until tor has answered, if it was not asked before.
+    /// Sends `GETINFO config/names` once. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), but for those of an option.
+    /// Those of [`Controller::add_event_listener`] and [`Controller::config_names`], except a
+    /// refusal by tor.
     pub fn options(&self) -> Result<Vec<(String, OptionType)>> {
-        let options = self.schema()?.options().iter();
+        let options = self.inner.backend.schema()?.options().iter();
         Ok(options.map(|option| (option.name.to_string(), option.kind.clone())).collect())
     }
 
     /// Returns the type of an option.
     ///
-    /// Blocks the current thread until tor has named its options, if it was not asked before.
+    /// Sends `GETINFO config/names` once. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get).
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option.
+    /// Otherwise those of [`options`](Self::options).
     pub fn option_type(&self, name: &str) -> Result<OptionType> {
-        Ok(self.schema()?.option(name)?.kind)
+        Ok(self.inner.backend.schema()?.option(name)?.kind)
     }
 
-    /// Returns the value that an option has or, if a change of it is pending, will have.
+    /// Returns the value of an option with its pending changes.
     ///
-    /// Upper and lower case are the same, but the name must be complete. Whatever is returned can
-    /// be given to [`set`](Self::set). After [`reset`](Self::reset) the option is shown as not
-    /// set, whatever its default is: see [`default_value`](Self::default_value).
+    /// The case of the name does not matter, but it must be complete. The value can be given to
+    /// [`set`](Self::set). After a pending [`reset`](Self::reset) the option is not set; see
+    /// [`default_value`](Self::default_value).
     ///
-    /// Sends `GETCONF option` if the option is not known yet. Of an option that tor keeps together
-    /// with others, it asks for the name that stands for all of them: `SocksPortLines`,
-    /// `HiddenServiceOptions`. Blocks for at most the controller's time limit per command.
+    /// Sends `GETCONF` unless the option is cached. For an option of a group it names the group:
+    /// `SocksPortLines`, `HiddenServiceOptions`. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor has no such option, or if
-    /// the name stands for several. Otherwise those of [`Controller::get_conf`], and on the first
-    /// call those of [`Controller::add_event_listener`] and [`Controller::config_names`], but not
-    /// if tor refuses.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option or
+    /// the name is that of a group. Otherwise those of [`Controller::get_conf`] and
+    /// [`options`](Self::options).
     pub fn get(&self, name: &str) -> Result<OptionValue> {
-        let option = self.schema()?.readable(name)?;
-        self.value(&option)
+        let option = self.inner.backend.schema()?.readable(name)?;
+        Ok(self.state(&option, Read::Cached)?.value(&option))
     }
 
-    /// Returns the value that an option has in tor, whatever change of it is pending.
+    /// Returns the value of an option in tor, without its pending changes.
     ///
-    /// Blocks as [`get`](Self::get) does.
+    /// Sends `GETCONF` as [`get`](Self::get) does. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
     pub fn in_force(&self, name: &str) -> Result<OptionValue> {
-        let option = self.schema()?.readable(name)?;
-        let lines = self.group(&option)?;
-        Ok(pending::GroupState::Lines(lines.to_vec()).value(&option))
+        let option = self.inner.backend.schema()?.readable(name)?;
+        let lines = self.inner.backend.group(&option.group, Read::Cached)?;
+        Ok(GroupState::Lines(lines.to_vec()).value(&option))
     }
 
-    /// Returns the default of an option, as it is written in tor: perhaps with a unit, `1 GB`.
+    /// Returns the default of an option, in tor's words, perhaps with a unit: `1 GB`.
     ///
-    /// Sends `GETINFO config/defaults`, once and not before this is asked for. Blocks for at most
-    /// the controller's time limit.
+    /// Sends `GETINFO config/defaults` once. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get); [`Error::InvalidInput`](crate::Error::InvalidInput) also
-    /// without a tor.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no tor. Otherwise those of
+    /// [`get`](Self::get).
     pub fn default_value(&self, name: &str) -> Result<OptionValue> {
-        let option = self.schema()?.readable(name)?;
-        let lines = self.live()?.defaults()?.lines(&option);
-        // tor shows such a list as empty, and does not name it among its defaults.
+        let option = self.inner.backend.schema()?.readable(name)?;
+        let lines = self.inner.backend.tor()?.defaults()?.lines(&option);
+        // tor shows such a list as empty, and leaves it out of its defaults.
         let lines = lines.or_else(|| option.kind.is_comma_list().then(|| vec![Vec::new()]));
-        Ok(OptionValue::new(option.kind, lines))
+        Ok(OptionValue::new(&option, lines))
     }
 
-    /// Makes known several options at once, so that reading them sends nothing.
+    /// Caches several options, so that reading them sends nothing.
     ///
-    /// Sends one `GETCONF` for those that are not known yet. Blocks as [`get`](Self::get) does.
+    /// Sends one `GETCONF` for those that are not cached. Blocks for at most the
+    /// [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -267,106 +263,61 @@ impl Config {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let schema = self.schema()?;
+        let schema = self.inner.backend.schema()?;
         let options = names.into_iter().map(|name| schema.readable(name.as_ref()));
         let options = options.collect::<Result<Vec<_>, _>>()?;
-        match &self.inner.source {
-            Source::Tor(live) => {
-                let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
-                live.groups(&groups).map(drop)
-            }
-            Source::Nothing => Ok(()),
+        if let Backend::Tor(tor) = &self.inner.backend {
+            let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
+            tor.groups(&groups, Read::Cached)?;
         }
+        Ok(())
     }
 
-    /// Makes known every option at once, as [`load`](Self::load) does.
+    /// Caches every option, as [`load`](Self::load) does.
     ///
-    /// Sends one `GETCONF` for those that are not known yet: more than 300 names, if none is.
-    /// Blocks as [`get`](Self::get) does.
+    /// Sends one `GETCONF` for those that are not cached, with up to 300 names. Blocks for at most
+    /// the [time limit](Controller::with_timeout).
     ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
     pub fn load_all(&self) -> Result<()> {
-        let options = self.schema()?.options().iter();
+        let options = self.inner.backend.schema()?.options().iter();
         let readable = options.filter(|option| option.kind != OptionType::Virtual);
         self.load(readable.map(|option| &option.name))
     }
 
-    /// Returns the changes that have not been saved, in their order.
+    /// Returns the pending changes, in order.
     #[doc(alias = "needs_save")]
     #[must_use]
     pub fn pending(&self) -> Vec<PendingChange> {
         self.inner.pending.lock().list()
     }
 
-    /// Forgets the changes that have not been saved.
+    /// Discards the pending changes.
     pub fn revert(&self) {
         self.inner.pending.lock().clear();
     }
 
-    /// Forgets the changes of one option that have not been saved; `HiddenServiceOptions` means
-    /// those of the onion services.
+    /// Discards the pending changes of one option; `HiddenServiceOptions` stands for the onion
+    /// services.
     pub fn revert_option(&self, name: &str) {
-        self.inner.pending.lock().forget(name);
+        self.inner.pending.lock().remove_option(name);
     }
 
-    fn schema(&self) -> Result<&Schema> {
-        match &self.inner.source {
-            Source::Tor(live) => live.schema(),
-            Source::Nothing => Ok(known_schema()),
-        }
-    }
-
-    fn live(&self) -> Result<&TorBackend> {
-        match &self.inner.source {
-            Source::Tor(live) => Ok(live),
-            Source::Nothing => Err(tor_backend::no_tor().into()),
-        }
-    }
-
-    /// Returns the lines that the group of an option has in tor.
-    fn group(&self, option: &TorOption) -> Result<Arc<[ConfiguredLine]>> {
-        match &self.inner.source {
-            Source::Tor(live) => live.group(&option.group),
-            Source::Nothing => Ok(Arc::new([])),
-        }
-    }
-
-    /// Returns the lines that the group of an option has in tor now, whatever is cached.
-    fn group_now(&self, option: &TorOption) -> Result<Arc<[ConfiguredLine]>> {
-        match &self.inner.source {
-            Source::Tor(live) => {
-                let groups = live.groups_now(&[&option.group])?;
-                Ok(groups.into_iter().next().unwrap_or_else(|| Arc::new([])))
-            }
-            Source::Nothing => Ok(Arc::new([])),
-        }
-    }
-
-    /// Returns what an option will be.
-    fn value(&self, option: &TorOption) -> Result<OptionValue> {
-        self.value_from(option, Self::group)
-    }
-
-    fn value_from(
-        &self,
-        option: &TorOption,
-        group: impl FnOnce(&Self, &TorOption) -> Result<Arc<[ConfiguredLine]>>,
-    ) -> Result<OptionValue> {
+    /// Returns the state of the group of an option with its pending changes.
+    fn state(&self, option: &TorOption, read: Read) -> Result<GroupState> {
         let pending = self.inner.pending.lock().clone();
-        let touched = pending.touched();
-        let touched = touched.iter().find(|touched| touched.option.group == option.group);
-        let base = match touched {
-            Some(touched) if !touched.needs_base => Arc::new([]),
-            _ => group(self, option)?,
+        let lines = match pending.needs_lines(&option.group) {
+            true => self.inner.backend.group(&option.group, read)?,
+            false => Arc::default(),
         };
-        Ok(pending.applied(&option.group, &base).value(option))
+        Ok(pending.apply(&option.group, &lines))
     }
 }
 
 impl WeakConfig {
-    /// Returns the configuration, if it has not been given up by everyone.
+    /// Returns the configuration, or `None` if its last clone was dropped.
     #[must_use]
     pub fn upgrade(&self) -> Option<Config> {
         Some(Config { inner: self.inner.upgrade()? })
@@ -381,12 +332,8 @@ impl fmt::Debug for WeakConfig {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let controller = match &self.inner.source {
-            Source::Tor(live) => Some(live.controller()),
-            Source::Nothing => None,
-        };
         f.debug_struct("Config")
-            .field("controller", &controller)
+            .field("controller", &self.inner.backend.tor().ok().map(TorBackend::controller))
             .field("pending", &self.pending())
             .finish()
     }

@@ -140,6 +140,7 @@ pub mod info;
 mod link;
 pub mod names;
 pub mod onion;
+mod private_files;
 pub mod process;
 pub mod socks;
 pub mod state;

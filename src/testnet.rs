@@ -1,13 +1,13 @@
-//! A private Tor network on 127.0.0.1, for tests and demonstrations.
+//! A private Tor network on 127.0.0.1, for tests and demonstrations, with the Cargo feature `testnet`.
 //!
-//! With the Cargo feature `testnet`. [`PrivateNetwork::launch`] brings up a whole Tor network of
-//! real `tor` processes: a directory authority and five relays, which are all exits. It takes
-//! four to eight seconds and 100 to 250 MB of memory. It needs the programs `tor` and
-//! `tor-gencert`; on Debian and Ubuntu both are in the package `tor`.
+//! [`PrivateNetwork::launch`] starts a whole Tor network of real `tor` processes: a directory
+//! authority and five relays, which are all exits. It takes four to eight seconds and 100 to 250 MB
+//! of memory, and needs the programs `tor` and `tor-gencert`. On Debian and Ubuntu both are in the
+//! package `tor`.
 //!
-//! A tor joins it by [`Launcher::network`], or by the lines of
-//! [`PrivateNetwork::client_torrc`] in its configuration; it is at 100 % two or three seconds
-//! later. Circuits, streams, name resolution and onion services work as in the real network.
+//! A tor joins the network by [`Launcher::network`], or by the lines of
+//! [`PrivateNetwork::client_torrc`] in its configuration, and bootstraps in two or three seconds.
+//! Circuits, streams, name resolution and onion services work as in the real network.
 //!
 //! ```no_run
 //! # fn main() -> torcon::Result<()> {
@@ -22,24 +22,24 @@
 //! ```
 //!
 //! Nothing leaves the machine: every tor listens on 127.0.0.1 and connects from it, and the exits
-//! ask a name server of the network's own, for which every name is 127.0.0.1, every address is
-//! `loopback.test`, and names with a label `nx`, such as `a.nx.test`, do not exist. No port is
-//! fixed, so several networks can run side by side.
+//! use the name server of the network. It resolves every name to 127.0.0.1 and every address to
+//! `loopback.test`; names with a label `nx`, such as `a.nx.test`, do not exist. Ports are chosen
+//! by the system, so several networks can run at once.
 //!
-//! The network ends with its handle, also when a panic drops it, and when the program ends in any
-//! way: each tor is owned by a control connection of the program. A program that is killed leaves
-//! the temporary directories behind, and now and then, often where there is one processor only, a
-//! relay that does nothing any more and hangs in its last step, which is a defect of tor 0.4.9.
+//! Dropping the handle ends the network, and so does the end of the program, since control
+//! connections of the program own the tors. A killed program leaves the temporary directories,
+//! and sometimes a relay that hangs while it ends, a defect of tor 0.4.9.
 //!
-//! The consensus is made once, and again after half an hour; it is valid for a day. A relay that
-//! is killed stays in it until then.
+//! The authorities make a consensus once and then every half hour. It is valid for a day, in which
+//! a killed relay stays listed.
 //!
-//! It is a network for tests: every relay has every flag from the beginning, and its keys lie
-//! about in temporary directories. It protects nobody.
+//! The network is for tests and protects nobody: every relay has every flag, and the keys are in
+//! temporary directories.
 
 mod bring_up;
 mod builder;
 mod deadline;
+mod directory;
 mod dns;
 mod keys;
 mod node;
@@ -52,8 +52,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use self::bring_up::Root;
 use self::deadline::Deadline;
+use self::directory::NetworkDirectory;
 use self::dns::NameServer;
 use self::node::Node;
 use self::options::Setting;
@@ -65,53 +65,53 @@ use crate::process::Launcher;
 pub use self::builder::PrivateNetworkBuilder;
 pub use self::progress::NetworkProgress;
 
-/// A private Tor network that runs.
+/// A running private Tor network.
 ///
-/// Made by [`PrivateNetwork::launch`], or with other numbers by [`PrivateNetwork::builder`]. All
-/// methods may be called from many threads at once; share it in an [`Arc`](std::sync::Arc).
+/// Returned by [`PrivateNetwork::launch`] and [`PrivateNetworkBuilder::launch`]. All methods can be
+/// called from several threads at once; share it in an [`Arc`](std::sync::Arc).
 ///
-/// Dropping it kills every tor of the network and deletes the temporary directory; this takes less
-/// than a second. The tors that joined it are not its own, and stay.
+/// Dropping it kills every tor of the network and deletes the temporary directory, in less than a
+/// second. It does not end the tors that joined it.
 ///
 /// Threads: `torcon-dns` is the name server of the exits; each tor has those of a
 /// [`TorProcess`](crate::TorProcess).
 pub struct PrivateNetwork {
-    // Dropped in this order: what the relays use goes after them.
+    // Dropped in this order: the relays use the rest.
     nodes: Nodes,
     name_server: NameServer,
     client_options: Vec<Setting>,
     timeout: Duration,
-    root: Root,
+    directory: NetworkDirectory,
 }
 
-/// A relay of a private network, as it was when it was asked for; authorities are relays too.
+/// A snapshot of one relay of a private network. Authorities are relays too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkRelay {
-    /// Its name in the network: `auth0`, `relay0` and so on.
+    /// The nickname: `auth0`, `relay0` and so on.
     pub nickname: Nickname,
-    /// The fingerprint of its identity key, by which circuits name it.
+    /// The fingerprint of the identity key.
     pub fingerprint: Fingerprint,
-    /// The port at 127.0.0.1 where other relays and clients connect.
+    /// The `ORPort` at 127.0.0.1.
     pub or_port: u16,
     /// Whether it is a directory authority.
     pub is_authority: bool,
-    /// Whether streams can leave the network there.
+    /// Whether it is an exit.
     pub is_exit: bool,
-    /// The number of its process; `None` if it was killed and not restarted.
+    /// The process id, or `None` if it was killed and not restarted.
     pub pid: Option<u32>,
 }
 
 impl PrivateNetwork {
-    /// Brings up a network of one authority and five relays, all of them exits.
+    /// Launches a network of one authority and five relays, which are all exits.
     ///
     /// Blocks the current thread until every relay knows every other, which takes five to eight
-    /// seconds where two processors are free, and at most 60 seconds.
+    /// seconds with two free processors, for at most 60 seconds.
     ///
     /// # Errors
     ///
-    /// [`Error::Testnet`](crate::Error::Testnet), for one if tor is not installed; no process is
-    /// left then.
+    /// [`Error::Testnet`](crate::Error::Testnet), for example if tor is not installed; no process is
+    /// left running then.
     pub fn launch() -> Result<Self> {
         Self::builder().launch()
     }
@@ -121,44 +121,43 @@ impl PrivateNetwork {
         PrivateNetworkBuilder::new()
     }
 
-    /// Returns the options that a tor needs to live in this network, in order: names and values.
-    ///
-    /// [`Launcher::network`] sets them. `DirAuthority` comes once for each authority.
+    /// Returns the options of a tor that joins this network, in order, with a `DirAuthority` for each
+    /// authority. [`Launcher::network`] sets them.
     #[must_use]
     pub fn client_options(&self) -> &[(String, String)] {
         &self.client_options
     }
 
-    /// Returns the same as lines of a torrc.
+    /// Returns [`client_options`](Self::client_options) as the text of a torrc file.
     #[must_use]
     pub fn client_torrc(&self) -> String {
         self.client_options.iter().map(|(name, value)| format!("{name} {value}\n")).collect()
     }
 
-    /// Returns all relays: first the authorities, then the exits, then the others.
+    /// Returns all relays: authorities, then exits, then the others.
     #[must_use]
     pub fn relays(&self) -> Vec<NetworkRelay> {
         self.nodes.0.iter().filter_map(relay).collect()
     }
 
-    /// Returns a controller of one relay or authority. Never blocks.
+    /// Returns a controller of one relay.
     ///
-    /// Its connection owns the relay: when it is closed the relay ends.
+    /// Its connection owns the relay: closing it ends the relay.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such relay, or if it was
-    /// killed, and [`Error::Testnet`](crate::Error::Testnet) if it has ended by itself.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such relay or it was
+    /// killed, and [`Error::Testnet`](crate::Error::Testnet) if it has ended otherwise.
     pub fn controller(&self, nickname: &str) -> Result<Controller> {
         let process = self.node(nickname)?.running()?;
         process.controller().cloned()
     }
 
-    /// Kills a relay or authority, by SIGKILL, so that it says goodbye to nobody.
+    /// Kills a relay with SIGKILL. Does nothing if it was killed before.
     ///
-    /// It stays in the consensus, so clients still try it. Does nothing if it was killed already.
+    /// The consensus still lists it, so clients still try to use it.
     ///
-    /// Blocks the current thread until its process is gone, for at most 10 seconds.
+    /// Blocks the current thread until its process has ended, for at most 10 seconds.
     ///
     /// # Errors
     ///
@@ -169,8 +168,7 @@ impl PrivateNetwork {
         self.node(nickname)?.kill()
     }
 
-    /// Starts a relay or authority again, with the same keys and the same port. One that runs is
-    /// killed first.
+    /// Restarts a relay with the same keys and the same port. A running relay is killed first.
     ///
     /// Blocks the current thread until it can build circuits, for at most
     /// [`timeout`](PrivateNetworkBuilder::timeout).
@@ -178,12 +176,12 @@ impl PrivateNetwork {
     /// # Errors
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such relay, and
-    /// [`Error::Testnet`](crate::Error::Testnet) if it does not come back; it is down then.
+    /// [`Error::Testnet`](crate::Error::Testnet) if it does not start, which leaves it killed.
     pub fn restart(&self, nickname: &str) -> Result<()> {
         let node = self.node(nickname)?;
         let deadline = Deadline::after(self.timeout);
         node.restart(deadline, || {
-            self.root.record_process(node);
+            self.directory.record_process(node);
             bring_up::wait_until_back(node, deadline)
         })
     }
@@ -191,7 +189,7 @@ impl PrivateNetwork {
     /// Returns the directory that holds the data directory of each relay, under its nickname.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.root.path
+        self.directory.path()
     }
 
     /// Returns the address of the name server, which listens on UDP.
@@ -227,9 +225,8 @@ fn relay(node: &Node) -> Option<NetworkRelay> {
 }
 
 impl Launcher {
-    /// Has the tor join a private network, by adding [`PrivateNetwork::client_options`].
-    ///
-    /// The default is the real network. Only with the Cargo feature `testnet`.
+    /// Joins a private network, by adding [`PrivateNetwork::client_options`]. The default is the real
+    /// network.
     ///
     /// # Examples
     ///
@@ -249,7 +246,7 @@ impl Launcher {
     }
 }
 
-/// The tors of a network, authorities first. Dropping it ends them all.
+/// The tors of a network, authorities first. Dropping it kills them.
 #[derive(Debug)]
 struct Nodes(Vec<Node>);
 
@@ -262,7 +259,7 @@ impl Nodes {
         self.0.iter().map(|node| node.nickname.as_str()).collect()
     }
 
-    /// Fails if a tor has ended or the time is over.
+    /// Fails if a tor has ended, or at the deadline.
     fn check(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
         self.0.iter().try_for_each(|node| node.check_alive(step))?;
         if deadline.is_over() {
@@ -274,7 +271,7 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        // All at once, so that they end side by side.
+        // All signals first, so that the tors end at the same time.
         let outcomes = self.0.iter().map(Node::send_kill).collect::<Vec<_>>();
         let gone = self.0.iter().map(Node::take_down);
         for error in outcomes.into_iter().chain(gone).filter_map(Result::err) {

@@ -1,9 +1,8 @@
-//! Reading the cookie: 32 bytes that tor wrote into a file.
+//! The cookie: 32 bytes that tor writes to a file.
 //!
-//! The path may come from the peer, which may not be a tor at all. It could name a file that it
-//! would like to see, a pipe that never ends, or a device that acts when it is opened. So only a
-//! regular file of exactly 32 bytes is read, and its type is checked before it is opened and
-//! again, on the open descriptor, after.
+//! The peer may have named the path, and may not be a tor. The path could be a secret of the user,
+//! a pipe without end, or a device that acts when it is opened. So only a regular file of exactly
+//! 32 bytes is read, and its type is checked before it is opened and again on the descriptor.
 
 use std::fmt;
 use std::fs::{self, FileType, OpenOptions};
@@ -20,8 +19,8 @@ use crate::error::AuthProblem;
 /// The number of bytes of a cookie.
 const SIZE: usize = 32;
 
-/// The bytes of tor's cookie file; overwritten when dropped.
-// Boxed so that moving the cookie leaves no copies of it behind.
+/// The content of tor's cookie file. It is overwritten when dropped.
+// Boxed, so that a move leaves no copy.
 pub(super) struct Cookie(Box<[u8; SIZE]>);
 
 impl Cookie {
@@ -34,10 +33,10 @@ impl Cookie {
         let not_a_file =
             |found: &'static str| AuthProblem::CookieNotAFile { path: path.to_owned(), found };
 
-        // Opening some devices has effects, so they are not even opened. What is swapped in
-        // between the two looks is still not followed, not waited for and not read.
-        let before = fs::symlink_metadata(path).map_err(unreadable)?;
-        if let Some(found) = other_than_file(before.file_type()) {
+        // Opening a device can have an effect. A file that replaces this one before it is opened is
+        // neither followed nor waited for, and the second check refuses it.
+        let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
+        if let Some(found) = other_than_file(metadata.file_type()) {
             return Err(not_a_file(found));
         }
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -58,7 +57,7 @@ impl Cookie {
         Ok(cookie)
     }
 
-    /// Returns the secret itself.
+    /// Returns the secret.
     pub(super) fn as_bytes(&self) -> &[u8; SIZE] {
         &self.0
     }
@@ -71,7 +70,7 @@ impl From<[u8; SIZE]> for Cookie {
     }
 }
 
-/// Returns what a path names if it does not name a regular file.
+/// Returns what a file is, unless it is a regular file.
 fn other_than_file(found: FileType) -> Option<&'static str> {
     if found.is_file() {
         None

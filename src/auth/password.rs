@@ -1,4 +1,4 @@
-//! The password of a control port, and its hash as tor's configuration holds it.
+//! The password of a control port, and its hash for `HashedControlPassword`.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,17 +14,17 @@ use super::random;
 use crate::error::{AuthError, Result, Timeout, Wait};
 use crate::names::AuthMethod;
 
-/// How often the hash is stretched, as tor writes it: see [`STRETCHED`].
+/// The iteration count of the hash, encoded as in RFC 2440: see [`HASHED_BYTES`].
 const INDICATOR: u8 = 0x60;
 
 /// The number of bytes that are hashed: `(16 + low nibble) << (high nibble + 6)` of
-/// [`INDICATOR`], which is the only one that tor itself uses.
-const STRETCHED: usize = 65_536;
+/// [`INDICATOR`], the only value that tor writes.
+const HASHED_BYTES: usize = 65_536;
 
-/// A password for tor's control port: any bytes.
+/// The password of a control port, which can be any bytes.
 ///
-/// It is made from text or bytes by `From`, does not show in `Debug`, and is overwritten when it
-/// is dropped.
+/// `From` makes it from text or bytes. `Debug` does not show it, and it is overwritten when
+/// dropped.
 ///
 /// # Examples
 ///
@@ -38,14 +38,14 @@ const STRETCHED: usize = 65_536;
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
-    /// Returns the salted hash of the password as the option `HashedControlPassword` takes it:
-    /// `16:` and 58 hexadecimal digits.
+    /// Returns the salted hash of the password for the option `HashedControlPassword`: `16:` and 58
+    /// hexadecimal digits, as `tor --hash-password` prints it.
     ///
-    /// The salt is new each time, and so is the hash. It is what `tor --hash-password` prints.
+    /// Each call uses a new salt.
     ///
     /// # Errors
     ///
-    /// [`Error::Auth`](crate::Error::Auth) if the operating system gives no random numbers.
+    /// [`Error::Auth`](crate::Error::Auth) if the operating system returns no random bytes.
     ///
     /// # Examples
     ///
@@ -64,10 +64,10 @@ impl Password {
         Ok(self.hashed_with(salt))
     }
 
-    /// The iterated and salted S2K of RFC 2440, over SHA-1.
+    /// Computes the iterated and salted S2K of RFC 2440 with SHA-1.
     fn hashed_with(&self, salt: [u8; 8]) -> String {
         let mut hash = Sha1::new();
-        let mut left = STRETCHED;
+        let mut left = HASHED_BYTES;
         while left > 0 {
             for part in [&salt, self.as_bytes()] {
                 let taken = part.get(..left).unwrap_or(part);
@@ -82,7 +82,7 @@ impl Password {
         line
     }
 
-    /// Returns the secret itself.
+    /// Returns the secret.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -118,15 +118,13 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Where a password comes from, if one is needed: cheap to clone, and good for any number of
-/// connections.
+/// The source of a password, for any number of connections.
 #[derive(Clone, Default)]
 pub(crate) enum PasswordSource {
     #[default]
     None,
     Known(Arc<Password>),
-    /// The closure of a user. The lock is held while it runs: it is the only one for which that
-    /// is so, and nothing else is behind it.
+    /// A closure of the user. It runs under this lock, which protects nothing else.
     Asked(Arc<ReentrantMutex<RefCell<Ask>>>),
 }
 
@@ -141,22 +139,22 @@ impl PasswordSource {
         Self::Asked(Arc::new(ReentrantMutex::new(RefCell::new(Box::new(ask)))))
     }
 
-    /// Returns whether there is a password, or a closure that may know one.
+    /// Returns whether there is a password or a closure.
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self, Self::None)
     }
 
-    /// Returns the password, or nothing if there is none or the closure declines.
+    /// Returns the password, or `None` if there is none or the closure returns none.
     ///
-    /// Waits at most for `patience` while the closure runs for another connection. A closure that
-    /// connects by the same options from inside is not asked again, and declines.
-    pub(crate) fn password(&self, patience: Duration) -> Result<Option<Password>> {
+    /// Waits for at most `limit` while the closure runs for another connection. For a connection
+    /// that the closure itself opens, it is not called again, and the password is `None`.
+    pub(crate) fn password(&self, limit: Duration) -> Result<Option<Password>> {
         match self {
             Self::None => Ok(None),
             Self::Known(password) => Ok(Some(Password::clone(password))),
             Self::Asked(ask) => {
-                let Some(ask) = ask.try_lock_for(patience) else {
-                    return Err(Timeout::new(Wait::Connect, patience).into());
+                let Some(ask) = ask.try_lock_for(limit) else {
+                    return Err(Timeout::new(Wait::Connect, limit).into());
                 };
                 Ok(ask.try_borrow_mut().ok().and_then(|mut ask| ask()))
             }
@@ -169,7 +167,7 @@ impl fmt::Debug for PasswordSource {
         f.write_str(match self {
             Self::None => "no password",
             Self::Known(_) => "a password",
-            Self::Asked(_) => "a password that is asked for",
+            Self::Asked(_) => "a password closure",
         })
     }
 }
@@ -183,7 +181,7 @@ mod tests {
     use super::{Password, PasswordSource};
 
     #[test]
-    fn the_hash_is_the_one_that_tor_computes() {
+    fn the_hash_is_that_of_tor() {
         // `foo` as tor 0.4.9.11 hashed it.
         let salt = [0xF4, 0x42, 0xEE, 0x9B, 0x74, 0x8F, 0xDE, 0x6E];
         assert_eq!(
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hash_has_a_salt_of_its_own() {
+    fn every_hash_has_a_new_salt() {
         let password = Password::from("foo");
         let (first, second) = (password.hashed().unwrap(), password.hashed().unwrap());
         assert_eq!((first.len(), second.len()), (61, 61));
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_gives_its_password_any_number_of_times() {
+    fn a_source_returns_its_password_any_number_of_times() {
         let known = PasswordSource::known("hunter2".into());
         for _ in 0..2 {
             assert_eq!(given(&known.clone()).unwrap(), b"hunter2");
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_ask_one_after_the_other_and_not_for_ever() {
+    fn connections_call_the_closure_one_after_the_other_until_a_limit() {
         let (asking, asked) = bounded(0);
         let (answer, answered) = bounded(0);
         let source = PasswordSource::asked(move || {
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closure_that_asks_itself_declines() {
+    fn a_closure_is_not_called_from_itself() {
         let (send, receive) = bounded::<PasswordSource>(1);
         let source = PasswordSource::asked(move || {
             assert_eq!(given(&receive.recv().unwrap()), None);

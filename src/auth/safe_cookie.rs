@@ -1,7 +1,7 @@
-//! The proofs of SAFECOOKIE: both sides show that they know the cookie, neither says it.
+//! The proofs of SAFECOOKIE, by which both sides prove that they know the cookie without sending it.
 //!
-//! Each proof is an HMAC-SHA256 over the cookie and both nonces, under a key that names its
-//! direction, so that a proof of one side is worth nothing as a proof of the other.
+//! Each proof is an HMAC-SHA256 over the cookie and both nonces. The key differs for the two
+//! directions, so that neither side can send the other's proof back.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -15,7 +15,7 @@ pub(crate) const SIZE: usize = 32;
 const SERVER_TO_CONTROLLER: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
 const CONTROLLER_TO_SERVER: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
 
-/// What both sides compute their proofs from.
+/// The input of both proofs.
 pub(super) struct Exchange<'a> {
     cookie: &'a Cookie,
     client_nonce: &'a [u8; SIZE],
@@ -31,13 +31,12 @@ impl<'a> Exchange<'a> {
         Self { cookie, client_nonce, server_nonce }
     }
 
-    /// Returns whether `proof` shows that the server knows the cookie, in a time that does not
-    /// depend on where a wrong proof differs.
+    /// Verifies the proof of the server in constant time.
     pub(super) fn server_knows_cookie(&self, proof: &[u8; SIZE]) -> bool {
         self.mac(SERVER_TO_CONTROLLER).verify_slice(proof).is_ok()
     }
 
-    /// Returns our proof.
+    /// Returns the proof of the client.
     pub(super) fn client_proof(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.mac(CONTROLLER_TO_SERVER).finalize().into_bytes().to_vec())
     }
@@ -63,7 +62,7 @@ mod tests {
         HEXLOWER.decode(hex.to_ascii_lowercase().as_bytes()).unwrap().try_into().unwrap()
     }
 
-    /// Two dialogues with tor 0.4.9.11, which took these proofs.
+    /// Two dialogues with tor 0.4.9.11, which accepted these proofs.
     const DIALOGUES: [[&str; 5]; 2] = [
         [
             "c90f948b11164b495df6b23963f27e088bdb20b887739c1bf7d73f24721c44a5",
@@ -82,7 +81,7 @@ mod tests {
     ];
 
     #[test]
-    fn proofs_are_those_of_recorded_dialogues() {
+    fn proofs_match_recorded_dialogues() {
         for [cookie, client_nonce, server_nonce, server_proof, client_proof] in DIALOGUES {
             let cookie = Cookie::from(bytes(cookie));
             let (client_nonce, server_nonce) = (bytes(client_nonce), bytes(server_nonce));
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_proof_with_any_bit_wrong_is_none() {
+    fn a_server_proof_with_a_wrong_bit_is_refused() {
         let [cookie, client_nonce, server_nonce, server_proof, client_proof] = DIALOGUES[0];
         let cookie = Cookie::from(bytes(cookie));
         let (client_nonce, server_nonce) = (bytes(client_nonce), bytes(server_nonce));
@@ -101,11 +100,11 @@ mod tests {
         for bit in 0..256 {
             let mut proof = bytes(server_proof);
             proof[bit / 8] ^= 1 << (bit % 8);
-            assert!(!exchange.server_knows_cookie(&proof), "bit {bit} is not looked at");
+            assert!(!exchange.server_knows_cookie(&proof), "bit {bit} is not verified");
         }
         assert!(
             !exchange.server_knows_cookie(&bytes(client_proof)),
-            "our own proof, sent back, proves nothing"
+            "the proof of the client is accepted as that of the server"
         );
     }
 }

@@ -118,7 +118,7 @@ fn cookie_file() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn safe_cookie_comes_first_and_the_cookie_is_never_said() {
+fn safe_cookie_is_preferred_and_the_cookie_is_never_sent() {
     // torut prefers the plain cookie (peers 19).
     let (_directory, path) = cookie_file();
     let info = offer("NULL,COOKIE,HASHEDPASSWORD,SAFECOOKIE", &path);
@@ -139,7 +139,7 @@ fn safe_cookie_comes_first_and_the_cookie_is_never_said() {
 }
 
 #[test]
-fn every_attempt_has_a_nonce_of_its_own() {
+fn every_attempt_has_a_new_nonce() {
     let (_directory, path) = cookie_file();
     let info = offer("SAFECOOKIE", &path);
     let nonces: Vec<_> = (0..2)
@@ -150,7 +150,7 @@ fn every_attempt_has_a_nonce_of_its_own() {
 }
 
 #[test]
-fn after_a_wrong_server_proof_no_further_byte_is_sent() {
+fn after_a_wrong_server_proof_no_command_is_sent() {
     // `stem` sent the raw cookie then, and torut never looked at the proof (peers 19).
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD,NULL", &path);
@@ -197,7 +197,7 @@ fn every_offer() -> Vec<String> {
 
 // A port that offered COOKIE alone and named the cookie of the real tor was sent it.
 #[test]
-fn no_offer_obtains_the_bytes_of_a_file_that_the_peer_names() {
+fn no_offer_makes_the_client_send_the_content_of_a_file() {
     let (_directory, path) = cookie_file();
     let hex = HEXUPPER.encode(&COOKIE);
     let offers = every_offer();
@@ -228,7 +228,7 @@ fn no_offer_obtains_the_bytes_of_a_file_that_the_peer_names() {
 }
 
 #[test]
-fn cookie_alone_gives_way_to_the_other_methods() {
+fn without_safe_cookie_the_other_methods_are_used() {
     let (_directory, path) = cookie_file();
     let info = offer("HASHEDPASSWORD,COOKIE,NULL", &path);
     let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
@@ -245,7 +245,7 @@ fn cookie_alone_gives_way_to_the_other_methods() {
 }
 
 #[test]
-fn the_plain_cookie_is_sent_if_the_user_names_it_and_there_is_no_safe_cookie() {
+fn the_plain_cookie_is_sent_if_the_user_allows_it_and_there_is_no_safe_cookie() {
     let (_directory, path) = cookie_file();
     let elsewhere = Path::new("/nonexistent/cookie");
     let source = CookieSource::PlainFile(path.clone());
@@ -262,7 +262,7 @@ fn the_plain_cookie_is_sent_if_the_user_names_it_and_there_is_no_safe_cookie() {
 }
 
 #[test]
-fn a_cookie_of_another_machine_is_read_only_where_the_user_says() {
+fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
     let refused = played_with(&info, &CookieSource::NamedByTor, false, None, |line| {
@@ -293,7 +293,7 @@ fn a_cookie_of_another_machine_is_read_only_where_the_user_says() {
 }
 
 #[test]
-fn a_cookie_that_is_left_out_is_not_read() {
+fn a_disabled_cookie_is_not_read() {
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
     let given =
@@ -309,7 +309,7 @@ fn a_cookie_that_is_left_out_is_not_read() {
 }
 
 #[test]
-fn a_relative_cookie_path_is_not_taken_from_the_peer() {
+fn a_relative_cookie_path_of_the_peer_is_refused() {
     let refused = dialogue(&offer("SAFECOOKIE", Path::new("Cargo.toml")), None, &[]);
     assert!(refused.story().ends_with(r#"path "Cargo.toml" is relative, not a regular file"#));
 }
@@ -325,7 +325,7 @@ fn a_password_is_sent_in_hexadecimal() {
 }
 
 #[test]
-fn without_any_demand_nothing_is_proved() {
+fn the_null_method_sends_no_secret() {
     let dialogue = dialogue(&offer_without_cookie("NULL"), Some("foo"), &["250 OK\r\n"]);
     dialogue.result.as_ref().unwrap();
     assert_eq!(dialogue.sent, ["AUTHENTICATE"]);
@@ -333,7 +333,7 @@ fn without_any_demand_nothing_is_proved() {
 }
 
 #[test]
-fn a_password_that_is_declined_is_missing() {
+fn a_declined_password_is_missing() {
     let dialogue = dialogue(&offer_without_cookie("HASHEDPASSWORD"), None, &[]);
     assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 1));
     assert_eq!(
@@ -348,7 +348,7 @@ fn a_password_that_is_declined_is_missing() {
 }
 
 #[test]
-fn a_cookie_that_cannot_be_read_gives_way_to_a_password() {
+fn an_unreadable_cookie_is_followed_by_a_password() {
     for methods in ["COOKIE,SAFECOOKIE,HASHEDPASSWORD", "SAFECOOKIE,HASHEDPASSWORD"] {
         let info = offer_without_cookie(methods);
         let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
@@ -365,7 +365,7 @@ fn a_cookie_that_cannot_be_read_gives_way_to_a_password() {
 }
 
 #[test]
-fn a_cookie_that_cannot_be_used_is_explained() {
+fn a_cookie_that_cannot_be_used_is_an_error() {
     let (directory, path) = cookie_file();
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
@@ -414,7 +414,7 @@ fn a_cookie_that_cannot_be_used_is_explained() {
 }
 
 #[test]
-fn unknown_methods_alone_are_named() {
+fn unknown_methods_only_are_an_error() {
     for (methods, listed) in [("TELEPATHY,OATH", "TELEPATHY, OATH"), ("", "nothing")] {
         let dialogue = dialogue(&offer_without_cookie(methods), Some("foo"), &[]);
         assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 0));
@@ -430,7 +430,7 @@ fn unknown_methods_alone_are_named() {
 }
 
 #[test]
-fn a_refusal_keeps_its_code_and_hides_the_secret() {
+fn a_refusal_has_its_code_and_not_the_secret() {
     let refused = "515 Authentication failed: Password did not match HashedControlPassword value \
                    from configuration\r\n";
     let dialogue = dialogue(&offer_without_cookie("HASHEDPASSWORD"), Some("hunter2"), &[refused]);
@@ -446,7 +446,7 @@ fn a_refusal_keeps_its_code_and_hides_the_secret() {
 }
 
 #[test]
-fn the_end_of_the_connection_is_no_failed_proof() {
+fn a_closed_connection_is_not_a_failed_proof() {
     let error = authenticate(
         &mut |_| Err(crate::error::Disconnect::EndOfStream.into()),
         &offer_without_cookie("NULL"),

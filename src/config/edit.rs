@@ -1,27 +1,27 @@
-//! Saying what is to change.
-
-use super::pending::Action;
-use super::schema::{Implied, TorOption};
-use super::services::ConfiguredLine;
-use super::setting::NewValue;
+use super::Config;
+use super::backend::{Backend, Read};
+use super::new_value::NewValue;
+use super::pending::{Action, GroupState, ListEdit};
+use super::schema::{ImpliedDefault, TorOption};
+use super::service_lines::ConfiguredLine;
 use super::value::comma_entries;
-use super::{Config, Source};
 use crate::error::{InvalidInput, Result};
 
+/// Pending changes. None of these methods changes tor; [`save`](Config::save) does.
 impl Config {
-    /// Sets an option to a value, which replaces all it has.
+    /// Sets an option to a value, which replaces all its lines.
     ///
-    /// [`NewValue`] says which values of Rust fit which type. A list replaces the whole list; an
-    /// empty one, and an empty text, clear the option. Nothing is sent before
-    /// [`save`](Self::save).
+    /// [`NewValue`] lists the Rust types for each type of option. A list replaces the whole list;
+    /// an empty list or text clears the option.
     ///
-    /// Blocks the current thread until tor has named its options, if it was not asked before.
+    /// Sends `GETINFO config/names` once. Blocks for at most the
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor has no such option, if the
-    /// value does not fit its type or holds a line break or NUL, if the name stands for several
-    /// options, or if the option belongs to an onion service. Otherwise those of
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option,
+    /// the value does not fit its type or contains a line break or NUL, the name is that of a
+    /// group, or the option belongs to an onion service. Otherwise those of
     /// [`options`](Self::options).
     ///
     /// # Examples
@@ -33,76 +33,78 @@ impl Config {
     /// config.set("BandwidthRate", 2_u32 << 20)?;
     /// config.set("BandwidthBurst", "4 MB")?;
     /// config.set("ConnectionPadding", true)?;
-    /// assert_eq!(config.get_bytes("BandwidthBurst")?, Some(4 << 20));
+    /// assert_eq!(config.get("BandwidthBurst")?.to_bytes()?, Some(4 << 20));
     /// assert!(config.set("ConnectionPadding", 0.5).is_err());
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn set(&self, name: &str, value: impl Into<NewValue>) -> Result<()> {
-        let option = self.schema()?.settable(name)?;
+        let option = self.inner.backend.schema()?.settable(name)?;
         let action = match value.into().into_lines(&option)? {
             None => Action::Reset,
-            Some(lines) if lines.iter().all(Vec::is_empty) => self.clearing(&option)?,
+            Some(lines) if lines.iter().all(Vec::is_empty) => clear(&option)?,
             Some(lines) => Action::Set(lines),
         };
-        self.push_change(option, action);
+        self.push_change(option, action, Vec::new());
         Ok(())
     }
 
-    /// Clears an option: a list then has no entry, and a text is not set.
+    /// Clears an option: a list then has no entries, and a text is not set.
     ///
-    /// This is not the default of an option that has one: see [`reset`](Self::reset).
+    /// An option with a default then differs from it; [`reset`](Self::reset) restores the default.
     ///
-    /// Blocks the current thread until tor has named its options, if it was not asked before.
+    /// Sends `GETINFO config/names` once. Blocks for at most the
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
     /// Those of [`set`](Self::set); [`Error::InvalidInput`](crate::Error::InvalidInput) also for
-    /// a number or boolean, which tor would take for zero.
+    /// a number or boolean, for which tor would read zero.
     pub fn clear(&self, name: &str) -> Result<()> {
-        let option = self.schema()?.settable(name)?;
-        let action = self.clearing(&option)?;
-        self.push_change(option, action);
+        let option = self.inner.backend.schema()?.settable(name)?;
+        let action = clear(&option)?;
+        self.push_change(option, action, Vec::new());
         Ok(())
     }
 
-    /// Takes an option back to its default.
+    /// Resets an option to its default.
     ///
-    /// Blocks the current thread until tor has named its options, if it was not asked before.
+    /// Sends `GETINFO config/names` once. Blocks for at most the
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
     /// Those of [`set`](Self::set).
     pub fn reset(&self, name: &str) -> Result<()> {
-        let option = self.schema()?.settable(name)?;
-        self.push_change(option, Action::Reset);
+        let option = self.inner.backend.schema()?.settable(name)?;
+        self.push_change(option, Action::Reset, Vec::new());
         Ok(())
     }
 
     /// Adds an entry at the end of a list.
     ///
-    /// Of a list that is not set, tor drops its default as soon as there is an entry. So that
-    /// nothing is lost by an entry more, the default is saved with it: `SocksPort 9050`,
-    /// `Log notice stdout`, and the built-in lines of `DirAuthority` and `FallbackDir`. To have the
-    /// new entry alone, [`set`](Self::set) it. Where `SocksPort` or another listener is off (`0`),
-    /// the new entry takes the place of the `0`. A configuration that belongs to no tor has no
-    /// defaults.
+    /// While a list is not set, tor uses its default and drops it with the first entry. The default
+    /// is therefore saved too: `SocksPort 9050`, `Log notice stdout`, or the built-in lines of
+    /// `DirAuthority` and `FallbackDir`. [`set`](Self::set) the entry to have it alone. In
+    /// `SocksPort` and the other options of listeners the entry replaces a `0`. An
+    /// [offline](Self::offline) configuration has no defaults.
     ///
-    /// Blocks the current thread until tor has named its options, and its defaults if this needs
-    /// them, unless it was asked before.
+    /// Sends `GETINFO config/names` once, and `GETINFO config/defaults` once if it needs the
+    /// defaults. Blocks for at most the [time limit](crate::Controller::with_timeout) for each.
     ///
     /// # Errors
     ///
     /// Those of [`set`](Self::set); [`Error::InvalidInput`](crate::Error::InvalidInput) also if
-    /// the option is no list, or if the entry is not one.
+    /// the option is not a list or the value is not one entry.
     pub fn push(&self, name: &str, entry: impl Into<NewValue>) -> Result<()> {
         let option = self.list(name)?;
         let entry = entry.into().into_entry(&option)?;
-        self.push_edit(option, Action::Push(entry))
+        self.push_list_edit(option, ListEdit::Push(entry))
     }
 
-    /// Removes an entry from a list, as often as it is there. Returns whether it was.
+    /// Removes all occurrences of an entry from a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`: the cache does not decide. Blocks as [`get`](Self::get) does.
+    /// Sends `GETCONF`, whatever is cached. Blocks for at most the
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -110,17 +112,17 @@ impl Config {
     pub fn remove(&self, name: &str, entry: impl Into<NewValue>) -> Result<bool> {
         let option = self.list(name)?;
         let entry = entry.into().into_entry(&option)?;
-        let is_there = self.has_entry(&option, &entry)?;
-        if is_there {
-            self.push_edit(option, Action::Remove(entry))?;
+        let contains = self.contains(&option, &entry)?;
+        if contains {
+            self.push_list_edit(option, ListEdit::Remove(entry))?;
         }
-        Ok(is_there)
+        Ok(contains)
     }
 
-    /// Replaces an entry of a list by another, in its place, as often as it is there. Returns
-    /// whether it was.
+    /// Replaces all occurrences of an entry of a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`: the cache does not decide. Blocks as [`get`](Self::get) does.
+    /// Sends `GETCONF`, whatever is cached. Blocks for at most the
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -133,58 +135,55 @@ impl Config {
     ) -> Result<bool> {
         let option = self.list(name)?;
         let (old, new) = (old.into().into_entry(&option)?, new.into().into_entry(&option)?);
-        let is_there = self.has_entry(&option, &old)?;
-        if is_there {
-            self.push_edit(option, Action::Replace(old, new))?;
+        let contains = self.contains(&option, &old)?;
+        if contains {
+            self.push_list_edit(option, ListEdit::Replace(old, new))?;
         }
-        Ok(is_there)
+        Ok(contains)
     }
 
-    pub(super) fn push_change(&self, option: TorOption, action: Action) {
-        self.inner.pending.lock().push(option, action);
+    pub(super) fn push_change(
+        &self,
+        option: TorOption,
+        action: Action,
+        implied: Vec<ConfiguredLine>,
+    ) {
+        self.inner.pending.lock().push(option, action, implied);
     }
 
-    fn clearing(&self, option: &TorOption) -> Result<Action, InvalidInput> {
-        if option.kind.is_number() {
-            let problem = format!("is of the type {} and cannot be empty", option.kind);
-            return Err(InvalidInput::new(option.name.to_string(), problem));
-        }
-        Ok(Action::Clear)
-    }
-
-    fn push_edit(&self, option: TorOption, action: Action) -> Result<()> {
+    fn push_list_edit(&self, option: TorOption, edit: ListEdit) -> Result<()> {
         let implied = self.implied(&option)?;
-        self.inner.pending.lock().push_edit(option, action, implied);
+        self.push_change(option, Action::List(edit), implied);
         Ok(())
     }
 
-    /// Returns an option whose entries can be edited.
     fn list(&self, name: &str) -> Result<TorOption> {
-        let option = self.schema()?.settable(name)?;
+        let option = self.inner.backend.schema()?.settable(name)?;
         if option.kind.is_recognized() && !option.kind.is_list() {
             return Err(InvalidInput::new(option.name.to_string(), "is not a list").into());
         }
         Ok(option)
     }
 
-    /// Returns the lines that stand for the group of a list in tor while none is set.
+    /// Returns the lines that tor uses for the group of a list while none is set.
     fn implied(&self, option: &TorOption) -> Result<Vec<ConfiguredLine>> {
-        let Source::Tor(live) = &self.inner.source else { return Ok(Vec::new()) };
-        let is_reset = || {
-            !option.kind.is_reset_by_clearing() && self.inner.pending.lock().is_reset(&option.name)
-        };
-        match option.implied() {
-            Implied::Line(name, value) => Ok(vec![(name.to_owned(), value.as_bytes().to_vec())]),
-            Implied::Nothing if !is_reset() => Ok(Vec::new()),
-            Implied::Nothing | Implied::ToldByTor => {
-                let lines = live.defaults()?.lines(option).unwrap_or_default();
+        let Backend::Tor(tor) = &self.inner.backend else { return Ok(Vec::new()) };
+        let is_reset =
+            || self.inner.pending.lock().apply(&option.group, &[]) == GroupState::Default;
+        match option.implied_default() {
+            ImpliedDefault::Line(name, value) => {
+                Ok(vec![(name.to_owned(), value.as_bytes().to_vec())])
+            }
+            ImpliedDefault::None if !is_reset() => Ok(Vec::new()),
+            ImpliedDefault::None | ImpliedDefault::InDefaults => {
+                let lines = tor.defaults()?.lines(option).unwrap_or_default();
                 Ok(lines.into_iter().map(|value| (option.name.to_string(), value)).collect())
             }
         }
     }
 
-    fn has_entry(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
-        let value = self.value_from(option, Self::group_now)?;
+    fn contains(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
+        let value = self.state(option, Read::Now)?.value(option);
         let implied = match value.is_set() {
             true => Vec::new(),
             false => self.implied(option)?,
@@ -196,4 +195,12 @@ impl Config {
             false => lines.any(|line| line == entry),
         })
     }
+}
+
+fn clear(option: &TorOption) -> Result<Action, InvalidInput> {
+    if option.kind.is_number() {
+        let problem = format!("is of the type {} and cannot be empty", option.kind);
+        return Err(InvalidInput::new(option.name.to_string(), problem));
+    }
+    Ok(Action::clear())
 }

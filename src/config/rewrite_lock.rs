@@ -1,58 +1,54 @@
-//! The right to rewrite a part of one tor's configuration: between reading a list, or all onion
-//! services, and setting all of it again, no other thread or program of this library may.
+//! A lock for the configuration of one tor.
+//!
+//! A list, or all onion services, can only be read and then set as a whole. Between the two
+//! commands no other thread and no other program of this library may do the same.
 
-use std::collections::HashMap;
-#[cfg(target_os = "linux")]
-use std::io;
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Weak};
-#[cfg(target_os = "linux")]
-use std::thread;
 use std::time::Duration;
-#[cfg(target_os = "linux")]
-use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::service_lines::ServiceLines;
 use crate::controller::Controller;
 use crate::error::{Error, Result};
-#[cfg(target_os = "linux")]
-use crate::link::deadline_after;
 use crate::link::lock_within;
 
-/// What tor tells of itself, as a process.
+/// The process of a tor, as `GETINFO` reports it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// Equal for all connections to one tor.
     key: String,
-    /// The user that tor runs as, if it tells.
+    /// The user that tor runs as, if it is known.
     pub(crate) user: Option<u32>,
 }
 
 impl Identity {
-    /// Asks tor. A filter in front of the control port may keep the answer back.
-    pub(crate) fn ask(controller: &Controller) -> Result<Self> {
-        let answer = match controller.get_info(["process/pid", "process/uid"]) {
-            Ok(answer) => answer,
+    /// Sends `GETINFO process/pid process/uid`. If a filtering proxy refuses it, the address of the
+    /// control port stands for the process.
+    pub(crate) fn read(controller: &Controller) -> Result<Self> {
+        let info = match controller.get_info(["process/pid", "process/uid"]) {
+            Ok(info) => info,
             Err(Error::Rejected(_)) => {
                 return Ok(Self { key: controller.endpoint().to_string(), user: None });
             }
             Err(error) => return Err(error),
         };
-        let value = |key| answer.get(key).map(|value| value.trim().to_owned());
+        let value = |key| info.get(key).map(|value| value.trim().to_owned());
         let key = value("process/pid").filter(|pid| !pid.is_empty());
         let key = key.unwrap_or_else(|| controller.endpoint().to_string());
         Ok(Self { key, user: value("process/uid").and_then(|uid| uid.parse().ok()) })
     }
 
-    /// Returns the process that tor is, in its own namespace, if it tells.
+    /// Returns tor's process id in its own namespace, if it is known.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.key.parse().ok().filter(|pid| *pid > 0)
     }
 }
 
-/// The lock of each tor whose configuration is being rewritten.
-static LOCKS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
+/// The lock of each tor that this program uses.
+static LOCKS: Mutex<BTreeMap<String, Weak<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// The lock of one tor.
 #[derive(Debug)]
@@ -63,65 +59,78 @@ pub(crate) struct RewriteLock {
 
 impl RewriteLock {
     pub(crate) fn of(identity: &Identity) -> Self {
+        let key = identity.key.clone();
         let mut locks = LOCKS.lock();
-        let locks = locks.get_or_insert_default();
         locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(&identity.key).and_then(Weak::upgrade) {
-            return Self { key: identity.key.clone(), lock };
-        }
-        let lock = Arc::default();
-        locks.insert(identity.key.clone(), Arc::downgrade(&lock));
-        Self { key: identity.key.clone(), lock }
+        let lock = locks.get(&key).and_then(Weak::upgrade).unwrap_or_default();
+        locks.insert(key.clone(), Arc::downgrade(&lock));
+        Self { key, lock }
     }
 
-    /// Takes the lock, within the time limit of the controller. Other programs that use this
-    /// library on the same tor are kept out too, where the operating system allows it.
-    pub(crate) fn lock(&self, controller: &Controller) -> Result<RewriteGuard<'_>> {
-        let lock = lock_within(&self.lock, "SETCONF", controller.timeout())?;
-        let among_programs = ProgramLock::take(&self.key, controller.timeout());
-        Ok(RewriteGuard { _lock: lock, _among_programs: among_programs })
+    /// Locks within the time limit of the controller.
+    ///
+    /// The lock against other programs is best effort, since a program notices if another one
+    /// overwrote its service: only Linux has it, and after five seconds it is not waited for.
+    pub(crate) fn lock<'a>(&'a self, controller: &'a Controller) -> Result<RewriteGuard<'a>> {
+        let limit = controller.timeout();
+        let lock = lock_within(&self.lock, "SETCONF", limit)?;
+        let among_programs = lock_among_programs(&self.key, limit);
+        Ok(RewriteGuard { controller, _lock: lock, _among_programs: among_programs })
     }
 }
 
-/// The right to rewrite, until it is dropped.
+/// A lock that is held.
 #[derive(Debug)]
 pub(crate) struct RewriteGuard<'a> {
+    controller: &'a Controller,
     _lock: MutexGuard<'a, ()>,
-    _among_programs: Option<ProgramLock>,
+    _among_programs: Option<UnixListener>,
 }
 
-/// A name that one program of this machine can have at a time, whatever user it runs as: that of a
-/// socket in the abstract namespace, which ends with the program and leaves no file.
-#[derive(Debug)]
-struct ProgramLock(#[expect(dead_code, reason = "it is held and not looked at")] UnixListener);
+impl RewriteGuard<'_> {
+    /// Reads the onion services with `GETCONF`, and sets all of them with one `SETCONF` if `edit`
+    /// returns true.
+    pub(crate) fn rewrite_services(
+        &self,
+        edit: impl FnOnce(&mut ServiceLines) -> Result<bool>,
+    ) -> Result<()> {
+        let mut services = ServiceLines::read(self.controller)?;
+        if edit(&mut services)? {
+            self.controller.set_conf(services.settings())?;
+        }
+        Ok(())
+    }
+}
 
-impl ProgramLock {
-    /// How long another program is waited for: it exchanges three commands with tor, or does harm.
+/// Binds a socket in the abstract namespace, whose name one program of this machine can have at a
+/// time, whatever its user. It leaves no file, and the kernel frees it when the program ends.
+#[cfg(target_os = "linux")]
+fn lock_among_programs(key: &str, limit: Duration) -> Option<UnixListener> {
+    use std::io;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+    use std::thread;
+    use std::time::Instant;
+
+    use crate::link::deadline_after;
+
+    /// Another program holds the lock for two or three commands.
     const LIMIT: Duration = Duration::from_secs(5);
     const PAUSE: Duration = Duration::from_millis(5);
 
-    /// Takes the name. Returns `None` if that is impossible or takes too long: the lock is a
-    /// courtesy, and each program notices if it loses a service.
-    #[cfg(target_os = "linux")]
-    fn take(key: &str, limit: Duration) -> Option<Self> {
-        use std::os::linux::net::SocketAddrExt;
-        use std::os::unix::net::SocketAddr;
-
-        let name = format!("torcon-rewrite-{key}");
-        let address = SocketAddr::from_abstract_name(name).ok()?;
-        let deadline = deadline_after(limit.min(Self::LIMIT));
-        loop {
-            match UnixListener::bind_addr(&address) {
-                Ok(listener) => return Some(Self(listener)),
-                Err(error) if error.kind() != io::ErrorKind::AddrInUse => return None,
-                Err(_) if Instant::now() >= deadline => return None,
-                Err(_) => thread::sleep(Self::PAUSE),
-            }
+    let address = SocketAddr::from_abstract_name(format!("torcon-rewrite-{key}")).ok()?;
+    let deadline = deadline_after(limit.min(LIMIT));
+    loop {
+        match UnixListener::bind_addr(&address) {
+            Ok(listener) => return Some(listener),
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return None,
+            Err(_) if Instant::now() >= deadline => return None,
+            Err(_) => thread::sleep(PAUSE),
         }
     }
+}
 
-    #[cfg(not(target_os = "linux"))]
-    fn take(_key: &str, _limit: Duration) -> Option<Self> {
-        None
-    }
+#[cfg(not(target_os = "linux"))]
+fn lock_among_programs(_key: &str, _limit: Duration) -> Option<UnixListener> {
+    None
 }

@@ -1,10 +1,8 @@
-//! Telling tor what has changed: one command, all of it or nothing.
-
 use super::Config;
+use super::backend::{Defaults, Read, TorBackend};
 use super::pending::GroupState;
 use super::schema::{OptionType, TorOption};
-use super::services::{ConfiguredLine, DIRECTORY};
-use super::tor_backend::{Defaults, TorBackend};
+use super::service_lines::DIRECTORY;
 use crate::command::{ConfSetting, ResetConf, SetConf};
 use crate::error::{ConfigError, Error, Result};
 use crate::link::lock_within;
@@ -12,39 +10,36 @@ use crate::link::lock_within;
 impl Config {
     /// Saves the pending changes: all of them, or none.
     ///
-    /// `Ok` means that tor has taken every value that was set, also one that it had before:
-    /// setting it again reopens no listener and causes no `CONF_CHANGED` event. Another connection
-    /// can change an option at any time after that.
+    /// `Ok` means that tor accepted every value, including one that it had before: tor then
+    /// reopens no listener and sends no `CONF_CHANGED` event.
     ///
-    /// Sends one `SETCONF`, and nothing at all if no change is pending. If options go back to their defaults, the command is `RESETCONF`, for which
-    /// an option without a value does just that; if others are cleared at the same time, it is
-    /// `SETCONF` with the defaults of tor as values ([`default_value`](Self::default_value)). The
-    /// options stand in the order in which they were first changed. Of options that tor keeps
-    /// together all lines are said again, those of `__SocksPort` with those of `SocksPort`, since
-    /// tor would drop them.
+    /// Sends one `SETCONF`, and nothing if no change is pending. If options are reset, the command
+    /// is `RESETCONF`; if others are cleared at the same time, it is `SETCONF` with the
+    /// [defaults](Self::default_value) as values. The options are in the order of their first
+    /// changes. For an option of a group the command has all lines of the group, such as those of
+    /// `__SocksPort` with those of `SocksPort`, since tor would drop the others.
     ///
     /// A change that depends on the value in tor, such as a pushed entry or a change of an onion
-    /// service, is applied to lines that are read by one `GETCONF` before, under a lock that all
-    /// threads of this program share for one tor (`GETINFO process/pid process/uid` finds out
-    /// which, once). Entries that others have added are kept. tor has no command that reads and
-    /// writes at once: an entry that another program adds between the two commands is lost.
+    /// service, is applied to lines that one `GETCONF` reads just before. All threads of this
+    /// program share a lock for this, one for each tor, which `GETINFO process/pid process/uid`
+    /// identifies. tor has no command that reads and writes at once: an entry that another program
+    /// adds between the two commands is lost.
     ///
-    /// If tor refuses, nothing has changed in tor, and all changes are still pending: what the
-    /// error names can be mended by another [`set`](Self::set) or by
-    /// [`revert_option`](Self::revert_option), and saved again. Changes that other threads make
-    /// during a save are for the next.
+    /// If tor refuses, nothing is changed in tor and all changes stay pending. Correct the option
+    /// that the error names with [`set`](Self::set) or [`revert_option`](Self::revert_option), and
+    /// save again. Changes that other threads make during a save are left to the next save.
     ///
-    /// Blocks the current thread until tor has answered, for at most the time limit of the
-    /// controller for each command and for another thread that saves.
+    /// Blocks for at most the [time limit](crate::Controller::with_timeout) for each command, and
+    /// as long for another thread that saves.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if tor refuses; it names the option and the reason.
-    /// [`Error::InvalidInput`] if there is no tor, or for a value that would end tor, as
-    /// [`Controller::set_conf`](crate::Controller::set_conf) says. Otherwise those of [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get); if it
-    /// cannot be known whether tor has taken the changes, as after a [`Error::Timeout`], they stay
-    /// pending and the options are read again: [`in_force`](Self::in_force) tells. An entry that
-    /// was pushed and taken would be there twice after another save.
+    /// [`Error::Config`] if tor refuses, with the option and the reason; [`Error::InvalidInput`]
+    /// without a tor, or for a value that would end tor. Otherwise those of
+    /// [`Controller::set_conf`](crate::Controller::set_conf) and [`get`](Self::get). After an
+    /// [`Error::Timeout`] tor may have accepted the changes: they stay pending, and
+    /// [`in_force`](Self::in_force) reads the options again. An accepted entry that is still
+    /// pending would be pushed twice by another save.
     ///
     /// # Examples
     ///
@@ -65,80 +60,77 @@ impl Config {
     /// # }
     /// ```
     pub fn save(&self) -> Result<()> {
-        let live = self.live()?;
-        let limit = live.controller().timeout();
-        let _saving = lock_within(&self.inner.saving, "SETCONF", limit)?;
+        let tor = self.inner.backend.tor()?;
+        let controller = tor.controller();
+        let _saving = lock_within(&self.inner.saving, "SETCONF", controller.timeout())?;
         let pending = self.inner.pending.lock().clone();
         if pending.is_empty() {
             return Ok(());
         }
-        let touched = pending.touched();
-        let rewritten: Vec<_> = touched
+        let options = pending.changed_options();
+        let rewritten: Vec<_> = options
             .iter()
-            .filter(|touched| touched.needs_base)
-            .map(|touched| &touched.option.group)
+            .map(|option| &option.group)
+            .filter(|group| pending.needs_lines(group))
             .collect();
-        let lock = if rewritten.is_empty() { None } else { Some(live.rewrite_lock()?) };
-        let _lock = lock.map(|lock| lock.lock(live.controller())).transpose()?;
-        let bases = match rewritten.is_empty() {
+        let lock = if rewritten.is_empty() { None } else { Some(tor.rewrite_lock()?) };
+        let _lock = lock.map(|lock| lock.lock(controller)).transpose()?;
+        let mut lines = match rewritten.is_empty() {
             true => Vec::new(),
-            // Never cached values: another connection may have changed them.
-            false => live.groups_now(&rewritten)?,
-        };
-        let mut states = Vec::new();
-        for touched in &touched {
-            let group = &touched.option.group;
-            let place = rewritten.iter().position(|other| *other == group);
-            let base = place.and_then(|place| bases.get(place));
-            let state = pending.applied(group, base.map_or(&[][..], |base| base));
-            states.push((touched.option.clone(), state));
+            false => tor.groups(&rewritten, Read::Now)?,
         }
-        Self::send(live, &states)?;
-        self.inner.pending.lock().saved(pending.mark());
+        .into_iter();
+        let states = options.into_iter().map(|option| {
+            let lines = pending.needs_lines(&option.group).then(|| lines.next()).flatten();
+            let state = pending.apply(&option.group, &lines.unwrap_or_default());
+            (option, state)
+        });
+        send(tor, &states.collect::<Vec<_>>())?;
+        self.inner.pending.lock().remove_before(pending.next_number());
         Ok(())
-    }
-
-    fn send(live: &TorBackend, states: &[(TorOption, GroupState)]) -> Result<()> {
-        let plan = Plan::of(states);
-        let defaults = match plan {
-            Plan::SetDefaults => Some(live.defaults()?),
-            Plan::Set | Plan::Reset => None,
-        };
-        let settings = settings(states, defaults);
-        let pairs = settings.iter().map(|(name, setting)| (name, setting.clone()));
-        let outcome = match plan {
-            Plan::Reset => live.controller().execute(&ResetConf::new(pairs)),
-            Plan::Set | Plan::SetDefaults => live.controller().execute(&SetConf::new(pairs)),
-        };
-        outcome.map_err(|error| match error {
-            Error::Rejected(rejection) => {
-                let option = blamed(&rejection.text(), states);
-                let options: Vec<&str> = states.iter().map(|(option, _)| &*option.name).collect();
-                ConfigError::new(option, &options, rejection).into()
-            }
-            error => error,
-        })
     }
 }
 
-/// By which command everything can be said at once.
+fn send(tor: &TorBackend, states: &[(TorOption, GroupState)]) -> Result<()> {
+    let form = SaveForm::of(states);
+    let defaults = match form {
+        SaveForm::SetDefaults => Some(tor.defaults()?),
+        SaveForm::Set | SaveForm::Reset => None,
+    };
+    let settings = settings(states, defaults);
+    let outcome = match form {
+        SaveForm::Reset => tor.controller().execute(&ResetConf::new(settings)),
+        SaveForm::Set | SaveForm::SetDefaults => tor.controller().execute(&SetConf::new(settings)),
+    };
+    outcome.map_err(|error| match error {
+        Error::Rejected(rejection) => {
+            let option = rejected_option(&rejection.text(), states);
+            let options: Vec<&str> = states.iter().map(|(option, _)| &*option.name).collect();
+            ConfigError::new(option, &options, rejection).into()
+        }
+        error => error,
+    })
+}
+
+/// The command that can express all states at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plan {
-    /// `SETCONF`, where nothing is a value too.
+enum SaveForm {
+    /// `SETCONF`, in which an option without a value is cleared.
     Set,
-    /// `RESETCONF`, where nothing is the default.
+    /// `RESETCONF`, in which an option without a value is reset.
     Reset,
-    /// `SETCONF`, with the defaults as values.
+    /// `SETCONF`, in which an option without a value is cleared, and a reset option has its default
+    /// as value.
     SetDefaults,
 }
 
-impl Plan {
+impl SaveForm {
     fn of(states: &[(TorOption, GroupState)]) -> Self {
-        let is_reset = |(option, state): &(TorOption, GroupState)| {
-            *state == GroupState::Default && !option.kind.is_reset_by_clearing()
-        };
-        let is_cleared = |(option, state): &(TorOption, GroupState)| state.is_cleared(&option.kind);
-        match (states.iter().any(is_reset), states.iter().any(is_cleared)) {
+        let has_reset = states.iter().any(|(_, state)| *state == GroupState::Default);
+        let has_cleared = states
+            .iter()
+            .any(|(option, state)| state.is_blank() && !option.kind.is_reset_by_clearing());
+        match (has_reset, has_cleared) {
             (false, _) => Self::Set,
             (true, false) => Self::Reset,
             (true, true) => Self::SetDefaults,
@@ -146,7 +138,7 @@ impl Plan {
     }
 }
 
-/// What the command says.
+/// Returns the arguments of the command.
 fn settings(
     states: &[(TorOption, GroupState)],
     defaults: Option<&Defaults>,
@@ -154,58 +146,51 @@ fn settings(
     let mut settings = Vec::new();
     for (option, state) in states {
         let name = if option.is_of_services() { DIRECTORY } else { &*option.name };
-        match state {
-            GroupState::Lines(lines) if !lines.is_empty() => {
-                let line = |(name, value): &ConfiguredLine| {
-                    (name.clone(), ConfSetting::from(value.as_slice()))
-                };
-                settings.extend(lines.iter().map(line));
+        let lines = match state {
+            GroupState::Lines(_) if state.is_blank() => Vec::new(),
+            GroupState::Lines(lines) => lines.clone(),
+            GroupState::Default => {
+                let values = defaults.and_then(|defaults| defaults.lines(option));
+                let values = values.unwrap_or_default().into_iter();
+                values.map(|value| (name.to_owned(), value)).collect()
             }
-            GroupState::Default if !option.kind.is_reset_by_clearing() => {
-                match defaults.and_then(|defaults| defaults.lines(option)) {
-                    Some(lines) => {
-                        settings
-                            .extend(lines.into_iter().map(|value| (name.to_owned(), value.into())));
-                    }
-                    None => settings.push((name.to_owned(), ConfSetting::clear())),
-                }
-            }
-            GroupState::Lines(_) | GroupState::Cleared | GroupState::Default => {
-                settings.push((name.to_owned(), ConfSetting::clear()));
-            }
+        };
+        if lines.is_empty() {
+            settings.push((name.to_owned(), ConfSetting::clear()));
         }
+        settings.extend(lines.into_iter().map(|(name, value)| (name, ConfSetting::from(value))));
     }
     settings
 }
 
-/// Finds the option that a refusal is about: the only one, or the one that tor's words name.
-fn blamed<'a>(words: &str, states: &'a [(TorOption, GroupState)]) -> Option<&'a str> {
-    let only = |is_meant: &dyn Fn(&TorOption) -> bool| {
-        let mut meant = states.iter().filter(|(option, _)| is_meant(option));
+/// Returns the option that a refusal is about: the only one, or the one that tor's text names.
+fn rejected_option<'a>(text: &str, states: &'a [(TorOption, GroupState)]) -> Option<&'a str> {
+    let only = |matches: &dyn Fn(&TorOption) -> bool| {
+        let mut meant = states.iter().filter(|(option, _)| matches(option));
         let (option, _) = meant.next()?;
         meant.next().is_none().then_some(&*option.name)
     };
     only(&|_| true)
-        .or_else(|| only(&|option| is_word_of(words, option.name.trim_start_matches('_'))))
+        .or_else(|| only(&|option| contains_name(text, option.name.trim_start_matches('_'))))
         .or_else(|| {
-            let is_services = words.contains("rendezvous");
+            let is_services = text.contains("rendezvous");
             only(&|option| is_services && option.is_of_services())
         })
         .or_else(|| {
-            let is_relays = words.contains("router list");
+            let is_relays = text.contains("router list");
             only(&|option| is_relays && option.kind == OptionType::RouterList)
         })
 }
 
-/// Whether a name stands in a text by itself and not as a part of another.
-fn is_word_of(text: &str, name: &str) -> bool {
+/// Whether a text contains a name as a whole word.
+fn contains_name(text: &str, name: &str) -> bool {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     text.split(|letter| !is_part(letter)).any(|word| word.trim_start_matches('_') == name)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupState, Plan, blamed, settings};
+    use super::{GroupState, SaveForm, rejected_option, settings};
     use crate::config::schema::{Schema, TorOption};
 
     fn states(list: &[(&str, GroupState)]) -> Vec<(TorOption, GroupState)> {
@@ -219,40 +204,44 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_one_that_can_say_everything() {
-        let (cleared, default) = (GroupState::Cleared, GroupState::Default);
-        for (list, plan) in [
-            (vec![("ContactInfo", lines("ContactInfo", &["x"]))], Plan::Set),
-            (vec![("LongLivedPorts", cleared.clone())], Plan::Set),
+    fn one_command_expresses_all_states() {
+        let default = GroupState::Default;
+        let cleared = |name| lines(name, &[""]);
+        for (list, form) in [
+            (vec![("ContactInfo", lines("ContactInfo", &["x"]))], SaveForm::Set),
+            (vec![("LongLivedPorts", cleared("LongLivedPorts"))], SaveForm::Set),
             (
                 vec![("NumCPUs", default.clone()), ("Nickname", lines("Nickname", &["x"]))],
-                Plan::Reset,
+                SaveForm::Reset,
             ),
             (
-                vec![("NumCPUs", default.clone()), ("LongLivedPorts", cleared.clone())],
-                Plan::SetDefaults,
+                vec![("NumCPUs", default.clone()), ("LongLivedPorts", cleared("LongLivedPorts"))],
+                SaveForm::SetDefaults,
             ),
-            // For these, nothing is the default.
-            (vec![("NumCPUs", default.clone()), ("Log", cleared.clone())], Plan::Reset),
-            (vec![("Log", default.clone()), ("LongLivedPorts", cleared.clone())], Plan::Set),
-            (vec![("NumCPUs", default), ("SocksPort", lines("SocksPort", &[]))], Plan::Reset),
+            // Their default is to be empty.
+            (vec![("NumCPUs", default.clone()), ("Log", cleared("Log"))], SaveForm::Reset),
+            (
+                vec![("Log", lines("Log", &[])), ("LongLivedPorts", cleared("LongLivedPorts"))],
+                SaveForm::Set,
+            ),
+            (vec![("NumCPUs", default), ("SocksPort", lines("SocksPort", &[]))], SaveForm::Reset),
         ] {
-            assert_eq!(Plan::of(&states(&list)), plan, "{list:?}");
+            assert_eq!(SaveForm::of(&states(&list)), form, "{list:?}");
         }
     }
 
     #[test]
-    fn lines_of_a_group_are_said_in_their_order() {
+    fn the_lines_of_a_group_are_sent_in_order() {
         let list = [("SocksPort", lines("SocksPort", &["9050", "unix:/x"]))];
-        let said = settings(&states(&list), None);
-        let names: Vec<_> = said.iter().map(|(name, _)| name.as_str()).collect();
+        let sent = settings(&states(&list), None);
+        let names: Vec<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["SocksPort", "SocksPort"]);
         let none = settings(&states(&[("HiddenServicePort", lines("", &[]))]), None);
         assert_eq!(none[0].0, "HiddenServiceDir");
     }
 
     #[test]
-    fn the_option_that_tor_means_is_found() {
+    fn the_option_of_a_refusal_is_found() {
         let list = [
             ("ContactInfo", lines("ContactInfo", &["x"])),
             ("ExitNodes", lines("ExitNodes", &["x"])),
@@ -269,8 +258,8 @@ mod tests {
             ("ContactInfo and Log do not go together", None),
             ("Logs are ContactInfos", None),
         ] {
-            assert_eq!(blamed(words, &states), option, "{words}");
+            assert_eq!(rejected_option(words, &states), option, "{words}");
         }
-        assert_eq!(blamed("anything", &states[4..]), Some("Log"));
+        assert_eq!(rejected_option("anything", &states[4..]), Some("Log"));
     }
 }

@@ -1,15 +1,15 @@
-//! Which options there are, of which types, and which of them tor keeps together.
+//! The options of a tor, their types and their groups.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::known::KNOWN;
+use super::known_options::KNOWN_OPTIONS;
 use crate::command::is_service_option;
 use crate::error::InvalidInput;
 use crate::names::keywords;
 
 keywords! {
-    /// The type of an option, as `GETINFO config/names` tells it.
+    /// The type of an option, as `GETINFO config/names` reports it.
     ///
     /// # Examples
     ///
@@ -28,7 +28,7 @@ keywords! {
         Integer = "Integer",
         /// A number.
         SignedInteger = "SignedInteger",
-        /// The number of a port.
+        /// A port number.
         Port = "Port",
         /// A number of bytes.
         DataSize = "DataSize",
@@ -36,7 +36,7 @@ keywords! {
         TimeInterval = "TimeInterval",
         /// A time in milliseconds.
         TimeMsecInterval = "TimeMsecInterval",
-        /// A moment, `YYYY-MM-DD HH:MM:SS`.
+        /// A date and time, `YYYY-MM-DD HH:MM:SS`.
         Time = "Time",
         /// A number with a fraction.
         Float = "Float",
@@ -44,39 +44,38 @@ keywords! {
         String = "String",
         /// The path of a file or directory.
         Filename = "Filename",
-        /// Entries divided by commas, in one line.
+        /// Entries separated by commas, in one line.
         CommaList = "CommaList",
-        /// Relays, countries and addresses divided by commas, in one line.
+        /// Relays, countries and addresses separated by commas, in one line.
         RouterList = "RouterList",
-        /// A line for each entry.
+        /// One line for each entry.
         LineList = "LineList",
-        /// A line for each entry, of an option that tor keeps together with others: those of an
-        /// onion service, or `SocksPort` with `__SocksPort`.
+        /// One line for each entry of an option in a group: the options of an onion service, or
+        /// `SocksPort` with `__SocksPort`.
         Dependent = "Dependent",
-        /// A name that stands for several options of the type `Dependent`, and has no value of
-        /// its own.
+        /// A group of options of the type `Dependent`. It has no value itself.
         Virtual = "Virtual",
     }
 }
 
 impl OptionType {
-    /// Returns whether the option has any number of entries.
+    /// Returns whether an option of this type is a list.
     #[must_use]
     pub fn is_list(&self) -> bool {
         self.is_comma_list() || self.is_line_list()
     }
 
-    /// Whether the entries stand in one line.
+    /// Whether the entries share one line.
     pub(super) fn is_comma_list(&self) -> bool {
         matches!(self, Self::CommaList | Self::RouterList)
     }
 
-    /// Whether each entry has a line.
+    /// Whether each entry has its own line.
     pub(super) fn is_line_list(&self) -> bool {
         matches!(self, Self::LineList | Self::Dependent)
     }
 
-    /// Whether there always is a value, since tor takes nothing for zero.
+    /// Whether an option of this type cannot be empty: tor reads zero then.
     pub(super) fn is_number(&self) -> bool {
         matches!(
             self,
@@ -92,28 +91,27 @@ impl OptionType {
         )
     }
 
-    /// Whether an option of this type that is cleared is at its default: tor has no other default
-    /// for them than nothing.
+    /// Whether clearing an option of this type resets it: tor has no other default for it than an
+    /// empty list.
     pub(super) fn is_reset_by_clearing(&self) -> bool {
         self.is_line_list() || matches!(self, Self::RouterList | Self::Virtual)
     }
 }
 
-/// The name that stands for every option of every onion service.
+/// The group of the options of all onion services.
 pub(crate) const SERVICES: &str = "HiddenServiceOptions";
 
-/// An option: its name in tor's spelling, its type, and what it is kept with.
+/// An option: its name in tor's spelling, its type and its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TorOption {
     pub(super) name: Arc<str>,
     pub(super) kind: OptionType,
-    /// The name that stands for all options that tor keeps together with this one; the name of
-    /// this one, if it stands alone.
+    /// The name of the group, or that of the option itself if it is in no group.
     pub(super) group: Arc<str>,
 }
 
 impl TorOption {
-    /// Whether setting this option takes away what the other options of its group have.
+    /// Whether setting this option drops the lines of the other options of its group.
     pub(super) fn is_grouped(&self) -> bool {
         self.name != self.group
     }
@@ -122,50 +120,50 @@ impl TorOption {
         &*self.group == SERVICES
     }
 
-    /// Whether each entry opens a listener, and `0` none, as with `SocksPort`.
+    /// Whether each entry opens a listener, except `0`, as with `SocksPort`.
     pub(super) fn is_listener(&self) -> bool {
         self.kind == OptionType::Dependent && self.name.ends_with("Port")
     }
 
-    /// Returns where the default comes from that tor uses while no line of the group is set, and
-    /// that it drops as soon as there is one.
-    pub(super) fn implied(&self) -> Implied {
+    /// Returns the default that tor uses while no line of the group is set, and drops with the
+    /// first line.
+    pub(super) fn implied_default(&self) -> ImpliedDefault {
         match &*self.group {
-            // `GETCONF` and `GETINFO config/defaults` name neither of these.
-            "SocksPortLines" => Implied::Line("SocksPort", "9050"),
-            // With `RunAsDaemon` tor logs nowhere by default, and skips this line.
-            "Log" => Implied::Line("Log", "notice stdout"),
-            "DirAuthority" | "FallbackDir" => Implied::ToldByTor,
-            _ => Implied::Nothing,
+            // `GETCONF` and `GETINFO config/defaults` report neither of these.
+            "SocksPortLines" => ImpliedDefault::Line("SocksPort", "9050"),
+            // With `RunAsDaemon` tor has no log by default, and ignores this line.
+            "Log" => ImpliedDefault::Line("Log", "notice stdout"),
+            "DirAuthority" | "FallbackDir" => ImpliedDefault::InDefaults,
+            _ => ImpliedDefault::None,
         }
     }
 }
 
 /// The default of a list that `GETCONF` shows as not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Implied {
-    Nothing,
+pub(super) enum ImpliedDefault {
+    None,
     Line(&'static str, &'static str),
-    /// `GETINFO config/defaults` names it.
-    ToldByTor,
+    /// `GETINFO config/defaults` reports it.
+    InDefaults,
 }
 
 /// The options of one tor.
 #[derive(Debug)]
 pub(super) struct Schema {
     options: Vec<TorOption>,
-    /// The places in `options`, by names in lower case.
-    places: HashMap<Box<str>, usize>,
-    /// Whether there are no others.
+    /// The indices in `options`, by names in lower case.
+    indices: HashMap<Box<str>, usize>,
+    /// Whether tor has no other options.
     is_complete: bool,
 }
 
 impl Schema {
-    /// The options that tor has named.
+    /// Returns the options that tor reported.
     pub(super) fn of_tor(names: &[(String, String)]) -> Self {
         let option = |(name, kind): &(String, String)| {
             let kind = match kind.as_str() {
-                // As older tors spell it.
+                // The spelling of older versions of tor.
                 "Dependant" => OptionType::Dependent,
                 kind => OptionType::from(kind),
             };
@@ -174,9 +172,9 @@ impl Schema {
         Self::new(names.iter().map(option), true)
     }
 
-    /// The options that this version of torcon knows; a tor may have others.
+    /// Returns the options that torcon knows; a tor can have others.
     pub(super) fn known() -> Self {
-        let names = KNOWN.iter().flat_map(|(kind, names)| {
+        let names = KNOWN_OPTIONS.iter().flat_map(|(kind, names)| {
             names.split_ascii_whitespace().map(|name| (name.into(), kind.clone()))
         });
         Self::new(names, false)
@@ -189,37 +187,37 @@ impl Schema {
         let groups: Vec<_> =
             options.iter().filter(is_virtual).map(|option| Arc::clone(&option.name)).collect();
         for option in options.iter_mut().filter(|option| option.kind == OptionType::Dependent) {
-            if let Some(group) = groups.iter().find(|group| stands_for(group, &option.name)) {
+            if let Some(group) = groups.iter().find(|group| contains(group, &option.name)) {
                 option.group = Arc::clone(group);
             }
         }
-        let places = options.iter().enumerate();
-        let places = places.map(|(at, option)| (option.name.to_ascii_lowercase().into(), at));
-        Self { places: places.collect(), options, is_complete }
+        let indices = options.iter().enumerate();
+        let indices = indices.map(|(at, option)| (option.name.to_ascii_lowercase().into(), at));
+        Self { indices: indices.collect(), options, is_complete }
     }
 
-    /// Returns every option, in tor's order.
+    /// Returns all options, in tor's order.
     pub(super) fn options(&self) -> &[TorOption] {
         &self.options
     }
 
-    /// Returns the option of a name, in whatever case it is written.
+    /// Returns the option of a name. The case does not matter.
     pub(super) fn known_option(&self, name: &str) -> Option<&TorOption> {
-        self.options.get(*self.places.get(&*name.to_ascii_lowercase())?)
+        self.options.get(*self.indices.get(&*name.to_ascii_lowercase())?)
     }
 
     /// Returns the option of a name.
     ///
     /// # Errors
     ///
-    /// A name that no option can have; and one that this tor does not have, since tor would take
-    /// the beginning of another for it.
+    /// A name that no option can have, and one that this tor does not have: tor would accept it as
+    /// an abbreviation of another.
     pub(super) fn option(&self, name: &str) -> Result<TorOption, InvalidInput> {
         if let Some(option) = self.known_option(name) {
             return Ok(option.clone());
         }
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if name.is_empty() || !name.bytes().all(is_part) {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if name.is_empty() || !name.bytes().all(is_valid) {
             let problem = "is not a name of letters, digits and underscores";
             return Err(InvalidInput::new("option", problem));
         }
@@ -235,12 +233,11 @@ impl Schema {
         Ok(TorOption { group: Arc::clone(&name), name, kind })
     }
 
-    /// Returns the option of one onion service of that name.
+    /// Returns the option of a single onion service of that name.
     ///
     /// # Errors
     ///
-    /// Any other name; also the beginning of a name, such as `HiddenServiceDi`, which tor would
-    /// take for the whole.
+    /// Any other name, and an abbreviation such as `HiddenServiceDi`, which tor would accept.
     pub(super) fn service_option(&self, name: &str) -> Result<TorOption, InvalidInput> {
         let refuse = |problem: &str| Err(InvalidInput::new(name.to_owned(), problem.to_owned()));
         if !is_service_option(name) {
@@ -262,43 +259,48 @@ impl Schema {
         Ok(option)
     }
 
-    /// Returns the option of a name if it has a value of its own.
+    /// Returns the option of a name, unless it is a group.
     pub(super) fn readable(&self, name: &str) -> Result<TorOption, InvalidInput> {
         let option = self.option(name)?;
         match option.kind {
             OptionType::Virtual => {
-                let problem = "stands for several options and has no value of its own";
+                let problem = "is a group of options and has no value";
                 Err(InvalidInput::new(name.to_owned(), problem))
             }
             _ => Ok(option),
         }
     }
 
-    /// Returns the option of a name if it can be set by itself.
+    /// Returns the option of a name, unless it belongs to an onion service.
     pub(super) fn settable(&self, name: &str) -> Result<TorOption, InvalidInput> {
         let option = self.readable(name)?;
         if option.is_of_services() {
-            let problem = "belongs to one onion service of several: use the functions for these";
+            let problem = "belongs to an onion service: use the methods for onion services";
             return Err(InvalidInput::new(name.to_owned(), problem));
         }
         Ok(option)
     }
 }
 
-/// Returns the options that this version of torcon knows.
+/// Returns the options that torcon knows.
 pub(super) fn known_schema() -> &'static Schema {
     static KNOWN: OnceLock<Schema> = OnceLock::new();
     KNOWN.get_or_init(Schema::known)
 }
 
-/// Whether the name `group` stands for an option: `HiddenServiceOptions` for those of services,
-/// `SocksPortLines` for `SocksPort` and `__SocksPort`.
-fn stands_for(group: &str, option: &str) -> bool {
+/// Whether a group contains an option: `HiddenServiceOptions` those of services, `SocksPortLines`
+/// both `SocksPort` and `__SocksPort`.
+fn contains(group: &str, option: &str) -> bool {
     if group == SERVICES {
         return is_service_option(option);
     }
     let port = group.strip_suffix("Lines").unwrap_or_default();
     option.strip_prefix("__").unwrap_or(option) == port
+}
+
+/// Returns the group of all onion services as an option, for pending changes.
+pub(super) fn services_option() -> TorOption {
+    TorOption { name: SERVICES.into(), kind: OptionType::Virtual, group: SERVICES.into() }
 }
 
 #[cfg(test)]
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_tor_keeps_together_know_each_other() {
+    fn each_option_has_its_group() {
         let schema = schema();
         for (name, group) in [
             ("SocksPort", "SocksPortLines"),
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_set_says_why() {
+    fn an_option_that_cannot_be_read_or_set_is_refused_with_the_reason() {
         let schema = schema();
         let cases = [
             (schema.option(""), "\"option\": is not a name of letters, digits and underscores"),
@@ -347,12 +349,12 @@ mod tests {
             ),
             (
                 schema.readable("SocksPortLines"),
-                "\"SocksPortLines\": stands for several options and has no value of its own",
+                "\"SocksPortLines\": is a group of options and has no value",
             ),
             (
                 schema.settable("HiddenServiceDir"),
-                "\"HiddenServiceDir\": belongs to one onion service of several: use the \
-                 functions for these",
+                "\"HiddenServiceDir\": belongs to an onion service: use the methods for onion \
+                 services",
             ),
         ];
         for (outcome, text) in cases {
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tor_unknown_options_are_taken_as_they_are() {
+    fn without_a_tor_unknown_options_are_accepted() {
         let schema = Schema::known();
         assert!(schema.options().len() > 350);
         assert_eq!(schema.option("exitnodes").unwrap().kind, OptionType::RouterList);

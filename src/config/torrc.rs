@@ -1,18 +1,17 @@
-//! The configuration as a torrc.
-
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use super::Config;
+use super::backend::{Backend, Read};
 use super::pending::GroupState;
 use super::schema::Schema;
-use super::services::ConfiguredLine;
-use super::{Config, Source};
+use super::service_lines::ConfiguredLine;
 use crate::error::Result;
 use crate::wire::quoted::decode_value;
 use crate::wire::torrc::Torrc;
 
-/// What a tor has for itself and another cannot have too, or what whoever launches it decides.
-const OWN: [&str; 9] = [
+/// The options that two tors cannot share, or that the program that launches a tor sets.
+const NOT_SHARED: [&str; 9] = [
     "ControlPort",
     "ControlPortWriteToFile",
     "ControlSocket",
@@ -25,18 +24,17 @@ const OWN: [&str; 9] = [
 ];
 
 impl Config {
-    /// Returns the lines of a torrc by which tor comes to this state, pending changes included.
+    /// Returns the configuration with its pending changes as the text of a torrc file.
     ///
-    /// These are the options that are not at their defaults. tor names them itself, by
-    /// `GETINFO config-text`, which leaves out options that begin with `__`, since they are for
-    /// controllers and not for files, and the values of tor's `--defaults-torrc` file; it is what
-    /// [`Controller::save_conf`](crate::Controller::save_conf) would write. Options of which a
-    /// change is pending are said with what they will be, those that begin with `__` too; one
-    /// that goes back to its default is left out. The text is ASCII, with quotes and escapes
-    /// where tor needs them.
+    /// The text has the options that differ from their defaults, as
+    /// [`Controller::save_conf`](crate::Controller::save_conf) would write them: options that
+    /// begin with `__` and the values of tor's `--defaults-torrc` file are left out. An option
+    /// with a pending change is included, also one that begins with `__`, unless it is reset. The
+    /// text is ASCII, quoted and escaped where tor needs it.
     ///
-    /// Sends `GETINFO config-text`, and `GETCONF` as [`get`](Self::get) would for pending changes;
-    /// nothing without a tor. Blocks for at most the controller's time limit per command.
+    /// Sends `GETINFO config-text`, and `GETCONF` as [`get`](Self::get) does for pending changes;
+    /// nothing without a tor. Blocks for at most the [time limit](crate::Controller::with_timeout)
+    /// for each command.
     ///
     /// # Errors
     ///
@@ -50,43 +48,36 @@ impl Config {
         Ok(String::from_utf8_lossy(torrc.as_bytes()).into_owned())
     }
 
-    /// Returns the options for a tor that is to be launched, without those that another tor has
-    /// for itself.
+    /// Returns the options for the launch of another tor.
     pub(crate) fn launch_options(&self) -> Result<Vec<(String, OsString)>> {
+        let has_tor = matches!(self.inner.backend, Backend::Tor(_));
+        let is_shared =
+            |name: &str| !NOT_SHARED.iter().any(|other| other.eq_ignore_ascii_case(name));
         let lines = self.torrc_lines()?.into_iter();
-        let has_tor = matches!(self.inner.source, Source::Tor(_));
-        let is_own = |name: &str| OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
-        let is_shared = |name: &str| !(has_tor && is_own(name));
-        let lines = lines.filter(|(name, _)| is_shared(name));
+        let lines = lines.filter(|(name, _)| !has_tor || is_shared(name));
         Ok(lines.map(|(name, value)| (name, OsString::from_vec(value))).collect())
     }
 
     fn torrc_lines(&self) -> Result<Vec<ConfiguredLine>> {
-        let schema = self.schema()?;
-        let mut lines = match &self.inner.source {
-            Source::Tor(live) => {
-                let info = live.controller().get_info(["config-text"])?;
-                read(info.bytes("config-text").unwrap_or_default())
+        let schema = self.inner.backend.schema()?;
+        let mut lines = match &self.inner.backend {
+            Backend::Tor(tor) => {
+                let info = tor.controller().get_info(["config-text"])?;
+                parse_config_text(info.bytes("config-text").unwrap_or_default())
             }
-            Source::Nothing => Vec::new(),
+            Backend::Offline => Vec::new(),
         };
         let pending = self.inner.pending.lock().clone();
-        for touched in pending.touched() {
-            let group = &touched.option.group;
-            let is_own = |line: &ConfiguredLine| is_of_group(schema, &line.0, group);
-            let base = match touched.needs_base {
-                true => self.group(&touched.option)?,
-                false => std::sync::Arc::new([]),
-            };
-            let place = lines.iter().position(is_own).unwrap_or(lines.len());
+        for option in pending.changed_options() {
+            let is_own = |line: &ConfiguredLine| is_of_group(schema, &line.0, &option.group);
+            let index = lines.iter().position(is_own).unwrap_or(lines.len());
             lines.retain(|line| !is_own(line));
-            let name = touched.option.name.to_string();
-            let new = match pending.applied(group, &base) {
+            let new = match self.state(&option, Read::Cached)? {
+                state if state.is_blank() && option.kind.is_reset_by_clearing() => Vec::new(),
                 GroupState::Lines(lines) => lines,
-                state if state.is_cleared(&touched.option.kind) => vec![(name, Vec::new())],
-                GroupState::Cleared | GroupState::Default => Vec::new(),
+                GroupState::Default => Vec::new(),
             };
-            lines.splice(place..place, new);
+            lines.splice(index..index, new);
         }
         Ok(lines)
     }
@@ -96,8 +87,7 @@ fn is_of_group(schema: &Schema, name: &str, group: &str) -> bool {
     schema.known_option(name).map_or(name, |option| &option.group) == group
 }
 
-/// Reads the lines of `config-text`.
-fn read(text: &[u8]) -> Vec<ConfiguredLine> {
+fn parse_config_text(text: &[u8]) -> Vec<ConfiguredLine> {
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
         let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
@@ -111,12 +101,12 @@ fn read(text: &[u8]) -> Vec<ConfiguredLine> {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::parse_config_text;
 
     #[test]
-    fn the_lines_of_config_text_are_read_without_quotes() {
+    fn the_lines_of_config_text_are_parsed_without_quotes() {
         let text = b"ContactInfo \"caf\\303\\251 # x\"\r\nLongLivedPorts \nLog notice  stdout\nX\n";
-        let lines: Vec<_> = read(text)
+        let lines: Vec<_> = parse_config_text(text)
             .into_iter()
             .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
             .collect();

@@ -1,9 +1,9 @@
-//! Numbers with units, as tor reads them in texts: `2 MB`, `15 minutes`, `500 msec`.
+//! Numbers with units, as tor parses them: `2 MB`, `15 minutes`, `500 msec`.
 //!
 //! The tables are those of tor's `src/lib/confmgt/unitparse.c`, 0.4.9: other spellings, such as
-//! `bit` and `KBs`, are refused there, and so they are no values here.
+//! `bit` and `KBs`, are refused by tor, and so they are here.
 
-/// Names of a unit, divided by blanks, and how much it is.
+/// The names of a unit, separated by blanks, and its factor.
 type Table = [(&'static str, u64)];
 
 const TIMES: [(&str, u64); 5] = [
@@ -14,7 +14,7 @@ const TIMES: [(&str, u64); 5] = [
     ("week weeks", 7 * 24 * 60 * 60),
 ];
 
-/// A twelfth of a year of 365.24 days; only for times in seconds.
+/// A twelfth of 365.24 days. tor has no such unit for times in milliseconds.
 const MONTH: [(&str, u64); 1] = [("month months", 2_629_728)];
 
 const MILLISECONDS: [(&str, u64); 1] = [("msec millisecond milliseconds", 1)];
@@ -31,33 +31,33 @@ const SIZES: [(&str, u64); 9] = [
     ("tbit tbits terabit terabits", 1 << 37),
 ];
 
-/// Reads a time in seconds.
-pub(super) fn read_seconds(text: &str) -> Option<u64> {
+/// Parses a time in seconds.
+pub(super) fn parse_seconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
     let factor = factor(&TIMES, &unit).or_else(|| factor(&MONTH, &unit))?;
-    scaled(number, factor).filter(|time| is_kept(*time))
+    scaled(number, factor).filter(|time| is_in_range(*time))
 }
 
-/// Reads a time in milliseconds; without a unit it is in milliseconds too.
-pub(super) fn read_milliseconds(text: &str) -> Option<u64> {
+/// Parses a time in milliseconds, which are also the unit if the text has none.
+pub(super) fn parse_milliseconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
     let factor =
         factor(&MILLISECONDS, &unit).or_else(|| factor(&TIMES, &unit)?.checked_mul(1000))?;
-    scaled(number, factor).filter(|time| is_kept(*time))
+    scaled(number, factor).filter(|time| is_in_range(*time))
 }
 
-/// Reads a number of bytes. Multiples are of 1024, and eight bits are a byte.
-pub(super) fn read_bytes(text: &str) -> Option<u64> {
+/// Parses a number of bytes. Multiples are of 1024, and eight bits are a byte.
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
     scaled(number, factor(&SIZES, &unit)?)
 }
 
-/// Whether tor keeps a time; it is a C `int` there.
-fn is_kept(time: u64) -> bool {
+/// Whether tor can store a time, which it does in a C `int`.
+fn is_in_range(time: u64) -> bool {
     i32::try_from(time).is_ok()
 }
 
-/// Returns how much a unit is; none at all is 1.
+/// Returns the factor of a unit; 1 if there is no unit.
 fn factor(table: &Table, unit: &str) -> Option<u64> {
     if unit.is_empty() {
         return Some(1);
@@ -66,8 +66,8 @@ fn factor(table: &Table, unit: &str) -> Option<u64> {
     table.iter().find(is_unit).map(|(_, factor)| *factor)
 }
 
-/// Divides a text into its number and its unit in lower case. tor skips blanks before both, and
-/// takes none behind.
+/// Splits a text into its number and its unit in lower case. tor skips blanks before both, and
+/// accepts none at the end.
 fn split(text: &str) -> (&str, String) {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix('+').unwrap_or(text);
@@ -77,26 +77,26 @@ fn split(text: &str) -> (&str, String) {
     (number, unit.trim_ascii_start().to_ascii_lowercase())
 }
 
-/// Multiplies a number, perhaps with a fraction, which is cut off after that.
+/// Multiplies a decimal number, and truncates the product.
 fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 9 {
         return None;
     }
-    let places = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let read = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok() };
-    let number = u128::from(read(whole)?) * places + u128::from(read(fraction)?);
-    let value = u64::try_from(number.checked_mul(factor.into())? / places).ok()?;
-    // tor keeps nothing larger.
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let parse = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok() };
+    let number = u128::from(parse(whole)?) * scale + u128::from(parse(fraction)?);
+    let value = u64::try_from(number.checked_mul(factor.into())? / scale).ok()?;
+    // tor stores nothing larger.
     i64::try_from(value).is_ok().then_some(value)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{read_bytes, read_milliseconds, read_seconds};
+    use super::{parse_bytes, parse_milliseconds, parse_seconds};
 
     #[test]
-    fn times_have_the_units_of_tor() {
+    fn times_are_parsed_with_the_units_of_tor() {
         for (text, seconds) in [
             ("0", Some(0)),
             ("600", Some(600)),
@@ -122,19 +122,19 @@ mod tests {
             ("99999999999999999999", None),
             ("18446744073709551615 weeks", None),
         ] {
-            assert_eq!(read_seconds(text), seconds, "{text}");
+            assert_eq!(parse_seconds(text), seconds, "{text}");
         }
-        assert_eq!(read_milliseconds("1500"), Some(1500));
-        assert_eq!(read_milliseconds("500 msec"), Some(500));
-        assert_eq!(read_milliseconds("2 seconds"), Some(2000));
-        assert_eq!(read_seconds("500 msec"), None);
+        assert_eq!(parse_milliseconds("1500"), Some(1500));
+        assert_eq!(parse_milliseconds("500 msec"), Some(500));
+        assert_eq!(parse_milliseconds("2 seconds"), Some(2000));
+        assert_eq!(parse_seconds("500 msec"), None);
         for unit in ["month", "months", "msecs", "ms"] {
-            assert_eq!(read_milliseconds(&format!("1 {unit}")), None, "{unit}");
+            assert_eq!(parse_milliseconds(&format!("1 {unit}")), None, "{unit}");
         }
     }
 
     #[test]
-    fn sizes_have_the_units_of_tor() {
+    fn sizes_are_parsed_with_the_units_of_tor() {
         for (text, bytes) in [
             ("0", Some(0)),
             ("1 b", Some(1)),
@@ -153,7 +153,7 @@ mod tests {
             ("1 furlong", None),
             ("1.2.3", None),
         ] {
-            assert_eq!(read_bytes(text), bytes, "{text}");
+            assert_eq!(parse_bytes(text), bytes, "{text}");
         }
     }
 }

@@ -1,20 +1,25 @@
-//! What an option is set to, and how the values of each type are read.
-
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::schema::OptionType;
-use super::units::{read_bytes, read_milliseconds, read_seconds};
+use super::schema::{OptionType, TorOption};
+use super::units::{parse_bytes, parse_milliseconds, parse_seconds};
+use crate::error::{InvalidInput, ProtocolError, Result};
 
-/// The value of an option: not set, set to nothing, or set to one or several lines of text.
+/// The value of an option: not set, or one or several lines of text.
 ///
-/// Got from a [`Config`](crate::config::Config). It can be given back to
-/// [`Config::set`](crate::config::Config::set), whatever it is. An option that is at its default
-/// may be shown by tor as not set (`ContactInfo`) or with the value of the default
+/// Returned by [`Config::get`](crate::config::Config::get), and accepted by
+/// [`Config::set`](crate::config::Config::set) unchanged. tor shows some options that are at their
+/// default as not set (`ContactInfo`), others with the value of the default
 /// (`MaxCircuitDirtiness`).
 ///
-/// It is printed as the text of its lines, divided by `, `; one that is not set as `(not set)`.
+/// The methods `to_…` parse the value. They return `None` if the option is not set, and all have
+/// the same errors: [`Error::InvalidInput`](crate::Error::InvalidInput) if the option has another
+/// type, and [`Error::Protocol`](crate::Error::Protocol) if the text cannot be parsed. An option
+/// of an unrecognized type can be read by all of them.
+///
+/// `Display` prints the lines, separated by `, `, or `(not set)`.
 ///
 /// # Examples
 ///
@@ -23,22 +28,24 @@ use super::units::{read_bytes, read_milliseconds, read_seconds};
 /// use torcon::config::Config;
 ///
 /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
-/// let value = config.get("Log")?;
-/// println!("{} of {}", value.lines().count(), value.option_type());
-/// config.set("Log", value)?;
+/// println!("{:?}", config.get("MaxCircuitDirtiness")?.to_duration()?);
+/// let log = config.get("Log")?;
+/// println!("{} lines of {}", log.lines().count(), log.option_type());
+/// config.set("Log", log)?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptionValue {
+    name: Arc<str>,
     kind: OptionType,
     /// `None` if the option is not set.
     lines: Option<Vec<Vec<u8>>>,
 }
 
 impl OptionValue {
-    pub(super) fn new(kind: OptionType, lines: Option<Vec<Vec<u8>>>) -> Self {
-        Self { kind, lines }
+    pub(super) fn new(option: &TorOption, lines: Option<Vec<Vec<u8>>>) -> Self {
+        Self { name: Arc::clone(&option.name), kind: option.kind.clone(), lines }
     }
 
     /// Returns the type of the option.
@@ -47,35 +54,34 @@ impl OptionValue {
         &self.kind
     }
 
-    /// Returns whether the option is set, if only to nothing.
+    /// Returns whether the option is set. An empty list is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.lines.is_some()
     }
 
-    /// Returns whether the option is set to nothing: a list without entries, which differs from
-    /// one that is not set.
+    /// Returns whether the option is set to nothing, such as a list without entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.as_ref().is_some_and(|lines| lines.iter().all(Vec::is_empty))
     }
 
-    /// Returns the lines, as bytes: one for most options, any number for those of the types
-    /// [`LineList`](OptionType::LineList) and [`Dependent`](OptionType::Dependent).
+    /// Returns the lines, as bytes: any number for the types [`LineList`](OptionType::LineList) and
+    /// [`Dependent`](OptionType::Dependent), at most one for the others.
     #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.lines.as_deref().unwrap_or_default().iter().map(Vec::as_slice)
     }
 
-    /// Returns the first line, which for most options is the only one; bytes that are not UTF-8
-    /// are replaced.
+    /// Returns the first line, for most options the only one. Bytes that are not UTF-8 are
+    /// replaced.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         self.lines().next().map(String::from_utf8_lossy)
     }
 
-    /// Returns the entries of a list, or of another option the lines; bytes that are not UTF-8
-    /// are replaced. `None` if it is not set.
+    /// Returns the entries of a list, or the lines of another option; `None` if it is not set.
+    /// Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn entries(&self) -> Option<Vec<String>> {
         let lines = self.lines.as_ref()?;
@@ -91,87 +97,141 @@ impl OptionValue {
         self.lines
     }
 
-    /// Returns the value of an option of the type `Boolean`; `None` if it is not set or not one.
+    /// Returns the value of an option of the type `Boolean`.
     ///
-    /// [`Config::get_bool`](crate::config::Config::get_bool) and the others of its kind tell the
-    /// two apart, and check the type.
-    #[must_use]
-    pub fn to_bool(&self) -> Option<bool> {
-        match self.lines().next()? {
-            b"0" => Some(false),
-            b"1" => Some(true),
-            _ => None,
-        }
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says.
+    pub fn to_bool(&self) -> Result<Option<bool>> {
+        self.parse(&[OptionType::Boolean], "a boolean", parse_bool)
     }
 
-    /// Returns the value of an option of the type `Boolean+Auto` or `Boolean`; `None` if it is not
-    /// set or not one.
-    #[must_use]
-    pub fn to_auto_bool(&self) -> Option<OrAuto<bool>> {
-        match self.lines().next()? {
-            word if word.eq_ignore_ascii_case(b"auto") => Some(OrAuto::Auto),
-            _ => self.to_bool().map(OrAuto::Value),
-        }
+    /// Returns the value of an option of the type `Boolean+Auto` or `Boolean`.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says.
+    pub fn to_auto_bool(&self) -> Result<Option<OrAuto<bool>>> {
+        let kinds = [OptionType::AutoBoolean, OptionType::Boolean];
+        self.parse(&kinds, "a boolean or \"auto\"", |text| match text {
+            text if text.eq_ignore_ascii_case("auto") => Some(OrAuto::Auto),
+            text => parse_bool(text).map(OrAuto::Value),
+        })
     }
 
-    /// Returns the value of an option of the type `Integer`, `SignedInteger` or `Port`; `None` if
-    /// it is not set or not one that fits.
-    #[must_use]
-    pub fn to_integer<T: TryFrom<i128>>(&self) -> Option<T> {
-        T::try_from(self.ascii()?.parse().ok()?).ok()
+    /// Returns the value of an option of the type `Integer`, `SignedInteger` or `Port`.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says; a number that `T` cannot represent is
+    /// another text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("NumCPUs", 4)?;
+    /// assert_eq!(config.get("NumCPUs")?.to_integer::<u8>()?, Some(4));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn to_integer<T: TryFrom<i128>>(&self) -> Result<Option<T>> {
+        let kinds = [OptionType::Integer, OptionType::SignedInteger, OptionType::Port];
+        self.parse(&kinds, "an integer in range", |text| {
+            T::try_from(text.trim().parse().ok()?).ok()
+        })
     }
 
-    /// Returns the value of an option of the type `Float`; `None` if it is not set or not one.
-    #[must_use]
-    pub fn to_float(&self) -> Option<f64> {
-        self.ascii()?.parse().ok().filter(|number: &f64| number.is_finite())
+    /// Returns the value of an option of the type `Float`.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says.
+    pub fn to_float(&self) -> Result<Option<f64>> {
+        let is_finite = |number: &f64| number.is_finite();
+        self.parse(&[OptionType::Float], "a float", |text| {
+            text.trim().parse().ok().filter(is_finite)
+        })
     }
 
-    /// Returns the value of an option of the type `TimeInterval` or `TimeMsecInterval`, with or
-    /// without a unit of tor's; `None` if it is not set or not one.
-    #[must_use]
-    pub fn to_duration(&self) -> Option<Duration> {
-        let text = self.untrimmed()?;
-        match self.kind {
-            OptionType::TimeMsecInterval => read_milliseconds(text).map(Duration::from_millis),
-            _ => read_seconds(text).map(Duration::from_secs),
-        }
+    /// Returns the value of an option of the type `TimeInterval` or `TimeMsecInterval`, in any of
+    /// tor's units.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says.
+    pub fn to_duration(&self) -> Result<Option<Duration>> {
+        let kinds = [OptionType::TimeInterval, OptionType::TimeMsecInterval];
+        self.parse(&kinds, "a duration", |text| match self.kind {
+            OptionType::TimeMsecInterval => parse_milliseconds(text).map(Duration::from_millis),
+            _ => parse_seconds(text).map(Duration::from_secs),
+        })
     }
 
-    /// Returns the value of an option of the type `DataSize` in bytes, with or without a unit of
-    /// tor's: `KB` and `kilobyte` are 1024 bytes, `kbit` 1024 bits, and so on; `None` if it is not
-    /// set or not one.
-    #[must_use]
-    pub fn to_bytes(&self) -> Option<u64> {
-        read_bytes(self.untrimmed()?)
+    /// Returns the value of an option of the type `DataSize` in bytes, from any of tor's units:
+    /// `KB` is 1024 bytes, `kbit` 1024 bits.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says.
+    pub fn to_bytes(&self) -> Result<Option<u64>> {
+        self.parse(&[OptionType::DataSize], "a number of bytes", parse_bytes)
     }
 
     /// Returns the port in the first line of an option such as `SocksPort`: `9050`, `auto`,
-    /// `127.0.0.1:9050 IsolateDestAddr`; `None` if it is not set or has none, as with a unix
-    /// socket.
-    #[must_use]
-    pub fn to_port(&self) -> Option<OrAuto<u16>> {
-        let place = self.ascii()?.split(' ').next()?;
-        if place.starts_with("unix:") {
-            return None;
-        }
-        let port = place.rsplit(':').next()?;
-        if port.eq_ignore_ascii_case("auto") {
-            return Some(OrAuto::Auto);
-        }
-        port.parse().ok().map(OrAuto::Value)
+    /// `127.0.0.1:9050 IsolateDestAddr`. Port 0 opens no listener.
+    ///
+    /// See [`Controller::listeners`](crate::Controller::listeners) for the port that tor
+    /// chose for `auto`.
+    ///
+    /// # Errors
+    ///
+    /// Another type or text, as [`OptionValue`] says; the path of a unix socket is another text.
+    pub fn to_port(&self) -> Result<Option<OrAuto<u16>>> {
+        let kinds = [OptionType::LineList, OptionType::Dependent, OptionType::Port];
+        self.parse(&kinds, "a port", |text| {
+            let address = text.trim().split(' ').next()?;
+            if address.starts_with("unix:") {
+                return None;
+            }
+            match address.rsplit(':').next()? {
+                port if port.eq_ignore_ascii_case("auto") => Some(OrAuto::Auto),
+                port => port.parse().ok().map(OrAuto::Value),
+            }
+        })
     }
 
-    fn ascii(&self) -> Option<&str> {
-        self.untrimmed().map(str::trim)
-    }
-
-    fn untrimmed(&self) -> Option<&str> {
-        std::str::from_utf8(self.lines().next()?).ok()
+    fn parse<T>(
+        &self,
+        kinds: &[OptionType],
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        if self.kind.is_recognized() && !kinds.contains(&self.kind) {
+            let problem = format!("is of the type {} and not {expected}", self.kind);
+            return Err(InvalidInput::new(self.name.to_string(), problem).into());
+        }
+        let Some(line) = self.lines().next() else { return Ok(None) };
+        match std::str::from_utf8(line).ok().and_then(parse) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let reading = format!("the option {}", self.name);
+                Err(ProtocolError::new(&reading, expected, line).into())
+            }
+        }
     }
 }
 
-/// The entries of a line that are divided by commas; none if there is nothing.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
+
+/// Returns the entries of a line of a comma list.
 pub(super) fn comma_entries(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let entries = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter(|entry| !entry.is_empty())
@@ -188,14 +248,18 @@ impl fmt::Display for OptionValue {
 }
 
 impl fmt::Debug for OptionValue {
-    /// Shows the number of lines only: without its option a value may be a secret.
+    /// Leaves the lines out: they can be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.lines.as_ref().map(Vec::len);
-        f.debug_struct("OptionValue").field("type", &self.kind).field("lines", &lines).finish()
+        f.debug_struct("OptionValue")
+            .field("name", &self.name)
+            .field("type", &self.kind)
+            .field("lines", &lines)
+            .finish()
     }
 }
 
-/// A value, or that tor is to choose it: the word `auto`.
+/// A value, or the word `auto`, by which tor chooses the value.
 ///
 /// # Examples
 ///
@@ -207,17 +271,17 @@ impl fmt::Debug for OptionValue {
 /// assert_eq!(OrAuto::Value(true).value(), Some(true));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "a value is there, or it is not")]
+#[expect(clippy::exhaustive_enums, reason = "the format has no third form")]
 pub enum OrAuto<T> {
-    /// tor chooses.
+    /// tor chooses the value.
     #[default]
     Auto,
-    /// The value.
+    /// This value.
     Value(T),
 }
 
 impl<T> OrAuto<T> {
-    /// Returns the value, if it is not for tor to choose.
+    /// Returns the value, or `None` for `auto`.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Auto => None,
@@ -245,35 +309,56 @@ impl<T: fmt::Display> fmt::Display for OrAuto<T> {
 mod tests {
     use std::time::Duration;
 
-    use super::{OptionType, OptionValue, OrAuto};
+    use super::{OptionType, OptionValue, OrAuto, TorOption};
+
+    fn option(kind: OptionType) -> TorOption {
+        TorOption { name: "Name".into(), kind, group: "Name".into() }
+    }
 
     fn value(kind: OptionType, lines: &[&str]) -> OptionValue {
-        OptionValue::new(kind, Some(lines.iter().map(|line| line.as_bytes().to_vec()).collect()))
-    }
-
-    fn line(line: &str) -> OptionValue {
-        value(OptionType::String, &[line])
+        let lines = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+        OptionValue::new(&option(kind), Some(lines))
     }
 
     #[test]
-    fn each_type_is_read_as_tor_writes_it() {
-        assert_eq!([line("0").to_bool(), line("1").to_bool()], [Some(false), Some(true)]);
-        assert_eq!([line("2").to_bool(), line("").to_bool()], [None, None]);
-        assert_eq!(line("auto").to_auto_bool(), Some(OrAuto::Auto));
-        assert_eq!(line("1").to_auto_bool(), Some(OrAuto::Value(true)));
+    fn each_type_is_parsed_as_tor_writes_it() {
+        let boolean = |text| value(OptionType::Boolean, &[text]);
+        for (text, expected) in [("0", false), ("1", true)] {
+            assert_eq!(boolean(text).to_bool().unwrap(), Some(expected));
+        }
+        assert!(boolean("2").to_bool().is_err() && boolean("").to_bool().is_err());
+        let auto = |text| value(OptionType::AutoBoolean, &[text]).to_auto_bool().unwrap();
+        assert_eq!([auto("auto"), auto("1")], [Some(OrAuto::Auto), Some(OrAuto::Value(true))]);
+        let integer = |text| value(OptionType::SignedInteger, &[text]);
         let descriptor = "18446744073709551615";
-        assert_eq!(line(descriptor).to_integer::<i128>(), Some(i128::from(u64::MAX)));
-        assert_eq!(line("-100").to_integer::<i128>(), Some(-100));
-        assert_eq!(line("-100.000000").to_float(), Some(-100.0));
-        assert_eq!(line("nan").to_float(), None);
-        assert_eq!(line("600").to_duration(), Some(Duration::from_secs(600)));
+        assert_eq!(integer(descriptor).to_integer::<u64>().unwrap(), Some(u64::MAX));
+        assert_eq!(integer("-100").to_integer::<i8>().unwrap(), Some(-100));
+        assert!(integer("256").to_integer::<u8>().is_err());
+        let float = |text| value(OptionType::Float, &[text]);
+        assert_eq!(float("-100.000000").to_float().unwrap(), Some(-100.0));
+        assert!(float("nan").to_float().is_err());
+        let seconds = value(OptionType::TimeInterval, &["600"]);
+        assert_eq!(seconds.to_duration().unwrap(), Some(Duration::from_secs(600)));
         let milliseconds = value(OptionType::TimeMsecInterval, &["1500"]);
-        assert_eq!(milliseconds.to_duration(), Some(Duration::from_millis(1500)));
-        assert_eq!(line("1099511627776").to_bytes(), Some(1 << 40));
+        assert_eq!(milliseconds.to_duration().unwrap(), Some(Duration::from_millis(1500)));
+        let size = value(OptionType::DataSize, &["1099511627776"]);
+        assert_eq!(size.to_bytes().unwrap(), Some(1 << 40));
     }
 
     #[test]
-    fn a_port_is_found_where_it_stands() {
+    fn a_method_for_another_type_is_refused_unless_the_type_is_unrecognized() {
+        let error = value(OptionType::Boolean, &["1"]).to_bytes().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid argument \"Name\": is of the type Boolean and not a number of bytes"
+        );
+        let future = value(OptionType::from("Quantum"), &["1"]);
+        assert_eq!(future.to_bytes().unwrap(), Some(1));
+        assert_eq!(future.to_bool().unwrap(), Some(true));
+    }
+
+    #[test]
+    fn a_port_is_found_in_its_line() {
         for (text, port) in [
             ("auto", Some(OrAuto::Auto)),
             ("0", Some(OrAuto::Value(0))),
@@ -286,13 +371,14 @@ mod tests {
             ("65536", None),
             ("", None),
         ] {
-            assert_eq!(line(text).to_port(), port, "{text}");
+            let parsed = value(OptionType::Dependent, &[text]).to_port();
+            assert_eq!(parsed.ok().flatten(), port, "{text}");
         }
     }
 
     #[test]
-    fn not_set_and_empty_and_set_are_told_apart() {
-        let unset = OptionValue::new(OptionType::CommaList, None);
+    fn not_set_and_empty_and_set_differ() {
+        let unset = OptionValue::new(&option(OptionType::CommaList), None);
         assert_eq!((unset.is_set(), unset.is_empty(), unset.entries()), (false, false, None));
         assert_eq!(unset.to_string(), "(not set)");
         let empty = value(OptionType::CommaList, &[""]);

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send,
     setsockopt, socket, sockopt,
 };
 
 use super::endpoint::{Endpoint, Kind};
+use super::poll::poll_until;
 use crate::error::ConnectProblem;
 
 /// A connected socket.
@@ -294,16 +295,10 @@ fn time_left(deadline: Instant) -> io::Result<Duration> {
 
 /// Waits until the socket is ready for what `flags` say.
 fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Result<()> {
-    loop {
-        let left = time_left(deadline)?;
-        // Rounded up: a rest of less than a millisecond must not become a busy loop.
-        let left = left.as_millis().saturating_add(1);
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(socket.as_fd(), flags)], timeout) {
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+    time_left(deadline)?;
+    match poll_until(&mut [PollFd::new(socket.as_fd(), flags)], Some(deadline))? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::directory::{address_in, is_swept};
 use crate::config::{
-    ALL_SERVICES, ConfiguredLine, Identity, RewriteLock, ServiceLines, is_same_directory,
+    ConfiguredLine, Identity, RewriteGuard, RewriteLock, ServiceLines, is_same_directory,
 };
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
@@ -49,28 +49,30 @@ impl Configuration {
         lines: &[ConfiguredLine],
         address: Option<OnionAddress>,
     ) -> Result<FormerLines, Failed> {
-        let _lock = self.0.lock(controller)?;
-        let services = read(controller)?;
-        let is_taken =
-            |other: &Path| !is_same_directory(other, directory) && address_in(other) == address;
-        if address.is_some() && services.directories().any(|other| is_taken(&other)) {
-            return Err(in_use(address).into());
-        }
-        if address.is_some_and(|address| is_ephemeral(controller, &address)) {
-            return Err(in_use(address).into());
-        }
-        let former = lines_of(&services, directory);
-        // A killed program leaves its service in tor. If its temporary directory has been swept,
-        // tor would make it again.
-        let (_, mut services) =
-            services.without(|other| is_same_directory(other, directory) || is_swept(other));
-        services.lines.extend_from_slice(lines);
-        let error = match controller.set_conf(services.settings()) {
-            Ok(()) => return Ok(former),
-            Err(error) => error,
-        };
-        // tor answers in order: a change whose answer was late has been made before this is read.
-        let uncertain = error.is_timeout() && replace(controller, directory, &former).is_err();
+        let guard = self.0.lock(controller)?;
+        let (mut former, mut is_sent) = (FormerLines::default(), false);
+        let added = guard.rewrite_services(|services| {
+            let is_taken =
+                |other: &Path| !is_same_directory(other, directory) && address_in(other) == address;
+            if let Some(address) = address {
+                if services.directories().any(|other| is_taken(&other))
+                    || is_ephemeral(controller, &address)
+                {
+                    return Err(OnionError::new(OnionProblem::AddressInUse { address }).into());
+                }
+            }
+            former.0 = services.take(|other| is_same_directory(other, directory));
+            // A killed program leaves its service in tor. If its temporary directory has been
+            // swept, tor would create it again.
+            services.take(is_swept);
+            services.lines.extend_from_slice(lines);
+            is_sent = true;
+            Ok(true)
+        });
+        let Err(error) = added else { return Ok(former) };
+        // tor answers in order: a `SETCONF` whose reply is late was executed before this.
+        let uncertain =
+            is_sent && error.is_timeout() && restore(&guard, directory, &former).is_err();
         Err(Failed { error, uncertain })
     }
 
@@ -81,8 +83,7 @@ impl Configuration {
         directory: &Path,
         former: &FormerLines,
     ) -> Result<()> {
-        let _lock = self.0.lock(controller)?;
-        replace(controller, directory, former)
+        restore(&self.0.lock(controller)?, directory, former)
     }
 
     /// Returns whether tor has the service, with the ports that it was added with.
@@ -92,7 +93,8 @@ impl Configuration {
         directory: &Path,
         lines: &[ConfiguredLine],
     ) -> Result<bool> {
-        let found = lines_of(&read(controller)?, directory).0;
+        let mut services = ServiceLines::read(controller)?;
+        let found = services.take(|other| is_same_directory(other, directory));
         let is_port = |line: &&ConfiguredLine| line.0.eq_ignore_ascii_case(PORT);
         let has =
             |line: &ConfiguredLine| found.iter().filter(is_port).any(|other| other.1 == line.1);
@@ -100,34 +102,16 @@ impl Configuration {
     }
 }
 
-fn replace(controller: &Controller, directory: &Path, lines: &FormerLines) -> Result<()> {
-    let services = read(controller)?;
-    let (removed, mut kept) = services.without(|other| is_same_directory(other, directory));
-    kept.lines.extend_from_slice(&lines.0);
-    if removed || !lines.0.is_empty() {
-        controller.set_conf(kept.settings())?;
-    }
-    Ok(())
-}
-
-fn lines_of(services: &ServiceLines, directory: &Path) -> FormerLines {
-    let (_, others) = services.clone().without(|other| !is_same_directory(other, directory));
-    FormerLines(others.lines)
-}
-
-fn in_use(address: Option<OnionAddress>) -> Error {
-    match address {
-        Some(address) => OnionError::new(OnionProblem::AddressInUse { address }).into(),
-        None => OnionError::new(OnionProblem::Closed).into(),
-    }
+fn restore(guard: &RewriteGuard<'_>, directory: &Path, former: &FormerLines) -> Result<()> {
+    guard.rewrite_services(|services| {
+        let removed = services.take(|other| is_same_directory(other, directory));
+        services.lines.extend_from_slice(&former.0);
+        Ok(!removed.is_empty() || !former.0.is_empty())
+    })
 }
 
 /// Whether an ephemeral service that this connection may see has the address.
 fn is_ephemeral(controller: &Controller, address: &OnionAddress) -> bool {
     let [current, detached] = [controller.onions(), controller.detached_onions()];
     [current, detached].iter().flatten().flatten().any(|other| other == address)
-}
-
-fn read(controller: &Controller) -> Result<ServiceLines> {
-    Ok(ServiceLines::from_conf(&controller.get_conf([ALL_SERVICES])?))
 }

@@ -1,7 +1,5 @@
 //! The directory of a service: checked, made and filled before tor sees it.
 
-mod files;
-
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -19,6 +17,7 @@ use super::client_auth::AuthorizedClient;
 use super::keys::read_key;
 use crate::error::{OnionError, OnionProblem, Result};
 use crate::names::{ClientAuthPublicKey, OnionAddress, OnionKey};
+use crate::private_files as files;
 use crate::temporary::{self, TemporaryDirectory};
 
 const SECRET_KEY: &str = "hs_ed25519_secret_key";

@@ -398,7 +398,7 @@ impl OnionEndpoint {
             obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
         service.check_mode(&controller)?;
         if let Some(local) = local.filter(|local| local.is_file()) {
-            local.admit(Identity::ask(&controller)?.user.unwrap_or_default());
+            local.admit(Identity::read(&controller)?.user.unwrap_or_default());
         }
         let listener = local.filter(|_| !named).map(LocalSocket::address);
         let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {

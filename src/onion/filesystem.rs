@@ -52,7 +52,7 @@ impl FilesystemService {
         if !controller.is_on_this_machine() {
             return Err(OnionError::new(OnionProblem::Remote).into());
         }
-        let identity = Identity::ask(controller)?;
+        let identity = Identity::read(controller)?;
         let wanted = plan.directory.path()?;
         if let Some(detail) =
             controller.directory_obstacle(&wanted, (identity.pid(), identity.user))

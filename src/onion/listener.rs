@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use parking_lot::Mutex;
 
 use super::client_auth::AuthorizedClient;
@@ -19,7 +19,7 @@ use super::service::OnionService;
 use super::stream::OnionStream;
 use crate::controller::Controller;
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::link::{deadline_after, poll_until};
 use crate::names::{OnionAddress, OnionKey, PortTarget};
 
 /// How often a connection is looked at whose header has not come. tor sends it at once; only a
@@ -175,7 +175,7 @@ impl OnionListener {
         let until = since.checked_add(EXHAUSTION_PAUSE).unwrap_or(since);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         let mut polled = [PollFd::new(self.service.board().ended().as_fd(), PollFlags::POLLIN)];
-        poll_until(&mut polled, Some(until))
+        poll_until(&mut polled, Some(until)).map(drop).map_err(failed)
     }
 
     /// Waits until there may be a connection, or the service has ended.
@@ -190,7 +190,7 @@ impl OnionListener {
             (None, false) => Some(look_again()),
             (Some(deadline), false) => Some(deadline.min(look_again())),
         };
-        poll_until(&mut polled, until)
+        poll_until(&mut polled, until).map(drop).map_err(failed)
     }
 
     /// Returns the connections of clients, one after the other, and ends when the listener is
@@ -325,22 +325,6 @@ impl OnionListener {
 impl AsFd for OnionListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.local.as_fd()
-    }
-}
-
-/// Polls until a descriptor is ready or the time is over.
-fn poll_until(polled: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
-    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-    // Rounded up, or the last millisecond would be spent looking; what is too long to be said is
-    // waited for in several turns.
-    let left = left.map(|left| left.saturating_add(Duration::from_micros(999)));
-    let timeout = match left {
-        None => PollTimeout::NONE,
-        Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
-    };
-    match poll(polled, timeout) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(error) => Err(failed(error.into())),
     }
 }
 

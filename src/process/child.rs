@@ -15,47 +15,47 @@ use crate::error::{Error, LaunchError, LaunchProblem, Timeout, Wait};
 /// How long the kernel may take to end a process after SIGKILL.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How a child ended; the error says why its exit status is unknown.
-pub(super) type Ending = Result<ExitStatus, Arc<io::Error>>;
+/// How a child ended, or why its exit status is unknown.
+pub(super) type ExitResult = Result<ExitStatus, Arc<io::Error>>;
 
 /// The child process: signals, waiting, reaping.
 ///
-/// One thread, `torcon-child`, calls [`reap`](Self::reap) and [`settle`](Self::settle); anyone may
-/// call the rest.
+/// Only the thread `torcon-child` calls [`reap`](Self::reap) and [`finish`](Self::finish).
 #[derive(Debug)]
 pub(super) struct Child {
     pid: Pid,
-    // A leaf lock; nothing is logged under it. A signal is sent only while it is held and shows that
-    // the process has not been reaped, so that none reaches another process with the same number.
+    // A leaf lock; nothing is logged under it. A signal is sent under it and only before the child
+    // is reaped, so that it cannot reach another process with the same PID.
     state: Mutex<State>,
-    settled: Condvar,
+    finished: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    ending: Option<Ending>,
-    /// The process is reaped, its output is read to the end, its temporary directories are gone.
-    settled: bool,
+    exit: Option<ExitResult>,
+    /// The child is reaped, its output is read to the end, and its temporary directories are
+    /// deleted.
+    is_finished: bool,
 }
 
 impl Child {
     pub(super) fn new(pid: Pid) -> Self {
-        Self { pid, state: Mutex::default(), settled: Condvar::new() }
+        Self { pid, state: Mutex::default(), finished: Condvar::new() }
     }
 
     pub(super) fn pid(&self) -> u32 {
-        // The PID of a child is positive.
+        // A PID is positive.
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// Blocks until the process has ended, and reaps it.
-    pub(super) fn reap(&self) -> Ending {
-        let ending = self.reap_when_ended();
-        match &ending {
+    /// Waits for the end of the child and reaps it.
+    pub(super) fn reap(&self) -> ExitResult {
+        let exit = self.reap_when_ended();
+        match &exit {
             Ok(status) => log::info!("tor ended, pid {}: {status}", self.pid),
             Err(error) => log::warn!("tor ended, pid {}, in an unknown way: {error}", self.pid),
         }
-        ending
+        exit
     }
 
     #[cfg(any(
@@ -63,56 +63,55 @@ impl Child {
         target_os = "freebsd",
         all(target_os = "linux", not(target_env = "uclibc")),
     ))]
-    fn reap_when_ended(&self) -> Ending {
+    fn reap_when_ended(&self) -> ExitResult {
         use nix::sys::wait::{Id, waitid};
 
-        // The process stays a zombie here, so that its number stays its own until it is reaped
-        // under the lock.
+        // WNOWAIT keeps the child a zombie, and its PID in use, until it is reaped under the lock.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
         while let Err(Errno::EINTR) = waitid(Id::Pid(self.pid), flags) {}
         let mut state = self.state.lock();
-        let ending = loop {
-            if let Some(ending) = ending(waitpid(self.pid, None)) {
-                break ending;
+        let exit = loop {
+            if let Some(exit) = exit_result(waitpid(self.pid, None)) {
+                break exit;
             }
         };
-        state.ending = Some(ending.clone());
-        ending
+        state.exit = Some(exit.clone());
+        exit
     }
 
-    /// Where there is no way to wait without reaping, looks again with short pauses.
+    /// Polls where the system cannot wait without reaping.
     #[cfg(not(any(
         target_os = "android",
         target_os = "freebsd",
         all(target_os = "linux", not(target_env = "uclibc")),
     )))]
-    fn reap_when_ended(&self) -> Ending {
+    fn reap_when_ended(&self) -> ExitResult {
         loop {
             let mut state = self.state.lock();
-            if let Some(ending) = ending(waitpid(self.pid, Some(WaitPidFlag::WNOHANG))) {
-                state.ending = Some(ending.clone());
-                return ending;
+            if let Some(exit) = exit_result(waitpid(self.pid, Some(WaitPidFlag::WNOHANG))) {
+                state.exit = Some(exit.clone());
+                return exit;
             }
             drop(state);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Lets all who wait for the end go on.
-    pub(super) fn settle(&self) {
-        self.state.lock().settled = true;
-        self.settled.notify_all();
+    /// Wakes the threads that wait for the end.
+    pub(super) fn finish(&self) {
+        self.state.lock().is_finished = true;
+        self.finished.notify_all();
     }
 
-    /// Sends a signal, unless the process is gone.
+    /// Sends a signal, unless the child is reaped.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
         let sent = {
             let state = self.state.lock();
-            if state.ending.is_some() { Ok(()) } else { kill(self.pid, signal) }
+            if state.exit.is_some() { Ok(()) } else { kill(self.pid, signal) }
         };
         log::debug!("sent {signal} to tor, pid {}: {sent:?}", self.pid);
         match sent {
-            // ESRCH: ended and reaped by something else in this program.
+            // ESRCH: other code of this program has reaped it.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => {
                 let source = Arc::new(io::Error::from(errno));
@@ -121,60 +120,57 @@ impl Child {
         }
     }
 
-    /// Returns how the process ended, if it is gone.
-    pub(super) fn try_wait(&self) -> Option<Ending> {
+    /// Returns how the child ended, or `None` while it runs.
+    pub(super) fn try_wait(&self) -> Option<ExitResult> {
         let state = self.state.lock();
-        if state.settled { state.ending.clone() } else { None }
+        if state.is_finished { state.exit.clone() } else { None }
     }
 
-    /// Blocks until the process is gone, or until the deadline if there is one.
-    pub(super) fn wait_deadline(&self, deadline: Option<Instant>) -> Option<Ending> {
+    /// Waits for the end of the child until the deadline, if there is one.
+    pub(super) fn wait_deadline(&self, deadline: Option<Instant>) -> Option<ExitResult> {
+        let is_running = |state: &mut State| !state.is_finished;
         let mut state = self.state.lock();
-        while !state.settled {
-            match deadline {
-                None => self.settled.wait(&mut state),
-                Some(deadline) => {
-                    if self.settled.wait_until(&mut state, deadline).timed_out() {
-                        break;
-                    }
-                }
+        match deadline {
+            None => self.finished.wait_while(&mut state, is_running),
+            Some(deadline) => {
+                let _ = self.finished.wait_while_until(&mut state, is_running, deadline);
             }
         }
-        if state.settled { state.ending.clone() } else { None }
+        drop(state);
+        self.try_wait()
     }
 
-    pub(super) fn wait_for(&self, limit: Duration) -> Option<Ending> {
+    pub(super) fn wait_for(&self, limit: Duration) -> Option<ExitResult> {
         self.wait_deadline(Instant::now().checked_add(limit))
     }
 
-    /// Ends the process: SIGTERM, `grace`, SIGKILL. SIGTERM comes first so that tor can end its
-    /// pluggable transports; returns how it ended, and whether it had to be killed.
-    pub(super) fn end(&self, grace: Duration) -> Result<(Ending, bool), Error> {
-        if let Some(ending) = self.try_wait() {
-            return Ok((ending, false));
+    /// Ends the child: SIGTERM, so that tor can end its pluggable transports, then after `grace`
+    /// SIGKILL. Returns how it ended, and whether it was killed.
+    pub(super) fn end(&self, grace: Duration) -> Result<(ExitResult, bool), Error> {
+        if let Some(exit) = self.try_wait() {
+            return Ok((exit, false));
         }
         self.signal(Signal::SIGTERM)?;
-        if let Some(ending) = self.wait_for(grace) {
-            return Ok((ending, false));
+        if let Some(exit) = self.wait_for(grace) {
+            return Ok((exit, false));
         }
-        // A slow copy of its output can keep one that has ended from being settled.
-        let has_ended = self.state.lock().ending.is_some();
+        // A slow sink can delay the finish of a child that has ended.
+        let has_ended = self.state.lock().exit.is_some();
         self.signal(Signal::SIGKILL)?;
         match self.wait_for(KILL_LIMIT) {
-            Some(ending) => Ok((ending, !has_ended)),
+            Some(exit) => Ok((exit, !has_ended)),
             None => Err(Timeout::new(Wait::Exit, grace.saturating_add(KILL_LIMIT)).into()),
         }
     }
 }
 
-/// Returns how a process has ended, if this says so.
-fn ending(status: nix::Result<WaitStatus>) -> Option<Ending> {
-    // The encoding of the exit status that every Unix has.
+/// Returns how a child ended, or `None` if it was only stopped or continued.
+fn exit_result(status: nix::Result<WaitStatus>) -> Option<ExitResult> {
+    // Every Unix encodes the exit status like this.
     let raw = match status {
         Ok(WaitStatus::Exited(_, code)) => code << 8,
         #[expect(clippy::as_conversions, reason = "the numbers of signals are those of the system")]
         Ok(WaitStatus::Signaled(_, signal, core)) => signal as i32 | if core { 0x80 } else { 0 },
-        // Stopped, or continued.
         Ok(_) | Err(Errno::EINTR) => return None,
         Err(errno) => return Some(Err(Arc::new(errno.into()))),
     };

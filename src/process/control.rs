@@ -12,8 +12,8 @@ use crossbeam_channel::Sender;
 use nix::fcntl::OFlag;
 
 use super::child::Child;
+use super::launch_machine::LaunchMessage;
 use super::progress::Progress;
-use super::ready::Message;
 use crate::controller::{ConnectOptions, Controller, HookGuard};
 use crate::error::{
     ConnectAttempt, ConnectError, ConnectProblem, Error, LaunchError, LaunchProblem, Result,
@@ -22,44 +22,41 @@ use crate::event::Bootstrap;
 use crate::link::Endpoint;
 use crate::names::Recommendation;
 
-/// How much of the file with the control port is read.
+/// How much of the file of `ControlPortWriteToFile` is read.
 const PORT_FILE_LIMIT: u64 = 4096;
 
-/// A function that makes a control connection.
+/// A function that connects to the control port of a launched tor.
 pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
 
-/// How the control connection to a launched tor is made.
+/// How a [`Launcher`](super::Launcher) connects to the control port of its tor.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum ControlVia {
-    /// By a unix socket in a private directory; nobody else can reach it.
+    /// By a unix socket in a private directory, which no other user can reach.
     ///
-    /// As root with the option `User` this is [`Tcp`](Self::Tcp): tor creates unix sockets only
-    /// after it has changed its user, late or never.
+    /// As root with the option `User` this is [`Tcp`](Self::Tcp), since tor creates unix sockets
+    /// late or never after it has changed its user.
     #[default]
     UnixSocket,
     /// By TCP, on a port of 127.0.0.1 that tor chooses. The tor that answers must have the PID of
-    /// the child, as with [`Custom`](Self::Custom).
+    /// the child, as for [`Custom`](Self::Custom).
     Tcp,
-    /// By this function, which is called on a thread of its own, again and again until it
-    /// succeeds or the launch is over. The control port that it connects to must be configured
+    /// By a function; see [`ControlVia::custom`]. Configure the control port that it connects to
     /// with [`Launcher::option`](super::Launcher::option).
     ///
-    /// The tor that it reaches must be the child: its answer to `GETINFO process/pid` must be the
-    /// child's PID. With another one the launch fails with [`LaunchProblem::OtherTor`], and the
-    /// tor that was reached is left as it is. So a wrapper script must start tor with `exec`, and
-    /// tor must run in the PID namespace of this program.
-    ///
-    /// It is called by one thread at a time. If it panics the launch fails. One that never returns does not hold the launch, which
-    /// ends at its limit; it keeps its thread, `torcon-connect`, and what it holds itself. So it
-    /// should have a limit of its own, such as
+    /// The thread `torcon-connect` calls the function until it succeeds or the launch is over,
+    /// one call at a time. If it panics, the launch fails. A call that never returns does not
+    /// delay the end of the launch, but it keeps its thread: give it a time limit, such as
     /// [`ConnectOptions::timeout`](crate::ConnectOptions::timeout).
     ///
-    /// See [`ControlVia::custom`].
+    /// The tor that it connects to must be the child: it must answer `GETINFO process/pid` with
+    /// the child's PID. Otherwise the launch fails with [`LaunchProblem::OtherTor`], and the other
+    /// tor is left as it is. A wrapper script must therefore start tor with `exec`, and tor must
+    /// run in the PID namespace of this program.
     ///
     /// [`LaunchProblem::OtherTor`]: crate::error::LaunchProblem::OtherTor
     Custom(ControlFn),
-    /// Not at all: whether tor is ready is judged by what it prints.
+    /// Not at all. The progress of tor is read from its log.
     None,
 }
 
@@ -70,7 +67,7 @@ impl ControlVia {
         Self::Custom(Arc::new(connect))
     }
 
-    /// Returns a way that works where tor creates no unix socket at its start.
+    /// Returns [`Tcp`](Self::Tcp) for [`UnixSocket`](Self::UnixSocket).
     pub(super) fn without_unix_socket(self) -> Self {
         match self {
             Self::UnixSocket => Self::Tcp,
@@ -90,48 +87,48 @@ impl fmt::Debug for ControlVia {
     }
 }
 
-/// [`ControlVia`] with the paths of one process.
+/// A [`ControlVia`] with the paths of one process.
 pub(super) enum Route {
     Fixed(Endpoint),
     PortFile(PathBuf),
     Custom(ControlFn),
 }
 
-/// A control connection that is ready to use and owns its tor.
+/// An authenticated control connection that owns its tor.
 pub(super) struct Connected {
     pub(super) controller: Controller,
-    /// `None` if only the custom function knows.
+    /// `None` for a custom function.
     pub(super) endpoint: Option<Endpoint>,
-    /// What sends [`Message::Status`]; the first comes before this.
-    pub(super) watch: HookGuard,
+    /// Sends [`LaunchMessage::Event`].
+    pub(super) bootstrap_hook: HookGuard,
 }
 
-/// Why an attempt failed.
-pub(super) enum Failure {
-    /// The connection, or a command on it.
+/// Why an attempt to connect failed.
+pub(super) enum ConnectFailure {
+    /// The connection or a command on it failed.
     Control(Error),
-    /// The connection leads to a tor that is not the child.
+    /// The tor at the other end is not the child.
     OtherTor { found: Box<str> },
     /// The function of [`ControlVia::Custom`] panicked.
     Panicked,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ConnectFailure {
     fn from(error: Error) -> Self {
         Self::Control(error)
     }
 }
 
-/// Connects once. Everything that needs an answer of tor is bounded by `limit`.
+/// Connects once. The connection and each command have the time limit `limit`.
 pub(super) fn connect(
     route: &Route,
     child: &Child,
     limit: Duration,
-    messages: &Sender<Message>,
-) -> Result<Connected, Failure> {
+    messages: &Sender<LaunchMessage>,
+) -> Result<Connected, ConnectFailure> {
     let pid = child.pid();
     let (controller, endpoint) = match route {
-        // Nobody else can have a socket in the private directory.
+        // No other tor can have a socket in the private directory.
         Route::Fixed(endpoint) => (open(endpoint, limit)?, Some(endpoint.clone())),
         Route::PortFile(path) => {
             let endpoint = Endpoint::from(read_port_file(path)?);
@@ -140,10 +137,10 @@ pub(super) fn connect(
             (controller, Some(endpoint))
         }
         Route::Custom(connect) => {
-            // Without an outcome the launch would wait for its whole limit.
+            // A panic must become a result, or the launch would wait until its time limit.
             let connected = catch_unwind(AssertUnwindSafe(|| connect()));
-            let controller = connected.map_err(|_panic| Failure::Panicked)??;
-            // It may have returned long after the launch was over.
+            let controller = connected.map_err(|_panic| ConnectFailure::Panicked)??;
+            // The function may return long after the child has ended.
             if child.try_wait().is_some() {
                 return Err(Error::from(LaunchError::new(LaunchProblem::Exited)).into());
             }
@@ -151,42 +148,44 @@ pub(super) fn connect(
             (controller, None)
         }
     };
-    let lost = messages.clone();
+    let sender = messages.clone();
     controller.on_disconnect(move |_reason| {
-        // Nobody listens any more when the launch is over.
-        let _ = lost.send(Message::Lost);
+        // Fails when the launch is over.
+        let _ = sender.send(LaunchMessage::Disconnected);
     });
-    let asking = controller.with_timeout(limit);
-    let told = messages.clone();
-    let tell = move |bootstrap: Bootstrap| {
-        let _ = told.send(Message::Status(Progress::from(&bootstrap)));
+    let limited = controller.with_timeout(limit);
+    let sender = messages.clone();
+    let on_bootstrap = move |bootstrap: Bootstrap| {
+        let _ = sender.send(LaunchMessage::Event(Progress::from(&bootstrap)));
     };
-    let watch = asking.watch_bootstrap(Box::new(tell))?;
-    asking.take_ownership_of(pid)?;
-    // From here on tor ends with this connection; it need not look for our process any more. If
-    // it refuses to stop looking, nothing is lost.
-    if let Err(error) = asking.reset_conf([("__OwningControllerProcess", None::<&str>)]) {
-        log::debug!("tor still looks for our process: {error}");
+    let bootstrap_hook = limited.watch_bootstrap(Box::new(on_bootstrap))?;
+    limited.take_ownership_of(pid)?;
+    // tor now ends with this connection and need not poll for this process. A refusal does no harm.
+    if let Err(error) = limited.reset_conf([("__OwningControllerProcess", None::<&str>)]) {
+        log::debug!("tor still polls for this process: {error}");
     }
-    Ok(Connected { controller, endpoint, watch })
+    Ok(Connected { controller, endpoint, bootstrap_hook })
 }
 
-/// Refuses a tor that is not the child, before anything of it is changed: a tor that this
-/// connection owns ends with it.
-fn check_pid(controller: &Controller, pid: u32, limit: Duration) -> Result<(), Failure> {
+/// Refuses a tor that is not the child before `TAKEOWNERSHIP`, which would end it with this
+/// connection.
+fn check_pid(controller: &Controller, pid: u32, limit: Duration) -> Result<(), ConnectFailure> {
     let found = controller.with_timeout(limit).get_info_one("process/pid")?;
-    if found.parse() == Ok(pid) { Ok(()) } else { Err(Failure::OtherTor { found: found.into() }) }
+    match found.parse() == Ok(pid) {
+        true => Ok(()),
+        false => Err(ConnectFailure::OtherTor { found: found.into() }),
+    }
 }
 
 impl From<&Bootstrap> for Progress {
     fn from(bootstrap: &Bootstrap) -> Self {
-        // What tor recommends to ignore it does not write into its log either.
-        let worth_telling = bootstrap.recommendation != Some(Recommendation::Ignore);
+        // tor does not log a problem that it recommends to ignore.
+        let is_logged = bootstrap.recommendation != Some(Recommendation::Ignore);
         Self {
             percent: bootstrap.progress,
             tag: bootstrap.tag.as_str().to_owned(),
             summary: bootstrap.summary.clone(),
-            warning: bootstrap.warning.clone().filter(|_| worth_telling),
+            warning: bootstrap.warning.clone().filter(|_| is_logged),
         }
     }
 }
@@ -197,7 +196,7 @@ fn open(endpoint: &Endpoint, limit: Duration) -> Result<Controller> {
 
 /// Reads the file that tor writes for `ControlPortWriteToFile`: `PORT=127.0.0.1:42765`.
 ///
-/// Follows no link and never blocks: with the option `User` the directory is another user's.
+/// Follows no link and never blocks: with the option `User` the directory belongs to another user.
 fn read_port_file(path: &Path) -> Result<SocketAddr> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
@@ -206,7 +205,8 @@ fn read_port_file(path: &Path) -> Result<SocketAddr> {
             let mut text = String::new();
             file.take(PORT_FILE_LIMIT).read_to_string(&mut text)?;
             let address = text.lines().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
-            address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it names no port"))
+            address
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file names no port"))
         })
         .map_err(|error| {
             let address = path.display().to_string();
@@ -215,9 +215,8 @@ fn read_port_file(path: &Path) -> Result<SocketAddr> {
         })
 }
 
-/// Whether another attempt can do better: while tor starts, its control port is not there yet or
-/// does not answer yet.
-pub(super) fn may_pass(error: &Error) -> bool {
+/// Whether another attempt can succeed: a tor that starts may not yet listen or answer.
+pub(super) fn is_temporary(error: &Error) -> bool {
     matches!(error, Error::Connect(_) | Error::Closed(_) | Error::Timeout(_))
 }
 

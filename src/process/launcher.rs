@@ -13,16 +13,17 @@ use parking_lot::Mutex;
 use super::TorProcess;
 use super::control::ControlVia;
 use super::directory::Directories;
+use super::launch_state::Ready;
 use super::options::Options;
 use super::progress::{Progress, ProgressListener};
-use super::ready::Ready;
 use super::spawn;
+use super::supervise::Sinks;
 use super::tor_user::{self, TorUser};
 use crate::error::{InvalidInput, LaunchError, LaunchProblem, Result};
 use crate::temporary;
 
-/// What tor gets of this program's environment. Anything else may be a secret, or meant for this
-/// program alone: with `NOTIFY_SOCKET`, for one, tor would tell systemd that this program is ready.
+/// The variables that tor inherits. Others can be secrets or meant for this program only: with
+/// `NOTIFY_SOCKET`, tor would report to systemd that this program is ready.
 const ENVIRONMENT: [&str; 9] = [
     "PATH",
     "HOME",
@@ -35,11 +36,11 @@ const ENVIRONMENT: [&str; 9] = [
     "SSL_CERT_DIR",
 ];
 
-/// Launches a tor of this program's own.
+/// Launches a tor that belongs to this program.
 ///
-/// The new tor has a private configuration file and reads no other; it has a temporary data
-/// directory unless one is given, a control connection that belongs to this program alone, and it
-/// ends with its [`TorProcess`], or with this program, whatever ends that.
+/// The tor reads only a private configuration file, has a temporary data directory unless one is
+/// given, and a private control connection. It ends with its [`TorProcess`], or with this program
+/// in whatever way the program ends.
 ///
 /// # Examples
 ///
@@ -57,7 +58,7 @@ const ENVIRONMENT: [&str; 9] = [
 /// # }
 /// ```
 ///
-/// A program that need not reach the network:
+/// Without network:
 ///
 /// ```no_run
 /// # fn main() -> Result<(), torcon::Error> {
@@ -77,16 +78,20 @@ pub struct Launcher {
     pub(super) options: Options,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) control: ControlVia,
-    // These locks are never contended: they let threads share a launcher, though what they hold
-    // cannot be shared.
-    pub(super) on_progress: Mutex<Option<ProgressListener>>,
+    // Makes a launcher `Sync`; it is locked only by methods that own the launcher.
+    pub(super) closures: Mutex<Closures>,
     pub(super) ready: Ready,
     pub(crate) timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) grace: Duration,
     pub(super) kill_on_stderr: bool,
-    pub(super) stdout: Mutex<Option<Box<dyn Write + Send>>>,
-    pub(super) stderr: Mutex<Option<Box<dyn Write + Send>>>,
+}
+
+/// The closure and the writers of the user.
+#[derive(Default)]
+pub(super) struct Closures {
+    pub(super) on_progress: Option<ProgressListener>,
+    pub(super) sinks: Sinks,
 }
 
 impl Launcher {
@@ -98,19 +103,16 @@ impl Launcher {
             options: Options::default(),
             environment: Vec::new(),
             control: ControlVia::default(),
-            on_progress: Mutex::new(None),
+            closures: Mutex::default(),
             ready: Ready::default(),
             timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(10),
             kill_on_stderr: true,
-            stdout: Mutex::new(None),
-            stderr: Mutex::new(None),
         }
     }
 
-    /// Sets the program to run. A name without a slash is looked for in `PATH`. The default is
-    /// `tor`.
+    /// Sets the program to run. A name without a slash is searched in `PATH`. The default is `tor`.
     #[doc(alias = "tor_binary")]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = program.into();
@@ -119,9 +121,9 @@ impl Launcher {
 
     /// Sets the data directory.
     ///
-    /// It is made with mode 0700 if it is missing (its parent must exist), and never deleted. The
-    /// default is a temporary directory that is deleted when tor is gone; see [`TorProcess`] for
-    /// a program that ends by a signal.
+    /// A missing directory is created with mode 0700; its parent must exist. It is never deleted.
+    /// The default is a temporary directory that is deleted when tor has ended; see [`TorProcess`]
+    /// for a program that ends by a signal.
     pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_directory = Some(path.into());
         self
@@ -129,19 +131,18 @@ impl Launcher {
 
     /// Adds a line to tor's configuration.
     ///
-    /// The order is kept; an option that may be given several times, such as `SocksPort`, can be
-    /// added several times. `name` is the name of one option in full; `value` is taken as it is
-    /// and needs no quotes. Refused, when the launch begins, are line breaks, and options that
-    /// torcon sets itself: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
+    /// Lines keep their order, and a list such as `SocksPort` can have several. `name` is the full
+    /// name of an option; `value` needs no quotes. The launch refuses line breaks and the options
+    /// that torcon sets: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
     /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto` unless there is
-    /// a line for `SocksPort` or `__SocksPort`, so that the new tor works beside another one.
+    /// a line for `SocksPort` or `__SocksPort`, so that the tor can run beside another one.
     ///
-    /// With `User`, as root, the launch gives that user the temporary directories, the data
-    /// directory, and the directories of `HiddenServiceDir`, which it creates where the parent
-    /// exists. An existing directory is given away only if it is empty and belongs to root, and
-    /// never through a symbolic link. If that user cannot search `TMPDIR`, the temporary
-    /// directories are in `/tmp`. tor then creates unix sockets late, or never with
-    /// `DisableNetwork 1`, so [`ControlVia::UnixSocket`] becomes [`ControlVia::Tcp`].
+    /// With `User`, as root, the launch makes that user the owner of the temporary directories, the
+    /// data directory, and the directories of `HiddenServiceDir`, which it creates if their parent
+    /// exists. An existing directory must be empty and belong to root, or its owner is not changed;
+    /// symbolic links are not followed. If that user cannot search `TMPDIR`, the temporary
+    /// directories are in `/tmp`. [`ControlVia::UnixSocket`] becomes [`ControlVia::Tcp`], since
+    /// such a tor creates unix sockets late, or never with `DisableNetwork 1`.
     #[doc(alias = "launch_tor_with_config")]
     pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.options.push(name.into(), value.as_ref().to_owned());
@@ -150,9 +151,8 @@ impl Launcher {
 
     /// Adds a variable to tor's environment.
     ///
-    /// Of this program's environment tor gets only `PATH`, `HOME`, `TMPDIR`, `TZ`, `LANG`,
-    /// `LC_ALL`, `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH` and `SSL_CERT_DIR`. The default is no
-    /// further variable.
+    /// tor inherits only `PATH`, `HOME`, `TMPDIR`, `TZ`, `LANG`, `LC_ALL`, `LD_LIBRARY_PATH`,
+    /// `DYLD_LIBRARY_PATH` and `SSL_CERT_DIR`. The default is no further variable.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -165,15 +165,15 @@ impl Launcher {
         self
     }
 
-    /// Sets a closure that is told of progress.
+    /// Sets a closure that is called with tor's bootstrap progress. The default is none.
     ///
-    /// It is called on a thread of its own, `torcon-progress`: once for each percentage that tor
-    /// reaches, always forward, and when tor tells of trouble that it has not just told. `launch`
-    /// waits for it at most 250 milliseconds: one that is slow is told the rest later, and its
-    /// thread ends then. One that panics is not called again. The default is none.
+    /// The thread `torcon-progress` calls it once for each percentage, never for a lower one, and
+    /// when the warning changes. [`launch`](Self::launch) waits for the closure for at most 250
+    /// milliseconds; a slow closure is called for the rest after that. A closure that panics is not
+    /// called again.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Mutex::new(Some(Box::new(listener)));
+        self.closures.get_mut().on_progress = Some(Box::new(listener));
         self
     }
 
@@ -183,70 +183,66 @@ impl Launcher {
         self
     }
 
-    /// Sets how long the launch may take; then tor is ended. The default is 300 seconds.
+    /// Sets the time limit of the launch, after which tor is ended. The default is 300 seconds.
     ///
-    /// [`Duration::MAX`] is no limit. This and the stall timeout end when the launch is ready; see
+    /// [`Duration::MAX`] is no limit. This limit and the stall timeout end when tor is ready; see
     /// [`wait_for`](Self::wait_for).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets how long tor may go without progress; then it is ended. The default is 120 seconds.
+    /// Sets the time limit without bootstrap progress, after which tor is ended. The default is 120
+    /// seconds.
     ///
-    /// Progress is every change of the percentage or of the stage, also to a lower one: when the
-    /// network changes, tor begins to bootstrap anew. Only [`timeout`](Self::timeout) ends a tor
-    /// that begins again and again.
-    ///
-    /// Where tor cannot reach its network at all, this limit tells it first.
+    /// Every change of the percentage or the tag is progress, also to a lower one: tor bootstraps
+    /// again when the network changes. If it does so repeatedly, only [`timeout`](Self::timeout)
+    /// ends it.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
         self
     }
 
-    /// Sets how long tor may take to end when it is asked to, before it is killed. The default is
-    /// 10 seconds.
+    /// Sets the grace period between the signal to end and SIGKILL. The default is 10 seconds.
     ///
-    /// When a launch fails and when a [`TorProcess`] is dropped it is at most 5 seconds. A relay
-    /// takes `ShutdownWaitLength`, 30 seconds if not set otherwise, to end at
-    /// [`TorProcess::quit`].
+    /// It is at most 5 seconds when a launch fails and when a [`TorProcess`] is dropped. At
+    /// [`TorProcess::quit`] a relay takes `ShutdownWaitLength` to end, by default 30 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Sets whether anything that tor writes on its standard error output ends it, and the launch.
-    /// The default is `true`.
+    /// Sets whether tor is ended when it writes on standard error, also after the launch. The default
+    /// is `true`.
     ///
-    /// tor itself writes everything on standard output; what is on the other comes from
-    /// libraries, from a crash, or from a wrong program. This holds for the whole life of the
-    /// process. The option `Log notice stderr` is refused unless this is off.
+    /// tor itself writes only on standard output. Output on standard error comes from a library, a
+    /// crash or a wrong program. The option `Log notice stderr` is refused unless this is `false`.
     pub fn kill_on_stderr(mut self, kill: bool) -> Self {
         self.kill_on_stderr = kill;
         self
     }
 
-    /// Sets where a copy of tor's standard output goes. The default is nowhere.
+    /// Sets a writer for a copy of tor's standard output. The default is none.
     ///
-    /// It is written to on a thread of its own, in the pieces in which it comes. One that is slow
-    /// does not delay tor: 8 MiB are kept for it, then the newest output is not copied. One that
-    /// fails or panics gets no more.
+    /// The thread `torcon-sink` writes the copy, so that a slow writer does not delay tor: up to
+    /// 8 MiB are queued, and further output is dropped. A writer that fails or panics is no longer
+    /// used.
     pub fn stdout(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.stdout = Mutex::new(Some(Box::new(sink)));
+        self.closures.get_mut().sinks.stdout = Some(Box::new(sink));
         self
     }
 
-    /// Sets where a copy of tor's standard error output goes, as [`stdout`](Self::stdout) does.
-    /// The default is nowhere.
+    /// Sets a writer for a copy of tor's standard error, as [`stdout`](Self::stdout) does. The default
+    /// is none.
     pub fn stderr(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.stderr = Mutex::new(Some(Box::new(sink)));
+        self.closures.get_mut().sinks.stderr = Some(Box::new(sink));
         self
     }
 
     /// Launches tor and returns it when it is ready.
     ///
-    /// Blocks the current thread until tor has reached 100 %, or what [`wait_for`](Self::wait_for)
-    /// says, for at most [`timeout`](Self::timeout) and never longer than
+    /// Blocks the current thread until tor has bootstrapped to 100 %, or is ready as
+    /// [`wait_for`](Self::wait_for) says, for at most [`timeout`](Self::timeout), and
     /// [`stall_timeout`](Self::stall_timeout) without progress.
     ///
     /// Sends `PROTOCOLINFO`, `AUTHCHALLENGE` and `AUTHENTICATE`, `SETEVENTS` for bootstrap events
@@ -255,10 +251,10 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, also
-    /// `DisableNetwork 1` unless [`Ready::Controller`] is waited for, and
-    /// [`Error::Launch`](crate::Error::Launch) if anything else fails: its text has tor's last
-    /// warnings and errors, and tor and its temporary directories are gone.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, or
+    /// `DisableNetwork 1` without [`Ready::Controller`]. Otherwise
+    /// [`Error::Launch`](crate::Error::Launch), whose text has tor's last warnings and errors; tor
+    /// has ended then, and its temporary directories are deleted.
     #[doc(alias = "launch_tor")]
     pub fn launch(self) -> Result<TorProcess> {
         if self.ready == Ready::Bootstrapped && self.options.disable_network() {
@@ -271,14 +267,14 @@ impl Launcher {
         Ok(tor)
     }
 
-    /// Starts tor and returns at once, while threads see to the rest of the launch.
+    /// Starts tor and returns before it is ready. Threads continue the launch.
     ///
     /// See [`TorProcess::wait_bootstrapped`] and [`TorProcess::wait_controller`]. If the launch
     /// fails, tor is ended.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if an option cannot be used, and
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, and
     /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
     pub fn spawn(mut self) -> Result<TorProcess> {
         self.check()?;
@@ -300,11 +296,11 @@ impl Launcher {
         let stdin = directories.stdin().map_err(LaunchError::new)?;
         let spawned = spawn::spawn(&self.program, &arguments, &self.child_environment(), stdin)
             .map_err(|error| LaunchError::new(spawn_problem(&self.program, error)))?;
-        TorProcess::watch(self, spawned, directories)
+        TorProcess::new(self, spawned, directories)
     }
 
-    /// Returns what tells one tor from another: names and values, an option that is repeated as
-    /// often as it is. The flag says whether the value may be shown.
+    /// Returns the settings by which two launchers differ, as names and values. The flag says whether
+    /// the value may be shown.
     pub(crate) fn settings(&self) -> Vec<(String, OsString, bool)> {
         let directory = self.data_directory.as_ref().map(|path| {
             std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string()
@@ -320,14 +316,14 @@ impl Launcher {
         own.into_iter().chain(environment).chain(self.options.shown()).collect()
     }
 
-    /// Returns the settings, and what is set where they say nothing.
+    /// Returns the settings, with implied lines.
     pub(crate) fn effective_settings(&self) -> Vec<(String, OsString, bool)> {
         let implied = self.options.implied_socks_port();
         let implied = implied.map(|(name, value)| (name.to_owned(), value.into(), true));
         self.settings().into_iter().chain(implied).collect()
     }
 
-    /// Returns whether there will be a control connection.
+    /// Returns whether the launch makes a control connection.
     pub(crate) fn has_control(&self) -> bool {
         !matches!(self.control, ControlVia::None)
     }
@@ -338,7 +334,7 @@ impl Launcher {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 return Err(InvalidInput::new(
                     "env",
-                    "an environment variable cannot have this name",
+                    "is not a valid name of an environment variable",
                 ));
             }
             if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
@@ -387,13 +383,12 @@ impl fmt::Debug for Launcher {
     }
 }
 
-/// The same error of the operating system tells of a missing program and of a missing interpreter
-/// of a script.
+/// `ENOENT` also stands for the missing interpreter of an existing script.
 fn spawn_problem(program: &Path, error: io::Error) -> LaunchProblem {
     let named_by_path = program.as_os_str().as_bytes().contains(&b'/');
-    let missing = error.kind() == io::ErrorKind::NotFound;
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
     let program = program.to_owned();
-    if missing && !(named_by_path && program.exists()) {
+    if is_missing && !(named_by_path && program.exists()) {
         LaunchProblem::NotFound { program }
     } else {
         LaunchProblem::Spawn { program, source: Arc::new(error) }

@@ -1,6 +1,6 @@
 //! The lines of tor's log.
 
-/// The severities that are told apart.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
     /// Notice, info and debug.
@@ -42,7 +42,7 @@ mod tests {
     use super::{LogLine, Severity};
 
     #[test]
-    fn severity_and_text_are_taken_apart() {
+    fn severity_and_text_are_parsed() {
         for (line, severity, text) in [
             ("Nov 23 09:24:58.000 [notice] Bootstrapped 0%", Severity::Normal, "Bootstrapped 0%"),
             ("Nov 23 09:24:58.000 [warn] {NET,OR} a [err] b", Severity::Warning, "a [err] b"),

@@ -5,51 +5,51 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 use super::log_line::LogLine;
-use super::worker::Worker;
+use super::thread::NamedThread;
 use crate::error::LaunchProblem;
 use crate::names::printable;
 
-/// How far tor has come in connecting to its network.
+/// The bootstrap progress of a tor that was launched.
 ///
-/// Comes from tor's `STATUS_CLIENT` events with the action `BOOTSTRAP`, and, before the control
-/// connection is ready, from the `Bootstrapped` lines that tor prints.
+/// It is read from `STATUS_CLIENT` events with the action `BOOTSTRAP`, and before the control
+/// connection is ready from the `Bootstrapped` lines of tor's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How much is done, in percent.
+    /// The progress in percent.
     pub percent: u8,
-    /// The stage in one word of tor's, such as `conn` or `done`.
+    /// The tag of the phase, such as `conn` or `done`.
     pub tag: String,
-    /// The stage in tor's words for people, such as `Connecting to a relay`.
+    /// tor's description of the phase, such as `Connecting to a relay`.
     pub summary: String,
-    /// What keeps tor from going on, in tor's words, such as `Connection refused`.
+    /// tor's description of a problem, such as `Connection refused`. tor keeps trying.
     ///
-    /// Only trouble that tor calls worth telling; it goes on trying.
+    /// A problem that tor recommends to ignore is left out.
     pub warning: Option<String>,
 }
 
 impl Progress {
-    /// Returns whether tor has reached 100 %: it can build circuits.
+    /// Returns whether tor has bootstrapped to 100 %, so that it can build circuits.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.percent >= 100
     }
 
-    /// Reads a line of tor's log: `Bootstrapped N% (tag): summary`, or `Problem bootstrapping`.
+    /// Parses a `Bootstrapped N% (tag): summary` or `Problem bootstrapping` line of tor's log.
     pub(super) fn from_log_line(line: &str) -> Option<Self> {
         let text = LogLine::parse(line).map_or(line, |line| line.text);
         if let Some(rest) = text.strip_prefix("Bootstrapped ") {
-            return stage(rest);
+            return parse_phase(rest);
         }
         let rest = text.strip_prefix("Problem bootstrapping. Stuck at ")?;
         // 5% (conn): Connecting to a relay. (Connection refused; CONNECTREFUSED; count 10; ..)
-        let (stage_text, trouble) = rest.split_once(". (")?;
-        let (warning, _details) = trouble.split_once(';')?;
-        Some(Self { warning: Some(warning.to_owned()), ..stage(stage_text)? })
+        let (phase, problem) = rest.split_once(". (")?;
+        let (warning, _details) = problem.split_once(';')?;
+        Some(Self { warning: Some(warning.to_owned()), ..parse_phase(phase)? })
     }
 }
 
-/// Prints one line; characters of tor's words that do not print are escaped.
+/// Prints one line. Characters that are not printable are escaped.
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.percent)?;
@@ -66,8 +66,8 @@ impl fmt::Display for Progress {
     }
 }
 
-/// `45% (tag): summary`; tor before 0.4.0 writes no tag.
-fn stage(text: &str) -> Option<Progress> {
+/// Parses `45% (tag): summary`; tor before 0.4.0 writes no tag.
+fn parse_phase(text: &str) -> Option<Progress> {
     let (percent, rest) = text.split_once('%')?;
     let percent = percent.parse().ok().filter(|percent| *percent <= 100)?;
     let (tag, summary) = match rest.trim_start().strip_prefix('(') {
@@ -78,61 +78,60 @@ fn stage(text: &str) -> Option<Progress> {
     Some(Progress { percent, tag: tag.to_owned(), summary, warning: None })
 }
 
-/// A closure of the user's that is told of progress.
+/// The progress closure of the user.
 pub(super) type ProgressListener = Box<dyn FnMut(&Progress) + Send>;
 
-/// Calls the listener on a thread of its own, `torcon-progress`, so that a slow one delays no
-/// deadline and hides no death.
+/// Calls the progress closure on the thread `torcon-progress`, so that a slow closure delays neither
+/// a deadline nor the notice of tor's end.
 #[derive(Debug)]
 pub(super) struct ProgressReporter {
-    news: Sender<News>,
-    worker: Worker,
+    reports: Sender<Report>,
+    thread: NamedThread,
 }
 
-enum News {
+enum Report {
     Progress(Progress),
-    /// Answers when everything before it was told.
+    /// Dropped after all earlier reports.
     Flush(Sender<()>),
 }
 
 impl ProgressReporter {
     pub(super) fn start(mut listener: ProgressListener) -> Result<Self, LaunchProblem> {
-        let (news, receiver) = unbounded();
-        let worker = Worker::start("torcon-progress", move || {
-            for item in receiver {
-                match item {
-                    News::Progress(progress) => {
-                        let told = catch_unwind(AssertUnwindSafe(|| listener(&progress)));
-                        if told.is_err() {
-                            log::error!("the progress listener panicked at {progress}");
+        let (reports, receiver) = unbounded();
+        let thread = NamedThread::start("torcon-progress", move || {
+            for report in receiver {
+                match report {
+                    Report::Progress(progress) => {
+                        let called = catch_unwind(AssertUnwindSafe(|| listener(&progress)));
+                        if called.is_err() {
+                            log::error!("the progress closure panicked at {progress}");
                             return;
                         }
                     }
-                    News::Flush(answer) => drop(answer),
+                    Report::Flush(done) => drop(done),
                 }
             }
         })?;
-        Ok(Self { news, worker })
+        Ok(Self { reports, thread })
     }
 
-    /// Never blocks. A listener that panicked is not called again.
-    pub(super) fn tell(&self, progress: &Progress) {
-        let _ = self.news.send(News::Progress(progress.clone()));
+    /// Never blocks. A closure that panicked is not called again.
+    pub(super) fn report(&self, progress: &Progress) {
+        let _ = self.reports.send(Report::Progress(progress.clone()));
     }
 
-    /// Waits until the listener has been told everything, but not longer than `limit`.
+    /// Waits until the closure has been called for all reports, for at most `limit`.
     pub(super) fn flush(&self, limit: Duration) {
-        let (answer, told) = bounded(0);
-        if self.news.send(News::Flush(answer)).is_ok() {
-            let _ = told.recv_timeout(limit);
+        let (sender, done) = bounded(0);
+        if self.reports.send(Report::Flush(sender)).is_ok() {
+            let _ = done.recv_timeout(limit);
         }
     }
 
-    /// Waits until the listener has been told everything, but not longer than `limit`; the thread
-    /// ends when it has.
+    /// Flushes, and ends the thread.
     pub(super) fn finish(self, limit: Duration) {
-        drop(self.news);
-        self.worker.finish(limit);
+        drop(self.reports);
+        self.thread.join_for(limit);
     }
 }
 

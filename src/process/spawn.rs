@@ -1,8 +1,8 @@
 //! Starting the child process.
 //!
-//! `std` gives a child the signal mask and the ignored signals of this program, so a program that
-//! blocks SIGTERM would start a tor that does not hear it. Resetting them between fork and exec
-//! would need unsafe code; `posix_spawn` resets them itself.
+//! A child of `std` inherits the signal mask and the ignored signals of this program: if the program
+//! blocks SIGTERM, so does its tor. To reset them between fork and exec would need unsafe code;
+//! `posix_spawn` resets them itself.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,8 +25,9 @@ pub(super) struct Spawned {
     pub(super) stderr: File,
 }
 
-/// Starts a program with pipes as its outputs, in a process group of its own: a terminal's Ctrl-C
-/// is for this program, which decides how tor ends. No signal is blocked or ignored in it.
+/// Starts a program with pipes as its outputs and no signal blocked or ignored. It has its own
+/// process group, so that a Ctrl-C on the terminal reaches only this program, which decides how tor
+/// ends.
 pub(super) fn spawn(
     program: &Path,
     arguments: &[&OsStr],
@@ -66,7 +67,7 @@ pub(super) fn spawn(
     Ok(Spawned { pid, stdout: File::from(stdout), stderr: File::from(stderr) })
 }
 
-/// Returns the program; one without a slash is looked for in the `PATH` that the child gets.
+/// Returns the path of the program. A name without a slash is searched in the `PATH` of the child.
 fn find(program: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
     if program.as_os_str().as_bytes().contains(&b'/') {
         return Ok(program.to_owned());
@@ -74,30 +75,30 @@ fn find(program: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
     let candidates = env::split_paths(path.unwrap_or(OsStr::new("/usr/bin:/bin")));
     let mut candidates =
         candidates.map(|directory| directory.join(program)).filter(|path| path.is_file());
-    // As a shell does: one that may not be run is told only if there is no other.
+    // Like a shell: a file that is not executable is an error only if no other is found.
     let first = candidates.next().ok_or(io::ErrorKind::NotFound)?;
-    let runs = |path: &PathBuf| access(path, AccessFlags::X_OK).is_ok();
-    Ok([first.clone()].into_iter().chain(candidates).find(runs).unwrap_or(first))
+    let is_executable = |path: &PathBuf| access(path, AccessFlags::X_OK).is_ok();
+    Ok([first.clone()].into_iter().chain(candidates).find(is_executable).unwrap_or(first))
 }
 
 fn c_string(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes).map_err(io::Error::from)
 }
 
-/// Moves a descriptor away from 0, 1 and 2, which the child's descriptors are put over one after
-/// the other. A program that has closed its own gets such numbers for new ones.
+/// Returns a descriptor above 0, 1 and 2, which are replaced in the child one after the other. A
+/// program that has closed its standard streams gets these numbers for new descriptors.
 fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
-    // The copy has the number 3 or a higher one.
+    // `try_clone` returns 3 or higher.
     if fd.as_raw_fd() > 2 { Ok(fd) } else { fd.try_clone() }
 }
 
-/// Makes a pipe that no other child inherits.
+/// Creates a pipe that no other child inherits.
 #[cfg(not(target_vendor = "apple"))]
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
 }
 
-/// Makes a pipe. A child that is started at this moment by another thread inherits it.
+/// Creates a pipe. A child that another thread starts at this moment inherits it.
 #[cfg(target_vendor = "apple")]
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};

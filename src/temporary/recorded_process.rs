@@ -1,6 +1,6 @@
-//! Processes that a lock file names, one a line: number, start time, PID namespace, boot.
+//! The processes that a lock file lists, one a line: PID, start time, PID namespace, boot id.
 //!
-//! The number alone could have been given to another process since.
+//! The PID alone can belong to another process by now.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// What stands for a part that the operating system does not tell.
+/// Replaces a field that the operating system does not report.
 const UNKNOWN: &str = "-";
 
 /// Returns the line of a process of this PID namespace.
@@ -17,7 +17,7 @@ pub(super) fn describe(pid: u32) -> String {
     format!("{pid} {start} {} {}", namespace(), boot())
 }
 
-/// Whether the process of a line may live. When in doubt, it does.
+/// Whether the process of a line may be running. In doubt it is.
 pub(super) fn may_live(line: &str) -> bool {
     let fields: Vec<_> = line.split(' ').collect();
     let [pid, start, namespace_then, boot_then] = *fields else { return true };
@@ -35,7 +35,7 @@ pub(super) fn may_live(line: &str) -> bool {
     }
     match stat(pid) {
         Some(now) => !now.has_ended && (start == UNKNOWN || start == now.start),
-        // Where /proc hides the processes of other users.
+        // /proc may hide the processes of other users.
         None => true,
     }
 }
@@ -48,14 +48,14 @@ struct Stat {
 /// Reads `/proc/PID/stat`, which Linux has.
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything.
+    // The name is in parentheses and can contain anything.
     let (_, fields) = text.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let is_zombie = matches!(fields.next()?, "Z" | "X");
-    // The state was the third field of all; these are the 20th and the 22nd.
+    // The state is the third field, these are the 20th and the 22nd.
     let threads = fields.nth(16)?;
     let start = fields.nth(1)?.to_owned();
-    // The first thread may end before the others.
+    // The main thread may end before the others.
     Some(Stat { start, has_ended: is_zombie && matches!(threads, "0" | "1") })
 }
 

@@ -1,5 +1,5 @@
-//! Removing a directory by descriptors, so that nobody who can write below it can have something
-//! else removed.
+//! Removal of a directory by descriptors, so that a user who can write in it cannot redirect the
+//! removal.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -16,28 +16,24 @@ use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::LOCK;
+use crate::private_files::open_directory;
 
-/// How deep directories are followed; tor needs three.
+/// How deep directories are removed; tor needs three levels.
 const DEPTH: usize = 32;
 
-pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(openat(parent, name, flags, Mode::empty())?)
-}
-
-/// Removes the directory `name` of `parent`. Does nothing if it is gone.
+/// Removes the directory `name` of `parent`. A missing directory is not an error.
 pub(super) fn remove(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
     match open_directory(parent, name) {
-        Ok(directory) => remove_opened(parent, name, &directory),
+        Ok(directory) => remove_opened(parent, name, &directory.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Removes the directory `name` of `parent`, which has been opened.
+/// Removes the directory `name` of `parent`, which is open as `directory`.
 ///
-/// The lock file is removed last, so that the next sweep continues one that was interrupted. A
-/// pluggable transport that is ending may still write there, so the removal is repeated.
+/// The lock file is removed last, so that the next sweep continues an interrupted removal. A
+/// pluggable transport that is ending may still write to the directory, so the removal is retried.
 pub(super) fn remove_opened(
     parent: BorrowedFd<'_>,
     name: &Path,
@@ -56,8 +52,8 @@ pub(super) fn remove_opened(
     }
 }
 
-/// Removes the lock file and the directory. If something was written there meanwhile, the lock file
-/// is created again: no sweep removes a directory that has content and no lock file.
+/// Removes the lock file and the directory. If the directory is not empty, the lock file is created
+/// again: no sweep removes a directory with content and without a lock file.
 fn remove_emptied(
     parent: BorrowedFd<'_>,
     name: &Path,
@@ -69,7 +65,7 @@ fn remove_emptied(
         Ok(now) if is_same(&now, found) => {
             ignore_missing(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
         }
-        // Moved away, or removed by another sweeper.
+        // Moved away, or removed by another sweep.
         Ok(_) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno),
     };
@@ -80,7 +76,7 @@ fn remove_emptied(
     removed
 }
 
-/// Removes everything in a directory but `kept`. Other file systems that are mounted there stay.
+/// Removes the content of a directory except `kept` and mounted file systems.
 fn remove_contents(
     directory: &OwnedFd,
     root: &FileStat,
@@ -88,7 +84,7 @@ fn remove_contents(
     depth: usize,
 ) -> Result<(), Errno> {
     let Some(depth) = depth.checked_sub(1) else { return Err(Errno::ELOOP) };
-    // Opened anew: a copy of the descriptor would go on where an earlier reading has ended.
+    // Opened again: a copy of the descriptor shares its position.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let names = Dir::openat(directory, ".", flags, Mode::empty())?
         .into_iter()
@@ -100,7 +96,7 @@ fn remove_contents(
         {
             continue;
         }
-        // Linux answers EISDIR, other systems EPERM, to the removal of a directory as a file.
+        // For a directory, Linux returns EISDIR and other systems EPERM.
         match unlinkat(directory, &*name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::EISDIR | Errno::EPERM) => {}
             removed => {
@@ -143,7 +139,7 @@ mod tests {
     use super::{DEPTH, LOCK, remove_contents, remove_emptied};
 
     #[test]
-    fn what_is_written_during_a_removal_is_removed_by_the_next_attempt() {
+    fn a_file_written_during_a_removal_is_removed_by_the_next_attempt() {
         let root = tempfile::tempdir().unwrap();
         let directory = OwnedFd::from(File::open(root.path()).unwrap());
         let found = fstat(&directory).unwrap();
@@ -155,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_removed_has_a_lock_file_for_the_next_sweep() {
+    fn a_directory_that_cannot_be_removed_keeps_a_lock_file_for_the_next_sweep() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("directory");
         fs::create_dir(&path).unwrap();

@@ -25,7 +25,7 @@ fn entries(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_directory_is_private_and_goes_with_its_value() {
+fn a_directory_is_private_and_removed_when_dropped() {
     let root = tempfile::tempdir().unwrap();
     let directory = TemporaryDirectory::create_in(root.path(), "x-").unwrap();
     let path = directory.path().to_owned();
@@ -42,7 +42,7 @@ fn a_directory_is_private_and_goes_with_its_value() {
 }
 
 #[test]
-fn what_a_dead_program_left_is_removed_and_nothing_that_it_points_to() {
+fn directories_of_ended_programs_are_removed_and_the_targets_of_links_kept() {
     let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = abandoned(root.path(), "torcon-AbCdEf.tmp", "");
     fs::write(outside.path().join("kept"), "x").unwrap();
@@ -55,7 +55,7 @@ fn what_a_dead_program_left_is_removed_and_nothing_that_it_points_to() {
 }
 
 #[test]
-fn what_another_user_can_have_put_there_stays() {
+fn directories_that_another_user_can_have_created_are_kept() {
     let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let target = abandoned(outside.path(), "torcon-target.tmp", "");
     symlink(&target, root.path().join("torcon-symlink.tmp")).unwrap();
@@ -107,7 +107,7 @@ fn a_directory_that_root_gave_to_the_user_of_tor_is_removed() {
 }
 
 #[test]
-fn a_directory_stays_while_a_recorded_process_lives() {
+fn a_directory_is_kept_while_a_recorded_process_runs() {
     let root = tempfile::tempdir().unwrap();
     let mut sleeper = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
     let line = recorded_process::describe(sleeper.id());
@@ -180,7 +180,7 @@ fn a_removal_that_was_interrupted_is_continued() {
 }
 
 #[test]
-fn sweepers_beside_each_other_remove_all_that_is_dead_and_nothing_that_lives() {
+fn concurrent_sweeps_remove_only_the_directories_of_ended_programs() {
     let root = tempfile::tempdir().unwrap();
     for number in 0..100 {
         abandoned(root.path(), &format!("torcon-{number}.tmp"), "");

@@ -10,12 +10,12 @@ use super::options::Setting;
 use super::progress::{NetworkProgress, ProgressListener, Reporter};
 use crate::error::{InvalidInput, Result};
 
-/// How many tors a path of circuits needs at least.
-const FEWEST: usize = 3;
+/// The length of a circuit's path.
+const MINIMUM: usize = 3;
 
-/// What a private network is to be like.
+/// Configures and launches a [`PrivateNetwork`].
 ///
-/// Made by [`PrivateNetwork::builder`].
+/// Returned by [`PrivateNetwork::builder`].
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ pub struct PrivateNetworkBuilder {
     pub(super) authority_options: Vec<Setting>,
     pub(super) relay_options: Vec<Setting>,
     pub(super) client_options: Vec<Setting>,
-    // Only so that it can be shared: nothing is ever called through it.
+    // Makes the builder `Sync`.
     on_progress: Mutex<Option<ProgressListener>>,
 }
 
@@ -66,21 +66,21 @@ impl PrivateNetworkBuilder {
 
     /// Sets the number of directory authorities, which are relays too. The default is 1.
     ///
-    /// Several have to hear each other before they agree, which takes four seconds more.
+    /// Several authorities exchange votes and signatures, which takes four seconds more.
     pub fn authorities(mut self, count: usize) -> Self {
         self.authorities = count;
         self
     }
 
-    /// Sets the number of relays beside the authorities. The default is 5.
+    /// Sets the number of relays in addition to the authorities. The default is 5.
     ///
-    /// With the authorities there must be three at least.
+    /// Relays and authorities together must be at least three.
     pub fn relays(mut self, count: usize) -> Self {
         self.relays = count;
         self
     }
 
-    /// Sets how many of the relays are exits. The default is all; authorities never are.
+    /// Sets how many relays are exits. The default is all. Authorities are never exits.
     pub fn exits(mut self, count: usize) -> Self {
         self.exits = Some(count);
         self
@@ -88,31 +88,30 @@ impl PrivateNetworkBuilder {
 
     /// Sets the directory that holds the data directories of all tors.
     ///
-    /// It is made with mode 0700 if it is missing (its parent must exist); it must be empty, and
-    /// it is never deleted. The default is a temporary directory that is deleted at the end.
+    /// A missing directory is created with mode 0700; its parent must exist. An existing one must
+    /// be empty. It is never deleted. The default is a temporary directory, which is deleted.
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
     }
 
-    /// Sets how long the network may take to come up. The default is 60 seconds.
+    /// Sets the time limit of [`launch`](Self::launch) and [`PrivateNetwork::restart`]. The default
+    /// is 60 seconds.
     ///
-    /// The same limit holds for [`PrivateNetwork::restart`]. The first vote is never put off by
-    /// more than 15 minutes, so a longer limit is of no use.
+    /// The first vote is at most 15 minutes after the start, so a longer limit has no effect.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Sets the program `tor`. A name without a slash is looked for in `PATH`. The default is
-    /// `tor`.
+    /// Sets the program `tor`. A name without a slash is searched in `PATH`. The default is `tor`.
     pub fn tor(mut self, program: impl Into<PathBuf>) -> Self {
         self.tor = program.into();
         self
     }
 
-    /// Sets the program `tor-gencert`, which makes the keys of authorities and comes with tor.
-    /// The default is `tor-gencert`.
+    /// Sets the program `tor-gencert`, which creates the keys of authorities and is part of tor. The
+    /// default is `tor-gencert`.
     pub fn tor_gencert(mut self, program: impl Into<PathBuf>) -> Self {
         self.tor_gencert = program.into();
         self
@@ -124,38 +123,37 @@ impl PrivateNetworkBuilder {
         self
     }
 
-    /// Adds a line to the configuration of every relay that is no authority. The default is no
+    /// Adds a line to the configuration of every relay except the authorities. The default is no
     /// further line.
     pub fn relay_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.relay_options.push((name.into(), value.into()));
         self
     }
 
-    /// Adds a line to the configuration of every tor: relays, authorities and those that join the
-    /// network by [`PrivateNetwork::client_options`]. The default is no further line.
+    /// Adds a line to the configuration of every tor, including clients that use
+    /// [`PrivateNetwork::client_options`]. The default is no further line.
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.client_options.push((name.into(), value.into()));
         self
     }
 
-    /// Sets a closure that is told of each step. The default is none.
-    ///
-    /// It is called on the thread that calls [`launch`](Self::launch).
+    /// Sets a closure that [`launch`](Self::launch) calls at each step, on the calling thread. The
+    /// default is none.
     pub fn on_progress(mut self, listener: impl FnMut(&NetworkProgress) + Send + 'static) -> Self {
         self.on_progress = Mutex::new(Some(Box::new(listener)));
         self
     }
 
-    /// Brings the network up.
+    /// Launches the network.
     ///
     /// Blocks the current thread until every relay knows every other, which takes five to eight
-    /// seconds where two processors are free, and for at most [`timeout`](Self::timeout).
+    /// seconds with two free processors, and for at most [`timeout`](Self::timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for numbers that make no network and
-    /// for options that cannot be said, and [`Error::Testnet`](crate::Error::Testnet) if anything
-    /// else goes wrong, for one if tor is not installed; no process is left then.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for invalid numbers and options.
+    /// Otherwise [`Error::Testnet`](crate::Error::Testnet), for example if tor is not installed;
+    /// no process is left running then.
     pub fn launch(self) -> Result<PrivateNetwork> {
         self.check()?;
         let reporter = Reporter::new(self.on_progress.lock().take());
@@ -164,13 +162,16 @@ impl PrivateNetworkBuilder {
 
     fn check(&self) -> Result<(), InvalidInput> {
         if self.authorities == 0 {
-            return Err(InvalidInput::new("authorities", "a network needs an authority"));
+            return Err(InvalidInput::new("authorities", "must be at least 1"));
         }
-        if self.authorities.saturating_add(self.relays) < FEWEST {
-            return Err(InvalidInput::new("relays", "three tors are the fewest of a network"));
+        if self.authorities.saturating_add(self.relays) < MINIMUM {
+            return Err(InvalidInput::new(
+                "relays",
+                "must be at least 3 together with the authorities",
+            ));
         }
         if self.exits.is_some_and(|exits| exits > self.relays) {
-            return Err(InvalidInput::new("exits", "there are fewer relays than exits"));
+            return Err(InvalidInput::new("exits", "must not exceed the number of relays"));
         }
         Ok(())
     }

@@ -2,11 +2,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::TestnetProblem;
 
-/// The end of one operation on a network.
+/// The deadline of one operation on a network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     limit: Duration,
-    /// `None`: never.
+    /// `None` if the limit is too long for the clock.
     at: Option<Instant>,
 }
 
@@ -24,7 +24,7 @@ impl Deadline {
         self.left().is_zero()
     }
 
-    /// What is wrong when it is over.
+    /// Returns the error at the deadline.
     pub(super) fn problem(self) -> TestnetProblem {
         TestnetProblem::timeout(self.limit)
     }

@@ -5,26 +5,26 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use crate::error::TestnetProblem;
+use crate::link::poll_until;
 
-/// A query or an answer without extensions is not longer.
+/// The longest message without extensions.
 const LONGEST: usize = 512;
 const HEADER: usize = 12;
-/// A response, recursion desired and available; the lowest bits are the code.
+/// The flags of a response: recursion desired and available. The lowest bits are the code.
 const FLAGS: u16 = 0x8180;
 const NO_SUCH_NAME: u16 = 3;
 const TYPE_A: u16 = 1;
 const TYPE_PTR: u16 = 12;
-/// How long an answer may be kept, in seconds.
+/// The time to live of a record, in seconds.
 const TIME_TO_LIVE: u32 = 60;
 /// A pointer to the name of the question.
 const QUESTION_NAME: u16 = 0xc000 | 12;
 const LOOPBACK_NAME: &[u8] = b"\x08loopback\x04test\x00";
 
-/// The name server of the exits, on UDP, with a thread of its own, `torcon-dns`.
+/// The name server of the exits, on UDP, in the thread `torcon-dns`.
 #[derive(Debug)]
 pub(super) struct NameServer {
     address: SocketAddr,
@@ -65,7 +65,7 @@ impl Drop for NameServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It waits for nothing but the socket and the end.
+            // It waits only for the socket and for `stop`.
             let _ = thread.join();
         }
     }
@@ -74,21 +74,15 @@ impl Drop for NameServer {
 fn serve(socket: &UdpSocket, stopped: &UnixStream) -> io::Result<()> {
     let mut buffer = [0; LONGEST];
     loop {
-        let mut fds = [
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        }
-        let [readable, stopped] = fds.map(|fd| fd.any().unwrap_or(true));
-        if stopped {
+        let mut fds =
+            [socket.as_fd(), stopped.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        poll_until(&mut fds, None)?;
+        let [is_readable, is_stopped] = fds.map(|fd| fd.any().unwrap_or(true));
+        if is_stopped {
             return Ok(());
         }
-        if readable {
-            // What fails here concerns one client that is gone.
+        if is_readable {
+            // An error here concerns a client that is gone.
             let Ok((count, client)) = socket.recv_from(&mut buffer) else { continue };
             if let Some(answer) = buffer.get(..count).and_then(answer) {
                 let _ = socket.send_to(&answer, client);
@@ -97,10 +91,10 @@ fn serve(socket: &UdpSocket, stopped: &UnixStream) -> io::Result<()> {
     }
 }
 
-/// Answers a query; `None` if it cannot be read.
+/// Returns the response to a query, or `None` if the query is malformed.
 ///
-/// Names are 127.0.0.1, addresses are `loopback.test`, and a name with a label `nx` does not
-/// exist. The question is sent back as it came: tor mixes upper and lower case in it and compares.
+/// Every name is 127.0.0.1, every address is `loopback.test`, and a name with the label `nx` does
+/// not exist. The response repeats the question byte for byte: tor compares its random case.
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let (header, rest) = query.split_at_checked(HEADER)?;
     let name_length = name_length(rest)?;
@@ -133,17 +127,17 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// The number of bytes of the name at the beginning, with the empty label that ends it.
+/// Returns the length of the name at the start, with its final empty label.
 fn name_length(bytes: &[u8]) -> Option<usize> {
     let mut length = 1;
     for label in labels(bytes) {
         length += 1 + label.len();
     }
-    // A label that is cut off, or a pointer, ends the labels too.
+    // A truncated label or a pointer ends the labels too.
     (bytes.get(length - 1) == Some(&0)).then_some(length)
 }
 
-/// The labels of a name.
+/// Returns the labels of a name.
 fn labels(mut name: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&length, rest) = name.split_first()?;
@@ -174,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_loopback_address() {
+    fn a_name_resolves_to_the_loopback_address() {
         let expected = b"\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\
             \x01a\x04tEsT\x00\x00\x01\x00\x01\
             \xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01";
@@ -182,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_called_loopback_test() {
+    fn an_address_resolves_to_loopback_test() {
         let reply = answer(&query("7.2.0.192.in-addr.arpa", 12)).unwrap();
         assert!(reply.ends_with(b"\x00\x0f\x08loopback\x04test\x00"), "{reply:?}");
     }
 
     #[test]
-    fn a_label_nx_is_no_name_and_other_types_have_no_records() {
+    fn a_name_with_the_label_nx_does_not_exist_and_other_types_have_no_records() {
         let reply = answer(&query("some.Nx.test", 1)).unwrap();
         assert_eq!(reply[2..8], [0x81, 0x83, 0, 1, 0, 0]);
         assert_eq!(reply.len(), query("some.Nx.test", 1).len());
@@ -198,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_behind_the_question_do_not_matter_and_a_broken_query_has_no_answer() {
+    fn extensions_are_ignored_and_a_malformed_query_has_no_response() {
         let mut extended = query("a.test", 1);
         extended.extend(b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00");
         assert_eq!(answer(&extended), answer(&query("a.test", 1)));

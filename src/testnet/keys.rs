@@ -1,6 +1,5 @@
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,28 +7,29 @@ use std::thread;
 use std::time::Duration;
 
 use super::deadline::Deadline;
+use super::directory::{create, directory_problem};
 use crate::error::TestnetProblem;
 use crate::names::Fingerprint;
 
-/// How often a program that runs is looked at.
+/// How often a running program is polled.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How many lines of a program that failed are kept.
 const LINES: usize = 100;
 
-/// A problem with the last lines of the program that has it.
-pub(super) type Failure = (TestnetProblem, Vec<String>);
+/// A problem and the last lines of the program.
+pub(super) type KeysFailure = (TestnetProblem, Vec<String>);
 
-/// What a directory authority is known by.
+/// The keys by which a directory authority is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
-    /// Of its long-term authority key.
+    /// The fingerprint of its authority identity key.
     pub(super) v3ident: Fingerprint,
-    /// Of its key as a relay.
+    /// The fingerprint of its relay identity key.
     pub(super) fingerprint: Fingerprint,
 }
 
-/// The making of the keys of one authority, by two programs at once: `tor-gencert` makes those
-/// with which it votes, `tor --list-fingerprint` those that it has as a relay.
+/// The two programs that create the keys of one authority: `tor-gencert` for its votes, and
+/// `tor --list-fingerprint` for its relay.
 #[derive(Debug)]
 pub(super) struct Keys {
     nickname: String,
@@ -49,7 +49,7 @@ impl Keys {
         dir_port: u16,
     ) -> Result<Self, TestnetProblem> {
         let keys = directory.join("keys");
-        make_directory(&keys)?;
+        create(&keys)?;
         let certificate = keys.join("authority_certificate");
         let mut command = Command::new(gencert);
         command
@@ -61,7 +61,7 @@ impl Keys {
             .arg(keys.join("authority_signing_key"))
             .arg("-c")
             .arg(&certificate);
-        // Nobody uses the encrypted key again.
+        // The encrypted key is not used again.
         let gencert = Program::start(gencert, command, b"loopback\n")?;
 
         let zeros = "0".repeat(40);
@@ -75,7 +75,7 @@ impl Keys {
             .arg(directory)
             .args(["--Nickname", nickname, "--Address", "127.0.0.1"])
             .args(["--ORPort", "127.0.0.1:1", "--SocksPort", "0", "--TestingTorNetwork", "1"])
-            // tor insists on an authority; the real ones are not known yet.
+            // tor requires an authority, and those of the network are not known yet.
             .arg("--DirAuthority")
             .arg(format!("placeholder v3ident={zeros} 127.0.0.1:1 {zeros}"))
             .args(["--list-fingerprint", "--quiet"]);
@@ -83,8 +83,8 @@ impl Keys {
         Ok(Self { nickname: nickname.to_owned(), certificate, gencert, list_fingerprint })
     }
 
-    /// Waits for both programs and reads what they made.
-    pub(super) fn finish(self, deadline: Deadline) -> Result<Identity, Failure> {
+    /// Waits for both programs and reads the fingerprints.
+    pub(super) fn finish(self, deadline: Deadline) -> Result<Identity, KeysFailure> {
         let printed = self.list_fingerprint.finish(deadline)?;
         let fingerprint = fingerprint_line(&printed, &self.nickname).ok_or_else(|| {
             let what = "the fingerprint that tor should have printed".into();
@@ -101,7 +101,7 @@ impl Keys {
     }
 }
 
-/// Finds `auth0 0123 4567 ...`, ten groups of four digits.
+/// Finds the line `auth0 0123 4567 ...` with ten groups of four digits.
 fn fingerprint_line(printed: &str, nickname: &str) -> Option<Fingerprint> {
     printed.lines().find_map(|line| {
         let groups = line.strip_prefix(nickname)?.strip_prefix(' ')?;
@@ -109,19 +109,9 @@ fn fingerprint_line(printed: &str, nickname: &str) -> Option<Fingerprint> {
     })
 }
 
-/// Finds `fingerprint` and 40 digits.
+/// Finds the line `fingerprint` with 40 digits.
 fn certificate_fingerprint(certificate: &str) -> Option<Fingerprint> {
     certificate.lines().find_map(|line| line.strip_prefix("fingerprint ")?.parse().ok())
-}
-
-/// Makes a directory that nobody else can look into.
-pub(super) fn make_directory(path: &Path) -> Result<(), TestnetProblem> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    made.map_err(|error| directory_problem(path, error))
-}
-
-pub(super) fn directory_problem(path: &Path, error: io::Error) -> TestnetProblem {
-    TestnetProblem::Directory { path: path.to_owned(), source: Arc::new(error) }
 }
 
 fn last_lines(printed: &str) -> Vec<String> {
@@ -129,7 +119,7 @@ fn last_lines(printed: &str) -> Vec<String> {
     printed.lines().skip(skipped).map(str::to_owned).collect()
 }
 
-/// A program that runs to its end soon, and is ended when it is dropped.
+/// A program that ends soon. Dropping it kills the program.
 #[derive(Debug)]
 struct Program {
     name: PathBuf,
@@ -149,14 +139,14 @@ impl Program {
             })?;
         let mut program = Self { name: name.to_owned(), child };
         if let Some(mut stdin) = program.child.stdin.take() {
-            // A program that does not read it says itself what it did not like.
+            // A program that does not read its input reports why.
             let _ = stdin.write_all(input);
         }
         Ok(program)
     }
 
-    /// Waits for its end and returns what it printed, which is not more than a pipe holds.
-    fn finish(mut self, deadline: Deadline) -> Result<String, Failure> {
+    /// Waits for its end and returns its output, which must fit into a pipe.
+    fn finish(mut self, deadline: Deadline) -> Result<String, KeysFailure> {
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -215,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_are_found_among_other_lines() {
+    fn fingerprints_are_found_between_other_lines() {
         let printed = "Nov 23 [warn] auth0 is fine\n\
                        auth0 0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567\n";
         assert_eq!(fingerprint_line(printed, "auth0").unwrap().to_string(), DIGITS);
@@ -226,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_its_input_and_tells_why_it_failed() {
-        let patience = Duration::from_secs(20);
-        assert_eq!(run("read x; echo $x; echo two >&2", patience).unwrap(), "passphrase\ntwo\n");
+    fn a_program_reads_its_input_and_reports_its_failure() {
+        let limit = Duration::from_secs(20);
+        assert_eq!(run("read x; echo $x; echo two >&2", limit).unwrap(), "passphrase\ntwo\n");
         assert_eq!(
-            run("echo why >&2; exit 3", patience).unwrap_err(),
+            run("echo why >&2; exit 3", limit).unwrap_err(),
             "the program \"/bin/sh\" failed (exit status: 3): [\"why\"]"
         );
         let missing = Path::new("no-such-program");
@@ -242,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_is_ended() {
+    fn a_program_that_hangs_is_killed() {
         assert_eq!(
             run("exec sleep 60", Duration::from_millis(20)).unwrap_err(),
             "waited 20ms for a private network to be usable in vain: []"

@@ -12,33 +12,33 @@ use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, Te
 use crate::names::{Fingerprint, Nickname, Signal};
 use crate::process::{Launcher, Ready, TorProcess};
 
-/// How long the end of a process may come after the end of its control connection.
+/// How long after its control connection a process may end.
 const EXIT_AFTER_LOSS: Duration = Duration::from_secs(1);
-/// How long a killed process may take to be gone.
+/// How long a killed process may take to end.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a tor of the network is.
+/// The role of a tor in the network.
 #[derive(Clone, Debug)]
 pub(super) enum Role {
     Authority { ports: AuthorityPorts },
     Relay { is_exit: bool, resolv_conf: PathBuf },
 }
 
-/// One tor of the network: what it is launched with and, while it runs, its process.
+/// One tor of the network, with its process while it runs.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) nickname: Nickname,
     pub(super) role: Role,
     program: PathBuf,
     directory: PathBuf,
-    /// What stands in its configuration beside that of its role.
+    /// The options in addition to those of its role.
     settings: Vec<Setting>,
     /// 0 until tor has chosen it.
     or_port: AtomicU16,
     fingerprint: Mutex<Option<Fingerprint>>,
     // A leaf lock.
     process: Mutex<Option<Arc<TorProcess>>>,
-    /// Held while it is killed or started again.
+    /// Locked while the tor is killed or restarted.
     changing: Mutex<()>,
 }
 
@@ -83,7 +83,7 @@ impl Node {
         *self.fingerprint.lock()
     }
 
-    /// Its process, which must not have been killed.
+    /// Returns its process, or an error if it was killed.
     pub(super) fn running(&self) -> Result<Arc<TorProcess>> {
         let down = InvalidInput::new("nickname", "this relay was killed and not restarted");
         self.process().ok_or_else(|| down.into())
@@ -93,7 +93,7 @@ impl Node {
         self.process.lock().clone()
     }
 
-    /// Starts its tor; see [`attach`](Self::attach).
+    /// Starts its tor. [`connect`](Self::connect) must follow.
     pub(super) fn spawn(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
         let nickname = self.nickname.as_str();
         let role = match &self.role {
@@ -109,12 +109,12 @@ impl Node {
             .wait_for(Ready::Controller)
             .timeout(deadline.left())
             .stall_timeout(Duration::MAX)
-            // What a library complains of is not worth a network.
+            // A warning of a library should not end the network.
             .kill_on_stderr(false);
         let all = role.iter().chain(&self.settings);
         let launcher = all.fold(launcher, |launcher, (name, value)| launcher.option(name, value));
         let process = launcher.spawn().map_err(|error| match error {
-            // A user's option that cannot be said.
+            // An invalid option of the user.
             Error::InvalidInput(_) => error,
             error => self.failed(step, error),
         })?;
@@ -122,8 +122,8 @@ impl Node {
         Ok(())
     }
 
-    /// Waits for the control connection, which owns the tor, and asks what only tor knows.
-    pub(super) fn attach(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+    /// Waits for the control connection, which owns the tor, and reads the fingerprint and port.
+    pub(super) fn connect(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
         let process = self.running()?;
         process.wait_controller(deadline.left()).map_err(|error| self.failed(step, error))?;
         let fingerprint = self.get_info(step, deadline, "fingerprint")?;
@@ -139,7 +139,7 @@ impl Node {
         Ok(())
     }
 
-    /// Returns a controller whose commands end at the deadline.
+    /// Returns a controller whose commands time out at the deadline.
     pub(super) fn controller(&self, step: TestnetStep, deadline: Deadline) -> Result<Controller> {
         let process = self.running()?;
         let controller = process.controller().map_err(|error| self.failed(step, error))?;
@@ -152,8 +152,8 @@ impl Node {
         deadline: Deadline,
         key: &str,
     ) -> Result<String> {
-        let answer = self.controller(step, deadline)?.get_info_one(key);
-        answer.map_err(|error| self.failed(step, error))
+        let reply = self.controller(step, deadline)?.get_info_one(key);
+        reply.map_err(|error| self.failed(step, error))
     }
 
     pub(super) fn set_conf(
@@ -163,14 +163,14 @@ impl Node {
         settings: &[Setting],
     ) -> Result<()> {
         let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let done = self.controller(step, deadline)?.set_conf(settings);
-        done.map_err(|error| self.failed(step, error))
+        let result = self.controller(step, deadline)?.set_conf(settings);
+        result.map_err(|error| self.failed(step, error))
     }
 
-    /// Has it read its configuration again, and therefore fetch at once what it lacks.
+    /// Sends `SIGNAL RELOAD`, after which tor fetches missing directory documents at once.
     pub(super) fn reload(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
-        let done = self.controller(step, deadline)?.signal(Signal::Reload);
-        done.map_err(|error| self.failed(step, error))
+        let result = self.controller(step, deadline)?.signal(Signal::Reload);
+        result.map_err(|error| self.failed(step, error))
     }
 
     /// Fails if its tor has ended.
@@ -188,14 +188,14 @@ impl Node {
         }
     }
 
-    /// Kills its tor and waits until it is gone.
+    /// Kills its tor and waits for its end.
     pub(super) fn kill(&self) -> Result<()> {
         let _changing = self.changing.lock();
         self.take_down()
     }
 
-    /// Ends its tor if it runs, and starts it again with the same keys and the same port; `wait`
-    /// waits until it is of use.
+    /// Kills its tor if it runs, and starts it again with the same keys and the same port. `wait`
+    /// waits until it can be used.
     pub(super) fn restart(
         &self,
         deadline: Deadline,
@@ -204,22 +204,21 @@ impl Node {
         let _changing = self.changing.lock();
         let step = TestnetStep::Restart;
         self.take_down()?;
-        let back = self.spawn(step, deadline).and_then(|()| self.attach(step, deadline));
-        back.and_then(|()| wait()).inspect_err(|_| {
+        let restarted = self.spawn(step, deadline).and_then(|()| self.connect(step, deadline));
+        restarted.and_then(|()| wait()).inspect_err(|_| {
             let _ = self.take_down();
         })
     }
 
-    /// Sends SIGKILL to its tor, without waiting.
+    /// Sends SIGKILL to its tor, and does not wait.
     ///
-    /// Nothing that it would still write is worth keeping, and SIGTERM is not certain: where this
-    /// program blocks it, so does every tor that it launched, and relays of tor 0.4.9 sometimes
-    /// hang while they free the threads that compute for them.
+    /// SIGTERM is not reliable: relays of tor 0.4.9 sometimes hang while they end their worker
+    /// threads. Nothing that tor would write at its end is needed.
     pub(super) fn send_kill(&self) -> Result<()> {
         self.process().map_or(Ok(()), |process| process.kill())
     }
 
-    /// Kills its tor, if it runs, and waits until it is gone.
+    /// Kills its tor if it runs, and waits for its end.
     pub(super) fn take_down(&self) -> Result<()> {
         let Some(process) = self.process() else { return Ok(()) };
         process.kill()?;
@@ -234,7 +233,7 @@ impl Node {
             (Error::Launch(error), _) => error.last_lines().to_vec(),
             (_, Some(process)) => {
                 if error.is_closed() {
-                    // Its last words come with its end.
+                    // Its last lines are read at its end.
                     let _ = process.wait_timeout(EXIT_AFTER_LOSS);
                 }
                 process.last_lines()
@@ -246,7 +245,7 @@ impl Node {
     }
 }
 
-/// The port in `"127.0.0.1:34567" "unix:..."`.
+/// Returns the port in `"127.0.0.1:34567" "unix:..."`.
 fn first_port(listeners: &str) -> Option<u16> {
     listeners.split('"').find_map(|address| address.rsplit_once(':')?.1.parse().ok())
 }
@@ -256,7 +255,7 @@ mod tests {
     use super::first_port;
 
     #[test]
-    fn the_port_of_a_listener_is_read() {
+    fn the_port_of_a_listener_is_parsed() {
         assert_eq!(first_port("\"127.0.0.1:34567\""), Some(34567));
         assert_eq!(first_port("\"127.0.0.1:1\" \"127.0.0.1:2\""), Some(1));
         assert_eq!(first_port(""), None);

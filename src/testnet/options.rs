@@ -1,32 +1,54 @@
 //! The configuration of the tors of a network.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::keys::Identity;
+use crate::error::TestnetProblem;
 
 /// A line of a configuration.
 pub(super) type Setting = (String, String);
 
-/// The time between two consensuses, in seconds. The longest that tor allows for the first one,
-/// too, so that a network that is up is left in peace.
+/// The seconds between two consensuses: the longest that tor allows for the first one too.
 const INTERVAL: u64 = 1800;
-/// How far away the first vote is at first: it waits until there is something to vote on.
-const HOLD: u64 = 900;
+/// The seconds until the first vote as it is scheduled at the start, before there are descriptors.
+const FIRST_VOTE: u64 = 900;
 
-/// The two fixed ports of an authority; they stand in the configuration of every tor.
+/// The two fixed ports of an authority, which are in the configuration of every tor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AuthorityPorts {
     pub(super) or: u16,
     pub(super) dir: u16,
 }
 
+/// Two ports of 127.0.0.1 that are reserved until this is dropped.
+pub(super) struct ReservedPorts {
+    pub(super) ports: AuthorityPorts,
+    _listeners: [TcpListener; 2],
+}
+
+impl ReservedPorts {
+    pub(super) fn bind() -> Result<Self, TestnetProblem> {
+        let problem = |error| TestnetProblem::Resource {
+            what: "a port for an authority",
+            source: Arc::new(error),
+        };
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(problem);
+        let listeners = [listen()?, listen()?];
+        let [or, dir] = &listeners;
+        let port = |socket: &TcpListener| Ok(socket.local_addr().map_err(problem)?.port());
+        let ports = AuthorityPorts { or: port(or)?, dir: port(dir)? };
+        Ok(Self { ports, _listeners: listeners })
+    }
+}
+
 pub(super) fn settings<const N: usize>(settings: [(&str, &str); N]) -> Vec<Setting> {
     settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// Returns the line that makes an authority known.
+/// Returns the `DirAuthority` line of an authority.
 pub(super) fn dir_authority(nickname: &str, ports: AuthorityPorts, identity: Identity) -> Setting {
     let AuthorityPorts { or, dir } = ports;
     let Identity { v3ident, fingerprint } = identity;
@@ -34,26 +56,26 @@ pub(super) fn dir_authority(nickname: &str, ports: AuthorityPorts, identity: Ide
     ("DirAuthority".to_owned(), value)
 }
 
-/// What every tor needs to live in the network.
+/// Returns the options of every tor of the network.
 pub(super) fn client(authorities: Vec<Setting>) -> Vec<Setting> {
-    // Short intervals; private addresses, and several relays with the same, in one path.
+    // Allows short intervals, private addresses, and several relays of one address in a path.
     let mut all = settings([("TestingTorNetwork", "1")]);
     all.extend(authorities);
     all.extend(settings([
         ("PathsNeededToBuildCircuits", "0.67"),
-        // Nothing can leave the machine by this address.
+        // A connection from this address cannot leave the machine.
         ("OutboundBindAddress", "127.0.0.1"),
     ]));
     all
 }
 
-/// What relays and authorities have in common.
+/// Returns the options that relays and authorities have in common.
 fn server(nickname: &str, or_port: Option<u16>) -> Vec<Setting> {
     let or_port = or_port.map_or("auto".to_owned(), |port| port.to_string());
     let mut all = settings([
         ("Nickname", nickname),
         ("ORPort", &format!("127.0.0.1:{or_port}")),
-        // No guessing of addresses, and no test of them.
+        // tor neither guesses nor tests its address.
         ("Address", "127.0.0.1"),
         ("AssumeReachable", "1"),
         ("SocksPort", "0"),
@@ -65,7 +87,7 @@ fn server(nickname: &str, or_port: Option<u16>) -> Vec<Setting> {
         ("ShutdownWaitLength", "0"),
         ("SafeLogging", "0"),
         ("LogTimeGranularity", "1"),
-        // Small and quick: no tables of countries, one worker thread.
+        // Less memory and time: no GeoIP tables, one worker thread.
         ("GeoIPFile", "/dev/null"),
         ("GeoIPv6File", "/dev/null"),
         ("AvoidDiskWrites", "1"),
@@ -88,7 +110,7 @@ pub(super) fn relay(
     }
     all.extend(settings([
         ("ServerDNSResolvConfFile", &resolv_conf.to_string_lossy()),
-        // No question to anyone about real names.
+        // No DNS queries for real names.
         ("ServerDNSDetectHijacking", "0"),
         ("ServerDNSTestAddresses", ""),
         ("ServerDNSSearchDomains", "0"),
@@ -107,23 +129,22 @@ pub(super) fn authority(nickname: &str, ports: AuthorityPorts) -> Vec<Setting> {
         // A consensus is valid for a day.
         ("V3AuthVotingInterval", &format!("{INTERVAL} seconds")),
         ("V3AuthNIntervalsValid", "48"),
-        // The shortest that tor takes.
+        // The shortest that tor accepts.
         ("V3AuthVoteDelay", "2 seconds"),
         ("V3AuthDistDelay", "2 seconds"),
         ("TestingV3AuthInitialVoteDelay", "2 seconds"),
         ("TestingV3AuthInitialDistDelay", "2 seconds"),
-        // Every relay is running, and has the flags that it would have to earn.
+        // Every relay is running and has all flags.
         ("AuthDirTestReachability", "0"),
         ("TestingDirAuthVoteExit", "*"),
         ("TestingDirAuthVoteGuard", "*"),
         ("TestingDirAuthVoteHSDir", "*"),
     ]));
-    all.extend(vote_at(since_epoch().0 + HOLD));
+    all.extend(vote_at(since_epoch().0 + FIRST_VOTE));
     all
 }
 
-/// The options that make this second the end of the first voting round: the consensus is
-/// published then.
+/// Returns the options by which the first consensus is published in this second.
 pub(super) fn vote_at(seconds: u64) -> Vec<Setting> {
     settings([
         ("TestingV3AuthInitialVotingInterval", &format!("{INTERVAL} seconds")),
@@ -131,13 +152,13 @@ pub(super) fn vote_at(seconds: u64) -> Vec<Setting> {
     ])
 }
 
-/// The whole seconds of now, and the rest in milliseconds.
+/// Returns the current time in whole seconds, and the remaining milliseconds.
 pub(super) fn since_epoch() -> (u64, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_secs(), now.subsec_millis())
 }
 
-/// The text of a resolver's configuration file.
+/// Returns the text of a `resolv.conf` file.
 pub(super) fn resolv_conf(name_server: SocketAddr) -> String {
     format!("nameserver {name_server}\n")
 }

@@ -5,15 +5,15 @@ use crate::error::TestnetStep;
 
 pub(super) type ProgressListener = Box<dyn FnMut(&NetworkProgress) + Send>;
 
-/// How far a private network has come up.
+/// The progress of [`PrivateNetwork::launch`](super::PrivateNetwork::launch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkProgress {
     /// The step that begins.
     pub step: TestnetStep,
-    /// How much of the usual time is over, in percent.
+    /// The share of the usual time that has passed, in percent.
     pub percent: u8,
-    /// The time since the beginning.
+    /// The time since the start.
     pub elapsed: Duration,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for NetworkProgress {
     }
 }
 
-/// Tells a closure of each step.
+/// Calls the progress closure at each step.
 pub(super) struct Reporter {
     started: Instant,
     listener: Option<ProgressListener>,

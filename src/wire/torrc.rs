@@ -5,6 +5,9 @@
 
 mod read;
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 pub(crate) use self::read::read_options;
 use crate::error::InvalidInput;
 use crate::wire::quoted::{cstring_limit, write_cstring};
@@ -46,6 +49,19 @@ impl Torrc {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text
     }
+}
+
+/// Returns `unix:"/path"`, the form in which a path can contain blanks.
+pub(crate) fn quoted_unix_path(path: &Path) -> Vec<u8> {
+    let mut text = b"unix:\"".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            text.push(b'\\');
+        }
+        text.push(*byte);
+    }
+    text.push(b'"');
+    text
 }
 
 /// Refuses what is no name of an option: other words would be commands to the reader of the

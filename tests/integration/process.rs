@@ -15,8 +15,6 @@ mod leftovers;
 mod other_user;
 /// A launch takes only the tor that it has launched.
 mod ownership;
-/// What a launch waits for, and for how long.
-mod patience;
 /// The real tor, without network.
 mod real;
 /// What a launch that failed says of the reason.
@@ -31,5 +29,7 @@ mod signals;
 mod standard_error;
 /// The directory for temporary files, whatever the environment says.
 mod temporary_root;
+/// What a launch waits for, and for how long.
+mod time_limits;
 /// Calls from several threads, from a progress listener, and with extreme limits.
 mod unusual_calls;

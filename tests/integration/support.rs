@@ -16,6 +16,8 @@ pub(crate) mod greeting;
 pub(crate) mod leaks;
 /// What was logged.
 pub(crate) mod log_capture;
+/// A program that is killed: a test, run again in another process.
+pub(crate) mod program;
 /// A control connection without torcon, as a witness.
 pub(crate) mod raw_control;
 /// A real tor in a directory of its own.

@@ -181,11 +181,14 @@ fn a_relay_that_does_not_exist_is_refused() {
 }
 
 #[test]
-fn numbers_that_make_no_network_are_refused_before_anything_is_done() {
+fn invalid_numbers_of_a_network_are_refused() {
     for (builder, problem) in [
-        (PrivateNetwork::builder().authorities(0), "\"authorities\": a network needs an authority"),
-        (PrivateNetwork::builder().relays(1), "\"relays\": three tors are the fewest of a network"),
-        (PrivateNetwork::builder().exits(6), "\"exits\": there are fewer relays than exits"),
+        (PrivateNetwork::builder().authorities(0), "\"authorities\": must be at least 1"),
+        (
+            PrivateNetwork::builder().relays(1),
+            "\"relays\": must be at least 3 together with the authorities",
+        ),
+        (PrivateNetwork::builder().exits(6), "\"exits\": must not exceed the number of relays"),
     ] {
         let begin = Instant::now();
         let error = builder.tor("no-such-program").launch().unwrap_err();

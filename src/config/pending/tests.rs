@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 
-use super::{Action, GroupState, Pending, PendingKind, services_option};
-use crate::config::schema::{Schema, TorOption};
-use crate::config::services::{ConfiguredLine, ConfiguredService, DIRECTORY};
+use super::{Action, GroupState, ListEdit, Pending, PendingKind};
+use crate::config::configured_service::ConfiguredService;
+use crate::config::schema::{Schema, TorOption, services_option};
+use crate::config::service_lines::{ConfiguredLine, DIRECTORY, ServiceEdit};
 
 fn option(name: &str) -> TorOption {
     Schema::known().option(name).unwrap()
@@ -23,98 +24,101 @@ fn bytes(text: &str) -> Vec<u8> {
 fn pending(changes: &[(&str, Action)]) -> Pending {
     let mut pending = Pending::default();
     for (name, action) in changes {
-        pending.push(option(name), action.clone());
+        pending.push(option(name), action.clone(), vec![]);
     }
     pending
 }
 
 #[test]
-fn a_value_makes_meaningless_what_was_to_happen_before() {
+fn a_set_or_reset_drops_the_earlier_changes_of_the_option() {
     let pending = pending(&[
-        ("Log", Action::Push(bytes("a"))),
+        ("Log", Action::List(ListEdit::Push(bytes("a")))),
         ("ContactInfo", Action::Set(vec![bytes("x")])),
         ("Log", Action::Set(vec![bytes("b")])),
-        ("Log", Action::Push(bytes("c"))),
+        ("Log", Action::List(ListEdit::Push(bytes("c")))),
         ("ContactInfo", Action::Reset),
     ]);
     assert_eq!(pending.list().len(), 3);
-    assert_eq!(pending.touched().len(), 2);
-    assert!(!pending.touched()[0].needs_base && !pending.touched()[1].needs_base);
-    let log = pending.applied("Log", &lines(&[("Log", "old")]));
+    assert_eq!(pending.changed_options().len(), 2);
+    assert!(!pending.needs_lines("Log") && !pending.needs_lines("ContactInfo"));
+    let log = pending.apply("Log", &lines(&[("Log", "old")]));
     assert_eq!(log, GroupState::Lines(lines(&[("Log", "b"), ("Log", "c")])));
-    assert_eq!(pending.applied("ContactInfo", &[]), GroupState::Default);
-    assert!(pending.is_reset("ContactInfo") && !pending.is_reset("Log"));
+    assert_eq!(pending.apply("ContactInfo", &[]), GroupState::Default);
 }
 
 #[test]
-fn entries_are_edited_in_the_list_as_it_is_by_then() {
+fn edits_apply_to_the_list_as_it_is_at_the_save() {
     let pending = pending(&[
-        ("ExitNodes", Action::Push(bytes("{fr}"))),
-        ("ExitNodes", Action::Remove(bytes("{us}"))),
-        ("ExitNodes", Action::Replace(bytes("{de}"), bytes("{nl}"))),
+        ("ExitNodes", Action::List(ListEdit::Push(bytes("{fr}")))),
+        ("ExitNodes", Action::List(ListEdit::Remove(bytes("{us}")))),
+        ("ExitNodes", Action::List(ListEdit::Replace(bytes("{de}"), bytes("{nl}")))),
     ]);
-    assert!(pending.touched()[0].needs_base);
+    assert!(pending.needs_lines("ExitNodes"));
     for (before, after) in [
         ("{us},{de}", "{nl},{fr}"),
         ("{us}, {de},{gb},{us}", "{nl},{gb},{fr}"),
         ("", "{fr}"),
         ("{fr}", "{fr},{fr}"),
     ] {
-        let state = pending.applied("ExitNodes", &lines(&[("ExitNodes", before)]));
+        let state = pending.apply("ExitNodes", &lines(&[("ExitNodes", before)]));
         assert_eq!(state, GroupState::Lines(lines(&[("ExitNodes", after)])), "{before}");
     }
 }
 
 #[test]
-fn a_list_that_loses_its_last_entry_is_empty() {
+fn a_list_without_its_last_entry_is_cleared_and_not_reset() {
     for name in ["ExitNodes", "Log"] {
-        let pending = pending(&[(name, Action::Remove(bytes("a")))]);
-        assert_eq!(pending.applied(name, &lines(&[(name, "a")])), GroupState::Cleared);
+        let pending = pending(&[(name, Action::List(ListEdit::Remove(bytes("a"))))]);
+        assert_eq!(
+            pending.apply(name, &lines(&[(name, "a")])),
+            GroupState::Lines(lines(&[(name, "")]))
+        );
     }
 }
 
 #[test]
-fn options_that_tor_keeps_together_keep_each_other() {
+fn a_change_of_one_option_keeps_the_others_of_its_group() {
     // SETCONF SocksPort drops __SocksPort, too.
     let group = "SocksPortLines";
     let base = lines(&[("SocksPort", "1"), ("__SocksPort", "2"), ("SocksPort", "3")]);
     let set = pending(&[("SocksPort", Action::Set(vec![bytes("4")]))]);
-    assert!(set.touched()[0].needs_base);
+    assert!(set.needs_lines(group));
     let expected = lines(&[("SocksPort", "4"), ("__SocksPort", "2")]);
-    assert_eq!(set.applied(group, &base), GroupState::Lines(expected));
+    assert_eq!(set.apply(group, &base), GroupState::Lines(expected));
     let reset = pending(&[("SocksPort", Action::Reset)]);
-    assert_eq!(reset.applied(group, &base), GroupState::Lines(lines(&[("__SocksPort", "2")])));
-    let both = pending(&[("SocksPort", Action::Clear), ("__SocksPort", Action::Clear)]);
-    assert_eq!(both.touched().len(), 1);
-    assert_eq!(both.applied(group, &base), GroupState::Lines(Vec::new()));
+    assert_eq!(reset.apply(group, &base), GroupState::Lines(lines(&[("__SocksPort", "2")])));
+    let both = pending(&[("SocksPort", Action::clear()), ("__SocksPort", Action::clear())]);
+    assert_eq!(both.changed_options().len(), 1);
+    assert_eq!(both.apply(group, &base), GroupState::Lines(Vec::new()));
 }
 
 #[test]
-fn what_is_asked_for_during_a_save_is_for_the_next() {
-    let mut pending = pending(&[("Log", Action::Push(bytes("a")))]);
-    let mark = pending.mark();
-    pending.push(option("Log"), Action::Push(bytes("b")));
-    pending.push(option("Nickname"), Action::Set(vec![bytes("n")]));
-    pending.saved(mark);
+fn a_change_during_a_save_stays_pending() {
+    let mut pending = pending(&[("Log", Action::List(ListEdit::Push(bytes("a"))))]);
+    let number = pending.next_number();
+    pending.push(option("Log"), Action::List(ListEdit::Push(bytes("b"))), vec![]);
+    pending.push(option("Nickname"), Action::Set(vec![bytes("n")]), vec![]);
+    pending.remove_before(number);
     let kinds: Vec<_> =
         pending.list().iter().map(|c| (c.option().to_owned(), c.values().join(" "))).collect();
     assert_eq!(kinds, [("Log".to_owned(), "b".to_owned()), ("Nickname".into(), "n".into())]);
-    pending.forget("log");
+    pending.remove_option("log");
     assert_eq!(pending.list().len(), 1);
     pending.clear();
     assert!(pending.is_empty());
 }
 
 #[test]
-fn services_are_changed_among_those_that_are_there_by_then() {
+fn service_edits_apply_to_the_services_at_the_save() {
     let service = |path: &str, port| ConfiguredService::new(path).port(port, port);
     let mut pending = Pending::default();
-    pending.push(services_option(), Action::AddService(service("/new", 3)));
+    pending.push(services_option(), Action::Service(ServiceEdit::Add(service("/new", 3))), vec![]);
     pending.push(
         services_option(),
-        Action::EditService { before: service("/b", 2), after: service("/b", 9) },
+        Action::Service(ServiceEdit::Edit { before: service("/b", 2), after: service("/b", 9) }),
+        vec![],
     );
-    pending.push(services_option(), Action::RemoveService("/a".into()));
+    pending.push(services_option(), Action::Service(ServiceEdit::Remove("/a".into())), vec![]);
     let port = "HiddenServicePort";
     let base = lines(&[
         (DIRECTORY, "/a"),
@@ -132,11 +136,11 @@ fn services_are_changed_among_those_that_are_there_by_then() {
         (DIRECTORY, "/new"),
         (port, "3 3"),
     ]);
-    let state = pending.applied("HiddenServiceOptions", &base);
+    let state = pending.apply("HiddenServiceOptions", &base);
     assert_eq!(state, GroupState::Lines(expected));
-    // Saved, though the answer was lost, and saved again.
+    // Saved again after the reply was lost.
     let GroupState::Lines(saved) = state else { panic!("{state:?}") };
-    assert_eq!(pending.applied("HiddenServiceOptions", &saved), GroupState::Lines(saved));
+    assert_eq!(pending.apply("HiddenServiceOptions", &saved), GroupState::Lines(saved));
     let list = pending.list();
     assert_eq!(list[2].kind(), PendingKind::RemoveService);
     assert_eq!(list[2].option(), "HiddenServiceOptions");
@@ -150,11 +154,11 @@ fn debug_of_a_change_shows_no_value() {
     assert!(text.contains("HashedControlPassword") && !text.contains("SECRET"), "{text}");
 }
 
-/// What a program may do to an option in the property test.
+/// A step of the property test.
 #[derive(Clone, Debug)]
 enum Step {
     Do(usize, Action),
-    /// Somebody else sets the option.
+    /// Another controller sets the option.
     Other(usize, Vec<String>),
     Save,
     Refused,
@@ -170,11 +174,11 @@ fn entry() -> impl Strategy<Value = Vec<u8>> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let action = prop_oneof![
         vec(entry(), 1..4).prop_map(Action::Set),
-        Just(Action::Clear),
+        Just(Action::clear()),
         Just(Action::Reset),
-        entry().prop_map(Action::Push),
-        entry().prop_map(Action::Remove),
-        (entry(), entry()).prop_map(|(old, new)| Action::Replace(old, new)),
+        entry().prop_map(|entry| Action::List(ListEdit::Push(entry))),
+        entry().prop_map(|entry| Action::List(ListEdit::Remove(entry))),
+        (entry(), entry()).prop_map(|(old, new)| Action::List(ListEdit::Replace(old, new))),
     ];
     let step = prop_oneof![
         6 => (0..OPTIONS.len(), action).prop_map(|(at, action)| Step::Do(at, action)),
@@ -189,19 +193,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The model: each option is a list of entries, and each change a function of lists.
 fn changed(entries: &mut Vec<Vec<u8>>, action: &Action, is_comma_list: bool) {
     match action {
+        Action::Set(values) if *values == [[]] => entries.clear(),
         Action::Set(values) if is_comma_list => {
             *entries = values[0].split(|byte| *byte == b',').map(<[u8]>::to_vec).collect();
         }
         Action::Set(values) => entries.clone_from(values),
-        Action::Clear | Action::Reset => entries.clear(),
-        Action::Push(entry) => entries.push(entry.clone()),
-        Action::Remove(entry) => entries.retain(|other| other != entry),
-        Action::Replace(old, new) => {
+        Action::Reset => entries.clear(),
+        Action::List(ListEdit::Push(entry)) => entries.push(entry.clone()),
+        Action::List(ListEdit::Remove(entry)) => entries.retain(|other| other != entry),
+        Action::List(ListEdit::Replace(old, new)) => {
             for entry in entries.iter_mut().filter(|entry| *entry == old) {
                 entry.clone_from(new);
             }
         }
-        _ => unreachable!("services are not in this model"),
+        Action::Service(_) => unreachable!("services are not in this model"),
     }
 }
 
@@ -218,14 +223,14 @@ fn entries(option: &TorOption, lines: &[ConfiguredLine]) -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn changes_do_what_a_model_of_lists_does(steps in steps()) {
+    fn changes_agree_with_a_model_of_lists(steps in steps()) {
         let schema = Schema::known();
         let options = OPTIONS.map(|name| schema.option(name).unwrap());
-        // What tor has, by groups, and by the model.
+        // The lines in tor by group, and the same in the model.
         let mut groups: BTreeMap<String, Vec<ConfiguredLine>> = BTreeMap::new();
         let mut tor: [Vec<Vec<u8>>; 4] = Default::default();
         let mut pending = Pending::default();
-        let mut asked: Vec<(usize, Action)> = Vec::new();
+        let mut requested: Vec<(usize, Action)> = Vec::new();
         for step in steps {
             match step {
                 Step::Do(at, action) => {
@@ -235,8 +240,8 @@ proptest! {
                         }
                         action => action,
                     };
-                    pending.push(options[at].clone(), action.clone());
-                    asked.push((at, action));
+                    pending.push(options[at].clone(), action.clone(), vec![]);
+                    requested.push((at, action));
                 }
                 Step::Other(at, values) => {
                     let name = options[at].name.to_string();
@@ -250,38 +255,39 @@ proptest! {
                     group.extend(lines.into_iter().map(|line| (name.clone(), line)));
                 }
                 Step::Save => {
-                    for touched in pending.touched() {
-                        let group = groups.entry(touched.option.group.to_string()).or_default();
-                        let base = if touched.needs_base { group.clone() } else { Vec::new() };
-                        *group = match pending.applied(&touched.option.group, &base) {
-                            GroupState::Lines(lines) => lines,
-                            GroupState::Cleared | GroupState::Default => Vec::new(),
+                    for TorOption { group, .. } in pending.changed_options() {
+                        let saved = groups.entry(group.to_string()).or_default();
+                        let base = if pending.needs_lines(&group) { saved.clone() } else { vec![] };
+                        let state = pending.apply(&group, &base);
+                        *saved = match state {
+                            GroupState::Lines(lines) if !lines.iter().all(|l| l.1.is_empty()) => lines,
+                            GroupState::Lines(_) | GroupState::Default => Vec::new(),
                         };
                     }
-                    pending.saved(pending.mark());
-                    for (at, action) in asked.drain(..) {
+                    pending.remove_before(pending.next_number());
+                    for (at, action) in requested.drain(..) {
                         changed(&mut tor[at], &action, options[at].kind.is_comma_list());
                     }
                 }
                 Step::Refused => {}
                 Step::Revert => {
                     pending.clear();
-                    asked.clear();
+                    requested.clear();
                 }
             }
-            // What tor has, and what it will have.
-            let mut coming = tor.clone();
-            for (at, action) in &asked {
-                changed(&mut coming[*at], action, options[*at].kind.is_comma_list());
+            // The lists in tor, and those after a save.
+            let mut expected = tor.clone();
+            for (at, action) in &requested {
+                changed(&mut expected[*at], action, options[*at].kind.is_comma_list());
             }
             for (at, option) in options.iter().enumerate() {
                 let base = groups.get(&*option.group).cloned().unwrap_or_default();
                 assert_eq!(entries(option, &base), tor[at], "{} in tor", option.name);
-                let value = pending.applied(&option.group, &base).value(option);
+                let value = pending.apply(&option.group, &base).value(option);
                 let shown = value.entries().unwrap_or_default();
                 let shown: Vec<_> = shown.into_iter().map(String::into_bytes).collect();
                 let shown: Vec<_> = shown.into_iter().filter(|line| !line.is_empty()).collect();
-                assert_eq!(shown, coming[at], "{} to come", option.name);
+                assert_eq!(shown, expected[at], "{} after a save", option.name);
             }
         }
     }
@@ -289,14 +295,18 @@ proptest! {
 
 // `SocksPort 9050` was saved twice, and tor could not bind the second one.
 #[test]
-fn an_entry_that_is_the_default_is_pushed_once() {
+fn a_pushed_entry_equal_to_the_default_is_saved_once() {
     let implied = lines(&[("SocksPort", "9050")]);
     for (entry, expected) in [
         ("9050", lines(&[("SocksPort", "9050")])),
         ("9150", lines(&[("SocksPort", "9050"), ("SocksPort", "9150")])),
     ] {
         let mut pending = Pending::default();
-        pending.push_edit(option("SocksPort"), Action::Push(bytes(entry)), implied.clone());
-        assert_eq!(pending.applied("SocksPortLines", &[]), GroupState::Lines(expected));
+        pending.push(
+            option("SocksPort"),
+            Action::List(ListEdit::Push(bytes(entry))),
+            implied.clone(),
+        );
+        assert_eq!(pending.apply("SocksPortLines", &[]), GroupState::Lines(expected));
     }
 }

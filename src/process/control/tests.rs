@@ -1,15 +1,15 @@
 use std::fs;
 
-use super::{may_pass, read_port_file};
+use super::{is_temporary, read_port_file};
 use crate::error::{Error, InvalidInput, Timeout, Wait};
 
 #[test]
-fn the_port_is_read_from_the_file_that_tor_writes() {
+fn the_port_is_read_from_the_file_of_tor() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control-port");
     for (text, address) in [
         ("PORT=127.0.0.1:42765\n", "127.0.0.1:42765"),
-        // Another control port of the user's, and one on a socket.
+        // The user configured another control port and a unix socket.
         ("UNIX_PORT=/x\nPORT=127.0.0.1:1\nPORT=127.0.0.1:2\n", "127.0.0.1:1"),
     ] {
         fs::write(&path, text).unwrap();
@@ -18,34 +18,34 @@ fn the_port_is_read_from_the_file_that_tor_writes() {
 }
 
 #[test]
-fn a_port_file_that_is_not_there_yet_is_worth_another_look() {
+fn a_missing_or_empty_port_file_is_a_temporary_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control-port");
     let error = read_port_file(&path).unwrap_err();
     let missing = "No such file or directory (os error 2)";
     assert_eq!(error.to_string(), format!("cannot connect to {}: {missing}", path.display()));
-    assert!(may_pass(&error));
+    assert!(is_temporary(&error));
     fs::write(&path, "").unwrap();
-    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+    assert!(is_temporary(&read_port_file(&path).unwrap_err()));
 }
 
 #[test]
-fn only_what_waiting_can_heal_is_tried_again() {
+fn only_a_temporary_error_is_retried() {
     let timeout = Timeout::new(Wait::Connect, std::time::Duration::from_secs(1));
-    assert!(may_pass(&Error::from(timeout)));
-    assert!(!may_pass(&Error::from(InvalidInput::new("endpoint", "is no address"))));
+    assert!(is_temporary(&Error::from(timeout)));
+    assert!(!is_temporary(&Error::from(InvalidInput::new("endpoint", "is no address"))));
 }
 
 #[test]
-fn a_port_file_that_another_user_has_replaced_neither_blocks_nor_leads_elsewhere() {
+fn a_port_file_that_another_user_replaced_neither_blocks_nor_redirects() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control-port");
     let mode = nix::sys::stat::Mode::S_IRWXU;
     nix::unistd::mkfifo(&path, mode).unwrap();
-    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+    assert!(is_temporary(&read_port_file(&path).unwrap_err()));
     fs::remove_file(&path).unwrap();
     let other = directory.path().join("other");
     fs::write(&other, "PORT=127.0.0.1:1\n").unwrap();
     std::os::unix::fs::symlink(&other, &path).unwrap();
-    assert!(may_pass(&read_port_file(&path).unwrap_err()));
+    assert!(is_temporary(&read_port_file(&path).unwrap_err()));
 }

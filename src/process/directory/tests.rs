@@ -10,7 +10,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn everything_temporary_is_private_and_is_removed() {
+fn temporary_files_are_private_and_removed() {
     let root = tempfile::tempdir().unwrap();
     let directories = Directories::prepare(None, root.path(), None).unwrap();
     directories.write_torrc(b"SocksPort 0\n").unwrap();
@@ -28,14 +28,14 @@ fn everything_temporary_is_private_and_is_removed() {
 }
 
 #[test]
-fn nothing_temporary_is_left_when_it_is_dropped() {
+fn a_drop_removes_the_temporary_directories() {
     let root = tempfile::tempdir().unwrap();
     drop(Directories::prepare(None, root.path(), None).unwrap());
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
+fn a_given_directory_is_created_without_its_parents_and_kept() {
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let data = given.path().join("data");
     let directories = Directories::prepare(Some(&data), root.path(), None).unwrap();
@@ -57,7 +57,7 @@ fn a_given_directory_is_made_private_but_not_its_parents_and_stays() {
 }
 
 #[test]
-fn the_control_socket_is_not_put_into_a_given_directory() {
+fn the_control_socket_is_not_in_a_given_directory() {
     // tor replaces the socket of another tor that lives in the same directory.
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let directories = Directories::prepare(Some(given.path()), root.path(), None).unwrap();

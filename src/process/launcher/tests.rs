@@ -21,7 +21,7 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
-fn a_program_that_cannot_be_run_is_not_a_missing_one() {
+fn a_program_that_cannot_be_executed_is_not_reported_as_missing() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("text");
     fs::write(&text, "no program\n").unwrap();
@@ -36,7 +36,7 @@ fn a_program_that_cannot_be_run_is_not_a_missing_one() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_started() {
+fn invalid_settings_are_refused_before_the_start() {
     let launcher = || Launcher::new().program("/nonexistent/tor");
     for (launcher, message) in [
         (
@@ -54,8 +54,8 @@ fn what_cannot_be_is_refused_before_anything_is_started() {
             "\"Log\": tor would be ended for its log on standard error: log to stdout, or set \
              Launcher::kill_on_stderr(false)",
         ),
-        (launcher().env("A=B", "x"), "\"env\": an environment variable cannot have this name"),
-        (launcher().env("", "x"), "\"env\": an environment variable cannot have this name"),
+        (launcher().env("A=B", "x"), "\"env\": is not a valid name of an environment variable"),
+        (launcher().env("", "x"), "\"env\": is not a valid name of an environment variable"),
         (launcher().env("A", "x\0"), "\"env\": must not contain NUL"),
         (
             launcher().control(ControlVia::None).wait_for(Ready::Controller),
@@ -69,7 +69,7 @@ fn what_cannot_be_is_refused_before_anything_is_started() {
 }
 
 #[test]
-fn options_and_environment_are_not_shown() {
+fn debug_shows_neither_options_nor_environment() {
     let launcher = Launcher::new()
         .option("HashedControlPassword", "16:secret")
         .env("TOKEN", "secret")

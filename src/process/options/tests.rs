@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Options, quoted_socket};
+use super::{Options, quoted_unix_path};
 use crate::process::ControlVia;
 use crate::process::directory::Directories;
 
@@ -23,7 +23,7 @@ fn torrc(via: &ControlVia, lines: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_own_lines_come_first_and_the_order_of_the_others_is_kept() {
+fn the_lines_of_torcon_precede_those_of_the_user() {
     let lines = [("SocksPort", "0"), ("Log", "info file /x"), ("SocksPort", "auto")];
     assert_eq!(
         torrc(&ControlVia::UnixSocket, &lines),
@@ -39,7 +39,7 @@ fn the_own_lines_come_first_and_the_order_of_the_others_is_kept() {
 }
 
 #[test]
-fn the_socks_port_is_one_that_is_free_unless_the_user_says_otherwise() {
+fn the_socks_port_is_auto_unless_the_user_sets_one() {
     let socks = |lines: &[(&str, &str)]| {
         let text = torrc(&ControlVia::None, lines);
         let is_it = |line: &&str| line.to_ascii_lowercase().contains("socksport");
@@ -67,18 +67,18 @@ fn each_kind_of_control_connection_has_its_lines() {
 
 #[test]
 fn the_path_of_the_socket_is_quoted() {
-    assert_eq!(quoted_socket(Path::new(r#"/a b/"c"\d"#)), br#"unix:"/a b/\"c\"\\d""#);
+    assert_eq!(quoted_unix_path(Path::new(r#"/a b/"c"\d"#)), br#"unix:"/a b/\"c\"\\d""#);
 }
 
 #[test]
-fn what_torcon_sets_itself_is_refused_under_every_name_that_tor_takes() {
+fn options_that_torcon_sets_are_refused_under_every_abbreviation() {
     for (name, problem) in [
         ("DataDirectory", "torcon sets DataDirectory; use Launcher::data_directory"),
         ("datadirectory", "torcon sets DataDirectory; use Launcher::data_directory"),
         ("DataDir", "torcon sets DataDirectory; use Launcher::data_directory"),
         ("CookieAuthentication", "torcon always sets CookieAuthentication"),
         ("ControlPortWriteToFile", "torcon sets ControlPortWriteToFile; use Launcher::control"),
-        ("RunAsDaemon", "a tor in the background cannot be watched; leave RunAsDaemon out"),
+        ("RunAsDaemon", "a daemon cannot be supervised; leave RunAsDaemon out"),
         ("__OwningControllerProcess", "torcon sets __OwningControllerProcess to this process"),
     ] {
         assert_eq!(
@@ -92,7 +92,7 @@ fn what_torcon_sets_itself_is_refused_under_every_name_that_tor_takes() {
 }
 
 #[test]
-fn what_could_become_another_line_is_refused() {
+fn a_line_break_is_refused() {
     for (name, value, message) in [
         ("Nick\nLog", "x", "\"option name\": must be made of letters, digits and underscores"),
         ("%include", "/x", "\"option name\": must be made of letters, digits and underscores"),

@@ -8,7 +8,7 @@ fn progress(percent: u8, tag: &str, summary: &str) -> Progress {
 }
 
 #[test]
-fn a_bootstrap_line_of_tor_is_read() {
+fn a_bootstrap_line_is_parsed() {
     for (line, expected) in [
         (
             "Nov 23 09:23:59.000 [notice] Bootstrapped 0% (starting): Starting",
@@ -36,7 +36,7 @@ fn a_bootstrap_line_of_tor_is_read() {
 }
 
 #[test]
-fn a_line_about_trouble_tells_the_stage_and_the_cause() {
+fn a_problem_line_has_the_phase_and_the_cause() {
     let line = "Nov 23 09:24:58.000 [warn] Problem bootstrapping. Stuck at 5% (conn): Connecting \
                 to a relay. (Connection refused; CONNECTREFUSED; count 10; recommendation warn; \
                 host 088A568DA6A493187FA94B71CB198E06F73D70F1 at 127.0.0.1:5000)";
@@ -48,7 +48,7 @@ fn a_line_about_trouble_tells_the_stage_and_the_cause() {
 }
 
 #[test]
-fn other_lines_are_no_progress() {
+fn other_lines_are_not_progress() {
     for line in [
         "",
         "Nov 23 09:23:59.000 [notice] Starting with guard context \"default\"",
@@ -67,7 +67,7 @@ fn other_lines_are_no_progress() {
 }
 
 #[test]
-fn progress_is_shown_in_the_words_of_tor() {
+fn progress_is_printed_with_the_text_of_tor() {
     let mut shown = progress(5, "conn", "Connecting to a relay");
     assert_eq!(shown.to_string(), "5% (conn): Connecting to a relay");
     shown.warning = Some("Connection refused".to_owned());
@@ -78,38 +78,38 @@ fn progress_is_shown_in_the_words_of_tor() {
 }
 
 #[test]
-fn a_slow_listener_does_not_hold_up_the_one_who_tells() {
-    let (tell, told) = bounded(0);
+fn a_slow_closure_does_not_delay_the_reporter() {
+    let (send, received) = bounded(0);
     let (go_on, wait) = bounded::<()>(0);
     let listener = move |progress: &Progress| {
         wait.recv().ok();
-        tell.send(progress.percent).ok();
+        send.send(progress.percent).ok();
     };
-    let announcer = ProgressReporter::start(Box::new(listener)).unwrap();
+    let reporter = ProgressReporter::start(Box::new(listener)).unwrap();
     for percent in [1, 2, 3] {
-        announcer.tell(&progress(percent, "", ""));
+        reporter.report(&progress(percent, "", ""));
     }
-    announcer.flush(Duration::from_millis(1));
+    reporter.flush(Duration::from_millis(1));
     for percent in [1, 2, 3] {
         go_on.send(()).unwrap();
-        assert_eq!(told.recv(), Ok(percent));
+        assert_eq!(received.recv(), Ok(percent));
     }
-    announcer.flush(Duration::from_secs(30));
-    announcer.finish(Duration::from_secs(30));
+    reporter.flush(Duration::from_secs(30));
+    reporter.finish(Duration::from_secs(30));
 }
 
 #[test]
-fn a_listener_that_panics_is_not_called_again() {
-    let (tell, told) = bounded(9);
+fn a_closure_that_panics_is_not_called_again() {
+    let (send, received) = bounded(9);
     let listener = move |progress: &Progress| {
-        tell.send(progress.percent).unwrap();
+        send.send(progress.percent).unwrap();
         assert!(progress.percent < 2, "as planned");
     };
-    let announcer = ProgressReporter::start(Box::new(listener)).unwrap();
+    let reporter = ProgressReporter::start(Box::new(listener)).unwrap();
     for percent in [1, 2, 3] {
-        announcer.tell(&progress(percent, "", ""));
+        reporter.report(&progress(percent, "", ""));
     }
-    announcer.flush(Duration::from_secs(30));
-    announcer.finish(Duration::from_secs(30));
-    assert_eq!(told.iter().collect::<Vec<_>>(), [1, 2]);
+    reporter.flush(Duration::from_secs(30));
+    reporter.finish(Duration::from_secs(30));
+    assert_eq!(received.iter().collect::<Vec<_>>(), [1, 2]);
 }

@@ -22,7 +22,7 @@ fn launch(script: &str) -> TorProcess {
 }
 
 #[test]
-fn quit_lets_tor_clean_up_and_returns_its_exit_status() {
+fn quit_ends_tor_and_returns_its_exit_status() {
     // Peers 43: SIGKILL first would leave pluggable transports behind.
     let tor = launch(TIDY);
     let status = tor.quit().unwrap();
@@ -44,7 +44,7 @@ fn quit_kills_a_tor_that_does_not_end() {
 }
 
 #[test]
-fn a_dropped_tor_is_gone_with_all_that_belonged_to_it() {
+fn a_drop_ends_tor_and_deletes_its_temporary_directories() {
     // Peers 37: ended, waited for, and only then its directory is deleted.
     exclusive(|| {
         let before = Holdings::now();
@@ -58,13 +58,13 @@ fn a_dropped_tor_is_gone_with_all_that_belonged_to_it() {
 }
 
 #[test]
-fn a_drop_that_has_to_kill_says_so() {
+fn a_drop_that_kills_tor_is_logged() {
     let capture = LogCapture::start();
     let fake = FakeProcess::new(DEAF);
     let tor = fake.launcher().grace(Duration::from_millis(200)).launch().unwrap();
     let pid = tor.pid();
     drop(tor);
-    let lines = capture.lines_with(&format!("tor, pid {pid}, had to be killed"));
+    let lines = capture.lines_with(&format!("tor, pid {pid}, was killed"));
     assert_eq!(lines.len(), 1, "{:?}", capture.lines());
     assert_eq!(lines[0].level, log::Level::Warn);
     let levels = |text: &str| capture.lines_with(text).iter().map(|l| l.level).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ fn a_given_data_directory_is_never_deleted() {
 }
 
 #[test]
-fn everyone_who_waits_is_told_at_once_when_tor_ends() {
+fn the_end_of_tor_wakes_waiting_threads() {
     let tor = launch(READY);
     let error = tor.wait_timeout(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.to_string(), "waited 20ms for the tor process to end in vain");
@@ -114,7 +114,7 @@ fn everyone_who_waits_is_told_at_once_when_tor_ends() {
 }
 
 #[test]
-fn a_tor_that_dies_is_reaped_though_nobody_waits() {
+fn a_tor_that_ends_is_reaped_without_a_wait() {
     exclusive(|| {
         let fake = FakeProcess::new(READY);
         let before = Holdings::now();
@@ -127,7 +127,7 @@ fn a_tor_that_dies_is_reaped_though_nobody_waits() {
 }
 
 #[test]
-fn quit_gives_up_a_launch_that_is_under_way() {
+fn quit_cancels_a_launch() {
     let fake = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
     let tor = fake.launcher().spawn().unwrap();
     tor.quit().unwrap();

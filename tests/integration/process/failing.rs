@@ -25,7 +25,7 @@ fn failed(launcher: Launcher) -> LaunchError {
 }
 
 #[test]
-fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
+fn the_end_of_tor_during_the_launch_is_reported_with_its_last_lines() {
     // Peers 40: the death is noticed, and the reason, which tor printed, is not lost.
     exclusive(|| {
         let tor = FakeProcess::new(
@@ -49,7 +49,7 @@ fn the_end_of_tor_during_the_launch_is_told_at_once_with_its_last_lines() {
 }
 
 #[test]
-fn a_signal_that_ends_tor_during_the_launch_is_told() {
+fn a_signal_that_ends_tor_during_the_launch_is_reported() {
     exclusive(|| {
         let error = failed(FakeProcess::new("kill -SEGV $$").launcher());
         assert!(matches!(error.problem(), LaunchProblem::Exited));
@@ -90,7 +90,7 @@ fn anything_on_standard_error_ends_tor_and_the_launch() {
 }
 
 #[test]
-fn a_tor_that_is_not_ready_in_time_is_ended() {
+fn a_tor_that_is_not_ready_at_the_limit_is_ended() {
     exclusive(|| {
         let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
         let error = failed(tor.launcher().timeout(Duration::from_millis(300)));
@@ -103,7 +103,7 @@ fn a_tor_that_is_not_ready_in_time_is_ended() {
 }
 
 #[test]
-fn a_tor_that_stalls_is_ended_and_its_trouble_is_told() {
+fn a_tor_that_stalls_is_ended_and_its_warning_is_reported() {
     exclusive(|| {
         let tor = FakeProcess::new(
             "say 'Bootstrapped 5% (conn): Connecting to a relay'\n\
@@ -133,7 +133,7 @@ fn processor_ticks() -> u64 {
 }
 
 #[test]
-fn a_tor_that_says_nothing_and_closes_its_outputs_is_ended_and_costs_no_time() {
+fn a_tor_that_closes_its_outputs_is_ended_and_uses_no_processor_time() {
     // Peers 38: the end of the output is not read again and again.
     exclusive(|| {
         let tor = FakeProcess::new("exec >&- 2>&-\nexec sleep 60");
@@ -146,7 +146,7 @@ fn a_tor_that_says_nothing_and_closes_its_outputs_is_ended_and_costs_no_time() {
 }
 
 #[test]
-fn a_tor_that_does_not_hear_sigterm_is_killed() {
+fn a_tor_that_ignores_sigterm_is_killed() {
     exclusive(|| {
         let tor = FakeProcess::new("trap '' TERM\necho deaf\nwhile :; do sleep 0.05; done");
         // Time enough to become deaf.
@@ -188,7 +188,7 @@ fn dropping_it_during_the_launch_leaves_nothing() {
 }
 
 #[test]
-fn everyone_who_waits_for_a_launch_that_fails_gets_the_reason() {
+fn every_thread_that_waits_for_a_failed_launch_gets_the_reason() {
     let fake = FakeProcess::new("read -r line <\"$0.go\"; exit 7");
     let fifo = fake.path().with_extension("go");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();

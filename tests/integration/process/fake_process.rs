@@ -6,22 +6,22 @@ use std::time::Duration;
 use tempfile::TempDir;
 use torcon::process::{ControlVia, Launcher};
 
-/// A limit that is never reached where all is well.
+/// A limit that only a failed test reaches.
 pub(super) const LONG: Duration = Duration::from_secs(60);
-/// How soon something must be noticed that is noticed at once.
+/// A limit for an immediate reaction.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
-/// A shell script that plays tor, in a directory of its own.
+/// A shell script in place of tor, in a temporary directory.
 pub(super) struct FakeProcess {
     directory: TempDir,
 }
 
 impl FakeProcess {
-    /// Writes the script. It gets tor's arguments: `-f torrc --defaults-torrc file`.
+    /// Writes the script. Its arguments are those of tor: `-f torrc --defaults-torrc file`.
     pub(super) fn new(script: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Written by another process: a file that this one has open for writing, and any child
-        // that another thread starts meanwhile, could not be run.
+        // Another process writes the file: while a child that another thread of this process
+        // starts has it open for writing, it cannot be executed.
         let mut shell = Command::new("/bin/sh")
             .args(["-c", "cat >\"$0\" && chmod 700 \"$0\""])
             .arg(directory.path().join("tor"))
@@ -36,17 +36,30 @@ impl FakeProcess {
         Self { directory }
     }
 
+    /// Returns a tor that bootstraps at once, and runs for a minute.
+    pub(super) fn bootstrapped() -> Self {
+        Self::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60")
+    }
+
+    /// Returns a tor that reports 5 % first.
+    pub(super) fn bootstrapped_in_two_steps() -> Self {
+        Self::new(
+            "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
+             exec sleep 60",
+        )
+    }
+
     /// Returns the path of the script.
     pub(super) fn path(&self) -> PathBuf {
         self.directory.path().join("tor")
     }
 
-    /// Returns the file into which a script may write its PID.
+    /// Returns the path of a file for the PID of the script.
     pub(super) fn pid_file(&self) -> PathBuf {
         self.path().with_extension("pid")
     }
 
-    /// Returns a launcher of the script that opens no control connection.
+    /// Returns a launcher of the script without a control connection.
     pub(super) fn launcher(&self) -> Launcher {
         Launcher::new()
             .program(self.path())

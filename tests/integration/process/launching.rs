@@ -37,7 +37,7 @@ fn lines(bytes: &Shared<u8>) -> Vec<String> {
 }
 
 #[test]
-fn without_a_control_connection_the_launch_ends_at_the_line_of_100_percent() {
+fn without_a_control_connection_the_log_line_of_100_percent_ends_the_launch() {
     exclusive(|| {
         let fake = FakeProcess::new(READY);
         let before = Holdings::now();
@@ -61,7 +61,7 @@ fn without_a_control_connection_the_launch_ends_at_the_line_of_100_percent() {
 }
 
 #[test]
-fn each_percentage_is_told_once_and_only_forward() {
+fn each_percentage_is_reported_once_and_never_a_lower_one() {
     let fake = FakeProcess::new(
         "say 'Bootstrapped 0% (starting): Starting'\n\
          say 'Bootstrapped 10% (conn_done): Connected to a relay'\n\
@@ -90,13 +90,13 @@ fn each_percentage_is_told_once_and_only_forward() {
 }
 
 #[test]
-fn a_progress_listener_that_panics_does_not_end_the_launch() {
+fn a_progress_closure_that_panics_does_not_end_the_launch() {
     let tor = FakeProcess::new(READY).launcher().on_progress(|_| panic!("as planned")).launch();
     tor.unwrap().quit().unwrap();
 }
 
 #[test]
-fn a_progress_listener_that_blocks_does_not_hide_the_end_of_tor() {
+fn a_progress_closure_that_blocks_does_not_hide_the_end_of_tor() {
     let fake = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexit 3");
     let (release, blocked) = crossbeam_channel::bounded::<()>(0);
     let listener = move |_: &Progress| {
@@ -109,7 +109,7 @@ fn a_progress_listener_that_blocks_does_not_hide_the_end_of_tor() {
 }
 
 #[test]
-fn slow_progress_is_no_stall() {
+fn slow_progress_is_not_a_stall() {
     // Peers 45: the limit runs from the last progress.
     let fake = FakeProcess::new(
         "for percent in 5 10 15 20 25 30 35 40; do\n\
@@ -123,7 +123,7 @@ fn slow_progress_is_no_stall() {
 }
 
 #[test]
-fn a_spawned_tor_is_waited_for_when_it_is_wanted() {
+fn a_spawned_tor_can_be_waited_for() {
     let fake = FakeProcess::new(
         "read -r line <\"$0.go\"\nsay 'Bootstrapped 100% (done): Done'\nexec sleep 60",
     );
@@ -140,7 +140,7 @@ fn a_spawned_tor_is_waited_for_when_it_is_wanted() {
 }
 
 #[test]
-fn tor_may_write_on_standard_error_if_the_program_says_so() {
+fn tor_can_write_on_standard_error_if_that_does_not_end_it() {
     let fake = FakeProcess::new(&format!("echo trouble >&2\n{READY}"));
     let tor = fake.launcher().kill_on_stderr(false).launch().unwrap();
     tor.quit().unwrap();
@@ -148,7 +148,7 @@ fn tor_may_write_on_standard_error_if_the_program_says_so() {
 }
 
 #[test]
-fn sinks_get_what_tor_prints() {
+fn sinks_receive_the_output_of_tor() {
     let fake = FakeProcess::new(&format!("echo trouble >&2\necho first\n{READY}"));
     let (out, err) = (Shared::default(), Shared::default());
     let launcher = fake.launcher().kill_on_stderr(false);
@@ -163,7 +163,7 @@ fn sinks_get_what_tor_prints() {
 }
 
 #[test]
-fn output_is_read_for_ever_so_that_tor_never_blocks() {
+fn output_is_read_until_the_end_so_that_tor_never_blocks() {
     // Peers 39.
     let flood = "say 'Bootstrapped 100% (done): Done'\n\
                  head -c 20000000 /dev/zero | tr '\\0' 'x'\necho\necho 'last line'\nexit 0";
@@ -182,7 +182,7 @@ fn printed(script: &str) -> (TorProcess, Vec<String>) {
 }
 
 #[test]
-fn tor_gets_a_private_configuration_and_empty_defaults() {
+fn tor_has_a_private_torrc_and_an_empty_defaults_torrc() {
     // Peers 42: with a missing file SAVECONF would overwrite the system's.
     let (tor, lines) = printed("echo \"$#\"; printf '%s\\n' \"$@\"; cat \"$2\"; cat \"$4\"");
     let [count, file, torrc, defaults, defaults_torrc, text @ ..] = &*lines else {
@@ -208,7 +208,7 @@ fn tor_gets_a_private_configuration_and_empty_defaults() {
 }
 
 #[test]
-fn tor_gets_nothing_of_the_environment_that_is_not_meant_for_it() {
+fn tor_inherits_only_listed_environment_variables() {
     let (tor, lines) = printed("env");
     let names: Vec<_> = lines.iter().filter_map(|line| line.split_once('=')).collect();
     assert!(names.contains(&("ADDED", "by hand")), "{names:?}");
@@ -219,7 +219,7 @@ fn tor_gets_nothing_of_the_environment_that_is_not_meant_for_it() {
 }
 
 #[test]
-fn tor_has_no_input_and_a_process_group_of_its_own() {
+fn tor_has_an_empty_standard_input_and_its_own_process_group() {
     // A terminal's Ctrl-C goes to a whole group.
     let (tor, lines) = printed("cut -d ' ' -f 5 /proc/$$/stat; cat; echo end of input");
     let group = lines[0].parse::<u32>().unwrap();

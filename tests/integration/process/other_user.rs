@@ -74,7 +74,7 @@ fn a_tor_that_changes_its_user_has_directories_of_that_user() {
 }
 
 #[test]
-fn a_new_data_directory_is_given_to_the_user_of_tor_and_used_again() {
+fn a_new_data_directory_belongs_to_the_user_of_tor_and_is_used_again() {
     for user in users() {
         let root = root();
         let data = root.path().join("data");
@@ -90,7 +90,7 @@ fn a_new_data_directory_is_given_to_the_user_of_tor_and_used_again() {
 }
 
 #[test]
-fn neither_a_directory_with_content_nor_the_target_of_a_link_is_given_away() {
+fn neither_a_directory_with_content_nor_the_target_of_a_link_changes_its_owner() {
     for user in users() {
         let root = root();
         let [full, target, link] = ["full", "target", "link"].map(|name| root.path().join(name));

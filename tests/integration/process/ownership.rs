@@ -18,7 +18,7 @@ fn problem(launched: Result<TorProcess, Error>) -> LaunchProblem {
 }
 
 #[test]
-fn a_tor_that_was_not_launched_is_told_and_lives_on_as_it_was() {
+fn another_tor_fails_the_launch_and_is_left_unchanged() {
     // It was owned, so that dropping the handle ended it, and its option was reset.
     let other = RealTor::start();
     let owner = other.raw().get_conf("__OwningControllerProcess");
@@ -37,7 +37,7 @@ fn a_tor_that_was_not_launched_is_told_and_lives_on_as_it_was() {
 }
 
 #[test]
-fn nothing_is_sent_to_another_tor_but_the_question_who_it_is() {
+fn only_getinfo_process_pid_is_sent_to_another_tor() {
     let control = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("GETINFO process/pid", &["250-process/pid=1", "250 OK"]);
@@ -51,7 +51,7 @@ fn nothing_is_sent_to_another_tor_but_the_question_who_it_is() {
 }
 
 #[test]
-fn a_tor_that_does_not_say_who_it_is_is_not_taken() {
+fn a_tor_that_does_not_report_its_pid_fails_the_launch() {
     let control = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("GETINFO process/pid", &["510 Command filtered"]);
@@ -72,7 +72,7 @@ fn wrapper() -> FakeProcess {
 }
 
 #[test]
-fn a_script_that_runs_tor_as_its_child_is_explained_where_the_port_could_be_of_another() {
+fn a_script_that_runs_tor_as_its_child_fails_over_tcp_with_an_explanation() {
     let fake = wrapper();
     let problem = problem(offline().program(fake.path()).control(ControlVia::Tcp).launch());
     assert!(matches!(problem, LaunchProblem::OtherTor { .. }), "{problem:?}");
@@ -90,7 +90,7 @@ fn a_script_that_runs_tor_as_its_child_works_over_the_private_socket() {
 }
 
 #[test]
-fn a_script_that_becomes_tor_is_taken_for_it() {
+fn a_script_that_executes_tor_works() {
     let fake = FakeProcess::new(&format!("exec '{}' \"$@\"", tor_binary().display()));
     let tor = offline().program(fake.path()).control(ControlVia::Tcp).launch().unwrap();
     let controller = tor.wait_controller(LONG).unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{ControlVia, Launcher, Progress, Ready, TorProcess};
@@ -15,6 +16,7 @@ use super::fake_process::{LONG, SOON};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
+use crate::support::program::{End, Program, run_as_program};
 use crate::support::raw_control::RawControl;
 use crate::support::real_tor::tor_binary;
 use crate::support::socket::Address;
@@ -87,7 +89,7 @@ fn dropping_the_handle_ends_a_real_tor() {
 }
 
 #[test]
-fn a_control_port_over_tcp_is_found_and_used() {
+fn a_control_port_over_tcp_is_used() {
     let tor = offline().control(ControlVia::Tcp).launch().unwrap();
     let endpoint = tor.control_endpoint().unwrap().to_string();
     assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
@@ -97,7 +99,7 @@ fn a_control_port_over_tcp_is_found_and_used() {
 }
 
 #[test]
-fn a_control_connection_can_be_made_by_the_program() {
+fn a_control_connection_can_be_opened_by_a_function() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
     let socket = directory.path().join("own control");
@@ -117,7 +119,7 @@ fn a_control_connection_can_be_made_by_the_program() {
 }
 
 #[test]
-fn further_control_ports_may_be_opened_for_others() {
+fn further_control_ports_can_be_configured() {
     let tor = offline().option("ControlPort", "auto").launch().unwrap();
     let listeners = tor.controller().unwrap().get_info_one("net/listeners/control").unwrap();
     let port = listeners.split(' ').next().unwrap().trim_matches('"').to_owned();
@@ -128,7 +130,7 @@ fn further_control_ports_may_be_opened_for_others() {
 }
 
 #[test]
-fn progress_is_told_and_nothing_stays_subscribed_at_the_end() {
+fn progress_is_reported_and_the_subscription_ends() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let listener = move |progress: &Progress| tell.lock().push(progress.clone());
@@ -150,7 +152,7 @@ fn closing_the_control_connection_ends_tor() {
 }
 
 #[test]
-fn the_death_of_tor_is_told_to_everyone_at_once() {
+fn the_end_of_tor_wakes_every_waiting_thread() {
     let tor = offline().launch().unwrap();
     let (told, reason) = crossbeam_channel::bounded(1);
     tor.controller().unwrap().on_disconnect(move |reason| {
@@ -166,10 +168,10 @@ fn the_death_of_tor_is_told_to_everyone_at_once() {
 }
 
 #[test]
-fn a_stopped_tor_is_ended_all_the_same() {
+fn a_stopped_tor_is_killed() {
     let tor = offline().grace(Duration::from_millis(200)).launch().unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(tor.pid()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
     assert_eq!(tor.quit().unwrap().signal(), Some(9));
 }
 
@@ -192,7 +194,7 @@ fn saveconf_writes_only_the_private_file() {
 }
 
 #[test]
-fn a_given_data_directory_serves_one_tor_after_the_other_and_stays() {
+fn a_given_data_directory_is_used_again_and_kept() {
     exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("tor data \"x\" #1 \u{e9}");
@@ -212,7 +214,7 @@ fn a_given_data_directory_serves_one_tor_after_the_other_and_stays() {
 }
 
 #[test]
-fn options_reach_tor_as_they_are() {
+fn options_are_not_changed_on_the_way_to_tor() {
     let odd = "a \"b\" \\ #c '\u{e9}\t";
     let tor = offline().option("ContactInfo", odd).option("Nickname", "odd").launch().unwrap();
     let conf = tor.controller().unwrap().get_conf(["ContactInfo", "Nickname"]).unwrap();
@@ -222,7 +224,7 @@ fn options_reach_tor_as_they_are() {
 }
 
 #[test]
-fn a_bad_option_is_explained_by_tor_itself() {
+fn a_bad_option_is_reported_with_the_text_of_tor() {
     exclusive(|| {
         let error = failed(offline().option("Bogus", "1"));
         assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
@@ -236,7 +238,7 @@ fn a_bad_option_is_explained_by_tor_itself() {
 }
 
 #[test]
-fn a_port_in_use_is_explained_by_tor_itself() {
+fn a_port_in_use_is_reported_with_the_text_of_tor() {
     exclusive(|| {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = other.local_addr().unwrap().to_string();
@@ -255,7 +257,7 @@ fn a_port_in_use_is_explained_by_tor_itself() {
 }
 
 #[test]
-fn a_locked_data_directory_is_explained_and_the_tor_in_it_is_not_disturbed() {
+fn a_locked_data_directory_is_reported_and_its_tor_is_left_unchanged() {
     exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let first = offline().data_directory(given.path()).launch().unwrap();
@@ -272,7 +274,7 @@ fn a_locked_data_directory_is_explained_and_the_tor_in_it_is_not_disturbed() {
 }
 
 #[test]
-fn a_data_directory_that_tor_may_not_use_is_explained_and_kept() {
+fn a_data_directory_that_tor_refuses_is_reported_and_kept() {
     exclusive(|| {
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("data");
@@ -294,7 +296,7 @@ fn a_data_directory_that_tor_may_not_use_is_explained_and_kept() {
 }
 
 #[test]
-fn a_tor_that_never_gets_to_100_percent_is_ended_in_time() {
+fn a_tor_that_does_not_bootstrap_is_ended_at_the_limit() {
     let launcher = offline().wait_for(Ready::Bootstrapped).timeout(Duration::from_secs(3));
     let tor = launcher.spawn().unwrap();
     let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("{tor:?}") };
@@ -304,7 +306,7 @@ fn a_tor_that_never_gets_to_100_percent_is_ended_in_time() {
 }
 
 #[test]
-fn a_wrong_control_connection_is_told_when_time_is_over() {
+fn a_failed_control_connection_is_reported_at_the_limit() {
     // What the program connects to is not the control port of this tor.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
@@ -337,7 +339,7 @@ fn no_secret_of_a_launch_is_logged() {
 }
 
 #[test]
-fn a_tor_is_launched_or_connected_to_and_closed_as_it_was_made() {
+fn a_launched_tor_is_ended_and_a_connected_tor_is_left() {
     let launched = Tor::launch(offline()).unwrap();
     let process = launched.process().unwrap();
     assert_eq!(launched.controller().owned_pid(), Some(process.pid()));
@@ -360,30 +362,18 @@ fn a_tor_is_launched_or_connected_to_and_closed_as_it_was_made() {
 #[test]
 fn a_program_that_is_killed_leaves_no_tor() {
     exclusive(|| {
-        // Plays the killed program: this test again, in another process.
-        if let Some(file) = std::env::var_os("TORCON_TEST_PID_FILE") {
+        if run_as_program(|_, _| {
             let tor = offline().launch().unwrap();
-            fs::write(file, tor.pid().to_string()).unwrap();
-            tor.wait().unwrap();
+            let pid = tor.pid().to_string();
+            (tor, vec![pid])
+        }) {
             return;
         }
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("pid");
-        let mut program = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "process::real::a_program_that_is_killed_leaves_no_tor"])
-            .env("TORCON_TEST_PID_FILE", &file)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut pid = String::new();
-        eventually(LONG, "tor was launched", || {
-            pid = fs::read_to_string(&file).unwrap_or_default();
-            !pid.is_empty()
-        });
-        let tor = format!("/proc/{pid}");
+        let name = "process::real::a_program_that_is_killed_leaves_no_tor";
+        let mut program = Program::start(name, End::Signal(Signal::SIGKILL), "", Path::new(""));
+        let tor = format!("/proc/{}", program.report().concat());
         assert!(Path::new(&tor).exists());
-        program.kill().unwrap();
-        program.wait().unwrap();
+        program.end();
         eventually(LONG, "tor has ended with its program", || !Path::new(&tor).exists());
         // Nobody was left to remove it.
         for entry in fs::read_dir(std::env::temp_dir()).unwrap() {

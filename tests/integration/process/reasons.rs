@@ -30,7 +30,7 @@ fn later_error(tor: &TorProcess) -> (LaunchError, String) {
 }
 
 #[test]
-fn every_kind_of_wrong_option_is_told_with_the_warning_that_says_what_is_wrong() {
+fn every_kind_of_wrong_option_is_reported_with_the_warning_of_tor() {
     let wrong: [(&[(&str, &str)], &str); 13] = [
         (&[("NoSuchOption", "1")], "Unknown option 'NoSuchOption'.  Failing."),
         (&[("MaxCircuitDirtiness", "abc")], "Unable to parse abc as a number"),
@@ -66,7 +66,7 @@ fn every_kind_of_wrong_option_is_told_with_the_warning_that_says_what_is_wrong()
 }
 
 #[test]
-fn a_bridge_without_its_plugin_is_told_with_the_name_of_the_transport() {
+fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
     let launcher = Launcher::new()
         .program(tor_binary())
         .option("SocksPort", "0")
@@ -99,7 +99,7 @@ fn a_plugin_that_cannot_be_started_is_named() {
 }
 
 #[test]
-fn a_missing_library_is_told_in_the_words_of_the_loader() {
+fn a_missing_library_is_reported_with_the_text_of_the_loader() {
     // A file that is no library, in place of one that the program needs. tor itself may be started
     // by a wrapper that says where the libraries are; the loader says the same of every program.
     let program = std::env::current_exe().unwrap();
@@ -124,7 +124,7 @@ fn a_missing_library_is_told_in_the_words_of_the_loader() {
 }
 
 #[test]
-fn a_launch_that_needs_the_network_is_refused_while_it_is_disabled() {
+fn a_launch_that_waits_for_bootstrap_is_refused_with_a_disabled_network() {
     let launcher = || Launcher::new().program(tor_binary()).option("DisableNetwork", "1");
     for error in [launcher().launch().unwrap_err(), Tor::launch(launcher()).unwrap_err()] {
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
@@ -133,7 +133,7 @@ fn a_launch_that_needs_the_network_is_refused_while_it_is_disabled() {
 }
 
 #[test]
-fn a_death_after_the_launch_is_that_of_a_running_tor() {
+fn the_end_of_a_tor_after_its_launch_is_not_a_failed_launch() {
     let tor = FakeProcess::new(
         "say 'Bootstrapped 100% (done): Done'\nread -r line <\"$0.go\"\n\
          echo 'Nov 23 09:00:00.000 [err] Out of luck.'\nexit 9",
@@ -162,7 +162,7 @@ fn a_real_tor_that_is_killed_while_it_bootstraps_was_not_a_failed_launch() {
 }
 
 #[test]
-fn a_log_on_standard_error_is_refused_where_it_would_end_tor_and_works_where_not() {
+fn a_log_on_standard_error_is_refused_if_standard_error_ends_tor() {
     let launcher = || offline().option("Log", "notice stderr");
     let error = launcher().launch().unwrap_err();
     assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");

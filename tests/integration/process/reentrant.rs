@@ -62,7 +62,7 @@ impl Log for Curious {
 }
 
 #[test]
-fn a_logger_may_use_the_tor_that_the_line_is_about() {
+fn a_logger_can_use_the_tor_of_its_line() {
     exclusive(|| {
         log::set_logger(&LOGGER).unwrap();
         let tor = Arc::new(offline().launch().unwrap());
@@ -77,7 +77,7 @@ fn a_logger_may_use_the_tor_that_the_line_is_about() {
 }
 
 #[test]
-fn a_logger_that_asks_for_the_shared_tor_while_it_is_launched_gets_an_error() {
+fn a_logger_that_requests_the_shared_tor_during_its_launch_gets_an_error() {
     exclusive(|| {
         log::set_logger(&LOGGER).unwrap();
         *LOGGER.asks_for_shared.lock() = true;

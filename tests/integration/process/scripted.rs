@@ -49,7 +49,7 @@ fn end(script: &mut Script) {
 }
 
 #[test]
-fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
+fn a_tor_that_bootstrapped_before_the_subscription_is_ready() {
     // Peers 41.
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
@@ -66,7 +66,7 @@ fn a_tor_that_was_at_100_percent_before_anyone_listened_is_ready() {
 }
 
 #[test]
-fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
+fn events_report_progress_and_warnings_that_tor_does_not_recommend_to_ignore() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
@@ -108,7 +108,7 @@ fn events_tell_of_progress_and_of_the_trouble_that_is_worth_telling() {
 }
 
 #[test]
-fn a_failed_control_connection_is_tried_again() {
+fn a_failed_control_connection_is_retried() {
     // Peers 40: also without a further line of tor's.
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
@@ -131,7 +131,7 @@ fn a_failed_control_connection_is_tried_again() {
 }
 
 #[test]
-fn a_control_connection_that_is_lost_ends_the_launch() {
+fn a_closed_control_connection_ends_the_launch() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
@@ -146,7 +146,7 @@ fn a_control_connection_that_is_lost_ends_the_launch() {
 }
 
 #[test]
-fn a_refusal_that_no_waiting_heals_ends_the_launch_at_once() {
+fn a_permanent_refusal_ends_the_launch_at_once() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
@@ -162,7 +162,7 @@ fn a_refusal_that_no_waiting_heals_ends_the_launch_at_once() {
 }
 
 #[test]
-fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
+fn the_end_of_tor_is_reported_while_its_control_connection_is_silent() {
     let control = FakeTor::unix(|script| {
         // Takes the question and says nothing.
         script.drain();
@@ -181,7 +181,7 @@ fn the_end_of_tor_is_told_though_its_control_connection_never_answers() {
 }
 
 #[test]
-fn a_spawned_tor_gives_its_controller_before_it_is_at_100_percent() {
+fn a_spawned_tor_returns_its_controller_before_it_has_bootstrapped() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {

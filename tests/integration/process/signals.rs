@@ -12,7 +12,7 @@ use crate::support::exclusive::exclusive;
 const FILE: &str = "TORCON_TEST_SIGNALS";
 
 #[test]
-fn what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor() {
+fn signals_that_a_program_blocks_or_ignores_are_default_in_tor() {
     exclusive(|| {
         if let Some(file) = env::var_os(FILE) {
             SigSet::all().thread_block().unwrap();
@@ -28,7 +28,7 @@ fn what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("signals");
         let name = "process::signals::\
-                    what_a_program_blocks_or_ignores_is_neither_blocked_nor_ignored_in_tor";
+                    signals_that_a_program_blocks_or_ignores_are_default_in_tor";
         // A shell, since only unsafe code can ignore a signal.
         let status = Command::new("/bin/sh")
             .args(["-c", "trap '' HUP INT QUIT TERM USR1 CHLD; exec \"$@\"", "sh"])
@@ -64,7 +64,7 @@ fn a_tor_of_a_program_that_blocks_sigterm_ends_at_sigterm() {
 }
 
 #[test]
-fn a_name_without_a_slash_is_looked_for_in_the_path_that_tor_gets() {
+fn a_name_without_a_slash_is_searched_in_the_path_of_tor() {
     let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec /bin/sleep 60");
     let directory = fake.path().parent().unwrap().to_owned();
     // The first file of this name may not be run, and the second is none.

@@ -36,7 +36,7 @@ fn a_tor_that_writes_on_standard_error_after_its_launch_is_killed_if_it_does_not
 }
 
 #[test]
-fn a_deaf_tor_that_writes_on_standard_error_during_its_launch_is_killed() {
+fn a_tor_that_ignores_sigterm_and_writes_on_standard_error_during_its_launch_is_killed() {
     let fake = FakeProcess::new("trap '' TERM\necho trouble >&2\nwhile :; do sleep 0.05; done");
     let error = fake.launcher().grace(Duration::from_millis(200)).launch().unwrap_err();
     let Error::Launch(error) = error else { panic!("{error:?}") };

@@ -12,7 +12,7 @@ const FAILED: &str = "failed: ";
 /// Launches a tor in a program with this `TMPDIR`, or without it, and without `HOME`. Returns where
 /// tor's data directory was.
 fn launch(directory: &Path, tmpdir: Option<&str>) -> Result<PathBuf, String> {
-    let test = "process::temporary_root::temporary_files_are_where_tmpdir_says";
+    let test = "process::temporary_root::temporary_files_are_in_tmpdir";
     let mut program = Command::new(env::current_exe().unwrap());
     program
         .args(["--exact", test, "--nocapture"])
@@ -37,7 +37,7 @@ fn launch(directory: &Path, tmpdir: Option<&str>) -> Result<PathBuf, String> {
 }
 
 #[test]
-fn temporary_files_are_where_tmpdir_says() {
+fn temporary_files_are_in_tmpdir() {
     if env::var_os(PROGRAM).is_some() {
         match offline().launch() {
             Ok(tor) => {

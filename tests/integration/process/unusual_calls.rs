@@ -42,13 +42,10 @@ fn tor_is_ended_once_by_many_threads_at_once() {
 }
 
 #[test]
-fn a_progress_listener_may_launch_another_tor_and_drop_its_own() {
+fn a_progress_closure_can_launch_another_tor_and_drop_its_own() {
     exclusive(|| {
         let before = Holdings::now();
-        let fake = FakeProcess::new(
-            "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
-             exec sleep 60",
-        );
+        let fake = FakeProcess::bootstrapped_in_two_steps();
         let tor: Arc<Mutex<Option<TorProcess>>> = Arc::default();
         let (told, heard) = bounded(1);
         let (go, wait) = bounded::<()>(1);
@@ -74,7 +71,7 @@ fn a_progress_listener_may_launch_another_tor_and_drop_its_own() {
 }
 
 #[test]
-fn limits_may_be_nothing_or_as_long_as_can_be() {
+fn limits_can_be_zero_or_the_maximum() {
     within(LONG, "a launch without time", || {
         for limit in [Duration::ZERO, Duration::from_nanos(1)] {
             assert!(offline().timeout(limit).launch().unwrap_err().is_timeout());
@@ -96,7 +93,7 @@ fn limits_may_be_nothing_or_as_long_as_can_be() {
 }
 
 #[test]
-fn a_data_directory_serves_another_tor_at_once_after_the_first_was_killed() {
+fn a_data_directory_can_be_used_at_once_after_its_tor_was_killed() {
     let data = tempfile::tempdir().unwrap();
     for _ in 0..4 {
         let tor = offline().data_directory(data.path()).launch().unwrap();
@@ -114,7 +111,7 @@ fn a_data_directory_serves_another_tor_at_once_after_the_first_was_killed() {
 }
 
 #[test]
-fn output_without_lines_and_without_text_is_read() {
+fn output_without_lines_or_text_is_read() {
     let fake = FakeProcess::new(
         "head -c 3000000 /dev/urandom\nhead -c 1000000 /dev/zero\n\
          echo; say 'Bootstrapped 100% (done): Done'\nprintf 'no line end'\nexec sleep 60",
@@ -126,7 +123,7 @@ fn output_without_lines_and_without_text_is_read() {
 }
 
 #[test]
-fn the_end_is_told_in_time_though_a_copy_of_the_output_is_stuck() {
+fn a_blocked_sink_does_not_delay_the_end() {
     struct Stuck(crossbeam_channel::Receiver<()>);
     impl std::io::Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -138,17 +135,17 @@ fn the_end_is_told_in_time_though_a_copy_of_the_output_is_stuck() {
         }
     }
     let (_release, blocked) = bounded(0);
-    let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
+    let fake = FakeProcess::bootstrapped();
     let launcher = fake.launcher().stdout(Stuck(blocked)).grace(Duration::from_millis(300));
     let tor = launcher.launch().unwrap();
     let log = LogCapture::start();
     tor.quit().unwrap();
-    let killed = log.lines_with(&format!("pid {}, had to be killed", tor.pid()));
+    let killed = log.lines_with(&format!("pid {}, was killed", tor.pid()));
     assert!(killed.is_empty(), "{killed:?}");
 }
 
 #[test]
-fn a_launch_fails_at_once_when_the_function_that_connects_panics() {
+fn a_connect_function_that_panics_fails_the_launch_at_once() {
     within(LONG, "the end of the launch", || {
         let via = ControlVia::custom(|| panic!("as the test wants"));
         let error = offline()
@@ -163,9 +160,9 @@ fn a_launch_fails_at_once_when_the_function_that_connects_panics() {
 }
 
 #[test]
-fn a_logger_that_panics_hides_no_end_of_tor() {
+fn a_logger_that_panics_does_not_hide_the_end_of_tor() {
     exclusive(|| {
-        let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
+        let fake = FakeProcess::bootstrapped();
         let tor = fake.launcher().launch().unwrap();
         let log = LogClosure::start(|line| {
             assert!(line.thread != "torcon-child", "as when standard error is closed");
@@ -180,7 +177,7 @@ fn a_logger_that_panics_hides_no_end_of_tor() {
 }
 
 #[test]
-fn a_logger_that_panics_spares_no_tor_that_writes_on_standard_error() {
+fn a_logger_that_panics_does_not_keep_a_tor_that_writes_on_standard_error() {
     exclusive(|| {
         let fake = FakeProcess::new(
             "say 'Bootstrapped 100% (done): Done'\n\

@@ -30,7 +30,7 @@ fn keywords(tor: &RealTor, options: &ConnectOptions) -> Vec<String> {
 }
 
 #[test]
-fn an_open_tor_lets_everybody_in() {
+fn a_tor_without_authentication_accepts_every_connection() {
     let tor = RealTor::builder().without_cookie().start();
     let options = ConnectOptions::new().password("unwanted");
     assert_eq!(keywords(&tor, &options), ["PROTOCOLINFO", "AUTHENTICATE"]);
@@ -39,7 +39,7 @@ fn an_open_tor_lets_everybody_in() {
 }
 
 #[test]
-fn any_password_can_be_hashed_and_said() {
+fn any_password_can_be_hashed_and_sent() {
     // A backslash was refused, short octal escapes made `a 1` into something else, and `%` was
     // mangled (peers 18).
     let passwords = [
@@ -65,7 +65,7 @@ fn any_password_can_be_hashed_and_said() {
 }
 
 #[test]
-fn tors_own_hash_of_a_password_is_as_good_as_ours() {
+fn a_hash_of_tor_accepts_the_password() {
     let output = std::process::Command::new(crate::support::real_tor::tor_binary())
         .args(["--quiet", "--hash-password", "a \"b\""])
         .output()
@@ -79,7 +79,7 @@ fn tors_own_hash_of_a_password_is_as_good_as_ours() {
 }
 
 #[test]
-fn a_wrong_password_is_explained_and_not_repeated_anywhere() {
+fn a_wrong_password_is_reported_and_shown_nowhere() {
     let logged = LogCapture::start();
     let tor = with_password(RealTor::builder().without_cookie(), &"right".into()).start();
     let options = ConnectOptions::new().password("wr0ng-4711");
@@ -127,7 +127,7 @@ fn a_cookie_is_proved_and_never_sent() {
 }
 
 #[test]
-fn of_cookie_and_password_the_cookie_is_taken_as_long_as_it_can_be_read() {
+fn a_readable_cookie_is_preferred_to_a_password() {
     let tor = with_password(RealTor::builder(), &"swordfish".into()).start();
     let options = ConnectOptions::new().password_with(|| panic!("nobody is to be asked"));
     let by_cookie = ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"];
@@ -158,7 +158,7 @@ fn of_cookie_and_password_the_cookie_is_taken_as_long_as_it_can_be_read() {
 }
 
 #[test]
-fn the_path_of_a_cookie_may_be_as_odd_as_paths_are() {
+fn the_path_of_a_cookie_can_contain_any_bytes() {
     // tor writes the path as a CString; bytes that are not ASCII come as octal numbers.
     let parent = tempfile::tempdir().unwrap();
     for name in [
@@ -208,7 +208,7 @@ fn cookie_problem(tor: &RealTor) -> AuthProblem {
 }
 
 #[test]
-fn everything_that_can_be_wrong_with_a_cookie_is_told_apart() {
+fn every_problem_of_a_cookie_has_its_own_error() {
     let tor = RealTor::start();
     let path = tor.cookie_path();
     let cookie = fs::read(&path).unwrap();
@@ -260,7 +260,7 @@ fn everything_that_can_be_wrong_with_a_cookie_is_told_apart() {
 }
 
 #[test]
-fn the_cookie_of_a_tor_that_was_started_again_is_read_again() {
+fn the_cookie_of_a_restarted_tor_is_read_again() {
     let tor = RealTor::start();
     let options = ConnectOptions::new();
     let before = options.connect(tor.endpoint()).unwrap();
@@ -272,7 +272,7 @@ fn the_cookie_of_a_tor_that_was_started_again_is_read_again() {
 
 // Row `authenticate(passphrase)`.
 #[test]
-fn one_can_authenticate_again_and_a_failure_ends_the_connection() {
+fn authentication_can_be_repeated_and_a_failure_closes_the_connection() {
     let tor = with_password(RealTor::builder().without_cookie(), &"right".into()).start();
     let controller = ConnectOptions::new().password("right").connect(tor.endpoint()).unwrap();
     controller.authenticate("right").unwrap();
@@ -286,7 +286,7 @@ fn one_can_authenticate_again_and_a_failure_ends_the_connection() {
 }
 
 #[test]
-fn a_cookie_in_a_closed_directory_is_explained() {
+fn a_cookie_in_a_directory_without_access_is_reported() {
     crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder()
             .without_cookie()

@@ -30,7 +30,7 @@ fn with_password() -> RealTor {
 
 // There was no way to say where the cookie is.
 #[test]
-fn a_cookie_that_this_program_sees_elsewhere_is_named() {
+fn a_cookie_at_another_path_of_this_program_is_named() {
     let tor = RealTor::start();
     let volume = tempfile::tempdir().unwrap();
     let moved = volume.path().join("cookie");
@@ -47,7 +47,7 @@ fn a_cookie_that_this_program_sees_elsewhere_is_named() {
 }
 
 #[test]
-fn a_wrong_cookie_keeps_the_password_back_unless_the_cookie_is_left_out() {
+fn a_wrong_cookie_prevents_the_password_unless_cookies_are_disabled() {
     let tor = with_password();
     let other = RealTor::start();
     let options = ConnectOptions::new().password("swordfish");

@@ -20,7 +20,7 @@ pub(super) fn value(controller: &Controller, option: &str) -> ConfValue {
 // Row `get_conf(*keys)`: default differs from empty wherever it stands (peers 23), and repeated
 // keys keep all their values.
 #[test]
-fn default_and_empty_and_many_values_differ_wherever_they_stand() {
+fn default_empty_and_several_values_differ_at_every_position() {
     let tor = RealTor::builder()
         .line("MyFamily")
         .line("ContactInfo me")
@@ -62,7 +62,7 @@ fn default_and_empty_and_many_values_differ_wherever_they_stand() {
 
 // Row `get_conf(*keys)`: tor's spelling; errors propagate.
 #[test]
-fn options_are_found_in_any_case_and_unknown_ones_are_refused() {
+fn option_names_ignore_case_and_unknown_ones_are_refused() {
     let controller = reader();
     let conf = controller.get_conf(["socksport", "CONTACTINFO", "socksPort"]).unwrap();
     let names: Vec<_> = conf.iter().map(|(name, _)| name).collect();
@@ -164,7 +164,7 @@ fn nasty() -> Vec<String> {
 
 // Row `get_conf(*keys)`: C-quoted values decoded; row `set_conf`: quoted and escaped.
 #[test]
-fn values_come_back_as_they_were_set() {
+fn values_are_read_as_they_were_set() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     for text in nasty() {
@@ -204,7 +204,7 @@ fn values_come_back_as_they_were_set() {
 
 // Row `set_conf(name, value, ..)`: all pairs in one command; `OK` or code and message.
 #[test]
-fn refused_settings_change_nothing_and_say_why() {
+fn refused_settings_change_nothing_and_report_the_reason() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let before = controller.get_info_one("config-text").unwrap();
@@ -294,7 +294,7 @@ fn refused_settings_change_nothing_and_say_why() {
 
 // Row `set_conf`, row `reset_conf`.
 #[test]
-fn clearing_is_not_going_back_to_the_default() {
+fn clearing_differs_from_resetting() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let dirtiness = "MaxCircuitDirtiness";
@@ -321,7 +321,7 @@ fn clearing_is_not_going_back_to_the_default() {
 
 // Peers 30 and 34: all services, every line, in order.
 #[test]
-fn onion_services_of_the_configuration_survive_what_is_read_and_set() {
+fn onion_services_survive_being_read_and_set() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let first = tor.directory().join("hs one \"q\"");
@@ -371,7 +371,7 @@ fn onion_services_of_the_configuration_survive_what_is_read_and_set() {
 
 // Values round-trip: what was got can be set, for everything that tor has.
 #[test]
-fn the_whole_configuration_can_be_read_and_set_to_what_it_is() {
+fn the_whole_configuration_can_be_read_and_set_again() {
     let tor = RealTor::builder()
         .control_port()
         .line("Nickname torcon1")
@@ -435,7 +435,7 @@ fn the_whole_configuration_can_be_read_and_set_to_what_it_is() {
 
 // The options of a tor that only reads are those that it was started with.
 #[test]
-fn the_shared_tor_says_what_its_torrc_says() {
+fn the_shared_tor_has_the_options_of_its_torrc() {
     let conf = reader().get_conf(["CookieAuthFile", "DisableNetwork"]).unwrap();
     let path = shared().cookie_path();
     assert_eq!(conf.get("CookieAuthFile"), Some(&set(&[path.to_str().unwrap()])));

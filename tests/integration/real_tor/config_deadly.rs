@@ -44,7 +44,7 @@ fn is_refused_here(outcome: torcon::Result<()>, what: &str) {
 }
 
 #[test]
-fn a_value_that_ends_tor_is_refused_by_every_way_to_send_it() {
+fn a_value_that_would_end_tor_is_refused_by_every_command() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let config = Config::new(&controller);
@@ -85,7 +85,7 @@ fn a_value_that_ends_tor_is_refused_by_every_way_to_send_it() {
 }
 
 #[test]
-fn a_path_that_ends_tor_is_refused_where_tor_sees_the_same_files() {
+fn a_path_that_would_end_tor_is_refused_if_tor_shares_the_file_system() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let there = tempfile::tempdir().unwrap();
@@ -138,7 +138,7 @@ fn a_path_that_ends_tor_is_refused_where_tor_sees_the_same_files() {
 
 // `ExtORPortC`, `ClientO` and `Min` were too short to be noticed.
 #[test]
-fn every_abbreviation_that_tor_takes_is_checked() {
+fn every_abbreviation_that_tor_accepts_is_checked() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let missing = tor.directory().join("missing/x").to_str().unwrap().to_owned();

@@ -11,7 +11,7 @@ use super::{controller, refusal};
 use crate::support::real_tor::RealTor;
 
 fn values(config: &Config, name: &str) -> Vec<String> {
-    config.get_list(name).unwrap().unwrap_or_default()
+    config.get(name).unwrap().entries().unwrap_or_default()
 }
 
 fn service(config: &Config, directory: &Path) -> ConfiguredService {
@@ -116,7 +116,7 @@ fn an_edit_keeps_what_another_connection_has_changed_of_the_same_service() {
 }
 
 #[test]
-fn other_lists_keep_the_entries_of_others_byte_for_byte() {
+fn entries_of_other_controllers_are_kept_byte_for_byte() {
     let lists = [
         ("SocksPort", vec!["9990 IsolateDestAddr PreferIPv6", "unix:\"/x y\" WorldWritable"]),
         ("ExitPolicy", vec!["accept6 [::]/0:80", "reject  *:25 # mail"]),
@@ -148,7 +148,7 @@ fn other_lists_keep_the_entries_of_others_byte_for_byte() {
 
 // tor drops the listener 9050 of its default as soon as there is a line.
 #[test]
-fn an_entry_more_takes_no_default_away() {
+fn a_pushed_entry_keeps_the_default() {
     let tor = RealTor::start();
     let raw = controller(&tor);
     raw.reset_conf([("SocksPort", None::<&str>), ("Log", None)]).unwrap();
@@ -176,7 +176,7 @@ fn an_entry_more_takes_no_default_away() {
 }
 
 #[test]
-fn the_last_listener_can_be_removed_and_one_that_is_off_opened() {
+fn the_last_listener_can_be_removed_and_a_disabled_one_opened() {
     let tor = RealTor::start();
     let raw = controller(&tor);
     let us = Config::new(&raw);
@@ -201,7 +201,7 @@ fn the_last_listener_can_be_removed_and_one_that_is_off_opened() {
 
 // tor takes the beginning of a name for the whole.
 #[test]
-fn an_abbreviation_is_no_option_of_a_service() {
+fn an_abbreviation_is_not_an_option_of_a_service() {
     let tor = RealTor::start();
     let us = config(&tor);
     let mut service = ConfiguredService::new(tor.directory().join("hs")).port(80, 80);
@@ -239,11 +239,13 @@ fn units_are_those_of_tor() {
                     offline.set(option, &text).unwrap();
                     let ours = offline.get(option).unwrap();
                     if option == "NewCircuitPeriod" {
-                        let in_tor = us.get_duration(option).unwrap();
-                        assert_eq!(ours.to_duration(), in_tor.filter(|_| is_taken), "{text:?}");
+                        let in_tor = us.get(option).unwrap().to_duration().unwrap();
+                        let ours = ours.to_duration().ok().flatten();
+                        assert_eq!(ours, in_tor.filter(|_| is_taken), "{text:?}");
                     } else {
-                        let in_tor = us.get_bytes(option).unwrap();
-                        assert_eq!(ours.to_bytes(), in_tor.filter(|_| is_taken), "{text:?}");
+                        let in_tor = us.get(option).unwrap().to_bytes().unwrap();
+                        let ours = ours.to_bytes().ok().flatten();
+                        assert_eq!(ours, in_tor.filter(|_| is_taken), "{text:?}");
                     }
                 }
             }

@@ -20,7 +20,7 @@ fn text(config: &Config, name: &str) -> String {
 // `save` compared the value with a cached one and sent nothing, while the event of another
 // connection's change was still on its way: 55 of 300 rounds lost.
 #[test]
-fn a_saved_value_is_in_tor_after_another_connection_has_changed_it() {
+fn a_saved_value_overrides_that_of_another_connection() {
     let tor = RealTor::start();
     let (us, theirs) = (config(&tor), controller(&tor));
     let mut lost = 0;
@@ -41,7 +41,7 @@ fn a_saved_value_is_in_tor_after_another_connection_has_changed_it() {
 // The cache learned of the controller's own commands by `CONF_CHANGED`, which follows the reply:
 // 35 of 1,000 reads were stale, and 9 of 1,000 saves were lost.
 #[test]
-fn a_handle_reads_and_saves_over_what_it_has_just_set_itself() {
+fn a_value_that_was_just_set_is_read_and_overridden() {
     let tor = RealTor::start();
     let ours = controller(&tor);
     let (us, raw) = (Config::new(&ours), controller(&tor));
@@ -69,7 +69,7 @@ fn a_handle_reads_and_saves_over_what_it_has_just_set_itself() {
 }
 
 #[test]
-fn every_command_that_changes_the_configuration_is_read_back_at_once() {
+fn every_command_that_changes_the_configuration_invalidates_the_cache() {
     let tor = RealTor::start();
     let ours = controller(&tor);
     let us = Config::new(&ours);
@@ -113,7 +113,7 @@ fn every_command_that_changes_the_configuration_is_read_back_at_once() {
 }
 
 #[test]
-fn an_entry_or_service_that_another_connection_has_just_changed_is_seen() {
+fn a_change_that_another_connection_just_made_is_found() {
     let tor = RealTor::start();
     let (us, theirs) = (config(&tor), controller(&tor));
     let directory = tor.directory().join("hs");
@@ -140,7 +140,7 @@ fn an_entry_or_service_that_another_connection_has_just_changed_is_seen() {
 }
 
 #[test]
-fn setting_an_equal_value_opens_no_listener_again_and_causes_no_event() {
+fn setting_an_equal_value_reopens_no_listener_and_sends_no_event() {
     let tor = RealTor::builder().line("SocksPort auto").start();
     let (ours, theirs) = (controller(&tor), controller(&tor));
     let us = Config::new(&ours);

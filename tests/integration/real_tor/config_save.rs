@@ -26,7 +26,7 @@ fn refused(config: &Config) -> ConfigError {
 
 #[track_caller]
 fn list(config: &Config, name: &str) -> Vec<String> {
-    config.get_list(name).unwrap().unwrap_or_default()
+    config.get(name).unwrap().entries().unwrap_or_default()
 }
 
 /// Returns the commands that change something.
@@ -54,7 +54,10 @@ fn a_save_is_one_command_or_none() {
                  MaxCircuitDirtiness=\"400\"";
     assert_eq!(changes(&commands(&tap)), [first]);
     // A value that tor has already is sent again; changes that were reverted are not.
-    assert_eq!(config.get_duration("MaxCircuitDirtiness").unwrap(), Some(Duration::from_secs(400)));
+    assert_eq!(
+        config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
+        Some(Duration::from_secs(400))
+    );
     config.set("MaxCircuitDirtiness", Duration::from_secs(400)).unwrap();
     config.push("ExitNodes", "{fr}").unwrap();
     assert!(config.remove("ExitNodes", "{fr}").unwrap());
@@ -72,7 +75,10 @@ fn a_save_is_one_command_or_none() {
     config.save().unwrap();
     let second = "RESETCONF MaxCircuitDirtiness ContactInfo=\"c\"";
     assert_eq!(changes(&commands(&tap)), [first, again, second]);
-    assert_eq!(config.get_duration("MaxCircuitDirtiness").unwrap(), Some(Duration::from_secs(600)));
+    assert_eq!(
+        config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
+        Some(Duration::from_secs(600))
+    );
     // Back to the default, and another to nothing, which has a default: no one command says both
     // by itself.
     config.set("LongLivedPorts", ["1"]).unwrap();
@@ -86,13 +92,13 @@ fn a_save_is_one_command_or_none() {
         changes(&commands(&tap))[4..],
         ["SETCONF LongLivedPorts BandwidthRate=\"1 GB\" ContactInfo"]
     );
-    assert_eq!(config.get_bytes("BandwidthRate").unwrap(), Some(1 << 30));
+    assert_eq!(config.get("BandwidthRate").unwrap().to_bytes().unwrap(), Some(1 << 30));
     assert!(!config.get("ContactInfo").unwrap().is_set());
     assert!(config.get("LongLivedPorts").unwrap().is_empty());
 }
 
 #[test]
-fn each_kind_of_refusal_names_the_option_and_leaves_everything_as_it_was() {
+fn each_kind_of_refusal_names_the_option_and_changes_nothing() {
     let tor = RealTor::start();
     let config = config(&tor);
     let in_use = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -135,7 +141,7 @@ fn each_kind_of_refusal_names_the_option_and_leaves_everything_as_it_was() {
 
         // tor is as it was; the picture too; and the changes are still there.
         assert!(!config.in_force("ContactInfo").unwrap().is_set());
-        assert_eq!(config.get_text("ContactInfo").unwrap().unwrap(), "new");
+        assert_eq!(config.get("ContactInfo").unwrap().text().unwrap().into_owned(), "new");
         assert_eq!(config.pending().len(), 2);
         config.revert();
         assert_eq!(config.to_torrc().unwrap(), before, "{option} {value}");
@@ -152,7 +158,7 @@ fn each_kind_of_refusal_names_the_option_and_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_refused_save_can_be_mended_and_saved_again() {
+fn a_refused_save_can_be_corrected_and_repeated() {
     // Peers 34: one rejected option poisoned all later saves (txtorcon).
     let tor = RealTor::start();
     let config = config(&tor);
@@ -169,13 +175,16 @@ fn a_refused_save_can_be_mended_and_saved_again() {
     assert_eq!(refused(&config).option(), Some("Log"));
     config.revert_option("Log");
     config.save().unwrap();
-    assert_eq!(config.get_text("ContactInfo").unwrap().unwrap(), "me");
-    assert_eq!(config.get_duration("MaxCircuitDirtiness").unwrap(), Some(Duration::from_secs(720)));
+    assert_eq!(config.get("ContactInfo").unwrap().text().unwrap().into_owned(), "me");
+    assert_eq!(
+        config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
+        Some(Duration::from_secs(720))
+    );
     assert_eq!(config.pending(), []);
 }
 
 #[test]
-fn what_cannot_be_said_is_refused_before_it_is_sent() {
+fn an_invalid_change_is_refused_before_a_command_is_sent() {
     let tor = RealTor::start();
     let (tap, config) = tapped(&tor);
     config.options().unwrap();
@@ -185,16 +194,16 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
         (config.set("a b", "x"), "\"option\": is not a name of letters, digits and underscores"),
         (
             config.set("SocksPortLines", "9050"),
-            "\"SocksPortLines\": stands for several options and has no value of its own",
+            "\"SocksPortLines\": is a group of options and has no value",
         ),
         (
             config.set("HiddenServicePort", "80"),
-            "\"HiddenServicePort\": belongs to one onion service of several: use the functions \
-             for these",
+            "\"HiddenServicePort\": belongs to an onion service: use the methods for onion \
+             services",
         ),
         (
             config.set("UseBridges", 0.5),
-            "\"UseBridges\": is of the type Boolean and does not take a float",
+            "\"UseBridges\": is of the type Boolean and does not accept a float",
         ),
         (config.set("ContactInfo", "a\nSIGNAL HALT"), "\"ContactInfo\": contains a line feed"),
         (config.set("MapAddress", ["a\rb"]), "\"MapAddress\": contains a carriage return"),
@@ -230,7 +239,7 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn lists_are_repeated_edited_and_cleared() {
+fn lists_are_set_edited_and_cleared() {
     // Peers 34: repeated list options, clearing a list.
     let tor = RealTor::start();
     let (config, other) = (config(&tor), config(&tor));
@@ -262,7 +271,7 @@ fn lists_are_repeated_edited_and_cleared() {
     assert!(config.remove(ports, "1").unwrap() && config.remove(ports, "2").unwrap());
     assert!(config.get(ports).unwrap().is_empty());
     config.save().unwrap();
-    assert_eq!(config.get_list(ports).unwrap(), Some(Vec::new()));
+    assert_eq!(config.get(ports).unwrap().entries(), Some(Vec::new()));
     // The default is edited, not nothing.
     config.reset(ports).unwrap();
     config.push(ports, "4").unwrap();
@@ -275,7 +284,7 @@ fn lists_are_repeated_edited_and_cleared() {
 }
 
 #[test]
-fn setting_a_port_keeps_what_tor_keeps_with_it() {
+fn setting_a_port_keeps_the_other_options_of_its_group() {
     // `SETCONF SocksPort` alone drops the lines of `__SocksPort`, and the reverse.
     let tor = RealTor::start();
     let (tap, config) = tapped(&tor);
@@ -322,7 +331,7 @@ impl Witness {
 }
 
 #[test]
-fn two_controllers_see_what_the_other_changes() {
+fn two_controllers_read_each_others_changes() {
     let tor = RealTor::start();
     let (ours, theirs) = (controller(&tor), controller(&tor));
     let (us, them) = (Config::new(&ours), Config::new(&theirs));
@@ -335,13 +344,13 @@ fn two_controllers_see_what_the_other_changes() {
         us.push("MapAddress", format!("a{round}.example b.example")).unwrap();
         us.save().unwrap();
         they_hear.wait(&text);
-        assert_eq!(them.get_text("ContactInfo").unwrap().unwrap(), text);
+        assert_eq!(them.get("ContactInfo").unwrap().text().unwrap().into_owned(), text);
         assert_eq!(list(&them, "MapAddress").len(), usize::try_from(2 * round - 1).unwrap());
         them.push("MapAddress", format!("c{round}.example d.example")).unwrap();
         them.set("NumCPUs", round).unwrap();
         them.save().unwrap();
         we_hear.wait(&format!("c{round}.example"));
-        assert_eq!(us.get_integer("NumCPUs").unwrap(), Some(round));
+        assert_eq!(us.get("NumCPUs").unwrap().to_integer().unwrap(), Some(round));
         assert_eq!(list(&us, "MapAddress"), list(&them, "MapAddress"));
         assert_eq!(list(&us, "MapAddress").len(), usize::try_from(2 * round).unwrap());
     }
@@ -349,7 +358,7 @@ fn two_controllers_see_what_the_other_changes() {
     theirs.reset_conf([("MapAddress", None::<&str>), ("NumCPUs", None)]).unwrap();
     we_hear.wait("MapAddress");
     assert_eq!(list(&us, "MapAddress"), [""; 0]);
-    assert_eq!(us.get_integer("NumCPUs").unwrap(), Some(0));
+    assert_eq!(us.get("NumCPUs").unwrap().to_integer().unwrap(), Some(0));
     theirs.signal(torcon::Signal::Reload).unwrap();
     we_hear.wait("ContactInfo");
     assert!(!us.get("ContactInfo").unwrap().is_set());
@@ -357,7 +366,7 @@ fn two_controllers_see_what_the_other_changes() {
 }
 
 #[test]
-fn a_pending_change_stays_when_somebody_else_changes_the_option() {
+fn a_pending_change_stays_when_another_controller_changes_the_option() {
     let tor = RealTor::start();
     let (ours, theirs) = (controller(&tor), controller(&tor));
     let us = Config::new(&ours);
@@ -392,7 +401,7 @@ fn a_pending_change_stays_when_somebody_else_changes_the_option() {
 }
 
 #[test]
-fn everything_works_inside_a_listener() {
+fn every_method_works_in_a_listener() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let config = Config::new(&controller);
@@ -406,17 +415,17 @@ fn everything_works_inside_a_listener() {
             }
             let inside = inside.upgrade().unwrap();
             // The picture knows already what this event tells, whatever it was before.
-            let text = inside.get_text("ContactInfo").unwrap().unwrap();
+            let text = inside.get("ContactInfo").unwrap().text().unwrap().into_owned();
             inside.set("Nickname", format!("{text}1")).unwrap();
             inside.save().unwrap();
-            sender.send(inside.get_text("Nickname").unwrap().unwrap()).unwrap();
+            sender.send(inside.get("Nickname").unwrap().text().unwrap().into_owned()).unwrap();
         })
         .unwrap();
     config.get("ContactInfo").unwrap();
     config.set("ContactInfo", "me").unwrap();
     config.save().unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap(), "me1");
-    assert_eq!(config.get_text("Nickname").unwrap().unwrap(), "me1");
+    assert_eq!(config.get("Nickname").unwrap().text().unwrap().into_owned(), "me1");
     controller.remove_event_listener(listener).unwrap();
 }
 
@@ -447,7 +456,7 @@ fn many_threads_share_one_configuration() {
 }
 
 #[test]
-fn configurations_that_push_to_one_list_at_once_lose_nothing() {
+fn configurations_that_push_to_one_list_at_once_lose_no_entry() {
     let tor = RealTor::start();
     std::thread::scope(|scope| {
         for thread in 0..6 {
@@ -465,7 +474,7 @@ fn configurations_that_push_to_one_list_at_once_lose_nothing() {
 }
 
 #[test]
-fn after_a_storm_of_changes_the_picture_is_what_tor_says() {
+fn after_many_changes_the_configuration_agrees_with_tor() {
     const OPTIONS: [&str; 5] =
         ["ContactInfo", "MapAddress", "NumCPUs", "ExitNodes", "MaxCircuitDirtiness"];
     let tor = RealTor::start();
@@ -518,7 +527,7 @@ fn after_a_storm_of_changes_the_picture_is_what_tor_says() {
 }
 
 #[test]
-fn the_end_of_tor_is_told_and_what_was_pending_stays() {
+fn after_the_end_of_tor_commands_fail_and_changes_stay_pending() {
     let tor = RealTor::start();
     let config = config(&tor);
     config.set("ContactInfo", "me").unwrap();

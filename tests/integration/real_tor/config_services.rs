@@ -29,7 +29,7 @@ fn in_tor(tor: &RealTor) -> Vec<String> {
 }
 
 #[test]
-fn services_are_added_edited_and_removed_and_the_others_keep_every_line() {
+fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
     // Peers 30: a SETCONF of one service drops all others, and lines that were not understood.
     let tor = RealTor::start();
     let path = |name: &str| tor.directory().join(name);
@@ -105,7 +105,7 @@ fn services_are_added_edited_and_removed_and_the_others_keep_every_line() {
 }
 
 #[test]
-fn what_others_add_in_the_meantime_stays() {
+fn services_that_other_controllers_add_are_kept() {
     let tor = RealTor::start();
     let (ours, theirs) = (config(&tor), config(&tor));
     let path = |name: &str| tor.directory().join(name);
@@ -212,7 +212,7 @@ fn change(config: &Config, numbers: &mut Numbers, directory: &Path) -> Option<&'
 }
 
 #[test]
-fn what_was_shown_before_a_save_is_what_tor_has_after_it() {
+fn the_configuration_shown_before_a_save_is_that_of_tor_after_it() {
     const OPTIONS: [&str; 9] = [
         "MapAddress",
         "ExitNodes",
@@ -259,7 +259,9 @@ fn what_was_shown_before_a_save_is_what_tor_has_after_it() {
                     let default = fresh.default_value(name).unwrap();
                     match *name {
                         "MaxCircuitDirtiness" => {
-                            assert_eq!(after.to_duration(), default.to_duration());
+                            let [after, default] =
+                                [after, &default].map(|value| value.to_duration().unwrap());
+                            assert_eq!(after, default);
                         }
                         _ => assert_eq!(*after, default, "round {round}: {name}"),
                     }
@@ -271,7 +273,7 @@ fn what_was_shown_before_a_save_is_what_tor_has_after_it() {
 }
 
 #[test]
-fn a_service_that_cannot_be_is_refused_and_leaves_the_others() {
+fn an_invalid_service_is_refused_and_the_others_are_kept() {
     let tor = RealTor::start();
     let (tap, config) = tapped(&tor);
     let path = |name: &str| tor.directory().join(name);

@@ -24,7 +24,7 @@ fn essentials(tor: &RealTor) -> String {
 
 // LOADCONF; peers 17: what follows a dot was run as commands.
 #[test]
-fn a_whole_configuration_can_be_loaded_and_no_line_of_it_is_a_command() {
+fn a_configuration_can_be_loaded_and_none_of_its_lines_is_a_command() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let essentials = essentials(&tor);
@@ -85,7 +85,7 @@ fn system_torrc() -> Option<SystemTime> {
 
 // SAVECONF; peers 42: the system's torrc was overwritten.
 #[test]
-fn saving_writes_the_file_that_tor_was_started_with_and_no_other() {
+fn saveconf_writes_only_the_torrc_of_tor() {
     let tor = RealTor::builder().line("# a remark of its owner").line("Nickname before").start();
     let controller = controller(&tor);
     let before = (fs::read(tor.torrc_path()).unwrap(), system_torrc());
@@ -141,7 +141,7 @@ fn a_file_with_includes_is_overwritten_only_by_force() {
 
 // Peers 31: tor would exit.
 #[test]
-fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
+fn a_service_or_cookie_below_a_missing_parent_is_not_sent() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let missing = tor.directory().join("missing/parent/hs");
@@ -182,7 +182,7 @@ fn a_service_or_cookie_under_a_missing_parent_is_not_asked_for_and_tor_lives() {
 // A directory that this program may not look into was taken for one that is missing, so that the
 // services of a system's tor could not be changed by anyone but root.
 #[test]
-fn a_service_in_a_directory_that_is_closed_to_us_is_left_to_tor() {
+fn a_service_in_a_directory_without_access_is_left_to_tor() {
     crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().without_cookie().without_socket().control_port().start();
         let controller = torcon::connect(tor.control_addr()).unwrap();

@@ -45,7 +45,7 @@ fn bad_cookie(path: &Path) -> (AuthProblem, String) {
 }
 
 #[test]
-fn every_method_lets_us_in() {
+fn every_method_authenticates() {
     let tor = FakeTor::tcp(|script| {
         script.greet_null_auth().expect_end();
     });
@@ -71,7 +71,7 @@ fn every_method_lets_us_in() {
 }
 
 #[test]
-fn a_password_may_be_any_bytes() {
+fn a_password_can_be_any_bytes() {
     // peers 18: backslashes were refused, octal escapes and % mangled.
     for password in [&b"plain"[..], b"a \"b\\c\" %41 \xc3\xa9", b"\\", b"a\0b\r\nQUIT", b"\x011"] {
         let expected = password.to_vec();
@@ -84,7 +84,7 @@ fn a_password_may_be_any_bytes() {
 }
 
 #[test]
-fn methods_are_taken_in_the_documented_order() {
+fn methods_are_tried_in_the_documented_order() {
     // peers 19: the plain cookie was preferred (torut).
     let cookie = Cookie::new();
     let tor = FakeTor::unix(move |script| {
@@ -112,7 +112,7 @@ fn methods_are_taken_in_the_documented_order() {
 }
 
 #[test]
-fn a_password_is_asked_for_at_most_once_on_the_calling_thread_and_only_if_it_is_needed() {
+fn the_password_closure_is_called_at_most_once_on_the_calling_thread() {
     let calls: Arc<AtomicU32> = Arc::default();
     let (counted, here) = (Arc::clone(&calls), std::thread::current().id());
     let options = ConnectOptions::new().password_with(move || {
@@ -146,7 +146,7 @@ fn a_password_is_asked_for_at_most_once_on_the_calling_thread_and_only_if_it_is_
 }
 
 #[test]
-fn the_time_that_a_person_takes_does_not_count() {
+fn the_time_of_the_password_closure_does_not_count() {
     let options = ConnectOptions::new().timeout(Duration::from_secs(2)).password_with(|| {
         std::thread::sleep(Duration::from_millis(2200));
         Some(Password::from("slow"))
@@ -159,7 +159,7 @@ fn the_time_that_a_person_takes_does_not_count() {
 }
 
 #[test]
-fn a_declined_or_a_missing_password_is_told() {
+fn a_declined_or_missing_password_is_an_error() {
     for options in [ConnectOptions::new(), ConnectOptions::new().password_with(|| None)] {
         let (error, text) = failure(options, |script| {
             script.protocol_info("HASHEDPASSWORD", None).expect_end();
@@ -171,7 +171,7 @@ fn a_declined_or_a_missing_password_is_told() {
 }
 
 #[test]
-fn a_wrong_password_gets_one_attempt_and_the_words_of_tor() {
+fn a_wrong_password_is_tried_once_and_reported_with_the_text_of_tor() {
     let (error, text) = failure(ConnectOptions::new().password("wrong-7c1"), |script| {
         script.protocol_info("HASHEDPASSWORD,NULL", None).expect("AUTHENTICATE 77726F6E672D376331");
         // Nothing else is tried, although no password would have done.
@@ -183,7 +183,7 @@ fn a_wrong_password_gets_one_attempt_and_the_words_of_tor() {
 }
 
 #[test]
-fn bad_cookie_files_are_told_apart_and_none_is_sent() {
+fn each_bad_cookie_file_has_its_own_error_and_is_not_sent() {
     // peers 20: the file named by the peer was read whatever it is, and sent (tari).
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
@@ -234,7 +234,7 @@ fn bad_cookie_files_are_told_apart_and_none_is_sent() {
 }
 
 #[test]
-fn after_a_wrong_proof_of_the_server_no_further_byte_leaves() {
+fn after_a_wrong_server_proof_nothing_more_is_sent() {
     // peers 19: the raw cookie was sent after a wrong proof (`stem`), or the proof never looked at
     // (torut). `expect_end` fails at any byte; a password and no method at all are at hand too.
     for proof in [Proof::Wrong, Proof::Short, Proof::WithClientKey, Proof::OfAnotherCookie] {
@@ -255,7 +255,7 @@ fn after_a_wrong_proof_of_the_server_no_further_byte_leaves() {
 }
 
 #[test]
-fn a_challenge_that_cannot_be_read_or_is_refused_ends_the_attempt() {
+fn a_malformed_or_refused_challenge_ends_the_attempt() {
     for (answer, part) in [
         ("250 OK", "cannot be read"),
         ("250 AUTHCHALLENGE", "cannot be read"),
@@ -280,7 +280,7 @@ fn a_challenge_that_cannot_be_read_or_is_refused_ends_the_attempt() {
 }
 
 #[test]
-fn unknown_methods_only_are_named() {
+fn an_offer_of_unknown_methods_only_is_reported() {
     for methods in ["RETINA,PALM", ""] {
         let (error, text) = failure(ConnectOptions::new().password("x"), move |script| {
             script.protocol_info(methods, None).expect_end();
@@ -293,7 +293,7 @@ fn unknown_methods_only_are_named() {
 }
 
 #[test]
-fn every_failure_says_what_to_do_and_all_say_something_else() {
+fn every_failure_has_its_own_advice() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = Cookie::new();
     let link = directory.path().join("link");

@@ -22,7 +22,7 @@ fn auth_error(error: Error) -> AuthError {
 
 // The real tor's cookie was sent to whoever offered COOKIE and named its path.
 #[test]
-fn a_rogue_port_obtains_no_cookie_by_offering_cookie_alone() {
+fn a_rogue_port_that_offers_only_cookie_receives_no_cookie() {
     for methods in ["COOKIE", "NULL,COOKIE", "COOKIE,PALM", "HASHEDPASSWORD,COOKIE"] {
         let cookie = Cookie::new();
         let hex = cookie.hex();
@@ -48,7 +48,7 @@ fn a_rogue_port_obtains_no_cookie_by_offering_cookie_alone() {
 }
 
 #[test]
-fn a_cookie_is_found_where_the_user_says() {
+fn a_cookie_is_read_from_the_path_of_the_user() {
     // As in a container: the path that tor names is not there.
     let cookie = Cookie::new();
     let options = ConnectOptions::new().cookie_file(cookie.path());
@@ -84,7 +84,7 @@ fn a_password_is_not_sent_to_a_peer_that_does_not_know_the_cookie() {
 
 // A refused cookie ended the attempt although a password was given.
 #[test]
-fn a_refused_cookie_gives_way_to_the_password_on_a_new_connection() {
+fn a_refused_cookie_is_followed_by_the_password_on_a_new_connection() {
     for is_asked in [false, true] {
         let cookie = Cookie::new();
         let options = match is_asked {
@@ -106,7 +106,7 @@ fn a_refused_cookie_gives_way_to_the_password_on_a_new_connection() {
 }
 
 #[test]
-fn a_challenge_that_tor_refuses_gives_way_to_the_password_too() {
+fn a_refused_challenge_is_followed_by_the_password() {
     let cookie = Cookie::new();
     let tor = FakeTor::unix(move |script| {
         script.protocol_info(BOTH, Some(cookie.path()));

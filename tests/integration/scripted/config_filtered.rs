@@ -6,7 +6,7 @@ use super::connected;
 
 // One refused event or answer made every function fail.
 #[test]
-fn a_configuration_without_events_and_names_asks_each_time_and_saves() {
+fn a_configuration_without_events_and_names_reads_each_time_and_saves() {
     let (tor, controller) = connected(|script| {
         let refused = &["510 Command filtered"];
         script.answer("SETEVENTS CONF_CHANGED", refused);
@@ -22,11 +22,11 @@ fn a_configuration_without_events_and_names_asks_each_time_and_saves() {
     });
     let config = Config::new(&controller);
     for value in ["a", "b"] {
-        assert_eq!(config.get_text("ContactInfo").unwrap().unwrap(), value);
+        assert_eq!(config.get("ContactInfo").unwrap().text().unwrap().into_owned(), value);
     }
     assert_eq!(config.option_type("exitnodes").unwrap(), OptionType::RouterList);
     config.push("MapAddress", "v w").unwrap();
-    assert_eq!(config.get_list("MapAddress").unwrap().unwrap(), ["x y", "v w"]);
+    assert_eq!(config.get("MapAddress").unwrap().entries().unwrap(), ["x y", "v w"]);
     config.save().unwrap();
     controller.close();
     drop((config, controller));

@@ -24,7 +24,7 @@ fn a_value_is_read_again_after_a_reload_of_the_same_connection() {
         script.expect_end();
     });
     let config = Config::new(&controller);
-    let contact = || config.get_text("ContactInfo").unwrap().unwrap();
+    let contact = || config.get("ContactInfo").unwrap().text().unwrap().into_owned();
     assert_eq!(contact(), "a");
     controller.signal(Signal::Reload).unwrap();
     assert_eq!(contact(), "b");

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::NewValue;
-use crate::config::OptionType;
 use crate::config::schema::Schema;
 use crate::config::value::{OptionValue, OrAuto};
 
@@ -73,19 +72,19 @@ fn each_type_takes_its_values() {
 
 #[test]
 fn what_does_not_fit_a_type_says_what_would() {
-    assert_refused("UseBridges", 1, "is of the type Boolean and does not take an integer");
+    assert_refused("UseBridges", 1, "is of the type Boolean and does not accept an integer");
     assert_refused(
         "UseBridges",
         OrAuto::<bool>::Auto,
-        "is of the type Boolean and does not take \"auto\"",
+        "is of the type Boolean and does not accept \"auto\"",
     );
-    assert_refused("NumCPUs", true, "is of the type Integer and does not take a boolean");
+    assert_refused("NumCPUs", true, "is of the type Integer and does not accept a boolean");
     assert_refused("NumCPUs", -1, "is of the type Integer and cannot be negative");
-    assert_refused("NumCPUs", 0.5, "is of the type Integer and does not take a float");
+    assert_refused("NumCPUs", 0.5, "is of the type Integer and does not accept a float");
     assert_refused(
         "MaxCircuitDirtiness",
         300,
-        "is of the type TimeInterval and does not take an integer",
+        "is of the type TimeInterval and does not accept an integer",
     );
     let (millisecond, nanosecond) = (Duration::from_millis(1), Duration::from_nanos(1));
     assert_refused("MaxCircuitDirtiness", millisecond, "must be in whole seconds");
@@ -93,12 +92,12 @@ fn what_does_not_fit_a_type_says_what_would() {
     assert_refused("BandwidthRate", -1, "is of the type DataSize and cannot be negative");
     assert_refused("CircuitPriorityHalflife", f64::NAN, "must be a finite number");
     assert_refused("CircuitPriorityHalflife", f64::INFINITY, "must be a finite number");
-    assert_refused("ContactInfo", 5, "is of the type String and does not take an integer");
+    assert_refused("ContactInfo", 5, "is of the type String and does not accept an integer");
     assert_refused("ContactInfo", ["a", "b"], "is not a list");
     assert_refused("ExitNodes", ["a,b"], "cannot have a comma in an entry");
-    assert_refused("ExitNodes", ["a", ""], "has no entry that is empty");
-    assert_refused("Log", [""], "has no entry that is empty");
-    assert_refused("Log", true, "is of the type LineList and does not take a boolean");
+    assert_refused("ExitNodes", ["a", ""], "cannot have an empty entry");
+    assert_refused("Log", [""], "cannot have an empty entry");
+    assert_refused("Log", true, "is of the type LineList and does not accept a boolean");
     for (text, problem) in [
         ("a\nb", "contains a line feed"),
         ("a\rb", "contains a carriage return"),
@@ -112,11 +111,18 @@ fn what_does_not_fit_a_type_says_what_would() {
 
 #[test]
 fn a_value_that_was_got_is_taken_by_options_of_its_type() {
-    let value = OptionValue::new(OptionType::LineList, Some(vec![b"a".to_vec(), b"b".to_vec()]));
+    let value = OptionValue::new(
+        &Schema::known().option("Log").unwrap(),
+        Some(vec![b"a".to_vec(), b"b".to_vec()]),
+    );
     assert_lines("Log", &value, &["a", "b"]);
     assert_lines("MapAddress", value.clone(), &["a", "b"]);
-    assert_lines("Log", OptionValue::new(OptionType::LineList, None), &["(default)"]);
-    let problem = "is of the type String and does not take a value of another type";
+    assert_lines(
+        "Log",
+        OptionValue::new(&Schema::known().option("Log").unwrap(), None),
+        &["(default)"],
+    );
+    let problem = "is of the type String and does not accept a value of another type";
     assert_refused("ContactInfo", value, problem);
 }
 
@@ -134,8 +140,8 @@ fn an_entry_is_one_thing() {
         let expected = format!("invalid argument \"{name}\": {problem}");
         assert_eq!(entry(name, value).unwrap_err(), expected);
     };
-    refused("Log", ["a", "b"].into(), "takes one entry here");
-    refused("Log", "".into(), "has no entry that is empty");
+    refused("Log", ["a", "b"].into(), "needs exactly one entry");
+    refused("Log", "".into(), "cannot have an empty entry");
     refused("ExitNodes", "{us},{de}".into(), "cannot have a comma in an entry");
 }
 

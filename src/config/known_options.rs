@@ -1,9 +1,9 @@
-//! The options of tor 0.4.9.15 and their types, for a configuration that has no tor to ask.
+//! The options of tor 0.4.9.15 and their types, for a configuration without a tor.
 
 use super::schema::OptionType;
 
-/// The names of each type, divided by blanks, as `GETINFO config/names` tells them.
-pub(super) const KNOWN: [(OptionType, &str); 15] = [
+/// The names of each type, separated by blanks, as `GETINFO config/names` reports them.
+pub(super) const KNOWN_OPTIONS: [(OptionType, &str); 15] = [
     (
         OptionType::Boolean,
         "__AllDirActionsPrivate __AlwaysCongestionControl __DisablePredictedCircuits \

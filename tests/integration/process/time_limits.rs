@@ -15,7 +15,7 @@ use crate::support::leaks::{Holdings, threads};
 use crate::support::watchdog::eventually;
 
 #[test]
-fn a_bootstrap_that_begins_anew_is_progress() {
+fn a_bootstrap_that_starts_again_is_progress() {
     // After a change of the network tor begins again, and here it needs longer than the limit to
     // come as far as it was.
     let fake = FakeProcess::new(
@@ -34,7 +34,7 @@ fn a_bootstrap_that_begins_anew_is_progress() {
 }
 
 #[test]
-fn a_tor_that_says_the_same_again_and_again_is_stalled() {
+fn a_tor_that_repeats_the_same_progress_is_stalled() {
     let fake = FakeProcess::new(
         "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
          while :; do say 'Bootstrapped 10% (conn_done): Connected'; sleep 0.2; done",
@@ -46,13 +46,10 @@ fn a_tor_that_says_the_same_again_and_again_is_stalled() {
 }
 
 #[test]
-fn a_slow_progress_listener_does_not_hold_the_launch_and_is_told_the_rest_later() {
+fn a_slow_progress_closure_does_not_delay_the_launch_and_is_called_for_the_rest_later() {
     exclusive(|| {
         let before = Holdings::now();
-        let fake = FakeProcess::new(
-            "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
-             exec sleep 60",
-        );
+        let fake = FakeProcess::bootstrapped_in_two_steps();
         let (told, heard) = bounded(9);
         let (release, blocked) = bounded::<()>(0);
         let listener = move |progress: &Progress| {
@@ -77,9 +74,9 @@ fn a_slow_progress_listener_does_not_hold_the_launch_and_is_told_the_rest_later(
 }
 
 #[test]
-fn a_slow_progress_listener_costs_a_launch_less_than_a_second() {
+fn a_slow_progress_closure_delays_a_launch_by_less_than_a_second() {
     let launch = |listener: fn(&Progress)| {
-        let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60");
+        let fake = FakeProcess::bootstrapped();
         let begun = Instant::now();
         let tor = fake.launcher().on_progress(listener).launch().unwrap();
         let taken = begun.elapsed();
@@ -92,7 +89,7 @@ fn a_slow_progress_listener_costs_a_launch_less_than_a_second() {
 }
 
 #[test]
-fn a_function_that_never_returns_leaves_only_its_own_thread() {
+fn a_connect_function_that_never_returns_leaves_only_its_thread() {
     exclusive(|| {
         let before = Holdings::now();
         let (release, blocked) = bounded::<()>(0);
@@ -119,7 +116,7 @@ fn a_function_that_never_returns_leaves_only_its_own_thread() {
 }
 
 #[test]
-fn a_connection_that_comes_after_the_launch_is_closed_unused() {
+fn a_connection_made_after_the_launch_is_closed() {
     use crate::support::real_tor::RealTor;
 
     let other = RealTor::start();

@@ -9,28 +9,39 @@ use crate::controller::Controller;
 use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
 
-/// What those who wait for a launch look at.
+/// What [`Launcher::launch`](super::Launcher::launch) waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ready {
+    /// tor has bootstrapped to 100 % and can build circuits. With `DisableNetwork 1` it never
+    /// does.
+    #[default]
+    Bootstrapped,
+    /// The control connection is authenticated, whether tor can reach its network or not.
+    Controller,
+}
+
+/// The progress and the result of a launch, for the threads that wait for it.
 #[derive(Debug, Default)]
-pub(super) struct Launch {
+pub(super) struct LaunchState {
     // A leaf lock.
     state: Mutex<State>,
     changed: Condvar,
     controller: OnceLock<Controller>,
     endpoint: OnceLock<Endpoint>,
-    /// There will be no control connection.
+    /// The launch makes no control connection.
     without_control: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     progress: Progress,
-    ready: bool,
-    bootstrapped: bool,
-    /// The launch is over, for this reason.
+    is_ready: bool,
+    is_bootstrapped: bool,
     failure: Option<Error>,
 }
 
-impl Launch {
+impl LaunchState {
     pub(super) fn new(route: Option<&Route>) -> Self {
         let launch = Self { without_control: route.is_none(), ..Self::default() };
         if let Some(Route::Fixed(endpoint)) = route {
@@ -55,23 +66,23 @@ impl Launch {
         self.state.lock().failure.clone()
     }
 
-    /// Whether neither success nor failure is known yet.
+    /// Whether the launch has neither succeeded nor failed.
     pub(super) fn is_under_way(&self) -> bool {
         let state = self.state.lock();
-        !state.ready && state.failure.is_none()
+        !state.is_ready && state.failure.is_none()
     }
 
     pub(super) fn wait_ready(&self) -> Result<()> {
-        self.wait(None, Wait::Bootstrap, |state| state.ready)
+        self.wait(None, Wait::Bootstrap, |state| state.is_ready)
     }
 
     pub(super) fn wait_bootstrapped(&self, limit: Duration) -> Result<()> {
-        self.wait(Some(limit), Wait::Bootstrap, |state| state.bootstrapped)
+        self.wait(Some(limit), Wait::Bootstrap, |state| state.is_bootstrapped)
     }
 
     pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
-        let done = |_: &State| self.without_control || self.controller.get().is_some();
-        self.wait(Some(limit), Wait::Connect, done)?;
+        let is_done = |_: &State| self.without_control || self.controller.get().is_some();
+        self.wait(Some(limit), Wait::Connect, is_done)?;
         self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
     }
 
@@ -79,31 +90,22 @@ impl Launch {
         &self,
         limit: Option<Duration>,
         wait: Wait,
-        done: impl Fn(&State) -> bool,
+        is_done: impl Fn(&State) -> bool,
     ) -> Result<()> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let is_pending = |state: &mut State| !is_done(state) && state.failure.is_none();
         let mut state = self.state.lock();
-        loop {
-            if done(&state) {
-                return Ok(());
-            }
-            if let Some(error) = &state.failure {
-                return Err(error.clone());
-            }
-            match deadline {
-                None => self.changed.wait(&mut state),
-                Some(deadline) => {
-                    let timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
-                    if timed_out && !done(&state) && state.failure.is_none() {
-                        return Err(Timeout::new(wait, limit.unwrap_or_default()).into());
-                    }
-                }
+        match deadline {
+            None => self.changed.wait_while(&mut state, is_pending),
+            Some(deadline) => {
+                let _ = self.changed.wait_while_until(&mut state, is_pending, deadline);
             }
         }
-    }
-
-    pub(super) fn is_bootstrapped(&self) -> bool {
-        self.state.lock().bootstrapped
+        match &state.failure {
+            _ if is_done(&state) => Ok(()),
+            Some(error) => Err(error.clone()),
+            None => Err(Timeout::new(wait, limit.unwrap_or(Duration::MAX)).into()),
+        }
     }
 
     pub(super) fn set_progress(&self, progress: Progress) {
@@ -111,13 +113,13 @@ impl Launch {
     }
 
     pub(super) fn set_ready(&self) {
-        self.change(|state| state.ready = true);
+        self.change(|state| state.is_ready = true);
     }
 
     pub(super) fn set_bootstrapped(&self) {
         self.change(|state| {
-            state.ready = true;
-            state.bootstrapped = true;
+            state.is_ready = true;
+            state.is_bootstrapped = true;
         });
     }
 
@@ -126,7 +128,7 @@ impl Launch {
     }
 
     pub(super) fn set_controller(&self, controller: Controller) {
-        // Under the lock, so that whoever has looked and not found it is told.
+        // Under the lock, so that a thread between its check and its wait is woken.
         self.change(|_| {
             let _ = self.controller.set(controller);
         });
@@ -137,10 +139,17 @@ impl Launch {
         self.changed.notify_all();
     }
 
-    /// The first failure counts.
+    /// Ends the launch with an error, unless it has failed before.
     pub(super) fn fail(&self, error: impl Into<Error>) {
         self.change(|state| {
             state.failure.get_or_insert(error.into());
         });
+    }
+
+    /// Ends a launch whose thread is gone, unless tor has bootstrapped.
+    pub(super) fn cancel(&self) {
+        if !self.state.lock().is_bootstrapped {
+            self.fail(LaunchError::new(LaunchProblem::Cancelled));
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Files of a service's directory, reached by the directory's descriptor.
+//! Files and directories that only their owner can access, reached by the descriptor of the
+//! directory that contains them.
 //!
-//! The directory belongs to tor's user, who may put anything there. So no link is followed,
-//! nothing but regular files is read, reading is bounded and never waits for a pipe, and only what
-//! was just created gets another owner.
+//! The directory may belong to tor's user, who can put anything into it. So no symbolic link is
+//! followed, only regular files are read, a read has a size limit and never waits for a pipe, and
+//! only a file or directory that was just created gets another owner.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -17,15 +18,15 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, dup, fchown, unlinkat};
 use zeroize::Zeroizing;
 
-/// The longest file that is read: a key has 96 bytes, a client's line some eighty.
+/// The longest file that is read: a key has 96 bytes, the line of a client about 80.
 const LONGEST: u64 = 1024;
 
 fn mode(bits: u32) -> Mode {
     Mode::from_bits_truncate(bits)
 }
 
-/// Opens a directory in which another one is to be opened or made; it may not be readable.
-pub(super) fn open_parent(path: &Path) -> io::Result<File> {
+/// Opens a directory as parent of another one. It need not be readable.
+pub(crate) fn open_parent(path: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     let access = OFlag::O_PATH;
     #[cfg(not(target_os = "linux"))]
@@ -34,14 +35,14 @@ pub(super) fn open_parent(path: &Path) -> io::Result<File> {
     Ok(File::from(open(path, flags, Mode::empty())?))
 }
 
-/// Opens a directory that is in `parent`, or the one at an absolute path.
-pub(super) fn open_directory(parent: impl AsFd, name: &Path) -> io::Result<File> {
+/// Opens the directory `name` of `parent`; an absolute path ignores `parent`.
+pub(crate) fn open_directory(parent: impl AsFd, name: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(File::from(openat(parent, name, flags, Mode::empty())?))
 }
 
-/// Makes a directory with mode 0700 and opens it. Returns `None` if there is something already.
-pub(super) fn create_directory(
+/// Creates a directory with mode 0700 and opens it. Returns `None` if the name exists.
+pub(crate) fn create_directory(
     parent: impl AsFd,
     name: &Path,
     owner: Option<Uid>,
@@ -61,14 +62,15 @@ pub(super) fn create_directory(
     prepared.map(Some)
 }
 
-/// Writes a new file with mode 0600.
-pub(super) fn create_file(
+/// Creates a file with mode 0600.
+pub(crate) fn create_file(
     directory: impl AsFd,
-    name: &str,
+    name: impl AsRef<Path>,
     bytes: &[u8],
     owner: Option<Uid>,
 ) -> io::Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let name = name.as_ref();
     let mut file = File::from(openat(&directory, name, flags, mode(0o600))?);
     let written = give(&file, owner).and_then(|()| file.write_all(bytes));
     if written.is_err() {
@@ -77,7 +79,7 @@ pub(super) fn create_file(
     written
 }
 
-/// Gives to tor's user what was just created.
+/// Gives a file or directory that was just created to tor's user.
 fn give(file: &File, owner: Option<Uid>) -> io::Result<()> {
     let Some(owner) = owner else { return Ok(()) };
     if fstat(file)?.st_uid == owner.as_raw() {
@@ -86,8 +88,8 @@ fn give(file: &File, owner: Option<Uid>) -> io::Result<()> {
     Ok(fchown(file, Some(owner), None)?)
 }
 
-/// Returns whether there is a file of that name; fails if it is not a regular one.
-pub(super) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
+/// Returns whether a regular file has this name. Anything else is an error.
+pub(crate) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
     match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(found) if is_regular(&found) => Ok(true),
         Ok(_) => Err(not_regular()),
@@ -96,15 +98,15 @@ pub(super) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Opens a regular file. Returns `None` if there is nothing of that name.
-pub(super) fn open_file(directory: impl AsFd, name: &str) -> io::Result<Option<File>> {
-    // Opening a device is not without effect, so its kind is checked first.
+/// Opens a regular file. Returns `None` if it does not exist.
+pub(crate) fn open_file(directory: impl AsFd, name: &str) -> io::Result<Option<File>> {
+    // Opening a device can have an effect, so the type is checked first.
     if !is_file(&directory, name)? {
         return Ok(None);
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(&directory, name, flags | OFlag::O_NOCTTY, Mode::empty()) {
-        // It may have been replaced in between.
+        // The file may have been replaced in between.
         Ok(file) if is_regular(&fstat(&file)?) => Ok(Some(File::from(file))),
         Ok(_) | Err(Errno::ELOOP) => Err(not_regular()),
         Err(Errno::ENOENT) => Ok(None),
@@ -112,8 +114,8 @@ pub(super) fn open_file(directory: impl AsFd, name: &str) -> io::Result<Option<F
     }
 }
 
-/// Reads a small regular file. Returns `None` if there is nothing of that name.
-pub(super) fn read_file(
+/// Reads a small regular file. Returns `None` if it does not exist.
+pub(crate) fn read_file(
     directory: impl AsFd,
     name: &str,
 ) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
@@ -126,27 +128,27 @@ pub(super) fn read_file(
     }
 }
 
-/// Returns whether there is something of that name.
-pub(super) fn exists(directory: impl AsFd, name: &str) -> bool {
+/// Returns whether the name exists.
+pub(crate) fn exists(directory: impl AsFd, name: &str) -> bool {
     fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Removes a file. One that is missing is no error.
-pub(super) fn remove_file(directory: impl AsFd, name: &str) -> io::Result<()> {
+/// Removes a file. A missing file is not an error.
+pub(crate) fn remove_file(directory: impl AsFd, name: &str) -> io::Result<()> {
     ignore_missing(unlinkat(directory, name, UnlinkatFlags::NoRemoveDir))
 }
 
-/// Removes an empty directory. One that is missing is no error.
-pub(super) fn remove_directory(parent: impl AsFd, name: &Path) -> io::Result<()> {
+/// Removes an empty directory. A missing directory is not an error.
+pub(crate) fn remove_directory(parent: impl AsFd, name: &Path) -> io::Result<()> {
     ignore_missing(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
 }
 
-/// Returns the names of everything in a directory.
-pub(super) fn names(directory: &File) -> io::Result<Vec<String>> {
+/// Returns the names in a directory.
+pub(crate) fn names(directory: &File) -> io::Result<Vec<String>> {
     let entries = Dir::from_fd(dup(directory)?)?.into_iter();
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
     let names: Result<Vec<CString>, Errno> = names.collect();
-    // tor makes nothing of a name that is not ASCII.
+    // tor ignores names that are not ASCII.
     Ok(names?.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 

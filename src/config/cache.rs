@@ -1,12 +1,12 @@
 //! The cache of option values that were read from tor.
 //!
-//! **Invariant**: a value is returned only while nobody can have changed it since it was read, as
-//! far as this connection knows: neither by a command of this connection nor by a change that a
-//! `CONF_CHANGED` event has reported. Nothing is decided by a cached value, since another
-//! connection may have changed the option and the event may still be on its way.
+//! **Invariant**: a value is returned only if, as far as this connection knows, nobody changed it
+//! since it was read: neither a command of this connection nor, by a `CONF_CHANGED` event, another
+//! controller. Another controller's event may still be on its way, so nothing is decided by a
+//! cached value.
 //!
-//! An event does not update the cache; it drops the value, and the next read asks tor. tor answers
-//! commands at once and holds events back, so an event can be older than the answer before it.
+//! An event does not update the cache. It drops the value, and the next read fetches it: tor
+//! answers commands at once and delays events, so an event can be older than the reply before it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,81 +14,79 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::schema::Schema;
-use super::services::ConfiguredLine;
+use super::service_lines::ConfiguredLine;
 use crate::command::ConfMap;
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::link::{EventHook, RawEvent};
 
-/// The groups of options whose lines are known.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    /// Set before the first question, so that events know which group an option belongs to.
+    /// Set before the first `GETCONF`, so that an event finds the group of its option.
     pub(super) schema: OnceLock<Schema>,
     // A leaf lock.
-    known: Mutex<Known>,
+    groups: Mutex<HashMap<Arc<str>, Group>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// The lines of each group, and the configuration epoch in which tor was asked for them.
-    groups: HashMap<Arc<str>, (u64, Arc<[ConfiguredLine]>)>,
-    /// For each group that an event has reported, one more than the number of the last event.
-    changed_before: HashMap<Arc<str>, u64>,
+struct Group {
+    /// The lines, and the configuration epoch in which `GETCONF` was sent.
+    lines: Option<(u64, Arc<[ConfiguredLine]>)>,
+    /// One more than the number of the last event that reported a change.
+    changed_before: u64,
 }
 
 impl Cache {
-    /// Returns the lines of a group, if they were asked for in the current epoch.
+    /// Returns the lines of a group, if they were read in this epoch.
     pub(super) fn group(&self, epoch: u64, group: &str) -> Option<Arc<[ConfiguredLine]>> {
-        let known = self.known.lock();
-        let (asked, lines) = known.groups.get(group)?;
-        (*asked == epoch).then(|| Arc::clone(lines))
+        let groups = self.groups.lock();
+        let (read_in, lines) = groups.get(group)?.lines.as_ref()?;
+        (*read_in == epoch).then(|| Arc::clone(lines))
     }
 
-    /// Keeps what tor has answered for a group, unless an event behind the answer has reported a
-    /// change. `epoch` is that in which the question was asked.
-    pub(super) fn answer(
+    /// Stores the lines of a reply that came after `events_before` events, unless a later event
+    /// reported a change. `epoch` is that in which the command was sent.
+    pub(super) fn insert(
         &self,
         epoch: u64,
         events_before: u64,
         group: &Arc<str>,
         lines: &Arc<[ConfiguredLine]>,
     ) {
-        let mut known = self.known.lock();
-        let changed_before = known.changed_before.get(group).copied().unwrap_or(0);
-        if changed_before <= events_before {
-            known.groups.insert(Arc::clone(group), (epoch, Arc::clone(lines)));
+        let mut groups = self.groups.lock();
+        let group = groups.entry(Arc::clone(group)).or_default();
+        if group.changed_before <= events_before {
+            group.lines = Some((epoch, Arc::clone(lines)));
         }
-    }
-
-    fn changed(&self, number: u64, option: &str) {
-        let Some(option) = self.schema.get().and_then(|schema| schema.known_option(option)) else {
-            return;
-        };
-        let mut known = self.known.lock();
-        known.groups.remove(&option.group);
-        known.changed_before.insert(Arc::clone(&option.group), number + 1);
     }
 }
 
 impl EventHook for Cache {
     fn event(&self, event: &RawEvent<'_>) {
         let Event::ConfChanged(changed) = event.event() else { return };
+        let Some(schema) = self.schema.get() else { return };
         for change in &changed.changes {
-            self.changed(event.number(), &change.name.to_str_lossy());
+            let Some(option) = schema.known_option(&change.name.to_str_lossy()) else { continue };
+            let changed_before = event.number() + 1;
+            let group = Group { lines: None, changed_before };
+            self.groups.lock().insert(Arc::clone(&option.group), group);
         }
     }
 
     fn ended(&self, _reason: &Disconnect) {}
 }
 
-/// The lines of a group in an answer that may be about others too.
-pub(super) fn lines_of(answer: &ConfMap, schema: &Schema, group: &str) -> Arc<[ConfiguredLine]> {
+/// Returns the lines of one group in a reply that can have several.
+pub(super) fn lines_of_group(
+    reply: &ConfMap,
+    schema: &Schema,
+    group: &str,
+) -> Arc<[ConfiguredLine]> {
     let is_own = |name: &str| match schema.known_option(name) {
         Some(option) => &*option.group == group,
         None => name.eq_ignore_ascii_case(group),
     };
-    let own = answer.lines().filter(|(name, _)| is_own(name));
+    let own = reply.lines().filter(|(name, _)| is_own(name));
     own.filter_map(|(name, value)| Some((name.to_owned(), value?.to_vec()))).collect()
 }
 
@@ -98,7 +96,7 @@ mod tests {
 
     use super::Cache;
     use crate::config::schema::Schema;
-    use crate::config::services::ConfiguredLine;
+    use crate::config::service_lines::ConfiguredLine;
     use crate::link::{EventHook, RawEvent};
 
     fn cache() -> Cache {
@@ -112,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_only_if_no_event_behind_it_tells_of_a_change() {
-        // Each way in which the answer and three events, two of them of the option, can meet: the
-        // answer may be taken in after events that came behind it.
+    fn a_reply_is_stored_only_if_no_later_event_reports_a_change() {
+        // Every order of a reply and three events, two of them of the option: the reply can be
+        // stored after events that came later.
         for events_before in 0..=3 {
             for seen_before in events_before..=3 {
                 let cache = cache();
@@ -124,7 +122,7 @@ mod tests {
                     cache.event(&RawEvent::new(number, text.as_bytes()));
                 };
                 (0..seen_before).for_each(event);
-                cache.answer(0, events_before, &"Log".into(), &lines("a"));
+                cache.insert(0, events_before, &"Log".into(), &lines("a"));
                 (seen_before..3).for_each(event);
                 let is_true = events_before == 3;
                 let kept = cache.group(0, "Log").is_some();
@@ -134,22 +132,22 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_an_earlier_epoch_is_not_returned() {
+    fn a_reply_of_an_earlier_epoch_is_not_returned() {
         let cache = cache();
         let log: Arc<str> = "Log".into();
-        cache.answer(0, 7, &log, &lines("old"));
+        cache.insert(0, 7, &log, &lines("old"));
         assert_eq!(cache.group(0, "Log"), Some(lines("old")));
         assert_eq!(cache.group(1, "Log"), None);
-        cache.answer(1, 7, &log, &lines("new"));
+        cache.insert(1, 7, &log, &lines("new"));
         assert_eq!(cache.group(1, "Log"), Some(lines("new")));
     }
 
     #[test]
-    fn an_event_of_one_option_is_one_of_its_whole_group() {
+    fn an_event_of_one_option_drops_its_whole_group() {
         for event in ["SocksPort=auto", "SocksPortLines", "socksport=1"] {
             let cache = cache();
             let group: Arc<str> = "SocksPortLines".into();
-            cache.answer(0, 0, &group, &lines("x"));
+            cache.insert(0, 0, &group, &lines("x"));
             assert!(cache.group(0, &group).is_some());
             let text = format!("650-CONF_CHANGED\r\n650-{event}\r\n650 OK\r\n");
             cache.event(&RawEvent::new(0, text.as_bytes()));

@@ -1,0 +1,52 @@
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use crate::error::LaunchProblem;
+
+/// A named thread that can be joined with a time limit.
+#[derive(Debug)]
+pub(super) struct NamedThread {
+    handle: JoinHandle<()>,
+    /// Disconnected when the body of the thread has returned.
+    returned: Receiver<()>,
+}
+
+impl NamedThread {
+    /// Starts a thread. Linux keeps the first 15 bytes of its name.
+    pub(super) fn start(
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, LaunchProblem> {
+        let (running, returned) = bounded(0);
+        let handle = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // Dropped last, and while a panic unwinds.
+                let _running = running;
+                body();
+            })
+            .map_err(|error| LaunchProblem::Thread(Arc::new(error)))?;
+        Ok(Self { handle, returned })
+    }
+
+    /// Joins the thread for at most `limit`, and returns whether it has ended. A thread that joins
+    /// itself returns false at once.
+    pub(super) fn join_for(self, limit: Duration) -> bool {
+        if self.handle.thread().id() == thread::current().id() {
+            return false;
+        }
+        match self.returned.recv_timeout(limit) {
+            Err(RecvTimeoutError::Disconnected) => {
+                let name = self.handle.thread().name().unwrap_or_default().to_owned();
+                if self.handle.join().is_err() {
+                    log::error!("the thread {name} of a launched tor panicked");
+                }
+                true
+            }
+            Ok(()) | Err(RecvTimeoutError::Timeout) => false,
+        }
+    }
+}
