@@ -1,19 +1,18 @@
-//! What the directory says about relays: router statuses, microdescriptors, server descriptors
-//! and exit policies.
+//! Directory documents: router statuses, microdescriptors, server descriptors, extra-info documents,
+//! descriptors of onion services, and exit policies.
 //!
-//! A [`RouterStatus`] is the entry of a relay in the consensus, as `GETINFO ns/id/..` and the
-//! events `NS` and `NEWCONSENSUS` give it; the [body](crate::event::NsEvent::body) of these is the
-//! text of a [`RouterStatuses`]. A [`Microdescriptor`] holds the keys that a client
-//! needs, a [`ServerDescriptor`] everything that a relay says about itself, an [`ExtraInfo`] its
+//! A [`RouterStatus`] is the entry of a relay in the consensus, in the form of `GETINFO ns/id/..` and
+//! of the events `NS` and `NEWCONSENSUS`, whose [body](crate::event::NsEvent::body) is the text of a
+//! [`RouterStatuses`]. A [`Microdescriptor`] contains the keys that a client needs, a
+//! [`ServerDescriptor`] everything that a relay publishes about itself, an [`ExtraInfo`] its
 //! statistics.
 //!
-//! All of them are lazy: one text is shared by all entries in it, an entry is a range of that
-//! text, and a line is read when it is asked for. A [`DescriptorList`] divides a text of thousands
-//! of entries within milliseconds. Lines that this version does not know are kept
-//! ([`DescriptorItem`]), and what a line says wrongly counts as absent; only an entry without its
-//! first line is refused.
+//! All of them are parsed lazily: the entries of a [`DescriptorList`] share one text, an entry is a
+//! range of it, and a line is parsed by the method that returns it. Splitting a text of thousands of
+//! entries takes milliseconds. Unknown lines are kept ([`DescriptorItem`]), and a line with a syntax
+//! error counts as absent. Only an entry with an invalid first line is an error.
 //!
-//! Nothing here is verified: tor has done that before it told.
+//! This module does not verify signatures: tor has verified them.
 //!
 //! # Examples
 //!

@@ -1,8 +1,8 @@
 //! One [`Error`] for every fallible operation, over one small type per area.
 //!
 //! **Invariant**: errors are plain data. They hold no secret, no handle and no lock, are cheap to
-//! clone, and their texts never repeat what `source()` returns. The types of an area tell their
-//! own level only; [`Error`] joins that with the first reason below it.
+//! clone, and their texts never repeat what `source()` returns. The text of an area's error
+//! describes its own level only; [`Error`] appends the first reason below it.
 
 mod auth;
 mod buffer;
@@ -52,15 +52,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 ///
-/// Errors are cheap to clone: when a connection ends, every caller gets the same one.
+/// Errors are cheap to clone: when a connection ends, every caller gets the same error.
 ///
 /// `{}` prints what failed and the first reason. `{:#}` and `{:?}` print the whole chain of
 /// reasons in one line, so `fn main() -> torcon::Result<()>` ends with a readable sentence.
 /// `{:#?}` prints the structure, for developers. [`source`](StdError::source) returns the first
-/// reason that `{}` does not contain, so a program that prints the chain itself repeats nothing.
+/// reason that `{}` does not contain, so a program that prints the chain repeats nothing.
 ///
-/// The errors of `std::io` become [`Error::Io`] by `?`, and an `Error` becomes a `std::io::Error`
-/// of the matching kind; both ways keep the original error.
+/// The operator `?` converts a `std::io::Error` into [`Error::Io`], and an `Error` into a
+/// `std::io::Error` of the matching kind; both conversions keep the original error.
 ///
 /// # Examples
 ///
@@ -74,6 +74,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// fn is_unknown_option(error: &Error) -> bool {
 ///     error.status_code() == Some(552)
 /// }
+///
+/// fn is_blocked_by_tails(error: &Error) -> bool {
+///     error.is_filtered()
+/// }
 /// ```
 #[doc(alias = "SocketClosed")]
 #[doc(alias = "ControllerError")]
@@ -85,84 +89,41 @@ pub enum Error {
     /// The control connection has ended; the reason is the first one that was seen, and the same
     /// for every caller.
     Closed(Disconnect),
-    /// tor refused what a configuration was to be saved as.
+    /// tor refused to apply a changed configuration.
     Config(ConfigError),
     /// A time limit passed.
     Timeout(Timeout),
-    /// tor sent something that this version cannot read.
+    /// tor sent a message that this version cannot read.
     Protocol(ProtocolError),
-    /// A reply could not be kept for its caller; the connection goes on.
+    /// A reply could not be buffered; the connection stays open.
     Buffer(BufferError),
     /// No control connection could be opened.
     Connect(ConnectError),
-    /// tor did not accept the authentication, or is not the tor it claims to be.
+    /// tor did not accept the authentication, or could not prove that it knows the cookie.
     Auth(AuthError),
     /// A tor process could not be started, did not become ready, or failed later.
     Launch(LaunchError),
     /// A request to a SOCKS proxy failed.
     Socks(SocksError),
-    /// A circuit could not be built or used, or no stream could be opened through it.
+    /// A circuit could not be built, or a stream could not be attached to it.
     Circuit(CircuitError),
-    /// An onion service could not be created, published or served.
+    /// An onion service could not be created or published, or its listener failed.
     Onion(OnionError),
     /// A name or an address could not be resolved.
     Resolve(ResolveError),
     /// An argument is not valid; nothing was sent.
     InvalidInput(InvalidInput),
-    /// An operation of `std::io` failed. torcon's functions do not return it; it lets a program
-    /// use `?` on a stream beside torcon's calls.
+    /// An operation of `std::io` failed. No function of torcon returns this variant; with it, a
+    /// program can use `?` on its own streams too.
     Io(Arc<io::Error>),
-    /// A private network could not be brought up, or one of its relays could not be restarted.
-    /// Only with the Cargo feature `testnet`.
+    /// A private network could not be started, or one of its relays could not be restarted.
+    /// Needs the Cargo feature `testnet`.
     #[cfg(feature = "testnet")]
     Testnet(TestnetError),
 }
 
-/// Evaluates an expression with the area's error, whichever area that is.
-macro_rules! area {
-    ($error:expr, $area:ident => $use:expr) => {
-        match $error {
-            Error::Rejected($area) => $use,
-            Error::Closed($area) => $use,
-            Error::Config($area) => $use,
-            Error::Timeout($area) => $use,
-            Error::Protocol($area) => $use,
-            Error::Buffer($area) => $use,
-            Error::Connect($area) => $use,
-            Error::Auth($area) => $use,
-            Error::Launch($area) => $use,
-            Error::Socks($area) => $use,
-            Error::Circuit($area) => $use,
-            Error::Onion($area) => $use,
-            Error::Resolve($area) => $use,
-            Error::InvalidInput($area) => $use,
-            Error::Io($area) => $use,
-            #[cfg(feature = "testnet")]
-            Error::Testnet($area) => $use,
-        }
-    };
-}
-
 impl Error {
-    /// Returns whether a wait ran out.
-    ///
-    /// This is also true of a launch that was given up because its time was over.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
-    /// use std::time::Duration;
-    ///
-    /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// let patient = controller.with_timeout(Duration::from_millis(200));
-    /// match patient.get_info_one("version") {
-    ///     Err(error) if error.is_timeout() => println!("tor is busy"),
-    ///     other => println!("{}", other?),
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns whether a time limit passed, also that of a launch.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -177,34 +138,12 @@ impl Error {
     }
 
     /// Returns whether the control connection has ended.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
-    /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// controller.close();
-    /// assert!(controller.get_info_one("version").unwrap_err().is_closed());
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
     }
 
     /// Returns the status code of tor's refusal, if tor refused.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
-    /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// let error = controller.get_info_one("no-such-key").unwrap_err();
-    /// assert_eq!(error.status_code(), Some(552));
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
         match self {
@@ -216,20 +155,8 @@ impl Error {
         }
     }
 
-    /// Returns whether a filter between us and tor refused the command, as the control-port
-    /// filters of Tails and Whonix do with `510 Command filtered`.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
-    /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// if let Err(error) = controller.get_info_one("circuit-status") {
-    ///     println!("not allowed here: {}", error.is_filtered());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns whether a filtering proxy in front of tor refused the command. Those of Tails and
+    /// Whonix answer `510 Command filtered`.
     #[must_use]
     pub fn is_filtered(&self) -> bool {
         match self {
@@ -240,48 +167,68 @@ impl Error {
     }
 }
 
-impl Error {
-    /// Returns the text of the variant, empty where the error of the area has the text, and the
-    /// first reason.
-    fn levels(&self) -> (&'static str, Option<&(dyn StdError + 'static)>) {
-        match self {
-            Self::Closed(reason) => ("the control connection is closed", Some(reason)),
-            _ => ("", area!(self, area => area.source())),
+/// Generates, for the error type of each area, the arm of `Error::area` and the conversion into
+/// [`Error`].
+macro_rules! areas {
+    ($($(#[$cfg:meta])? $variant:ident($area:ty),)*) => {
+        impl Error {
+            /// Returns the name of the variant and its error.
+            fn area(&self) -> (&'static str, &(dyn StdError + 'static)) {
+                match self {
+                    // `From<io::Error>` looks inside, so it is not one of the generated conversions.
+                    Self::Io(error) => ("Io", error),
+                    $($(#[$cfg])? Self::$variant(error) => (stringify!($variant), error),)*
+                }
+            }
         }
-    }
 
-    /// Returns the structure for `{:#?}`: the variant and its content.
-    fn structure(&self) -> (&'static str, &dyn fmt::Debug) {
-        let name = match self {
-            Self::Rejected(_) => "Rejected",
-            Self::Closed(_) => "Closed",
-            Self::Config(_) => "Config",
-            Self::Timeout(_) => "Timeout",
-            Self::Protocol(_) => "Protocol",
-            Self::Buffer(_) => "Buffer",
-            Self::Connect(_) => "Connect",
-            Self::Auth(_) => "Auth",
-            Self::Launch(_) => "Launch",
-            Self::Socks(_) => "Socks",
-            Self::Circuit(_) => "Circuit",
-            Self::Onion(_) => "Onion",
-            Self::Resolve(_) => "Resolve",
-            Self::InvalidInput(_) => "InvalidInput",
-            Self::Io(_) => "Io",
-            #[cfg(feature = "testnet")]
-            Self::Testnet(_) => "Testnet",
-        };
-        (name, area!(self, area => area))
+        $(
+            $(#[$cfg])?
+            impl From<$area> for Error {
+                fn from(error: $area) -> Self {
+                    Self::$variant(error)
+                }
+            }
+        )*
+    };
+}
+
+areas! {
+    Rejected(Rejection),
+    Closed(Disconnect),
+    Config(ConfigError),
+    Timeout(Timeout),
+    Protocol(ProtocolError),
+    Buffer(BufferError),
+    Connect(ConnectError),
+    Auth(AuthError),
+    Launch(LaunchError),
+    Socks(SocksError),
+    Circuit(CircuitError),
+    Onion(OnionError),
+    Resolve(ResolveError),
+    InvalidInput(InvalidInput),
+    #[cfg(feature = "testnet")]
+    Testnet(TestnetError),
+}
+
+impl Error {
+    /// Returns the first reason, which `{}` prints.
+    fn reason(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Closed(reason) => Some(reason),
+            error => error.area().1.source(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (begin, mut reason) = self.levels();
-        match begin {
-            "" => area!(self, area => write!(f, "{area}"))?,
-            begin => f.write_str(begin)?,
+        match self {
+            Self::Closed(_) => f.write_str("the control connection is closed")?,
+            error => write!(f, "{}", error.area().1)?,
         }
+        let mut reason = self.reason();
         while let Some(error) = reason {
             write!(f, ": {error}")?;
             reason = error.source().filter(|_| f.alternate());
@@ -295,27 +242,27 @@ impl fmt::Debug for Error {
         if !f.alternate() {
             return write!(f, "{self:#}");
         }
-        let (name, content) = self.structure();
-        f.debug_tuple(name).field(content).finish()
+        let (variant, content) = self.area();
+        f.debug_tuple(variant).field(&content).finish()
     }
 }
 
 impl StdError for Error {
-    /// Returns the reason behind the first one, which `{}` contains already.
+    /// Returns the reason behind the first one, which `{}` prints already.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.levels().1.and_then(StdError::source)
+        self.reason().and_then(StdError::source)
     }
 }
 
 impl From<io::Error> for Error {
-    /// Returns the torcon error that the `std::io` error was made of, or an [`Error::Io`].
+    /// Returns the torcon error inside the `std::io` error, or an [`Error::Io`].
     fn from(error: io::Error) -> Self {
         error.downcast::<Self>().unwrap_or_else(|error| Self::Io(Arc::new(error)))
     }
 }
 
 impl From<Error> for io::Error {
-    /// Returns an error of the kind that is nearest, with the torcon error inside.
+    /// Returns a `std::io` error of the nearest kind, with the torcon error inside.
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::Io(error) => error.kind(),
@@ -329,40 +276,6 @@ impl From<Error> for io::Error {
         };
         Self::new(kind, error)
     }
-}
-
-macro_rules! from_areas {
-    ($($area:ident => $variant:ident,)*) => {
-        $(
-            impl From<$area> for Error {
-                fn from(error: $area) -> Self {
-                    Self::$variant(error)
-                }
-            }
-        )*
-    };
-}
-
-from_areas! {
-    Rejection => Rejected,
-    BufferError => Buffer,
-    Disconnect => Closed,
-    ConfigError => Config,
-    Timeout => Timeout,
-    ProtocolError => Protocol,
-    ConnectError => Connect,
-    AuthError => Auth,
-    LaunchError => Launch,
-    SocksError => Socks,
-    CircuitError => Circuit,
-    OnionError => Onion,
-    ResolveError => Resolve,
-    InvalidInput => InvalidInput,
-}
-
-#[cfg(feature = "testnet")]
-from_areas! {
-    TestnetError => Testnet,
 }
 
 impl From<InvalidName> for Error {
@@ -386,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_carries_the_first_reason_and_the_chain_repeats_nothing() {
+    fn the_text_has_the_first_reason_and_the_chain_repeats_nothing() {
         let reset = Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
         let error = Error::Closed(Disconnect::Read(reset));
         assert_eq!(error.to_string(), "the control connection is closed: reading from tor failed");
@@ -401,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_std_io_go_both_ways() {
+    fn errors_of_std_io_convert_both_ways() {
         let error = Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(error.to_string(), "broken pipe");
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::BrokenPipe);

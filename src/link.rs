@@ -1,27 +1,51 @@
-//! One connection to tor: requests go out, replies find their callers, events their listeners.
+//! One control connection: it sends requests, matches replies with them, and dispatches events.
 //!
-//! Two threads serve a connection. `torcon-reader` reads the socket, gives each reply to the
-//! caller whose turn it is and the events to `torcon-events`, which calls the listeners. Callers
-//! write on their own threads.
+//! Two threads serve a connection: `torcon-reader` reads the socket, and `torcon-events` calls the
+//! listeners. Callers write on their own threads.
 //!
-//! **Invariant**: this is the only row with threads and locks on a connection. It takes a
-//! [`Request`] and returns a [`Reply`], and knows no command but the question it asks after a
-//! caller has given up (see `router`).
+//! # The path of a command
+//!
+//! 1. The caller's thread encodes the [`Request`]. Under the lock `outbox` it appends a slot to the
+//!    queue of the [`Router`] and writes the request to the socket ([`Connection::write`]). So the
+//!    slots are in the order of the wire, and many threads pipeline their commands.
+//! 2. The [`Reader`] splits the bytes from the socket into replies and events ([`wire::Frame`]).
+//! 3. [`ReplyDelivery`](reply_delivery::ReplyDelivery) takes the first slot of the queue from the
+//!    router, and sends the bytes of the reply through the channel of the slot.
+//! 4. The caller, which waits at its [`Ticket`], parses the [`Reply`].
+//!
+//! A caller whose time limit passes leaves its slot in the queue. Since tor never answers some
+//! commands, the connection then sends a probe, which shows whether replies and slots are still in
+//! step; see `router`.
+//!
+//! # The path of an event
+//!
+//! 1. The reader passes the event to each [`EventHook`] of its kind, on the reader thread. A `State`
+//!    applies the event there, so that a listener finds the state up to date.
+//! 2. If a listener wants the kind, the reader appends the events of one read as one chunk to a queue
+//!    that is bounded in bytes ([`Backlog`]). If the queue is full, the events are dropped, and an
+//!    entry of the queue counts them.
+//! 3. The event thread takes the chunk and calls the listeners, one event at a time, without a lock
+//!    ([`Dispatcher`](dispatcher::Dispatcher)).
+//!
+//! **Invariant**: no other module has threads or locks on a control connection. This module knows no
+//! command but the probe.
+//!
+//! [`wire::Frame`]: crate::wire::Frame
 
 mod backlog;
+mod connection;
 mod delegate_socket;
 mod dispatcher;
 mod endpoint;
 mod hook;
-mod intake;
 mod notifier;
-mod parts;
 mod peer;
+mod pipe;
 mod poll;
 mod reader;
 mod registry;
+mod reply_delivery;
 mod router;
-mod shared;
 mod spool;
 mod ticket;
 mod transport;
@@ -37,46 +61,50 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Queued, backlog, deadline_after};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Received, backlog, deadline_after};
+use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
-pub(crate) use self::dispatcher::{Callback, Listener, Removed, drop_quietly, panic_text};
+pub(crate) use self::dispatcher::{
+    EventCallback, EventListener, RemovedListener, drop_quietly, panic_text,
+};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
-use self::parts::Part;
 pub(crate) use self::peer::{Peer, canonical};
+use self::pipe::Part;
 pub(crate) use self::poll::poll_until;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
 use self::router::Router;
-use self::shared::Shared;
 pub(crate) use self::spool::BufferLimits;
 use self::ticket::no_reply;
 pub(crate) use self::ticket::{SequencedReply, Ticket};
-pub(crate) use self::transport::{Stream, Written};
+pub(crate) use self::transport::{Stream, WriteOutcome};
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::wire::{Limits, Reply, Request};
 
-/// How long the last handle that is dropped waits for the reader.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How long dropping a [`Link`] waits for the reader thread.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bounds of one connection.
+/// The size limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkLimits {
     pub(crate) wire: Limits,
-    /// Bytes of events that may wait for their listeners.
+    /// Bytes of events in the queue to the listeners.
     pub(crate) events: usize,
-    /// Bytes of replies that may wait for their callers.
+    /// Bytes of replies that are buffered for slow callers.
     pub(crate) replies: BufferLimits,
 }
 
 /// The owner of one connection. Dropping it closes the connection.
 pub(crate) struct Link {
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    peer: Peer,
     threads: Mutex<Threads>,
-    /// They end with the threads.
+    /// Disconnected when the reader thread ends.
     reader_done: Receiver<()>,
+    /// Disconnected when the event thread ends.
     events_done: Receiver<()>,
 }
 
@@ -96,18 +124,21 @@ impl Link {
     ) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
         let stream = Stream::connect(endpoint, deadline)?;
-        stream.keep_alive();
-        let reading = stream.try_clone().map_err(io)?;
-        let shared = Arc::new(Shared::new(stream, limits.replies));
+        let peer = Peer::of(&stream);
+        if !peer.is_on_this_machine() {
+            stream.keep_alive();
+        }
+        let read_half = stream.try_clone().map_err(io)?;
+        let connection = Arc::new(Connection::new(stream, limits.replies));
         let (sender, queue) = backlog(limits.events);
-        let reader = Reader::new(reading, Arc::clone(&shared), sender, limits);
+        let reader = Reader::new(read_half, Arc::clone(&connection), sender, limits);
         let (done, events_done) = bounded::<()>(0);
-        let for_events = Arc::clone(&shared);
+        let for_events = Arc::clone(&connection);
         let events = thread::Builder::new().name("torcon-events".into()).spawn(move || {
             for_events.dispatcher.run(&queue, || for_events.reason_after_hooks());
             drop(done);
         });
-        // If the second thread cannot be started, the first ends with the reader it waits for.
+        // If the reader thread cannot be started, dropping the reader ends the event thread.
         let events = events.map_err(io)?;
         let (done, reader_done) = bounded::<()>(0);
         let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| {
@@ -118,22 +149,21 @@ impl Link {
         let (reader_id, events_id) = (reader.thread().id(), events.thread().id());
         let (reader, events) = (Some(reader), Some(events));
         let threads = Mutex::new(Threads { reader, events, reader_id, events_id });
-        Ok(Self { shared, threads, reader_done, events_done })
+        Ok(Self { connection, peer, threads, reader_done, events_done })
     }
 
-    /// Returns the other end of the connection, as the operating system reports it.
+    /// Returns the peer, as the operating system reported it after connecting.
     pub(crate) fn peer(&self) -> Peer {
-        Peer::of(&self.shared.stream)
+        self.peer
     }
 
-    /// Sends a request and waits for its reply, whatever it says.
+    /// Sends a request and waits for its reply, also if tor refuses it.
     pub(crate) fn call(&self, request: &Request, limit: Duration) -> Result<Reply> {
-        self.call_before(request, deadline_after(limit), limit).map(|numbered| numbered.reply)
+        self.call_until(request, deadline_after(limit), limit).map(|sequenced| sequenced.reply)
     }
 
-    /// Sends a request and waits for its reply, which says where among the events it stands.
-    /// `limit` is what an error says about the deadline.
-    pub(crate) fn call_before(
+    /// Sends a request and waits for its reply. A timeout error reports `limit`.
+    pub(crate) fn call_until(
         &self,
         request: &Request,
         deadline: Instant,
@@ -142,20 +172,20 @@ impl Link {
         self.submit(request, deadline, limit)?.wait(deadline, limit)
     }
 
-    /// Writes a request; its reply can be waited for later.
+    /// Sends a request, and returns a ticket for its reply.
     pub(crate) fn submit(
         &self,
         request: &Request,
         deadline: Instant,
         limit: Duration,
     ) -> Result<Ticket> {
-        let (id, outcome) = self.shared.write(request, deadline, limit, Router::push)?;
-        Ok(Ticket::new(Arc::clone(&self.shared), id, request.keyword(), outcome))
+        let (id, outcome) = self.connection.write(request, deadline, limit, Router::push)?;
+        Ok(Ticket::new(Arc::clone(&self.connection), id, request.keyword(), outcome))
     }
 
-    /// Sends a request and gives its reply to `take` in parts, as they come. `limit` bounds the
-    /// wait for the first part, writing included, and each wait for the next. If
-    /// `take` breaks, the rest is discarded.
+    /// Sends a request and passes its reply to `take` in parts of whole lines, as they arrive. `limit`
+    /// bounds the wait for the first part, writing included, and each wait for another part. If
+    /// `take` breaks, the rest of the reply is discarded.
     pub(crate) fn call_in_parts(
         &self,
         request: &Request,
@@ -163,79 +193,81 @@ impl Link {
         mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut deadline = deadline_after(limit);
-        let (id, mut parts) = self.shared.write(request, deadline, limit, Router::push_parts)?;
+        let (id, mut parts) =
+            self.connection.write(request, deadline, limit, Router::push_parts)?;
         let mut lines = Vec::new();
         loop {
             match parts.next(lines, deadline) {
-                Some(Part::Lines(taken)) => {
-                    if take(&taken)?.is_break() {
+                Part::Lines(part) => {
+                    if take(&part)?.is_break() {
                         return Ok(());
                     }
-                    lines = taken;
+                    lines = part;
                 }
-                Some(Part::End(Ok(()))) => return Ok(()),
-                Some(Part::End(Err(reason))) => return Err(no_reply(request.keyword(), reason)),
-                // If it is being handed over, it ends at once.
-                None if self.shared.give_up(id) => lines = Vec::new(),
-                None => return Err(timeout(request.keyword(), limit).into()),
+                Part::End(Ok(())) => return Ok(()),
+                Part::End(Err(reason)) => return Err(no_reply(request.keyword(), reason)),
+                // If the reply is complete, the reader is about to hand over its last part.
+                Part::TimedOut if self.connection.cancel(id) => lines = Vec::new(),
+                Part::TimedOut => return Err(timeout(request.keyword(), limit).into()),
             }
             deadline = deadline_after(limit);
         }
     }
 
-    /// Takes note that tor has accepted the authentication: the limits for replies and events hold
-    /// from now on, and the link may send probes, which would be an error before.
+    /// Records that tor accepted the authentication. From now on the configured limits apply instead of
+    /// the small ones, and the connection may send probes, at which tor would close it before.
     pub(crate) fn set_authenticated(&self) {
-        self.shared.is_authenticated.store(true, Ordering::Release);
-        self.shared.router.lock().allow_probes();
+        self.connection.is_authenticated.store(true, Ordering::Release);
+        self.connection.router.lock().allow_probes();
     }
 
     /// Adds a listener for the given kinds of event, unless the connection has ended.
     pub(crate) fn add_listener(
         &self,
         kinds: &[EventKind],
-        listener: Arc<Listener>,
+        listener: Arc<EventListener>,
     ) -> Result<(), Disconnect> {
-        self.shared.dispatcher.add(kinds, listener)
+        self.connection.dispatcher.add(kinds, listener)
     }
 
-    /// Removes a listener, if it is there: one that panicked is not.
-    pub(crate) fn remove_listener(&self, id: ListenerId) -> Option<Removed> {
-        self.shared.dispatcher.remove(id)
+    /// Removes a listener. Returns `None` if it was removed before, for example since it panicked.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> Option<RemovedListener> {
+        self.connection.dispatcher.remove(id)
     }
 
     /// Returns the kinds of event that listeners and hooks want.
     pub(crate) fn wanted_events(&self) -> BTreeSet<EventKind> {
-        let mut wanted = self.shared.dispatcher.kinds();
-        wanted.append(&mut self.shared.hooks.kinds());
+        let mut wanted = self.connection.dispatcher.kinds();
+        wanted.append(&mut self.connection.hooks.kinds());
         wanted
     }
 
-    /// Adds a closure for the end of the connection.
+    /// Adds a closure that is called once when the connection ends.
     pub(crate) fn on_disconnect(&self, callback: Box<dyn FnOnce(&Disconnect) + Send>) {
-        self.shared.dispatcher.on_disconnect(callback);
+        self.connection.dispatcher.on_disconnect(callback);
     }
 
-    /// Adds a hook for the given kinds of event; one that is added after the end is told the end.
+    /// Adds a hook for the given kinds of event. After the end of the connection it calls
+    /// [`EventHook::ended`] at once.
     pub(crate) fn add_hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
-        self.shared.hooks.add(kinds, hook)
+        self.connection.hooks.add(kinds, hook)
     }
 
     /// Removes a hook, and returns it.
     pub(crate) fn remove_hook(&self, id: ListenerId) -> Option<Arc<dyn EventHook>> {
-        self.shared.hooks.remove(id)
+        self.connection.hooks.remove(id)
     }
 
-    /// Returns why the connection ended, if it has. The hooks may be about to be told.
+    /// Returns why the connection ended, if it has. The hooks may not have been called yet.
     pub(crate) fn closed_reason(&self) -> Option<Disconnect> {
-        self.shared.router.lock().end_reason().cloned()
+        self.connection.router.lock().end_reason().cloned()
     }
 
-    /// Waits for the end of the connection, which the hooks know of then.
+    /// Waits until the connection has ended and the hooks have been called.
     pub(crate) fn wait_closed(&self, deadline: Instant) -> Option<Disconnect> {
-        let mut router = self.shared.router.lock();
+        let mut router = self.connection.router.lock();
         while !router.has_ended() {
-            if self.shared.ended.wait_until(&mut router, deadline).timed_out() {
+            if self.connection.ended.wait_until(&mut router, deadline).timed_out() {
                 break;
             }
         }
@@ -244,16 +276,16 @@ impl Link {
 
     /// Ends the connection for the given reason, unless it has ended already.
     pub(crate) fn end(&self, reason: &Disconnect) {
-        self.shared.end(reason);
+        self.connection.end(reason);
     }
 
-    /// Ends the connection if the error says that a reply was someone else's.
-    pub(crate) fn note(&self, error: &Error) {
-        self.shared.note(error);
+    /// Ends the connection if the error shows that replies are out of step with commands.
+    pub(crate) fn end_if_out_of_step(&self, error: &Error) {
+        self.connection.end_if_out_of_step(error);
     }
 
-    /// Closes the connection and waits for its threads, at most for `limit`: a listener may be
-    /// running. A thread does not wait for itself.
+    /// Closes the connection and joins its threads, for at most `limit`, since a listener may be
+    /// running. A thread does not join itself.
     pub(crate) fn close(&self, limit: Duration) {
         let deadline = deadline_after(limit);
         self.stop(deadline);
@@ -269,10 +301,10 @@ impl Link {
         }
     }
 
-    /// Ends the connection and joins the reader, which waits for nobody but may be busy.
+    /// Ends the connection and joins the reader thread, which may be running a hook.
     fn stop(&self, deadline: Instant) {
-        self.shared.dispatcher.discard();
-        self.shared.end(&Disconnect::Closed);
+        self.connection.dispatcher.discard();
+        self.connection.end(&Disconnect::Closed);
         let mut threads = self.threads.lock();
         if thread::current().id() == threads.reader_id {
             return;
@@ -280,14 +312,14 @@ impl Link {
         let reader = threads.reader.take();
         drop(threads);
         if !join(reader, &self.reader_done, deadline) {
-            log::warn!("the reader is still busy after its connection was closed");
+            log::warn!("the reader thread is still running after its connection was closed");
         }
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.stop(deadline_after(LAST_MOMENT));
+        self.stop(deadline_after(DROP_TIMEOUT));
     }
 }
 
@@ -297,7 +329,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Waits for a thread, whose end `done` tells. Returns whether it has ended.
+/// Joins a thread that disconnects `done` when it ends. Returns whether it ended in time.
 fn join(thread: Option<JoinHandle<()>>, done: &Receiver<()>, deadline: Instant) -> bool {
     if done.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
         return false;
@@ -312,7 +344,7 @@ fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
 }
 
-/// Waits for a lock that others hold while they send a command like this one.
+/// Takes a lock that other threads hold while they send this command, within `limit`.
 pub(crate) fn lock_within<'a, T>(
     mutex: &'a Mutex<T>,
     command: &str,

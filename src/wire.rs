@@ -1,6 +1,13 @@
-//! The text of the control protocol: bytes to lines to replies, and requests to bytes.
+//! The syntax of the control protocol, in both directions, and of torrc.
 //!
-//! **Invariant**: pure. No socket, file, thread, clock or log; values are bytes, since tor's are.
+//! Four grammars have their own readers, each in one place: framed lines with status codes and data
+//! ([`Frame`] finds the ends of messages, [`Reply`] and [`PartReader`] parse them with
+//! [`StatusLine`] and `unstuff`), fields of a line (`fields`), quoted strings (`quoted`), and torrc with
+//! its comments and continued lines (`torrc`). Directory documents have a fifth, without dot-stuffing,
+//! in `descriptor`.
+//!
+//! **Invariant**: pure. No socket, file, thread, clock or log. Values are bytes, since those of tor need
+//! not be UTF-8.
 
 pub(crate) mod fields;
 mod frame;
@@ -12,7 +19,7 @@ pub(crate) mod timestamp;
 pub(crate) mod torrc;
 mod wiped;
 
-pub(crate) use frame::{Frame, Limits, Piece};
+pub(crate) use frame::{Frame, Limits, Message};
 pub use line::Line;
 pub(crate) use line::{PartLine, PartReader};
 pub use reply::{Reply, ReplyLine};

@@ -251,7 +251,7 @@ mod tests {
             asked.recv().unwrap();
             assert_eq!(
                 source.password(Duration::from_millis(1)).unwrap_err().to_string(),
-                "waited 1ms for a control connection in vain"
+                "timed out after 1ms waiting for a control connection"
             );
             answer.send(Some(Password::from("slow"))).unwrap();
         });

@@ -163,8 +163,8 @@ fn after_a_wrong_server_proof_no_command_is_sent() {
              (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD, NULL): \
              make sure that the address is that of the tor you mean, and the path that of its \
              cookie; to send it a password all the same, use ConnectOptions::without_cookie: \
-             the other side does not know the cookie in {path:?}: \
-             it is not the tor that wrote it"
+             the peer does not know the cookie in {path:?}: \
+             it is not the tor that wrote the file"
         )
     );
 }
@@ -273,7 +273,7 @@ fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
         format!(
             "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
              copy the cookie to this machine and name it with ConnectOptions::cookie_file, or use \
-             a password: the control port is on another machine, and its cookie file {path:?} was \
+             a password: the control port is on another machine, so the cookie file {path:?} was \
              not read"
         )
     );
@@ -304,7 +304,7 @@ fn a_disabled_cookie_is_not_read() {
     assert_eq!(
         refused.story(),
         "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): give a password, or \
-         connect without ConnectOptions::without_cookie: the options leave the cookie out"
+         connect without ConnectOptions::without_cookie: the options exclude the cookie"
     );
 }
 
@@ -340,7 +340,7 @@ fn a_declined_password_is_missing() {
         dialogue.story(),
         "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
          give one with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: \
-         a password is needed and none was given"
+         tor needs a password and none was given"
     );
     let anyone =
         self::dialogue(&offer_without_cookie("HASHEDPASSWORD,NULL"), None, &["250 OK\r\n"]);
@@ -439,7 +439,7 @@ fn a_refusal_has_its_code_and_not_the_secret() {
     assert_eq!(
         dialogue.story(),
         "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
-         check the password against tor's HashedControlPassword: tor refused the proof"
+         check the password against tor's HashedControlPassword: tor refused the authentication"
     );
     let shown = format!("{:?}", dialogue.failure());
     assert!(!shown.contains("hunter2") && !shown.contains("68756E"), "{shown}");

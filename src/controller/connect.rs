@@ -354,7 +354,7 @@ impl ConnectOptions {
     ) -> Result<Controller, ConnectProblem> {
         match self.attempt_with(endpoint, deadline, &self.cookie) {
             Err(ConnectProblem::Auth(refused))
-                if refused.leaves_password() && self.password.is_some() =>
+                if refused.allows_password() && self.password.is_some() =>
             {
                 log::debug!("tor refused the cookie; connecting again with the password");
                 let outcome = self.attempt_with(endpoint, deadline, &CookieSource::Never);

@@ -11,7 +11,7 @@ use crate::command::Command;
 use crate::controller::events::collect::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{Queued, deadline_after};
+use crate::link::{Received, deadline_after};
 
 /// The events of some kinds since it was made, until it is dropped.
 pub(in crate::controller) struct Waiter {
@@ -63,16 +63,16 @@ impl Waiter {
     /// Shows an event, or that some were lost, which has the number of the first of them.
     fn look_at<T>(
         &self,
-        queued: Queued<SequencedEvent>,
+        queued: Received<SequencedEvent>,
         look: &mut impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         match queued {
-            Queued::Item(SequencedEvent { number, text }) => {
+            Received::Item(SequencedEvent { number, text }) => {
                 self.next.set(number + 1);
                 // A line without a status code is of no kind, and so of none that is waited for.
                 if text.is_stray() { None } else { look(number, Event::parse(text)) }
             }
-            Queued::Lost(count) => look(self.next.get(), Event::lagged(count)),
+            Received::Lost(count) => look(self.next.get(), Event::lagged(count)),
         }
     }
 }

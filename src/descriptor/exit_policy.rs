@@ -1,4 +1,4 @@
-//! Where a relay connects as an exit.
+//! Exit policies.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,17 +10,17 @@ use crate::names::InvalidName;
 #[cfg(test)]
 mod tests;
 
-/// Where a relay connects as an exit, and where it does not.
+/// An exit policy: the addresses and ports to which a relay connects as an exit.
 ///
-/// It has one of two forms. Rules are tried in order, and the first that fits decides; what fits
-/// none is allowed: `accept 192.0.2.0/24:80-88,reject *:*`. A summary names ports only, and those
-/// that it does not name are treated the other way: `accept 80,443`, `reject 25,119`.
+/// A policy has one of two forms. A list of rules, such as `accept 192.0.2.0/24:80-88,reject *:*`: the
+/// first matching rule decides, and an address that matches no rule is allowed. A summary of ports,
+/// such as `accept 80,443` or `reject 25,119`: ports that are not listed are treated the opposite
+/// way.
 ///
-/// Rules are divided by commas or line feeds. Besides `accept` and `reject`, with an address, a
-/// mask in bits or of IPv4, `*`, `*4`, `*6` or `private` and a port, a range of ports or `*`,
-/// there are `accept6` and `reject6`, which hold for IPv6 only. A port that is left out is `*`.
-/// `private` stands for the networks that tor calls so; tor adds the addresses of the relay
-/// itself, which are not known here.
+/// Rules are separated by commas or line feeds. A rule is `accept`, `reject`, or, for IPv6 only,
+/// `accept6` or `reject6`; then an address with an optional mask (bits or IPv4), `*`, `*4`, `*6` or
+/// `private`; then a port, a range of ports or `*`, the default. `private` means the networks that
+/// tor calls private; the relay's own addresses, which tor adds, are not known here.
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ mod tests;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExitPolicy {
     form: Form,
-    /// The only address family that it is about; `None` for both.
+    /// The only address family of the policy; `None` for both.
     family: Option<Family>,
 }
 
@@ -75,7 +75,7 @@ enum Addresses {
     Network(IpAddr, u8),
 }
 
-/// Invariant: from 1 on, and in order.
+/// Invariant: `1 <= first <= last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Ports {
     first: u16,
@@ -83,37 +83,38 @@ struct Ports {
 }
 
 impl ExitPolicy {
-    /// `None` if these bytes are not a policy.
+    /// Parses a policy; `None` if the syntax is wrong.
     pub(crate) fn from_bytes(text: &[u8]) -> Option<Self> {
         std::str::from_utf8(text).ok()?.parse().ok()
     }
 
-    /// Reads the rules that a tor has as a relay. There the `*` of `accept` and `reject` stands for
-    /// every address of IPv4, since those of IPv6 have `accept6` and `reject6`; only a `reject *:*`
-    /// that stands alone is for both.
+    /// Parses the rules of `GETINFO exit-policy/full`. In these, the `*` of `accept` and `reject` means
+    /// every IPv4 address, since tor writes `accept6` and `reject6` for IPv6. A single rule applies
+    /// to both families.
     pub(crate) fn from_rules_of_relay(text: &[u8]) -> Option<Self> {
         let mut policy = Self::from_bytes(text)?;
         if let Form::Rules(rules) = &mut policy.form {
-            let is_alone = rules.len() == 1;
-            let of_ipv4 =
-                |rule: &&mut Rule| !is_alone && !rule.only_ipv6 && rule.addresses == Addresses::All;
+            let is_single = rules.len() == 1;
+            let of_ipv4 = |rule: &&mut Rule| {
+                !is_single && !rule.only_ipv6 && rule.addresses == Addresses::All
+            };
             rules.iter_mut().filter(of_ipv4).for_each(|rule| rule.addresses = Addresses::Ipv4);
         }
         Some(policy)
     }
 
-    /// Reads the answer to `exit-policy/ipv4`, which says nothing of IPv6.
+    /// Parses `GETINFO exit-policy/ipv4`, which has no rules for IPv6.
     pub(crate) fn from_ipv4_rules_of_relay(text: &[u8]) -> Option<Self> {
         Some(Self::from_rules_of_relay(text)?.restricted_to(Family::Ipv4))
     }
 
-    /// Reads the answer to `exit-policy/ipv6`, which says nothing of IPv4.
+    /// Parses `GETINFO exit-policy/ipv6`, which has no rules for IPv4.
     pub(crate) fn from_ipv6_rules_of_relay(text: &[u8]) -> Option<Self> {
         Some(Self::from_bytes(text)?.restricted_to(Family::Ipv6))
     }
 
     fn restricted_to(mut self, family: Family) -> Self {
-        // A policy that allows nothing is the same for both families.
+        // tor writes `reject *:*` for a relay that is not an exit, in both replies.
         let allows_nothing = |rule: &Rule| {
             !rule.accepts
                 && !rule.only_ipv6
@@ -126,25 +127,26 @@ impl ExitPolicy {
         self
     }
 
-    /// Returns whether the relay connects to this port of this address.
+    /// Returns whether the policy allows connections to this address and port.
     ///
-    /// The policy of one address family, such as that of
-    /// [`exit_policy_ipv4`](crate::Controller::exit_policy_ipv4), allows no address of the other.
+    /// The policy of one address family, such as
+    /// [`exit_policy_ipv4`](crate::Controller::exit_policy_ipv4), allows no address of the other
+    /// family.
     ///
-    /// A summary says what holds for most addresses, so a relay may refuse some all the same.
+    /// A summary describes most addresses, so the relay may refuse some addresses that it allows.
     #[must_use]
     pub fn allows(&self, address: IpAddr, port: u16) -> bool {
-        let is_other = match self.family {
+        let is_other_family = match self.family {
             None => false,
             Some(Family::Ipv4) => address.is_ipv6(),
             Some(Family::Ipv6) => address.is_ipv4(),
         };
-        if is_other {
+        if is_other_family {
             return false;
         }
         match &self.form {
             Form::Rules(rules) => {
-                let first = rules.iter().find(|rule| rule.fits(address, port));
+                let first = rules.iter().find(|rule| rule.matches(address, port));
                 first.is_none_or(|rule| rule.accepts)
             }
             Form::Summary { accepts, ports } => {
@@ -153,7 +155,7 @@ impl ExitPolicy {
         }
     }
 
-    /// Returns whether this names ports only.
+    /// Returns whether this is a summary of ports.
     #[must_use]
     pub fn is_summary(&self) -> bool {
         matches!(self.form, Form::Summary { .. })
@@ -161,13 +163,13 @@ impl ExitPolicy {
 }
 
 impl Rule {
-    fn fits(&self, address: IpAddr, port: u16) -> bool {
+    fn matches(&self, address: IpAddr, port: u16) -> bool {
         self.ports.contains(port)
             && (address.is_ipv6() || !self.only_ipv6)
             && self.addresses.contains(address)
     }
 
-    fn read(rule: &str) -> Option<Self> {
+    fn parse(rule: &str) -> Option<Self> {
         let (word, pattern) = rule.trim_ascii().split_once(' ')?;
         let (accepts, only_ipv6) = match word {
             "accept" => (true, false),
@@ -177,7 +179,7 @@ impl Rule {
             _ => return None,
         };
         let pattern = pattern.trim_ascii_start();
-        // The address may hold colons: in brackets, or alone.
+        // An IPv6 address contains colons, in brackets or without a port.
         let (addresses, ports) = match (pattern.rfind(']'), pattern.split_once(':')) {
             (Some(bracket), _) => {
                 let after = pattern.get(bracket + 1..)?;
@@ -189,12 +191,12 @@ impl Rule {
             (None, Some((addresses, ports))) => (addresses, Some(ports)),
             (None, None) => (pattern, None),
         };
-        let addresses = Addresses::read(addresses)?;
+        let addresses = Addresses::parse(addresses)?;
         if only_ipv6 && matches!(addresses, Addresses::Ipv4 | Addresses::Network(IpAddr::V4(_), _))
         {
             return None;
         }
-        Some(Self { accepts, only_ipv6, addresses, ports: Ports::read(ports.unwrap_or("*"))? })
+        Some(Self { accepts, only_ipv6, addresses, ports: Ports::parse(ports.unwrap_or("*"))? })
     }
 }
 
@@ -209,7 +211,7 @@ impl Addresses {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         match text {
             "*" => return Some(Self::All),
             "*4" => return Some(Self::Ipv4),
@@ -221,9 +223,9 @@ impl Addresses {
             Some((address, mask)) => (address, Some(mask)),
             None => (text, None),
         };
-        let inside = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let address = match inside {
-            Some(inside) => IpAddr::V6(inside.parse().ok()?),
+        let in_brackets = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = match in_brackets {
+            Some(address) => IpAddr::V6(address.parse().ok()?),
             None => address.parse().ok()?,
         };
         let all_bits = if address.is_ipv4() { 32 } else { 128 };
@@ -232,7 +234,7 @@ impl Addresses {
             Some(mask) if address.is_ipv4() && mask.contains('.') => {
                 let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
                 let bits = mask.leading_ones();
-                // tor refuses a mask with holes.
+                // tor refuses a mask that is not a prefix.
                 (bits + mask.trailing_zeros().min(32) >= 32).then_some(bits)?.try_into().ok()?
             }
             Some(bits) => number(bits.as_bytes()).filter(|bits| *bits <= all_bits)?,
@@ -241,7 +243,7 @@ impl Addresses {
     }
 }
 
-/// The networks that tor means by `private`, without the addresses of the relay itself.
+/// Returns whether tor's `private` contains the address. The relay's own addresses are not known.
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => match address.octets() {
@@ -279,7 +281,7 @@ impl Ports {
         (self.first..=self.last).contains(&port)
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Some(Self::ALL);
         }
@@ -289,8 +291,8 @@ impl Ports {
     }
 }
 
-/// Reads `accept 80,443`: no address is a number.
-fn read_summary(text: &str) -> Option<Form> {
+/// Parses a summary such as `accept 80,443`.
+fn parse_summary(text: &str) -> Option<Form> {
     let (word, ports) = text.trim_ascii().split_once(' ')?;
     let accepts = match word {
         "accept" => true,
@@ -299,7 +301,7 @@ fn read_summary(text: &str) -> Option<Form> {
     };
     let ports: Option<Box<[Ports]>> = ports
         .split(',')
-        .map(|ports| (ports != "*").then(|| Ports::read(ports)).flatten())
+        .map(|ports| (ports != "*").then(|| Ports::parse(ports)).flatten())
         .collect();
     Some(Form::Summary { accepts, ports: ports? })
 }
@@ -310,10 +312,10 @@ impl FromStr for ExitPolicy {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let rules = || {
             let rules: Option<Box<[Rule]>> =
-                text.trim_ascii().split([',', '\n']).map(Rule::read).collect();
+                text.trim_ascii().split([',', '\n']).map(Rule::parse).collect();
             rules.map(Form::Rules)
         };
-        let form = read_summary(text).or_else(rules).ok_or(InvalidName::new(
+        let form = parse_summary(text).or_else(rules).ok_or(InvalidName::new(
             "exit policy",
             "must be rules such as \"accept *:80,reject *:*\", or ports such as \"accept 80,443\"",
         ))?;

@@ -1,4 +1,4 @@
-//! The statistics of a relay.
+//! Extra-info documents.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,9 +11,10 @@ use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname};
 use crate::wire::timestamp::read_time;
 
-/// The statistics that a relay has made and signed: the answer of `GETINFO extra-info/digest/..`.
+/// An extra-info document: the statistics of a relay, signed by it. The reply to
+/// `GETINFO extra-info/digest/..`.
 ///
-/// What it holds differs much from relay to relay: [`items`](Self::items) has every line.
+/// The lines differ from relay to relay; [`items`](Self::items) returns all of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExtraInfo {
     text: Text,
@@ -45,16 +46,16 @@ impl Read for ExtraInfo {
 has_lines!(ExtraInfo);
 
 impl ExtraInfo {
-    /// Reads one document, as [`Display`](fmt::Display) prints it.
+    /// Parses one document.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError`] if the first line is not that of such a document.
+    /// [`ProtocolError`] if the first line is not `extra-info` with a nickname and a fingerprint.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
     }
 
-    /// Returns the nickname of the relay. Several relays may share one.
+    /// Returns the nickname of the relay, which is not unique.
     #[must_use]
     pub fn nickname(&self) -> Nickname {
         self.nickname
@@ -66,7 +67,7 @@ impl ExtraInfo {
         self.fingerprint
     }
 
-    /// Returns when the document was made.
+    /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
         read_time(self.find(b"published")?.arguments_bytes())
@@ -78,7 +79,7 @@ impl ExtraInfo {
         self.find(b"router-signature")?.object()
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that does not share the text of a list.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }

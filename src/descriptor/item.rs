@@ -1,4 +1,4 @@
-//! The lines of a descriptor: a keyword, arguments, and sometimes an object in base64.
+//! The items of a descriptor: a line with keyword and arguments, and sometimes an object in base64.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::str::FromStr;
 use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
 use memchr::memchr;
 
-/// One item of a descriptor: a line, and the object that follows it, if there is one.
+/// One item of a descriptor: a line, and the object that follows it, if any.
 ///
-/// Nothing is lost: the items of a descriptor, one after the other, are its whole text.
+/// Every line of a descriptor belongs to an item, except empty lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorItem<'a> {
     keyword: &'a [u8],
@@ -19,31 +19,31 @@ pub struct DescriptorItem<'a> {
 }
 
 impl<'a> DescriptorItem<'a> {
-    /// Returns the first word of the line.
+    /// Returns the keyword, the first word of the line.
     #[must_use]
     pub fn keyword(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.keyword)
     }
 
-    /// Returns the rest of the line as text; bytes that are not UTF-8 are replaced.
+    /// Returns the arguments as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn arguments(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.arguments)
     }
 
-    /// Returns the rest of the line as tor sent it.
+    /// Returns the arguments as bytes.
     #[must_use]
     pub fn arguments_bytes(&self) -> &'a [u8] {
         self.arguments
     }
 
-    /// Returns the lines from `-----BEGIN` to `-----END`, without the last line end.
+    /// Returns the object: the lines from `-----BEGIN` to `-----END`, without the last line end.
     #[must_use]
     pub fn object(&self) -> Option<Cow<'a, str>> {
         self.object.map(String::from_utf8_lossy)
     }
 
-    /// Whether the line begins with this keyword.
+    /// Returns whether the line has this keyword.
     pub(super) fn is(&self, keyword: &[u8]) -> bool {
         self.keyword == keyword
     }
@@ -77,21 +77,21 @@ impl fmt::Display for DescriptorItem<'_> {
     }
 }
 
-/// Whether a line was written by tor's cache, and not by the relay.
+/// Returns whether tor's cache added the line.
 pub(super) fn is_annotation(item: &DescriptorItem<'_>) -> bool {
     item.keyword.starts_with(b"@")
 }
 
-/// Gives a type with the field `text` the lines of that text, and prints it as that text.
+/// Implements access to the items, and `Display`, for a type with a field `text`.
 macro_rules! has_lines {
     ($descriptor:ident) => {
         impl $descriptor {
-            /// Returns every line, in order, also those for which there are methods.
+            /// Returns every item, in order, including those that have methods.
             pub fn items(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
                 Items::new(self.text.as_bytes())
             }
 
-            /// Returns the whole text, as tor sent it.
+            /// Returns the whole text.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
                 self.text.as_bytes()
@@ -111,17 +111,17 @@ macro_rules! has_lines {
 }
 pub(super) use has_lines;
 
-/// Gives a type what tor's cache adds to a descriptor, and the lines whose keywords are not known.
+/// Implements access to annotations and unknown lines.
 macro_rules! has_annotations {
     ($descriptor:ident, $known:ident) => {
         impl $descriptor {
-            /// Returns what tor's cache has added, such as `@downloaded-at`; not every answer has
-            /// it.
+            /// Returns the annotations of tor's cache, such as `@downloaded-at`, which not every reply
+            /// has.
             pub fn annotations(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
                 self.items().filter($crate::descriptor::item::is_annotation)
             }
 
-            /// Returns the lines that this version of torcon does not know.
+            /// Returns the items whose keyword this version of torcon does not know.
             pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
                 let is_known =
                     |item: &DescriptorItem<'_>| $known.iter().any(|keyword| item.is(keyword));
@@ -134,7 +134,7 @@ macro_rules! has_annotations {
 }
 pub(super) use has_annotations;
 
-/// The items of a text, empty lines left out.
+/// An iterator over the items of a text. Skips empty lines.
 #[derive(Clone, Debug)]
 pub(super) struct Items<'a> {
     rest: &'a [u8],
@@ -145,23 +145,23 @@ impl<'a> Items<'a> {
         Self { rest: text }
     }
 
-    /// Returns the arguments of the first line with this keyword.
+    /// Returns the first item with this keyword.
     pub(super) fn find_keyword(mut self, keyword: &[u8]) -> Option<DescriptorItem<'a>> {
         self.find(|item| item.is(keyword))
     }
 
-    /// Returns the first line that the relay has written.
+    /// Returns the first item that is not an annotation.
     pub(super) fn first(mut self) -> Option<DescriptorItem<'a>> {
         self.find(|item| !is_annotation(item))
     }
 
-    /// Returns the addresses of the lines with this keyword.
+    /// Returns the addresses in the lines with this keyword.
     pub(super) fn addresses(self, keyword: &'static [u8]) -> impl Iterator<Item = SocketAddr> + 'a {
-        let own = self.filter(move |item| item.is(keyword));
-        own.filter_map(|item| item.arguments().parse().ok())
+        let items = self.filter(move |item| item.is(keyword));
+        items.filter_map(|item| item.arguments().parse().ok())
     }
 
-    /// Takes an object, if one comes next. One without an end reaches to the end of the text.
+    /// Takes the object, if one is next. An object without end line reaches to the end of the text.
     fn take_object(&mut self) -> Option<&'a [u8]> {
         if !self.rest.starts_with(b"-----BEGIN ") {
             return None;
@@ -170,7 +170,7 @@ impl<'a> Items<'a> {
         let mut length = 0;
         loop {
             let line = take_line(&mut self.rest)?;
-            // The line lies within the text, so this is where it ends.
+            // The line is a slice of `begin`, so this is the offset of its end.
             length = (line.as_ptr().addr() - begin.as_ptr().addr() + line.len()).max(length);
             if line.starts_with(b"-----END ") || self.rest.is_empty() {
                 return begin.get(..length);
@@ -199,7 +199,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Takes the next line off a text, without its end.
+/// Removes the next line from a text, and returns it without its line end.
 #[inline]
 pub(super) fn take_line<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
     if text.is_empty() {
@@ -211,7 +211,7 @@ pub(super) fn take_line<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// The words of a line.
+/// An iterator over the words of a line.
 #[derive(Clone, Debug)]
 pub(super) struct Words<'a> {
     rest: &'a [u8],
@@ -241,7 +241,7 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// Reads a number that consists of digits and nothing else.
+/// Parses a number that consists of digits only.
 pub(super) fn number<N: FromStr>(digits: &[u8]) -> Option<N> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -249,10 +249,10 @@ pub(super) fn number<N: FromStr>(digits: &[u8]) -> Option<N> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Reads so many bytes in base64, with or without padding.
+/// Decodes `N` bytes in base64, with or without padding.
 pub(super) fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let encoding: &Encoding = if text.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
-    // Padding is decoded to at most two bytes more than there are.
+    // `decode_len` counts padding, so it is at most two bytes too high.
     let mut bytes = [0; 36];
     let decoded = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
     let length = encoding.decode_mut(text, decoded).ok()?;

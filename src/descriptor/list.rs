@@ -14,43 +14,43 @@ use super::server_descriptor::ServerDescriptor;
 use super::text::Text;
 use crate::error::ProtocolError;
 
-/// The entries of a consensus, as `GETINFO ns/all` gives them.
+/// The entries of a consensus, in the form of `GETINFO ns/all`.
 pub type RouterStatuses = DescriptorList<RouterStatus>;
 
-/// Several microdescriptors, as `GETINFO md/all` gives them.
+/// Microdescriptors, in the form of `GETINFO md/all`.
 pub type Microdescriptors = DescriptorList<Microdescriptor>;
 
-/// Several server descriptors, as `GETINFO desc/all-recent` gives them.
+/// Server descriptors, in the form of `GETINFO desc/all-recent`.
 pub type ServerDescriptors = DescriptorList<ServerDescriptor>;
 
-/// What a [`DescriptorList`] can hold; the four kinds of this module.
+/// A document type of a [`DescriptorList`]. Sealed.
 pub trait Descriptor: sealed::Read {}
 
 pub(super) mod sealed {
     use super::Text;
     use crate::error::ProtocolError;
 
-    /// How a kind of descriptor is found in a text, and read.
-    #[expect(unnameable_types, reason = "so that nobody else can implement it")]
+    /// Finds the documents of one type in a text, and parses them.
+    #[expect(unnameable_types, reason = "seals the trait")]
     pub trait Read: Sized {
         /// The keyword of the first line, behind a line feed.
         const FIRST: &'static [u8];
 
-        /// Whether tor's cache adds lines before the first.
+        /// Whether tor's cache adds annotations before the first line.
         const ANNOTATED: bool = true;
 
-        /// Reads the text of one descriptor.
+        /// Parses the text of one document.
         #[expect(private_interfaces, reason = "the trait is sealed")]
         fn read(text: Text) -> Result<Self, ProtocolError>;
 
-        /// Whether a line begins a descriptor.
+        /// Returns whether a line is the first line of a document.
         fn is_first_line(line: &[u8]) -> bool {
             let keyword = Self::FIRST.strip_prefix(b"\n").unwrap_or(Self::FIRST);
             line.strip_prefix(keyword).is_some_and(ends_word)
         }
     }
 
-    /// Whether a word ends where this begins.
+    /// Returns whether a word ends before `after`.
     pub(in crate::descriptor) fn ends_word(after: &[u8]) -> bool {
         matches!(after.first(), None | Some(b' ' | b'\r' | b'\n'))
     }
@@ -58,25 +58,24 @@ pub(super) mod sealed {
 
 use sealed::ends_word;
 
-/// The descriptors in one text, in its order.
+/// The descriptors in one text, in order.
 ///
-/// The text is searched for their beginnings when the first of them is asked for, and a descriptor
-/// is read when it is. Clones, and the descriptors themselves, share the text: one that is kept keeps
-/// all of them in memory, unless it is [`detached`](RouterStatus::detached).
+/// The first access splits the text, and each access parses its descriptor. Clones and the
+/// descriptors share the text, so a single descriptor keeps the whole text in memory unless it is
+/// [`detached`](RouterStatus::detached).
 ///
-/// Reading a descriptor can fail, if its first line is not what it should be. That does no harm
-/// to the others.
+/// A descriptor with an invalid first line is an error, without effect on the others.
 #[derive(Clone)]
 pub struct DescriptorList<D> {
     text: Text,
-    /// Where they are, once that has been looked for.
+    /// The ranges of the descriptors, set by the first access.
     entries: Arc<OnceLock<Vec<Range<usize>>>>,
     kind: PhantomData<fn() -> D>,
 }
 
 impl<D: Descriptor> DescriptorList<D> {
-    /// Divides a text. What stands before the first entry is left out, such as the first line of
-    /// an `NS` event.
+    /// Creates a list from a text. Lines before the first descriptor are skipped, such as the first
+    /// line of an `NS` event.
     #[must_use]
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         Self::of(Text::new(text.into()))
@@ -90,19 +89,19 @@ impl<D: Descriptor> DescriptorList<D> {
         self.entries.get_or_init(|| find::<D>(self.text.as_bytes()))
     }
 
-    /// Returns the number of descriptors, readable or not.
+    /// Returns the number of descriptors, including invalid ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries().len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries().is_empty()
     }
 
-    /// Returns the whole text, as tor sent it.
+    /// Returns the whole text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
@@ -115,13 +114,13 @@ impl<D: Descriptor> DescriptorList<D> {
     }
 }
 
-/// Finds where the descriptors of a text are.
+/// Returns the ranges of the descriptors in a text.
 fn find<D: Descriptor>(text: &[u8]) -> Vec<Range<usize>> {
     let begin = D::is_first_line(text).then_some(0);
     let others = memmem::find_iter(text, D::FIRST)
-        .filter(|place| text.get(place + D::FIRST.len()..).is_some_and(ends_word))
-        .map(|place| {
-            let start = place + 1;
+        .filter(|at| text.get(at + D::FIRST.len()..).is_some_and(ends_word))
+        .map(|at| {
+            let start = at + 1;
             if D::ANNOTATED { before_annotations(text, start) } else { start }
         });
     let mut entries: Vec<Range<usize>> = Vec::with_capacity(text.len() / 200);
@@ -134,7 +133,7 @@ fn find<D: Descriptor>(text: &[u8]) -> Vec<Range<usize>> {
     entries
 }
 
-/// Returns where the annotations begin that stand before the line at `start`.
+/// Returns the start of the annotations before the line at `start`.
 fn before_annotations(text: &[u8], mut start: usize) -> usize {
     loop {
         let before = text.get(..start.saturating_sub(1)).unwrap_or_default();
@@ -146,7 +145,7 @@ fn before_annotations(text: &[u8], mut start: usize) -> usize {
     }
 }
 
-/// The descriptors of a [`DescriptorList`]; made by [`DescriptorList::iter`].
+/// An iterator over the descriptors of a [`DescriptorList`]; see [`DescriptorList::iter`].
 #[derive(Clone)]
 pub struct DescriptorIter<'a, D> {
     text: &'a Text,

@@ -1,4 +1,4 @@
-//! What a client needs of a relay's descriptor.
+//! Microdescriptors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +12,17 @@ use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::RelaySpec;
 
-/// The keys and the exit policy of a relay, as clients use them: the answer of `GETINFO md/..`.
+/// A microdescriptor: the keys and the exit policy of a relay, as clients use them. The reply to
+/// `GETINFO md/..`.
 ///
-/// It does not say whose it is; that is in the consensus. A clone is cheap, and every line is
-/// read when it is asked for.
+/// It does not identify the relay; the consensus refers to it by its digest. A clone is cheap, and
+/// every line is parsed by the method that returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Microdescriptor {
     text: Text,
 }
 
-/// Every keyword of which there is a method.
+/// The keywords that have methods.
 const KNOWN: &[&[u8]] =
     &[b"onion-key", b"ntor-onion-key", b"a", b"family", b"family-ids", b"p", b"p6", b"id"];
 
@@ -44,7 +45,7 @@ has_lines!(Microdescriptor);
 has_annotations!(Microdescriptor, KNOWN);
 
 impl Microdescriptor {
-    /// Reads one microdescriptor, as [`Display`](fmt::Display) prints it.
+    /// Parses one microdescriptor.
     ///
     /// # Errors
     ///
@@ -53,29 +54,29 @@ impl Microdescriptor {
         Self::read(Text::new(text.into()))
     }
 
-    /// Returns the old key for circuits (TAP), in PEM. New relays have none.
+    /// Returns the TAP onion key, in PEM. New relays have none.
     #[must_use]
     pub fn onion_key(&self) -> Option<Cow<'_, str>> {
         self.find(b"onion-key")?.object()
     }
 
-    /// Returns the key for circuits.
+    /// Returns the ntor onion key.
     #[must_use]
     pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
         self.find(b"ntor-onion-key")?.words().next().and_then(base64)
     }
 
-    /// Returns the addresses of lines `a`, which are mostly of IPv6.
+    /// Returns the additional OR addresses, mostly IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         Items::new(self.text.as_bytes()).addresses(b"a")
     }
 
-    /// Returns the relays that it calls its family.
+    /// Returns the declared family.
     pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
         self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
     }
 
-    /// Returns the families that it has proved to belong to, such as `ed25519:` and a key.
+    /// Returns the IDs of the certified families, such as `ed25519:` and a key.
     pub fn family_ids(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.find(b"family-ids")
             .into_iter()
@@ -83,21 +84,20 @@ impl Microdescriptor {
             .map(String::from_utf8_lossy)
     }
 
-    /// Returns the ports to which the relay connects as an exit, in most of IPv4. Without one it
-    /// is no exit.
+    /// Returns the summary of the exit policy for IPv4. `None` if the relay is not an exit.
     #[must_use]
     pub fn exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
     }
 
-    /// Returns the same for IPv6.
+    /// Returns the summary of the exit policy for IPv6.
     #[must_use]
     pub fn ipv6_exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"p6")?.arguments_bytes())
     }
 
-    /// Returns whether the relay probably connects there as an exit. The ports say what holds
-    /// for most addresses; some may be refused.
+    /// Returns whether the relay probably allows connections to this address and port as an exit. The
+    /// summaries describe most addresses; the relay may refuse some.
     #[must_use]
     pub fn allows_exit_to(&self, address: IpAddr, port: u16) -> bool {
         let policy = if address.is_ipv4() { self.exit_ports() } else { self.ipv6_exit_ports() };
@@ -110,7 +110,7 @@ impl Microdescriptor {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that does not share the text of a list.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached() }

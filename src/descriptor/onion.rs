@@ -1,4 +1,4 @@
-//! What a service tells its clients.
+//! Descriptors of onion services.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use super::item::{DescriptorItem, Items, has_lines};
 use super::text::Text;
 use crate::names::{OnionAddress, RelaySpec};
 
-/// The descriptor of an onion service, as a directory gave it.
+/// The descriptor of an onion service, as downloaded from a directory.
 ///
-/// Made by [`Controller::fetch_onion_descriptor`](crate::Controller::fetch_onion_descriptor). Most
-/// of it is encrypted: in two layers, of which the second is only for clients that the service
-/// knows, if it is for clients that it knows. tor has verified the signature.
+/// [`Controller::fetch_onion_descriptor`](crate::Controller::fetch_onion_descriptor) downloads it.
+/// Most of it is encrypted, in two layers; with client authorization, the second can be decrypted by
+/// authorized clients only. tor has verified the signature.
 ///
-/// A clone is cheap, and every line is read when it is asked for.
+/// A clone is cheap, and every line is parsed by the method that returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OnionDescriptor {
     address: OnionAddress,
@@ -39,26 +39,25 @@ impl OnionDescriptor {
         self.address
     }
 
-    /// Returns the identifier of the descriptor as `HS_DESC` events have it: the blinded key of the
-    /// service, in base64.
+    /// Returns the descriptor ID of `HS_DESC` events: the blinded key of the service, in base64.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Returns the directory that gave it.
+    /// Returns the directory from which the descriptor was downloaded.
     #[must_use]
     pub fn hsdir(&self) -> &RelaySpec {
         &self.hsdir
     }
 
-    /// Returns for how many minutes directories keep it.
+    /// Returns how many minutes directories keep the descriptor.
     #[must_use]
     pub fn lifetime_minutes(&self) -> Option<u64> {
         self.find(b"descriptor-lifetime")?.arguments().parse().ok()
     }
 
-    /// Returns its number: a newer descriptor of the same identifier has a higher one.
+    /// Returns the revision counter: a newer descriptor of the same ID has a higher one.
     #[must_use]
     pub fn revision(&self) -> Option<u64> {
         self.find(b"revision-counter")?.arguments().parse().ok()
@@ -82,7 +81,7 @@ mod tests {
     use crate::names::RelaySpec;
 
     #[test]
-    fn the_lines_that_are_not_encrypted_are_read() {
+    fn the_plain_text_lines_are_parsed() {
         let text = "hs-descriptor 3\ndescriptor-lifetime 180\nrevision-counter 2651362741\n\
                     superencrypted\n-----BEGIN MESSAGE-----\n5kx4\n-----END MESSAGE-----\n\
                     signature 2ZQ";

@@ -1,4 +1,4 @@
-//! The entry of a relay in the consensus.
+//! Router statuses, the entries of the consensus.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelayFlag, TorVersion};
 use crate::wire::timestamp::read_time;
 
-/// What the consensus says about one relay: an entry of `GETINFO ns/..` or of the events `NS` and
+/// The entry of one relay in the consensus: part of `GETINFO ns/..` and of the events `NS` and
 /// `NEWCONSENSUS`.
 ///
-/// A clone is cheap. The nickname, the identity and the addresses are read at once; everything
-/// else when it is asked for.
+/// A clone is cheap. The first line is parsed at once, every other line by the method that returns
+/// it.
 #[doc(alias = "Router")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouterStatus {
@@ -29,7 +29,7 @@ pub struct RouterStatus {
     dir_port: u16,
 }
 
-/// Every keyword of which there is a method.
+/// The keywords that have methods.
 const KNOWN: &[&[u8]] = &[b"r", b"a", b"s", b"v", b"pr", b"w", b"p", b"m", b"id"];
 
 impl Descriptor for RouterStatus {}
@@ -46,7 +46,7 @@ impl Read for RouterStatus {
         let mut words = words_of_r(bytes).ok_or_else(|| wrong("a line that begins with r"))?;
         let nickname = words.next().and_then(Nickname::from_bytes);
         let identity = words.next().and_then(base64);
-        // The digest is left out in the text of a consensus of microdescriptors.
+        // A consensus of microdescriptors has no digest here.
         let digest_or_date = words.next().unwrap_or_default();
         if !looks_like_date(digest_or_date) {
             words.next();
@@ -69,7 +69,7 @@ fn words_of_r(mut text: &[u8]) -> Option<Words<'_>> {
     Some(Words::new(take_line(&mut text)?.strip_prefix(b"r ")?))
 }
 
-/// A digest has 27 letters and digits.
+/// Returns whether the word is a date. A digest has 27 characters.
 fn looks_like_date(word: &[u8]) -> bool {
     word.len() == 10 && word.get(4) == Some(&b'-')
 }
@@ -77,16 +77,16 @@ fn looks_like_date(word: &[u8]) -> bool {
 has_lines!(RouterStatus);
 
 impl RouterStatus {
-    /// Reads one entry, as [`Display`](fmt::Display) prints it.
+    /// Parses one entry.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError`] if the first line is not that of an entry.
+    /// [`ProtocolError`] if the first line is not a valid `r` line.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
     }
 
-    /// Returns the nickname. Several relays may share one.
+    /// Returns the nickname, which is not unique.
     #[must_use]
     pub fn nickname(&self) -> Nickname {
         self.nickname
@@ -99,9 +99,9 @@ impl RouterStatus {
         self.identity
     }
 
-    /// Returns the digest of its descriptor, if tor gives one.
+    /// Returns the digest of the descriptor, if the entry has one.
     ///
-    /// In `ns/purpose/..` it is the digest of the server descriptor. Elsewhere a tor that uses
+    /// In `ns/purpose/..` this is the digest of the server descriptor. Otherwise a tor that uses
     /// microdescriptors, as clients do, gives the first 20 of the 32 bytes of the digest of the
     /// microdescriptor.
     #[must_use]
@@ -110,8 +110,8 @@ impl RouterStatus {
         base64(digest).filter(|_| !looks_like_date(digest))
     }
 
-    /// Returns when the descriptor was published. A consensus of microdescriptors does not know
-    /// it; tor says 2038-01-01 then.
+    /// Returns the time of publication of the descriptor. A consensus of microdescriptors does not
+    /// contain it, and tor writes 2038-01-01.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
         let mut words = words_of_r(self.text.as_bytes())?.skip(2);
@@ -128,26 +128,26 @@ impl RouterStatus {
         self.address
     }
 
-    /// Returns the port for connections to the relay.
+    /// Returns the OR port.
     #[must_use]
     pub fn or_port(&self) -> u16 {
         self.or_port
     }
 
-    /// Returns the port for directory requests without encryption, if there is one.
+    /// Returns the directory port, if any.
     #[must_use]
     pub fn dir_port(&self) -> Option<u16> {
         Some(self.dir_port).filter(|port| *port != 0)
     }
 
-    /// Returns the first address for connections to the relay, and those of its lines `a`, which
-    /// are mostly of IPv6.
+    /// Returns the OR addresses: the IPv4 address with the OR port, then those of `a` lines, mostly
+    /// IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let more = Items::new(self.text.as_bytes()).addresses(b"a");
         std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
     }
 
-    /// Returns the flags, in the order of the text.
+    /// Returns the flags, in order.
     pub fn flags(&self) -> impl Iterator<Item = RelayFlag> + '_ {
         self.words(b"s").map(RelayFlag::from_bytes)
     }
@@ -158,32 +158,33 @@ impl RouterStatus {
         self.words(b"s").any(|word| word.eq_ignore_ascii_case(flag.as_str().as_bytes()))
     }
 
-    /// Returns the version of tor that the relay runs, if it is a tor and says so.
+    /// Returns the version of tor, if the entry has one.
     #[must_use]
     pub fn version(&self) -> Option<TorVersion> {
         let text = self.find(b"v")?.arguments();
         text.strip_prefix("Tor ").map(TorVersion::from_text)
     }
 
-    /// Returns the versions of the protocols that the relay speaks: `Cons=1-2 Desc=1-4`.
+    /// Returns the supported protocol versions, such as `Cons=1-2 Desc=1-4`.
     #[must_use]
     pub fn protocols(&self) -> Option<Cow<'_, str>> {
         Some(self.find(b"pr")?.arguments())
     }
 
-    /// Returns the weight by which clients choose the relay, in kilobytes per second.
+    /// Returns the consensus weight for path selection, in kilobytes per second.
     #[must_use]
     pub fn bandwidth(&self) -> Option<u64> {
         self.weight(b"Bandwidth=")
     }
 
-    /// Returns what an authority has measured, which only votes have.
+    /// Returns the bandwidth that an authority measured, which only votes contain.
     #[must_use]
     pub fn measured_bandwidth(&self) -> Option<u64> {
         self.weight(b"Measured=")
     }
 
-    /// Returns whether the weight is what the relay says, since too few have measured it.
+    /// Returns whether the weight is the advertised bandwidth, since too few authorities measured the
+    /// relay.
     #[must_use]
     pub fn is_unmeasured(&self) -> bool {
         self.weight(b"Unmeasured=") == Some(1)
@@ -193,31 +194,31 @@ impl RouterStatus {
         self.words(b"w").find_map(|word| number(word.strip_prefix(key)?))
     }
 
-    /// Returns the ports to which the relay connects as an exit, in most of IPv4.
+    /// Returns the summary of the exit policy for IPv4.
     #[must_use]
     pub fn exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
     }
 
-    /// Returns the digest of the microdescriptor as tor writes it: in base64, in votes behind the
-    /// numbers of consensus methods.
+    /// Returns the digest of the microdescriptor, in base64. In votes, the numbers of consensus methods
+    /// precede it.
     #[must_use]
     pub fn microdescriptor_digest(&self) -> Option<Cow<'_, str>> {
         Some(self.find(b"m")?.arguments())
     }
 
-    /// Returns the Ed25519 identity, which only votes have.
+    /// Returns the Ed25519 identity, which only votes contain.
     #[must_use]
     pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
 
-    /// Returns the lines that this version of torcon does not know.
+    /// Returns the items whose keyword this version of torcon does not know.
     pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
         self.items().filter(|item| !KNOWN.iter().any(|keyword| item.is(keyword)))
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that does not share the text of a list.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }
@@ -228,7 +229,7 @@ impl RouterStatus {
     }
 }
 
-/// Returns what follows `id ed25519`.
+/// Returns the identity of an `id ed25519` line.
 pub(super) fn ed25519_identity(mut items: Items<'_>) -> Option<[u8; 32]> {
     items.find_map(|item| {
         let mut words = item.words();

@@ -1,4 +1,4 @@
-//! What a relay says about itself.
+//! Server descriptors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,9 +15,9 @@ use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelaySpec, TorVersion};
 use crate::wire::timestamp::read_time;
 
-/// The descriptor that a relay has made of itself and signed: the answer of `GETINFO desc/..`.
+/// A server descriptor, published and signed by a relay. The reply to `GETINFO desc/..`.
 ///
-/// A clone is cheap, and everything but the first line is read when it is asked for. Keys,
+/// A clone is cheap, and every line but the first is parsed by the method that returns it. Keys,
 /// certificates and signatures are text; tor has verified them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerDescriptor {
@@ -28,19 +28,19 @@ pub struct ServerDescriptor {
     dir_port: u16,
 }
 
-/// The bandwidth that a relay says it has, in bytes per second.
+/// The bandwidth that a relay advertises, in bytes per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdvertisedBandwidth {
-    /// What it may use for long.
+    /// The configured average (`BandwidthRate`).
     pub average: u64,
-    /// What it may use for a short time.
+    /// The configured burst (`BandwidthBurst`).
     pub burst: u64,
-    /// What it has been seen to use.
+    /// The observed bandwidth.
     pub observed: u64,
 }
 
-/// Every keyword of which there is a method.
+/// The keywords that have methods.
 const KNOWN: &[&[u8]] = &[
     b"router",
     b"identity-ed25519",
@@ -86,7 +86,7 @@ impl Read for ServerDescriptor {
         let nickname = words.next().and_then(Nickname::from_bytes);
         let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
         let or_port = words.next().and_then(number);
-        // The port for SOCKS, which is always 0.
+        // The SOCKS port, which is always 0.
         words.next();
         let dir_port = words.next().and_then(number);
         Ok(Self {
@@ -103,16 +103,16 @@ has_lines!(ServerDescriptor);
 has_annotations!(ServerDescriptor, KNOWN);
 
 impl ServerDescriptor {
-    /// Reads one descriptor, as [`Display`](fmt::Display) prints it.
+    /// Parses one descriptor.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError`] if the first line is not that of a descriptor.
+    /// [`ProtocolError`] if the first line is not a valid `router` line.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
     }
 
-    /// Returns the nickname. Several relays may share one.
+    /// Returns the nickname, which is not unique.
     #[must_use]
     pub fn nickname(&self) -> Nickname {
         self.nickname
@@ -124,20 +124,20 @@ impl ServerDescriptor {
         self.address
     }
 
-    /// Returns the port for connections to the relay.
+    /// Returns the OR port.
     #[must_use]
     pub fn or_port(&self) -> u16 {
         self.or_port
     }
 
-    /// Returns the port for directory requests without encryption, if there is one.
+    /// Returns the directory port, if any.
     #[must_use]
     pub fn dir_port(&self) -> Option<u16> {
         Some(self.dir_port).filter(|port| *port != 0)
     }
 
-    /// Returns the first address for connections to the relay, and those of its lines
-    /// `or-address`, which are mostly of IPv6.
+    /// Returns the OR addresses: the IPv4 address with the OR port, then those of `or-address` lines,
+    /// mostly IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let more = Items::new(self.text.as_bytes()).addresses(b"or-address");
         std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
@@ -156,26 +156,26 @@ impl ServerDescriptor {
         self.find(b"master-key-ed25519")?.words().next().and_then(base64)
     }
 
-    /// Returns what the relay runs: `Tor 0.4.9.11 on Linux`.
+    /// Returns the platform, such as `Tor 0.4.9.11 on Linux`.
     #[must_use]
     pub fn platform(&self) -> Option<Cow<'_, str>> {
         self.arguments(b"platform")
     }
 
-    /// Returns the version of tor that the relay runs, if it is a tor.
+    /// Returns the version of tor in the platform, if any.
     #[must_use]
     pub fn version(&self) -> Option<TorVersion> {
         let platform = self.platform()?;
         platform.strip_prefix("Tor ")?.split(' ').next().map(TorVersion::from_text)
     }
 
-    /// Returns the versions of the protocols that the relay speaks: `Cons=1-2 Desc=1-4`.
+    /// Returns the supported protocol versions, such as `Cons=1-2 Desc=1-4`.
     #[must_use]
     pub fn protocols(&self) -> Option<Cow<'_, str>> {
         self.arguments(b"proto")
     }
 
-    /// Returns when the descriptor was made.
+    /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
         read_time(self.find(b"published")?.arguments_bytes())
@@ -190,19 +190,19 @@ impl ServerDescriptor {
         Fingerprint::from_hex(&digits)
     }
 
-    /// Returns whether the relay rests, since it has used up its bandwidth.
+    /// Returns whether the relay hibernates.
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
         self.find(b"hibernating").is_some_and(|item| item.words().next() == Some(b"1"))
     }
 
-    /// Returns how long the relay had been running when it made the descriptor.
+    /// Returns the uptime of the relay at publication.
     #[must_use]
     pub fn uptime(&self) -> Option<Duration> {
         self.find(b"uptime")?.words().next().and_then(number).map(Duration::from_secs)
     }
 
-    /// Returns the bandwidth that the relay says it has.
+    /// Returns the advertised bandwidth.
     #[must_use]
     pub fn bandwidth(&self) -> Option<AdvertisedBandwidth> {
         let mut words = self.find(b"bandwidth")?.words();
@@ -211,86 +211,85 @@ impl ServerDescriptor {
         Some(AdvertisedBandwidth { average, burst, observed: number(words.next()?)? })
     }
 
-    /// Returns the SHA-1 digest of its statistics, the extra-info document.
+    /// Returns the SHA-1 digest of the extra-info document.
     #[must_use]
     pub fn extra_info_digest(&self) -> Option<[u8; 20]> {
         let digits = self.find(b"extra-info-digest")?.words().next()?;
         HEXUPPER_PERMISSIVE.decode(digits).ok()?.try_into().ok()
     }
 
-    /// Returns the SHA-256 digest of the same.
+    /// Returns the SHA-256 digest of the extra-info document.
     #[must_use]
     pub fn extra_info_sha256(&self) -> Option<[u8; 32]> {
         self.find(b"extra-info-digest")?.words().nth(1).and_then(base64)
     }
 
-    /// Returns the old key for circuits (TAP), in PEM. New relays have none.
+    /// Returns the TAP onion key, in PEM. New relays have none.
     #[must_use]
     pub fn onion_key(&self) -> Option<Cow<'_, str>> {
         self.find(b"onion-key")?.object()
     }
 
-    /// Returns the proof that the relay has the old key for circuits.
+    /// Returns the cross-certificate of the TAP onion key.
     #[must_use]
     pub fn onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
         self.find(b"onion-key-crosscert")?.object()
     }
 
-    /// Returns the RSA identity, in PEM, whose digest is the fingerprint.
+    /// Returns the RSA identity key, in PEM; its digest is the fingerprint.
     #[must_use]
     pub fn signing_key(&self) -> Option<Cow<'_, str>> {
         self.find(b"signing-key")?.object()
     }
 
-    /// Returns the key for circuits.
+    /// Returns the ntor onion key.
     #[must_use]
     pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
         self.find(b"ntor-onion-key")?.words().next().and_then(base64)
     }
 
-    /// Returns the proof that the relay has the key for circuits.
+    /// Returns the cross-certificate of the ntor onion key.
     #[must_use]
     pub fn ntor_onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
         self.find(b"ntor-onion-key-crosscert")?.object()
     }
 
-    /// Returns whether the relay keeps descriptors of onion services.
+    /// Returns whether the relay stores descriptors of onion services.
     #[must_use]
     pub fn is_hidden_service_dir(&self) -> bool {
         self.find(b"hidden-service-dir").is_some()
     }
 
-    /// Returns how its operator can be reached.
+    /// Returns the contact information.
     #[must_use]
     pub fn contact(&self) -> Option<Cow<'_, str>> {
         self.arguments(b"contact")
     }
 
-    /// Returns how a bridge wants to be made known.
+    /// Returns the distribution method that a bridge requests.
     #[must_use]
     pub fn bridge_distribution_request(&self) -> Option<Cow<'_, str>> {
         self.arguments(b"bridge-distribution-request")
     }
 
-    /// Returns the relays that it calls its family.
+    /// Returns the declared family.
     pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
         self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
     }
 
-    /// Returns whether the relay gives out the statistics of others.
+    /// Returns whether the relay caches extra-info documents.
     #[must_use]
     pub fn caches_extra_info(&self) -> bool {
         self.find(b"caches-extra-info").is_some()
     }
 
-    /// Returns whether the relay answers directory requests within circuits.
+    /// Returns whether the relay answers tunneled directory requests.
     #[must_use]
     pub fn is_tunnelled_dir_server(&self) -> bool {
         self.find(b"tunnelled-dir-server").is_some()
     }
 
-    /// Returns where the relay connects as an exit, in IPv4. `None` if it does not say so, or a
-    /// line of it cannot be read.
+    /// Returns the exit policy for IPv4. `None` if there is none, or a line has a syntax error.
     #[must_use]
     pub fn exit_policy(&self) -> Option<ExitPolicy> {
         let lines = self.items().filter(|item| item.is(b"accept") || item.is(b"reject"));
@@ -298,15 +297,14 @@ impl ServerDescriptor {
         ExitPolicy::from_bytes(lines.join("\n").as_bytes())
     }
 
-    /// Returns the ports to which the relay connects as an exit, in most of IPv6. Without one it
-    /// connects to none.
+    /// Returns the summary of the exit policy for IPv6. `None` if the relay allows no IPv6 exits.
     #[must_use]
     pub fn ipv6_exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"ipv6-policy")?.arguments_bytes())
     }
 
-    /// Returns whether the relay connects there as an exit: in IPv4 by
-    /// [`exit_policy`](Self::exit_policy), in IPv6 by [`ipv6_exit_ports`](Self::ipv6_exit_ports).
+    /// Returns whether the relay allows connections to this address and port as an exit: for IPv4 by
+    /// [`exit_policy`](Self::exit_policy), for IPv6 by [`ipv6_exit_ports`](Self::ipv6_exit_ports).
     #[must_use]
     pub fn allows_exit_to(&self, address: IpAddr, port: u16) -> bool {
         let policy = if address.is_ipv4() { self.exit_policy() } else { self.ipv6_exit_ports() };
@@ -325,7 +323,7 @@ impl ServerDescriptor {
         self.find(b"router-signature")?.object()
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that does not share the text of a list.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { text: self.text.detached(), ..self.clone() }

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::names::RelayFlag;
 
-/// `ns/name/test004r` of a client.
+/// The reply to `GETINFO ns/name/test004r` of a client.
 const STATUS: &str = "r test004r 6PeNDK0uSrN68tulQ+U+hPeyBqw FANtNjdwf/PO5Ex06DjrCVOi690 \
                       2038-01-01 00:00:00 127.0.0.1 5004 0\n\
                       s Exit Fast Guard HSDir Running Stable V2Dir Valid\n\
                       w Bandwidth=56";
 
-/// Every line of the directory specification, with one that nobody knows.
+/// Every line of the directory specification, and an unknown line.
 const FULL_STATUS: &str = "r auth0 +Ke6VeoD3wkAb5Sn+4YmgMGwf+4 ZvxaqBIR6zpjJukAc66PBeE2xwE \
                            2026-11-23 19:05:44 198.51.100.7 35717 35773\n\
                            a [2001:db8::7]:9001\n\
@@ -33,7 +33,7 @@ const FULL_STATUS: &str = "r auth0 +Ke6VeoD3wkAb5Sn+4YmgMGwf+4 ZvxaqBIR6zpjJukAc
                            id ed25519 XbV/eAUSLS2dBiNo640MYxo9cSU++HViiSrjYLJE92M\n\
                            zz new in 0.5\n";
 
-/// `md/name/test004r` of a client.
+/// The reply to `GETINFO md/name/test004r` of a client.
 const MICRODESCRIPTOR: &str = "onion-key\n\
     -----BEGIN RSA PUBLIC KEY-----\n\
     MIGJAoGBAM/5GySiSxPm4BUBhchd0xWGRZDLM8rcXrTHkQhXYrnCVZ52vvlAtVNO\n\
@@ -44,7 +44,7 @@ const MICRODESCRIPTOR: &str = "onion-key\n\
     p accept 1-65535\n\
     id ed25519 xICe5Db9GhNwb5pVoBwXEAEekB+FRqPjbzv36wKvqbQ\n";
 
-/// `desc/name/relay1` of a relay.
+/// The reply to `GETINFO desc/name/relay1` of a relay.
 const SERVER: &str = include_str!("tests/server.txt");
 
 fn since_1970(seconds: u64) -> SystemTime {
@@ -56,11 +56,11 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn an_entry_of_a_client_is_read_line_by_line() {
+fn the_entry_of_a_client_is_parsed() {
     let status = RouterStatus::parse(STATUS).unwrap();
     assert_eq!(status.nickname().as_str(), "test004r");
     assert_eq!(status.identity().to_string(), "E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC");
-    // The SHA-256 digest of MICRODESCRIPTOR begins so.
+    // The first bytes of the SHA-256 digest of MICRODESCRIPTOR.
     assert_eq!(status.descriptor_digest().unwrap()[..4], [0x14, 0x03, 0x6d, 0x36]);
     assert_eq!(status.published(), Some(since_1970(2_145_916_800)));
     assert_eq!(status.address().to_string(), "127.0.0.1");
@@ -84,7 +84,7 @@ fn an_entry_of_a_client_is_read_line_by_line() {
 }
 
 #[test]
-fn an_entry_with_every_line_is_read_line_by_line() {
+fn an_entry_with_every_line_is_parsed() {
     let status = RouterStatus::parse(FULL_STATUS).unwrap();
     assert_eq!(status.descriptor_digest().unwrap()[..2], [0x66, 0xfc]);
     assert_eq!(status.published(), Some(since_1970(1_795_460_744)));
@@ -123,7 +123,7 @@ fn an_entry_without_a_digest_is_that_of_a_microdescriptor_consensus() {
 }
 
 #[test]
-fn a_list_shares_its_text_and_one_bad_entry_harms_no_other() {
+fn a_list_shares_its_text_and_an_invalid_entry_affects_no_other() {
     let text = format!("NS\n{STATUS}\nr broken\ns Valid\n{FULL_STATUS}");
     let list = RouterStatuses::new(text.as_str());
     assert_eq!((list.len(), list.is_empty()), (3, false));
@@ -146,7 +146,7 @@ fn a_list_shares_its_text_and_one_bad_entry_harms_no_other() {
 }
 
 #[test]
-fn what_is_no_entry_is_refused_with_what_is_missing() {
+fn the_error_of_an_invalid_entry_names_the_missing_part() {
     let error = |text: &str| RouterStatus::parse(text).unwrap_err().expected().to_owned();
     assert_eq!(error(""), "a line that begins with r");
     assert_eq!(error("s Valid"), "a line that begins with r");
@@ -169,7 +169,7 @@ fn what_is_no_entry_is_refused_with_what_is_missing() {
 }
 
 #[test]
-fn a_microdescriptor_is_read_line_by_line() {
+fn a_microdescriptor_is_parsed() {
     let descriptor = Microdescriptor::parse(MICRODESCRIPTOR).unwrap();
     let key = descriptor.onion_key().unwrap().into_owned();
     assert!(key.starts_with("-----BEGIN RSA PUBLIC KEY-----\nMIGJAoGBAM/5"), "{key}");
@@ -186,7 +186,7 @@ fn a_microdescriptor_is_read_line_by_line() {
 }
 
 #[test]
-fn the_rarer_lines_of_a_microdescriptor_are_read() {
+fn the_rare_lines_of_a_microdescriptor_are_parsed() {
     let text = "@last-listed 2026-11-23 19:05:44\n\
                 onion-key\n\
                 ntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ=\n\
@@ -215,7 +215,7 @@ fn the_rarer_lines_of_a_microdescriptor_are_read() {
 }
 
 #[test]
-fn a_server_descriptor_is_read_line_by_line() {
+fn a_server_descriptor_is_parsed() {
     let descriptor = ServerDescriptor::parse(SERVER).unwrap();
     assert_eq!(descriptor.nickname().as_str(), "relay1");
     assert_eq!(descriptor.address().to_string(), "127.0.0.1");
@@ -270,7 +270,7 @@ fn a_server_descriptor_is_read_line_by_line() {
 }
 
 #[test]
-fn the_rarer_lines_of_a_server_descriptor_are_read() {
+fn the_rare_lines_of_a_server_descriptor_are_parsed() {
     let text = "@downloaded-at 2026-11-23 19:05:47\n\
                 @source \"127.0.0.1\"\n\
                 router bridge 198.51.100.7 443 0 80\n\
@@ -310,9 +310,9 @@ fn the_rarer_lines_of_a_server_descriptor_are_read() {
     assert_eq!(descriptor.detached(), descriptor);
 }
 
-/// The entries of a text, found at once and line by line.
+/// Returns the entries of a text, after checking that list and builder split it alike.
 #[track_caller]
-fn divided<D: Descriptor + std::fmt::Display>(text: &str) -> Vec<String> {
+fn split<D: Descriptor + std::fmt::Display>(text: &str) -> Vec<String> {
     let list = DescriptorList::<D>::new(text);
     let at_once: Vec<String> = list.iter().map(|entry| entry.unwrap().to_string()).collect();
     let mut assembly = DescriptorBuilder::<D>::new();
@@ -324,21 +324,21 @@ fn divided<D: Descriptor + std::fmt::Display>(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn entries_are_divided_alike_at_once_and_line_by_line() {
+fn list_and_builder_split_a_text_alike() {
     let annotated = format!("@downloaded-at 2026-11-23 19:05:47\n@source \"x\"\n{SERVER}");
     let text = format!("{annotated}{SERVER}{annotated}{annotated}");
-    assert_eq!(divided::<ServerDescriptor>(&text), [&annotated, SERVER, &annotated, &annotated]);
+    assert_eq!(split::<ServerDescriptor>(&text), [&annotated, SERVER, &annotated, &annotated]);
     assert_eq!(ServerDescriptors::new(text).len(), 4);
     let empty = "onion-key\nid ed25519 x\n";
     let text = format!("{MICRODESCRIPTOR}{empty}{empty}{MICRODESCRIPTOR}");
-    assert_eq!(divided::<Microdescriptor>(&text), [MICRODESCRIPTOR, empty, empty, MICRODESCRIPTOR]);
+    assert_eq!(split::<Microdescriptor>(&text), [MICRODESCRIPTOR, empty, empty, MICRODESCRIPTOR]);
     assert_eq!(Microdescriptors::new(text).len(), 4);
     let text = format!("{STATUS}\n{FULL_STATUS}");
-    assert_eq!(divided::<RouterStatus>(&text), [&format!("{STATUS}\n"), FULL_STATUS]);
-    assert_eq!(divided::<RouterStatus>("").len(), 0);
+    assert_eq!(split::<RouterStatus>(&text), [&format!("{STATUS}\n"), FULL_STATUS]);
+    assert_eq!(split::<RouterStatus>("").len(), 0);
 }
 
-/// Asks for everything there is.
+/// Calls every method.
 fn read_everything(text: &[u8]) {
     let statuses = RouterStatuses::new(text);
     for status in statuses.iter().flatten() {
@@ -374,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_to_real_text_panics_or_harms_another_entry(
+    fn no_change_to_real_text_panics_or_affects_another_entry(
         text in real_text(),
         changes in proptest::collection::vec((any::<sample::Index>(), prop_oneof![
             any::<u8>(),

@@ -1,13 +1,13 @@
-//! A part of a text that others share.
+//! A range of a shared text.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A part of a shared text.
+/// A range of a text that several entries share.
 #[derive(Clone)]
 pub(crate) struct Text {
-    /// A vector, since that is what a reply is made of: a copy of all relays takes its time.
+    /// A vector, so that the bytes of a reply are taken over without a copy.
     shared: Arc<Vec<u8>>,
     range: Range<usize>,
 }
@@ -18,7 +18,7 @@ impl Text {
         Self { shared: Arc::new(bytes), range }
     }
 
-    /// Takes over bytes of which only a part counts.
+    /// Takes over the bytes of a reply; the text is the given range.
     pub(crate) fn within(bytes: Vec<u8>, range: Range<usize>) -> Self {
         Self { shared: Arc::new(bytes), range }
     }
@@ -27,7 +27,7 @@ impl Text {
         self.shared.get(self.range.clone()).unwrap_or_default()
     }
 
-    /// Returns a part of this text; nothing if the range is not within it.
+    /// Returns a range of this text; an empty text if it is out of bounds.
     #[inline]
     pub(crate) fn part(&self, part: Range<usize>) -> Self {
         let whole = self.range.len();
@@ -38,7 +38,7 @@ impl Text {
         Self { shared: Arc::clone(&self.shared), range }
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that shares nothing.
     pub(crate) fn detached(&self) -> Self {
         Self::new(self.as_bytes().to_vec())
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{ProtocolError, Rejection};
 use crate::names::{AuthMethod, printable, quoted_path};
 
-/// Authentication failed: what tor offered, what was tried, what went wrong and what to do.
+/// The error of a failed authentication: the methods that tor offered, those that were tried, the
+/// problem, and advice.
 #[derive(Clone, Debug)]
 pub struct AuthError {
     inner: Arc<Inner>,
@@ -16,20 +17,20 @@ pub struct AuthError {
 #[derive(Debug)]
 struct Inner {
     offered: Vec<AuthMethod>,
-    /// In the order in which they were tried.
+    /// In the order of the attempts.
     tried: Vec<AuthMethod>,
     problem: AuthProblem,
 }
 
-/// What went wrong with authentication.
+/// Why authentication failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthProblem {
-    /// tor refused the proof.
-    #[error("tor refused the proof")]
+    /// tor refused the cookie or the password.
+    #[error("tor refused the authentication")]
     Refused(#[source] Rejection),
-    /// tor wants a password and none was given.
-    #[error("a password is needed and none was given")]
+    /// tor needs a password and none was given.
+    #[error("tor needs a password and none was given")]
     PasswordMissing,
     /// The cookie file cannot be opened or read.
     #[error("the cookie file {} cannot be read", quoted_path(.path))]
@@ -39,15 +40,15 @@ pub enum AuthProblem {
         /// The operating system's reason.
         source: Arc<io::Error>,
     },
-    /// The cookie path names something else than a regular file; it was not read.
+    /// The cookie path does not name a regular file; it was not read.
     #[error("the cookie path {} is {found}, not a regular file", quoted_path(.path))]
     CookieNotAFile {
         /// The path that tor named.
         path: PathBuf,
-        /// What it names instead, such as `a symbolic link`.
+        /// The type of the file, such as `a symbolic link`.
         found: &'static str,
     },
-    /// The cookie file does not have 32 bytes.
+    /// The size of the cookie file is not 32 bytes.
     #[error("the cookie file {} has {size} bytes instead of 32", quoted_path(.path))]
     CookieSize {
         /// The path that tor named.
@@ -55,25 +56,26 @@ pub enum AuthProblem {
         /// The size of the file, in bytes.
         size: u64,
     },
-    /// tor offers a cookie but does not say where it is.
+    /// tor offers cookie authentication without the path of the cookie file.
     #[error("tor does not say where its cookie file is")]
     CookiePathMissing,
     /// The peer is on another machine, so the cookie file that it named was not read.
-    #[error("the control port is on another machine, and its cookie file {} was not read", quoted_path(.path))]
+    #[error("the control port is on another machine, so the cookie file {} was not read", quoted_path(.path))]
     CookieElsewhere {
         /// The path that the peer named.
         path: PathBuf,
     },
-    /// The peer offers COOKIE without SAFECOOKIE, which would reveal the bytes of the cookie to
-    /// it, and the options do not ask for that. No file was read.
+    /// The peer offers COOKIE without SAFECOOKIE, which would reveal the cookie to it, and the options
+    /// do not allow that. No file was read.
     #[error("SAFECOOKIE is not offered, and COOKIE would reveal the cookie")]
     PlainCookieOnly,
-    /// The options leave the cookie out, and no other method could be used.
-    #[error("the options leave the cookie out")]
+    /// [`ConnectOptions::without_cookie`](crate::ConnectOptions::without_cookie) is set, and no other
+    /// method could be used.
+    #[error("the options exclude the cookie")]
     CookieLeftOut,
-    /// The peer does not know the cookie: it is not the tor that wrote the file. Nothing was
-    /// revealed to it, and no other method was tried.
-    #[error("the other side does not know the cookie in {}: it is not the tor that wrote it", quoted_path(.path))]
+    /// The peer does not know the cookie, so it is not the tor that wrote the file. The peer learned
+    /// nothing, and no other method was tried.
+    #[error("the peer does not know the cookie in {}: it is not the tor that wrote the file", quoted_path(.path))]
     WrongServerProof {
         /// The path of the cookie file.
         path: PathBuf,
@@ -81,7 +83,7 @@ pub enum AuthProblem {
     /// tor's challenge cannot be read.
     #[error("the challenge cannot be read")]
     Challenge(#[source] ProtocolError),
-    /// tor offers no method that this version knows.
+    /// tor offers no method that this version supports.
     #[error("tor offers no known method")]
     NoKnownMethod,
     /// The operating system gave no random numbers.
@@ -99,15 +101,15 @@ impl AuthError {
         Self { inner: Arc::new(Inner { offered: offered.to_vec(), tried, problem }) }
     }
 
-    /// Returns whether a password may be sent after this failure, on a new connection: tor takes
-    /// one, and refused the cookie without a sign that it is an impostor.
-    pub(crate) fn leaves_password(&self) -> bool {
+    /// Returns whether a password may be sent after this failure, on a new connection: tor accepts
+    /// passwords and refused the cookie, and the peer did not fail its own proof.
+    pub(crate) fn allows_password(&self) -> bool {
         let is_cookie = matches!(self.tried(), Some(AuthMethod::SafeCookie | AuthMethod::Cookie));
-        let takes_password = self.offered().contains(&AuthMethod::HashedPassword);
-        is_cookie && takes_password && matches!(self.problem(), AuthProblem::Refused(_))
+        let accepts_password = self.offered().contains(&AuthMethod::HashedPassword);
+        is_cookie && accepts_password && matches!(self.problem(), AuthProblem::Refused(_))
     }
 
-    /// Joins the failure of an earlier attempt with this one, which was made after it.
+    /// Merges this failure with that of an earlier attempt.
     pub(crate) fn after(self, earlier: &Self) -> Self {
         if matches!(self.problem(), AuthProblem::PasswordMissing | AuthProblem::CookieLeftOut) {
             return earlier.clone();
@@ -123,26 +125,26 @@ impl AuthError {
         &self.inner.offered
     }
 
-    /// Returns the method that was tried last, if any was.
+    /// Returns the method that was tried last, if any.
     #[must_use]
     pub fn tried(&self) -> Option<&AuthMethod> {
         self.inner.tried.last()
     }
 
-    /// Returns every method that was tried, in order. After a refused cookie a password is tried
-    /// on a new connection, so these may be two.
+    /// Returns every method that was tried, in order. There can be two, since a password is tried on
+    /// a new connection after a refused cookie.
     #[must_use]
     pub fn methods_tried(&self) -> &[AuthMethod] {
         &self.inner.tried
     }
 
-    /// Returns what went wrong.
+    /// Returns why authentication failed.
     #[must_use]
     pub fn problem(&self) -> &AuthProblem {
         &self.inner.problem
     }
 
-    /// Returns what tor said, if it refused.
+    /// Returns tor's refusal, if tor refused.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.inner.problem {
@@ -151,7 +153,7 @@ impl AuthError {
         }
     }
 
-    /// Returns the cookie path in question, if there is one.
+    /// Returns the path of the cookie file, if the problem concerns one.
     #[must_use]
     pub fn cookie_path(&self) -> Option<&Path> {
         match &self.inner.problem {
@@ -164,7 +166,7 @@ impl AuthError {
         }
     }
 
-    /// Returns what can be done about it, as a sentence without a stop.
+    /// Returns advice, as a sentence without a final stop.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match (&self.inner.problem, self.tried()) {
@@ -224,7 +226,7 @@ impl fmt::Display for AuthError {
             write!(f, " {} {method}", if n == 0 { "by" } else { "or" })?;
         }
         if matches!(self.inner.problem, AuthProblem::Random(_)) {
-            // What tor offers has nothing to do with it, and a password is also hashed without tor.
+            // This is also the error of hashing a password, without a tor.
             return write!(f, ": {}", self.advice());
         }
         f.write_str(" (tor offers ")?;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// A reply could not be kept for its caller. The connection goes on.
+/// The error of a reply that could not be buffered. The connection stays open.
 #[derive(Clone, Debug)]
 pub struct BufferError {
     inner: Arc<Inner>,
@@ -14,22 +14,20 @@ struct Inner {
     problem: BufferProblem,
 }
 
-/// Why a reply could not be kept for its caller.
+/// Why a reply could not be buffered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferProblem {
-    /// More bytes were waiting for slow callers than
-    /// [`ConnectOptions::reply_buffer_limit`](crate::ConnectOptions::reply_buffer_limit) allows.
-    #[error(
-        "more than {limit} bytes were waiting to be taken (ConnectOptions::reply_buffer_limit)"
-    )]
+    /// The buffer of slow callers exceeds
+    /// [`ConnectOptions::reply_buffer_limit`](crate::ConnectOptions::reply_buffer_limit).
+    #[error("the buffer is full at {limit} bytes; raise ConnectOptions::reply_buffer_limit")]
     Full {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The temporary file that holds what does not fit into memory cannot be created, written or
+    /// The temporary file for the bytes that exceed the memory limit cannot be created, written or
     /// read.
-    #[error("its temporary file cannot be used")]
+    #[error("the temporary file cannot be used")]
     File(#[source] Arc<io::Error>),
 }
 
@@ -44,7 +42,7 @@ impl BufferError {
         &self.inner.command
     }
 
-    /// Returns why the reply could not be kept.
+    /// Returns why the reply could not be buffered.
     #[must_use]
     pub fn problem(&self) -> &BufferProblem {
         &self.inner.problem
@@ -54,7 +52,7 @@ impl BufferError {
 impl fmt::Display for BufferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { command, problem } = &*self.inner;
-        write!(f, "cannot keep the reply to {command}: {problem}")
+        write!(f, "cannot buffer the reply to {command}: {problem}")
     }
 }
 

@@ -7,7 +7,7 @@ use crate::names::{
     CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, RelaySpec, StreamReason, printable,
 };
 
-/// A circuit could not be built or used, or no stream be made through it.
+/// The error of a circuit that could not be built or used, or of a stream through it.
 #[derive(Clone, Debug)]
 pub struct CircuitError {
     inner: Arc<Inner>,
@@ -16,59 +16,59 @@ pub struct CircuitError {
 #[derive(Debug)]
 struct Inner {
     circuit: CircuitId,
-    wish: Box<str>,
+    action: Box<str>,
     problem: CircuitProblem,
 }
 
-/// Why a circuit did not do what was asked of it.
+/// Why an operation on a circuit failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CircuitProblem {
-    /// It ended before it was built.
+    /// The circuit ended before it was built.
     #[error("it failed: {0}")]
     Failed(CircuitEnd),
-    /// It ended.
+    /// The circuit is closed.
     #[error("it is closed: {0}")]
     Closed(CircuitEnd),
-    /// It has not been built yet.
-    #[error("it is not built, but {status}")]
+    /// The circuit is not built yet.
+    #[error("it is not built, its status is {status}")]
     NotBuilt {
-        /// How far it has come.
+        /// The current status.
         status: CircuitStatus,
     },
-    /// tor makes the circuits to onion services itself, and closes a stream to one that is to go
-    /// through another circuit.
-    #[error("tor makes the circuits to onion services itself")]
+    /// The target is an onion service. tor attaches such a stream only to its own rendezvous circuit,
+    /// and closes it if a controller attaches it to another circuit.
+    #[error("tor builds the circuits to onion services itself")]
     Onion,
-    /// Circuits of this purpose do not take the stream: names are resolved through general circuits
-    /// only, and those of onion services and of measurements take no streams of applications. tor
-    /// was not asked: it would abort, or the stream would go nowhere.
-    #[error("a circuit for {} does not take it", .purpose.as_ref().map_or("nothing known".to_owned(), CircuitPurpose::to_string))]
+    /// A stream cannot be attached to a circuit of this purpose: tor resolves names only through
+    /// general circuits, and circuits of onion services and of measurements carry no streams of
+    /// applications. ATTACHSTREAM was not sent, since tor would abort or the stream would hang.
+    #[error("a circuit of {} cannot carry the stream", .purpose.as_ref().map_or("unknown purpose".to_owned(), |purpose| format!("purpose {purpose}")))]
     Purpose {
-        /// What tor uses the circuit for.
+        /// The purpose of the circuit.
         purpose: Option<CircuitPurpose>,
     },
-    /// tor did not take the circuit for the stream, which is closed.
-    #[error("tor refused it for the stream")]
+    /// tor refused ATTACHSTREAM, and the stream is closed.
+    #[error("tor refused to attach the stream")]
     NotAttached(#[source] Rejection),
-    /// The stream failed at the other end of the circuit, and is closed.
+    /// The stream failed at the last hop, and is closed.
     #[error("the stream failed: {}", stream_reasons(.reason.as_ref(), .remote_reason.as_ref()))]
     Stream {
-        /// Why it failed, or left the circuit.
+        /// Why the stream failed or was detached.
         reason: Option<StreamReason>,
         /// The reason that the exit gave.
         remote_reason: Option<StreamReason>,
     },
-    /// The stream went through another circuit, and is closed: somebody else has attached it, or
-    /// has switched off that controllers do.
-    #[error("the stream went through another circuit")]
+    /// The stream was attached to another circuit, and is closed: another controller attached it, or
+    /// reset the option `__LeaveStreamsUnattached`.
+    #[error("the stream was attached to another circuit")]
     OtherCircuit {
-        /// The circuit.
+        /// The other circuit.
         circuit: Option<CircuitId>,
     },
-    /// tor has not told of the stream, which is closed: the proxy belongs to another tor, or
-    /// something between us and it hides where the stream comes from.
-    #[error("tor has not told of the stream")]
+    /// tor reported no `STREAM` event for the stream, which is closed: the proxy belongs to another
+    /// tor, or a forwarder in front of it hides the source address of the stream.
+    #[error("tor did not report the stream")]
     NotSeen,
 }
 
@@ -76,13 +76,13 @@ pub enum CircuitProblem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitEnd {
-    /// Why it ended.
+    /// `REASON` of the event.
     pub reason: Option<CircuitReason>,
-    /// The reason that its last hop gave, if the reason is that this hop ended it.
+    /// `REMOTE_REASON` of the event: the reason of the last hop, if it ended the circuit.
     pub remote_reason: Option<CircuitReason>,
-    /// The relays that were part of it, first the guard.
+    /// The relays of the circuit, the guard first.
     pub path: Vec<RelaySpec>,
-    /// The relay that was to be the next, if the circuit was to be longer and its path is known.
+    /// The relay to which the circuit was to be extended, if known.
     pub next: Option<RelaySpec>,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for CircuitEnd {
             (reason, Some(remote), last) => {
                 let reason =
                     reason.as_ref().map_or("no reason".to_owned(), CircuitReason::to_string);
-                write!(f, "{reason}, {remote} said ")?;
+                write!(f, "{reason}, {remote} from ")?;
                 match last {
                     Some(relay) => write!(f, "{relay}")?,
                     None => f.write_str("the first relay")?,
@@ -108,20 +108,20 @@ impl fmt::Display for CircuitEnd {
     }
 }
 
-/// Names the reasons of a stream.
+/// Formats the reasons of a stream.
 fn stream_reasons(reason: Option<&StreamReason>, remote: Option<&StreamReason>) -> String {
     match (reason, remote) {
         (None, None) => "tor gave no reason".to_owned(),
         (Some(reason), None) => reason.to_string(),
-        (None, Some(remote)) => format!("{remote} said the exit"),
-        (Some(reason), Some(remote)) => format!("{reason}, {remote} said the exit"),
+        (None, Some(remote)) => format!("{remote} from the exit"),
+        (Some(reason), Some(remote)) => format!("{reason}, {remote} from the exit"),
     }
 }
 
 impl CircuitError {
-    /// `wish` completes "cannot ...".
-    pub(crate) fn new(circuit: CircuitId, wish: &str, problem: CircuitProblem) -> Self {
-        Self { inner: Arc::new(Inner { circuit, wish: wish.into(), problem }) }
+    /// Creates the error "cannot `action`".
+    pub(crate) fn new(circuit: CircuitId, action: &str, problem: CircuitProblem) -> Self {
+        Self { inner: Arc::new(Inner { circuit, action: action.into(), problem }) }
     }
 
     /// Returns the circuit.
@@ -130,13 +130,13 @@ impl CircuitError {
         self.inner.circuit
     }
 
-    /// Returns why it failed.
+    /// Returns why the operation failed.
     #[must_use]
     pub fn problem(&self) -> &CircuitProblem {
         &self.inner.problem
     }
 
-    /// Returns how the circuit ended, if that is why it failed.
+    /// Returns how the circuit ended, if that is the problem.
     #[must_use]
     pub fn end(&self) -> Option<&CircuitEnd> {
         match &self.inner.problem {
@@ -145,7 +145,7 @@ impl CircuitError {
         }
     }
 
-    /// Returns tor's refusal to attach a stream to the circuit, if that is why it failed.
+    /// Returns tor's refusal to attach a stream, if that is the problem.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.inner.problem {
@@ -154,14 +154,13 @@ impl CircuitError {
         }
     }
 
-    /// Returns why the circuit ended, if it has: `REASON` of the event.
+    /// Returns `REASON` of the event, if the circuit ended.
     #[must_use]
     pub fn reason(&self) -> Option<&CircuitReason> {
         self.end()?.reason.as_ref()
     }
 
-    /// Returns the reason that the last hop of the circuit gave, if it ended it: `REMOTE_REASON`
-    /// of the event.
+    /// Returns `REMOTE_REASON` of the event, if the last hop ended the circuit.
     #[must_use]
     pub fn remote_reason(&self) -> Option<&CircuitReason> {
         self.end()?.remote_reason.as_ref()
@@ -170,7 +169,7 @@ impl CircuitError {
 
 impl fmt::Display for CircuitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}", printable(&*self.inner.wish))
+        write!(f, "cannot {}", printable(&*self.inner.action))
     }
 }
 
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_circuit_tells_both_reasons_and_the_hop() {
+    fn a_failed_circuit_has_both_reasons_and_the_next_hop() {
         let end = CircuitEnd {
             reason: Some(CircuitReason::Destroyed),
             remote_reason: Some(CircuitReason::ConnectFailed),
@@ -205,7 +204,7 @@ mod tests {
         assert_eq!(error.to_string(), "cannot build circuit 26");
         assert_eq!(
             error.source().unwrap().to_string(),
-            "it failed: DESTROYED, CONNECTFAILED said \
+            "it failed: DESTROYED, CONNECTFAILED from \
              $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~middle; hop 3, \
              $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~exit, was not reached"
         );
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_told() {
+    fn unknown_reasons_are_left_out() {
         let text = |problem: CircuitProblem| problem.to_string();
         let end = |reason, remote_reason| CircuitEnd {
             reason,
@@ -230,26 +229,26 @@ mod tests {
             ),
             (
                 CircuitProblem::Failed(end(None, Some(CircuitReason::Internal))),
-                "it failed: no reason, INTERNAL said the first relay",
+                "it failed: no reason, INTERNAL from the first relay",
             ),
             (
                 CircuitProblem::NotBuilt { status: CircuitStatus::Extended },
-                "it is not built, but EXTENDED",
+                "it is not built, its status is EXTENDED",
             ),
             (
                 CircuitProblem::Purpose { purpose: Some(CircuitPurpose::Controller) },
-                "a circuit for CONTROLLER does not take it",
+                "a circuit of purpose CONTROLLER cannot carry the stream",
             ),
             (
                 CircuitProblem::Purpose { purpose: None },
-                "a circuit for nothing known does not take it",
+                "a circuit of unknown purpose cannot carry the stream",
             ),
             (
                 CircuitProblem::Stream {
                     reason: Some(StreamReason::End),
                     remote_reason: Some(StreamReason::ExitPolicy),
                 },
-                "the stream failed: END, EXITPOLICY said the exit",
+                "the stream failed: END, EXITPOLICY from the exit",
             ),
             (
                 CircuitProblem::Stream { reason: None, remote_reason: None },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Rejection;
 use crate::names::printable;
 
-/// tor has refused what a configuration was to be saved as; nothing has changed in tor, and the
+/// The error of a configuration that tor refused to apply. tor's configuration is unchanged, and the
 /// changes are still pending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -21,7 +21,7 @@ struct Inner {
 }
 
 impl ConfigError {
-    /// `option` is the one that tor refuses, `options` are all that were to be saved.
+    /// Creates an error. `option` is the refused one, `options` are all options of the save.
     pub(crate) fn new(option: Option<&str>, options: &[&str], rejection: Rejection) -> Self {
         let mut seen = HashSet::with_capacity(options.len());
         let names = options.iter().copied().filter(|name| seen.insert(*name)).map(Into::into);
@@ -30,19 +30,19 @@ impl ConfigError {
         Self { inner: Arc::new(Inner { option, options: names, rejection }) }
     }
 
-    /// Returns the option that tor refuses: the only one of the save, or the one that tor's words
-    /// are about; for an onion service, `HiddenServiceOptions`. `None` if they do not tell.
+    /// Returns the option that tor refused: the only option of the save, or the one that tor's text
+    /// names. For an onion service this is `HiddenServiceOptions`. `None` if the text names none.
     #[must_use]
     pub fn option(&self) -> Option<&str> {
         self.inner.option.as_deref()
     }
 
-    /// Returns every option that was to be saved, each once.
+    /// Returns every option of the save, each once.
     pub fn options(&self) -> impl ExactSizeIterator<Item = &str> {
         self.inner.options.iter().map(AsRef::as_ref)
     }
 
-    /// Returns what tor says, with its status code.
+    /// Returns tor's refusal.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.inner.rejection
@@ -75,7 +75,7 @@ mod tests {
     use crate::error::{Rejection, RejectionLine};
 
     #[test]
-    fn the_option_that_is_meant_is_named_or_all_of_them() {
+    fn the_refused_option_is_named_or_all_options() {
         let rejection = Rejection::new("SETCONF", vec![RejectionLine::new(513, b"No")]);
         let error = |option, options: &[&str]| {
             ConfigError::new(option, options, rejection.clone()).to_string()

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use super::{AuthError, Disconnect, InvalidInput, Rejection, Timeout};
 use crate::names::printable;
 
-/// No control connection could be opened: every address that was tried, and why it failed.
+/// The error of a control connection that could not be opened: every address that was tried, with
+/// the problem of each.
 #[derive(Clone, Debug)]
 pub struct ConnectError {
     attempts: Arc<[ConnectAttempt]>,
 }
 
-/// One address that was tried.
+/// An attempt to connect to one address.
 #[derive(Clone, Debug)]
 pub struct ConnectAttempt {
     address: Box<str>,
     problem: ConnectProblem,
 }
 
-/// Why an address gave no control connection.
+/// Why an attempt failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectProblem {
@@ -29,32 +30,31 @@ pub enum ConnectProblem {
     /// The operating system refused the connection.
     #[error(transparent)]
     Io(Arc<io::Error>),
-    /// The time was over before tor had answered everything.
+    /// The time limit passed during the handshake.
     #[error(transparent)]
     Timeout(Timeout),
-    /// The connection was opened, and the first question was not answered: this is no control
-    /// port, or its tor has stopped.
-    #[error("it does not answer: no control port, or a tor that has stopped")]
+    /// The connection was opened, but the first command was not answered: the peer is not a control
+    /// port, or a tor that is stopped.
+    #[error("no answer to the first command: not a control port, or a tor that is stopped")]
     Silent(#[source] Timeout),
-    /// Something else than a control port answered; a SOCKS port given by mistake is the usual
-    /// cause.
+    /// The peer does not speak the control protocol. Usually the address is that of a `SocksPort`.
     #[error("not a control port: it answered \"{excerpt}\"")]
     NotAControlPort {
-        /// The beginning of what it sent, escaped; empty if it closed without a word.
+        /// The first bytes that the peer sent, escaped; empty if it closed without sending any.
         excerpt: Box<str>,
     },
-    /// The connection ended before it was ready.
+    /// The connection ended during the handshake.
     #[error("the connection ended during the handshake")]
     Closed(#[source] Disconnect),
     /// tor refused a command of the handshake.
     #[error(transparent)]
     Rejected(Rejection),
-    /// A password is longer than a command of tor can be; only where several addresses are tried,
-    /// otherwise it is an [`Error::InvalidInput`](crate::Error::InvalidInput) of its own.
+    /// A password exceeds the length of a command. If only one address was tried,
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) is returned instead.
     #[error(transparent)]
     InvalidInput(InvalidInput),
-    /// Authentication failed; only where several addresses are tried, otherwise it is an
-    /// [`Error::Auth`](crate::Error::Auth) of its own.
+    /// Authentication failed. If only one address was tried, [`Error::Auth`](crate::Error::Auth) is
+    /// returned instead.
     #[error(transparent)]
     Auth(AuthError),
 }
@@ -70,7 +70,7 @@ impl ConnectAttempt {
         &self.address
     }
 
-    /// Returns why it gave no connection.
+    /// Returns why the attempt failed.
     #[must_use]
     pub fn problem(&self) -> &ConnectProblem {
         &self.problem
@@ -82,7 +82,7 @@ impl ConnectError {
         Self { attempts: attempts.into() }
     }
 
-    /// Returns every address that was tried, in order.
+    /// Returns every attempt, in order.
     #[must_use]
     pub fn attempts(&self) -> &[ConnectAttempt] {
         &self.attempts
@@ -96,15 +96,14 @@ impl ConnectError {
         }
     }
 
-    /// Returns whether every address that was tried failed because its time was over: with a
-    /// longer limit the same call may succeed. If one of them failed for another reason, that is
-    /// the one to look at.
+    /// Returns whether every attempt timed out, so that the same call may succeed with a longer
+    /// limit.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        let is_late = |attempt: &ConnectAttempt| {
+        let timed_out = |attempt: &ConnectAttempt| {
             matches!(attempt.problem, ConnectProblem::Timeout(_) | ConnectProblem::Silent(_))
         };
-        !self.attempts.is_empty() && self.attempts.iter().all(is_late)
+        !self.attempts.is_empty() && self.attempts.iter().all(timed_out)
     }
 }
 
@@ -118,7 +117,7 @@ impl fmt::Display for ConnectError {
                     let separator = if n == 0 { ": " } else { "; " };
                     let address = printable(&*attempt.address);
                     write!(f, "{separator}{address} ({}", attempt.problem)?;
-                    // The only place for the causes: `source` cannot return several.
+                    // `source` can return only one error.
                     let mut cause = attempt.problem.source();
                     while let Some(error) = cause {
                         write!(f, ": {error}")?;
@@ -133,7 +132,7 @@ impl fmt::Display for ConnectError {
 }
 
 impl StdError for ConnectError {
-    /// Returns the problem of the only address; a list of several is told by `Display`.
+    /// Returns the problem of the only attempt; `Display` lists those of several.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.attempts {
             [only] => Some(&only.problem),
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_leaves_its_problem_to_the_source() {
+    fn the_problem_of_a_single_address_is_the_source() {
         let error = ConnectError::new(vec![not_a_control_port("127.0.0.1:22")]);
         assert_eq!(error.to_string(), "cannot connect to 127.0.0.1:22");
         let source = error.source().unwrap().to_string();
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn several_addresses_are_told_in_order() {
+    fn several_addresses_are_listed_in_order() {
         let error = ConnectError::new(vec![
             not_a_control_port("127.0.0.1:22"),
             not_a_control_port("[::1]:22"),

@@ -5,15 +5,15 @@ use super::ProtocolError;
 
 /// Why a control connection ended.
 ///
-/// There is one reason per connection, the first that was seen; every caller that was waiting,
-/// and every later one, gets it.
+/// A connection has one reason, the first that was detected. Every waiting caller and every later
+/// call gets it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {
     /// This program closed the connection, by `close()` or by dropping the last handle.
     #[error("this program closed the connection")]
     Closed,
-    /// tor closed the connection because this program asked it to (`QUIT`).
+    /// tor closed the connection after this program sent `QUIT`.
     #[error("tor closed the connection after QUIT")]
     Quit,
     /// tor closed the connection, or died.
@@ -22,40 +22,40 @@ pub enum Disconnect {
     /// Reading failed.
     #[error("reading from tor failed")]
     Read(#[source] Arc<io::Error>),
-    /// Writing failed, or stopped in the middle of a command; nobody can know what tor has read.
+    /// Writing failed or timed out in the middle of a command, so the state of tor is unknown.
     #[error("writing to tor failed")]
     Write(#[source] Arc<io::Error>),
-    /// tor sent a line longer than the limit
-    /// (see [`ConnectOptions::line_limit`](crate::ConnectOptions::line_limit)).
+    /// tor sent a line longer than
+    /// [`ConnectOptions::line_limit`](crate::ConnectOptions::line_limit).
     #[error("a line from tor exceeds the limit of {limit} bytes")]
     LineTooLong {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// tor sent a reply or an event longer than the limit
-    /// (see [`ConnectOptions::reply_limit`](crate::ConnectOptions::reply_limit)).
+    /// tor sent a reply or an event longer than
+    /// [`ConnectOptions::reply_limit`](crate::ConnectOptions::reply_limit).
     #[error("a reply from tor exceeds the limit of {limit} bytes")]
     ReplyTooLong {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// tor left a command unanswered or answered one twice, so that later replies could have gone
-    /// to the wrong callers.
+    /// tor did not answer a command or answered one twice, so replies cannot be matched with commands
+    /// any more.
     #[error("replies are out of step with commands: {detail}")]
     OutOfStep {
-        /// What was seen.
+        /// The detected deviation.
         detail: &'static str,
     },
-    /// tor sent something that is not the control protocol.
+    /// The peer sent bytes that are not valid in the control protocol.
     #[error("tor does not speak the control protocol")]
     Protocol(#[source] ProtocolError),
-    /// The thread that reads the connection ended unexpectedly; this is a defect of torcon.
+    /// The reader thread ended unexpectedly, because of a bug in torcon.
     #[error("the reader thread failed")]
     ReaderFailed,
 }
 
 impl Disconnect {
-    /// Returns whether this program wanted the connection to end.
+    /// Returns whether this program ended the connection.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self, Self::Closed | Self::Quit)

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::names::{InvalidName, printable};
 
-/// An argument that cannot be said to tor, or must not be; nothing was sent.
+/// An argument that is not valid in the control protocol, or that tor must not get.
+///
+/// Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidInput {
     inner: Arc<Inner>,
@@ -30,7 +32,8 @@ impl InvalidInput {
         &self.inner.argument
     }
 
-    /// Returns what is wrong with it. The value itself is never repeated: it may be a secret.
+    /// Returns what is wrong with the argument. The text never contains the value, which may be a
+    /// secret.
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.inner.problem

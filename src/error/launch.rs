@@ -10,11 +10,10 @@ use crate::names::{quoted, quoted_path};
 
 mod text;
 
-/// A tor process could not be started, did not become ready, or failed later.
+/// The error of a tor process that could not be started, did not become ready, or failed later.
 ///
-/// The text holds tor's own reason: its last warnings and errors, at most five, and how far it had
-/// bootstrapped. When a launch fails nothing of it is left: no child, no thread, no temporary
-/// directory.
+/// The text contains tor's last warnings and errors, at most five, and its bootstrap progress. A
+/// failed launch leaves no process, thread or temporary directory behind.
 #[derive(Clone, Debug)]
 pub struct LaunchError {
     inner: Arc<Inner>,
@@ -26,14 +25,14 @@ struct Inner {
     report: LaunchReport,
 }
 
-/// What is known of a tor whose launch has failed, or that failed later.
+/// The output and the status of a tor that failed.
 #[derive(Debug, Default)]
 pub(crate) struct LaunchReport {
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) last_lines: Vec<String>,
     /// The last warnings and errors, oldest first, each once, without date and severity.
     pub(crate) complaints: Vec<String>,
-    /// The bootstrap progress; `None` if tor has told none.
+    /// The bootstrap progress; `None` if tor reported none.
     pub(crate) percent: Option<u8>,
     /// Whether the function of `ControlVia::Custom` has not returned.
     pub(crate) connector_is_stuck: bool,
@@ -41,58 +40,59 @@ pub(crate) struct LaunchReport {
     pub(crate) was_ready: bool,
 }
 
-/// What went wrong with a launch.
+/// Why a launch or a launched tor failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchProblem {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("the program {} does not exist", quoted_path(.program))]
     NotFound {
-        /// The program that was looked for.
+        /// The program.
         program: PathBuf,
     },
-    /// The operating system did not start the program.
+    /// The program cannot be started.
     #[error("the program {} cannot be started", quoted_path(.program))]
     Spawn {
         /// The program.
         program: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A directory or file that tor needs cannot be made.
-    #[error("{} cannot be made ready", quoted_path(.path))]
+    /// A directory or file for tor cannot be created.
+    #[error("cannot create {}", quoted_path(.path))]
     Directory {
         /// The directory or file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
     /// A thread could not be started.
     #[error("a thread cannot be started")]
     Thread(#[source] Arc<io::Error>),
-    /// tor ended by itself during the launch; its own last lines say why.
-    #[error("tor ended before it was ready")]
+    /// tor exited during the launch; its last lines give the reason.
+    #[error("tor exited before it was ready")]
     Exited,
-    /// tor ended after the launch had succeeded.
-    #[error("tor ended after it was ready")]
+    /// tor exited after the launch had succeeded.
+    #[error("tor exited after it was ready")]
     ExitedLater,
-    /// tor wrote on its standard error output, and
-    /// [`Launcher::kill_on_stderr`](crate::Launcher::kill_on_stderr) was on.
-    #[error("tor wrote on its standard error output: {}", quoted(&**.text))]
+    /// tor wrote to standard error, and
+    /// [`Launcher::kill_on_stderr`](crate::Launcher::kill_on_stderr) is set.
+    #[error("tor wrote to standard error: {}", quoted(&**.text))]
     Stderr {
-        /// What it wrote.
+        /// The text.
         text: Box<str>,
     },
-    /// The time was over.
+    /// A time limit of the launch passed.
     #[error(transparent)]
     Timeout(Timeout),
     /// The control connection could not be opened or was lost.
     #[error("the control connection of the new tor failed")]
     Control(#[source] Box<Error>),
-    /// The control connection leads to a tor that is not the launched one, which was left as it is.
+    /// The control connection leads to a tor that is not the launched process. That tor was not
+    /// changed.
     ///
-    /// Also if the launched program is a script that runs tor without `exec`, or tor runs in
-    /// another PID namespace: then tor cannot be told from others.
+    /// This is also the problem if the launched program is a script that runs tor without `exec`, or
+    /// if tor runs in another PID namespace, since the PIDs differ then.
     #[error(
         "the control connection leads to a tor with PID {}, but the launched program has \
          PID {launched}; it must be tor itself (a script must start it with exec), in the PID \
@@ -102,31 +102,30 @@ pub enum LaunchProblem {
     OtherTor {
         /// The PID of the launched program.
         launched: u32,
-        /// The PID that the other tor answered to `GETINFO process/pid`.
+        /// The other tor's reply to `GETINFO process/pid`.
         found: Box<str>,
     },
     /// The function of `ControlVia::Custom` panicked.
     #[error("the function of ControlVia::Custom panicked")]
     ConnectorPanicked,
-    /// There is no control connection: not yet, or this tor was launched without one.
+    /// There is no control connection yet, or this tor was launched without one.
     #[error("there is no control connection to the launched tor")]
     NotConnected,
     /// A signal could not be sent to tor.
     #[error("the signal cannot be sent")]
     Signal {
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// tor has ended, but the operating system does not tell how; this is so where the program
-    /// ignores SIGCHLD.
-    #[error("the exit status of tor is not known")]
+    /// tor exited, but the operating system has no exit status, since this program ignores SIGCHLD.
+    #[error("the exit status of tor is unknown")]
     StatusUnknown {
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// The launch was given up by this program.
-    #[error("the launch was given up by this program")]
-    Cancelled,
+    /// This program canceled the launch.
+    #[error("this program canceled the launch")]
+    Canceled,
 }
 
 impl LaunchError {
@@ -138,27 +137,26 @@ impl LaunchError {
         Self { inner: Arc::new(Inner { problem, report }) }
     }
 
-    /// Returns what went wrong.
+    /// Returns why the launch or tor failed.
     #[must_use]
     pub fn problem(&self) -> &LaunchProblem {
         &self.inner.problem
     }
 
-    /// Returns how tor ended: its exit code or the signal. `None` if it was never started or is
-    /// still running. A launch that fails for another reason than tor's own end ends it by
-    /// SIGTERM.
+    /// Returns the exit status of tor. `None` if tor was never started or is still running. If the
+    /// launch failed for another reason, torcon ended tor with SIGTERM.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.inner.report.exit_status
     }
 
-    /// Returns the last lines that tor printed, at most a hundred, oldest first.
+    /// Returns the last lines of tor's output, at most a hundred, oldest first.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         &self.inner.report.last_lines
     }
 
-    /// Returns how far tor had bootstrapped, in percent. `None` if it told no progress.
+    /// Returns tor's bootstrap progress in percent. `None` if tor reported none.
     #[must_use]
     pub fn percent(&self) -> Option<u8> {
         self.inner.report.percent

@@ -10,195 +10,196 @@ use crate::names::{
     ClientName, HsDescReason, InvalidName, OnionAddress, RelaySpec, printable, quoted_path,
 };
 
-/// An onion service could not be made, published or served.
+/// The error of an onion service that could not be created, published or served.
 ///
-/// When making one fails nothing of it is left: no listener, no service, no directory.
+/// A service that cannot be created leaves no listener, service or directory behind.
 #[derive(Clone, Debug)]
 pub struct OnionError {
     inner: Arc<OnionProblem>,
 }
 
-/// What went wrong with an onion service.
+/// Why an operation on an onion service failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnionProblem {
-    /// The local listener cannot be made.
+    /// The local listener cannot be created.
     #[error("cannot listen on {}", printable(&**.address))]
     Listen {
-        /// Where it was to listen.
+        /// The address of the listener.
         address: Box<str>,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
     /// The local listener failed.
     #[error("the local listener failed")]
     Accept(#[source] Arc<io::Error>),
-    /// The listener was closed by this program.
+    /// This program closed the listener.
     #[error("the listener is closed")]
     Closed,
-    /// tor lost the service, and it could not be added again or was not to be.
+    /// The service was removed from tor, and could or should not be added again.
     #[error("tor no longer has {address}: {by}")]
     Removed {
         /// The address of the service.
         address: OnionAddress,
-        /// What removed it.
+        /// The event that removed the service.
         by: RemovedBy,
-        /// Why it could not be added again, if that was tried.
+        /// Why adding the service again failed, if it was tried.
         source: Option<Error>,
     },
-    /// The service cannot be added again, since tor made its key and was told to discard it.
+    /// The service cannot be added again, since it was created with `DiscardPK` and only tor had the
+    /// key.
     #[error("the key of the onion service was discarded")]
     KeyDiscarded,
-    /// A directory or file of the service cannot be made, read or written.
+    /// A directory or file of the service cannot be created, read or written.
     #[error("{} cannot be used", quoted_path(.path))]
     File {
         /// The directory or file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A directory or file is not as tor wants it to be, or not safe; tor was not asked, since it
-    /// might exit.
+    /// tor would reject the directory or file, or its permissions are not safe. No command was sent,
+    /// since tor might exit.
     #[error("{} {detail}", quoted_path(.path))]
     Unsafe {
         /// The directory or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         detail: Box<str>,
     },
-    /// tor may not be able to use the directory as this program sees it, or nothing proves that it
-    /// can; tor was not asked, since it would exit.
-    #[error("tor cannot be given {}: {detail}; use an ephemeral service", quoted_path(.path))]
+    /// It is not certain that tor can use the directory at this path. No command was sent, since tor
+    /// would exit if it cannot.
+    #[error("the directory {} may not be usable for tor: {detail}; use an ephemeral service", quoted_path(.path))]
     NotForTor {
         /// The directory.
         path: PathBuf,
-        /// What speaks against it.
+        /// The reason.
         detail: &'static str,
     },
-    /// Another service has the directory: one of this tor's configuration, or one of this or
-    /// another running program.
+    /// Another service uses the directory: one of tor's configuration, of this program or of another
+    /// program.
     #[error("{} is the directory of another onion service", quoted_path(.path))]
     DirectoryInUse {
         /// The directory.
         path: PathBuf,
     },
-    /// Another service of this tor has the address.
+    /// Another service of this tor uses the address.
     #[error("{address} is the address of another onion service of this tor")]
     AddressInUse {
         /// The address.
         address: OnionAddress,
     },
-    /// A file does not hold the key or address that it should.
-    #[error("{} holds something else than it should", quoted_path(.path))]
+    /// A file does not contain a valid key or the expected address.
+    #[error("{} does not contain the expected key or address", quoted_path(.path))]
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         source: InvalidName,
     },
-    /// The directory has another key than the one that was given.
-    #[error("{} is the directory of {found}, and the key that was given that of {given}", quoted_path(.path))]
+    /// The key in the directory differs from the given key.
+    #[error("{} contains the key of {found}, but the given key is that of {given}", quoted_path(.path))]
     OtherKey {
         /// The directory.
         path: PathBuf,
-        /// The address that the directory stands for.
+        /// The address of the key in the directory.
         found: OnionAddress,
-        /// The address of the key that was given.
+        /// The address of the given key.
         given: OnionAddress,
     },
-    /// The directory has another key for a client of this name.
-    #[error("the client {name} has another key already")]
+    /// The directory contains another key for a client of this name.
+    #[error("the client {name} already has another key")]
     ClientExists {
         /// The name of the client.
         name: ClientName,
     },
-    /// tor runs on another machine, where this program can make no directory.
-    #[error("tor runs on another machine: only an ephemeral service can be added there")]
+    /// tor runs on another machine, where this program cannot create a directory.
+    #[error("tor runs on another machine: use an ephemeral service")]
     Remote,
-    /// `DisableNetwork` is set: tor cannot publish anything.
+    /// `DisableNetwork` is set, so tor cannot publish a descriptor.
     #[error("tor has DisableNetwork set and cannot publish the service")]
     NetworkDisabled,
-    /// Every directory that tor asked has refused the descriptor, and tor asked no other.
-    #[error("no directory has taken the descriptor of {address}: {}", upload_reasons(.uploads))]
+    /// Every upload of the descriptor failed, and tor started no other.
+    #[error("no directory accepted the descriptor of {address}: {}", upload_reasons(.uploads))]
     NotPublished {
         /// The address of the service.
         address: OnionAddress,
-        /// What became of each upload.
+        /// The outcome of each upload.
         uploads: Box<[HsDirUpload]>,
     },
-    /// No directory that was asked has given the descriptor of a service, or tor asked none: those
-    /// that it would ask were asked a moment ago, or it knows none yet.
-    #[error("no directory has given the descriptor of {address}: {}", fetch_reasons(.failures))]
+    /// Every download of the descriptor failed, or tor started none: it knows no directory yet, or
+    /// queried all of them a moment ago.
+    #[error("no directory delivered the descriptor of {address}: {}", fetch_reasons(.failures))]
     NotFetched {
         /// The address of the service.
         address: OnionAddress,
-        /// What each directory said.
+        /// The failure of each directory.
         failures: Box<[HsDirFailure]>,
     },
-    /// The tor that this program shares runs with something else than what is asked for.
-    #[error("the shared tor runs with {} {}, and {} is asked for", printable(&**.option), printable(&**.running), printable(&**.wanted))]
+    /// The shared tor of this program runs with another value of an option.
+    #[error("the shared tor runs with {} {}, but {} was requested", printable(&**.option), printable(&**.running), printable(&**.wanted))]
     Incompatible {
         /// The option of tor or of the launcher.
         option: Box<str>,
-        /// What it runs with.
+        /// The value of the running tor.
         running: Box<str>,
-        /// What is asked for.
+        /// The requested value.
         wanted: Box<str>,
     },
-    /// The operating system gives no random numbers for a key.
-    #[error("there are no random numbers for a key")]
+    /// The operating system gave no random numbers for a key.
+    #[error("the operating system gave no random numbers for a key")]
     Random(#[source] Arc<io::Error>),
 }
 
-/// What removed a service from tor.
+/// The event that removed a service from tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemovedBy {
-    /// tor read its configuration file again, in which the service is not: by SIGHUP, as after a
-    /// rotation of logs, or by `SIGNAL RELOAD`.
+    /// tor reloaded its torrc, which does not contain the service: after SIGHUP, as log rotation sends
+    /// it, or `SIGNAL RELOAD`.
     Reload,
-    /// Another controller has set or reset the onion services of tor's configuration.
+    /// Another controller changed the onion services of tor's configuration.
     Reconfiguration,
-    /// A controller has deleted the service with `DEL_ONION`.
+    /// A controller deleted the service with `DEL_ONION`.
     Deletion,
 }
 
 impl fmt::Display for RemovedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Reload => "tor has reloaded its configuration",
-            Self::Reconfiguration => "another controller has changed tor's onion services",
-            Self::Deletion => "another controller has deleted it",
+            Self::Reload => "tor reloaded its configuration",
+            Self::Reconfiguration => "another controller changed tor's onion services",
+            Self::Deletion => "a controller deleted it",
         })
     }
 }
 
-/// One descriptor of an onion service on its way to one directory.
+/// The upload of one descriptor of an onion service to one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HsDirUpload {
     /// The directory.
     pub hsdir: RelaySpec,
-    /// The identifier of the descriptor, as tor tells it; a service has two at a time.
+    /// The identifier of the descriptor in `HS_DESC` events; a service has two at a time.
     pub descriptor_id: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: UploadOutcome,
 }
 
-/// What became of the upload of a descriptor.
+/// The outcome of the upload of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UploadOutcome {
-    /// It is on its way.
+    /// The upload started.
     Pending,
-    /// The directory has taken it.
+    /// The upload succeeded.
     Uploaded,
-    /// tor has reported no answer for a long time. It may have been lost with its circuit, of
-    /// which tor reports nothing; a late answer still counts.
+    /// tor reported no result for a long time. The upload may have been lost with its circuit, which
+    /// tor does not report. A late result still counts.
     Unanswered,
-    /// It was not taken.
+    /// The upload failed.
     Failed {
-        /// Why, if tor says so.
+        /// The reason, if tor gives one.
         reason: Option<HsDescReason>,
     },
 }
@@ -206,7 +207,7 @@ pub enum UploadOutcome {
 impl fmt::Display for HsDirUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
-            UploadOutcome::Pending => write!(f, "{}: on its way", self.hsdir),
+            UploadOutcome::Pending => write!(f, "{}: pending", self.hsdir),
             UploadOutcome::Uploaded => write!(f, "{}: uploaded", self.hsdir),
             UploadOutcome::Unanswered => write!(f, "{}: no answer", self.hsdir),
             UploadOutcome::Failed { reason: Some(reason) } => {
@@ -217,13 +218,13 @@ impl fmt::Display for HsDirUpload {
     }
 }
 
-/// One directory that did not give the descriptor of an onion service.
+/// A failed download of the descriptor of an onion service from one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HsDirFailure {
-    /// The directory; `None` if tor found none to ask.
+    /// The directory; `None` if tor found none.
     pub hsdir: Option<RelaySpec>,
-    /// Why, if tor says so.
+    /// The reason, if tor gives one.
     pub reason: Option<HsDescReason>,
 }
 
@@ -246,7 +247,7 @@ impl fmt::Display for HsDirFailure {
     }
 }
 
-/// Names each reason once, with how often it was given.
+/// Counts the failures for each reason.
 fn upload_reasons(uploads: &[HsDirUpload]) -> String {
     let reason = |upload: &HsDirUpload| match &upload.outcome {
         UploadOutcome::Failed { reason: Some(reason) } => reason.as_str().to_owned(),
@@ -278,7 +279,7 @@ fn counted(reasons: impl Iterator<Item = String>) -> String {
         }
     }
     if order.is_empty() {
-        return "none was asked".to_owned();
+        return "none was tried".to_owned();
     }
     let count = |reason: &String| counts.get(reason).copied().unwrap_or_default();
     let texts: Vec<_> = order.iter().map(|reason| format!("{} {reason}", count(reason))).collect();
@@ -298,7 +299,7 @@ impl OnionError {
         Self::new(OnionProblem::Unsafe { path: path.to_owned(), detail: detail.into() })
     }
 
-    /// Returns what went wrong.
+    /// Returns why the operation failed.
     #[must_use]
     pub fn problem(&self) -> &OnionProblem {
         &self.inner
@@ -341,7 +342,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "no directory has taken the descriptor of {address}: 2 UPLOAD_REJECTED, \
+                "no directory accepted the descriptor of {address}: 2 UPLOAD_REJECTED, \
                  1 no reason given"
             )
         );
@@ -371,12 +372,12 @@ mod tests {
             let address = address.parse().unwrap();
             OnionError::new(OnionProblem::NotFetched { address, failures }).to_string()
         };
-        let begin = format!("no directory has given the descriptor of {address}: ");
+        let begin = format!("no directory delivered the descriptor of {address}: ");
         assert_eq!(error(Box::new(failures)), format!("{begin}2 NOT_FOUND, 1 QUERY_NO_HSDIR"));
-        assert_eq!(error(Box::new([])), format!("{begin}none was asked"));
+        assert_eq!(error(Box::new([])), format!("{begin}none was tried"));
     }
 
-    // The path of a directory may be an answer of the peer.
+    // The path of a directory can come from a reply.
     #[test]
     fn a_path_is_cut_and_escaped() {
         let path = std::path::PathBuf::from(format!("/\u{1b}\u{202e}{}", "x".repeat(1 << 20)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::names::printable;
 use crate::names::secret::redact;
 
-/// tor, or whatever answered in its place, sent something that cannot be read.
+/// The error of a message that is not valid in the control protocol or in SOCKS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     inner: Arc<Inner>,
@@ -18,24 +18,22 @@ struct Inner {
     out_of_step: bool,
 }
 
-/// The longest excerpt of foreign text that an error quotes, in bytes before escaping.
+/// The maximum length of an excerpt, in bytes before escaping.
 const EXCERPT: usize = 80;
 
-/// The longest word that an error quotes of somebody else's reply.
+/// The maximum length of the keyword or key that an error quotes of another caller's reply.
 const LONGEST_KEY: usize = 60;
 
 impl ProtocolError {
-    /// `reading` completes "cannot read ..."; `found` is cut to an excerpt.
-    /// Returns the error of a reader of `reading` that expected something else than `found`, of
-    /// which the beginning is kept, escaped.
+    /// Creates the error "cannot read `reading`: expected `expected`, got `found`". It keeps an escaped
+    /// excerpt of `found`.
     #[must_use]
     pub fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
         Self::with(reading, expected, found, false)
     }
 
-    /// The same for a reply that cannot be the answer to what was asked: replies and commands
-    /// are out of step, unless the other side is broken. It may be somebody else's reply, so only
-    /// a keyword or a key at its beginning is shown.
+    /// Creates the error of a reply that cannot belong to the command, so that replies are out of step
+    /// with commands. The reply may be another caller's, so only its keyword or key is quoted.
     pub(crate) fn out_of_step(reading: &str, expected: &'static str, found: &[u8]) -> Self {
         let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-/.".contains(byte);
         let length = found.iter().take_while(|byte| is_key(byte)).count();
@@ -56,7 +54,7 @@ impl ProtocolError {
         Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt, out_of_step }) }
     }
 
-    /// Returns whether what was read answers another question than the one that was asked.
+    /// Returns whether the reply cannot belong to the command.
     pub(crate) fn is_out_of_step(&self) -> bool {
         self.inner.out_of_step
     }
@@ -67,22 +65,22 @@ impl ProtocolError {
         &self.inner.reading
     }
 
-    /// Returns what should have stood there.
+    /// Returns what was expected.
     #[must_use]
     pub fn expected(&self) -> &str {
         self.inner.expected
     }
 
-    /// Returns the beginning of what stood there instead: at most 80 bytes, escaped.
+    /// Returns the beginning of the message: at most 80 bytes, escaped.
     #[must_use]
     pub fn excerpt(&self) -> &str {
         &self.inner.excerpt
     }
 }
 
-/// Returns the beginning of `bytes` without secrets, escaped so that it can be printed.
+/// Returns the beginning of `bytes`, without secrets and escaped.
 pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
-    // A secret may be cut in two by the end of the excerpt.
+    // Redacting comes first, since cutting can split a secret.
     let redacted = redact(bytes.get(..4 * EXCERPT).unwrap_or(bytes));
     let shown = redacted.get(..EXCERPT).unwrap_or(&redacted);
     let dots = if shown.len() < redacted.len() { ".." } else { "" };

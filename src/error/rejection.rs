@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::names::secret::redact;
 use crate::names::{printable, quoted};
 
-/// tor's refusal of a command: its status code and its own words.
+/// tor's refusal of a command, with status code and text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     inner: Arc<Inner>,
@@ -15,7 +15,7 @@ pub struct Rejection {
 struct Inner {
     command: Box<str>,
     lines: Box<[RejectionLine]>,
-    /// Invariant: an index into `lines`, which is never empty.
+    /// The first line that refuses.
     refusing: RejectionLine,
 }
 
@@ -37,7 +37,7 @@ impl RejectionLine {
         self.code
     }
 
-    /// Returns the words of this line; bytes that are not UTF-8 are replaced.
+    /// Returns the text of this line; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.text)
@@ -55,7 +55,7 @@ impl RejectionLine {
 }
 
 impl Rejection {
-    /// `lines` are all lines of the reply; the refusal is the first with a code from 400 on.
+    /// Creates a refusal from all lines of a reply.
     pub(crate) fn new(command: &str, lines: Vec<RejectionLine>) -> Self {
         let refusing = lines
             .iter()
@@ -78,14 +78,13 @@ impl Rejection {
         self.inner.refusing.code
     }
 
-    /// Returns tor's words in the first line that refuses; bytes that are not UTF-8 are replaced.
+    /// Returns the text of the first line that refuses; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         self.inner.refusing.text()
     }
 
-    /// Returns every line of the reply, in order; some of them may be successes, since a reply
-    /// can mix codes.
+    /// Returns every line of the reply, in order. Some can be successes: `MAPADDRESS` mixes codes.
     #[must_use]
     pub fn lines(&self) -> &[RejectionLine] {
         &self.inner.lines
@@ -99,7 +98,7 @@ impl Rejection {
 /// The number of lines that `Debug` shows.
 const SHOWN_LINES: usize = 20;
 
-/// Returns tor's words in quotes, without secrets that they may repeat.
+/// Returns the text in quotes, without secrets that tor may repeat.
 fn shown(line: &RejectionLine) -> String {
     quoted(&redact(&line.text))
 }
@@ -138,7 +137,7 @@ mod tests {
     use super::{Rejection, RejectionLine};
 
     #[test]
-    fn the_first_refusing_line_speaks_for_the_reply() {
+    fn the_first_line_that_refuses_is_the_code_of_the_rejection() {
         let rejection = Rejection::new(
             "MAPADDRESS",
             vec![
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filtered_command_is_told_from_an_unknown_one() {
+    fn a_filtered_command_is_distinguished_from_an_unknown_one() {
         let filtered = |text: &[u8]| {
             Rejection::new("GETINFO", vec![RejectionLine::new(510, text)]).is_filtered()
         };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::names::{StreamReason, printable};
 
-/// A name or an address could not be resolved by tor.
+/// The error of a name or an address that tor could not resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveError {
     inner: Arc<Inner>,
@@ -19,17 +19,17 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveProblem {
-    /// There is no answer, or tor could not get one. It does not say which: its word is mostly
-    /// `yes`, and `internal` if it could not even begin.
-    #[error("tor answered {}", .error.as_ref().map_or("that it failed".to_owned(), |error| format!("error={}", printable(&**error))))]
+    /// The lookup failed. tor does not say whether the name does not exist: it mostly reports
+    /// `error=yes`, and `error=internal` if it could not start the lookup.
+    #[error("tor answered {}", .error.as_ref().map_or("that the lookup failed".to_owned(), |error| format!("error={}", printable(&**error))))]
     Failed {
-        /// The word of tor, if it has one.
+        /// The value of tor's `error=` field.
         error: Option<Box<str>>,
     },
-    /// The request was closed without an answer.
-    #[error("the request was closed{}", .reason.as_ref().map_or(String::new(), |reason| format!(", {reason}")))]
+    /// tor closed the request without an answer.
+    #[error("tor closed the request{}", .reason.as_ref().map_or(String::new(), |reason| format!(": {reason}")))]
     Closed {
-        /// Why, if tor says so.
+        /// The reason, if tor gives one.
         reason: Option<StreamReason>,
     },
 }
@@ -39,7 +39,7 @@ impl ResolveError {
         Self { inner: Arc::new(Inner { name: name.into(), problem }) }
     }
 
-    /// Returns the name or address that was to be resolved.
+    /// Returns the name or address of the request.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.name
@@ -55,7 +55,7 @@ impl ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { name, problem } = &*self.inner;
-        write!(f, "{} was not resolved: {problem}", printable(&**name))
+        write!(f, "cannot resolve {}: {problem}", printable(&**name))
     }
 }
 
@@ -67,18 +67,18 @@ mod tests {
     use crate::names::StreamReason;
 
     #[test]
-    fn each_problem_says_what_was_asked_and_what_tor_said() {
+    fn each_problem_names_the_request_and_the_answer_of_tor() {
         for (problem, text) in [
             (ResolveProblem::Failed { error: Some("yes".into()) }, "tor answered error=yes"),
-            (ResolveProblem::Failed { error: None }, "tor answered that it failed"),
+            (ResolveProblem::Failed { error: None }, "tor answered that the lookup failed"),
             (
                 ResolveProblem::Closed { reason: Some(StreamReason::Timeout) },
-                "the request was closed, TIMEOUT",
+                "tor closed the request: TIMEOUT",
             ),
-            (ResolveProblem::Closed { reason: None }, "the request was closed"),
+            (ResolveProblem::Closed { reason: None }, "tor closed the request"),
         ] {
             let error = ResolveError::new("a.example", problem);
-            assert_eq!(error.to_string(), format!("a.example was not resolved: {text}"));
+            assert_eq!(error.to_string(), format!("cannot resolve a.example: {text}"));
             assert_eq!(error.name(), "a.example");
         }
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::{Error, Timeout, Wait};
 use crate::names::quoted_path;
 
-/// A private network could not be brought up, or one of its relays could not be restarted.
+/// The error of a private network that could not be started, or of a relay that could not be
+/// restarted.
 ///
-/// When a network does not come up nothing of it is left: no process, no thread, no temporary
-/// directory.
+/// A network that fails to start leaves no process, thread or temporary directory behind.
 #[derive(Clone, Debug)]
 pub struct TestnetError {
     inner: Arc<Inner>,
@@ -26,29 +26,29 @@ struct Inner {
     last_lines: Vec<String>,
 }
 
-/// A step on the way to a usable private network, in the order in which they are made.
+/// A step of starting a private network, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TestnetStep {
-    /// The directory, the name server and the ports are got ready.
+    /// The directory, the name server and the ports are prepared.
     Prepare,
-    /// The authorities' keys are made.
+    /// The authorities' keys are generated.
     Keys,
-    /// Every tor is started, and its control connection made.
+    /// Every tor is launched, and its control connection opened.
     Launch,
     /// The authorities wait for the descriptors of all relays.
     Descriptors,
-    /// The authorities make the first consensus.
+    /// The authorities vote on the first consensus.
     Vote,
-    /// Every relay fetches the consensus and what belongs to it.
+    /// Every relay downloads the consensus and the descriptors.
     Spread,
     /// The network can be used.
     Ready,
-    /// A relay is started again.
+    /// A relay is restarted.
     Restart,
 }
 
-/// What went wrong with a private network.
+/// Why a private network failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestnetProblem {
@@ -57,69 +57,69 @@ pub enum TestnetProblem {
         "the program {} does not exist; on Debian and Ubuntu, `apt-get install tor` \
          installs tor and tor-gencert", quoted_path(.program))]
     NotFound {
-        /// The program that was looked for.
+        /// The program.
         program: PathBuf,
     },
-    /// A program that makes keys did not start.
+    /// A program that generates keys cannot be started.
     #[error("the program {} cannot be started", quoted_path(.program))]
     Spawn {
         /// The program.
         program: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A program that makes keys failed; the last lines are its own.
+    /// A program that generates keys failed; the last lines are its output.
     #[error("the program {} failed ({status})", quoted_path(.program))]
     Failed {
         /// The program.
         program: PathBuf,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
     },
-    /// A program, or a tor, did not say what it must say.
+    /// The output of a program or of a tor cannot be read.
     #[error("{what} cannot be read")]
     Unreadable {
-        /// What was looked for.
+        /// The expected information.
         what: Box<str>,
     },
-    /// A directory or file cannot be made or read.
-    #[error("{} cannot be made ready", quoted_path(.path))]
+    /// A directory or file cannot be created or read.
+    #[error("{} cannot be created or read", quoted_path(.path))]
     Directory {
         /// The directory or file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// The given directory holds something already.
+    /// The given directory is not empty.
     #[error("the directory {} is not empty", quoted_path(.path))]
     NotEmpty {
         /// The directory.
         path: PathBuf,
     },
-    /// A port of 127.0.0.1 or a thread is not to be had.
-    #[error("{what} is not to be had")]
+    /// A port of 127.0.0.1 or a thread is not available.
+    #[error("{what} is not available")]
     Resource {
-        /// What was asked for.
+        /// The resource.
         what: &'static str,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// A tor of the network could not be launched or refused something.
+    /// A tor of the network could not be launched or refused a command.
     #[error(transparent)]
     Tor(Box<Error>),
-    /// A tor of the network ended by itself; its own last lines may say why.
-    #[error("it ended ({status})")]
+    /// A tor of the network exited; its last lines may give the reason.
+    #[error("tor exited ({status})")]
     Exited {
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
     },
-    /// The time was over.
+    /// The time limit passed.
     #[error(transparent)]
     Timeout(Timeout),
 }
 
 impl TestnetStep {
-    /// Returns how much of the usual time is over when the step begins, in percent.
+    /// Returns the usual progress at the beginning of the step, in percent of the time.
     #[must_use]
     pub fn percent(self) -> u8 {
         match self {
@@ -137,12 +137,12 @@ impl TestnetStep {
 impl fmt::Display for TestnetStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Prepare => "making ready",
-            Self::Keys => "making the keys of the authorities",
-            Self::Launch => "starting the relays",
+            Self::Prepare => "preparing",
+            Self::Keys => "generating the keys of the authorities",
+            Self::Launch => "launching the relays",
             Self::Descriptors => "collecting the descriptors",
             Self::Vote => "voting on the first consensus",
-            Self::Spread => "spreading the consensus",
+            Self::Spread => "distributing the consensus",
             Self::Ready => "ready",
             Self::Restart => "restarting a relay",
         })
@@ -171,20 +171,19 @@ impl TestnetError {
         self.inner.step
     }
 
-    /// Returns the nickname of the relay or authority that failed, if it was one of them.
+    /// Returns the nickname of the relay or authority that failed, if one did.
     #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.inner.node.as_deref()
     }
 
-    /// Returns what went wrong.
+    /// Returns why the network failed.
     #[must_use]
     pub fn problem(&self) -> &TestnetProblem {
         &self.inner.problem
     }
 
-    /// Returns the last lines that the program which failed printed, at most a hundred, oldest
-    /// first.
+    /// Returns the last lines of the program that failed, at most a hundred, oldest first.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         &self.inner.last_lines

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::names::{CircuitId, StreamId, printable};
 
-/// A wait that ran out.
+/// The error of a wait whose time limit passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
     inner: Box<Inner>,
@@ -15,11 +15,11 @@ struct Inner {
     limit: Duration,
 }
 
-/// What was waited for.
+/// The condition of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wait {
-    /// The control connection, from the first address to the end of authentication.
+    /// A control connection, from connecting to the end of authentication.
     Connect,
     /// The reply to a command, named by its keyword.
     Reply(Box<str>),
@@ -27,33 +27,33 @@ pub enum Wait {
     Event,
     /// The end of the control connection.
     Closed,
-    /// tor reporting that it is at 100 %.
+    /// The end of bootstrapping, at 100 %.
     Bootstrap,
-    /// The next sign of progress of a tor that is starting.
+    /// The next bootstrap progress of a tor that is launched.
     Progress,
-    /// The tor process to be gone.
+    /// The end of the tor process.
     Exit,
-    /// A SOCKS proxy to take the connection and to answer the greeting.
+    /// The answer of a SOCKS proxy to the greeting, connecting included.
     SocksGreeting,
-    /// A SOCKS proxy to do what it was asked for.
+    /// The reply of a SOCKS proxy to the request.
     SocksReply,
-    /// A private network to be usable, or one of its relays to be back.
+    /// A usable private network, or the restart of one of its relays.
     Network,
-    /// Directories taking the descriptor of an onion service.
+    /// The upload of the descriptor of an onion service.
     Publication,
-    /// A directory giving the descriptor of an onion service.
+    /// The download of the descriptor of an onion service.
     OnionDescriptor,
-    /// A client of an onion service.
+    /// A connection from a client of an onion service.
     Incoming,
-    /// tor resolving a name or an address.
+    /// The resolution of a name or an address.
     Resolve,
-    /// A circuit to be built.
+    /// The completion of a circuit.
     Built(CircuitId),
-    /// A circuit to end.
+    /// The end of a circuit.
     CircuitClosed(CircuitId),
-    /// A stream to end.
+    /// The end of a stream.
     StreamClosed(StreamId),
-    /// tor using new circuits, after it was asked for a new identity.
+    /// The effect of `SIGNAL NEWNYM`, which tor delays.
     NewIdentity,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for Wait {
             Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
             Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
             Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),
-            Self::NewIdentity => f.write_str("tor's new identity"),
+            Self::NewIdentity => f.write_str("the new identity"),
         }
     }
 }
@@ -87,13 +87,13 @@ impl Timeout {
         Self { inner: Box::new(Inner { wait, limit }) }
     }
 
-    /// Returns which wait ran out.
+    /// Returns the condition of the wait.
     #[must_use]
     pub fn wait(&self) -> &Wait {
         &self.inner.wait
     }
 
-    /// Returns how long the wait was allowed to be.
+    /// Returns the time limit.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.inner.limit
@@ -102,7 +102,7 @@ impl Timeout {
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "waited {:?} for {} in vain", self.inner.limit, self.inner.wait)
+        write!(f, "timed out after {:?} waiting for {}", self.inner.limit, self.inner.wait)
     }
 }
 

@@ -1,8 +1,8 @@
-//! A queue bounded in bytes, from one sender to any number of receivers.
+//! A queue that is bounded in bytes, with one sender and any number of receivers.
 //!
-//! **Invariant**: what does not fit is counted, and the count is an entry of the queue, in the
-//! place where the items are missing. So it is received like an item: before everything that was
-//! sent later, before the end, and without waiting for another item.
+//! **Invariant**: items that do not fit are counted in an entry of the queue at their position. So a
+//! loss is received like an item: before everything that was sent later, before the end, and without
+//! another item.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,26 +13,27 @@ use crossbeam_channel::{
 };
 use parking_lot::Mutex;
 
-/// The longest time that a sender waits for room that nobody makes.
+/// The longest time that a sender waits for receivers that take nothing.
 const STALL_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a sender may wait for each byte that the receivers take, in nanoseconds: 4 MiB a
-/// second. Slower receivers lose items; otherwise the sender would slow down to their pace.
+/// The time that a sender may wait for each byte that receivers take, in nanoseconds: 4 MiB per
+/// second. Slower receivers lose items, so that they do not slow down the sender.
 const NANOS_PER_BYTE: u64 = 238;
 
-/// How much room a sender that has to wait waits for, if the limit and its item are not larger.
-const WORTH_WAKING: usize = 64 << 10;
+/// The room for which a waiting sender is woken, if neither limit nor item demand another size.
+const WAKE_ROOM: usize = 64 << 10;
 
-/// How many bytes a count of lost items is taken to need.
+/// The size of an entry that counts lost items, in bytes.
 const COUNT_SIZE: usize = 256;
 
-/// Creates a queue that holds at most `limit` bytes, or one item if that is larger.
+/// Creates a queue for at most `limit` bytes, or for a single larger item.
 pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
     let (sender, receiver) = unbounded();
     let (wake, room) = bounded(1);
     let shared = Arc::new(Shared { size: AtomicUsize::new(0), wake_below: AtomicUsize::new(0) });
     let backlog = Backlog { receiver, shared: Arc::clone(&shared), wake };
-    let sender = BacklogSender { sender, shared, room, limit, count: None, patience: STALL_LIMIT };
+    let sender =
+        BacklogSender { sender, shared, room, limit, count: None, stall_budget: STALL_LIMIT };
     (sender, backlog)
 }
 
@@ -48,11 +49,11 @@ impl Loss for u64 {
     }
 }
 
-/// An entry of the queue, as its receiver gets it.
+/// A received entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Queued<T, L = u64> {
+pub(crate) enum Received<T, L = u64> {
     Item(T),
-    /// So many items are missing in this place.
+    /// The number of items that are missing at this position.
     Lost(L),
 }
 
@@ -63,18 +64,18 @@ enum Entry<T, L> {
         item: T,
         size: usize,
     },
-    /// Grows until it is received or an item stands behind it.
+    /// Grows until it is received or followed by an item.
     Lost(Count<L>),
 }
 
-/// A count of lost items; `None` once it was received.
+/// A count of lost items; `None` after it was received.
 type Count<L> = Arc<Mutex<Option<L>>>;
 
 #[derive(Debug)]
 struct Shared {
-    /// How many bytes are in the queue.
+    /// Bytes in the queue.
     size: AtomicUsize,
-    /// The sender waits until fewer bytes than this are in the queue; 0 if it does not wait.
+    /// The sender waits until the size is below this; 0 if it does not wait.
     wake_below: AtomicUsize,
 }
 
@@ -83,29 +84,29 @@ struct Shared {
 pub(crate) struct BacklogSender<T, L = u64> {
     sender: Sender<Entry<T, L>>,
     shared: Arc<Shared>,
-    /// Signaled by the receivers while the sender waits for room.
+    /// Signaled by receivers while the sender waits for room.
     room: Receiver<()>,
     limit: usize,
-    /// The count at the end of the queue; `None` if an item is there.
+    /// The count at the end of the queue; `None` if the last entry is an item.
     count: Option<Count<L>>,
-    /// How long the sender may wait for room until receivers have made some.
-    patience: Duration,
+    /// How long the sender may still wait for room. Sent items refill it.
+    stall_budget: Duration,
 }
 
-/// Result of sending an item. One that is not in the queue is given back: the caller may hold a
-/// lock, and must not drop the item under it.
+/// The outcome of sending an item. A rejected item is returned, since the caller may hold a lock under
+/// which it must not be dropped.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Queuing<T> {
-    /// It is in the queue.
+pub(crate) enum SendOutcome<T> {
+    /// The item is in the queue.
     Queued,
-    /// The queue is full; the item has been counted.
+    /// The queue is full, and the item was counted as lost.
     Dropped(T),
-    /// The receiver is gone.
+    /// The receivers were dropped.
     Closed(T),
 }
 
 impl<T, L: Loss> BacklogSender<T, L> {
-    /// Returns how many bytes fit; more may a moment later, but never fewer.
+    /// Returns how many bytes fit. Only the sender can reduce that.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.shared.size.load(Ordering::SeqCst))
     }
@@ -117,24 +118,24 @@ impl<T, L: Loss> BacklogSender<T, L> {
     }
 
     /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
-    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> Queuing<T> {
+    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> SendOutcome<T> {
         if !self.fits(size) {
             self.lose(loss);
-            return Queuing::Dropped(item);
+            return SendOutcome::Dropped(item);
         }
         self.count = None;
         let bytes = u64::try_from(size).unwrap_or(u64::MAX);
-        let earned = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
-        self.patience = STALL_LIMIT.min(self.patience.saturating_add(earned));
+        let refill = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
+        self.stall_budget = STALL_LIMIT.min(self.stall_budget.saturating_add(refill));
         match self.push(Entry::Item { item, size }, size) {
-            Ok(()) => Queuing::Queued,
-            Err(Entry::Item { item, .. }) => Queuing::Closed(item),
-            // Not what was sent.
-            Err(Entry::Lost(_)) => Queuing::Queued,
+            Ok(()) => SendOutcome::Queued,
+            Err(Entry::Item { item, .. }) => SendOutcome::Closed(item),
+            // `push` returns the entry that it got.
+            Err(Entry::Lost(_)) => SendOutcome::Queued,
         }
     }
 
-    /// Counts items that are lost in this place.
+    /// Counts lost items at this position.
     pub(crate) fn lose(&mut self, loss: L) {
         if let Some(count) = &self.count {
             if let Some(count) = &mut *count.lock() {
@@ -144,7 +145,7 @@ impl<T, L: Loss> BacklogSender<T, L> {
         }
         let count = Arc::new(Mutex::new(Some(loss)));
         self.count = Some(Arc::clone(&count));
-        // A receiver that is gone does not want to know.
+        // Fails only if the receivers were dropped.
         let _ = self.push(Entry::Lost(count), COUNT_SIZE);
     }
 
@@ -153,11 +154,12 @@ impl<T, L: Loss> BacklogSender<T, L> {
         self.sender.send(entry).map_err(|unsent| unsent.0)
     }
 
-    /// Waits until an item of `size` bytes fits, as long as `may_wait` holds, and returns whether it
-    /// does. `changed` tells that `may_wait` has changed.
+    /// Waits until an item of `size` bytes fits, while `may_wait` returns true. Returns whether it
+    /// fits. A message of `changed` means that `may_wait` can have changed.
     ///
-    /// The time is bounded: by [`STALL_LIMIT`] in all, and then by what receivers have taken since
-    /// ([`NANOS_PER_BYTE`]). So quick receivers lose nothing, and a stuck one is waited for once.
+    /// The wait is bounded by a budget: [`STALL_LIMIT`], refilled by the bytes that receivers take
+    /// ([`NANOS_PER_BYTE`]). So quick receivers lose nothing, and a stuck receiver delays the sender
+    /// once.
     pub(crate) fn wait_for_room(
         &mut self,
         size: usize,
@@ -167,16 +169,16 @@ impl<T, L: Loss> BacklogSender<T, L> {
         if self.fits(size) {
             return true;
         }
-        if self.patience.is_zero() || !may_wait() {
+        if self.stall_budget.is_zero() || !may_wait() {
             return false;
         }
         let begun = Instant::now();
-        let deadline = begun + self.patience;
-        // More than this item needs, so that the threads do not take turns for each item.
-        let room = size.max((self.limit / 4).min(WORTH_WAKING));
+        let deadline = begun + self.stall_budget;
+        // More than this item needs, so that the threads do not alternate for each item.
+        let room = size.max((self.limit / 4).min(WAKE_ROOM));
         let wake_below = self.limit.saturating_sub(room).saturating_add(1);
         self.shared.wake_below.store(wake_below, Ordering::SeqCst);
-        // Each look comes after `wake_below` is set, so that no receiver is missed.
+        // The size is read after `wake_below` is set, so that no wake-up is missed.
         while self.shared.size.load(Ordering::SeqCst) >= wake_below && may_wait() {
             select! {
                 recv(self.room) -> room => if room.is_err() { break },
@@ -185,7 +187,7 @@ impl<T, L: Loss> BacklogSender<T, L> {
             }
         }
         self.shared.wake_below.store(0, Ordering::SeqCst);
-        self.patience = self.patience.saturating_sub(begun.elapsed());
+        self.stall_budget = self.stall_budget.saturating_sub(begun.elapsed());
         self.fits(size)
     }
 }
@@ -195,25 +197,25 @@ impl<T, L: Loss> BacklogSender<T, L> {
 pub(crate) struct Backlog<T, L = u64> {
     receiver: Receiver<Entry<T, L>>,
     shared: Arc<Shared>,
-    /// Wakes a sender that waits for room; it also does when this is dropped.
+    /// Wakes a sender that waits for room, also by being dropped.
     wake: Sender<()>,
 }
 
 impl<T, L: Loss> Backlog<T, L> {
-    /// Waits for the next entry; `Err` means that the sender is gone and nothing is left.
-    pub(crate) fn recv(&self) -> Result<Queued<T, L>, ()> {
-        self.receiver.recv().map(|entry| self.taken(entry)).map_err(|_| ())
+    /// Waits for the next entry. `Err` means that the sender was dropped and the queue is empty.
+    pub(crate) fn recv(&self) -> Result<Received<T, L>, ()> {
+        self.receiver.recv().map(|entry| self.received(entry)).map_err(|_| ())
     }
 
-    pub(crate) fn try_recv(&self) -> Result<Queued<T, L>, TryRecvError> {
-        self.receiver.try_recv().map(|entry| self.taken(entry))
+    pub(crate) fn try_recv(&self) -> Result<Received<T, L>, TryRecvError> {
+        self.receiver.try_recv().map(|entry| self.received(entry))
     }
 
     pub(crate) fn recv_deadline(
         &self,
         deadline: Instant,
-    ) -> Result<Queued<T, L>, RecvTimeoutError> {
-        self.receiver.recv_deadline(deadline).map(|entry| self.taken(entry))
+    ) -> Result<Received<T, L>, RecvTimeoutError> {
+        self.receiver.recv_deadline(deadline).map(|entry| self.received(entry))
     }
 
     /// Returns how many entries are in the queue.
@@ -221,25 +223,25 @@ impl<T, L: Loss> Backlog<T, L> {
         self.receiver.len()
     }
 
-    fn taken(&self, entry: Entry<T, L>) -> Queued<T, L> {
-        let (queued, size) = match entry {
-            Entry::Item { item, size } => (Queued::Item(item), size),
+    fn received(&self, entry: Entry<T, L>) -> Received<T, L> {
+        let (received, size) = match entry {
+            Entry::Item { item, size } => (Received::Item(item), size),
             Entry::Lost(count) => {
                 let lost = count.lock().take().unwrap_or_default();
-                (Queued::Lost(lost), COUNT_SIZE)
+                (Received::Lost(lost), COUNT_SIZE)
             }
         };
         let before = self.shared.size.fetch_sub(size, Ordering::SeqCst);
         if before.saturating_sub(size) < self.shared.wake_below.load(Ordering::SeqCst) {
-            // Full means that the sender has yet to look; it will.
+            // A full channel has a wake-up that the sender has not consumed yet.
             let _ = self.wake.try_send(());
         }
-        queued
+        received
     }
 }
 
-/// Returns the instant after `limit`; a limit of more than ten years means ten years, so that time
-/// can still be added.
+/// Returns the instant after `limit`. A limit of more than ten years counts as ten years, so that the
+/// addition cannot overflow.
 pub(crate) fn deadline_after(limit: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
     Instant::now() + limit.min(LONGEST)

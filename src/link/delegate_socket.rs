@@ -1,25 +1,24 @@
-//! What a public stream can do as the socket that it is made of.
+//! The socket methods and traits of the public stream types.
 
-/// Gives a public type what its field `stream` can do as a socket: its limits and its traits, also
-/// by shared reference, as the streams of std have them.
+/// Implements timeouts, `Read` and `Write` (also for `&T`), and file descriptor traits for a type by
+/// its field `stream`, like those of [`std::net::TcpStream`].
 macro_rules! delegate_socket {
     ($stream:ident) => {
         impl $stream {
-            /// Returns the longest time that a read may wait.
+            /// Returns the read timeout.
             ///
             /// # Errors
             ///
-            /// What the operating system says.
+            /// The operating system's error.
             pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
                 self.stream.read_timeout()
             }
 
-            /// Sets the longest time that a read may wait, or none, for all handles of the stream.
-            /// The default is none.
+            /// Sets the read timeout for all handles of the stream. The default is none.
             ///
             /// # Errors
             ///
-            /// If the limit is zero, or what the operating system says.
+            /// `InvalidInput` if the limit is zero, or the operating system's error.
             pub fn set_read_timeout(
                 &self,
                 limit: Option<std::time::Duration>,
@@ -27,21 +26,20 @@ macro_rules! delegate_socket {
                 self.stream.set_read_timeout(limit)
             }
 
-            /// Returns the longest time that a write may wait.
+            /// Returns the write timeout.
             ///
             /// # Errors
             ///
-            /// What the operating system says.
+            /// The operating system's error.
             pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
                 self.stream.write_timeout()
             }
 
-            /// Sets the longest time that a write may wait, or none, for all handles of the stream.
-            /// The default is none.
+            /// Sets the write timeout for all handles of the stream. The default is none.
             ///
             /// # Errors
             ///
-            /// If the limit is zero, or what the operating system says.
+            /// `InvalidInput` if the limit is zero, or the operating system's error.
             pub fn set_write_timeout(
                 &self,
                 limit: Option<std::time::Duration>,
@@ -49,12 +47,12 @@ macro_rules! delegate_socket {
                 self.stream.set_write_timeout(limit)
             }
 
-            /// Sets whether reads and writes return at once with `WouldBlock` instead of waiting,
-            /// for all handles of the stream. The default is that they wait.
+            /// Sets nonblocking mode for all handles of the stream: reads and writes return `WouldBlock`
+            /// instead of waiting. The default is blocking mode.
             ///
             /// # Errors
             ///
-            /// What the operating system says.
+            /// The operating system's error.
             pub fn set_nonblocking(&self, nonblocking: bool) -> std::io::Result<()> {
                 self.stream.set_nonblocking(nonblocking)
             }

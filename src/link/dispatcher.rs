@@ -1,6 +1,6 @@
-//! The body of the event thread, and the listeners it serves.
+//! The dispatcher: the event thread, and the listeners that it calls.
 //!
-//! **Invariant**: a listener is called, and what it holds is dropped, without any lock.
+//! **Invariant**: no lock is held while a listener is called or a closure is dropped.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::backlog::{Backlog, Loss, Queued};
+use super::backlog::{Backlog, Loss, Received};
 use super::registry::{KindCache, ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
@@ -22,23 +22,23 @@ use crate::names::printable;
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) bytes: Arc<[u8]>,
-    /// Where each event ends; it begins where the one before it ends.
+    /// The end of each event, which is also the start of the next.
     pub(super) ends: Vec<usize>,
 }
 
 impl Chunk {
-    /// What a chunk takes beside its bytes and ends: its entry in the queue, and the headers of two
+    /// The memory of a chunk beside its bytes and ends: its entry in the queue, and the headers of two
     /// allocations.
     const OVERHEAD: usize = 160;
 
-    /// Returns how much memory a chunk takes.
+    /// Returns the memory that a chunk takes.
     pub(super) fn size(bytes: usize, events: usize) -> usize {
         let ends = events.saturating_mul(size_of::<usize>());
         bytes.saturating_add(ends).saturating_add(Self::OVERHEAD)
     }
 }
 
-/// How many events of each kind were lost.
+/// The number of lost events of each kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct LostEvents(Vec<(EventKind, u64)>);
 
@@ -68,17 +68,17 @@ impl Loss for LostEvents {
     }
 }
 
-/// What a listener is called with.
-pub(crate) enum Callback {
-    /// The event, read into its type, and [`Event::Lagged`].
+/// The closure of a listener.
+pub(crate) enum EventCallback {
+    /// Called with the typed event, and with [`Event::Lagged`].
     Typed(Box<dyn FnMut(&Event) + Send>),
-    /// The text alone; nothing is read.
+    /// Called with the text of the event, which is not parsed.
     Text(Box<dyn FnMut(&EventText) + Send>),
-    /// The number of events that were lost for the listeners, of whatever kind.
+    /// Called with the number of events that were lost.
     Lost(Box<dyn FnMut(u64) + Send>),
 }
 
-impl fmt::Debug for Callback {
+impl fmt::Debug for EventCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Typed(_) => "Typed",
@@ -88,73 +88,73 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// One listener.
+/// A listener: a closure that the event thread calls.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct EventListener {
     id: ListenerId,
     /// A leaf lock.
-    slot: Mutex<Slot>,
+    state: Mutex<ListenerState>,
 }
 
-/// Where the closure of a listener is.
+/// The state of a listener, with its closure while no call is running.
 #[derive(Debug)]
-enum Slot {
-    Idle(Callback),
-    /// The event thread has taken it out to call it.
+enum ListenerState {
+    Idle(EventCallback),
+    /// The event thread has the closure.
     Running,
     Removed,
 }
 
-impl Listener {
-    pub(crate) fn new(callback: Callback) -> Arc<Self> {
-        Arc::new(Self { id: ListenerId::next(), slot: Mutex::new(Slot::Idle(callback)) })
+impl EventListener {
+    pub(crate) fn new(callback: EventCallback) -> Arc<Self> {
+        Arc::new(Self { id: ListenerId::next(), state: Mutex::new(ListenerState::Idle(callback)) })
     }
 
     pub(crate) fn id(&self) -> ListenerId {
         self.id
     }
 
-    /// Takes the closure out for one call. Taking out and removal exclude each other, so that no
-    /// call begins after a removal has returned.
-    fn take(&self) -> Option<Callback> {
-        let mut slot = self.slot.lock();
-        match std::mem::replace(&mut *slot, Slot::Running) {
-            Slot::Idle(callback) => Some(callback),
+    /// Takes the closure out for one call. The lock orders this with removal, so no call begins after
+    /// a removal returned.
+    fn take(&self) -> Option<EventCallback> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, ListenerState::Running) {
+            ListenerState::Idle(callback) => Some(callback),
             other => {
-                *slot = other;
+                *state = other;
                 None
             }
         }
     }
 
-    /// Puts the closure back after a call; returns it if the listener was removed meanwhile.
-    fn put_back(&self, callback: Callback) -> Option<Callback> {
-        let mut slot = self.slot.lock();
-        match *slot {
-            Slot::Running => {
-                *slot = Slot::Idle(callback);
+    /// Puts the closure back after a call. Returns it if the listener was removed meanwhile.
+    fn put_back(&self, callback: EventCallback) -> Option<EventCallback> {
+        let mut state = self.state.lock();
+        match *state {
+            ListenerState::Running => {
+                *state = ListenerState::Idle(callback);
                 None
             }
-            Slot::Idle(_) | Slot::Removed => Some(callback),
+            ListenerState::Idle(_) | ListenerState::Removed => Some(callback),
         }
     }
 
-    /// Lets no call begin any more, and returns the closure unless it is running: then the event
-    /// thread drops it.
-    fn remove(&self) -> Option<Callback> {
-        let slot = std::mem::replace(&mut *self.slot.lock(), Slot::Removed);
-        match slot {
-            Slot::Idle(callback) => Some(callback),
-            Slot::Running | Slot::Removed => None,
+    /// Prevents further calls, and returns the closure. If it is running, the event thread drops it
+    /// after the call.
+    fn remove(&self) -> Option<EventCallback> {
+        let state = std::mem::replace(&mut *self.state.lock(), ListenerState::Removed);
+        match state {
+            ListenerState::Idle(callback) => Some(callback),
+            ListenerState::Running | ListenerState::Removed => None,
         }
     }
 }
 
-/// A listener that was removed. Dropping it drops the closure, which may do anything.
+/// A removed listener. Dropping it drops the closure, whose captures may run any code.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Removed {
-    _callback: Option<Callback>,
+pub(crate) struct RemovedListener {
+    _callback: Option<EventCallback>,
 }
 
 type DisconnectCallback = Box<dyn FnOnce(&Disconnect) + Send>;
@@ -162,44 +162,44 @@ type DisconnectCallback = Box<dyn FnOnce(&Disconnect) + Send>;
 /// The listeners of one connection.
 #[derive(Default)]
 pub(super) struct Dispatcher {
-    listeners: Registry<Listener>,
+    listeners: Registry<EventListener>,
     /// A leaf lock.
     end: Mutex<End>,
-    /// Events that have not been delivered are not wanted any more.
+    /// Whether undelivered events are discarded.
     discarding: AtomicBool,
-    /// How many lines without a status code were dropped.
+    /// The number of dropped lines without a status code.
     stray_lines: AtomicU64,
 }
 
 #[derive(Default)]
 struct End {
     callbacks: Vec<DisconnectCallback>,
-    /// The reason, once the event thread has told it; later callbacks are called at once.
+    /// Set after the event thread called the callbacks; later callbacks are called at once.
     reason: Option<Disconnect>,
 }
 
 impl Dispatcher {
-    /// Adds a listener for the given kinds, unless the end has been told.
+    /// Adds a listener for the given kinds, unless the connection has ended.
     pub(super) fn add(
         &self,
         kinds: &[EventKind],
-        listener: Arc<Listener>,
+        listener: Arc<EventListener>,
     ) -> Result<(), Disconnect> {
         self.listeners.add(listener.id, kinds, listener).map_err(|(reason, _)| reason)
     }
 
-    /// Removes a listener: no call to it begins after this has returned.
-    pub(super) fn remove(&self, id: ListenerId) -> Option<Removed> {
+    /// Removes a listener. No call begins after this returned.
+    pub(super) fn remove(&self, id: ListenerId) -> Option<RemovedListener> {
         let listener = self.listeners.remove(id)?;
-        Some(Removed { _callback: listener.remove() })
+        Some(RemovedListener { _callback: listener.remove() })
     }
 
-    /// Returns the kinds that listeners want.
+    /// Returns the kinds that have listeners.
     pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
         self.listeners.kinds()
     }
 
-    /// Adds a closure to be called once when the connection has ended; at once if it has.
+    /// Adds a closure that is called once when the connection ends, or at once if it has ended.
     pub(super) fn on_disconnect(&self, callback: DisconnectCallback) {
         let mut end = self.end.lock();
         match end.reason.clone() {
@@ -211,27 +211,28 @@ impl Dispatcher {
         }
     }
 
-    /// Returns whether anyone listens.
+    /// Returns whether there are listeners.
     pub(super) fn any(&self) -> bool {
         self.listeners.any()
     }
 
-    /// Returns whether anyone listens to this kind.
+    /// Returns whether this kind has listeners.
     pub(super) fn wants(&self, kind: &EventKind) -> bool {
         self.listeners.wants(kind)
     }
 
-    /// Leaves events undelivered from now on.
+    /// Discards undelivered events from now on.
     pub(super) fn discard(&self) {
         self.discarding.store(true, Ordering::Release);
     }
 
-    /// Returns whether the program closes the connection, so that nobody wants events any more.
+    /// Returns whether the program is closing the connection, so that events are discarded.
     pub(super) fn is_discarding(&self) -> bool {
         self.discarding.load(Ordering::Acquire)
     }
 
-    /// The body of the event thread: delivers until the reader is gone, then tells the end.
+    /// Runs the event thread: delivers events until the reader ends, then calls the disconnect
+    /// callbacks.
     pub(super) fn run(
         &self,
         queue: &Backlog<Chunk, LostEvents>,
@@ -242,21 +243,21 @@ impl Dispatcher {
                 continue;
             }
             match queued {
-                Queued::Item(chunk) => self.deliver(&chunk),
-                Queued::Lost(lost) => self.tell_lag(&lost),
+                Received::Item(chunk) => self.deliver(&chunk),
+                Received::Lost(lost) => self.report_loss(&lost),
             }
         }
-        self.finish(&reason());
+        self.end(&reason());
     }
 
     fn deliver(&self, chunk: &Chunk) {
-        let mut cache: KindCache<Option<Members<Listener>>> = KindCache::default();
+        let mut cache: KindCache<Option<Members<EventListener>>> = KindCache::default();
         let mut start = 0;
         for end in &chunk.ends {
             let text = EventText::from_wire(&chunk.bytes, Range { start, end: *end });
             start = *end;
             if text.is_stray() {
-                self.tell_stray(&text);
+                self.report_stray_line(&text);
                 continue;
             }
             let found = cache.get(text.keyword(), |kind| self.listeners.members(kind));
@@ -264,11 +265,11 @@ impl Dispatcher {
             let mut event = None;
             for listener in &**listeners {
                 self.call(listener, |callback| match callback {
-                    Callback::Text(callback) => callback(&text),
-                    Callback::Typed(callback) => {
+                    EventCallback::Text(callback) => callback(&text),
+                    EventCallback::Typed(callback) => {
                         callback(event.get_or_insert_with(|| Event::parse(text.clone())));
                     }
-                    Callback::Lost(_) => {}
+                    EventCallback::Lost(_) => {}
                 });
                 if self.is_discarding() {
                     return;
@@ -277,9 +278,9 @@ impl Dispatcher {
         }
     }
 
-    /// Tells that a line without a status code was dropped: every listener of events, since it may
-    /// have been any event, and the log whenever their number has doubled.
-    fn tell_stray(&self, text: &EventText) {
+    /// Reports a dropped line without a status code: to every event listener, since it may have been any
+    /// event, and to the log whenever the number of such lines has doubled.
+    fn report_stray_line(&self, text: &EventText) {
         let count = self.stray_lines.fetch_add(1, Ordering::Relaxed) + 1;
         let event = Event::parse(text.clone());
         if let (true, Event::Malformed { reason, .. }) = (count.is_power_of_two(), &event) {
@@ -290,14 +291,14 @@ impl Dispatcher {
                 continue;
             }
             self.call(&listener, |callback| match callback {
-                Callback::Typed(callback) => callback(&event),
-                Callback::Text(_) | Callback::Lost(_) => {}
+                EventCallback::Typed(callback) => callback(&event),
+                EventCallback::Text(_) | EventCallback::Lost(_) => {}
             });
         }
     }
 
-    /// Tells every listener once how many events were lost that it wanted.
-    fn tell_lag(&self, lost: &LostEvents) {
+    /// Calls every listener with the number of events of its kinds that were lost.
+    fn report_loss(&self, lost: &LostEvents) {
         log::warn!("{} events were lost: listeners are too slow", lost.of(|_| true));
         for (kinds, listener) in self.listeners.all() {
             let dropped = lost.of(|kind| kinds.is_empty() || kinds.contains(kind));
@@ -305,9 +306,9 @@ impl Dispatcher {
                 continue;
             }
             self.call(&listener, |callback| match callback {
-                Callback::Typed(callback) => callback(&Event::lagged(dropped)),
-                Callback::Text(_) => {}
-                Callback::Lost(callback) => callback(dropped),
+                EventCallback::Typed(callback) => callback(&Event::lagged(dropped)),
+                EventCallback::Text(_) => {}
+                EventCallback::Lost(callback) => callback(dropped),
             });
             if self.is_discarding() {
                 return;
@@ -315,8 +316,8 @@ impl Dispatcher {
         }
     }
 
-    /// Calls a listener, unless it was removed. One that panics is removed.
-    fn call(&self, listener: &Arc<Listener>, call: impl FnOnce(&mut Callback)) {
+    /// Calls a listener unless it was removed. A listener that panics is removed.
+    fn call(&self, listener: &Arc<EventListener>, call: impl FnOnce(&mut EventCallback)) {
         let Some(mut callback) = listener.take() else { return };
         match catch_unwind(AssertUnwindSafe(|| call(&mut callback))) {
             Ok(()) => {
@@ -334,8 +335,8 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the end of the connection, and lets go of every listener.
-    fn finish(&self, reason: &Disconnect) {
+    /// Calls the disconnect callbacks, and drops every listener.
+    fn end(&self, reason: &Disconnect) {
         let listeners = self.listeners.end(reason);
         let mut end = self.end.lock();
         end.reason = Some(reason.clone());
@@ -343,7 +344,7 @@ impl Dispatcher {
         drop(end);
         for callback in callbacks {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(reason))) {
-                log::error!("a closure for the disconnect panicked: {}", panic_text(&*panic));
+                log::error!("a disconnect callback panicked: {}", panic_text(&*panic));
                 drop_quietly(panic);
             }
         }
@@ -353,16 +354,16 @@ impl Dispatcher {
     }
 }
 
-/// Drops what a user's closure holds; its drop may panic too.
+/// Drops a user's value, and catches a panic of its drop.
 pub(crate) fn drop_quietly<T>(value: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-        log::error!("what a closure held panicked when it was dropped");
+        log::error!("dropping the captures of a closure panicked");
     }
 }
 
 /// Returns the message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Cow<'_, str> {
-    // A closure may panic with what a peer said.
+    // The message may contain text of the peer.
     let text = match panic.downcast_ref::<&str>() {
         Some(text) => *text,
         None => panic.downcast_ref::<String>().map_or("no message", String::as_str),

@@ -1,4 +1,4 @@
-//! Where a control port or a SOCKS port is.
+//! The address of a control port or a SOCKS port.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::str::FromStr;
 use crate::error::InvalidInput;
 use crate::names::printable;
 
-/// Where a control port or a SOCKS port is: a TCP address or a unix socket.
+/// The address of a control port or a SOCKS port: a TCP address or a unix socket.
 ///
-/// Read from text as `host:port`, `tcp:host:port`, `unix:/path` or `/path`; a host is a name, an
-/// IPv4 address or an IPv6 address in brackets.
+/// The text form is `host:port`, `tcp:host:port`, `unix:/path` or `/path`. A host is a name, an IPv4
+/// address, or an IPv6 address in brackets.
 ///
 /// # Examples
 ///
@@ -31,7 +31,7 @@ pub struct Endpoint(pub(super) Kind);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Address(SocketAddr),
-    /// A host name, to be resolved at each connection.
+    /// A host name, resolved at each connection.
     Name(Box<str>, u16),
     Unix(PathBuf),
 }
@@ -61,7 +61,7 @@ impl Endpoint {
         }
     }
 
-    /// Refuses what could be made by [`tcp`](Self::tcp) and [`unix`](Self::unix) but is no address.
+    /// Refuses invalid hosts and paths, which [`tcp`](Self::tcp) and [`unix`](Self::unix) accept.
     pub(crate) fn check(&self) -> Result<(), InvalidInput> {
         match &self.0 {
             Kind::Address(_) => Ok(()),
@@ -76,7 +76,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns whether this is a socket in the file system.
+    /// Returns whether this is a unix socket.
     pub(crate) fn is_unix(&self) -> bool {
         matches!(self.0, Kind::Unix(_))
     }
@@ -168,8 +168,8 @@ fn check_host(host: &str) -> Result<(), InvalidInput> {
 }
 
 impl fmt::Display for Endpoint {
-    /// Shows the endpoint as it is read from text. What does not print in a path is escaped, as a
-    /// `SocksPort` that another program has configured comes from the peer.
+    /// Writes the text form. Unprintable characters are escaped, since the address of a `SocksPort`
+    /// comes from the peer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_an_address_is_read() {
+    fn every_form_of_an_address_is_parsed() {
         for (text, canonical) in [
             ("127.0.0.1:9051", "127.0.0.1:9051"),
             ("tcp:127.0.0.1:9051", "127.0.0.1:9051"),
@@ -205,9 +205,9 @@ mod tests {
         }
     }
 
-    // `net/listeners/socks` of a peer becomes an endpoint, which stands in errors and logs.
+    // A reply to `GETINFO net/listeners/socks` becomes an endpoint, and appears in errors and logs.
     #[test]
-    fn what_does_not_print_is_escaped() {
+    fn unprintable_characters_are_escaped() {
         let path = "/run/a b/caf\u{e9}\r\n[info] forged\u{1b}[2J\u{202e}";
         let shown = Endpoint::unix(path).to_string();
         assert_eq!(shown, "unix:/run/a b/caf\u{e9}\\r\\n[info] forged\\u{1b}[2J\\u{202e}");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn an_invalid_address_is_refused() {
         for (text, problem) in [
             ("", "is not host:port, tcp:host:port or unix:/path"),
             ("9051", "is not host:port, tcp:host:port or unix:/path"),

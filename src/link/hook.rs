@@ -1,41 +1,40 @@
-//! Hooks: rows above see events on the reader thread, before any listener.
+//! Event hooks: observers that the reader thread calls before any listener.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Shared;
+use super::Connection;
 use super::backlog::{BacklogSender, Loss};
 use super::registry::{ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 
-/// Sees every event of its kinds, on the reader thread and in the order of the wire.
+/// An observer of every event of its kinds, called on the reader thread in the order of the wire.
 ///
-/// It must be quick, must not send commands, and must not block except in
-/// [`RawEvent::wait_for_room`]: everyone waits for the reader. It is called without any lock. After
-/// its removal it may still see the rest of the events that the reader has at hand.
+/// Replies and all other events wait while it runs, so it must be quick, must not send commands, and
+/// must not block except in [`RawEvent::wait_for_room`]. No lock is held during the call. After its
+/// removal it may still get the remaining events of the current read.
 pub(crate) trait EventHook: Send + Sync {
-    /// An event of one of the kinds came, or a line without a status code, which may have been
-    /// one.
+    /// Called for each event, and for a line without a status code, which may have been one.
     fn event(&self, event: &RawEvent<'_>);
 
-    /// Whether other threads take the events from this hook. Such hooks are called after the
-    /// others, so that a `State` or a `Config` knows of an event before a thread gets it.
-    fn hands_over(&self) -> bool {
+    /// Returns whether other threads receive the events from this hook. Such hooks are called after
+    /// the others, so that a `State` or a `Config` has applied an event before a thread receives it.
+    fn feeds_other_threads(&self) -> bool {
         false
     }
 
-    /// The connection ended: called once, on whatever thread ended it, also if the hook was added
-    /// later. The reader may still tell of the events that it has at hand.
+    /// Called once when the connection ends, on the thread that ends it, or at once if the hook is
+    /// added later. The remaining events of the current read may follow.
     fn ended(&self, reason: &Disconnect);
 }
 
-/// An event as it stands in the reader's buffer. Text and typed event are made when the first hook
-/// asks for them, for all hooks together.
+/// An event in the reader's buffer. The first hook that needs the text or the typed event creates it
+/// for all hooks.
 pub(crate) struct RawEvent<'a> {
-    /// The connection it comes from; `None` if it was kept.
-    shared: Option<&'a Shared>,
+    /// The connection of an event that is being read; `None` for a stored event.
+    connection: Option<&'a Connection>,
     number: u64,
     wire: &'a [u8],
     text: OnceCell<EventText>,
@@ -44,38 +43,38 @@ pub(crate) struct RawEvent<'a> {
 
 impl<'a> RawEvent<'a> {
     pub(crate) fn new(number: u64, wire: &'a [u8]) -> Self {
-        Self { shared: None, number, wire, text: OnceCell::new(), event: OnceCell::new() }
+        Self { connection: None, number, wire, text: OnceCell::new(), event: OnceCell::new() }
     }
 
-    /// Makes an event that the reader thread has just read.
-    pub(super) fn read(number: u64, wire: &'a [u8], shared: &'a Shared) -> Self {
-        Self { shared: Some(shared), ..Self::new(number, wire) }
+    /// Creates the event that the reader thread has just read.
+    pub(super) fn read(number: u64, wire: &'a [u8], connection: &'a Connection) -> Self {
+        Self { connection: Some(connection), ..Self::new(number, wire) }
     }
 
-    /// Waits until `queue` has room for `size` bytes, for a bounded time and only while no caller
-    /// waits for a reply. Returns whether it has room.
+    /// Blocks the reader thread until `queue` has room for `size` bytes, for a bounded time and only
+    /// while no command is pending. Returns whether there is room.
     pub(crate) fn wait_for_room<T, L: Loss>(
         &self,
         queue: &mut BacklogSender<T, L>,
         size: usize,
     ) -> bool {
-        match self.shared {
-            Some(shared) => shared.wait_for_room(queue, size),
+        match self.connection {
+            Some(connection) => connection.wait_for_room(queue, size),
             None => queue.fits(size),
         }
     }
 
-    /// Returns how many events came before this one on the connection.
+    /// Returns the number of events before this one on the connection.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Returns the bytes of the wire, with status codes and line ends.
+    /// Returns the bytes from the wire, with status codes and line ends.
     pub(crate) fn wire(&self) -> &'a [u8] {
         self.wire
     }
 
-    /// Returns the text, which keeps nothing else alive.
+    /// Returns the text, which shares no memory with other events.
     pub(crate) fn text(&self) -> &EventText {
         self.text.get_or_init(|| EventText::copied(self.wire))
     }
@@ -93,10 +92,10 @@ pub(super) struct EventHooks {
 }
 
 impl EventHooks {
-    /// Adds a hook; one that is added after the end is told the end at once.
+    /// Adds a hook. After the end of the connection, calls [`EventHook::ended`] at once.
     pub(super) fn add(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
-        let id = match hook.hands_over() {
-            true => ListenerId::next_behind(),
+        let id = match hook.feeds_other_threads() {
+            true => ListenerId::next_last(),
             false => ListenerId::next(),
         };
         if let Err((reason, hook)) = self.hooks.add(id, kinds, hook) {
@@ -115,7 +114,7 @@ impl EventHooks {
         self.hooks.any()
     }
 
-    /// Returns the hooks for a kind.
+    /// Returns the hooks of a kind.
     pub(super) fn of(&self, kind: &EventKind) -> Option<Members<dyn EventHook>> {
         self.hooks.members(kind)
     }
@@ -125,12 +124,12 @@ impl EventHooks {
         self.hooks.all().into_iter().map(|(_, hook)| hook).collect()
     }
 
-    /// Returns the kinds that hooks want.
+    /// Returns the kinds that have hooks.
     pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
         self.hooks.kinds()
     }
 
-    /// Tells every hook the end, and lets go of them.
+    /// Calls [`EventHook::ended`] of every hook, and drops them.
     pub(super) fn end(&self, reason: &Disconnect) {
         for hook in self.hooks.end(reason) {
             hook.ended(reason);
@@ -138,7 +137,7 @@ impl EventHooks {
     }
 }
 
-/// Returns the word behind the status code of an event.
+/// Returns the keyword of an event, the word behind the status code.
 pub(super) fn keyword(wire: &[u8]) -> &[u8] {
     let text = wire.get(4..).unwrap_or_default();
     let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());

@@ -1,19 +1,19 @@
-//! The other end of a control connection, as the operating system reports it.
+//! The peer of a control connection, as the operating system reports it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::transport::Stream;
 
-/// The other end of a connection. It need not be tor itself: a filter or a tunnel may forward the
-/// connection to a tor somewhere else.
+/// The peer of a connection. It can be a filtering proxy or a tunnel that forwards the connection to
+/// a tor on another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// A process on this machine, reached by a unix socket, with its pid as this program sees it.
-    /// The pid is `None` in another PID namespace, and where the operating system does not tell.
+    /// A process on this machine with a unix socket, and its PID in the namespace of this program.
+    /// `None` in another PID namespace, and on systems that do not report it.
     Process(Option<u32>),
-    /// A TCP port, with the addresses of both ends.
+    /// A TCP port, with the addresses of both ends of the connection.
     Host { local: IpAddr, remote: SocketAddr },
-    /// A socket that has been disconnected already.
+    /// The socket is disconnected.
     Unknown,
 }
 
@@ -22,7 +22,7 @@ impl Peer {
         match stream {
             Stream::Unix(socket) => Self::Process(peer_pid(socket)),
             Stream::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
-                // A socket of both families shows IPv4 addresses in their IPv6 form.
+                // A dual-stack socket reports IPv4 addresses in IPv6 form.
                 (Ok(local), Ok(remote)) => {
                     Self::Host { local: local.ip().to_canonical(), remote: canonical(remote) }
                 }
@@ -31,8 +31,8 @@ impl Peer {
         }
     }
 
-    /// Returns whether the process that accepted the connection runs on this machine: a unix
-    /// socket, a loopback address, or an address that is at the same time that of this end.
+    /// Returns whether the peer runs on this machine: a unix socket, a loopback address, or the same
+    /// address at both ends.
     pub(crate) fn is_on_this_machine(&self) -> bool {
         match self {
             Self::Process(_) => true,
@@ -42,7 +42,7 @@ impl Peer {
     }
 }
 
-/// Returns an IPv4 address for its IPv6 form, and any other address with its scope.
+/// Converts an IPv4 address in IPv6 form to IPv4. Keeps any other address, with its scope.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
@@ -54,7 +54,7 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 fn peer_pid(socket: &std::os::unix::net::UnixStream) -> Option<u32> {
     use nix::sys::socket::{getsockopt, sockopt};
     let credentials = getsockopt(socket, sockopt::PeerCredentials).ok()?;
-    // 0 stands for a process of another PID namespace.
+    // Linux reports 0 for a process in another PID namespace.
     u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0)
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::Peer;
 
     #[test]
-    fn a_machine_is_recognized_by_the_addresses_of_the_socket() {
+    fn this_machine_is_recognized_by_the_addresses_of_the_socket() {
         for (local, remote, expected) in [
             ("127.0.0.1", "127.0.0.1:1", true),
             ("127.0.0.1", "127.0.0.2:1", true),

@@ -1,4 +1,4 @@
-//! The body of the reader thread: frames what comes, and hands it on.
+//! The reader thread: reads the socket, and passes on replies and events.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -8,79 +8,78 @@ use std::sync::atomic::Ordering;
 use super::backlog::BacklogSender;
 use super::dispatcher::{Chunk, LostEvents};
 use super::hook::{EventHook, RawEvent, keyword};
-use super::intake::Intake;
 use super::registry::{KindCache, Members};
+use super::reply_delivery::ReplyDelivery;
 use super::transport::Stream;
-use super::{LinkLimits, Shared};
+use super::{Connection, LinkLimits};
 use crate::error::{Disconnect, ProtocolError};
 use crate::event::EventKind;
-use crate::wire::{Frame, Limits, Piece};
+use crate::wire::{Frame, Limits, Message};
 
-/// Everything the reader thread owns.
+/// The state of the reader thread.
 pub(super) struct Reader {
     stream: Stream,
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     events: BacklogSender<Chunk, LostEvents>,
     frame: Frame,
-    intake: Intake,
-    /// How many events have come on this connection.
+    replies: ReplyDelivery,
+    /// The number of events so far.
     event_count: u64,
-    /// The limits that hold once tor has accepted the authentication, until they are set.
+    /// The limits that apply after authentication; taken when they are set.
     limits: Option<Limits>,
-    /// Where whole events stand in the frame one behind the other, not handed over yet, and
-    /// where each of them ends, counted from the first.
+    /// The range of consecutive events in the frame that were not queued yet, and the end of each
+    /// event, relative to the start of the range.
     run: Range<usize>,
     ends: Vec<usize>,
-    /// How many of these there are up to the last that a listener wants.
+    /// The number of these events up to the last one that has listeners.
     wanted: usize,
-    /// Who wants the kinds of the events of this read.
-    wants: KindCache<Wants>,
+    /// The observers of each kind, cached for the events of one read.
+    observers: KindCache<Observers>,
 }
 
-/// Who wants events of one kind.
-struct Wants {
+/// The observers of one kind of event.
+struct Observers {
     hooks: Option<Members<dyn EventHook>>,
-    /// Whether a listener does.
-    listeners: bool,
+    has_listeners: bool,
 }
 
 impl Reader {
     pub(super) fn new(
         stream: Stream,
-        shared: Arc<Shared>,
+        connection: Arc<Connection>,
         events: BacklogSender<Chunk, LostEvents>,
         limits: LinkLimits,
     ) -> Self {
         Self {
             stream,
-            shared,
+            connection,
             events,
             frame: Frame::new(limits.wire.before_authentication()),
-            intake: Intake::new(limits.replies, limits.wire.reply),
+            replies: ReplyDelivery::new(limits.replies, limits.wire.reply),
             event_count: 0,
             limits: Some(limits.wire),
             run: 0..0,
             ends: Vec::new(),
             wanted: 0,
-            wants: KindCache::default(),
+            observers: KindCache::default(),
         }
     }
 
-    /// Reads until the connection ends, then tells everyone.
+    /// Reads until the connection ends, then ends it for everyone.
     pub(super) fn run(mut self) {
-        // Whatever happens here, nobody may be left waiting.
-        let _end = EndOnDrop(Arc::clone(&self.shared));
+        // Fails every slot even if a hook panics.
+        let _end = EndOnDrop(Arc::clone(&self.connection));
         let reason = loop {
-            if let Err(reason) = self.turn() {
+            if let Err(reason) = self.read() {
                 break reason;
             }
         };
-        self.hand_over_events();
-        self.shared.end(&reason);
+        self.queue_events();
+        self.connection.end(&reason);
     }
 
-    /// Reads once, and hands on every whole message.
-    fn turn(&mut self) -> Result<(), Disconnect> {
+    /// Reads once, and passes on every complete message.
+    fn read(&mut self) -> Result<(), Disconnect> {
         let read = match (&self.stream).read(self.frame.space()) {
             Ok(0) => return Err(self.end_of_stream()),
             Ok(read) => read,
@@ -90,85 +89,85 @@ impl Reader {
             }
             Err(error) => return Err(Disconnect::Read(Arc::new(error))),
         };
-        if self.shared.dispatcher.is_discarding() {
+        if self.connection.dispatcher.is_discarding() {
             return Err(Disconnect::Closed);
         }
-        if self.shared.is_authenticated.load(Ordering::Acquire) {
+        if self.connection.is_authenticated.load(Ordering::Acquire) {
             if let Some(limits) = self.limits.take() {
                 self.frame.set_authenticated(limits);
             }
         }
         self.frame.fill(read);
-        let outcome = self.hand_over();
-        self.hand_over_events();
-        // A hook that is removed must not live until tor sends again.
-        self.wants.clear();
-        // tor reads again, perhaps, after it had left no room for a probe.
-        self.shared.send_owed_probe();
+        let outcome = self.process();
+        self.queue_events();
+        // Otherwise a removed hook would live until tor sends again.
+        self.observers.clear();
+        // The socket may have had no room for a probe, and has now.
+        self.connection.send_owed_probe();
         outcome
     }
 
-    fn hand_over(&mut self) -> Result<(), Disconnect> {
-        while let Some(piece) = self.frame.next()? {
-            match piece {
-                Piece::Event(range) => self.gather(&range),
-                Piece::Stray(range) => self.drop_stray(&range)?,
-                Piece::Reply(range) => {
-                    // The frame may give its buffer away with the reply.
-                    self.hand_over_events();
-                    let router = &self.shared.router;
-                    self.intake.complete(router, &mut self.frame, &range, self.event_count)?;
+    fn process(&mut self) -> Result<(), Disconnect> {
+        while let Some(message) = self.frame.next()? {
+            match message {
+                Message::Event(range) => self.event(&range),
+                Message::Stray(range) => self.stray_line(&range)?,
+                Message::Reply(range) => {
+                    // Taking the reply may replace the buffer, which holds the events.
+                    self.queue_events();
+                    let router = &self.connection.router;
+                    self.replies.reply(router, &mut self.frame, &range, self.event_count)?;
                 }
             }
         }
         if self.frame.is_inside_reply() {
-            self.intake.lines(&self.shared.router, &mut self.frame)?;
+            self.replies.lines(&self.connection.router, &mut self.frame)?;
         }
         Ok(())
     }
 
-    /// Tells the hooks of an event, and keeps it for the event thread if a listener wants it.
-    fn gather(&mut self, range: &Range<usize>) {
+    /// Calls the hooks for an event, and adds it to the run if it has listeners.
+    fn event(&mut self, range: &Range<usize>) {
         let number = self.event_count;
         self.event_count += 1;
-        let shared = &self.shared;
-        if !shared.hooks.any() && !shared.dispatcher.any() {
+        let connection = &self.connection;
+        if !connection.hooks.any() && !connection.dispatcher.any() {
             return;
         }
         let bytes = self.frame.bytes(range);
-        let found = self.wants.get(keyword(bytes), |kind| Wants::of(shared, kind));
-        let Some((_, wants)) = found else { return };
-        if let Some(hooks) = &wants.hooks {
-            let event = RawEvent::read(number, bytes, shared);
+        let found = self.observers.get(keyword(bytes), |kind| Observers::of(connection, kind));
+        let Some((_, observers)) = found else { return };
+        if let Some(hooks) = &observers.hooks {
+            let event = RawEvent::read(number, bytes, connection);
             for hook in &**hooks {
                 hook.event(&event);
             }
         }
-        let wanted = wants.listeners;
+        let has_listeners = observers.has_listeners;
         if self.ends.is_empty() || self.run.end != range.start {
-            self.hand_over_events();
+            self.queue_events();
             self.run = range.start..range.start;
-            if !wanted {
+            if !has_listeners {
                 return;
             }
         }
-        // One that nobody wants stays between two that are wanted: they are handed over together.
+        // An event without listeners between two with listeners is queued with them.
         self.run.end = range.end;
         self.ends.push(range.end - self.run.start);
-        if wanted {
+        if has_listeners {
             self.wanted = self.ends.len();
         }
     }
 
-    /// Drops a line without a status code, and tells the hooks and the event thread of it: a filter
-    /// may have replaced any event by it.
-    fn drop_stray(&mut self, range: &Range<usize>) -> Result<(), Disconnect> {
-        self.hand_over_events();
+    /// Drops a line without a status code, and reports it to the hooks and the event thread: a
+    /// filtering proxy may have replaced an event by it.
+    fn stray_line(&mut self, range: &Range<usize>) -> Result<(), Disconnect> {
+        self.queue_events();
         let bytes = self.frame.bytes(range);
-        let shared = &self.shared;
-        shared.router.lock().stray_line(bytes)?;
-        let event = RawEvent::read(self.event_count, bytes, shared);
-        for hook in shared.hooks.all() {
+        let connection = &self.connection;
+        connection.router.lock().stray_line(bytes)?;
+        let event = RawEvent::read(self.event_count, bytes, connection);
+        for hook in connection.hooks.all() {
             hook.event(&event);
         }
         self.event_count += 1;
@@ -176,7 +175,7 @@ impl Reader {
         let size = Chunk::size(bytes.len(), 1);
         let mut lost = LostEvents::default();
         lost.count(&EventKind::from_bytes(b""), 1);
-        if shared.wait_for_room(&mut self.events, size) {
+        if connection.wait_for_room(&mut self.events, size) {
             let _ = self.events.send(chunk, size, lost);
         } else {
             self.events.lose(lost);
@@ -184,9 +183,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives the events of this read to the event thread, as one chunk unless something stood
-    /// between them or there is no room.
-    fn hand_over_events(&mut self) {
+    /// Queues the run of events for the event thread: as one chunk if it fits, otherwise in parts.
+    fn queue_events(&mut self) {
         self.ends.truncate(self.wanted);
         let mut sent = 0;
         while sent < self.ends.len() {
@@ -195,7 +193,6 @@ impl Reader {
                 self.send_events(sent..sent + fitting);
                 sent += fitting;
             } else if !self.wait_for_room(sent) {
-                // These are lost, but not the others with them.
                 self.lose_events(sent);
                 break;
             }
@@ -204,7 +201,7 @@ impl Reader {
         self.wanted = 0;
     }
 
-    /// Returns how many of the events from this one on fit into the queue.
+    /// Returns how many of the events from `first` on fit into the queue.
     fn fitting(&self, first: usize) -> usize {
         let room = self.events.room();
         let begin = self.begin(first);
@@ -219,12 +216,12 @@ impl Reader {
         }
     }
 
-    /// Returns how much an event takes in the queue on its own.
+    /// Returns the size of an event in a chunk of its own.
     fn size(&self, event: usize) -> usize {
         Chunk::size(self.begin(event + 1) - self.begin(event), 1)
     }
 
-    /// Returns where an event begins, counted from the first.
+    /// Returns the start of an event, relative to the start of the run.
     fn begin(&self, event: usize) -> usize {
         event.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
     }
@@ -235,26 +232,26 @@ impl Reader {
         let ends: Vec<_> = ends.iter().map(|end| end - begin).collect();
         let bytes = self.frame.bytes(&(self.run.start + begin..self.run.start + end)).into();
         let size = Chunk::size(end - begin, ends.len());
-        // It fits. If nobody takes it any more, nobody wants it.
+        // It fits. Sending fails only after the event thread has ended.
         let _ = self.events.send(Chunk { bytes, ends }, size, LostEvents::default());
     }
 
-    /// Waits for room for an event, but only as long as no caller waits for a reply.
+    /// Waits for room for an event. Returns whether there is room.
     fn wait_for_room(&mut self, event: usize) -> bool {
         let size = self.size(event);
-        self.shared.wait_for_room(&mut self.events, size)
+        self.connection.wait_for_room(&mut self.events, size)
     }
 
-    /// Counts the events from this one on as lost.
+    /// Counts the events from `first` on as lost.
     fn lose_events(&mut self, first: usize) {
         let mut lost = LostEvents::default();
         let mut begin = self.begin(first);
-        let shared = &self.shared;
+        let connection = &self.connection;
         for end in self.ends.get(first..).unwrap_or_default() {
             let bytes = self.frame.bytes(&(self.run.start + begin..self.run.start + end));
             begin = *end;
-            let found = self.wants.get(keyword(bytes), |kind| Wants::of(shared, kind));
-            if let Some((kind, Wants { listeners: true, .. })) = found {
+            let found = self.observers.get(keyword(bytes), |kind| Observers::of(connection, kind));
+            if let Some((kind, Observers { has_listeners: true, .. })) = found {
                 lost.count(kind, 1);
             }
         }
@@ -263,8 +260,8 @@ impl Reader {
         }
     }
 
-    /// What the end of the stream means: the end, or a peer of the wrong kind that stopped in the
-    /// middle of its first line.
+    /// Returns the reason for the end of the stream. A peer that closed in the middle of its first line
+    /// may not speak the control protocol.
     fn end_of_stream(&self) -> Disconnect {
         match self.frame.rest() {
             rest if !self.frame.is_inside_message()
@@ -277,14 +274,15 @@ impl Reader {
     }
 }
 
-impl Wants {
-    fn of(shared: &Shared, kind: &EventKind) -> Self {
-        Self { hooks: shared.hooks.of(kind), listeners: shared.dispatcher.wants(kind) }
+impl Observers {
+    fn of(connection: &Connection, kind: &EventKind) -> Self {
+        let has_listeners = connection.dispatcher.wants(kind);
+        Self { hooks: connection.hooks.of(kind), has_listeners }
     }
 }
 
-/// Ends the connection for everyone even if the reader panics.
-struct EndOnDrop(Arc<Shared>);
+/// Ends the connection even if the reader thread panics.
+struct EndOnDrop(Arc<Connection>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {

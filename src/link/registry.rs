@@ -1,7 +1,7 @@
-//! Who wants events of which kinds: the table behind both listeners and hooks.
+//! The registry of listeners and of hooks by kind of event.
 //!
-//! **Invariant**: adding and removing do not depend on how many there are, and nothing that is
-//! registered is called or dropped under the lock.
+//! **Invariant**: the cost of adding and removing does not grow with the number of members, and no
+//! member is called or dropped under the lock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::error::Disconnect;
 use crate::event::EventKind;
 
-/// The name of a listener, for removing it. No two listeners of a program have the same.
+/// The ID of a listener, unique within the program, for its removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(u64);
 
@@ -23,33 +23,33 @@ impl ListenerId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Returns an id behind all those of [`next`](Self::next).
-    pub(super) fn next_behind() -> Self {
+    /// Returns an ID that sorts behind all IDs of [`next`](Self::next).
+    pub(super) fn next_last() -> Self {
         Self(Self::next().0 | 1 << 63)
     }
 }
 
-/// The members that want one kind, in the order of their ids.
+/// The members for one kind, in the order of their IDs.
 pub(super) type Members<T> = Arc<[Arc<T>]>;
 
-/// The members of one connection.
+/// Members, each registered for some kinds of event.
 pub(super) struct Registry<T: ?Sized> {
     /// A leaf lock.
     table: Mutex<Table<T>>,
-    /// A copy of "there is a member", read for each event without a lock.
+    /// Whether there is a member; read for each event without the lock.
     any: AtomicBool,
 }
 
 struct Table<T: ?Sized> {
     by_id: BTreeMap<ListenerId, (Box<[EventKind]>, Arc<T>)>,
     by_kind: HashMap<EventKind, Group<T>>,
-    /// Why the connection ended; nobody is added any more.
+    /// Why the connection ended. No member is added after that.
     ended: Option<Disconnect>,
 }
 
 struct Group<T: ?Sized> {
     members: BTreeMap<ListenerId, Arc<T>>,
-    /// A copy of `members`, made when an event asks for it and gone when they change.
+    /// A copy of `members`, made for the next event of the kind and dropped when they change.
     snapshot: Option<Members<T>>,
 }
 
@@ -67,7 +67,7 @@ impl<T: ?Sized> fmt::Debug for Registry<T> {
 }
 
 impl<T: ?Sized> Registry<T> {
-    /// Adds a member for the given kinds; gives it back if the connection has ended.
+    /// Adds a member for the given kinds. Returns it if the connection has ended.
     pub(super) fn add(
         &self,
         id: ListenerId,
@@ -81,7 +81,7 @@ impl<T: ?Sized> Registry<T> {
         for kind in kinds {
             let group = table.by_kind.entry(kind.clone()).or_default();
             group.members.insert(id, Arc::clone(&member));
-            // It holds nothing that `members` does not hold too.
+            // Drops no member, since `members` holds the same ones.
             group.snapshot = None;
         }
         table.by_id.insert(id, (kinds.into(), member));
@@ -106,7 +106,7 @@ impl<T: ?Sized> Registry<T> {
         Some(member)
     }
 
-    /// Removes every member, and returns them in the order in which they were added.
+    /// Removes every member, and returns them in the order of their IDs.
     pub(super) fn end(&self, reason: &Disconnect) -> Vec<Arc<T>> {
         let mut table = self.table.lock();
         table.ended.get_or_insert_with(|| reason.clone());
@@ -123,17 +123,17 @@ impl<T: ?Sized> Registry<T> {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Returns the kinds that members want.
+    /// Returns the kinds that have members.
     pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
         self.table.lock().by_kind.keys().cloned().collect()
     }
 
-    /// Returns whether a member wants this kind.
+    /// Returns whether this kind has members.
     pub(super) fn wants(&self, kind: &EventKind) -> bool {
         self.table.lock().by_kind.contains_key(kind)
     }
 
-    /// Returns the members that want this kind, if there are any.
+    /// Returns the members for this kind, if any.
     pub(super) fn members(&self, kind: &EventKind) -> Option<Members<T>> {
         let mut table = self.table.lock();
         let group = table.by_kind.get_mut(kind)?;
@@ -141,7 +141,7 @@ impl<T: ?Sized> Registry<T> {
         Some(Arc::clone(snapshot.get_or_insert_with(|| members.values().cloned().collect())))
     }
 
-    /// Returns all members in the order in which they were added.
+    /// Returns all members in the order of their IDs.
     pub(super) fn all(&self) -> Vec<(Box<[EventKind]>, Arc<T>)> {
         self.table.lock().by_id.values().cloned().collect()
     }
@@ -153,17 +153,17 @@ impl<T: ?Sized> Default for Group<T> {
     }
 }
 
-/// Values looked up by the kinds of the events at hand, which are few: floods are of one kind or
-/// two.
+/// A cache of values by kind of event, for the events of one read. Most events of a flood are of one
+/// or two kinds, so a short list suffices.
 #[derive(Debug)]
 pub(super) struct KindCache<V> {
     entries: Vec<(EventKind, V)>,
-    /// The entry that was found last.
+    /// The index of the entry that was found last.
     last: usize,
 }
 
-/// A peer may make up any number of kinds.
-const CACHED: usize = 32;
+/// The maximum number of entries, since a peer can invent any number of kinds.
+const MAX_ENTRIES: usize = 32;
 
 impl<V> Default for KindCache<V> {
     fn default() -> Self {
@@ -172,17 +172,17 @@ impl<V> Default for KindCache<V> {
 }
 
 impl<V> KindCache<V> {
-    /// Returns the value for the kind with this keyword; `make` looks it up the first time.
+    /// Returns the entry for the kind with this keyword. `make` creates a missing value.
     #[inline]
     pub(super) fn get(
         &mut self,
         keyword: &[u8],
         make: impl FnOnce(&EventKind) -> V,
     ) -> Option<&(EventKind, V)> {
-        let is_it = |entry: &(EventKind, V)| entry.0.as_str().as_bytes() == keyword;
-        if !self.entries.get(self.last).is_some_and(is_it) {
-            self.last = self.entries.iter().position(is_it).unwrap_or_else(|| {
-                if self.entries.len() >= CACHED {
+        let has_keyword = |entry: &(EventKind, V)| entry.0.as_str().as_bytes() == keyword;
+        if !self.entries.get(self.last).is_some_and(has_keyword) {
+            self.last = self.entries.iter().position(has_keyword).unwrap_or_else(|| {
+                if self.entries.len() >= MAX_ENTRIES {
                     self.entries.clear();
                 }
                 let kind = EventKind::from_bytes(keyword);
@@ -194,7 +194,7 @@ impl<V> KindCache<V> {
         self.entries.get(self.last)
     }
 
-    /// Forgets everything.
+    /// Removes all entries.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
     }

@@ -1,25 +1,37 @@
-//! Which reply belongs to whom. Bookkeeping alone: no socket and no thread.
+//! The router: matches replies with commands. It uses no socket and no thread.
 //!
-//! tor answers commands in their order and names none of them, so the router is a queue: the
-//! first reply belongs to the first slot. That holds as long as tor answers each command once.
+//! A reply does not name its command, but tor answers commands in order. So the router is a queue of
+//! [slots](Slot), one for each command: the next reply belongs to the first slot. This holds as long
+//! as tor answers each command exactly once.
 //!
-//! **Invariant**: the owner of a reply is decided once, when its first line comes. The slot then
-//! leaves the queue and is the *incoming* reply, which all that arrives until the end of the reply
-//! belongs to; so the front of the queue is always the slot of the next reply.
+//! **Invariant**: the owner of a reply is decided once, when its first line arrives. The slot then
+//! leaves the queue and becomes the *incoming* reply, which gets all lines up to the end of the reply.
 //!
-//! A caller that gives up while its own reply is coming in leaves the rest to be discarded. One
-//! that gives up earlier leaves its slot behind, and the late reply is discarded. But that reply
-//! may also never come, and then everyone behind would get the reply of the one behind them. So the
-//! router is *in doubt* then: replies are held, and the link sends a probe, a question whose
-//! refusal repeats a nonce. When that refusal comes, everything in front of it has been answered
-//! or never will be, and the router knows which:
+//! # Commands without a reply
 //!
-//! - as many replies were held as slots stand in front of the probe: all are in step;
-//! - some are missing, but every slot in front of the probe was given up: nobody is concerned;
-//! - otherwise nobody can know whose reply is missing, and the connection ends.
+//! tor never answers some commands. If the caller of such a command times out and its slot stays in
+//! the queue, each later caller would get the reply of the next command. But if the slot were
+//! removed, a late reply would go to the next caller.
 //!
-//! A filter in front of tor refuses the probe without its nonce. That settles the doubt if as many
-//! replies were held as slots stand in front of the probe, and ends the connection otherwise.
+//! So when a caller cancels a slot that is in the queue, the router is *in doubt*: the slot stays, the
+//! connection sends a *probe*, and all replies are held. A probe is the command
+//! `GETINFO torcon/sync/NONCE` with its own slot. tor knows no such key and repeats it in its refusal:
+//!
+//! ```text
+//! slots:    [A, canceled] [B] [probe 7] [C]
+//! replies:  250 a   250 b   552 Unrecognized key "torcon/sync/7"   250 c
+//! ```
+//!
+//! When the refusal arrives, every command in front of the probe was answered, or never will be:
+//!
+//! - If the number of held replies equals the number of slots in front of the probe, all are in
+//!   step, and each held reply goes to its slot.
+//! - If replies are missing, but all slots in front of the probe are canceled, no caller is affected,
+//!   and the held replies are discarded.
+//! - Otherwise it is unknown whose reply is missing, and the connection ends.
+//!
+//! A filtering proxy refuses the probe without the nonce. Such a refusal settles the doubt if as many
+//! replies were held as slots are in front of the probe, and ends the connection otherwise.
 
 mod slot;
 
@@ -31,19 +43,19 @@ use memchr::memmem;
 
 use self::slot::Slot;
 pub(super) use self::slot::{SlotId, Waiter};
-use super::parts::{Parts, Pipe, pipe};
+use super::pipe::{Pipe, PipeReader, pipe};
 use super::spool::BufferLimits;
 use crate::error::{BufferProblem, Disconnect};
 use crate::wire::{Separator, StatusLine};
 
-/// What a caller gets for its command.
+/// The result of a command, as its caller receives it.
 pub(super) type Outcome = Result<RawReply, NoReply>;
 
-/// The bytes of a reply, not yet read.
+/// The bytes of a reply, not parsed.
 #[derive(Debug)]
 pub(crate) struct RawReply {
     pub(crate) bytes: Vec<u8>,
-    /// How many events tor had sent before this reply.
+    /// The number of events before this reply on the connection.
     pub(crate) events_before: u64,
 }
 
@@ -52,47 +64,57 @@ pub(crate) struct RawReply {
 pub(super) enum NoReply {
     /// The connection has ended.
     Closed(Disconnect),
-    /// The reply came and could not be kept; the connection goes on.
+    /// The reply could not be buffered. The connection stays open.
     Buffer(BufferProblem),
 }
 
-/// The reply that has begun and not ended.
+/// The reply whose first line has arrived, but not its last.
 #[derive(Debug)]
 enum Incoming {
-    Of(Slot),
-    /// It came while in doubt.
+    /// It belongs to this slot.
+    Owned(Slot),
+    /// It began while the router was in doubt.
     Held,
 }
 
-/// Where the lines go that have come of an incoming reply.
+/// The destination of the complete lines of an incoming reply.
 #[derive(Debug)]
-pub(super) enum Route {
-    /// Nowhere yet: the caller wants the whole.
-    Gather,
-    Pass(Arc<Pipe>),
+pub(super) enum LineRoute {
+    /// They stay in the buffer, since the caller wants the whole reply.
+    Buffer,
+    Pipe(Arc<Pipe>),
     Discard,
     Hold,
 }
 
-/// What becomes of a reply that is complete.
+/// The destination of a reply that is complete.
 #[derive(Debug)]
-pub(super) enum Delivery {
-    To(Waiter),
+pub(super) enum ReplyRoute {
+    Waiter(Waiter),
     Hold,
-    /// It is a probe's answer: these get what was held, in order, if everyone's came. If not,
-    /// there is nobody here who waits.
+    /// The reply was the refusal of a probe. These waiters, in order, get the held replies; if there
+    /// are fewer replies than waiters, all waiters are canceled.
     Settle(Vec<Waiter>),
 }
 
-/// Result of giving up a place in the queue.
+/// The outcome of canceling a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GivenUp {
-    /// The slot stays behind, and a probe is wanted.
-    Probing,
-    /// The reply is coming in; the rest of it is discarded.
-    Discarding,
-    /// The reply had come just before.
-    Answered,
+pub(super) enum CancelOutcome {
+    /// The slot stays in the queue, and a probe is owed.
+    Queued,
+    /// The reply is incoming; the rest of it is discarded.
+    Incoming,
+    /// The reply was complete already.
+    Complete,
+}
+
+/// The life of the connection. The first reason for its end counts.
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// The hooks are being called; no slot has failed yet.
+    Ending(Disconnect),
+    Ended(Disconnect),
 }
 
 /// The queue of slots.
@@ -100,23 +122,21 @@ pub(super) enum GivenUp {
 pub(super) struct Router {
     /// The commands whose replies have not begun.
     slots: VecDeque<Slot>,
-    /// Those of `slots` that are probes.
-    probes: VecDeque<SlotId>,
     incoming: Option<Incoming>,
     next_id: u64,
-    /// How many replies were held since a caller gave up; `None` while in step.
-    held: Option<usize>,
-    /// A caller has given up and no probe stands behind it yet.
-    probe_wanted: bool,
-    /// Why the connection ends; the first reason wins.
-    end_reason: Option<Disconnect>,
-    /// Whether the callers have been told.
-    has_ended: bool,
-    /// What the end of the stream means after the command in this slot was written.
-    expected_end: Option<(SlotId, Disconnect)>,
-    /// Whether the link may probe; not before tor accepts the authentication.
+    /// The slots of probes, in order.
+    probes: VecDeque<SlotId>,
+    /// Whether a probe must be sent, behind the last slot. Invariant: the router is in doubt if a
+    /// probe is owed or in the queue, and only then.
+    owes_probe: bool,
+    /// The number of held replies.
+    held: usize,
+    /// Whether tor accepted the authentication. Before that it closes the connection at a probe.
     may_probe: bool,
-    /// How many bytes of a reply in parts may wait for its caller.
+    phase: Phase,
+    /// The reason for the end of the stream after the command of this slot.
+    expected_end: Option<(SlotId, Disconnect)>,
+    /// The limits of each pipe.
     buffer_limits: BufferLimits,
 }
 
@@ -124,52 +144,50 @@ impl Router {
     pub(super) fn new(buffer_limits: BufferLimits) -> Self {
         Self {
             slots: VecDeque::new(),
-            probes: VecDeque::new(),
             incoming: None,
             next_id: 0,
-            held: None,
-            probe_wanted: false,
-            end_reason: None,
-            has_ended: false,
-            expected_end: None,
+            probes: VecDeque::new(),
+            owes_probe: false,
+            held: 0,
             may_probe: false,
+            phase: Phase::Open,
+            expected_end: None,
             buffer_limits,
         }
     }
 
-    /// Takes a place at the end of the queue, for a caller that wants the whole reply.
+    /// Appends a slot for a caller that wants the whole reply.
     pub(super) fn push(&mut self) -> Result<(SlotId, Receiver<Outcome>), Disconnect> {
         let (sender, receiver) = bounded(1);
         let id = self.push_waiter(Waiter::Whole(sender))?;
         Ok((id, receiver))
     }
 
-    /// Takes a place at the end of the queue, for a caller that wants the reply in parts.
-    pub(super) fn push_parts(&mut self) -> Result<(SlotId, Parts), Disconnect> {
-        let (sender, parts) = pipe(self.buffer_limits);
+    /// Appends a slot for a caller that wants the reply in parts.
+    pub(super) fn push_parts(&mut self) -> Result<(SlotId, PipeReader), Disconnect> {
+        let (sender, reader) = pipe(self.buffer_limits);
         let id = self.push_waiter(Waiter::Parts(sender))?;
-        Ok((id, parts))
+        Ok((id, reader))
     }
 
-    /// Takes a place for a probe, if one is wanted, and returns the nonce for it.
+    /// Appends a slot for a probe if one is owed. Returns its nonce.
     pub(super) fn push_probe(&mut self) -> Option<u64> {
-        if !self.probe_wanted {
+        if !self.owes_probe {
             return None;
         }
-        let nonce = self.next_id;
         let id = self.push_waiter(Waiter::Probe).ok()?;
         self.probes.push_back(id);
-        self.probe_wanted = false;
-        Some(nonce)
+        self.owes_probe = false;
+        Some(id.nonce())
     }
 
-    /// Returns whether a probe is wanted that has not been sent.
+    /// Returns whether a probe must be sent.
     pub(super) fn owes_probe(&self) -> bool {
-        self.probe_wanted
+        self.owes_probe
     }
 
     fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
-        if let (true, Some(reason)) = (self.has_ended, &self.end_reason) {
+        if let Phase::Ended(reason) = &self.phase {
             return Err(reason.clone());
         }
         let id = SlotId(self.next_id);
@@ -178,79 +196,62 @@ impl Router {
         Ok(id)
     }
 
-    /// Takes back the places that were pushed last: nothing of their commands has been written.
-    pub(super) fn take_back(&mut self, first: SlotId) {
-        while self.slots.back().is_some_and(|slot| slot.id >= first) {
-            let unwritten = self.slots.pop_back();
-            // A probe that was not written is still owed.
-            self.probe_wanted |= unwritten.is_some_and(|slot| slot.waiter.is_probe());
-            self.probes.truncate(self.probes.partition_point(|probe| *probe < first));
+    /// Removes the last slot, whose command was not written.
+    pub(super) fn take_back(&mut self, id: SlotId) {
+        if self.slots.back().is_none_or(|slot| slot.id != id) {
+            return;
         }
-        self.expected_end.take_if(|(ending, _)| *ending >= first);
+        self.slots.pop_back();
+        if self.probes.back() == Some(&id) {
+            self.probes.pop_back();
+            self.owes_probe = true;
+        }
+        self.expected_end.take_if(|(ending, _)| *ending == id);
     }
 
-    /// Returns whether at most one caller is waiting.
+    /// Returns whether at most one command is pending.
     pub(super) fn is_waiting_alone(&self) -> bool {
         self.slots.len() + usize::from(self.incoming.is_some()) <= 1
     }
 
-    /// Returns whether the connection is open and nothing has been asked that is not answered.
+    /// Returns whether the connection is open and no command is pending.
     pub(super) fn is_idle(&self) -> bool {
-        self.end_reason.is_none() && self.incoming.is_none() && self.slots.is_empty()
+        matches!(self.phase, Phase::Open) && self.incoming.is_none() && self.slots.is_empty()
     }
 
-    /// Lets the link send probes from now on.
+    /// Allows probes from now on.
     pub(super) fn allow_probes(&mut self) {
         self.may_probe = true;
     }
 
-    /// Gives up the place of a caller that waits no longer.
-    pub(super) fn give_up(&mut self, id: SlotId) -> GivenUp {
+    /// Cancels the slot of a caller that timed out.
+    pub(super) fn cancel(&mut self, id: SlotId) -> CancelOutcome {
         match &mut self.incoming {
-            Some(Incoming::Of(slot)) if slot.id == id => {
-                slot.waiter = Waiter::GivenUp;
-                return GivenUp::Discarding;
+            Some(Incoming::Owned(slot)) if slot.id == id => {
+                slot.waiter = Waiter::Canceled;
+                return CancelOutcome::Incoming;
             }
             _ => {}
         }
-        let place = self.place_of(id);
-        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.id == id) else {
-            return GivenUp::Answered;
+        let index = self.index_of(id);
+        let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.id == id) else {
+            return CancelOutcome::Complete;
         };
-        slot.waiter = Waiter::GivenUp;
-        if self.may_probe {
-            let is_probed = self.probes.back().is_some_and(|probe| *probe > id);
-            self.probe_wanted |= !is_probed;
-            self.held.get_or_insert(0);
-        }
-        GivenUp::Probing
+        slot.waiter = Waiter::Canceled;
+        let has_probe_behind = self.probes.back().is_some_and(|probe| *probe > id);
+        self.owes_probe |= self.may_probe && !has_probe_behind;
+        CancelOutcome::Queued
     }
 
-    /// Returns where in the queue a slot stands, or would stand.
-    fn place_of(&self, id: SlotId) -> usize {
-        self.slots.partition_point(|slot| slot.id < id)
-    }
-
-    /// Returns where in the queue the first probe stands.
-    fn first_probe(&self) -> Option<usize> {
-        self.probes.front().map(|probe| self.place_of(*probe))
-    }
-
-    /// Returns where in the queue the probe stands whose refusal this is.
-    fn probe_refused_by(&self, reply: &[u8]) -> Option<usize> {
-        let probe = self.probes.iter().find(|probe| probe.is_nonce_refused_by(reply))?;
-        Some(self.place_of(*probe))
-    }
-
-    /// Takes note of a line without a status code that came between two messages.
+    /// Handles a line without a status code between two messages, which is dropped.
     ///
-    /// Dropping it must not move a later reply to another caller. It moves none if the line holds
-    /// no part of a reply. A line that could hold one, since the line end before the reply was lost
-    /// with the event that a filter has replaced, may have swallowed the reply that is due: then
-    /// the next one would go to the wrong caller. So with commands outstanding such a line puts the
-    /// router in doubt, as a caller that gives up does, and ends the connection if more lines of
-    /// that reply would follow. What a filter must not do is replace the first line of an event with
-    /// data and leave the data: that is read as lines, and would be in whatever client.
+    /// A filtering proxy that replaces an event together with its line end also swallows the next
+    /// line. If the dropped line can contain the last line of a reply, the router is in doubt from now
+    /// on. If it can contain the first of several lines, the connection ends, since the remaining
+    /// lines would count as the whole reply.
+    ///
+    /// A proxy must not replace the first line of an event with data and leave the data: a client
+    /// cannot distinguish the data from lines of the protocol.
     pub(super) fn stray_line(&mut self, line: &[u8]) -> Result<(), Disconnect> {
         let Some(swallowed) = StatusLine::of_reply_within(line) else { return Ok(()) };
         if self.slots.is_empty() {
@@ -260,148 +261,164 @@ impl Router {
             let detail = "a line without a status code came, and may hold the beginning of a reply";
             return Err(Disconnect::OutOfStep { detail });
         }
-        self.probe_wanted = true;
-        self.held.get_or_insert(0);
+        self.owes_probe = true;
         Ok(())
     }
 
-    /// Returns where the lines go that have come of a reply which is not complete.
-    pub(super) fn route(&mut self) -> Result<Route, Disconnect> {
+    fn is_in_doubt(&self) -> bool {
+        self.owes_probe || !self.probes.is_empty()
+    }
+
+    /// Returns the index of a slot, or of the first slot behind it.
+    fn index_of(&self, id: SlotId) -> usize {
+        self.slots.partition_point(|slot| slot.id < id)
+    }
+
+    /// Returns the index of the first probe.
+    fn first_probe(&self) -> Option<usize> {
+        self.probes.front().map(|probe| self.index_of(*probe))
+    }
+
+    /// Returns the index of the probe whose refusal the reply is.
+    fn probe_refused_by(&self, reply: &[u8]) -> Option<usize> {
+        let probe = self.probes.iter().find(|probe| probe.is_nonce_refused_by(reply))?;
+        Some(self.index_of(*probe))
+    }
+
+    /// Returns the destination of the complete lines of a reply that is not complete.
+    pub(super) fn route_lines(&mut self) -> Result<LineRoute, Disconnect> {
         let incoming = match self.incoming.take() {
             Some(incoming) => incoming,
             None => self.begin()?,
         };
         let route = match &incoming {
-            Incoming::Held => Route::Hold,
-            Incoming::Of(slot) => match &slot.waiter {
-                Waiter::Whole(_) => Route::Gather,
-                Waiter::Parts(pipe) => Route::Pass(Arc::clone(pipe)),
-                Waiter::Probe | Waiter::GivenUp => Route::Discard,
+            Incoming::Held => LineRoute::Hold,
+            Incoming::Owned(slot) => match &slot.waiter {
+                Waiter::Whole(_) => LineRoute::Buffer,
+                Waiter::Parts(pipe) => LineRoute::Pipe(Arc::clone(pipe)),
+                Waiter::Probe | Waiter::Canceled => LineRoute::Discard,
             },
         };
         self.incoming = Some(incoming);
         Ok(route)
     }
 
-    /// Decides whom the reply belongs to that begins now.
+    /// Decides the owner of the reply that begins now.
     fn begin(&mut self) -> Result<Incoming, Disconnect> {
-        if self.held.is_some() {
+        if self.is_in_doubt() {
             return Ok(Incoming::Held);
         }
-        let slot = self.slots.pop_front().ok_or(OUT_OF_STEP_UNASKED)?;
-        if self.probes.front() == Some(&slot.id) {
-            self.probes.pop_front();
-        }
-        Ok(Incoming::Of(slot))
+        self.slots.pop_front().map(Incoming::Owned).ok_or(UNEXPECTED_REPLY)
     }
 
-    /// Returns what becomes of a reply whose last line has come. `last` is what was not routed
-    /// before.
-    pub(super) fn complete(&mut self, last: &[u8]) -> Result<Delivery, Disconnect> {
-        let incoming = match (self.incoming.take(), self.held) {
-            (Some(incoming), _) => incoming,
-            (None, None) => self.begin()?,
-            (None, Some(held)) => {
-                // tor answers a probe with a single line, so it was not routed before.
-                if let Some(probe) = self.probe_refused_by(last) {
-                    return self.settle(probe, held).map(Delivery::Settle);
+    /// Returns the destination of a complete reply. `rest` is the part of it that was not routed by
+    /// [`route_lines`](Self::route_lines).
+    pub(super) fn route_reply(&mut self, rest: &[u8]) -> Result<ReplyRoute, Disconnect> {
+        let incoming = match self.incoming.take() {
+            Some(incoming) => incoming,
+            None => {
+                // The refusal of a probe is a single line, so no part of it was routed before.
+                if let Some(probe) = self.probe_refused_by(rest) {
+                    return self.settle(probe).map(ReplyRoute::Settle);
                 }
-                if let (Some(probe), true) = (self.first_probe(), is_filtered(last)) {
-                    // A filter answers in order and refuses every probe. Had a command before this
-                    // one gone unanswered, the refusal would have come one reply earlier.
-                    if held == probe {
-                        return self.settle(probe, held).map(Delivery::Settle);
+                if let (Some(probe), true) = (self.first_probe(), is_filtered(rest)) {
+                    // A filtering proxy answers in order and refuses every probe. If it had not
+                    // answered an earlier command, the refusal would be one reply earlier.
+                    if self.held == probe {
+                        return self.settle(probe).map(ReplyRoute::Settle);
                     }
                     return Err(Disconnect::OutOfStep {
-                        detail: "a command went unanswered, and a filter refused the question \
-                                 that would have put things right",
+                        detail: "a command was not answered, and a filter refused the probe that \
+                                 would show which",
                     });
                 }
-                Incoming::Held
+                self.begin()?
             }
         };
         match incoming {
-            Incoming::Of(slot) => Ok(Delivery::To(slot.waiter)),
+            Incoming::Owned(slot) => Ok(ReplyRoute::Waiter(slot.waiter)),
             Incoming::Held => {
-                let held = self.held.map_or(1, |held| held + 1);
-                self.held = Some(held);
-                if held > self.first_probe().unwrap_or(self.slots.len()) {
-                    return Err(OUT_OF_STEP_UNASKED);
+                self.held += 1;
+                if self.held > self.first_probe().unwrap_or(self.slots.len()) {
+                    return Err(UNEXPECTED_REPLY);
                 }
-                Ok(Delivery::Hold)
+                Ok(ReplyRoute::Hold)
             }
         }
     }
 
-    /// The probe in the given place has been answered: what was held finds its owners.
-    fn settle(&mut self, probe: usize, held: usize) -> Result<Vec<Waiter>, Disconnect> {
-        let concerns = |slot: &Slot| !slot.waiter.has_given_up() && !slot.waiter.is_probe();
-        if held != probe && self.slots.iter().take(probe).any(concerns) {
+    /// Settles the doubt up to the probe at this index, which was refused.
+    fn settle(&mut self, probe: usize) -> Result<Vec<Waiter>, Disconnect> {
+        let is_affected = |slot: &Slot| matches!(slot.waiter, Waiter::Whole(_) | Waiter::Parts(_));
+        if self.held != probe && self.slots.iter().take(probe).any(is_affected) {
             return Err(Disconnect::OutOfStep {
-                detail: "a command went unanswered while others were waiting behind it",
+                detail: "a command was not answered while others were waiting behind it",
             });
         }
-        let answered: Vec<_> = self.slots.drain(..=probe).collect();
-        let is_settled = |probe: &SlotId| answered.last().is_some_and(|last| *probe <= last.id);
+        let settled: Vec<_> = self.slots.drain(..=probe).collect();
+        let is_settled = |probe: &SlotId| settled.last().is_some_and(|last| *probe <= last.id);
         self.probes.drain(..self.probes.partition_point(is_settled));
-        let answered = answered.into_iter().map(|slot| slot.waiter).collect();
-        self.held = (self.probe_wanted || !self.probes.is_empty()).then_some(0);
-        Ok(answered)
+        self.held = 0;
+        Ok(settled.into_iter().map(|slot| slot.waiter).collect())
     }
 
-    /// Says what the end of the stream means once the command in this slot was written.
+    /// Sets the reason for the end of the stream after the command of this slot.
     pub(super) fn expect_end(&mut self, id: SlotId, reason: Disconnect) {
-        // The first of two is answered first.
+        // tor closes the connection after the first such command.
         self.expected_end.get_or_insert((id, reason));
     }
 
-    /// Decides why the connection ends; [`end`](Self::end) follows. Returns the reason if it is the
-    /// first.
-    pub(super) fn decide_end(&mut self, reason: &Disconnect) -> Option<Disconnect> {
-        if self.end_reason.is_some() {
+    /// Begins the end of the connection; [`end`](Self::end) completes it. Returns the reason, unless
+    /// the end has begun before.
+    pub(super) fn begin_end(&mut self, reason: &Disconnect) -> Option<Disconnect> {
+        if !matches!(self.phase, Phase::Open) {
             return None;
         }
         let reason = match (reason, self.expected_end.take()) {
             (Disconnect::EndOfStream, Some((_, expected))) => expected,
             (reason, _) => reason.clone(),
         };
-        self.end_reason = Some(reason.clone());
+        self.phase = Phase::Ending(reason.clone());
         Some(reason)
     }
 
-    /// Ends everything, for the reason that was decided: every caller gets it, now and later.
+    /// Completes the end of the connection: fails every slot, and every later push.
     pub(super) fn end(&mut self) {
-        let Some(reason) = &self.end_reason else { return };
-        self.has_ended = true;
+        let Phase::Ending(reason) = &self.phase else { return };
+        let reason = reason.clone();
         let incoming = match self.incoming.take() {
-            Some(Incoming::Of(slot)) => Some(slot),
+            Some(Incoming::Owned(slot)) => Some(slot),
             Some(Incoming::Held) | None => None,
         };
         for slot in incoming.into_iter().chain(self.slots.drain(..)) {
             slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
+        self.phase = Phase::Ended(reason);
     }
 
-    /// Returns why the connection has ended or is about to end.
+    /// Returns why the connection ended or is ending.
     pub(super) fn end_reason(&self) -> Option<&Disconnect> {
-        self.end_reason.as_ref()
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Ending(reason) | Phase::Ended(reason) => Some(reason),
+        }
     }
 
-    /// Returns whether the callers have been told the end.
+    /// Returns whether every slot has failed.
     pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
+        matches!(self.phase, Phase::Ended(_))
     }
 }
 
-const OUT_OF_STEP_UNASKED: Disconnect =
-    Disconnect::OutOfStep { detail: "a reply came that no command had asked for" };
+const UNEXPECTED_REPLY: Disconnect =
+    Disconnect::OutOfStep { detail: "a reply came without a command" };
 
-/// Whether a filter in front of tor refused a command.
+/// Returns whether a filtering proxy refused the command.
 fn is_filtered(reply: &[u8]) -> bool {
     reply.starts_with(b"510 ") && memmem::find(reply, b"filter").is_some()
 }
 
-/// The key that a probe asks for; tor knows no such key, and repeats it in its refusal.
+/// Returns the `GETINFO` key of a probe. tor knows no such key, and repeats it in its refusal.
 pub(super) fn probe_key(nonce: u64) -> String {
     format!("torcon/sync/{nonce}")
 }

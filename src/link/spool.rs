@@ -1,8 +1,8 @@
-//! Bytes that wait for a caller: in memory up to a bound, then in a file without a name.
+//! A queue of bytes in memory, which overflows into an unnamed temporary file.
 //!
-//! The file is a ring, so that neither memory nor disk grows beyond its bound, however long the
-//! reply is. Reading and writing the file takes no `&mut`: they happen outside of the lock that a
-//! spool stands under.
+//! The file is a ring buffer, so memory and disk stay within their limits however long the reply is.
+//! Reading and writing the file needs no `&mut Spool`, so that it can happen outside of the lock of
+//! the spool.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -11,55 +11,55 @@ use std::sync::Arc;
 
 use crate::error::BufferProblem;
 
-/// How many bytes may wait.
+/// The limits of a spool, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BufferLimits {
-    /// In memory. A single line that is longer is kept in memory too.
+    /// In memory. A single line that exceeds the limit is kept in memory too.
     pub(crate) memory: usize,
     /// In the file.
     pub(crate) file: u64,
 }
 
-/// Bytes that are read from the file at once.
+/// Bytes in one read from the file.
 const READ: u64 = 256 << 10;
 
-/// A queue of bytes. What stands in memory comes before what stands in the file.
+/// A queue of bytes. The bytes in memory precede those in the file.
 #[derive(Debug)]
 pub(super) struct Spool {
     memory: Vec<u8>,
-    /// How much of `memory` has been split off.
+    /// How many bytes of `memory` were split off.
     split: usize,
     file: Option<Arc<File>>,
-    /// The bytes in the file: where they begin in the ring, and how many they are.
+    /// Offset and number of the bytes in the file.
     start: u64,
     length: u64,
-    /// The file's limit is the size of the ring.
+    /// `limits.file` is the size of the ring.
     limits: BufferLimits,
-    /// Bytes are being written behind the others.
+    /// Whether bytes are being written to the file.
     is_writing: bool,
 }
 
-/// A place in the file, for bytes that are written without the lock.
+/// A region of the file, to be written without the lock.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WriteRegion {
     file: Option<Arc<File>>,
     at: u64,
     limit: u64,
 }
 
-/// Where the bytes are that come next.
+/// The next bytes of a spool.
 #[derive(Debug)]
 pub(super) enum Next {
     Nothing,
-    /// In the buffer now.
+    /// They were moved into the buffer.
     Taken,
-    /// In the file still.
-    File(Extent),
+    /// They must be read from the file.
+    File(ReadRegion),
 }
 
-/// Bytes in the file that do not cross the end of the ring.
+/// A region of the file, to be read without the lock. It does not cross the end of the ring.
 #[derive(Debug)]
-pub(super) struct Extent {
+pub(super) struct ReadRegion {
     file: Arc<File>,
     at: u64,
     length: u64,
@@ -68,23 +68,23 @@ pub(super) struct Extent {
 impl Spool {
     /// Creates an empty queue.
     pub(super) fn new(mut limits: BufferLimits) -> Self {
-        // Offsets of files are signed.
+        // File offsets are signed.
         limits.file = limits.file.min(i64::MAX.unsigned_abs());
         let memory = Vec::new();
         Self { memory, split: 0, file: None, start: 0, length: 0, limits, is_writing: false }
     }
 
-    /// Adds bytes, without a lock to let go of.
+    /// Adds bytes, for an owner without a lock.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), BufferProblem> {
-        if let Some(place) = self.place(bytes)? {
-            self.written(place.write(bytes)?, bytes.len());
+        if let Some(region) = self.reserve(bytes)? {
+            self.written(region.write(bytes)?, bytes.len());
         }
         Ok(())
     }
 
-    /// Adds bytes to memory if they fit. Otherwise returns the place in the file where the caller
-    /// writes them before it calls [`written`](Self::written).
-    pub(super) fn place(&mut self, bytes: &[u8]) -> Result<Option<Place>, BufferProblem> {
+    /// Adds bytes to memory if they fit. Otherwise reserves a region of the file: the caller writes it
+    /// and then calls [`written`](Self::written).
+    pub(super) fn reserve(&mut self, bytes: &[u8]) -> Result<Option<WriteRegion>, BufferProblem> {
         let fits = self.memory.is_empty() || self.memory.len() + bytes.len() <= self.limits.memory;
         if bytes.is_empty() || (self.length == 0 && !self.is_writing && fits) {
             self.memory.extend_from_slice(bytes);
@@ -95,18 +95,18 @@ impl Spool {
         }
         self.is_writing = true;
         let at = (self.start + self.length) % self.limits.file;
-        Ok(Some(Place { file: self.file.clone(), at, limit: self.limits.file }))
+        Ok(Some(WriteRegion { file: self.file.clone(), at, limit: self.limits.file }))
     }
 
-    /// Counts bytes that have been written to the [`place`](Self::place) for them.
+    /// Records that a [reserved](Self::reserve) region was written.
     pub(super) fn written(&mut self, file: Arc<File>, length: usize) {
         self.file = Some(file);
         self.length += u64::try_from(length).unwrap_or(u64::MAX);
         self.is_writing = false;
     }
 
-    /// Removes so many bytes that were added last, and what could not be written behind them. Not
-    /// to be mixed with [`next`](Self::next).
+    /// Removes the last `length` bytes, and a reserved region that was not written. Must not be mixed
+    /// with [`next`](Self::next).
     pub(super) fn remove_last(&mut self, length: u64) {
         let in_file = length.min(self.length);
         self.length -= in_file;
@@ -115,8 +115,8 @@ impl Spool {
         self.is_writing = false;
     }
 
-    /// Finds the bytes that come next. Those in memory are exchanged for an empty buffer; those in
-    /// the file are read by the caller, and then taken by [`consumed`](Self::consumed).
+    /// Returns the next bytes. Swaps those in memory with the empty `buffer`; those in the file are
+    /// read by the caller, which then calls [`consumed`](Self::consumed).
     pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Next {
         if !self.memory.is_empty() {
             std::mem::swap(&mut self.memory, buffer);
@@ -125,18 +125,18 @@ impl Spool {
         match &self.file {
             Some(file) if self.length > 0 => {
                 let length = self.length.min(READ).min(self.limits.file - self.start);
-                Next::File(Extent { file: Arc::clone(file), at: self.start, length })
+                Next::File(ReadRegion { file: Arc::clone(file), at: self.start, length })
             }
             _ => Next::Nothing,
         }
     }
 
-    /// Takes bytes that have been read from the file.
-    pub(super) fn consumed(&mut self, extent: &Extent) {
-        // They are gone already if the caller's queue was given up meanwhile.
-        let Some(rest) = self.length.checked_sub(extent.length) else { return };
+    /// Removes bytes that were read from the file.
+    pub(super) fn consumed(&mut self, region: &ReadRegion) {
+        // The spool is empty if the reply was discarded meanwhile.
+        let Some(rest) = self.length.checked_sub(region.length) else { return };
         self.length = rest;
-        self.start = (self.start + extent.length) % self.limits.file;
+        self.start = (self.start + region.length) % self.limits.file;
         if self.length == 0 && !self.is_writing {
             self.start = 0;
         }
@@ -146,7 +146,7 @@ impl Spool {
         self.memory.is_empty() && self.length == 0
     }
 
-    /// Takes so many bytes from the front as a queue of their own. Not to be mixed with
+    /// Splits off the first `length` bytes as a separate spool. Must not be mixed with
     /// [`next`](Self::next).
     pub(super) fn split_front(&mut self, length: u64) -> Self {
         let in_memory = usize::try_from(length).unwrap_or(usize::MAX);
@@ -163,21 +163,21 @@ impl Spool {
     /// Returns all bytes.
     pub(super) fn into_bytes(mut self) -> Result<Vec<u8>, BufferProblem> {
         let mut bytes = std::mem::take(&mut self.memory);
-        while let Next::File(extent) = self.next(&mut Vec::new()) {
-            extent.read(&mut bytes)?;
-            self.consumed(&extent);
+        while let Next::File(region) = self.next(&mut Vec::new()) {
+            region.read(&mut bytes)?;
+            self.consumed(&region);
         }
         Ok(bytes)
     }
 }
 
-impl Place {
-    /// Writes the bytes, to a new file if there is none yet, and returns the file.
+impl WriteRegion {
+    /// Writes the bytes, and returns the file. Creates it for the first write.
     pub(super) fn write(self, bytes: &[u8]) -> Result<Arc<File>, BufferProblem> {
         let failed = |error| BufferProblem::File(Arc::new(error));
         let file = match self.file {
             Some(file) => file,
-            None => Arc::new(nameless_file().map_err(failed)?),
+            None => Arc::new(unnamed_file().map_err(failed)?),
         };
         let to_end = usize::try_from(self.limit - self.at).unwrap_or(usize::MAX);
         let (first, second) = bytes.split_at(bytes.len().min(to_end));
@@ -187,8 +187,8 @@ impl Place {
     }
 }
 
-impl Extent {
-    /// Reads the bytes behind those that are in `buffer` already.
+impl ReadRegion {
+    /// Appends the bytes of the region to `buffer`.
     pub(super) fn read(&self, buffer: &mut Vec<u8>) -> Result<(), BufferProblem> {
         let old = buffer.len();
         buffer.resize(old + usize::try_from(self.length).unwrap_or(0), 0);
@@ -198,10 +198,10 @@ impl Extent {
     }
 }
 
-/// Creates a file that has no name and is open to its owner only.
-fn nameless_file() -> io::Result<File> {
+/// Creates an unnamed file that only its owner can open.
+fn unnamed_file() -> io::Result<File> {
     let file = tempfile::tempfile()?;
-    // By default it is as open as the umask lets it be.
+    // The default mode depends on the umask.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
@@ -223,18 +223,18 @@ mod tests {
         Spool::new(BufferLimits { memory, file })
     }
 
-    /// Takes what comes next, wherever it stands.
+    /// Returns the next bytes, from memory or from the file.
     fn take(spool: &mut Spool) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if let Next::File(extent) = spool.next(&mut bytes) {
-            extent.read(&mut bytes).unwrap();
-            spool.consumed(&extent);
+        if let Next::File(region) = spool.next(&mut bytes) {
+            region.read(&mut bytes).unwrap();
+            spool.consumed(&region);
         }
         bytes
     }
 
     #[test]
-    fn memory_and_file_have_their_bounds_and_the_bytes_keep_their_order() {
+    fn memory_and_file_are_bounded_and_the_bytes_keep_their_order() {
         let mut spool = spool(4, 10);
         spool.push(b"abcd").unwrap();
         spool.push(b"0123456").unwrap();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_memory_is_all_there_is() {
+    fn a_file_limit_of_zero_leaves_memory_alone() {
         let mut spool = spool(4, 0);
         spool.push(b"abcd").unwrap();
         assert!(matches!(spool.push(b"x"), Err(BufferProblem::Full { limit: 0 })));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_no_name_and_is_its_owners_alone() {
+    fn the_file_is_unnamed_and_private() {
         let mut spool = spool(1, 10);
         spool.push(b"ab").unwrap();
         spool.push(b"c").unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_starts_anew_when_it_was_emptied() {
+    fn an_emptied_file_is_written_from_the_start_again() {
         let mut spool = spool(1, 1 << 20);
         for _ in 0..100 {
             spool.push(b"a").unwrap();
@@ -276,19 +276,21 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_were_given_up_while_they_were_read_are_not_missed() {
+    fn a_reply_may_be_discarded_while_it_is_read_from_the_file() {
         let mut spool = spool(1, 100);
         spool.push(b"ab").unwrap();
         spool.push(b"cd").unwrap();
         assert_eq!(take(&mut spool), b"ab");
-        let Next::File(extent) = spool.next(&mut Vec::new()) else { panic!("nothing there") };
+        let Next::File(region) = spool.next(&mut Vec::new()) else {
+            panic!("no bytes in the file")
+        };
         let mut empty = self::spool(0, 0);
-        empty.consumed(&extent);
+        empty.consumed(&region);
         assert!(empty.is_empty());
     }
 
     #[test]
-    fn a_part_that_is_split_off_spans_memory_and_file() {
+    fn a_split_can_span_memory_and_file() {
         let mut spool = spool(4, 100);
         for bytes in ["aaa", "bbbb", "cc"] {
             spool.push(bytes.as_bytes()).unwrap();
@@ -300,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_last_is_removed_wherever_it_stands() {
+    fn the_last_bytes_are_removed_from_memory_and_file() {
         let mut spool = spool(4, 6);
         for bytes in ["aa", "bb", "bbb"] {
             spool.push(bytes.as_bytes()).unwrap();
         }
-        // As if the file could not be written.
-        assert!(spool.place(b"bbb").unwrap().is_some());
+        // A region that is not written, as after an error.
+        assert!(spool.reserve(b"bbb").unwrap().is_some());
         spool.remove_last(5);
         spool.push(b"c").unwrap();
         assert_eq!(spool.memory, b"aac", "there is room in memory again");
@@ -316,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_spool_gives_back_what_was_put_in(
+        fn a_spool_returns_the_bytes_in_order(
             steps in prop::collection::vec(prop::option::of(1..9_usize), 1..80),
         ) {
             let mut spool = spool(8, 16);

@@ -1,4 +1,4 @@
-//! The link against a peer on a real socket, for what cannot be seen from outside the crate.
+//! Tests of a link with a peer on a real socket, for behavior that the public interface hides.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{BufferLimits, Callback, Endpoint, EventHook, Link, LinkLimits, Listener, RawEvent};
+use super::{
+    BufferLimits, Endpoint, EventCallback, EventHook, EventListener, Link, LinkLimits, RawEvent,
+};
 use crate::error::{Disconnect, Error};
 use crate::event::{Event, EventKind, EventText};
 use crate::wire::{Limits, Request};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Opens a link to a peer that answers each line with the next of `answers`, then waits for the
-/// end. The directory holds the socket.
+/// Opens a link to a peer that answers each line with the next of `answers`, then waits for the end of
+/// the connection. The directory contains the socket.
 fn link(
     events: usize,
     answers: &'static [&'static str],
@@ -40,10 +42,10 @@ fn link(
     (link, peer.unwrap(), directory)
 }
 
-/// A hook that passes on what it sees.
-struct Seen(Sender<String>);
+/// A hook that sends its events and the end to a channel.
+struct Recorder(Sender<String>);
 
-impl EventHook for Seen {
+impl EventHook for Recorder {
     fn event(&self, event: &RawEvent<'_>) {
         let thread = thread::current();
         assert_eq!(thread.name(), Some("torcon-reader"));
@@ -60,33 +62,33 @@ fn next(channel: &Receiver<String>) -> String {
     channel.recv_timeout(LIMIT).unwrap()
 }
 
-fn question() -> Request {
+fn getinfo() -> Request {
     Request::new("GETINFO").token("key", "a").unwrap()
 }
 
 #[test]
-fn a_hook_sees_events_before_listeners_do_and_while_one_of_them_waits() {
-    // What follows from an event can be waited for inside a listener.
+fn a_hook_gets_events_before_listeners_and_while_a_listener_waits() {
+    // So a listener can wait for the effect of an event.
     let (link, peer, _directory) =
         link(1 << 20, &["650 BW 1\r\n250 OK\r\n650 BW 2\r\n", "650 BW 3\r\n250 OK\r\n"]);
-    let (seen, taps) = unbounded();
-    link.add_hook(&[EventKind::Bw], Arc::new(Seen(seen)));
+    let (sender, hooked) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Recorder(sender)));
     let (done, is_done) = unbounded();
     let listener = move |text: &EventText| {
         if *text == "BW 1" {
-            let texts = [next(&taps), next(&taps), next(&taps), next(&taps)];
+            let texts = [next(&hooked), next(&hooked), next(&hooked), next(&hooked)];
             done.send(texts.join(", ")).unwrap();
         }
     };
-    let listener = Listener::new(Callback::Text(Box::new(listener)));
+    let listener = EventListener::new(EventCallback::Text(Box::new(listener)));
     link.add_listener(&[EventKind::Bw], listener).unwrap();
-    // Replies say where among the events they stand.
+    // Replies have their position among the events.
     assert_eq!(
-        link.call_before(&question(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
+        link.call_until(&getinfo(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
         1
     );
     assert_eq!(
-        link.call_before(&question(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
+        link.call_until(&getinfo(), Instant::now() + LIMIT, LIMIT).unwrap().events_before,
         3
     );
     link.end(&Disconnect::Closed);
@@ -99,7 +101,7 @@ fn a_hook_sees_events_before_listeners_do_and_while_one_of_them_waits() {
 }
 
 #[test]
-fn a_hook_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_removed() {
+fn a_hook_gets_events_that_listeners_lose_and_none_after_its_removal() {
     let (link, peer, _directory) = link(
         0,
         &[
@@ -108,49 +110,49 @@ fn a_hook_sees_events_that_are_dropped_for_listeners_and_none_after_it_is_remove
             "650 BW 4\r\n250 OK\r\n",
         ],
     );
-    let (seen, hooked) = unbounded();
-    let id = link.add_hook(&[EventKind::Bw, EventKind::Ns], Arc::new(Seen(seen)));
-    let (tell, told) = unbounded();
-    let (go_on, may_go_on) = unbounded();
+    let (sender, hooked) = unbounded();
+    let id = link.add_hook(&[EventKind::Bw, EventKind::Ns], Arc::new(Recorder(sender)));
+    let (delivered, received) = unbounded();
+    let (resume, resumed) = unbounded();
     let listener = move |event: &Event| {
         match event {
-            Event::Lagged { dropped, .. } => tell.send(format!("{dropped} lost")).unwrap(),
-            event => tell.send(event.to_string()).unwrap(),
+            Event::Lagged { dropped, .. } => delivered.send(format!("{dropped} lost")).unwrap(),
+            event => delivered.send(event.to_string()).unwrap(),
         }
-        may_go_on.recv_timeout(LIMIT).unwrap();
+        resumed.recv_timeout(LIMIT).unwrap();
     };
-    let listener = Listener::new(Callback::Typed(Box::new(listener)));
+    let listener = EventListener::new(EventCallback::Typed(Box::new(listener)));
     link.add_listener(&[EventKind::Bw], listener).unwrap();
-    link.call(&question(), LIMIT).unwrap();
-    assert_eq!(next(&told), "BW 1");
-    // While it is called, one event waits for it, and there is no room for the others.
-    link.call(&question(), LIMIT).unwrap();
+    link.call(&getinfo(), LIMIT).unwrap();
+    assert_eq!(next(&received), "BW 1");
+    // While it is called, the queue has room for a single event.
+    link.call(&getinfo(), LIMIT).unwrap();
     assert_eq!([next(&hooked), next(&hooked)], ["0: 650 BW 1", "1: 650 BW 2"]);
     assert_eq!([next(&hooked), next(&hooked)], ["2: 650-NS\r\n650 OK", "3: 650 BW 3"]);
     link.remove_hook(id);
-    link.call(&question(), LIMIT).unwrap();
-    (0..3).for_each(|_| go_on.send(()).unwrap());
-    // The listener did not want the one that is none of its kinds.
-    assert_eq!([next(&told), next(&told)], ["BW 2", "2 lost"]);
+    link.call(&getinfo(), LIMIT).unwrap();
+    (0..3).for_each(|_| resume.send(()).unwrap());
+    // The lost event of another kind does not count.
+    assert_eq!([next(&received), next(&received)], ["BW 2", "2 lost"]);
     drop(link);
     assert!(hooked.recv().is_err());
     peer.join().unwrap();
 }
 
 #[test]
-fn a_hook_that_is_added_after_the_end_is_told_the_end() {
+fn a_hook_that_is_added_after_the_end_is_called_at_once() {
     let (link, peer, _directory) = link(0, &[]);
     link.end(&Disconnect::Closed);
-    let (seen, told) = unbounded();
-    link.add_hook(&[EventKind::Bw], Arc::new(Seen(seen)));
-    assert_eq!(next(&told), "end: this program closed the connection");
+    let (sender, hooked) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Recorder(sender)));
+    assert_eq!(next(&hooked), "end: this program closed the connection");
     drop(link);
     peer.join().unwrap();
 }
 
 #[test]
-fn closing_does_not_wait_for_a_reader_that_is_busy() {
-    /// A hook that takes as long as the test says.
+fn closing_does_not_wait_for_a_running_hook() {
+    /// A hook that runs until the test resumes it.
     struct Busy(Sender<()>, Receiver<()>);
 
     impl EventHook for Busy {
@@ -164,22 +166,22 @@ fn closing_does_not_wait_for_a_reader_that_is_busy() {
 
     let (link, peer, _directory) = link(0, &["650 BW 1\r\n"]);
     let (begin, begun) = unbounded();
-    let (go_on, may_go_on) = unbounded();
-    link.add_hook(&[EventKind::Bw], Arc::new(Busy(begin, may_go_on)));
+    let (resume, resumed) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Busy(begin, resumed)));
     let deadline = Instant::now() + LIMIT;
-    let asked = link.submit(&question(), deadline, LIMIT).unwrap();
+    let ticket = link.submit(&getinfo(), deadline, LIMIT).unwrap();
     begun.recv_timeout(LIMIT).unwrap();
     let start = Instant::now();
     link.close(Duration::from_millis(20));
     drop(link);
     assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
-    assert!(asked.wait(deadline, LIMIT).is_err());
-    go_on.send(()).unwrap();
+    assert!(ticket.wait(deadline, LIMIT).is_err());
+    resume.send(()).unwrap();
     peer.join().unwrap();
 }
 
 #[test]
-fn what_several_hooks_ask_of_an_event_is_made_once() {
+fn the_text_and_the_typed_event_are_created_once() {
     let event = RawEvent::new(7, b"650 BW 1 2\r\n");
     assert_eq!(event.number(), 7);
     assert!(std::ptr::eq(event.event(), event.event()));
@@ -187,13 +189,13 @@ fn what_several_hooks_ask_of_an_event_is_made_once() {
     assert_eq!(event.event().to_string(), "BW 1 2");
 }
 
-/// A hook that stands in the way of the reader.
+/// A hook that blocks the reader.
 struct Barrier(Receiver<()>);
 
 impl EventHook for Barrier {
     fn event(&self, _: &RawEvent<'_>) {
         self.0.recv_timeout(LIMIT).unwrap();
-        // So that the caller comes first, most of the time.
+        // Usually enough for the caller to write first.
         thread::sleep(Duration::from_millis(10));
     }
 
@@ -201,20 +203,20 @@ impl EventHook for Barrier {
 }
 
 #[test]
-fn a_reader_that_panics_leaves_nobody_waiting() {
+fn a_reader_that_panics_fails_every_caller() {
     let (link, peer, _directory) = link(0, &["650 BW 1\r\n"]);
     let (sender, never) = unbounded();
     drop(sender);
     link.add_hook(&[EventKind::Bw], Arc::new(Barrier(never)));
-    let error = link.call(&question(), LIMIT).unwrap_err();
+    let error = link.call(&getinfo(), LIMIT).unwrap_err();
     assert!(matches!(error, Error::Closed(Disconnect::ReaderFailed)), "{error:?}");
     drop(link);
     peer.join().unwrap();
 }
 
 #[test]
-fn a_write_that_fails_since_tor_is_gone_is_told_as_the_end() {
-    // The writer may find out before the reader does, which knows better why.
+fn a_failed_write_after_the_end_of_the_stream_is_reported_as_that_end() {
+    // The writer can detect the end before the reader, which has the more precise reason.
     let mut reasons = (0..20).map(|_| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control");
@@ -228,12 +230,12 @@ fn a_write_that_fails_since_tor_is_gone_is_told_as_the_end() {
         socket.write_all(b"650 BW 1\r\n").unwrap();
         drop(socket);
         open.send(()).unwrap();
-        link.call(&question(), LIMIT).unwrap_err()
+        link.call(&getinfo(), LIMIT).unwrap_err()
     });
     assert!(reasons.any(|error| matches!(error, Error::Closed(Disconnect::EndOfStream))));
 }
 
-/// A hook that is slow to hear of the end.
+/// A hook whose `ended` is slow.
 struct SlowAtEnd(Sender<()>, Receiver<()>, Arc<AtomicBool>);
 
 impl EventHook for SlowAtEnd {
@@ -247,39 +249,39 @@ impl EventHook for SlowAtEnd {
 }
 
 #[test]
-fn whoever_waits_learns_of_the_end_after_the_hooks() {
-    // A state did not know yet of the end that `wait_closed` had told.
+fn every_waiting_caller_learns_of_the_end_after_the_hooks() {
+    // A state was not updated yet when `wait_closed` returned.
     let (link, peer, _directory) = link(0, &[""]);
-    let told = Arc::new(AtomicBool::new(false));
+    let hook_done = Arc::new(AtomicBool::new(false));
     let (begin, begun) = unbounded();
-    let (_go_on, never) = unbounded();
-    link.add_hook(&[EventKind::Bw], Arc::new(SlowAtEnd(begin, never, Arc::clone(&told))));
+    let (_resume, never) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(SlowAtEnd(begin, never, Arc::clone(&hook_done))));
     let (sender, callback) = unbounded();
-    let known = Arc::clone(&told);
+    let done = Arc::clone(&hook_done);
     link.on_disconnect(Box::new(move |_| {
-        sender.send(known.load(Ordering::SeqCst)).unwrap();
+        sender.send(done.load(Ordering::SeqCst)).unwrap();
     }));
     let deadline = Instant::now() + LIMIT;
-    let asked = link.submit(&question(), deadline, LIMIT).unwrap();
-    let is_told = || told.load(Ordering::SeqCst);
+    let ticket = link.submit(&getinfo(), deadline, LIMIT).unwrap();
+    let is_done = || hook_done.load(Ordering::SeqCst);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            asked.wait(deadline, LIMIT).unwrap_err();
-            is_told()
+            ticket.wait(deadline, LIMIT).unwrap_err();
+            is_done()
         });
         let closed = scope.spawn(|| {
             link.wait_closed(deadline).unwrap();
-            is_told()
+            is_done()
         });
         let late = scope.spawn(|| {
             begun.recv_timeout(LIMIT).unwrap();
             assert!(link.closed_reason().is_some());
-            link.call(&question(), LIMIT).unwrap_err();
-            is_told()
+            link.call(&getinfo(), LIMIT).unwrap_err();
+            is_done()
         });
         link.end(&Disconnect::Closed);
-        for knows in [waiting, closed] {
-            assert!(knows.join().unwrap());
+        for thread in [waiting, closed] {
+            assert!(thread.join().unwrap());
         }
         assert!(late.join().unwrap());
     });
@@ -300,10 +302,10 @@ impl EventHook for PanicsAtEnd {
 }
 
 #[test]
-fn a_hook_that_panics_at_the_end_leaves_nobody_waiting() {
+fn a_hook_that_panics_at_the_end_leaves_no_caller_waiting() {
     let (link, peer, _directory) = link(0, &["rubbish\r\n"]);
     link.add_hook(&[EventKind::Bw], Arc::new(PanicsAtEnd));
-    assert!(link.call(&question(), LIMIT).unwrap_err().is_closed());
+    assert!(link.call(&getinfo(), LIMIT).unwrap_err().is_closed());
     drop(link);
     peer.join().unwrap();
 }

@@ -1,4 +1,4 @@
-//! The reply to a command that has been written, for the caller that waits for it.
+//! A ticket: the right of a caller to the reply of its command.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::router::{NoReply, Outcome, SlotId};
-use super::{Shared, timeout};
+use super::{Connection, timeout};
 use crate::error::{BufferError, Error, InvalidInput, Result};
 use crate::wire::Reply;
 
-/// How long a caller that is alone looks for its reply before it sleeps. A wake-up across cores
-/// costs about half of this, and most replies of tor come sooner.
+/// How long the only waiting caller spins before it sleeps. A wake-up across cores costs about half
+/// of this, and most replies of tor arrive sooner.
 const SPIN_LIMIT: Duration = Duration::from_micros(50);
 
-/// How long a caller whose time is over waits for a reply that is being handed over to it.
-const HANDOVER: Duration = Duration::from_millis(100);
+/// How long a caller that timed out waits for a reply that the reader is handing over.
+const HANDOVER_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A caller's claim to the reply of a command that has been written.
+/// The right of a caller to the reply of a command that was sent.
 pub(crate) struct Ticket {
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     id: SlotId,
     command: Box<str>,
     outcome: Receiver<Outcome>,
 }
 
-/// A reply, and how many events tor had sent before it.
+/// A reply, with the number of events before it on the connection.
 #[derive(Debug)]
 pub(crate) struct SequencedReply {
     pub(crate) reply: Reply,
@@ -36,12 +36,12 @@ pub(crate) struct SequencedReply {
 
 impl Ticket {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        connection: Arc<Connection>,
         id: SlotId,
         command: &str,
         outcome: Receiver<Outcome>,
     ) -> Self {
-        Self { shared, id, command: command.into(), outcome }
+        Self { connection, id, command: command.into(), outcome }
     }
 
     /// Returns the keyword of the command.
@@ -49,27 +49,26 @@ impl Ticket {
         &self.command
     }
 
-    /// Ends the connection if the error says that the reply was someone else's.
-    pub(crate) fn note(&self, error: &Error) {
-        self.shared.note(error);
+    /// Ends the connection if the error shows that replies are out of step with commands.
+    pub(crate) fn end_if_out_of_step(&self, error: &Error) {
+        self.connection.end_if_out_of_step(error);
     }
 
-    /// Waits for the reply. If it does not come in time, the place in the queue is given up.
+    /// Waits for the reply. If the deadline passes, cancels the slot.
     pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<SequencedReply> {
-        if let Some(outcome) = self.look() {
-            return self.read(outcome);
+        if let Some(outcome) = self.spin() {
+            return self.parse(outcome);
         }
         match self.outcome.recv_deadline(deadline) {
-            Ok(outcome) => self.read(outcome),
-            // The slot answers once, and always: what is not there any more has been taken.
+            Ok(outcome) => self.parse(outcome),
+            // A slot always sends one outcome, so this one was received before.
             Err(RecvTimeoutError::Disconnected) => {
-                Err(InvalidInput::new("reply", "has been taken already").into())
+                Err(InvalidInput::new("reply", "was received already").into())
             }
             Err(RecvTimeoutError::Timeout) => {
-                if self.shared.give_up(self.id) {
-                    // The reader has found whose it is and is handing it over.
-                    if let Ok(outcome) = self.outcome.recv_timeout(HANDOVER) {
-                        return self.read(outcome);
+                if self.connection.cancel(self.id) {
+                    if let Ok(outcome) = self.outcome.recv_timeout(HANDOVER_TIMEOUT) {
+                        return self.parse(outcome);
                     }
                 }
                 Err(timeout(&self.command, limit).into())
@@ -77,15 +76,15 @@ impl Ticket {
         }
     }
 
-    /// Returns the reply if it has come, once.
+    /// Returns the reply if it has arrived, once.
     pub(crate) fn try_wait(&self) -> Option<Result<SequencedReply>> {
-        self.outcome.try_recv().ok().map(|outcome| self.read(outcome))
+        self.outcome.try_recv().ok().map(|outcome| self.parse(outcome))
     }
 
-    /// Looks for the reply without going to sleep, if nobody else is waiting for one: the
-    /// processor is given away at each look, so the reader and tor get it if they need it.
-    fn look(&self) -> Option<Outcome> {
-        if !self.shared.router.lock().is_waiting_alone() {
+    /// Spins for the reply if no other command is pending. It yields the processor in each turn, so
+    /// that the reader and tor can run.
+    fn spin(&self) -> Option<Outcome> {
+        if !self.connection.router.lock().is_waiting_alone() {
             return self.outcome.try_recv().ok();
         }
         let until = Instant::now() + SPIN_LIMIT;
@@ -98,7 +97,7 @@ impl Ticket {
         None
     }
 
-    fn read(&self, outcome: Outcome) -> Result<SequencedReply> {
+    fn parse(&self, outcome: Outcome) -> Result<SequencedReply> {
         let raw = outcome.map_err(|reason| no_reply(&self.command, reason))?;
         let reply = Reply::parse(raw.bytes)?;
         log::debug!("{}: {}", self.command, reply.code());

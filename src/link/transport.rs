@@ -1,4 +1,4 @@
-//! Sockets: how the bytes of a port of tor come and go.
+//! Sockets with deadlines: connecting, reading and writing over TCP or a unix socket.
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -29,7 +29,7 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
-/// Does the same with either kind of socket.
+/// Evaluates an expression with either kind of socket.
 macro_rules! either {
     ($stream:expr, $socket:ident => $does:expr) => {
         match $stream {
@@ -39,19 +39,19 @@ macro_rules! either {
     };
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug)]
-pub(crate) enum Written {
-    /// Everything went out.
+pub(crate) enum WriteOutcome {
+    /// All bytes were written.
     All,
-    /// The deadline came before the first byte went out; the connection is as it was.
+    /// The deadline passed before the first byte was written, so the stream is unchanged.
     Nothing,
-    /// Some bytes went out, or none can any more: the connection is lost.
+    /// Writing failed, or the deadline passed after some bytes: the connection is lost.
     Failed(io::Error),
 }
 
 impl Stream {
-    /// Opens a connection, trying every address of a name in turn.
+    /// Opens a connection. Tries the addresses of a name in order.
     pub(crate) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
         match &endpoint.0 {
@@ -74,13 +74,11 @@ impl Stream {
         }
     }
 
-    /// Lets the operating system end a TCP connection whose other end has vanished: after
-    /// [`IDLE`] without traffic it asks the other end every [`INTERVAL`], and after [`PROBES`]
-    /// questions without an answer, or that long after data without an acknowledgment, the
-    /// connection fails. Without this, a machine that loses its power leaves a connection that
-    /// looks open for ever.
+    /// Enables TCP keep-alive: the connection fails if the peer's machine does not answer for
+    /// [`IDLE`] + [`INTERVAL`] * [`PROBES`] seconds. Without it, a peer that loses its power leaves a
+    /// connection that seems open forever.
     ///
-    /// A connection works without it, so what the operating system refuses is logged.
+    /// An option that the operating system refuses is only logged.
     pub(super) fn keep_alive(&self) {
         let Self::Tcp(socket) = self else { return };
         if let Err(error) = set_keep_alive(socket) {
@@ -88,9 +86,9 @@ impl Stream {
         }
     }
 
-    /// Ends both directions, so that a thread which is reading wakes up.
+    /// Shuts down both directions, which wakes a thread that is reading.
     pub(super) fn shut_down(&self) {
-        // It fails only if the other side was first.
+        // Fails only if the peer closed first.
         let _ = self.shutdown(Shutdown::Both);
     }
 
@@ -118,8 +116,8 @@ impl Stream {
         either!(self, socket => socket.set_nonblocking(nonblocking))
     }
 
-    /// Writes everything before the deadline, in one call to the system if it takes all.
-    pub(crate) fn write_all(&self, bytes: &[u8], deadline: Instant) -> Written {
+    /// Writes all bytes before the deadline, with one system call if the socket has room.
+    pub(crate) fn write_all(&self, bytes: &[u8], deadline: Instant) -> WriteOutcome {
         let mut rest = bytes;
         while !rest.is_empty() {
             let error = match send(self.as_fd().as_raw_fd(), rest, NO_WAIT) {
@@ -135,14 +133,14 @@ impl Stream {
                 Err(error) => error.into(),
             };
             if error.kind() == io::ErrorKind::TimedOut && rest.len() == bytes.len() {
-                return Written::Nothing;
+                return WriteOutcome::Nothing;
             }
-            return Written::Failed(error);
+            return WriteOutcome::Failed(error);
         }
-        Written::All
+        WriteOutcome::All
     }
 
-    /// Reads what is there, waiting for it until the deadline; 0 is the end of the stream.
+    /// Reads available bytes, waiting for them until the deadline. Returns 0 at the end of the stream.
     pub(crate) fn read_before(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
             match recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
@@ -154,11 +152,11 @@ impl Stream {
     }
 }
 
-/// Seconds without traffic before the other end of a TCP connection is asked whether it is there.
+/// Seconds without traffic before the first keep-alive probe.
 const IDLE: u32 = 60;
-/// Seconds between two such questions.
+/// Seconds between keep-alive probes.
 const INTERVAL: u32 = 10;
-/// The number of questions without an answer after which the connection fails.
+/// The number of unanswered keep-alive probes after which the connection fails.
 const PROBES: u32 = 6;
 
 fn set_keep_alive(socket: &TcpStream) -> nix::Result<()> {
@@ -172,7 +170,7 @@ fn set_keep_alive(socket: &TcpStream) -> nix::Result<()> {
         setsockopt(socket, sockopt::TcpKeepInterval, &INTERVAL)?;
         setsockopt(socket, sockopt::TcpKeepCount, &PROBES)?;
     }
-    // Questions are not asked while data waits for its acknowledgment.
+    // Linux sends no keep-alive probes while data is unacknowledged.
     #[cfg(target_os = "linux")]
     setsockopt(socket, sockopt::TcpUserTimeout, &((IDLE + INTERVAL * PROBES) * 1000))?;
     Ok(())
@@ -219,13 +217,13 @@ impl Write for &Stream {
     }
 }
 
-/// Resolves a name before the deadline. The system's resolver knows no deadline, so it runs on a
-/// thread of its own, which is left alone if it is late.
+/// Resolves a host name before the deadline. The system's resolver has no deadline, so it runs on a
+/// separate thread, which is detached if the deadline passes.
 fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     let (sender, receiver) = bounded(1);
     let name = (host.to_owned(), port);
     thread::Builder::new().name("torcon-resolve".into()).spawn(move || {
-        // The receiver is gone if the deadline came first.
+        // The receiver is dropped if the deadline passed.
         let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
     })?;
     receiver.recv_deadline(deadline).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -233,10 +231,10 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
 
 fn connect_tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Stream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (address, still_to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
+    for (address, remaining) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = time_left(deadline)?;
-        // An address that does not answer must not keep the others from being tried.
-        let share = left / u32::try_from(still_to_try).unwrap_or(u32::MAX);
+        // The remaining addresses share the time, so that one without an answer does not use all of it.
+        let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -257,7 +255,7 @@ fn connect_unix(path: &OsStr, deadline: Instant) -> io::Result<UnixStream> {
         match connect(stream.as_raw_fd(), &address) {
             Ok(()) | Err(Errno::EISCONN) => break,
             Err(Errno::EINTR) => {}
-            // The queue of the listener is full; nothing tells when there is room again.
+            // The backlog of the listener is full, and poll does not report room in it.
             Err(Errno::EAGAIN) => {
                 thread::sleep(time_left(deadline)?.min(Duration::from_millis(10)));
             }
@@ -293,7 +291,7 @@ fn time_left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// Waits until the socket is ready for what `flags` say.
+/// Waits until the socket is ready for the events in `flags`.
 fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Result<()> {
     time_left(deadline)?;
     match poll_until(&mut [PollFd::new(socket.as_fd(), flags)], Some(deadline))? {
@@ -317,19 +315,19 @@ mod tests {
     fn an_address_that_does_not_answer_leaves_time_for_the_next() {
         let (silent, good) =
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-        // With its queue full, Linux drops what else would connect.
+        // Linux drops connections to a listener whose backlog is full.
         listen(&silent, Backlog::new(0).unwrap()).unwrap();
         let address = silent.local_addr().unwrap();
         let fill =
             |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(200));
-        let _queued: Vec<_> = std::iter::from_fn(|| fill(&address).ok()).take(64).collect();
+        let _pending: Vec<_> = std::iter::from_fn(|| fill(&address).ok()).take(64).collect();
         let addresses = [address, good.local_addr().unwrap()];
         let stream = connect_tcp(&addresses, Instant::now() + Duration::from_secs(4)).unwrap();
-        let Stream::Tcp(socket) = stream else { panic!("it is no TCP stream") };
+        let Stream::Tcp(socket) = stream else { panic!("not a TCP stream") };
         assert_eq!(socket.peer_addr().unwrap(), addresses[1]);
     }
 
-    // A remote tor that vanished was never noticed.
+    // The loss of a remote machine was never noticed.
     #[test]
     fn keep_alive_ends_a_connection_within_two_minutes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

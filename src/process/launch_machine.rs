@@ -232,7 +232,7 @@ impl LaunchMachine {
                 Step::Fail(LaunchProblem::Stderr { text: "".into() })
             }
             LaunchMessage::Exited => Step::Fail(LaunchProblem::Exited),
-            LaunchMessage::Cancel => Step::Fail(LaunchProblem::Cancelled),
+            LaunchMessage::Cancel => Step::Fail(LaunchProblem::Canceled),
         }
     }
 

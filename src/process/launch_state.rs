@@ -149,7 +149,7 @@ impl LaunchState {
     /// Ends a launch whose thread is gone, unless tor has bootstrapped.
     pub(super) fn cancel(&self) {
         if !self.state.lock().is_bootstrapped {
-            self.fail(LaunchError::new(LaunchProblem::Cancelled));
+            self.fail(LaunchError::new(LaunchProblem::Canceled));
         }
     }
 }

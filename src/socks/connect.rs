@@ -1,4 +1,4 @@
-//! A handshake on a real socket, with deadlines.
+//! The SOCKS handshake on a connected socket, with deadlines.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -6,18 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handshake::{Answer, Command, Handshake, Progress};
-use super::isolation::Isolation;
-use super::target::Host;
+use super::handshake::{Answer, Handshake, Progress};
 use crate::error::{ConnectProblem, SocksProblem, SocksStep, Timeout, Wait, excerpt};
-use crate::link::{Endpoint, Stream, Written, deadline_after};
+use crate::link::{Endpoint, Stream, WriteOutcome, deadline_after};
 
-/// How much more is read of something that is no SOCKS proxy, and how long at most: what it has
-/// to say about itself mostly comes in one piece.
+/// How many bytes an error quotes of a peer that is not a SOCKS proxy, and how long they are waited
+/// for: the greeting of another protocol usually arrives in one segment.
 const EXCERPT: usize = 80;
 const EXCERPT_TIME: Duration = Duration::from_millis(100);
 
-/// Until when the steps must be done, and how long that was.
+/// The deadlines of the handshake, with the durations that an error reports.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     greeting: (Instant, Duration),
@@ -49,8 +47,8 @@ impl Limits {
         })
     }
 
-    /// What it means that the connection failed at this step.
-    fn lost(&self, step: SocksStep, error: io::Error) -> SocksProblem {
+    /// Returns the problem for an error of the socket at this step.
+    fn io_problem(&self, step: SocksStep, error: io::Error) -> SocksProblem {
         match error.kind() {
             ErrorKind::TimedOut => self.timeout(step),
             _ if is_end(&error) => SocksProblem::Closed(step),
@@ -59,64 +57,59 @@ impl Limits {
     }
 }
 
-/// A proxy that closes without reading what was sent resets the connection.
+/// Returns whether the proxy closed the connection: one that has not read everything resets it.
 fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
-/// Is told this program's end of a TCP connection to the proxy when it is open, before anything is
-/// sent: tor names streams by it.
+/// A closure for the local address of each TCP connection to the proxy. `STREAM` events give that
+/// address as `SOURCE_ADDR`.
 #[derive(Clone, Default)]
-pub(super) struct WhenOpen(Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>);
+pub(super) struct OnOpen(Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>);
 
-impl WhenOpen {
-    pub(super) fn new(tell: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(tell)))
+impl OnOpen {
+    pub(super) fn new(on_open: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(on_open)))
     }
 
-    fn tell(&self, stream: &Stream) {
-        if let (Some(tell), Stream::Tcp(socket)) = (&self.0, stream) {
-            // Without an address there is nothing to tell.
+    fn call(&self, stream: &Stream) {
+        if let (Some(on_open), Stream::Tcp(socket)) = (&self.0, stream) {
             if let Ok(address) = socket.local_addr() {
-                tell(address);
+                on_open(address);
             }
         }
     }
 }
 
-impl fmt::Debug for WhenOpen {
+impl fmt::Debug for OnOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "WhenOpen" } else { "None" })
+        f.write_str(if self.0.is_some() { "OnOpen" } else { "None" })
     }
 }
 
-/// Connects to the proxy and asks it for one thing. Not a byte is read after its answer.
+/// Connects to the proxy and runs the handshake. Reads no byte behind the proxy's answer.
 pub(super) fn exchange(
     proxy: &Endpoint,
-    isolation: &Isolation,
-    when_open: &WhenOpen,
-    command: Command,
-    host: &Host,
-    port: u16,
+    on_open: &OnOpen,
+    mut handshake: Handshake,
     limits: Limits,
 ) -> Result<(Stream, Answer), SocksProblem> {
-    let credentials = isolation.next()?;
-    let mut handshake = Handshake::new(command, host, port, credentials.as_deref());
     let stream = connect(proxy, limits)?;
-    when_open.tell(&stream);
-    let mut sent = handshake.greeting();
+    on_open.call(&stream);
+    let mut message = handshake.greeting();
     loop {
         let step = handshake.step();
-        match stream.write_all(&sent, limits.deadline(step)) {
-            Written::All => {}
-            Written::Nothing => return Err(limits.timeout(step)),
-            // What it said before it closed is still there, and tells more.
-            Written::Failed(error) if is_end(&error) => {}
-            Written::Failed(error) => return Err(limits.lost(step, error)),
+        match stream.write_all(&message, limits.deadline(step)) {
+            WriteOutcome::All => {}
+            WriteOutcome::Nothing => return Err(limits.timeout(step)),
+            // An answer that the proxy sent before it closed can still be read, and tells more.
+            WriteOutcome::Failed(error) if is_end(&error) => {}
+            WriteOutcome::Failed(error) => return Err(limits.io_problem(step, error)),
         }
         match read_answer(&stream, &mut handshake, limits)? {
-            Step::Next(bytes) => sent = bytes,
-            Step::Last(answer) => return Ok((stream, answer)),
+            Progress::Send(next) => message = next,
+            Progress::Done(answer) => return Ok((stream, answer)),
+            Progress::Incomplete => {}
         }
     }
 }
@@ -130,48 +123,42 @@ fn connect(proxy: &Endpoint, limits: Limits) -> Result<Stream, SocksProblem> {
         }
         ConnectProblem::Resolve(error) => SocksProblem::Resolve(error),
         ConnectProblem::Io(error) => SocksProblem::Unreachable(error),
-        // There are no others before the first byte.
+        // The other problems come from the control protocol.
         other => SocksProblem::Unreachable(Arc::new(io::Error::other(other))),
     })
 }
 
-/// What a whole answer to one step leads to.
-enum Step {
-    Next(Vec<u8>),
-    Last(Answer),
-}
-
+/// Reads the whole answer to the current step.
 fn read_answer(
     stream: &Stream,
     handshake: &mut Handshake,
     limits: Limits,
-) -> Result<Step, SocksProblem> {
+) -> Result<Progress, SocksProblem> {
     let step = handshake.step();
     let deadline = limits.deadline(step);
     let mut buffer = [0; 300];
     loop {
-        let part = buffer.get_mut(..handshake.wanted()).unwrap_or_default();
-        let count = stream.read_before(part, deadline).map_err(|error| limits.lost(step, error))?;
+        let part = buffer.get_mut(..handshake.missing()).unwrap_or_default();
+        let count =
+            stream.read_before(part, deadline).map_err(|error| limits.io_problem(step, error))?;
         if count == 0 {
             return Err(SocksProblem::Closed(step));
         }
         match handshake.receive(part.get(..count).unwrap_or_default()) {
-            Ok(Progress::More) => {}
-            Ok(Progress::Send(bytes)) => return Ok(Step::Next(bytes)),
-            Ok(Progress::Done(answer)) => return Ok(Step::Last(answer)),
+            Ok(Progress::Incomplete) => {}
             Err(SocksProblem::NotSocks { .. }) => {
-                let excerpt = introduction(stream, handshake.received(), deadline);
+                let excerpt = read_excerpt(stream, handshake.received(), deadline);
                 return Err(SocksProblem::NotSocks { excerpt });
             }
-            Err(problem) => return Err(problem),
+            progress => return progress,
         }
     }
 }
 
-/// Reads on for a moment, so that the error can tell what it was that answered.
-fn introduction(stream: &Stream, begun: &[u8], deadline: Instant) -> Box<str> {
+/// Reads more of what a peer that is not a SOCKS proxy sent, so that the error can quote it.
+fn read_excerpt(stream: &Stream, received: &[u8], deadline: Instant) -> Box<str> {
     let deadline = deadline.min(deadline_after(EXCERPT_TIME));
-    let mut text = begun.to_vec();
+    let mut text = received.to_vec();
     let mut buffer = [0; EXCERPT];
     while text.len() < EXCERPT && !text.contains(&b'\n') {
         match stream.read_before(&mut buffer, deadline) {

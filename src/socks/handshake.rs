@@ -1,5 +1,4 @@
-//! The SOCKS5 protocol as tor speaks it: RFC 1928, RFC 1929, and tor's own commands. Bytes in,
-//! bytes out; no socket.
+//! The SOCKS5 handshake without a socket: RFC 1928, RFC 1929 and tor's extensions.
 
 use std::net::IpAddr;
 
@@ -18,13 +17,13 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// What a proxy can be asked for.
+/// The commands of a SOCKS request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Connect,
-    /// tor's own: the address of a name.
+    /// tor's `RESOLVE`: the address of a name.
     Resolve,
-    /// tor's own: the name of an address.
+    /// tor's `RESOLVE_PTR`: the name of an address.
     ResolvePtr,
 }
 
@@ -38,40 +37,40 @@ impl Command {
     }
 }
 
-/// What a successful answer names: for tor, the result of resolving.
+/// The address of a successful reply; for `RESOLVE` and `RESOLVE_PTR`, the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Ip(IpAddr),
     Name(Vec<u8>),
 }
 
-/// What follows from the bytes that came.
+/// The next action after bytes were received.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// The answer to this step is not complete.
-    More,
-    /// This is the next thing to send.
+    Incomplete,
+    /// The next message must be sent.
     Send(Vec<u8>),
-    /// The proxy has done what it was asked for.
+    /// The proxy granted the request.
     Done(Answer),
 }
 
-/// One handshake, from the greeting to the answer.
+/// One handshake, from the greeting to the reply.
 ///
-/// The caller sends the greeting, then reads at most [`wanted`](Self::wanted) bytes at a time
-/// and gives them to [`receive`](Self::receive): never a byte that belongs to the stream behind
-/// the proxy.
+/// The caller sends the greeting, then reads at most [`missing`](Self::missing) bytes at a time
+/// and passes them to [`receive`](Self::receive). So it never reads a byte that belongs to the stream
+/// behind the proxy.
 #[derive(Debug)]
 pub(super) struct Handshake {
     step: SocksStep,
     credentials: Option<Vec<u8>>,
     request: Vec<u8>,
-    /// What came of the answer to this step.
+    /// The bytes of the answer to this step.
     received: Vec<u8>,
 }
 
 impl Handshake {
-    /// `port` is 0 for what has none.
+    /// Creates a handshake. `port` is 0 for a name or address to resolve.
     pub(super) fn new(
         command: Command,
         host: &Host,
@@ -106,8 +105,8 @@ impl Handshake {
         Self { step: SocksStep::Greeting, credentials, request, received: Vec::new() }
     }
 
-    /// What is sent first. Only one way to authenticate is offered: a proxy that chose to do
-    /// without user and password would put streams together that must be apart.
+    /// Returns the first message. It offers a single method: a proxy that chose the method without
+    /// user name and password would attach isolated streams to the same circuit.
     pub(super) fn greeting(&self) -> Vec<u8> {
         vec![VERSION, 1, self.method()]
     }
@@ -120,13 +119,13 @@ impl Handshake {
         self.step
     }
 
-    /// What came of the answer to this step.
+    /// Returns the bytes of the answer to this step.
     pub(super) fn received(&self) -> &[u8] {
         &self.received
     }
 
-    /// How many bytes at least are missing of this step's answer; they may all be read at once.
-    pub(super) fn wanted(&self) -> usize {
+    /// Returns how many bytes at least are missing from the answer to this step.
+    pub(super) fn missing(&self) -> usize {
         let length = match (self.step, &*self.received) {
             (SocksStep::Greeting | SocksStep::Credentials, _) => 2,
             (SocksStep::Request, [_, _, _, IPV4, ..]) => 4 + 4 + 2,
@@ -138,19 +137,19 @@ impl Handshake {
         length.saturating_sub(self.received.len())
     }
 
-    /// Takes bytes of the answer, at most [`wanted`](Self::wanted).
+    /// Takes bytes of the answer, at most [`missing`](Self::missing).
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Progress, SocksProblem> {
         self.received.extend(bytes);
         match self.step {
-            SocksStep::Greeting => self.greeted(),
-            SocksStep::Credentials => self.let_in(),
-            SocksStep::Request => self.answered(),
+            SocksStep::Greeting => self.read_method(),
+            SocksStep::Credentials => self.read_status(),
+            SocksStep::Request => self.read_reply(),
         }
     }
 
-    fn greeted(&mut self) -> Result<Progress, SocksProblem> {
+    fn read_method(&mut self) -> Result<Progress, SocksProblem> {
         match *self.received {
-            [] | [VERSION] => Ok(Progress::More),
+            [] | [VERSION] => Ok(Progress::Incomplete),
             [VERSION, NO_METHOD, ..] => {
                 Err(SocksProblem::NoMethod { with_password: self.credentials.is_some() })
             }
@@ -163,42 +162,42 @@ impl Handshake {
                 self.step = step;
                 Ok(Progress::Send(bytes))
             }
-            [VERSION, ..] => Err(self.unreadable("the way to authenticate that was offered")),
+            [VERSION, ..] => Err(self.unreadable("the method that was offered")),
             _ => Err(SocksProblem::NotSocks { excerpt: excerpt(&self.received) }),
         }
     }
 
-    fn let_in(&mut self) -> Result<Progress, SocksProblem> {
+    fn read_status(&mut self) -> Result<Progress, SocksProblem> {
         match *self.received {
-            [] | [PASSWORD_VERSION | VERSION] => Ok(Progress::More),
+            [] | [PASSWORD_VERSION | VERSION] => Ok(Progress::Incomplete),
             [PASSWORD_VERSION, 0, ..] => {
                 self.received.clear();
                 self.step = SocksStep::Request;
                 Ok(Progress::Send(std::mem::take(&mut self.request)))
             }
             [PASSWORD_VERSION, status, ..] => Err(SocksProblem::Credentials { status }),
-            // tor answers so to a user name that it does not take: as if to the request.
+            // tor refuses a user name with the reply to a request.
             [VERSION, code @ 1..=0xff, ..] => Err(SocksProblem::Refused { code: code.into() }),
             _ => Err(self.unreadable("version 1 and a status")),
         }
     }
 
-    fn answered(&self) -> Result<Progress, SocksProblem> {
+    fn read_reply(&self) -> Result<Progress, SocksProblem> {
         let answer = match *self.received {
-            [] | [VERSION] => return Ok(Progress::More),
-            // The rest of a refusal says nothing, and not every proxy sends it whole. tor itself
-            // gives an address of type 0 where it could not resolve.
+            [] | [VERSION] => return Ok(Progress::Incomplete),
+            // The rest of a refusal holds no information, and not every proxy sends all of it. tor
+            // sends address type 0 if it cannot resolve a name.
             [VERSION, code @ 1..=0xff, ..] => {
                 return Err(SocksProblem::Refused { code: code.into() });
             }
-            [VERSION, 0] | [VERSION, 0, _] => return Ok(Progress::More),
-            [VERSION, 0, _, IPV4 | NAME | IPV6, ..] if self.wanted() > 0 => {
-                return Ok(Progress::More);
+            [VERSION, 0] | [VERSION, 0, _] => return Ok(Progress::Incomplete),
+            [VERSION, 0, _, IPV4 | NAME | IPV6, ..] if self.missing() > 0 => {
+                return Ok(Progress::Incomplete);
             }
             [VERSION, 0, _, IPV4, a, b, c, d, ..] => Answer::Ip([a, b, c, d].into()),
             [VERSION, 0, _, IPV6, ref rest @ ..] => match rest.first_chunk::<16>() {
                 Some(octets) => Answer::Ip(IpAddr::from(*octets)),
-                None => return Ok(Progress::More),
+                None => return Ok(Progress::Incomplete),
             },
             [VERSION, 0, _, NAME, _, ref name @ .., _, _] => Answer::Name(name.to_vec()),
             [VERSION, 0, ..] => return Err(self.unreadable("an address of type 1, 3 or 4")),

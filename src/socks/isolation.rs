@@ -9,19 +9,19 @@ use data_encoding::HEXLOWER;
 use super::target::ShortText;
 use crate::error::{InvalidInput, SocksProblem};
 
-/// The user name of the tokens, and that of the streams which each have their own.
+/// The user names for tokens and for fresh isolation.
 const TOKEN_USER: &str = "torcon";
 const FRESH_USER: &str = "torcon-stream";
 
-/// tor 0.4.9 gives user names with this beginning a meaning of their own.
+/// tor 0.4.9 reserves user names with this prefix (proposal 351).
 const RESERVED: &str = "<torS0X>";
 
-/// Which streams may share circuits, told to tor by user name and password.
+/// The stream isolation of a [`SocksProxy`](super::SocksProxy), sent as SOCKS user name and password.
 ///
-/// tor keeps streams on circuits of their own if they came with another user name or password,
-/// unless its `SocksPort` says `NoIsolateSOCKSAuth`. It does not check them.
+/// tor does not attach streams with different user names or passwords to the same circuit, unless
+/// its `SocksPort` has the flag `NoIsolateSOCKSAuth`. It does not check them.
 ///
-/// Tokens do not show in `Debug`, but tor shows them to whoever may use its control port.
+/// `Debug` hides tokens, but `STREAM` events show them to every controller of tor.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ enum Kind {
     Fresh,
 }
 
-/// User name and password.
+/// A SOCKS user name and password.
 pub(super) struct Credentials {
     user: ShortText,
     password: ShortText,
@@ -60,14 +60,14 @@ impl Credentials {
 }
 
 impl Isolation {
-    /// No user name and no password: streams share circuits with those of every program that
+    /// Sends no user name and no password: streams share circuits with those of every program that
     /// does the same.
     #[must_use]
     pub fn none() -> Self {
         Self(Kind::None)
     }
 
-    /// Streams share circuits with those of the same token only.
+    /// Lets streams share circuits only with streams of the same token.
     ///
     /// # Errors
     ///
@@ -78,18 +78,18 @@ impl Isolation {
         Ok(Self(Kind::Token(Arc::new(Credentials { user, password }))))
     }
 
-    /// Streams share circuits with those of the same user name and password only, which may be
-    /// those of other programs.
+    /// Lets streams share circuits only with streams of the same user name and password, also those
+    /// of other programs.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`] if one of them does not have 1 to 255 bytes or holds control characters,
-    /// or if the user name begins with `<torS0X>`, which tor keeps for itself.
+    /// or if the user name begins with `<torS0X>`, which tor reserves.
     pub fn credentials(user: &str, password: &str) -> Result<Self, InvalidInput> {
         if user.starts_with(RESERVED) {
             return Err(InvalidInput::new(
                 "user",
-                "must not begin with <torS0X>, which tor keeps for itself",
+                "must not begin with <torS0X>, which tor reserves",
             ));
         }
         let user = ShortText::new("user", user)?;
@@ -97,15 +97,15 @@ impl Isolation {
         Ok(Self(Kind::Token(Arc::new(Credentials { user, password }))))
     }
 
-    /// Every stream has circuits of its own, and so has every name that is resolved. Each costs
-    /// tor the building of a circuit.
+    /// Isolates every stream, and every name that is resolved, from all others. tor builds a circuit
+    /// for each.
     #[must_use]
     pub fn fresh() -> Self {
         Self(Kind::Fresh)
     }
 
-    /// Returns what the next stream says.
-    pub(super) fn next(&self) -> Result<Option<Arc<Credentials>>, SocksProblem> {
+    /// Returns the user name and password for the next stream.
+    pub(super) fn next_credentials(&self) -> Result<Option<Arc<Credentials>>, SocksProblem> {
         match &self.0 {
             Kind::None => Ok(None),
             Kind::Token(credentials) => Ok(Some(Arc::clone(credentials))),
@@ -137,28 +137,28 @@ impl fmt::Debug for Isolation {
 mod tests {
     use super::Isolation;
 
-    fn said(isolation: &Isolation) -> Option<(String, String)> {
-        let credentials = isolation.next().unwrap()?;
+    fn credentials_of(isolation: &Isolation) -> Option<(String, String)> {
+        let credentials = isolation.next_credentials().unwrap()?;
         let text = |text: &super::ShortText| String::from_utf8(text.as_bytes().to_vec()).unwrap();
         Some((text(credentials.user()), text(credentials.password())))
     }
 
     #[test]
     fn a_token_is_always_the_same_and_a_fresh_one_never() {
-        assert_eq!(said(&Isolation::none()), None);
+        assert_eq!(credentials_of(&Isolation::none()), None);
         let token = Isolation::token("account 7").unwrap();
-        assert_eq!(said(&token), said(&token.clone()));
-        assert_eq!(said(&token), Some(("torcon".to_owned(), "account 7".to_owned())));
+        assert_eq!(credentials_of(&token), credentials_of(&token.clone()));
+        assert_eq!(credentials_of(&token), Some(("torcon".to_owned(), "account 7".to_owned())));
         let fresh = Isolation::fresh();
-        let (one, other) = (said(&fresh).unwrap(), said(&fresh).unwrap());
+        let (one, other) = (credentials_of(&fresh).unwrap(), credentials_of(&fresh).unwrap());
         assert_ne!(one, other);
         assert_eq!((&*one.0, one.1.len()), ("torcon-stream", 32));
     }
 
     #[test]
-    fn what_socks_cannot_say_is_refused_by_the_name_of_the_argument() {
+    fn a_value_that_socks_cannot_encode_is_refused_and_names_the_argument() {
         let long = "x".repeat(256);
-        let control = "must not hold NUL, line breaks or other control characters";
+        let control = "must not contain NUL, line breaks or other control characters";
         for (token, problem) in [
             ("", "must have 1 to 255 bytes"),
             (&long, "must have 1 to 255 bytes"),
@@ -176,10 +176,10 @@ mod tests {
         }
         assert_eq!(
             Isolation::credentials("<torS0X>0", "x").unwrap_err().to_string(),
-            "invalid argument \"user\": must not begin with <torS0X>, which tor keeps for itself"
+            "invalid argument \"user\": must not begin with <torS0X>, which tor reserves"
         );
         assert!(Isolation::token(&"x".repeat(255)).is_ok());
-        // Only the beginning of a user name has a meaning for tor.
+        // tor reserves only user names with this prefix, not passwords.
         assert!(Isolation::token("<torS0X>0").is_ok());
     }
 

@@ -6,17 +6,17 @@ use std::os::unix::net::UnixStream;
 
 use crate::link::{Stream, delegate_socket};
 
-/// A stream through tor to a target: reads and writes with the traits of std, also by shared
-/// reference, as `TcpStream` does.
+/// A stream through tor to a target.
 ///
-/// It comes from [`SocksProxy::connect`](super::SocksProxy::connect). What is sent is sent
-/// through the socket that leads to tor; its addresses are those of tor and of this program, and
-/// tell nothing of the target. Clones made by [`try_clone`](Self::try_clone) are the same stream;
-/// dropping the last one closes it.
+/// [`SocksProxy::connect`](super::SocksProxy::connect) opens it. It implements
+/// [`Read`](std::io::Read) and [`Write`](std::io::Write), also by shared reference, like
+/// [`TcpStream`]. The addresses of its socket are those of tor and of this program, not of the
+/// target. Clones made by [`try_clone`](Self::try_clone) are handles of the same stream; dropping
+/// the last one closes it.
 ///
-/// The end of the stream does not tell who ended it: reading gives 0 bytes if the target has closed
-/// it, and just so if a relay on the way or tor itself has died. What must be whole must say by
-/// itself where it ends.
+/// The end of the stream does not say who ended it: a read returns 0 bytes if the target closed the
+/// stream, and also if a relay of the circuit or tor itself died. A protocol that must detect
+/// truncation needs its own end marker or length.
 #[derive(Debug)]
 pub struct TorStream {
     stream: Stream,
@@ -29,25 +29,24 @@ impl TorStream {
         Self { stream }
     }
 
-    /// Makes another handle of the same stream.
+    /// Creates another handle of the same stream.
     ///
     /// # Errors
     ///
-    /// What the operating system says, such as too many open files.
+    /// The operating system's error, such as too many open files.
     pub fn try_clone(&self) -> io::Result<Self> {
         self.stream.try_clone().map(Self::new)
     }
 
-    /// Ends reading, writing or both, for all handles of the stream.
+    /// Shuts down reading, writing or both, for all handles of the stream.
     ///
-    /// tor knows no half-closed streams. The end of writing ends the whole stream: the other side
-    /// gets everything that was written, and then the end, but what it has said and says is lost
-    /// as far as it was not read here before. So ask for an answer in a way that does not need the
-    /// end of writing, such as a length or a last line, and read the answer first.
+    /// tor has no half-closed streams: `Shutdown::Write` ends the whole stream. The target receives
+    /// everything that was written, but data from the target that was not read before is lost. Use a
+    /// protocol that does not need the end of writing, and read the answer first.
     ///
     /// # Errors
     ///
-    /// What the operating system says, such as that the stream has ended.
+    /// The operating system's error, such as that the stream is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
     }

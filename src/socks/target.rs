@@ -1,11 +1,11 @@
-//! What a proxy can be told to connect to or to resolve.
+//! Targets and host names as SOCKS5 encodes them.
 
 use std::net::IpAddr;
 
 use crate::error::{InvalidInput, Result};
 use crate::names::{OnionAddress, Target};
 
-/// A text of 1 to 255 bytes without control characters, as SOCKS5 can say it.
+/// A text of 1 to 255 bytes without control characters, the limit of SOCKS5 strings.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ShortText {
     text: Box<str>,
@@ -21,7 +21,7 @@ impl ShortText {
         if text.bytes().any(|byte| byte.is_ascii_control()) {
             return Err(InvalidInput::new(
                 argument,
-                "must not hold NUL, line breaks or other control characters",
+                "must not contain NUL, line breaks or other control characters",
             ));
         }
         Ok(Self { text: text.into(), length })
@@ -63,8 +63,8 @@ impl Host {
     }
 }
 
-/// Finds a mistyped onion address before it goes to tor, which answers with less, and only after
-/// a while. Names before the address, as in `www.address.onion`, are tor's business.
+/// Refuses a mistyped onion address, for which tor reports a general failure after some seconds.
+/// Labels before the address, as in `www.address.onion`, are not checked.
 fn check_onion(argument: &'static str, name: &str) -> Result<(), InvalidInput> {
     let mut labels = name.rsplit('.');
     if !labels.next().is_some_and(|last| last.eq_ignore_ascii_case("onion")) {
@@ -78,7 +78,7 @@ fn check_onion(argument: &'static str, name: &str) -> Result<(), InvalidInput> {
     }
 }
 
-/// Divides a target into what SOCKS5 says of it.
+/// Splits a target into host and port.
 pub(super) fn host_and_port(target: &Target) -> Result<(Host, u16), InvalidInput> {
     match target.port() {
         Some(port @ 1..) => Ok((Host::new("target", target.host())?, port)),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_addresses_are_told_apart() {
+    fn names_and_addresses_are_distinguished() {
         for (text, is_address) in [
             ("127.0.0.1:80", true),
             ("[2001:db8::1]:80", true),
@@ -124,8 +124,11 @@ mod tests {
         for (target, expected) in [
             (format!("{}:80", "a".repeat(256)), "must have 1 to 255 bytes"),
             (":80".to_owned(), "must have 1 to 255 bytes"),
-            ("a\0b:80".to_owned(), "must not hold NUL, line breaks or other control characters"),
-            ("a\r\nb:80".to_owned(), "must not hold NUL, line breaks or other control characters"),
+            ("a\0b:80".to_owned(), "must not contain NUL, line breaks or other control characters"),
+            (
+                "a\r\nb:80".to_owned(),
+                "must not contain NUL, line breaks or other control characters",
+            ),
             (
                 "caf\u{e9}.example:80".to_owned(),
                 "must be ASCII: an international name is written with xn--",
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn onion_addresses_may_have_names_before_them() {
+    fn onion_addresses_may_have_subdomains() {
         for target in [format!("{ONION}:80"), format!("www.{}:80", ONION.to_uppercase())] {
             assert!(host_and_port(&target.parse().unwrap()).is_ok(), "{target}");
         }

@@ -58,7 +58,7 @@ impl ReservedStream {
             return Ok(proxy.isolation(isolation));
         }
         let set_origin = move |address| reservation.set_origin(StreamOrigin::Address(address));
-        Ok(proxy.when_open(set_origin))
+        Ok(proxy.on_open(set_origin))
     }
 }
 

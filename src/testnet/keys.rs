@@ -235,7 +235,7 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         assert_eq!(
             run("exec sleep 60", Duration::from_millis(20)).unwrap_err(),
-            "waited 20ms for a private network to be usable in vain: []"
+            "timed out after 20ms waiting for a private network to be usable: []"
         );
     }
 }

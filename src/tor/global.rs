@@ -233,29 +233,29 @@ mod tests {
         for (wanted, error) in [
             (
                 Launcher::new().option("socksport", "auto"),
-                "the shared tor runs with socksport 9050, 9052, and auto is asked for",
+                "the shared tor runs with socksport 9050, 9052, but auto was requested",
             ),
             (
                 Launcher::new().option("Nickname", "x"),
-                "the shared tor runs with Nickname at its default, and x is asked for",
+                "the shared tor runs with Nickname at its default, but x was requested",
             ),
             (
                 Launcher::new().data_directory("/srv/other"),
-                "the shared tor runs with data directory /srv/tor, and /srv/other is asked for",
+                "the shared tor runs with data directory /srv/tor, but /srv/other was requested",
             ),
             (
                 Launcher::new().program("/opt/tor"),
-                "the shared tor runs with program tor, and /opt/tor is asked for",
+                "the shared tor runs with program tor, but /opt/tor was requested",
             ),
             (
                 Launcher::new().option("Socks5ProxyPassword", "other"),
-                "the shared tor runs with Socks5ProxyPassword (not shown), and (not shown) is \
-                 asked for",
+                "the shared tor runs with Socks5ProxyPassword (not shown), but (not shown) was \
+                 requested",
             ),
             (
                 Launcher::new().env("HOME", "/secret"),
-                "the shared tor runs with environment variable HOME at its default, and (not \
-                 shown) is asked for",
+                "the shared tor runs with environment variable HOME at its default, but (not \
+                 shown) was requested",
             ),
         ] {
             assert_eq!(difference(&running(), &wanted).as_deref(), Some(error));

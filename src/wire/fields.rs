@@ -1,40 +1,37 @@
-//! The fields of one line: positional words, then `KEY=VALUE` in any order.
+//! The fields of a line: positional words, then `KEY=VALUE` in any order.
 //!
-//! Values are bare words or quoted strings. Nothing here fails: whatever a line holds is divided
-//! into fields, every byte but the blanks between them belongs to one, and nothing is copied
-//! before its decoded value is asked for.
+//! Values are bare words or quoted strings. Parsing never fails: every byte except the blanks between
+//! fields belongs to a field. Nothing is copied before a decoded value is requested.
 
 use std::borrow::Cow;
 
 use crate::wire::quoted::{split_quoted, unescape_cstring};
 
-/// A cursor over the fields of a line.
-///
-/// Iterating gives the fields that are left; positional words can be taken off the front before.
+/// An iterator over the remaining fields of a line. Positional words can be taken off the front before.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
-    /// Whether a search has shown that no quote in `rest` stands before a blank or the end. Each
-    /// further value with broken quotes would repeat that search up to the end of the line.
+    /// Whether a search found no closing quote in `rest`. Without it, each value with broken quotes
+    /// would repeat that search.
     no_closing_quote: bool,
 }
 
-/// One field: `KEY=VALUE`, or a word or quoted string that stands alone.
+/// A field: `KEY=VALUE`, or a word or quoted string without key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field<'a> {
-    /// The key; empty for a word that stands alone.
+    /// The key; empty for a word without key.
     pub(crate) key: &'a [u8],
     pub(crate) value: Value<'a>,
 }
 
-/// The value of a field, as it stands in the line: bare, or in quotes and with escapes.
+/// The raw value of a field: bare, or in quotes and with escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value<'a> {
     raw: &'a [u8],
 }
 
-/// Whether a byte may stand in a key: letters, digits, `_` and `-`. A table, since this is asked
-/// for every byte of every key of every event.
+/// The bytes of keys: letters, digits, `_` and `-`. A table, since it is used for every byte of every
+/// key of every event.
 static KEY_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut rest: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
@@ -57,7 +54,7 @@ impl<'a> Fields<'a> {
         Self { rest: line, no_closing_quote: false }
     }
 
-    /// Takes the next positional word, whatever it looks like.
+    /// Takes the next word, also if it is `KEY=VALUE`.
     #[inline]
     pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
         self.skip_blanks();
@@ -68,7 +65,7 @@ impl<'a> Fields<'a> {
         Some(self.take(end))
     }
 
-    /// Takes the next positional word, unless a `KEY=VALUE` comes next.
+    /// Takes the next word, unless it is `KEY=VALUE`.
     #[inline]
     pub(crate) fn word_unless_keyword(&mut self) -> Option<&'a [u8]> {
         self.skip_blanks();
@@ -78,7 +75,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns what has not been taken yet.
+    /// Returns the text that has not been taken.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -97,9 +94,8 @@ impl<'a> Fields<'a> {
         taken
     }
 
-    /// Returns the length of the key, if a key and its `=` come next.
-    ///
-    /// Only what looks like a key counts, so that `$FINGERPRINT=nickname` is a word.
+    /// Returns the length of the key, if a key and `=` are next. `$FINGERPRINT=nickname` is a word, since
+    /// a key has no `$`.
     #[inline]
     fn key_length(&self) -> Option<usize> {
         let is_key = |byte: &u8| KEY_BYTES.get(usize::from(*byte)).copied().unwrap_or_default();
@@ -118,8 +114,7 @@ impl<'a> Fields<'a> {
         Value { raw: self.take(length) }
     }
 
-    /// Returns the length of the quoted string that comes next, its quotes included; `None` if it
-    /// is not closed.
+    /// Returns the length of the next quoted string, with its quotes. `None` if it is not closed.
     fn quoted_length(&mut self) -> Option<usize> {
         let up_to = |after: &[u8]| self.rest.len() - after.len();
         let at_end = |after: &[u8]| after.first().is_none_or(|byte| *byte == b' ');
@@ -127,8 +122,7 @@ impl<'a> Fields<'a> {
         if at_end(after) {
             return Some(up_to(after));
         }
-        // Something follows the closing quote, so the quoting is broken: perhaps in tor's usual
-        // way, which is to quote twice.
+        // Text behind the closing quote means broken quoting. tor quotes some values twice.
         let twice = self.rest.get(1..).and_then(split_quoted);
         if let Some((_, [b'"', after @ ..])) = twice {
             if at_end(after) {
@@ -161,8 +155,8 @@ impl<'a> Iterator for Fields<'a> {
         self.take(1);
         let value = self.take_value();
         if value.raw.is_empty() {
-            // tor writes `REASON= UNKNOWN_264`. No field that stands alone follows a key, so a
-            // word after an empty value is the value.
+            // tor writes `REASON= UNKNOWN_264`. No field without key follows a field with key, so a
+            // word behind an empty value is the value.
             let mut ahead = self.clone();
             if let Some(word) = ahead.word_unless_keyword() {
                 self.rest = ahead.rest;
@@ -174,15 +168,15 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Returns the value as it stands in the line, quotes and escapes included.
+    /// Returns the raw value, with quotes and escapes.
     #[cfg(test)]
     pub(crate) fn raw(self) -> &'a [u8] {
         self.raw
     }
 
-    /// Returns the value without its quotes, but with its escapes.
+    /// Returns the value without quotes, but with escapes.
     ///
-    /// tor quotes `DATA=""GET / HT""` twice by mistake; no value that is quoted once begins so.
+    /// tor quotes `DATA=""GET / HT""` twice by mistake. A value that is quoted once cannot begin so.
     #[inline]
     pub(crate) fn inside(self) -> &'a [u8] {
         match self.raw {
@@ -200,18 +194,18 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Returns the elements of a list with commas; none if the value is empty.
+    /// Returns the elements of a comma-separated list.
     pub(crate) fn list(self) -> impl Iterator<Item = &'a [u8]> {
         split_list(self.inside())
     }
 
-    /// Reads a decimal number.
+    /// Parses a decimal number.
     pub(crate) fn number<N: std::str::FromStr>(self) -> Option<N> {
         read_number(self.inside())
     }
 }
 
-/// Divides a list at its commas; empty elements are left out.
+/// Splits a comma-separated list. Empty elements are skipped.
 #[inline]
 pub(crate) fn split_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = list;
@@ -229,7 +223,7 @@ pub(crate) fn split_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Reads a decimal number.
+/// Parses a decimal number.
 pub(crate) fn read_number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -240,7 +234,7 @@ mod tests {
 
     use super::{Fields, split_list};
 
-    /// The fields of a line as text, `key=value` or `=value`, after decoding.
+    /// Returns the decoded fields as `key=value` or `=value`.
     fn fields(line: &str) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Fields::new(line.as_bytes())
@@ -249,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn positional_words_end_where_the_keywords_begin() {
+    fn positional_words_end_at_the_first_key() {
         let mut with_path = Fields::new(b"3 BUILT $AB=n,$CD~m BUILD_FLAGS=X PURPOSE=GENERAL");
         assert_eq!(with_path.word(), Some(&b"3"[..]));
         assert_eq!(with_path.word(), Some(&b"BUILT"[..]));
@@ -274,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_strings_may_stand_alone() {
+    fn quoted_strings_need_no_key() {
         assert_eq!(
             fields(r#""127.0.0.1:42375" "unix:/tmp/a b/ctl.sock""#),
             ["=127.0.0.1:42375", "=unix:/tmp/a b/ctl.sock"]
@@ -282,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_after_the_equals_sign_does_not_shift_the_fields() {
+    fn a_blank_behind_the_equals_sign_does_not_shift_the_fields() {
         assert_eq!(
             fields("REASON= UNKNOWN_264 CLIENT_PROTOCOL=SOCKS5 ISO_FIELDS= X=1 NYM_EPOCH="),
             ["REASON=UNKNOWN_264", "CLIENT_PROTOCOL=SOCKS5", "ISO_FIELDS=", "X=1", "NYM_EPOCH="]
@@ -299,19 +293,19 @@ mod tests {
     }
 
     #[test]
-    fn several_blanks_are_as_good_as_one() {
+    fn several_blanks_count_as_one() {
         assert_eq!(fields("  A=1   B=2  "), ["A=1", "B=2"]);
         assert_eq!(fields(""), Vec::<String>::new());
         assert_eq!(fields("   "), Vec::<String>::new());
     }
 
     #[test]
-    fn what_does_not_look_like_a_key_stands_alone() {
+    fn a_word_that_is_not_a_key_is_a_field_without_key() {
         assert_eq!(fields("=x $AB=n a.b=c ="), ["==x", "=$AB=n", "=a.b=c", "=="]);
     }
 
     #[test]
-    fn lists_and_numbers_are_read_from_values() {
+    fn lists_and_numbers_are_parsed() {
         let mut found = Fields::new(b"F=A,B,,C G= N=-4 M=x");
         let list: Vec<_> = found.next().unwrap().value.list().collect();
         assert_eq!(list, [b"A", b"B", b"C"]);
@@ -323,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_byte_but_blanks_belongs_to_a_field(line in "[A-Z=\" \\\\n$,\u{e9}]{0,60}") {
+        fn every_byte_except_blanks_belongs_to_a_field(line in "[A-Z=\" \\\\n$,\u{e9}]{0,60}") {
             let line = line.as_bytes();
             let kept: usize = Fields::new(line)
                 .map(|field| {

@@ -1,8 +1,9 @@
-//! Bytes to messages: where one reply or event ends and the next begins.
+//! Framing: where one reply or event ends and the next begins.
 //!
-//! This is all that the reader thread does with most bytes, so it looks only for line ends and
-//! at the first four bytes of a line, and within data only for lines that begin with a dot. What a
-//! message says is for others to find out.
+//! The reader thread does nothing else with most bytes. So this module searches only for line ends,
+//! and inside data for lines that begin with a dot, and parses only the first four bytes of a line.
+//! [`Reply`](super::Reply) and [`PartReader`](super::PartReader) parse the messages on the threads of
+//! their callers.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use zeroize::Zeroize as _;
 use super::reply::{Separator, StatusLine};
 use crate::error::{Disconnect, ProtocolError};
 
-/// How much may come before the connection is given up.
+/// The sizes at which the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Bytes in one line.
@@ -23,8 +24,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits for a peer that has not authenticated itself: no reply of tor's handshake
-    /// has a hundredth of this, and what answers may be anything.
+    /// Returns the limits before authentication, when the peer can be anything. No reply of the
+    /// handshake has a hundredth of this.
     pub(crate) fn before_authentication(self) -> Self {
         const LIMIT: usize = 64 << 10;
         Self { line: self.line.min(LIMIT), reply: self.reply.min(LIMIT) }
@@ -37,103 +38,101 @@ impl Default for Limits {
     }
 }
 
-/// One whole message, or a part of a long one. Ranges point into [`Frame::bytes`].
+/// A complete message. The ranges are those of [`Frame::bytes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum Message {
     /// An event, with its status codes and line ends.
     Event(Range<usize>),
-    /// A reply, or what is left of it if parts of it were taken before.
+    /// A reply, or the rest of it after [`Frame::take_lines`].
     Reply(Range<usize>),
-    /// A line between two messages that has no status code, with its line end.
+    /// A line without a status code between two messages, with its line end.
     Stray(Range<usize>),
 }
 
-/// The size of one read; the buffer grows beyond it for a long message only.
+/// The initial size of the buffer. It grows for a longer message.
 const READ: usize = 64 << 10;
 
-/// An unfinished message of up to so many bytes is moved down rather than read behind.
+/// An incomplete message of at most this size is moved to the start of the buffer before a read.
 const CHEAP_TO_MOVE: usize = 4 << 10;
 
-/// The buffer between the socket and everyone else.
+/// The buffer between the socket and the messages.
+///
+/// The cursors divide the buffer: `0 <= start <= line <= scanned <= filled`.
 #[derive(Debug)]
 pub(crate) struct Frame {
     buffer: Vec<u8>,
-    /// How much of `buffer` holds bytes from the socket.
-    filled: usize,
-    /// Where the message begins that is not complete yet.
+    /// The start of the incomplete message.
     start: usize,
-    /// Where its last line begins, which is not complete yet.
+    /// The start of its last line, which is incomplete too.
     line: usize,
-    /// Up to where that line has been searched for its end.
+    /// The end of the part of that line that has been searched for a line end.
     scanned: usize,
-    state: State,
-    /// What had come of a reply before an event broke into it.
+    /// The end of the bytes from the socket.
+    filled: usize,
+    inside: Inside,
+    /// Whether the last line belongs to a data block of that message.
+    inside_data: bool,
+    /// The lines of the incomplete reply that precede an event inside of it.
     interrupted: Vec<u8>,
-    /// How much of the current reply has been taken in parts or set aside.
-    taken: usize,
     limits: Limits,
-    /// Whether a line between two messages may be without a status code.
+    /// Whether a line between two messages may lack a status code.
     allows_stray_lines: bool,
-    /// Finds a line that begins with a dot, behind another line.
+    /// Finds the next line that begins with a dot.
     dot: Finder<'static>,
 }
 
 impl Drop for Frame {
-    /// Overwrites what was read, since replies may have held keys.
+    /// Zeroizes the buffer, since replies can contain keys.
     fn drop(&mut self) {
         self.buffer.zeroize();
         self.interrupted.zeroize();
     }
 }
 
+/// The incomplete message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Between two messages.
-    Between,
-    /// Inside a reply, before a line.
+enum Inside {
+    Nothing,
     Reply,
-    /// Inside the data of a reply.
-    ReplyData,
-    /// Inside an event, before a line. Inside a reply, if `within_reply`.
-    Event { within_reply: bool },
-    /// Inside the data of an event.
-    EventData { within_reply: bool },
+    Event,
+    /// tor sends events between the lines of a reply too.
+    EventInReply,
 }
 
 impl Frame {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             buffer: vec![0; READ],
-            filled: 0,
             start: 0,
             line: 0,
             scanned: 0,
-            state: State::Between,
+            filled: 0,
+            inside: Inside::Nothing,
+            inside_data: false,
             interrupted: Vec::new(),
-            taken: 0,
             limits,
             allows_stray_lines: false,
             dot: Finder::new(b"\n."),
         }
     }
 
-    /// Takes note that the peer is known to be tor, or a filter in front of it: from now on these
-    /// limits hold, and a line between two messages without a status code is [`Piece::Stray`].
+    /// Records that the peer is tor or a filtering proxy in front of it. From now on these limits apply,
+    /// and a line without a status code between two messages is [`Message::Stray`].
     ///
-    /// Filters replace whole lines of events and may leave the status code out (onion-grater's
-    /// profile for `OnionShare` writes `XXXredactedXXX`). Only between two messages is it certain
-    /// that such a line ends at its line end: inside a reply or an event it may have replaced the
-    /// last line, and the next message would be read as a part of this one.
+    /// Filtering proxies replace whole lines of events, also without a status code: onion-grater's
+    /// profile for `OnionShare` writes `XXXredactedXXX`. Inside a reply or an event such a line is an
+    /// error, since it can replace the last line, and the next message would count as part of this
+    /// one.
     pub(crate) fn set_authenticated(&mut self, limits: Limits) {
         self.limits = limits;
         self.allows_stray_lines = true;
     }
 
-    /// Returns room for the next read.
+    /// Returns the space for the next read.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.filled {
             self.move_down();
-            // A long message made the buffer grow; the next one may be short.
+            // The buffer grew for a long message.
             if self.buffer.len() > 16 * READ {
                 self.buffer = vec![0; READ];
             }
@@ -149,17 +148,18 @@ impl Frame {
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Takes note of how many bytes were read into [`space`](Self::space).
+    /// Records how many bytes were read into [`space`](Self::space).
     pub(crate) fn fill(&mut self, read: usize) {
         self.filled = (self.filled + read).min(self.buffer.len());
     }
 
-    /// Returns the bytes of a range that [`next`](Self::next) gave; good until the next read.
+    /// Returns the bytes of a message, until the next read.
     pub(crate) fn bytes(&self, range: &Range<usize>) -> &[u8] {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 
-    /// Returns the bytes of a reply, taking the buffer itself where that saves a copy.
+    /// Takes the bytes of a reply: the buffer itself if it is large and contains nothing else, otherwise
+    /// a copy.
     pub(crate) fn reply_bytes(&mut self, range: &Range<usize>) -> Vec<u8> {
         if !self.interrupted.is_empty() {
             let mut whole = std::mem::take(&mut self.interrupted);
@@ -170,30 +170,26 @@ impl Frame {
         if is_whole_buffer && self.filled > 4 * READ {
             let mut bytes = std::mem::replace(&mut self.buffer, vec![0; READ]);
             bytes.truncate(range.end);
-            (self.filled, self.start, self.line, self.scanned) = (0, 0, 0, 0);
+            (self.start, self.line, self.scanned, self.filled) = (0, 0, 0, 0);
             return bytes;
         }
         self.bytes(range).to_vec()
     }
 
-    /// Returns the next whole message, or `None` if more bytes are needed first.
-    pub(crate) fn next(&mut self) -> Result<Option<Piece>, Disconnect> {
+    /// Returns the next complete message, or `None` if more bytes are needed.
+    pub(crate) fn next(&mut self) -> Result<Option<Message>, Disconnect> {
         loop {
-            if self.is_inside_data() {
+            if self.inside_data {
                 self.skip_data()?;
             }
             let Some(line) = self.next_line()? else { return Ok(None) };
-            if let Some(piece) = self.step(line)? {
-                return Ok(Some(piece));
+            if let Some(message) = self.step(line)? {
+                return Ok(Some(message));
             }
         }
     }
 
-    fn is_inside_data(&self) -> bool {
-        matches!(self.state, State::ReplyData | State::EventData { .. })
-    }
-
-    /// Moves on by one line, if its end has come.
+    /// Returns the next line, with its end, and moves the cursors behind it.
     fn next_line(&mut self) -> Result<Option<Range<usize>>, Disconnect> {
         let Some(length) = memchr(b'\n', self.unsearched()) else {
             self.scanned = self.filled;
@@ -213,7 +209,7 @@ impl Frame {
         self.buffer.get(self.scanned..self.filled).unwrap_or_default()
     }
 
-    /// Moves on to the next line that begins with a dot, or to the one that is not complete.
+    /// Moves the cursors to the next line that begins with a dot, or else to the incomplete line.
     fn skip_data(&mut self) -> Result<(), Disconnect> {
         if self.buffer.get(self.line..self.filled).is_some_and(|line| line.starts_with(b".")) {
             return Ok(());
@@ -227,7 +223,7 @@ impl Frame {
             return Ok(());
         };
         let next = self.scanned + last + 1;
-        // Only where a limit may be exceeded it matters where the lines end.
+        // Single lines matter only if a limit may be exceeded.
         if next - self.line > self.limits.line || self.length(next) > self.limits.reply {
             while self.line < next {
                 self.next_line()?;
@@ -238,16 +234,11 @@ impl Frame {
         Ok(())
     }
 
-    /// Moves on by one line, and returns the message that it completes.
-    fn step(&mut self, line: Range<usize>) -> Result<Option<Piece>, Disconnect> {
+    /// Processes one line, and returns the message that it completes.
+    fn step(&mut self, line: Range<usize>) -> Result<Option<Message>, Disconnect> {
         let bytes = self.buffer.get(line.clone()).unwrap_or_default();
-        if self.is_inside_data() {
-            if matches!(bytes, b".\r\n" | b".\n") {
-                self.state = match self.state {
-                    State::EventData { within_reply } => State::Event { within_reply },
-                    _ => State::Reply,
-                };
-            }
+        if self.inside_data {
+            self.inside_data = !matches!(bytes, b".\r\n" | b".\n");
             return self.check_length().map(|()| None);
         }
         let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -255,70 +246,55 @@ impl Frame {
         let Some(status) = StatusLine::parse(text) else {
             if self.may_be_stray() {
                 self.start = line.end;
-                return Ok(Some(Piece::Stray(line)));
+                return Ok(Some(Message::Stray(line)));
             }
             return Err(not_a_status_line(text));
         };
-        let event = |within_reply, separator| match separator {
-            Separator::Data => State::EventData { within_reply },
-            Separator::More | Separator::Last => State::Event { within_reply },
-        };
-        let state = match (self.state, status.is_event()) {
-            (State::Event { within_reply }, _) => event(within_reply, status.separator),
-            (State::Reply, true) => {
-                self.set_aside(line.start);
-                event(true, status.separator)
+        self.inside = match (self.inside, status.is_event()) {
+            (inside @ (Inside::Event | Inside::EventInReply), _) => inside,
+            (Inside::Reply, true) => {
+                self.interrupt_reply(line.start);
+                Inside::EventInReply
             }
-            (_, true) => event(false, status.separator),
-            (_, false) if status.separator == Separator::Data => State::ReplyData,
-            (_, false) => State::Reply,
+            (Inside::Nothing, true) => Inside::Event,
+            (Inside::Nothing | Inside::Reply, false) => Inside::Reply,
         };
-        self.state = state;
-        if status.separator != Separator::Last {
-            return self.check_length().map(|()| None);
-        }
+        self.inside_data = status.separator == Separator::Data;
         self.check_length()?;
+        if status.separator != Separator::Last {
+            return Ok(None);
+        }
         let message = self.start..line.end;
         self.start = line.end;
-        let (after, piece) = match state {
-            State::Event { within_reply } | State::EventData { within_reply } => {
-                let after = if within_reply { State::Reply } else { State::Between };
-                (after, Piece::Event(message))
-            }
-            State::Between | State::Reply | State::ReplyData => {
-                self.taken = 0;
-                (State::Between, Piece::Reply(message))
-            }
+        let (message, inside) = match self.inside {
+            Inside::Event => (Message::Event(message), Inside::Nothing),
+            Inside::EventInReply => (Message::Event(message), Inside::Reply),
+            Inside::Reply | Inside::Nothing => (Message::Reply(message), Inside::Nothing),
         };
-        self.state = after;
-        Ok(Some(piece))
+        self.inside = inside;
+        Ok(Some(message))
     }
 
-    /// Returns whether a reply has begun and not ended.
+    /// Returns whether the buffer ends inside a reply.
     pub(crate) fn is_inside_reply(&self) -> bool {
-        match self.state {
-            State::Reply | State::ReplyData => true,
-            State::Event { within_reply } | State::EventData { within_reply } => within_reply,
-            State::Between => false,
-        }
+        matches!(self.inside, Inside::Reply | Inside::EventInReply)
     }
 
-    /// Returns whether a reply or an event has begun and not ended.
+    /// Returns whether the buffer ends inside a reply or an event.
     pub(crate) fn is_inside_message(&self) -> bool {
-        self.state != State::Between
+        self.inside != Inside::Nothing
     }
 
-    /// Takes the whole lines that have come of a reply which is not complete, so that a reply of
-    /// any size passes through a small buffer. The limit for replies does not count them.
+    /// Takes the complete lines of the incomplete reply, so that a reply of any size passes through a
+    /// small buffer. The reply limit does not count these lines.
     pub(crate) fn take_lines(&mut self, take: impl FnMut(&[u8])) {
-        if matches!(self.state, State::Reply | State::ReplyData) {
+        if self.inside == Inside::Reply {
             self.take_reply(&(self.start..self.line), take);
             self.start = self.line;
-            self.taken = 0;
         }
     }
 
-    /// Takes a reply, or what is left of it, without a copy.
+    /// Takes the bytes of a reply, or the rest of it, without a copy.
     pub(crate) fn take_reply(&mut self, range: &Range<usize>, mut take: impl FnMut(&[u8])) {
         let interrupted = std::mem::take(&mut self.interrupted);
         for bytes in [&interrupted, self.bytes(range)] {
@@ -328,23 +304,22 @@ impl Frame {
         }
     }
 
-    /// Returns what has come and belongs to no whole message; for telling what a peer is that
-    /// closes in the middle of a line.
+    /// Returns the bytes that belong to no complete message, for the error of a peer that closes in the
+    /// middle of a line.
     pub(crate) fn rest(&self) -> &[u8] {
         self.buffer.get(self.start..self.filled).unwrap_or_default()
     }
 
-    /// Puts the beginning of a reply aside, because an event breaks into it here.
-    fn set_aside(&mut self, event: usize) {
-        let part = self.buffer.get(self.start..event).unwrap_or_default();
-        self.interrupted.extend_from_slice(part);
-        self.taken += part.len();
+    /// Sets the first lines of a reply aside, since an event begins at `event`.
+    fn interrupt_reply(&mut self, event: usize) {
+        let lines = self.buffer.get(self.start..event).unwrap_or_default();
+        self.interrupted.extend_from_slice(lines);
         self.start = event;
     }
 
-    /// How long the reply or event is up to `end`.
+    /// Returns the length of the message up to `end`. An event inside a reply counts as part of it.
     fn length(&self, end: usize) -> usize {
-        self.taken + (end - self.start)
+        self.interrupted.len() + (end - self.start)
     }
 
     fn check_length(&self) -> Result<(), Disconnect> {
@@ -354,25 +329,24 @@ impl Frame {
         Ok(())
     }
 
-    /// Checks a line whose end has not come yet, so that a peer of the wrong kind is found out
-    /// at its first bytes and a line without end is not kept.
+    /// Checks the incomplete line, so that another protocol is detected at its first bytes, and a line
+    /// without end is not buffered.
     fn check_unfinished(&self) -> Result<(), Disconnect> {
         let line = self.buffer.get(self.line..self.filled).unwrap_or_default();
         if line.len() > self.limits.line {
             return Err(Disconnect::LineTooLong { limit: self.limits.line });
         }
-        let is_checked = !self.is_inside_data() && !self.may_be_stray();
-        if is_checked && !StatusLine::could_begin(line) {
+        if !self.inside_data && !self.may_be_stray() && !StatusLine::could_begin(line) {
             return Err(not_a_status_line(line));
         }
         Ok(())
     }
 
     fn may_be_stray(&self) -> bool {
-        self.allows_stray_lines && self.state == State::Between
+        self.allows_stray_lines && self.inside == Inside::Nothing
     }
 
-    /// Moves what is left to the beginning of the buffer.
+    /// Moves the incomplete message to the start of the buffer.
     fn move_down(&mut self) {
         self.buffer.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;

@@ -1,14 +1,14 @@
-//! A reply in parts: its lines as they come, without the whole.
+//! The lines of a reply that is received in parts.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::reply::{Separator, StatusLine, line_at};
+use super::reply::{Separator, StatusLine, line_at, unstuff};
 use crate::error::ProtocolError;
 use crate::names::quoted;
 use crate::names::secret::redact;
 
-/// One line of a reply or of its data, as it comes from tor.
+/// One line of a reply or of its data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
     bytes: &'a [u8],
@@ -39,29 +39,29 @@ impl fmt::Display for Line<'_> {
 }
 
 impl fmt::Debug for Line<'_> {
-    /// Shows the text without what is known to be secret.
+    /// Shows the text without known secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&quoted(&redact(self.bytes)))
     }
 }
 
-/// What a line of a reply in parts is.
+/// A line of a reply in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PartLine<'a> {
-    /// A line with a status code, which is not part of the text.
+    /// A line with a status code, which `text` does not contain.
     Status { code: u16, is_last: bool, text: &'a [u8] },
-    /// A line of data, unstuffed.
+    /// A line of data without dot-stuffing.
     Data(&'a [u8]),
 }
 
-/// Reads the parts of one reply; each part consists of whole lines.
+/// Parses the parts of one reply. Each part consists of complete lines.
 #[derive(Debug, Default)]
 pub(crate) struct PartReader {
     inside_data: bool,
 }
 
 impl PartReader {
-    /// Gives every line of the next part to `take`, until it fails.
+    /// Passes every line of the next part to `take`, until it fails.
     pub(crate) fn read<E: From<ProtocolError>>(
         &mut self,
         part: &[u8],
@@ -72,9 +72,9 @@ impl PartReader {
             position = next;
             let line = part.get(line).unwrap_or_default();
             if self.inside_data {
-                match line {
-                    b"." => self.inside_data = false,
-                    line => take(PartLine::Data(line.strip_prefix(b".").unwrap_or(line)))?,
+                match unstuff(line) {
+                    Some(data) => take(PartLine::Data(data))?,
+                    None => self.inside_data = false,
                 }
                 continue;
             }
@@ -95,7 +95,7 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn parts_give_the_same_lines_wherever_they_end() {
+    fn the_lines_do_not_depend_on_the_ends_of_the_parts() {
         let reply = ["250-a=1\r\n", "250+b=\r\n", "..x\r\n", "250 OK\r\n", ".\r\n", "250 OK\r\n"];
         for cut in 0..reply.len() {
             let (first, second) = reply.split_at(cut);

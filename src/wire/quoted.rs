@@ -1,22 +1,22 @@
-//! The two dialects of quoted strings.
+//! Quoted strings.
 //!
-//! A **CString** has C's escapes, octal ones too: tor writes it everywhere, and reads it in
-//! `SETCONF`, `RESETCONF` and torrc. A **QuotedString** has only `\c` for the character `c`: tor
-//! reads it in `AUTHENTICATE` and `AUTHCHALLENGE`.
+//! A **CString** has the escapes of C, including octal ones. tor writes it everywhere, and reads it in
+//! `SETCONF`, `RESETCONF` and torrc. The **QuotedString** of `AUTHENTICATE` and `AUTHCHALLENGE` is not
+//! needed here, since torcon sends hexadecimal digits.
 //!
-//! Writing is strict and reading is tolerant: any closed string can be read.
+//! Writing is strict. Reading accepts any string with a closing quote.
 
 use std::borrow::Cow;
 
-/// The longest CString of a value of this length.
+/// Returns the maximum length of the CString of `value`.
 pub(crate) fn cstring_limit(value: &[u8]) -> usize {
     4 * value.len() + 2
 }
 
 /// Writes `value` as a CString.
 ///
-/// Every byte that is not printable ASCII is escaped, as three octal digits if it has no letter:
-/// with fewer, a digit that follows would be read as part of the escape.
+/// Bytes that are not printable ASCII are escaped: by a letter if C has one, otherwise by three octal
+/// digits, since a following digit would extend a shorter escape.
 pub(crate) fn write_cstring(out: &mut Vec<u8>, value: &[u8]) {
     out.reserve(value.len() + 2);
     out.push(b'"');
@@ -36,25 +36,8 @@ pub(crate) fn write_cstring(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
-/// Writes `value` as a QuotedString; line breaks and NUL cannot be said and must not be there.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "passwords are sent as hexadecimal digits, which need no quotes")
-)]
-pub(crate) fn write_quoted_string(out: &mut Vec<u8>, value: &[u8]) {
-    out.reserve(value.len() + 2);
-    out.push(b'"');
-    for &byte in value {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
-    out.push(b'"');
-}
-
-/// Splits a quoted string off the beginning of `text`: what stands between its quotes, still
-/// escaped, and the text after them. `None` if `text` does not begin with a closed string.
+/// Splits a quoted string off the beginning of `text`. Returns the text between the quotes, with its
+/// escapes, and the text behind them. `None` if `text` does not begin with a closed string.
 pub(crate) fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let body = text.strip_prefix(b"\"")?;
     let mut at = 0;
@@ -69,34 +52,14 @@ pub(crate) fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Reads a CString from the beginning of `text`; returns its value and the text after it.
+/// Parses a CString at the beginning of `text`. Returns its value and the text behind it.
 pub(crate) fn read_cstring(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let (inside, rest) = split_quoted(text)?;
     Some((unescape_cstring(inside), rest))
 }
 
-/// Reads a QuotedString from the beginning of `text`; returns its value and the text after it.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "passwords are sent as hexadecimal digits, which need no quotes")
-)]
-pub(crate) fn read_quoted_string(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
-    let (inside, rest) = split_quoted(text)?;
-    let value = unescape(inside, |rest, value| match rest.split_first() {
-        Some((&byte, rest)) => {
-            value.push(byte);
-            rest
-        }
-        None => {
-            value.push(b'\\');
-            rest
-        }
-    });
-    Some((value, rest))
-}
-
-/// Reads a configuration value of `GETCONF` or `CONF_CHANGED`: tor writes it as a CString if
-/// that is needed, and then its first byte is a quote.
+/// Decodes a configuration value of `GETCONF` or `CONF_CHANGED`: tor writes it as a CString if its plain
+/// form would be ambiguous.
 pub(crate) fn decode_value(value: &[u8]) -> Cow<'_, [u8]> {
     match read_cstring(value) {
         Some((decoded, [])) => decoded,
@@ -104,47 +67,38 @@ pub(crate) fn decode_value(value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Undoes the escapes of a CString; an escape that C does not know stands for its character.
+/// Decodes the escapes of a CString. An unknown escape means its character.
 pub(crate) fn unescape_cstring(inside: &[u8]) -> Cow<'_, [u8]> {
-    unescape(inside, |rest, value| {
-        let Some((&byte, after)) = rest.split_first() else {
-            value.push(b'\\');
-            return rest;
-        };
-        let (byte, after) = match byte {
-            b'n' => (b'\n', after),
-            b'r' => (b'\r', after),
-            b't' => (b'\t', after),
-            b'0'..=b'7' => read_digits(rest, 8, 3).unwrap_or((byte, after)),
-            b'x' => read_digits(after, 16, 2).unwrap_or((byte, after)),
-            _ => (byte, after),
-        };
-        value.push(byte);
-        after
-    })
-}
-
-/// Copies `inside`, giving what follows each backslash to `escape`, which adds what the escape
-/// stands for and returns what follows it.
-fn unescape(
-    inside: &[u8],
-    escape: impl for<'a> Fn(&'a [u8], &mut Vec<u8>) -> &'a [u8],
-) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', inside).is_none() {
         return Cow::Borrowed(inside);
     }
     let mut value = Vec::with_capacity(inside.len());
     let mut rest = inside;
     while let Some(at) = memchr::memchr(b'\\', rest) {
-        let (plain, escaped) = rest.split_at_checked(at).unwrap_or((rest, b""));
+        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, b""));
         value.extend_from_slice(plain);
-        rest = escape(escaped.get(1..).unwrap_or_default(), &mut value);
+        let (byte, after) = unescape_byte(escape.get(1..).unwrap_or_default());
+        value.push(byte);
+        rest = after;
     }
     value.extend_from_slice(rest);
     Cow::Owned(value)
 }
 
-/// Reads at most `limit` digits, and no more than fit into a byte; `None` if there are none.
+/// Decodes the escape behind a backslash. Returns its byte and the text behind it.
+fn unescape_byte(escape: &[u8]) -> (u8, &[u8]) {
+    let Some((&byte, after)) = escape.split_first() else { return (b'\\', escape) };
+    match byte {
+        b'n' => (b'\n', after),
+        b'r' => (b'\r', after),
+        b't' => (b'\t', after),
+        b'0'..=b'7' => read_digits(escape, 8, 3).unwrap_or((byte, after)),
+        b'x' => read_digits(after, 16, 2).unwrap_or((byte, after)),
+        _ => (byte, after),
+    }
+}
+
+/// Parses at most `limit` digits, and no more than fit into a byte. `None` if there are none.
 fn read_digits(text: &[u8], radix: u32, limit: usize) -> Option<(u8, &[u8])> {
     let mut value = 0;
     let mut count = 0;
@@ -164,9 +118,7 @@ fn read_digits(text: &[u8], radix: u32, limit: usize) -> Option<(u8, &[u8])> {
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{
-        decode_value, read_cstring, read_quoted_string, write_cstring, write_quoted_string,
-    };
+    use super::{decode_value, read_cstring, write_cstring};
 
     fn cstring(value: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -181,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn octal_escapes_have_three_digits_so_that_a_digit_may_follow() {
+    fn octal_escapes_have_three_digits() {
         assert_eq!(cstring(b"a\x011"), br#""a\0011""#);
         assert_eq!(cstring("caf\u{e9}".as_bytes()), br#""caf\303\251""#);
         assert_eq!(cstring(b"\x7f\r\n\t\"\\'"), br#""\177\r\n\t\"\\'""#);
     }
 
     #[test]
-    fn what_tor_writes_is_read() {
+    fn the_escapes_of_tor_are_decoded() {
         let (value, rest) = read_cstring(br#""p\303\251\001 w" X=1"#).unwrap();
         assert_eq!((&*value, rest), (&b"p\xc3\xa9\x01 w"[..], &b" X=1"[..]));
         assert_eq!(value_of(br#""/ck dir \"q\" \\x \303\251/c""#), b"/ck dir \"q\" \\x \xc3\xa9/c");
@@ -197,32 +149,20 @@ mod tests {
     }
 
     #[test]
-    fn odd_escapes_are_read_as_what_they_look_like() {
+    fn unknown_escapes_mean_their_character() {
         assert_eq!(value_of(br#""\q\xzz""#), b"qxzz");
         assert_eq!(value_of(br#""\777""#), b"\x3f7");
     }
 
     #[test]
-    fn a_string_that_is_not_closed_is_not_read() {
+    fn a_string_without_closing_quote_is_refused() {
         for text in [&b"\"abc"[..], b"abc", b"", b"\"", b"\"a\\\"", b"\"a\\"] {
             assert_eq!(read_cstring(text), None, "{}", text.escape_ascii());
-            assert_eq!(read_quoted_string(text), None, "{}", text.escape_ascii());
         }
     }
 
     #[test]
-    fn a_quoted_string_escapes_only_quote_and_backslash() {
-        let mut out = Vec::new();
-        write_quoted_string(&mut out, "a\"\\\u{e9}\x01".as_bytes());
-        assert_eq!(out, "\"a\\\"\\\\\u{e9}\x01\"".as_bytes());
-        assert_eq!(
-            read_quoted_string(br#""\n\1\"" x"#),
-            Some((b"n1\"".to_vec().into(), &b" x"[..]))
-        );
-    }
-
-    #[test]
-    fn a_configuration_value_is_decoded_only_if_it_is_one_whole_string() {
+    fn a_configuration_value_is_decoded_only_if_it_is_a_single_string() {
         for raw in [&br#"say "hi""#[..], br"back\slash", br#""open"#, br#""a" "b""#, b""] {
             assert_eq!(decode_value(raw), raw);
         }
@@ -232,21 +172,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_dialects_read_what_they_wrote(value: Vec<u8>, after: Vec<u8>) {
+        fn a_cstring_round_trips(value: Vec<u8>, after: Vec<u8>) {
             let mut text = cstring(&value);
             assert!(text.iter().all(|byte| (0x20..0x7f).contains(byte)));
             assert_eq!(decode_value(&text), value);
             text.extend_from_slice(&after);
             assert_eq!(read_cstring(&text), Some((value.as_slice().into(), &after[..])));
-
-            let mut text = Vec::new();
-            write_quoted_string(&mut text, &value);
-            text.extend_from_slice(&after);
-            assert_eq!(read_quoted_string(&text), Some((value.as_slice().into(), &after[..])));
         }
 
         #[test]
-        fn any_text_is_read_or_refused_without_a_panic(text in any::<Vec<u8>>()) {
+        fn no_text_panics(text in any::<Vec<u8>>()) {
             let mut quoted = b"\"".to_vec();
             quoted.extend(&text);
             let rest = read_cstring(&quoted).map(|(_, rest)| rest.len());

@@ -1,4 +1,4 @@
-//! tor's answer to one command.
+//! Replies.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,14 +11,13 @@ use crate::error::{ProtocolError, Rejection, RejectionLine};
 use crate::names::quoted;
 use crate::names::secret::redact;
 
-/// tor's answer to one command: one or more lines, each with a status code, some with data.
+/// The reply to one command: one or more lines, each with a status code, some with data.
 ///
-/// The codes of one reply can differ. Values are bytes, since tor's are; [`ReplyLine`] offers
-/// them as text too. A reply of up to 64 KiB is overwritten in memory when it is dropped, since it
-/// may hold a key.
+/// The codes of one reply can differ. Values are bytes; [`ReplyLine`] also returns them as text. A
+/// reply of up to 64 KiB is zeroized when it is dropped, since it can contain a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// Invariant: what the ranges of `lines` point into; data blocks are already unstuffed.
+    /// The bytes for the ranges of `lines`, with data blocks unstuffed.
     bytes: Vec<u8>,
     /// Invariant: not empty.
     lines: Vec<Span>,
@@ -40,7 +39,7 @@ pub struct ReplyLine<'a> {
 }
 
 impl<'a> ReplyLine<'a> {
-    /// Returns the status code: 250 and its neighbors are successes, from 400 on tor refuses.
+    /// Returns the status code: 2xx for success, 4xx and 5xx for a refusal.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.code
@@ -58,8 +57,8 @@ impl<'a> ReplyLine<'a> {
         String::from_utf8_lossy(self.text)
     }
 
-    /// Returns the data that follows the line (`250+key=` and a block), if there is any: its
-    /// lines joined by line feeds, without the closing dot, unstuffed.
+    /// Returns the data block of the line (as in `250+key=`), if any: its lines without dot-stuffing,
+    /// joined by line feeds.
     #[must_use]
     pub fn data(&self) -> Option<&'a [u8]> {
         self.data
@@ -73,7 +72,7 @@ impl<'a> ReplyLine<'a> {
 }
 
 impl fmt::Debug for ReplyLine<'_> {
-    /// Shows the text without what is known to be secret, and only the size of the data.
+    /// Shows the text without known secrets, and only the size of the data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.code, quoted(&redact(self.text)))?;
         match self.data {
@@ -84,7 +83,7 @@ impl fmt::Debug for ReplyLine<'_> {
 }
 
 impl Reply {
-    /// Reads the bytes of one whole reply, with status codes and line ends.
+    /// Parses the bytes of one complete reply, with status codes and line ends.
     ///
     /// # Errors
     ///
@@ -92,7 +91,7 @@ impl Reply {
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
         let mut reply = Self { bytes, lines: Vec::with_capacity(2) };
         let (bytes, lines) = (&mut reply.bytes, &mut reply.lines);
-        // Data is unstuffed in place: `written` never overtakes `read`.
+        // Data is unstuffed in place: `written <= read`.
         let (mut read, mut written) = (0, 0);
         while let Some((line, next)) = line_at(bytes, read) {
             let status = bytes.get(line.clone()).and_then(StatusLine::parse);
@@ -104,7 +103,7 @@ impl Reply {
             read = next;
             let data = (separator == Separator::Data).then(|| {
                 let start = written;
-                read = unstuff(bytes, read, &mut written);
+                read = unstuff_in_place(bytes, read, &mut written);
                 start..written
             });
             lines.push(Span { code, text, data });
@@ -129,8 +128,8 @@ impl Reply {
         })
     }
 
-    /// Returns all bytes, and where in them the data of the first line are, or else its text
-    /// from `skipped` on.
+    /// Returns all bytes, and the range of the data of the first line, or else of its text from
+    /// `skipped` on.
     pub(crate) fn into_first_value(mut self, skipped: usize) -> (Vec<u8>, Range<usize>) {
         let range = self.lines.first().map_or(0..0, |line| {
             let text = (line.text.start + skipped).min(line.text.end)..line.text.end;
@@ -161,13 +160,13 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] otherwise: tor's refusal of `command`, the keyword.
+    /// [`Rejection`] otherwise, with the keyword `command`.
     pub fn into_result(self, command: &str) -> Result<Self, Rejection> {
         if self.is_success() {
             return Ok(self);
         }
         let lines = self.lines().map(|line| {
-            // An error text with a carriage return comes as data behind an empty key.
+            // tor sends an error text with a carriage return as data behind an empty key.
             let text = match (line.text, line.data) {
                 (b"=" | b"", Some(data)) => data,
                 (text, _) => text,
@@ -178,27 +177,27 @@ impl Reply {
     }
 }
 
-/// The longest reply that is overwritten when it is dropped. Replies with keys are short, and for
-/// a list of all relays it would take longer than reading it.
-const WIPED: usize = 64 << 10;
+/// The longest reply that is zeroized when it is dropped. Replies with keys are short, and zeroizing a
+/// list of all relays would take longer than parsing it.
+const MAX_ZEROIZED: usize = 64 << 10;
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.bytes.len() <= WIPED {
+        if self.bytes.len() <= MAX_ZEROIZED {
             self.bytes.zeroize();
         }
     }
 }
 
 impl fmt::Debug for Reply {
-    /// Shows codes and sizes only: a reply may hold a key.
+    /// Shows only code and size, since a reply can contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.lines.len();
         write!(f, "Reply({}, {lines} lines, {} bytes)", self.code(), self.bytes.len())
     }
 }
 
-/// What stands between the status code and the text of a line.
+/// The character between the status code and the text of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Separator {
     /// `-`: more lines follow.
@@ -209,7 +208,7 @@ pub(crate) enum Separator {
     Last,
 }
 
-/// The first four bytes of a line.
+/// The first four bytes of a line: status code and separator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusLine {
     pub(crate) code: u16,
@@ -217,7 +216,7 @@ pub(crate) struct StatusLine {
 }
 
 impl StatusLine {
-    /// Reads the beginning of a line. A bare code without separator is taken as a last line.
+    /// Parses the beginning of a line. A code without separator is a last line.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let (digits, rest) = line.split_first_chunk::<3>()?;
         let code = digits.iter().try_fold(0, |code: u16, digit| {
@@ -232,7 +231,7 @@ impl StatusLine {
         Some(Self { code, separator })
     }
 
-    /// Returns whether a line that begins with these bytes could become a status line.
+    /// Returns whether a line with this beginning can be a status line.
     pub(crate) fn could_begin(beginning: &[u8]) -> bool {
         beginning.iter().take(4).enumerate().all(|(n, byte)| match n {
             3 => matches!(byte, b'-' | b'+' | b' ' | b'\r' | b'\n'),
@@ -240,8 +239,7 @@ impl StatusLine {
         })
     }
 
-    /// Finds where within `text` a line of a reply could begin: a line of tor that lost the line end
-    /// before it.
+    /// Searches `text` for a line of a reply whose preceding line end was lost.
     pub(crate) fn of_reply_within(text: &[u8]) -> Option<Self> {
         (0..text.len()).find_map(|start| {
             let found = Self::parse(text.get(start..)?)?;
@@ -249,13 +247,13 @@ impl StatusLine {
         })
     }
 
-    /// Returns whether the line belongs to an event and not to a reply.
+    /// Returns whether the line belongs to an event.
     pub(crate) fn is_event(self) -> bool {
         (600..700).contains(&self.code)
     }
 }
 
-/// Returns the line that begins at `start`, without its end, and where the next one begins.
+/// Returns the line at `start`, without its end, and the start of the next line.
 pub(crate) fn line_at(bytes: &[u8], start: usize) -> Option<(Range<usize>, usize)> {
     let rest = bytes.get(start..)?;
     let length = memchr(b'\n', rest)?;
@@ -266,7 +264,7 @@ pub(crate) fn line_at(bytes: &[u8], start: usize) -> Option<(Range<usize>, usize
     Some((start..end, start + length + 1))
 }
 
-/// Moves a part of `bytes` down to `written`, which is never behind it, and returns its new place.
+/// Moves a range of `bytes` down to `written`, and returns its new range.
 fn move_to(bytes: &mut [u8], part: Range<usize>, written: &mut usize) -> Range<usize> {
     let part = part.start.min(part.end)..part.end;
     let start = *written;
@@ -275,16 +273,24 @@ fn move_to(bytes: &mut [u8], part: Range<usize>, written: &mut usize) -> Range<u
     start..*written
 }
 
-/// Moves the data block that begins at `read` down to `written`, and returns where it ends.
-fn unstuff(bytes: &mut [u8], mut read: usize, written: &mut usize) -> usize {
+/// Removes the dot-stuffing of a line of data. Returns `None` for the line that ends the data.
+#[inline]
+pub(crate) fn unstuff(line: &[u8]) -> Option<&[u8]> {
+    match line {
+        b"." => None,
+        [b'.', rest @ ..] => Some(rest),
+        line => Some(line),
+    }
+}
+
+/// Moves the data block at `read` down to `written`, without dot-stuffing. Returns the end of the
+/// block.
+fn unstuff_in_place(bytes: &mut [u8], mut read: usize, written: &mut usize) -> usize {
     let mut first = true;
     while let Some((line, next)) = line_at(bytes, read) {
         read = next;
-        let line = match bytes.get(line.clone()) {
-            Some(b".") => break,
-            Some([b'.', ..]) => line.start + 1..line.end,
-            _ => line,
-        };
+        let Some(data) = bytes.get(line.clone()).and_then(unstuff) else { break };
+        let line = line.end - data.len()..line.end;
         if !first {
             bytes.get_mut(*written).into_iter().for_each(|end| *end = b'\n');
             *written += 1;
@@ -309,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn one_line() {
+    fn a_single_line_is_parsed() {
         let reply = reply("250 OK\n");
         assert_eq!(lines(&reply), [(250, "OK".to_owned(), None)]);
         assert!(reply.is_success());
     }
 
     #[test]
-    fn data_is_unstuffed_and_what_looks_like_a_status_line_in_it_is_data() {
+    fn data_is_unstuffed_and_may_look_like_status_lines() {
         // `100 BUILT`, `250 x` and a lone `OK` were taken for replies or deleted (peers 5).
         let reply = reply(
             "250-version=0.4.9.11\n250+config-text=\n100 BUILT\n250 x\n..\n...a\nOK\n\n.\n250 OK\n",
@@ -332,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_data_block_is_empty_and_not_absent() {
+    fn an_empty_data_block_is_not_absent() {
         assert_eq!(lines(&reply("250+key=\n.\n250 OK\n"))[0].2.as_deref(), Some(""));
     }
 
     #[test]
-    fn mixed_codes_are_kept_and_refuse_as_a_whole() {
-        // MAPADDRESS mixes codes, which left txtorcon waiting for ever (peers 6).
+    fn a_reply_with_mixed_codes_is_a_refusal() {
+        // MAPADDRESS mixes codes, which left txtorcon waiting forever (peers 6).
         let reply =
             reply("512-syntax error: invalid address '@@@'\n250 127.226.47.3=example.com\n");
         assert_eq!(reply.lines().map(|line| line.code()).collect::<Vec<_>>(), [512, 250]);
@@ -348,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_several_lines_keep_every_line() {
+    fn a_refusal_keeps_all_its_lines() {
         let reply = reply("552-Unrecognized key \"a\"\n552 Unrecognized key \"b\"\n");
         let rejection = reply.into_result("GETINFO").unwrap_err();
         let texts: Vec<_> = rejection.lines().iter().map(|line| line.text()).collect();
@@ -363,13 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn line_feeds_alone_end_lines_too() {
+    fn a_line_feed_without_carriage_return_ends_a_line() {
         let reply = Reply::parse(b"250-a=1\n250 OK\n".to_vec()).unwrap();
         assert_eq!(lines(&reply)[0].1, "a=1");
     }
 
     #[test]
-    fn what_is_not_a_status_line_is_refused() {
+    fn a_line_without_status_code_is_an_error() {
         for line in ["", "25", "2x0 OK", "250/OK", "HTTP/1.0 501"] {
             assert_eq!(StatusLine::parse(line.as_bytes()), None, "{line}");
         }

@@ -1,4 +1,6 @@
-//! Commands on their way to tor. [`Request`] is the only way to write to a connection.
+//! Requests: encoded commands. A connection writes nothing but a [`Request`] and probes.
+
+mod preflight;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,17 +10,16 @@ use memchr::memchr_iter;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::quoted::{cstring_limit, write_cstring};
+use super::reply::unstuff;
 use super::wiped::Wiped;
 use crate::error::InvalidInput;
 
-/// The longest command that tor takes, with its line ends and its data: one byte more and tor
-/// answers `500 Line too long.` and closes the connection.
+/// The maximum length of a command, with line ends and data. At a longer one tor answers
+/// `500 Line too long.` and closes the connection.
 pub(crate) const COMMAND_LIMIT: usize = 1_048_575;
 
-/// Keywords whose arguments hold no secret and may be shown in logs and by `Debug`.
-///
-/// An allow-list: what is not named here is hidden until someone has thought about it.
-const SHOWN: [&str; 20] = [
+/// The keywords whose arguments contain no secret, so that `Debug` and logs may show them.
+const WITHOUT_SECRETS: [&str; 20] = [
     "ATTACHSTREAM",
     "CLOSECIRCUIT",
     "CLOSESTREAM",
@@ -41,11 +42,11 @@ const SHOWN: [&str; 20] = [
     "ONION_CLIENT_AUTH_REMOVE",
 ];
 
-/// One command, encoded for the wire.
+/// A command, encoded for the wire.
 ///
-/// What is in it cannot end the command early: every argument is checked for line breaks and NUL,
-/// tokens also for blanks; quoted values are escaped and data is dot-stuffed. Its bytes are
-/// overwritten when it is dropped. `Debug` shows arguments only of commands that carry no secret.
+/// No argument can end the command or add another one: line breaks and NUL are refused, in tokens also
+/// blanks; quoted values are escaped, and data is dot-stuffed. The bytes are zeroized when the request
+/// is dropped. `Debug` shows arguments only of commands without secrets.
 ///
 /// # Examples
 ///
@@ -60,24 +61,24 @@ const SHOWN: [&str; 20] = [
 #[derive(Clone)]
 pub struct Request {
     keyword: Cow<'static, str>,
-    /// The command line without its line end.
+    /// The command line, without line end.
     line: Wiped,
-    /// The data of a `+` command, dot-stuffed and with its closing line.
+    /// The data of a `+` command, dot-stuffed and with its last line.
     data: Option<Vec<u8>>,
 }
 
 impl Request {
-    /// Begins a command of the given keyword, such as `GETINFO`.
+    /// Creates a request with a keyword, such as `GETINFO`.
     pub(crate) fn new(keyword: &'static str) -> Self {
         Self { keyword: keyword.into(), line: keyword.into(), data: None }
     }
 
-    /// Reads a whole command line as a user wrote it.
+    /// Creates a request from a whole command line.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the line is empty, begins with a blank or with `+` (which would make
-    /// tor wait for data), or holds a line break or NUL.
+    /// [`InvalidInput`] if the line is empty, begins with a blank or with `+` (for which tor waits for
+    /// data), or contains a line break or NUL.
     pub fn from_line(line: &str) -> Result<Self, InvalidInput> {
         let invalid = |problem: &'static str| Err(InvalidInput::new("command", problem));
         check_line("command", line.as_bytes())?;
@@ -94,17 +95,16 @@ impl Request {
         Ok(Self { keyword: keyword.to_ascii_uppercase().into(), line: line.into(), data: None })
     }
 
-    /// Returns whether tor closes the connection after its answer.
+    /// Returns whether tor closes the connection after its reply.
     pub(crate) fn ends_connection(&self) -> bool {
         self.keyword == "QUIT"
     }
 
-    /// Adds an argument that cannot be quoted.
+    /// Appends an unquoted argument.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`], which calls the value `argument`, if the value is empty or holds a blank,
-    /// a line break, another control character or NUL.
+    /// [`InvalidInput`] for `argument` if the value is empty or contains a blank or a control character.
     pub fn token(
         mut self,
         argument: &'static str,
@@ -117,11 +117,11 @@ impl Request {
         Ok(self)
     }
 
-    /// Adds `keyword=value`, neither of which can be quoted.
+    /// Appends `keyword=value`, unquoted.
     ///
     /// # Errors
     ///
-    /// Those of [`token`](Self::token), for both.
+    /// Those of [`token`](Self::token).
     pub fn pair(
         mut self,
         keyword: &'static str,
@@ -136,12 +136,12 @@ impl Request {
         Ok(self)
     }
 
-    /// Adds `name="value"`, with the value escaped as `SETCONF` reads it.
+    /// Appends `name="value"`, with the value as a CString.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`], which calls either `argument`, if the name cannot be a
-    /// [`token`](Self::token), or the value holds a line break or NUL.
+    /// [`InvalidInput`] for `argument` if the name is not a [`token`](Self::token), or the value
+    /// contains a line break or NUL.
     pub fn cstring_pair(
         mut self,
         argument: &'static str,
@@ -157,7 +157,7 @@ impl Request {
         Ok(self)
     }
 
-    /// Adds bytes in hexadecimal.
+    /// Appends bytes as hexadecimal digits.
     #[must_use]
     pub fn hex(mut self, bytes: &[u8]) -> Self {
         self.line.push(b' ');
@@ -167,13 +167,12 @@ impl Request {
         self
     }
 
-    /// Makes this a `+` command with the given data, which may have many lines. The lines are
-    /// dot-stuffed.
+    /// Makes this a `+` command with the given data, which may have several lines.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`], which calls the data `argument`, if the data is empty or holds NUL, or if
-    /// the command has data already.
+    /// [`InvalidInput`] for `argument` if the data is empty or contains NUL, or if the command has data
+    /// already.
     pub fn data(mut self, argument: &'static str, data: &[u8]) -> Result<Self, InvalidInput> {
         if data.is_empty() {
             return Err(InvalidInput::new(argument, "is empty"));
@@ -195,32 +194,31 @@ impl Request {
         &self.keyword
     }
 
-    /// Returns what stands behind the keyword on the command line.
+    /// Returns the command line behind the keyword.
     pub(crate) fn arguments(&self) -> &[u8] {
         let start = self.line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
         start.and_then(|start| self.line.get(start..)).unwrap_or_default()
     }
 
-    /// Returns the data as tor reads it: without the closing line, and with the ends of lines and
-    /// the stuffed dots undone.
+    /// Returns the data as tor reads it: lines that end in line feeds, without dot-stuffing.
     pub(crate) fn data_text(&self) -> Zeroizing<Vec<u8>> {
         let data = self.data.as_deref().unwrap_or_default();
         let lines = data.split(|byte| *byte == b'\n').take_while(|line| *line != b".\r");
         let mut text = Zeroizing::new(Vec::with_capacity(data.len()));
         for line in lines {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            text.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+            text.extend_from_slice(unstuff(line).unwrap_or_default());
             text.push(b'\n');
         }
         text
     }
 
-    /// Returns the bytes for the wire. They may hold a secret; the caller overwrites them.
+    /// Returns the bytes for the wire. They can contain a secret, so the caller zeroizes them.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the command has more than 1,048,575 bytes, with which tor closes the
-    /// connection, or if tor would abort, never answer or answer twice.
+    /// [`InvalidInput`] if the command has more than 1,048,575 bytes, at which tor closes the connection,
+    /// or if tor would abort, never answer or answer twice.
     pub fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
         self.preflight()?;
         let data = self.data.as_deref().unwrap_or_default();
@@ -237,50 +235,6 @@ impl Request {
         bytes.extend_from_slice(data);
         Ok(bytes)
     }
-
-    /// Refuses what makes tor abort, answer nothing, answer twice or report what is not so, whoever
-    /// wrote it.
-    fn preflight(&self) -> Result<(), InvalidInput> {
-        let mut words = self
-            .line
-            .split(|byte| matches!(byte, b' ' | b'\t'))
-            .filter(|word| !word.is_empty())
-            .skip(1);
-        let starts_with = |word: &[u8], prefix: &str| {
-            word.get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
-        let refuse = |problem: &'static str| {
-            Err(InvalidInput::new(self.keyword.clone().into_owned(), problem))
-        };
-        match &*self.keyword {
-            "SETCIRCUITPURPOSE" if words.next().is_none() => {
-                refuse("has no argument, and tor would abort")
-            }
-            "CLOSESTREAM"
-                if words.nth(1).is_some_and(|word| word.iter().all(|digit| *digit == b'0')) =>
-            {
-                refuse("has the reason 0, with which tor reports the stream as connected")
-            }
-            "ADD_ONION" if words.any(|word| starts_with(word, "ClientAuth=")) => {
-                refuse("has ClientAuth=, which tor never answers: use ClientAuthV3=")
-            }
-            "HSPOST" if !words.any(|word| starts_with(word, "HSADDRESS=")) => {
-                refuse("has no HSADDRESS=, without which tor never answers")
-            }
-            "ONION_CLIENT_AUTH_ADD"
-                if words.any(|word| {
-                    starts_with(word, "ClientName=") && word.len() > "ClientName=".len() + 16
-                }) =>
-            {
-                refuse("has a ClientName of over 16 characters, which tor answers twice")
-            }
-            "GETINFO" if words.any(|word| word == b"downloads/desc/descs") => {
-                refuse("asks for downloads/desc/descs, which makes some versions of tor abort")
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Drop for Request {
@@ -292,7 +246,7 @@ impl Drop for Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Request(")?;
-        if self.data.is_none() && SHOWN.contains(&&*self.keyword) {
+        if self.data.is_none() && WITHOUT_SECRETS.contains(&&*self.keyword) {
             write!(f, "{}", self.line.escape_ascii())?;
         } else {
             write!(f, "{} [redacted]", self.keyword)?;
@@ -301,12 +255,12 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Refuses bytes that end a command or hide what follows.
+/// Refuses line breaks and NUL.
 pub(crate) fn check_line(argument: &'static str, value: &[u8]) -> Result<(), InvalidInput> {
     line_problem(value).map_or(Ok(()), |problem| Err(InvalidInput::new(argument, problem)))
 }
 
-/// Returns what is wrong with a value that has to stand in one line.
+/// Returns why a value cannot be part of a line.
 pub(crate) fn line_problem(value: &[u8]) -> Option<&'static str> {
     value.iter().find_map(|byte| match byte {
         b'\n' => Some("contains a line feed"),
@@ -316,7 +270,7 @@ pub(crate) fn line_problem(value: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Refuses what cannot stand unquoted as one word.
+/// Refuses a value that is not a single unquoted word.
 pub(crate) fn check_token(argument: &'static str, value: &[u8]) -> Result<(), InvalidInput> {
     check_line(argument, value)?;
     if value.is_empty() {
@@ -331,7 +285,7 @@ pub(crate) fn check_token(argument: &'static str, value: &[u8]) -> Result<(), In
     Ok(())
 }
 
-/// Returns the data as lines that end in CRLF, with dots doubled and the closing line.
+/// Encodes data as dot-stuffed lines that end in CRLF, with the last line `.`.
 fn stuff(data: &[u8]) -> Vec<u8> {
     let lines = memchr_iter(b'\n', data).count() + 1;
     let mut stuffed = Vec::with_capacity(data.len() + 2 * lines + 3);
@@ -349,149 +303,4 @@ fn stuff(data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{COMMAND_LIMIT, Request};
-
-    fn encoded(request: &Request) -> String {
-        String::from_utf8(request.encode().unwrap()).unwrap()
-    }
-
-    fn refusal(line: &str) -> String {
-        Request::from_line(line).and_then(|request| request.encode()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn arguments_stand_in_the_order_given() {
-        let request = Request::new("GETINFO")
-            .token("key", "version")
-            .and_then(|request| request.token("key", "ns/id/$AB"))
-            .unwrap();
-        assert_eq!(encoded(&request), "GETINFO version ns/id/$AB\r\n");
-    }
-
-    #[test]
-    fn a_quoted_value_cannot_leave_its_quotes() {
-        // Stem: set_conf("ContactInfo", "x\" Nickname=\"evil") set the nickname (peers 16).
-        let request = Request::new("SETCONF")
-            .cstring_pair("value", "ContactInfo", b"x\" Nickname=\"evil\\ \x01\x31")
-            .unwrap();
-        assert_eq!(
-            encoded(&request),
-            "SETCONF ContactInfo=\"x\\\" Nickname=\\\"evil\\\\ \\0011\"\r\n"
-        );
-    }
-
-    #[test]
-    fn line_breaks_and_nul_are_refused_in_every_kind_of_argument() {
-        for (bad, problem) in
-            [("a\nb", "a line feed"), ("a\rb", "a carriage return"), ("a\0b", "NUL")]
-        {
-            let message = format!("invalid argument \"key\": contains {problem}");
-            let token = Request::new("GETINFO").token("key", bad);
-            assert_eq!(token.unwrap_err().to_string(), message);
-            let pair = Request::new("SETCONF").cstring_pair("key", "ContactInfo", bad.as_bytes());
-            assert_eq!(pair.unwrap_err().to_string(), message);
-            let pair = Request::new("HSFETCH").pair("key", bad);
-            assert_eq!(pair.unwrap_err().to_string(), message);
-            let message = format!("invalid argument \"command\": contains {problem}");
-            assert_eq!(refusal(bad), message);
-        }
-        let data = Request::new("LOADCONF").data("text", b"a\0");
-        assert_eq!(data.unwrap_err().to_string(), "invalid argument \"text\": contains NUL");
-    }
-
-    #[test]
-    fn a_token_is_one_word() {
-        for (bad, problem) in [
-            ("", "is empty"),
-            ("a b", "contains a blank"),
-            ("a\tb", "contains a blank"),
-            ("a\x07", "contains a control character"),
-        ] {
-            let error = Request::new("GETINFO").token("key", bad).unwrap_err();
-            assert_eq!(error.to_string(), format!("invalid argument \"key\": {problem}"));
-        }
-    }
-
-    #[test]
-    fn data_is_dot_stuffed_and_closed() {
-        // Stem: what followed a lone dot in LOADCONF ran as commands (peers 17).
-        let request = Request::new("LOADCONF").data("text", b"a\n.\r\n..b\nSIGNAL HALT").unwrap();
-        assert_eq!(encoded(&request), "+LOADCONF\r\na\r\n..\r\n...b\r\nSIGNAL HALT\r\n.\r\n");
-        let ended = Request::new("LOADCONF").data("text", b"a\n").unwrap();
-        assert_eq!(encoded(&ended), "+LOADCONF\r\na\r\n.\r\n");
-    }
-
-    #[test]
-    fn a_raw_line_must_be_a_command() {
-        assert_eq!(refusal(""), "invalid argument \"command\": is empty");
-        assert_eq!(refusal(" GETINFO"), "invalid argument \"command\": begins with a blank");
-        assert_eq!(
-            refusal("+LOADCONF"),
-            "invalid argument \"command\": begins with \"+\": commands with data have methods"
-        );
-        assert_eq!(
-            refusal("\"GETINFO\""),
-            "invalid argument \"command\": does not begin with a keyword"
-        );
-        let request = Request::from_line("getinfo version").unwrap();
-        assert_eq!(request.keyword(), "GETINFO");
-        assert_eq!(encoded(&request), "getinfo version\r\n");
-    }
-
-    #[test]
-    fn what_tor_never_answers_or_answers_twice_is_refused() {
-        assert_eq!(
-            refusal("setcircuitpurpose  "),
-            "invalid argument \"SETCIRCUITPURPOSE\": has no argument, and tor would abort"
-        );
-        assert_eq!(
-            refusal("closestream 41 00 Flag"),
-            "invalid argument \"CLOSESTREAM\": has the reason 0, with which tor reports the stream \
-             as connected"
-        );
-        assert!(Request::from_line("CLOSESTREAM 0 1").unwrap().encode().is_ok());
-        assert_eq!(
-            refusal("ADD_ONION NEW:BEST clientauth=bob Port=80"),
-            "invalid argument \"ADD_ONION\": has ClientAuth=, which tor never answers: \
-             use ClientAuthV3="
-        );
-        assert_eq!(
-            refusal("ONION_CLIENT_AUTH_ADD id x25519:AAAA ClientName=12345678901234567"),
-            "invalid argument \"ONION_CLIENT_AUTH_ADD\": has a ClientName of over 16 characters, \
-             which tor answers twice"
-        );
-        assert_eq!(
-            refusal("GETINFO version downloads/desc/descs"),
-            "invalid argument \"GETINFO\": asks for downloads/desc/descs, \
-             which makes some versions of tor abort"
-        );
-        let post = Request::new("HSPOST").data("descriptor", b"x").unwrap();
-        assert_eq!(
-            post.encode().unwrap_err().to_string(),
-            "invalid argument \"HSPOST\": has no HSADDRESS=, without which tor never answers"
-        );
-        assert!(Request::from_line("ADD_ONION NEW:BEST ClientAuthV3=A Port=80").is_ok());
-    }
-
-    #[test]
-    fn the_longest_command_is_one_byte_shorter_than_a_mebibyte() {
-        let line = |length: usize| format!("GETINFO {}", "a".repeat(length - 10));
-        let longest = Request::from_line(&line(COMMAND_LIMIT)).unwrap();
-        assert_eq!(longest.encode().unwrap().len(), COMMAND_LIMIT);
-        assert_eq!(
-            refusal(&line(COMMAND_LIMIT + 1)),
-            "invalid argument \"command\": has 1048576 bytes, and tor takes at most 1048575"
-        );
-    }
-
-    #[test]
-    fn debug_shows_arguments_by_allow_list() {
-        let shown = Request::new("GETINFO").token("key", "version").unwrap();
-        assert_eq!(format!("{shown:?}"), "Request(GETINFO version)");
-        let hidden = Request::new("AUTHENTICATE").hex(b"secret");
-        assert_eq!(format!("{hidden:?}"), "Request(AUTHENTICATE [redacted])");
-        let unknown = Request::from_line("NEWCOMMAND secret").unwrap();
-        assert_eq!(format!("{unknown:?}"), "Request(NEWCOMMAND [redacted])");
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! Points in time, as tor writes them: always UTC, except where an event says otherwise.
+//! Timestamps, which tor writes in UTC.
 
 use std::time::{Duration, SystemTime};
 
-/// Reads `2026-11-23 09:27:58` (`ISOTime`), `2026-11-23T09:27:58` (`ISOTime2`) or
+/// Parses `2026-11-23 09:27:58` (`ISOTime`), `2026-11-23T09:27:58` (`ISOTime2`) or
 /// `2026-11-23T09:27:58.289782` (`ISOTime2Frac`).
 ///
-/// `None` if the text is none of these, or names a time before 1970.
+/// `None` if the syntax is wrong, or the time is before 1970.
 pub(crate) fn read_time(text: &[u8]) -> Option<SystemTime> {
     let (whole, fraction) = text.split_at_checked(19)?;
     let [
@@ -35,7 +35,7 @@ pub(crate) fn read_time(text: &[u8]) -> Option<SystemTime> {
     let year = two_digits(y1, y2)? * 100 + two_digits(y3, y4)?;
     let (month, day) = (two_digits(mo1, mo2)?, two_digits(d1, d2)?);
     let (hour, minute, second) = (two_digits(h1, h2)?, two_digits(mi1, mi2)?, two_digits(s1, s2)?);
-    // A leap second is legal, and is the first second of the next minute.
+    // A leap second counts as the first second of the next minute.
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -49,7 +49,7 @@ fn two_digits(tens: u8, ones: u8) -> Option<u64> {
     Some(digit(tens)? * 10 + digit(ones)?)
 }
 
-/// Reads `.289782` as nanoseconds; digits beyond them are dropped.
+/// Parses `.289782` as nanoseconds. Further digits are dropped.
 fn read_fraction(text: &[u8]) -> Option<u32> {
     let digits = match text.split_first() {
         None => return Some(0),
@@ -68,7 +68,7 @@ fn read_fraction(text: &[u8]) -> Option<u32> {
     Some(nanoseconds)
 }
 
-/// Counts days in the Gregorian calendar; `None` for a day that is not in it.
+/// Counts days in the Gregorian calendar. `None` for a day that does not exist.
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let (before, length) = match month {

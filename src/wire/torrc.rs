@@ -1,7 +1,6 @@
-//! Configuration lines, as tor reads them from a torrc file or from `LOADCONF`.
+//! The syntax of torrc, for a file and for `LOADCONF`.
 //!
-//! **Invariant**: pure text. Nothing here reads or writes a file, and nothing here knows what an
-//! option means.
+//! **Invariant**: pure. This module opens no file, and knows no option.
 
 mod read;
 
@@ -13,7 +12,7 @@ use crate::error::InvalidInput;
 use crate::wire::quoted::{cstring_limit, write_cstring};
 use crate::wire::wiped::Wiped;
 
-/// A text of configuration lines, in the order in which they were added.
+/// Configuration lines, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Torrc {
     text: Wiped,
@@ -24,12 +23,11 @@ impl Torrc {
         Self::default()
     }
 
-    /// Adds `name value`, so that tor reads back exactly this value.
+    /// Adds the line `name value`, quoted where tor would read another value.
     ///
     /// # Errors
     ///
-    /// A name that no option can have, and a value with NUL, which no line can hold. The error
-    /// names the option, not the value.
+    /// If the name is not valid, or the value contains NUL. The error contains the name, not the value.
     pub(crate) fn push(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidInput> {
         check_name(name)?;
         if value.contains(&0) {
@@ -37,7 +35,7 @@ impl Torrc {
         }
         self.text.extend_from_slice(name.as_bytes());
         self.text.push(b' ');
-        if reads_back(value) {
+        if is_plain(value) {
             self.text.extend_from_slice(value);
         } else {
             self.text.extend_with(cstring_limit(value), |text| write_cstring(text, value));
@@ -64,11 +62,11 @@ pub(crate) fn quoted_unix_path(path: &Path) -> Vec<u8> {
     text
 }
 
-/// Refuses what is no name of an option: other words would be commands to the reader of the
-/// file (`%include`) or change the meaning of the line (`+Name`, `/Name`).
+/// Refuses an invalid option name. Other words would be directives (`%include`) or change the meaning
+/// of the line (`+Name`, `/Name`).
 fn check_name(name: &str) -> Result<(), InvalidInput> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.is_empty() || !name.bytes().all(good) {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_valid) {
         return Err(InvalidInput::new(
             "option name",
             "must be made of letters, digits and underscores",
@@ -77,15 +75,15 @@ fn check_name(name: &str) -> Result<(), InvalidInput> {
     Ok(())
 }
 
-/// Returns whether tor reads this value as it is, without quotes.
+/// Returns whether tor reads this value unchanged without quotes.
 ///
-/// It cuts blanks off both ends, a comment off the end, takes a backslash at the end for a line
-/// that goes on, and takes a quote at the beginning for a quoted value.
-fn reads_back(value: &[u8]) -> bool {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'#';
+/// tor trims blanks, removes comments, continues a line that ends in a backslash, and parses a value
+/// that begins with a quote as a CString.
+fn is_plain(value: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'#';
     let first_is_plain = value.first().is_some_and(|byte| !matches!(byte, b' ' | b'"'));
     let last_is_plain = value.last().is_some_and(|byte| !matches!(byte, b' ' | b'\\'));
-    first_is_plain && last_is_plain && value.iter().all(plain)
+    first_is_plain && last_is_plain && value.iter().all(is_plain)
 }
 
 #[cfg(test)]
@@ -102,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_stand_as_they_are() {
+    fn plain_values_are_not_quoted() {
         for value in ["a b", r"back\slash", r#"say "hi""#, "it's", "a=b", "80 unix:/s", "~"] {
             assert_eq!(line(value.as_bytes()), format!("ContactInfo {value}\n"));
         }
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_refused_and_writes_nothing() {
+    fn an_invalid_line_is_refused_and_not_written() {
         let mut torrc = Torrc::new();
         for name in
             ["", "%include", "+Log", "/Log", "Log notice", "Log\nNickname", "#", "caf\u{e9}"]
@@ -157,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_is_one_line_and_holds_its_value(value: Vec<u8>) {
+        fn a_value_is_on_one_line_and_round_trips(value: Vec<u8>) {
             let mut torrc = Torrc::new();
             if torrc.push("Name", &value).is_err() {
                 assert!(value.contains(&0));

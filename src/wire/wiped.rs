@@ -1,12 +1,12 @@
-//! Bytes that are overwritten wherever they have been.
+//! A growing buffer that is zeroized, with every allocation that it had.
 
 use std::fmt;
 use std::ops::Deref;
 
 use zeroize::Zeroize as _;
 
-/// A growing text that may hold a secret: it is overwritten when it is dropped, and so is each
-/// smaller allocation that it leaves while it grows.
+/// A buffer that can contain a secret. It is zeroized when it is dropped, and when it moves to a larger
+/// allocation.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wiped(Vec<u8>);
 
@@ -25,9 +25,9 @@ impl Wiped {
         self.0.insert(0, byte);
     }
 
-    /// Adds what `write` writes, which must not have more than `most` bytes.
-    pub(crate) fn extend_with(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.reserve(most);
+    /// Appends the bytes that `write` appends, at most `limit`.
+    pub(crate) fn extend_with(&mut self, limit: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.reserve(limit);
         write(&mut self.0);
     }
 

@@ -1,5 +1,5 @@
-//! The texts of errors: short, lower case, without a final stop, and never saying again what
-//! `source()` says, so that a program can print the chain as one sentence.
+//! The texts of errors: short, lower case, without a final stop, and without the text of `source()`, so
+//! that a program can print the chain as one sentence.
 
 use std::error::Error as StdError;
 use std::io;
@@ -15,10 +15,10 @@ use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
 
 use crate::support::failure::panic_of;
 
-/// Errors that come through the public interface.
+/// Errors of the public interface.
 mod error_cases;
 
-/// Checks the text of an error and of everything below it.
+/// Checks the text of an error and of its sources.
 #[track_caller]
 pub(crate) fn check_text(error: &(dyn StdError + 'static)) {
     let mut link = Some(error);
@@ -50,14 +50,14 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// What the operating system says has a style of its own.
+/// Returns whether the error is that of the operating system, whose texts have another style.
 fn is_of_the_system(error: &(dyn StdError + 'static)) -> bool {
     error.is::<io::Error>() || error.is::<Arc<io::Error>>()
 }
 
 fn problem_of(text: &str) -> Option<&'static str> {
     let first_word = text.split(' ').next().unwrap_or_default();
-    // The control protocol's keywords keep their spelling.
+    // Keywords of the control protocol keep their case.
     let is_keyword = first_word.len() > 1
         && first_word.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
     if text.is_empty() {
@@ -82,7 +82,7 @@ fn system_error() -> Arc<io::Error> {
 }
 
 #[test]
-fn every_reason_for_the_end_of_a_connection_has_a_good_text() {
+fn the_reasons_for_the_end_of_a_connection_have_good_texts() {
     let reasons = [
         Disconnect::Closed,
         Disconnect::Quit,
@@ -91,7 +91,7 @@ fn every_reason_for_the_end_of_a_connection_has_a_good_text() {
         Disconnect::Write(system_error()),
         Disconnect::LineTooLong { limit: 16_777_216 },
         Disconnect::ReplyTooLong { limit: 268_435_456 },
-        Disconnect::OutOfStep { detail: "a reply that nobody waits for" },
+        Disconnect::OutOfStep { detail: "a reply came without a command" },
         Disconnect::ReaderFailed,
     ];
     for reason in reasons {
@@ -106,7 +106,7 @@ fn every_reason_for_the_end_of_a_connection_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_connecting_has_a_good_text() {
+fn the_problems_of_connecting_have_good_texts() {
     let problems = [
         ConnectProblem::Resolve(system_error()),
         ConnectProblem::Io(system_error()),
@@ -119,7 +119,7 @@ fn every_problem_of_connecting_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_keeping_a_reply_has_a_good_text() {
+fn the_problems_of_buffering_a_reply_have_good_texts() {
     for problem in
         [BufferProblem::Full { limit: 1_073_741_824 }, BufferProblem::File(system_error())]
     {
@@ -128,7 +128,7 @@ fn every_problem_of_keeping_a_reply_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_authentication_has_a_good_text() {
+fn the_problems_of_authentication_have_good_texts() {
     let path = PathBuf::from("/run/tor/control.authcookie");
     let problems = [
         AuthProblem::PasswordMissing,
@@ -149,7 +149,7 @@ fn every_problem_of_authentication_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_a_launch_has_a_good_text() {
+fn the_problems_of_a_launch_have_good_texts() {
     let path = PathBuf::from("/usr/bin/tor");
     let problems = [
         LaunchProblem::NotFound { program: path.clone() },
@@ -165,7 +165,7 @@ fn every_problem_of_a_launch_has_a_good_text() {
         LaunchProblem::NotConnected,
         LaunchProblem::Signal { source: system_error() },
         LaunchProblem::StatusUnknown { source: system_error() },
-        LaunchProblem::Cancelled,
+        LaunchProblem::Canceled,
     ];
     for problem in problems {
         check_text(&problem);
@@ -173,7 +173,7 @@ fn every_problem_of_a_launch_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_an_onion_service_has_a_good_text() {
+fn the_problems_of_an_onion_service_have_good_texts() {
     let path = PathBuf::from("/srv/hidden");
     let address = OnionKey::from_seed([1; 32]).address();
     let problems = [
@@ -207,7 +207,7 @@ fn every_problem_of_an_onion_service_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_a_socks_proxy_has_a_good_text() {
+fn the_problems_of_a_socks_proxy_have_good_texts() {
     let mut problems = vec![
         SocksProblem::ListenerElsewhere { listener: "127.0.0.1:9050".into() },
         SocksProblem::Resolve(system_error()),
@@ -231,7 +231,7 @@ fn every_problem_of_a_socks_proxy_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_a_circuit_has_a_good_text() {
+fn the_problems_of_a_circuit_have_good_texts() {
     let reason = || Some(StreamReason::End);
     let remote = || Some(StreamReason::ExitPolicy);
     for problem in [
@@ -251,7 +251,7 @@ fn every_problem_of_a_circuit_has_a_good_text() {
 }
 
 #[test]
-fn every_problem_of_resolving_has_a_good_text() {
+fn the_problems_of_resolving_have_good_texts() {
     let problems = [
         ResolveProblem::Failed { error: Some("yes".into()) },
         ResolveProblem::Failed { error: None },
@@ -282,7 +282,7 @@ impl StdError for Made {
 }
 
 #[test]
-fn bad_texts_are_found_anywhere_in_the_chain() {
+fn a_bad_text_anywhere_in_the_chain_is_found() {
     let bad = [
         ("", "an empty text: \"\""),
         ("Cannot connect", "a text that begins with a capital: \"Cannot connect\""),

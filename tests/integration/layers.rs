@@ -52,7 +52,7 @@ const NARROWER: &[(&str, &str, &str)] = &[
 const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Endpoint"),
     ("socks", "crate::link::Stream"),
-    ("socks", "crate::link::Written"),
+    ("socks", "crate::link::WriteOutcome"),
     ("socks", "crate::link::deadline_after"),
     ("socks", "crate::link::delegate_socket"),
 ];

@@ -1,12 +1,11 @@
-//! Time and memory grow with the size of a text, not faster: for every parser that reads what a
-//! peer or a user wrote, and for the texts that are worst for it.
+//! Linear time: every parser of text from a peer or a user, with the texts that are worst for it.
 //!
-//! An event of 273 KiB with broken quotes once stopped the reader for 42 seconds. Each parser reads
-//! each shape at sizes that grow fourfold, and the time may grow fivefold. What is measured is the
-//! processor time of the thread that reads, so that other programs do not count.
+//! An event of 273 KiB with broken quotes once blocked the reader for 42 seconds. Each parser parses
+//! each shape of text at sizes that grow fourfold, and its time may grow fivefold. The processor time
+//! of the parsing thread counts, so that other programs have no influence.
 //!
-//! The sizes are 64 KiB and 256 KiB, for the parsers that are used most also 1 MiB and 4 MiB. With
-//! `TORCON_LINEAR_TABLE=1` all parsers read all sizes, and the times are printed.
+//! The sizes are 64 KiB and 256 KiB, for the most frequent parsers also 1 MiB and 4 MiB. With
+//! `TORCON_LINEAR_TABLE=1` all parsers parse all sizes, and the times are printed.
 
 /// Descriptors, policies, names.
 mod documents;
@@ -17,27 +16,27 @@ mod replies;
 
 use std::time::Duration;
 
-/// The sizes at which a text is read, in bytes; each is four times the one before.
+/// The sizes of the texts in bytes, each four times the preceding one.
 const SIZES: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
 
-/// Below this a time says more about the machine than about the parser.
+/// A shorter time depends more on the machine than on the parser.
 const FLOOR: Duration = Duration::from_millis(15);
 
-/// How far a parser is tried.
+/// The maximum size for a parser.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// Up to 4 MiB.
     Whole,
-    /// Up to 256 KiB, unless the whole table is asked for.
+    /// Up to 256 KiB, or 4 MiB for the whole table.
     Short,
 }
 
-/// A text that is cheap to send and may be expensive to read.
+/// A text that is cheap to send and can be expensive to parse.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
-    /// The same words again and again, after a beginning.
+    /// A beginning, then the same words repeatedly.
     Repeated { start: &'static str, unit: &'static str },
-    /// A word with a number in it, so that all are different.
+    /// Words that differ in a number.
     SequencedReply { before: &'static str, after: &'static str },
 }
 
@@ -67,8 +66,8 @@ impl Shape {
     }
 }
 
-/// What is bad for fields: quotes that do not close where they should, escapes, empty values, keys
-/// that come again, keys that are all different, and long words.
+/// Bad texts for fields: broken quotes, escapes, empty values, repeated keys, different keys, and long
+/// words.
 const FIELDS: &[Shape] = &[
     Shape::of(r#"A="x"y "#),
     Shape::of(r#"A=""x"y "#),
@@ -86,7 +85,7 @@ const FIELDS: &[Shape] = &[
     Shape::SequencedReply { before: "K", after: "=1 " },
 ];
 
-/// What is bad for lists.
+/// Bad texts for lists.
 const LISTS: &[Shape] = &[
     Shape::of(","),
     Shape::of("A,"),
@@ -96,7 +95,7 @@ const LISTS: &[Shape] = &[
     Shape::of(":"),
 ];
 
-/// What is bad for texts of many lines.
+/// Bad texts of many lines.
 const LINES: &[Shape] = &[
     Shape::of("\n"),
     Shape::of("A\n"),
@@ -106,7 +105,7 @@ const LINES: &[Shape] = &[
     Shape::SequencedReply { before: "K", after: "=\"v\"\n" },
 ];
 
-/// Returns the processor time that the current thread has used.
+/// Returns the processor time of the current thread.
 fn processor_time() -> Duration {
     let used = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has it");
     let nanoseconds = used.split(' ').next().and_then(|first| first.parse().ok());
@@ -117,7 +116,7 @@ fn is_table() -> bool {
     std::env::var_os("TORCON_LINEAR_TABLE").is_some()
 }
 
-/// Requires that reading grows with the size of the text.
+/// Checks that the time of parsing grows linearly with the size of the text.
 #[track_caller]
 fn check(parser: &str, reach: Reach, shapes: &[Shape], mut read: impl FnMut(&str)) {
     let sizes = if reach == Reach::Whole || is_table() { &SIZES[..] } else { &SIZES[..2] };
@@ -127,7 +126,7 @@ fn check(parser: &str, reach: Reach, shapes: &[Shape], mut read: impl FnMut(&str
             let text = shape.text(*size);
             let mut best = Duration::MAX;
             let allowed = times.last().map(|before| (*before).max(FLOOR) * 5);
-            // What is not linear stays slow, however often it is tried.
+            // A parser that is not linear is slow in every attempt.
             for attempt in 0.. {
                 let start = processor_time();
                 read(&text);

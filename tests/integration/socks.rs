@@ -1,22 +1,22 @@
-//! Streams and names through a SOCKS proxy, by the public interface.
+//! Streams and names through a SOCKS proxy, through the public interface.
 
-/// A SOCKS proxy that is none: a listener on a real socket, played by a thread.
+/// A scripted SOCKS proxy: a thread with a listener on a real socket.
 mod fake_proxy;
 
-/// What is asked of the proxy, and what comes back.
+/// Requests to the proxy and its replies.
 mod scripted;
 
-/// Proxies that are late, broken, or none.
+/// Proxies that are silent, broken, or not SOCKS proxies.
 mod faults;
 
-/// The stream as a stream of std.
+/// `TorStream` as a socket.
 mod stream;
 
-/// A real tor that has no network.
+/// A real tor with the network disabled.
 mod real;
 
-/// The beginning and the end of a good answer to CONNECT.
+/// A successful reply to CONNECT.
 pub(crate) const GRANTED: &[u8] = b"\x05\x00\x00\x01\0\0\0\0\0\0";
 
-/// An address with a right checksum.
+/// An onion address with a valid checksum.
 pub(crate) const ONION: &str = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";

@@ -83,7 +83,9 @@ impl PendingReply {
         let reply = numbered?.reply;
         match &self.asked {
             None => Ok(reply.into_result(self.ticket.command())?),
-            Some(asked) => asked.check(reply).inspect_err(|error| self.ticket.note(error)),
+            Some(asked) => {
+                asked.check(reply).inspect_err(|error| self.ticket.end_if_out_of_step(error))
+            }
         }
     }
 }

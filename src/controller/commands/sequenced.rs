@@ -37,13 +37,13 @@ impl Controller {
     fn send_before<C: Command>(&self, command: &C, deadline: Instant) -> Result<(Reply, u64)> {
         let request = command.request()?;
         let _sending = self.prepare(&request)?;
-        let numbered = self.inner.link.call_before(&request, deadline, self.timeout)?;
+        let numbered = self.inner.link.call_until(&request, deadline, self.timeout)?;
         Ok((numbered.reply, numbered.events_before))
     }
 
     /// Ends the connection if a reply turned out to be someone else's: no later reply could be
     /// trusted.
     pub(in crate::controller) fn checked<T>(&self, outcome: Result<T>) -> Result<T> {
-        outcome.inspect_err(|error| self.inner.link.note(error))
+        outcome.inspect_err(|error| self.inner.link.end_if_out_of_step(error))
     }
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, Result, Timeout};
 use crate::event::{EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, EventHook, Queued, RawEvent, backlog};
+use crate::link::{Backlog, BacklogSender, EventHook, RawEvent, Received, backlog};
 
 /// What an event takes in a queue beside its text: the header of its allocation and its entry.
 const OVERHEAD: usize = 104;
@@ -54,7 +54,7 @@ impl EventHook for Collector {
         }
     }
 
-    fn hands_over(&self) -> bool {
+    fn feeds_other_threads(&self) -> bool {
         true
     }
 
@@ -85,12 +85,12 @@ impl CollectedEvents {
     }
 
     /// Returns the next event if there is one.
-    pub(in crate::controller) fn try_recv(&self) -> Option<Queued<SequencedEvent>> {
+    pub(in crate::controller) fn try_recv(&self) -> Option<Received<SequencedEvent>> {
         self.queue.try_recv().ok()
     }
 
     /// Waits for the next event as long as the connection lives.
-    pub(in crate::controller) fn recv(&self) -> Option<Queued<SequencedEvent>> {
+    pub(in crate::controller) fn recv(&self) -> Option<Received<SequencedEvent>> {
         self.queue.recv().ok()
     }
 
@@ -99,7 +99,7 @@ impl CollectedEvents {
         &self,
         deadline: Instant,
         timeout: &Timeout,
-    ) -> Result<Queued<SequencedEvent>> {
+    ) -> Result<Received<SequencedEvent>> {
         self.queue.recv_deadline(deadline).map_err(|error| match error {
             RecvTimeoutError::Timeout => timeout.clone().into(),
             RecvTimeoutError::Disconnected => match self.controller.closed_reason() {

@@ -6,7 +6,7 @@ use crate::controller::Controller;
 use crate::controller::events::collect::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{Queued, deadline_after};
+use crate::link::{Received, deadline_after};
 
 /// Events that wait to be taken, on whatever thread wants them.
 ///
@@ -167,10 +167,10 @@ impl<'a> IntoIterator for &'a EventQueue {
     }
 }
 
-fn read(queued: Queued<SequencedEvent>) -> Event {
+fn read(queued: Received<SequencedEvent>) -> Event {
     match queued {
-        Queued::Item(event) => Event::parse(event.text),
-        Queued::Lost(count) => {
+        Received::Item(event) => Event::parse(event.text),
+        Received::Lost(count) => {
             log::warn!("{count} events were lost: a queue of events was full");
             Event::lagged(count)
         }

@@ -10,7 +10,7 @@ use crate::command::{Command, SetEvents};
 use crate::controller::{Controller, EventQueue};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, TypedEvent};
-use crate::link::{Callback, EventHook, Listener, ListenerId, deadline_after};
+use crate::link::{EventCallback, EventHook, EventListener, ListenerId, deadline_after};
 
 /// How often `SETEVENTS` is sent before its outcome is left open, which the next change settles.
 const ATTEMPTS: usize = 3;
@@ -123,7 +123,7 @@ impl Controller {
     where
         F: FnMut(&Event) + Send + 'static,
     {
-        self.listen(&[kind], Callback::Typed(Box::new(listener)))
+        self.listen(&[kind], EventCallback::Typed(Box::new(listener)))
     }
 
     /// Calls a closure with the text of every event of one kind, which is not read any further.
@@ -141,7 +141,7 @@ impl Controller {
     where
         F: FnMut(&EventText) + Send + 'static,
     {
-        self.listen(&[kind], Callback::Text(Box::new(listener)))
+        self.listen(&[kind], EventCallback::Text(Box::new(listener)))
     }
 
     /// Calls a closure with every event of one type, such as
@@ -181,7 +181,7 @@ impl Controller {
                 listener(event);
             }
         };
-        self.listen(E::KINDS, Callback::Typed(Box::new(callback)))
+        self.listen(E::KINDS, EventCallback::Typed(Box::new(callback)))
     }
 
     /// Calls a closure whenever events were lost because the listeners of this connection were too
@@ -214,7 +214,7 @@ impl Controller {
     where
         F: FnMut(u64) + Send + 'static,
     {
-        let listener = Listener::new(Callback::Lost(Box::new(closure)));
+        let listener = EventListener::new(EventCallback::Lost(Box::new(closure)));
         let id = listener.id();
         self.add_listener(&[], listener)?;
         Ok(id)
@@ -324,12 +324,12 @@ impl Controller {
     }
 
     /// Adds a listener, and tells tor what it needs to know for it.
-    fn listen(&self, kinds: &[EventKind], callback: Callback) -> Result<ListenerId> {
+    fn listen(&self, kinds: &[EventKind], callback: EventCallback) -> Result<ListenerId> {
         if kinds.is_empty() {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }
         // Both live longer than the lock: a closure that is refused is dropped without it.
-        let listener = Listener::new(callback);
+        let listener = EventListener::new(callback);
         let _refused;
         let deadline = deadline_after(self.timeout());
         let _updating = self.inner.subscriptions.lock(deadline, self.timeout())?;
@@ -342,7 +342,7 @@ impl Controller {
         Ok(listener.id())
     }
 
-    fn add_listener(&self, kinds: &[EventKind], listener: Arc<Listener>) -> Result<()> {
+    fn add_listener(&self, kinds: &[EventKind], listener: Arc<EventListener>) -> Result<()> {
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }

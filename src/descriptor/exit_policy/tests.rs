@@ -4,12 +4,12 @@ use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
 use super::ExitPolicy;
 
-/// `GETINFO exit-policy/default` of tor 0.4.9.11.
+/// The reply to `GETINFO exit-policy/default` of tor 0.4.9.11.
 const DEFAULT: &str = "reject *:25,reject *:119,reject *:135-139,reject *:445,reject *:563,\
                        reject *:1214,reject *:4661-4666,reject *:6346-6429,reject *:6699,\
                        reject *:6881-6999,accept *:*";
 
-/// `GETINFO exit-policy/reject-private/default` of tor 0.4.9.11.
+/// The reply to `GETINFO exit-policy/reject-private/default` of tor 0.4.9.11.
 const PRIVATE: &str = "reject 0.0.0.0/8:*,reject 169.254.0.0/16:*,reject 127.0.0.0/8:*,\
                        reject 192.168.0.0/16:*,reject 10.0.0.0/8:*,reject 172.16.0.0/12:*,\
                        reject [::]/8:*,reject [fc00::]/7:*,reject [fe80::]/10:*,\
@@ -37,7 +37,7 @@ fn the_policies_of_a_real_tor_round_trip_and_decide() {
 }
 
 #[test]
-fn what_tor_calls_private_is_private() {
+fn private_means_the_networks_of_tor() {
     for (address, is_private) in [
         ("0.1.2.3", true),
         ("9.255.255.255", false),
@@ -70,7 +70,7 @@ fn what_tor_calls_private_is_private() {
 }
 
 #[test]
-fn the_first_rule_that_fits_decides_and_without_one_all_is_allowed() {
+fn the_first_matching_rule_decides_and_the_default_is_accept() {
     assert!(allows("accept 192.0.2.0/24:80,reject *:*", "192.0.2.255", 80));
     assert!(!allows("accept 192.0.2.0/24:80,reject *:*", "192.0.3.0", 80));
     assert!(!allows("accept 192.0.2.0/24:80,reject *:*", "192.0.2.255", 81));
@@ -85,7 +85,7 @@ fn the_first_rule_that_fits_decides_and_without_one_all_is_allowed() {
 }
 
 #[test]
-fn a_summary_treats_other_ports_the_other_way() {
+fn a_summary_treats_other_ports_the_opposite_way() {
     assert!(allows("accept 80,443", "192.0.2.1", 443) && !allows("accept 80,443", "::1", 25));
     assert!(!allows("reject 25,119-120", "192.0.2.1", 120));
     assert!(allows("reject 25,119-120", "192.0.2.1", 80));
@@ -93,7 +93,7 @@ fn a_summary_treats_other_ports_the_other_way() {
 }
 
 #[test]
-fn other_spellings_are_read_and_printed_in_one() {
+fn every_spelling_is_parsed_and_printed_in_canonical_form() {
     for (text, printed) in [
         ("accept *", "accept *:*"),
         ("reject 192.0.2.1", "reject 192.0.2.1:*"),
@@ -114,7 +114,7 @@ fn other_spellings_are_read_and_printed_in_one() {
 }
 
 #[test]
-fn what_is_no_policy_is_refused() {
+fn an_invalid_policy_is_refused() {
     for text in [
         "",
         "accept",
@@ -184,7 +184,7 @@ fn rules() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn rules_are_printed_as_they_are_read(text in rules(), address: IpAddr, port: u16) {
+    fn rules_round_trip(text in rules(), address: IpAddr, port: u16) {
         let read = policy(&text);
         let again = policy(&read.to_string());
         assert_eq!(again, read);
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn summaries_are_printed_as_they_are_read(
+    fn summaries_round_trip(
         word in "accept|reject",
         ports in proptest::collection::vec(ports(), 1..6),
     ) {
@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_policy_or_refused(text: String, near in "(accept|reject)6? [-0-9*:./,\\[\\]]*") {
+    fn no_text_panics(text: String, near in "(accept|reject)6? [-0-9*:./,\\[\\]]*") {
         for text in [text, near] {
             if let Ok(policy) = text.parse::<ExitPolicy>() {
                 assert_eq!(policy.to_string().parse(), Ok(policy));
@@ -212,9 +212,9 @@ proptest! {
 }
 
 #[test]
-fn a_star_in_the_rules_of_a_relay_is_ipv4() {
-    // tor 0.4.9.11 with `ExitPolicy accept *4:80,reject *:*` and `IPv6Exit 1`: read as the rules of
-    // a configuration, this would allow port 80 of IPv6.
+fn a_star_in_the_rules_of_a_relay_means_ipv4() {
+    // tor 0.4.9.11 with `ExitPolicy accept *4:80,reject *:*` and `IPv6Exit 1`: parsed as the rules of
+    // a configuration, this would allow port 80 for IPv6.
     let text = b"reject 10.0.0.0/8:*\naccept *:80\nreject *:*\nreject6 *:*";
     let policy = ExitPolicy::from_rules_of_relay(text).unwrap();
     assert_eq!(policy.to_string(), "reject 10.0.0.0/8:*,accept *4:80,reject *4:*,reject6 *:*");

@@ -1,15 +1,15 @@
-//! The text of a launch error: what failed, tor's own words, and what can be done.
+//! The text of a launch error: the problem, tor's warnings, and advice.
 
 use std::fmt;
 
 use super::{LaunchProblem, LaunchReport};
 use crate::names::quoted;
 
-/// How many of tor's complaints are shown.
-const SHOWN: usize = 5;
+/// The maximum number of warnings in the text.
+const MAX_COMPLAINTS: usize = 5;
 
-/// What tor says beside the reason: that there is one, and things that are no reason to end.
-const NO_REASONS: [&str; 6] = [
+/// The beginnings of warnings that do not give the reason of an exit.
+const NOT_REASONS: [&str; 6] = [
     "Reading config failed",
     "set_options(): Bug: Acting on config options left us in a broken state.",
     "options_act(): Bug: ",
@@ -17,10 +17,10 @@ const NO_REASONS: [&str; 6] = [
     "SocksPort, TransPort, NATDPort, DNSPort, and ORPort are all undefined",
     "You have used DirAuthority or AlternateDirAuthority",
 ];
-/// The end of a complaint that says only that another one has the reason.
+/// The end of a warning that points to another warning.
 const SEE_OTHERS: &str = " See logs for details.";
 
-/// What tor says, and what can be done then.
+/// Texts of tor's warnings, with advice.
 const ADVICE: [(&str, &str); 11] = [
     ("No space left on device", "free space there, or choose another directory"),
     ("Could not bind to ", "another program has this address: choose another, or auto"),
@@ -59,24 +59,24 @@ pub(super) fn write(
     report: &LaunchReport,
 ) -> fmt::Result {
     f.write_str(match problem {
-        LaunchProblem::ExitedLater => "the launched tor has ended",
+        LaunchProblem::ExitedLater => "the launched tor has exited",
         LaunchProblem::NotConnected => "cannot control the launched tor",
         LaunchProblem::Signal { .. } => "cannot signal the launched tor",
-        LaunchProblem::StatusUnknown { .. } => "the launched tor has ended",
+        LaunchProblem::StatusUnknown { .. } => "the launched tor has exited",
         _ if report.was_ready => "the launched tor has failed",
         _ => "cannot launch tor",
     })?;
-    // After other problems the status shows only that the launcher has ended tor.
-    let ended = matches!(problem, LaunchProblem::Exited | LaunchProblem::ExitedLater);
-    let status = report.exit_status.filter(|_| ended).map(|status| status.to_string());
-    // Later, the progress has nothing to do with it.
+    // After other problems the status is that of tor ended by the launcher.
+    let exited = matches!(problem, LaunchProblem::Exited | LaunchProblem::ExitedLater);
+    let status = report.exit_status.filter(|_| exited).map(|status| status.to_string());
+    // A failure after the launch is not one of bootstrapping.
     let percent = report.percent.filter(|_| !report.was_ready);
     let percent = percent.map(|percent| format!("{percent}% bootstrapped"));
     let facts: Vec<_> = status.into_iter().chain(percent).collect();
     if !facts.is_empty() {
         write!(f, " ({})", facts.join(", "))?;
     }
-    for (number, reason) in reasons(&report.complaints, ended).iter().enumerate() {
+    for (number, reason) in reasons(&report.complaints, exited).iter().enumerate() {
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
@@ -86,15 +86,15 @@ pub(super) fn write(
     }
 }
 
-/// Returns the last five complaints that say why. If none does and tor has `ended`, returns the
+/// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
 /// last five of all.
-fn reasons(complaints: &[String], ended: bool) -> Vec<&str> {
-    let is_reason = |text: &&String| !NO_REASONS.iter().any(|other| text.starts_with(other));
+fn reasons(complaints: &[String], exited: bool) -> Vec<&str> {
+    let is_reason = |text: &&String| !NOT_REASONS.iter().any(|other| text.starts_with(other));
     let mut reasons: Vec<_> = complaints.iter().filter(is_reason).collect();
-    if reasons.is_empty() && ended {
+    if reasons.is_empty() && exited {
         reasons = complaints.iter().collect();
     }
-    let first = reasons.len().saturating_sub(SHOWN);
+    let first = reasons.len().saturating_sub(MAX_COMPLAINTS);
     let last = reasons.into_iter().skip(first);
     last.map(|text| text.strip_suffix(SEE_OTHERS).unwrap_or(text)).collect()
 }
@@ -103,7 +103,9 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
     match problem {
         LaunchProblem::Exited | LaunchProblem::Timeout(_) => {}
         LaunchProblem::Stderr { .. } => {
-            return Some("if tor can go on after that, set Launcher::kill_on_stderr(false)");
+            return Some(
+                "if tor can continue after this output, set Launcher::kill_on_stderr(false)",
+            );
         }
         _ => return None,
     }
@@ -117,16 +119,16 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
     if report.connector_is_stuck {
         return Some("the function of ControlVia::Custom has not returned: give it a time limit");
     }
-    // tor says it as a notice, at its start and when the option is set later.
+    // A notice that tor logs at its start and when the option is set.
     let is_off = |line: &String| line.contains("DisableNetwork is set.");
     if report.last_lines.iter().any(is_off) {
         return Some(
-            "the network is disabled by the option DisableNetwork: leave it out, or wait for \
+            "the network is disabled by the option DisableNetwork: unset it, or wait for \
              Ready::Controller",
         );
     }
     Some(match report.percent {
-        Some(_) => "check the network, or give more time with Launcher::timeout and stall_timeout",
+        Some(_) => "check the network, or raise Launcher::timeout and stall_timeout",
         None => "the program has printed no bootstrap progress: check that it is tor",
     })
 }
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_quoted_and_not_what_only_points_to_it() {
+    fn warnings_with_a_reason_are_quoted() {
         let complaints = [
             "You are running Tor as root. You don't need to, and you probably shouldn't.",
             "Missing or invalid port \"abc\" in hidden service port configuration",
@@ -162,13 +164,13 @@ mod tests {
              port configuration\", \"Failed to parse/validate config: Failed to configure \
              rendezvous options.\"; correct the option"
         );
-        // Better than nothing.
+        // No warning gives a reason.
         assert_eq!(
             text(LaunchProblem::Exited, &complaints[..1], None),
             "cannot launch tor: tor says \"You are running Tor as root. You don't need to, and \
              you probably shouldn't.\""
         );
-        // Where tor has not ended, it is not why.
+        // tor has not exited.
         assert_eq!(
             text(LaunchProblem::ConnectorPanicked, &complaints[..1], None),
             "cannot launch tor"
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_five_complaints_are_shown_each_escaped_and_cut() {
+    fn at_most_five_warnings_are_quoted_escaped_and_cut() {
         let many = ["1", "2", "3", "4\u{1b}[2J\n5", "6", "7"];
         let shown = text(LaunchProblem::Exited, &many, None);
         let expected =
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_done_is_said() {
+    fn the_text_ends_with_advice() {
         let transport = "Can't use bridge at [scrubbed]: there is no configured transport called \
                          \"obfs4\".";
         assert_eq!(
@@ -213,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_after_the_launch_is_not_a_failed_launch() {
+    fn a_failure_after_the_launch_is_not_called_a_failed_launch() {
         let later = |problem| {
             let report =
                 LaunchReport { was_ready: true, percent: Some(100), ..LaunchReport::default() };
             LaunchError::with_report(problem, report).to_string()
         };
-        assert_eq!(later(LaunchProblem::ExitedLater), "the launched tor has ended");
+        assert_eq!(later(LaunchProblem::ExitedLater), "the launched tor has exited");
         assert_eq!(later(LaunchProblem::NotConnected), "cannot control the launched tor");
         let stderr = later(LaunchProblem::Stderr { text: "x".into() });
         assert!(stderr.starts_with("the launched tor has failed; "), "{stderr}");

@@ -5,40 +5,40 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, TryRecvError, bounded, never};
 
-use super::{COUNT_SIZE, Queued, Queuing, STALL_LIMIT, backlog, deadline_after};
+use super::{COUNT_SIZE, Received, STALL_LIMIT, SendOutcome, backlog, deadline_after};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_loss_stands_in_its_place_and_is_told_without_another_item() {
+fn a_loss_is_received_at_its_position_and_without_another_item() {
     let (mut sender, queue) = backlog::<_, u64>(1000);
-    assert_eq!(sender.send('a', 600, 1), Queuing::Queued);
-    assert_eq!(sender.send('b', 600, 3), Queuing::Dropped('b'));
-    assert_eq!(sender.send('c', 500, 4), Queuing::Dropped('c'));
-    assert_eq!(queue.recv(), Ok(Queued::Item('a')));
-    assert_eq!(sender.send('d', 700, 1), Queuing::Queued);
+    assert_eq!(sender.send('a', 600, 1), SendOutcome::Queued);
+    assert_eq!(sender.send('b', 600, 3), SendOutcome::Dropped('b'));
+    assert_eq!(sender.send('c', 500, 4), SendOutcome::Dropped('c'));
+    assert_eq!(queue.recv(), Ok(Received::Item('a')));
+    assert_eq!(sender.send('d', 700, 1), SendOutcome::Queued);
     sender.lose(5);
     assert_eq!(queue.len(), 3);
-    assert_eq!(queue.recv(), Ok(Queued::Lost(7)));
-    assert_eq!(queue.recv(), Ok(Queued::Item('d')));
-    assert_eq!(queue.try_recv(), Ok(Queued::Lost(5)));
+    assert_eq!(queue.recv(), Ok(Received::Lost(7)));
+    assert_eq!(queue.recv(), Ok(Received::Item('d')));
+    assert_eq!(queue.try_recv(), Ok(Received::Lost(5)));
     assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
-    // Another one, since the first was received.
+    // A new count, since the first was received.
     sender.lose(1);
-    assert_eq!(queue.recv_deadline(deadline_after(LIMIT)), Ok(Queued::Lost(1)));
+    assert_eq!(queue.recv_deadline(deadline_after(LIMIT)), Ok(Received::Lost(1)));
     drop(queue);
-    assert_eq!(sender.send('e', 1, 1), Queuing::Closed('e'));
+    assert_eq!(sender.send('e', 1, 1), SendOutcome::Closed('e'));
 }
 
 #[test]
-fn a_loss_is_told_before_the_end() {
+fn a_loss_is_received_before_the_end() {
     let (mut sender, queue) = backlog::<(), u64>(0);
-    // Whatever its size, one fits.
-    assert_eq!(sender.send((), 1, 1), Queuing::Queued);
-    assert_eq!(sender.send((), 1, 2), Queuing::Dropped(()));
+    // A single item of any size fits.
+    assert_eq!(sender.send((), 1, 1), SendOutcome::Queued);
+    assert_eq!(sender.send((), 1, 2), SendOutcome::Dropped(()));
     drop(sender);
-    assert_eq!(queue.recv(), Ok(Queued::Item(())));
-    assert_eq!(queue.recv(), Ok(Queued::Lost(2)));
+    assert_eq!(queue.recv(), Ok(Received::Item(())));
+    assert_eq!(queue.recv(), Ok(Received::Lost(2)));
     assert_eq!(queue.recv(), Err(()));
     assert_eq!(queue.recv_deadline(Instant::now()), Err(RecvTimeoutError::Disconnected));
 }
@@ -52,13 +52,13 @@ fn several_receivers_get_each_item_or_its_loss_once() {
             .map(|_| {
                 scope.spawn(|| {
                     let (mut sum, mut received) = (0, 0);
-                    while let Ok(queued) = queue.recv() {
-                        sum += match queued {
-                            Queued::Item(_) => {
+                    while let Ok(entry) = queue.recv() {
+                        sum += match entry {
+                            Received::Item(_) => {
                                 received += 1;
                                 1
                             }
-                            Queued::Lost(lost) => lost,
+                            Received::Lost(lost) => lost,
                         };
                     }
                     (sum, received)
@@ -84,7 +84,7 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         let receiver = scope.spawn(|| {
             let mut received = 0;
             while received < 5000 {
-                assert_eq!(queue.recv(), Ok(Queued::Item(received)));
+                assert_eq!(queue.recv(), Ok(Received::Item(received)));
                 received += 1;
             }
             let _ = may_go_on.recv();
@@ -92,12 +92,12 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         });
         for item in 0..5000 {
             assert!(sender.wait_for_room(400, &never(), || true), "{item}");
-            assert_eq!(sender.send(item, 400, 1), Queuing::Queued);
+            assert_eq!(sender.send(item, 400, 1), SendOutcome::Queued);
         }
         while sender.room() < 1000 {
             thread::yield_now();
         }
-        // It is stuck now.
+        // The receiver is stuck now.
         let begun = Instant::now();
         for item in 0..10_000 {
             sender.wait_for_room(400, &never(), || true);
@@ -108,39 +108,39 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         drop(go_on);
         let queue = receiver.join().unwrap();
         let rest: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
-        assert_eq!(rest, [Queued::Item(0), Queued::Item(1), Queued::Lost(9998)]);
+        assert_eq!(rest, [Received::Item(0), Received::Item(1), Received::Lost(9998)]);
         // There is room again.
         assert!(sender.wait_for_room(400, &never(), || true));
         drop(queue);
-        sender.patience = LIMIT;
+        sender.stall_budget = LIMIT;
         sender.send(1, 900, 1);
-        assert!(!sender.wait_for_room(900, &never(), || true), "nobody makes room any more");
+        assert!(!sender.wait_for_room(900, &never(), || true), "the receiver was dropped");
     });
 }
 
 #[test]
-fn a_wait_for_room_ends_when_it_must_not_be_any_more() {
+fn a_wait_for_room_ends_when_it_is_not_allowed_any_more() {
     let (mut sender, _queue) = backlog::<(), u64>(10);
-    sender.patience = LIMIT;
-    assert_eq!(sender.send((), 10, 1), Queuing::Queued);
+    sender.stall_budget = LIMIT;
+    assert_eq!(sender.send((), 10, 1), SendOutcome::Queued);
     let (changed, changes) = bounded(1);
-    let looks = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
-            while looks.load(Ordering::SeqCst) < 2 {
+            while calls.load(Ordering::SeqCst) < 2 {
                 thread::yield_now();
             }
             changed.send(()).unwrap();
         });
-        // Both before the wait.
-        let may_wait = || looks.fetch_add(1, Ordering::SeqCst) < 2;
+        // Both calls precede the wait.
+        let may_wait = || calls.fetch_add(1, Ordering::SeqCst) < 2;
         assert!(!sender.wait_for_room(1, &changes, may_wait));
     });
-    assert_eq!(looks.load(Ordering::SeqCst), 3);
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
 
 #[test]
-fn any_limit_makes_a_deadline_to_which_time_can_be_added() {
+fn time_can_be_added_to_the_deadline_of_any_limit() {
     for limit in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(u64::MAX / 4)] {
         let deadline = deadline_after(limit);
         assert!(deadline > Instant::now() + LIMIT);

@@ -125,7 +125,7 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     assert_eq!(
         again.put_key(&other).unwrap_err().to_string(),
         format!(
-            "{path:?} is the directory of {}, and the key that was given that of {}",
+            "{path:?} contains the key of {}, but the given key is that of {}",
             mine.address(),
             other.address()
         )
@@ -143,7 +143,7 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     };
     assert_eq!(
         error(b"short", 0o600),
-        "\"key\" holds something else than it should: \
+        "\"key\" does not contain the expected key or address: \
          invalid onion key: must be a file of 96 bytes"
     );
     assert_eq!(
@@ -171,7 +171,7 @@ fn a_client_that_is_there_keeps_its_key() {
     given.key = None;
     assert_eq!(
         again.put_clients(vec![given]).unwrap_err().to_string(),
-        "the client alice has another key already"
+        "the client alice already has another key"
     );
     drop(again);
     assert_eq!(entries(&path.join("authorized_clients")), ["alice.auth"]);

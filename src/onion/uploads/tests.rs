@@ -82,7 +82,7 @@ fn a_failed_upload_is_that_of_its_directory_and_its_descriptor() {
     ]);
     assert_eq!(
         outcomes(&uploads),
-        ["A: on its way", "A: failed, UPLOAD_REJECTED", "B: failed, UNEXPECTED"]
+        ["A: pending", "A: failed, UPLOAD_REJECTED", "B: failed, UNEXPECTED"]
     );
     assert!(!uploads.all_failed());
 }
@@ -97,7 +97,7 @@ fn a_failed_fetch_of_the_same_address_is_no_failed_upload() {
         "FAILED NO_AUTH UNKNOWN ONE REASON=QUERY_NO_HSDIR".to_owned(),
         format!("RECEIVED NO_AUTH {A} ONE"),
     ]);
-    assert_eq!(outcomes(&uploads), ["A: on its way"]);
+    assert_eq!(outcomes(&uploads), ["A: pending"]);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn an_upload_without_an_answer_runs_out_and_a_late_answer_counts() {
     assert_eq!(uploads.next_expiry(LIMIT), Some(begin + LIMIT));
     assert!(uploads.expire(LIMIT, begin + LIMIT / 2).is_empty());
     assert_eq!(uploads.expire(LIMIT, begin + LIMIT).len(), 1);
-    assert_eq!(outcomes(&uploads), ["A: no answer", "B: on its way"]);
+    assert_eq!(outcomes(&uploads), ["A: no answer", "B: pending"]);
     apply_at(&mut uploads, &[&failed(B, "ONE", "UPLOAD_REJECTED")], begin + LIMIT);
     assert!(uploads.all_failed());
     apply_at(&mut uploads, &[&uploaded(A)], begin + 2 * LIMIT);

@@ -52,7 +52,7 @@ fn a_given_directory_is_created_without_its_parents_and_kept() {
 
     let deep = given.path().join("missing/data");
     let problem = Directories::prepare(Some(&deep), root.path(), None).unwrap_err();
-    assert_eq!(problem.to_string(), format!("{deep:?} cannot be made ready"));
+    assert_eq!(problem.to_string(), format!("cannot create {deep:?}"));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 

@@ -6,7 +6,7 @@ use crate::socks::isolation::Isolation;
 use crate::socks::target::Host;
 
 fn handshake(command: Command, host: &str, port: u16, isolation: &Isolation) -> Handshake {
-    let credentials = isolation.next().unwrap();
+    let credentials = isolation.next_credentials().unwrap();
     Handshake::new(command, &Host::new("host", host).unwrap(), port, credentials.as_deref())
 }
 
@@ -14,8 +14,9 @@ fn plain(command: Command, host: &str, port: u16) -> Handshake {
     handshake(command, host, port, &Isolation::none())
 }
 
-/// Plays the proxy: gives it these answers, `chunk` bytes at a time and never more than wanted,
-/// and returns everything that was sent and what came of it.
+/// Passes the answers to the handshake, at most `chunk` bytes and never more than
+/// [`Handshake::missing`] at a time. Returns the sent messages, the outcome, and how many bytes of
+/// the answers are left.
 fn play(
     mut handshake: Handshake,
     answers: &[u8],
@@ -24,15 +25,15 @@ fn play(
     let mut sent = vec![handshake.greeting()];
     let mut rest = answers;
     loop {
-        let wanted = handshake.wanted();
-        assert!(wanted > 0, "wants nothing and is not done");
-        let (part, after) = rest.split_at(wanted.min(chunk).min(rest.len()));
+        let missing = handshake.missing();
+        assert!(missing > 0, "nothing is missing and the handshake is not done");
+        let (part, after) = rest.split_at(missing.min(chunk).min(rest.len()));
         rest = after;
         if part.is_empty() {
             return (sent, Err(None), 0);
         }
         match handshake.receive(part) {
-            Ok(Progress::More) => {}
+            Ok(Progress::Incomplete) => {}
             Ok(Progress::Send(bytes)) => sent.push(bytes),
             Ok(Progress::Done(answer)) => return (sent, Ok(answer), rest.len()),
             Err(problem) => return (sent, Err(Some(problem)), rest.len()),
@@ -46,7 +47,7 @@ fn refusal(handshake: Handshake, answers: &[u8]) -> String {
 }
 
 #[test]
-fn the_request_names_hosts_and_addresses_of_both_families() {
+fn the_request_encodes_names_and_addresses_of_both_families() {
     let last = |handshake| {
         let answers = b"\x05\x00\x05\x00\x00\x01\0\0\0\0\0\0";
         play(handshake, answers, 99).0.pop().unwrap()
@@ -75,7 +76,7 @@ fn the_request_names_hosts_and_addresses_of_both_families() {
 }
 
 #[test]
-fn user_and_password_are_offered_alone_and_sent_before_the_request() {
+fn only_the_password_method_is_offered_and_the_password_precedes_the_request() {
     let isolation = Isolation::credentials("user", "pass word").unwrap();
     let handshake = handshake(Command::Connect, "a", 1, &isolation);
     let answers = b"\x05\x02\x01\x00\x05\x00\x00\x01\0\0\0\0\0\0";
@@ -94,8 +95,8 @@ fn user_and_password_are_offered_alone_and_sent_before_the_request() {
 }
 
 #[test]
-fn an_answer_ends_at_its_last_byte_wherever_it_is_chopped() {
-    // What tor 0.4.9.11 answered, with the beginning of the stream behind it.
+fn an_answer_ends_at_its_last_byte_however_it_is_split() {
+    // Replies of tor 0.4.9.11, followed by the first bytes of the stream.
     for (answer, expected) in [
         (&b"\x05\x00\x00\x01\x0a\x01\x02\x03\0\0"[..], Answer::Ip([10, 1, 2, 3].into())),
         (
@@ -116,9 +117,9 @@ fn an_answer_ends_at_its_last_byte_wherever_it_is_chopped() {
 }
 
 #[test]
-fn a_refusal_counts_as_soon_as_its_code_is_there() {
+fn a_refusal_is_reported_as_soon_as_its_code_arrives() {
     for code in 1..=u8::MAX {
-        // A whole one, one with the address type 0 of tor's resolver, and a short one.
+        // A complete reply, one with the address type 0 that tor sends for RESOLVE, and a short one.
         for rest in [&b"\x00\x01\0\0\0\0\0\0"[..], b"\x00\x00\0\0\0\0\0\0", b""] {
             let answers = [b"\x05\x00\x05", &[code][..], rest].concat();
             match play(plain(Command::Resolve, "a", 0), &answers, 99).1 {
@@ -139,32 +140,28 @@ fn what_is_no_socks_proxy_is_recognized_by_its_first_byte() {
 }
 
 #[test]
-fn a_proxy_that_does_not_take_what_was_offered_is_told_apart() {
+fn a_proxy_that_does_not_accept_the_offered_method_is_reported() {
     let with_password = || {
         let isolation = Isolation::token("token").unwrap();
         handshake(Command::Connect, "a", 1, &isolation)
     };
     let plain = || plain(Command::Connect, "a", 1);
     for (handshake, answers, text) in [
-        (
-            plain(),
-            &b"\x05\xff"[..],
-            "the proxy refused at the greeting: it does not take clients without user and password",
-        ),
-        (
-            with_password(),
-            b"\x05\xff",
-            "the proxy refused at the greeting: it does not take user and password",
-        ),
+        (plain(), &b"\x05\xff"[..], "the proxy does not accept clients without authentication"),
+        (with_password(), b"\x05\xff", "the proxy does not accept user name and password"),
         (
             with_password(),
             b"\x05\x00",
-            "cannot read the proxy's answer to the greeting: expected the way to authenticate that \
-             was offered, got \"\\x05\\x00\"",
+            "cannot read the proxy's answer to the greeting: expected the method that was offered, \
+             got \"\\x05\\x00\"",
         ),
-        (with_password(), b"\x05\x02\x01\x07", "the proxy refused at user and password: status 7"),
         (
-            // tor, of a user name that it keeps for itself.
+            with_password(),
+            b"\x05\x02\x01\x07",
+            "the proxy refused the user name and password: status 7",
+        ),
+        (
+            // tor, for a reserved user name.
             with_password(),
             b"\x05\x02\x05\x01\x00\x01\0\0\0\0\0\0",
             "the proxy refused: general failure (0x01)",
@@ -172,7 +169,7 @@ fn a_proxy_that_does_not_take_what_was_offered_is_told_apart() {
         (
             with_password(),
             b"\x05\x02\x05\x00",
-            "cannot read the proxy's answer to user and password: expected version 1 and a status, \
+            "cannot read the proxy's answer to user name and password: expected version 1 and a status, \
              got \"\\x05\\x00\"",
         ),
         (
@@ -226,11 +223,11 @@ proptest! {
 fn the_steps_follow_each_other() {
     let isolation = Isolation::token("token").unwrap();
     let mut handshake = handshake(Command::Connect, "a", 1, &isolation);
-    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Greeting, 2));
+    assert_eq!((handshake.step(), handshake.missing()), (SocksStep::Greeting, 2));
     handshake.receive(b"\x05").unwrap();
-    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Greeting, 1));
+    assert_eq!((handshake.step(), handshake.missing()), (SocksStep::Greeting, 1));
     handshake.receive(b"\x02").unwrap();
-    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Credentials, 2));
+    assert_eq!((handshake.step(), handshake.missing()), (SocksStep::Credentials, 2));
     handshake.receive(b"\x01\x00").unwrap();
-    assert_eq!((handshake.step(), handshake.wanted()), (SocksStep::Request, 4));
+    assert_eq!((handshake.step(), handshake.missing()), (SocksStep::Request, 4));
 }

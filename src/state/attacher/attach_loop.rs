@@ -269,7 +269,7 @@ impl AttachLoop {
         match choice {
             Attach::To(circuit) => {
                 let problem = if is_onion(&stream.target) {
-                    "tor makes the circuits to onion services itself".to_owned()
+                    "tor builds the circuits to onion services itself".to_owned()
                 } else if !self.controller.is_same_connection(circuit.state().controller()) {
                     "the circuit is of another tor".to_owned()
                 } else if let Err(problem) = check_circuit(&circuit.info(), stream) {

@@ -1,11 +1,11 @@
-//! Messages from bytes, in reads of every size.
+//! Framing with reads of every size.
 
 use proptest::prelude::*;
 
-use super::{Frame, Limits, Piece, READ};
+use super::{Frame, Limits, Message, READ};
 use crate::error::Disconnect;
 
-/// Feeds the bytes in pieces of the given sizes, and returns each message with its kind.
+/// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event.
 fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disconnect> {
     let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
     let mut sizes = sizes.iter().copied().cycle();
@@ -17,10 +17,12 @@ fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disco
         frame.space()[..size].copy_from_slice(now);
         frame.fill(size);
         rest = later;
-        while let Some(piece) = frame.next()? {
-            found.push(match piece {
-                Piece::Event(range) | Piece::Stray(range) => (true, frame.bytes(&range).to_vec()),
-                Piece::Reply(range) => (false, frame.reply_bytes(&range)),
+        while let Some(message) = frame.next()? {
+            found.push(match message {
+                Message::Event(range) | Message::Stray(range) => {
+                    (true, frame.bytes(&range).to_vec())
+                }
+                Message::Reply(range) => (false, frame.reply_bytes(&range)),
             });
         }
     }
@@ -38,7 +40,7 @@ const DIALOGUE: [(bool, &[u8]); 7] = [
 ];
 
 #[test]
-fn replies_and_events_are_told_apart_wherever_the_reads_end() {
+fn replies_and_events_are_framed_with_reads_of_every_size() {
     let bytes: Vec<u8> = DIALOGUE.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
     let expected: Vec<_> = DIALOGUE.iter().map(|(event, b)| (*event, b.to_vec())).collect();
     for size in 1..=bytes.len() {
@@ -47,7 +49,7 @@ fn replies_and_events_are_told_apart_wherever_the_reads_end() {
 }
 
 #[test]
-fn an_event_between_the_lines_of_a_reply_leaves_the_reply_whole() {
+fn an_event_between_the_lines_of_a_reply_is_removed_from_it() {
     let bytes = b"250-a=1\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n250-b=2\r\n650 BW 0 0\r\n250 OK\r\n";
     assert_eq!(
         messages(bytes, &[7]).unwrap(),
@@ -60,7 +62,7 @@ fn an_event_between_the_lines_of_a_reply_leaves_the_reply_whole() {
 }
 
 #[test]
-fn the_lines_of_a_long_reply_can_be_taken_as_they_come() {
+fn the_lines_of_a_long_reply_can_be_taken_before_its_end() {
     let mut frame = Frame::new(Limits { line: 200, reply: 30 });
     let feed = |frame: &mut Frame, bytes: &[u8]| {
         frame.space()[..bytes.len()].copy_from_slice(bytes);
@@ -73,14 +75,14 @@ fn the_lines_of_a_long_reply_can_be_taken_as_they_come() {
         assert!(frame.is_inside_reply());
         frame.take_lines(|lines| taken.extend(lines));
     }
-    let Some(Piece::Reply(end)) = feed(&mut frame, b"250 OK\r\n") else { panic!("no end") };
+    let Some(Message::Reply(end)) = feed(&mut frame, b"250 OK\r\n") else { panic!("no end") };
     taken.extend(frame.reply_bytes(&end));
     assert_eq!(taken, b"250+a=\r\n0123456789\r\n0123456789\r\n.\r\n250 OK\r\n");
     assert!(!frame.is_inside_reply());
 }
 
 #[test]
-fn a_buffer_that_grew_for_a_long_reply_is_given_away_whole() {
+fn a_long_reply_takes_the_buffer() {
     let mut bytes = b"250+a=\r\n".to_vec();
     bytes.resize(1 << 20, b'x');
     bytes.extend_from_slice(b"\r\n.\r\n250 OK\r\n");
@@ -93,7 +95,7 @@ fn a_buffer_that_grew_for_a_long_reply_is_given_away_whole() {
         space[..size].copy_from_slice(&rest[..size]);
         frame.fill(size);
         rest = &rest[size..];
-        if let Some(Piece::Reply(range)) = frame.next().unwrap() {
+        if let Some(Message::Reply(range)) = frame.next().unwrap() {
             found = Some(frame.reply_bytes(&range));
         }
     }
@@ -101,9 +103,9 @@ fn a_buffer_that_grew_for_a_long_reply_is_given_away_whole() {
     assert_eq!(frame.rest(), b"");
 }
 
-/// Feeds bytes as reads would, and returns the pieces that they complete.
-fn feed(frame: &mut Frame, mut bytes: &[u8]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// Feeds the bytes. Returns the messages that they complete.
+fn feed(frame: &mut Frame, mut bytes: &[u8]) -> Vec<Message> {
+    let mut found = Vec::new();
     while !bytes.is_empty() {
         let space = frame.space();
         let size = space.len().min(bytes.len());
@@ -111,11 +113,11 @@ fn feed(frame: &mut Frame, mut bytes: &[u8]) -> Vec<Piece> {
         space[..size].copy_from_slice(now);
         frame.fill(size);
         bytes = later;
-        while let Some(piece) = frame.next().unwrap() {
-            pieces.push(piece);
+        while let Some(message) = frame.next().unwrap() {
+            found.push(message);
         }
     }
-    pieces
+    found
 }
 
 fn long_data(code: &str) -> Vec<u8> {
@@ -129,27 +131,27 @@ fn long_data(code: &str) -> Vec<u8> {
 fn a_buffer_that_grew_for_a_long_event_shrinks_again() {
     let mut frame = Frame::new(Limits::default());
     let event = long_data("650");
-    let [Piece::Event(range)] = &feed(&mut frame, &event)[..] else { panic!("no event") };
+    let [Message::Event(range)] = &feed(&mut frame, &event)[..] else { panic!("no event") };
     assert!(frame.bytes(range) == event, "the event is not what was sent");
     assert_eq!(frame.space().len(), READ);
-    // One that grew a little is kept.
+    // A buffer that grew a little is kept.
     let mut frame = Frame::new(Limits::default());
     feed(&mut frame, &[b"650 ", &[b'x'; 3 * READ][..], b"\r\n"].concat());
     assert!(frame.space().len() > READ);
 }
 
 #[test]
-fn a_buffer_with_more_than_the_reply_is_not_given_away() {
+fn a_long_reply_does_not_take_a_buffer_with_other_bytes() {
     let reply = long_data("250");
     for (before, after) in [(&b""[..], &b"250 next"[..]), (b"650 BW 1 1\r\n", b"")] {
         let mut frame = Frame::new(Limits::default());
         let bytes = [before, &reply, after].concat();
-        // In one read, so that all of it is in the buffer together.
+        // In one read, so that the buffer contains all of it.
         frame.buffer = bytes.clone();
         frame.fill(bytes.len());
         let mut found = Vec::new();
-        while let Some(piece) = frame.next().unwrap() {
-            if let Piece::Reply(range) = piece {
+        while let Some(message) = frame.next().unwrap() {
+            if let Message::Reply(range) = message {
                 found.push(frame.reply_bytes(&range));
             }
         }
@@ -159,12 +161,12 @@ fn a_buffer_with_more_than_the_reply_is_not_given_away() {
 }
 
 #[test]
-fn an_event_within_a_reply_does_not_hide_its_length() {
+fn an_event_inside_a_reply_does_not_reset_its_length() {
     let line = "250-0123456\r\n";
     let interrupted = format!("{line}650 BW 1 1\r\n").repeat(90);
     let error = messages(interrupted.as_bytes(), &[64]).unwrap_err();
     assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
-    // What is taken as it comes has no limit.
+    // Lines that are taken do not count.
     let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
     for _ in 0..90 {
         feed(&mut frame, format!("{line}650 BW 1 1\r\n").as_bytes());
@@ -173,7 +175,7 @@ fn an_event_within_a_reply_does_not_hide_its_length() {
 }
 
 #[test]
-fn a_frame_knows_whether_it_is_inside_of_something() {
+fn a_frame_knows_whether_it_is_inside_a_message() {
     let mut frame = Frame::new(Limits::default());
     for (bytes, message, reply) in [
         (&b""[..], false, false),
@@ -198,7 +200,7 @@ fn the_default_limits_are_those_of_the_documentation() {
 }
 
 #[test]
-fn limits_end_the_connection_and_say_which() {
+fn a_limit_that_is_exceeded_ends_the_connection() {
     let error = messages(&[b'2'; 3], &[1]).map(|_| ());
     assert!(error.is_ok(), "the beginning of a line is not an error");
     let long = [&b"250 "[..], &[b'x'; 300]].concat();
@@ -215,7 +217,7 @@ fn limits_end_the_connection_and_say_which() {
 }
 
 #[test]
-fn another_protocol_is_found_out_before_its_line_ends() {
+fn another_protocol_is_detected_before_its_line_ends() {
     for peer in [&b"SSH-2.0-Open"[..], b"HTTP/1.0 501", b"\x15\x03\x01", b"\x05\xff", b"25x"] {
         let error = messages(peer, &[1]).unwrap_err();
         assert_eq!(error.to_string(), "tor does not speak the control protocol");
@@ -224,7 +226,7 @@ fn another_protocol_is_found_out_before_its_line_ends() {
 
 proptest! {
     #[test]
-    fn data_ends_with_a_lone_dot_and_nowhere_else(
+    fn data_ends_at_a_lone_dot_and_nowhere_else(
         lines in prop::collection::vec("(\\.[.x\r])?[x\r.]{0,3}", 0..30),
         end in prop::sample::select(vec!["\r\n", "\n"]),
         code in prop::sample::select(vec!["250", "650"]),
@@ -261,11 +263,11 @@ fn a_line_without_a_status_code_is_dropped_between_messages_and_nowhere_else() {
         for part in bytes.chunks(size) {
             frame.space()[..part.len()].copy_from_slice(part);
             frame.fill(part.len());
-            while let Some(piece) = frame.next()? {
-                found.push(match piece {
-                    Piece::Event(range) => format!("event {}", range.len()),
-                    Piece::Reply(range) => format!("reply {}", range.len()),
-                    Piece::Stray(range) => {
+            while let Some(message) = frame.next()? {
+                found.push(match message {
+                    Message::Event(range) => format!("event {}", range.len()),
+                    Message::Reply(range) => format!("reply {}", range.len()),
+                    Message::Stray(range) => {
                         let line = String::from_utf8_lossy(frame.bytes(&range)).into_owned();
                         format!("stray {}", line.trim_end())
                     }

@@ -1,4 +1,4 @@
-//! Reading configuration lines, by tor's rules for comments, quotes and continued lines.
+//! Parsing torrc, by tor's rules for comments, quotes and continued lines.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use memchr::memchr;
 
 use crate::wire::quoted::read_cstring;
 
-/// A configuration line: the name of an option and its value.
+/// The name and the value of an option.
 type OptionLine<'a> = (&'a [u8], Cow<'a, [u8]>);
 
-/// Returns the options of a configuration text with their values, up to the first line that tor
-/// cannot read; tor refuses such a text as a whole.
+/// Returns the options of a configuration text, up to the first syntax error, for which tor refuses
+/// the whole text.
 ///
-/// A `+` in front of a name, which appends to an option, is left out, and so are lines with a `/`,
-/// which clear one.
+/// The `+` in front of a name, which appends to an option, is removed. Lines with a `/`, which clear
+/// an option, are skipped.
 pub(crate) fn read_options(text: &[u8]) -> Vec<OptionLine<'_>> {
     let mut options = Vec::new();
     let mut rest = text;
@@ -28,7 +28,7 @@ pub(crate) fn read_options(text: &[u8]) -> Vec<OptionLine<'_>> {
     options
 }
 
-/// Reads one option; returns it and the text behind it.
+/// Parses one option. Returns it and the text behind it.
 fn read_option(text: &[u8]) -> Option<(OptionLine<'_>, &[u8])> {
     let mut text = text.trim_ascii_start();
     while text.first() == Some(&b'#') {
@@ -51,14 +51,14 @@ fn read_option(text: &[u8]) -> Option<(OptionLine<'_>, &[u8])> {
     (!name.is_empty()).then_some(((name, value), rest))
 }
 
-/// Reads a value without quotes. In a continued one a comment takes its whole line away, with the
-/// line feed, so that the value goes on behind it.
+/// Parses a value without quotes. In a continued value a comment ends with its line, and the value
+/// continues behind it.
 fn read_plain(text: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
-    let stop = |text: &[u8]| text.iter().position(|byte| matches!(byte, b'\n' | b'#' | b'\\'));
+    let special = |text: &[u8]| text.iter().position(|byte| matches!(byte, b'\n' | b'#' | b'\\'));
     let mut value = Vec::new();
     let mut is_continued = false;
     let mut rest = text;
-    while let Some(at) = stop(rest) {
+    while let Some(at) = special(rest) {
         let (plain, special) = rest.split_at(at);
         value.extend_from_slice(plain);
         rest = match special {
@@ -85,7 +85,7 @@ fn is_continuation(text: Option<&[u8]>) -> bool {
     text.is_some_and(|text| text.starts_with(b"\\\n"))
 }
 
-/// Returns what stands behind the first line feed.
+/// Returns the text behind the first line feed.
 fn after_line(text: &[u8]) -> &[u8] {
     memchr(b'\n', text).and_then(|at| text.get(at + 1..)).unwrap_or_default()
 }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_as_tor_reads_them() {
+    fn options_are_parsed_like_tor() {
         for (text, expected) in [
             ("", &[][..]),
             ("\n  \n# a comment\n\t#another\nA b\n", &["A=b"]),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_behind_a_line_that_tor_refuses() {
+    fn parsing_ends_at_a_syntax_error() {
         assert_eq!(options("A b\nC \"open\nD e"), ["A=b"]);
         assert_eq!(options("A b\nC \"x\" excess\nD e"), ["A=b"]);
     }

@@ -1,4 +1,4 @@
-//! Errors that come through the public interface, each in its usual way.
+//! Errors of the public interface, caused in their usual way.
 
 use std::error::Error as StdError;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::support::watchdog::within;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Connects to what `play` pretends to be, and returns the error, whose texts are checked.
+/// Connects to a peer that runs `play`. Checks the texts of the error, and returns it.
 fn connect_error(
     options: ConnectOptions,
     play: impl FnOnce(&mut Script) + Send + 'static,
@@ -46,7 +46,7 @@ fn auth_problem(error: &Error) -> (&AuthError, &AuthProblem) {
     (error, error.problem())
 }
 
-/// Connects to a fake tor that lets everybody in and then plays `play`.
+/// Connects to a fake tor without authentication that runs `play`.
 fn connected(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Controller) {
     let tor = FakeTor::tcp(|script| {
         script.greet_null_auth();
@@ -57,20 +57,20 @@ fn connected(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Contr
 }
 
 #[test]
-fn a_closed_port_is_named_with_the_reason_of_the_system() {
+fn the_error_of_a_closed_port_has_address_and_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let error = torcon::connect(address).unwrap_err();
     check_text(&error);
     assert!(matches!(connect_problem(&error), ConnectProblem::Io(_)), "{error:?}");
-    // The text alone names the address and the reason; the chain adds nothing.
+    // The text contains address and reason; the chain adds nothing.
     let text = format!("cannot connect to {address}: Connection refused (os error 111)");
     assert_eq!((error.to_string(), chain(&error)), (text.clone(), text));
 }
 
 #[test]
-fn a_missing_unix_socket_is_named() {
+fn the_error_of_a_missing_unix_socket_has_its_path() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control");
     let error = torcon::connect(path.clone()).unwrap_err();
@@ -80,7 +80,7 @@ fn a_missing_unix_socket_is_named() {
 }
 
 #[test]
-fn a_text_that_is_no_endpoint_is_refused_before_anything_is_opened() {
+fn an_invalid_endpoint_is_refused_before_connecting() {
     for text in ["", "9051", "localhost", "localhost:x", "tcp:", "unix:", "127.0.0.1:99999"] {
         let error = torcon::connect(text).unwrap_err();
         check_text(&error);
@@ -89,7 +89,7 @@ fn a_text_that_is_no_endpoint_is_refused_before_anything_is_opened() {
 }
 
 #[test]
-fn another_protocol_on_the_port_is_told_by_what_it_said() {
+fn a_peer_with_another_protocol_is_quoted() {
     let peers: [(&[u8], &str); 4] = [
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH-2.0-OpenSSH_9.2p1"),
         (b"HTTP/1.0 400 Bad Request\r\n\r\n", "HTTP/1.0 400 Bad Request"),
@@ -110,8 +110,8 @@ fn another_protocol_on_the_port_is_told_by_what_it_said() {
 }
 
 #[test]
-fn a_port_that_closes_without_a_word_is_no_control_port() {
-    // As tor's own SOCKS port does with PROTOCOLINFO: the most frequent mistake.
+fn a_port_that_closes_without_a_reply_is_not_a_control_port() {
+    // A SocksPort of tor does so at PROTOCOLINFO: the most frequent mistake.
     let (_, error) = connect_error(ConnectOptions::new(), |script| {
         script.expect_line("a command");
         script.close();
@@ -123,7 +123,7 @@ fn a_port_that_closes_without_a_word_is_no_control_port() {
 }
 
 #[test]
-fn a_silent_port_ends_the_attempt_at_its_time() {
+fn connecting_to_a_silent_port_times_out() {
     let start = Instant::now();
     let options = ConnectOptions::new().timeout(Duration::from_millis(300));
     let (_, error) = connect_error(options, |script| {
@@ -135,7 +135,7 @@ fn a_silent_port_ends_the_attempt_at_its_time() {
 }
 
 #[test]
-fn a_missing_password_and_a_wrong_one_are_told_apart() {
+fn a_missing_and_a_wrong_password_have_different_errors() {
     let (_, error) = connect_error(ConnectOptions::new(), |script| {
         script.protocol_info("HASHEDPASSWORD", None).expect_end();
     });
@@ -151,7 +151,7 @@ fn a_missing_password_and_a_wrong_one_are_told_apart() {
 }
 
 #[test]
-fn each_bad_cookie_file_has_its_own_explanation() {
+fn each_invalid_cookie_file_has_its_own_error() {
     let offer = |cookie: &std::path::Path| {
         let cookie = cookie.to_owned();
         let (_, error) = connect_error(ConnectOptions::new(), move |script| {
@@ -180,7 +180,7 @@ fn each_bad_cookie_file_has_its_own_explanation() {
 }
 
 #[test]
-fn after_a_wrong_server_proof_nothing_more_is_sent() {
+fn nothing_is_sent_after_a_wrong_server_proof() {
     for proof in [Proof::Wrong, Proof::Short, Proof::WithClientKey, Proof::OfAnotherCookie] {
         let cookie = Cookie::new();
         let hex = cookie.hex();
@@ -197,7 +197,7 @@ fn after_a_wrong_server_proof_nothing_more_is_sent() {
 }
 
 #[test]
-fn a_tor_with_unknown_methods_only_is_explained() {
+fn a_tor_with_unknown_methods_only_has_an_error() {
     let (_, error) = connect_error(ConnectOptions::new(), |script| {
         script.protocol_info("RETINASCAN,PALMPRINT", None).expect_end();
     });
@@ -208,7 +208,7 @@ fn a_tor_with_unknown_methods_only_is_explained() {
 }
 
 #[test]
-fn refusals_keep_the_words_of_tor() {
+fn refusals_contain_the_text_of_tor() {
     let controller = torcon::connect(shared().endpoint().as_str()).unwrap();
     let error = controller.get_info_one("no/such/key").unwrap_err();
     check_text(&error);
@@ -229,9 +229,9 @@ fn refusals_keep_the_words_of_tor() {
 }
 
 #[test]
-fn an_argument_that_would_be_a_second_command_is_refused_by_name() {
+fn an_argument_with_a_line_break_is_refused() {
     let (tor, controller) = connected(|script| {
-        // Nothing of what follows may reach the socket.
+        // No byte of the following calls may reach the socket.
         script.expect_end();
     });
     let errors = [
@@ -252,7 +252,7 @@ fn an_argument_that_would_be_a_second_command_is_refused_by_name() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_named() {
+fn the_error_of_a_missing_reply_has_the_command() {
     let (go_on, test_is_done) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("GETINFO version").wait_for(&test_is_done);
@@ -261,7 +261,7 @@ fn an_answer_that_does_not_come_is_named() {
         controller.with_timeout(Duration::from_millis(50)).get_info_one("version").unwrap_err();
     check_text(&error);
     assert!(error.is_timeout(), "{error:?}");
-    assert_eq!(error.to_string(), "waited 50ms for the reply to GETINFO in vain");
+    assert_eq!(error.to_string(), "timed out after 50ms waiting for the reply to GETINFO");
     go_on.fire();
     drop(tor);
 }
@@ -292,7 +292,7 @@ fn the_end_of_the_connection_has_the_same_reason_for_every_call() {
 }
 
 #[test]
-fn a_reply_to_something_else_is_quoted() {
+fn a_reply_to_another_command_is_quoted() {
     let (tor, controller) = connected(|script| {
         script.answer("GETINFO version", &["250-traffic/read=1", "250 OK"]).drain();
     });
@@ -303,7 +303,7 @@ fn a_reply_to_something_else_is_quoted() {
 }
 
 #[test]
-fn several_addresses_are_all_told() {
+fn the_error_has_every_address() {
     let directory = tempfile::tempdir().unwrap();
     let endpoints = ["a", "b"].map(|name| torcon::Endpoint::from(directory.path().join(name)));
     let error = ConnectOptions::new().connect_first(&endpoints).unwrap_err();
@@ -314,7 +314,7 @@ fn several_addresses_are_all_told() {
     assert!(error.source().is_none(), "the text holds the problems of several addresses");
 }
 
-/// Launches what cannot come up, and returns the error, whose texts are checked.
+/// Launches a tor that fails. Checks the texts of the error, and returns it.
 fn launch_error(launcher: Launcher) -> LaunchError {
     let error = within(Duration::from_secs(90), "launch", || launcher.launch()).unwrap_err();
     check_text(&error);
@@ -323,7 +323,7 @@ fn launch_error(launcher: Launcher) -> LaunchError {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn the_error_of_a_missing_program_has_its_name() {
     for program in ["torcon-no-such-program", "/nonexistent/tor"] {
         let error = launch_error(Launcher::new().program(program));
         assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
@@ -335,7 +335,7 @@ fn a_program_that_is_not_there_is_named() {
 }
 
 #[test]
-fn an_option_that_tor_refuses_is_told_in_its_own_words() {
+fn the_error_of_a_refused_option_contains_the_text_of_tor() {
     let launcher = Launcher::new().program(tor_binary()).option("NoSuchOption", "1");
     let error = launch_error(launcher);
     assert!(matches!(error.problem(), LaunchProblem::Exited), "{error:?}");
@@ -346,7 +346,7 @@ fn an_option_that_tor_refuses_is_told_in_its_own_words() {
 }
 
 #[test]
-fn a_tor_that_does_not_get_anywhere_is_given_up_in_time() {
+fn a_launch_without_progress_times_out() {
     let launcher = Launcher::new()
         .program(tor_binary())
         .option("SocksPort", "0")

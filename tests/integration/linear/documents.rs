@@ -1,4 +1,4 @@
-//! Descriptors, exit policies, names and what else is read from a text of its own.
+//! Descriptors, exit policies, names and other texts outside of the control protocol.
 
 use torcon::descriptor::{ExitPolicy, Microdescriptors, RouterStatuses, ServerDescriptors};
 use torcon::event::Bootstrap;
@@ -10,7 +10,7 @@ const ROUTER: &str = "r a AAAAAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAA
                       2026-01-01 00:00:00 127.0.0.1 1 0\n";
 
 #[test]
-fn lists_of_descriptors_are_read_in_linear_time() {
+fn lists_of_descriptors_are_parsed_in_linear_time() {
     let statuses = [
         Shape::of("r x\n"),
         Shape::of("s Exit\n"),
@@ -60,7 +60,7 @@ fn lists_of_descriptors_are_read_in_linear_time() {
 }
 
 #[test]
-fn texts_of_one_value_are_read_in_linear_time() {
+fn texts_of_one_value_are_parsed_in_linear_time() {
     let policies = [
         Shape::of("accept *:80,"),
         Shape::of("accept 1,"),

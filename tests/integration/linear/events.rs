@@ -1,11 +1,10 @@
-//! Events: the fields of each kind, and what is asked of them afterwards.
+//! Events of each kind, and their methods.
 
 use torcon::event::{Event, EventKind, EventText, StatusEvent};
 
 use super::{FIELDS, LINES, LISTS, Reach, Shape, check, is_table};
 
-/// The beginning of an event of each kind up to where its fields are; a kind may have several
-/// places where a text of any length stands.
+/// The beginnings of events of each kind, up to a text of any length. A kind can have several.
 const STARTS: &[&str] = &[
     "CIRC 1 BUILT ",
     "CIRC 1 BUILT $AB BUILD_FLAGS=",
@@ -47,7 +46,7 @@ const STARTS: &[&str] = &[
     "NEW_KIND ",
 ];
 
-/// Does what a program does with an event.
+/// Parses an event and calls its methods.
 fn use_event(text: &str) {
     let event = Event::parse(EventText::new(text.as_bytes()));
     match &event {
@@ -69,9 +68,9 @@ fn use_status(event: &StatusEvent) {
     assert!(event.extra().count() <= event.arguments.len());
 }
 
-/// Reads all shapes after those beginnings that belong to this share of the work.
+/// Checks all shapes behind the beginnings of this share of the work.
 fn check_share(share: usize, shares: usize) {
-    // A text of each sort stands where tor would write one.
+    // Texts of each sort, where tor would write one.
     for start in STARTS.iter().skip(share).step_by(shares) {
         let shapes: Vec<Shape> = match start.as_bytes().last() {
             _ if is_table() => [FIELDS, LISTS, LINES].concat(),
@@ -90,29 +89,29 @@ fn check_share(share: usize, shares: usize) {
 }
 
 #[test]
-fn a_stream_with_broken_quotes_is_read_in_linear_time_at_every_size() {
+fn a_stream_event_with_broken_quotes_is_parsed_in_linear_time_at_every_size() {
     check("STREAM", Reach::Whole, FIELDS.get(..3).unwrap(), |text| {
         use_event(&format!("STREAM 1 NEW 0 a:80 {text}"));
     });
 }
 
 #[test]
-fn the_first_third_of_all_events_is_read_in_linear_time() {
+fn the_first_third_of_all_events_is_parsed_in_linear_time() {
     check_share(0, 3);
 }
 
 #[test]
-fn the_second_third_of_all_events_is_read_in_linear_time() {
+fn the_second_third_of_all_events_is_parsed_in_linear_time() {
     check_share(1, 3);
 }
 
 #[test]
-fn the_last_third_of_all_events_is_read_in_linear_time() {
+fn the_last_third_of_all_events_is_parsed_in_linear_time() {
     check_share(2, 3);
 }
 
 #[test]
-fn no_kind_of_event_is_missing_above() {
+fn no_kind_of_event_is_missing() {
     for kind in EventKind::KNOWN {
         let word = kind.as_str();
         let is_log = ["DEBUG", "INFO", "WARN", "ERR"].contains(&word);

@@ -1,4 +1,4 @@
-//! Replies, from the socket to what a program gets.
+//! Replies, from the socket to the result.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use torcon::{ConnectOptions, Controller, Error};
 use super::{FIELDS, LINES, LISTS, Reach, Shape, check};
 use crate::support::fake_tor::FakeTor;
 
-/// A fake tor that gives the same reply to every command.
+/// A fake tor that sends the same reply to every command.
 struct Answering {
     tor: FakeTor,
     controller: Controller,
@@ -28,7 +28,7 @@ impl Answering {
         Self { tor, controller, reply }
     }
 
-    /// Checks what is read from replies that are made of a beginning, a shape and an end.
+    /// Checks replies with the given beginning, shapes and end.
     #[track_caller]
     fn check(
         &self,
@@ -45,7 +45,7 @@ impl Answering {
 }
 
 #[test]
-fn replies_of_many_lines_are_read_in_linear_time() {
+fn replies_of_many_lines_are_parsed_in_linear_time() {
     let lines = [
         Shape::of("250-\r\n"),
         Shape::of("250-A\r\n"),
@@ -63,8 +63,8 @@ fn replies_of_many_lines_are_read_in_linear_time() {
     answering.tor.finish();
 }
 
-/// Checks what is read from replies to a command. A reply that is out of step ends the connection,
-/// so that each shape has one of its own, and `ask` tells whether the reply was read.
+/// Checks replies to a command. Each shape has its own connection, since a reply that is out of step
+/// ends it. `ask` returns whether the reply was parsed.
 #[track_caller]
 fn check_each(
     name: &str,
@@ -76,7 +76,7 @@ fn check_each(
         let answering = Answering::start();
         answering.check(name, ends, &[*shape], |controller| {
             let outcome = ask(controller);
-            // The connection is still there, and so was the answer.
+            // The connection is open, and the reply was parsed.
             assert!(controller.is_alive(), "{name}, {shape:?}: {outcome:?}");
             assert!(!matches!(outcome, Err(Error::Timeout(_))), "{name}, {shape:?}");
         });
@@ -86,7 +86,7 @@ fn check_each(
 }
 
 #[test]
-fn answers_of_getconf_are_read_in_linear_time() {
+fn replies_to_getconf_are_parsed_in_linear_time() {
     let lines = [
         Shape::of("250-Log\r\n"),
         Shape::of("250-Log=\r\n"),
@@ -119,7 +119,7 @@ fn answers_of_getconf_are_read_in_linear_time() {
     check_each("GETCONF as it came, one name", end, &words, |controller| {
         controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
     });
-    // No value was asked for by this name.
+    // The command did not contain this name.
     check_each("GETCONF as it came, another name", ("250 x", "=1\r\n"), &words, |controller| {
         controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
     });
@@ -141,7 +141,7 @@ fn answers_of_getconf_are_read_in_linear_time() {
 }
 
 #[test]
-fn answers_of_getinfo_are_read_in_linear_time() {
+fn replies_to_getinfo_are_parsed_in_linear_time() {
     let values = [FIELDS, LISTS].concat();
     check_each("GETINFO, a line", ("250-a=", "\r\n250 OK\r\n"), &values, |controller| {
         let info = controller.get_info(["a"])?;
@@ -165,7 +165,7 @@ fn answers_of_getinfo_are_read_in_linear_time() {
 }
 
 #[test]
-fn answers_about_addresses_and_clients_are_read_in_linear_time() {
+fn replies_about_addresses_and_clients_are_parsed_in_linear_time() {
     let words = [Shape::of("a"), Shape::of("="), Shape::of("\""), Shape::of("\\")];
     let end = ("250 ", "=b.example\r\n");
     check_each("MAPADDRESS, one name", end, &words[..1], |controller| {
@@ -195,10 +195,10 @@ fn answers_about_addresses_and_clients_are_read_in_linear_time() {
 }
 
 #[test]
-fn a_configuration_text_is_read_in_linear_time() {
+fn a_configuration_text_is_parsed_in_linear_time() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
-        // Only the line that ends the text is answered.
+        // The reply follows the last line of the data.
         script.serve(|line, out| {
             if line == "." {
                 out.extend_from_slice(b"250 OK\r\n");
@@ -234,7 +234,7 @@ fn a_configuration_text_is_read_in_linear_time() {
 }
 
 #[test]
-fn values_of_getinfo_are_read_in_linear_time() {
+fn values_of_getinfo_are_parsed_in_linear_time() {
     let answering = Answering::start();
     let block = |key: &str| (format!("250+{key}=\r\n"), "\r\n.\r\n250 OK\r\n");
     let line = |key: &str| (format!("250-{key}="), "\r\n250 OK\r\n");
@@ -275,7 +275,7 @@ fn values_of_getinfo_are_read_in_linear_time() {
 }
 
 #[test]
-fn what_tor_offers_is_read_in_linear_time() {
+fn the_capabilities_of_tor_are_parsed_in_linear_time() {
     let answering = Answering::start();
     let shapes = [FIELDS, LISTS].concat();
     let start = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=";
@@ -296,8 +296,8 @@ fn what_tor_offers_is_read_in_linear_time() {
 }
 
 #[test]
-fn an_answer_for_forty_thousand_options_is_read_and_looked_up_at_once() {
-    // 40,000 names took 32 seconds: each was compared with all before.
+fn a_reply_with_forty_thousand_options_is_parsed_and_searched_at_once() {
+    // 40,000 names took 32 seconds, since each was compared with all preceding ones.
     let answering = Answering::start();
     let lines: String = (0..40_000).map(|n| format!("Option{n} \"{n}\"\r\n")).collect();
     *answering.reply.lock() =

@@ -79,7 +79,7 @@ fn a_key_can_be_brought_along() {
     assert_eq!(
         refusal(endpoint(&tor).hidden_service_dir(&directory).key(key(6)).listen()),
         format!(
-            "{directory:?} is the directory of {}, and the key that was given that of {}",
+            "{directory:?} contains the key of {}, but the given key is that of {}",
             key(5).address(),
             key(6).address()
         )
@@ -177,7 +177,7 @@ fn clients_have_files_that_tor_reads() {
                 .authorize_client_key("alice", other)
                 .listen()
         ),
-        "the client alice has another key already"
+        "the client alice already has another key"
     );
 }
 
@@ -269,12 +269,12 @@ fn a_bad_key_file_is_refused_before_tor_sees_it() {
     };
     assert_eq!(
         error(&good[..50], 0o600),
-        "FILE holds something else than it should: invalid onion key: must be a file of 96 bytes"
+        "FILE does not contain the expected key or address: invalid onion key: must be a file of 96 bytes"
     );
     let public = fs::read(directory.join("hs_ed25519_public_key")).unwrap();
     assert_eq!(
         error(&public, 0o600),
-        "FILE holds something else than it should: invalid onion key: must be the file of the \
+        "FILE does not contain the expected key or address: invalid onion key: must be the file of the \
          secret key, not that of the public one"
     );
     assert_eq!(error(&good, 0o644), "FILE has mode 0644, but a key is for its owner alone (0600)");

@@ -42,7 +42,7 @@ fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let proxy = client.socks_proxy().unwrap();
     loop {
         // tor itself would hold on to a bad way for two minutes.
-        match proxy.connect_timeout((*address, port), LIMIT / 4) {
+        match proxy.clone().timeout(LIMIT / 4).connect((*address, port)) {
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
         }

@@ -111,12 +111,12 @@ fn the_global_tor_must_be_what_is_asked_for() {
         assert!(Arc::ptr_eq(&tor, &same));
         assert!(Arc::ptr_eq(&tor, &Tor::global().unwrap()));
         let other = Launcher::new().option("SocksPort", "auto");
-        let error = "the shared tor runs with SocksPort 0, and auto is asked for";
+        let error = "the shared tor runs with SocksPort 0, but auto was requested";
         assert_eq!(refusal(global().launcher(other).listen()), error);
         let other = Launcher::new().option("socksport", "9050");
         assert_eq!(
             refusal(Tor::global_with(other)),
-            "the shared tor runs with socksport 0, and 9050 is asked for"
+            "the shared tor runs with socksport 0, but 9050 was requested"
         );
         drop((tor, same));
         before.assert_restored(SOON);

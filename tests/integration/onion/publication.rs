@@ -134,7 +134,7 @@ fn uploads_of_another_service_do_not_count() {
     ];
     assert_eq!(
         told(lines, |endpoint| endpoint.timeout(SHORT)),
-        Err(format!("waited {SHORT:?} for the onion service to be published in vain"))
+        Err(format!("timed out after {SHORT:?} waiting for the onion service to be published"))
     );
 }
 
@@ -155,7 +155,7 @@ fn all_failed_counts_only_after_a_while_without_another_upload() {
     assert_eq!(
         told(lines, |endpoint| endpoint.upload_grace(SHORT)),
         Err(format!(
-            "no directory has taken the descriptor of {}: 1 UPLOAD_REJECTED",
+            "no directory accepted the descriptor of {}: 1 UPLOAD_REJECTED",
             key(1).address()
         ))
     );

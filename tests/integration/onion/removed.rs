@@ -94,10 +94,7 @@ fn accept_ends_with_the_reason_if_the_service_is_not_to_be_added_again() {
     assert_eq!(removed_by(reloaded.accept_timeout(LONG)), RemovedBy::Reload);
     assert_eq!(
         refusal(reloaded.accept()),
-        format!(
-            "tor no longer has {}: tor has reloaded its configuration",
-            reloaded.onion_address()
-        )
+        format!("tor no longer has {}: tor reloaded its configuration", reloaded.onion_address())
     );
     let last = reloaded.incoming().last().unwrap();
     assert_eq!(removed_by(last), RemovedBy::Reload);
@@ -136,7 +133,7 @@ fn a_deleted_ephemeral_service_is_noticed() {
     assert_eq!(
         refusal(discarded.accept_timeout(LONG)),
         format!(
-            "tor no longer has {}: another controller has deleted it: the key of the onion \
+            "tor no longer has {}: a controller deleted it: the key of the onion \
              service was discarded",
             discarded.onion_address()
         )

@@ -119,7 +119,7 @@ fn a_tor_in_a_sandbox_gets_a_service_or_the_reason_why_not_and_lives() {
             let refused = try_listen(&tor, |endpoint| endpoint.hidden_service_dir(path));
             let text = refusal(refused);
             assert!(!path.exists());
-            let start = format!("tor cannot be given {path:?}: ");
+            let start = format!("the directory {path:?} may not be usable for tor: ");
             let reason = text.strip_prefix(&start).unwrap_or_else(|| panic!("{text}"));
             reason.replace("; use an ephemeral service", "")
         };

@@ -92,7 +92,7 @@ fn a_given_data_directory_is_never_deleted() {
 fn the_end_of_tor_wakes_waiting_threads() {
     let tor = launch(READY);
     let error = tor.wait_timeout(Duration::from_millis(20)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 20ms for the tor process to end in vain");
+    assert_eq!(error.to_string(), "timed out after 20ms waiting for the tor process to end");
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..16)
             .map(|number| {
@@ -132,7 +132,7 @@ fn quit_cancels_a_launch() {
     let tor = fake.launcher().spawn().unwrap();
     tor.quit().unwrap();
     let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("tor has ended") };
-    assert_eq!(error.problem().to_string(), "the launch was given up by this program");
+    assert_eq!(error.problem().to_string(), "this program canceled the launch");
 }
 
 #[test]

@@ -80,10 +80,7 @@ fn anything_on_standard_error_ends_tor_and_the_launch() {
         let error = failed(tor.launcher());
         let LaunchProblem::Stderr { text } = error.problem() else { panic!("{error:?}") };
         assert_eq!(&**text, "out of luck");
-        assert_eq!(
-            error.problem().to_string(),
-            "tor wrote on its standard error output: \"out of luck\""
-        );
+        assert_eq!(error.problem().to_string(), "tor wrote to standard error: \"out of luck\"");
         assert_eq!(error.exit_status().unwrap().signal(), Some(15));
         assert!(error.last_lines().iter().any(|line| line == "out of luck"), "{error:?}");
     });
@@ -96,7 +93,7 @@ fn a_tor_that_is_not_ready_at_the_limit_is_ended() {
         let error = failed(tor.launcher().timeout(Duration::from_millis(300)));
         assert_eq!(
             error.problem().to_string(),
-            "waited 300ms for tor to finish bootstrapping in vain"
+            "timed out after 300ms waiting for tor to finish bootstrapping"
         );
         assert!(Error::from(error).is_timeout());
     });
@@ -115,7 +112,7 @@ fn a_tor_that_stalls_is_ended_and_its_warning_is_reported() {
         let error = failed(tor.launcher().stall_timeout(Duration::from_secs(2)));
         assert_eq!(
             error.problem().to_string(),
-            "waited 2s for progress of tor's bootstrapping in vain"
+            "timed out after 2s waiting for progress of tor's bootstrapping"
         );
         let text = error.to_string();
         let expected = "cannot launch tor (5% bootstrapped): tor says \
@@ -173,7 +170,7 @@ fn a_program_that_cannot_be_started_leaves_nothing() {
 fn a_data_directory_without_parent_leaves_nothing() {
     exclusive(|| {
         let error = failed(Launcher::new().data_directory("/nonexistent/data"));
-        assert_eq!(error.problem().to_string(), "\"/nonexistent/data\" cannot be made ready");
+        assert_eq!(error.problem().to_string(), "cannot create \"/nonexistent/data\"");
     });
 }
 

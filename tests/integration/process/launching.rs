@@ -132,7 +132,7 @@ fn a_spawned_tor_can_be_waited_for() {
     let tor = fake.launcher().spawn().unwrap();
     assert_eq!(tor.progress(), Progress::default());
     let error = tor.wait_bootstrapped(Duration::from_millis(20)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 20ms for tor to finish bootstrapping in vain");
+    assert_eq!(error.to_string(), "timed out after 20ms waiting for tor to finish bootstrapping");
     // Nobody's patience but that caller's was over.
     std::fs::write(&fifo, "go\n").unwrap();
     tor.wait_bootstrapped(LONG).unwrap();

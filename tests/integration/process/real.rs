@@ -300,7 +300,10 @@ fn a_tor_that_does_not_bootstrap_is_ended_at_the_limit() {
     let launcher = offline().wait_for(Ready::Bootstrapped).timeout(Duration::from_secs(3));
     let tor = launcher.spawn().unwrap();
     let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("{tor:?}") };
-    assert_eq!(error.problem().to_string(), "waited 3s for tor to finish bootstrapping in vain");
+    assert_eq!(
+        error.problem().to_string(),
+        "timed out after 3s waiting for tor to finish bootstrapping"
+    );
     assert!(error.to_string().contains("the network is disabled by the option DisableNetwork"));
     assert!(tor.try_wait().unwrap().is_some());
 }
@@ -323,7 +326,7 @@ fn a_failed_control_connection_is_reported_at_the_limit() {
     let mut late = errors.skip_while(|error| matches!(error.problem(), LaunchProblem::Timeout(_)));
     let error = late.next().expect("an attempt was made");
     let LaunchProblem::Control(source) = error.problem() else { panic!("{error:?}") };
-    let begin = format!("cannot connect to {address}: it does not answer");
+    let begin = format!("cannot connect to {address}: no answer");
     assert!(source.to_string().starts_with(&begin), "{source}");
     assert!(source.is_timeout(), "{source:?}");
 }

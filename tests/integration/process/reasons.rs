@@ -145,7 +145,7 @@ fn the_end_of_a_tor_after_its_launch_is_not_a_failed_launch() {
     launched.wait_timeout(LONG).unwrap();
     let (error, text) = later_error(&launched);
     assert!(matches!(error.problem(), LaunchProblem::ExitedLater), "{error:?}");
-    let expected = "the launched tor has ended (exit status: 9): tor says \"Out of luck.\"";
+    let expected = "the launched tor has exited (exit status: 9): tor says \"Out of luck.\"";
     assert_eq!(text, expected);
 }
 
@@ -157,8 +157,8 @@ fn a_real_tor_that_is_killed_while_it_bootstraps_was_not_a_failed_launch() {
     let (error, text) = later_error(&tor);
     assert_eq!(error.exit_status().unwrap().signal(), Some(9));
     // What tor complained of during the launch was no reason.
-    assert_eq!(text, "the launched tor has ended (signal: 9 (SIGKILL))");
-    assert_eq!(error.problem().to_string(), "tor ended after it was ready");
+    assert_eq!(text, "the launched tor has exited (signal: 9 (SIGKILL))");
+    assert_eq!(error.problem().to_string(), "tor exited after it was ready");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn temporary_files_are_in_tmpdir() {
     for name in ["missing", "file"] {
         let path = directory.join(name);
         let error = launch(&directory, Some(path.to_str().unwrap())).unwrap_err();
-        let expected = format!("cannot launch tor: {path:?} cannot be made ready");
+        let expected = format!("cannot launch tor: cannot create {path:?}");
         assert!(error.starts_with(&expected), "{error}");
     }
 }

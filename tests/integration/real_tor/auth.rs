@@ -101,7 +101,7 @@ fn a_wrong_password_is_reported_and_shown_nowhere() {
     assert!(
         text.starts_with(
             "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): check the \
-             password against tor's HashedControlPassword: tor refused the proof: tor refused \
+             password against tor's HashedControlPassword: tor refused the authentication: tor refused \
              AUTHENTICATE: 515 \"Authentication failed: "
         ),
         "{text}"
@@ -219,7 +219,7 @@ fn every_problem_of_a_cookie_has_its_own_error() {
     fs::write(&path, [7; 32]).unwrap();
     assert_eq!(
         text(cookie_problem(&tor)),
-        "the other side does not know the cookie in PATH: it is not the tor that wrote it"
+        "the peer does not know the cookie in PATH: it is not the tor that wrote the file"
     );
     fs::write(&path, &cookie[..31]).unwrap();
     let short = text(cookie_problem(&tor));

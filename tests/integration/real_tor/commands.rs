@@ -133,7 +133,7 @@ fn a_queued_reply_can_be_waited_for_tried_dropped_and_missed() {
     tor.stop();
     let late = controller.queue_command("GETINFO version").unwrap();
     let error = late.wait_timeout(Duration::from_millis(50)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 50ms for the reply to GETINFO in vain");
+    assert_eq!(error.to_string(), "timed out after 50ms waiting for the reply to GETINFO");
     let pending = controller.queue_command("GETINFO process/pid").unwrap();
     assert!(pending.try_wait().is_none());
     tor.cont();

@@ -180,8 +180,8 @@ fn who_is_asked_for_a_password_may_decline_and_may_take_time() {
     let tor =
         RealTor::builder().without_cookie().line(format!("HashedControlPassword {hashed}")).start();
     let refused = "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): give one \
-                   with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: a \
-                   password is needed and none was given";
+                   with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: tor \
+                   needs a password and none was given";
     let declining = ConnectOptions::new().password_with(|| None);
     assert_eq!(refusal(declining.connect(tor.endpoint())), refused);
     assert_eq!(refusal(torcon::connect(tor.endpoint())), refused);
@@ -273,8 +273,9 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
     // It waits for the rest of what it takes for the head of a request.
     assert_eq!(
         attempt("httptunnel", Duration::from_secs(1)),
-        "cannot connect to ADDRESS: it does not answer: no control port, or a tor that has stopped: \
-         waited 1s for a control connection in vain"
+        "cannot connect to ADDRESS: no answer to the first command: not a control port, or a tor that is \
+         stopped: \
+         timed out after 1s waiting for a control connection"
     );
 }
 

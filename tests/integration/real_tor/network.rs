@@ -137,7 +137,7 @@ fn what_tor_finds_out_without_a_network_is_waited_for() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let error = controller.resolve_and_wait("bad_host!name", LIMIT).unwrap_err();
-    assert_eq!(error.to_string(), "bad_host!name was not resolved: tor answered error=yes");
+    assert_eq!(error.to_string(), "cannot resolve bad_host!name: tor answered error=yes");
     let mapped = [("mapped.example", "192.0.2.9")];
     controller.map_address(mapped).unwrap();
     let address = controller.resolve_and_wait("mapped.example", LIMIT).unwrap();
@@ -148,7 +148,7 @@ fn what_tor_finds_out_without_a_network_is_waited_for() {
     let error = controller.fetch_onion_descriptor(service(), LIMIT).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("no directory has given the descriptor of {}: none was asked", service())
+        format!("no directory delivered the descriptor of {}: none was tried", service())
     );
     let servers = [server()];
     let error = controller.fetch_onion_descriptor_from(service(), servers, LIMIT).unwrap_err();

@@ -166,7 +166,7 @@ fn a_declined_or_missing_password_is_an_error() {
         });
         assert!(matches!(error.problem(), AuthProblem::PasswordMissing), "{text}");
         assert_eq!(error.tried(), Some(&AuthMethod::HashedPassword));
-        assert!(text.contains("a password is needed and none was given"), "{text}");
+        assert!(text.contains("tor needs a password and none was given"), "{text}");
     }
 }
 
@@ -245,7 +245,7 @@ fn after_a_wrong_server_proof_nothing_more_is_sent() {
         });
         match error.problem() {
             AuthProblem::WrongServerProof { .. } => {
-                assert!(text.contains("the other side does not know the cookie"), "{text}");
+                assert!(text.contains("the peer does not know the cookie"), "{text}");
             }
             AuthProblem::Challenge(_) => assert_eq!(proof, Proof::Short),
             other => panic!("{other:?}"),

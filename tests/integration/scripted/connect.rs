@@ -224,7 +224,7 @@ fn a_peer_that_is_silent_or_slow_ends_the_attempt_at_its_time() {
         assert!(error.is_timeout(), "{name}: {error:?}");
         assert!(took >= limit && took < SOON, "{name}: {took:?}");
         assert!(
-            chain(&error).ends_with("waited 200ms for a control connection in vain"),
+            chain(&error).ends_with("timed out after 200ms waiting for a control connection"),
             "{error}"
         );
         tor.finish();

@@ -1,4 +1,4 @@
-//! The end of a connection, from either side.
+//! The end of a connection, by either side.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
 
 #[test]
-fn the_peer_ends_at_any_moment_and_nobody_waits_or_leaks() {
-    // peers 3: waits hung when tor died.
+fn the_peer_may_close_at_any_moment_and_no_caller_waits_or_leaks() {
+    // Waits of other libraries hung when tor died.
     exclusive(|| {
         let holdings = Holdings::now();
         let moments: [&[u8]; 6] = [
@@ -42,9 +42,9 @@ fn the_peer_ends_at_any_moment_and_nobody_waits_or_leaks() {
 }
 
 #[test]
-fn a_peer_that_turns_to_another_protocol_is_told_by_what_it_said() {
+fn a_peer_that_switches_to_another_protocol_is_quoted() {
     let (tor, controller) = connected(|script| {
-        script.expect("GETINFO a").send("HTTP/1.1 400 Bad Request\r\n").drain();
+        script.expect("GETINFO a").send("250-a=1\r\nHTTP/1.1 400 Bad Request\r\n").drain();
     });
     assert_eq!(
         closed(controller.get_info_one("a")),
@@ -55,8 +55,8 @@ fn a_peer_that_turns_to_another_protocol_is_told_by_what_it_said() {
 }
 
 #[test]
-fn closures_for_the_end_are_called_once_with_the_first_reason_and_after_every_event() {
-    // peers 3 and part 7 of that list: notice of the end, at once.
+fn disconnect_callbacks_are_called_once_with_the_first_reason_after_every_event() {
+    // The end is reported at once.
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.send("650 BW 1 0\r\n650 BW 2 0\r\n").close();
@@ -74,10 +74,10 @@ fn closures_for_the_end_are_called_once_with_the_first_reason_and_after_every_ev
         texts,
         ["BW 1 0", "BW 2 0", "tor closed the connection", "2: tor closed the connection"]
     );
-    // The first reason stays.
+    // The first reason counts.
     controller.close();
     assert_eq!(controller.closed_reason().unwrap().to_string(), "tor closed the connection");
-    // Too late means at once, on this thread.
+    // After the end a callback is called at once, on this thread.
     let (told, reason) = bounded(1);
     let here = std::thread::current().id();
     controller.on_disconnect(move |reason| {
@@ -89,7 +89,7 @@ fn closures_for_the_end_are_called_once_with_the_first_reason_and_after_every_ev
 }
 
 #[test]
-fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
+fn a_disconnect_callback_that_panics_is_logged_and_leaks_nothing() {
     exclusive(|| {
         let holdings = Holdings::now();
         let log = LogCapture::start();
@@ -101,7 +101,7 @@ fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
         assert!(next(&reason));
         let lines = log.lines_with("77aa01");
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert_eq!(lines[0].text, "a closure for the disconnect panicked: the marker 77aa01");
+        assert_eq!(lines[0].text, "a disconnect callback panicked: the marker 77aa01");
         tor.finish();
         drop(log);
         holdings.assert_restored(LIMIT);
@@ -109,8 +109,7 @@ fn a_closure_for_the_end_that_panics_is_logged_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn closing_and_dropping_send_nothing_and_leave_no_thread() {
-    // Rule 8.
+fn close_and_drop_send_nothing_and_leave_no_thread() {
     exclusive(|| {
         let holdings = Holdings::now();
         for by_drop in [true, false] {
@@ -126,7 +125,7 @@ fn closing_and_dropping_send_nothing_and_leave_no_thread() {
                 other.close();
                 assert_eq!(Holdings::now().threads, Vec::<String>::new());
                 other.close();
-                // The descriptor is kept for the handles that are left.
+                // The remaining handles keep the file descriptor.
                 drop(other);
             }
             tor.finish();
@@ -148,13 +147,13 @@ fn two_threads_serve_a_connection_under_their_documented_names() {
 }
 
 #[test]
-fn waiting_for_the_end_returns_when_it_comes() {
+fn wait_closed_returns_at_the_end() {
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.wait_for(&test_says).close();
     });
     let error = controller.wait_closed(Duration::from_millis(20)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 20ms for the end of the connection in vain");
+    assert_eq!(error.to_string(), "timed out after 20ms waiting for the end of the connection");
     let waiting = controller.clone();
     let waiter = start(move || waiting.wait_closed(LIMIT).unwrap());
     go_on.fire();
@@ -163,7 +162,7 @@ fn waiting_for_the_end_returns_when_it_comes() {
 }
 
 #[test]
-fn quitting_has_a_reason_of_its_own() {
+fn quit_has_its_own_reason() {
     for slow_to_close in [false, true] {
         let (go_on, test_says) = signal();
         let (tor, controller) = connected(move |script| {
@@ -186,17 +185,17 @@ fn quitting_has_a_reason_of_its_own() {
 }
 
 #[test]
-fn quitting_without_an_answer_closes_all_the_same() {
+fn quit_without_a_reply_closes_too() {
     let (tor, controller) = connected(|script| {
-        // As after any wait in vain, one question is asked.
+        // A probe follows, as after every timeout.
         script.expect("QUIT").expect("GETINFO torcon/sync/3").expect_end();
     });
     let error = controller.with_timeout(Duration::from_millis(40)).quit().unwrap_err();
-    assert_eq!(error.to_string(), "waited 40ms for the reply to QUIT in vain");
+    assert_eq!(error.to_string(), "timed out after 40ms waiting for the reply to QUIT");
     assert!(!controller.is_alive());
     tor.finish();
 
-    // tor may close before it answers.
+    // tor can close before it answers.
     let (tor, controller) = connected(|script| {
         script.expect("QUIT").close();
     });
@@ -205,7 +204,7 @@ fn quitting_without_an_answer_closes_all_the_same() {
 }
 
 #[test]
-fn commands_behind_the_end_fail_and_the_peer_sees_no_byte_of_them() {
+fn commands_after_the_end_fail_and_are_not_written() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
@@ -227,14 +226,14 @@ fn a_listener_can_be_removed_after_the_end() {
     let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
     go_on.fire();
     controller.wait_closed(LIMIT).unwrap();
-    // Nothing comes from a connection that has ended.
+    // A connection that has ended accepts no listener.
     controller.remove_event_listener(id).unwrap();
     tor.finish();
 }
 
 #[test]
-fn a_connection_can_be_made_again_with_the_same_options() {
-    // Survival of a restart is up to the program; making it again must be easy.
+fn a_program_can_connect_again_with_the_same_options() {
+    // The program decides when to reconnect.
     let options = torcon::ConnectOptions::new().timeout(LIMIT);
     for _ in 0..3 {
         let (tor, controller) = super::connected_with(&options, |script| {

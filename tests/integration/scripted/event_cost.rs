@@ -1,4 +1,4 @@
-//! What many listeners and waits cost those who add them, and the reader.
+//! The cost of many listeners and waits, for their callers and for the reader.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::exclusive::exclusive;
 
 #[test]
 fn thousands_of_listeners_are_added_and_removed_quickly() {
-    // Each of them took longer than the one before: 18 ms at 4,000.
+    // Adding one took longer the more there were: 18 ms at 4,000.
     let (tor, controller) = served();
     let start = Instant::now();
     let ids: Vec<_> =
@@ -22,7 +22,7 @@ fn thousands_of_listeners_are_added_and_removed_quickly() {
 }
 
 #[test]
-fn the_name_of_a_listener_means_nothing_on_another_connection() {
+fn the_id_of_a_listener_is_invalid_on_another_connection() {
     let (tor, controller) = served();
     let (other_tor, other) = served();
     let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
@@ -38,7 +38,7 @@ fn the_name_of_a_listener_means_nothing_on_another_connection() {
 }
 
 #[test]
-fn waits_for_other_events_cost_the_reader_next_to_nothing() {
+fn waits_for_other_events_cost_the_reader_almost_nothing() {
     const WAITS: usize = 300;
     const EVENTS: u64 = 100_000;
     exclusive(|| {
@@ -58,7 +58,7 @@ fn waits_for_other_events_cost_the_reader_next_to_nothing() {
                 }
             }
         });
-        // Somebody wants them, or the reader would not look at them.
+        // Without a listener the reader would skip the events.
         let is_over = |event: &Event| matches!(event, Event::Circ(_));
         controller.on_lagged(|_| {}).unwrap();
         let flood = || {

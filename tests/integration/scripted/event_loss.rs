@@ -1,4 +1,4 @@
-//! Floods of events: who is stuck is told how much is lost, and who is not loses nothing.
+//! Floods of events: a stuck consumer learns how many events it lost, and any other loses none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 use crate::support::signal::{Trigger, signal};
 
-/// Connects to a fake tor that sends so many `BW` events when the test says so, and then ends the
-/// connection if it is to.
+/// Connects to a fake tor that sends `events` `BW` events when triggered, and then closes the connection
+/// if `ends` is set.
 fn flooded(limit: usize, events: u64, ends: bool) -> (FakeTor, Controller, Trigger) {
     let (begin, may_begin) = signal();
     let (tor, controller) =
@@ -31,7 +31,7 @@ fn flooded(limit: usize, events: u64, ends: bool) -> (FakeTor, Controller, Trigg
     (tor, controller, begin)
 }
 
-/// What consumers got and what they were told of.
+/// The numbers of received and of lost events.
 #[derive(Default)]
 struct Tally {
     delivered: AtomicU64,
@@ -52,7 +52,7 @@ impl Tally {
 }
 
 #[test]
-fn a_loss_is_told_although_no_other_event_follows() {
+fn a_loss_is_reported_without_another_event() {
     const EVENTS: u64 = 200_000;
     let (tor, controller, begin) = flooded(64 << 10, EVENTS, false);
     let (go_on, test_says) = signal();
@@ -65,11 +65,11 @@ fn a_loss_is_told_although_no_other_event_follows() {
         }
     };
     controller.add_event_listener(EventKind::Bw, stuck).unwrap();
-    let (told, losses) = unbounded();
-    controller.on_lagged(move |lost| told.send(lost).unwrap()).unwrap();
+    let (report, losses) = unbounded();
+    controller.on_lagged(move |lost| report.send(lost).unwrap()).unwrap();
     begin.fire();
     next(&events);
-    // The fake tor answers once it has sent everything.
+    // The fake tor answers after it has sent all events.
     controller.get_info_one("a").unwrap();
     controller.get_info_one("b").unwrap();
     go_on.fire();
@@ -82,22 +82,22 @@ fn a_loss_is_told_although_no_other_event_follows() {
     }
     assert_eq!(delivered + lost, EVENTS);
     assert!(lost > EVENTS / 2, "only {lost} were lost");
-    let mut told = 0;
-    while told < lost {
-        told += next(&losses);
+    let mut reported = 0;
+    while reported < lost {
+        reported += next(&losses);
     }
-    assert_eq!(told, lost);
+    assert_eq!(reported, lost);
     drop(controller);
     tor.finish();
 }
 
 #[test]
-fn a_loss_is_told_before_the_end_of_the_connection() {
-    // To typed and text listeners by `on_lagged`, which shares the place with `Event::Lagged`.
+fn a_loss_is_reported_before_the_end_of_the_connection() {
+    // `on_lagged` reports it to typed and text listeners, at the position of `Event::Lagged`.
     const EVENTS: u64 = 100_000;
     let (tor, controller, begin) = flooded(32 << 10, EVENTS, true);
     let (go_on, test_says) = signal();
-    let (told, order) = unbounded();
+    let (report, order) = unbounded();
     let tally = Arc::new(Tally::default());
     let counting = Arc::clone(&tally);
     controller.add_event_listener(EventKind::Bw, move |event| counting.count(event)).unwrap();
@@ -116,7 +116,7 @@ fn a_loss_is_told_before_the_end_of_the_connection() {
         counted.fetch_add(lost, Ordering::SeqCst);
     };
     controller.on_lagged(lagged).unwrap();
-    controller.on_disconnect(move |_| told.send(()).unwrap());
+    controller.on_disconnect(move |_| report.send(()).unwrap());
     begin.fire();
     controller.wait_closed(LIMIT).unwrap();
     go_on.fire();
@@ -130,7 +130,7 @@ fn a_loss_is_told_before_the_end_of_the_connection() {
 }
 
 #[test]
-fn listeners_are_told_only_of_what_they_wanted() {
+fn a_loss_is_reported_to_listeners_of_the_lost_kinds_only() {
     let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(1), |script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.expect("SETEVENTS BW CIRC").send("250 OK\r\n650 BW 1 0\r\n");
@@ -164,7 +164,7 @@ fn listeners_are_told_only_of_what_they_wanted() {
         };
     }
     assert!(log.lines_with("nothing of").is_empty());
-    // It has not panicked.
+    // The listener has not panicked.
     let removed = start(move || {
         let removed = controller.with_timeout(Duration::from_millis(1)).remove_event_listener(id);
         controller.close();
@@ -175,7 +175,7 @@ fn listeners_are_told_only_of_what_they_wanted() {
 }
 
 #[test]
-fn a_queue_with_one_and_with_four_consumers_gives_or_counts_every_event() {
+fn a_queue_with_one_or_four_consumers_returns_or_counts_every_event() {
     const EVENTS: u64 = 200_000;
     for consumers in [1, 4] {
         let (tor, controller, begin) = flooded(16 << 10, EVENTS, true);
@@ -187,7 +187,7 @@ fn a_queue_with_one_and_with_four_consumers_gives_or_counts_every_event() {
                 let (queue, tally) = (Arc::clone(&queue), Arc::clone(&tally));
                 let may_go_on = may_go_on.clone();
                 start(move || {
-                    // The first events find everybody stuck.
+                    // All consumers are stuck at the first events.
                     may_go_on.recv().ok();
                     for event in &*queue {
                         tally.count(&event);
@@ -213,8 +213,8 @@ fn a_queue_with_one_and_with_four_consumers_gives_or_counts_every_event() {
 }
 
 #[test]
-fn nobody_waits_for_a_queue_that_is_not_empty() {
-    // A consumer that took the notice of a loss kept the event behind it for itself.
+fn no_consumer_waits_for_a_queue_that_is_not_empty() {
+    // A consumer that received a loss kept the event behind it.
     let (tor, controller, begin) = flooded(2 << 10, 1000, false);
     let queue = controller.events([EventKind::Bw]).unwrap();
     begin.fire();
@@ -234,7 +234,7 @@ fn nobody_waits_for_a_queue_that_is_not_empty() {
 }
 
 #[test]
-fn a_wait_is_told_of_a_loss_before_the_end() {
+fn a_wait_returns_a_loss_before_the_end() {
     let (begin, may_begin) = signal();
     let options = ConnectOptions::new().event_limit(2000);
     let (tor, controller) = connected_with(&options, move |script| {
@@ -263,7 +263,7 @@ fn a_wait_is_told_of_a_loss_before_the_end() {
 }
 
 #[test]
-fn who_is_not_stuck_loses_nothing_although_the_limit_is_small() {
+fn a_consumer_that_is_not_stuck_loses_nothing_with_a_small_limit() {
     const EVENTS: u64 = 300_000;
     let (tor, controller, begin) = flooded(256 << 10, EVENTS, true);
     let queue = controller.events([EventKind::Bw]).unwrap();
@@ -279,13 +279,13 @@ fn who_is_not_stuck_loses_nothing_although_the_limit_is_small() {
         counted.fetch_add(count, Ordering::SeqCst);
     };
     controller.on_lagged(lagged).unwrap();
-    let (told, end) = unbounded();
-    controller.on_disconnect(move |_| told.send(()).unwrap());
+    let (report, end) = unbounded();
+    controller.on_disconnect(move |_| report.send(()).unwrap());
     begin.fire();
     let tally = Tally::default();
     queue.iter().for_each(|event| tally.count(&event));
     assert_eq!(tally.read(), (EVENTS, 0));
-    // Listeners are served by another thread than queues.
+    // Another thread calls the listeners than fills the queues.
     next(&end);
     assert_eq!(quick.load(Ordering::SeqCst), EVENTS);
     assert_eq!(lost.load(Ordering::SeqCst), 0);
@@ -294,8 +294,8 @@ fn who_is_not_stuck_loses_nothing_although_the_limit_is_small() {
 }
 
 #[test]
-fn a_stuck_listener_slows_nobody_down() {
-    // The reader waits once for it, not again and again.
+fn a_stuck_listener_delays_no_other() {
+    // The reader waits for it once.
     let (go_on, test_says) = signal();
     let (tor, controller, begin) = flooded(64 << 10, 1_000_000, false);
     controller.on(move |_: &BwEvent| drop(test_says.wait_timeout(LIMIT))).unwrap();
@@ -326,7 +326,7 @@ fn the_default_limit_bounds_the_memory_of_a_stuck_listener() {
 #[test]
 fn the_default_limit_bounds_the_memory_of_a_stuck_queue() {
     exclusive(|| {
-        // No other queue fills in front of it while it is waited for.
+        // No other queue may fill while the reader waits for this one.
         let (tor, controller, begin) = flooded(64 << 20, 5_000_000, true);
         let queue = controller.events([EventKind::Bw]).unwrap();
         assert_memory(&controller, &begin);
@@ -346,7 +346,7 @@ fn assert_memory(controller: &Controller, begin: &Trigger) {
 }
 
 #[test]
-fn a_loop_over_a_queue_takes_its_events() {
+fn iterating_over_a_queue_consumes_its_events() {
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK", "650 BW 1 0", "650 BW 2 0"]).close();
     });

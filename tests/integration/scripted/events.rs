@@ -324,9 +324,9 @@ fn a_queue_waits_as_long_as_it_is_told() {
     let queue = controller.with_timeout(Duration::from_millis(30)).events([EventKind::Bw]).unwrap();
     assert!(queue.try_recv().is_none());
     assert_eq!(queue.try_iter().count(), 0);
-    assert_eq!(queue.recv().unwrap_err().to_string(), "waited 30ms for an event in vain");
+    assert_eq!(queue.recv().unwrap_err().to_string(), "timed out after 30ms waiting for an event");
     let error = queue.recv_timeout(Duration::from_millis(20)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 20ms for an event in vain");
+    assert_eq!(error.to_string(), "timed out after 20ms waiting for an event");
     assert!(queue.recv_deadline(std::time::Instant::now()).unwrap_err().is_timeout());
     assert_eq!(queue.timeout_iter(Duration::from_millis(10)).count(), 0);
     drop((queue, controller));

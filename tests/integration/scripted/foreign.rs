@@ -1,5 +1,5 @@
-//! What a peer says never reaches a terminal or a log as it is: a marker with control characters
-//! stands in every place that a peer fills, and every line that can be printed is read.
+//! Text of a peer is escaped before it reaches a terminal or a log: every text of the peer is a marker
+//! with control characters, and every printed line is checked.
 
 use std::fmt::Display;
 
@@ -11,15 +11,15 @@ use super::{LIMIT, chain, connected};
 use crate::support::fake_tor::FakeTor;
 use crate::support::log_capture::LogCapture;
 
-/// What a line of the protocol can hold: everything but line feeds.
+/// A marker for a line of the protocol, which can contain everything except line feeds.
 const RAW: &str =
     "\u{1b}[31m\rWARN forged\0\u{7}\u{85}\u{9b}2J\u{202e}\u{2066}\u{200f}\u{2028}MARK";
-/// What a quoted string adds to that.
+/// The escapes that a quoted string adds.
 const ESCAPED: &str = r#"\n\r\t\033[31m\000\302\205\342\200\256\xe2\x80\xaeMARK"#;
-/// Bytes that are not text at all.
+/// Bytes that are not UTF-8.
 const BYTES: &[u8] = b"\xff\xfe\x9b\x1b";
 
-/// Requires that a text is one line of a bounded length that orders nothing.
+/// Checks that a text is one line of bounded length without control characters.
 #[track_caller]
 fn check(shown: &str) {
     let is_bidi = |letter: char| {
@@ -45,7 +45,7 @@ fn check_word<T: Display>(word: &T) {
     check(&format!("{word:>20}"));
 }
 
-/// Lets a peer say these lines to `PROTOCOLINFO`, and returns how connecting fails.
+/// Connects to a peer that answers `PROTOCOLINFO` with these lines, and returns the error.
 fn refused(lines: &str) -> Error {
     let reply = format!("250-PROTOCOLINFO 1\r\n{lines}250 OK\r\n");
     let tor = FakeTor::unix(move |script| {
@@ -57,7 +57,7 @@ fn refused(lines: &str) -> Error {
 }
 
 #[test]
-fn what_a_peer_says_in_the_handshake_is_escaped() {
+fn text_of_the_handshake_is_escaped() {
     let log = LogCapture::start();
     let version = "250-VERSION Tor=\"0.4.9.11\"\r\n";
     for word in [RAW.to_owned(), "M".repeat(30_000)] {
@@ -81,7 +81,7 @@ fn what_a_peer_says_in_the_handshake_is_escaped() {
 }
 
 #[test]
-fn what_a_tor_says_of_itself_is_escaped() {
+fn text_about_tor_is_escaped() {
     let log = LogCapture::start();
     let tor = FakeTor::unix(|script| {
         let lines = format!("250-AUTH METHODS=NULL\r\n250-VERSION Tor=\"0.4{ESCAPED}\"\r\n");
@@ -149,11 +149,11 @@ fn progress_of_a_bootstrap_is_escaped() {
 }
 
 #[test]
-fn what_is_wrong_with_a_reply_in_the_middle_of_it_is_escaped() {
+fn the_excerpt_of_an_invalid_line_in_a_reply_is_escaped() {
     let log = LogCapture::start();
     for garbage in [RAW.as_bytes(), BYTES] {
         let (tor, controller) = connected(move |script| {
-            // At once: the client closes the connection as soon as it has read the garbage.
+            // In one write, since the client closes the connection when it reads the garbage.
             script.expect("GETINFO a").send([b"250-a=1\r\n", garbage, b"\r\n"].concat()).drain();
         });
         check_error(&controller.get_info_one("a").unwrap_err());

@@ -1,5 +1,4 @@
-//! What `Debug`, errors and logs hide: a marker stands wherever a secret can, and everything that
-//! can be printed is.
+//! Secrets in `Debug`, errors and logs: every secret is a marker, and no printed text may contain it.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -13,7 +12,7 @@ use crate::support::log_capture::LogCapture;
 
 const MARKER: &str = "MARKER7c1f";
 
-/// Options whose values are secret, and one that only looks so.
+/// Options with secret values, and one that only resembles them.
 const OPTIONS: [&str; 8] = [
     "HashedControlPassword",
     "__HashedControlSessionPassword",
@@ -30,7 +29,7 @@ const CIRCUIT: &str = "5 BUILT $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a PURPO
 const STREAM: &str = "9 SUCCEEDED 5 a.example:80 SOCKS_USERNAME=\"MARKER7c1f\" \
                       SOCKS_PASSWORD=\"MARKER7c1f\" CLIENT_PROTOCOL=SOCKS5";
 
-/// Requires that neither form of `Debug` shows the marker.
+/// Checks that neither form of `Debug` shows the marker.
 #[track_caller]
 fn hides<T: Debug>(value: &T) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
@@ -38,14 +37,14 @@ fn hides<T: Debug>(value: &T) {
     }
 }
 
-/// Requires it of an error, and of its text and its sources' texts.
+/// Checks an error, its text and the texts of its sources.
 #[track_caller]
 fn error_hides(error: &torcon::Error) {
     hides(error);
     assert!(!chain(error).contains(MARKER), "{}", chain(error));
 }
 
-/// Answers each key of a `GETINFO`.
+/// Returns the value of a `GETINFO` key.
 fn info(key: &str) -> String {
     match key {
         "config-text" => {
@@ -126,7 +125,7 @@ fn use_commands(controller: &Controller) {
     hides(&controller.stream_status().unwrap());
 }
 
-/// Commands whose replies are somebody else's, or a refusal that repeats a secret.
+/// Commands that get the reply of another caller, or a refusal that repeats a secret.
 const MISLED: [fn(&Controller) -> torcon::Result<()>; 5] = [
     Controller::take_ownership,
     Controller::drop_ownership,
@@ -136,7 +135,7 @@ const MISLED: [fn(&Controller) -> torcon::Result<()>; 5] = [
 ];
 
 #[test]
-fn no_secret_of_somebody_elses_reply_shows_in_an_error() {
+fn no_secret_of_the_reply_to_another_command_shows_in_an_error() {
     let log = LogCapture::start();
     for call in MISLED {
         let (tor, controller) = connected(|script| {
@@ -182,7 +181,7 @@ fn no_secret_of_an_event_shows_in_debug() {
         format!("CIRC {CIRCUIT}"),
         format!("CIRC_MINOR {}", CIRCUIT.replace("BUILT", "PURPOSE_CHANGED")),
         format!("STREAM {STREAM}"),
-        // Malformed, and of a kind that is not known.
+        // Malformed events, and one of an unknown kind.
         format!("STREAM {}", STREAM.replace("SUCCEEDED 5", "?? ??")),
         format!("CIRC ?? SOCKS_PASSWORD={MARKER}"),
         format!("NEW_KIND PrivateKey={MARKER}"),
@@ -210,7 +209,7 @@ fn no_secret_of_an_event_shows_in_debug() {
 }
 
 #[test]
-fn a_listener_that_prints_what_it_gets_shows_no_secret() {
+fn a_listener_that_prints_its_events_shows_no_secret() {
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS STREAM").send("250 OK\r\n");
         script.send(format!("650 STREAM {STREAM}\r\n")).drain();

@@ -1,4 +1,4 @@
-//! Input in pieces of every size, and input that means harm.
+//! Input in pieces of every size, and hostile input.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::{LIMIT, connected, connected_with};
 use crate::support::script::Script;
 use crate::support::watchdog::within;
 
-/// What is sent after three commands have come: events, replies of every shape, and bytes of no
-/// encoding.
+/// The bytes that the peer sends after three commands: events, replies of every form, and bytes that
+/// are not UTF-8.
 const DIALOGUE: &[u8] = b"650 BW 1 2\r\n250-a=1\r\n650-CONF_CHANGED\r\n650-Nickname=\xff\r\n650 OK\r\n\
 250+b=\r\n100 BUILT\r\n..\r\n650 BW 9 9\r\n\r\n.\r\n250 OK\r\n650+NS\r\n..x\r\n250 OK\r\n.\r\n650 OK\r\n\
 552-Unrecognized key \"x\"\r\n650 BW 3 4\r\n552 Unrecognized key \"y\"\r\n250+big=\r\n1\r\n2\r\n.\r\n\
 250 OK\r\n650 BW 5 6\r\n";
 
-/// Holds the dialogue and returns everything that was seen of it.
-fn hold(controller: &Controller) -> Vec<String> {
+/// Runs the dialogue and returns every reply and event.
+fn run(controller: &Controller) -> Vec<String> {
     let kinds = [EventKind::Bw, EventKind::ConfChanged, EventKind::Ns];
     let queue = controller.events(kinds).unwrap();
     let first = controller.queue_command("GETINFO a b").unwrap();
@@ -42,29 +42,29 @@ fn hold(controller: &Controller) -> Vec<String> {
     seen
 }
 
-/// Sends the dialogue in pieces that end at the given places.
-fn in_pieces(places: Vec<usize>) -> Vec<String> {
+/// Sends the dialogue in pieces that end at the given positions.
+fn in_pieces(positions: Vec<usize>) -> Vec<String> {
     let (tor, controller) = connected(move |script| {
         script.expect("SETEVENTS BW CONF_CHANGED NS").send("250 OK\r\n");
         script.expect("GETINFO a b").expect("GETINFO x y").expect("GETINFO big");
         let mut start = 0;
-        for place in places {
+        for place in positions {
             script.send(&DIALOGUE[start..place]);
-            // Another thread may read the piece before the next is sent; whether it does is left
-            // to chance, since the result must not depend on it.
+            // The reader may or may not read the piece before the next is sent. The result must not
+            // depend on it.
             std::thread::yield_now();
             start = place;
         }
         script.send(&DIALOGUE[start..]).expect_end();
     });
-    let seen = hold(&controller);
+    let seen = run(&controller);
     drop(controller);
     tor.finish();
     seen
 }
 
 #[test]
-fn a_dialogue_that_is_cut_at_any_byte_gives_the_same_replies_and_events() {
+fn a_dialogue_that_is_split_at_any_byte_gives_the_same_replies_and_events() {
     let whole = in_pieces(vec![]);
     assert_eq!(whole.len(), 2 + 3 + 1 + 5);
     assert_eq!(whole[0..2], ["1", "2"]);
@@ -75,18 +75,18 @@ fn a_dialogue_that_is_cut_at_any_byte_gives_the_same_replies_and_events() {
 }
 
 #[test]
-fn a_dialogue_that_is_cut_at_many_places_gives_the_same_replies_and_events() {
+fn a_dialogue_that_is_split_at_many_bytes_gives_the_same_replies_and_events() {
     let whole = in_pieces(vec![]);
-    let places = prop::collection::btree_set(1..DIALOGUE.len(), 2..40);
+    let positions = prop::collection::btree_set(1..DIALOGUE.len(), 2..40);
     runner(60)
-        .run(&places, |places| {
-            prop_assert_eq!(&in_pieces(places.into_iter().collect()), &whole);
+        .run(&positions, |positions| {
+            prop_assert_eq!(&in_pieces(positions.into_iter().collect()), &whole);
             Ok(())
         })
         .unwrap();
 }
 
-/// A runner whose cases are the same at every run.
+/// Creates a test runner with the same cases in every run.
 pub(super) fn runner(cases: u32) -> TestRunner {
     let config = Config {
         cases,
@@ -97,7 +97,7 @@ pub(super) fn runner(cases: u32) -> TestRunner {
     TestRunner::new(config)
 }
 
-/// Pieces of protocol, well formed and not, of which a hostile peer makes its words.
+/// Generates hostile input from valid and invalid pieces of the protocol.
 fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: &[&[u8]] = &[
         b"250 OK\r\n",
@@ -128,8 +128,8 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => pieces, 1 => random]
 }
 
-/// Sends bytes to a client that may be gone, and waits for its end.
-fn say(script: &mut Script, bytes: &[u8]) {
+/// Sends bytes to a client that may have closed, and waits for its end.
+fn send(script: &mut Script, bytes: &[u8]) {
     if !bytes.is_empty() {
         script.flood_until_hang_up(bytes, bytes.len() as u64);
     }
@@ -143,10 +143,10 @@ fn a_hostile_peer_can_neither_hang_nor_panic_the_client() {
             let options = ConnectOptions::new().command_timeout(Duration::from_millis(20));
             let (tor, controller) = connected_with(&options, move |script| {
                 script.expect("GETINFO a");
-                say(script, &bytes);
+                send(script, &bytes);
             });
             within(LIMIT, "talking to a hostile peer", move || {
-                // Any outcome is right that comes.
+                // Any outcome is correct.
                 let _ = controller.get_info_one("a");
                 let _ = controller.add_event_listener(EventKind::Bw, |_| {});
                 let _ = controller.get_info_incremental("a", |_| ControlFlow::Continue(()));
@@ -166,7 +166,7 @@ fn a_hostile_greeting_can_neither_hang_nor_panic_the_client() {
         .run(&hostile_bytes(), |bytes| {
             let tor = crate::support::fake_tor::FakeTor::unix(move |script| {
                 script.expect("PROTOCOLINFO 1");
-                say(script, &bytes);
+                send(script, &bytes);
             });
             let options = ConnectOptions::new().timeout(Duration::from_millis(100));
             let endpoint = tor.endpoint();
@@ -179,7 +179,7 @@ fn a_hostile_greeting_can_neither_hang_nor_panic_the_client() {
 }
 
 #[test]
-fn the_bytes_of_a_torn_greeting_give_an_error_at_every_place() {
+fn a_greeting_that_ends_at_any_byte_is_an_error() {
     let greeting =
         "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n";
     for end in 0..greeting.len() {

@@ -303,7 +303,7 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
     let short = controller.with_timeout(Duration::from_secs(1));
     let mut lines = Vec::new();
     let error = short.get_info_incremental("stuck", all(&mut lines)).unwrap_err();
-    assert_eq!(error.to_string(), "waited 1s for the reply to GETINFO in vain");
+    assert_eq!(error.to_string(), "timed out after 1s waiting for the reply to GETINFO");
     assert_eq!(lines, ["1"]);
     // Rule 2 holds here too.
     assert_eq!(controller.get_info_one("a").unwrap(), "1");

@@ -1,4 +1,4 @@
-//! Arguments that would be a second command: refused by name, and nothing is written.
+//! Command injection: arguments with line breaks are refused, and nothing is written.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Si
 use super::{connected, served};
 use crate::support::fake_tor::FakeTor;
 
-/// What ends a command early, or hides the rest of it.
+/// Bytes that end a command or hide the rest of it.
 const BREAKS: [(&str, &str); 5] = [
     ("a\nSIGNAL HALT", "contains a line feed"),
     ("a\r\nSIGNAL HALT", "contains a carriage return"),
@@ -24,7 +24,7 @@ const BREAKS: [(&str, &str); 5] = [
     ("\n", "contains a line feed"),
 ];
 
-/// What is not one word.
+/// Values that are not a single word.
 const NO_TOKENS: [(&str, &str); 5] = [
     ("a b", "contains a blank"),
     ("a\tb", "contains a blank"),
@@ -33,22 +33,22 @@ const NO_TOKENS: [(&str, &str); 5] = [
     ("", "is empty"),
 ];
 
-/// What is said of something that cannot be the name of an option, whatever is wrong with it.
+/// The problem of every invalid option name.
 const NO_OPTION: &str = "is not a name of letters, digits and underscores";
 
-/// A function under test, with an argument to be refused.
+/// A function under test, called with an invalid argument.
 type Call = fn(&Controller, &str) -> Result<(), Error>;
 
-fn go_on(_: torcon::Line<'_>) -> ControlFlow<()> {
+fn keep_reading(_: torcon::Line<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Every public function that takes a word: its name, the argument's name, and how to call it.
+/// Every public function with a word as argument: its name, the name of the argument, and the call.
 const TOKENS: [(&str, &str, Call); 24] = [
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
-    ("get_info_incremental", "key", |c, bad| c.get_info_incremental(bad, go_on)),
+    ("get_info_incremental", "key", |c, bad| c.get_info_incremental(bad, keep_reading)),
     ("use_feature", "feature", |c, bad| c.use_feature(["VERBOSE_NAMES", bad])),
     ("add_event_listener", "event", |c, bad| {
         c.add_event_listener(EventKind::from(bad), |_| {}).map(drop)
@@ -91,7 +91,7 @@ const TOKENS: [(&str, &str, Call); 24] = [
     }),
 ];
 
-/// Every public function that takes the name of an option.
+/// Every public function with the name of an option as argument.
 const OPTIONS: [(&str, Call); 8] = [
     ("get_conf", |c, bad| c.get_conf([bad]).map(drop)),
     ("get_conf, second", |c, bad| c.get_conf(["SocksPort", bad]).map(drop)),
@@ -103,7 +103,7 @@ const OPTIONS: [(&str, Call); 8] = [
     ("execute(ResetConf)", |c, bad| c.execute(&ResetConf::new([(bad, "x")]))),
 ];
 
-/// Every public function that takes a value to be quoted.
+/// Every public function with a quoted value as argument.
 const VALUES: [(&str, Call); 4] = [
     ("set_conf", |c, bad| c.set_conf([("ContactInfo", bad)])),
     ("reset_conf", |c, bad| c.reset_conf([("Nickname", "x"), ("ContactInfo", bad)])),
@@ -111,11 +111,11 @@ const VALUES: [(&str, Call); 4] = [
     ("execute(ResetConf)", |c, bad| c.execute(&ResetConf::new([("ContactInfo", bad)]))),
 ];
 
-/// Every public function that takes a whole command.
+/// Every public function with a whole command as argument.
 const COMMANDS: [(&str, Call); 4] = [
     ("command", |c, bad| c.command(bad).map(drop)),
     ("queue_command", |c, bad| c.queue_command(bad).map(drop)),
-    ("command_lines", |c, bad| c.command_lines(bad, go_on)),
+    ("command_lines", |c, bad| c.command_lines(bad, keep_reading)),
     ("Request::from_line", |_, bad| Ok(Request::from_line(bad).map(drop)?)),
 ];
 
@@ -132,8 +132,8 @@ fn check(outcome: Result<(), Error>, function: &str, argument: &str, problem: &s
 
 #[test]
 fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
-    // peers 16: a line feed in a value was a second command (txtorcon, `stem`, tor-interface,
-    // torut), and a bare one ends a command even inside quotes.
+    // A line feed in a value began a second command in txtorcon, `stem`, tor-interface and torut. It
+    // ends a command even inside quotes.
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
@@ -204,9 +204,9 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
 }
 
 #[test]
-fn no_function_that_takes_a_text_is_missing_from_the_tables() {
-    // Functions whose arguments are durations, numbers, closures, bytes for hexadecimal or data,
-    // addresses, keys and identifiers, or what another function of these gave.
+fn no_function_with_a_text_argument_is_missing_from_the_tables() {
+    // Functions with durations, numbers, closures, bytes for hexadecimal digits or data, addresses,
+    // keys, identifiers, or results of other functions as arguments.
     const OTHERS: &str = "add_onion add_onion_client_auth address_mappings_from \
                           attach_stream authenticate bridge_download certificate_download \
                           certificate_download_for_key certificate_signing_keys \
@@ -253,7 +253,7 @@ fn no_function_that_takes_a_text_is_missing_from_the_tables() {
 }
 
 #[test]
-fn every_byte_below_a_blank_is_refused_in_a_word() {
+fn every_control_character_is_refused_in_a_word() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
@@ -271,7 +271,7 @@ fn every_byte_below_a_blank_is_refused_in_a_word() {
 }
 
 #[test]
-fn endpoints_are_checked_before_anything_is_opened() {
+fn endpoints_are_checked_before_connecting() {
     let check = |outcome: Result<Controller, Error>, bad: &str| match outcome {
         Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), "endpoint", "{bad:?}"),
         other => panic!("{bad:?} gave {other:?}"),
@@ -282,7 +282,7 @@ fn endpoints_are_checked_before_anything_is_opened() {
         check(torcon::connect(Endpoint::tcp(bad, 9051)), bad);
         check(options.connect_first(&[Endpoint::tcp(bad, 9051)]), bad);
     }
-    // A path may hold blanks and line breaks, but never NUL.
+    // A path can contain blanks and line breaks, but not NUL.
     check(torcon::connect("unix:/a\0b"), "unix");
     check(torcon::connect(PathBuf::from("/a\0b")), "a path");
     check(torcon::connect(Endpoint::unix("/a\0b")), "a path");
@@ -293,11 +293,11 @@ fn endpoints_are_checked_before_anything_is_opened() {
 
 #[test]
 fn a_value_cannot_leave_its_quotes() {
-    // peers 16: set_conf("ContactInfo", "x\" Nickname=\"evil") set the nickname (Stem).
+    // set_conf("ContactInfo", "x\" Nickname=\"evil") set the nickname (Stem).
     let (tor, controller) = connected(|script| {
         script.expect(r#"SETCONF ContactInfo="x\" Nickname=\"evil""#).send("250 OK\r\n");
         script.expect(r#"SETCONF ContactInfo="a\\" Nickname="\\\"b""#).send("250 OK\r\n");
-        // peers 18: short octal escapes ran into the digit behind them (torut).
+        // In torut a digit behind a short octal escape became part of it.
         script.expect(r#"RESETCONF ContactInfo="\0011\177 %41\303\251""#).send("250 OK\r\n");
         script.expect_end();
     });
@@ -309,8 +309,8 @@ fn a_value_cannot_leave_its_quotes() {
 }
 
 #[test]
-fn a_text_cannot_leave_its_data() {
-    // peers 17: what followed a lone dot ran as commands (Stem), or every line did (`stem`).
+fn a_data_block_cannot_end_early() {
+    // In Stem the lines behind a lone dot ran as commands, in `stem` every line did.
     let (tor, controller) = connected(|script| {
         let lines = ["Nickname a", "..", "SIGNAL HALT", "...", "..x", "", "..\r", "+LOADCONF"];
         script.expect("+LOADCONF").expect_data(&lines).send("250 OK\r\n");
@@ -324,8 +324,8 @@ fn a_text_cannot_leave_its_data() {
 }
 
 #[test]
-fn what_a_peer_returned_cannot_become_a_command() {
-    // peers 22: a key returned by a rogue endpoint held CRLF and went unquoted into a command.
+fn a_value_from_a_peer_cannot_become_a_command() {
+    // A key from a hostile peer contained CRLF and was sent unquoted.
     let (tor, controller) = connected(|script| {
         let lines = ["250+a=", "x", "SIGNAL HALT", ".", "250 OK"];
         script.answer("GETINFO a", &lines);
@@ -347,8 +347,7 @@ fn what_a_peer_returned_cannot_become_a_command() {
 }
 
 #[test]
-fn what_tor_never_answers_answers_twice_or_dies_of_is_refused_however_it_is_said() {
-    // Rule 2 and peers 4.
+fn a_command_that_tor_never_answers_answers_twice_or_aborts_at_is_refused_in_every_form() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
@@ -384,7 +383,7 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_refused_however_it_is_said
 }
 
 #[test]
-fn a_refused_argument_leaves_the_connection_as_it_was() {
+fn a_refused_argument_does_not_change_the_connection() {
     let (tor, controller) = served();
     for _ in 0..3 {
         controller.get_info_one("a\nb").unwrap_err();
@@ -396,7 +395,7 @@ fn a_refused_argument_leaves_the_connection_as_it_was() {
 }
 
 #[test]
-fn passwords_are_bytes_and_cannot_be_a_command() {
+fn passwords_are_bytes_and_cannot_become_a_command() {
     let tor = FakeTor::unix(|script| {
         script.greet_password(b"x\r\nSIGNAL HALT\0\"").expect_end();
     });

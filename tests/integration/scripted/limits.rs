@@ -1,4 +1,4 @@
-//! Limits for lines and replies, and the memory that hostile lengths take.
+//! Limits for lines and replies, and the memory that hostile lengths need.
 
 use std::ops::ControlFlow;
 
@@ -11,12 +11,12 @@ use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 use crate::support::watchdog::within;
 
-/// What a test that holds a peer's bytes back may take of memory.
+/// The memory that a test with hostile lengths may need.
 const MEMORY: u64 = 16 << 20;
 
 #[test]
-fn a_line_over_the_limit_ends_the_connection_by_name() {
-    // peers 9: limits ended the connection without saying so (torut, Stem 2-dev).
+fn a_line_over_the_limit_ends_the_connection() {
+    // In torut and Stem 2-dev the limit ended the connection without a reason.
     for prefix in ["250-a=", "650 NOTICE ", "250+a=\r\n", "250+a=\r\n.\r\n650-NOTICE "] {
         let options = ConnectOptions::new().line_limit(5000);
         let (tor, controller) = connected_with(&options, move |script| {
@@ -32,7 +32,7 @@ fn a_line_over_the_limit_ends_the_connection_by_name() {
 }
 
 #[test]
-fn a_reply_or_an_event_over_the_limit_ends_the_connection_by_name() {
+fn a_reply_or_an_event_over_the_limit_ends_the_connection() {
     for start in ["250+a=\r\n", "250-a=1\r\n250+b=\r\n", "650+NS\r\n", "250-a=1\r\n650+NS\r\n"] {
         let options = ConnectOptions::new().reply_limit(20_000);
         let (tor, controller) = connected_with(&options, move |script| {
@@ -48,7 +48,7 @@ fn a_reply_or_an_event_over_the_limit_ends_the_connection_by_name() {
 }
 
 #[test]
-fn what_is_as_long_as_the_limit_passes() {
+fn a_line_and_a_reply_of_the_limit_pass() {
     let options = ConnectOptions::new().line_limit(1000).reply_limit(3000);
     let (tor, controller) = connected_with(&options, |script| {
         script.expect("GETINFO a").send("250-a=").flood("x", 992).send("\r\n250 OK\r\n");
@@ -62,7 +62,7 @@ fn what_is_as_long_as_the_limit_passes() {
 }
 
 #[test]
-fn replies_taken_line_by_line_have_no_limit_of_their_own() {
+fn replies_line_by_line_may_exceed_the_reply_limit() {
     let options = ConnectOptions::new().reply_limit(70_000);
     let (tor, controller) = connected_with(&options, |script| {
         script.expect("GETINFO a").send("250+a=\r\n").flood("0123456\r\n", 100_000);
@@ -81,7 +81,7 @@ fn replies_taken_line_by_line_have_no_limit_of_their_own() {
 
 #[test]
 fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
-    // What a hostile peer can do while it is found out.
+    // The peer sends until the connection ends.
     exclusive(|| {
         for (start, flood, problem) in [
             ("250-", "x", "a line from tor exceeds the limit of 65536 bytes"),
@@ -119,7 +119,7 @@ fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
 
 #[test]
 fn a_flood_of_events_for_a_listener_that_sleeps_takes_bounded_memory() {
-    // Rule 4; part 7 of peers: bounded memory (nyx#52).
+    // The memory of nyx grew without bound (nyx#52).
     exclusive(|| {
         let options = ConnectOptions::new().event_limit(4 << 20);
         let (tor, controller) = connected_with(&options, |script| {

@@ -183,7 +183,7 @@ fn a_listener_may_wait_for_events_on_another_thread_and_in_vain_on_its_own() {
         controller.add_event_listener(EventKind::Bw, listener).unwrap();
         event(&controller);
         let (outcome, _) = next(&outcomes);
-        assert_eq!(outcome.unwrap_err().to_string(), "waited 50ms for an event in vain");
+        assert_eq!(outcome.unwrap_err().to_string(), "timed out after 50ms waiting for an event");
         event(&controller);
         assert_eq!(next(&outcomes).0.unwrap().to_string(), "BW 2 0");
         // The queue within the listener keeps the connection open; closing lets go of both.

@@ -120,7 +120,7 @@ fn what_cannot_be_resolved_is_an_error_that_says_how_tor_says_it() {
     for (lines, message) in [
         (
             vec![ok(), begun(4, "a.example"), resolved(4, "a.example", "<error>")],
-            "a.example was not resolved: tor answered error=yes",
+            "cannot resolve a.example: tor answered error=yes",
         ),
         (
             // tor had no stream for it, and names the name itself.
@@ -130,11 +130,11 @@ fn what_cannot_be_resolved_is_an_error_that_says_how_tor_says_it() {
                  EXPIRES=\"2026-11-23 09:27:58\" CACHED=\"NO\""
                     .to_owned(),
             ],
-            "a.example was not resolved: tor answered error=internal",
+            "cannot resolve a.example: tor answered error=internal",
         ),
         (
             vec![ok(), begun(4, "a.example"), ended(4, "a.example", "TIMEOUT")],
-            "a.example was not resolved: the request was closed, TIMEOUT",
+            "cannot resolve a.example: tor closed the request: TIMEOUT",
         ),
         (
             vec![ok(), begun(4, "a.example"), resolved(4, "a.example", "b.example")],
@@ -258,7 +258,10 @@ fn a_request_that_is_never_answered_ends_with_its_time_or_with_the_connection() 
     let short = Duration::from_secs(1);
     for _ in 0..2 {
         let error = controller.resolve_and_wait("a.example", short).unwrap_err();
-        assert_eq!(error.to_string(), "waited 1s for tor to resolve a name or an address in vain");
+        assert_eq!(
+            error.to_string(),
+            "timed out after 1s waiting for tor to resolve a name or an address"
+        );
     }
     let waiting = controller.clone();
     let thread = start(move || waiting.resolve_and_wait("a.example", LIMIT));
@@ -441,7 +444,7 @@ fn a_fetch_fails_when_every_directory_has_and_says_what_each_said() {
         (none(), none()),
     ];
     let error = fetch(&asked(SERVICE, A), stages).unwrap_err();
-    let begin = format!("no directory has given the descriptor of {SERVICE}.onion");
+    let begin = format!("no directory delivered the descriptor of {SERVICE}.onion");
     assert_eq!(error.to_string(), format!("{begin}: 1 NOT_FOUND, 1 BAD_DESC"));
     let expected = [format!("{A}: failed, NOT_FOUND"), format!("{B}: failed, BAD_DESC")];
     assert_eq!(failures(&error), expected);
@@ -451,7 +454,7 @@ fn a_fetch_fails_when_every_directory_has_and_says_what_each_said() {
         assert_eq!(failures(&error), [format!("no directory, {reason}")]);
     }
     // Without a network tor says nothing at all.
-    assert_eq!(fetch("", vec![]).unwrap_err().to_string(), format!("{begin}: none was asked"));
+    assert_eq!(fetch("", vec![]).unwrap_err().to_string(), format!("{begin}: none was tried"));
 }
 
 #[test]
@@ -514,7 +517,7 @@ fn a_fetch_ends_with_its_time_or_with_the_connection_or_with_the_command() {
     for _ in 0..2 {
         assert_eq!(
             fetch(short).to_string(),
-            "waited 1s for the descriptor of an onion service in vain"
+            "timed out after 1s waiting for the descriptor of an onion service"
         );
     }
     assert_eq!(fetch(LIMIT).status_code(), Some(513));

@@ -1,4 +1,4 @@
-//! Replies line by line to closures that panic or close, and held replies that cannot be kept.
+//! Replies line by line to closures that panic or close, and held replies that cannot be buffered.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -14,7 +14,7 @@ use crate::support::leaks::Holdings;
 use crate::support::script::Script;
 use crate::support::signal::signal;
 
-/// Answers `GETINFO key` with lines of a kilobyte that begin with the key.
+/// Answers `GETINFO key` with lines of one kilobyte that begin with the key.
 fn kilobytes(script: &mut Script, key: &str, count: u64) {
     script.send(format!("250+{key}=\r\n"));
     script.flood(format!("{key}{}\r\n", "x".repeat(1022 - key.len())), count);
@@ -22,7 +22,7 @@ fn kilobytes(script: &mut Script, key: &str, count: u64) {
 }
 
 #[test]
-fn a_closure_that_panics_leaves_the_rest_and_the_connection_goes_on() {
+fn a_closure_that_panics_discards_the_rest_and_the_connection_stays_open() {
     exclusive(|| {
         let (tor, controller) = connected(|script| {
             for _ in 0..3 {
@@ -32,7 +32,7 @@ fn a_closure_that_panics_leaves_the_rest_and_the_connection_goes_on() {
             script.serve(answer);
         });
         let before = Holdings::now();
-        // At the first line, and when the rest waits in memory, and in a file.
+        // At the first line, with the rest in memory, and with the rest in a file.
         for at in [1, 2_000, 6_000] {
             let mut lines = 0;
             let take = |_: Line<'_>| {
@@ -54,7 +54,7 @@ fn a_closure_that_panics_leaves_the_rest_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_closure_that_closes_the_connection_gets_what_has_come_and_then_the_end() {
+fn a_closure_that_closes_the_connection_gets_the_received_lines_and_then_the_end() {
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\na\r\nb\r\n").expect_end();
     });
@@ -71,8 +71,8 @@ fn a_closure_that_closes_the_connection_gets_what_has_come_and_then_the_end() {
 }
 
 #[test]
-fn a_held_reply_whose_file_cannot_be_made_is_lost_alone() {
-    // Every reply that was held behind it was lost too, down to a mere 250 OK.
+fn a_held_reply_whose_file_cannot_be_created_is_lost_alone() {
+    // Every held reply behind it was lost too, even a 250 OK.
     exclusive(|| {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
         let (go_on, test_says) = signal();

@@ -1,4 +1,4 @@
-//! Replies of every shape.
+//! Replies of every form.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use torcon::{ConnectOptions, Error, EventKind};
 use super::{chain, closed, connected, served, value};
 use crate::support::fake_tor::FakeTor;
 
-/// Connects to a fake tor that gives one reply, asks `command`, and then sees that the next
-/// command gets its own reply.
+/// Connects to a fake tor that sends one reply, sends `command`, and checks that the next command gets
+/// its own reply.
 #[track_caller]
 fn ask(command: &'static str, reply: &'static [u8]) -> Result<torcon::Reply, Error> {
     let (tor, controller) = connected(move |script| {
@@ -24,8 +24,8 @@ fn ask(command: &'static str, reply: &'static [u8]) -> Result<torcon::Reply, Err
 }
 
 #[test]
-fn mixed_status_codes_in_one_reply_are_one_reply() {
-    // peers 6: MAPADDRESS mixes codes, which left txtorcon waiting.
+fn mixed_status_codes_form_one_reply() {
+    // MAPADDRESS mixes codes, which left txtorcon waiting.
     let mixed = b"512-syntax error: invalid address '@@@'\r\n250 127.226.47.3=example.com\r\n";
     let error = ask("MAPADDRESS @@@=a 0.0.0.0=example.com", mixed).unwrap_err();
     assert_eq!(
@@ -39,8 +39,8 @@ fn mixed_status_codes_in_one_reply_are_one_reply() {
 
 #[test]
 fn refusals_of_several_lines_and_of_every_class_keep_every_line_and_code() {
-    // peers 6: 4xx replies were never delivered, multi-line errors lost lines; peers 28: Stem made
-    // one exception of 510, 512 and 551.
+    // Other libraries never delivered 4xx replies, or lost lines of refusals; Stem raised one exception
+    // for 510, 512 and 551.
     let reply = b"552-Unrecognized key \"a\"\r\n552-Unrecognized key \"b\"\r\n552 done\r\n";
     let error = ask("GETINFO a b", reply).unwrap_err();
     assert_eq!(
@@ -62,7 +62,7 @@ fn refusals_of_several_lines_and_of_every_class_keep_every_line_and_code() {
 
 #[test]
 fn successes_other_than_250_are_successes() {
-    // peers 28: Stem raised errors for ONION_CLIENT_AUTH's 251 and 252.
+    // Stem raised errors for ONION_CLIENT_AUTH's 251 and 252.
     for (reply, code) in [
         (&b"251 Client for onion existed and replaced\r\n"[..], 251),
         (b"252 Registered client and decrypted desc\r\n", 252),
@@ -72,8 +72,8 @@ fn successes_other_than_250_are_successes() {
 }
 
 #[test]
-fn data_that_looks_like_replies_or_events_is_data() {
-    // peers 5: such lines were taken for replies, dots were not unstuffed, OK was deleted.
+fn data_may_look_like_replies_or_events() {
+    // Other libraries parsed such lines as replies, kept the dot-stuffing, or deleted OK.
     let reply = b"250+config-text=\r\n100 BUILT ..\r\n250 x\r\n250 OK\r\n650 BW 1 2\r\n..\r\n\
                   ..a.example b\r\nOK\r\n\r\nHTTP/1.0\r\n.\r\n250-version=1\r\n250 OK\r\n";
     let reply = ask("GETINFO config-text version", reply).unwrap();
@@ -87,8 +87,8 @@ fn data_that_looks_like_replies_or_events_is_data() {
 }
 
 #[test]
-fn an_event_before_or_within_a_reply_shifts_no_reply() {
-    // peers 2: one event in front of the reply to SETCONF shifted every later reply (torut).
+fn an_event_before_or_inside_a_reply_shifts_no_reply() {
+    // One event in front of the reply to SETCONF shifted every later reply (torut).
     let events = [
         "650 BW 1 2",
         "650-CONF_CHANGED\r\n650-Nickname=250 OK\r\n650 OK",
@@ -120,8 +120,8 @@ fn an_event_before_or_within_a_reply_shifts_no_reply() {
 }
 
 #[test]
-fn bytes_of_no_encoding_do_not_stop_the_connection() {
-    // peers 8: one such byte wedged txtorcon, torut and tor-interface.
+fn bytes_that_are_not_utf8_do_not_stop_the_connection() {
+    // One such byte stopped txtorcon, torut and tor-interface.
     let reply = ask("GETINFO config-file", b"250-config-file=/t/caf\xe9\xff\x00\r\n250 OK\r\n");
     assert_eq!(reply.unwrap().lines().next().unwrap().bytes(), b"config-file=/t/caf\xe9\xff\x00");
     let error = ask("GETINFO caf", b"551 caf\xe9\r\n").unwrap_err();
@@ -141,8 +141,8 @@ fn bytes_of_no_encoding_do_not_stop_the_connection() {
 }
 
 #[test]
-fn long_lines_and_long_replies_come_whole() {
-    // peers 9: limits of 16 KiB to 1 MiB broke ns/all and NEWCONSENSUS.
+fn long_lines_and_long_replies_are_complete() {
+    // Limits of 16 KiB to 1 MiB broke ns/all and NEWCONSENSUS.
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
         script.flood(format!("r {}\r\n", "x".repeat(97)), 200_000).send(".\r\n250 OK\r\n");
@@ -157,9 +157,9 @@ fn long_lines_and_long_replies_come_whole() {
 }
 
 #[test]
-fn a_round_trip_does_not_wait_for_the_system_to_send_small_packets() {
-    // peers 10 and rule 1: two writes a command and Nagle cost 50 ms each; 300 would take 15 s. So
-    // they always would, while others need the processor only now and then.
+fn a_round_trip_is_not_delayed_by_nagle() {
+    // Two writes for each command cost 50 ms with Nagle, so 300 commands would take 15 s every time. A
+    // loaded machine is slow only now and then.
     let tor = FakeTor::tcp(|script| {
         script.greet_null_auth().serve(super::answer);
     });
@@ -180,7 +180,7 @@ fn a_round_trip_does_not_wait_for_the_system_to_send_small_packets() {
 
 #[test]
 fn a_steady_stream_of_events_starves_no_command() {
-    // peers 10: the reply was looked for only between events (tor-interface).
+    // tor-interface read replies only between events.
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         for _ in 0..20 {
@@ -198,8 +198,8 @@ fn a_steady_stream_of_events_starves_no_command() {
 }
 
 #[test]
-fn an_option_without_a_value_stays_apart_from_its_neighbours() {
-    // peers 23: a bare key was glued to the value before it (txtorcon).
+fn an_option_without_value_does_not_merge_with_others() {
+    // txtorcon appended a bare key to the preceding value.
     let (tor, controller) = connected(|script| {
         script.answer("GETCONF SocksPort MyFamily", &["250-SocksPort=9050", "250 MyFamily"]);
         script.answer("GETCONF MyFamily SocksPort", &["250-MyFamily", "250 SocksPort=9050"]);
@@ -223,7 +223,7 @@ fn an_option_without_a_value_stays_apart_from_its_neighbours() {
 
 #[test]
 fn a_value_that_was_read_can_be_set_again() {
-    // peers 23: quoted values were handed out undecoded, so get then set changed them.
+    // Other libraries returned quoted values undecoded, so setting them again changed them.
     let (tor, controller) = connected(|script| {
         let quoted = r#"250 ContactInfo="say \"hi\" # caf\303\251\tx\\y\n.""#;
         script.answer("GETCONF ContactInfo", &[quoted]);
@@ -240,8 +240,8 @@ fn a_value_that_was_read_can_be_set_again() {
 }
 
 #[test]
-fn keys_are_asked_for_as_they_are_written_and_answered_all_or_none() {
-    // peers 29: keys are case-sensitive, one bad key fails all, and no key would be `250 OK`.
+fn getinfo_keeps_the_case_of_keys_and_needs_at_least_one() {
+    // Keys are case-sensitive, one unknown key fails all, and tor answers `250 OK` to no key.
     let (tor, controller) = connected(|script| {
         script.answer("GETINFO Version", &["552 Unrecognized key \"Version\""]);
         script.answer("GETINFO version nope", &["552 Unrecognized key \"nope\""]);
@@ -259,8 +259,8 @@ fn keys_are_asked_for_as_they_are_written_and_answered_all_or_none() {
 }
 
 #[test]
-fn a_reply_that_answers_another_question_ends_the_connection_by_name() {
-    // Rule 2: a reply never goes silently to the wrong caller.
+fn a_reply_to_another_command_ends_the_connection() {
+    // No reply may go to the wrong caller.
     for reply in ["250-traffic/read=1\r\n250 OK\r\n", "250 OK\r\n", "250+b=\r\n.\r\n250 OK\r\n"] {
         let (tor, controller) = connected(move |script| {
             script.expect("GETINFO version").send(reply).expect_end();
@@ -270,15 +270,15 @@ fn a_reply_that_answers_another_question_ends_the_connection_by_name() {
         assert!(chain(&error).starts_with("cannot read the reply to GETINFO: "), "{error}");
         assert_eq!(
             closed(controller.get_info_one("version")),
-            "replies are out of step with commands: a reply came that answers another command"
+            "replies are out of step with commands: a reply belongs to another command"
         );
         tor.finish();
     }
 }
 
 #[test]
-fn a_reply_that_nobody_asked_for_ends_the_connection_by_name() {
-    // Rule 2, the other fault: a command that is answered twice.
+fn a_reply_without_a_command_ends_the_connection() {
+    // A command that is answered twice.
     let (tor, controller) = connected(|script| {
         script.answer("GETINFO a", &["250-a=1", "250 OK", "250-a=1", "250 OK"]).expect_end();
     });
@@ -286,26 +286,26 @@ fn a_reply_that_nobody_asked_for_ends_the_connection_by_name() {
     let reason = controller.wait_closed(super::LIMIT).unwrap();
     assert_eq!(
         reason.to_string(),
-        "replies are out of step with commands: a reply came that no command had asked for"
+        "replies are out of step with commands: a reply came without a command"
     );
     tor.finish();
 }
 
 #[test]
-fn a_hundred_replies_may_be_outstanding_from_one_thread() {
+fn a_hundred_commands_of_one_thread_may_be_pending() {
     let (tor, controller) = connected(|script| {
-        let questions: Vec<_> = (0..100).map(|n| format!("GETINFO key/{n}")).collect();
-        // Nothing is answered before everything has been asked.
-        for question in &questions {
-            script.expect(question);
+        let commands: Vec<_> = (0..100).map(|n| format!("GETINFO key/{n}")).collect();
+        // No reply is sent before all commands have arrived.
+        for command in &commands {
+            script.expect(command);
         }
         let mut out = Vec::new();
-        questions.iter().for_each(|question| super::answer(question, &mut out));
+        commands.iter().for_each(|command| super::answer(command, &mut out));
         script.send(out).drain();
     });
     let pending: Vec<_> =
         (0..100).map(|n| controller.queue_command(&format!("GETINFO key/{n}")).unwrap()).collect();
-    // In any order of fetching.
+    // The replies can be received in any order.
     for (n, pending) in pending.into_iter().enumerate().rev() {
         let key = format!("key/{n}");
         let line = pending.wait().unwrap().lines().next().unwrap().text().into_owned();
@@ -316,7 +316,7 @@ fn a_hundred_replies_may_be_outstanding_from_one_thread() {
 }
 
 #[test]
-fn pending_replies_that_nobody_wants_shift_nobody() {
+fn dropped_tickets_shift_no_reply() {
     let (tor, controller) = served();
     let mut kept = Vec::new();
     for n in 0..100 {
@@ -333,7 +333,7 @@ fn pending_replies_that_nobody_wants_shift_nobody() {
 }
 
 #[test]
-fn a_look_at_a_pending_reply_never_waits_and_gives_it_once() {
+fn try_wait_never_blocks_and_returns_the_reply_once() {
     let (go_on, test_says) = crate::support::signal::signal();
     let (tor, controller) = connected(move |script| {
         script.expect("ECHO a").wait_for(&test_says).send("250 a\r\n");
@@ -342,14 +342,14 @@ fn a_look_at_a_pending_reply_never_waits_and_gives_it_once() {
     let pending = controller.queue_command("ECHO a").unwrap();
     assert!(pending.try_wait().is_none());
     go_on.fire();
-    // This reply comes after the other.
+    // This reply follows the other.
     let refused = controller.queue_command("ECHO b").unwrap();
     assert_eq!(refused.wait().unwrap_err().status_code(), Some(552));
     assert_eq!(pending.try_wait().unwrap().unwrap().text(), "a");
-    // The connection lives, so its end must not be told.
+    // The connection is open, so the error must not be that of its end.
     assert!(pending.try_wait().is_none(), "the reply was given once already");
     let error = pending.wait().unwrap_err();
-    assert_eq!(error.to_string(), "invalid argument \"reply\": has been taken already");
+    assert_eq!(error.to_string(), "invalid argument \"reply\": was received already");
     assert!(controller.is_alive());
     drop(controller);
     tor.finish();

@@ -1,4 +1,4 @@
-//! Many callers of every kind on one connection: whose a reply is.
+//! The owners of replies, with many callers of every kind on one connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use torcon::{ConnectOptions, Controller, Error, Line};
 use super::{LIMIT, answer, closed, connected, join, start, value};
 use crate::support::signal::signal;
 
-/// Numbers that follow from a seed.
+/// A pseudorandom generator with a seed.
 struct Chance(u64);
 
 impl Chance {
@@ -30,13 +30,13 @@ impl Chance {
     }
 }
 
-/// The lines of the value of `block/LINES/NAME`.
+/// Returns the lines of the value of `block/LINES/NAME`.
 fn block(key: &str) -> Vec<String> {
     let count = key.split('/').nth(1).unwrap().parse().unwrap();
     (0..count).map(|line| format!("{key} {line}")).collect()
 }
 
-/// What tor says to a line.
+/// Writes the reply to a command.
 fn reply(line: &str, out: &mut Vec<u8>) {
     match line.strip_prefix("GETINFO ") {
         None if line.starts_with("PROTOCOLINFO") => out.extend_from_slice(
@@ -54,7 +54,7 @@ fn reply(line: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Answers everything, in pieces and with pauses as chance brings them.
+/// Answers every command, in random pieces and with random pauses.
 fn serve(socket: UnixStream, chance: &mut Chance) -> std::io::Result<()> {
     let mut lines = BufReader::new(socket.try_clone()?);
     let mut socket = socket;
@@ -84,7 +84,7 @@ fn serve(socket: UnixStream, chance: &mut Chance) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One caller; it stops when `left` is used up.
+/// A caller, which stops when no command is `left`.
 struct Caller<'a> {
     controller: &'a Controller,
     name: usize,
@@ -102,7 +102,7 @@ impl Caller<'_> {
         taken.unwrap().min(most)
     }
 
-    /// A limit, mostly one that is never reached.
+    /// Returns a limit, mostly one that never passes.
     fn limit(&mut self, impatience: usize) -> Duration {
         if self.chance.one_in(impatience) {
             Duration::from_micros(u64::try_from(self.chance.below(2_000)).unwrap())
@@ -123,7 +123,7 @@ impl Caller<'_> {
         format!("{kind}/{}-{}", self.name, self.asked)
     }
 
-    /// Sends many commands before it looks at their replies.
+    /// Sends many commands before it receives their replies.
     fn pipeline(&mut self) {
         loop {
             let most = self.chance.below(60) + 1;
@@ -152,8 +152,8 @@ impl Caller<'_> {
         }
     }
 
-    /// One question after the other, often with hardly any time for the answer.
-    fn ask(&mut self) {
+    /// Sends commands one after the other, often with a very short limit.
+    fn send(&mut self) {
         while self.take(1) == 1 {
             let limit = self.limit(3);
             let key = self.next_key("short");
@@ -162,7 +162,7 @@ impl Caller<'_> {
         }
     }
 
-    /// Takes replies line by line; some it leaves early, for some it is slow.
+    /// Receives replies line by line. Breaks some early, and is slow for others.
     fn stream(&mut self) {
         while self.take(1) == 1 {
             let limit = self.limit(10);
@@ -184,7 +184,7 @@ impl Caller<'_> {
             };
             let outcome = self.controller.with_timeout(limit).get_info_incremental(&key, take);
             let mut expected = block(&key);
-            // A caller whose time is over has got a part of its reply.
+            // A caller that timed out received a part of its reply.
             let got = if outcome.is_ok() { enough.saturating_add(1) } else { lines.len() };
             expected.truncate(got);
             let strange = lines.iter().zip(&expected).find(|(line, expected)| line != expected);
@@ -194,7 +194,7 @@ impl Caller<'_> {
     }
 }
 
-/// Lets callers of every kind ask `count` questions on one connection.
+/// Sends `count` commands of callers of every kind on one connection.
 fn storm(seed: u64, count: usize) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control");
@@ -215,7 +215,7 @@ fn storm(seed: u64, count: usize) -> usize {
                     let mut caller = Caller { controller, name, chance, left, asked, answered };
                     match name % 3 {
                         0 => caller.pipeline(),
-                        1 => caller.ask(),
+                        1 => caller.send(),
                         _ => caller.stream(),
                     }
                     caller.answered
@@ -235,15 +235,15 @@ fn storm(seed: u64, count: usize) -> usize {
 }
 
 #[test]
-fn a_hundred_thousand_commands_of_callers_of_every_kind_are_answered_to_whom_they_belong() {
-    // While replies were held, the beginning of one went to another caller.
-    // `TORCON_TEST_SEED` repeats a storm that failed.
+fn a_hundred_thousand_replies_reach_their_owners() {
+    // The first lines of a held reply went to another caller.
+    // `TORCON_TEST_SEED` repeats a failure.
     let seed = std::env::var("TORCON_TEST_SEED").map(|text| text.parse().unwrap());
     for round in 0..4 {
         let seed = seed.clone().unwrap_or(0x5eed_0001 + round);
         let outcome = std::panic::catch_unwind(|| storm(seed, 25_000));
         match outcome {
-            // Most callers are patient, so most get a reply.
+            // Most callers have a long limit, so most get a reply.
             Ok(answered) => assert!(answered > 10_000, "{answered} replies with seed {seed}"),
             Err(panic) => {
                 eprintln!("run it again with TORCON_TEST_SEED={seed}");
@@ -254,8 +254,8 @@ fn a_hundred_thousand_commands_of_callers_of_every_kind_are_answered_to_whom_the
 }
 
 #[test]
-fn the_reply_to_another_question_reaches_nobody() {
-    // A refusal that names another key passed for one's own, and the raw methods compared nothing.
+fn the_reply_to_another_command_reaches_no_caller() {
+    // A refusal with another key was accepted, and the raw methods compared nothing.
     type Call = fn(&Controller) -> Result<(), Error>;
     let calls: [(&str, Call); 6] = [
         ("GETINFO a", |c| c.get_info_one("a").map(drop)),
@@ -288,7 +288,7 @@ fn the_reply_to_another_question_reaches_nobody() {
 }
 
 #[test]
-fn options_are_compared_with_those_that_were_asked_for() {
+fn the_options_of_a_reply_are_compared_with_the_command() {
     type Call = fn(&Controller) -> Result<(), Error>;
     let calls: [Call; 2] =
         [|c| c.get_conf(["Log"]).map(drop), |c| c.get_conf_raw(["Log"]).map(drop)];
@@ -296,7 +296,7 @@ fn options_are_compared_with_those_that_were_asked_for() {
         for (reply, ends) in [
             ("552 Unrecognized configuration key \"Nickname\"", true),
             ("250 OK", true),
-            // It may be an old name, which tor replaces, so it ends nothing.
+            // tor replaces old names by new ones, so another name does not end the connection.
             ("250 Nickname=x", false),
         ] {
             let (tor, controller) = connected(move |script| {
@@ -312,13 +312,13 @@ fn options_are_compared_with_those_that_were_asked_for() {
 }
 
 #[test]
-fn a_command_waits_no_longer_than_its_limit_for_lock_room_and_reply_together() {
-    // The wait to write and the wait for the reply had the limit each.
+fn one_limit_bounds_lock_write_and_reply_together() {
+    // The write and the reply each had the whole limit.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.wait_for(&test_says).pause(Duration::from_millis(800)).drain();
     });
-    // The peer does not read, and this fills what the system keeps for it.
+    // The peer does not read, and this fills the buffers of the socket.
     let filler = controller.with_timeout(Duration::from_millis(1));
     let long = format!("ECHO {}", "x".repeat(1000));
     while let Ok(pending) = filler.queue_command(&long) {

@@ -1,4 +1,4 @@
-//! What must not be logged or shown, at any level.
+//! Secrets that must not be logged or shown, at any level.
 
 use std::ops::ControlFlow;
 
@@ -15,7 +15,7 @@ const PASSWORD: &str = "pass-9f27c1-word";
 const KEY: &str = "ED25519-V3:6e1f0ab2c3d4SECRETKEY";
 const HASH: &str = "16:872860B76453A77D60CA2BB8C1A7042072093276A3D701AD684053EC4C";
 
-/// Connects, or fails to, and returns everything that is shown of it.
+/// Connects or fails, and returns all logs and texts.
 fn attempt(options: &ConnectOptions, play: impl FnOnce(&mut Script) + Send + 'static) -> String {
     let tor = FakeTor::unix(play);
     let shown = match options.connect(tor.endpoint()) {
@@ -28,7 +28,7 @@ fn attempt(options: &ConnectOptions, play: impl FnOnce(&mut Script) + Send + 'st
 
 #[test]
 fn no_handshake_of_any_method_logs_or_shows_a_secret() {
-    // peers 21: commands and keys were logged (tor-client-lib), Debug printed keys.
+    // tor-client-lib logged commands and keys, and its Debug printed keys.
     let log = LogCapture::start();
     let mut cookies = Vec::new();
     let mut shown = Vec::new();
@@ -70,7 +70,7 @@ fn no_handshake_of_any_method_logs_or_shows_a_secret() {
         secrets.push(HEXUPPER.encode(cookie));
         secrets.push(cookie.escape_ascii().to_string());
         secrets.push(format!("{cookie:?}"));
-        // A part of one would be too much as well.
+        // A part of a secret must not show either.
         secrets.push(HEXLOWER.encode(&cookie[..8]));
     }
     let secrets: Vec<_> = secrets.iter().map(String::as_str).collect();
@@ -81,11 +81,11 @@ fn no_handshake_of_any_method_logs_or_shows_a_secret() {
             assert!(!text.contains(&secret.to_lowercase()), "{secret:?} is shown in {text}");
         }
     }
-    // The capture works: commands are named without what stands behind them.
+    // The capture works: logs contain the keywords of commands.
     assert!(!log.lines_with("Request(AUTHENTICATE [redacted])").is_empty(), "{:?}", log.lines());
 }
 
-/// Requires that an error of a command shows no secret.
+/// Checks that an error of a command shows no secret.
 #[track_caller]
 fn check(error: &torcon::Error) {
     let shown = format!("{error:?} {}", chain(error));
@@ -94,7 +94,7 @@ fn check(error: &torcon::Error) {
     }
 }
 
-/// Sends everything that holds a secret or is answered with one.
+/// Sends every command with a secret in the command or in the reply.
 fn use_secrets(controller: &Controller) {
     let reply = controller.command(&format!("ADD_ONION {KEY} Port=80")).unwrap();
     assert!(!format!("{reply:?}").contains(KEY), "{reply:?}");
@@ -109,7 +109,7 @@ fn use_secrets(controller: &Controller) {
     controller.authenticate(PASSWORD).unwrap();
     controller.command(&format!("ONION_CLIENT_AUTH_ADD id x25519:{KEY}")).unwrap();
     controller.command_lines(&format!("NEW_COMMAND {KEY}"), |_| ControlFlow::Continue(())).unwrap();
-    // The replies of typed commands that are not theirs.
+    // Typed commands with the replies of other commands.
     let error = controller.take_ownership().unwrap_err();
     check(&error);
 }

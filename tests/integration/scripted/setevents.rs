@@ -106,7 +106,7 @@ fn after_a_wait_in_vain_the_whole_wish_is_sent_again() {
     let bw = controller.events([EventKind::Bw]).unwrap();
     let short = controller.with_timeout(Duration::from_millis(40));
     let error = short.add_event_listener(EventKind::Circ, |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "waited 40ms for the reply to SETEVENTS in vain");
+    assert_eq!(error.to_string(), "timed out after 40ms waiting for the reply to SETEVENTS");
     let second = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
     assert_eq!(controller.subscribed_events(), [EventKind::Bw]);
     assert_eq!(bw.recv().unwrap().to_string(), "BW 1 2");

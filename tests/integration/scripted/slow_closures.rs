@@ -1,4 +1,4 @@
-//! Replies line by line to closures that are slow: the memory they take, and who waits for them.
+//! Replies line by line to slow closures: their memory, and that no other caller waits for them.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::support::leaks::{Holdings, peak_memory};
 use crate::support::signal::signal;
 use crate::support::watchdog::eventually;
 
-/// Answers as [`answer`] does, and sends an event behind each subscription.
+/// Answers like [`answer`], and sends an event after each SETEVENTS.
 fn answer_with_events(line: &str, out: &mut Vec<u8>) {
     answer(line, out);
     if line == "SETEVENTS BW" {
@@ -22,7 +22,7 @@ fn answer_with_events(line: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns the median time of a question and of a wait for an event, asked until `is_over`.
+/// Returns the median times of a command and of a wait for an event, repeated until `is_over`.
 fn medians(controller: &Controller, mut is_over: impl FnMut(usize) -> bool) -> [Duration; 2] {
     let mut times = [Vec::new(), Vec::new()];
     while !is_over(times[0].len()) {
@@ -33,7 +33,7 @@ fn medians(controller: &Controller, mut is_over: impl FnMut(usize) -> bool) -> [
         let is_bandwidth = |event: &Event| matches!(event, Event::Bw(_));
         controller.wait_for(EventKind::Bw, is_bandwidth, LIMIT).unwrap();
         times[1].push(begin.elapsed());
-        // The fake tor remembers every line, which is not to be measured.
+        // The fake tor records every line, which must not count.
         std::thread::sleep(Duration::from_millis(2));
     }
     times.map(|mut times| {
@@ -43,9 +43,9 @@ fn medians(controller: &Controller, mut is_over: impl FnMut(usize) -> bool) -> [
 }
 
 #[test]
-fn a_slow_closure_takes_little_memory_and_nobody_waits_for_it() {
-    // The whole reply was kept in memory, and events stood still meanwhile.
-    // `TORCON_TEST_REPLY_MB=600` is the long form.
+fn a_slow_closure_takes_little_memory_and_delays_no_other_caller() {
+    // The whole reply was kept in memory, and no events were delivered meanwhile.
+    // `TORCON_TEST_REPLY_MB=600` makes the reply longer.
     exclusive(|| {
         let size = std::env::var("TORCON_TEST_REPLY_MB").map_or(48, |text| text.parse().unwrap());
         let lines = size * 16;
@@ -92,20 +92,20 @@ fn a_slow_closure_takes_little_memory_and_nobody_waits_for_it() {
     });
 }
 
-/// Sends 16 MB as the answer to `GETINFO ns/all`, then serves.
+/// Sends 16 MB in reply to `GETINFO ns/all`, then answers other commands.
 fn sixteen_megabytes(script: &mut crate::support::script::Script) {
     script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
     script.flood(format!("{}\r\n", "x".repeat(1022)), 16 << 10).send(".\r\n250 OK\r\n");
     script.serve(answer);
 }
 
-/// Asks for 16 MB while the closure does not take more than one line before others were answered.
-fn ask_slowly(controller: &Controller) -> Result<u32, Error> {
+/// Requests 16 MB with a closure that waits at the first line until another command was answered.
+fn read_slowly(controller: &Controller) -> Result<u32, Error> {
     let mut lines = 0;
     let stuck = |_: Line<'_>| {
         lines += 1;
         if lines == 1 {
-            // Answered behind the reply, so all of that has come.
+            // Its reply follows, so the long reply has arrived completely.
             assert_eq!(controller.get_info_one("a").unwrap(), value("a"));
         }
         ControlFlow::Continue(())
@@ -115,7 +115,7 @@ fn ask_slowly(controller: &Controller) -> Result<u32, Error> {
 }
 
 #[test]
-fn what_does_not_fit_into_memory_waits_in_a_file_that_leaves_nothing_behind() {
+fn a_reply_that_exceeds_the_memory_limit_is_buffered_in_a_file_that_is_removed() {
     exclusive(|| {
         let (tor, controller) = connected(sixteen_megabytes);
         let mut before = Holdings::now();
@@ -145,16 +145,16 @@ fn what_does_not_fit_into_memory_waits_in_a_file_that_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_reply_that_fits_nowhere_fails_alone_and_the_connection_goes_on() {
+fn a_reply_that_exceeds_both_limits_fails_alone() {
     for limit in [0, 1 << 20, 11 << 20] {
         let options = ConnectOptions::new().reply_buffer_limit(limit);
         let (tor, controller) = connected_with(&options, sixteen_megabytes);
-        let error = ask_slowly(&controller).unwrap_err();
+        let error = read_slowly(&controller).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot keep the reply to GETINFO: more than {limit} bytes were waiting to be taken \
-                 (ConnectOptions::reply_buffer_limit)"
+                "cannot buffer the reply to GETINFO: the buffer is full at {limit} bytes; raise \
+                 ConnectOptions::reply_buffer_limit"
             )
         );
         let Error::Buffer(error) = error else { panic!("{error:?}") };
@@ -166,22 +166,22 @@ fn a_reply_that_fits_nowhere_fails_alone_and_the_connection_goes_on() {
     }
     let options = ConnectOptions::new().reply_buffer_limit(13 << 20);
     let (tor, controller) = connected_with(&options, sixteen_megabytes);
-    assert_eq!(ask_slowly(&controller).unwrap(), 16 << 10);
+    assert_eq!(read_slowly(&controller).unwrap(), 16 << 10);
     drop(controller);
     tor.finish();
 }
 
 #[test]
-fn a_file_that_cannot_be_made_fails_the_call_alone() {
+fn a_file_that_cannot_be_created_fails_the_call_alone() {
     exclusive(|| {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
-        // The unix socket of the fake tor would lie there.
+        // The unix socket of the fake tor would be in that directory.
         let tor = crate::support::fake_tor::FakeTor::tcp(|script| {
             script.greet_null_auth();
             sixteen_megabytes(script);
         });
         let controller = torcon::connect(tor.endpoint()).unwrap();
-        let error = ask_slowly(&controller).unwrap_err();
+        let error = read_slowly(&controller).unwrap_err();
         let Error::Buffer(error) = &error else { panic!("{error:?}") };
         let BufferProblem::File(source) = error.problem() else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
@@ -192,7 +192,7 @@ fn a_file_that_cannot_be_made_fails_the_call_alone() {
 }
 
 #[test]
-fn two_slow_closures_in_each_other_get_their_own_lines() {
+fn two_nested_slow_closures_get_their_own_lines() {
     let (tor, controller) = connected(|script| {
         for key in ["ns/all", "desc/all"] {
             script.expect(&format!("GETINFO {key}")).send(format!("250+{key}=\r\n"));

@@ -11,13 +11,13 @@ use torcon::{Error, EventKind};
 use super::{answer, chain, connected, join, next, served, start, value};
 use crate::support::signal::signal;
 
-/// Threads and commands of the tests with many of both.
+/// The numbers of threads and of commands.
 const THREADS: usize = 16;
 const COMMANDS: usize = 500;
 
 #[test]
 fn sixteen_threads_get_their_own_replies_during_a_flood_of_events() {
-    // Rules 1 and 4: the order of the queue is that of the wire, and the reader waits for nobody.
+    // Slots are in the order of the wire, and the reader waits for no listener.
     const EVENTS_PER_COMMAND: u64 = 5;
     let (tor, controller) = connected(|script| {
         let mut number = 0;
@@ -45,7 +45,7 @@ fn sixteen_threads_get_their_own_replies_during_a_flood_of_events() {
         })
         .collect();
     threads.into_iter().for_each(join);
-    // All of them, in the order of the wire: the default limit suffices.
+    // All events, in the order of the wire: the default limit suffices.
     for number in 0..(THREADS * COMMANDS) as u64 * EVENTS_PER_COMMAND {
         assert_eq!(next(&events), number);
     }
@@ -55,7 +55,7 @@ fn sixteen_threads_get_their_own_replies_during_a_flood_of_events() {
 
 #[test]
 fn sixteen_threads_that_pipeline_each_get_their_own_replies() {
-    // Rule 1: one lock for the place in the queue and the write.
+    // One lock for the slot and the write.
     let (tor, controller) = served();
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -78,9 +78,8 @@ fn sixteen_threads_that_pipeline_each_get_their_own_replies() {
 }
 
 #[test]
-fn every_caller_in_flight_gets_the_same_reason_at_once_when_the_peer_closes() {
-    // Rule 3; peers 3: a caller in flight hung for ever, since the struct itself held a sender of
-    // its channel (zwuevi).
+fn every_waiting_caller_gets_the_same_reason_at_once_when_the_peer_closes() {
+    // In zwuevi a waiting caller hung forever, since the struct itself had a sender of its channel.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         for _ in 0..THREADS {
@@ -119,7 +118,7 @@ fn every_caller_in_flight_gets_the_same_reason_at_once_when_the_peer_closes() {
 
 #[test]
 fn callers_that_are_writing_when_the_peer_closes_get_its_reason_too() {
-    // Rule 3: a broken pipe says less than the end of the stream, which is the first reason.
+    // The end of the stream is more precise than a broken pipe, and is the first reason.
     let (tor, controller) = connected(|script| {
         for _ in 0..200 {
             script.expect_line("a question");
@@ -151,7 +150,7 @@ fn callers_that_are_writing_when_the_peer_closes_get_its_reason_too() {
 
 #[test]
 fn a_connection_can_be_closed_from_many_threads_at_once() {
-    // Rule 8: closing is idempotent, from any thread.
+    // Closing is idempotent, from any thread.
     let (tor, controller) = connected(|script| {
         script.expect("ECHO x").expect_end();
     });
@@ -176,8 +175,8 @@ fn a_connection_can_be_closed_from_many_threads_at_once() {
 }
 
 #[test]
-fn listeners_come_and_go_on_many_threads_while_events_and_replies_flow() {
-    // Rules 6, 7 and 9: no order of the locks can block.
+fn many_threads_add_and_remove_listeners_during_events_and_replies() {
+    // No order of the locks can deadlock.
     let (tor, controller) = connected(|script| {
         script.serve(|line, out| {
             out.extend_from_slice(b"650 BW 1 2\r\n650 NOTICE x\r\n");
@@ -202,7 +201,7 @@ fn listeners_come_and_go_on_many_threads_while_events_and_replies_flow() {
         })
         .collect();
     threads.into_iter().for_each(join);
-    // Nobody listens any more, and the next change says so if the last drop could not.
+    // No listener is left. If the last drop could not send SETEVENTS, the next change does.
     let id = controller.add_event_listener(EventKind::Warn, |_| {}).unwrap();
     assert_eq!(controller.subscribed_events(), [EventKind::Warn]);
     controller.remove_event_listener(id).unwrap();

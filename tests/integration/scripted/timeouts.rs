@@ -1,4 +1,4 @@
-//! Replies that come late, twice or never, and peers that do not read.
+//! Replies that are late, repeated or missing, and peers that do not read.
 
 use std::time::{Duration, Instant};
 
@@ -8,33 +8,36 @@ use torcon::{Controller, Error, EventKind};
 use super::{SOON, answer, closed, connected, join, start};
 use crate::support::signal::signal;
 
-/// A limit that is meant to run out.
+/// A limit that is meant to pass.
 const SHORT: Duration = Duration::from_millis(40);
 
-/// Sends a command whose answer is not waited for long.
+/// Sends a command with a short limit, which passes.
 #[track_caller]
-fn give_up_on(controller: &Controller, command: &str) {
+fn time_out(controller: &Controller, command: &str) {
     let error = controller.with_timeout(SHORT).command(command).unwrap_err();
     let keyword = command.split(' ').next().unwrap();
-    assert_eq!(error.to_string(), format!("waited 40ms for the reply to {keyword} in vain"));
+    assert_eq!(
+        error.to_string(),
+        format!("timed out after 40ms waiting for the reply to {keyword}")
+    );
 }
 
-/// Answers like [`answer`], but leaves commands with `never` in them unanswered.
+/// Answers like [`answer`], except commands that contain `never`.
 fn answer_some(line: &str, out: &mut Vec<u8>) {
     if !line.contains("never") {
         answer(line, out);
     }
 }
 
-/// A text for `LOADCONF` that no socket takes at once.
+/// Returns a text for `LOADCONF` that exceeds the buffers of a socket.
 fn long_text() -> String {
     format!("ContactInfo {}\n", "x".repeat(986)).repeat(1000)
 }
 
 #[test]
-fn a_late_reply_is_dropped_and_the_next_caller_gets_its_own() {
-    // Rule 2; peers 1: the late reply went to the next caller, and `250 OK` slipped in silently
-    // (Stem 2-dev). The exact question that puts things right is part of the documentation.
+fn a_late_reply_is_discarded_and_the_next_caller_gets_its_own() {
+    // In Stem 2-dev the late reply went to the next caller, without an error if it was `250 OK`. The
+    // documentation contains the exact probe.
     let (tor, controller) = connected(|script| {
         script.expect("SETCONF Nickname=\"a\"").expect("GETINFO torcon/sync/3");
         script.expect("SAVECONF");
@@ -51,19 +54,19 @@ fn a_late_reply_is_dropped_and_the_next_caller_gets_its_own() {
 
 #[test]
 fn a_command_that_is_never_answered_shifts_no_later_reply() {
-    // Rule 2; peers 4: HSPOST without HSADDRESS is never answered by tor.
+    // tor never answers HSPOST without HSADDRESS.
     let (tor, controller) = connected(|script| {
         script.serve(answer_some);
     });
     for round in 0..5 {
-        give_up_on(&controller, "ECHO never");
+        time_out(&controller, "ECHO never");
         for n in 0..5 {
             let text = format!("{round}/{n}");
             assert_eq!(controller.command(&format!("ECHO {text}")).unwrap().text(), text);
         }
     }
     drop(controller);
-    // One question each, and nothing else that the test did not send.
+    // One probe for each, and nothing else.
     let lines = tor.client_lines();
     assert_eq!(lines.iter().filter(|line| line.contains("torcon/sync/")).count(), 5, "{lines:?}");
     assert_eq!(lines.len(), 2 + 5 * 7);
@@ -71,16 +74,16 @@ fn a_command_that_is_never_answered_shifts_no_later_reply() {
 }
 
 #[test]
-fn several_unanswered_commands_of_several_threads_shift_nobody_after_them() {
-    // Rule 2, with questions and answers of many threads in every order that chance brings.
+fn unanswered_commands_of_several_threads_shift_no_later_reply() {
+    // With commands and replies of many threads in random order.
     let (tor, controller) = connected(|script| {
         script.serve(answer_some);
     });
     for round in 0..5 {
-        // One after the other: two at once would end the connection, as a test below shows.
+        // One after the other, since two at once would end the connection, as a test below shows.
         for _ in 0..3 {
             let impatient = controller.clone();
-            join(start(move || give_up_on(&impatient, "ECHO never")));
+            join(start(move || time_out(&impatient, "ECHO never")));
         }
         let askers: Vec<_> = (0..8)
             .map(|thread| {
@@ -101,9 +104,9 @@ fn several_unanswered_commands_of_several_threads_shift_nobody_after_them() {
 }
 
 #[test]
-fn whatever_went_unanswered_among_many_threads_what_is_asked_later_is_answered_rightly_or_not() {
-    // Rule 2: a reply or an error, never another's. What was asked before a timeout is left out:
-    // nobody can tell that a reply is missing while it may still come.
+fn after_unanswered_commands_of_many_threads_a_reply_is_right_or_an_error() {
+    // A caller gets its own reply or an error. Commands sent before a timeout are excluded, since a
+    // missing reply may still arrive then.
     for seed in 0..8_u64 {
         let (tor, controller) = connected(|script| {
             script.serve(answer_some);
@@ -137,9 +140,8 @@ fn whatever_went_unanswered_among_many_threads_what_is_asked_later_is_answered_r
 }
 
 #[test]
-fn an_unanswered_command_with_others_waiting_behind_it_ends_the_connection_by_name() {
-    // Rule 2: the reply of the second would be taken for that of the first; since it cannot be
-    // told whose reply is missing, the connection ends, and says why.
+fn an_unanswered_command_with_others_waiting_behind_it_ends_the_connection() {
+    // It is unknown whether the first or the second reply is missing.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("ECHO never").expect("ECHO b");
@@ -152,7 +154,7 @@ fn an_unanswered_command_with_others_waiting_behind_it_ends_the_connection_by_na
     go_on.fire();
     assert_eq!(
         closed(second.wait()),
-        "replies are out of step with commands: a command went unanswered while others were \
+        "replies are out of step with commands: a command was not answered while others were \
          waiting behind it"
     );
     tor.finish();
@@ -160,7 +162,7 @@ fn an_unanswered_command_with_others_waiting_behind_it_ends_the_connection_by_na
 
 #[test]
 fn a_caller_behind_a_late_reply_gets_its_own() {
-    // Rule 2, the case that can be put right: everything was answered, only late.
+    // All replies arrive, only late.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("ECHO a").expect("ECHO b").expect("GETINFO torcon/sync/4");
@@ -179,49 +181,49 @@ fn a_caller_behind_a_late_reply_gets_its_own() {
 }
 
 #[test]
-fn a_reply_too_many_after_a_timeout_ends_the_connection_by_name() {
-    // Rule 2: ONION_CLIENT_AUTH_ADD with a long name is answered twice.
+fn a_surplus_reply_after_a_timeout_ends_the_connection() {
+    // tor answers ONION_CLIENT_AUTH_ADD with a long name twice.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("ECHO a").expect("GETINFO torcon/sync/3").wait_for(&test_says);
         script.send("250 a\r\n250 a\r\n").drain();
     });
-    give_up_on(&controller, "ECHO a");
+    time_out(&controller, "ECHO a");
     let pending = controller.queue_command("ECHO b").unwrap();
     go_on.fire();
     assert_eq!(
         closed(pending.wait()),
-        "replies are out of step with commands: a reply came that no command had asked for"
+        "replies are out of step with commands: a reply came without a command"
     );
     tor.finish();
 }
 
 #[test]
-fn a_filter_that_refuses_the_question_ends_the_connection_by_name() {
-    // Filters in front of tor let few questions pass.
+fn a_filter_that_refuses_the_probe_ends_the_connection() {
+    // Filtering proxies allow few GETINFO keys.
     let (tor, controller) = connected(|script| {
         script.expect("ECHO never").expect("GETINFO torcon/sync/3");
         script.send("510 Command filtered\r\n").expect_end();
     });
-    give_up_on(&controller, "ECHO never");
+    time_out(&controller, "ECHO never");
     assert_eq!(
         controller.wait_closed(super::LIMIT).unwrap().to_string(),
-        "replies are out of step with commands: a command went unanswered, and a filter refused \
-         the question that would have put things right"
+        "replies are out of step with commands: a command was not answered, and a filter refused \
+         the probe that would show which"
     );
     tor.finish();
 }
 
 #[test]
-fn a_peer_that_does_not_read_makes_writers_time_out_and_loses_nothing() {
-    // Rules 1 and 10: nothing of the command went out, so the connection goes on.
+fn writers_time_out_at_a_peer_that_does_not_read_and_lose_nothing() {
+    // Not a byte of the command was written, so the connection stays open.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.wait_for(&test_says).serve(answer);
     });
     let impatient = controller.with_timeout(SHORT);
     let mut pending = Vec::new();
-    // Every command fits into one packet of the system, so that none goes out in part.
+    // Every command fits into one segment, so that none is written in part.
     let filler = "x".repeat(1000);
     let error = loop {
         match impatient.queue_command(&format!("ECHO {}/{filler}", pending.len())) {
@@ -230,8 +232,8 @@ fn a_peer_that_does_not_read_makes_writers_time_out_and_loses_nothing() {
         }
         assert!(pending.len() < 100_000, "the peer's buffer has no end");
     };
-    assert_eq!(error.to_string(), "waited 40ms for the reply to ECHO in vain");
-    // While one waits for room, the others wait for their turn no longer than they want to.
+    assert_eq!(error.to_string(), "timed out after 40ms waiting for the reply to ECHO");
+    // While one caller waits for room, the others wait for the lock no longer than their limit.
     let others: Vec<_> = (0..4)
         .map(|_| {
             let impatient = impatient.clone();
@@ -254,8 +256,8 @@ fn a_peer_that_does_not_read_makes_writers_time_out_and_loses_nothing() {
 }
 
 #[test]
-fn a_command_that_went_out_in_part_ends_the_connection() {
-    // Rule 1: nobody can know what tor has read.
+fn a_command_that_was_written_in_part_ends_the_connection() {
+    // It is unknown what tor has read.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.wait_for(&test_says);
@@ -269,9 +271,9 @@ fn a_command_that_went_out_in_part_ends_the_connection() {
 }
 
 #[test]
-fn a_caller_that_gives_up_while_another_writes_keeps_nobody_waiting() {
-    // The question after a timeout could not be sent while another command was being written, and
-    // nobody sent it afterwards: the other's reply was held until its own time was over.
+fn a_caller_that_times_out_while_another_writes_delays_no_other() {
+    // The probe could not be sent while another command was being written, and was never sent
+    // afterwards: the reply to that command was held until its limit passed.
     let (blocked, script_reads) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("ECHO a").wait_for(&script_reads).send("250 a\r\n");
@@ -296,8 +298,8 @@ fn a_caller_that_gives_up_while_another_writes_keeps_nobody_waiting() {
         start.elapsed()
     });
     super::next(&writing);
-    // Long enough for the writer to fill the socket and to wait for room, most of the time; if it
-    // has not begun yet, the question goes out before it, which is as good.
+    // Usually enough for the writer to fill the socket and to wait for room. If it has not begun yet,
+    // the probe is sent before it, which is correct too.
     assert!(first.wait_timeout(Duration::from_millis(300)).unwrap_err().is_timeout());
     blocked.fire();
     let took = join(thread);
@@ -307,8 +309,8 @@ fn a_caller_that_gives_up_while_another_writes_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_question_that_found_no_room_is_asked_when_there_is_room() {
-    // As above, with a peer that had stopped reading altogether.
+fn a_probe_without_room_is_sent_when_there_is_room() {
+    // As above, with a peer that does not read at all.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.wait_for(&test_says).serve(answer);
@@ -332,8 +334,8 @@ fn a_question_that_found_no_room_is_asked_when_there_is_room() {
 }
 
 #[test]
-fn every_wait_has_a_limit_of_its_own() {
-    // Rule 10; peers 4: no command had a limit.
+fn every_wait_has_a_limit() {
+    // Commands of other libraries had no limit.
     let (tor, controller) = connected(|script| {
         script.drain();
     });
@@ -354,16 +356,16 @@ fn every_wait_has_a_limit_of_its_own() {
     for error in &waits {
         assert!(matches!(error, Error::Timeout(_)), "{error:?}");
     }
-    assert_eq!(waits[4].to_string(), "waited 40ms for the reply to SETEVENTS in vain");
-    assert_eq!(waits[7].to_string(), "waited 40ms for the end of the connection in vain");
+    assert_eq!(waits[4].to_string(), "timed out after 40ms waiting for the reply to SETEVENTS");
+    assert_eq!(waits[7].to_string(), "timed out after 40ms waiting for the end of the connection");
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     drop((controller, short));
     tor.finish();
 }
 
 #[test]
-fn the_wait_for_another_subscription_is_limited_too() {
-    // Rules 9 and 10: SETEVENTS is sent under a lock, which is waited for with a deadline.
+fn the_wait_for_another_subscription_has_a_limit() {
+    // SETEVENTS is sent under a lock, which is taken with a deadline.
     let (arrived, script_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("SETEVENTS BW");
@@ -376,7 +378,7 @@ fn the_wait_for_another_subscription_is_limited_too() {
     let start = Instant::now();
     let short = controller.with_timeout(SHORT);
     let error = short.add_event_listener(EventKind::Circ, |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "waited 40ms for the reply to SETEVENTS in vain");
+    assert_eq!(error.to_string(), "timed out after 40ms waiting for the reply to SETEVENTS");
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     controller.close();
     assert!(join(first).is_closed());
@@ -384,7 +386,7 @@ fn the_wait_for_another_subscription_is_limited_too() {
 }
 
 #[test]
-fn limits_that_cannot_be_said_as_an_instant_are_no_limits() {
+fn a_limit_that_exceeds_an_instant_is_no_limit() {
     let (tor, controller) = super::served();
     let patient = controller.with_timeout(Duration::MAX);
     assert_eq!(patient.get_info_one("a").unwrap(), super::value("a"));

@@ -101,7 +101,7 @@ fn a_wait_ends_with_its_time_or_with_the_connection() {
     });
     let limit = Duration::from_millis(50);
     let error = controller.wait_for(EventKind::Bw, |_| false, limit).unwrap_err();
-    assert_eq!(error.to_string(), "waited 50ms for an event in vain");
+    assert_eq!(error.to_string(), "timed out after 50ms waiting for an event");
     let waiting = controller.clone();
     let thread = start(move || {
         let end_and_go_on = |_: &Event| {

@@ -159,14 +159,14 @@ impl Peer {
         self.socket.write_all(bytes, Instant::now() + DEADLINE).unwrap();
     }
 
-    /// Takes the greeting of a client without user and password.
+    /// Reads the greeting of a client without user name and password.
     #[track_caller]
     pub(super) fn greet(&mut self) {
         self.expect(b"\x05\x01\x00");
         self.send(b"\x05\x00");
     }
 
-    /// Takes the greeting of a client with user and password, and returns them.
+    /// Reads the greeting of a client with user name and password, and returns them.
     #[track_caller]
     pub(super) fn greet_with_password(&mut self) -> (String, String) {
         self.expect(b"\x05\x01\x02");

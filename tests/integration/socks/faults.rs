@@ -1,4 +1,4 @@
-//! Proxies that are late, broken, or none.
+//! Proxies that are silent, broken, or not SOCKS proxies.
 
 use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::within;
 
-/// Connects with a limit that must not be needed, and returns the chain of the error without its
-/// beginning, which names the proxy.
+/// Connects with a limit that must not pass, and returns the chain of the error without its first
+/// part, which names the proxy.
 #[track_caller]
 fn failure(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> String {
     let fake = FakeProxy::start(kind, play);
@@ -31,7 +31,7 @@ fn failure(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> String 
 }
 
 #[test]
-fn something_else_than_a_socks_proxy_is_shown_by_what_it_says() {
+fn a_peer_that_is_not_a_socks_proxy_is_quoted() {
     for kind in KINDS {
         for (said, excerpt) in [
             (
@@ -51,7 +51,7 @@ fn something_else_than_a_socks_proxy_is_shown_by_what_it_says() {
             });
             assert_eq!(text, format!("not a SOCKS5 proxy: it answered \"{excerpt}\""));
         }
-        // What never ends is not read to its end.
+        // The excerpt is bounded.
         let text = failure(kind, |peer| peer.send(&[b'x'; 1000]));
         assert!(text.len() < 150, "{text}");
         assert!(text.starts_with("not a SOCKS5 proxy: it answered \"xxx"), "{text}");
@@ -59,10 +59,11 @@ fn something_else_than_a_socks_proxy_is_shown_by_what_it_says() {
 }
 
 #[test]
-fn a_proxy_that_closes_is_told_with_the_step() {
+fn a_proxy_that_closes_is_reported_with_the_step() {
     for kind in KINDS {
-        let closed =
-            |step| format!("the proxy closed the connection without a whole answer to {step}");
+        let closed = |step| {
+            format!("the proxy closed the connection before its answer to {step} was complete")
+        };
         let text = failure(kind, |peer| peer.expect(b"\x05\x01\x00"));
         assert_eq!(text, closed("the greeting"));
         let text = failure(kind, |peer| {
@@ -70,7 +71,7 @@ fn a_proxy_that_closes_is_told_with_the_step() {
             peer.send(b"\x05");
         });
         assert_eq!(text, closed("the greeting"));
-        // It does not even read: the connection is reset, which is an end as well.
+        // The proxy does not read, so the connection is reset.
         assert_eq!(failure(kind, |peer| peer.shutdown(Shutdown::Both)), closed("the greeting"));
         for answer in [&b""[..], b"\x05", b"\x05\x00\x00", &GRANTED[..9], b"\x05\x00\x00\x03\xff"] {
             let text = failure(kind, move |peer| {
@@ -84,14 +85,14 @@ fn a_proxy_that_closes_is_told_with_the_step() {
 }
 
 #[test]
-fn a_proxy_that_takes_no_password_gets_no_stream_to_mix_up() {
+fn a_proxy_without_password_support_gets_no_isolated_stream() {
     for (answer, expected) in [
         (
             b"\x05\x00",
-            "cannot read the proxy's answer to the greeting: expected the way to authenticate \
-             that was offered, got \"\\x05\\x00\"",
+            "cannot read the proxy's answer to the greeting: expected the method that was \
+             offered, got \"\\x05\\x00\"",
         ),
-        (b"\x05\xff", "the proxy refused at the greeting: it does not take user and password"),
+        (b"\x05\xff", "the proxy does not accept user name and password"),
     ] {
         let fake = FakeProxy::start(Kind::Tcp, move |peer| {
             peer.expect(b"\x05\x01\x02");
@@ -106,7 +107,7 @@ fn a_proxy_that_takes_no_password_gets_no_stream_to_mix_up() {
 }
 
 #[test]
-fn silence_ends_with_the_time() {
+fn a_silent_proxy_is_a_timeout() {
     for kind in KINDS {
         let short = Duration::from_secs(1);
         let fake = FakeProxy::several(kind, |door| {
@@ -130,8 +131,8 @@ fn silence_ends_with_the_time() {
             let hasty = proxy.clone().greeting_timeout(short);
             [
                 hasty.connect("a.example:80").unwrap_err(),
-                proxy.connect_deadline("a.example:80", Instant::now() + short).unwrap_err(),
-                proxy.resolve_timeout("a.example", short).unwrap_err(),
+                proxy.clone().timeout(short).connect("a.example:80").unwrap_err(),
+                proxy.timeout(short).resolve("a.example").unwrap_err(),
             ]
         });
         for error in &outcome {
@@ -141,13 +142,13 @@ fn silence_ends_with_the_time() {
         let [greeting, reply, resolve] = outcome;
         assert!(
             chain(&greeting)
-                .ends_with("waited 1s for the SOCKS proxy to answer the greeting in vain"),
+                .ends_with("timed out after 1s waiting for the SOCKS proxy to answer the greeting"),
             "{}",
             chain(&greeting)
         );
         assert!(
             chain(&resolve)
-                .ends_with("waited 1s for the SOCKS proxy to answer the request in vain"),
+                .ends_with("timed out after 1s waiting for the SOCKS proxy to answer the request"),
             "{}",
             chain(&resolve)
         );
@@ -161,17 +162,16 @@ fn silence_ends_with_the_time() {
 }
 
 #[test]
-fn a_time_that_is_over_before_it_begins_is_a_timeout() {
+fn a_limit_of_zero_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = SocksProxy::new(listener.local_addr().unwrap()).unwrap();
-    let past = Instant::now();
-    assert!(proxy.connect_deadline("a.example:80", past).unwrap_err().is_timeout());
-    assert!(proxy.resolve_deadline("a.example", past).unwrap_err().is_timeout());
-    assert!(proxy.resolve_ptr_deadline([1, 2, 3, 4].into(), past).unwrap_err().is_timeout());
+    let proxy = SocksProxy::new(listener.local_addr().unwrap()).unwrap().timeout(Duration::ZERO);
+    assert!(proxy.connect("a.example:80").unwrap_err().is_timeout());
+    assert!(proxy.resolve("a.example").unwrap_err().is_timeout());
+    assert!(proxy.resolve_ptr([1, 2, 3, 4].into()).unwrap_err().is_timeout());
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_unreachable() {
+fn a_proxy_that_does_not_listen_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -184,8 +184,8 @@ fn a_proxy_that_is_not_there_is_unreachable() {
         let error = proxy.connect("a.example:80").unwrap_err();
         check_text(&error);
         let start = format!(
-            "cannot connect to a.example:80 through the SOCKS proxy {text}: no connection to the \
-             proxy can be opened: "
+            "cannot connect to a.example:80 through the SOCKS proxy {text}: cannot connect to the \
+             proxy: "
         );
         assert!(chain(&error).starts_with(&start), "{}", chain(&error));
         assert!(!error.is_timeout());
@@ -205,7 +205,7 @@ fn a_proxy_that_is_not_there_is_unreachable() {
 }
 
 #[test]
-fn the_step_of_a_broken_handshake_can_be_asked_for() {
+fn the_error_of_a_broken_handshake_has_the_step() {
     let fake = FakeProxy::start(Kind::Unix, |peer| {
         peer.expect(b"\x05\x01\x02");
         peer.send(b"\x05\x02");
@@ -234,7 +234,7 @@ fn failures_leave_nothing_behind() {
                 peer.send(b"\x05\x05\x00\x01\0\0\0\0\0\0");
             });
             let fake = FakeProxy::start(kind, Peer::expect_end_after_greeting);
-            let error = fake.proxy().connect_timeout("a.example:80", Duration::from_millis(500));
+            let error = fake.proxy().timeout(Duration::from_millis(500)).connect("a.example:80");
             assert!(error.unwrap_err().is_timeout());
             fake.finish();
         }

@@ -84,7 +84,7 @@ fn targets_of_every_kind_are_sent_as_what_they_are() {
         (|proxy, _| proxy.connect(format!("{ONION}:80")), &onion_request),
         (|proxy, onion| proxy.connect((onion, 80)), &onion_request),
         (
-            |proxy, _| proxy.connect_timeout("a:1", std::time::Duration::from_secs(30)),
+            |proxy, _| proxy.clone().timeout(std::time::Duration::from_secs(30)).connect("a:1"),
             b"\x05\x01\x00\x03\x01a\0\x01",
         ),
     ];
@@ -226,16 +226,16 @@ fn every_code_of_a_refusal_is_typed_and_has_its_meaning() {
         (0x03, "the network is unreachable"),
         (0x04, "the host is unreachable"),
         (0x05, "the host refused the connection"),
-        (0x06, "there was no way to the target in time"),
+        (0x06, "no circuit reached the target in time"),
         (0x07, "the command is not supported"),
-        (0x08, "the kind of address is not supported"),
-        (0x09, "a failure without a known meaning"),
+        (0x08, "the address type is not supported"),
+        (0x09, "unknown code"),
         (0xf0, "the onion service's descriptor was not found"),
         (0xf1, "the onion service's descriptor is invalid"),
         (0xf2, "the introduction to the onion service failed"),
         (0xf3, "the rendezvous with the onion service failed"),
-        (0xf4, "the onion service asks for client authorization, and there is no key for it"),
-        (0xf5, "the onion service refuses the key of client authorization"),
+        (0xf4, "the onion service requires client authorization, and tor has no key for it"),
+        (0xf5, "the onion service does not accept the key of client authorization"),
         (0xf6, "the onion address is invalid"),
         (0xf7, "the introduction to the onion service timed out"),
     ];
@@ -294,7 +294,7 @@ fn what_socks_cannot_say_never_reaches_the_proxy() {
         for (host, problem) in [
             (&*long, "must have 1 to 255 bytes"),
             ("", "must have 1 to 255 bytes"),
-            ("a\nb", "must not hold NUL, line breaks or other control characters"),
+            ("a\nb", "must not contain NUL, line breaks or other control characters"),
             ("a.example:80", "must be a host name or an address"),
         ] {
             let error = proxy.resolve(host).unwrap_err();

@@ -141,7 +141,7 @@ fn nothing_is_left_of_streams_however_they_end() {
         assert!(tor.connect_stream("no target").is_err());
         let limit = Duration::from_millis(100);
         // No exit takes IPv6.
-        problem(proxy.connect_timeout("[::1]:9", limit));
+        problem(proxy.clone().timeout(limit).connect("[::1]:9"));
         drop(stream);
         clone.shutdown(Shutdown::Both).unwrap();
         drop(clone);

@@ -136,7 +136,7 @@ fn waits_for_targets_that_do_not_answer_have_limits() {
     for proxy in [tor.socks_proxy().unwrap(), unix_proxy()] {
         let limit = Duration::from_millis(700);
         let begin = Instant::now();
-        let error = proxy.connect_timeout(target, limit).unwrap_err();
+        let error = proxy.clone().timeout(limit).connect(target).unwrap_err();
         let took = begin.elapsed();
         assert!(limit <= took && took < Duration::from_secs(20), "{took:?}");
         assert!(error.is_timeout());
@@ -144,8 +144,8 @@ fn waits_for_targets_that_do_not_answer_have_limits() {
         assert_eq!(
             chain(&error),
             format!(
-                "cannot connect to {target} through the SOCKS proxy {}: waited 700ms for the SOCKS \
-                 proxy to answer the request in vain",
+                "cannot connect to {target} through the SOCKS proxy {}: timed out after 700ms waiting for the SOCKS \
+                 proxy to answer the request",
                 proxy.endpoint()
             )
         );

@@ -162,7 +162,7 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
     let error = (0..20).find_map(at_once).expect("a circuit takes longer than no time");
     let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
     let Wait::Built(late) = timeout.wait() else { panic!("{error}") };
-    let text = format!("waited 0ns for circuit {late} to be built in vain");
+    let text = format!("timed out after 0ns waiting for circuit {late} to be built");
     assert_eq!(error.to_string(), text);
     if let Some(late) = state.circuit(late) {
         late.wait_closed(LIMIT).unwrap();
@@ -230,7 +230,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot connect to a.test:80 through circuit {}: tor refused it for the stream",
+            "cannot connect to a.test:80 through circuit {}: tor refused to attach the stream",
             short.id()
         )
     );
@@ -249,7 +249,7 @@ fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
     assert_eq!(stream.status(), StreamStatus::Succeeded);
     assert_eq!(stream.target().port(), Some(echo_server.port()));
     let error = stream.wait_closed(Duration::ZERO).unwrap_err();
-    let text = format!("waited 0ns for the end of stream {} in vain", stream.id());
+    let text = format!("timed out after 0ns waiting for the end of stream {}", stream.id());
     assert_eq!(error.to_string(), text);
     let error = stream.close(StreamReason::End).unwrap_err();
     assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");

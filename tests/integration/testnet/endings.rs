@@ -106,7 +106,7 @@ fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
             assert_eq!(
                 chain(&error),
                 format!(
-                    "the private network failed in making the keys of the authorities: the program \
+                    "the private network failed in generating the keys of the authorities: the program \
                      \"{program}\" {missing}"
                 )
             );
@@ -117,14 +117,17 @@ fn nothing_is_left_of_a_network_that_fails_and_the_step_is_named() {
         let error = failure(&before, builder().tor_gencert("/bin/false"));
         assert_eq!(
             chain(&error),
-            "the private network failed in making the keys of the authorities (auth0): the program \
+            "the private network failed in generating the keys of the authorities (auth0): the program \
              \"/bin/false\" failed (exit status: 1)"
         );
 
         let error = failure(&before, builder().relay_option("Bogus", "1"));
         assert_eq!(error.step(), TestnetStep::Launch);
         assert_eq!(error.node(), Some("relay0"));
-        assert_eq!(error.to_string(), "the private network failed in starting the relays (relay0)");
+        assert_eq!(
+            error.to_string(),
+            "the private network failed in launching the relays (relay0)"
+        );
         assert!(matches!(error.problem(), TestnetProblem::Tor(_)), "{error:?}");
         let reason = "Unknown option 'Bogus'.  Failing.";
         assert!(error.last_lines().iter().any(|line| line.contains(reason)), "{error:?}");
@@ -170,7 +173,7 @@ fn a_directory_with_something_in_it_is_refused_and_left_as_it_is() {
     assert_eq!(
         chain(&error),
         format!(
-            "the private network failed in making ready: the directory {:?} is not empty",
+            "the private network failed in preparing: the directory {:?} is not empty",
             directory.path()
         )
     );
@@ -181,7 +184,7 @@ fn a_directory_with_something_in_it_is_refused_and_left_as_it_is() {
     assert_eq!(
         chain(&error),
         format!(
-            "the private network failed in making ready: {orphan:?} cannot be made ready: No such \
+            "the private network failed in preparing: {orphan:?} cannot be created or read: No such \
              file or directory (os error 2)"
         )
     );

@@ -49,7 +49,7 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
     assert_eq!(resolve("192.0.2.7").unwrap(), address);
 
     let error = resolve("a.nx.test").unwrap_err();
-    assert_eq!(error.to_string(), "a.nx.test was not resolved: tor answered error=yes");
+    assert_eq!(error.to_string(), "cannot resolve a.nx.test: tor answered error=yes");
     let Error::Resolve(error) = error else { panic!("{error:?}") };
     assert_eq!(error.problem(), &ResolveProblem::Failed { error: Some("yes".into()) });
     // tor cannot say an address of IPv6.
@@ -203,7 +203,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
     let outcome = retried(controller, "every directory has nothing", || {
         let outcome = controller.fetch_onion_descriptor(other, LIMIT);
         let text = outcome.as_ref().unwrap_err().to_string();
-        let expected = format!("no directory has given the descriptor of {other}: 6 NOT_FOUND");
+        let expected = format!("no directory delivered the descriptor of {other}: 6 NOT_FOUND");
         if text == expected { Ok(outcome) } else { Err(text) }
     });
     let mut asked: Vec<_> = failures(outcome).into_iter().map(|(hsdir, _)| hsdir).collect();

@@ -1,40 +1,40 @@
-//! The router against a model that knows whose each reply is.
+//! A property test of the router against a model that knows the owner of each reply.
 
 use std::collections::VecDeque;
 
 use crossbeam_channel::Receiver;
 use proptest::prelude::*;
 
-use super::super::super::parts::Parts;
+use super::super::super::pipe::PipeReader;
 use super::super::super::spool::BufferLimits;
-use super::super::{GivenUp, Outcome, SlotId};
-use super::{Connection, refusal, taken, text};
+use super::super::{CancelOutcome, Outcome, SlotId};
+use super::{Connection, read_available, refusal, text};
 use crate::error::Disconnect;
 use crate::wire::Limits;
 
-/// One thing that happens. Callers are numbered modulo those that still wait.
+/// A step. The index of a caller is taken modulo the number of waiting callers.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A caller sends a command whose answer has so many lines.
-    Ask {
+    /// A caller sends a command whose reply has this number of data lines.
+    Send {
         in_parts: bool,
         lines: usize,
     },
-    /// A caller takes a place, but nothing can be written.
-    AskInVain,
-    /// A caller waits no longer.
-    GiveUp(usize),
-    /// A caller takes what has come.
+    /// A caller pushes a slot, but cannot write its command.
+    FailToSend,
+    /// A caller times out.
+    Cancel(usize),
+    /// A caller reads the available lines.
     Take(usize),
-    /// A caller that takes parts leaves.
-    Break(usize),
-    /// The link sends a probe if one is owed.
+    /// A caller that reads parts drops its reader.
+    Leave(usize),
+    /// The connection sends a probe if one is owed.
     Probe,
-    /// tor answers the next command; perhaps never, if its caller has given up before.
+    /// tor answers the next command, or, if it is canceled and `or_never`, does not.
     Answer {
         or_never: bool,
     },
-    /// So many bytes arrive.
+    /// The reader gets this number of bytes.
     Arrive(usize),
     End,
 }
@@ -42,11 +42,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (any::<bool>(), 0..6_usize)
-            .prop_map(|(in_parts, lines)| Step::Ask { in_parts, lines }),
-        1 => Just(Step::AskInVain),
-        2 => (0..8_usize).prop_map(Step::GiveUp),
+            .prop_map(|(in_parts, lines)| Step::Send { in_parts, lines }),
+        1 => Just(Step::FailToSend),
+        2 => (0..8_usize).prop_map(Step::Cancel),
         2 => (0..8_usize).prop_map(Step::Take),
-        1 => (0..8_usize).prop_map(Step::Break),
+        1 => (0..8_usize).prop_map(Step::Leave),
         4 => Just(Step::Probe),
         6 => prop::bool::weighted(0.2).prop_map(|or_never| Step::Answer { or_never }),
         9 => prop_oneof![1..12_usize, 10..90_usize].prop_map(Step::Arrive),
@@ -61,8 +61,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 enum Kind {
     Whole(Receiver<Outcome>),
-    Parts(Parts),
-    /// It took parts and has left.
+    Parts(PipeReader),
+    /// It dropped its reader.
     Left,
 }
 
@@ -70,40 +70,45 @@ struct Caller {
     id: SlotId,
     kind: Kind,
     reply: String,
-    /// What it has got so far, and whether that is all.
-    got: String,
+    /// The part of the reply that it received.
+    received: String,
     is_complete: bool,
-    gave_up: bool,
+    is_canceled: bool,
 }
 
 impl Caller {
-    /// Takes what has come, and checks that it is this caller's.
+    /// Reads the available lines, and checks that they belong to this caller.
     fn take(&mut self) -> Result<(), TestCaseError> {
         match &mut self.kind {
             Kind::Whole(receiver) => {
                 if let Some(text) = text(receiver) {
-                    self.got = format!("{text}\r\n");
+                    self.received = format!("{text}\r\n");
                     self.is_complete = true;
                 }
             }
             Kind::Parts(parts) => {
-                let (lines, end) = taken(parts);
-                self.got.push_str(&lines);
+                let (lines, end) = read_available(parts);
+                self.received.push_str(&lines);
                 self.is_complete |= end == Some(Ok(()));
             }
             Kind::Left => {}
         }
-        prop_assert!(self.reply.starts_with(&self.got), "{:?} got {:?}", self.reply, self.got);
-        prop_assert!(!self.is_complete || self.got == self.reply);
+        prop_assert!(
+            self.reply.starts_with(&self.received),
+            "{:?} got {:?}",
+            self.reply,
+            self.received
+        );
+        prop_assert!(!self.is_complete || self.received == self.reply);
         Ok(())
     }
 
     fn is_waiting(&self) -> bool {
-        !self.gave_up && !self.is_complete && !matches!(self.kind, Kind::Left)
+        !self.is_canceled && !self.is_complete && !matches!(self.kind, Kind::Left)
     }
 }
 
-/// A command that tor has read.
+/// A command that tor has not answered.
 enum Command {
     Of(usize),
     Probe(u64),
@@ -113,9 +118,9 @@ struct World {
     connection: Connection,
     callers: Vec<Caller>,
     unanswered: VecDeque<Command>,
-    /// What tor has sent and the reader has not read.
+    /// The bytes between tor and the reader.
     wire: VecDeque<u8>,
-    /// A command went unanswered.
+    /// Whether tor left a command unanswered.
     is_lossy: bool,
     has_ended: bool,
 }
@@ -133,7 +138,7 @@ impl World {
         }
     }
 
-    fn ask(&mut self, in_parts: bool, lines: usize) {
+    fn send(&mut self, in_parts: bool, lines: usize) {
         let n = self.callers.len();
         let (id, kind) = if in_parts {
             let (id, parts) = self.connection.push_parts();
@@ -148,8 +153,8 @@ impl World {
             1 => format!("250-{n}=\r\n250 OK\r\n"),
             _ => format!("250+{n}=\r\n{body}.\r\n250 OK\r\n"),
         };
-        let (got, is_complete, gave_up) = (String::new(), false, false);
-        self.callers.push(Caller { id, kind, reply, got, is_complete, gave_up });
+        let (received, is_complete, is_canceled) = (String::new(), false, false);
+        self.callers.push(Caller { id, kind, reply, received, is_complete, is_canceled });
         self.unanswered.push_back(Command::Of(n));
     }
 
@@ -163,7 +168,7 @@ impl World {
         match self.unanswered.pop_front() {
             None => {}
             Some(Command::Probe(nonce)) => self.wire.extend(refusal(nonce).bytes()),
-            Some(Command::Of(n)) if or_never && self.callers[n].gave_up => self.is_lossy = true,
+            Some(Command::Of(n)) if or_never && self.callers[n].is_canceled => self.is_lossy = true,
             Some(Command::Of(n)) => self.wire.extend(self.callers[n].reply.bytes()),
         }
     }
@@ -189,27 +194,26 @@ impl World {
         (!waiting.is_empty()).then(|| waiting[n % waiting.len()])
     }
 
-    fn give_up(&mut self, index: usize) -> Result<(), TestCaseError> {
-        let outcome = self.connection.give_up(self.callers[index].id);
+    fn cancel(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let outcome = self.connection.cancel(self.callers[index].id);
         let caller = &mut self.callers[index];
         caller.take()?;
-        // Whatever else it is told, its reply has not come whole.
-        prop_assert_eq!(outcome == GivenUp::Answered, caller.is_complete);
-        caller.gave_up = true;
+        prop_assert_eq!(outcome == CancelOutcome::Complete, caller.is_complete);
+        caller.is_canceled = true;
         Ok(())
     }
 
     fn play(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
-            Step::Ask { in_parts, lines } => self.ask(in_parts, lines),
-            Step::AskInVain => {
+            Step::Send { in_parts, lines } => self.send(in_parts, lines),
+            Step::FailToSend => {
                 let (id, receiver) = self.connection.push();
                 self.connection.router.lock().take_back(id);
                 prop_assert!(receiver.try_recv().is_err_and(|error| error.is_disconnected()));
             }
-            Step::GiveUp(n) => {
+            Step::Cancel(n) => {
                 if let Some(index) = self.waiting(n) {
-                    self.give_up(index)?;
+                    self.cancel(index)?;
                 }
             }
             Step::Take(n) => {
@@ -217,7 +221,7 @@ impl World {
                     self.callers[index].take()?;
                 }
             }
-            Step::Break(n) => {
+            Step::Leave(n) => {
                 if let Some(index) = self.waiting(n) {
                     let kind = &mut self.callers[index].kind;
                     if matches!(kind, Kind::Parts(_)) {
@@ -233,7 +237,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets everything arrive that is still to come; then everybody has got what is theirs.
+    /// Lets all bytes arrive, and checks that every caller has its reply.
     fn finish(&mut self) -> Result<(), TestCaseError> {
         while !self.has_ended {
             self.probe();

@@ -86,7 +86,7 @@ fn a_path_of_tor_s_own_for_a_controller_takes_two_commands() {
     let not_built = circuit.connect_stream("a.example:80").unwrap_err();
     assert_eq!(
         crate::error_text::chain(&not_built),
-        "cannot connect to a.example:80 through circuit 7: it is not built, but LAUNCHED"
+        "cannot connect to a.example:80 through circuit 7: it is not built, its status is LAUNCHED"
     );
     drop((state, circuit, controller));
     tor.finish();
