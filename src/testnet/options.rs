@@ -63,6 +63,9 @@ pub(super) fn client(authorities: Vec<Setting>) -> Vec<Setting> {
     all.extend(authorities);
     all.extend(settings([
         ("PathsNeededToBuildCircuits", "0.67"),
+        // After a hundred circuits of a few milliseconds tor would give each less than 50 ms. On a
+        // busy machine the circuits of onion services then fail, and visitors wait for minutes.
+        ("LearnCircuitBuildTimeout", "0"),
         // A connection from this address cannot leave the machine.
         ("OutboundBindAddress", "127.0.0.1"),
     ]));
