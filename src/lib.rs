@@ -116,8 +116,8 @@
 //!
 //! # Versions
 //!
-//! torcon is tested with tor 0.4.9.11. It should work with every tor that has version 3 onion
-//! services; words and events that it does not know are kept.
+//! torcon is tested with tor 0.4.8.14, 0.4.9.11 and 0.4.9.15. It should work with every tor that
+//! has version 3 onion services; words and events that it does not know are kept.
 //!
 //! It needs Rust 1.85 and a Unix system; it is tested on Linux. A newer Rust will be asked for
 //! only by a minor release, never by a patch. Before 1.0, a minor release may change the interface;

@@ -11,7 +11,7 @@ use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded};
 use torcon::error::{SocksCode, UploadOutcome};
 use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
-use torcon::socks::TorStream;
+use torcon::socks::{Isolation, TorStream};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, Launcher, Tor};
 
@@ -39,7 +39,9 @@ pub(super) fn tor() -> Tor {
 #[track_caller]
 fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let end = Instant::now() + 2 * LIMIT;
-    let proxy = client.socks_proxy().unwrap();
+    // If the service gives up the way to the rendezvous point, tor keeps the client's circuit
+    // there for minutes, and every stream that may share it waits too.
+    let proxy = client.socks_proxy().unwrap().isolation(Isolation::fresh());
     loop {
         // tor itself would hold on to a bad way for two minutes.
         match proxy.clone().timeout(LIMIT / 4).connect((*address, port)) {
