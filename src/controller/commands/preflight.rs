@@ -63,14 +63,20 @@ const DEADLY: [FatalOption; 17] = [
 ];
 
 impl Controller {
-    /// Refuses a `SETCONF`, `RESETCONF` or `LOADCONF` that would make tor exit.
+    /// Refuses a command that would make tor exit: a `SETCONF`, `RESETCONF`, `LOADCONF`, `HSFETCH`
+    /// or `SETCIRCUITPURPOSE`.
     ///
     /// What is at a path here is a reason only if tor sees the same files; otherwise a warning is
     /// logged and tor decides. Relative paths are left to tor, since nobody else knows its
     /// directory. Asks [`path_view`](Self::path_view) if there is a reason.
     pub(in crate::controller) fn preflight(&self, request: &Request) -> Result<()> {
-        if request.keyword() == "HSFETCH" {
-            return self.refuse_unlisted_servers(request);
+        match request.keyword() {
+            "HSFETCH" => return self.refuse_unlisted_servers(request),
+            // tor before 0.4.9.13 crashes.
+            "SETCIRCUITPURPOSE" if request.arguments().trim_ascii().is_empty() => {
+                return Err(InvalidInput::new("SETCIRCUITPURPOSE", "needs a circuit").into());
+            }
+            _ => {}
         }
         for (deadly, value) in settings(request) {
             match &deadly.hazard {

@@ -369,3 +369,19 @@ fn clones_share_the_connection_and_the_last_one_ends_it() {
     assert!(weak.upgrade().is_none());
     assert!(controller(&tor).is_alive());
 }
+
+#[test]
+fn a_command_whose_lack_of_arguments_crashes_tor_is_not_sent() {
+    let tor = RealTor::start();
+    let controller = controller(&tor);
+    let expected = "invalid argument \"SETCIRCUITPURPOSE\": needs a circuit";
+    for command in ["SETCIRCUITPURPOSE", "setcircuitpurpose ", "SetCircuitPurpose  "] {
+        assert_eq!(refusal(controller.command(command)), expected);
+        assert_eq!(refusal(controller.queue_command(command).map(drop)), expected);
+    }
+    assert_eq!(
+        refusal(controller.command("SETCIRCUITPURPOSE 1")),
+        "tor refused SETCIRCUITPURPOSE: 552 \"Unknown circuit \\\"1\\\"\""
+    );
+    assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
+}
