@@ -1,24 +1,23 @@
-//! Onion services: what listens, tor in front of it, and a descriptor that tells clients how to
-//! get there.
+//! Onion services: adding them to a tor, accepting their clients, and watching their publication.
 //!
-//! [`OnionEndpoint`] says what service there is to be and on which tor; [`OnionListener`] is that
-//! service with a local listener behind it, [`OnionService`] one that goes to a server elsewhere.
-//! Keys and addresses have their types in [`names`](crate::names):
-//! [`OnionKey::generate`](crate::names::OnionKey::generate) makes a key, and with it an address,
-//! without asking tor.
+//! [`OnionEndpoint`] configures a service and chooses the tor. It returns an [`OnionListener`], which
+//! accepts the clients' connections, or an [`OnionService`], whose ports are forwarded to another
+//! server. Keys and addresses have their types in [`names`](crate::names):
+//! [`OnionKey::generate`](crate::names::OnionKey::generate) generates a key, and with it an address,
+//! without a tor.
 //!
-//! A service is either *ephemeral*: tor gets the key by the control connection, and forgets the
-//! service when that ends; that is the default on a running tor. Or it is one of the *file system*,
-//! the default on a tor that this program has launched: its keys are in a directory, which tor and
-//! this program both use, so both must see the same files, and run as one user (or this program as
-//! root).
+//! An *ephemeral* service is added by `ADD_ONION`: tor receives its key over the control connection
+//! and removes the service when the connection ends. This is the default on a running tor. A
+//! *filesystem* service has its keys in a directory (`HiddenServiceDir`). This is the default on a
+//! tor that this program launched: tor and this program must see the same files, and run as the same
+//! user (or this program as root).
 //!
-//! tor loses a service of the file system when it reloads its configuration file, as it does daily
+//! tor removes a filesystem service when it reloads its configuration file, which happens daily
 //! where logs are rotated, and any service when another controller removes it. A thread of each
-//! service, `torcon-onion`, notices that and adds it again; see
+//! service, `torcon-onion`, notices this and adds the service again; see
 //! [`OnionEndpoint::if_removed`].
 //!
-//! **Invariant**: whatever fails or is dropped, the services of others stay as they were.
+//! **Invariant**: no failure and no drop changes other onion services of the same tor.
 
 mod client_auth;
 mod configuration;

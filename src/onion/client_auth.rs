@@ -1,32 +1,31 @@
-//! The clients that a service lets in.
+//! The authorized clients of a service.
 
 use std::collections::BTreeSet;
 
 use crate::error::{InvalidInput, Result};
 use crate::names::{ClientAuthKey, ClientAuthPublicKey, ClientName};
 
-/// A client that an onion service lets in.
+/// An authorized client of an onion service.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizedClient {
-    /// The name of the client, which only this side knows.
+    /// The name of the client, known only to the service's operator.
     pub name: ClientName,
-    /// What the service knows of the client.
+    /// The client's public key.
     pub public_key: ClientAuthPublicKey,
-    /// What the client needs, if it was made here: it is to be given to the client, who gives it
-    /// to their tor by [`add_onion_client_auth`](crate::Controller::add_onion_client_auth).
+    /// The client's secret key, if it was generated here. The client adds it to its tor by [`add_onion_client_auth`](crate::Controller::add_onion_client_auth).
     pub key: Option<ClientAuthKey>,
 }
 
-/// A client as it was asked for.
+/// A client as the caller requested it.
 #[derive(Clone, Debug)]
 pub(super) struct WantedClient {
     pub(super) name: String,
-    /// `None` asks for a new pair.
+    /// `None`: a key pair is generated.
     pub(super) public_key: Option<ClientAuthPublicKey>,
 }
 
-/// Reads the names and makes the keys that are to be made.
+/// Validates the names and generates the missing keys.
 pub(super) fn prepare(wanted: &[WantedClient]) -> Result<Vec<AuthorizedClient>> {
     let mut names = BTreeSet::new();
     let mut clients = Vec::with_capacity(wanted.len());

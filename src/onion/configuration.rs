@@ -1,4 +1,4 @@
-//! The onion services of tor's configuration: one more or one less, and the others as they were.
+//! Adds one service to tor's configuration, or removes one, and keeps all others unchanged.
 
 use std::path::Path;
 
@@ -12,17 +12,17 @@ use crate::names::OnionAddress;
 
 const PORT: &str = "HiddenServicePort";
 
-/// The right to change the services of one tor's configuration.
+/// The services in the configuration of one tor, changed under a lock.
 pub(super) struct Configuration(RewriteLock);
 
-/// The lines of the service that a directory had before; none if it had no service.
+/// The configuration lines that a directory's service had before; empty if there was none.
 #[derive(Debug, Default)]
 pub(super) struct FormerLines(Vec<ConfiguredLine>);
 
 /// A change of the configuration that failed.
 pub(super) struct Failed {
     pub(super) error: Error,
-    /// Whether tor may have the service all the same.
+    /// Whether tor may nevertheless have the service.
     pub(super) uncertain: bool,
 }
 
@@ -37,11 +37,11 @@ impl Configuration {
         Self(RewriteLock::of(identity))
     }
 
-    /// Adds a service: its lines, of which the first names its directory. They take the place of
-    /// those that the directory has already, which are returned.
+    /// Adds a service by its lines, of which the first names its directory. They replace the lines
+    /// that the directory has, which are returned.
     ///
-    /// `address` is its address, if that is known before. tor would take two services of one
-    /// address, and serve only one of them.
+    /// `address` is the service's address, if it is known. tor would accept two services of one
+    /// address and serve only one of them.
     pub(super) fn add(
         &self,
         controller: &Controller,
@@ -76,7 +76,7 @@ impl Configuration {
         Err(Failed { error, uncertain })
     }
 
-    /// Puts back what a directory had before: another service, or none.
+    /// Restores the lines that a directory had before.
     pub(super) fn restore(
         &self,
         controller: &Controller,
@@ -86,7 +86,7 @@ impl Configuration {
         restore(&self.0.lock(controller)?, directory, former)
     }
 
-    /// Returns whether tor has the service, with the ports that it was added with.
+    /// Returns whether tor has the service with these ports.
     pub(super) fn has(
         &self,
         controller: &Controller,
@@ -110,7 +110,7 @@ fn restore(guard: &RewriteGuard<'_>, directory: &Path, former: &FormerLines) -> 
     })
 }
 
-/// Whether an ephemeral service that this connection may see has the address.
+/// Returns whether an ephemeral service that this connection can see has the address.
 fn is_ephemeral(controller: &Controller, address: &OnionAddress) -> bool {
     let [current, detached] = [controller.onions(), controller.detached_onions()];
     [current, detached].iter().flatten().flatten().any(|other| other == address)

@@ -1,22 +1,24 @@
-//! The directory of a service: checked, made and filled before tor sees it.
+//! The directory of a filesystem service: checked, created and filled before tor uses it.
+
+mod checks;
+mod clients;
 
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::stat::{SFlag, fstat, fstatat};
+use nix::sys::stat::fstat;
 use nix::unistd::{Gid, Uid, geteuid};
 use zeroize::Zeroizing;
 
-use super::client_auth::AuthorizedClient;
+use self::checks::{check, check_kind, foreign};
 use super::keys::read_key;
 use crate::error::{OnionError, OnionProblem, Result};
-use crate::names::{ClientAuthPublicKey, OnionAddress, OnionKey};
+use crate::names::{OnionAddress, OnionKey};
 use crate::private_files as files;
 use crate::temporary::{self, TemporaryDirectory};
 
@@ -24,23 +26,22 @@ const SECRET_KEY: &str = "hs_ed25519_secret_key";
 const PUBLIC_KEY: &str = "hs_ed25519_public_key";
 const HOSTNAME: &str = "hostname";
 const CLIENTS: &str = "authorized_clients";
-/// What tor makes in the directory of a service, beside the directory of its clients.
+/// The files that tor creates in the directory of a service, besides the directory of its clients.
 const FILES: [&str; 4] = [HOSTNAME, PUBLIC_KEY, SECRET_KEY, "onion_service_non_anonymous"];
-/// What the names of temporary directories begin with, and what of that is chosen here.
+/// The prefix of the names of temporary directories, and the part of it that this module chooses.
 const TEMPORARY_START: &str = "torcon-onion-";
 const PURPOSE: &str = "onion-";
-const CLIENT_ENDING: &str = ".auth";
 
-/// Where the directory of a service is to be.
+/// The location of a service's directory.
 #[derive(Clone, Debug)]
 pub(super) enum DirectoryPlace {
-    /// A new one below the directory for temporary files.
+    /// A new directory below the directory for temporary files.
     Temporary,
     Given(PathBuf),
 }
 
 impl DirectoryPlace {
-    /// Returns the directory, or the one that it will be made in.
+    /// Returns the directory, or the prefix of the temporary one.
     pub(super) fn path(&self) -> Result<PathBuf> {
         let path = match self {
             Self::Temporary => temporary::root().join(TEMPORARY_START),
@@ -50,25 +51,25 @@ impl DirectoryPlace {
     }
 }
 
-/// The directory of a service that is being made.
+/// The open directory of a service.
 ///
-/// It is opened once, and everything in it is reached by that descriptor. While this value lives,
-/// the directory is locked, so that no other program of this kind uses it. Until
-/// [`keep`](Self::keep) is called, dropping the value takes back every change that was made here.
-/// A temporary directory is removed in any case but [`abandon`](Self::abandon).
+/// It is opened once, and all files in it are accessed by that descriptor. It stays locked while this
+/// value lives, so that no other program that uses torcon takes it. Until [`keep`](Self::keep) is
+/// called, dropping the value undoes every change. A temporary directory is removed on drop, except
+/// after [`abandon`](Self::abandon).
 #[derive(Debug)]
 pub(super) struct ServiceDirectory {
     path: PathBuf,
     directory: Option<Directory>,
     /// The user that the files must belong to: the one that tor runs as.
     owner: Option<Uid>,
-    /// The changes to take back, in the order in which they were made.
-    changes: Vec<Change>,
+    /// The steps that undo the changes, in the order of the changes.
+    undo: Vec<Undo>,
     clients: Option<File>,
     temporary: Option<TemporaryDirectory>,
 }
 
-/// An open directory, which is locked if its file system has locks.
+/// An open directory, locked if its file system supports locks.
 #[derive(Debug)]
 enum Directory {
     Locked(Flock<File>),
@@ -85,18 +86,18 @@ impl Directory {
 }
 
 #[derive(Debug)]
-enum Change {
-    /// The directory itself was made, in this one.
-    MadeDirectory(File, PathBuf),
-    MadeClients,
-    MadeFile(String),
-    MadeClient(String),
-    RemovedClient(String, Zeroizing<Vec<u8>>),
+enum Undo {
+    /// The service directory itself, in its parent.
+    RemoveDirectory(File, PathBuf),
+    RemoveClients,
+    RemoveFile(String),
+    RemoveClient(String),
+    RestoreClient(String, Zeroizing<Vec<u8>>),
 }
 
 impl ServiceDirectory {
-    /// Makes a temporary directory, or checks the given one and makes it if it is missing.
-    /// `tor_user` is the user that tor runs as, if tor tells.
+    /// Creates a temporary directory, or checks the given one and creates it if it is missing.
+    /// `tor_user` is the user that tor runs as, if tor reports it.
     pub(super) fn prepare(place: &DirectoryPlace, tor_user: Option<u32>) -> Result<Self> {
         let owner = tor_user.map(Uid::from_raw);
         match place {
@@ -121,7 +122,7 @@ impl ServiceDirectory {
             path: made.path().to_owned(),
             directory: Some(Directory::Open(directory)),
             owner,
-            changes: Vec::new(),
+            undo: Vec::new(),
             clients: None,
             temporary: Some(made),
         })
@@ -135,8 +136,8 @@ impl ServiceDirectory {
         };
         let name = PathBuf::from(name);
         let parent = files::open_parent(parent_path).map_err(failed)?;
-        let mut changes = Vec::new();
-        // tor would make a missing directory, but exit if it cannot.
+        let mut undo = Vec::new();
+        // tor creates a missing directory itself, but exits if it cannot.
         let created = match files::create_directory(&parent, &name, owner) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let me = geteuid();
@@ -150,7 +151,7 @@ impl ServiceDirectory {
         };
         let directory = match created {
             Some(directory) => {
-                changes.push(Change::MadeDirectory(parent, name));
+                undo.push(Undo::RemoveDirectory(parent, name));
                 directory
             }
             None => {
@@ -164,7 +165,7 @@ impl ServiceDirectory {
             path: path.clone(),
             directory: None,
             owner,
-            changes,
+            undo,
             clients: None,
             temporary: None,
         };
@@ -173,7 +174,7 @@ impl ServiceDirectory {
             Err((_, Errno::EWOULDBLOCK)) => {
                 return Err(OnionError::new(OnionProblem::DirectoryInUse { path }).into());
             }
-            // The file system has no locks.
+            // The file system does not support locks.
             Err((directory, _)) => Directory::Open(directory),
         });
         Ok(prepared)
@@ -188,14 +189,13 @@ impl ServiceDirectory {
         self.directory.as_ref().map(Directory::file).ok_or_else(closed)
     }
 
-    /// Names the file that an error is about.
+    /// Returns a function that adds the file's path to an error.
     fn failed(&self, name: &str) -> impl Fn(io::Error) -> OnionError + use<> {
         let path = self.path.join(name);
         move |error| OnionError::file(&path, error)
     }
 
-    /// Returns the address of the service that the directory has been used for, if there is one,
-    /// after a look at the key.
+    /// Returns the address of the key in the directory, if it has one.
     pub(super) fn existing_address(&self) -> Result<Option<OnionAddress>> {
         Ok(self.existing_key()?.map(|key| key.address()))
     }
@@ -205,8 +205,8 @@ impl ServiceDirectory {
         found.map(|file| read_key(file, &self.path.join(SECRET_KEY))).transpose()
     }
 
-    /// Puts the key of the service there, unless it is there already.
-    pub(super) fn put_key(&mut self, key: &OnionKey) -> Result<()> {
+    /// Writes the key of the service, unless the directory has it already.
+    pub(super) fn install_key(&mut self, key: &OnionKey) -> Result<()> {
         if let Some(found) = self.existing_address()? {
             if found == key.address() {
                 return Ok(());
@@ -214,7 +214,7 @@ impl ServiceDirectory {
             let (path, given) = (self.path.clone(), key.address());
             return Err(OnionError::new(OnionProblem::OtherKey { path, found, given }).into());
         }
-        // A public key or a name without its secret would only contradict the new ones.
+        // The public key is written first: tor refuses a secret key that does not match it.
         self.put(PUBLIC_KEY, &key.public_file_bytes())?;
         self.put(SECRET_KEY, &*Zeroizing::new(key.reveal_file_bytes()))
     }
@@ -222,89 +222,12 @@ impl ServiceDirectory {
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let made = files::create_file(self.fd()?, name, bytes, self.owner);
         made.map_err(self.failed(name))?;
-        self.changes.push(Change::MadeFile(name.to_owned()));
+        self.undo.push(Undo::RemoveFile(name.to_owned()));
         Ok(())
     }
 
-    /// Lets in these clients and no others, or whom the directory lets in if there is none.
-    /// Returns the clients of the service.
-    ///
-    /// A client of a name that is there already keeps its key, if one was to be made for it.
-    pub(super) fn put_clients(
-        &mut self,
-        mut clients: Vec<AuthorizedClient>,
-    ) -> Result<Vec<AuthorizedClient>> {
-        let name = Path::new(CLIENTS);
-        let failed = self.failed(CLIENTS);
-        if !clients.is_empty() {
-            let made = files::create_directory(self.fd()?, name, self.owner).map_err(&failed)?;
-            if made.is_some() {
-                self.changes.push(Change::MadeClients);
-            }
-        }
-        let directory = match files::open_directory(self.fd()?, name) {
-            Ok(directory) => directory,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(clients),
-            Err(error) => return Err(failed(error).into()),
-        };
-        let path = self.path.join(CLIENTS);
-        check_owner(&directory, &path, self.owner)?;
-        self.clients = Some(directory.try_clone().map_err(&failed)?);
-        let there = files::names(&directory).map_err(&failed)?;
-        let there = there.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
-        if clients.is_empty() {
-            return there.map(|name| read_client(&directory, &path, name)).collect();
-        }
-        for name in there.filter(|name| clients.iter().all(|client| client.name.as_str() != *name))
-        {
-            self.remove_client(&directory, &path.join(format!("{name}{CLIENT_ENDING}")))?;
-        }
-        for client in &mut clients {
-            self.put_client(&directory, &path, client)?;
-        }
-        Ok(clients)
-    }
-
-    fn remove_client(&mut self, directory: &File, path: &Path) -> Result<()> {
-        let failed = |error| OnionError::file(path, error);
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(bytes) = files::read_file(directory, &name).map_err(failed)? {
-            files::remove_file(directory, &name).map_err(failed)?;
-            self.changes.push(Change::RemovedClient(name, bytes));
-        }
-        Ok(())
-    }
-
-    fn put_client(
-        &mut self,
-        directory: &File,
-        path: &Path,
-        client: &mut AuthorizedClient,
-    ) -> Result<()> {
-        let name = format!("{}{CLIENT_ENDING}", client.name);
-        let path = path.join(&name);
-        let failed = |error| OnionError::file(&path, error);
-        let Some(bytes) = files::read_file(directory, &name).map_err(failed)? else {
-            let line = format!("{}\n", client.public_key.descriptor_line());
-            let made = files::create_file(directory, &name, line.as_bytes(), self.owner);
-            made.map_err(failed)?;
-            self.changes.push(Change::MadeClient(name));
-            return Ok(());
-        };
-        let found = parse_client(&bytes, &path)?;
-        if found == client.public_key {
-            return Ok(());
-        }
-        if client.key.take().is_none() {
-            let name = client.name;
-            return Err(OnionError::new(OnionProblem::ClientExists { name }).into());
-        }
-        client.public_key = found;
-        Ok(())
-    }
-
-    /// Refuses the directory if it is no longer the one that was opened, or is one that tor would
-    /// refuse, or has lost the key.
+    /// Checks that the path still names this directory, that tor would accept it, and that it still
+    /// has the key.
     pub(super) fn check_again(&self, address: OnionAddress) -> Result<()> {
         let path = &self.path;
         let failed = |error| OnionError::file(path, error);
@@ -328,7 +251,7 @@ impl ServiceDirectory {
         }
     }
 
-    /// Refuses a file that tor would read without end, such as a named pipe.
+    /// Refuses files that tor would read without end, such as a named pipe.
     fn check_files(&self) -> Result<()> {
         for name in FILES.into_iter().chain(["ob_config"]) {
             files::is_file(self.fd()?, name).map_err(self.failed(name))?;
@@ -336,22 +259,22 @@ impl ServiceDirectory {
         Ok(())
     }
 
-    /// Counts the files that are missing, and that tor will make, as changes.
+    /// Records that the missing files, which tor will create, are to be removed by an undo.
     pub(super) fn expect_files(&mut self) -> Result<()> {
         self.check_files()?;
         for name in FILES {
             if !files::exists(self.fd()?, name) {
-                self.changes.push(Change::MadeFile(name.to_owned()));
+                self.undo.push(Undo::RemoveFile(name.to_owned()));
             }
         }
-        let is_made = |change: &Change| matches!(change, Change::MadeClients);
-        if !files::exists(self.fd()?, CLIENTS) && !self.changes.iter().any(is_made) {
-            self.changes.push(Change::MadeClients);
+        let is_made = |step: &Undo| matches!(step, Undo::RemoveClients);
+        if !files::exists(self.fd()?, CLIENTS) && !self.undo.iter().any(is_made) {
+            self.undo.push(Undo::RemoveClients);
         }
         Ok(())
     }
 
-    /// Returns the address that tor has written down.
+    /// Reads the address from the file `hostname`.
     pub(super) fn read_address(&self) -> Result<OnionAddress> {
         let found = files::read_file(self.fd()?, HOSTNAME).map_err(self.failed(HOSTNAME))?;
         let missing = || self.failed(HOSTNAME)(io::ErrorKind::NotFound.into());
@@ -361,32 +284,35 @@ impl ServiceDirectory {
         Ok(address.map_err(|source| OnionError::new(OnionProblem::Key { path, source }))?)
     }
 
-    /// Returns the key that tor has written down, if this program may read it.
+    /// Reads the key, if this program may.
     pub(super) fn read_key(&self) -> Option<OnionKey> {
         self.existing_key().ok().flatten()
     }
 
-    /// Lets everything stay as it is, but for a temporary directory.
+    /// Keeps all changes. A temporary directory is still removed on drop.
     pub(super) fn keep(&mut self) {
-        self.changes.clear();
+        self.undo.clear();
     }
 
-    /// Lets everything stay, a temporary directory too: tor may be using it. A temporary one is
-    /// removed by a later program, after this one has ended.
+    /// Keeps all changes, and a temporary directory too, since tor may be using it. A later program
+    /// removes it after this one has ended.
     pub(super) fn abandon(&mut self) {
-        self.changes.clear();
+        self.undo.clear();
         if let Some(temporary) = self.temporary.take() {
-            log::warn!("the directory {:?} of an onion service stays", self.path);
+            log::warn!(
+                "the directory {:?} of an onion service was not removed: tor may be using it",
+                self.path
+            );
             let _kept = ManuallyDrop::new(temporary);
         }
     }
 
-    fn take_back(&self, change: &Change) -> io::Result<()> {
+    fn undo_step(&self, step: &Undo) -> io::Result<()> {
         let closed = || io::Error::from(io::ErrorKind::NotFound);
         let clients = || self.clients.as_ref().ok_or_else(closed);
         let directory = || self.directory.as_ref().map(Directory::file).ok_or_else(closed);
-        match change {
-            Change::MadeDirectory(parent, name) => {
+        match step {
+            Undo::RemoveDirectory(parent, name) => {
                 if let Ok(directory) = directory() {
                     for name in FILES {
                         files::remove_file(directory, name)?;
@@ -395,10 +321,10 @@ impl ServiceDirectory {
                 }
                 files::remove_directory(parent, name)
             }
-            Change::MadeClients => files::remove_directory(directory()?, Path::new(CLIENTS)),
-            Change::MadeFile(name) => files::remove_file(directory()?, name),
-            Change::MadeClient(name) => files::remove_file(clients()?, name),
-            Change::RemovedClient(name, bytes) => {
+            Undo::RemoveClients => files::remove_directory(directory()?, Path::new(CLIENTS)),
+            Undo::RemoveFile(name) => files::remove_file(directory()?, name),
+            Undo::RemoveClient(name) => files::remove_file(clients()?, name),
+            Undo::RestoreClient(name, bytes) => {
                 files::create_file(clients()?, name, bytes, self.owner)
             }
         }
@@ -410,22 +336,25 @@ impl Drop for ServiceDirectory {
         if self.temporary.is_some() {
             return;
         }
-        for change in std::mem::take(&mut self.changes).iter().rev() {
-            if let Err(error) = self.take_back(change) {
-                log::warn!("{:?} of an onion service is not as before: {error}", self.path);
+        for step in std::mem::take(&mut self.undo).iter().rev() {
+            if let Err(error) = self.undo_step(step) {
+                log::warn!(
+                    "a change of the directory {:?} of an onion service could not be undone: {error}",
+                    self.path
+                );
             }
         }
     }
 }
 
-/// Returns the address in the file `hostname` of another service's directory.
+/// Reads the address of another service from the file `hostname` in its directory.
 pub(super) fn address_in(directory: &Path) -> Option<OnionAddress> {
     let directory = open_at(directory).ok()?;
     let bytes = files::read_file(&directory, HOSTNAME).ok()??;
     std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
 }
 
-/// Whether a directory was a temporary one of a program that has ended.
+/// Returns whether a path names a temporary directory of an ended program that was removed.
 pub(super) fn is_swept(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let is_temporary = name.starts_with(TEMPORARY_START) && name.ends_with(".tmp");
@@ -435,71 +364,9 @@ pub(super) fn is_swept(directory: &Path) -> bool {
 
 fn open_at(path: &Path) -> Result<File, OnionError> {
     let failed = |error| OnionError::file(path, error);
-    // An absolute path does not begin at the descriptor.
+    // `openat` ignores the descriptor for an absolute path.
     let root = files::open_parent(Path::new("/")).map_err(failed)?;
     files::open_directory(&root, path).map_err(failed)
-}
-
-fn read_client(directory: &File, path: &Path, name: &str) -> Result<AuthorizedClient> {
-    let file = format!("{name}{CLIENT_ENDING}");
-    let path = path.join(&file);
-    let failed = |error| OnionError::file(&path, error);
-    let bytes = files::read_file(directory, &file).map_err(failed)?.unwrap_or_default();
-    let public_key = parse_client(&bytes, &path)?;
-    Ok(AuthorizedClient { name: name.parse()?, public_key, key: None })
-}
-
-fn parse_client(bytes: &[u8], path: &Path) -> Result<ClientAuthPublicKey, OnionError> {
-    String::from_utf8_lossy(bytes)
-        .trim()
-        .parse()
-        .map_err(|source| OnionError::new(OnionProblem::Key { path: path.to_owned(), source }))
-}
-
-/// Refuses what is not a directory by the name of what it is.
-fn check_kind(parent: impl AsFd, name: &Path, path: &Path) -> Result<()> {
-    let found = fstatat(parent, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
-        .map_err(|errno| OnionError::file(path, errno.into()))?;
-    let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
-    if kind == SFlag::S_IFLNK {
-        let detail = "is a symbolic link, which tor does not follow";
-        return Err(OnionError::unsafe_path(path, detail).into());
-    }
-    if kind != SFlag::S_IFDIR {
-        return Err(OnionError::unsafe_path(path, "is no directory").into());
-    }
-    Ok(())
-}
-
-/// Refuses a directory that tor would refuse.
-fn check(directory: &File, path: &Path, owner: Option<Uid>) -> Result<()> {
-    let found = directory.metadata().map_err(|error| OnionError::file(path, error))?;
-    let mode = found.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        let detail = format!("has mode {mode:04o}, and tor wants one that is private (0700)");
-        return Err(OnionError::unsafe_path(path, detail).into());
-    }
-    check_owner(directory, path, owner)
-}
-
-fn check_owner(directory: &File, path: &Path, owner: Option<Uid>) -> Result<()> {
-    let found = directory.metadata().map_err(|error| OnionError::file(path, error))?;
-    match owner {
-        Some(owner) if found.uid() != owner.as_raw() => {
-            let detail = format!("belongs to user {}, and tor runs as user {owner}", found.uid());
-            Err(OnionError::unsafe_path(path, detail).into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// This program may not make a directory for the user that tor runs as.
-fn foreign(path: &Path, user: u32, owner: Uid) -> OnionError {
-    let detail = format!(
-        "belongs to user {user}, and tor runs as user {owner}: only an ephemeral service can be \
-         added"
-    );
-    OnionError::unsafe_path(path, detail)
 }
 
 #[cfg(test)]

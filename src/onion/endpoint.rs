@@ -1,58 +1,39 @@
-//! What service there is to be, and on which tor.
+//! `OnionEndpoint`: the configuration of an onion service, and the calls that start it.
 
+mod adding;
 mod options;
 mod progress;
+mod tor_source;
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use self::progress::OnionProgress;
-
 use self::options::ServiceOptions;
+pub use self::progress::OnionProgress;
 use self::progress::ProgressListener;
-use super::ephemeral::EphemeralService;
-use super::filesystem::FilesystemService;
+use self::tor_source::is_child;
+pub(crate) use self::tor_source::{KeepAlive, TorSource};
 use super::listener::OnionListener;
-use super::local::{LocalListener, LocalSocket, Place};
+use super::local::{BindTarget, LocalListener, LocalSocket};
 use super::monitor::IfRemoved;
-use super::publish::{Needs, Publication, Publisher, UploadLimits};
-use super::service::{Added, Care, Lease, OnionService, Registration};
-use crate::config::Identity;
+use super::publish::{Publication, UploadLimits};
+use super::service::{MonitorOptions, OnionService};
 use crate::controller::{ConnectOptions, Controller};
-use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
+use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
 use crate::names::{OnionPort, PortTarget};
 use crate::process::Launcher;
 
-/// Keeps a shared tor alive for as long as it is held.
-pub(crate) type KeepAlive = Arc<dyn Any + Send + Sync>;
-
-/// Gives a tor that others share; it is launched, if it must be, by the given launcher. Whether a
-/// running one must be such a tor is said too.
-pub(crate) type TorFactory =
-    Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, KeepAlive)> + Send + Sync>;
-
-/// Where the tor comes from.
-pub(crate) enum TorSource {
-    /// The tor of a controller, and whether this program has launched it.
-    Given(Controller, bool),
-    Connect(Result<Endpoint>),
-    Private,
-    Shared(TorFactory),
-}
-
-/// An onion service that is to be made: what it is, on which tor, and what listens behind it.
+/// A builder for an onion service: its tor, its ports and keys, and its local listener.
 ///
-/// On a tor that this program has launched, the service is one of the *file system*, with its keys
-/// in a temporary directory. On a running tor, which may see other files than this program, it is
-/// [ephemeral](Self::ephemeral). Nothing is done before [`listen`](Self::listen) or
+/// On a tor that this program launched, the default is a *filesystem* service with its keys in a
+/// temporary directory. On a running tor, which may see other files than this program, the default
+/// is an [ephemeral](Self::ephemeral) service. Nothing happens before [`listen`](Self::listen) or
 /// [`start`](Self::start).
 ///
 /// # Examples
@@ -70,7 +51,7 @@ pub(crate) enum TorSource {
 /// # }
 /// ```
 ///
-/// The same address tomorrow, for two clients only, on the tor of the system:
+/// A service with a permanent address on a running tor, for two authorized clients:
 ///
 /// ```no_run
 /// # fn main() -> Result<(), torcon::Error> {
@@ -90,19 +71,18 @@ pub(crate) enum TorSource {
 pub struct OnionEndpoint {
     source: TorSource,
     connect: ConnectOptions,
-    // These locks are never contended: they let threads share an endpoint, though what they hold
-    // cannot be shared.
+    // This lock is never contended. It makes the endpoint `Sync`, which the closure in it is not.
     launcher: Option<Launcher>,
-    place: Mutex<Option<Place>>,
+    bind_target: Mutex<Option<BindTarget>>,
     reached_at: Option<PortTarget>,
     on_progress: Option<ProgressListener>,
     port: u16,
     more_ports: Vec<OnionPort>,
     service: ServiceOptions,
-    /// `None` is the default, which does without what a filter refuses.
+    /// `None`: the default, which does not wait where a filter refuses `HS_DESC`.
     publication: Option<Publication>,
     timeout: Duration,
-    care: Care,
+    monitoring: MonitorOptions,
 }
 
 impl OnionEndpoint {
@@ -111,7 +91,7 @@ impl OnionEndpoint {
             source,
             connect: ConnectOptions::new(),
             launcher: None,
-            place: Mutex::new(None),
+            bind_target: Mutex::new(None),
             reached_at: None,
             on_progress: None,
             port,
@@ -119,7 +99,7 @@ impl OnionEndpoint {
             service: ServiceOptions::default(),
             publication: None,
             timeout: Duration::from_secs(180),
-            care: Care {
+            monitoring: MonitorOptions {
                 limits: UploadLimits {
                     answer: Duration::from_secs(60),
                     grace: Duration::from_secs(10),
@@ -130,10 +110,10 @@ impl OnionEndpoint {
         }
     }
 
-    /// Returns an endpoint on a running tor, to which a connection of its own is made.
+    /// Returns an endpoint on a running tor, to which a separate control connection is opened.
     ///
-    /// An ephemeral service ends with that connection, one of the file system when the listener
-    /// is closed or dropped.
+    /// An ephemeral service ends with that connection, a filesystem service when the listener is
+    /// closed or dropped.
     pub fn system_tor<E>(endpoint: E, port: u16) -> Self
     where
         E: TryInto<Endpoint>,
@@ -148,15 +128,15 @@ impl OnionEndpoint {
         Self::new(TorSource::Given(controller.clone(), launched), port)
     }
 
-    /// Returns an endpoint on a tor of its own, which is launched for it and ends with it.
+    /// Returns an endpoint on a private tor, which is launched for the service and ends with it.
     ///
-    /// It has a free port for SOCKS (`SocksPort auto ExtendedErrors`) unless
-    /// [`launcher`](Self::launcher) says otherwise.
+    /// The tor gets the option `SocksPort auto ExtendedErrors`, unless
+    /// [`launcher`](Self::launcher) is called.
     pub fn private_tor(port: u16) -> Self {
         Self::new(TorSource::Private, port)
     }
 
-    /// Sets how the tor is launched, for [`private_tor`](Self::private_tor) and
+    /// Sets the launcher of the tor, for [`private_tor`](Self::private_tor) and
     /// [`global_tor`](Self::global_tor). The default is a launcher with the option
     /// `SocksPort auto ExtendedErrors`.
     pub fn launcher(mut self, launcher: Launcher) -> Self {
@@ -164,7 +144,7 @@ impl OnionEndpoint {
         self
     }
 
-    /// Sets how the connection is made, such as with which password, for
+    /// Sets the options of the control connection, such as a password, for
     /// [`system_tor`](Self::system_tor). The default is [`ConnectOptions::new`].
     pub fn connect_options(mut self, options: ConnectOptions) -> Self {
         self.connect = options;
@@ -174,167 +154,172 @@ impl OnionEndpoint {
     /// Sets the address to listen on. The default is a free port of 127.0.0.1.
     #[doc(alias = "local_port")]
     pub fn local_addr(self, address: impl Into<SocketAddr>) -> Self {
-        self.place(Place::Tcp(address.into()))
+        self.bind_target(BindTarget::Tcp(address.into()))
     }
 
-    /// Listens on a unix socket, whose file is removed with the listener. A socket that a killed
-    /// program has left there is replaced. If this program is root, the file is given to the user
-    /// that tor runs as, unless others may write to its directory. The default is a port of TCP.
+    /// Listens on a unix socket. Its file is removed with the listener; a socket file that a killed
+    /// program left is replaced. If this program is root, the file is given to tor's user, unless
+    /// others can write to its directory. The default is a TCP port.
     ///
     /// Sends `GETINFO process/pid process/uid` if this program is root.
     pub fn local_unix(self, path: impl Into<PathBuf>) -> Self {
-        self.place(Place::Unix(path.into()))
+        self.bind_target(BindTarget::Unix(path.into()))
     }
 
-    /// Sets a closure that makes the local listener when the time has come. The default is none.
+    /// Sets a closure that makes the local listener; [`listen`](Self::listen) calls it once. The
+    /// default is none.
     #[doc(alias = "endpoint_generator")]
     pub fn bind_with<F, L>(self, bind: F) -> Self
     where
         F: FnOnce() -> io::Result<L> + Send + 'static,
         L: Into<LocalListener>,
     {
-        self.place(Place::With(Box::new(move || bind().map(Into::into))))
+        self.bind_target(BindTarget::With(Box::new(move || bind().map(Into::into))))
     }
 
-    /// Sets where tor reaches the local listener, for a tor in a container or on another machine
-    /// that sees this program at another address.
+    /// Sets the target at which tor reaches the local listener, for a tor in a container or on
+    /// another machine.
     ///
-    /// The default is the listener's own address. For one on every address (`0.0.0.0`) that is a
-    /// loopback address if tor is on this machine, and otherwise the address from which this
-    /// program reaches the control port.
+    /// The default is the listener's own address. For a listener on every address (`0.0.0.0`) it is a
+    /// loopback address if tor is on this machine, and otherwise the local address of the control
+    /// connection.
     pub fn reached_at(mut self, target: impl Into<PortTarget>) -> Self {
         self.reached_at = Some(target.into());
         self
     }
 
-    fn place(self, place: Place) -> Self {
-        *self.place.lock() = Some(place);
+    fn bind_target(self, target: BindTarget) -> Self {
+        *self.bind_target.lock() = Some(target);
         self
     }
 
-    /// Adds a port of the onion address that goes to another server. The default is none.
+    /// Adds a virtual port that is forwarded to another server. The default is none.
     pub fn port(mut self, virtual_port: u16, target: impl Into<PortTarget>) -> Self {
         self.more_ports.push(OnionPort::new(virtual_port, target));
         self
     }
 
     /// Sets which directories must have the descriptor before [`listen`](Self::listen) returns.
-    /// The default is [`Publication::Reachable`], or none where a filter in front of the control
-    /// port refuses the events that tell of uploads.
+    /// The default is [`Publication::Reachable`], or no wait where a filter in front of the control
+    /// port refuses `HS_DESC` events.
     pub fn publication(mut self, publication: Publication) -> Self {
         self.publication = Some(publication);
         self
     }
 
-    /// Sets how long the publication may take. The default is 180 seconds.
+    /// Sets the time limit of the publication. The default is 180 seconds.
     ///
-    /// Launching a tor has the limits of its [`launcher`](Self::launcher), connecting that of
+    /// The launch of a tor has the limits of its [`launcher`](Self::launcher), connecting that of
     /// [`ConnectOptions::timeout`].
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Sets how long an upload may be without an answer before it counts as
+    /// Sets the time after which an upload without an answer counts as
     /// [unanswered](crate::error::UploadOutcome::Unanswered). The default is 60 seconds.
     ///
-    /// tor reports nothing of an upload whose circuit dies.
+    /// tor sends no event for an upload whose circuit dies.
     pub fn upload_timeout(mut self, limit: Duration) -> Self {
-        self.care.limits.answer = limit;
+        self.monitoring.limits.answer = limit;
         self
     }
 
-    /// Sets how long tor may take to begin another upload when every one has failed, before the
-    /// service counts as not published. The default is 10 seconds.
+    /// Sets the grace period in which tor may start another upload after every upload has failed;
+    /// after it the service counts as not published. The default is 10 seconds.
     pub fn upload_grace(mut self, grace: Duration) -> Self {
-        self.care.limits.grace = grace;
+        self.monitoring.limits.grace = grace;
         self
     }
 
-    /// Sets what to do when tor has lost the service: by a reload of its configuration, or by
-    /// another controller. The default is [`IfRemoved::AddAgain`].
+    /// Sets what to do when a reload of tor's configuration or another controller removes the
+    /// service. The default is [`IfRemoved::AddAgain`].
     pub fn if_removed(mut self, action: IfRemoved) -> Self {
-        self.care.if_removed = action;
+        self.monitoring.if_removed = action;
         self
     }
 
-    /// Sets how often tor is asked whether it still has the service, besides when an event reports
-    /// a change. The default is 30 seconds, the minimum 10 milliseconds.
+    /// Sets the interval at which tor is queried whether it still has the service, besides after
+    /// events. The default is 30 seconds, the minimum 10 milliseconds.
     ///
-    /// tor reports no event for `DEL_ONION`, and a filter may suppress the others. The thread
+    /// tor sends no event for `DEL_ONION`, and a filter may suppress others. The thread
     /// `torcon-onion` sends `GETINFO onions/current` for an ephemeral service, `GETINFO
-    /// onions/detached` for a detached one, and `GETCONF HiddenServiceOptions` for a service with a
-    /// directory. If a filter refuses the command, the service is assumed to be there.
+    /// onions/detached` for a detached one, and `GETCONF HiddenServiceOptions` for a filesystem
+    /// service. If a filter refuses the command, the service is assumed to exist.
     pub fn check_interval(mut self, interval: Duration) -> Self {
-        self.care.interval = interval;
+        self.monitoring.interval = interval;
         self
     }
 
-    /// Sets a closure that is called for each step in making the service. The default is none.
+    /// Sets a closure that is called with the progress of the service. The default is none.
     ///
-    /// Bootstrap progress of a tor that is launched for the service is reported on the thread
-    /// `torcon-progress`, instead of to the launcher's own closure; every later step on the thread
-    /// that called [`listen`](Self::listen), unless the closure is then still running on
-    /// `torcon-progress`, which reports it in that case. A closure that panics is not called again.
+    /// It is called on the thread `torcon-progress` for the bootstrap of a tor that is launched for
+    /// the service (instead of the launcher's own closure), and for later steps on the thread that
+    /// called [`listen`](Self::listen), or on `torcon-progress` if the closure is still running
+    /// there. It is never called by two threads at once. A closure that panics is not called again.
     #[doc(alias = "add_progress_listener")]
     pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
         self.on_progress = Some(ProgressListener::new(Box::new(listener)));
         self
     }
 
-    /// Makes the service with a local listener behind it, and returns it when it is published.
+    /// Adds the service with a local listener, and returns it when it is published.
     ///
-    /// Blocks the current thread until tor is launched or connected, has the service, and has
-    /// published it as [`publication`](Self::publication) says, for at most
-    /// [`timeout`](Self::timeout) after it was added. If that time ends while at least one
-    /// directory has the descriptor, the service is returned as it is;
-    /// [`uploads`](OnionListener::uploads) tells which directories are missing.
+    /// Blocks the current thread until tor is launched or connected, has added the service, and has
+    /// published it as set by [`publication`](Self::publication), for at most
+    /// [`timeout`](Self::timeout) after the addition. If that time passes while at least one
+    /// directory has the descriptor, the listener is returned; [`uploads`](OnionListener::uploads)
+    /// shows which directories are missing.
     ///
-    /// Sends, after what launching or connecting sends, `SETEVENTS` for `HS_DESC`; for a service
-    /// with a directory `SETEVENTS` for `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid process/uid`, `GETCONF HiddenServiceOptions`,
-    /// `SETCONF` with every line of the services that are there and those of the new one, and
-    /// before that, if the address is known, `GETINFO onions/current` and `GETINFO
-    /// onions/detached`; for an ephemeral one `ADD_ONION`. Before it waits for the publication,
-    /// `GETCONF DisableNetwork`. Later the thread `torcon-onion` sends what
-    /// [`check_interval`](Self::check_interval) lists, and adds a removed service again.
+    /// Sends, after the commands of launching or connecting:
+    ///
+    /// - `SETEVENTS` with `HS_DESC`, and `GETCONF DisableNetwork` before the wait for publication;
+    /// - for an ephemeral service `ADD_ONION`;
+    /// - for a filesystem service `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid
+    ///   process/uid`, if the address is known `GETINFO onions/current` and `GETINFO
+    ///   onions/detached`, `GETCONF HiddenServiceOptions`, and `SETCONF` with the lines of all
+    ///   services and of the new one.
+    ///
+    /// Later the thread `torcon-onion` sends the queries of
+    /// [`check_interval`](Self::check_interval), and adds a removed service again.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if something contradicts itself or cannot be said;
-    /// [`Error::Onion`], whose [`problem`](OnionError::problem) says what is wrong with the local
-    /// listener, the directory, the key or the publication; [`Error::Timeout`] if no
-    /// directory has taken a descriptor in time; those of [`Launcher::launch`], [`ConnectOptions::connect`] and
-    /// [`Controller::execute`]. Nothing is left then: no listener, no service, no directory that
-    /// was not there before.
+    /// - [`Error::InvalidInput`] if options contradict each other or are not valid in the protocol.
+    /// - [`Error::Onion`], whose [`problem`](OnionError::problem) names the defect of the local
+    ///   listener, the directory, the key or the publication.
+    /// - [`Error::Timeout`] if no directory accepted a descriptor in time.
+    /// - Those of [`Launcher::launch`], [`ConnectOptions::connect`] and [`Controller::execute`].
+    ///
+    /// After an error nothing is left: no listener, no service, and no new directory.
     pub fn listen(mut self) -> Result<OnionListener> {
         self.resolve();
-        let place = self.place.lock().take();
-        let place = place.unwrap_or(Place::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-        if let Place::Unix(path) = &place {
+        let place = self.bind_target.lock().take();
+        let place = place.unwrap_or(BindTarget::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
+        if let BindTarget::Unix(path) = &place {
             super::local::check_socket_path("local_unix", path)?;
         }
         self.check()?;
         let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
         let local = LocalSocket::bind(place)?;
         let service = match self.reached_at.clone() {
-            Some(target) => self.make(target, Some(&local), true)?,
-            None => self.make(local.target(), Some(&local), false)?,
+            Some(target) => self.add(target, Some(&local), true)?,
+            None => self.add(local.target(), Some(&local), false)?,
         };
         Ok(OnionListener::new(service, local, port, tells_circuits))
     }
 
-    /// Makes the service without a local listener: its port goes to a server elsewhere.
+    /// Adds the service without a local listener: its port is forwarded to `target`.
     ///
-    /// Blocks the current thread until the service is there, as [`listen`](Self::listen) does.
+    /// Blocks the current thread and sends commands as [`listen`](Self::listen) does.
     ///
     /// # Errors
     ///
-    /// Those of [`listen`](Self::listen); [`Error::InvalidInput`] too if the endpoint says where to
-    /// listen.
+    /// Those of [`listen`](Self::listen); [`Error::InvalidInput`] also if a local listener was set.
     #[doc(alias = "create_onion_service")]
     pub fn start(mut self, target: impl Into<PortTarget>) -> Result<OnionService> {
         self.resolve();
-        if self.place.lock().is_some() {
+        if self.bind_target.lock().is_some() {
             let problem = "cannot be listened on where there is a target: use listen()";
             return Err(InvalidInput::new("local address", problem).into());
         }
@@ -343,7 +328,7 @@ impl OnionEndpoint {
             return Err(InvalidInput::new("reached_at", problem).into());
         }
         self.check()?;
-        self.make(target.into(), None, true)
+        self.add(target.into(), None, true)
     }
 
     fn resolve(&mut self) {
@@ -354,7 +339,7 @@ impl OnionEndpoint {
         });
     }
 
-    /// Refuses what can be refused without a tor.
+    /// Checks everything that can be checked without a tor.
     fn check(&self) -> Result<(), InvalidInput> {
         let ports = self.more_ports.iter();
         let [first, more] = [vec![self.port], ports.map(OnionPort::virtual_port).collect()];
@@ -381,186 +366,6 @@ impl OnionEndpoint {
         }
         self.service.check()
     }
-
-    /// `named` says that the user has named the target of the local listener.
-    fn make(
-        self,
-        target: PortTarget,
-        local: Option<&LocalSocket>,
-        named: bool,
-    ) -> Result<OnionService> {
-        let first = OnionPort::new(self.port, target);
-        let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
-        // What cannot be said must fail before a tor is launched for it.
-        let plan = self.service.plan(&ports)?;
-        let Self { source, connect, launcher, on_progress, service, .. } = self;
-        let (controller, lease) =
-            obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
-        service.check_mode(&controller)?;
-        if let Some(local) = local.filter(|local| local.is_file()) {
-            local.admit(Identity::read(&controller)?.user.unwrap_or_default());
-        }
-        let listener = local.filter(|_| !named).map(LocalSocket::address);
-        let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {
-            None => (ports, plan),
-            Some(listener) => {
-                let first = OnionPort::new(self.port, reached(&controller, listener)?);
-                let others = ports.into_iter().skip(1);
-                let ports: Vec<_> = [first].into_iter().chain(others).collect();
-                let plan = service.plan(&ports)?;
-                (ports, plan)
-            }
-        };
-        // First the events, then the service, so that none is missed.
-        let publication = self.publication.unwrap_or_default();
-        let needs = Needs {
-            uploads: self.publication.is_some_and(|wanted| wanted != Publication::None),
-            changes: matches!(plan, options::Plan::Filesystem(_)),
-            outlives_connection: service.detach,
-        };
-        let publisher = Publisher::start(&controller, needs)?;
-        let added = match plan {
-            options::Plan::Ephemeral { command, detached, clients } => {
-                let (service, added) = EphemeralService::add(&controller, command, detached)?;
-                let registration = Registration::Ephemeral(service);
-                Added { registration, address: added.address, key: added.key, clients }
-            }
-            options::Plan::Filesystem(plan) => {
-                let service = FilesystemService::add(&controller, plan)?;
-                let (address, key) = (service.address(), service.key().cloned());
-                let clients = service.clients().to_vec();
-                let registration = Registration::Filesystem(Box::new(service));
-                Added { registration, address, key, clients }
-            }
-        };
-        let service = OnionService::new(controller, lease, publisher, added, ports, self.care)?;
-        let tell = |progress| {
-            if let Some(listener) = &on_progress {
-                listener.report(progress);
-            }
-        };
-        tell(OnionProgress::Added(service.onion_address()));
-        let published =
-            await_publication(&service, publication, self.timeout, on_progress.is_some(), &tell);
-        match published {
-            // Some directory has the descriptor: the service can be reached, if not by everybody.
-            Err(Error::Timeout(_)) if service.is_taken() => {
-                log::warn!("not every directory has answered for an onion service in time");
-            }
-            Err(error) => {
-                service.take_back();
-                return Err(error);
-            }
-            Ok(()) => {}
-        }
-        service.keep();
-        Ok(service)
-    }
-}
-
-fn await_publication(
-    service: &OnionService,
-    wanted: Publication,
-    limit: Duration,
-    telling: bool,
-    tell: &dyn Fn(OnionProgress),
-) -> Result<()> {
-    if wanted == Publication::None {
-        return Ok(());
-    }
-    if !service.has_uploads() {
-        log::warn!("tor may not tell of uploads, so they are not waited for");
-        return Ok(());
-    }
-    // tor would say nothing, however long we waited.
-    let conf = service.controller().get_conf(["DisableNetwork"]);
-    let value =
-        |conf: &crate::command::ConfMap| Some(conf.get("DisableNetwork")?.first()?.trim() == "1");
-    match conf {
-        Ok(conf) if value(&conf) == Some(true) => {
-            return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
-        }
-        // A filter may keep the answer back.
-        Ok(_) | Err(Error::Rejected(_)) => {}
-        Err(error) => return Err(error),
-    }
-    let mut tell_upload = |upload| tell(OnionProgress::Upload(upload));
-    let tell_upload: Option<&mut dyn FnMut(HsDirUpload)> =
-        if telling { Some(&mut tell_upload) } else { None };
-    service.publish(wanted, limit, tell_upload)
-}
-
-/// Returns where tor reaches a local listener.
-fn reached(controller: &Controller, listener: &PortTarget) -> Result<PortTarget> {
-    controller.target_of_listener(listener).ok_or_else(|| {
-        let problem = format!(
-            "is {listener}, which the tor at {} on another machine cannot reach: listen on an \
-             address that it reaches, or name one with OnionEndpoint::reached_at",
-            controller.endpoint()
-        );
-        InvalidInput::new("local address", problem).into()
-    })
-}
-
-/// Connects or launches.
-fn obtain(
-    source: TorSource,
-    connect: &ConnectOptions,
-    launcher: Option<Launcher>,
-    on_progress: Option<&ProgressListener>,
-    non_anonymous: bool,
-) -> Result<(Controller, Lease)> {
-    let launches = matches!(source, TorSource::Private | TorSource::Shared(_));
-    if launcher.is_some() && !launches {
-        let problem = "is given where no tor is launched";
-        return Err(InvalidInput::new("launcher", problem).into());
-    }
-    let prepared = |launcher: Option<Launcher>| {
-        let launcher = launcher.unwrap_or_else(|| default_launcher(non_anonymous));
-        match on_progress.cloned() {
-            Some(listener) => launcher.on_progress(move |progress| {
-                listener.report(OnionProgress::Launching(progress.clone()));
-            }),
-            None => launcher,
-        }
-    };
-    match source {
-        TorSource::Given(controller, _) => Ok((controller, Lease::None)),
-        TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None)),
-        TorSource::Private => {
-            let process = prepared(launcher).launch()?;
-            let controller = process.controller()?.clone();
-            Ok((controller, Lease::Process(Box::new(process))))
-        }
-        TorSource::Shared(share) => {
-            let demanded = launcher.is_some() || non_anonymous;
-            let (controller, keep) = share(prepared(launcher), demanded)?;
-            Ok((controller, Lease::Shared(keep)))
-        }
-    }
-}
-
-/// Whether a process was launched by this program. Another tor that it owns may see other files.
-fn is_child(pid: Option<u32>) -> bool {
-    let Some(pid) = pid else { return false };
-    // The parent is the second word behind the name, which is in parentheses.
-    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return cfg!(not(target_os = "linux"));
-    };
-    let words = text.rsplit_once(')').map(|(_, words)| words);
-    let parent = words.and_then(|words| words.split_ascii_whitespace().nth(1)?.parse().ok());
-    parent == Some(std::process::id())
-}
-
-fn default_launcher(non_anonymous: bool) -> Launcher {
-    if non_anonymous {
-        // tor has no client in this mode.
-        return Launcher::new()
-            .option("HiddenServiceNonAnonymousMode", "1")
-            .option("HiddenServiceSingleHopMode", "1")
-            .option("SocksPort", "0");
-    }
-    Launcher::new().option("SocksPort", "auto ExtendedErrors")
 }
 
 impl fmt::Debug for OnionEndpoint {

@@ -1,11 +1,11 @@
-//! Services that tor gets by the control connection.
+//! Ephemeral services: added by `ADD_ONION`.
 
 use crate::command::{AddOnion, AddedOnion};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::OnionAddress;
 
-/// A service that tor forgets when the control connection ends, or when tor does.
+/// A service that ends with the control connection, unless it is detached.
 #[derive(Debug)]
 pub(super) struct EphemeralService {
     address: OnionAddress,
@@ -39,7 +39,7 @@ impl EphemeralService {
     }
 
     /// Returns whether tor has the service, or `true` if it does not tell.
-    pub(super) fn is_there(&self, controller: &Controller) -> Result<bool> {
+    pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
         let listed = if self.detached { controller.detached_onions() } else { controller.onions() };
         match listed {
             Ok(addresses) => Ok(addresses.contains(&self.address)),

@@ -1,4 +1,4 @@
-//! Services that tor has in its configuration, with their keys in a directory.
+//! Filesystem services: in tor's configuration, with their keys in a directory.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,17 +18,17 @@ use crate::error::{OnionError, OnionProblem, Result};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
-/// How long a tor that has closed the connection may take to end.
+/// How long a tor that has closed the connection may take to exit.
 const ENDING_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a service of the file system is to be.
+/// The options of a filesystem service.
 #[derive(Debug)]
 pub(super) struct FilesystemPlan {
     pub(super) directory: DirectoryPlace,
     pub(super) key: Option<OnionKey>,
     pub(super) ports: Vec<OnionPort>,
     pub(super) clients: Vec<AuthorizedClient>,
-    /// Further options, in order.
+    /// Additional options, in order.
     pub(super) options: Vec<(String, String)>,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct FilesystemService {
     key: Option<OnionKey>,
     clients: Vec<AuthorizedClient>,
     lines: Vec<ConfiguredLine>,
-    /// What the directory had before, until the service is [kept](Self::keep).
+    /// The lines that the directory had before, until the service is [kept](Self::keep).
     former: FormerLines,
     configured: bool,
 }
 
 impl FilesystemService {
-    /// Adds the service. If that fails, everything is as before.
+    /// Adds the service. A failure undoes all changes.
     pub(super) fn add(controller: &Controller, plan: FilesystemPlan) -> Result<Self> {
         if !controller.is_on_this_machine() {
             return Err(OnionError::new(OnionProblem::Remote).into());
@@ -61,10 +61,10 @@ impl FilesystemService {
         }
         let mut directory = ServiceDirectory::prepare(&plan.directory, identity.user)?;
         if let Some(key) = &plan.key {
-            directory.put_key(key)?;
+            directory.install_key(key)?;
         }
         let known = directory.existing_address()?;
-        let clients = directory.put_clients(plan.clients)?;
+        let clients = directory.authorize_clients(plan.clients)?;
         directory.expect_files()?;
         let configuration = Configuration::of(&identity);
         let lines = lines(directory.path(), &plan.ports, &plan.options);
@@ -94,7 +94,9 @@ impl FilesystemService {
                 // Nobody could say where the service is.
                 if let Err(error) = configuration.restore(controller, directory.path(), &former) {
                     directory.abandon();
-                    log::warn!("an onion service could not be taken back: {error}");
+                    log::warn!(
+                        "an onion service that could not be added could not be removed: {error}"
+                    );
                 }
                 Err(error)
             }
@@ -117,18 +119,18 @@ impl FilesystemService {
         self.directory.path()
     }
 
-    /// From here on nothing is put back as it was before.
+    /// Commits the service: nothing is restored from now on.
     pub(super) fn keep(&mut self) {
         self.directory.keep();
         self.former = FormerLines::default();
     }
 
-    pub(super) fn is_there(&self, controller: &Controller) -> Result<bool> {
+    pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
         self.configuration.has(controller, self.directory.path(), &self.lines)
     }
 
-    /// Adds the service again, unless its directory is no longer as it was: tor would make another
-    /// key in a new directory, and exit if it cannot use the one it finds.
+    /// Adds the service again, if its directory is unchanged: tor would generate another key in a new
+    /// directory, and would exit if it could not use the one it finds.
     pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
         self.directory.check_again(self.address)?;
         let (path, address) = (self.directory.path(), Some(self.address));
@@ -136,7 +138,7 @@ impl FilesystemService {
         added.map(drop).map_err(|failed| failed.error)
     }
 
-    /// Takes the service out of tor's configuration. If that fails it can be tried again.
+    /// Removes the service from tor's configuration. A failed call can be repeated.
     pub(super) fn remove(&mut self, controller: &Controller) -> Result<()> {
         if self.configured {
             let outcome = self.configuration.restore(controller, self.path(), &self.former);
@@ -144,7 +146,7 @@ impl FilesystemService {
                 return outcome;
             }
             self.configured = false;
-            // The connection may have ended, and tor live on with the service.
+            // The connection may have ended while tor runs on with the service.
             if outcome.is_err() && !self.is_tor_gone() {
                 self.directory.abandon();
             }
@@ -153,13 +155,13 @@ impl FilesystemService {
         Ok(())
     }
 
-    /// A process that ends closes its connections some time before it is gone.
+    /// Waits for the exit of tor: a process closes its connections some time before it is gone.
     fn is_tor_gone(&self) -> bool {
         let Some(pid) = self.tor_pid else { return true };
         let deadline = deadline_after(ENDING_LIMIT);
         loop {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // One that nobody has reaped yet is gone too.
+            // A zombie has ended too.
             if state.contains(") Z ") || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
                 return true;
             }
@@ -170,13 +172,13 @@ impl FilesystemService {
         }
     }
 
-    /// Leaves the directory to a tor that may still have the service.
+    /// Keeps the directory for a tor that may still have the service.
     pub(super) fn abandon(&mut self) {
         self.configured = false;
         self.directory.abandon();
     }
 
-    /// The tor that had the service has ended.
+    /// Records that the tor that had the service has ended.
     pub(super) fn forget(&mut self) {
         self.configured = false;
     }
@@ -190,7 +192,7 @@ impl Drop for FilesystemService {
     }
 }
 
-/// The lines of the service: its directory, its ports, its further options.
+/// Returns the lines of the service: its directory, its ports, its other options.
 fn lines(
     directory: &Path,
     ports: &[OnionPort],

@@ -1,7 +1,7 @@
-//! Connections whose header has not come yet.
+//! Accepted connections whose PROXY header is incomplete (`HiddenServiceExportCircuitID`).
 //!
-//! tor sends a header before the client's bytes, as soon as it has connected. Any other program of
-//! this machine can connect too and send nothing, so no connection is waited for alone.
+//! tor sends the header as soon as it has connected, before the client's bytes. Other programs on
+//! this machine can connect too and send nothing, so `accept` never waits for one connection alone.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,14 +17,14 @@ use super::stream::OnionStream;
 use crate::link::deadline_after;
 use crate::names::CircuitId;
 
-/// How long a header may take.
+/// How long a connection may take to send its header.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The most connections that wait for their header; the oldest ones are dropped.
+/// How many connections may lack their header; beyond that the oldest is dropped.
 const MOST: usize = 128;
 /// The longest header of the PROXY protocol of version 1, with its line end.
 const LONGEST: usize = 107;
 
-/// The connections of one listener that wait for their header.
+/// The connections of one listener that lack their header.
 #[derive(Debug, Default)]
 pub(super) struct HalfOpen(Mutex<VecDeque<Waiting>>);
 
@@ -43,7 +43,9 @@ impl HalfOpen {
         list.push_back(Waiting { stream, header: Vec::with_capacity(LONGEST), until });
         drop(list);
         if dropped.is_some() {
-            log::warn!("too many connections that tor did not make");
+            log::warn!(
+                "an onion service dropped a connection without a PROXY header: there were too many"
+            );
         }
     }
 
@@ -51,8 +53,8 @@ impl HalfOpen {
         self.0.lock().is_empty()
     }
 
-    /// Takes off the headers that have come. Returns the first connection that has its own; drops
-    /// those that sent something else or took too long.
+    /// Reads the headers that have arrived, and returns the first connection whose header is
+    /// complete. Drops connections that sent something else or took too long.
     pub(super) fn ready(&self) -> Option<OnionStream> {
         let mut dropped = Vec::new();
         let mut list = self.0.lock();
@@ -75,14 +77,14 @@ impl HalfOpen {
         }
         drop(list);
         for (_, error) in dropped {
-            log::warn!("a connection that tor did not make: {error}");
+            log::warn!("an onion service dropped a connection without a PROXY header: {error}");
         }
         ready
     }
 }
 
 impl Waiting {
-    /// Reads what has come of the header, and nothing of what follows it.
+    /// Reads the header as far as it has arrived, and nothing beyond it.
     fn advance(&mut self) -> io::Result<Option<CircuitId>> {
         let mut byte = [0];
         while !self.header.ends_with(b"\n") {
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_tells_the_circuit_and_what_follows_is_left() {
+    fn the_header_names_the_circuit_and_the_rest_stays_readable() {
         let half_open = HalfOpen::default();
         let mut tor = connect(&half_open);
         let (begin, end) = HEADER.split_at(20);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_sends_nothing_keeps_nobody() {
+    fn a_silent_connection_does_not_delay_others() {
         let half_open = HalfOpen::default();
         let _idle = connect(&half_open);
         let mut tor = connect(&half_open);
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_dropped() {
+    fn anything_but_a_header_is_dropped() {
         for header in [
             "PROXY TCP6 ::1 ::1 2 80\r\n",
             "PROXY TCP4 127.0.0.1 127.0.0.1 2 80\r\n",

@@ -1,4 +1,4 @@
-//! Keys from random numbers, and keys in files.
+//! Generated keys, and key files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 use crate::error::{OnionError, OnionProblem, Result};
 use crate::names::{ClientAuthKey, OnionKey};
 
-/// A key file of tor has 96 bytes; what is longer is none.
+/// How much of a key file is read; tor's have 96 bytes.
 const LONGEST: u64 = 128;
 
 impl OnionKey {
-    /// Makes a new key of the operating system's random numbers, and with it a new address.
+    /// Generates a key from the operating system's random numbers, and with it an address.
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::Random`] if the operating system gives none.
+    /// [`OnionProblem::Random`] if the operating system returns an error.
     ///
     /// # Examples
     ///
@@ -42,16 +42,15 @@ impl OnionKey {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::File`] if it cannot be read, [`OnionProblem::Unsafe`] if others than its
-    /// owner may, or it is no regular file, and [`OnionProblem::Key`] if it holds anything else
-    /// than a key.
+    /// [`OnionProblem::File`] if it cannot be read, [`OnionProblem::Unsafe`] if it is not a regular
+    /// file or not private, [`OnionProblem::Key`] if its contents are not a key.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let opened = open_without_waiting(path).map_err(|error| OnionError::file(path, error))?;
         read_key(opened, path)
     }
 
-    /// Writes the key into a new file, as tor has it in a service's directory.
+    /// Writes the key into a new file, in the format of `hs_ed25519_secret_key`.
     ///
     /// Blocks the current thread until the file has been written.
     ///
@@ -65,11 +64,11 @@ impl OnionKey {
 }
 
 impl ClientAuthKey {
-    /// Makes a new key of the operating system's random numbers.
+    /// Generates a key from the operating system's random numbers.
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::Random`] if the operating system gives none.
+    /// [`OnionProblem::Random`] if the operating system returns an error.
     pub fn generate() -> Result<Self> {
         let mut secret = Zeroizing::new([0; 32]);
         fill(&mut *secret)?;
@@ -82,11 +81,11 @@ pub(super) fn read_key(opened: File, path: &Path) -> Result<OnionKey> {
     let file = |error| OnionError::file(path, error);
     let found = opened.metadata().map_err(file)?;
     if !found.is_file() {
-        return Err(OnionError::unsafe_path(path, "is no regular file").into());
+        return Err(OnionError::unsafe_path(path, "is not a regular file").into());
     }
     let mode = found.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        let detail = format!("has mode {mode:04o}, but a key is for its owner alone (0600)");
+        let detail = format!("has mode {mode:04o}, and a key file must be private (0600)");
         return Err(OnionError::unsafe_path(path, detail).into());
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(128));
@@ -107,7 +106,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(written.map_err(|error| OnionError::file(path, error))?)
 }
 
-/// A pipe in the place of a file would keep us waiting for its other end.
+/// Opens a file without blocking, even if it is a named pipe.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path)
 }

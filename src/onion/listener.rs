@@ -1,4 +1,4 @@
-//! A service with a local listener behind it.
+//! `OnionListener`: an onion service and the local listener that accepts its clients.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,20 +22,20 @@ use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout
 use crate::link::{deadline_after, poll_until};
 use crate::names::{OnionAddress, OnionKey, PortTarget};
 
-/// How often a connection is looked at whose header has not come. tor sends it at once; only a
-/// program of this machine that connects to the port itself is waited for.
+/// How often a connection without its header is polled. tor sends the header at once; only another
+/// program that connects to the local port makes `accept` poll.
 const HEADER_PAUSE: Duration = Duration::from_millis(5);
-/// How long a program without a free descriptor is kept from trying again.
+/// How long `accept` pauses after it failed because no file descriptor was free.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 
-/// An onion service and the local listener that takes its clients' connections.
+/// An onion service and the local listener that accepts its clients' connections.
 ///
-/// Returned by [`OnionEndpoint::listen`](super::OnionEndpoint::listen). It is used like a
-/// [`TcpListener`](std::net::TcpListener), by many threads at once if it is shared in an [`Arc`].
+/// Returned by [`OnionEndpoint::listen`](super::OnionEndpoint::listen). It works like a
+/// [`TcpListener`](std::net::TcpListener); many threads can share it in an [`Arc`].
 ///
-/// Dropping it closes the local listener, removes the service from tor, unless it is detached, and
-/// deletes what was temporary; it ends a tor that was launched for it alone. It waits for tor's
-/// answers, but not longer than a few seconds if tor does not answer.
+/// Dropping it closes the local listener, removes the service from tor unless it is detached,
+/// deletes a temporary directory, and ends a tor that was launched for this service alone. The drop
+/// waits for tor's answers, but only a few seconds if tor does not answer.
 ///
 /// # Examples
 ///
@@ -63,7 +63,7 @@ pub struct OnionListener {
     nonblocking: AtomicBool,
     tells_circuits: bool,
     half_open: HalfOpen,
-    /// When this program last had no descriptor left for a connection.
+    /// When `accept` last failed because no file descriptor was free.
     exhausted: Mutex<Option<Instant>>,
 }
 
@@ -89,17 +89,18 @@ impl OnionListener {
 
     /// Returns the next connection of a client.
     ///
-    /// Blocks the current thread until there is one, without a limit, unless
-    /// [`set_nonblocking`](Self::set_nonblocking) says otherwise. It ends when the listener is
-    /// closed, on whatever thread, and when tor is gone.
+    /// Blocks the current thread until a client connects, without a limit, unless
+    /// [`set_nonblocking`](Self::set_nonblocking) was called. Returns an error when the listener is
+    /// closed, on any thread, and when tor is gone.
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::Closed`] if the listener was closed; [`OnionProblem::Removed`] if tor has lost
-    /// the service and it could not be added again; [`Error::Closed`] if the control connection has
-    /// ended, mostly since tor is gone, unless the service is detached: it may go on in tor, and is
-    /// accepted for until the listener is closed; [`OnionProblem::Accept`] if the local
-    /// listener fails; [`Error::Timeout`] if it must not block and there is no connection.
+    /// - [`OnionProblem::Closed`] if the listener was closed.
+    /// - [`OnionProblem::Removed`] if tor lost the service and it could not be added again.
+    /// - [`Error::Closed`] if the control connection ended, usually because tor is gone. A detached
+    ///   service survives that, and its clients are accepted until the listener is closed.
+    /// - [`OnionProblem::Accept`] if the local listener failed.
+    /// - [`Error::Timeout`] if the listener is non-blocking and no client has connected.
     pub fn accept(&self) -> Result<OnionStream> {
         match self.nonblocking.load(Ordering::Relaxed) {
             false => self.accept_until(None, Duration::MAX),
@@ -109,17 +110,18 @@ impl OnionListener {
 
     /// Returns the next connection of a client.
     ///
-    /// Blocks the current thread until there is one, for at most the given time. It ends when the
-    /// listener is closed, on whatever thread, and when tor is gone.
+    /// Blocks the current thread until a client connects, for at most `limit`. Returns an error when
+    /// the listener is closed, on any thread, and when tor is gone.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if none came in time; otherwise those of [`accept`](Self::accept).
+    /// [`Error::Timeout`] if no client connected in time; otherwise those of
+    /// [`accept`](Self::accept).
     pub fn accept_timeout(&self, limit: Duration) -> Result<OnionStream> {
         self.accept_until(Some(deadline_after(limit)), limit)
     }
 
-    /// Returns the next connection of a client, if there is one. Never blocks for a client.
+    /// Returns the next connection of a client if one is waiting. Does not block.
     ///
     /// # Errors
     ///
@@ -135,7 +137,7 @@ impl OnionListener {
     fn accept_until(&self, deadline: Option<Instant>, limit: Duration) -> Result<OnionStream> {
         self.pause(deadline)?;
         loop {
-            if let Some(ending) = self.service.board().ending() {
+            if let Some(ending) = self.service.status().ending() {
                 return Err(ending);
             }
             let accepted = match self.local.accept() {
@@ -146,8 +148,8 @@ impl OnionListener {
                 }
                 Err(error) if is_nothing(&error) => false,
                 Err(error) => {
-                    // Closing ends listening.
-                    if let Some(ending) = self.service.board().ending() {
+                    // `close` shuts the listener down, which makes `accept` fail.
+                    if let Some(ending) = self.service.status().ending() {
                         return Err(ending);
                     }
                     if is_exhaustion(&error) {
@@ -168,21 +170,21 @@ impl OnionListener {
         }
     }
 
-    /// Waits for a moment after this program had no descriptor left: the connection is still
-    /// there, and whoever loops over [`incoming`](Self::incoming) would use up a processor.
+    /// Pauses after a failure for lack of a file descriptor: the connection is still waiting, and a
+    /// loop over [`incoming`](Self::incoming) would spin.
     fn pause(&self, deadline: Option<Instant>) -> Result<()> {
         let Some(since) = self.exhausted.lock().take() else { return Ok(()) };
         let until = since.checked_add(EXHAUSTION_PAUSE).unwrap_or(since);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let mut polled = [PollFd::new(self.service.board().ended().as_fd(), PollFlags::POLLIN)];
+        let mut polled = [PollFd::new(self.service.status().ended().as_fd(), PollFlags::POLLIN)];
         poll_until(&mut polled, Some(until)).map(drop).map_err(failed)
     }
 
-    /// Waits until there may be a connection, or the service has ended.
+    /// Waits until a connection may be ready, or the service has ended.
     fn wait(&self, deadline: Option<Instant>) -> Result<()> {
         let mut polled = [
             PollFd::new(self.local.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.service.board().ended().as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.service.status().ended().as_fd(), PollFlags::POLLIN),
         ];
         let look_again = || deadline_after(HEADER_PAUSE);
         let until = match (deadline, self.half_open.is_empty()) {
@@ -193,12 +195,11 @@ impl OnionListener {
         poll_until(&mut polled, until).map(drop).map_err(failed)
     }
 
-    /// Returns the connections of clients, one after the other, and ends when the listener is
-    /// closed by this program. When tor or the service is gone the last item is that error. After an
-    /// error since this program has no free descriptor, the next item takes a tenth of a second.
+    /// Returns an iterator over the connections of clients. It ends when this program closes the
+    /// listener; when tor or the service is gone, its last item is that error. After an error for
+    /// lack of a file descriptor, the next item takes a tenth of a second.
     ///
-    /// Blocks the current thread until there is a connection, each time without a limit, as
-    /// [`accept`](Self::accept) does.
+    /// Each item blocks the current thread as [`accept`](Self::accept) does, without a limit.
     pub fn incoming(&self) -> impl Iterator<Item = Result<OnionStream>> {
         let mut over = false;
         std::iter::from_fn(move || {
@@ -206,7 +207,7 @@ impl OnionListener {
                 return None;
             }
             let next = self.accept();
-            let ending = self.service.board().ending();
+            let ending = self.service.status().ending();
             over = next.is_err() && ending.is_some();
             match (&next, ending) {
                 (Err(_), Some(Error::Onion(error)))
@@ -222,19 +223,19 @@ impl OnionListener {
     /// Sets whether [`accept`](Self::accept) fails with [`Error::Timeout`] instead of waiting. The
     /// default is `false`.
     ///
-    /// Unlike with a `TcpListener`, a call that is waiting already goes on.
+    /// Unlike with a `TcpListener`, a call that is already waiting keeps waiting.
     pub fn set_nonblocking(&self, nonblocking: bool) {
         self.nonblocking.store(nonblocking, Ordering::Relaxed);
     }
 
-    /// Returns where the local listener listens: an address, or the path of a unix socket.
+    /// Returns the address or the unix socket path of the local listener.
     #[doc(alias = "local_address")]
     #[must_use]
     pub fn local_addr(&self) -> &PortTarget {
         &self.local_addr
     }
 
-    /// Returns the port of the onion address that clients connect to.
+    /// Returns the virtual port that clients connect to.
     #[doc(alias = "onion_port")]
     #[must_use]
     pub fn public_port(&self) -> u16 {
@@ -249,8 +250,8 @@ impl OnionListener {
         self.service.onion_address()
     }
 
-    /// Returns the key of the service; `None` if tor made it and was told to discard it, or if
-    /// this program may not read it.
+    /// Returns the key of the service; `None` if it was discarded, or if this program may not read
+    /// it.
     #[doc(alias = "onion_private_key")]
     #[must_use]
     pub fn private_key(&self) -> Option<&OnionKey> {
@@ -263,7 +264,7 @@ impl OnionListener {
         self.service.hidden_service_dir()
     }
 
-    /// Returns the clients that the service lets in; if there is none, everybody may come.
+    /// Returns the authorized clients; if there are none, every client is allowed.
     #[must_use]
     pub fn clients(&self) -> &[AuthorizedClient] {
         self.service.clients()
@@ -275,13 +276,13 @@ impl OnionListener {
         self.service.controller()
     }
 
-    /// Returns the service that the listener is behind.
+    /// Returns the service of this listener.
     #[must_use]
     pub fn service(&self) -> &OnionService {
         &self.service
     }
 
-    /// Returns what has become of each upload of the service's descriptors, oldest first.
+    /// Returns the descriptor uploads of the service with their outcomes, oldest first.
     #[must_use]
     pub fn uploads(&self) -> Vec<HsDirUpload> {
         self.service.uploads()
@@ -289,8 +290,8 @@ impl OnionListener {
 
     /// Waits until the service is published, as [`OnionService::wait_published`] does.
     ///
-    /// Blocks the current thread until then, for at most the given time. The listener stays as it
-    /// is if the service is not published in time.
+    /// Blocks the current thread until then, for at most `limit`. The listener stays usable if the
+    /// service is not published in time.
     ///
     /// # Errors
     ///
@@ -299,11 +300,8 @@ impl OnionListener {
         self.service.wait_published(wanted, limit)
     }
 
-    /// Closes the local listener, and ends the service, unless it is detached, and whatever was
-    /// temporary, as [`OnionService::close`] does. Those who wait for a connection, on whatever
-    /// thread, are told.
-    ///
-    /// Blocks the current thread until tor has answered.
+    /// Closes the local listener and removes the service as [`OnionService::close`] does. Calls of
+    /// [`accept`](Self::accept) on other threads return [`OnionProblem::Closed`].
     ///
     /// # Errors
     ///
@@ -315,26 +313,26 @@ impl OnionListener {
     }
 }
 
-/// Readable when a client may have connected, for [`try_accept`](OnionListener::try_accept) in an
-/// event loop of another kind. After [`close`](OnionListener::close) it is a socket that no longer
-/// listens.
+/// The file descriptor of the local listener, for [`try_accept`](OnionListener::try_accept) in an
+/// event loop: it is readable when a client may have connected. After
+/// [`close`](OnionListener::close) it no longer listens.
 ///
-/// With [`export_circuit_id`](super::OnionEndpoint::export_circuit_id) a connection is accepted when
-/// tor's header has arrived, of which the descriptor reports nothing: if `try_accept` returns `None`,
-/// call it again a few milliseconds later.
+/// With [`export_circuit_id`](super::OnionEndpoint::export_circuit_id) a connection is accepted only
+/// when tor's header has arrived, which this descriptor does not report: if `try_accept` returns
+/// `None`, call it again a few milliseconds later.
 impl AsFd for OnionListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.local.as_fd()
     }
 }
 
-/// Whether this program or the machine has no descriptor or memory left for a connection.
+/// Returns whether the process or the system is out of file descriptors or memory.
 pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
 }
 
-/// Whether there is just no connection, or none any more.
+/// Returns whether no connection is waiting, or the waiting one was aborted.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

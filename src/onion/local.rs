@@ -23,14 +23,14 @@ use crate::onion::stream::OnionStream;
 /// The longest path of a unix socket, without the NUL at its end.
 pub(super) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// A listener that this program has made itself, for
+/// A listener that the program made itself, for
 /// [`OnionEndpoint::bind_with`](super::OnionEndpoint::bind_with).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LocalListener {
-    /// One of TCP.
+    /// A TCP listener.
     Tcp(TcpListener),
-    /// One of a unix socket, which must have a path.
+    /// A unix socket listener, which must have a path.
     Unix(UnixListener),
 }
 
@@ -46,17 +46,17 @@ impl From<UnixListener> for LocalListener {
     }
 }
 
-/// Makes a listener when it is time to listen.
+/// Makes the listener when `listen()` is called.
 pub(super) type Bind = Box<dyn FnOnce() -> io::Result<LocalListener> + Send>;
 
-/// Where to listen.
-pub(super) enum Place {
+/// The address to listen on.
+pub(super) enum BindTarget {
     Tcp(SocketAddr),
     Unix(PathBuf),
     With(Bind),
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for BindTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
@@ -66,28 +66,28 @@ impl fmt::Debug for Place {
     }
 }
 
-/// A listener that never blocks; waiting is done by polling.
+/// A non-blocking listener; callers wait by `poll`.
 #[derive(Debug)]
 pub(super) struct LocalSocket {
     listener: LocalListener,
     address: PortTarget,
-    /// The socket file that was made here, with its number, until it is removed.
+    /// The socket file made here and its inode number, until it is removed.
     file: Mutex<Option<(PathBuf, u64)>>,
 }
 
 impl LocalSocket {
-    pub(super) fn bind(place: Place) -> Result<Self> {
-        let name = format!("{place:?}");
+    pub(super) fn bind(target: BindTarget) -> Result<Self> {
+        let name = format!("{target:?}");
         let failed = |error: io::Error| {
             let (address, source) = (name.as_str().into(), Arc::new(error));
             OnionError::new(OnionProblem::Listen { address, source })
         };
-        match place {
-            Place::Tcp(address) => {
+        match target {
+            BindTarget::Tcp(address) => {
                 let listener = TcpListener::bind(address).map_err(failed)?;
                 Self::new(LocalListener::Tcp(listener), None, failed)
             }
-            Place::Unix(path) => {
+            BindTarget::Unix(path) => {
                 let path = path::absolute(&path).map_err(failed)?;
                 check_socket_path("local_unix", &path)?;
                 let listener = match UnixListener::bind(&path) {
@@ -101,7 +101,7 @@ impl LocalSocket {
                 let file = number.ok().map(|number| (path, number));
                 Self::new(LocalListener::Unix(listener), file, failed)
             }
-            Place::With(bind) => {
+            BindTarget::With(bind) => {
                 let listener = bind().map_err(failed)?;
                 Self::new(listener, None, failed)
             }
@@ -135,7 +135,7 @@ impl LocalSocket {
         &self.address
     }
 
-    /// Returns where tor reaches it.
+    /// Returns the target at which tor reaches the listener.
     pub(super) fn target(&self) -> PortTarget {
         match &self.address {
             PortTarget::Tcp(address) => PortTarget::of_listener(*address),
@@ -148,10 +148,12 @@ impl LocalSocket {
         match &self.listener {
             LocalListener::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
-                // Not everywhere are streams born blocking.
+                // On some systems an accepted socket inherits O_NONBLOCK.
                 stream.set_nonblocking(false)?;
                 if let Err(error) = stream.set_nodelay(true) {
-                    log::debug!("a connection of an onion service waits before it sends: {error}");
+                    log::debug!(
+                        "TCP_NODELAY could not be set on a connection of an onion service: {error}"
+                    );
                 }
                 Ok(stream.into())
             }
@@ -174,7 +176,7 @@ impl AsFd for LocalSocket {
 }
 
 impl LocalSocket {
-    /// Whether tor's user may have to be [admitted](Self::admit).
+    /// Returns whether tor's user may need [access](Self::admit) to the socket file.
     pub(super) fn is_file(&self) -> bool {
         geteuid().is_root() && self.file.lock().is_some()
     }
@@ -183,7 +185,7 @@ impl LocalSocket {
     pub(super) fn admit(&self, user: u32) {
         let file = self.file.lock().clone();
         let Some((path, _)) = file.filter(|_| geteuid().is_root() && user != 0) else { return };
-        // Where others may replace the file, anything could be given away.
+        // Where others can replace the file, the wrong file could be given to tor's user.
         let parent = path.parent().and_then(|parent| parent.metadata().ok());
         let is_safe = parent.is_some_and(|parent| {
             let others_write = parent.mode() & 0o022 != 0 && parent.mode() & 0o1000 == 0;
@@ -198,19 +200,21 @@ impl LocalSocket {
         }
     }
 
-    /// Ends listening: who connects is refused, and the socket file is removed.
+    /// Stops listening and removes the socket file.
     pub(super) fn close(&self) {
         let fd = self.as_fd().as_raw_fd();
         if let Err(error) = shutdown(fd, Shutdown::Both) {
-            log::debug!("a listener goes on until it is dropped: {error}");
+            log::debug!("a listener stays open until it is dropped: {error}");
         }
         let file = self.file.lock().take();
         let Some((path, number)) = file else { return };
-        // Somebody else may have put another there.
+        // Another program may have replaced the file.
         let is_ours = |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == number;
         if fs::symlink_metadata(&path).is_ok_and(|found| is_ours(&found)) {
             if let Err(error) = fs::remove_file(&path) {
-                log::warn!("the socket {path:?} of an onion service stays: {error}");
+                log::warn!(
+                    "the socket file {path:?} of an onion service could not be removed: {error}"
+                );
             }
         }
     }
@@ -222,7 +226,7 @@ impl Drop for LocalSocket {
     }
 }
 
-/// Removes a socket file on which nobody listens any more: a killed program has left it.
+/// Removes a socket file that a killed program left, on which nobody listens.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = || io::Error::from(Errno::EADDRINUSE);
     let found = fs::symlink_metadata(path)?;
@@ -230,7 +234,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !found.file_type().is_socket() || !(me.is_root() || found.uid() == me.as_raw()) {
         return Err(in_use());
     }
-    // A socket of another type is never connected to one that listens, nor waits for it.
+    // A datagram socket never connects to a listening stream socket, and never blocks.
     match UnixDatagram::unbound()?.connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         _ => return Err(in_use()),
@@ -238,19 +242,21 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.ino() != found.ino() {
         return Err(in_use());
     }
-    log::info!("{path:?} was left by a program that has ended");
+    log::info!("removed the socket file {path:?} that an ended program left");
     fs::remove_file(path)
 }
 
-/// Refuses a path that no socket can have.
+/// Refuses a path that is not valid for a unix socket.
 pub(super) fn check_socket_path(argument: &'static str, path: &Path) -> Result<(), InvalidInput> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
         return Err(InvalidInput::new(argument, "has a path with a line break or NUL"));
     }
     if bytes.len() > SOCKET_PATH_LIMIT {
-        let problem =
-            format!("has a path of {} bytes, and a socket {SOCKET_PATH_LIMIT}", bytes.len());
+        let problem = format!(
+            "has a path of {} bytes; a unix socket allows {SOCKET_PATH_LIMIT}",
+            bytes.len()
+        );
         return Err(InvalidInput::new(argument, problem));
     }
     Ok(())

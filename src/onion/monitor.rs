@@ -1,9 +1,9 @@
 //! The thread that notices when tor loses a service.
 //!
-//! A reload of its configuration file takes away every service of the file system that is not in
-//! the file, and any controller can set the list of services anew. tor reports both by events, but
-//! reports nothing of a deleted ephemeral service, and a filter may suppress events: so tor is asked
-//! from time to time too.
+//! A reload of the configuration file removes every filesystem service that is not in the file, and
+//! any controller can replace the list of services. tor reports both by events. It sends no event
+//! when an ephemeral service is deleted, and a filter may suppress events, so the thread also queries
+//! tor at an interval.
 
 use std::io;
 use std::sync::Arc;
@@ -13,21 +13,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::listener::is_exhaustion;
-use super::publish::PublicationState;
+use super::publish::ServiceStatus;
 use super::service::Parts;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, RemovedBy};
 use crate::names::OnionAddress;
 
-/// How long each answer of tor may take.
+/// The time limit of each command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// How soon a question is repeated that had no answer.
+/// The pause before a command that timed out is repeated.
 const RETRY: Duration = Duration::from_secs(1);
-/// The shortest pause between two questions.
+/// The shortest interval between two queries.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What to do when tor has lost a service: by a reload of its configuration, or by another
-/// controller.
+/// What to do when a reload of tor's configuration or another controller removed a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IfRemoved {
@@ -39,14 +38,14 @@ pub enum IfRemoved {
     End,
 }
 
-/// What is needed to look after a service.
+/// The state of the thread that watches a service.
 pub(super) struct Monitor {
     pub(super) controller: Controller,
-    pub(super) board: Arc<PublicationState>,
+    pub(super) status: Arc<ServiceStatus>,
     pub(super) parts: Arc<Mutex<Option<Parts>>>,
     pub(super) address: OnionAddress,
     pub(super) if_removed: IfRemoved,
-    /// How often tor is asked.
+    /// The interval between two queries.
     pub(super) interval: Duration,
 }
 
@@ -61,27 +60,28 @@ impl Monitor {
 
     fn run(self) {
         let mut limit = self.interval;
-        while self.board.wait_doubt(limit) {
-            limit = match self.look() {
+        while self.status.wait_suspicion(limit) {
+            limit = match self.check() {
                 Ok(None) => self.interval,
                 Ok(Some(by)) => {
-                    log::warn!("{} was added to tor again: {by}", self.address);
+                    log::warn!("{} was added to tor again after it was lost: {by}", self.address);
                     self.interval
                 }
                 Err(error) if is_passing(&error) => RETRY,
                 // The reader thread may not have reported the end yet.
                 Err(error) if error.is_closed() => {
-                    self.board.disconnect(error);
+                    self.status.disconnect(error);
                     break;
                 }
                 Err(error) => {
                     log::warn!("{} has ended: {error}", self.address);
-                    self.board.finish(error);
+                    self.status.finish(error);
                     break;
                 }
             };
         }
-        // A service that was dropped while this thread waited for tor could not be removed then.
+        // The owner may have been dropped while this thread held the service; then nobody else removes
+        // it.
         if Arc::strong_count(&self.parts) == 1 {
             let parts = self.parts.lock().take();
             if let Some(parts) = parts {
@@ -90,25 +90,25 @@ impl Monitor {
         }
     }
 
-    /// Adds the service again if tor has lost it; returns what removed it then.
-    fn look(&self) -> Result<Option<RemovedBy>, Error> {
-        let doubt = self.board.take_doubt();
+    /// Adds the service again if tor has lost it, and returns who removed it.
+    fn check(&self) -> Result<Option<RemovedBy>, Error> {
+        let suspected_removal = self.status.take_suspected_removal();
         let mut parts = self.parts.lock();
         let Some(parts) = &mut *parts else { return Ok(None) };
         let registration = &mut parts.registration;
-        match registration.is_there(&self.controller) {
+        match registration.is_in_tor(&self.controller) {
             Ok(true) => return Ok(None),
             Ok(false) => {}
-            // A filter lets the question through no more.
+            // A filter refuses the query now.
             Err(Error::Rejected(_)) => return Ok(None),
             Err(error) => return Err(error),
         }
-        // The owner has closed the service while tor was asked.
-        if self.board.ending().is_some() {
+        // The owner closed the service during the query.
+        if self.status.ending().is_some() {
             return Ok(None);
         }
-        // tor reports a reload after the changes that it makes, and both before it answers.
-        let by = match (doubt, self.board.take_doubt()) {
+        // tor reports a reload after the changes it causes, and both before the reply to the query.
+        let by = match (suspected_removal, self.status.take_suspected_removal()) {
             (Some(RemovedBy::Reload), _) | (_, Some(RemovedBy::Reload)) => RemovedBy::Reload,
             (Some(by), _) | (None, Some(by)) => by,
             (None, None) => registration.removed_by(),
@@ -125,7 +125,7 @@ impl Monitor {
     }
 }
 
-/// Whether the same attempt may succeed a moment later.
+/// Returns whether the same attempt may succeed a moment later.
 fn is_passing(error: &Error) -> bool {
     let exhausted = |error: &OnionError| match error.problem() {
         OnionProblem::File { source, .. } => is_exhaustion(source),

@@ -1,4 +1,4 @@
-//! Waiting until directories have the descriptor of a service.
+//! The status of a service as events report it, and the wait for its publication.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -18,63 +18,63 @@ use crate::names::{OnionAddress, Signal};
 /// The directories that must have the descriptor before a service counts as published.
 ///
 /// tor uploads two descriptors, one for each of two time periods, each to up to eight directories.
-/// A client fetches the descriptor of the period that its clock and its consensus name, from up to
-/// six of these directories, until one has it.
+/// A client fetches the descriptor of the period that follows from its clock and its consensus, and
+/// tries up to six of these directories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Publication {
-    /// None: the service has its address, and tor publishes it in its own time.
+    /// None: the service is returned as soon as tor has added it.
     None,
-    /// One directory, for one of the two descriptors. A client that asks for the other descriptor,
-    /// or asks the directories that have not got it yet, is refused.
+    /// One directory, for one of the two descriptors. A client that needs the other descriptor, or
+    /// tries directories that do not have it yet, fails.
     First,
     /// More than half of the directories of each descriptor, so that every client finds some that
     /// have it.
     #[default]
     Reachable,
-    /// All: every upload has been answered or has run out, and at least one has succeeded.
+    /// All: every upload was answered or timed out, and at least one succeeded.
     All,
 }
 
-/// The most events that are kept while the address is not yet known.
+/// How many events are kept while the address is not yet known.
 const EARLY: usize = 1024;
 
 /// How long uploads may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UploadLimits {
-    /// For the answer to an upload.
+    /// The time limit of one upload.
     pub(super) answer: Duration,
-    /// For the beginning of another upload when every one has failed.
+    /// The time limit for the start of another upload after every upload has failed.
     pub(super) grace: Duration,
 }
 
-/// Follows the descriptors of one service, from before it exists until it is dropped.
+/// Follows the descriptor uploads of one service, from before it is added until it is dropped.
 pub(super) struct Publisher {
-    board: Arc<PublicationState>,
-    /// End with the publisher; none once the service has been closed.
-    watches: Mutex<Vec<HookGuard>>,
+    status: Arc<ServiceStatus>,
+    /// Removed when the service is closed or the publisher dropped.
+    hooks: Mutex<Vec<HookGuard>>,
     /// Whether tor reports uploads.
     has_uploads: bool,
 }
 
-/// What a service needs to be told by events.
+/// The events that a service needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
-    /// Its publication will be waited for, so a refusal of `HS_DESC` is an error.
+pub(super) struct EventNeeds {
+    /// `HS_DESC`: the caller asked to wait for publication, so a refusal is an error.
     pub(super) uploads: bool,
-    /// It is in tor's configuration, which others change.
+    /// `CONF_CHANGED` and `SIGNAL`: the service is in tor's configuration.
     pub(super) changes: bool,
-    /// It goes on in tor when the control connection ends.
+    /// The service stays in tor when the control connection ends.
     pub(super) outlives_connection: bool,
 }
 
-/// What those who wait for a service look at: for directories, or for clients.
-pub(super) struct PublicationState {
+/// The status of a service, for threads that wait for its publication or its clients.
+pub(super) struct ServiceStatus {
     // A leaf lock.
     state: Mutex<State>,
     changed: Condvar,
     outlives_connection: bool,
-    /// Readable when the service has ended: for those who wait for a socket at the same time.
+    /// Readable when the service has ended, for threads that poll a socket at the same time.
     ended: UnixStream,
     end: UnixStream,
 }
@@ -82,36 +82,36 @@ pub(super) struct PublicationState {
 #[derive(Default)]
 struct State {
     address: Option<OnionAddress>,
-    /// What came before the address was known.
+    /// Events that arrived before the address was known.
     early: Vec<HsDescEvent>,
     uploads: Uploads,
     limits: Option<UploadLimits>,
-    /// When the last upload began or ended.
+    /// When the last upload started or ended.
     changed_at: Option<Instant>,
-    /// What has changed and nobody has been told of; kept only while somebody wants to be told.
-    news: Vec<HsDirUpload>,
-    telling: bool,
-    /// Why the service has ended; the first reason counts.
+    /// Changed uploads that were not reported yet; filled only while a progress closure is waiting.
+    unreported: Vec<HsDirUpload>,
+    is_reporting: bool,
+    /// Why the service has ended; the first reason is kept.
     ending: Option<Error>,
-    /// Why nothing more is reported, if the service goes on without a connection.
+    /// Why no more events arrive, if the service outlives the connection.
     disconnected: Option<Error>,
-    /// What may have removed the service from tor since that was last looked at.
-    doubt: Option<RemovedBy>,
+    /// What may have removed the service from tor since the last query.
+    suspected_removal: Option<RemovedBy>,
 }
 
 impl Publisher {
-    /// Begins to follow the descriptors of all services; to be called before the service is added.
+    /// Subscribes to the events; called before the service is added, so that none is missed.
     ///
-    /// A filter in front of the control port may refuse events. The service does without those
-    /// that are only convenient.
-    pub(super) fn start(controller: &Controller, needs: Needs) -> Result<Self> {
-        let board = Arc::new(PublicationState::new(needs.outlives_connection)?);
+    /// A filter in front of the control port may refuse events. The service works without those that
+    /// it does not need.
+    pub(super) fn start(controller: &Controller, needs: EventNeeds) -> Result<Self> {
+        let status = Arc::new(ServiceStatus::new(needs.outlives_connection)?);
         let watch = |kinds: &[EventKind]| {
-            let board = Arc::clone(&board);
-            controller.watch_events(kinds, move |seen: Seen<'_>| board.see(seen))
+            let status = Arc::clone(&status);
+            controller.watch_events(kinds, move |seen: Seen<'_>| status.apply(seen))
         };
         let without = |error: &dyn std::fmt::Display| {
-            log::info!("an onion service does without events: {error}");
+            log::info!("an onion service works without events that were refused: {error}");
             None
         };
         let uploads = match watch(&[EventKind::HsDesc]) {
@@ -130,8 +130,8 @@ impl Publisher {
             }
         }
         let has_uploads = uploads.is_some();
-        let watches = Mutex::new(uploads.into_iter().chain(changes).collect());
-        Ok(Self { board, watches, has_uploads })
+        let hooks = Mutex::new(uploads.into_iter().chain(changes).collect());
+        Ok(Self { status, hooks, has_uploads })
     }
 
     /// Whether publication can be waited for.
@@ -139,37 +139,37 @@ impl Publisher {
         self.has_uploads
     }
 
-    pub(super) fn board(&self) -> &Arc<PublicationState> {
-        &self.board
+    pub(super) fn status(&self) -> &Arc<ServiceStatus> {
+        &self.status
     }
 
-    /// Says which service is meant, and how long its uploads may take. Events of other services
-    /// are dropped.
+    /// Sets the service's address and the limits of its uploads. Events of other services are
+    /// discarded.
     pub(super) fn set_address(&self, address: OnionAddress, limits: UploadLimits) {
-        let mut state = self.board.state.lock();
+        let mut state = self.status.state.lock();
         state.address = Some(address);
         state.limits = Some(limits);
         for event in std::mem::take(&mut state.early) {
-            state.note(&event);
+            state.record(&event);
         }
         drop(state);
-        self.board.changed.notify_all();
+        self.status.changed.notify_all();
     }
 
-    /// Ends every wait, now and later.
+    /// Ends every wait, present and future.
     pub(super) fn close(&self) {
-        self.board.finish(OnionError::new(OnionProblem::Closed).into());
-        let watches = std::mem::take(&mut *self.watches.lock());
-        drop(watches);
+        self.status.finish(OnionError::new(OnionProblem::Closed).into());
+        let hooks = std::mem::take(&mut *self.hooks.lock());
+        drop(hooks);
     }
 
     pub(super) fn uploads(&self) -> Vec<HsDirUpload> {
-        let mut state = self.board.state.lock();
+        let mut state = self.status.state.lock();
         state.expire();
         state.uploads.list()
     }
 
-    /// Waits on this thread, where `tell` is called too.
+    /// Waits on this thread, on which `tell` is called.
     pub(super) fn wait(
         &self,
         wanted: Publication,
@@ -179,11 +179,11 @@ impl Publisher {
         if wanted == Publication::None {
             return Ok(());
         }
-        self.board.wait(wanted, limit, tell)
+        self.status.wait(wanted, limit, tell)
     }
 }
 
-impl PublicationState {
+impl ServiceStatus {
     fn new(outlives_connection: bool) -> Result<Self> {
         let pair = UnixStream::pair();
         let (ended, end) =
@@ -192,16 +192,16 @@ impl PublicationState {
         Ok(Self { state, changed, outlives_connection, ended, end })
     }
 
-    /// Called on the reader thread.
-    fn see(&self, seen: Seen<'_>) {
+    /// Applies an event, on the reader thread.
+    fn apply(&self, seen: Seen<'_>) {
         match seen {
             Seen::Event(event) => match event {
-                Event::HsDesc(event) => self.state.lock().note(event),
+                Event::HsDesc(event) => self.state.lock().record(event),
                 Event::Signal(event) if event.signal == Signal::Reload => {
-                    self.state.lock().doubt = Some(RemovedBy::Reload);
+                    self.state.lock().suspected_removal = Some(RemovedBy::Reload);
                 }
                 Event::ConfChanged(event) if concerns_services(event) => {
-                    self.state.lock().doubt.get_or_insert(RemovedBy::Reconfiguration);
+                    self.state.lock().suspected_removal.get_or_insert(RemovedBy::Reconfiguration);
                 }
                 _ => return,
             },
@@ -219,16 +219,16 @@ impl PublicationState {
         self.changed.notify_all();
     }
 
-    /// Waits until the service may have been removed from tor, or until it is time to ask.
-    /// Returns whether to ask; otherwise there is nothing more to be watched.
-    pub(super) fn wait_doubt(&self, limit: Duration) -> bool {
+    /// Waits until the service may have been removed from tor, for at most `limit`. Returns `false`
+    /// if the service has ended.
+    pub(super) fn wait_suspicion(&self, limit: Duration) -> bool {
         let deadline = deadline_after(limit);
         let mut state = self.state.lock();
         loop {
             if state.ending.is_some() || state.disconnected.is_some() {
                 return false;
             }
-            if state.doubt.is_some() {
+            if state.suspected_removal.is_some() {
                 return true;
             }
             if Instant::now() >= deadline {
@@ -239,8 +239,8 @@ impl PublicationState {
     }
 
     /// Returns what may have removed the service since this was last called.
-    pub(super) fn take_doubt(&self) -> Option<RemovedBy> {
-        self.state.lock().doubt.take()
+    pub(super) fn take_suspected_removal(&self) -> Option<RemovedBy> {
+        self.state.lock().suspected_removal.take()
     }
 
     pub(super) fn finish(&self, reason: Error) {
@@ -249,7 +249,7 @@ impl PublicationState {
         state.early.clear();
         drop(state);
         self.changed.notify_all();
-        // It can only fail if it was done before.
+        // This fails only if it was done before.
         let _ = self.end.shutdown(std::net::Shutdown::Both);
     }
 
@@ -258,7 +258,7 @@ impl PublicationState {
         self.state.lock().ending.clone()
     }
 
-    /// Returns what becomes readable when the service ends, and stays so.
+    /// Returns a socket that becomes readable when the service ends, and stays readable.
     pub(super) fn ended(&self) -> &UnixStream {
         &self.ended
     }
@@ -272,16 +272,16 @@ impl PublicationState {
         let deadline = deadline_after(limit);
         let mut state = self.state.lock();
         if tell.is_some() {
-            state.telling = true;
-            state.news = state.uploads.list();
+            state.is_reporting = true;
+            state.unreported = state.uploads.list();
         }
         let outcome = loop {
             state.expire();
-            if let Some(tell) = tell.as_mut().filter(|_| !state.news.is_empty()) {
-                let news = std::mem::take(&mut state.news);
-                // The lock is never held while a closure of the user's runs.
+            if let Some(tell) = tell.as_mut().filter(|_| !state.unreported.is_empty()) {
+                let unreported = std::mem::take(&mut state.unreported);
+                // A user's closure never runs under a lock.
                 drop(state);
-                news.into_iter().for_each(&mut **tell);
+                unreported.into_iter().for_each(&mut **tell);
                 state = self.state.lock();
                 continue;
             }
@@ -303,14 +303,14 @@ impl PublicationState {
             self.changed.wait_until(&mut state, until);
         };
         if tell.is_some() {
-            state.telling = false;
-            state.news.clear();
+            state.is_reporting = false;
+            state.unreported.clear();
         }
         outcome
     }
 }
 
-/// Whether options of onion services have changed.
+/// Returns whether an option of onion services has changed.
 fn concerns_services(event: &ConfChangedEvent) -> bool {
     const START: &[u8] = b"HiddenService";
     event.changes.iter().any(|change| {
@@ -320,7 +320,7 @@ fn concerns_services(event: &ConfChangedEvent) -> bool {
 }
 
 impl State {
-    fn note(&mut self, event: &HsDescEvent) {
+    fn record(&mut self, event: &HsDescEvent) {
         let Some(address) = self.address else {
             if self.ending.is_none() && self.early.len() < EARLY {
                 self.early.push(event.clone());
@@ -335,21 +335,21 @@ impl State {
         }
         let now = Instant::now();
         let changed = self.uploads.apply(event, now);
-        self.tell(changed, now);
+        self.record_changes(changed, now);
     }
 
-    /// Gives up uploads that have had no answer for too long.
+    /// Marks uploads that were not answered in time.
     fn expire(&mut self) {
         let (Some(limits), now) = (self.limits, Instant::now()) else { return };
         let changed = self.uploads.expire(limits.answer, now);
-        self.tell(changed, now);
+        self.record_changes(changed, now);
     }
 
-    fn tell(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
+    fn record_changes(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
         for upload in changed {
             self.changed_at = Some(now);
-            if self.telling {
-                self.news.push(upload);
+            if self.is_reporting {
+                self.unreported.push(upload);
             }
         }
     }
@@ -357,9 +357,9 @@ impl State {
     fn is_published(&self, wanted: Publication) -> bool {
         match wanted {
             Publication::None => true,
-            Publication::First => self.uploads.any_taken(),
+            Publication::First => self.uploads.any_uploaded(),
             Publication::Reachable => self.uploads.is_reachable(),
-            Publication::All => self.uploads.all_known(),
+            Publication::All => self.uploads.all_answered(),
         }
     }
 
@@ -367,8 +367,7 @@ impl State {
         self.uploads.next_expiry(self.limits?.answer)
     }
 
-    /// Returns when publication is given up: every upload has failed, and tor has begun no other
-    /// for a while.
+    /// Returns when publication fails, if every upload so far has failed and tor starts no other.
     fn hopeless_at(&self) -> Option<Instant> {
         let since = self.changed_at.filter(|_| self.uploads.all_failed())?;
         since.checked_add(self.limits?.grace)

@@ -1,4 +1,4 @@
-//! A service on a tor, and its end.
+//! `OnionService`: a service that tor has, and its removal.
 
 use std::fmt;
 use std::path::Path;
@@ -13,25 +13,24 @@ use super::endpoint::KeepAlive;
 use super::ephemeral::EphemeralService;
 use super::filesystem::FilesystemService;
 use super::monitor::{IfRemoved, Monitor};
-use super::publish::{Publication, PublicationState, Publisher, UploadLimits};
+use super::publish::{Publication, Publisher, ServiceStatus, UploadLimits};
 use crate::controller::Controller;
 use crate::error::{HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, UploadOutcome};
 use crate::link::lock_within;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 use crate::process::TorProcess;
 
-/// How long dropping a service waits for tor, at most, for each of three answers.
+/// How long the drop of a service waits for each of tor's answers, of which there are at most three.
 const DROP_LIMIT: Duration = Duration::from_secs(3);
 
-/// An onion service that goes to servers elsewhere: one without a local listener of its own.
+/// An onion service whose ports are forwarded to servers elsewhere, without a local listener.
 ///
-/// Returned by [`OnionEndpoint::start`](super::OnionEndpoint::start). All methods may be called
-/// from many threads at once; share it in an [`Arc`].
+/// Returned by [`OnionEndpoint::start`](super::OnionEndpoint::start). Many threads can share it in an
+/// [`Arc`].
 ///
-/// Dropping it removes the service from tor, unless it is detached, and deletes its directory if
-/// that was temporary; it ends a tor that was launched for it alone. It waits for tor's answers,
-/// but not longer than some ten seconds if tor does not answer. A directory stays if tor may
-/// still be using it.
+/// Dropping it removes the service from tor unless it is detached, deletes a temporary directory, and
+/// ends a tor that was launched for this service alone. The drop waits for tor's answers, but about
+/// ten seconds at most if tor does not answer. A directory that tor may still be using stays.
 #[doc(alias = "FilesystemOnionService")]
 #[doc(alias = "EphemeralOnionService")]
 pub struct OnionService {
@@ -42,48 +41,48 @@ pub struct OnionService {
     clients: Vec<AuthorizedClient>,
     directory: Option<std::path::PathBuf>,
     publisher: Publisher,
-    // Held by the monitor while it exchanges commands with tor, before any lock of a controller;
-    // otherwise only to take everything out.
+    // The monitor holds this lock while it exchanges commands with tor, before any lock of a
+    // controller; everything else only takes the value out.
     parts: Arc<Mutex<Option<Parts>>>,
     monitor: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What ends with the service, in this order.
+/// What is removed with the service, in this order.
 pub(super) struct Parts {
     pub(super) registration: Registration,
     lease: Lease,
 }
 
-/// What tor has of the service.
+/// The service as tor has it.
 pub(super) enum Registration {
     Ephemeral(EphemeralService),
     Filesystem(Box<FilesystemService>),
 }
 
-/// What keeps tor alive for the service.
+/// Keeps tor running for the service.
 pub(super) enum Lease {
-    /// Somebody else looks after tor.
+    /// The tor of a controller that the caller gave.
     None,
-    /// A tor for this service alone.
+    /// A tor launched for this service alone.
     Process(Box<TorProcess>),
-    /// A tor that others share.
-    Shared(#[expect(dead_code, reason = "it is held and not looked at")] KeepAlive),
+    /// The tor that the parts of this program share.
+    Shared(#[expect(dead_code, reason = "held only for its drop")] KeepAlive),
 }
 
-/// What a service is made of.
-pub(super) struct Added {
+/// A service that was just added.
+pub(super) struct AddedService {
     pub(super) registration: Registration,
     pub(super) address: OnionAddress,
     pub(super) key: Option<OnionKey>,
     pub(super) clients: Vec<AuthorizedClient>,
 }
 
-/// How a service is looked after.
+/// How a service is monitored.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Care {
+pub(super) struct MonitorOptions {
     pub(super) limits: UploadLimits,
     pub(super) if_removed: IfRemoved,
-    /// How often tor is asked whether it has the service, besides when an event reports a change.
+    /// How often tor is queried whether it has the service, besides after an event.
     pub(super) interval: Duration,
 }
 
@@ -92,15 +91,15 @@ impl OnionService {
         controller: Controller,
         lease: Lease,
         publisher: Publisher,
-        added: Added,
+        added: AddedService,
         ports: Vec<OnionPort>,
-        care: Care,
+        monitoring: MonitorOptions,
     ) -> Result<Self> {
         let directory = match &added.registration {
             Registration::Filesystem(service) => Some(service.path().to_owned()),
             Registration::Ephemeral(_) => None,
         };
-        publisher.set_address(added.address, care.limits);
+        publisher.set_address(added.address, monitoring.limits);
         let service = Self {
             controller: controller.clone(),
             address: added.address,
@@ -114,11 +113,11 @@ impl OnionService {
         };
         let monitor = Monitor {
             controller,
-            board: Arc::clone(service.board()),
+            status: Arc::clone(service.status()),
             parts: Arc::clone(&service.parts),
             address: service.address,
-            if_removed: care.if_removed,
-            interval: care.interval,
+            if_removed: monitoring.if_removed,
+            interval: monitoring.interval,
         };
         let started =
             monitor.start().map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))));
@@ -140,15 +139,14 @@ impl OnionService {
         self.address
     }
 
-    /// Returns the ports of the service and where they go; the first is the one that the endpoint
-    /// was made with.
+    /// Returns the virtual ports of the service and their targets; the endpoint's own port is first.
     #[must_use]
     pub fn ports(&self) -> &[OnionPort] {
         &self.ports
     }
 
-    /// Returns the key of the service; `None` if tor made it and was told to discard it, or if
-    /// this program may not read it.
+    /// Returns the key of the service; `None` if it was discarded, or if this program may not read
+    /// it.
     #[doc(alias = "onion_private_key")]
     #[must_use]
     pub fn private_key(&self) -> Option<&OnionKey> {
@@ -161,7 +159,7 @@ impl OnionService {
         self.directory.as_deref()
     }
 
-    /// Returns the clients that the service lets in; if there is none, everybody may come.
+    /// Returns the authorized clients; if there are none, every client is allowed.
     #[must_use]
     pub fn clients(&self) -> &[AuthorizedClient] {
         &self.clients
@@ -173,26 +171,24 @@ impl OnionService {
         &self.controller
     }
 
-    /// Returns what has become of each upload of the service's descriptors, oldest first; the
-    /// last 128 are known.
+    /// Returns the last 128 descriptor uploads of the service with their outcomes, oldest first.
     #[must_use]
     pub fn uploads(&self) -> Vec<HsDirUpload> {
         self.publisher.uploads()
     }
 
-    /// Waits until the service is published. It can be called again, and in listeners of events.
+    /// Waits until the service is published. Can be called repeatedly, and inside event listeners.
     ///
-    /// Blocks the current thread until then, for at most the given time. The service stays as it is
-    /// if it is not published in time. To give up earlier, [`close`](Self::close) it on another
-    /// thread.
+    /// Blocks the current thread until then, for at most `limit`. The service stays in tor if it is
+    /// not published in time. To stop waiting earlier, [`close`](Self::close) it on another thread.
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::NotPublished`] if every upload
-    /// has failed and tor began no other for a
-    /// [while](super::OnionEndpoint::upload_grace), [`Error::Timeout`](crate::Error::Timeout) if
-    /// the time is over, [`Error::Closed`](crate::Error::Closed) if tor is gone and
-    /// [`OnionProblem::Closed`] if the service was closed.
+    /// - [`OnionProblem::NotPublished`] if every upload failed and tor started no other within the
+    ///   [grace period](super::OnionEndpoint::upload_grace).
+    /// - [`Error::Timeout`](crate::Error::Timeout) if the service was not published in time.
+    /// - [`Error::Closed`](crate::Error::Closed) if tor is gone.
+    /// - [`OnionProblem::Closed`] if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publisher.wait(wanted, limit, None)
     }
@@ -206,23 +202,22 @@ impl OnionService {
         self.publisher.wait(wanted, limit, tell)
     }
 
-    /// Whether at least one directory has a descriptor.
-    pub(super) fn is_taken(&self) -> bool {
-        let is_taken = |upload: &HsDirUpload| upload.outcome == UploadOutcome::Uploaded;
-        self.publisher.uploads().iter().any(is_taken)
+    /// Returns whether at least one directory has a descriptor.
+    pub(super) fn is_uploaded(&self) -> bool {
+        let is_uploaded = |upload: &HsDirUpload| upload.outcome == UploadOutcome::Uploaded;
+        self.publisher.uploads().iter().any(is_uploaded)
     }
 
-    /// Whether publication can be waited for.
+    /// Returns whether tor reports uploads, so that publication can be waited for.
     pub(super) fn has_uploads(&self) -> bool {
         self.publisher.has_uploads()
     }
 
-    pub(super) fn board(&self) -> &Arc<PublicationState> {
-        self.publisher.board()
+    pub(super) fn status(&self) -> &Arc<ServiceStatus> {
+        self.publisher.status()
     }
 
-    /// From here on, the end of the service leaves a given directory as it is, and a detached
-    /// service where it is.
+    /// Commits the service: from now on, its end restores nothing in a given directory.
     pub(super) fn keep(&self) {
         if let Some(Parts { registration: Registration::Filesystem(service), .. }) =
             &mut *self.parts.lock()
@@ -231,7 +226,7 @@ impl OnionService {
         }
     }
 
-    /// Takes everything back, a detached service too.
+    /// Undoes the addition of the service, of a detached one too.
     pub(super) fn take_back(&self) {
         if let Some(Parts { registration: Registration::Ephemeral(service), .. }) =
             &mut *self.parts.lock()
@@ -241,44 +236,45 @@ impl OnionService {
         self.end_quietly();
     }
 
-    /// Ends the service, unless it is detached, and whatever was temporary.
+    /// Removes the service from tor unless it is detached, and deletes a temporary directory.
     ///
-    /// Sends `DEL_ONION`, or reads `HiddenServiceOptions` and sends `SETCONF` with every line of
-    /// the other services. Those who wait for the service, on whatever thread, are told. If tor
-    /// has not removed the service, calling this again tries it again; otherwise that does nothing.
+    /// Sends `DEL_ONION`; for a filesystem service `GETCONF HiddenServiceOptions`, and `SETCONF` with
+    /// the lines of all other services. Calls that wait for the service on other threads return
+    /// [`OnionProblem::Closed`]. If tor has not removed the service, the call can be repeated;
+    /// otherwise a second call does nothing.
     ///
     /// Blocks the current thread until tor has answered, for at most three times the time limit of
-    /// the endpoint's controller; a tor that was launched for the service alone is gone when it
+    /// the endpoint's controller. A tor that was launched for this service alone has ended when it
     /// returns.
     ///
     /// # Errors
     ///
-    /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; tor may then go on with the
+    /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; tor may then still have the
     /// service, and its directory stays.
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         self.end(&self.controller, true)
     }
 
-    /// Ends every wait for the service, now and later.
+    /// Ends every wait for the service, present and future.
     pub(super) fn announce_end(&self) {
         self.publisher.close();
     }
 
-    /// `patient` waits for a tor of the service's own as long as its launcher says; otherwise it
-    /// is killed earlier.
+    /// If `patient`, waits for the end of a tor of its own as long as the launcher's options say;
+    /// otherwise tor is killed earlier.
     fn end(&self, controller: &Controller, patient: bool) -> Result<()> {
         self.announce_end();
         let taken = lock_within(&self.parts, "DEL_ONION", controller.timeout())?.take();
         let Some(Parts { mut registration, lease }) = taken else { return Ok(()) };
-        // The monitor finds nothing to look after any more.
+        // The monitor ends, since it finds no service.
         let monitor = self.monitor.lock().take();
-        // A logger may close the service on the monitor's thread, which cannot join itself.
+        // A logger may close the service on the monitor's thread, and a thread cannot join itself.
         let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(monitor) = monitor.filter(is_other) {
             let _ = monitor.join();
         }
-        // A tor that ends takes its services with it.
+        // The services of a tor end with it.
         let outcome = match &lease {
             Lease::Process(process) if patient => process.quit().map(drop),
             Lease::Process(_) => Ok(()),
@@ -293,7 +289,7 @@ impl OnionService {
         if stays {
             registration.abandon();
         }
-        // The directory is removed when no tor writes there any more.
+        // The directory is removed only after tor has ended, which writes there.
         let is_gone = matches!(lease, Lease::Process(_));
         drop(lease);
         if is_gone {
@@ -312,7 +308,7 @@ impl OnionService {
 }
 
 impl Parts {
-    /// Ends a service whose owner is gone.
+    /// Removes a service whose owner was dropped.
     pub(super) fn remove(mut self, controller: &Controller) {
         if let Err(error) = self.registration.remove(controller) {
             log::warn!("an onion service could not be removed: {error}");
@@ -321,10 +317,10 @@ impl Parts {
 }
 
 impl Registration {
-    pub(super) fn is_there(&self, controller: &Controller) -> Result<bool> {
+    pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
         match self {
-            Self::Ephemeral(service) => service.is_there(controller),
-            Self::Filesystem(service) => service.is_there(controller),
+            Self::Ephemeral(service) => service.is_in_tor(controller),
+            Self::Filesystem(service) => service.is_in_tor(controller),
         }
     }
 
@@ -335,7 +331,7 @@ impl Registration {
         }
     }
 
-    /// Returns what has removed the service, where no event told.
+    /// Returns what must have removed the service, if no event said so.
     pub(super) fn removed_by(&self) -> RemovedBy {
         match self {
             Self::Ephemeral(_) => RemovedBy::Deletion,
@@ -343,14 +339,14 @@ impl Registration {
         }
     }
 
-    /// Leaves a directory to a tor that may still have the service.
+    /// Keeps the directory for a tor that may still have the service.
     fn abandon(&mut self) {
         if let Self::Filesystem(service) = self {
             service.abandon();
         }
     }
 
-    /// The tor that had the service has ended.
+    /// Records that the tor that had the service has ended.
     fn forget(&mut self) {
         if let Self::Filesystem(service) = self {
             service.forget();

@@ -1,4 +1,4 @@
-//! A connection of a client of the service.
+//! The connection of a client to an onion service.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -7,14 +7,13 @@ use std::os::unix::net::UnixStream;
 use crate::link::{Stream, delegate_socket};
 use crate::names::CircuitId;
 
-/// A connection that a client has made to an onion service.
+/// The connection of a client to an onion service.
 ///
-/// Returned by [`OnionListener::accept`](super::OnionListener::accept). It reads and writes like
-/// the stream of the standard library that it is: a [`TcpStream`] if the service listens on TCP, a
-/// [`UnixStream`] if it listens on a unix socket. Dropping it closes the connection.
+/// Returned by [`OnionListener::accept`](super::OnionListener::accept). It wraps a
+/// [`TcpStream`] if the service listens on TCP, and a [`UnixStream`] if it listens on a unix socket,
+/// and reads and writes like these. Dropping it closes the connection.
 ///
-/// A [`TcpStream`] has `TCP_NODELAY` set: its other end is tor on the same machine, which puts what
-/// it gets into cells itself.
+/// `TCP_NODELAY` is set on a [`TcpStream`]: its peer is tor, which packs the bytes into cells.
 #[derive(Debug)]
 pub struct OnionStream {
     stream: Stream,
@@ -24,14 +23,14 @@ pub struct OnionStream {
 delegate_socket!(OnionStream);
 
 impl OnionStream {
-    /// Returns the circuit by which the client has come, if the service was made with
+    /// Returns the rendezvous circuit of the client, if the service was made with
     /// [`export_circuit_id`](super::OnionEndpoint::export_circuit_id).
     #[must_use]
     pub fn circuit_id(&self) -> Option<CircuitId> {
         self.circuit
     }
 
-    /// Returns a second handle of the same connection.
+    /// Returns a second handle to the same connection.
     ///
     /// # Errors
     ///
@@ -40,7 +39,7 @@ impl OnionStream {
         Ok(Self { stream: self.stream.try_clone()?, circuit: self.circuit })
     }
 
-    /// Ends reading, writing or both.
+    /// Shuts down the read half, the write half, or both.
     ///
     /// # Errors
     ///
@@ -49,11 +48,11 @@ impl OnionStream {
         self.stream.shutdown(how)
     }
 
-    /// Returns the stream of TCP that this is, or itself if it is one of a unix socket.
+    /// Returns the inner [`TcpStream`].
     ///
     /// # Errors
     ///
-    /// The stream itself, if it is one of a unix socket.
+    /// `self`, if the connection is one of a unix socket.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
         match self.stream {
             Stream::Tcp(socket) => Ok(socket),
@@ -61,11 +60,11 @@ impl OnionStream {
         }
     }
 
-    /// Returns the stream of a unix socket that this is, or itself if it is one of TCP.
+    /// Returns the inner [`UnixStream`].
     ///
     /// # Errors
     ///
-    /// The stream itself, if it is one of TCP.
+    /// `self`, if the connection is one of TCP.
     pub fn into_unix(self) -> Result<UnixStream, Self> {
         match self.stream {
             Stream::Unix(socket) => Ok(socket),

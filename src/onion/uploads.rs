@@ -11,8 +11,7 @@ use crate::error::{HsDirUpload, UploadOutcome};
 use crate::event::HsDescEvent;
 use crate::names::{HsDescAction, HsDescReason, RelaySpec};
 
-/// The most uploads that are remembered; a service has some sixteen at a time, and new ones every
-/// hour or two.
+/// How many uploads are kept; a service has about sixteen at a time, and new ones every hour or two.
 const REMEMBERED: usize = 128;
 /// The length of a descriptor id of version 3: 32 bytes in base64 without padding.
 const ID_LENGTH: usize = 43;
@@ -21,7 +20,7 @@ const ID_LENGTH: usize = 43;
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
     list: Vec<Entry>,
-    /// Descriptors that tor has made and not yet begun to send.
+    /// Descriptors that tor has created and not started to upload.
     created: Vec<String>,
 }
 
@@ -36,17 +35,17 @@ impl Entry {
         self.upload.outcome == UploadOutcome::Pending
     }
 
-    fn is_taken(&self) -> bool {
+    fn is_uploaded(&self) -> bool {
         self.upload.outcome == UploadOutcome::Uploaded
     }
 
-    /// Whether a late answer may still be an answer to this upload.
+    /// Returns whether an answer may still belong to this upload.
     fn is_open(&self) -> bool {
         matches!(self.upload.outcome, UploadOutcome::Pending | UploadOutcome::Unanswered)
     }
 
-    /// Whether a filter in front of the control port has replaced the directory or the id, so that
-    /// uploads can be counted but not told apart.
+    /// Returns whether a filter in front of the control port replaced the directory or the id, so
+    /// that uploads can be counted but not distinguished.
     fn is_redacted(&self) -> bool {
         self.upload.hsdir.fingerprint().is_none() || self.upload.descriptor_id.len() != ID_LENGTH
     }
@@ -80,7 +79,7 @@ impl Uploads {
             }
             (HsDescAction::Failed, Some(hsdir)) => {
                 let reason = event.reason.clone();
-                if reason.as_ref().is_some_and(is_of_fetches) {
+                if reason.as_ref().is_some_and(is_fetch_reason) {
                     return None;
                 }
                 let failed = self.open(hsdir, id.as_deref());
@@ -103,7 +102,7 @@ impl Uploads {
         let upload = HsDirUpload { hsdir: hsdir.clone(), descriptor_id, outcome };
         let entry = Entry { upload: upload.clone(), began: now };
         if entry.is_redacted() {
-            // It may be that of any descriptor.
+            // The upload may be one of any descriptor.
             self.created.clear();
         } else {
             let id = &upload.descriptor_id;
@@ -118,8 +117,8 @@ impl Uploads {
         upload
     }
 
-    /// Returns the place of the upload that is answered: a pending one if there is one, else one
-    /// that ran out.
+    /// Returns the index of the upload that an answer belongs to: a pending one if there is one,
+    /// otherwise one that timed out.
     fn open(&self, hsdir: &RelaySpec, id: Option<&str>) -> Option<usize> {
         let is_meant = |entry: &&Entry| {
             entry.goes_to(hsdir) && id.is_none_or(|id| entry.upload.descriptor_id == id)
@@ -143,12 +142,12 @@ impl Uploads {
                 entry.upload.outcome = outcome;
                 entry.upload.clone()
             }
-            // It began before this program subscribed to the events.
+            // The upload started before this program subscribed.
             None => self.begin(hsdir, id.unwrap_or_default(), outcome, now),
         }
     }
 
-    /// Gives up uploads that have had no answer for too long; returns them.
+    /// Marks uploads that were not answered within `limit`, and returns them.
     pub(super) fn expire(&mut self, limit: Duration, now: Instant) -> Vec<HsDirUpload> {
         let is_over = |entry: &Entry| {
             entry.is_pending() && now.saturating_duration_since(entry.began) >= limit
@@ -161,7 +160,7 @@ impl Uploads {
         .collect()
     }
 
-    /// Returns when the next upload without an answer is to be given up.
+    /// Returns when the next pending upload times out.
     pub(super) fn next_expiry(&self, limit: Duration) -> Option<Instant> {
         let pending = self.list.iter().filter(|entry| entry.is_pending());
         pending.filter_map(|entry| entry.began.checked_add(limit)).min()
@@ -171,22 +170,22 @@ impl Uploads {
         self.list.iter().map(|entry| entry.upload.clone()).collect()
     }
 
-    /// Whether at least one directory has a descriptor.
-    pub(super) fn any_taken(&self) -> bool {
-        self.list.iter().any(Entry::is_taken)
+    /// Returns whether at least one directory has a descriptor.
+    pub(super) fn any_uploaded(&self) -> bool {
+        self.list.iter().any(Entry::is_uploaded)
     }
 
-    /// Whether of every descriptor more than half of the uploads certainly succeeded.
+    /// Returns whether more than half of the uploads of every descriptor certainly succeeded.
     ///
-    /// A service has a descriptor for each of two time periods, and a client's clock decides which
-    /// one it asks for. Each goes to eight directories, of which clients ask six, so with five
+    /// A service has a descriptor for each of two time periods; a client's clock decides which one
+    /// it fetches. Each is uploaded to eight directories, of which clients try six, so after five
     /// uploads each client finds at least three.
     pub(super) fn is_reachable(&self) -> bool {
         if !self.created.is_empty() || self.list.is_empty() {
             return false;
         }
         if self.list.iter().any(Entry::is_redacted) {
-            let taken = self.list.iter().filter(|entry| entry.is_taken()).count();
+            let taken = self.list.iter().filter(|entry| entry.is_uploaded()).count();
             return 2 * taken > self.list.len();
         }
         self.list.iter().all(|one| {
@@ -197,20 +196,22 @@ impl Uploads {
         })
     }
 
-    /// Whether the directory has this descriptor, and not the other one that is on its way there.
+    /// Returns whether the directory has this descriptor; another pending upload to the same
+    /// directory leaves that open, since `UPLOADED` does not name the descriptor.
     fn is_certain(&self, entry: &Entry) -> bool {
         let other = |other: &Entry| other.is_open() && other.goes_to(&entry.upload.hsdir);
-        entry.is_taken() && !self.list.iter().any(other)
+        entry.is_uploaded() && !self.list.iter().any(other)
     }
 
-    /// Whether every descriptor was sent and every upload has an outcome, some of them good.
-    pub(super) fn all_known(&self) -> bool {
-        self.created.is_empty() && !self.any_pending() && self.any_taken()
+    /// Returns whether every created descriptor was uploaded and every upload has an outcome, with at
+    /// least one success.
+    pub(super) fn all_answered(&self) -> bool {
+        self.created.is_empty() && !self.any_pending() && self.any_uploaded()
     }
 
-    /// Whether no upload so far has succeeded and none is pending. tor may still begin others.
+    /// Returns whether no upload succeeded and none is pending. tor may still start others.
     pub(super) fn all_failed(&self) -> bool {
-        !self.list.is_empty() && !self.any_pending() && !self.any_taken()
+        !self.list.is_empty() && !self.any_pending() && !self.any_uploaded()
     }
 
     fn any_pending(&self) -> bool {
@@ -218,8 +219,8 @@ impl Uploads {
     }
 }
 
-/// Whether tor gives this reason for fetches alone.
-fn is_of_fetches(reason: &HsDescReason) -> bool {
+/// Returns whether tor gives this reason only for fetches.
+fn is_fetch_reason(reason: &HsDescReason) -> bool {
     matches!(
         reason,
         HsDescReason::BadDesc
@@ -230,7 +231,7 @@ fn is_of_fetches(reason: &HsDescReason) -> bool {
     )
 }
 
-/// Whether two names are of one relay: the fingerprint counts, and the nickname may be missing.
+/// Returns whether two names mean the same relay: the fingerprint decides, if both have one.
 fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
     match (one.fingerprint(), other.fingerprint()) {
         (Some(one), Some(other)) => one == other,

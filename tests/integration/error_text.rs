@@ -181,7 +181,7 @@ fn the_problems_of_an_onion_service_have_good_texts() {
         OnionProblem::Accept(system_error()),
         OnionProblem::Closed,
         OnionProblem::File { path: path.clone(), source: system_error() },
-        OnionProblem::Unsafe { path: path.clone(), detail: "is no directory".into() },
+        OnionProblem::Unsafe { path: path.clone(), detail: "is not a directory".into() },
         OnionProblem::DirectoryInUse { path: path.clone() },
         OnionProblem::AddressInUse { address },
         OnionProblem::Key {

@@ -60,8 +60,8 @@ fn of_a_directory_that_was_there_only_what_was_made_is_taken_back() {
     fs::set_permissions(root.path(), Permissions::from_mode(0o700)).unwrap();
     let key = OnionKey::from_seed([1; 32]);
     let mut directory = prepare(Some(root.path()), None).unwrap();
-    directory.put_key(&key).unwrap();
-    directory.put_clients(vec![client("alice", 1)]).unwrap();
+    directory.install_key(&key).unwrap();
+    directory.authorize_clients(vec![client("alice", 1)]).unwrap();
     directory.expect_files().unwrap();
     fs::write(root.path().join("hostname"), format!("{}\n", key.address())).unwrap();
     assert_eq!(directory.read_address().unwrap(), key.address());
@@ -87,13 +87,13 @@ fn what_tor_would_refuse_is_refused_first() {
     );
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_eq!(refusal(&file, None), "\"/file\" is no directory");
+    assert_eq!(refusal(&file, None), "\"/file\" is not a directory");
     let open = root.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
     assert_eq!(
         refusal(&open, None),
-        "\"/open\" has mode 0755, and tor wants one that is private (0700)"
+        "\"/open\" has mode 0755, and tor requires a private directory (0700)"
     );
     fs::set_permissions(&open, Permissions::from_mode(0o700)).unwrap();
     let me = nix::unistd::geteuid().as_raw();
@@ -116,14 +116,14 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     let path = root.path().join("service");
     let (mine, other) = (OnionKey::from_seed([1; 32]), OnionKey::from_seed([2; 32]));
     let mut directory = prepare(Some(&path), None).unwrap();
-    directory.put_key(&mine).unwrap();
+    directory.install_key(&mine).unwrap();
     directory.keep();
     drop(directory);
     let mut again = prepare(Some(&path), None).unwrap();
     assert_eq!(again.existing_address().unwrap(), Some(mine.address()));
-    again.put_key(&mine).unwrap();
+    again.install_key(&mine).unwrap();
     assert_eq!(
-        again.put_key(&other).unwrap_err().to_string(),
+        again.install_key(&other).unwrap_err().to_string(),
         format!(
             "{path:?} contains the key of {}, but the given key is that of {}",
             mine.address(),
@@ -148,7 +148,7 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
     );
     assert_eq!(
         error(&mine.reveal_file_bytes(), 0o644),
-        "\"key\" has mode 0644, but a key is for its owner alone (0600)"
+        "\"key\" has mode 0644, and a key file must be private (0600)"
     );
 }
 
@@ -157,20 +157,20 @@ fn a_client_that_is_there_keeps_its_key() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
     let mut directory = prepare(Some(&path), None).unwrap();
-    directory.put_clients(vec![client("alice", 1)]).unwrap();
+    directory.authorize_clients(vec![client("alice", 1)]).unwrap();
     directory.keep();
     drop(directory);
 
     let mut again = prepare(Some(&path), None).unwrap();
     // A new pair was to be made: the client has one already, whose secret half nobody knows here.
-    let made = again.put_clients(vec![client("alice", 2), client("bob", 3)]).unwrap();
+    let made = again.authorize_clients(vec![client("alice", 2), client("bob", 3)]).unwrap();
     assert_eq!(made[0].public_key, client("alice", 1).public_key);
     assert!(made[0].key.is_none());
     assert!(made[1].key.is_some());
     let mut given = client("alice", 2);
     given.key = None;
     assert_eq!(
-        again.put_clients(vec![given]).unwrap_err().to_string(),
+        again.authorize_clients(vec![given]).unwrap_err().to_string(),
         "the client alice already has another key"
     );
     drop(again);
@@ -183,7 +183,7 @@ fn only_the_named_clients_are_let_in_and_all_are_told() {
     let path = root.path().join("service");
     let with = |clients: Vec<AuthorizedClient>| {
         let mut directory = prepare(Some(&path), None).unwrap();
-        let clients = directory.put_clients(clients).unwrap();
+        let clients = directory.authorize_clients(clients).unwrap();
         let names: Vec<_> = clients.iter().map(|client| client.name.to_string()).collect();
         (directory, names)
     };
@@ -231,7 +231,7 @@ fn nothing_but_regular_files_is_read_and_no_link_is_followed() {
     }
     assert!(!key_file.exists());
     symlink(&elsewhere, path.join("authorized_clients")).unwrap();
-    let error = prepare(Some(&path), None).unwrap().put_clients(vec![client("alice", 1)]);
+    let error = prepare(Some(&path), None).unwrap().authorize_clients(vec![client("alice", 1)]);
     assert!(error.is_err());
     assert!(entries(&elsewhere).is_empty());
 

@@ -1,4 +1,4 @@
-//! What is asked of a service, and what that is for either kind.
+//! The options of a service, and their form as `ADD_ONION` and as lines of the configuration.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,23 +14,23 @@ use crate::onion::filesystem::FilesystemPlan;
 
 const NON_ANONYMOUS: &str = "HiddenServiceNonAnonymousMode";
 
-/// What the service itself is to be.
+/// Options of the service.
 impl OnionEndpoint {
-    /// Lets tor have the service by the control connection alone: it has no directory and ends
-    /// with the connection. That is the default on a running tor. On a tor that this program has
-    /// launched the default is a [temporary directory](Self::temporary_dir).
+    /// Adds the service by `ADD_ONION`: it has no directory and ends with the control connection.
+    /// This is the default on a running tor. On a tor that this program launched, the default is a
+    /// [temporary directory](Self::temporary_dir).
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self
     }
 
-    /// Sets the directory of the service, where its keys are, or will be.
+    /// Sets the directory of the service, which holds its keys.
     ///
-    /// It is made with mode 0700 if it is missing (its parent must exist), and not deleted when
-    /// the service ends. tor wants one that belongs to its own user and to nobody else. If tor has
-    /// a service of this directory already, such as one that a killed program has left, this one
-    /// takes its place; a directory that another running program uses is refused. The default is
-    /// no directory: see [`ephemeral`](Self::ephemeral).
+    /// A missing directory is created with mode 0700 (its parent must exist). It is not deleted when
+    /// the service ends. It must belong to tor's user and be private. If tor already has a service of
+    /// this directory, such as one that a killed program left, this service replaces it; a directory
+    /// that another running program uses is refused. The default is no directory: see
+    /// [`ephemeral`](Self::ephemeral).
     #[doc(alias = "create_hidden_service")]
     #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -38,28 +38,26 @@ impl OnionEndpoint {
         self
     }
 
-    /// Puts the keys into a temporary directory of this machine, so that there is a new address
-    /// each time. tor must see the same file system. That is the default on a tor that this program
-    /// has launched.
+    /// Uses a temporary directory, and so a new address each time. tor must see the same file system.
+    /// This is the default on a tor that this program launched.
     pub fn temporary_dir(mut self) -> Self {
         self.service.temporary = true;
         self
     }
 
-    /// Sets the key, and with it the address. The default is the key that the directory has, or a
-    /// new one.
+    /// Sets the key, and with it the address. The default is the key in the directory, or a new one.
     pub fn key(mut self, key: OnionKey) -> Self {
         self.service.key = Some(key);
         self
     }
 
-    /// Lets in only clients with authorization, of whom this is one, and makes a pair of keys for
-    /// it; [`OnionListener::clients`](crate::onion::OnionListener::clients) has them. The name has
-    /// 1 to 16 letters, digits, `+`, `-` or `_`. The default is everybody, or the clients that the
-    /// given directory lets in.
+    /// Enables client authorization and authorizes a client, for which a key pair is generated;
+    /// [`OnionListener::clients`](crate::onion::OnionListener::clients) returns it. The name has 1 to
+    /// 16 letters, digits, `+`, `-` or `_`. The default is no client authorization, or the clients in
+    /// the given directory.
     ///
-    /// If the given directory knows a client of this name, that keeps the key it has. Clients of
-    /// the directory that are not named are let in no more.
+    /// A client of this name in the given directory keeps its key. Clients in the directory that are
+    /// not named lose their authorization.
     #[doc(alias = "create_authenticated_onion_service")]
     #[doc(alias = "stealth_auth")]
     pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
@@ -67,8 +65,8 @@ impl OnionEndpoint {
         self
     }
 
-    /// Lets in only clients with authorization, of whom this is one, with a key that it has made
-    /// itself. The default is everybody.
+    /// Enables client authorization and authorizes a client by its public key. The default is no
+    /// client authorization.
     pub fn authorize_client_key(
         mut self,
         name: impl Into<String>,
@@ -79,47 +77,48 @@ impl OnionEndpoint {
         self
     }
 
-    /// Keeps tor from telling the key that it makes. Only for [ephemeral](Self::ephemeral)
-    /// services. The default is that tor tells it.
+    /// Discards the generated key (`DiscardPK`). Only for [ephemeral](Self::ephemeral) services. The
+    /// default is that [`OnionListener::private_key`](crate::onion::OnionListener::private_key) has
+    /// it.
     pub fn discard_key(mut self) -> Self {
         self.service.discard_key = true;
         self
     }
 
-    /// Lets the service go on in tor when the listener is closed or dropped, until tor ends or
-    /// somebody [deletes](Controller::del_onion) it. Only for [ephemeral](Self::ephemeral)
-    /// services. The default is that it ends.
+    /// Keeps the service in tor when the listener is closed or dropped (`Detach`), until tor ends or
+    /// a controller [deletes](Controller::del_onion) it. Only for [ephemeral](Self::ephemeral)
+    /// services. The default is that the service ends.
     pub fn detach(mut self) -> Self {
         self.service.detach = true;
         self
     }
 
-    /// Says that the service need not hide where it is, so that it is reached over fewer relays.
+    /// Makes a single onion service: it does not hide its location, and is reached over fewer relays.
     ///
-    /// That is a mode of a whole tor, `HiddenServiceNonAnonymousMode`: a tor that is launched for
-    /// the service has it, unless [`launcher`](Self::launcher) is used, another must have been
-    /// started in it. The default is a hidden service.
+    /// This is a mode of the whole tor, `HiddenServiceNonAnonymousMode`: a tor that is launched for
+    /// the service is put into it, unless [`launcher`](Self::launcher) is called; a running tor must
+    /// have been started in it. The default is an anonymous service.
     pub fn non_anonymous(mut self) -> Self {
         self.service.non_anonymous = true;
         self
     }
 
-    /// Sets how many streams one rendezvous circuit may have at a time. 0 is no limit, which is
-    /// the default.
+    /// Sets how many streams a rendezvous circuit may have at a time (0 to 65535). The default is 0:
+    /// no limit.
     pub fn max_streams(mut self, limit: u16) -> Self {
         self.service.max_streams = Some(limit);
         self
     }
 
-    /// Closes a circuit that wants more streams than it may have. The default is that only the
+    /// Closes a circuit that exceeds [`max_streams`](Self::max_streams). The default is that only the
     /// stream is refused.
     pub fn max_streams_close_circuit(mut self) -> Self {
         self.service.close_circuit = true;
         self
     }
 
-    /// Sets whether clients must prove that they have worked when the service is under load. The
-    /// default is tor's own, which is no.
+    /// Enables or disables the proof-of-work defense, by which clients must solve a puzzle when the
+    /// service is under load. The default is tor's own: disabled.
     ///
     /// An [ephemeral](Self::ephemeral) service needs tor 0.4.9.2 for this, another one 0.4.8.1.
     pub fn pow_defenses(mut self, enabled: bool) -> Self {
@@ -127,39 +126,39 @@ impl OnionEndpoint {
         self
     }
 
-    /// Sets how many requests of clients are let in per second while they have to work. The
-    /// default is tor's own, 250.
+    /// Sets the rate of the proof-of-work queue in rendezvous requests per second. The default is
+    /// tor's own: 250.
     pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
         self.service.pow_queue_rate = Some(per_second);
         self
     }
 
-    /// Sets how many requests may be let in at once. The default is tor's own, 2500.
+    /// Sets the burst of the proof-of-work queue in rendezvous requests. The default is tor's own:
+    /// 2500.
     pub fn pow_queue_burst(mut self, requests: u32) -> Self {
         self.service.pow_queue_burst = Some(requests);
         self
     }
 
-    /// Lets tor tell the circuit of each connection, for
+    /// Makes tor report the circuit of each connection, for
     /// [`OnionStream::circuit_id`](crate::onion::OnionStream::circuit_id). Not for
     /// [ephemeral](Self::ephemeral) services. The default is `false`.
     ///
-    /// The servers of further [ports](Self::port) get the header of the PROXY protocol, version 1.
+    /// The servers of additional [ports](Self::port) receive a PROXY protocol header, version 1.
     pub fn export_circuit_id(mut self) -> Self {
         self.service.export_circuit_id = true;
         self
     }
 
-    /// Adds an option of the service to tor's configuration, whose name begins with
-    /// `HiddenService`. Not for [ephemeral](Self::ephemeral) services. The default is no further
-    /// option.
+    /// Adds an option of the service whose name begins with `HiddenService` to tor's configuration.
+    /// Not for [ephemeral](Self::ephemeral) services. The default is none.
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.service.options.push((name.into(), value.into()));
         self
     }
 }
 
-/// What is asked of the service, whatever its kind.
+/// The options of a service of either kind.
 #[derive(Default)]
 pub(super) struct ServiceOptions {
     pub(super) ephemeral: bool,
@@ -179,15 +178,15 @@ pub(super) struct ServiceOptions {
     pub(super) options: Vec<(String, String)>,
 }
 
-/// What is to be done to add the service.
+/// How the service is added.
 pub(super) enum Plan {
     Ephemeral { command: Box<AddOnion>, detached: bool, clients: Vec<AuthorizedClient> },
     Filesystem(FilesystemPlan),
 }
 
 impl ServiceOptions {
-    /// Decides where the service is kept, if nobody has said so: in a directory of a tor that was
-    /// launched here, which sees the same files as this program. Others may not.
+    /// Applies the default kind: filesystem on a tor that this program launched, which sees the same
+    /// files; ephemeral on others.
     pub(super) fn resolve(&mut self, launched: bool) {
         let is_said = self.ephemeral || self.temporary || self.directory.is_some();
         if !is_said {
@@ -196,7 +195,7 @@ impl ServiceOptions {
         }
     }
 
-    /// Refuses what contradicts itself.
+    /// Refuses contradictory options.
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
         let only_ephemeral = "is for ephemeral services only";
         let not_ephemeral = "is not for ephemeral services, which are the default on a running tor";
@@ -223,7 +222,7 @@ impl ServiceOptions {
         let clients = prepare(&self.clients)?;
         if self.ephemeral {
             let command = self.add_onion(ports, &clients);
-            // It says what it refuses here already.
+            // Reports invalid arguments before a tor is launched.
             command.request()?;
             return Ok(Plan::Ephemeral {
                 command: Box::new(command),
@@ -278,7 +277,7 @@ impl ServiceOptions {
         command
     }
 
-    /// The lines of the configuration beside those of the directory and the ports.
+    /// Returns the configuration lines besides those of the directory and the ports.
     fn lines(&self) -> Vec<(String, String)> {
         let flag = |enabled: bool| u8::from(enabled).to_string();
         [
@@ -295,15 +294,15 @@ impl ServiceOptions {
         .collect()
     }
 
-    /// Refuses a service that need not hide on a tor that hides all of its own. tor itself says so
-    /// only of ephemeral ones.
+    /// Refuses a single onion service on a tor that is not in that mode. tor itself refuses only
+    /// ephemeral ones.
     pub(super) fn check_mode(&self, controller: &Controller) -> Result<()> {
         if self.ephemeral || !self.non_anonymous {
             return Ok(());
         }
         let conf = match controller.get_conf([NON_ANONYMOUS]) {
             Ok(conf) => conf,
-            // A filter may keep the answer back.
+            // A filter may refuse the query.
             Err(Error::Rejected(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -316,19 +315,19 @@ impl ServiceOptions {
     }
 }
 
-/// Refuses what is no line of this service: another directory would begin another one.
+/// Refuses a line that would not belong to this service: `HiddenServiceDir` starts another one.
 fn check_option(name: &str, value: &str) -> Result<(), InvalidInput> {
     let start = name.get(.."HiddenService".len());
     let is_of_a_service = start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    // tor takes the beginning of a name for the name.
+    // tor accepts abbreviated option names.
     let is_of_tor =
         ["HiddenServiceDir", "HiddenServicePort", "HiddenServiceOptions"].iter().any(|own| {
             name.len() <= own.len()
                 && own.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
         });
     if !is_of_a_service || is_of_tor {
-        return Err(InvalidInput::new("option", "is no further option of an onion service"));
+        return Err(InvalidInput::new("option", "is not an additional option of an onion service"));
     }
     if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return Err(InvalidInput::new("option", "has a line break or NUL in its value"));
@@ -352,7 +351,7 @@ mod tests {
     use super::{ServiceOptions, check_option};
 
     #[test]
-    fn further_options_are_those_of_a_service() {
+    fn only_options_of_a_service_are_accepted() {
         for name in ["HiddenServiceAllowUnknownPorts", "hiddenserviceNovelty"] {
             assert!(check_option(name, "1").is_ok(), "{name}");
         }
@@ -367,7 +366,7 @@ mod tests {
         ] {
             assert_eq!(
                 check_option(name, "1").unwrap_err().to_string(),
-                "invalid argument \"option\": is no further option of an onion service",
+                "invalid argument \"option\": is not an additional option of an onion service",
                 "{name}"
             );
         }
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_the_file_system_says_by_lines_what_others_say_by_flags() {
+    fn a_filesystem_service_has_its_options_as_lines() {
         let options = ServiceOptions {
             max_streams: Some(5),
             close_circuit: true,

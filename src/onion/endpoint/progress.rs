@@ -1,4 +1,4 @@
-//! Progress of making a service, and the closure that is told of it.
+//! Progress of an onion service that is being added, and the closure that receives it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::error::HsDirUpload;
 use crate::names::OnionAddress;
 use crate::process::Progress;
 
-/// A step in making an onion service.
+/// A step of adding an onion service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionProgress {
     /// Bootstrap progress of the tor that is launched for the service.
     Launching(Progress),
-    /// tor has added the service, and will publish it.
+    /// tor added the service and starts to publish it.
     Added(OnionAddress),
-    /// An upload of the descriptor started, succeeded, failed or ran out.
+    /// An upload of a descriptor started, succeeded, failed or timed out.
     Upload(HsDirUpload),
 }
 
@@ -36,9 +36,9 @@ type Closure = Box<dyn FnMut(&OnionProgress) + Send>;
 
 /// The progress closure of an endpoint. Clones share it.
 ///
-/// The thread that launches tor and the thread that makes the service both report here. The closure
-/// is called by one of them at a time, in the order of the reports, and under no lock: a thread
-/// that finds it running leaves its report in the queue for the other.
+/// The thread that launches tor and the thread that adds the service both report here. One of them
+/// at a time calls the closure, in the order of the reports, without a lock: a thread that finds the
+/// closure running leaves its report in the queue for the other.
 #[derive(Clone)]
 pub(super) struct ProgressListener(Arc<Mutex<State>>);
 

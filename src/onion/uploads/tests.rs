@@ -61,13 +61,13 @@ fn outcomes(uploads: &Uploads) -> Vec<String> {
 fn all_is_known_when_both_descriptors_were_sent_and_every_upload_has_an_outcome() {
     let mut lines = vec![created("ONE"), created("TWO"), upload(A, "ONE"), uploaded(A)];
     let uploads = applied(&lines);
-    assert!(uploads.any_taken() && !uploads.all_known(), "the second has not been sent");
+    assert!(uploads.any_uploaded() && !uploads.all_answered(), "the second has not been sent");
     // The same directory for the other descriptor: one more answer is due.
     lines.extend([upload(A, "TWO"), upload(B, "TWO"), uploaded(A)]);
-    assert!(!applied(&lines).all_known());
+    assert!(!applied(&lines).all_answered());
     lines.push(failed(B, "TWO", "UPLOAD_REJECTED"));
     let uploads = applied(&lines);
-    assert!(uploads.all_known() && !uploads.all_failed());
+    assert!(uploads.all_answered() && !uploads.all_failed());
     assert_eq!(outcomes(&uploads), ["A: uploaded", "A: uploaded", "B: failed, UPLOAD_REJECTED"]);
 }
 
@@ -107,7 +107,7 @@ fn an_upload_that_is_tried_again_is_pending_again() {
     lines.push(upload(A, "ONE"));
     assert!(!applied(&lines).all_failed());
     lines.push(uploaded(A));
-    assert!(applied(&lines).all_known());
+    assert!(applied(&lines).all_answered());
     assert_eq!(outcomes(&applied(&lines)), ["A: uploaded"]);
 }
 
@@ -148,11 +148,11 @@ fn redacted_names_are_counted() {
     lines.push(uploaded.clone());
     let uploads = applied(&lines);
     assert_eq!(uploads.list().len(), 4);
-    assert!(uploads.any_taken() && !uploads.all_known() && !uploads.is_reachable());
+    assert!(uploads.any_uploaded() && !uploads.all_answered() && !uploads.is_reachable());
     lines.extend([uploaded.clone(), uploaded.clone()]);
-    assert!(applied(&lines).is_reachable() && !applied(&lines).all_known());
+    assert!(applied(&lines).is_reachable() && !applied(&lines).all_answered());
     lines.push(uploaded);
-    assert!(applied(&lines).all_known());
+    assert!(applied(&lines).all_answered());
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn an_upload_without_an_answer_runs_out_and_a_late_answer_counts() {
 #[test]
 fn an_answer_to_what_began_before_counts_and_memory_is_bounded() {
     let mut uploads = applied(&[uploaded(A)]);
-    assert!(uploads.any_taken());
+    assert!(uploads.any_uploaded());
     for n in 0..1000 {
         apply(&mut uploads, &[&upload(B, &format!("{n:043}"))]);
     }

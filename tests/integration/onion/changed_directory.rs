@@ -34,7 +34,7 @@ fn a_service_whose_directory_was_changed_ends_at_a_reload_and_tor_lives() {
             fs::rename(path, path.with_extension("moved")).unwrap();
             fs::create_dir(path).unwrap();
         }),
-        ("has mode 0755, and tor wants one that is private (0700)", |path| {
+        ("has mode 0755, and tor requires a private directory (0700)", |path| {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }),
         ("entity not found", |path| fs::remove_file(path.join("hs_ed25519_secret_key")).unwrap()),

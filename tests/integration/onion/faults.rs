@@ -149,7 +149,7 @@ fn contradictions_and_bad_names_are_refused_without_a_tor() {
         ),
         (
             nowhere().temporary_dir().option("HiddenServiceDir", "/srv/x"),
-            "invalid argument \"option\": is no further option of an onion service",
+            "invalid argument \"option\": is not an additional option of an onion service",
         ),
         (
             nowhere().authorize_client("bob smith"),

@@ -230,9 +230,9 @@ fn a_directory_that_tor_cannot_use_does_not_end_it() {
     let me = nix::unistd::geteuid();
     let mut cases = vec![
         (path("missing/service"), "cannot be used: No such file or directory (os error 2)"),
-        (path("file"), "is no directory"),
+        (path("file"), "is not a directory"),
         (path("file/below"), "cannot be used: Not a directory (os error 20)"),
-        (path("open"), "has mode 0755, and tor wants one that is private (0700)"),
+        (path("open"), "has mode 0755, and tor requires a private directory (0700)"),
     ];
     if me.is_root() {
         fs::create_dir(path("foreign")).unwrap();
@@ -277,7 +277,7 @@ fn a_bad_key_file_is_refused_before_tor_sees_it() {
         "FILE does not contain the expected key or address: invalid onion key: must be the file of the \
          secret key, not that of the public one"
     );
-    assert_eq!(error(&good, 0o644), "FILE has mode 0644, but a key is for its owner alone (0600)");
+    assert_eq!(error(&good, 0o644), "FILE has mode 0644, and a key file must be private (0600)");
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     listen(endpoint(&tor).hidden_service_dir(&directory));
 }

@@ -76,11 +76,11 @@ fn a_path_that_no_socket_or_no_command_can_have_is_refused() {
     let long = PathBuf::from(format!("/tmp/{}", "x".repeat(120)));
     assert_eq!(
         refusal(endpoint(&tor).local_unix(&long).listen()),
-        "invalid argument \"local_unix\": has a path of 125 bytes, and a socket 107"
+        "invalid argument \"local_unix\": has a path of 125 bytes; a unix socket allows 107"
     );
     assert_eq!(
         refusal(endpoint(&tor).port(81, long.as_path()).listen()),
-        "invalid argument \"target\": has a path of 125 bytes, and a socket 107"
+        "invalid argument \"target\": has a path of 125 bytes; a unix socket allows 107"
     );
     // ADD_ONION knows no quoting (peers 33).
     let blank = tor.directory().join("a socket");

@@ -1,0 +1,109 @@
+//! The authorized clients in a service's directory: `authorized_clients`.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::checks::check_owner;
+use super::{CLIENTS, ServiceDirectory, Undo, files};
+use crate::error::{OnionError, OnionProblem, Result};
+use crate::names::ClientAuthPublicKey;
+use crate::onion::client_auth::AuthorizedClient;
+
+/// The suffix of a client's file.
+const CLIENT_ENDING: &str = ".auth";
+
+impl ServiceDirectory {
+    /// Authorizes exactly these clients, or leaves those of the directory if the list is empty.
+    /// Returns the authorized clients.
+    ///
+    /// A client whose name is in the directory keeps its key, unless the caller gave one.
+    pub(in crate::onion) fn authorize_clients(
+        &mut self,
+        mut clients: Vec<AuthorizedClient>,
+    ) -> Result<Vec<AuthorizedClient>> {
+        let name = Path::new(CLIENTS);
+        let failed = self.failed(CLIENTS);
+        if !clients.is_empty() {
+            let made = files::create_directory(self.fd()?, name, self.owner).map_err(&failed)?;
+            if made.is_some() {
+                self.undo.push(Undo::RemoveClients);
+            }
+        }
+        let directory = match files::open_directory(self.fd()?, name) {
+            Ok(directory) => directory,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(clients),
+            Err(error) => return Err(failed(error).into()),
+        };
+        let path = self.path.join(CLIENTS);
+        check_owner(&directory, &path, self.owner)?;
+        self.clients = Some(directory.try_clone().map_err(&failed)?);
+        let there = files::names(&directory).map_err(&failed)?;
+        let there = there.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
+        if clients.is_empty() {
+            return there.map(|name| read_client(&directory, &path, name)).collect();
+        }
+        for name in there.filter(|name| clients.iter().all(|client| client.name.as_str() != *name))
+        {
+            self.remove_client(&directory, &path.join(format!("{name}{CLIENT_ENDING}")))?;
+        }
+        for client in &mut clients {
+            self.put_client(&directory, &path, client)?;
+        }
+        Ok(clients)
+    }
+
+    fn remove_client(&mut self, directory: &File, path: &Path) -> Result<()> {
+        let failed = |error| OnionError::file(path, error);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(bytes) = files::read_file(directory, &name).map_err(failed)? {
+            files::remove_file(directory, &name).map_err(failed)?;
+            self.undo.push(Undo::RestoreClient(name, bytes));
+        }
+        Ok(())
+    }
+
+    fn put_client(
+        &mut self,
+        directory: &File,
+        path: &Path,
+        client: &mut AuthorizedClient,
+    ) -> Result<()> {
+        let name = format!("{}{CLIENT_ENDING}", client.name);
+        let path = path.join(&name);
+        let failed = |error| OnionError::file(&path, error);
+        let Some(bytes) = files::read_file(directory, &name).map_err(failed)? else {
+            let line = format!("{}\n", client.public_key.descriptor_line());
+            let made = files::create_file(directory, &name, line.as_bytes(), self.owner);
+            made.map_err(failed)?;
+            self.undo.push(Undo::RemoveClient(name));
+            return Ok(());
+        };
+        let found = parse_client(&bytes, &path)?;
+        if found == client.public_key {
+            return Ok(());
+        }
+        if client.key.take().is_none() {
+            let name = client.name;
+            return Err(OnionError::new(OnionProblem::ClientExists { name }).into());
+        }
+        client.public_key = found;
+        Ok(())
+    }
+}
+
+fn read_client(directory: &File, path: &Path, name: &str) -> Result<AuthorizedClient> {
+    let file = format!("{name}{CLIENT_ENDING}");
+    let path = path.join(&file);
+    let failed = |error| OnionError::file(&path, error);
+    let bytes = files::read_file(directory, &file).map_err(failed)?.unwrap_or_default();
+    let public_key = parse_client(&bytes, &path)?;
+    Ok(AuthorizedClient { name: name.parse()?, public_key, key: None })
+}
+
+fn parse_client(bytes: &[u8], path: &Path) -> Result<ClientAuthPublicKey, OnionError> {
+    String::from_utf8_lossy(bytes)
+        .trim()
+        .parse()
+        .map_err(|source| OnionError::new(OnionProblem::Key { path: path.to_owned(), source }))
+}

@@ -1,0 +1,140 @@
+//! Adds the service of an endpoint to its tor, and waits for its publication.
+
+use std::time::Duration;
+
+use super::options::Plan;
+use super::tor_source::obtain;
+use super::{OnionEndpoint, OnionProgress};
+use crate::command::ConfMap;
+use crate::config::Identity;
+use crate::controller::Controller;
+use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
+use crate::names::{OnionPort, PortTarget};
+use crate::onion::ephemeral::EphemeralService;
+use crate::onion::filesystem::FilesystemService;
+use crate::onion::local::LocalSocket;
+use crate::onion::publish::{EventNeeds, Publication, Publisher};
+use crate::onion::service::{AddedService, OnionService, Registration};
+
+impl OnionEndpoint {
+    /// Adds the service. `named` is whether the caller chose the target explicitly.
+    pub(super) fn add(
+        self,
+        target: PortTarget,
+        local: Option<&LocalSocket>,
+        named: bool,
+    ) -> Result<OnionService> {
+        let first = OnionPort::new(self.port, target);
+        let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
+        // Invalid input must fail before a tor is launched.
+        let plan = self.service.plan(&ports)?;
+        let Self { source, connect, launcher, on_progress, service, .. } = self;
+        let (controller, lease) =
+            obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
+        service.check_mode(&controller)?;
+        if let Some(local) = local.filter(|local| local.is_file()) {
+            local.admit(Identity::read(&controller)?.user.unwrap_or_default());
+        }
+        let listener = local.filter(|_| !named).map(LocalSocket::address);
+        let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {
+            None => (ports, plan),
+            Some(listener) => {
+                let first = OnionPort::new(self.port, reached(&controller, listener)?);
+                let others = ports.into_iter().skip(1);
+                let ports: Vec<_> = [first].into_iter().chain(others).collect();
+                let plan = service.plan(&ports)?;
+                (ports, plan)
+            }
+        };
+        // Subscribe before the service is added, so that no event is missed.
+        let publication = self.publication.unwrap_or_default();
+        let needs = EventNeeds {
+            uploads: self.publication.is_some_and(|wanted| wanted != Publication::None),
+            changes: matches!(plan, Plan::Filesystem(_)),
+            outlives_connection: service.detach,
+        };
+        let publisher = Publisher::start(&controller, needs)?;
+        let added = match plan {
+            Plan::Ephemeral { command, detached, clients } => {
+                let (service, added) = EphemeralService::add(&controller, command, detached)?;
+                let registration = Registration::Ephemeral(service);
+                AddedService { registration, address: added.address, key: added.key, clients }
+            }
+            Plan::Filesystem(plan) => {
+                let service = FilesystemService::add(&controller, plan)?;
+                let (address, key) = (service.address(), service.key().cloned());
+                let clients = service.clients().to_vec();
+                let registration = Registration::Filesystem(Box::new(service));
+                AddedService { registration, address, key, clients }
+            }
+        };
+        let service =
+            OnionService::new(controller, lease, publisher, added, ports, self.monitoring)?;
+        let tell = |progress| {
+            if let Some(listener) = &on_progress {
+                listener.report(progress);
+            }
+        };
+        tell(OnionProgress::Added(service.onion_address()));
+        let published =
+            await_publication(&service, publication, self.timeout, on_progress.is_some(), &tell);
+        match published {
+            // At least one directory has the descriptor, so some clients can reach the service.
+            Err(Error::Timeout(_)) if service.is_uploaded() => {
+                log::warn!("an onion service was not published on every directory in time");
+            }
+            Err(error) => {
+                service.take_back();
+                return Err(error);
+            }
+            Ok(()) => {}
+        }
+        service.keep();
+        Ok(service)
+    }
+}
+
+fn await_publication(
+    service: &OnionService,
+    wanted: Publication,
+    limit: Duration,
+    telling: bool,
+    tell: &dyn Fn(OnionProgress),
+) -> Result<()> {
+    if wanted == Publication::None {
+        return Ok(());
+    }
+    if !service.has_uploads() {
+        log::warn!(
+            "HS_DESC events were refused, so the publication of an onion service cannot be waited for"
+        );
+        return Ok(());
+    }
+    // With the network disabled tor sends no event at all.
+    let conf = service.controller().get_conf(["DisableNetwork"]);
+    let value = |conf: &ConfMap| Some(conf.get("DisableNetwork")?.first()?.trim() == "1");
+    match conf {
+        Ok(conf) if value(&conf) == Some(true) => {
+            return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
+        }
+        // A filter may refuse the query.
+        Ok(_) | Err(Error::Rejected(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let mut tell_upload = |upload| tell(OnionProgress::Upload(upload));
+    let tell_upload: Option<&mut dyn FnMut(HsDirUpload)> =
+        if telling { Some(&mut tell_upload) } else { None };
+    service.publish(wanted, limit, tell_upload)
+}
+
+/// Returns the target at which a tor on another machine reaches a local listener.
+fn reached(controller: &Controller, listener: &PortTarget) -> Result<PortTarget> {
+    controller.target_of_listener(listener).ok_or_else(|| {
+        let problem = format!(
+            "is {listener}, which the tor at {} on another machine cannot reach: listen on an \
+             address that it reaches, or name one with OnionEndpoint::reached_at",
+            controller.endpoint()
+        );
+        InvalidInput::new("local address", problem).into()
+    })
+}
