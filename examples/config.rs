@@ -43,13 +43,13 @@ fn run() -> Result<()> {
 
     show_types(config)?;
 
-    // Nothing of this is sent before it is saved, and then all at once.
+    // Nothing is sent before the save, which sends one command.
     config.set("MaxCircuitDirtiness", Duration::from_secs(15 * 60))?;
     config.set("ExitNodes", ["{us}", "{de}"])?;
     config.push("MapAddress", "torcon.example example.com")?;
-    println!("\nto be changed:");
-    for change in config.pending() {
-        println!("  {} {:?} {}", change.option(), change.kind(), change.values().join(" "));
+    println!("\npending changes:");
+    for name in config.pending() {
+        println!("  {name} from {} to {}", config.in_force(&name)?, config.get(&name)?);
     }
     config.save()?;
     println!("saved; read back:");

@@ -35,7 +35,6 @@ use self::backend::{Backend, Read, TorBackend};
 pub use self::configured_service::ConfiguredService;
 pub use self::new_value::NewValue;
 use self::pending::{GroupState, Pending};
-pub use self::pending::{PendingChange, PendingKind};
 pub(crate) use self::port_line::port_value;
 pub(crate) use self::rewrite_lock::{Identity, RewriteGuard, RewriteLock};
 pub use self::schema::OptionType;
@@ -188,8 +187,7 @@ impl Config {
 
     /// Returns the type of an option.
     ///
-    /// Sends `GETINFO config/names` once. Blocks for at most the
-    /// [time limit](Controller::with_timeout).
+    /// Blocks as [`options`](Self::options) does.
     ///
     /// # Errors
     ///
@@ -221,8 +219,7 @@ impl Config {
 
     /// Returns the value of an option in tor, without its pending changes.
     ///
-    /// Sends `GETCONF` as [`get`](Self::get) does. Blocks for at most the
-    /// [time limit](Controller::with_timeout).
+    /// Sends `GETCONF`, and blocks, as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -252,8 +249,7 @@ impl Config {
 
     /// Caches several options, so that reading them sends nothing.
     ///
-    /// Sends one `GETCONF` for those that are not cached. Blocks for at most the
-    /// [time limit](Controller::with_timeout).
+    /// Sends one `GETCONF` for those that are not cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -275,8 +271,8 @@ impl Config {
 
     /// Caches every option, as [`load`](Self::load) does.
     ///
-    /// Sends one `GETCONF` for those that are not cached, with up to 300 names. Blocks for at most
-    /// the [time limit](Controller::with_timeout).
+    /// Sends one `GETCONF` for those that are not cached, up to 300 names. Blocks as
+    /// [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -287,11 +283,12 @@ impl Config {
         self.load(readable.map(|option| &option.name))
     }
 
-    /// Returns the pending changes, in order.
+    /// Returns the names of the options with pending changes, in the order of the first changes;
+    /// `HiddenServiceOptions` stands for the onion services.
     #[doc(alias = "needs_save")]
     #[must_use]
-    pub fn pending(&self) -> Vec<PendingChange> {
-        self.inner.pending.lock().list()
+    pub fn pending(&self) -> Vec<String> {
+        self.inner.pending.lock().names()
     }
 
     /// Discards the pending changes.

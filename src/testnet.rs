@@ -38,13 +38,13 @@
 
 mod bring_up;
 mod builder;
-mod deadline;
 mod directory;
 mod dns;
 mod keys;
 mod node;
 mod options;
 mod progress;
+mod stage;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -52,13 +52,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use self::deadline::Deadline;
 use self::directory::NetworkDirectory;
 use self::dns::NameServer;
 use self::node::Node;
 use self::options::Setting;
+use self::stage::Stage;
 use crate::controller::Controller;
-use crate::error::{InvalidInput, Result, TestnetError, TestnetStep};
+use crate::error::{InvalidInput, Result, TestnetStep};
 use crate::names::{Fingerprint, Nickname};
 use crate::process::Launcher;
 
@@ -179,10 +179,10 @@ impl PrivateNetwork {
     /// [`Error::Testnet`](crate::Error::Testnet) if it does not start, which leaves it killed.
     pub fn restart(&self, nickname: &str) -> Result<()> {
         let node = self.node(nickname)?;
-        let deadline = Deadline::after(self.timeout);
-        node.restart(deadline, || {
+        let stage = Stage::new(TestnetStep::Restart, self.timeout);
+        node.restart(stage, || {
             self.directory.record_process(node);
-            bring_up::wait_until_back(node, deadline)
+            bring_up::wait_until_back(node, stage)
         })
     }
 
@@ -260,10 +260,10 @@ impl Nodes {
     }
 
     /// Fails if a tor has ended, or at the deadline.
-    fn check(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
-        self.0.iter().try_for_each(|node| node.check_alive(step))?;
-        if deadline.is_over() {
-            return Err(TestnetError::new(step, deadline.problem()).into());
+    fn check(&self, stage: Stage) -> Result<()> {
+        self.0.iter().try_for_each(|node| node.check_alive(stage))?;
+        if stage.is_over() {
+            return Err(stage.error(stage.timeout()));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ pub(crate) enum PasswordSource {
     None,
     Known(Arc<Password>),
     /// A closure of the user. It runs under this lock, which protects nothing else.
-    Asked(Arc<ReentrantMutex<RefCell<Ask>>>),
+    Closure(Arc<ReentrantMutex<RefCell<Ask>>>),
 }
 
 type Ask = Box<dyn FnMut() -> Option<Password> + Send>;
@@ -135,8 +135,8 @@ impl PasswordSource {
         Self::Known(Arc::new(password))
     }
 
-    pub(crate) fn asked(ask: impl FnMut() -> Option<Password> + Send + 'static) -> Self {
-        Self::Asked(Arc::new(ReentrantMutex::new(RefCell::new(Box::new(ask)))))
+    pub(crate) fn closure(ask: impl FnMut() -> Option<Password> + Send + 'static) -> Self {
+        Self::Closure(Arc::new(ReentrantMutex::new(RefCell::new(Box::new(ask)))))
     }
 
     /// Returns whether there is a password or a closure.
@@ -152,7 +152,7 @@ impl PasswordSource {
         match self {
             Self::None => Ok(None),
             Self::Known(password) => Ok(Some(Password::clone(password))),
-            Self::Asked(ask) => {
+            Self::Closure(ask) => {
                 let Some(ask) = ask.try_lock_for(limit) else {
                     return Err(Timeout::new(Wait::Connect, limit).into());
                 };
@@ -167,7 +167,7 @@ impl fmt::Debug for PasswordSource {
         f.write_str(match self {
             Self::None => "no password",
             Self::Known(_) => "a password",
-            Self::Asked(_) => "a password closure",
+            Self::Closure(_) => "a password closure",
         })
     }
 }
@@ -228,21 +228,21 @@ mod tests {
         assert_eq!(given(&PasswordSource::default()), None);
 
         let mut count = 0;
-        let asked = PasswordSource::asked(move || {
+        let closure = PasswordSource::closure(move || {
             count += 1;
             (count < 3).then(|| Password::from(count.to_string()))
         });
-        assert_eq!(given(&asked).unwrap(), b"1");
-        assert_eq!(given(&asked.clone()).unwrap(), b"2");
-        assert_eq!(given(&asked), None);
-        assert!(!format!("{known:?} {asked:?}").contains("hunter2"));
+        assert_eq!(given(&closure).unwrap(), b"1");
+        assert_eq!(given(&closure.clone()).unwrap(), b"2");
+        assert_eq!(given(&closure), None);
+        assert!(!format!("{known:?} {closure:?}").contains("hunter2"));
     }
 
     #[test]
     fn connections_call_the_closure_one_after_the_other_until_a_limit() {
         let (asking, asked) = bounded(0);
         let (answer, answered) = bounded(0);
-        let source = PasswordSource::asked(move || {
+        let source = PasswordSource::closure(move || {
             asking.send(()).unwrap();
             answered.recv().unwrap()
         });
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_closure_is_not_called_from_itself() {
         let (send, receive) = bounded::<PasswordSource>(1);
-        let source = PasswordSource::asked(move || {
+        let source = PasswordSource::closure(move || {
             assert_eq!(given(&receive.recv().unwrap()), None);
             Some("outer".into())
         });

@@ -13,7 +13,7 @@ use crate::wire::{Reply, Request};
 
 const COOKIE: [u8; 32] = *b"the cookie has thirty-two bytes!";
 
-/// What tor offers, with a cookie path.
+/// Returns the offer of a tor, with a cookie path.
 fn offer(methods: &str, cookie: &Path) -> ProtocolInfo {
     let reply = format!(
         "250-PROTOCOLINFO 1\r\n250-AUTH METHODS={methods} COOKIEFILE={cookie:?}\r\n\
@@ -22,39 +22,39 @@ fn offer(methods: &str, cookie: &Path) -> ProtocolInfo {
     GetProtocolInfo.reply(Reply::parse(reply.into_bytes()).unwrap()).unwrap()
 }
 
-/// What tor offers, with a path where no cookie is.
+/// Returns the offer of a tor whose cookie does not exist.
 fn offer_without_cookie(methods: &str) -> ProtocolInfo {
     offer(methods, Path::new("/nonexistent/cookie"))
 }
 
-/// One attempt against answers that are known beforehand.
+/// An attempt against scripted replies.
 struct Dialogue {
     sent: Vec<String>,
-    asked: usize,
+    calls: usize,
     result: Result<(), Error>,
 }
 
 fn dialogue(info: &ProtocolInfo, password: Option<&str>, answers: &[&str]) -> Dialogue {
     let mut answers: VecDeque<_> = answers.iter().map(|answer| (*answer).to_owned()).collect();
-    played(info, password, |_| answers.pop_front().expect("one command too many"))
+    attempt(info, password, |_| answers.pop_front().expect("one command too many"))
 }
 
-fn played(
+fn attempt(
     info: &ProtocolInfo,
     password: Option<&str>,
     answer: impl FnMut(&str) -> String,
 ) -> Dialogue {
-    played_with(info, &CookieSource::default(), true, password, answer)
+    attempt_with(info, &CookieSource::default(), true, password, answer)
 }
 
-fn played_with(
+fn attempt_with(
     info: &ProtocolInfo,
     cookie: &CookieSource,
     is_local: bool,
     password: Option<&str>,
     mut answer: impl FnMut(&str) -> String,
 ) -> Dialogue {
-    let (mut sent, mut asked) = (Vec::new(), 0);
+    let (mut sent, mut calls) = (Vec::new(), 0);
     let result = authenticate(
         &mut |request: Request| {
             let line = String::from_utf8(request.encode().unwrap()).unwrap();
@@ -67,11 +67,11 @@ fn played_with(
         cookie,
         is_local,
         &mut || {
-            asked += 1;
+            calls += 1;
             Ok(password.map(Password::from))
         },
     );
-    Dialogue { sent, asked, result }
+    Dialogue { sent, calls, result }
 }
 
 impl Dialogue {
@@ -82,14 +82,14 @@ impl Dialogue {
         }
     }
 
-    /// The whole text of the failure, as a program would print it.
+    /// Returns the text of the error with its sources.
     fn story(&self) -> String {
         let failure = self.failure();
         format!("{failure}: {}", failure.problem())
     }
 }
 
-/// Answers the challenge in `line` as a tor does that knows `cookie`.
+/// Answers the challenge in `line` like a tor with this cookie.
 fn challenge_answer(line: &str, cookie: [u8; 32]) -> String {
     let nonce = line.strip_prefix("AUTHCHALLENGE SAFECOOKIE ").unwrap().to_lowercase();
     let client_nonce: [u8; 32] = HEXLOWER.decode(nonce.as_bytes()).unwrap().try_into().unwrap();
@@ -122,14 +122,14 @@ fn safe_cookie_is_preferred_and_the_cookie_is_never_sent() {
     // torut prefers the plain cookie (peers 19).
     let (_directory, path) = cookie_file();
     let info = offer("NULL,COOKIE,HASHEDPASSWORD,SAFECOOKIE", &path);
-    let dialogue = played(&info, Some("foo"), |line| {
+    let dialogue = attempt(&info, Some("foo"), |line| {
         if line.starts_with("AUTHCHALLENGE") {
             return challenge_answer(line, COOKIE);
         }
         "250 OK\r\n".into()
     });
     dialogue.result.as_ref().unwrap();
-    assert_eq!((dialogue.sent.len(), dialogue.asked), (2, 0));
+    assert_eq!((dialogue.sent.len(), dialogue.calls), (2, 0));
 
     let nonce = dialogue.sent[0].strip_prefix("AUTHCHALLENGE SAFECOOKIE ").unwrap();
     let nonce: [u8; 32] = HEXUPPER.decode(nonce.as_bytes()).unwrap().try_into().unwrap();
@@ -154,8 +154,8 @@ fn after_a_wrong_server_proof_no_command_is_sent() {
     // `stem` sent the raw cookie then, and torut never looked at the proof (peers 19).
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD,NULL", &path);
-    let dialogue = played(&info, Some("foo"), |line| challenge_answer(line, [0; 32]));
-    assert_eq!((dialogue.sent.len(), dialogue.asked), (1, 0));
+    let dialogue = attempt(&info, Some("foo"), |line| challenge_answer(line, [0; 32]));
+    assert_eq!((dialogue.sent.len(), dialogue.calls), (1, 0));
     assert_eq!(
         dialogue.story(),
         format!(
@@ -175,12 +175,12 @@ fn a_challenge_that_cannot_be_read_ends_the_attempt() {
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
     for answer in ["250 OK\r\n", "250 AUTHCHALLENGE SERVERHASH=00 SERVERNONCE=00\r\n"] {
         let dialogue = dialogue(&info, Some("foo"), &[answer]);
-        assert_eq!((dialogue.sent.len(), dialogue.asked), (1, 0));
+        assert_eq!((dialogue.sent.len(), dialogue.calls), (1, 0));
         assert!(matches!(dialogue.failure().problem(), AuthProblem::Challenge(_)));
     }
 }
 
-/// Every order of every set of methods.
+/// Returns every order of every set of methods.
 fn every_offer() -> Vec<String> {
     let mut offers = vec![Vec::new()];
     let mut all = Vec::new();
@@ -195,7 +195,7 @@ fn every_offer() -> Vec<String> {
     all
 }
 
-// A port that offered COOKIE alone and named the cookie of the real tor was sent it.
+// A port that offered only COOKIE and named the cookie of the real tor received it.
 #[test]
 fn no_offer_makes_the_client_send_the_content_of_a_file() {
     let (_directory, path) = cookie_file();
@@ -209,8 +209,8 @@ fn no_offer_makes_the_client_send_the_content_of_a_file() {
             (CookieSource::File(path.clone()), false),
             (CookieSource::Never, true),
         ] {
-            // The worst answer to each: a challenge with a proof that is not one.
-            let dialogue = played_with(&offer(methods, &path), &source, is_local, None, |line| {
+            // The reply is a challenge with a wrong proof.
+            let dialogue = attempt_with(&offer(methods, &path), &source, is_local, None, |line| {
                 match line.starts_with("AUTHCHALLENGE") {
                     true => challenge_answer(line, [0; 32]),
                     false => "250 OK\r\n".into(),
@@ -235,7 +235,7 @@ fn without_safe_cookie_the_other_methods_are_used() {
     given.result.as_ref().unwrap();
     assert_eq!(given.sent, ["AUTHENTICATE 666F6F"]);
     let refused = dialogue(&offer("COOKIE", &path), Some("foo"), &[]);
-    assert_eq!((refused.sent.len(), refused.asked), (0, 0));
+    assert_eq!((refused.sent.len(), refused.calls), (0, 0));
     assert_eq!(
         refused.story(),
         "cannot authenticate by COOKIE (tor offers COOKIE): \
@@ -250,13 +250,13 @@ fn the_plain_cookie_is_sent_if_the_user_allows_it_and_there_is_no_safe_cookie() 
     let elsewhere = Path::new("/nonexistent/cookie");
     let source = CookieSource::PlainFile(path.clone());
     let info = offer("HASHEDPASSWORD,COOKIE,NULL", elsewhere);
-    let plain = played_with(&info, &source, false, Some("foo"), |_| "250 OK\r\n".into());
+    let plain = attempt_with(&info, &source, false, Some("foo"), |_| "250 OK\r\n".into());
     plain.result.as_ref().unwrap();
     assert_eq!(plain.sent, [format!("AUTHENTICATE {}", HEXUPPER.encode(&COOKIE))]);
-    assert_eq!(plain.asked, 0, "the cookie is enough");
+    assert_eq!(plain.calls, 0, "the cookie is enough");
 
     let info = offer("COOKIE,SAFECOOKIE", elsewhere);
-    let safe = played_with(&info, &source, false, None, |line| challenge_answer(line, [0; 32]));
+    let safe = attempt_with(&info, &source, false, None, |line| challenge_answer(line, [0; 32]));
     assert_eq!(safe.sent.len(), 1, "no way back from SAFECOOKIE to COOKIE: {:?}", safe.sent);
     assert_eq!(safe.failure().cookie_path(), Some(path.as_path()));
 }
@@ -265,7 +265,7 @@ fn the_plain_cookie_is_sent_if_the_user_allows_it_and_there_is_no_safe_cookie() 
 fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
-    let refused = played_with(&info, &CookieSource::NamedByTor, false, None, |line| {
+    let refused = attempt_with(&info, &CookieSource::NamedByTor, false, None, |line| {
         panic!("one command too many: {line}")
     });
     assert_eq!(
@@ -278,11 +278,11 @@ fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
         )
     );
     let password =
-        played_with(&info, &CookieSource::NamedByTor, false, Some("foo"), |_| "250 OK\r\n".into());
+        attempt_with(&info, &CookieSource::NamedByTor, false, Some("foo"), |_| "250 OK\r\n".into());
     assert_eq!(password.sent, ["AUTHENTICATE 666F6F"]);
 
     let info = offer("COOKIE,SAFECOOKIE", Path::new("/nonexistent/cookie"));
-    let named = played_with(&info, &CookieSource::File(path), false, None, |line| {
+    let named = attempt_with(&info, &CookieSource::File(path), false, None, |line| {
         match line.starts_with("AUTHCHALLENGE") {
             true => challenge_answer(line, COOKIE),
             false => "250 OK\r\n".into(),
@@ -297,10 +297,10 @@ fn a_disabled_cookie_is_not_read() {
     let (_directory, path) = cookie_file();
     let info = offer("COOKIE,SAFECOOKIE,HASHEDPASSWORD", &path);
     let given =
-        played_with(&info, &CookieSource::Never, true, Some("foo"), |_| "250 OK\r\n".into());
+        attempt_with(&info, &CookieSource::Never, true, Some("foo"), |_| "250 OK\r\n".into());
     assert_eq!(given.sent, ["AUTHENTICATE 666F6F"]);
     let info = offer("COOKIE,SAFECOOKIE", &path);
-    let refused = played_with(&info, &CookieSource::Never, true, Some("foo"), |_| String::new());
+    let refused = attempt_with(&info, &CookieSource::Never, true, Some("foo"), |_| String::new());
     assert_eq!(
         refused.story(),
         "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): give a password, or \
@@ -316,12 +316,12 @@ fn a_relative_cookie_path_of_the_peer_is_refused() {
 
 #[test]
 fn a_password_is_sent_in_hexadecimal() {
-    // Unquoted, `cafe` would be read as two bytes (peers 18).
+    // Without quotes tor would read `cafe` as two bytes (peers 18).
     let info = offer_without_cookie("HASHEDPASSWORD,NULL");
     let dialogue = dialogue(&info, Some("caf\u{e9} \"\\%"), &["250 OK\r\n"]);
     dialogue.result.as_ref().unwrap();
     assert_eq!(dialogue.sent, ["AUTHENTICATE 636166C3A920225C25"]);
-    assert_eq!(dialogue.asked, 1);
+    assert_eq!(dialogue.calls, 1);
 }
 
 #[test]
@@ -329,13 +329,13 @@ fn the_null_method_sends_no_secret() {
     let dialogue = dialogue(&offer_without_cookie("NULL"), Some("foo"), &["250 OK\r\n"]);
     dialogue.result.as_ref().unwrap();
     assert_eq!(dialogue.sent, ["AUTHENTICATE"]);
-    assert_eq!(dialogue.asked, 0);
+    assert_eq!(dialogue.calls, 0);
 }
 
 #[test]
 fn a_declined_password_is_missing() {
     let dialogue = dialogue(&offer_without_cookie("HASHEDPASSWORD"), None, &[]);
-    assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 1));
+    assert_eq!((dialogue.sent.len(), dialogue.calls), (0, 1));
     assert_eq!(
         dialogue.story(),
         "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
@@ -353,10 +353,10 @@ fn an_unreadable_cookie_is_followed_by_a_password() {
         let info = offer_without_cookie(methods);
         let given = dialogue(&info, Some("foo"), &["250 OK\r\n"]);
         given.result.as_ref().unwrap();
-        assert_eq!((given.sent, given.asked), (vec!["AUTHENTICATE 666F6F".to_owned()], 1));
+        assert_eq!((given.sent, given.calls), (vec!["AUTHENTICATE 666F6F".to_owned()], 1));
 
         let declined = dialogue(&info, None, &[]);
-        assert_eq!((declined.sent.len(), declined.asked), (0, 1));
+        assert_eq!((declined.sent.len(), declined.calls), (0, 1));
         assert!(
             matches!(declined.failure().problem(), AuthProblem::CookieUnreadable { .. }),
             "the cookie is the better hint"
@@ -396,7 +396,7 @@ fn a_cookie_that_cannot_be_used_is_an_error() {
         ),
     ] {
         let dialogue = dialogue(&offer("COOKIE,SAFECOOKIE", path), Some("foo"), &[]);
-        assert_eq!(dialogue.asked, 0, "tor takes no password");
+        assert_eq!(dialogue.calls, 0, "tor takes no password");
         assert_eq!(
             dialogue.story(),
             format!("cannot authenticate by SAFECOOKIE {offers}: {message}")
@@ -417,7 +417,7 @@ fn a_cookie_that_cannot_be_used_is_an_error() {
 fn unknown_methods_only_are_an_error() {
     for (methods, listed) in [("TELEPATHY,OATH", "TELEPATHY, OATH"), ("", "nothing")] {
         let dialogue = dialogue(&offer_without_cookie(methods), Some("foo"), &[]);
-        assert_eq!((dialogue.sent.len(), dialogue.asked), (0, 0));
+        assert_eq!((dialogue.sent.len(), dialogue.calls), (0, 0));
         assert_eq!(
             dialogue.story(),
             format!(

@@ -1,8 +1,7 @@
 //! The cache of option values that were read from tor.
 //!
-//! **Invariant**: a value is returned only if, as far as this connection knows, nobody changed it
-//! since it was read: neither a command of this connection nor, by a `CONF_CHANGED` event, another
-//! controller. Another controller's event may still be on its way, so nothing is decided by a
+//! **Invariant**: a value is returned only if no command of this connection and no `CONF_CHANGED`
+//! event has changed it since it was read. Another controller's event may still be on its way, so nothing is decided by a
 //! cached value.
 //!
 //! An event does not update the cache. It drops the value, and the next read fetches it: tor

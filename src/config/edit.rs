@@ -14,8 +14,7 @@ impl Config {
     /// [`NewValue`] lists the Rust types for each type of option. A list replaces the whole list;
     /// an empty list or text clears the option.
     ///
-    /// Sends `GETINFO config/names` once. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Blocks as [`options`](Self::options) does.
     ///
     /// # Errors
     ///
@@ -52,8 +51,7 @@ impl Config {
     ///
     /// An option with a default then differs from it; [`reset`](Self::reset) restores the default.
     ///
-    /// Sends `GETINFO config/names` once. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Blocks as [`options`](Self::options) does.
     ///
     /// # Errors
     ///
@@ -68,8 +66,7 @@ impl Config {
 
     /// Resets an option to its default.
     ///
-    /// Sends `GETINFO config/names` once. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Blocks as [`options`](Self::options) does.
     ///
     /// # Errors
     ///
@@ -103,8 +100,7 @@ impl Config {
 
     /// Removes all occurrences of an entry from a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`, whatever is cached. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF`, whatever is cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -121,8 +117,7 @@ impl Config {
 
     /// Replaces all occurrences of an entry of a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`, whatever is cached. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF`, whatever is cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

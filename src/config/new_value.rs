@@ -35,7 +35,6 @@ pub struct NewValue(Value);
 enum Value {
     Boolean(bool),
     Auto,
-    Port(u16),
     Integer(i128),
     Float(f64),
     Duration(Duration),
@@ -62,53 +61,55 @@ impl NewValue {
     pub(super) fn into_lines(self, option: &TorOption) -> Result<Lines, InvalidInput> {
         let refuse = |problem: String| Err(InvalidInput::new(option.name.to_string(), problem));
         let kind = &option.kind;
-        let one = |text: String| Ok(Some(vec![text.into_bytes()]));
-        let recognized = kind.is_recognized();
+        let is_one_of = |kinds: &[OptionType]| !kind.is_recognized() || kinds.contains(kind);
+        let is_number = is_one_of(&[
+            OptionType::Integer,
+            OptionType::SignedInteger,
+            OptionType::DataSize,
+            OptionType::Float,
+        ]);
+        let is_port = is_one_of(&[OptionType::LineList, OptionType::Dependent, OptionType::Port]);
         let description = self.0.description();
-        match self.0 {
-            Value::Option(value) if value.option_type() == kind || !recognized => {
+        let text = match self.0 {
+            Value::Option(value) if is_one_of(&[value.option_type().clone()]) => {
                 let lines = value.into_lines();
                 lines.iter().flatten().try_for_each(|line| check_line(&option.name, line))?;
-                Ok(lines)
+                return Ok(lines);
             }
             Value::Text(text) => {
                 check_line(&option.name, &text)?;
-                Ok(Some(vec![text]))
+                return Ok(Some(vec![text]));
             }
-            Value::List(entries) => list(option, entries),
-            Value::Boolean(value)
-                if !recognized || matches!(kind, OptionType::Boolean | OptionType::AutoBoolean) =>
-            {
-                one(u8::from(value).to_string())
+            Value::List(entries) => return list(option, entries),
+            Value::Boolean(value) if is_one_of(&[OptionType::Boolean, OptionType::AutoBoolean]) => {
+                u8::from(value).to_string()
             }
-            Value::Auto if takes_auto(kind) || !recognized => one("auto".to_owned()),
-            Value::Port(port) if takes_port(kind) || !recognized => one(port.to_string()),
-            Value::Integer(number) if takes_integer(kind) || !recognized => {
+            Value::Auto if is_port || is_one_of(&[OptionType::AutoBoolean]) => "auto".to_owned(),
+            Value::Integer(number) if is_number || is_port => {
                 if number < 0 && !matches!(kind, OptionType::SignedInteger | OptionType::Float) {
                     return refuse(format!("is of the type {kind} and cannot be negative"));
                 }
-                one(number.to_string())
+                number.to_string()
             }
-            Value::Float(number) if *kind == OptionType::Float || !recognized => {
-                match number.is_finite() {
-                    true => one(number.to_string()),
-                    false => refuse("must be a finite number".to_owned()),
-                }
-            }
+            Value::Float(number) if is_one_of(&[OptionType::Float]) => match number.is_finite() {
+                true => number.to_string(),
+                false => return refuse("must be a finite number".to_owned()),
+            },
             Value::Duration(time) if *kind == OptionType::TimeMsecInterval => {
                 match time.subsec_nanos() % 1_000_000 {
-                    0 => one(time.as_millis().to_string()),
-                    _ => refuse("must be in whole milliseconds".to_owned()),
+                    0 => time.as_millis().to_string(),
+                    _ => return refuse("must be in whole milliseconds".to_owned()),
                 }
             }
-            Value::Duration(time) if *kind == OptionType::TimeInterval || !recognized => {
+            Value::Duration(time) if is_one_of(&[OptionType::TimeInterval]) => {
                 match time.subsec_nanos() {
-                    0 => one(time.as_secs().to_string()),
-                    _ => refuse("must be in whole seconds".to_owned()),
+                    0 => time.as_secs().to_string(),
+                    _ => return refuse("must be in whole seconds".to_owned()),
                 }
             }
-            _ => refuse(format!("is of the type {kind} and does not accept {description}")),
-        }
+            _ => return refuse(format!("is of the type {kind} and does not accept {description}")),
+        };
+        Ok(Some(vec![text.into_bytes()]))
     }
 
     /// Returns the value as one entry of a list.
@@ -127,7 +128,6 @@ impl Value {
         match self {
             Self::Boolean(_) => "a boolean",
             Self::Auto => "\"auto\"",
-            Self::Port(_) => "a port",
             Self::Integer(_) => "an integer",
             Self::Float(_) => "a float",
             Self::Duration(_) => "a duration",
@@ -136,25 +136,6 @@ impl Value {
             Self::Option(_) => "a value of another type",
         }
     }
-}
-
-fn takes_auto(kind: &OptionType) -> bool {
-    matches!(kind, OptionType::AutoBoolean) || takes_port(kind)
-}
-
-fn takes_port(kind: &OptionType) -> bool {
-    kind.is_line_list() || matches!(kind, OptionType::Port)
-}
-
-fn takes_integer(kind: &OptionType) -> bool {
-    takes_port(kind)
-        || matches!(
-            kind,
-            OptionType::Integer
-                | OptionType::SignedInteger
-                | OptionType::DataSize
-                | OptionType::Float
-        )
 }
 
 /// Returns the lines of a list: one for each entry, or one for all.
@@ -233,7 +214,7 @@ impl From<OrAuto<bool>> for NewValue {
 
 impl From<OrAuto<u16>> for NewValue {
     fn from(value: OrAuto<u16>) -> Self {
-        Self(value.value().map_or(Value::Auto, Value::Port))
+        Self(value.value().map_or(Value::Auto, |port| Value::Integer(port.into())))
     }
 }
 

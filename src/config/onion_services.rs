@@ -12,8 +12,7 @@ use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
 impl Config {
     /// Returns the onion services of the configuration with the pending changes, in order.
     ///
-    /// Sends `GETCONF HiddenServiceOptions` unless it is cached. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF HiddenServiceOptions` unless it is cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -30,8 +29,7 @@ impl Config {
     /// [`save`](Self::save) reads the services again and sends the lines of all of them, so that
     /// services that other controllers added are kept.
     ///
-    /// Sends `GETCONF HiddenServiceOptions`. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF HiddenServiceOptions`. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -74,8 +72,7 @@ impl Config {
     /// [`save`](Self::save) changes only the options that the closure changed. The others keep the
     /// values that tor has by then.
     ///
-    /// Sends `GETCONF HiddenServiceOptions`. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF HiddenServiceOptions`. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -102,8 +99,7 @@ impl Config {
     /// Removes the onion service of a directory. Returns whether the service exists. Its directory
     /// is kept.
     ///
-    /// Sends `GETCONF HiddenServiceOptions`. Blocks for at most the
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `GETCONF HiddenServiceOptions`. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

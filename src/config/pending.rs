@@ -4,9 +4,6 @@
 //! as its result: applied to a list that another controller has changed in the meantime, it keeps
 //! the entries of that controller.
 
-mod change;
-
-pub use self::change::{PendingChange, PendingKind};
 use super::schema::TorOption;
 use super::service_lines::{ConfiguredLine, ServiceEdit, ServiceLines, replace_option};
 use super::value::{OptionValue, comma_entries};
@@ -127,10 +124,15 @@ impl Pending {
         own.fold(GroupState::Lines(lines.to_vec()), |state, change| change.apply(state))
     }
 
-    pub(super) fn list(&self) -> Vec<PendingChange> {
-        let change =
-            |change: &OptionChange| PendingChange::new(&change.option.name, change.action.clone());
-        self.changes.iter().map(change).collect()
+    /// Returns the names of the changed options, in the order of their first changes.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for OptionChange { option, .. } in &self.changes {
+            if !names.iter().any(|name| *name == *option.name) {
+                names.push(option.name.to_string());
+            }
+        }
+        names
     }
 }
 

@@ -14,10 +14,8 @@ use crate::error::{InvalidInput, ProtocolError, Result};
 /// default as not set (`ContactInfo`), others with the value of the default
 /// (`MaxCircuitDirtiness`).
 ///
-/// The methods `to_…` parse the value. They return `None` if the option is not set, and all have
-/// the same errors: [`Error::InvalidInput`](crate::Error::InvalidInput) if the option has another
-/// type, and [`Error::Protocol`](crate::Error::Protocol) if the text cannot be parsed. An option
-/// of an unrecognized type can be read by all of them.
+/// The methods `to_…` parse the value, and return `None` if the option is not set. An option of an
+/// unrecognized type can be parsed by all of them.
 ///
 /// `Display` prints the lines, separated by `, `, or `(not set)`.
 ///
@@ -101,7 +99,8 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the option has another type,
+    /// [`Error::Protocol`](crate::Error::Protocol) if the text cannot be parsed.
     pub fn to_bool(&self) -> Result<Option<bool>> {
         self.parse(&[OptionType::Boolean], "a boolean", parse_bool)
     }
@@ -110,7 +109,7 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says.
+    /// Those of [`to_bool`](Self::to_bool).
     pub fn to_auto_bool(&self) -> Result<Option<OrAuto<bool>>> {
         let kinds = [OptionType::AutoBoolean, OptionType::Boolean];
         self.parse(&kinds, "a boolean or \"auto\"", |text| match text {
@@ -123,8 +122,8 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says; a number that `T` cannot represent is
-    /// another text.
+    /// Those of [`to_bool`](Self::to_bool). [`Error::Protocol`](crate::Error::Protocol) also if `T`
+    /// cannot represent the number.
     ///
     /// # Examples
     ///
@@ -147,7 +146,7 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says.
+    /// Those of [`to_bool`](Self::to_bool).
     pub fn to_float(&self) -> Result<Option<f64>> {
         let is_finite = |number: &f64| number.is_finite();
         self.parse(&[OptionType::Float], "a float", |text| {
@@ -160,7 +159,7 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says.
+    /// Those of [`to_bool`](Self::to_bool).
     pub fn to_duration(&self) -> Result<Option<Duration>> {
         let kinds = [OptionType::TimeInterval, OptionType::TimeMsecInterval];
         self.parse(&kinds, "a duration", |text| match self.kind {
@@ -174,7 +173,7 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says.
+    /// Those of [`to_bool`](Self::to_bool).
     pub fn to_bytes(&self) -> Result<Option<u64>> {
         self.parse(&[OptionType::DataSize], "a number of bytes", parse_bytes)
     }
@@ -187,7 +186,8 @@ impl OptionValue {
     ///
     /// # Errors
     ///
-    /// Another type or text, as [`OptionValue`] says; the path of a unix socket is another text.
+    /// Those of [`to_bool`](Self::to_bool). [`Error::Protocol`](crate::Error::Protocol) also for the
+    /// path of a unix socket.
     pub fn to_port(&self) -> Result<Option<OrAuto<u16>>> {
         let kinds = [OptionType::LineList, OptionType::Dependent, OptionType::Port];
         self.parse(&kinds, "a port", |text| {

@@ -159,7 +159,7 @@ impl ConnectOptions {
     where
         F: FnMut() -> Option<Password> + Send + 'static,
     {
-        self.password = PasswordSource::asked(ask);
+        self.password = PasswordSource::closure(ask);
         self
     }
 

@@ -2,12 +2,10 @@ use std::io::{self, Read};
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
-use super::output::Output;
 use super::sink::Sink;
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
@@ -29,8 +27,6 @@ pub(super) enum Printed<'a> {
 /// Reads one output of the child to its end, whatever happens, so that the child never blocks in
 /// writing.
 pub(super) struct Drain<F> {
-    pub(super) output: Arc<Output>,
-    pub(super) is_stderr: bool,
     pub(super) sink: Option<Sink>,
     pub(super) on_printed: F,
 }
@@ -104,7 +100,6 @@ impl<F: FnMut(Printed<'_>) + Send + 'static> Drain<F> {
         let line = String::from_utf8_lossy(line);
         let line = line.strip_suffix('\r').unwrap_or(&line);
         (self.on_printed)(Printed::Line(line));
-        self.output.keep_line(line.to_owned(), self.is_stderr);
     }
 }
 

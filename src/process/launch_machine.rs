@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::child::{Child, KILL_LIMIT};
+use super::child::KILL_LIMIT;
 use super::control::{self, ConnectFailure, Connected, Route};
-use super::launch_state::{LaunchState, Ready};
+use super::launch_state::Ready;
 use super::launcher::Launcher;
-use super::output::Output;
 use super::progress::{Progress, ProgressReporter};
 use super::thread::NamedThread;
+use super::tor_process::Shared;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
 
@@ -48,16 +48,11 @@ pub(super) enum LaunchMessage {
 }
 
 pub(super) struct LaunchMachine {
-    launch: Arc<LaunchState>,
-    child: Arc<Child>,
-    output: Arc<Output>,
+    launcher: Launcher,
+    shared: Arc<Shared>,
     /// `None` for a launch without a control connection.
     route: Option<Arc<Route>>,
     reporter: Option<ProgressReporter>,
-    ready: Ready,
-    timeout: Duration,
-    stall_timeout: Duration,
-    grace: Duration,
     messages: Receiver<LaunchMessage>,
     sender: Sender<LaunchMessage>,
     started: Instant,
@@ -98,33 +93,29 @@ enum Step {
 }
 
 /// Wakes the threads that wait for the launch, even if its thread panics.
-struct CancelOnDrop(Arc<LaunchState>);
+struct CancelOnDrop(Arc<Shared>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.0.launch.cancel();
     }
 }
 
 impl LaunchMachine {
     pub(super) fn new(
-        launcher: &Launcher,
-        (launch, child, output): (&Arc<LaunchState>, &Arc<Child>, &Arc<Output>),
+        launcher: Launcher,
+        shared: Arc<Shared>,
         route: Option<Route>,
         reporter: Option<ProgressReporter>,
-        (sender, messages): (Sender<LaunchMessage>, Receiver<LaunchMessage>),
+        sender: Sender<LaunchMessage>,
+        messages: Receiver<LaunchMessage>,
     ) -> Self {
         let now = Instant::now();
         Self {
-            launch: Arc::clone(launch),
-            child: Arc::clone(child),
-            output: Arc::clone(output),
+            launcher,
+            shared,
             route: route.map(Arc::new),
             reporter,
-            ready: launcher.ready,
-            timeout: launcher.timeout,
-            stall_timeout: launcher.stall_timeout,
-            grace: launcher.grace,
             messages,
             sender,
             started: now,
@@ -139,7 +130,7 @@ impl LaunchMachine {
     }
 
     pub(super) fn run(mut self) {
-        let _cancel = CancelOnDrop(Arc::clone(&self.launch));
+        let _cancel = CancelOnDrop(Arc::clone(&self.shared));
         loop {
             let message = match self.next_due() {
                 None => self.messages.recv().ok(),
@@ -172,15 +163,15 @@ impl LaunchMachine {
         if self.is_ready {
             return None;
         }
-        let wait = match self.ready {
+        let wait = match self.launcher.ready {
             Ready::Bootstrapped => Wait::Bootstrap,
             Ready::Controller => Wait::Connect,
         };
         let at = |from: Instant, wait: Wait, limit: Duration| {
             Some((from.checked_add(limit)?, Due::TimedOut(wait, limit)))
         };
-        let total = at(self.started, wait, self.timeout);
-        let stall = at(self.last_progress, Wait::Progress, self.stall_timeout);
+        let total = at(self.started, wait, self.launcher.timeout);
+        let stall = at(self.last_progress, Wait::Progress, self.launcher.stall_timeout);
         [total, stall].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -188,7 +179,8 @@ impl LaunchMachine {
         match due {
             Due::TimedOut(wait, limit) => {
                 // If only the control connection is missing, its error says more.
-                let only_control = self.ready == Ready::Controller || self.percent == Some(100);
+                let only_control =
+                    self.launcher.ready == Ready::Controller || self.percent == Some(100);
                 Step::Fail(match self.retry.last_error.take() {
                     Some(error) if only_control => LaunchProblem::Control(Box::new(error)),
                     _ => LaunchProblem::Timeout(Timeout::new(wait, limit)),
@@ -196,7 +188,7 @@ impl LaunchMachine {
             }
             Due::StillRunning => {
                 self.disconnected = None;
-                match self.launch.controller().and_then(Controller::closed_reason) {
+                match self.shared.launch.controller().and_then(Controller::closed_reason) {
                     Some(reason) => Step::Fail(LaunchProblem::Control(Box::new(reason.into()))),
                     None => Step::Continue,
                 }
@@ -228,7 +220,7 @@ impl LaunchMachine {
                 Step::Continue
             }
             LaunchMessage::Stderr => Step::Fail(LaunchProblem::Stderr { text: "".into() }),
-            LaunchMessage::Exited if self.output.is_ended_for_stderr() => {
+            LaunchMessage::Exited if self.shared.output.is_ended_for_stderr() => {
                 Step::Fail(LaunchProblem::Stderr { text: "".into() })
             }
             LaunchMessage::Exited => Step::Fail(LaunchProblem::Exited),
@@ -238,7 +230,8 @@ impl LaunchMachine {
 
     /// A closed connection of an attempt that failed does not matter.
     fn check_disconnected(&mut self) {
-        let is_closed = self.launch.controller().is_some_and(|controller| !controller.is_alive());
+        let is_closed =
+            self.shared.launch.controller().is_some_and(|controller| !controller.is_alive());
         if is_closed && self.disconnected.is_none() {
             self.disconnected = Some(Instant::now());
         }
@@ -256,18 +249,18 @@ impl LaunchMachine {
         }
         let is_forward = self.percent.is_none_or(|percent| progress.percent > percent);
         let has_warning = progress.warning.is_some() && self.percent <= Some(progress.percent);
-        let is_reported = self.launch.progress() == progress;
+        let is_reported = self.shared.launch.progress() == progress;
         if !is_forward && (!has_warning || is_reported) {
             return;
         }
         if is_forward {
             self.percent = Some(progress.percent);
         }
-        log::debug!("tor, pid {}, bootstrapped {progress}", self.child.pid());
+        log::debug!("tor, pid {}, bootstrapped {progress}", self.shared.child.pid());
         if let Some(reporter) = &self.reporter {
             reporter.report(&progress);
         }
-        self.launch.set_progress(progress);
+        self.shared.launch.set_progress(progress);
     }
 
     fn connect(&mut self) -> Step {
@@ -275,10 +268,10 @@ impl LaunchMachine {
         self.retry.next = None;
         let left = self.time_out().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         let limit = left.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
-        let child = Arc::clone(&self.child);
+        let shared = Arc::clone(&self.shared);
         let sender = self.sender.clone();
         let thread = NamedThread::start("torcon-connect", move || {
-            let result = control::connect(&route, &child, limit, &sender);
+            let result = control::connect(&route, &shared.child, limit, &sender);
             let _ = sender.send(LaunchMessage::Attempt(Box::new(result)));
         });
         match thread {
@@ -296,18 +289,18 @@ impl LaunchMachine {
         }
         match result {
             Ok(connected) => {
-                log::debug!("control connection to tor, pid {}, is ready", self.child.pid());
+                log::debug!("control connection to tor, pid {}, is ready", self.shared.child.pid());
                 self.retry.last_error = None;
                 self.bootstrap_hook = Some(connected.bootstrap_hook);
                 if let Some(endpoint) = connected.endpoint {
-                    self.launch.set_endpoint(endpoint);
+                    self.shared.launch.set_endpoint(endpoint);
                 }
-                self.launch.set_controller(connected.controller);
+                self.shared.launch.set_controller(connected.controller);
                 self.check_disconnected();
                 self.check_ready()
             }
             Err(ConnectFailure::OtherTor { found }) => {
-                Step::Fail(LaunchProblem::OtherTor { launched: self.child.pid(), found })
+                Step::Fail(LaunchProblem::OtherTor { launched: self.shared.child.pid(), found })
             }
             Err(ConnectFailure::Panicked) => Step::Fail(LaunchProblem::ConnectorPanicked),
             Err(ConnectFailure::Control(error)) if control::is_temporary(&error) => {
@@ -329,13 +322,13 @@ impl LaunchMachine {
         if is_connected && self.percent == Some(100) {
             return Step::Bootstrapped;
         }
-        if is_connected && self.ready == Ready::Controller && !self.is_ready {
+        if is_connected && self.launcher.ready == Ready::Controller && !self.is_ready {
             self.is_ready = true;
             if let Some(reporter) = &self.reporter {
                 reporter.flush(CLOSURE_LIMIT);
             }
-            self.output.clear_warnings();
-            self.launch.set_ready();
+            self.shared.output.clear_warnings();
+            self.shared.launch.set_ready();
         }
         Step::Continue
     }
@@ -346,20 +339,20 @@ impl LaunchMachine {
         if let Some(reporter) = self.reporter.take() {
             reporter.finish(CLOSURE_LIMIT);
         }
-        self.output.clear_warnings();
-        self.launch.set_bootstrapped();
+        self.shared.output.clear_warnings();
+        self.shared.launch.set_bootstrapped();
     }
 
     /// Ends tor, unless it is ready, and then reports the error.
     fn fail(mut self, problem: LaunchProblem) {
-        let grace = self.grace.min(SHORT_GRACE);
+        let grace = self.launcher.grace.min(SHORT_GRACE);
         let mut exit_status = None;
         if matches!(problem, LaunchProblem::Stderr { .. }) {
             // The thread `torcon-end` ends it.
             let limit = grace.saturating_add(KILL_LIMIT);
-            exit_status = self.child.wait_for(limit).and_then(Result::ok);
+            exit_status = self.shared.child.wait_for(limit).and_then(Result::ok);
         } else if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
-            match self.child.end(grace) {
+            match self.shared.child.end(grace) {
                 Ok((exit, _)) => exit_status = exit.ok(),
                 Err(error) => log::error!("tor could not be ended: {error}"),
             }
@@ -372,7 +365,7 @@ impl LaunchMachine {
         }
         let problem = match problem {
             LaunchProblem::Stderr { .. } => {
-                LaunchProblem::Stderr { text: self.output.stderr_text().into() }
+                LaunchProblem::Stderr { text: self.shared.output.stderr_text().into() }
             }
             LaunchProblem::Exited if self.is_ready => LaunchProblem::ExitedLater,
             problem => problem,
@@ -382,8 +375,8 @@ impl LaunchMachine {
             percent: self.phase.as_ref().map(|(percent, _)| *percent),
             connector_is_stuck: is_custom && !has_ended,
             was_ready: self.is_ready,
-            ..self.output.report()
+            ..self.shared.output.report()
         };
-        self.launch.fail(LaunchError::with_report(problem, report));
+        self.shared.launch.fail(LaunchError::with_report(problem, report));
     }
 }

@@ -63,8 +63,8 @@ impl Output {
         self.kept.lock().warnings.clear();
     }
 
-    pub(super) fn keep_line(&self, line: String, is_stderr: bool) {
-        let warning = warning(&line, is_stderr);
+    pub(super) fn keep_line(&self, line: &str, is_stderr: bool) {
+        let warning = warning(line, is_stderr);
         let mut kept = self.kept.lock();
         if let Some(text) = warning {
             // tor may repeat a warning every second, with another count or PID.
@@ -77,7 +77,7 @@ impl Output {
         if kept.lines.len() >= LINES {
             kept.lines.pop_front();
         }
-        kept.lines.push_back(line);
+        kept.lines.push_back(line.to_owned());
     }
 
     pub(super) fn keep_stderr(&self, bytes: &[u8]) {
@@ -132,10 +132,10 @@ mod tests {
             "[err] second",
             "[warn] proxy having PID 3 terminated",
         ] {
-            output.keep_line(format!("Nov 23 09:24:58.000 {text}"), false);
+            output.keep_line(&format!("Nov 23 09:24:58.000 {text}"), false);
         }
         // Not a warning on standard output.
-        output.keep_line("no log".to_owned(), false);
+        output.keep_line("no log", false);
         let expected = ["first", "second", "proxy having PID 3 terminated"];
         assert_eq!(output.report().complaints, expected);
         output.clear_warnings();
@@ -158,7 +158,7 @@ mod tests {
             |number| format!("[err] Bug:     /usr/bin/tor(f{number}+0x57) [0x7f] (on Tor )");
         lines.extend((0..30).map(frame));
         for line in &lines {
-            output.keep_line(format!("Nov 26 04:30:51.000 {line}"), false);
+            output.keep_line(&format!("Nov 26 04:30:51.000 {line}"), false);
         }
         let report = output.report();
         assert_eq!(report.complaints.len(), 3);
@@ -172,7 +172,7 @@ mod tests {
         let loader = "tor: error while loading shared libraries: libx.so";
         let log = "Nov 23 09:24:58.000 ";
         for line in [loader, "", &format!("{log}[notice] fine"), &format!("{log}[warn] w")] {
-            output.keep_line(line.to_owned(), true);
+            output.keep_line(line, true);
         }
         assert_eq!(output.report().complaints, [loader, "w"]);
     }

@@ -6,15 +6,14 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use nix::sys::signal::Signal;
 
-use super::child::Child;
 use super::directory::Directories;
 use super::drain::{Drain, Printed};
 use super::launch_machine::LaunchMessage;
-use super::output::Output;
 use super::progress::Progress;
 use super::sink::{Sink, SinkWriter};
 use super::spawn::Spawned;
 use super::thread::NamedThread;
+use super::tor_process::Shared;
 use crate::error::{LaunchError, LaunchProblem, Result};
 
 /// How long the end of tor waits for a thread that only reads.
@@ -37,11 +36,10 @@ pub(super) fn supervise(
     directories: Directories,
     sinks: Sinks,
     kill_on_stderr: Option<Duration>,
-    output: &Arc<Output>,
+    shared: &Arc<Shared>,
     messages: &Sender<LaunchMessage>,
-) -> Result<(Arc<Child>, NamedThread)> {
-    let child = Arc::new(Child::new(spawned.pid));
-    directories.record_process(child.pid());
+) -> Result<NamedThread> {
+    directories.record_process(shared.child.pid());
     let started = (|| {
         let (stop, stopped) = UnixStream::pair().map_err(thread_problem)?;
         let mut sink_threads = Vec::new();
@@ -52,21 +50,12 @@ pub(super) fn supervise(
             Ok(Some(sink))
         };
         let stdout = Drain {
-            output: Arc::clone(output),
-            is_stderr: false,
             sink: sink(sinks.stdout)?,
-            on_printed: report_progress(messages.clone()),
+            on_printed: keep_stdout(Arc::clone(shared), messages.clone()),
         };
         let stderr = Drain {
-            output: Arc::clone(output),
-            is_stderr: true,
             sink: sink(sinks.stderr)?,
-            on_printed: StderrGuard {
-                output: Arc::clone(output),
-                messages: messages.clone(),
-                child: kill_on_stderr.map(|grace| (Arc::clone(&child), grace)),
-            }
-            .into_closure(),
+            on_printed: keep_stderr(Arc::clone(shared), messages.clone(), kill_on_stderr),
         };
         let drains = [
             stdout.start(
@@ -76,12 +65,12 @@ pub(super) fn supervise(
             )?,
             stderr.start("torcon-stderr", spawned.stderr, stopped)?,
         ];
-        let finish = FinishOnDrop { child: Arc::clone(&child), messages: messages.clone() };
+        let finish = FinishOnDrop { shared: Arc::clone(shared), messages: messages.clone() };
         NamedThread::start("torcon-child", move || {
             // Dropped after everything else, also if a logger panics: directories, then this.
             let finish = finish;
             let directories = directories;
-            let _exit = finish.child.reap();
+            let _exit = finish.shared.child.reap();
             drop(stop);
             for thread in drains {
                 thread.join_for(THREAD_LIMIT);
@@ -93,26 +82,23 @@ pub(super) fn supervise(
             drop(finish);
         })
     })();
-    match started {
-        Ok(thread) => Ok((child, thread)),
-        Err(problem) => {
-            // No thread waits for the child, so it is reaped here.
-            let _ = child.signal(Signal::SIGKILL);
-            let _exit = child.reap();
-            Err(LaunchError::new(problem).into())
-        }
-    }
+    started.map_err(|problem| {
+        // No thread waits for the child, so it is reaped here.
+        let _ = shared.child.signal(Signal::SIGKILL);
+        let _exit = shared.child.reap();
+        LaunchError::new(problem).into()
+    })
 }
 
 /// Wakes the threads that wait for the end of the child, even if its thread panics.
 struct FinishOnDrop {
-    child: Arc<Child>,
+    shared: Arc<Shared>,
     messages: Sender<LaunchMessage>,
 }
 
 impl Drop for FinishOnDrop {
     fn drop(&mut self) {
-        self.child.finish();
+        self.shared.child.finish();
         // Fails when the launch is over.
         let _ = self.messages.send(LaunchMessage::Exited);
     }
@@ -122,56 +108,52 @@ fn thread_problem(error: io::Error) -> LaunchProblem {
     LaunchProblem::Thread(Arc::new(error))
 }
 
-/// Sends the bootstrap lines of tor's log to the launch.
-fn report_progress(messages: Sender<LaunchMessage>) -> impl FnMut(Printed<'_>) {
+/// Keeps the lines of standard output, and sends bootstrap lines to the launch.
+fn keep_stdout(shared: Arc<Shared>, messages: Sender<LaunchMessage>) -> impl FnMut(Printed<'_>) {
     move |printed| {
         let Printed::Line(line) = printed else { return };
         if let Some(progress) = Progress::from_log_line(line) {
             // Fails when the launch is over.
             let _ = messages.send(LaunchMessage::LogLine(progress));
         }
+        shared.output.keep_line(line, false);
     }
 }
 
-/// Ends tor if it writes on standard error.
-struct StderrGuard {
-    output: Arc<Output>,
+/// Keeps standard error, and ends tor at its first output if there is a grace period.
+fn keep_stderr(
+    shared: Arc<Shared>,
     messages: Sender<LaunchMessage>,
-    /// The tor to end and its grace period, until its end is begun; `None` if it is not to end.
-    child: Option<(Arc<Child>, Duration)>,
+    mut kill_on_stderr: Option<Duration>,
+) -> impl FnMut(Printed<'_>) {
+    move |printed| match printed {
+        Printed::Bytes(bytes) => {
+            shared.output.keep_stderr(bytes);
+            if let Some(grace) = kill_on_stderr.take() {
+                shared.output.set_ended_for_stderr();
+                let _ = messages.send(LaunchMessage::Stderr);
+                end_for_stderr(&shared, grace);
+            }
+        }
+        Printed::Line(line) => shared.output.keep_line(line, true),
+    }
 }
 
-impl StderrGuard {
-    fn into_closure(mut self) -> impl FnMut(Printed<'_>) {
-        move |printed| {
-            if let Printed::Bytes(bytes) = printed {
-                self.output.keep_stderr(bytes);
-                self.end_child();
-            }
+/// Ends tor on another thread, since the caller must go on reading.
+fn end_for_stderr(shared: &Arc<Shared>, grace: Duration) {
+    let moved = Arc::clone(shared);
+    let thread = NamedThread::start("torcon-end", move || {
+        let Shared { child, output, .. } = &*moved;
+        // Before the log line: a logger can panic.
+        let ended = child.end(grace);
+        let pid = child.pid();
+        if let Err(error) = ended {
+            log::error!("tor, pid {pid}, could not be ended: {error}");
         }
-    }
-
-    fn end_child(&mut self) {
-        let Some((child, grace)) = self.child.take() else { return };
-        self.output.set_ended_for_stderr();
-        let _ = self.messages.send(LaunchMessage::Stderr);
-        let output = Arc::clone(&self.output);
-        let to_kill = Arc::clone(&child);
-        // The caller's thread goes on reading meanwhile.
-        let thread = NamedThread::start("torcon-end", move || {
-            // Before the log line: a logger can panic.
-            let ended = child.end(grace);
-            if let Err(error) = ended {
-                log::error!("tor, pid {}, could not be ended: {error}", child.pid());
-            }
-            log::error!(
-                "tor, pid {}, was ended because it wrote on standard error: {:?}",
-                child.pid(),
-                output.stderr_text()
-            );
-        });
-        if thread.is_err() {
-            let _ = to_kill.signal(Signal::SIGKILL);
-        }
+        let text = output.stderr_text();
+        log::error!("tor, pid {pid}, was ended because it wrote on standard error: {text:?}");
+    });
+    if thread.is_err() {
+        let _ = shared.child.signal(Signal::SIGKILL);
     }
 }

@@ -45,14 +45,19 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// a launch deletes the directories of programs and tors that have ended.
 #[doc(alias = "TorProcessProtocol")]
 pub struct TorProcess {
-    child: Arc<Child>,
-    launch: Arc<LaunchState>,
-    output: Arc<Output>,
+    shared: Arc<Shared>,
     messages: Sender<LaunchMessage>,
     data_directory: PathBuf,
     grace: Duration,
     // A leaf lock.
     threads: Mutex<Vec<NamedThread>>,
+}
+
+/// The state that the threads of a tor share.
+pub(super) struct Shared {
+    pub(super) child: Child,
+    pub(super) launch: LaunchState,
+    pub(super) output: Output,
 }
 
 impl TorProcess {
@@ -65,38 +70,30 @@ impl TorProcess {
         let route = route(&launcher.control, &directories);
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
-        let output = Arc::new(Output::default());
         let Closures { on_progress, sinks } = mem::take(launcher.closures.get_mut());
         let kill_on_stderr = launcher.kill_on_stderr.then(|| launcher.grace.min(SHORT_GRACE));
-        let (child, thread) =
-            supervise(spawned, directories, sinks, kill_on_stderr, &output, &messages)?;
-        log::info!("launched tor, pid {}", child.pid());
+        let shared = Arc::new(Shared {
+            child: Child::new(spawned.pid),
+            launch: LaunchState::new(route.as_ref()),
+            output: Output::default(),
+        });
+        let thread = supervise(spawned, directories, sinks, kill_on_stderr, &shared, &messages)?;
+        log::info!("launched tor, pid {}", shared.child.pid());
         // From here on a drop ends the child.
-        let tor = Self {
-            child,
-            launch: Arc::new(LaunchState::new(route.as_ref())),
-            output,
-            messages,
-            data_directory,
-            grace: launcher.grace,
-            threads: Mutex::new(vec![thread]),
-        };
-        let reporter =
-            on_progress.map(ProgressReporter::start).transpose().map_err(LaunchError::new)?;
-        let machine = LaunchMachine::new(
-            &launcher,
-            (&tor.launch, &tor.child, &tor.output),
-            route,
-            reporter,
-            (tor.messages.clone(), receiver),
-        );
+        let grace = launcher.grace;
+        let threads = Mutex::new(vec![thread]);
+        let tor = Self { shared, messages, data_directory, grace, threads };
+        let reporter = on_progress.map(ProgressReporter::start).transpose();
+        let reporter = reporter.map_err(LaunchError::new)?;
+        let (shared, sender) = (Arc::clone(&tor.shared), tor.messages.clone());
+        let machine = LaunchMachine::new(launcher, shared, route, reporter, sender, receiver);
         let thread = NamedThread::start("torcon-launch", move || machine.run());
         tor.threads.lock().push(thread.map_err(LaunchError::new)?);
         Ok(tor)
     }
 
     pub(super) fn wait_ready(&self) -> Result<()> {
-        self.launch.wait_ready()
+        self.shared.launch.wait_ready()
     }
 
     /// Blocks the current thread until tor has bootstrapped to 100 %, for at most `timeout`.
@@ -107,7 +104,7 @@ impl TorProcess {
     /// [`Error::Timeout`](crate::Error::Timeout) at the limit, which does not end tor.
     #[doc(alias = "connected_cb")]
     pub fn wait_bootstrapped(&self, timeout: Duration) -> Result<()> {
-        self.launch.wait_bootstrapped(timeout)?;
+        self.shared.launch.wait_bootstrapped(timeout)?;
         self.check_running()
     }
 
@@ -118,7 +115,7 @@ impl TorProcess {
     /// Those of [`wait_bootstrapped`](Self::wait_bootstrapped), and [`LaunchProblem::NotConnected`]
     /// with [`ControlVia::None`].
     pub fn wait_controller(&self, timeout: Duration) -> Result<&Controller> {
-        self.launch.wait_controller(timeout)
+        self.shared.launch.wait_controller(timeout)
     }
 
     /// Returns the controller of this tor.
@@ -131,7 +128,7 @@ impl TorProcess {
     /// connection is ready, or the reason why the launch failed.
     #[doc(alias = "tor_protocol")]
     pub fn controller(&self) -> Result<&Controller> {
-        self.launch.controller().ok_or_else(|| match self.launch.failure() {
+        self.shared.launch.controller().ok_or_else(|| match self.shared.launch.failure() {
             Some(error) => error,
             None => LaunchError::new(LaunchProblem::NotConnected).into(),
         })
@@ -143,26 +140,26 @@ impl TorProcess {
     /// [`ControlVia::Custom`] and [`ControlVia::None`] it is never known.
     #[must_use]
     pub fn control_endpoint(&self) -> Option<Endpoint> {
-        self.launch.endpoint().cloned()
+        self.shared.launch.endpoint().cloned()
     }
 
     /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.shared.child.pid()
     }
 
     /// Returns tor's bootstrap progress.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.launch.progress()
+        self.shared.launch.progress()
     }
 
     /// Returns the last lines of standard output and standard error, at most 100, oldest first. A
     /// line is cut after 4096 bytes.
     #[must_use]
     pub fn last_lines(&self) -> Vec<String> {
-        self.output.last_lines()
+        self.shared.output.last_lines()
     }
 
     /// Returns tor's data directory.
@@ -177,7 +174,7 @@ impl TorProcess {
     ///
     /// [`LaunchProblem::StatusUnknown`] if tor has ended and its exit status is unknown.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().map(|exit| self.status(exit)).transpose()
+        self.shared.child.try_wait().map(|exit| self.status(exit)).transpose()
     }
 
     /// Waits for the end of tor.
@@ -189,7 +186,7 @@ impl TorProcess {
     ///
     /// Those of [`try_wait`](Self::try_wait).
     pub fn wait(&self) -> Result<ExitStatus> {
-        match self.child.wait_deadline(None) {
+        match self.shared.child.wait_deadline(None) {
             Some(exit) => self.status(exit),
             None => Err(Timeout::new(Wait::Exit, Duration::MAX).into()),
         }
@@ -204,7 +201,7 @@ impl TorProcess {
     /// [`Error::Timeout`](crate::Error::Timeout) at the limit. Otherwise those of
     /// [`try_wait`](Self::try_wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
-        match self.child.wait_for(timeout) {
+        match self.shared.child.wait_for(timeout) {
             Some(exit) => self.status(exit),
             None => Err(Timeout::new(Wait::Exit, timeout).into()),
         }
@@ -216,7 +213,7 @@ impl TorProcess {
     ///
     /// [`LaunchProblem::Signal`] if the operating system refuses the signal.
     pub fn terminate(&self) -> Result<()> {
-        self.child.signal(Signal::SIGTERM)
+        self.shared.child.signal(Signal::SIGTERM)
     }
 
     /// Sends SIGKILL to tor, unless it has ended. Does not wait for its end.
@@ -227,7 +224,7 @@ impl TorProcess {
     ///
     /// [`LaunchProblem::Signal`] if the operating system refuses the signal.
     pub fn kill(&self) -> Result<()> {
-        self.child.signal(Signal::SIGKILL)
+        self.shared.child.signal(Signal::SIGKILL)
     }
 
     /// Ends tor and returns how it ended.
@@ -250,13 +247,13 @@ impl TorProcess {
     }
 
     fn end(&self, grace: Duration) -> Result<ExitResult> {
-        if let Some(exit) = self.child.try_wait() {
+        if let Some(exit) = self.shared.child.try_wait() {
             return Ok(exit);
         }
         self.cancel_launch();
         let mut grace = grace;
         if self.send_shutdown(grace) {
-            if let Some(exit) = self.child.wait_for(grace) {
+            if let Some(exit) = self.shared.child.wait_for(grace) {
                 return Ok(exit);
             }
             grace = SECOND_GRACE;
@@ -265,16 +262,19 @@ impl TorProcess {
     }
 
     fn terminate_or_kill(&self, grace: Duration) -> Result<ExitResult> {
-        let (exit, is_killed) = self.child.end(grace)?;
+        let (exit, is_killed) = self.shared.child.end(grace)?;
         if is_killed {
-            log::warn!("tor, pid {}, was killed: it did not end at SIGTERM", self.child.pid());
+            log::warn!(
+                "tor, pid {}, was killed: it did not end at SIGTERM",
+                self.shared.child.pid()
+            );
         }
         Ok(exit)
     }
 
     /// Returns whether tor may have received the signal.
     fn send_shutdown(&self, limit: Duration) -> bool {
-        let Some(controller) = self.launch.controller() else { return false };
+        let Some(controller) = self.shared.launch.controller() else { return false };
         match controller.with_timeout(limit).signal(ControlSignal::Shutdown) {
             Ok(()) => true,
             // tor can end before its reply is read.
@@ -283,14 +283,14 @@ impl TorProcess {
     }
 
     fn cancel_launch(&self) {
-        if self.launch.is_under_way() {
+        if self.shared.launch.is_under_way() {
             let _ = self.messages.send(LaunchMessage::Cancel);
         }
     }
 
     /// Closes the connection and joins the threads of a tor that has ended.
     fn clean_up(&self) {
-        if let Some(controller) = self.launch.controller() {
+        if let Some(controller) = self.shared.launch.controller() {
             // Its close reason should be that tor closed it.
             let _ = controller.wait_closed(CLOSE_LIMIT);
             controller.close();
@@ -309,18 +309,18 @@ impl TorProcess {
     fn status(&self, exit: ExitResult) -> Result<ExitStatus> {
         exit.map_err(|source| {
             let problem = LaunchProblem::StatusUnknown { source };
-            LaunchError::with_report(problem, self.output.report()).into()
+            LaunchError::with_report(problem, self.shared.output.report()).into()
         })
     }
 
     fn check_running(&self) -> Result<()> {
-        match self.child.try_wait() {
+        match self.shared.child.try_wait() {
             None => Ok(()),
             Some(exit) => {
-                let mut report = self.output.report();
+                let mut report = self.shared.output.report();
                 (report.exit_status, report.was_ready) = (exit.ok(), true);
-                let problem = if self.output.is_ended_for_stderr() {
-                    LaunchProblem::Stderr { text: self.output.stderr_text().into() }
+                let problem = if self.shared.output.is_ended_for_stderr() {
+                    LaunchProblem::Stderr { text: self.shared.output.stderr_text().into() }
                 } else {
                     LaunchProblem::ExitedLater
                 };
@@ -333,12 +333,12 @@ impl TorProcess {
 impl Drop for TorProcess {
     fn drop(&mut self) {
         self.cancel_launch();
-        if let Some(controller) = self.launch.controller() {
+        if let Some(controller) = self.shared.launch.controller() {
             // This ends tor too, even if it ignores SIGTERM. It does not wait for a listener.
             controller.hang_up();
         }
         if let Err(error) = self.terminate_or_kill(self.grace.min(SHORT_GRACE)) {
-            log::error!("tor, pid {}, could not be ended: {error}", self.child.pid());
+            log::error!("tor, pid {}, could not be ended: {error}", self.shared.child.pid());
         }
         self.join_threads();
     }

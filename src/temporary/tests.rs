@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{LOCK, TemporaryDirectory, UNLOCKED_LIMIT, recorded_process, sweep};
 
-/// Makes what a program leaves that was killed: its lock is free.
+/// Creates the directory of a killed program, whose lock is free.
 fn abandoned(root: &Path, name: &str, lock: &str) -> PathBuf {
     let path = root.join(name);
     fs::create_dir_all(path.join("data/keys")).unwrap();
@@ -34,7 +34,7 @@ fn a_directory_is_private_and_removed_when_dropped() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     fs::create_dir(path.join("data")).unwrap();
     fs::write(path.join("data/state"), "x").unwrap();
-    // Its owner lives.
+    // Its program runs.
     sweep(root.path());
     assert!(path.join("data/state").exists());
     drop(directory);
@@ -60,13 +60,13 @@ fn directories_that_another_user_can_have_created_are_kept() {
     let target = abandoned(outside.path(), "torcon-target.tmp", "");
     symlink(&target, root.path().join("torcon-symlink.tmp")).unwrap();
     fs::write(root.path().join("torcon-file.tmp"), "x").unwrap();
-    // Names of others.
+    // Other names.
     abandoned(root.path(), "torcon-data", "");
     abandoned(root.path(), "other.tmp", "");
-    // Somebody else could write there.
+    // Another user can write there.
     let open = abandoned(root.path(), "torcon-open.tmp", "");
     fs::set_permissions(open, Permissions::from_mode(0o777)).unwrap();
-    // The lock file is none, or can have been linked there by somebody else.
+    // The lock file is not a file, or another user can have linked it there.
     let mine = outside.path().join("mine");
     fs::write(&mine, "").unwrap();
     let replace_lock = |name: &str| {
@@ -79,7 +79,7 @@ fn directories_that_another_user_can_have_created_are_kept() {
     fs::create_dir(replace_lock("torcon-directory-lock.tmp")).unwrap();
     nix::unistd::mkfifo(&replace_lock("torcon-fifo-lock.tmp"), nix::sys::stat::Mode::S_IRWXU)
         .unwrap();
-    // Only root can give a file to another user; for anyone else the kernel refuses to open it.
+    // Only root can give a file to another user. Without root the file cannot be opened.
     if nix::unistd::geteuid().is_root() {
         let path = abandoned(root.path(), "torcon-stranger.tmp", "");
         chown(path.join(LOCK), Some(65534), None).unwrap();
@@ -93,7 +93,7 @@ fn directories_that_another_user_can_have_created_are_kept() {
 
 #[test]
 fn a_directory_that_root_gave_to_the_user_of_tor_is_removed() {
-    // Nobody else can give a directory away, so there is nothing to remove then.
+    // Only root can change the owner of a directory.
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -117,19 +117,19 @@ fn a_directory_is_kept_while_a_recorded_process_runs() {
         !path.exists()
     };
     assert!(!swept(&format!("{line}\n")));
-    // Of another tor it does not know more than that it is there.
+    // Only the PID of the process is known.
     assert!(!swept("1 2\n"));
     if cfg!(target_os = "linux") {
         let fields: Vec<_> = line.split(' ').collect();
         let [pid, start, namespace, boot] = fields[..] else { panic!("{line}") };
-        // The number was given to another process, or the machine has started again.
+        // Another process has the PID, or the machine was restarted.
         assert!(swept(&format!("{pid} 1 {namespace} {boot}\n")));
         assert!(swept(&format!("{pid} {start} {namespace} other\n")));
-        // In a container of its own.
+        // In another container.
         assert!(!swept(&format!("{pid} {start} pid:[1] {boot}\n")));
     }
     sleeper.kill().unwrap();
-    // A zombie uses nothing.
+    // A zombie uses no file.
     let is_zombie = || {
         let text = fs::read_to_string(format!("/proc/{}/stat", sleeper.id()));
         text.map_or(true, |text| text.contains(") Z "))
@@ -156,12 +156,12 @@ fn a_recorded_process_is_one_line_of_the_lock_file() {
 #[test]
 fn a_removal_that_was_interrupted_is_continued() {
     let root = tempfile::tempdir().unwrap();
-    // Only the lock file is left.
+    // Only the lock file remains.
     let locked = root.path().join("torcon-locked.tmp");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, Permissions::from_mode(0o700)).unwrap();
     fs::write(locked.join(LOCK), "").unwrap();
-    // Not even that: it looks like one that is about to be locked, for a while.
+    // Without a lock file, its program may be about to create it.
     let old = SystemTime::now() - UNLOCKED_LIMIT - Duration::from_secs(60);
     let [young, empty, full] = ["young", "empty", "full"].map(|name| {
         let path = root.path().join(format!("torcon-{name}.tmp"));

@@ -10,16 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::builder::PrivateNetworkBuilder;
-use super::deadline::Deadline;
 use super::directory::{NetworkDirectory, create};
 use super::dns::NameServer;
 use super::keys::Keys;
 use super::node::{Node, Role};
 use super::options::{self, ReservedPorts, Setting};
 use super::progress::Reporter;
+use super::stage::Stage;
 use super::{Nodes, PrivateNetwork};
 use crate::controller::EventQueue;
-use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
+use crate::error::{Error, InvalidInput, Result, TestnetStep};
 use crate::event::EventKind;
 use crate::names::Nickname;
 
@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 3;
 const EVENT_LIMIT: Duration = Duration::from_millis(200);
 /// How often the relays are polled for the consensus.
 const POLL_PAUSE: Duration = Duration::from_millis(40);
-/// After which time a relay without the consensus is told to fetch it.
+/// The time after which a relay without the consensus is reloaded to fetch it.
 const FETCH_PAUSE: Duration = Duration::from_millis(600);
 /// The seconds from the command to the first consensus. An authority executes the command within a
 /// second, and must do so before the scheduled second begins.
@@ -46,35 +46,28 @@ pub(super) fn bring_up(
     plan: &PrivateNetworkBuilder,
     mut reporter: Reporter,
 ) -> Result<PrivateNetwork> {
-    let deadline = Deadline::after(plan.timeout);
-    reporter.begin(TestnetStep::Prepare);
+    let stage = Stage::new(TestnetStep::Prepare, plan.timeout);
+    reporter.begin(stage);
     let directory = NetworkDirectory::create(plan.directory.as_deref())
-        .map_err(in_step(TestnetStep::Prepare))?;
-    let name_server = NameServer::start().map_err(in_step(TestnetStep::Prepare))?;
+        .map_err(|problem| stage.error(problem))?;
+    let name_server = NameServer::start().map_err(|problem| stage.error(problem))?;
     let mut attempt = 1;
     let (nodes, client_options) = loop {
-        let launched = launch(plan, &directory, &name_server, deadline, &mut reporter);
+        let launched = launch(plan, &directory, &name_server, stage, &mut reporter);
         match launched {
             Err(error) if attempt < ATTEMPTS && is_stolen_port(&error) => {
                 log::debug!("another program took the port of an authority: {error}");
                 attempt += 1;
-                directory.clear().map_err(in_step(TestnetStep::Prepare))?;
+                directory.clear().map_err(|problem| stage.error(problem))?;
             }
             launched => break launched?,
         }
     };
-    reporter.begin(TestnetStep::Descriptors);
-    collect_descriptors(&nodes, deadline)?;
-    reporter.begin(TestnetStep::Vote);
-    vote(&nodes, deadline)?;
-    reporter.begin(TestnetStep::Spread);
-    wait_until_complete(&nodes, deadline)?;
-    reporter.begin(TestnetStep::Ready);
+    collect_descriptors(&nodes, reporter.begin(stage.at(TestnetStep::Descriptors)))?;
+    vote(&nodes, reporter.begin(stage.at(TestnetStep::Vote)))?;
+    wait_until_complete(&nodes, reporter.begin(stage.at(TestnetStep::Spread)))?;
+    reporter.begin(stage.at(TestnetStep::Ready));
     Ok(PrivateNetwork { nodes, name_server, client_options, timeout: plan.timeout, directory })
-}
-
-fn in_step(step: TestnetStep) -> impl Fn(TestnetProblem) -> Error {
-    move |problem| TestnetError::new(step, problem).into()
 }
 
 /// Whether an authority could not bind the port that was reserved for it.
@@ -89,16 +82,15 @@ fn launch(
     plan: &PrivateNetworkBuilder,
     network: &NetworkDirectory,
     name_server: &NameServer,
-    deadline: Deadline,
+    stage: Stage,
     reporter: &mut Reporter,
 ) -> Result<(Nodes, Vec<Setting>)> {
     let resolv_conf = network
         .write("resolv.conf", &options::resolv_conf(name_server.address()))
-        .map_err(in_step(TestnetStep::Prepare))?;
-    let empty = network.write("empty-torrc", "").map_err(in_step(TestnetStep::Prepare))?;
+        .map_err(|problem| stage.error(problem))?;
+    let empty = network.write("empty-torrc", "").map_err(|problem| stage.error(problem))?;
 
-    reporter.begin(TestnetStep::Keys);
-    let step = TestnetStep::Keys;
+    let stage = reporter.begin(stage.at(TestnetStep::Keys));
     let mut started = Vec::new();
     for number in 0..plan.authorities {
         let name = format!("auth{number}");
@@ -110,23 +102,22 @@ fn launch(
             let keys = Keys::start(tor, gencert, &name, &directory, &empty, ports.ports.dir)?;
             Ok((ports, keys))
         };
-        let (ports, keys) = start().map_err(in_step(step))?;
+        let (ports, keys) = start().map_err(|problem| stage.error(problem))?;
         started.push((name, directory, ports, keys));
     }
     let mut authorities = Vec::new();
     let mut lines = Vec::new();
     for (name, directory, ports, keys) in started {
         let identity = keys
-            .finish(deadline)
-            .map_err(|(problem, printed)| TestnetError::of_node(step, &name, problem, printed))?;
+            .finish(stage)
+            .map_err(|(problem, printed)| stage.node_error(&name, problem, printed))?;
         lines.push(options::dir_authority(&name, ports.ports, identity));
         authorities.push((name, directory, ports));
     }
     let mut client_options = options::client(lines);
     client_options.extend(plan.client_options.iter().cloned());
 
-    reporter.begin(TestnetStep::Launch);
-    let step = TestnetStep::Launch;
+    let stage = reporter.begin(stage.at(TestnetStep::Launch));
     let mut nodes = Nodes(Vec::new());
     let settings = |own: &[Setting]| [client_options.as_slice(), own].concat();
     for (name, directory, ports) in authorities {
@@ -135,7 +126,7 @@ fn launch(
         let node = Node::new(nickname(&name)?, role, plan.tor.clone(), directory, settings);
         // Frees the ports for the authority, and for any other program.
         drop(ports);
-        node.spawn(step, deadline)?;
+        node.spawn(stage)?;
         network.record_process(&node);
         nodes.0.push(node);
     }
@@ -146,12 +137,12 @@ fn launch(
         let directory = network.path().join(&name);
         let settings = settings(&plan.relay_options);
         let node = Node::new(nickname(&name)?, role, plan.tor.clone(), directory, settings);
-        node.spawn(step, deadline)?;
+        node.spawn(stage)?;
         network.record_process(&node);
         nodes.0.push(node);
     }
     for node in &nodes.0 {
-        node.connect(step, deadline)?;
+        node.connect(stage)?;
     }
     Ok((nodes, client_options))
 }
@@ -161,55 +152,53 @@ fn nickname(name: &str) -> Result<Nickname> {
 }
 
 /// Waits until every authority has the descriptors of all relays.
-fn collect_descriptors(nodes: &Nodes, deadline: Deadline) -> Result<()> {
-    let step = TestnetStep::Descriptors;
+fn collect_descriptors(nodes: &Nodes, stage: Stage) -> Result<()> {
     let all: BTreeSet<_> =
         nodes.0.iter().filter_map(Node::fingerprint).map(|print| print.to_string()).collect();
     for authority in nodes.authorities() {
-        let events = subscribe(authority, EventKind::NewDesc, step, deadline)?;
+        let events = subscribe(authority, EventKind::NewDesc, stage)?;
         loop {
-            let descriptors = authority.get_info(step, deadline, "desc/all-recent")?;
+            let descriptors = authority.get_info(stage, "desc/all-recent")?;
             if descriptor_fingerprints(&descriptors).is_superset(&all) {
                 break;
             }
-            nodes.check(step, deadline)?;
-            wait_for_event(&events, deadline);
+            nodes.check(stage)?;
+            wait_for_event(&events, stage);
         }
     }
     Ok(())
 }
 
 /// Schedules the vote and waits until each authority has a consensus that lists all relays.
-fn vote(nodes: &Nodes, deadline: Deadline) -> Result<()> {
-    let step = TestnetStep::Vote;
+fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
     let all = nodes.nicknames();
     let queues = nodes
         .authorities()
-        .map(|authority| subscribe(authority, EventKind::NewConsensus, step, deadline))
+        .map(|authority| subscribe(authority, EventKind::NewConsensus, stage))
         .collect::<Result<Vec<_>>>()?;
     let is_single = nodes.authorities().count() == 1;
     let mut delay = if is_single { VOTE_DELAY } else { VOTE_DELAY_OF_SEVERAL };
     loop {
-        wait_for_command_window(deadline);
+        wait_for_command_window(stage);
         let (now, _) = options::since_epoch();
         let when = options::vote_at(now + delay);
         for authority in nodes.authorities() {
-            authority.set_conf(step, deadline, &when)?;
+            authority.set_conf(stage, &when)?;
         }
         let limit = Duration::from_secs(delay).saturating_add(VOTE_GRACE);
         let end = Instant::now().checked_add(limit);
         for (authority, events) in nodes.authorities().zip(&queues) {
-            while !has_consensus(authority, &all, step, deadline)? {
-                nodes.check(step, deadline)?;
+            while !has_consensus(authority, &all, stage)? {
+                nodes.check(stage)?;
                 if end.is_some_and(|end| end <= Instant::now()) {
                     break;
                 }
-                wait_for_event(events, deadline);
+                wait_for_event(events, stage);
             }
         }
         let mut all_agree = true;
         for authority in nodes.authorities() {
-            all_agree &= has_consensus(authority, &all, step, deadline)?;
+            all_agree &= has_consensus(authority, &all, stage)?;
         }
         if all_agree {
             return Ok(());
@@ -220,16 +209,14 @@ fn vote(nodes: &Nodes, deadline: Deadline) -> Result<()> {
 }
 
 /// Waits until every relay has the consensus and enough descriptors to build circuits.
-fn wait_until_complete(nodes: &Nodes, deadline: Deadline) -> Result<()> {
-    let step = TestnetStep::Spread;
+fn wait_until_complete(nodes: &Nodes, stage: Stage) -> Result<()> {
     let all = nodes.nicknames();
     let mut missing: Vec<&Node> = nodes.0.iter().collect();
     let mut next_fetch = None;
     loop {
         let mut incomplete = Vec::new();
         for node in missing {
-            let is_complete =
-                has_consensus(node, &all, step, deadline)? && has_enough(node, step, deadline)?;
+            let is_complete = has_consensus(node, &all, stage)? && has_enough(node, stage)?;
             if !is_complete {
                 incomplete.push(node);
             }
@@ -238,23 +225,22 @@ fn wait_until_complete(nodes: &Nodes, deadline: Deadline) -> Result<()> {
         if missing.is_empty() {
             return Ok(());
         }
-        nodes.check(step, deadline)?;
-        fetch_if_due(&mut next_fetch, &missing, step, deadline)?;
+        nodes.check(stage)?;
+        fetch_if_due(&mut next_fetch, &missing, stage)?;
         thread::sleep(POLL_PAUSE);
     }
 }
 
 /// Waits until a restarted relay can build circuits.
-pub(super) fn wait_until_back(node: &Node, deadline: Deadline) -> Result<()> {
-    let step = TestnetStep::Restart;
+pub(super) fn wait_until_back(node: &Node, stage: Stage) -> Result<()> {
     let mut next_fetch = Instant::now().checked_add(FETCH_PAUSE);
-    while !has_enough(node, step, deadline)? {
-        node.check_alive(step)?;
-        if deadline.is_over() {
+    while !has_enough(node, stage)? {
+        node.check_alive(stage)?;
+        if stage.is_over() {
             let name = node.nickname.as_str();
-            return Err(TestnetError::of_node(step, name, deadline.problem(), Vec::new()).into());
+            return Err(stage.node_error(name, stage.timeout(), Vec::new()));
         }
-        fetch_if_due(&mut next_fetch, &[node], step, deadline)?;
+        fetch_if_due(&mut next_fetch, &[node], stage)?;
         thread::sleep(POLL_PAUSE);
     }
     Ok(())
@@ -262,62 +248,44 @@ pub(super) fn wait_until_back(node: &Node, deadline: Deadline) -> Result<()> {
 
 /// Reloads relays, if it is time: a relay that tried to fetch the consensus too early would wait
 /// before it tries again.
-fn fetch_if_due(
-    due: &mut Option<Instant>,
-    nodes: &[&Node],
-    step: TestnetStep,
-    deadline: Deadline,
-) -> Result<()> {
+fn fetch_if_due(due: &mut Option<Instant>, nodes: &[&Node], stage: Stage) -> Result<()> {
     let now = Instant::now();
     if due.is_some_and(|due| due > now) {
         return Ok(());
     }
     *due = now.checked_add(FETCH_PAUSE);
     // A reload would drop the schedule of an authority, which has its own consensus anyway.
-    nodes
-        .iter()
-        .filter(|node| !node.is_authority())
-        .try_for_each(|node| node.reload(step, deadline))
+    nodes.iter().filter(|node| !node.is_authority()).try_for_each(|node| node.reload(stage))
 }
 
-fn subscribe(
-    node: &Node,
-    kind: EventKind,
-    step: TestnetStep,
-    deadline: Deadline,
-) -> Result<EventQueue> {
-    node.controller(step, deadline)?.events([kind])
+fn subscribe(node: &Node, kind: EventKind, stage: Stage) -> Result<EventQueue> {
+    node.controller(stage)?.events([kind])
 }
 
 /// Waits for an event for a short time. The caller polls the state then.
-fn wait_for_event(events: &EventQueue, deadline: Deadline) {
+fn wait_for_event(events: &EventQueue, stage: Stage) {
     // A closed connection fails the next command.
-    let _ = events.recv_timeout(EVENT_LIMIT.min(deadline.left()));
+    let _ = events.recv_timeout(EVENT_LIMIT.min(stage.time_left()));
 }
 
 /// Waits for the [`COMMAND_WINDOW`] of a second.
-fn wait_for_command_window(deadline: Deadline) {
+fn wait_for_command_window(stage: Stage) {
     let (_, now) = options::since_epoch();
     if !COMMAND_WINDOW.contains(&now) {
         let begin = *COMMAND_WINDOW.start();
         let begin = if now < begin { begin } else { begin + 1000 };
         let wait = Duration::from_millis(begin.saturating_sub(now).into());
-        thread::sleep(wait.min(deadline.left()));
+        thread::sleep(wait.min(stage.time_left()));
     }
 }
 
-fn has_consensus(
-    node: &Node,
-    all: &BTreeSet<&str>,
-    step: TestnetStep,
-    deadline: Deadline,
-) -> Result<bool> {
-    let listed = node.get_info(step, deadline, "ns/all")?;
+fn has_consensus(node: &Node, all: &BTreeSet<&str>, stage: Stage) -> Result<bool> {
+    let listed = node.get_info(stage, "ns/all")?;
     Ok(listed_nicknames(&listed).is_superset(all))
 }
 
-fn has_enough(node: &Node, step: TestnetStep, deadline: Deadline) -> Result<bool> {
-    Ok(node.get_info(step, deadline, "status/enough-dir-info")? == "1")
+fn has_enough(node: &Node, stage: Stage) -> Result<bool> {
+    Ok(node.get_info(stage, "status/enough-dir-info")? == "1")
 }
 
 /// Returns the fingerprints of server descriptors: `fingerprint 0123 4567 ...`.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::deadline::Deadline;
 use super::directory::{create, directory_problem};
+use super::stage::Stage;
 use crate::error::TestnetProblem;
 use crate::names::Fingerprint;
 
@@ -84,13 +84,13 @@ impl Keys {
     }
 
     /// Waits for both programs and reads the fingerprints.
-    pub(super) fn finish(self, deadline: Deadline) -> Result<Identity, KeysFailure> {
-        let printed = self.list_fingerprint.finish(deadline)?;
+    pub(super) fn finish(self, stage: Stage) -> Result<Identity, KeysFailure> {
+        let printed = self.list_fingerprint.finish(stage)?;
         let fingerprint = fingerprint_line(&printed, &self.nickname).ok_or_else(|| {
             let what = "the fingerprint that tor should have printed".into();
             (TestnetProblem::Unreadable { what }, last_lines(&printed))
         })?;
-        self.gencert.finish(deadline)?;
+        self.gencert.finish(stage)?;
         let certificate = fs::read_to_string(&self.certificate)
             .map_err(|error| (directory_problem(&self.certificate, error), Vec::new()))?;
         let v3ident = certificate_fingerprint(&certificate).ok_or_else(|| {
@@ -146,11 +146,11 @@ impl Program {
     }
 
     /// Waits for its end and returns its output, which must fit into a pipe.
-    fn finish(mut self, deadline: Deadline) -> Result<String, KeysFailure> {
+    fn finish(mut self, stage: Stage) -> Result<String, KeysFailure> {
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
-                Ok(None) if deadline.is_over() => return Err((deadline.problem(), Vec::new())),
+                Ok(None) if stage.is_over() => return Err((stage.timeout(), Vec::new())),
                 Ok(None) => thread::sleep(PAUSE),
                 Err(error) => {
                     let source = Arc::new(error);
@@ -190,8 +190,9 @@ mod tests {
     use std::process::Command;
     use std::time::Duration;
 
-    use super::super::deadline::Deadline;
+    use super::super::stage::Stage;
     use super::{Program, certificate_fingerprint, fingerprint_line};
+    use crate::error::TestnetStep;
 
     const DIGITS: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
 
@@ -200,7 +201,7 @@ mod tests {
         command.args(["-c", script]);
         let program = Program::start(Path::new("/bin/sh"), command, b"passphrase\n").unwrap();
         program
-            .finish(Deadline::after(limit))
+            .finish(Stage::new(TestnetStep::Keys, limit))
             .map_err(|(problem, lines)| format!("{problem}: {lines:?}"))
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::deadline::Deadline;
 use super::options::{self, AuthorityPorts, Setting};
+use super::stage::Stage;
 use crate::controller::Controller;
-use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
+use crate::error::{Error, InvalidInput, Result, TestnetProblem};
 use crate::names::{Fingerprint, Nickname, Signal};
 use crate::process::{Launcher, Ready, TorProcess};
 
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// Starts its tor. [`connect`](Self::connect) must follow.
-    pub(super) fn spawn(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+    pub(super) fn spawn(&self, stage: Stage) -> Result<()> {
         let nickname = self.nickname.as_str();
         let role = match &self.role {
             Role::Authority { ports } => options::authority(nickname, *ports),
@@ -107,7 +107,7 @@ impl Node {
             .program(&self.program)
             .data_directory(&self.directory)
             .wait_for(Ready::Controller)
-            .timeout(deadline.left())
+            .timeout(stage.time_left())
             .stall_timeout(Duration::MAX)
             // A warning of a library should not end the network.
             .kill_on_stderr(false);
@@ -116,21 +116,21 @@ impl Node {
         let process = launcher.spawn().map_err(|error| match error {
             // An invalid option of the user.
             Error::InvalidInput(_) => error,
-            error => self.failed(step, error),
+            error => self.failed(stage, error),
         })?;
         *self.process.lock() = Some(Arc::new(process));
         Ok(())
     }
 
     /// Waits for the control connection, which owns the tor, and reads the fingerprint and port.
-    pub(super) fn connect(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
+    pub(super) fn connect(&self, stage: Stage) -> Result<()> {
         let process = self.running()?;
-        process.wait_controller(deadline.left()).map_err(|error| self.failed(step, error))?;
-        let fingerprint = self.get_info(step, deadline, "fingerprint")?;
-        let listeners = self.get_info(step, deadline, "net/listeners/or")?;
+        process.wait_controller(stage.time_left()).map_err(|error| self.failed(stage, error))?;
+        let fingerprint = self.get_info(stage, "fingerprint")?;
+        let listeners = self.get_info(stage, "net/listeners/or")?;
         let unreadable = |what: &str| {
             let problem = TestnetProblem::Unreadable { what: what.into() };
-            TestnetError::of_node(step, self.nickname.as_str(), problem, process.last_lines())
+            stage.node_error(self.nickname.as_str(), problem, process.last_lines())
         };
         let fingerprint = fingerprint.parse().map_err(|_| unreadable("the fingerprint"))?;
         let or_port = first_port(&listeners).ok_or_else(|| unreadable("the OR port"))?;
@@ -140,41 +140,31 @@ impl Node {
     }
 
     /// Returns a controller whose commands time out at the deadline.
-    pub(super) fn controller(&self, step: TestnetStep, deadline: Deadline) -> Result<Controller> {
+    pub(super) fn controller(&self, stage: Stage) -> Result<Controller> {
         let process = self.running()?;
-        let controller = process.controller().map_err(|error| self.failed(step, error))?;
-        Ok(controller.with_timeout(deadline.left()))
+        let controller = process.controller().map_err(|error| self.failed(stage, error))?;
+        Ok(controller.with_timeout(stage.time_left()))
     }
 
-    pub(super) fn get_info(
-        &self,
-        step: TestnetStep,
-        deadline: Deadline,
-        key: &str,
-    ) -> Result<String> {
-        let reply = self.controller(step, deadline)?.get_info_one(key);
-        reply.map_err(|error| self.failed(step, error))
+    pub(super) fn get_info(&self, stage: Stage, key: &str) -> Result<String> {
+        let reply = self.controller(stage)?.get_info_one(key);
+        reply.map_err(|error| self.failed(stage, error))
     }
 
-    pub(super) fn set_conf(
-        &self,
-        step: TestnetStep,
-        deadline: Deadline,
-        settings: &[Setting],
-    ) -> Result<()> {
+    pub(super) fn set_conf(&self, stage: Stage, settings: &[Setting]) -> Result<()> {
         let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let result = self.controller(step, deadline)?.set_conf(settings);
-        result.map_err(|error| self.failed(step, error))
+        let result = self.controller(stage)?.set_conf(settings);
+        result.map_err(|error| self.failed(stage, error))
     }
 
     /// Sends `SIGNAL RELOAD`, after which tor fetches missing directory documents at once.
-    pub(super) fn reload(&self, step: TestnetStep, deadline: Deadline) -> Result<()> {
-        let result = self.controller(step, deadline)?.signal(Signal::Reload);
-        result.map_err(|error| self.failed(step, error))
+    pub(super) fn reload(&self, stage: Stage) -> Result<()> {
+        let result = self.controller(stage)?.signal(Signal::Reload);
+        result.map_err(|error| self.failed(stage, error))
     }
 
     /// Fails if its tor has ended.
-    pub(super) fn check_alive(&self, step: TestnetStep) -> Result<()> {
+    pub(super) fn check_alive(&self, stage: Stage) -> Result<()> {
         let process = self.running()?;
         match process.try_wait() {
             Ok(None) => Ok(()),
@@ -182,9 +172,9 @@ impl Node {
                 let problem = TestnetProblem::Exited { status };
                 let lines = process.last_lines();
                 let nickname = self.nickname.as_str();
-                Err(TestnetError::of_node(step, nickname, problem, lines).into())
+                Err(stage.node_error(nickname, problem, lines))
             }
-            Err(error) => Err(self.failed(step, error)),
+            Err(error) => Err(self.failed(stage, error)),
         }
     }
 
@@ -196,15 +186,10 @@ impl Node {
 
     /// Kills its tor if it runs, and starts it again with the same keys and the same port. `wait`
     /// waits until it can be used.
-    pub(super) fn restart(
-        &self,
-        deadline: Deadline,
-        wait: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn restart(&self, stage: Stage, wait: impl FnOnce() -> Result<()>) -> Result<()> {
         let _changing = self.changing.lock();
-        let step = TestnetStep::Restart;
         self.take_down()?;
-        let restarted = self.spawn(step, deadline).and_then(|()| self.connect(step, deadline));
+        let restarted = self.spawn(stage).and_then(|()| self.connect(stage));
         restarted.and_then(|()| wait()).inspect_err(|_| {
             let _ = self.take_down();
         })
@@ -227,7 +212,7 @@ impl Node {
         Ok(())
     }
 
-    fn failed(&self, step: TestnetStep, error: Error) -> Error {
+    fn failed(&self, stage: Stage, error: Error) -> Error {
         let process = self.process();
         let lines = match (&error, &process) {
             (Error::Launch(error), _) => error.last_lines().to_vec(),
@@ -241,7 +226,7 @@ impl Node {
             (_, None) => Vec::new(),
         };
         let problem = TestnetProblem::Tor(Box::new(error));
-        TestnetError::of_node(step, self.nickname.as_str(), problem, lines).into()
+        stage.node_error(self.nickname.as_str(), problem, lines)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::stage::Stage;
 use crate::error::TestnetStep;
 
 pub(super) type ProgressListener = Box<dyn FnMut(&NetworkProgress) + Send>;
@@ -34,11 +35,14 @@ impl Reporter {
         Self { started: Instant::now(), listener }
     }
 
-    pub(super) fn begin(&mut self, step: TestnetStep) {
+    /// Reports that a step begins, and returns it.
+    pub(super) fn begin(&mut self, stage: Stage) -> Stage {
+        let Stage { step, .. } = stage;
         let elapsed = self.started.elapsed();
         log::debug!("private network, {elapsed:.2?}: {step}");
         if let Some(listener) = &mut self.listener {
             listener(&NetworkProgress { step, percent: step.percent(), elapsed });
         }
+        stage
     }
 }

@@ -1,35 +1,35 @@
-//! Launching tor and looking after it: with shell scripts that play tor where tor itself cannot
-//! be made to do what is tested, and with the real tor.
+//! Launching and supervising a tor: the real tor, and shell scripts in its place where a test needs
+//! what the real tor does not do.
 
-/// How a tor ends: by itself, by its handle, by a signal.
+/// The end of a tor: its own, by its handle, by a signal.
 mod ending;
-/// Launches that fail, and what is left of them.
+/// Launches that fail, and that nothing remains of them.
 mod failing;
-/// Shell scripts that play tor.
+/// Shell scripts in place of tor.
 mod fake_process;
-/// Launches that succeed: progress, sinks, what tor is started with.
+/// Launches that succeed: progress, sinks, arguments and environment.
 mod launching;
-/// Temporary directories after the end of their program, however it ends.
+/// Temporary directories after the end of their program.
 mod leftovers;
 /// The option `User`.
 mod other_user;
-/// A launch takes only the tor that it has launched.
+/// A launch connects only to the tor that it started.
 mod ownership;
 /// The real tor, without network.
 mod real;
-/// What a launch that failed says of the reason.
+/// The reason in the error of a launch.
 mod reasons;
 /// Loggers that call back.
 mod reentrant;
-/// The control connection of a launch, played by a fake tor.
+/// The control connection of a launch, with a fake tor.
 mod scripted;
-/// Signals, and the program that is started.
+/// Signals, and the path of the program.
 mod signals;
-/// What tor writes on standard error.
+/// Output on standard error.
 mod standard_error;
-/// The directory for temporary files, whatever the environment says.
+/// The directory for temporary files.
 mod temporary_root;
-/// What a launch waits for, and for how long.
+/// The time limits of a launch.
 mod time_limits;
-/// Calls from several threads, from a progress listener, and with extreme limits.
+/// Calls from several threads, from a progress closure, and with extreme limits.
 mod unusual_calls;

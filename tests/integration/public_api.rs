@@ -96,8 +96,6 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::config::OptionType,
     torcon::config::OptionValue,
     torcon::config::OrAuto<u16>,
-    torcon::config::PendingChange,
-    torcon::config::PendingKind,
     torcon::config::WeakConfig,
     torcon::descriptor::AdvertisedBandwidth,
     torcon::descriptor::DescriptorItem<'static>,

@@ -7,7 +7,7 @@ use super::NewValue;
 use crate::config::schema::Schema;
 use crate::config::value::{OptionValue, OrAuto};
 
-/// Returns the lines of a value for an option, or why there are none.
+/// Returns the lines of a value for an option, or the text of the error.
 fn lines(name: &str, value: impl Into<NewValue>) -> Result<Vec<String>, String> {
     let option = Schema::known().option(name).unwrap();
     match value.into().into_lines(&option) {
@@ -32,7 +32,7 @@ fn assert_refused(name: &str, value: impl Into<NewValue>, problem: &str) {
 }
 
 #[test]
-fn each_type_takes_its_values() {
+fn each_type_accepts_its_values() {
     assert_lines("UseBridges", true, &["1"]);
     assert_lines("GeoIPExcludeUnknown", false, &["0"]);
     assert_lines("GeoIPExcludeUnknown", OrAuto::<bool>::Auto, &["auto"]);
@@ -53,13 +53,13 @@ fn each_type_takes_its_values() {
     assert_lines("SocksPort", OrAuto::<u16>::Auto, &["auto"]);
     assert_lines("SocksPort", OrAuto::Value(9050_u16), &["9050"]);
     assert_lines("SocksPort", "unix:/x", &["unix:/x"]);
-    // A text may be anything that tor reads.
+    // Only tor checks a text.
     assert_lines("MaxCircuitDirtiness", "15 minutes", &["15 minutes"]);
     assert_lines("UseBridges", "", &[""]);
-    // Empty lists are one empty line, which clears them.
+    // An empty list is one empty line, which clears the option.
     assert_lines("ExitNodes", [""; 0], &[""]);
     assert_lines("Log", Vec::<String>::new(), &[""]);
-    // What is not known takes everything.
+    // An unrecognized type accepts everything.
     assert_lines("Novelty", true, &["1"]);
     assert_lines("Novelty", OrAuto::<bool>::Auto, &["auto"]);
     assert_lines("Novelty", 0.5, &["0.5"]);
@@ -71,7 +71,7 @@ fn each_type_takes_its_values() {
 }
 
 #[test]
-fn what_does_not_fit_a_type_says_what_would() {
+fn a_value_of_another_type_is_refused_with_both_types() {
     assert_refused("UseBridges", 1, "is of the type Boolean and does not accept an integer");
     assert_refused(
         "UseBridges",
@@ -110,7 +110,7 @@ fn what_does_not_fit_a_type_says_what_would() {
 }
 
 #[test]
-fn a_value_that_was_got_is_taken_by_options_of_its_type() {
+fn an_option_value_is_accepted_by_options_of_its_type() {
     let value = OptionValue::new(
         &Schema::known().option("Log").unwrap(),
         Some(vec![b"a".to_vec(), b"b".to_vec()]),
@@ -127,7 +127,7 @@ fn a_value_that_was_got_is_taken_by_options_of_its_type() {
 }
 
 #[test]
-fn an_entry_is_one_thing() {
+fn an_entry_is_exactly_one_entry() {
     let entry = |name: &str, value: NewValue| {
         let option = Schema::known().option(name).unwrap();
         let entry = value.into_entry(&option).map_err(|error| error.to_string());

@@ -20,7 +20,7 @@ fn temporary_files_are_private_and_removed() {
     assert_eq!(directories.control_socket(), directories.data().join("control"));
     assert_eq!(mode(&directories.torrc()), 0o600);
     assert_eq!(fs::read(directories.torrc()).unwrap(), b"SocksPort 0\n");
-    // Missing or named /dev/null, tor would read or write the system's files.
+    // With a missing file or /dev/null, tor would read or write the files of the system.
     assert_eq!(fs::read(directories.defaults_torrc()).unwrap(), b"");
     fs::write(directories.data().join("state"), "x").unwrap();
     drop(directories);
@@ -43,7 +43,7 @@ fn a_given_directory_is_created_without_its_parents_and_kept() {
     drop(directories);
     assert!(data.is_dir());
 
-    // A second use finds it there, with whatever mode and files.
+    // A second use keeps its mode and files.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
     fs::write(data.join("kept"), "x").unwrap();
     drop(Directories::prepare(Some(&data), root.path(), None).unwrap());
@@ -58,7 +58,7 @@ fn a_given_directory_is_created_without_its_parents_and_kept() {
 
 #[test]
 fn the_control_socket_is_not_in_a_given_directory() {
-    // tor replaces the socket of another tor that lives in the same directory.
+    // tor replaces the socket of another tor in the same directory.
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let directories = Directories::prepare(Some(given.path()), root.path(), None).unwrap();
     assert!(directories.control_socket().starts_with(root.path()));

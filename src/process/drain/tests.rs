@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
-use super::{Drain, LINE_LIMIT, Output, Printed, Sink};
+use super::{Drain, LINE_LIMIT, Printed, Sink};
+use crate::process::output::Output;
 use crate::process::sink::SINK_QUEUE;
 use crate::process::thread::NamedThread;
 
@@ -23,12 +24,14 @@ fn drained(sink: Option<Sink>, mut on_line: impl FnMut(&str) + Send + 'static) -
     let (writer, reader) = UnixStream::pair().unwrap();
     let (stop, stopped) = UnixStream::pair().unwrap();
     let output = Arc::new(Output::default());
+    let kept = Arc::clone(&output);
     let on_printed = move |printed: Printed<'_>| {
         if let Printed::Line(line) = printed {
             on_line(line);
+            kept.keep_line(line, false);
         }
     };
-    let drain = Drain { output: Arc::clone(&output), is_stderr: false, sink, on_printed };
+    let drain = Drain { sink, on_printed };
     let thread = drain.start("torcon-drained", reader, stopped).unwrap();
     Drained { writer, stop, output, thread }
 }

@@ -12,7 +12,7 @@ fn options(lines: &[(&str, &str)]) -> Options {
     options
 }
 
-/// The torrc, with the paths of this run replaced.
+/// Returns the torrc, with the paths of this run replaced.
 fn torrc(via: &ControlVia, lines: &[(&str, &str)]) -> String {
     let root = tempfile::tempdir().unwrap();
     let directories = Directories::prepare(None, root.path(), None).unwrap();

@@ -58,7 +58,7 @@ fn other_lines_are_not_progress() {
         "Nov 23 09:23:59.000 [notice] Bootstrapped -1% (done): Done",
         "Nov 23 09:23:59.000 [notice] Bootstrapped 100% (done",
         "Nov 23 09:23:59.000 [notice] Bootstrapped 100 percent",
-        // What somebody else said, quoted in a line of tor's.
+        // The text of another program, quoted in a line of tor's log.
         "Nov 23 09:23:59.000 [warn] peer says \"[notice] Bootstrapped 100% (done): Done\"",
         "Nov 23 09:24:58.000 [warn] Problem bootstrapping. Stuck at",
     ] {

@@ -11,7 +11,7 @@ use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 
 const READY: &str = "say 'Bootstrapped 100% (done): Done'\nexec sleep 60";
-/// Cleans up at SIGTERM, as tor does with its pluggable transports.
+/// Ends at SIGTERM with a message, as tor ends its pluggable transports.
 const TIDY: &str = "trap 'echo tidied up; exit 0' TERM\nsay 'Bootstrapped 100% (done): Done'\n\
                     while :; do sleep 0.02; done";
 const DEAF: &str = "trap '' TERM\nsay 'Bootstrapped 100% (done): Done'\n\
@@ -28,7 +28,7 @@ fn quit_ends_tor_and_returns_its_exit_status() {
     let status = tor.quit().unwrap();
     assert_eq!(status.code(), Some(0));
     assert_eq!(tor.last_lines().last().unwrap(), "tidied up");
-    // Again is no error, and nobody is signaled any more.
+    // A second call is not an error and sends no signal.
     assert_eq!(tor.quit().unwrap(), status);
     tor.terminate().unwrap();
     tor.kill().unwrap();
@@ -45,7 +45,7 @@ fn quit_kills_a_tor_that_does_not_end() {
 
 #[test]
 fn a_drop_ends_tor_and_deletes_its_temporary_directories() {
-    // Peers 37: ended, waited for, and only then its directory is deleted.
+    // Peers 37: the directory is deleted after the end of tor.
     exclusive(|| {
         let before = Holdings::now();
         let tor = launch(TIDY);
@@ -120,7 +120,7 @@ fn a_tor_that_ends_is_reaped_without_a_wait() {
         let before = Holdings::now();
         let tor = fake.launcher().launch().unwrap();
         tor.terminate().unwrap();
-        // No zombie, no thread and no directory is left, while the handle is still there.
+        // Neither a zombie nor a thread nor a directory remains, although the handle exists.
         before.assert_restored(SOON);
         assert_eq!(tor.try_wait().unwrap().unwrap().signal(), Some(15));
     });

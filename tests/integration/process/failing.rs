@@ -9,12 +9,12 @@ use super::fake_process::{FakeProcess, LONG, SOON};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 
-/// Launches what cannot succeed. Nothing may be left of it.
+/// Launches a tor that fails, and checks that nothing remains.
 fn failed(launcher: Launcher) -> LaunchError {
     let before = Holdings::now();
     let launched = launcher.launch();
-    // No child and no directory, already when the error is returned; the kernel may list a thread
-    // a little longer than it is there.
+    // Children and directories are gone when the error is returned; the kernel may list a thread for
+    // a moment after its end.
     let after = Holdings::now();
     assert_eq!((&after.children, &after.files), (&before.children, &before.files));
     before.assert_restored(SOON);
@@ -26,7 +26,7 @@ fn failed(launcher: Launcher) -> LaunchError {
 
 #[test]
 fn the_end_of_tor_during_the_launch_is_reported_with_its_last_lines() {
-    // Peers 40: the death is noticed, and the reason, which tor printed, is not lost.
+    // Peers 40: the end is noticed, and the reason that tor printed is reported.
     exclusive(|| {
         let tor = FakeProcess::new(
             "say 'Bootstrapped 10% (conn_done): Connected to a relay'\n\
@@ -122,7 +122,7 @@ fn a_tor_that_stalls_is_ended_and_its_warning_is_reported() {
     });
 }
 
-/// Hundredths of a second that this process has spent.
+/// Returns the processor time of this process, in hundredths of a second.
 fn processor_ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
@@ -131,7 +131,7 @@ fn processor_ticks() -> u64 {
 
 #[test]
 fn a_tor_that_closes_its_outputs_is_ended_and_uses_no_processor_time() {
-    // Peers 38: the end of the output is not read again and again.
+    // Peers 38: the end of the output does not cause a busy loop.
     exclusive(|| {
         let tor = FakeProcess::new("exec >&- 2>&-\nexec sleep 60");
         let before = processor_ticks();
@@ -146,7 +146,7 @@ fn a_tor_that_closes_its_outputs_is_ended_and_uses_no_processor_time() {
 fn a_tor_that_ignores_sigterm_is_killed() {
     exclusive(|| {
         let tor = FakeProcess::new("trap '' TERM\necho deaf\nwhile :; do sleep 0.05; done");
-        // Time enough to become deaf.
+        // Time to install the signal handler.
         let launcher = tor.launcher().timeout(Duration::from_secs(2));
         let error = failed(launcher.grace(Duration::from_millis(200)));
         assert_eq!(error.exit_status().unwrap().signal(), Some(9));

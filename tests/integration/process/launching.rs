@@ -13,7 +13,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::eventually;
 
-/// Says that it is ready, and lives on until it is ended.
+/// Reports 100 % and runs until it is ended.
 const READY: &str = "say 'Bootstrapped 100% (done): Done'\nexec sleep 60";
 
 /// A list that a closure fills on another thread.
@@ -52,7 +52,7 @@ fn without_a_control_connection_the_log_line_of_100_percent_ends_the_launch() {
         assert!(not_connected(tor.wait_controller(LONG).unwrap_err()));
         assert!(tor.control_endpoint().is_none());
         assert_eq!(tor.try_wait().unwrap(), None);
-        // While it runs: what reads its output and what waits for its end.
+        // The threads that read its output and wait for its end.
         let needed = ["torcon-child", "torcon-stderr", "torcon-stdout"];
         eventually(SOON, "only these are left", || Holdings::now().threads == needed);
         tor.quit().unwrap();
@@ -72,13 +72,13 @@ fn each_percentage_is_reported_once_and_never_a_lower_one() {
          say 'Bootstrapped 100% (done): Done'\n\
          exec sleep 60",
     );
-    let told = Shared::default();
-    let tell = Arc::clone(&told);
-    let listener = move |progress: &Progress| tell.lock().push(progress.to_string());
+    let reported = Shared::default();
+    let report = Arc::clone(&reported);
+    let listener = move |progress: &Progress| report.lock().push(progress.to_string());
     let tor = fake.launcher().on_progress(listener).launch().unwrap();
-    // Everything was told before the launch returned.
+    // The closure was called for everything before the launch returned.
     assert_eq!(
-        *told.lock(),
+        *reported.lock(),
         [
             "0% (starting): Starting",
             "10% (conn_done): Connected to a relay",
@@ -133,7 +133,7 @@ fn a_spawned_tor_can_be_waited_for() {
     assert_eq!(tor.progress(), Progress::default());
     let error = tor.wait_bootstrapped(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.to_string(), "timed out after 20ms waiting for tor to finish bootstrapping");
-    // Nobody's patience but that caller's was over.
+    // Only the limit of that call was reached.
     std::fs::write(&fifo, "go\n").unwrap();
     tor.wait_bootstrapped(LONG).unwrap();
     tor.quit().unwrap();
@@ -172,7 +172,7 @@ fn output_is_read_until_the_end_so_that_tor_never_blocks() {
     assert_eq!(tor.last_lines().last().unwrap(), "last line");
 }
 
-/// Runs a script that prints something, and returns what it printed before it said `ready`.
+/// Runs a script and returns its output before the line `ready`.
 fn printed(script: &str) -> (TorProcess, Vec<String>) {
     let fake = FakeProcess::new(&format!("{script}\necho ready\n{READY}"));
     let tor = fake.launcher().env("ADDED", "by hand").launch().unwrap();
@@ -183,7 +183,7 @@ fn printed(script: &str) -> (TorProcess, Vec<String>) {
 
 #[test]
 fn tor_has_a_private_torrc_and_an_empty_defaults_torrc() {
-    // Peers 42: with a missing file SAVECONF would overwrite the system's.
+    // Peers 42: with a missing file SAVECONF would overwrite the torrc of the system.
     let (tor, lines) = printed("echo \"$#\"; printf '%s\\n' \"$@\"; cat \"$2\"; cat \"$4\"");
     let [count, file, torrc, defaults, defaults_torrc, text @ ..] = &*lines else {
         panic!("{lines:?}")
@@ -220,7 +220,7 @@ fn tor_inherits_only_listed_environment_variables() {
 
 #[test]
 fn tor_has_an_empty_standard_input_and_its_own_process_group() {
-    // A terminal's Ctrl-C goes to a whole group.
+    // A Ctrl-C on the terminal signals a whole process group.
     let (tor, lines) = printed("cut -d ' ' -f 5 /proc/$$/stat; cat; echo end of input");
     let group = lines[0].parse::<u32>().unwrap();
     assert_eq!(group, tor.pid());

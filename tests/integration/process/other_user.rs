@@ -9,8 +9,8 @@ use torcon::{Error, Signal};
 
 use super::real::offline;
 
-/// The users that tor may change to here. Only root can change to another user; anyone else can
-/// give tor nothing but his own name, and then nothing is given away.
+/// The users that tor can change to in this process. Without root it is only the user of the process,
+/// and no directory changes its owner.
 fn users() -> Vec<User> {
     if !geteuid().is_root() {
         return vec![User::from_uid(geteuid()).unwrap().unwrap()];
@@ -25,7 +25,7 @@ fn launcher(user: &User) -> Launcher {
     offline().option("User", &user.name)
 }
 
-/// A directory through which everybody may pass, and in which only its owner may write.
+/// A directory that every user can search and only its owner can write.
 fn root() -> TempDir {
     let root = tempfile::Builder::new().prefix("user-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(root.path(), Permissions::from_mode(0o711)).unwrap();
@@ -41,7 +41,7 @@ fn a_tor_that_changes_its_user_has_directories_of_that_user() {
     for user in users() {
         let root = root();
         let services = ["one", "two"].map(|name| root.path().join(name));
-        // One that is there, empty and of root, and one that is missing.
+        // An existing empty directory of root, and a missing one.
         fs::create_dir(&services[0]).unwrap();
         fs::set_permissions(&services[0], Permissions::from_mode(0o700)).unwrap();
         let launcher = services.iter().fold(launcher(&user), |launcher, path| {
@@ -116,7 +116,7 @@ fn neither_a_directory_with_content_nor_the_target_of_a_link_changes_its_owner()
                 }
             }
         }
-        // One that belongs to that user already is used as it is.
+        // A directory that belongs to that user already is not changed.
         if geteuid().is_root() {
             chown(&full, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
         }

@@ -7,7 +7,7 @@ use super::real::offline;
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::{RealTor, tor_binary};
 
-/// Says that it starts, and lives on until it is ended.
+/// Reports 0 % and runs until it is ended.
 const STARTING: &str = "say 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
 
 fn problem(launched: Result<TorProcess, Error>) -> LaunchProblem {
@@ -19,7 +19,7 @@ fn problem(launched: Result<TorProcess, Error>) -> LaunchProblem {
 
 #[test]
 fn another_tor_fails_the_launch_and_is_left_unchanged() {
-    // It was owned, so that dropping the handle ended it, and its option was reset.
+    // The launch owned the other tor, so that the drop ended it, and reset its option.
     let other = RealTor::start();
     let owner = other.raw().get_conf("__OwningControllerProcess");
     let endpoint = other.endpoint();
@@ -65,7 +65,7 @@ fn a_tor_that_does_not_report_its_pid_fails_the_launch() {
     control.finish();
 }
 
-/// A script that runs the real tor without becoming it.
+/// A script that runs the real tor as its child.
 fn wrapper() -> FakeProcess {
     let tor = tor_binary();
     FakeProcess::new(&format!("trap 'kill $!' TERM\n'{}' \"$@\" &\nwait $!; wait", tor.display()))

@@ -22,7 +22,7 @@ use crate::support::real_tor::tor_binary;
 use crate::support::socket::Address;
 use crate::support::watchdog::eventually;
 
-/// A launcher of the real tor, without network.
+/// Returns a launcher of the real tor, without network.
 pub(super) fn offline() -> Launcher {
     Launcher::new()
         .program(tor_binary())
@@ -57,10 +57,10 @@ fn a_launched_tor_is_ready_to_use_and_leaves_nothing() {
         let tor = offline().launch().unwrap();
         let controller = tor.controller().unwrap();
         assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
-        // The connection owns tor, and tor does not look for our process beside that.
+        // The connection owns tor, and tor no longer polls for this process.
         assert_eq!(controller.owned_pid(), Some(tor.pid()));
         assert_eq!(conf(&tor, "__OwningControllerProcess"), ["__OwningControllerProcess"]);
-        // The socket is a private one in tor's own directory.
+        // The socket is in the private directory of tor.
         let endpoint = tor.control_endpoint().unwrap();
         let socket = tor.data_directory().join("control");
         assert_eq!(endpoint.path(), Some(&*socket));
@@ -81,7 +81,7 @@ fn dropping_the_handle_ends_a_real_tor() {
         let controller = tor.controller().unwrap().clone();
         drop(tor);
         assert_eq!(Holdings::now().children, before.children);
-        // What others still hold is closed, because tor is gone.
+        // Other handles are closed, since tor has ended.
         assert!(!controller.is_alive());
         drop(controller);
         before.assert_restored(SOON);
@@ -131,14 +131,14 @@ fn further_control_ports_can_be_configured() {
 
 #[test]
 fn progress_is_reported_and_the_subscription_ends() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
-    let listener = move |progress: &Progress| tell.lock().push(progress.clone());
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let report = Arc::clone(&reported);
+    let listener = move |progress: &Progress| report.lock().push(progress.clone());
     let tor = offline().on_progress(listener).launch().unwrap();
-    assert_eq!(told.lock().len(), 1);
-    assert_eq!(told.lock()[0].to_string(), "0% (starting): Starting");
-    assert_eq!(tor.progress(), told.lock()[0]);
-    // Without network tor never gets further.
+    assert_eq!(reported.lock().len(), 1);
+    assert_eq!(reported.lock()[0].to_string(), "0% (starting): Starting");
+    assert_eq!(tor.progress(), reported.lock()[0]);
+    // Without network tor does not bootstrap further.
     let error = tor.wait_bootstrapped(Duration::from_millis(20)).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert!(tor.quit().unwrap().success());
@@ -154,9 +154,9 @@ fn closing_the_control_connection_ends_tor() {
 #[test]
 fn the_end_of_tor_wakes_every_waiting_thread() {
     let tor = offline().launch().unwrap();
-    let (told, reason) = crossbeam_channel::bounded(1);
+    let (sender, reason) = crossbeam_channel::bounded(1);
     tor.controller().unwrap().on_disconnect(move |reason| {
-        told.send(reason.to_string()).ok();
+        sender.send(reason.to_string()).ok();
     });
     let killed = Instant::now();
     tor.kill().unwrap();
@@ -265,7 +265,7 @@ fn a_locked_data_directory_is_reported_and_its_tor_is_left_unchanged() {
         assert_eq!(error.exit_status().unwrap().code(), Some(1));
         let text = error.to_string();
         assert!(text.contains("another Tor process is running with the same data"), "{text}");
-        // A new connection shows that its socket was not taken away.
+        // A new connection shows that its socket still exists.
         let again = torcon::connect(first.control_endpoint().unwrap()).unwrap();
         assert_eq!(again.get_info_one("process/pid").unwrap(), first.pid().to_string());
         drop(again);
@@ -279,7 +279,7 @@ fn a_data_directory_that_tor_refuses_is_reported_and_kept() {
         let given = tempfile::tempdir().unwrap();
         let data = given.path().join("data");
         fs::create_dir(&data).unwrap();
-        // Nobody but the superuser may give a directory away, and nothing is closed to him.
+        // Only root can change the owner of a directory, and root can access everything.
         let stranger = nix::unistd::Uid::from_raw(65534);
         if nix::unistd::geteuid().is_root() {
             nix::unistd::chown(&data, Some(stranger), None).unwrap();
@@ -310,10 +310,10 @@ fn a_tor_that_does_not_bootstrap_is_ended_at_the_limit() {
 
 #[test]
 fn a_failed_control_connection_is_reported_at_the_limit() {
-    // What the program connects to is not the control port of this tor.
+    // The function connects to another program.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
-    // Within the shorter of them a slow machine may not have come as far as an attempt.
+    // On a slow machine, the shorter limit may end before the first attempt.
     let launches = [3, 10, 30].map(|seconds| {
         let options = torcon::ConnectOptions::new().timeout(Duration::from_millis(100));
         let via = ControlVia::custom(move || options.connect(address));
@@ -350,7 +350,7 @@ fn a_launched_tor_is_ended_and_a_connected_tor_is_left() {
     assert!(connected.process().is_none());
     connected.close().unwrap();
     assert!(!connected.controller().is_alive());
-    // Only a connection was closed.
+    // Closing a connection does not end a tor that was connected to.
     assert_eq!(process.try_wait().unwrap(), None);
     launched.close().unwrap();
     assert!(process.try_wait().unwrap().unwrap().success());
@@ -378,7 +378,7 @@ fn a_program_that_is_killed_leaves_no_tor() {
         assert!(Path::new(&tor).exists());
         program.end();
         eventually(LONG, "tor has ended with its program", || !Path::new(&tor).exists());
-        // Nobody was left to remove it.
+        // The killed program did not delete its directory.
         for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
             fs::remove_dir_all(entry.unwrap().path()).unwrap();
         }

@@ -12,7 +12,7 @@ use super::real::offline;
 use crate::error_text::check_text;
 use crate::support::real_tor::tor_binary;
 
-/// Launches what cannot succeed, and returns the error and its text.
+/// Launches a tor that fails, and returns the error and its text.
 fn failed(launcher: Launcher) -> (LaunchError, String) {
     let error = launcher.launch().unwrap_err();
     check_text(&error);
@@ -80,7 +80,7 @@ fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
                  there is no configured transport called \\\"obfs4\\\".\"";
     assert!(text.starts_with(start), "{text}");
     assert!(text.ends_with("add the option ClientTransportPlugin for this transport"), "{text}");
-    // Not once a second.
+    // Once, although tor repeats it every second.
     assert_eq!(text.matches("obfs4").count(), 1, "{text}");
 }
 
@@ -100,8 +100,8 @@ fn a_plugin_that_cannot_be_started_is_named() {
 
 #[test]
 fn a_missing_library_is_reported_with_the_text_of_the_loader() {
-    // A file that is no library, in place of one that the program needs. tor itself may be started
-    // by a wrapper that says where the libraries are; the loader says the same of every program.
+    // A file that is not a library replaces one that the program needs. The program is not tor, which
+    // a wrapper with its own library path may start.
     let program = std::env::current_exe().unwrap();
     let libraries = Command::new("ldd").arg(&program).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();
@@ -156,7 +156,7 @@ fn a_real_tor_that_is_killed_while_it_bootstraps_was_not_a_failed_launch() {
     tor.wait_timeout(LONG).unwrap();
     let (error, text) = later_error(&tor);
     assert_eq!(error.exit_status().unwrap().signal(), Some(9));
-    // What tor complained of during the launch was no reason.
+    // A warning of the launch is not the reason.
     assert_eq!(text, "the launched tor has exited (signal: 9 (SIGKILL))");
     assert_eq!(error.problem().to_string(), "tor exited after it was ready");
 }

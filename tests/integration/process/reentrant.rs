@@ -13,7 +13,7 @@ use super::real::offline;
 use crate::support::exclusive::exclusive;
 use crate::support::watchdog::within;
 
-/// A logger that asks the tor it is told of.
+/// A logger that uses the tor of its line.
 struct Curious {
     tor: Mutex<Option<Arc<TorProcess>>>,
     asks_for_shared: Mutex<bool>,
@@ -36,7 +36,7 @@ impl Log for Curious {
     }
 
     fn log(&self, _: &Record<'_>) {
-        // What it does is logged too.
+        // Its calls are logged too.
         if LOGGING.replace(true) {
             return;
         }
@@ -48,8 +48,8 @@ impl Log for Curious {
             tor.controller().ok();
             tor.terminate().ok();
         }
-        // On the thread that launches it, which the watchdog has given this name; any other one
-        // would wait for the launch.
+        // On the thread that launches it, which the watchdog has named; another thread would wait for
+        // the launch.
         let launches = thread::current().name() == Some("within");
         let asks = launches && *self.asks_for_shared.lock();
         if asks && matches!(Tor::global_with(offline()), Err(Error::InvalidInput(_))) {

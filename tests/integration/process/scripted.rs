@@ -12,28 +12,28 @@ use super::fake_process::{FakeProcess, LONG};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
 
-/// Writes down its PID, says that it starts, and lives on until it is ended.
+/// Writes its PID, reports 0 % and runs until it is ended.
 const STARTING: &str =
     "echo $$ >\"$0.pid\"\nsay 'Bootstrapped 0% (starting): Starting'\nexec sleep 60";
 
-/// Long enough for the fake tor to answer, and then no longer.
+/// The limit of a launch that fails after its fake tor has answered.
 const GRACE: Duration = Duration::from_secs(1);
 
 fn via(endpoint: String) -> ControlVia {
     ControlVia::custom(move || torcon::connect(&*endpoint))
 }
 
-/// Plays the tor that the fake process is.
+/// Returns the fake tor of a fake process.
 fn greet(script: &mut Script, pid_file: &Path) {
     script.greet_null_auth();
     let pid = format!("250-process/pid={}", fs::read_to_string(pid_file).unwrap().trim());
     script.answer("GETINFO process/pid", &[&pid, "250 OK"]);
 }
 
-/// Plays what a launch sends, up to the time when tor is owned.
+/// Answers the commands of a launch up to `TAKEOWNERSHIP`.
 fn own(script: &mut Script, pid_file: &Path, phase: &str) {
     greet(script, pid_file);
-    // First the events, then the question.
+    // The subscription precedes GETINFO.
     script.answer("SETEVENTS STATUS_CLIENT", &["250 OK"]);
     let phase = format!("250-status/bootstrap-phase={phase}");
     script.answer("GETINFO status/bootstrap-phase", &[&phase, "250 OK"]);
@@ -41,7 +41,7 @@ fn own(script: &mut Script, pid_file: &Path, phase: &str) {
     script.answer("RESETCONF __OwningControllerProcess", &["250 OK"]);
 }
 
-/// Plays the end of a launch that has succeeded.
+/// Answers the commands at the end of a launch that succeeded.
 fn end(script: &mut Script) {
     script.answer("SETEVENTS", &["250 OK"]);
     script.answer("SIGNAL SHUTDOWN", &["250 OK"]);
@@ -89,13 +89,13 @@ fn events_report_progress_and_warnings_that_tor_does_not_recommend_to_ignore() {
         ]);
         end(script);
     });
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let report = Arc::clone(&reported);
     let launcher = fake.launcher().control(via(control.endpoint()));
-    let launcher = launcher.on_progress(move |progress| tell.lock().push(progress.to_string()));
+    let launcher = launcher.on_progress(move |progress| report.lock().push(progress.to_string()));
     let tor = launcher.grace(GRACE).launch().unwrap();
     assert_eq!(
-        *told.lock(),
+        *reported.lock(),
         [
             "0% (starting): Starting",
             "5% (conn): Connecting",
@@ -109,11 +109,11 @@ fn events_report_progress_and_warnings_that_tor_does_not_recommend_to_ignore() {
 
 #[test]
 fn a_failed_control_connection_is_retried() {
-    // Peers 40: also without a further line of tor's.
+    // Peers 40: also without another line of tor's log.
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
-        // Nobody answers the first, which is given up.
+        // The first connection is silent and times out.
         script.close();
         let mut second = script.accept();
         own(
@@ -164,7 +164,7 @@ fn a_permanent_refusal_ends_the_launch_at_once() {
 #[test]
 fn the_end_of_tor_is_reported_while_its_control_connection_is_silent() {
     let control = FakeTor::unix(|script| {
-        // Takes the question and says nothing.
+        // Reads the command and does not answer.
         script.drain();
     });
     let limit = Duration::from_secs(6);

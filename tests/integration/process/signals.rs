@@ -43,7 +43,7 @@ fn signals_that_a_program_blocks_or_ignores_are_default_in_tor() {
         let sets: Vec<_> =
             printed.lines().take(2).map(|line| line.split_once('\t').unwrap()).collect();
         for (name, set) in &sets {
-            // The C library keeps 32 and 33 for itself, and sets them up anew in each program.
+            // The C library reserves 32 and 33.
             let set = u64::from_str_radix(set, 16).unwrap() & !0x1_8000_0000;
             assert_eq!(set, 0, "{name} {sets:?}");
         }
@@ -67,7 +67,7 @@ fn a_tor_of_a_program_that_blocks_sigterm_ends_at_sigterm() {
 fn a_name_without_a_slash_is_searched_in_the_path_of_tor() {
     let fake = FakeProcess::new("say 'Bootstrapped 100% (done): Done'\nexec /bin/sleep 60");
     let directory = fake.path().parent().unwrap().to_owned();
-    // The first file of this name may not be run, and the second is none.
+    // The first file of this name is not executable, and the second is a directory.
     let (other, third) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(other.path().join("tor"), "no program").unwrap();
     fs::create_dir(third.path().join("tor")).unwrap();

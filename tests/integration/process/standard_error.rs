@@ -21,7 +21,7 @@ fn a_tor_that_writes_on_standard_error_after_its_launch_is_killed_if_it_does_not
     let tor = fake.launcher().grace(Duration::from_secs(1)).launch().unwrap();
     fs::write(&fifo, "go\n").unwrap();
     assert_eq!(tor.wait_timeout(LONG).unwrap().signal(), Some(9));
-    // Everything that it wrote until its end.
+    // Everything that tor wrote until its end.
     let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("{tor:?}") };
     let LaunchProblem::Stderr { text } = error.problem() else { panic!("{error:?}") };
     assert_eq!(&**text, "first 5e1d \x1b[2J\nsecond");

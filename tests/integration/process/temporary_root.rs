@@ -4,13 +4,13 @@ use std::process::{Command, Stdio};
 
 use super::real::offline;
 
-/// Set where this test plays a program with another environment.
+/// Set in the process of a program with another environment.
 const PROGRAM: &str = "TORCON_TEST_TEMPORARY_ROOT";
 const LAUNCHED: &str = "launched in ";
 const FAILED: &str = "failed: ";
 
-/// Launches a tor in a program with this `TMPDIR`, or without it, and without `HOME`. Returns where
-/// tor's data directory was.
+/// Launches a tor in a program with this `TMPDIR`, or without, and without `HOME`. Returns tor's data
+/// directory.
 fn launch(directory: &Path, tmpdir: Option<&str>) -> Result<PathBuf, String> {
     let test = "process::temporary_root::temporary_files_are_in_tmpdir";
     let mut program = Command::new(env::current_exe().unwrap());
@@ -26,7 +26,7 @@ fn launch(directory: &Path, tmpdir: Option<&str>) -> Result<PathBuf, String> {
     }
     let output = program.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    // The test harness begins the line.
+    // The line begins with text of the test harness.
     if let Some((_, path)) = text.split_once(LAUNCHED) {
         return Ok(PathBuf::from(path.lines().next().unwrap()));
     }
@@ -50,19 +50,19 @@ fn temporary_files_are_in_tmpdir() {
     }
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().canonicalize().unwrap();
-    // Unset, and set to nothing.
+    // Unset, and empty.
     for tmpdir in [None, Some("")] {
         let data = launch(&directory, tmpdir).unwrap();
         assert!(data.starts_with("/tmp"), "{tmpdir:?}: {data:?}");
     }
-    // Relative, and with what has a meaning in a torrc.
+    // Relative, and with characters that have a meaning in a torrc.
     for name in ["relative", "with \"quotes\", \\ and # blanks ", "\u{e9}"] {
         std::fs::create_dir(directory.join(name)).unwrap();
         let data = launch(&directory, Some(name)).unwrap();
         assert!(data.starts_with(directory.join(name)), "{data:?}");
         assert_eq!(std::fs::read_dir(directory.join(name)).unwrap().count(), 0);
     }
-    // Missing, and a file.
+    // Missing, and not a directory.
     std::fs::write(directory.join("file"), "").unwrap();
     for name in ["missing", "file"] {
         let path = directory.join(name);

@@ -16,20 +16,21 @@ use crate::support::watchdog::eventually;
 
 #[test]
 fn a_bootstrap_that_starts_again_is_progress() {
-    // After a change of the network tor begins again, and here it needs longer than the limit to
-    // come as far as it was.
+    // As after a change of the network. tor takes longer than the limit to reach its first percentage
+    // again.
     let fake = FakeProcess::new(
         "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
          for percent in 10 14 20 25 30 35 40 45; do sleep 0.5\n\
          say \"Bootstrapped $percent% (loading): Loading\"\ndone\n\
          say 'Bootstrapped 100% (done): Done'\nexec sleep 60",
     );
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
-    let launcher = fake.launcher().on_progress(move |progress| tell.lock().push(progress.percent));
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let report = Arc::clone(&reported);
+    let launcher =
+        fake.launcher().on_progress(move |progress| report.lock().push(progress.percent));
     let tor = launcher.stall_timeout(Duration::from_millis(3000)).launch().unwrap();
-    // The user sees it go forward.
-    eventually(LONG, "the listener was told", || *told.lock() == [80, 100]);
+    // No lower percentage is reported.
+    eventually(LONG, "the closure was called", || *reported.lock() == [80, 100]);
     tor.quit().unwrap();
 }
 
@@ -50,24 +51,24 @@ fn a_slow_progress_closure_does_not_delay_the_launch_and_is_called_for_the_rest_
     exclusive(|| {
         let before = Holdings::now();
         let fake = FakeProcess::bootstrapped_in_two_steps();
-        let (told, heard) = bounded(9);
+        let (sender, receiver) = bounded(9);
         let (release, blocked) = bounded::<()>(0);
         let listener = move |progress: &Progress| {
-            told.send(progress.percent).unwrap();
+            sender.send(progress.percent).unwrap();
             blocked.recv().ok();
         };
         let tor = fake.launcher().on_progress(listener).launch().unwrap();
-        // It hangs in its first call: the launch did not wait for the second.
-        assert_eq!(heard.recv_timeout(LONG), Ok(5));
-        assert!(heard.is_empty());
+        // The closure blocks in its first call: the launch did not wait for the second.
+        assert_eq!(receiver.recv_timeout(LONG), Ok(5));
+        assert!(receiver.is_empty());
         tor.quit().unwrap();
         drop(tor);
-        // Only the thread of the listener is left, until the listener returns.
+        // Only the thread of the closure remains until the closure returns.
         eventually(SOON, "the other threads have ended", || {
             threads("torcon-") == ["torcon-progress"]
         });
         drop(release);
-        assert_eq!(heard.recv_timeout(LONG), Ok(100));
+        assert_eq!(receiver.recv_timeout(LONG), Ok(100));
         drop(fake);
         before.assert_restored(SOON);
     });
@@ -77,13 +78,13 @@ fn a_slow_progress_closure_does_not_delay_the_launch_and_is_called_for_the_rest_
 fn a_slow_progress_closure_delays_a_launch_by_less_than_a_second() {
     let launch = |listener: fn(&Progress)| {
         let fake = FakeProcess::bootstrapped();
-        let begun = Instant::now();
+        let start = Instant::now();
         let tor = fake.launcher().on_progress(listener).launch().unwrap();
-        let taken = begun.elapsed();
+        let taken = start.elapsed();
         tor.quit().unwrap();
         taken
     };
-    // On a loaded machine any launch may take long: the better of three is compared.
+    // The best of three, since a launch can be slow on a loaded machine.
     let taken = (0..3).map(|_| launch(|_| thread::sleep(Duration::from_secs(2)))).min().unwrap();
     assert!(taken < Duration::from_secs(1), "{taken:?}");
 }
@@ -97,9 +98,9 @@ fn a_connect_function_that_never_returns_leaves_only_its_thread() {
             blocked.recv().ok();
             torcon::connect("unix:/nonexistent/control")
         });
-        let begun = Instant::now();
+        let start = Instant::now();
         let error = offline().control(via).timeout(Duration::from_secs(2)).launch().unwrap_err();
-        assert!(begun.elapsed() < SOON);
+        assert!(start.elapsed() < SOON);
         let Error::Launch(error) = error else { panic!("{error:?}") };
         assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
         let text = error.to_string();
@@ -109,7 +110,7 @@ fn a_connect_function_that_never_returns_leaves_only_its_thread() {
         });
         let now = Holdings::now();
         assert_eq!((&now.children, &now.files), (&before.children, &before.files));
-        // When it returns, that thread ends too.
+        // The thread ends when the function returns.
         drop(release);
         before.assert_restored(SOON);
     });
@@ -122,19 +123,19 @@ fn a_connection_made_after_the_launch_is_closed() {
     let other = RealTor::start();
     let endpoint = other.endpoint();
     let (release, blocked) = bounded::<()>(0);
-    let (told, heard) = bounded(1);
+    let (sender, receiver) = bounded(1);
     let via = ControlVia::custom(move || {
         blocked.recv().ok();
         let controller = torcon::connect(&*endpoint)?;
-        let told = told.clone();
+        let sender = sender.clone();
         controller.on_disconnect(move |_| {
-            told.send(()).ok();
+            sender.send(()).ok();
         });
         Ok(controller)
     });
     let error = offline().control(via).timeout(Duration::from_secs(2)).launch().unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     drop(release);
-    heard.recv_timeout(LONG).unwrap();
+    receiver.recv_timeout(LONG).unwrap();
     assert_eq!(other.try_wait(), None);
 }

@@ -47,7 +47,7 @@ fn a_progress_closure_can_launch_another_tor_and_drop_its_own() {
         let before = Holdings::now();
         let fake = FakeProcess::bootstrapped_in_two_steps();
         let tor: Arc<Mutex<Option<TorProcess>>> = Arc::default();
-        let (told, heard) = bounded(1);
+        let (sender, receiver) = bounded(1);
         let (go, wait) = bounded::<()>(1);
         let own = Arc::clone(&tor);
         let listener = move |progress: &Progress| {
@@ -58,14 +58,14 @@ fn a_progress_closure_can_launch_another_tor_and_drop_its_own() {
                 drop(other.option("DisableNetwork", "0").spawn().unwrap());
                 let own = own.lock().take();
                 drop(own);
-                told.send(()).unwrap();
+                sender.send(()).unwrap();
             }
         };
         *tor.lock() = Some(fake.launcher().on_progress(listener).spawn().unwrap());
         go.send(()).unwrap();
-        heard.recv_timeout(LONG).unwrap();
+        receiver.recv_timeout(LONG).unwrap();
         assert!(tor.lock().is_none());
-        drop((fake, heard, go, tor));
+        drop((fake, receiver, go, tor));
         before.assert_restored(SOON);
     });
 }
@@ -100,7 +100,7 @@ fn a_data_directory_can_be_used_at_once_after_its_tor_was_killed() {
         tor.kill().unwrap();
         tor.wait().unwrap();
     }
-    // One that is still ending, too.
+    // Also while the first tor is still ending.
     let tor = offline().data_directory(data.path()).launch().unwrap();
     tor.kill().unwrap();
     let other = offline().data_directory(data.path()).launch().unwrap();
@@ -168,7 +168,7 @@ fn a_logger_that_panics_does_not_hide_the_end_of_tor() {
             assert!(line.thread != "torcon-child", "as when standard error is closed");
         });
         tor.terminate().unwrap();
-        // It waited for ever.
+        // This call never returned.
         tor.wait_timeout(SOON).unwrap();
         tor.quit().unwrap();
         assert!(!tor.data_directory().exists());

@@ -1,4 +1,4 @@
-//! A tor configured each way, and what can be wrong with its cookie.
+//! Each method of authentication with a real tor, and the problems of its cookie.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ fn with_password(builder: RealTorBuilder, password: &Password) -> RealTorBuilder
     builder.line(format!("HashedControlPassword {}", password.hashed().unwrap()))
 }
 
-/// Connects through a recording proxy and returns the keywords of what was sent.
+/// Connects through a recording proxy and returns the keywords of the commands.
 fn keywords(tor: &RealTor, options: &ConnectOptions) -> Vec<String> {
     let tap = RecordingProxy::before(tor.address());
     let controller = options.connect(tap.endpoint()).unwrap();
@@ -136,7 +136,7 @@ fn a_readable_cookie_is_preferred_to_a_password() {
     let methods = [AuthMethod::Cookie, AuthMethod::SafeCookie, AuthMethod::HashedPassword];
     assert_eq!(info.auth_methods, methods);
 
-    // Row `password_function`: asked only if there is no usable cookie.
+    // Row `password_function`: called only without a usable cookie.
     fs::remove_file(tor.cookie_path()).unwrap();
     let options = ConnectOptions::new().password("swordfish");
     assert_eq!(keywords(&tor, &options), ["PROTOCOLINFO", "AUTHENTICATE"]);
@@ -159,7 +159,7 @@ fn a_readable_cookie_is_preferred_to_a_password() {
 
 #[test]
 fn the_path_of_a_cookie_can_contain_any_bytes() {
-    // tor writes the path as a CString; bytes that are not ASCII come as octal numbers.
+    // tor writes the path as a CString, with octal escapes for bytes that are not ASCII.
     let parent = tempfile::tempdir().unwrap();
     for name in [
         &b"a b  c "[..],
@@ -195,7 +195,7 @@ fn the_path_of_a_cookie_can_contain_any_bytes() {
     }
 }
 
-/// Returns what is wrong with the cookie of a tor, and requires that nothing was revealed.
+/// Returns the error for the cookie of a tor, and requires that no secret was sent.
 #[track_caller]
 fn cookie_problem(tor: &RealTor) -> AuthProblem {
     let tap = RecordingProxy::before(tor.address());
@@ -215,7 +215,7 @@ fn every_problem_of_a_cookie_has_its_own_error() {
     let path_text = format!("{path:?}");
     let text = |problem: AuthProblem| super::chain(&problem).replace(&path_text, "PATH");
 
-    // Another tor's cookie: only a server that knows ours is let on (peers 19).
+    // The cookie of another tor: the server must know the same cookie (peers 19).
     fs::write(&path, [7; 32]).unwrap();
     assert_eq!(
         text(cookie_problem(&tor)),
@@ -231,7 +231,7 @@ fn every_problem_of_a_cookie_has_its_own_error() {
     let empty = text(cookie_problem(&tor));
     assert_eq!(empty, "the cookie file PATH has 0 bytes instead of 32");
 
-    // The path is named by whoever listens there: it must not make us read anything else, or
+    // The peer names the path: it must not make the client read another file, or
     // wait (peers 20).
     let elsewhere = tor.directory().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
@@ -254,7 +254,7 @@ fn every_problem_of_a_cookie_has_its_own_error() {
         "the cookie file PATH cannot be read: No such file or directory (os error 2)"
     );
 
-    // With the right one in its place everything is well again.
+    // The right cookie at the path works again.
     fs::rename(&elsewhere, &path).unwrap();
     assert!(controller(&tor).is_alive());
 }
@@ -264,7 +264,7 @@ fn the_cookie_of_a_restarted_tor_is_read_again() {
     let tor = RealTor::start();
     let options = ConnectOptions::new();
     let before = options.connect(tor.endpoint()).unwrap();
-    // Off and on again makes a new cookie.
+    // Disabling and enabling the method creates a new cookie.
     before.set_conf([("CookieAuthentication", "0")]).unwrap();
     before.set_conf([("CookieAuthentication", "1")]).unwrap();
     assert!(options.connect(tor.endpoint()).unwrap().is_alive());

@@ -1,4 +1,4 @@
-//! A tor that takes a cookie and a password, and a cookie that is elsewhere or wrong.
+//! A tor with a cookie and a password, and a cookie at another path or a wrong one.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::refusal;
 use crate::support::real_tor::RealTor;
 use crate::support::recording_proxy::RecordingProxy;
 
-/// Connects through a recording proxy; returns the keywords that were sent, and the outcome.
+/// Connects through a recording proxy. Returns the keywords of the commands and the result.
 fn connect(tor: &RealTor, options: &ConnectOptions) -> (Vec<String>, Result<(), Error>) {
     let tap = RecordingProxy::before(tor.address());
     let outcome = options.connect(tap.endpoint()).and_then(|controller| {
@@ -28,7 +28,7 @@ fn with_password() -> RealTor {
     RealTor::builder().line(format!("HashedControlPassword {hash}")).start()
 }
 
-// There was no way to say where the cookie is.
+// The path of the cookie could not be given.
 #[test]
 fn a_cookie_at_another_path_of_this_program_is_named() {
     let tor = RealTor::start();
@@ -62,7 +62,7 @@ fn a_wrong_cookie_prevents_the_password_unless_cookies_are_disabled() {
     outcome.unwrap();
     assert_eq!(sent, ["PROTOCOLINFO", "AUTHENTICATE"]);
 
-    // One that is missing says nothing about the peer.
+    // A missing cookie says nothing about the peer.
     let missing = options.cookie_file(tor.directory().join("missing"));
     let (sent, outcome) = connect(&tor, &missing);
     outcome.unwrap();
@@ -78,7 +78,7 @@ fn the_plain_cookie_is_not_sent_to_a_tor() {
     assert_eq!(sent, ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"]);
 }
 
-// tor closes a connection after a refused challenge, so the password takes another.
+// tor closes the connection after a refused challenge, so the password needs a new one.
 #[test]
 fn a_cookie_that_tor_refuses_is_followed_by_the_password() {
     let tor = with_password();
@@ -88,7 +88,7 @@ fn a_cookie_that_tor_refuses_is_followed_by_the_password() {
     let relay = crate::support::fake_tor::FakeTor::unix({
         let (cookie, target) = (tor.cookie_path(), tor.address());
         move |script| {
-            // tor with its cookie switched off between the offer and the challenge, in its words.
+            // The reply of a tor whose cookie was disabled after its offer.
             script.protocol_info("COOKIE,SAFECOOKIE,HASHEDPASSWORD", Some(&cookie));
             script.expect_matching("a challenge", |line| line.starts_with("AUTHCHALLENGE "));
             let mut raw = crate::support::raw_control::RawControl::connect(&target);

@@ -1,4 +1,4 @@
-//! The options of a real tor: read and changed; and values there and back.
+//! The options of a real tor, read and changed, and the round trip of values.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ pub(super) fn value(controller: &Controller, option: &str) -> ConfValue {
     controller.get_conf([option]).unwrap().get(option).unwrap().clone()
 }
 
-// Row `get_conf(*keys)`: default differs from empty wherever it stands (peers 23), and repeated
-// keys keep all their values.
+// Row `get_conf(*keys)`: a default differs from an empty value at every position (peers 23), and
+// repeated keys keep all values.
 #[test]
 fn default_empty_and_several_values_differ_at_every_position() {
     let tor = RealTor::builder()
@@ -41,7 +41,7 @@ fn default_empty_and_several_values_differ_at_every_position() {
     };
     let options =
         ["Nickname", "ExitNodes", "ContactInfo", "NodeFamily", "SocksPort", "Address", "DNSPort"];
-    // Every option at every place.
+    // Every option at every position.
     for shift in 0..options.len() {
         let mut asked = options;
         asked.rotate_left(shift);
@@ -56,7 +56,7 @@ fn default_empty_and_several_values_differ_at_every_position() {
     assert!(value(&controller, "Nickname").is_default());
     assert_eq!(value(&controller, "ExitNodes").first(), Some(""));
     assert_eq!(value(&controller, "NodeFamily").values(), families);
-    // The tor that has no SocksPort line listens on 9050 and says that nothing is set.
+    // A tor without a SocksPort line listens on 9050 and shows the option as not set.
     assert_eq!(value(&reader(), "DNSPort"), ConfValue::Default);
 }
 
@@ -107,7 +107,7 @@ fn a_raw_reply_is_not_decoded() {
     );
 }
 
-/// Values that other libraries, or careless ones, would change on their way.
+/// Values that other libraries change on the way.
 fn nasty() -> Vec<String> {
     let mut values: Vec<String> = [
         "plain",
@@ -172,7 +172,7 @@ fn values_are_read_as_they_were_set() {
         let conf = controller.get_conf(["Nickname", "ContactInfo", "SocksPort"]).unwrap();
         assert_eq!(conf.get("ContactInfo"), Some(&set(&[&text])), "{text:?}");
         assert_eq!(conf.get("Nickname"), Some(&ConfValue::Default), "{text:?}");
-        // What was got can be set, and gives the same again.
+        // A value that was read can be set and is read again.
         controller.reset_conf([("ContactInfo", None::<&str>)]).unwrap();
         assert_eq!(value(&controller, "ContactInfo"), ConfValue::Default);
         controller.set_conf(conf.lines()).unwrap();
@@ -192,7 +192,7 @@ fn values_are_read_as_they_were_set() {
         assert_eq!(refusal(controller.set_conf([("ContactInfo", text)])), expected);
         assert_eq!(refusal(controller.reset_conf([("ContactInfo", text)])), expected);
     }
-    // tor itself wants UTF-8 here; the bytes reach it as they are.
+    // tor requires UTF-8 here, and receives the bytes unchanged.
     let error = controller.set_conf([("ContactInfo", &b"\xff"[..])]).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -306,7 +306,7 @@ fn clearing_differs_from_resetting() {
     controller.reset_conf([(dirtiness, None::<&str>)]).unwrap();
     assert_eq!(value(&controller, dirtiness), set(&["600"]));
 
-    // Lists: all the given values, in order, and no others; and none.
+    // Lists: exactly the given values in order, or none.
     let log = |path: &str| format!("notice file {}", tor.directory().join(path).display());
     let (a, b, c) = (log("log a"), log("log b"), log("log c"));
     controller.set_conf([("Log", &a), ("Log", &b)]).unwrap();
@@ -360,7 +360,7 @@ fn onion_services_survive_being_read_and_set() {
     let expected: Vec<_> = all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(again, expected);
 
-    // Options of all services together are none of one service, and are asked for beside them.
+    // Options of all services together belong to no single service, and are read separately.
     let conf = controller.get_conf(["HiddenServiceOptions", "HiddenServiceStatistics"]).unwrap();
     assert_eq!(conf.get("HiddenServiceStatistics"), Some(&set(&["1"])));
     assert_eq!(conf.lines().count(), 9);
@@ -369,7 +369,7 @@ fn onion_services_survive_being_read_and_set() {
     assert_eq!(value(&controller, "HiddenServiceOptions"), ConfValue::Default);
 }
 
-// Values round-trip: what was got can be set, for everything that tor has.
+// Round trip: every value of tor can be set after it was read.
 #[test]
 fn the_whole_configuration_can_be_read_and_set_again() {
     let tor = RealTor::builder()
@@ -402,7 +402,7 @@ fn the_whole_configuration_can_be_read_and_set_again() {
         list.push(name.as_str());
     }
     assert!(plain.len() > 350 && virtual_ones.len() == 11, "{names:?}");
-    // Each alone, and all at once.
+    // Each alone, and all in one command.
     let everything = controller.get_conf(plain.iter()).unwrap();
     assert_eq!(everything.len(), plain.len());
     for name in &plain {
@@ -418,14 +418,14 @@ fn the_whole_configuration_can_be_read_and_set_again() {
         everything.iter().filter(|(_, value)| matches!(value, ConfValue::Set(_))).count();
     assert!(set_options > 250, "{set_options}");
 
-    // One SETCONF of everything that is set.
+    // One SETCONF of all set options.
     let settings = || everything.lines().filter(|(_, value)| value.is_some());
     controller.set_conf(settings()).unwrap();
     assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
-    // And one of everything, where clearing what is not set changes nothing either.
+    // One SETCONF of all options: clearing an unset option changes nothing.
     controller.set_conf(everything.lines()).unwrap();
     assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
-    // And one by one.
+    // One command for each.
     for (name, _) in everything.iter().filter(|(_, value)| !value.is_default()) {
         let own = everything.lines().filter(|(other, _)| *other == name);
         controller.set_conf(own).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -433,7 +433,7 @@ fn the_whole_configuration_can_be_read_and_set_again() {
     assert_eq!(controller.get_conf(plain.iter()).unwrap(), everything);
 }
 
-// The options of a tor that only reads are those that it was started with.
+// No test changes the shared tor.
 #[test]
 fn the_shared_tor_has_the_options_of_its_torrc() {
     let conf = reader().get_conf(["CookieAuthFile", "DisableNetwork"]).unwrap();

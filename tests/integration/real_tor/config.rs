@@ -1,4 +1,4 @@
-//! The configuration of a real tor: every option with its type, read, set and saved.
+//! The configuration of a real tor: every option is read, set and saved by its type.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{controller, refusal};
 use crate::support::real_tor::{RealTor, shared};
 use crate::support::recording_proxy::RecordingProxy;
 
-/// Returns the configuration of a tor of the test's own, over a connection of its own.
+/// Returns the configuration of a tor, over a new connection.
 #[track_caller]
 pub(super) fn config(tor: &RealTor) -> Config {
     Config::new(&controller(tor))
@@ -25,7 +25,7 @@ pub(super) fn tapped(tor: &RealTor) -> (RecordingProxy, Config) {
     (tap, config)
 }
 
-/// Returns what was sent since the connection was made.
+/// Returns the commands that were sent on the connection.
 pub(super) fn commands(tap: &RecordingProxy) -> Vec<String> {
     let sent = tap.sent().into_iter();
     sent.skip_while(|line| !line.starts_with("AUTHENTICATE")).skip(1).collect()
@@ -83,7 +83,7 @@ fn every_option_has_a_recognized_type() {
     let offline = Config::offline();
     for (name, kind) in &options {
         assert!(kind.is_recognized(), "{name} is of the type {kind}");
-        // Another version of tor may have other options; those of both are the same.
+        // Options of both have the same type; another version of tor may have others.
         let known = offline.option_type(name).unwrap();
         assert!(!known.is_recognized() || known == *kind, "{name} is {kind} and not {known}");
     }
@@ -95,7 +95,7 @@ fn every_option_has_a_recognized_type() {
     }
 }
 
-/// Every type, with values of Rust and what tor makes of them.
+/// Values of every type, and the values that tor returns.
 fn settings(directory: &Path) -> Vec<(&'static str, NewValue, Vec<String>)> {
     let path = directory.join("geo ip \"q\"");
     let path_text = path.to_str().unwrap().to_owned();
@@ -147,8 +147,8 @@ fn each_type_is_set_saved_and_read_back() {
         config.set(name, value.clone()).unwrap();
         assert_eq!(config.in_force(name).unwrap(), before, "{name} is not saved yet");
         config.save().unwrap_or_else(|error| panic!("{name} {value:?}: {error:?}"));
-        assert_eq!(config.pending(), []);
-        // On this connection, and on one that never knew another value.
+        assert!(config.pending().is_empty());
+        // On this connection, and on a new one.
         let fresh = Config::new(&controller(&tor));
         for config in [&config, &fresh] {
             let value = config.get(name).unwrap();
@@ -173,7 +173,7 @@ fn each_type_is_set_saved_and_read_back() {
     assert_eq!(other.get("LongLivedPorts").unwrap().entries().unwrap(), ["22", "80"]);
     assert_eq!(other.get("MapAddress").unwrap().entries().unwrap().len(), 2);
     assert_eq!(other.get("SocksPort").unwrap().to_port().unwrap(), Some(OrAuto::Value(9998)));
-    // All of them at once, back to what they were.
+    // Resets all of them in one save.
     for (name, _, _) in settings(tor.directory()) {
         config.reset(name).unwrap();
     }
@@ -256,7 +256,7 @@ fn units_are_parsed_as_tor_parses_them() {
     }
 }
 
-/// A tor with something of every type in its configuration.
+/// Returns a tor with options of every type in its configuration.
 fn rich_tor() -> RealTor {
     RealTor::builder()
         .control_port()
@@ -277,7 +277,7 @@ fn rich_tor() -> RealTor {
         .start()
 }
 
-/// Returns the names of the options that can be set one by one.
+/// Returns the names of the options that can be set alone.
 fn settable(config: &Config) -> Vec<String> {
     let options = config.options().unwrap().into_iter();
     let is_settable = |name: &str, kind: &OptionType| {
@@ -297,7 +297,7 @@ fn the_value_of_every_option_can_be_set_again() {
     let value = |name: &String| before.get(name).unwrap();
     let text = before.to_torrc().unwrap();
 
-    // All that are set, at once; nothing is known here that would make it unnecessary.
+    // All set options in one save.
     let (tap, all) = tapped(&tor);
     for name in names.iter().filter(|name| value(name).is_set()) {
         all.set(name, value(name)).unwrap();
@@ -312,7 +312,7 @@ fn the_value_of_every_option_can_be_set_again() {
         assert!(line || !is_set || name.ends_with("Port"), "{name} was not sent");
     }
 
-    // Each alone, those that are not set too.
+    // Each option alone, set or not.
     let fresh = controller(&tor);
     for name in &names {
         let one = Config::new(&fresh);
@@ -365,7 +365,7 @@ fn every_option_can_be_read_as_its_type() {
             }
             other => panic!("{name} is of the type {other}"),
         };
-        // tor always tells these.
+        // tor always shows these types as set.
         assert!(is_set, "{name} of the type {kind} is not set");
     }
     assert_eq!(
@@ -381,11 +381,11 @@ fn every_option_can_be_read_as_its_type() {
         refusal(config.get("Nope")),
         "invalid argument \"Nope\": is not an option of this tor"
     );
-    // tor would take this for LearnCircuitBuildTimeout.
+    // tor would read LearnCircuitBuildTimeout.
     assert_eq!(refusal(config.get("l")), "invalid argument \"l\": is not an option of this tor");
 }
 
-/// Returns the lines of a torrc but for those that two tors cannot share.
+/// Returns the lines of a torrc without those that two tors cannot share.
 fn shared_lines(config: &Config) -> Vec<String> {
     const OWN: [&str; 9] = [
         "ControlPortWriteToFile",
@@ -430,7 +430,7 @@ fn a_torrc_and_a_launch_copy_the_configuration_to_another_tor() {
     // The same tor after a save.
     first.save().unwrap();
     let mut saved = shared_lines(&first);
-    // tor does not name such options, since they are not for files.
+    // tor leaves these options out of its torrc.
     saved.push("__LeaveStreamsUnattached 1".to_owned());
     assert_eq!(sorted(saved), sorted(expected.clone()));
 
@@ -480,7 +480,7 @@ fn an_offline_configuration_launches_a_tor() {
     // The same configuration each time.
     live.set("NumCPUs", 2).unwrap();
     assert_eq!(tor.config().pending().len(), 1);
-    // What a launcher sets itself is refused as by `option`.
+    // An option that the launcher sets is refused, as by `option`.
     config.set("DataDirectory", "/x").unwrap();
     let launcher = Launcher::new().wait_for(Ready::Controller).config(&config).unwrap();
     assert_eq!(

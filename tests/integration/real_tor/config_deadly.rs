@@ -1,4 +1,4 @@
-//! Settings that end tor are refused before they are sent, however they are written.
+//! Settings that would end tor are refused before they are sent, in every notation.
 //!
 //! The sample is what a sweep over all options found on tor 0.4.9.11. The whole sweep runs with
 //! `TORCON_SWEEP=1`; it sets every option that names no file to odd values.
@@ -74,7 +74,7 @@ fn a_value_that_would_end_tor_is_refused_by_every_command() {
         );
         assert_eq!(refusal(config.clear(option)), missing);
     }
-    // What is not deadly is for tor to take or to refuse.
+    // Other values are left to tor.
     controller.set_conf([("MetricsPortPolicy", "accept 127.0.0.1:80, reject *:*")]).unwrap();
     controller.set_conf([("MetricsPortPolicy", None::<&str>)]).unwrap();
     let outcome = controller.reset_conf([(option, None::<&str>)]);
@@ -124,7 +124,7 @@ fn a_path_that_would_end_tor_is_refused_if_tor_shares_the_file_system() {
         assert!(text.ends_with(problem), "{option} {name}: {text}");
         alive(&tor, &controller);
     }
-    // tor takes these.
+    // tor accepts these.
     for (option, name) in [
         ("ExtORPortCookieAuthFile", "dir/new"),
         ("ServerDNSResolvConfFile", "file"),
@@ -159,7 +159,7 @@ fn every_abbreviation_that_tor_accepts_is_checked() {
     for (option, value) in paths.into_iter().chain(texts) {
         for length in 1..option.len() {
             let short = &option[..length];
-            // tor answers with the name of the option that it takes this for.
+            // tor answers with the full name of the option.
             let reply = controller.get_conf_raw([short]);
             let names = |text: &str| text.split('=').next() == Some(option);
             if reply.is_ok_and(|reply| reply.lines().any(|line| names(&line.text()))) {
@@ -220,7 +220,7 @@ const ODD: [&str; 44] = [
     "18446744073709551615",
 ];
 
-/// Whether odd values are safe to try: they could name files or programs, or be meant to end tor.
+/// Whether odd values are safe: the option names no file or program and cannot end tor.
 fn is_swept(name: &str, kind: &OptionType) -> bool {
     const SPECIAL: [&str; 8] = [
         "Log",
@@ -250,7 +250,7 @@ fn no_odd_value_ends_tor() {
             continue;
         }
         for value in ODD {
-            // A listener in the file system would be made where the test runs.
+            // A unix socket would be created in the directory of the test.
             match controller.set_conf([(name, value)]) {
                 Ok(()) => {
                     counts[0] += 1;
@@ -268,7 +268,7 @@ fn no_odd_value_ends_tor() {
     assert!(taken > 50 && by_tor > 50 && here > 20, "{counts:?}");
 }
 
-// All files are in a directory of the test's own: tor replaces some of them.
+// All files are in a temporary directory, since tor replaces some of them.
 #[test]
 fn no_odd_file_ends_tor() {
     let tor = RealTor::start();
@@ -310,7 +310,7 @@ fn no_odd_file_ends_tor() {
         let more: &[(&str, &str)] = match option {
             "HiddenServiceDir" => &[("HiddenServicePort", "80")],
             "CookieAuthFile" => &[("CookieAuthentication", "1")],
-            // A port of its own for what is used with one.
+            // An option that needs a port.
             _ => &[("ORPort", "auto"), ("DirPort", "auto"), ("ExtORPort", "auto")],
         };
         for name in names {

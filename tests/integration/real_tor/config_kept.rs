@@ -1,5 +1,4 @@
-//! What others have written in the configuration is kept, in the form in which they wrote it, and
-//! so is what tor does by default.
+//! Lines of other controllers are kept byte for byte, and so are the defaults of tor.
 
 use std::path::Path;
 
@@ -19,7 +18,7 @@ fn service(config: &Config, directory: &Path) -> ConfiguredService {
     services.into_iter().find(|service| service.directory() == directory).unwrap()
 }
 
-/// Every form of a port that tor 0.4.9 takes.
+/// Every form of a port that tor 0.4.9 accepts.
 const PORTS: [&str; 15] = [
     "80 localhost:8080",
     "81",
@@ -77,7 +76,7 @@ fn every_port_of_a_service_survives_an_edit_of_the_ports() {
     assert!(after.iter().any(|line| line == added), "{after:?}");
     let others: Vec<_> = after.into_iter().filter(|line| line != added).collect();
     assert_eq!(others, before);
-    // Each as it is made from what was read.
+    // Each port as it is written after it was parsed.
     for port in service(&us, &directory).ports() {
         let made = ConfiguredService::new(&other).port(1, 1);
         us.edit_onion_service(&other, |service| {
@@ -146,7 +145,7 @@ fn entries_of_other_controllers_are_kept_byte_for_byte() {
     }
 }
 
-// tor drops the listener 9050 of its default as soon as there is a line.
+// tor drops the listener of its default, 9050, with the first line.
 #[test]
 fn a_pushed_entry_keeps_the_default() {
     let tor = RealTor::start();
@@ -160,7 +159,7 @@ fn a_pushed_entry_keeps_the_default() {
     assert_eq!(values(&us, "SocksPort"), ["9050", "auto"]);
     assert_eq!(values(&us, "Log")[0], "notice stdout");
     assert_eq!(values(&us, "Log").len(), 2);
-    // Also beside `__SocksPort`, which tor keeps together with it.
+    // Also with a line for `__SocksPort`, which is in the same group.
     raw.reset_conf([("SocksPort", None::<&str>)]).unwrap();
     us.push("__SocksPort", "auto").unwrap();
     us.save().unwrap();
@@ -187,7 +186,7 @@ fn the_last_listener_can_be_removed_and_a_disabled_one_opened() {
     assert!(us.remove("SocksPort", 9990).unwrap());
     us.save().unwrap();
     assert_eq!(values(&us, "SocksPort"), ["0"], "and not tor's default again");
-    // The default can be removed though it is not written.
+    // The default can be removed although no line sets it.
     raw.reset_conf([("SocksPort", None::<&str>)]).unwrap();
     assert!(!us.remove("SocksPort", 9051).unwrap());
     assert!(us.remove("SocksPort", 9050).unwrap());
@@ -199,7 +198,7 @@ fn the_last_listener_can_be_removed_and_a_disabled_one_opened() {
     assert_eq!(values(&us, "SocksPort"), ["0"]);
 }
 
-// tor takes the beginning of a name for the whole.
+// tor accepts abbreviations.
 #[test]
 fn an_abbreviation_is_not_an_option_of_a_service() {
     let tor = RealTor::start();
@@ -211,7 +210,7 @@ fn an_abbreviation_is_not_an_option_of_a_service() {
         "invalid argument \"HiddenServiceDi\": is the beginning of HiddenServiceDir: write the \
          whole name"
     );
-    // Of a tor to come, and not of this one.
+    // An option of a later tor.
     service.set_option("HiddenServiceNovelty", ["1"]).unwrap();
     assert_eq!(
         refusal(us.add_onion_service(service)),
@@ -225,7 +224,7 @@ fn units_are_those_of_tor() {
     let raw = controller(&tor);
     let us = Config::new(&raw);
     let offline = Config::offline();
-    // For each kind an option that has no bounds of its own.
+    // For each type an option without bounds.
     let sizes = "b byte bytes kb kbyte kbytes kilobyte kilobytes kbit kbits kilobit kilobits m mb mbyte \
          mbytes megabyte megabytes mbit mbits megabit megabits gb gbit bit bits kbs mbs gbs ms k g";
     let times = "second seconds minute minutes hour hours day days week weeks month months year s sec m \

@@ -1,4 +1,4 @@
-//! A cached value decides nothing: what is saved is in tor, and a handle sees its own writes.
+//! A cached value decides nothing: a saved value is in tor, and a handle reads its own writes.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn a_value_that_was_just_set_is_read_and_overridden() {
         ours.set_conf([("ExitNodes", "{bb}"), ("Nickname", &nickname)]).unwrap();
         stale += usize::from(text(&us, "ExitNodes") != "{bb}");
         stale += usize::from(text(&us, "Nickname") != nickname);
-        // Cached before the change that `save` goes back on.
+        // Cached before the change that `save` overrides.
         us.set("ExitNodes", ["{bb}"]).unwrap();
         us.save().unwrap();
         assert_eq!(text(&us, "ExitNodes"), "{bb}");
@@ -98,7 +98,7 @@ fn every_command_that_changes_the_configuration_invalidates_the_cache() {
         check(round, &format!("text{round}"), &|value| {
             ours.command(&format!("setconf contactinfo={value}")).unwrap();
         });
-        // tor reads a connection in order: the reply need not be there.
+        // tor reads a connection in order, so the test need not wait for the reply.
         let pending = std::cell::RefCell::new(None);
         check(round, &format!("queued{round}"), &|value| {
             let command = format!("SETCONF ContactInfo={value}");

@@ -1,10 +1,10 @@
-//! Saving a configuration to a real tor: refusals, lists, and who else changes it.
+//! Saving a configuration to a real tor: refusals, lists, and changes by other controllers.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use torcon::config::{Config, OrAuto, PendingChange, PendingKind};
+use torcon::config::{Config, OrAuto};
 use torcon::error::ConfigError;
 use torcon::{Error, EventKind};
 
@@ -13,7 +13,7 @@ use super::{controller, refusal};
 use crate::error_text::check_text;
 use crate::support::real_tor::RealTor;
 
-/// Far more than tor takes to tell of a change.
+/// A limit for an event, which only a failed test reaches.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[track_caller]
@@ -29,7 +29,7 @@ fn list(config: &Config, name: &str) -> Vec<String> {
     config.get(name).unwrap().entries().unwrap_or_default()
 }
 
-/// Returns the commands that change something.
+/// Returns the commands that change the configuration.
 fn changes(sent: &[String]) -> Vec<&str> {
     let is_change = |line: &&str| line.starts_with("SETCONF") || line.starts_with("RESETCONF");
     sent.iter().map(String::as_str).filter(is_change).collect()
@@ -41,7 +41,7 @@ fn a_save_is_one_command_or_none() {
     let (tap, config) = tapped(&tor);
     config.save().unwrap();
     assert_eq!(commands(&tap), [""; 0]);
-    // Several options, among them lists, in the order in which they were first changed.
+    // Options and lists, in the order of their first changes.
     config.set("MaxCircuitDirtiness", Duration::from_secs(300)).unwrap();
     config.set("ContactInfo", "a \"b\"").unwrap();
     config.set("MapAddress", ["a.example b.example", "c.example d.example"]).unwrap();
@@ -53,7 +53,7 @@ fn a_save_is_one_command_or_none() {
                  MapAddress=\"c.example d.example\" ExitNodes=\"{us},{de}\" \
                  MaxCircuitDirtiness=\"400\"";
     assert_eq!(changes(&commands(&tap)), [first]);
-    // A value that tor has already is sent again; changes that were reverted are not.
+    // A value that tor has is sent again; a reverted change is not.
     assert_eq!(
         config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
         Some(Duration::from_secs(400))
@@ -62,13 +62,13 @@ fn a_save_is_one_command_or_none() {
     config.push("ExitNodes", "{fr}").unwrap();
     assert!(config.remove("ExitNodes", "{fr}").unwrap());
     config.save().unwrap();
-    assert_eq!(config.pending(), []);
+    assert!(config.pending().is_empty());
     config.set("ContactInfo", "c").unwrap();
     config.revert();
     config.save().unwrap();
     let again = "SETCONF MaxCircuitDirtiness=\"400\" ExitNodes=\"{us},{de}\"";
     assert_eq!(changes(&commands(&tap)), [first, again]);
-    // Back to the default, with a new value beside it.
+    // A reset with a new value of another option.
     config.reset("MaxCircuitDirtiness").unwrap();
     assert!(!config.get("MaxCircuitDirtiness").unwrap().is_set());
     config.set("ContactInfo", "c").unwrap();
@@ -79,8 +79,7 @@ fn a_save_is_one_command_or_none() {
         config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
         Some(Duration::from_secs(600))
     );
-    // Back to the default, and another to nothing, which has a default: no one command says both
-    // by itself.
+    // A reset, and a clear of an option with a default, which neither command expresses alone.
     config.set("LongLivedPorts", ["1"]).unwrap();
     config.set("BandwidthRate", 1_000_000).unwrap();
     config.save().unwrap();
@@ -128,25 +127,25 @@ fn each_kind_of_refusal_names_the_option_and_changes_nothing() {
         config.set("ContactInfo", "new").unwrap();
         config.set(option, value).unwrap();
         let error = refused(&config);
-        let words = error.rejection().text().into_owned();
-        assert_eq!(error.rejection().code(), code, "{option} {value}: {words}");
-        assert!(words.contains(reason), "{option} {value}: {words}");
+        let text = error.rejection().text().into_owned();
+        assert_eq!(error.rejection().code(), code, "{option} {value}: {text}");
+        assert!(text.contains(reason), "{option} {value}: {text}");
         assert!(error.options().any(|name| name == "ContactInfo"));
-        // tor names a port in use by nothing, and this option by another name.
-        let is_named = !words.contains("listener") && !words.contains("VirtualAddressNetwork");
-        assert_eq!(error.option(), is_named.then_some(option), "{words}");
+        // tor does not name the option of a port in use, and names this one differently.
+        let is_named = !text.contains("listener") && !text.contains("VirtualAddressNetwork");
+        assert_eq!(error.option(), is_named.then_some(option), "{text}");
         let error = Error::from(error);
         assert_eq!(error.status_code(), Some(code));
         check_text(&error);
 
-        // tor is as it was; the picture too; and the changes are still there.
+        // tor and the configuration are unchanged, and the changes stay pending.
         assert!(!config.in_force("ContactInfo").unwrap().is_set());
         assert_eq!(config.get("ContactInfo").unwrap().text().unwrap().into_owned(), "new");
         assert_eq!(config.pending().len(), 2);
         config.revert();
         assert_eq!(config.to_torrc().unwrap(), before, "{option} {value}");
         assert_eq!(config.get(option).unwrap(), config.in_force(option).unwrap());
-        // One alone is named in any case.
+        // A single option is always named.
         config.set(option, value).unwrap();
         assert_eq!(refused(&config).option(), Some(option));
         config.revert_option(option);
@@ -180,7 +179,7 @@ fn a_refused_save_can_be_corrected_and_repeated() {
         config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),
         Some(Duration::from_secs(720))
     );
-    assert_eq!(config.pending(), []);
+    assert!(config.pending().is_empty());
 }
 
 #[test]
@@ -222,11 +221,11 @@ fn an_invalid_change_is_refused_before_a_command_is_sent() {
     for (outcome, text) in cases {
         assert_eq!(refusal(outcome), format!("invalid argument {text}"));
     }
-    assert_eq!(config.pending(), []);
+    assert!(config.pending().is_empty());
     config.save().unwrap();
     assert_eq!(commands(&tap).len(), sent);
     assert_eq!(changes(&commands(&tap)), [""; 0]);
-    // What would make tor exit is refused too, and stays to be mended. A connection through the
+    // A value that would end tor is refused too, and stays pending. A connection through the
     // recording proxy would not prove that tor sees the same files.
     let direct = self::config(&tor);
     direct.set("CookieAuthFile", "/nonexistent/a/b").unwrap();
@@ -264,7 +263,7 @@ fn lists_are_set_edited_and_cleared() {
     saved(&[a, c]);
     config.clear("MapAddress").unwrap();
     saved(&[]);
-    // Empty and not set are two things where tor tells them apart.
+    // Empty and not set differ if tor shows the difference.
     let ports = "LongLivedPorts";
     config.set(ports, ["1", "2"]).unwrap();
     config.save().unwrap();
@@ -272,7 +271,7 @@ fn lists_are_set_edited_and_cleared() {
     assert!(config.get(ports).unwrap().is_empty());
     config.save().unwrap();
     assert_eq!(config.get(ports).unwrap().entries(), Some(Vec::new()));
-    // The default is edited, not nothing.
+    // The default is edited.
     config.reset(ports).unwrap();
     config.push(ports, "4").unwrap();
     config.save().unwrap();
@@ -309,15 +308,15 @@ fn setting_a_port_keeps_the_other_options_of_its_group() {
     assert_eq!(changes(&commands(&tap)).len(), 5);
 }
 
-/// Returns the events of changed options that a configuration sees too.
-struct Witness(torcon::EventQueue);
+/// Returns the `CONF_CHANGED` events that the configuration receives too.
+struct ConfEvents(torcon::EventQueue);
 
-impl Witness {
+impl ConfEvents {
     fn of(controller: &torcon::Controller) -> Self {
         Self(controller.events([EventKind::ConfChanged]).unwrap())
     }
 
-    /// Waits until tor has told of an option.
+    /// Waits for the event of an option.
     #[track_caller]
     fn wait(&self, option: &str) {
         let deadline = Instant::now() + LIMIT;
@@ -337,30 +336,30 @@ fn two_controllers_read_each_others_changes() {
     let (us, them) = (Config::new(&ours), Config::new(&theirs));
     us.load_all().unwrap();
     them.load_all().unwrap();
-    let (we_hear, they_hear) = (Witness::of(&ours), Witness::of(&theirs));
+    let (our_events, their_events) = (ConfEvents::of(&ours), ConfEvents::of(&theirs));
     for round in 1..=5_u32 {
         let text = format!("round {round}");
         us.set("ContactInfo", &text).unwrap();
         us.push("MapAddress", format!("a{round}.example b.example")).unwrap();
         us.save().unwrap();
-        they_hear.wait(&text);
+        their_events.wait(&text);
         assert_eq!(them.get("ContactInfo").unwrap().text().unwrap().into_owned(), text);
         assert_eq!(list(&them, "MapAddress").len(), usize::try_from(2 * round - 1).unwrap());
         them.push("MapAddress", format!("c{round}.example d.example")).unwrap();
         them.set("NumCPUs", round).unwrap();
         them.save().unwrap();
-        we_hear.wait(&format!("c{round}.example"));
+        our_events.wait(&format!("c{round}.example"));
         assert_eq!(us.get("NumCPUs").unwrap().to_integer().unwrap(), Some(round));
         assert_eq!(list(&us, "MapAddress"), list(&them, "MapAddress"));
         assert_eq!(list(&us, "MapAddress").len(), usize::try_from(2 * round).unwrap());
     }
-    // By plain commands, by a reload, and by a whole text.
+    // By SETCONF and RESETCONF, by a reload, and by LOADCONF.
     theirs.reset_conf([("MapAddress", None::<&str>), ("NumCPUs", None)]).unwrap();
-    we_hear.wait("MapAddress");
+    our_events.wait("MapAddress");
     assert_eq!(list(&us, "MapAddress"), [""; 0]);
     assert_eq!(us.get("NumCPUs").unwrap().to_integer().unwrap(), Some(0));
     theirs.signal(torcon::Signal::Reload).unwrap();
-    we_hear.wait("ContactInfo");
+    our_events.wait("ContactInfo");
     assert!(!us.get("ContactInfo").unwrap().is_set());
     assert!(!them.get("ContactInfo").unwrap().is_set());
 }
@@ -370,7 +369,7 @@ fn a_pending_change_stays_when_another_controller_changes_the_option() {
     let tor = RealTor::start();
     let (ours, theirs) = (controller(&tor), controller(&tor));
     let us = Config::new(&ours);
-    let hear = Witness::of(&ours);
+    let events = ConfEvents::of(&ours);
     us.set("ContactInfo", "ours").unwrap();
     us.push("MapAddress", "a.example b.example").unwrap();
     us.set("ExitNodes", ["{us}"]).unwrap();
@@ -382,17 +381,15 @@ fn a_pending_change_stays_when_another_controller_changes_the_option() {
             ("ContactInfo", "theirs"),
         ])
         .unwrap();
-    hear.wait("ContactInfo");
-    // What is in tor, and what will be.
+    events.wait("ContactInfo");
+    // The value in tor, and the pending one.
     let text = |value: torcon::config::OptionValue| value.to_string();
     assert_eq!(text(us.in_force("ContactInfo").unwrap()), "theirs");
     assert_eq!(text(us.get("ContactInfo").unwrap()), "ours");
     assert_eq!(text(us.in_force("ExitNodes").unwrap()), "{fr}");
     assert_eq!(text(us.get("ExitNodes").unwrap()), "{us},{de}");
     assert_eq!(list(&us, "MapAddress"), ["c.example d.example", "a.example b.example"]);
-    let kinds: Vec<_> = us.pending().iter().map(PendingChange::kind).collect();
-    use PendingKind::{Push, Set};
-    assert_eq!(kinds, [Set, Push, Set, Push]);
+    assert_eq!(us.pending(), ["ContactInfo", "MapAddress", "ExitNodes"]);
     us.save().unwrap();
     let them = Config::new(&theirs);
     assert_eq!(text(them.get("ContactInfo").unwrap()), "ours");
@@ -405,16 +402,16 @@ fn every_method_works_in_a_listener() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let config = Config::new(&controller);
-    let (sender, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let inside = config.downgrade();
     let listener = controller
         .on(move |event: &torcon::event::ConfChangedEvent| {
-            let told = event.changes[0].name.to_str_lossy().into_owned();
-            if told != "ContactInfo" {
+            let name = event.changes[0].name.to_str_lossy().into_owned();
+            if name != "ContactInfo" {
                 return;
             }
             let inside = inside.upgrade().unwrap();
-            // The picture knows already what this event tells, whatever it was before.
+            // The configuration has processed this event before the listener is called.
             let text = inside.get("ContactInfo").unwrap().text().unwrap().into_owned();
             inside.set("Nickname", format!("{text}1")).unwrap();
             inside.save().unwrap();
@@ -424,7 +421,7 @@ fn every_method_works_in_a_listener() {
     config.get("ContactInfo").unwrap();
     config.set("ContactInfo", "me").unwrap();
     config.save().unwrap();
-    assert_eq!(heard.recv_timeout(LIMIT).unwrap(), "me1");
+    assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), "me1");
     assert_eq!(config.get("Nickname").unwrap().text().unwrap().into_owned(), "me1");
     controller.remove_event_listener(listener).unwrap();
 }
@@ -450,7 +447,7 @@ fn many_threads_share_one_configuration() {
     assert_eq!(entries.len(), 40);
     let fresh = Config::new(&controller(&tor));
     assert_eq!(list(&fresh, "MapAddress"), entries);
-    // Changes that were there together were saved together.
+    // Changes that were pending together were saved together.
     let count = changes(&commands(&tap)).len();
     assert!((5..=40).contains(&count), "{count}");
 }
@@ -480,7 +477,7 @@ fn after_many_changes_the_configuration_agrees_with_tor() {
     let tor = RealTor::start();
     let ours = controller(&tor);
     let us = Config::new(&ours);
-    let hear = Witness::of(&ours);
+    let events = ConfEvents::of(&ours);
     us.load(OPTIONS).unwrap();
     for storm in 0..3 {
         std::thread::scope(|scope| {
@@ -516,7 +513,7 @@ fn after_many_changes_the_configuration_agrees_with_tor() {
         controller(&tor)
             .set_conf([("Nickname", format!("storm{storm}")), ("ContactInfo", last.clone())])
             .unwrap();
-        hear.wait(&last);
+        events.wait(&last);
         let conf = ours.get_conf(OPTIONS).unwrap();
         for option in OPTIONS {
             let values = us.get(option).unwrap();
@@ -536,9 +533,9 @@ fn after_the_end_of_tor_commands_fail_and_changes_stay_pending() {
     tor.wait(LIMIT);
     let error = config.save().unwrap_err();
     assert!(error.is_closed(), "{error:?}");
-    // What was known may not be true any more.
+    // A cached value may be stale.
     assert!(config.get("NumCPUs").unwrap_err().is_closed());
     assert_eq!(config.pending().len(), 1);
     config.revert();
-    assert_eq!(config.pending(), []);
+    assert!(config.pending().is_empty());
 }

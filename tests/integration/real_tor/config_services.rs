@@ -1,4 +1,4 @@
-//! The onion services of a configuration of a real tor: all of them survive what is changed.
+//! The onion services of a real tor: a change of one keeps all others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use super::config::{commands, config, tapped};
 use super::{controller, refusal};
 use crate::support::real_tor::RealTor;
 
-/// Returns every line of a service as text.
+/// Returns the lines of a service as text.
 fn lines(service: &ConfiguredService) -> Vec<String> {
     let line = |(name, value): (&str, &[u8])| format!("{name} {}", String::from_utf8_lossy(value));
     service.lines().map(line).collect()
 }
 
-/// Returns every line that tor has of all services.
+/// Returns the lines of all services in tor.
 fn in_tor(tor: &RealTor) -> Vec<String> {
     let conf = controller(tor).get_conf(["HiddenServiceOptions"]).unwrap();
     let line = |(name, value): (&str, Option<&[u8]>)| {
@@ -30,7 +30,7 @@ fn in_tor(tor: &RealTor) -> Vec<String> {
 
 #[test]
 fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
-    // Peers 30: a SETCONF of one service drops all others, and lines that were not understood.
+    // Peers 30: a SETCONF of one service drops all others, and unrecognized lines.
     let tor = RealTor::start();
     let path = |name: &str| tor.directory().join(name);
     let (first, second, third) = (path("hs one \"q\""), path("hs2"), path("caf\u{e9}"));
@@ -56,7 +56,7 @@ fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
     assert_eq!(services[0].ports(), ports);
     assert_eq!(services[0].option("HiddenServiceMaxStreams"), ["5"]);
 
-    // One more.
+    // Adds one.
     let mut service = ConfiguredService::new(&third).port(70, 7070).port(71, 7171);
     service.set_option("HiddenServiceMaxStreams", ["9"]).unwrap();
     config.add_onion_service(service.clone()).unwrap();
@@ -66,7 +66,7 @@ fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
     assert_eq!(in_tor(&tor), [&before[..], &lines(&service)].concat());
     assert!(third.join("hostname").exists());
 
-    // One edited, in its place.
+    // Edits one in its place.
     let was_there = config
         .edit_onion_service(&first, |service| {
             service.set_ports([OnionPort::new(80, 8080)]);
@@ -83,14 +83,14 @@ fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
     ];
     assert_eq!(in_tor(&tor), [&edited[..], &before[5..], &lines(&service)].concat());
 
-    // One less.
+    // Removes one.
     assert!(config.remove_onion_service(&second).unwrap());
     assert!(!config.remove_onion_service(&second).unwrap());
     config.save().unwrap();
     assert_eq!(in_tor(&tor), [&edited[..], &lines(&service)].concat());
     assert!(second.join("hostname").exists(), "the directory stays");
 
-    // None.
+    // Removes all.
     assert!(config.remove_onion_service(&first).unwrap());
     assert!(config.remove_onion_service(&third).unwrap());
     config.save().unwrap();
@@ -114,7 +114,7 @@ fn services_that_other_controllers_add_are_kept() {
     ours.add_onion_service(service("a")).unwrap();
     theirs.add_onion_service(service("b")).unwrap();
     theirs.save().unwrap();
-    // A service of this program, which tor gets beside those of the configurations.
+    // A service of an endpoint, in addition to those of the configurations.
     let endpoint = OnionEndpoint::with_controller(&controller(&tor), 80);
     let endpoint = endpoint.hidden_service_dir(path("c")).publication(Publication::None);
     let _listener = endpoint.listen().unwrap();
@@ -141,7 +141,7 @@ fn services_that_other_controllers_add_are_kept() {
     assert_eq!(directories(&config(&tor)).len(), expected.len() + 6);
 }
 
-/// Numbers that are the same in each run.
+/// Pseudo-random numbers that are the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -156,7 +156,7 @@ impl Numbers {
     }
 }
 
-/// Changes something, and returns the option if it goes back to its default.
+/// Makes a random change, and returns the option if it is reset.
 fn change(config: &Config, numbers: &mut Numbers, directory: &Path) -> Option<&'static str> {
     const LISTS: [&str; 4] = ["MapAddress", "ExitNodes", "LongLivedPorts", "SocksPort"];
     const VALUES: [&str; 4] = ["ContactInfo", "NumCPUs", "MaxCircuitDirtiness", "BandwidthBurst"];
@@ -170,7 +170,7 @@ fn change(config: &Config, numbers: &mut Numbers, directory: &Path) -> Option<&'
     match numbers.below(12) {
         0..3 => {
             let list = numbers.one_of(&LISTS);
-            // tor does not take one port twice.
+            // tor refuses the same port twice.
             let entry = entry(numbers, list);
             config.remove(list, &entry).unwrap();
             config.push(list, entry).unwrap();
@@ -188,7 +188,7 @@ fn change(config: &Config, numbers: &mut Numbers, directory: &Path) -> Option<&'
         }
         6..9 => {
             let option = numbers.one_of(&VALUES);
-            // Within what tor takes without changing it.
+            // In the range that tor does not adjust.
             let number = 1100 + numbers.below(900);
             match option {
                 "MaxCircuitDirtiness" => config.set(option, Duration::from_secs(number)).unwrap(),
@@ -305,7 +305,7 @@ fn an_invalid_service_is_refused_and_the_others_are_kept() {
         })),
         "invalid argument \"edit\": has changed the directory"
     );
-    assert_eq!(config.pending(), []);
+    assert!(config.pending().is_empty());
 
     // Peers 31: tor would exit. A connection through the recording proxy would not prove that tor
     // sees the same files.
@@ -318,7 +318,7 @@ fn an_invalid_service_is_refused_and_the_others_are_kept() {
     );
     assert!(direct.remove_onion_service("/nonexistent/a/b").unwrap());
 
-    // Refused by tor, which does not say what is wrong; mended, and saved.
+    // Refused by tor without a reason; corrected, and saved.
     let mut service = ConfiguredService::new(path("b")).port(80, 80);
     service.set_option("HiddenServiceVersion", ["2"]).unwrap();
     config.add_onion_service(service).unwrap();
@@ -340,7 +340,7 @@ fn an_invalid_service_is_refused_and_the_others_are_kept() {
     assert_eq!(in_tor(&tor)[..before.len()], before);
     assert!(fs::exists(path("b").join("hostname")).unwrap());
 
-    // Given up.
+    // Reverted.
     assert!(config.remove_onion_service(path("a")).unwrap());
     let sent = commands(&tap).len();
     config.revert_option("HiddenServiceOptions");

@@ -1,4 +1,4 @@
-//! The whole configuration of a real tor: loaded, saved, and not deadly.
+//! The whole configuration of a real tor: LOADCONF, SAVECONF, and values that would end tor.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::conf::{set, value};
 use super::{as_somebody_else, controller, refusal};
 use crate::support::real_tor::RealTor;
 
-/// The lines that a LOADCONF must say again so that the tor stays what it is.
+/// Returns the lines that a LOADCONF must repeat so that the tor keeps its control port.
 fn essentials(tor: &RealTor) -> String {
     let root = tor.directory().display();
     format!(
@@ -22,7 +22,7 @@ fn essentials(tor: &RealTor) -> String {
     )
 }
 
-// LOADCONF; peers 17: what follows a dot was run as commands.
+// LOADCONF; peers 17: text after a dot was executed as commands.
 #[test]
 fn a_configuration_can_be_loaded_and_none_of_its_lines_is_a_command() {
     let tor = RealTor::start();
@@ -49,7 +49,7 @@ fn a_configuration_can_be_loaded_and_none_of_its_lines_is_a_command() {
     let conf = controller.get_conf(["ContactInfo", "MaxCircuitDirtiness"]).unwrap();
     assert_eq!(conf.get("ContactInfo"), Some(&set(&["one.two..."])));
     assert_eq!(conf.get("MaxCircuitDirtiness"), Some(&set(&["3600"])));
-    // What is not said again is back at its default.
+    // Options that are not repeated are reset.
     controller.load_conf(&essentials).unwrap();
     assert_eq!(value(&controller, "ContactInfo"), ConfValue::Default);
     for (text, code, problem) in [
@@ -71,14 +71,14 @@ fn a_configuration_can_be_loaded_and_none_of_its_lines_is_a_command() {
         assert_eq!((rejection.code(), &*rejection.text()), (code, problem));
     }
     assert_eq!(refusal(controller.load_conf("")), "invalid argument \"text\": is empty");
-    // A body of many lines, nearly as long as tor takes.
+    // A data block of many lines, almost as long as tor accepts.
     let long =
         format!("{essentials}{}", "# a line that says nothing at all ..........\n".repeat(22_000));
     controller.load_conf(&long).unwrap();
     assert_eq!(super::controller(&tor).get_info_one("process/pid").unwrap(), tor.pid().to_string());
 }
 
-/// When the system's own torrc was changed last.
+/// Returns the time of the last change of the system's torrc.
 fn system_torrc() -> Option<SystemTime> {
     fs::metadata("/etc/tor/torrc").and_then(|data| data.modified()).ok()
 }
@@ -101,7 +101,7 @@ fn saveconf_writes_only_the_torrc_of_tor() {
     let old = tor.directory().join("torrc.orig.1");
     assert_eq!(fs::read(old).unwrap(), before.0);
 
-    // What was saved is what tor reads again.
+    // tor reads the saved file again.
     controller.set_conf([("ContactInfo", "unsaved")]).unwrap();
     let reloads = controller.events([EventKind::Signal]).unwrap();
     controller.signal(Signal::Reload).unwrap();
@@ -172,15 +172,15 @@ fn a_service_or_cookie_below_a_missing_parent_is_not_sent() {
     assert_eq!(refusal(controller.set_conf(cookie)), expected);
     assert_eq!(controller.get_info_one("process/pid").unwrap(), tor.pid().to_string());
 
-    // With its parent there, tor makes the directory.
+    // tor creates the directory if its parent exists.
     fs::create_dir_all(tor.directory().join("missing/parent")).unwrap();
     controller.set_conf(services).unwrap();
     assert!(Path::new(missing).join("hostname").exists());
     assert_eq!(tor.try_wait(), None);
 }
 
-// A directory that this program may not look into was taken for one that is missing, so that the
-// services of a system's tor could not be changed by anyone but root.
+// A directory without search permission was treated as missing, so that only root could change the
+// services of the system's tor.
 #[test]
 fn a_service_in_a_directory_without_access_is_left_to_tor() {
     crate::support::exclusive::exclusive(|| {
@@ -196,7 +196,7 @@ fn a_service_in_a_directory_without_access_is_left_to_tor() {
             outcome.unwrap();
             assert!(directory.join("hostname").exists());
         } else {
-            // Here the directory is closed to tor as well; but that is for tor to say.
+            // tor cannot access the directory either, and reports it.
             assert!(!matches!(outcome, Err(Error::InvalidInput(_))), "{outcome:?}");
         }
     });

@@ -1,4 +1,4 @@
-//! Methods of authentication, good and bad.
+//! The methods of authentication, and their failures.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::support::greeting::{Cookie, Proof};
 use crate::support::script::Script;
 use crate::support::watchdog::within;
 
-/// Connects to a fake tor that does not let anybody in, and returns why not.
+/// Connects to a fake tor that refuses authentication, and returns the error.
 #[track_caller]
 fn failure(
     options: ConnectOptions,
@@ -32,7 +32,7 @@ fn failure(
     (error, text)
 }
 
-/// Offers a cookie at `path`, and requires that the client leaves without another byte.
+/// Offers a cookie at `path`, and requires that the client sends nothing more.
 #[track_caller]
 fn bad_cookie(path: &Path) -> (AuthProblem, String) {
     let path = path.to_owned();
@@ -88,13 +88,13 @@ fn methods_are_tried_in_the_documented_order() {
     // peers 19: the plain cookie was preferred (torut).
     let cookie = Cookie::new();
     let tor = FakeTor::unix(move |script| {
-        // The greeting offers both cookies; a password is at hand and must not be used.
+        // The greeting offers both cookie methods; the given password must not be used.
         script.greet_safecookie(&cookie).expect_end();
     });
     drop(ConnectOptions::new().password("not this").connect(tor.endpoint()).unwrap());
     tor.finish();
 
-    // An unreadable cookie and a password: the password.
+    // The password, with an unreadable cookie.
     let tor = FakeTor::unix(|script| {
         script.protocol_info("NULL,HASHEDPASSWORD,COOKIE,SAFECOOKIE", Some("/none".as_ref()));
         script.answer("AUTHENTICATE 70", &["250 OK"]).expect_end();
@@ -102,7 +102,7 @@ fn methods_are_tried_in_the_documented_order() {
     drop(ConnectOptions::new().password("p").connect(tor.endpoint()).unwrap());
     tor.finish();
 
-    // An unreadable cookie, no password, but nothing is needed either.
+    // NULL, with an unreadable cookie and no password.
     let tor = FakeTor::unix(|script| {
         script.protocol_info("NULL,HASHEDPASSWORD,COOKIE", Some("/none".as_ref()));
         script.answer("AUTHENTICATE", &["250 OK"]).expect_end();
@@ -136,7 +136,7 @@ fn the_password_closure_is_called_at_most_once_on_the_calling_thread() {
     tor.finish();
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 
-    // A refused one is not asked for again.
+    // The closure is not called again after a refusal.
     let tor = FakeTor::unix(|script| {
         script.greet_password_and_refuse();
     });
@@ -174,7 +174,7 @@ fn a_declined_or_missing_password_is_an_error() {
 fn a_wrong_password_is_tried_once_and_reported_with_the_text_of_tor() {
     let (error, text) = failure(ConnectOptions::new().password("wrong-7c1"), |script| {
         script.protocol_info("HASHEDPASSWORD,NULL", None).expect("AUTHENTICATE 77726F6E672D376331");
-        // Nothing else is tried, although no password would have done.
+        // No other method is tried, although NULL would succeed.
         script.send("515 Authentication failed: Wrong password\r\n").expect_end();
     });
     assert!(matches!(error.problem(), AuthProblem::Refused(_)), "{text}");
@@ -184,7 +184,7 @@ fn a_wrong_password_is_tried_once_and_reported_with_the_text_of_tor() {
 
 #[test]
 fn each_bad_cookie_file_has_its_own_error_and_is_not_sent() {
-    // peers 20: the file named by the peer was read whatever it is, and sent (tari).
+    // peers 20: any file that the peer named was read and sent (tari).
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
 
@@ -218,7 +218,7 @@ fn each_bad_cookie_file_has_its_own_error_and_is_not_sent() {
         assert!(text.contains(&format!("is {kind}, not a regular file")), "{text}");
     }
 
-    // The superuser may read everything, so the permission shows only to others.
+    // Root can read every file.
     if !nix::unistd::geteuid().is_root() {
         let cookie = Cookie::new();
         std::fs::set_permissions(cookie.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
@@ -264,7 +264,7 @@ fn a_malformed_or_refused_challenge_ends_the_attempt() {
         ("515 Cookie authentication is disabled", "515"),
     ] {
         let cookie = Cookie::new();
-        // Without HASHEDPASSWORD, a refusal leaves nothing to try.
+        // Without HASHEDPASSWORD, a refusal is final.
         let methods = match part {
             "cannot be read" => "SAFECOOKIE,HASHEDPASSWORD,NULL",
             _ => "SAFECOOKIE,NULL",

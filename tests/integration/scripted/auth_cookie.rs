@@ -1,5 +1,5 @@
-//! Which cookie is used: the one that tor names, the one that the user names, or none; and what
-//! follows a refusal. A port that is not tor obtains no bytes of any file.
+//! The choice of the cookie: named by tor, named by the user, or none; and the method after a
+//! refusal. A port that is not tor receives no content of a file.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn auth_error(error: Error) -> AuthError {
     }
 }
 
-// The real tor's cookie was sent to whoever offered COOKIE and named its path.
+// The cookie was sent to any port that offered COOKIE and named its path.
 #[test]
 fn a_rogue_port_that_offers_only_cookie_receives_no_cookie() {
     for methods in ["COOKIE", "NULL,COOKIE", "COOKIE,PALM", "HASHEDPASSWORD,COOKIE"] {
@@ -49,7 +49,7 @@ fn a_rogue_port_that_offers_only_cookie_receives_no_cookie() {
 
 #[test]
 fn a_cookie_is_read_from_the_path_of_the_user() {
-    // As in a container: the path that tor names is not there.
+    // As in a container: the path that tor names does not exist.
     let cookie = Cookie::new();
     let options = ConnectOptions::new().cookie_file(cookie.path());
     let tor = FakeTor::tcp(move |script| {
@@ -72,7 +72,7 @@ fn a_password_is_not_sent_to_a_peer_that_does_not_know_the_cookie() {
     assert!(matches!(error.problem(), AuthProblem::WrongServerProof { .. }), "{error:?}");
     assert!(error.advice().contains("ConnectOptions::without_cookie"), "{}", error.advice());
 
-    // Whoever trusts the address says so.
+    // With the consent of the user.
     let cookie = Cookie::new();
     let tor = FakeTor::unix(move |script| {
         script.protocol_info(BOTH, Some(cookie.path()));
@@ -148,7 +148,7 @@ fn a_refused_cookie_without_another_way_is_tried_once() {
         assert_eq!(error.methods_tried(), [AuthMethod::SafeCookie]);
     }
 
-    // The closure declines: the refused cookie is what is told.
+    // The closure returns none: the refused cookie is reported.
     let cookie = Cookie::new();
     let tor = FakeTor::unix(move |script| {
         script.protocol_info(BOTH, Some(cookie.path()));
@@ -171,7 +171,7 @@ fn both_connections_share_one_time_limit() {
         script.expect_matching("a challenge", |line| line.starts_with("AUTHCHALLENGE "));
         script.pause(Duration::from_millis(500));
         script.send_lines(&["515 Cookie authentication is disabled"]).close();
-        // Silence from here on.
+        // No answer from here on.
         let mut second = script.accept();
         second.expect("PROTOCOLINFO 1").expect_end();
     });
@@ -192,7 +192,7 @@ fn an_empty_list_of_endpoints_is_refused() {
     );
 }
 
-// It was judged by the last endpoint alone.
+// Only the last endpoint counted.
 #[test]
 fn a_list_of_endpoints_timed_out_only_if_every_one_did() {
     let silent = || {

@@ -1,4 +1,4 @@
-//! The configuration where answers, events and changes cross each other, and where they end.
+//! The configuration when replies, events and changes overlap, and at the end of the connection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{LIMIT, chain, connected, join, start};
 use crate::support::script::Script;
 use crate::support::signal::signal;
 
-/// Lets a configuration begin: the subscription, and the names of a few options.
+/// Answers the first commands of a configuration, with the names of a few options.
 fn begin(script: &mut Script) -> &mut Script {
     script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
     script.answer(
@@ -35,7 +35,7 @@ fn begin(script: &mut Script) -> &mut Script {
     )
 }
 
-/// An event of a changed option.
+/// Returns a `CONF_CHANGED` event.
 fn changed(line: &str) -> String {
     format!("650-CONF_CHANGED\r\n650-{line}\r\n650 OK\r\n")
 }
@@ -55,7 +55,7 @@ fn an_event_before_the_reply_keeps_the_reply_cached() {
     });
     let config = Config::new(&controller);
     assert_eq!(contact(&config), "b");
-    assert_eq!(contact(&config), "b", "without another question");
+    assert_eq!(contact(&config), "b", "without another command");
     controller.close();
     drop((config, controller));
     tor.finish();
@@ -63,7 +63,7 @@ fn an_event_before_the_reply_keeps_the_reply_cached() {
 
 #[test]
 fn an_event_after_the_reply_invalidates_it() {
-    // Also one in the same packet, and one that is older than the answer: tor keeps events back.
+    // Also in the same packet, and an event older than the reply: tor delays events.
     for (event, later) in [("ContactInfo=c", "c"), ("ContactInfo=old", "b"), ("ContactInfo", "")] {
         let answer = if later.is_empty() { "250 ContactInfo" } else { "250 ContactInfo=" };
         let answer = format!("{answer}{later}\r\n");
@@ -75,11 +75,10 @@ fn an_event_after_the_reply_invalidates_it() {
         let config = Config::new(&controller);
         let events = controller.events([EventKind::ConfChanged]).unwrap();
         assert_eq!(contact(&config), "b");
-        // The configuration knows of an event before a queue gets it, although the queue was there
-        // first.
+        // The configuration processes an event before an older queue receives it.
         events.recv_timeout(LIMIT).unwrap();
         assert_eq!(contact(&config), later);
-        assert_eq!(contact(&config), later, "without another question");
+        assert_eq!(contact(&config), later, "without another command");
         controller.close();
         drop((events, config, controller));
         tor.finish();
@@ -111,11 +110,11 @@ fn a_reply_that_a_save_has_overtaken_is_not_cached() {
     let (tor, controller) = connected(move |script| {
         begin(script).expect("GETCONF ContactInfo");
         asked.fire();
-        // Both are on their way; tor has answered the first before it took the second.
+        // Both commands are sent; tor answered the first before it executed the second.
         script.expect("SETCONF ContactInfo=\"new\"");
         script.send("250 ContactInfo=old\r\n250 OK\r\n");
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]);
-        // The event of the save comes late; what it tells is asked for once more.
+        // The event of the save is late, and invalidates the new value once more.
         script.send(changed("ContactInfo=new"));
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]).expect_end();
     });
@@ -129,7 +128,7 @@ fn a_reply_that_a_save_has_overtaken_is_not_cached() {
     asks.wait();
     config.set("ContactInfo", "new").unwrap();
     config.save().unwrap();
-    assert_eq!(join(reading), "old", "what it was when it was asked for");
+    assert_eq!(join(reading), "old", "the value at the time of the command");
     assert_eq!(contact(&config), "new");
     events.recv_timeout(LIMIT).unwrap();
     assert_eq!(contact(&config), "new");
@@ -181,7 +180,7 @@ fn each_save_reads_the_services_and_sends_all_their_lines() {
             "GETINFO process/pid process/uid",
             &["250-process/pid=1", "250-process/uid=0", "250 OK"],
         );
-        // Somebody has added one, and the event has not come.
+        // Another controller added a service, and the event is not received yet.
         let lines = [
             "250-HiddenServiceDir=/tmp",
             "250-HiddenServiceNovelty=\"x \\\"y\\\"\"",
@@ -195,7 +194,7 @@ fn each_save_reads_the_services_and_sends_all_their_lines() {
              HiddenServicePort=\"81 8181\" HiddenServiceNovelty=\"3\"",
             &["510 Command filtered"],
         );
-        // For the test, which reads them, and for the second save.
+        // For the read of the test, and for the second save.
         script.answer("GETCONF HiddenServiceOptions", &lines);
         script.answer("GETCONF HiddenServiceOptions", &lines);
         script.expect_line("the same");
@@ -297,7 +296,7 @@ fn a_save_that_times_out_keeps_the_changes_and_invalidates_the_cache() {
     config.set("ContactInfo", "new").unwrap();
     assert!(config.save().unwrap_err().is_timeout());
     assert_eq!(config.pending().len(), 1);
-    // tor had taken it.
+    // tor had accepted it.
     config.revert();
     assert_eq!(contact(&config), "new");
     controller.close();
@@ -318,11 +317,11 @@ fn a_closed_connection_fails_reads_and_saves_and_keeps_the_changes() {
         let error = config.save().unwrap_err();
         assert_eq!(chain(&error), "the control connection is closed: tor closed the connection");
     }
-    // Nobody would tell if it changed now.
+    // No event would report a change now.
     assert!(config.get("NumCPUs").unwrap_err().is_closed());
     assert!(config.in_force("ContactInfo").unwrap_err().is_closed());
-    assert_eq!(contact(&config), "new", "what it is to be is no matter of tor's");
-    assert_eq!(config.pending()[0].values(), ["new"]);
+    assert_eq!(contact(&config), "new", "a pending value needs no tor");
+    assert_eq!(config.pending(), ["ContactInfo"]);
     assert!(Config::new(&controller).options().unwrap_err().is_closed());
     drop((config, controller));
     tor.finish();
@@ -344,7 +343,7 @@ fn the_subscription_ends_with_the_last_clone() {
     drop(clone);
     assert!(weak.upgrade().is_none());
     assert_eq!(controller.subscribed_events(), []);
-    // Nobody waits for the answer to that, but it comes before the next.
+    // The reply to SETEVENTS precedes the next one.
     controller.get_info_one("a").unwrap();
     controller.close();
     drop(controller);

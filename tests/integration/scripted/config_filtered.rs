@@ -1,10 +1,10 @@
-//! A configuration behind a filter that refuses what is asked for convenience.
+//! A configuration behind a filtering proxy that refuses the optional commands.
 
 use torcon::config::{Config, OptionType};
 
 use super::connected;
 
-// One refused event or answer made every function fail.
+// One refusal made every method fail.
 #[test]
 fn a_configuration_without_events_and_names_reads_each_time_and_saves() {
     let (tor, controller) = connected(|script| {
@@ -12,7 +12,7 @@ fn a_configuration_without_events_and_names_reads_each_time_and_saves() {
         script.answer("SETEVENTS CONF_CHANGED", refused);
         script.answer("GETINFO config/names", refused);
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=a"]);
-        // Another program has changed it, which nobody told.
+        // Another controller changed it, without an event.
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=b"]);
         script.answer("GETCONF MapAddress", &["250 MapAddress=x y"]);
         script.answer("GETINFO process/pid process/uid", refused);

@@ -1,11 +1,11 @@
-//! A reload that this connection asked for, and the values that were read before it.
+//! A reload by this connection, and the values that were read before it.
 
 use torcon::config::Config;
 use torcon::names::Signal;
 
 use super::connected;
 
-// `SIGNAL RELOAD` was not taken for a command that changes the configuration.
+// `SIGNAL RELOAD` did not invalidate the cache.
 #[test]
 fn a_value_is_read_again_after_a_reload_of_the_same_connection() {
     let (tor, controller) = connected(|script| {
@@ -15,7 +15,7 @@ fn a_value_is_read_again_after_a_reload_of_the_same_connection() {
             &["250+config/names=", "ContactInfo String", ".", "250 OK"],
         );
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=a"]);
-        // tor tells of the change later.
+        // The event is late.
         script.answer("SIGNAL RELOAD", &["250 OK"]);
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=b"]);
         script.answer("signal hup", &["250 OK"]);
@@ -31,7 +31,7 @@ fn a_value_is_read_again_after_a_reload_of_the_same_connection() {
     controller.command("signal hup").unwrap();
     assert_eq!(contact(), "c");
     controller.signal(Signal::Newnym).unwrap();
-    assert_eq!(contact(), "c", "without another question");
+    assert_eq!(contact(), "c", "without another command");
     controller.close();
     drop((config, controller));
     tor.finish();

@@ -184,7 +184,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
     assert_eq!(text(circuit.extend(none).unwrap_err()), no_path);
     assert_eq!(
         text(circuit.extend(Path::any()).unwrap_err()),
-        "invalid argument \"path\": must name the relays by which a circuit is made longer"
+        "invalid argument \"path\": must name the relays by which a circuit is extended"
     );
     let no_router = format!("tor refused EXTENDCIRCUIT: 552 \"No such router \\\"${unknown}\\\"\"");
     assert_eq!(text(state.build_circuit([unknown]).unwrap_err()), no_router);
