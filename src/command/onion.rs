@@ -167,6 +167,11 @@ impl AddOnion {
         is_given.into_iter().find_map(|(argument, is_given)| is_given.then_some(argument))
     }
 
+    /// Returns whether nobody is to have the new key.
+    pub(crate) fn discards_key(&self) -> bool {
+        self.discard_key
+    }
+
     fn flags(&self) -> Vec<&'static str> {
         [
             (self.discard_key && self.key.is_none(), "DiscardPK"),

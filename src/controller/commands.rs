@@ -138,9 +138,10 @@ impl Controller {
     /// being refused by it: a `MetricsPortPolicy` that is not one, an empty
     /// `MinimalAcceptedServerVersion`, sizes of `nan`; and, if tor sees the same files as this
     /// program, a `HiddenServiceDir`, `CookieAuthFile` or `ExtORPortCookieAuthFile` that tor cannot
-    /// create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it would wait.
-    /// Of a tor whose files cannot be seen here such a path is not refused, and ends it. Otherwise
-    /// those of [`execute`](Self::execute).
+    /// create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it would wait;
+    /// and `CookieAuthentication` and `ExtORPort` of a tor with `Sandbox 1`, which is asked for with
+    /// `GETCONF Sandbox` before these two are set. Of a tor whose files cannot be seen here such a
+    /// path is not refused, and ends it. Otherwise those of [`execute`](Self::execute).
     ///
     /// # Examples
     ///

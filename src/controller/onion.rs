@@ -18,7 +18,10 @@ impl Controller {
     /// that and looks after the service.
     ///
     /// Sends [`ADD_ONION`](AddOnion). A key that is given in it is not told by tor; the answer has
-    /// it all the same. Blocks for at most the [time limit](Self::with_timeout).
+    /// it all the same. If the answer of tor is lost, a service with a key that tor made stays until
+    /// the connection ends: with [`AddOnion::key`] the address is known, and
+    /// [`del_onion`](Self::del_onion) removes it. Blocks for at most the
+    /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///

@@ -68,7 +68,7 @@ pub enum OnionProblem {
         detail: Box<str>,
     },
     /// It is not certain that tor can use the directory at this path. No command was sent, since tor
-    /// would exit if it cannot.
+    /// would exit if it cannot; or a tor with `Sandbox 1` refused it.
     #[error("the directory {} may not be usable for tor: {detail}; use an ephemeral service", quoted_path(.path))]
     NotForTor {
         /// The directory.

@@ -1,5 +1,9 @@
 //! Adds one service to tor's configuration, or removes one, and keeps all others unchanged.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::directory::{address_in, is_swept};
@@ -9,8 +13,10 @@ use crate::config::{
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::OnionAddress;
+use crate::wire::torrc::read_options;
 
 const PORT: &str = "HiddenServicePort";
+const CONFIG_FILE: &str = "config-file";
 
 /// The services in the configuration of one tor, changed under a lock.
 pub(super) struct Configuration(RewriteLock);
@@ -24,6 +30,35 @@ pub(super) struct Failed {
     pub(super) error: Error,
     /// Whether tor may nevertheless have the service.
     pub(super) uncertain: bool,
+}
+
+impl FormerLines {
+    /// Returns whether a configuration file of tor has a service of this directory, or may have it:
+    /// a file that cannot be read here, or one that includes others.
+    pub(super) fn is_in_file(&self, controller: &Controller, directory: &Path) -> bool {
+        let is_in = |key: &str| {
+            let Ok(path) = controller.get_info_one(key) else { return true };
+            // A pipe would be waited for.
+            let text = fs::metadata(&path).and_then(|found| match found.is_file() {
+                true => fs::read(&path),
+                false => Err(io::ErrorKind::InvalidInput.into()),
+            });
+            match text {
+                Ok(text) => names_service(&text, directory),
+                // Mostly there is no file of defaults.
+                Err(error) => key == CONFIG_FILE || error.kind() != io::ErrorKind::NotFound,
+            }
+        };
+        !self.0.is_empty() && (is_in(CONFIG_FILE) || is_in("config-defaults-file"))
+    }
+}
+
+fn names_service(torrc: &[u8], directory: &Path) -> bool {
+    read_options(torrc).iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case(b"%include")
+            || name.eq_ignore_ascii_case(b"HiddenServiceDir")
+                && is_same_directory(Path::new(OsStr::from_bytes(value)), directory)
+    })
 }
 
 impl From<Error> for Failed {

@@ -273,12 +273,15 @@ impl OnionEndpoint {
     ///
     /// Sends, after the commands of launching or connecting:
     ///
-    /// - `SETEVENTS` with `HS_DESC`, and `GETCONF DisableNetwork` before the wait for publication;
-    /// - for an ephemeral service `ADD_ONION`;
-    /// - for a filesystem service `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid
+    /// - `SETEVENTS` with `HS_DESC`, and `GETCONF DisableNetwork` before the wait for publication.
+    /// - For an ephemeral service `ADD_ONION ED25519-V3:key`, or `ADD_ONION NEW:ED25519-V3` if no key
+    ///   was given and a filter refuses the first form; `DEL_ONION` if the reply is late.
+    /// - For a filesystem service `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid
     ///   process/uid`, if the address is known `GETINFO onions/current` and `GETINFO
     ///   onions/detached`, `GETCONF HiddenServiceOptions`, and `SETCONF` with the lines of all
-    ///   services and of the new one.
+    ///   services and of the new one. If the directory has a service already, `GETINFO config-file`
+    ///   and `GETINFO config-defaults-file`; if tor refuses `SETCONF`, `GETCONF Sandbox`; if its
+    ///   reply is late, `SETCONF` with the former lines.
     ///
     /// Later the thread `torcon-onion` sends the queries of
     /// [`check_interval`](Self::check_interval), and adds a removed service again.

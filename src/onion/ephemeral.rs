@@ -3,7 +3,7 @@
 use crate::command::{AddOnion, AddedOnion};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
-use crate::names::OnionAddress;
+use crate::names::{OnionAddress, OnionKey};
 
 /// A service that ends with the control connection, unless it is detached.
 #[derive(Debug)]
@@ -15,26 +15,28 @@ pub(super) struct EphemeralService {
 }
 
 impl EphemeralService {
+    /// Adds the service. A new key is made here and not by tor, so that the address is known before
+    /// tor answers: if the answer is lost, the service can be removed. A filter may allow only
+    /// `NEW:ED25519-V3`, which is sent if the other form is refused.
     pub(super) fn add(
         controller: &Controller,
         command: Box<AddOnion>,
         detached: bool,
     ) -> Result<(Self, AddedOnion)> {
-        let added = match controller.add_onion(&command) {
-            Ok(added) => added,
-            Err(error) => {
-                // tor answers in order: a service whose answer was late is there before this.
-                if let Some(address) = command.own_address().filter(|_| error.is_timeout()) {
-                    let _ = controller.del_onion(address);
-                }
-                return Err(refused(&command, error));
-            }
+        if command.own_address().is_some() {
+            let added = add_onion(controller, &command)?;
+            let service = Self { address: added.address, detached, again: Some(command) };
+            return Ok((service, added));
+        }
+        let keyed = (*command).clone().key(OnionKey::generate()?);
+        let mut added = match add_onion(controller, &keyed) {
+            Err(error) if error.is_filtered() => add_onion(controller, &command)?,
+            outcome => outcome?,
         };
-        let again = match (&added.key, command.own_address()) {
-            (_, Some(_)) => Some(command),
-            (Some(key), None) => Some(Box::new(command.key(key.clone()))),
-            (None, None) => None,
-        };
+        if command.discards_key() {
+            added.key = None;
+        }
+        let again = added.key.clone().map(|key| Box::new(command.key(key)));
         Ok((Self { address: added.address, detached, again }, added))
     }
 
@@ -52,7 +54,7 @@ impl EphemeralService {
         let Some(command) = &self.again else {
             return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
         };
-        controller.add_onion(command).map(drop).map_err(|error| refused(command, error))
+        add_onion(controller, command).map(drop)
     }
 
     /// Ends the service, unless it is detached: then it goes on until somebody deletes it.
@@ -73,12 +75,19 @@ impl EphemeralService {
     }
 }
 
-/// Names by its address what tor names by a code.
-fn refused(command: &AddOnion, error: Error) -> Error {
-    match (error.status_code(), command.own_address()) {
-        (Some(550), Some(address)) => {
-            OnionError::new(OnionProblem::AddressInUse { address }).into()
-        }
-        _ => error,
+/// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time.
+fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> {
+    let error = match controller.add_onion(command) {
+        Ok(added) => return Ok(added),
+        Err(error) => error,
+    };
+    let Some(address) = command.own_address() else { return Err(error) };
+    if error.is_timeout() {
+        // tor answers in order: a service whose answer was late is there before this.
+        let _ = controller.del_onion(address);
     }
+    if error.status_code() == Some(550) {
+        return Err(OnionError::new(OnionProblem::AddressInUse { address }).into());
+    }
+    Err(error)
 }

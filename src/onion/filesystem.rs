@@ -41,8 +41,10 @@ pub(super) struct FilesystemService {
     key: Option<OnionKey>,
     clients: Vec<AuthorizedClient>,
     lines: Vec<ConfiguredLine>,
-    /// The lines that the directory had before, until the service is [kept](Self::keep).
+    /// The lines that the directory had before. When the service is [kept](Self::keep), lines that
+    /// are not in tor's configuration files are forgotten: a killed program left them.
     former: FormerLines,
+    former_is_in_file: bool,
     configured: bool,
 }
 
@@ -74,9 +76,15 @@ impl FilesystemService {
                 if uncertain {
                     directory.abandon();
                 }
+                if error.status_code() == Some(513) && controller.has_sandbox().unwrap_or(false) {
+                    let detail = "it runs with Sandbox 1 and may open no directory of a service";
+                    let path = directory.path().to_owned();
+                    return Err(OnionError::new(OnionProblem::NotForTor { path, detail }).into());
+                }
                 return Err(error);
             }
         };
+        let former_is_in_file = former.is_in_file(controller, directory.path());
         let outcome = directory.read_address().map(|address| (address, directory.read_key()));
         match outcome {
             Ok((address, key)) => Ok(Self {
@@ -88,6 +96,7 @@ impl FilesystemService {
                 clients,
                 lines,
                 former,
+                former_is_in_file,
                 configured: true,
             }),
             Err(error) => {
@@ -119,10 +128,12 @@ impl FilesystemService {
         self.directory.path()
     }
 
-    /// Commits the service: nothing is restored from now on.
+    /// Commits the service: the directory is not restored from now on.
     pub(super) fn keep(&mut self) {
         self.directory.keep();
-        self.former = FormerLines::default();
+        if !self.former_is_in_file {
+            self.former = FormerLines::default();
+        }
     }
 
     pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {

@@ -239,7 +239,8 @@ impl OnionService {
     /// Removes the service from tor unless it is detached, and deletes a temporary directory.
     ///
     /// Sends `DEL_ONION`; for a filesystem service `GETCONF HiddenServiceOptions`, and `SETCONF` with
-    /// the lines of all other services. Calls that wait for the service on other threads return
+    /// the lines of all other services and, if tor's configuration files have a service of the same
+    /// directory, those of that one. Calls that wait for the service on other threads return
     /// [`OnionProblem::Closed`]. If tor has not removed the service, the call can be repeated;
     /// otherwise a second call does nothing.
     ///

@@ -14,6 +14,8 @@ mod faults;
 mod filesystem;
 /// Connections of clients, and the end of waiting for them.
 mod listener;
+/// Replies that do not come through a proxy in front of tor.
+mod lost_replies;
 /// Many services and many clients, and that nothing of them is left.
 mod many;
 /// The thread that asks tor, and its end.
@@ -34,6 +36,10 @@ mod reloaded;
 mod removed;
 /// A tor that sees other files than this program, as another user.
 mod sandbox;
+/// A tor whose kernel lets it open only the files that it knew when it started.
+mod seccomp;
+/// Services of tor's configuration that a program makes its own.
+mod taken_over;
 /// Uploads that tor or a filter tells little of.
 mod unanswered;
 /// Publication, judged by what real tors report of their uploads.

@@ -28,13 +28,15 @@ enum FatalValues {
     Path(FatalPath),
     /// Texts for which the function returns the problem.
     Text(fn(&[u8]) -> Option<&'static str>),
+    /// Everything but `0`, if tor runs with `Sandbox 1`.
+    Sandboxed,
 }
 
 const fn deadly(option: &'static str, shortest: usize, hazard: FatalValues) -> FatalOption {
     FatalOption { option, shortest, hazard }
 }
 
-const DEADLY: [FatalOption; 17] = [
+const DEADLY: [FatalOption; 19] = [
     // tor creates these when it acts on the options, after it has given up the old ones: it exits
     // if that fails.
     deadly("HiddenServiceDir", 11, FatalValues::Path(FatalPath::Directory)),
@@ -47,6 +49,10 @@ const DEADLY: [FatalOption; 17] = [
     deadly("DirPortFrontPage", 8, FatalValues::Path(FatalPath::Open)),
     deadly("GeoIPFile", 6, FatalValues::Path(FatalPath::Open)),
     deadly("GeoIPv6File", 6, FatalValues::Path(FatalPath::Open)),
+    // tor writes a file for these when it acts on the options, which its sandbox forbids unless the
+    // option was set when tor started.
+    deadly("CookieAuthentication", "CookieAuthe".len(), FatalValues::Sandboxed),
+    deadly("ExtORPort", "ExtO".len(), FatalValues::Sandboxed),
     // Parsed only when tor acts on the options, unlike the other policies.
     deadly("MetricsPortPolicy", "MetricsPortP".len(), FatalValues::Text(policy::problem)),
     // Compared with a version without a check that there is one.
@@ -86,6 +92,12 @@ impl Controller {
                         return Err(InvalidInput::new(deadly.option, problem).into());
                     }
                 }
+                FatalValues::Sandboxed => {
+                    if !matches!(&value[..], b"" | b"0") && self.has_sandbox()? {
+                        let problem = "needs a new file, and this tor with Sandbox 1 would exit";
+                        return Err(InvalidInput::new(deadly.option, problem).into());
+                    }
+                }
             }
         }
         Ok(())
@@ -93,6 +105,16 @@ impl Controller {
 }
 
 impl Controller {
+    /// Returns whether tor may open only the files that were configured when it started. A filter
+    /// may keep that back.
+    pub(crate) fn has_sandbox(&self) -> Result<bool> {
+        match self.get_conf(["Sandbox"]) {
+            Ok(conf) => Ok(conf.get("Sandbox").is_some_and(|value| value.first() == Some("1"))),
+            Err(Error::Rejected(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Refuses an `HSFETCH` from a relay that is not in the consensus if tor would abort on it.
     fn refuse_unlisted_servers(&self, request: &Request) -> Result<()> {
         if TorFeature::HsFetchRefusesUnlisted.is_in(self.version()) {
@@ -229,7 +251,7 @@ mod tests {
             let found = in_settings(arguments.as_bytes(), keyword);
             found.into_iter().find_map(|(deadly, value)| match deadly.hazard {
                 FatalValues::Text(problem) => problem(&value),
-                FatalValues::Path(_) => None,
+                FatalValues::Path(_) | FatalValues::Sandboxed => None,
             })
         };
         for (arguments, keyword, is_deadly) in [

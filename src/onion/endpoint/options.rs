@@ -28,9 +28,9 @@ impl OnionEndpoint {
     ///
     /// A missing directory is created with mode 0700 (its parent must exist). It is not deleted when
     /// the service ends. It must belong to tor's user and be private. If tor already has a service of
-    /// this directory, such as one that a killed program left, this service replaces it; a directory
-    /// that another running program uses is refused. The default is no directory: see
-    /// [`ephemeral`](Self::ephemeral).
+    /// this directory, this service replaces it; when it ends, a service of tor's configuration files
+    /// is restored, and one that a killed program left is not. A directory that another running
+    /// program uses is refused. The default is no directory: see [`ephemeral`](Self::ephemeral).
     #[doc(alias = "create_hidden_service")]
     #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -78,8 +78,7 @@ impl OnionEndpoint {
     }
 
     /// Discards the generated key (`DiscardPK`). Only for [ephemeral](Self::ephemeral) services. The
-    /// default is that [`OnionListener::private_key`](crate::onion::OnionListener::private_key) has
-    /// it.
+    /// default is that [`private_key`](crate::onion::OnionService::private_key) returns it.
     pub fn discard_key(mut self) -> Self {
         self.service.discard_key = true;
         self

@@ -224,6 +224,9 @@ fn what_is_told_before_the_address_is_known_counts() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        // A filter that allows no key of the program's own.
+        script.expect_matching("a key", |line| line.starts_with("ADD_ONION ED25519-V3:"));
+        script.send_lines(&["510 Command filtered"]);
         script.expect_matching("ADD_ONION", |line| line.starts_with("ADD_ONION NEW:ED25519-V3 "));
         // tor sends its events between the lines of others, and may be faster than we are.
         tell(script, &[upload(2, B, TWO), upload(1, A, ONE), uploaded(1, A)]);

@@ -1,0 +1,225 @@
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemoved};
+use torcon::names::{ClientAuthKey, OnionKey};
+use torcon::onion::{OnionEndpoint, Publication};
+use torcon::{ConnectOptions, Controller, Error};
+
+use super::{LONG, entries, services};
+use crate::error_text::check_text;
+use crate::support::exclusive::exclusive;
+use crate::support::real_tor::RealTor;
+use crate::support::watchdog::{eventually, within};
+
+/// How long a command waits for its answer. Where tor takes longer, more answers are late, and the
+/// test wants the same.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Sits in front of a tor and keeps back one reply to each of some commands.
+struct LossyProxy {
+    endpoint: String,
+    _directory: TempDir,
+}
+
+impl LossyProxy {
+    /// Keeps back the reply to the command with this keyword that comes after so many others of
+    /// it, for each pair.
+    fn before(tor: &RealTor, losses: &[(&'static str, usize)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let tor = tor.socket_path();
+        let losses = losses.to_vec();
+        start("proxy-accept", move || {
+            let client = listener.accept().unwrap().0;
+            let tor = UnixStream::connect(tor).unwrap();
+            let pending = Arc::new(Mutex::new(VecDeque::new()));
+            let (from_tor, to_client) = (tor.try_clone().unwrap(), client.try_clone().unwrap());
+            let expected = Arc::clone(&pending);
+            start("proxy-replies", move || pass_replies(&from_tor, &to_client, &expected));
+            pass_commands(&client, &tor, losses, &pending);
+        });
+        Self { endpoint: format!("unix:{}", path.display()), _directory: directory }
+    }
+
+    fn connect(&self) -> Controller {
+        ConnectOptions::new().command_timeout(SHORT).connect(self.endpoint.as_str()).unwrap()
+    }
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().name(name.to_owned()).spawn(work).unwrap();
+}
+
+/// Notes for each command whether its reply is lost.
+fn pass_commands(
+    client: &UnixStream,
+    mut tor: &UnixStream,
+    mut losses: Vec<(&str, usize)>,
+    pending: &Mutex<VecDeque<bool>>,
+) {
+    for line in BufReader::new(client).split(b'\n').map_while(Result::ok) {
+        let text = String::from_utf8_lossy(&line);
+        let keyword = text.split([' ', '\r']).next().unwrap();
+        // The question that puts replies back in step is no command of a caller.
+        let loss = losses
+            .iter_mut()
+            .find(|(lost, _)| *lost == keyword && !text.starts_with("GETINFO torcon/sync/"));
+        let is_lost = loss.is_some_and(|(_, others)| {
+            *others = others.wrapping_sub(1);
+            *others == usize::MAX
+        });
+        pending.lock().push_back(is_lost);
+        if tor.write_all(&[&line[..], b"\n"].concat()).is_err() {
+            break;
+        }
+    }
+    tor.shutdown(Shutdown::Both).ok();
+}
+
+fn pass_replies(tor: &UnixStream, mut client: &UnixStream, pending: &Mutex<VecDeque<bool>>) {
+    let (mut message, mut in_data) = (Vec::new(), false);
+    for line in BufReader::new(tor).split(b'\n').map_while(Result::ok) {
+        let is_event =
+            message.is_empty() && line.starts_with(b"650") || message.starts_with(b"650");
+        message.extend_from_slice(&line);
+        message.push(b'\n');
+        if in_data {
+            in_data = line != b".\r";
+            continue;
+        }
+        in_data = line[3] == b'+';
+        if line[3] != b' ' {
+            continue;
+        }
+        let is_lost = !is_event && pending.lock().pop_front().unwrap_or_default();
+        let message = std::mem::take(&mut message);
+        if !is_lost && client.write_all(&message).is_err() {
+            break;
+        }
+    }
+    client.shutdown(Shutdown::Both).ok();
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Ephemeral,
+    DiscardedKey,
+    Detached,
+    Temporary,
+    Given,
+}
+
+/// Makes a service and ends it while one reply is lost, and requires that nothing is left.
+fn lose(tor: &RealTor, root: &Path, kind: Kind, keyword: &'static str, others: usize) {
+    let what = format!("{kind:?} {keyword} {others}");
+    let proxy = LossyProxy::before(tor, &[(keyword, others)]);
+    let controller = proxy.connect();
+    let directory = root.join(format!("{kind:?}-{keyword}-{others}"));
+    let endpoint = OnionEndpoint::with_controller(&controller, 80).publication(Publication::None);
+    let endpoint = match kind {
+        Kind::Ephemeral => endpoint,
+        Kind::DiscardedKey => endpoint.discard_key(),
+        Kind::Detached => endpoint.detach(),
+        Kind::Temporary => endpoint.temporary_dir(),
+        Kind::Given => endpoint.hidden_service_dir(&directory),
+    };
+    let is_known = |error: &Error| {
+        check_text(error);
+        assert!(error.is_timeout(), "{what}: {error:?}");
+    };
+    let path = match within(LONG, &what, move || endpoint.listen()) {
+        Ok(listener) => {
+            let path = listener.hidden_service_dir().map(Path::to_owned);
+            // What has failed for want of an answer can be tried again.
+            eventually(LONG, "the service can be closed", || {
+                listener.close().map_err(|error| is_known(&error)).is_ok()
+            });
+            if kind == Kind::Detached {
+                let address = listener.onion_address();
+                eventually(LONG, "the service can be deleted", || {
+                    let deleted = controller.del_onion(address);
+                    deleted.is_ok_and(|()| true)
+                        || controller.detached_onions().is_ok_and(|all| !all.contains(&address))
+                });
+            }
+            path
+        }
+        Err(error) => {
+            is_known(&error);
+            assert!(!directory.exists(), "{what}");
+            None
+        }
+    };
+    assert!(controller.is_alive(), "{what}");
+    assert_eq!(controller.onions().unwrap(), [], "{what}");
+    let left = services(tor);
+    let is_left = |path: &Path| left.iter().any(|line| line.ends_with(path.to_str().unwrap()));
+    assert!(
+        !is_left(&directory) && !path.is_some_and(|path: PathBuf| is_left(&path)),
+        "{what}: {left:?}"
+    );
+}
+
+#[test]
+fn no_lost_answer_leaves_a_service_or_a_directory_behind() {
+    exclusive(|| {
+        let tor = RealTor::start();
+        let root = tempfile::tempdir_in(tor.directory()).unwrap();
+        let ephemeral = [("SETEVENTS", 0), ("ADD_ONION", 0), ("DEL_ONION", 0)];
+        // The second GETCONF is that of the thread that looks after the service: if its reply is
+        // lost while the service is closed, the connection may end by name, since tor numbers no
+        // reply.
+        let filed =
+            [("SETEVENTS", 0), ("GETINFO", 0), ("GETCONF", 0), ("SETCONF", 0), ("SETCONF", 1)];
+        // At the same time: nearly all of it is waiting for what does not come.
+        thread::scope(|scope| {
+            for kind in [Kind::Ephemeral, Kind::DiscardedKey, Kind::Detached] {
+                for (keyword, others) in ephemeral {
+                    let (tor, root) = (&tor, root.path());
+                    scope.spawn(move || lose(tor, root, kind, keyword, others));
+                }
+            }
+            scope.spawn(|| {
+                for kind in [Kind::Temporary, Kind::Given] {
+                    for (keyword, others) in filed {
+                        lose(&tor, root.path(), kind, keyword, others);
+                    }
+                }
+            });
+        });
+        assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+        assert_eq!(tor.raw().get_info("onions/detached"), "");
+        let temporary = entries(&std::env::temp_dir());
+        assert!(!temporary.iter().any(|name| name.contains("onion")), "{temporary:?}");
+        assert!(tor.try_wait().is_none());
+    });
+}
+
+#[test]
+fn a_key_of_a_client_whose_answer_is_lost_can_be_given_again() {
+    let tor = RealTor::start();
+    let commands = ["ONION_CLIENT_AUTH_ADD", "ONION_CLIENT_AUTH_VIEW", "ONION_CLIENT_AUTH_REMOVE"];
+    let proxy = LossyProxy::before(&tor, &commands.map(|command| (command, 0)));
+    let controller = proxy.connect();
+    let service = OnionKey::generate().unwrap().address();
+    let add = OnionClientAuthAdd::new(service, ClientAuthKey::generate().unwrap());
+    assert!(controller.add_onion_client_auth(&add).unwrap_err().is_timeout());
+    // tor had it already.
+    assert_eq!(controller.add_onion_client_auth(&add).unwrap(), OnionClientAuthAdded::Replaced);
+    assert!(controller.onion_client_auths().unwrap_err().is_timeout());
+    assert_eq!(controller.onion_client_auths().unwrap().len(), 1);
+    assert!(controller.remove_onion_client_auth(service).unwrap_err().is_timeout());
+    let removed = controller.remove_onion_client_auth(service).unwrap();
+    assert_eq!(removed, OnionClientAuthRemoved::NotThere);
+    assert!(controller.onion_client_auths().unwrap().is_empty());
+}

@@ -1,0 +1,52 @@
+use std::fs;
+use std::path::Path;
+
+use super::{controller, endpoint, entries, listen, services};
+use crate::support::real_tor::RealTor;
+
+/// A tor with a service in its torrc, whose directory is below `directory`.
+fn tor_with_a_service(directory: &Path) -> RealTor {
+    RealTor::builder()
+        .line(format!("HiddenServiceDir {}", directory.join("service").display()))
+        .line("HiddenServicePort 80 127.0.0.1:8080")
+        .line("HiddenServicePort 81")
+        .line("HiddenServiceMaxStreams 7")
+        .start()
+}
+
+#[test]
+fn a_service_of_the_torrc_that_was_taken_over_is_left_as_it_was_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let tor = tor_with_a_service(directory.path());
+    let path = directory.path().join("service");
+    let (before, files) = (services(&tor), entries(&path));
+    assert_eq!(before.len(), 4);
+    let hostname = fs::read_to_string(path.join("hostname")).unwrap();
+    for is_closed in [true, false] {
+        let listener = listen(endpoint(&tor).hidden_service_dir(&path));
+        assert_eq!(format!("{}\n", listener.onion_address()), hostname);
+        assert_eq!(services(&tor).len(), 2, "{:?}", services(&tor));
+        if is_closed {
+            listener.close().unwrap();
+        }
+        drop(listener);
+        assert_eq!(services(&tor), before);
+        assert_eq!(entries(&path), files);
+    }
+    // What the torrc has no more is not put back.
+    fs::write(tor.torrc_path(), "").unwrap();
+    listen(endpoint(&tor).hidden_service_dir(&path)).close().unwrap();
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+}
+
+#[test]
+fn a_service_that_another_controller_added_is_replaced_for_good() {
+    // Such as the one of a killed program: nobody is behind it any more.
+    let tor = RealTor::start();
+    let path = tor.directory().join("service");
+    let line = format!("HiddenServiceDir={} HiddenServicePort=80", path.display());
+    assert_eq!(tor.raw().ask(&format!("SETCONF {line}")), ["250 OK"]);
+    listen(endpoint(&tor).hidden_service_dir(&path)).close().unwrap();
+    assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+    assert!(controller(&tor).detached_onions().unwrap().is_empty());
+}
