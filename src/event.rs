@@ -19,6 +19,8 @@ mod clients;
 mod config;
 mod connection;
 mod descriptor;
+#[cfg(test)]
+pub(crate) mod dialect;
 mod directory;
 mod guard;
 mod kind;

@@ -20,8 +20,8 @@ struct Inner {
 #[non_exhaustive]
 pub enum ResolveProblem {
     /// The lookup failed. tor does not say whether the name does not exist: it mostly reports
-    /// `error=yes`, and `error=internal` if it could not start the lookup.
-    #[error("tor answered {}", .error.as_ref().map_or("that the lookup failed".to_owned(), |error| format!("error={}", printable(&**error))))]
+    /// `error=yes`, and `internal` if it could not start the lookup.
+    #[error("tor answered {}", .error.as_ref().map_or("that the lookup failed".to_owned(), |error| word_of_error(error)))]
     Failed {
         /// The value of tor's `error=` field.
         error: Option<Box<str>>,
@@ -32,6 +32,12 @@ pub enum ResolveProblem {
         /// The reason, if tor gives one.
         reason: Option<StreamReason>,
     },
+}
+
+/// Returns the word as tor says it in `ADDRMAP`: `internal`, or `error=yes`.
+fn word_of_error(error: &str) -> String {
+    let keyword = if error == "internal" { "" } else { "error=" };
+    format!("{keyword}{}", printable(error))
 }
 
 impl ResolveError {
@@ -70,6 +76,7 @@ mod tests {
     fn each_problem_names_the_request_and_the_answer_of_tor() {
         for (problem, text) in [
             (ResolveProblem::Failed { error: Some("yes".into()) }, "tor answered error=yes"),
+            (ResolveProblem::Failed { error: Some("internal".into()) }, "tor answered internal"),
             (ResolveProblem::Failed { error: None }, "tor answered that the lookup failed"),
             (
                 ResolveProblem::Closed { reason: Some(StreamReason::Timeout) },

@@ -2,6 +2,8 @@
 
 /// What the tor under test has, by its version.
 pub(crate) mod capability;
+/// Whether a line is of tor's dialect.
+pub(crate) mod dialect;
 /// What was said on the connections of a fake tor.
 pub(crate) mod dialogue;
 /// Runs a test in a process of its own.

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::Uploads;
 use crate::error::UploadOutcome;
+use crate::event::dialect::assert_dialect;
 use crate::event::{Event, EventText};
 
 const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
@@ -9,6 +10,8 @@ const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
 const C: &str = "$E956231F61AF874E990D1DFEB6CCE7BB26019559~test003ba";
 const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
 const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
+const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
+const INDEX: &str = "3C0A5A659413B92BD4D4440A6F2626135176B98508E8A44EAFF873A6C7038978";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Applies lines as tor sends them, with `ONE` and `TWO` for the ids and without what all lines
@@ -17,7 +20,8 @@ fn apply_at(uploads: &mut Uploads, lines: &[&str], now: Instant) {
     for line in lines {
         let line = line.replace("ONE", ONE).replace("TWO", TWO);
         let (action, rest) = line.split_once(' ').unwrap();
-        let text = format!("HS_DESC {action} po2sa4cmis5 {rest}");
+        let text = format!("HS_DESC {action} {SERVICE} {rest}");
+        assert_dialect(&text);
         match Event::parse(EventText::new(text.as_bytes())) {
             Event::HsDesc(event) => drop(uploads.apply(&event, now)),
             other => panic!("{other:?}"),
@@ -34,7 +38,7 @@ fn created(id: &str) -> String {
 }
 
 fn upload(hsdir: &str, id: &str) -> String {
-    format!("UPLOAD UNKNOWN {hsdir} {id} HSDIR_INDEX=3C")
+    format!("UPLOAD UNKNOWN {hsdir} {id} HSDIR_INDEX={INDEX}")
 }
 
 fn uploaded(hsdir: &str) -> String {
@@ -91,10 +95,10 @@ fn a_failed_upload_is_that_of_its_directory_and_its_descriptor() {
 fn a_failed_fetch_of_the_same_address_is_no_failed_upload() {
     let uploads = applied(&[
         upload(A, "ONE"),
-        format!("REQUESTED NO_AUTH {A} ONE HSDIR_INDEX=3C"),
+        format!("REQUESTED NO_AUTH {A} ONE HSDIR_INDEX={INDEX}"),
         failed(A, "ONE", "NOT_FOUND"),
         failed(B, "ONE", "UNEXPECTED"),
-        "FAILED NO_AUTH UNKNOWN ONE REASON=QUERY_NO_HSDIR".to_owned(),
+        "FAILED NO_AUTH UNKNOWN REASON=QUERY_NO_HSDIR".to_owned(),
         format!("RECEIVED NO_AUTH {A} ONE"),
     ]);
     assert_eq!(outcomes(&uploads), ["A: pending"]);

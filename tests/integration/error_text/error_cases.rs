@@ -98,6 +98,7 @@ fn a_peer_with_another_protocol_is_quoted() {
     ];
     for (said, excerpt) in peers {
         let (endpoint, error) = connect_error(ConnectOptions::new(), move |script| {
+            script.hostile("another protocol");
             script.send(said).close();
         });
         let ConnectProblem::NotAControlPort { excerpt: found } = connect_problem(&error) else {

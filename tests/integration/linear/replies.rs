@@ -21,7 +21,7 @@ impl Answering {
         let reply = Arc::new(Mutex::new(Vec::new()));
         let given = Arc::clone(&reply);
         let tor = FakeTor::unix(move |script| {
-            script.greet_null_auth();
+            script.greet_null_auth().hostile("replies that are made to be slow");
             script.serve(move |_, out| out.extend_from_slice(&given.lock()));
         });
         let controller = ConnectOptions::new().connect(tor.endpoint()).unwrap();

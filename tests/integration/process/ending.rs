@@ -128,7 +128,8 @@ fn a_tor_that_ends_is_reaped_without_a_wait() {
 
 #[test]
 fn quit_cancels_a_launch() {
-    let fake = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
+    let fake =
+        FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting to a relay'\nexec sleep 60");
     let tor = fake.launcher().spawn().unwrap();
     tor.quit().unwrap();
     let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("tor has ended") };

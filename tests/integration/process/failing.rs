@@ -75,7 +75,7 @@ fn a_child_of_tor_that_holds_its_pipes_does_not_hide_its_end() {
 fn anything_on_standard_error_ends_tor_and_the_launch() {
     exclusive(|| {
         let tor = FakeProcess::new(
-            "say 'Bootstrapped 5% (conn): Connecting'\nprintf 'out of luck' >&2\nexec sleep 60",
+            "say 'Bootstrapped 5% (conn): Connecting to a relay'\nprintf 'out of luck' >&2\nexec sleep 60",
         );
         let error = failed(tor.launcher());
         let LaunchProblem::Stderr { text } = error.problem() else { panic!("{error:?}") };
@@ -89,7 +89,8 @@ fn anything_on_standard_error_ends_tor_and_the_launch() {
 #[test]
 fn a_tor_that_is_not_ready_at_the_limit_is_ended() {
     exclusive(|| {
-        let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
+        let tor =
+            FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting to a relay'\nexec sleep 60");
         let error = failed(tor.launcher().timeout(Duration::from_millis(300)));
         assert_eq!(
             error.problem().to_string(),
@@ -177,7 +178,8 @@ fn a_data_directory_without_parent_leaves_nothing() {
 #[test]
 fn dropping_it_during_the_launch_leaves_nothing() {
     exclusive(|| {
-        let tor = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexec sleep 60");
+        let tor =
+            FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting to a relay'\nexec sleep 60");
         let before = Holdings::now();
         drop(tor.launcher().spawn().unwrap());
         before.assert_restored(SOON);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use torcon::process::{ControlVia, Launcher};
 
+use crate::support::dialect::Dialect;
+
 /// A limit that only a failed test reaches.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 /// A limit for an immediate reaction.
@@ -18,7 +20,13 @@ pub(super) struct FakeProcess {
 
 impl FakeProcess {
     /// Writes the script. Its arguments are those of tor: `-f torrc --defaults-torrc file`.
+    /// The phases of a bootstrap that it reports must have been recorded.
     pub(super) fn new(script: &str) -> Self {
+        for phase in script.split("Bootstrapped ").skip(1) {
+            let tag = phase.split(['(', ')']).nth(1).unwrap_or_default();
+            let event = format!("650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=1 TAG={tag}\r\n");
+            assert_eq!(Dialect::default().check(event.as_bytes()), Ok(()));
+        }
         let directory = tempfile::tempdir().unwrap();
         // Another process writes the file: while a child that another thread of this process
         // starts has it open for writing, it cannot be executed.
@@ -44,7 +52,7 @@ impl FakeProcess {
     /// Returns a tor that reports 5 % first.
     pub(super) fn bootstrapped_in_two_steps() -> Self {
         Self::new(
-            "say 'Bootstrapped 5% (conn): Connecting'\nsay 'Bootstrapped 100% (done): Done'\n\
+            "say 'Bootstrapped 5% (conn): Connecting to a relay'\nsay 'Bootstrapped 100% (done): Done'\n\
              exec sleep 60",
         )
     }

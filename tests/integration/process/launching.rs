@@ -68,7 +68,7 @@ fn each_percentage_is_reported_once_and_never_a_lower_one() {
          say 'Bootstrapped 10% (conn_done): Connected to a relay'\n\
          say 'Bootstrapped 5% (conn): Connecting to a relay'\n\
          echo 'Nov 23 09:00:00.000 [warn] Problem bootstrapping. Stuck at 10% (conn_done): \
-         Connected. (Timed out; TIMEOUT; count 1; recommendation warn; host A at B)'\n\
+         Connected to a relay. (Timed out; TIMEOUT; count 1; recommendation warn; host A at B)'\n\
          say 'Bootstrapped 100% (done): Done'\n\
          exec sleep 60",
     );
@@ -82,7 +82,7 @@ fn each_percentage_is_reported_once_and_never_a_lower_one() {
         [
             "0% (starting): Starting",
             "10% (conn_done): Connected to a relay",
-            "10% (conn_done): Connected (Timed out)",
+            "10% (conn_done): Connected to a relay (Timed out)",
             "100% (done): Done",
         ]
     );
@@ -97,7 +97,7 @@ fn a_progress_closure_that_panics_does_not_end_the_launch() {
 
 #[test]
 fn a_progress_closure_that_blocks_does_not_hide_the_end_of_tor() {
-    let fake = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting'\nexit 3");
+    let fake = FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting to a relay'\nexit 3");
     let (release, blocked) = crossbeam_channel::bounded::<()>(0);
     let listener = move |_: &Progress| {
         blocked.recv().ok();
@@ -113,7 +113,7 @@ fn slow_progress_is_not_a_stall() {
     // Peers 45: the limit runs from the last progress.
     let fake = FakeProcess::new(
         "for percent in 5 10 15 20 25 30 35 40; do\n\
-         say \"Bootstrapped $percent% (loading): Loading\"; sleep 0.5\n\
+         say \"Bootstrapped $percent% (loading_descriptors): Loading relay descriptors\"; sleep 0.5\n\
          done\n\
          say 'Bootstrapped 100% (done): Done'\n\
          exec sleep 60",

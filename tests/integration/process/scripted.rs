@@ -73,13 +73,13 @@ fn events_report_progress_and_warnings_that_tor_does_not_recommend_to_ignore() {
         own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=0 TAG=starting SUMMARY=\"Starting\"");
         let trouble = |recommendation| {
             format!(
-                "650 STATUS_CLIENT WARN BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\" \
+                "650 STATUS_CLIENT WARN BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting to a relay\" \
                  WARNING=\"Connection refused\" REASON=CONNECTREFUSED COUNT=1 \
                  RECOMMENDATION={recommendation}"
             )
         };
         script.send_lines(&[
-            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"",
+            "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting to a relay\"",
             &trouble("ignore"),
             &trouble("warn"),
             &trouble("warn"),
@@ -98,8 +98,8 @@ fn events_report_progress_and_warnings_that_tor_does_not_recommend_to_ignore() {
         *reported.lock(),
         [
             "0% (starting): Starting",
-            "5% (conn): Connecting",
-            "5% (conn): Connecting (Connection refused)",
+            "5% (conn): Connecting to a relay",
+            "5% (conn): Connecting to a relay (Connection refused)",
             "100% (done): Done",
         ]
     );
@@ -135,7 +135,11 @@ fn a_closed_control_connection_ends_the_launch() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
-        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+        own(
+            script,
+            &pid_file,
+            "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting to a relay\"",
+        );
         script.close();
     });
     let error = fake.launcher().control(via(control.endpoint())).launch().unwrap_err();
@@ -185,7 +189,11 @@ fn a_spawned_tor_returns_its_controller_before_it_has_bootstrapped() {
     let fake = FakeProcess::new(STARTING);
     let pid_file = fake.pid_file();
     let control = FakeTor::unix(move |script| {
-        own(script, &pid_file, "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting\"");
+        own(
+            script,
+            &pid_file,
+            "NOTICE BOOTSTRAP PROGRESS=5 TAG=conn SUMMARY=\"Connecting to a relay\"",
+        );
         script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
         script.send_lines(&[
             "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"",

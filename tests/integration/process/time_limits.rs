@@ -19,9 +19,9 @@ fn a_bootstrap_that_starts_again_is_progress() {
     // As after a change of the network. tor takes longer than the limit to reach its first percentage
     // again.
     let fake = FakeProcess::new(
-        "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
+        "say 'Bootstrapped 80% (ap_conn): Connecting to a relay to build circuits'\n\
          for percent in 10 14 20 25 30 35 40 45; do sleep 0.5\n\
-         say \"Bootstrapped $percent% (loading): Loading\"\ndone\n\
+         say \"Bootstrapped $percent% (loading_descriptors): Loading relay descriptors\"\ndone\n\
          say 'Bootstrapped 100% (done): Done'\nexec sleep 60",
     );
     let reported = Arc::new(Mutex::new(Vec::new()));
@@ -37,8 +37,8 @@ fn a_bootstrap_that_starts_again_is_progress() {
 #[test]
 fn a_tor_that_repeats_the_same_progress_is_stalled() {
     let fake = FakeProcess::new(
-        "say 'Bootstrapped 80% (ap_conn): Connecting'\n\
-         while :; do say 'Bootstrapped 10% (conn_done): Connected'; sleep 0.2; done",
+        "say 'Bootstrapped 80% (ap_conn): Connecting to a relay to build circuits'\n\
+         while :; do say 'Bootstrapped 10% (conn_done): Connected to a relay'; sleep 0.2; done",
     );
     let error = fake.launcher().stall_timeout(Duration::from_secs(2)).launch().unwrap_err();
     assert!(error.is_timeout(), "{error:?}");

@@ -95,7 +95,11 @@ fn a_refused_cookie_is_followed_by_the_password_on_a_new_connection() {
             script.protocol_info(BOTH, Some(cookie.path()));
             script.answer_challenge(&cookie, Proof::Right);
             script.expect_matching("a proof", |line| line.starts_with("AUTHENTICATE "));
-            script.send_lines(&["515 Authentication failed: refused"]).close();
+            script
+                .send_lines(&[
+                    "515 Authentication failed: Safe cookie response did not match expected value.",
+                ])
+                .close();
             let mut second = script.accept();
             second.protocol_info(BOTH, Some(cookie.path()));
             second.answer("AUTHENTICATE 70", &["250 OK"]).expect_end();
@@ -114,7 +118,12 @@ fn a_refused_challenge_is_followed_by_the_password() {
         script.send_lines(&["515 Cookie authentication is disabled"]).close();
         let mut second = script.accept();
         second.protocol_info(BOTH, Some(cookie.path())).expect("AUTHENTICATE 70");
-        second.send_lines(&["515 Authentication failed: wrong"]).close();
+        second
+            .send_lines(&[
+                "515 Authentication failed: Password did not match HashedControlPassword *or* \
+                             authentication cookie.",
+            ])
+            .close();
     });
     let error = ConnectOptions::new().password("p").connect(tor.endpoint()).unwrap_err();
     tor.finish();

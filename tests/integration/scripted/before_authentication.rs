@@ -27,6 +27,7 @@ fn a_hostile_peer_is_left_within_the_time_limit() {
     // 60 MB of methods took 1.6 GiB, and a connect with a limit of 2 seconds took 11.6.
     for (start, flood) in FLOODS {
         let tor = FakeTor::unix(move |script| {
+            script.hostile("a rogue port");
             script.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);
         });
         let begin = Instant::now();
@@ -53,6 +54,7 @@ fn a_peer_takes_little_memory_and_time_before_authentication() {
     // The peer is another process: what it sends is not counted.
     let start = || {
         let tor = FakeTor::unix(|script| {
+            script.hostile("a rogue port");
             script.greet_null_auth().drain();
             for (start, flood) in FLOODS {
                 let mut next = script.accept();

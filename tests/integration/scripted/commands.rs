@@ -90,7 +90,7 @@ const CASES: [Case; 26] = [
         |c| c.bootstrap_phase().unwrap().progress.to_string(),
         "GETINFO status/bootstrap-phase",
         &[
-            "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=45 TAG=x SUMMARY=\"a b\"",
+            "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=45 TAG=conn SUMMARY=\"a b\"",
             "250 OK",
         ],
         "45",

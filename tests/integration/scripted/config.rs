@@ -88,6 +88,7 @@ fn an_event_after_the_reply_invalidates_it() {
 #[test]
 fn an_event_of_another_option_invalidates_nothing() {
     let (tor, controller) = connected(|script| {
+        script.hostile("events that cannot be read");
         begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=b"]);
         script.send(
             changed("NumCPUs=3") + &changed("Unheard") + &changed("\u{e9}\0=") + "650 BW\r\n",
@@ -142,7 +143,8 @@ fn a_change_of_another_thread_during_a_save_is_left_to_the_next() {
     let (sent, is_sent) = signal();
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
-        begin(script).answer("GETINFO process/pid process/uid", &["552 Unrecognized key"]);
+        begin(script)
+            .answer("GETINFO process/pid process/uid", &["552 Unrecognized key \"process/pid\""]);
         script.answer("GETCONF MapAddress", &["250 MapAddress"]);
         script.expect("SETCONF MapAddress=\"a\" ContactInfo=\"x\"");
         sent.fire();

@@ -155,6 +155,7 @@ fn something_that_is_no_control_port_is_told_by_what_it_said() {
             let begin = Instant::now();
             let options = ConnectOptions::new().timeout(LIMIT);
             let problem = problem(options, move |script| {
+                script.hostile("another protocol");
                 if waits {
                     script.expect("PROTOCOLINFO 1");
                 }

@@ -92,6 +92,7 @@ fn an_event_that_cannot_be_read_is_delivered_and_ends_nothing() {
         "",
     ];
     let (tor, controller) = connected(move |script| {
+        script.hostile("events that cannot be read");
         script.expect(&format!("SETEVENTS {}", kinds.join(" "))).send("250 OK\r\n");
         for line in lines {
             script.send(format!("650 {line}\r\n"));
@@ -336,6 +337,7 @@ fn a_queue_waits_as_long_as_it_is_told() {
 #[test]
 fn events_that_nobody_wants_cost_nothing_and_hurt_nobody() {
     let (tor, controller) = connected(|script| {
+        script.hostile("events that nobody reads");
         script.flood("650 BW 1 2\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n", 50_000).serve(answer);
     });
     assert_eq!(controller.get_info_one("a").unwrap(), value("a"));

@@ -86,6 +86,7 @@ fn a_slow_caller_does_not_make_the_reply_pile_up() {
 fn lines_come_while_the_reply_is_still_being_sent() {
     let (saw, test_saw) = signal();
     let (tor, controller) = connected(move |script| {
+        script.hostile("lines of no document");
         script.expect("GETINFO ns/all").send("250+ns/all=\r\nfirst\r\n");
         // The rest is sent only after the first line was seen.
         script.wait_for(&test_saw).send("..second\r\n250 OK\r\n.\r\n250 OK\r\n").drain();
@@ -314,6 +315,7 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
 #[test]
 fn an_end_in_the_middle_gives_what_came_and_the_reason() {
     let (tor, controller) = connected(|script| {
+        script.hostile("messages that are cut");
         script.expect("GETINFO a").send("250+a=\r\n1\r\n2\r\n3").close();
     });
     let mut lines = Vec::new();

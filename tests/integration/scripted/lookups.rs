@@ -13,6 +13,8 @@ use crate::support::signal::signal;
 const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
 const OTHER: &str = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
 const ID: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
+/// The place of a directory in the ring of directories.
+const INDEX: &str = "3C0A5A659413B92BD4D4440A6F2626135176B98508E8A44EAFF873A6C7038978";
 const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
 const B: &str = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
 
@@ -126,11 +128,11 @@ fn what_cannot_be_resolved_is_an_error_that_says_how_tor_says_it() {
             // tor had no stream for it, and names the name itself.
             vec![
                 ok(),
-                "650 ADDRMAP a.example a.example \"2026-11-23 09:27:58\" error=internal \
+                "650 ADDRMAP a.example a.example \"2026-11-23 09:27:58\" internal \
                  EXPIRES=\"2026-11-23 09:27:58\" CACHED=\"NO\""
                     .to_owned(),
             ],
-            "cannot resolve a.example: tor answered error=internal",
+            "cannot resolve a.example: tor answered internal",
         ),
         (
             vec![ok(), begun(4, "a.example"), ended(4, "a.example", "TIMEOUT")],
@@ -141,8 +143,9 @@ fn what_cannot_be_resolved_is_an_error_that_says_how_tor_says_it() {
             "cannot read the answer to RESOLVE: expected an address, got \"b.example\"",
         ),
         (
-            vec!["512 Bad arguments to RESOLVE".to_owned()],
-            "tor refused RESOLVE: 512 \"Bad arguments to RESOLVE\"",
+            vec!["512 Bad arguments to RESOLVE: Cannot parse keyword argument(s)".to_owned()],
+            "tor refused RESOLVE: 512 \"Bad arguments to RESOLVE: Cannot parse keyword \
+             argument(s)\"",
         ),
     ] {
         assert_eq!(resolve(lines).unwrap_err().to_string(), message);
@@ -304,7 +307,7 @@ fn service() -> OnionAddress {
 
 /// A directory is asked.
 fn asked(service: &str, hsdir: &str) -> String {
-    format!("650 HS_DESC REQUESTED {service} NO_AUTH {hsdir} {ID} HSDIR_INDEX=3C\r\n")
+    format!("650 HS_DESC REQUESTED {service} NO_AUTH {hsdir} {ID} HSDIR_INDEX={INDEX}\r\n")
 }
 
 /// A directory says no.
@@ -319,7 +322,7 @@ fn failed(service: &str, hsdir: &str, reason: &str) -> String {
 fn received(service: &str, hsdir: &str) -> String {
     format!(
         "650 HS_DESC RECEIVED {service} NO_AUTH {hsdir} {ID}\r\n\
-         650+HS_DESC_CONTENT {service} {ID} {hsdir}\r\nhs-descriptor 3\r\nof {hsdir}\r\n\
+         650+HS_DESC_CONTENT {service} {ID} {hsdir}\r\nhs-descriptor 3\r\nsignature {hsdir}\r\n\
          ..\r\n.\r\n650 OK\r\n"
     )
 }
@@ -360,7 +363,7 @@ fn fetch(begin: &str, stages: Vec<Stage>) -> Result<String, Error> {
 }
 
 fn text(hsdir: &str) -> String {
-    format!("hs-descriptor 3\nof {hsdir}\n.")
+    format!("hs-descriptor 3\nsignature {hsdir}\n.")
 }
 
 fn none() -> String {
@@ -386,7 +389,7 @@ fn the_descriptor_of_its_own_fetch_is_taken_and_no_other() {
         received(OTHER, A),
         received(SERVICE, B),
         // An upload of the same service, and what came of it.
-        format!("650 HS_DESC UPLOAD {SERVICE} UNKNOWN {B} {ID} HSDIR_INDEX=3C\r\n"),
+        format!("650 HS_DESC UPLOAD {SERVICE} UNKNOWN {B} {ID} HSDIR_INDEX={INDEX}\r\n"),
         format!("650 HS_DESC FAILED {SERVICE} UNKNOWN {A} REASON=UPLOAD_REJECTED\r\n"),
         // Lines that cannot be read.
         "650 HS_DESC x\r\n650+HS_DESC_CONTENT x\r\n.\r\n650 OK\r\n".to_owned(),
@@ -507,7 +510,7 @@ fn a_fetch_ends_with_its_time_or_with_the_connection_or_with_the_command() {
         script.answer(subscription, &["250 OK"]).answer(&command, &["250 OK"]);
         script.answer("GETINFO version", &["510 Command filtered"]);
         script.answer("SETEVENTS", &["250 OK"]);
-        script.answer(subscription, &["250 OK"]).answer(&command, &["513 Invalid argument"]);
+        script.answer(subscription, &["250 OK"]).answer(&command, &["513 Invalid argument \"x\""]);
         script.answer("SETEVENTS", &["250 OK"]);
         script.answer(subscription, &["250 OK"]).expect(&command).send(&begin);
         script.answer("GETINFO version", &version).wait_for(&ended).close();

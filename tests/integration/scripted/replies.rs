@@ -13,6 +13,7 @@ use crate::support::fake_tor::FakeTor;
 #[track_caller]
 fn ask(command: &'static str, reply: &'static [u8]) -> Result<torcon::Reply, Error> {
     let (tor, controller) = connected(move |script| {
+        script.hostile("status codes of every class");
         script.expect(command).send(reply);
         script.answer("GETINFO after", &["250-after=right", "250 OK"]).expect_end();
     });
@@ -128,6 +129,7 @@ fn bytes_that_are_not_utf8_do_not_stop_the_connection() {
     assert_eq!(error.to_string(), "tor refused GETINFO: 551 \"caf\\xe9\"");
 
     let (tor, controller) = connected(|script| {
+        script.hostile("bytes of no encoding");
         script.expect("SETEVENTS NOTICE STREAM").send("250 OK\r\n");
         script.send(b"650 NOTICE \xff\xfe\r\n650 STREAM 1 NEW 0 \xff:80\r\n650 NOTICE x\r\n");
         script.drain();
@@ -320,13 +322,13 @@ fn dropped_tickets_shift_no_reply() {
     let (tor, controller) = served();
     let mut kept = Vec::new();
     for n in 0..100 {
-        let pending = controller.queue_command(&format!("ECHO {n}")).unwrap();
+        let pending = controller.queue_command(&format!("ECHO {n}/x")).unwrap();
         if n % 3 == 0 {
             kept.push((n, pending));
         }
     }
     for (n, pending) in kept {
-        assert_eq!(pending.wait().unwrap().text(), n.to_string());
+        assert_eq!(pending.wait().unwrap().text(), format!("{n}/x"));
     }
     drop(controller);
     tor.finish();

@@ -55,7 +55,7 @@ fn a_refusal_names_the_event_and_leaves_what_was_before() {
         script.answer("SETEVENTS BW", &["250 OK"]);
         script.answer("SETEVENTS BW NOPE", &["552 Unrecognized event \"NOPE\""]);
         // The refused one is not tried again.
-        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 BW 1 2", "650 CIRC 1 BUILT"]);
+        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 BW 1 2", "650 CIRC 1 LAUNCHED"]);
         script.answer("SETEVENTS BW CIRC NOPE", &["552 Unrecognized event \"NOPE\""]);
         script.drain();
     });
@@ -65,7 +65,7 @@ fn a_refusal_names_the_event_and_leaves_what_was_before() {
     assert_eq!(controller.subscribed_events(), [EventKind::Bw]);
     let circ = controller.events([EventKind::Circ]).unwrap();
     assert_eq!(bw.recv().unwrap().to_string(), "BW 1 2");
-    assert_eq!(circ.recv().unwrap().to_string(), "CIRC 1 BUILT");
+    assert_eq!(circ.recv().unwrap().to_string(), "CIRC 1 LAUNCHED");
     // A set of which one is refused is refused as a whole.
     let kinds = [EventKind::Circ, EventKind::from("NOPE"), EventKind::Bw];
     assert_eq!(controller.events(kinds).unwrap_err().status_code(), Some(552));
@@ -121,7 +121,7 @@ fn the_kind_of_a_listener_that_panicked_leaves_the_set_at_the_next_change() {
     // Rules 6 and 7.
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK"]);
-        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 BW 1 2", "650 CIRC 1 BUILT"]);
+        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 BW 1 2", "650 CIRC 1 LAUNCHED"]);
         script.answer("SETEVENTS CIRC STREAM", &["250 OK"]).drain();
     });
     let bw = |_: &Event| panic!("as the test wants");
@@ -130,7 +130,7 @@ fn the_kind_of_a_listener_that_panicked_leaves_the_set_at_the_next_change() {
     let circ = move |event: &Event| seen.send(event.to_string()).unwrap();
     controller.add_event_listener(EventKind::Circ, circ).unwrap();
     // The other event comes after the panic.
-    assert_eq!(next(&events), "CIRC 1 BUILT");
+    assert_eq!(next(&events), "CIRC 1 LAUNCHED");
     controller.add_event_listener(EventKind::Stream, |_| {}).unwrap();
     assert_eq!(controller.subscribed_events(), [EventKind::Circ, EventKind::Stream]);
     let error = controller.remove_event_listener(panicked).unwrap_err();

@@ -175,7 +175,10 @@ fn a_handle_tells_the_end_of_what_is_gone() {
     tell(&controller, "STREAM 17 FAILED 7 a.example:80 REASON=DESTROY");
     assert!(state.stream(&StreamId::from(17)).is_none(), "it has failed");
     tell(&controller, "STREAM 17 CLOSED 7 a.example:80");
-    tell(&controller, "CIRC 7 CLOSED PURPOSE=GENERAL REASON=DESTROYED REMOTE_REASON=FINISHED");
+    tell(
+        &controller,
+        "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=DESTROYED REMOTE_REASON=FINISHED",
+    );
     assert!(state.circuits().is_empty());
     assert_eq!(circuit.info().remote_reason.as_ref().unwrap().as_str(), "FINISHED");
     assert_eq!(stream.info().reason.as_ref().unwrap().as_str(), "DESTROY");
@@ -187,6 +190,7 @@ fn a_handle_tells_the_end_of_what_is_gone() {
 #[test]
 fn an_event_that_cannot_be_read_changes_nothing() {
     let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+    // In invented.txt of the dialect, each of them.
     for text in ["CIRC", "CIRC !", "STREAM 1", "GUARD ENTRY", "ADDRMAP x", "ORCONN", "SIGNAL"] {
         tell(&controller, text);
     }

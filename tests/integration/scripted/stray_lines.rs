@@ -15,6 +15,7 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
     let log = LogCapture::start();
     let (listening, all_listen) = signal();
     let (tor, controller) = connected(move |script| {
+        script.hostile("lines that a filter has replaced");
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.wait_for(&all_listen);
         script.send("XXXredactedXXX one\r\n650 BW 1 2\r\nBW 3 4 two\r\nXXX three\r\n\r\n");
@@ -74,6 +75,7 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
 fn a_line_without_a_status_code_inside_a_reply_or_an_event_ends_the_connection() {
     for begun in ["250-a=1\r\n", "650-CONF_CHANGED\r\n", "250-a=1\r\n650-CONF_CHANGED\r\n"] {
         let (tor, controller) = connected(move |script| {
+            script.hostile("lines that a filter has replaced");
             script.expect("GETINFO a");
             script.send(format!("{begun}XXXredactedXXX\r\n250 OK\r\n")).drain();
         });
@@ -89,6 +91,7 @@ fn a_reply_that_a_replaced_line_has_swallowed_goes_to_nobody_else() {
     // The line end was replaced too, and the reply behind it is part of the line. The next reply
     // would go to the wrong caller.
     let (tor, controller) = connected(|script| {
+        script.hostile("lines that a filter has replaced");
         script.expect("ECHO one").send("XXXredactedXXX250 one\r\n");
         script.serve(answer);
     });
@@ -105,6 +108,7 @@ fn a_reply_that_a_replaced_line_has_swallowed_goes_to_nobody_else() {
 #[test]
 fn lines_that_only_look_like_replies_cost_no_reply() {
     let (tor, controller) = connected(|script| {
+        script.hostile("lines that a filter has replaced");
         script.serve(|line, out| {
             out.extend_from_slice(b"STREAM 250 NEW 0 192.0.2.1:443 X=1\r\n");
             answer(line, out);

@@ -482,6 +482,7 @@ const EMPTY: &[Empty] = &[
 #[test]
 fn an_answer_of_nothing_is_nothing_or_told_with_its_key() {
     let (tor, controller) = connected(|script| {
+        script.hostile("answers of nothing to every question");
         for _ in EMPTY {
             let line = script.expect_line("a question");
             script.send(nothing(&line));

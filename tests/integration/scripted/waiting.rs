@@ -19,7 +19,7 @@ fn is_built(id: &CircuitId, event: &Event) -> bool {
 #[test]
 fn the_first_event_that_is_wanted_is_returned_and_tor_told_that_no_more_is() {
     let (tor, controller) = connected(|script| {
-        let events = ["650 BW 1 2", "650 CIRC 1 BUILT", "650 BW 3 4", "650 BW 5 6"];
+        let events = ["650 BW 1 2", "650 CIRC 1 LAUNCHED", "650 BW 3 4", "650 BW 5 6"];
         script.expect("SETEVENTS BW").send("250 OK\r\n").send_lines(&events);
         // Nobody waits for the answer.
         script.expect("SETEVENTS").expect_end();
@@ -60,15 +60,15 @@ fn events_of_every_shape_are_waited_for() {
 #[test]
 fn what_a_command_brings_about_is_not_missed_even_if_it_comes_before_the_reply() {
     let (tor, controller) = connected(|script| {
-        script.answer("SETEVENTS CIRC", &["250 OK", "650 CIRC 34 BUILT"]);
-        script.answer("EXTENDCIRCUIT 0", &["650 CIRC 35 BUILT", "250 EXTENDED 35"]);
+        script.answer("SETEVENTS CIRC", &["250 OK", "650 CIRC 34 LAUNCHED"]);
+        script.answer("EXTENDCIRCUIT 0", &["650 CIRC 35 LAUNCHED", "250 EXTENDED 35"]);
         script.drain();
     });
     let extend = ExtendCircuit::new();
     let (id, event) =
         controller.execute_and_wait(&extend, EventKind::Circ, is_built, LIMIT).unwrap();
     assert_eq!(id, CircuitId::from(35));
-    assert_eq!(event.to_string(), "CIRC 35 BUILT");
+    assert_eq!(event.to_string(), "CIRC 35 LAUNCHED");
     drop(controller);
     tor.finish();
 }
@@ -122,7 +122,7 @@ fn a_listener_can_wait_for_an_event() {
     // Events reach listeners on one thread, which is the one that waits here.
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK", "650 BW 1 2"]);
-        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 CIRC 1 BUILT"]);
+        script.answer("SETEVENTS BW CIRC", &["250 OK", "650 CIRC 1 LAUNCHED"]);
         script.serve(answer);
     });
     let weak = controller.downgrade();
@@ -133,7 +133,7 @@ fn a_listener_can_wait_for_an_event() {
         send.send(event.to_string()).unwrap();
     };
     controller.add_event_listener(EventKind::Bw, listener).unwrap();
-    assert_eq!(next(&receive), "CIRC 1 BUILT");
+    assert_eq!(next(&receive), "CIRC 1 LAUNCHED");
     drop(controller);
     tor.finish();
 }

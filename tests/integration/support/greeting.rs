@@ -146,6 +146,9 @@ impl Script {
         if client_nonce.len() < 32 {
             self.fail(&format!("the client's nonce has only {} bytes", client_nonce.len()));
         }
+        if kind == Proof::Short {
+            self.hostile("a proof that is too short");
+        }
         let right = proof(SERVER_KEY, cookie.bytes(), &client_nonce);
         let shown = match kind {
             Proof::Right => right,

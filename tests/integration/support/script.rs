@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::dialect::Dialect;
 use super::dialogue::{Dialogue, Who};
 use super::fake_tor::Door;
 use super::signal::Signal;
@@ -23,6 +24,8 @@ pub(crate) struct Script {
     deadline: Duration,
     dialogue: Arc<Dialogue>,
     door: Arc<Door>,
+    /// `None` for a connection that says what no tor would.
+    dialect: Option<Dialect>,
 }
 
 impl Script {
@@ -33,7 +36,8 @@ impl Script {
         door: Arc<Door>,
     ) -> Self {
         let deadline = DEADLINE;
-        Self { number, socket, lines: Lines::default(), deadline, dialogue, door }
+        let (lines, dialect) = (Lines::default(), Some(Dialect::default()));
+        Self { number, socket, lines, deadline, dialogue, door, dialect }
     }
 
     /// Sets how long each later step may take. The default is 30 seconds.
@@ -46,7 +50,12 @@ impl Script {
     pub(crate) fn accept(&mut self) -> Self {
         match self.door.accept(self.deadline) {
             Ok((number, socket)) => {
-                Self::new(number, socket, Arc::clone(&self.dialogue), Arc::clone(&self.door))
+                let (dialogue, door) = (Arc::clone(&self.dialogue), Arc::clone(&self.door));
+                let mut next = Self::new(number, socket, dialogue, door);
+                if self.dialect.is_none() {
+                    next.dialect = None;
+                }
+                next
             }
             Err(error) => self.fail(&format!("nobody else connected: {error}")),
         }
@@ -126,9 +135,17 @@ impl Script {
         }
     }
 
-    /// Sends bytes as they are.
+    /// Sends what no real tor says, from here on: its lines are not compared with recordings.
+    pub(crate) fn hostile(&mut self, reason: &str) -> &mut Self {
+        self.note(&format!("from here on this is no tor: {reason}"));
+        self.dialect = None;
+        self
+    }
+
+    /// Sends bytes as they are. Like all that is sent, they must be what a [real tor](Dialect) says.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
+        self.check(bytes);
         self.dialogue.record(self.number, Who::Server, bytes);
         let until = self.until();
         if let Err(error) = self.socket.write_all(bytes, until) {
@@ -147,6 +164,7 @@ impl Script {
     pub(crate) fn answer(&mut self, line: &str, reply: &[&str]) -> &mut Self {
         self.expect(line);
         let bytes = in_lines(reply).into_bytes();
+        self.check(&bytes);
         self.dialogue.record(self.number, Who::Server, &bytes);
         let until = self.until();
         match self.socket.write_all(&bytes, until) {
@@ -189,6 +207,7 @@ impl Script {
     }
 
     fn pour(&mut self, bytes: &[u8], total: u64) -> (u64, Option<io::Error>) {
+        self.check(bytes);
         let length = u64::try_from(bytes.len()).unwrap();
         self.dialogue.record_times(self.number, Who::Server, bytes, total.div_ceil(length));
         // Large writes, or a flood of short lines would mostly measure system calls.
@@ -261,6 +280,7 @@ impl Script {
             };
             answer(&String::from_utf8_lossy(&line), &mut out);
             if !self.lines.is_ready() && !out.is_empty() {
+                self.check(&out);
                 self.dialogue.record(self.number, Who::Server, &out);
                 let until = self.until();
                 match self.socket.write_all(&out, until) {
@@ -271,6 +291,13 @@ impl Script {
                 }
                 out.clear();
             }
+        }
+    }
+
+    /// Fails the test if it says what no recorded tor says.
+    fn check(&mut self, bytes: &[u8]) {
+        if let Some(Err(problem)) = self.dialect.as_mut().map(|dialect| dialect.check(bytes)) {
+            self.fail(&problem);
         }
     }
 

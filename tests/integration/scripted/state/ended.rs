@@ -34,7 +34,7 @@ fn a_listener_that_is_added_after_the_end_is_told_the_end_and_dropped() {
     );
     let circuits = state.circuits();
     let stream = state.streams().remove(0);
-    tell(&controller, "CIRC 7 CLOSED PURPOSE=GENERAL REASON=FINISHED");
+    tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
     tell(&controller, "CIRC 8 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
     tell(&controller, "STREAM 17 FAILED 0 a.example:80 REASON=MISC");
     // It has failed, and is still to be closed.
@@ -67,7 +67,8 @@ fn closes(script: &mut Script, count: usize) {
         if line == "GETINFO close" {
             for id in 1..=count {
                 out.extend_from_slice(
-                    format!("650 CIRC {id} CLOSED PURPOSE=GENERAL REASON=FINISHED\r\n").as_bytes(),
+                    format!("650 CIRC {id} CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED\r\n")
+                        .as_bytes(),
                 );
             }
         }

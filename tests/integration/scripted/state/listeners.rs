@@ -41,7 +41,7 @@ fn what_is_there_is_offered_first_and_everything_follows_in_order() {
     tell(&controller, "CIRC 8 EXTENDED $E8F7~x PURPOSE=GENERAL");
     tell(&controller, "CIRC 8 BUILT $E8F7~x PURPOSE=GENERAL");
     tell(&controller, "CIRC_MINOR 8 PURPOSE_CHANGED PURPOSE=CONTROLLER OLD_PURPOSE=GENERAL");
-    tell(&controller, "CIRC 8 CLOSED PURPOSE=CONTROLLER REASON=FINISHED");
+    tell(&controller, "CIRC 8 CLOSED $E8F7~x PURPOSE=CONTROLLER REASON=FINISHED");
     let last = [
         "8 Extended EXTENDED",
         "8 Built BUILT",
@@ -71,8 +71,8 @@ fn a_listener_of_one_circuit_or_stream_hears_of_nothing_else_and_goes_with_it() 
     for text in [
         "STREAM 17 SENTCONNECT 7 a.example:80",
         "STREAM 18 SENTCONNECT 8 b.example:80",
-        "CIRC 8 CLOSED PURPOSE=GENERAL REASON=FINISHED",
-        "CIRC 7 CLOSED PURPOSE=GENERAL REASON=FINISHED",
+        "CIRC 8 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED",
+        "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED",
         "STREAM 18 CLOSED 8 b.example:80 REASON=DESTROY",
     ] {
         tell(&controller, text);
@@ -105,7 +105,7 @@ fn a_removed_listener_is_called_no_more_also_if_it_removes_itself() {
         seen.send(update.info.id).unwrap();
     });
     tell_id.send(id.unwrap()).unwrap();
-    tell(&controller, "CIRC 7 CLOSED PURPOSE=GENERAL REASON=FINISHED");
+    tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
     assert_eq!(calls.iter().count(), 1);
     drop((state, controller));
     tor.finish();
@@ -120,7 +120,7 @@ fn a_panic_removes_only_the_listener_that_panicked() {
         let id = state.on_circuit(|_| panic!("the marker 7ae310")).unwrap();
         let (calm, updates) = written();
         state.on_circuit(calm).unwrap();
-        tell(&controller, "CIRC 7 CLOSED PURPOSE=GENERAL REASON=FINISHED");
+        tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
         assert_told(&updates, &["7 Existing BUILT", "7 Closed CLOSED"]);
         let lines = log.lines_with("7ae310");
         assert_eq!(lines.len(), 1, "{lines:?}");

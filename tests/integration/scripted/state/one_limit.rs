@@ -124,7 +124,10 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
     let error = state.build_circuit_timeout(Path::any(), limit).unwrap_err();
     assert!(error.is_timeout() && begin.elapsed() < FIRST_STEP, "{:?}", begin.elapsed());
     // The reply that comes late goes to nobody else.
-    controller.with_timeout(LIMIT).get_info_one("tell/CIRC|8|CLOSED").unwrap();
+    controller
+        .with_timeout(LIMIT)
+        .get_info_one("tell/CIRC|8|FAILED|PURPOSE=GENERAL|REASON=REQUESTED")
+        .unwrap();
     assert!(state.circuits().is_empty());
     drop((state, controller));
     tor.finish();

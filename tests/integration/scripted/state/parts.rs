@@ -40,7 +40,7 @@ fn filtered(script: &mut Script, events: &'static [&'static str], keys: &'static
                 for key in keys {
                     let value = match *key {
                         "status/bootstrap-phase" => {
-                            "NOTICE BOOTSTRAP PROGRESS=9 TAG=x SUMMARY=\"x\""
+                            "NOTICE BOOTSTRAP PROGRESS=9 TAG=conn SUMMARY=\"x\""
                         }
                         "network-liveness" => "up",
                         _ => "",
@@ -106,6 +106,7 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_taken() {
     ));
     let reply = reply.unwrap().replace("=up", "=UP").replace("PROGRESS=100", "PROGRESS=x");
     let (tor, controller) = connected(move |script| {
+        script.hostile("lines that cannot be read");
         script.expect(SETEVENTS).send("250 OK\r\n").expect(GETINFO).send(reply);
         tells(script);
     });
