@@ -16,7 +16,7 @@ use crate::error::{
 };
 use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent};
 use crate::link::deadline_after;
-use crate::names::{Fingerprint, HsDescAction, HsDescAuth, HsDescReason, OnionAddress, RelaySpec};
+use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelaySpec};
 
 /// What events have told of a fetch.
 enum Step {
@@ -77,8 +77,9 @@ impl<'a> Fetch<'a> {
                 let id = id.unwrap_or_default();
                 self.asked.push(Asked { hsdir: hsdir.clone(), id, failure: None });
             }
-            // A failed upload looks nearly the same. tor says `NO_AUTH` for fetches only.
-            (HsDescAction::Failed, Some(hsdir)) if event.auth == HsDescAuth::NoAuth => {
+            // A failed upload differs from a failed fetch by its reason only.
+            (HsDescAction::Failed, _) if event.reason == Some(HsDescReason::UploadRejected) => {}
+            (HsDescAction::Failed, Some(hsdir)) => {
                 let asked = self.asked.iter_mut().find(|asked| {
                     asked.failure.is_none()
                         && is_same(&asked.hsdir, hsdir)
@@ -88,9 +89,7 @@ impl<'a> Fetch<'a> {
                     asked.failure = Some(event.reason.clone());
                 }
             }
-            (HsDescAction::Failed, None) if event.auth == HsDescAuth::NoAuth => {
-                self.refusals.push(event.reason.clone());
-            }
+            (HsDescAction::Failed, None) => self.refusals.push(event.reason.clone()),
             _ => {}
         }
     }

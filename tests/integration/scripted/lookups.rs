@@ -390,12 +390,12 @@ fn the_descriptor_of_its_own_fetch_is_taken_and_no_other() {
         received(SERVICE, B),
         // An upload of the same service, and what came of it.
         format!("650 HS_DESC UPLOAD {SERVICE} UNKNOWN {B} {ID} HSDIR_INDEX={INDEX}\r\n"),
-        format!("650 HS_DESC FAILED {SERVICE} UNKNOWN {A} REASON=UPLOAD_REJECTED\r\n"),
+        format!("650 HS_DESC FAILED {SERVICE} NO_AUTH {A} {ID} REASON=UPLOAD_REJECTED\r\n"),
         // Lines that cannot be read.
         "650 HS_DESC x\r\n650+HS_DESC_CONTENT x\r\n.\r\n650 OK\r\n".to_owned(),
         // Another descriptor of the same directory.
-        received(SERVICE, A).replace(ID, "abc"),
-        failed(SERVICE, A, "NOT_FOUND").replace(ID, "abc"),
+        received(SERVICE, A).replace(ID, "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI"),
+        failed(SERVICE, A, "NOT_FOUND").replace(ID, "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI"),
     ];
     let answer = received(SERVICE, A);
     let fetched = fetch(&events.concat(), vec![(none(), answer.clone())]);

@@ -404,6 +404,7 @@ const CASES: &[Case] = &[
 #[test]
 fn each_method_asks_its_keys_in_one_question_and_reads_the_answers() {
     let (tor, controller) = connected(|script| {
+        script.hostile("values of tors in other places than this one");
         for (_, keys, values, _) in CASES {
             script.expect(&format!("GETINFO {keys}"));
             let mut reply = String::new();
