@@ -294,16 +294,17 @@ macro_rules! settings {
 settings! {
     /// Changes options: all of them, or none if tor refuses one.
     ///
-    /// `SETCONF option[="value"] ...`. Every value is quoted and escaped. Without a value the
-    /// option is cleared, which for a number is not its default: see [`ResetConf`]. A value
-    /// cannot hold line breaks.
+    /// `SETCONF option[=value] ...`. A value is quoted and escaped where tor would not read it as it
+    /// stands: if it is empty, begins with a quote, or has a blank or a byte that is not printable
+    /// ASCII. Without a value the option is cleared, which for a number is not its default: see
+    /// [`ResetConf`]. A value cannot hold line breaks.
     ///
     /// An option with several values loses those that are not given again, and any option of an
     /// onion service replaces all onion services of the configuration.
     SetConf = "SETCONF";
     /// Sets options back to tor's defaults, or to a value: all of them, or none.
     ///
-    /// `RESETCONF option[="value"] ...`. Every value is quoted and escaped.
+    /// `RESETCONF option[=value] ...`, with values as in [`SetConf`].
     ResetConf = "RESETCONF";
 }
 

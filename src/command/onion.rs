@@ -21,7 +21,9 @@ use crate::wire::{Reply, Request};
 /// `ADD_ONION key [Flags=..] [MaxStreams=..] [PoWDefensesEnabled=..] [PoWQueueRate=..]
 /// [PoWQueueBurst=..] Port=.. [Port=..] [ClientAuthV3=..]`, always in this order; the flags in the
 /// order `DiscardPK`, `Detach`, `V3Auth`, `NonAnonymous`, `MaxStreamsCloseCircuit`; ports and
-/// clients in the order in which they were given. What is not asked for is not sent.
+/// clients in the order in which they were given. What is not asked for is not sent: by default
+/// there are no flags, and the command is `ADD_ONION NEW:ED25519-V3 Port=80,8080`. Ports stand as
+/// they were given: see [`PortTarget`].
 ///
 /// # Examples
 ///
@@ -89,8 +91,8 @@ impl AddOnion {
         self
     }
 
-    /// Keeps tor from telling the new key: nobody will ever have this service again. Changes
-    /// nothing if a key is given. The default is that tor tells it.
+    /// Keeps tor from telling the new key: nobody will ever have this service again. tor never
+    /// tells a key that is given. The default is that it tells a new one.
     pub fn discard_key(mut self) -> Self {
         self.discard_key = true;
         self
@@ -174,7 +176,7 @@ impl AddOnion {
 
     fn flags(&self) -> Vec<&'static str> {
         [
-            (self.discard_key && self.key.is_none(), "DiscardPK"),
+            (self.discard_key, "DiscardPK"),
             (self.detach, "Detach"),
             (!self.clients.is_empty(), "V3Auth"),
             (self.non_anonymous, "NonAnonymous"),

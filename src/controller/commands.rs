@@ -125,8 +125,7 @@ impl Controller {
 
     /// Changes options: all of them, or none if tor refuses one.
     ///
-    /// Sends `SETCONF option="value" [option="value" ...]`, in the given order. An option that is
-    /// repeated gets all the given values and loses those it had; `None` clears it. Any option of
+    /// Sends [`SETCONF`](SetConf) with the options in the given order. An option that is repeated gets all the given values and loses those it had; `None` clears it. Any option of
     /// an onion service replaces all onion services of the configuration. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
@@ -165,7 +164,7 @@ impl Controller {
 
     /// Sets options back to their defaults (`None`), or to a value: all of them, or none.
     ///
-    /// Sends `RESETCONF option[="value"] ...`. Blocks for at most the
+    /// Sends [`RESETCONF`](ResetConf). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors

@@ -182,7 +182,7 @@ impl State {
     /// the option stays on.
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED`, then `GETCONF __LeaveStreamsUnattached`, and `SETCONF
-    /// __LeaveStreamsUnattached="1"` if it is not; then `ATTACHSTREAM` or `CLOSESTREAM` for each
+    /// __LeaveStreamsUnattached=1` if it is not; then `ATTACHSTREAM` or `CLOSESTREAM` for each
     /// stream. Blocks for at most the controller's [time limit](crate::Controller::with_timeout),
     /// and not longer than 10 seconds.
     ///

@@ -36,6 +36,16 @@ pub(crate) fn write_cstring(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
+/// Returns whether `SETCONF` and `RESETCONF` read a value as it stands only in quotes.
+///
+/// tor (`kvline_parse`) takes an unquoted value up to the next blank or line end, and one that
+/// begins with a quote for a CString. Everything else that can be printed stands for itself, the
+/// backslash and the number sign too. An empty value is quoted so that it is seen.
+pub(crate) fn needs_quotes(value: &[u8]) -> bool {
+    let is_plain = value.iter().all(u8::is_ascii_graphic) && !value.starts_with(b"\"");
+    value.is_empty() || !is_plain
+}
+
 /// Splits a quoted string off the beginning of `text`. Returns the text between the quotes, with its
 /// escapes, and the text behind them. `None` if `text` does not begin with a closed string.
 pub(crate) fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {

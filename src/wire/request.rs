@@ -9,7 +9,7 @@ use data_encoding::HEXUPPER;
 use memchr::memchr_iter;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::quoted::{cstring_limit, write_cstring};
+use super::quoted::{cstring_limit, needs_quotes, write_cstring};
 use super::reply::unstuff;
 use super::wiped::Wiped;
 use crate::error::InvalidInput;
@@ -136,7 +136,9 @@ impl Request {
         Ok(self)
     }
 
-    /// Appends `name="value"`, with the value as a CString.
+    /// Appends `name=value`, or `name="value"` with the value as a CString where it needs quotes: if
+    /// it is empty, begins with a quote, or has a blank or a byte that is not printable ASCII.
+    /// Filters in front of tor match the short form.
     ///
     /// # Errors
     ///
@@ -153,7 +155,11 @@ impl Request {
         self.line.push(b' ');
         self.line.extend_from_slice(name.as_bytes());
         self.line.push(b'=');
-        self.line.extend_with(cstring_limit(value), |line| write_cstring(line, value));
+        if needs_quotes(value) {
+            self.line.extend_with(cstring_limit(value), |line| write_cstring(line, value));
+        } else {
+            self.line.extend_from_slice(value);
+        }
         Ok(self)
     }
 

@@ -81,6 +81,12 @@ fn listen(endpoint: OnionEndpoint) -> OnionListener {
     endpoint.listen().expect("there is nothing against this service")
 }
 
+/// Returns where tor reaches the local listener, as tor was told.
+fn target(listener: &OnionListener) -> String {
+    let target = listener.service().ports()[0].target();
+    target.expect("a listener has a target").to_string()
+}
+
 /// Returns the text of the refusal that a call met, with its causes.
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {

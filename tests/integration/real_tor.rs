@@ -12,6 +12,8 @@ mod circuits;
 mod commands;
 /// The options of the configuration: read, changed, and their values there and back.
 mod conf;
+/// Values of options, quoted and not.
+mod conf_values;
 /// The configuration: every option with its type, there and back.
 mod config;
 /// Settings that would end tor.

@@ -63,9 +63,9 @@ fn everything_stands_in_one_order_whatever_the_order_of_the_calls() {
              Port=81,unix:/srv/x.sock Port=83,[::1]:99 ClientAuthV3={CLIENT}\r\n"
         )
     );
-    // There is nothing to discard where the key is known.
+    // tor has nothing to discard where the key is given, but a filter may want to see the flag.
     let own = AddOnion::new(ports()).key(key()).discard_key();
-    assert_eq!(sent(&own), format!("ADD_ONION {BLOB} Port=80,8080\r\n"));
+    assert_eq!(sent(&own), format!("ADD_ONION {BLOB} Flags=DiscardPK Port=80,8080\r\n"));
 }
 
 #[test]

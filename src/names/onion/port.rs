@@ -46,12 +46,16 @@ pub enum PortTarget {
 }
 
 impl PortTarget {
-    /// Returns what can be connected to where a server listens: for one that listens on every
-    /// address of the machine (`0.0.0.0`), that of the machine itself (`127.0.0.1`).
+    /// Returns the target that reaches a server which listens at this address.
+    ///
+    /// For 127.0.0.1 and for every address of the machine (`0.0.0.0`) it is the port alone, which
+    /// tor takes for a port of 127.0.0.1; for `[::]` it has the address `::1`.
     #[must_use]
     pub fn of_listener(address: SocketAddr) -> Self {
         let ip = match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V4(ip) if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => {
+                return Self::Port(address.port());
+            }
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip => ip,
         };
@@ -295,11 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_every_address_is_reached_on_the_own_one() {
+    fn a_listener_is_reached_by_the_shortest_target() {
         for (listens, reached) in [
-            ("0.0.0.0:5", "127.0.0.1:5"),
+            ("0.0.0.0:5", "5"),
             ("[::]:5", "[::1]:5"),
-            ("127.0.0.1:5", "127.0.0.1:5"),
+            ("127.0.0.1:5", "5"),
+            ("127.0.0.2:5", "127.0.0.2:5"),
             ("192.0.2.7:5", "192.0.2.7:5"),
         ] {
             let address: SocketAddr = listens.parse().unwrap();

@@ -19,6 +19,10 @@ impl OnionEndpoint {
     /// Adds the service by `ADD_ONION`: it has no directory and ends with the control connection.
     /// This is the default on a running tor. On a tor that this program launched, the default is a
     /// [temporary directory](Self::temporary_dir).
+    ///
+    /// By default the command is `ADD_ONION NEW:ED25519-V3 Port=80,17600`, without flags: a
+    /// listener on 127.0.0.1 is named by its port alone. For a filter in front of tor that allows
+    /// the address only, [`reached_at`](Self::reached_at) gives it.
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self

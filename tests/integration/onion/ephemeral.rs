@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use torcon::names::{ClientAuthKey, PortTarget};
 use torcon::onion::{OnionEndpoint, Publication};
 
-use super::{LONG, controller, endpoint, key, listen, refusal, services};
+use super::{LONG, controller, endpoint, key, listen, refusal, services, target};
 use crate::support::capability::Capability;
 use crate::support::real_tor::RealTor;
 
@@ -117,7 +117,7 @@ fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
         listen(endpoint())
     };
     let ports: Vec<_> = listener.service().ports().iter().map(ToString::to_string).collect();
-    let own = format!("80,{}", listener.local_addr());
+    let own = format!("80,{}", target(&listener));
     assert_eq!(ports, [own.as_str(), "81,8181", "82,unix:/srv/x.sock"]);
     let [alice, bob] = listener.clients() else { panic!("{:?}", listener.clients()) };
     assert_eq!((alice.name.as_str(), bob.name.as_str()), ("alice", "bob"));

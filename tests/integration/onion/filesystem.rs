@@ -6,7 +6,7 @@ use std::thread;
 use torcon::names::{ClientAuthKey, OnionKey};
 use torcon::onion::{OnionEndpoint, Publication};
 
-use super::{controller, endpoint, entries, key, listen, refusal, services};
+use super::{controller, endpoint, entries, key, listen, refusal, services, target};
 use crate::support::real_tor::{RealTor, RealTorBuilder};
 
 fn mode(path: &Path) -> u32 {
@@ -42,7 +42,7 @@ fn a_service_has_a_temporary_directory_if_that_is_asked_for() {
         services(&tor),
         [
             format!("HiddenServiceDir={}", directory.display()),
-            format!("HiddenServicePort=80 {}", listener.local_addr()),
+            format!("HiddenServicePort=80 {}", target(&listener)),
         ]
     );
     drop(listener);
@@ -100,7 +100,7 @@ fn services_of_others_survive_the_coming_and_going_of_ours() {
     let ours = |listener: &torcon::onion::OnionListener| {
         [
             format!("HiddenServiceDir={}", listener.hidden_service_dir().unwrap().display()),
-            format!("HiddenServicePort=80 {}", listener.local_addr()),
+            format!("HiddenServicePort=80 {}", target(listener)),
         ]
     };
     let further = ["HiddenServiceMaxStreams=3", "HiddenServiceExportCircuitID=haproxy"];

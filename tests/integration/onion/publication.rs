@@ -52,7 +52,7 @@ pub(super) fn tell(script: &mut Script, lines: &[String]) {
 fn add(script: &mut Script) {
     // First the events, then the service (peers 32).
     script.answer("SETEVENTS HS_DESC", &["250 OK"]);
-    let command = format!("ADD_ONION {} Port=80,127.0.0.1:", key(1).reveal_blob());
+    let command = format!("ADD_ONION {} Port=80,", key(1).reveal_blob());
     script.expect_matching("ADD_ONION with a key", |line| line.starts_with(&command));
     script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
 }

@@ -6,7 +6,7 @@ use torcon::Error;
 use torcon::error::{OnionProblem, RemovedBy};
 use torcon::onion::{IfRemoved, OnionEndpoint, OnionListener};
 
-use super::{LONG, controller, endpoint, key, listen, refusal, services};
+use super::{LONG, controller, endpoint, key, listen, refusal, services, target};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 
@@ -16,7 +16,7 @@ fn hang_up(tor: &RealTor) {
 }
 
 fn is_configured(tor: &RealTor, listener: &OnionListener) -> bool {
-    let line = format!("HiddenServicePort=80 {}", listener.local_addr());
+    let line = format!("HiddenServicePort=80 {}", target(listener));
     services(tor).contains(&line)
 }
 

@@ -50,8 +50,8 @@ fn a_save_is_one_command_or_none() {
     config.save().unwrap();
     config.save().unwrap();
     let first = "SETCONF ContactInfo=\"a \\\"b\\\"\" MapAddress=\"a.example b.example\" \
-                 MapAddress=\"c.example d.example\" ExitNodes=\"{us},{de}\" \
-                 MaxCircuitDirtiness=\"400\"";
+                 MapAddress=\"c.example d.example\" ExitNodes={us},{de} \
+                 MaxCircuitDirtiness=400";
     assert_eq!(changes(&commands(&tap)), [first]);
     // A value that tor has is sent again; a reverted change is not.
     assert_eq!(
@@ -66,14 +66,14 @@ fn a_save_is_one_command_or_none() {
     config.set("ContactInfo", "c").unwrap();
     config.revert();
     config.save().unwrap();
-    let again = "SETCONF MaxCircuitDirtiness=\"400\" ExitNodes=\"{us},{de}\"";
+    let again = "SETCONF MaxCircuitDirtiness=400 ExitNodes={us},{de}";
     assert_eq!(changes(&commands(&tap)), [first, again]);
     // A reset with a new value of another option.
     config.reset("MaxCircuitDirtiness").unwrap();
     assert!(!config.get("MaxCircuitDirtiness").unwrap().is_set());
     config.set("ContactInfo", "c").unwrap();
     config.save().unwrap();
-    let second = "RESETCONF MaxCircuitDirtiness ContactInfo=\"c\"";
+    let second = "RESETCONF MaxCircuitDirtiness ContactInfo=c";
     assert_eq!(changes(&commands(&tap)), [first, again, second]);
     assert_eq!(
         config.get("MaxCircuitDirtiness").unwrap().to_duration().unwrap(),

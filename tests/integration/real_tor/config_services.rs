@@ -98,7 +98,7 @@ fn services_are_added_edited_and_removed_and_others_keep_their_lines() {
     let sent = commands(&tap);
     let changes: Vec<_> = sent.iter().filter(|line| line.starts_with("SETCONF")).collect();
     assert_eq!(changes.len(), 4);
-    assert!(changes[0].ends_with(" ContactInfo=\"me\""), "{}", changes[0]);
+    assert!(changes[0].ends_with(" ContactInfo=me"), "{}", changes[0]);
     assert_eq!(changes[3], "SETCONF HiddenServiceDir");
     let pid = sent.iter().filter(|line| line.starts_with("GETINFO process/pid"));
     assert_eq!(pid.count(), 1);

@@ -39,7 +39,7 @@ const CASES: [Case; 26] = [
     ),
     (
         |c| format!("{:?}", c.reset_conf([("B", None), ("A", Some("x"))])),
-        "RESETCONF B A=\"x\"",
+        "RESETCONF B A=x",
         OK,
         "Ok(())",
     ),
@@ -102,12 +102,7 @@ const CASES: [Case; 26] = [
         &["250-a", "251 b"],
         "251",
     ),
-    (
-        |c| c.set_conf([("A", "x")]).unwrap_err().to_string(),
-        "SETCONF A=\"x\"",
-        &["552 no"],
-        REFUSED,
-    ),
+    (|c| c.set_conf([("A", "x")]).unwrap_err().to_string(), "SETCONF A=x", &["552 no"], REFUSED),
     // Asked once, then known.
     (|c| c.valid_events().unwrap().len().to_string(), "", &[], "2"),
     (|c| c.valid_signals().unwrap().len().to_string(), "", &[], "2"),

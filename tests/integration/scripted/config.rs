@@ -112,7 +112,7 @@ fn a_reply_that_a_save_has_overtaken_is_not_cached() {
         begin(script).expect("GETCONF ContactInfo");
         asked.fire();
         // Both commands are sent; tor answered the first before it executed the second.
-        script.expect("SETCONF ContactInfo=\"new\"");
+        script.expect("SETCONF ContactInfo=new");
         script.send("250 ContactInfo=old\r\n250 OK\r\n");
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]);
         // The event of the save is late, and invalidates the new value once more.
@@ -146,11 +146,11 @@ fn a_change_of_another_thread_during_a_save_is_left_to_the_next() {
         begin(script)
             .answer("GETINFO process/pid process/uid", &["552 Unrecognized key \"process/pid\""]);
         script.answer("GETCONF MapAddress", &["250 MapAddress"]);
-        script.expect("SETCONF MapAddress=\"a\" ContactInfo=\"x\"");
+        script.expect("SETCONF MapAddress=a ContactInfo=x");
         sent.fire();
         script.wait_for(&test_says).send("250 OK\r\n");
         script.answer("GETCONF MapAddress", &["250 MapAddress=a"]);
-        script.answer("SETCONF MapAddress=\"a\" MapAddress=\"b\" ContactInfo=\"y\"", &["250 OK"]);
+        script.answer("SETCONF MapAddress=a MapAddress=b ContactInfo=y", &["250 OK"]);
         script.expect_end();
     });
     let config = Config::new(&controller);
@@ -191,9 +191,9 @@ fn each_save_reads_the_services_and_sends_all_their_lines() {
         ];
         script.answer("GETCONF HiddenServiceOptions", &lines);
         script.answer(
-            "SETCONF HiddenServiceDir=\"/tmp\" HiddenServiceNovelty=\"x \\\"y\\\"\" \
-             HiddenServicePort=\"80\" HiddenServiceNovelty=\"2\" HiddenServiceDir=\"/tmp/new\" \
-             HiddenServicePort=\"81 8181\" HiddenServiceNovelty=\"3\"",
+            "SETCONF HiddenServiceDir=/tmp HiddenServiceNovelty=\"x \\\"y\\\"\" \
+             HiddenServicePort=80 HiddenServiceNovelty=2 HiddenServiceDir=/tmp/new \
+             HiddenServicePort=\"81 8181\" HiddenServiceNovelty=3",
             &["510 Command filtered"],
         );
         // For the read of the test, and for the second save.
@@ -223,8 +223,8 @@ fn each_save_reads_the_services_and_sends_all_their_lines() {
 fn options_of_unrecognized_types_are_accepted() {
     let (tor, controller) = connected(|script| {
         begin(script).answer("GETCONF Future", &["250-Future=a,b", "250 Future=c"]);
-        script.answer("SETCONF Future=\"1\"", &["250 OK"]);
-        script.answer("SETCONF Future=\"d\" Future=\"e\"", &["250 OK"]);
+        script.answer("SETCONF Future=1", &["250 OK"]);
+        script.answer("SETCONF Future=d Future=e", &["250 OK"]);
         script.expect_end();
     });
     let config = Config::new(&controller);
@@ -286,7 +286,7 @@ fn a_failed_first_read_is_repeated() {
 fn a_save_that_times_out_keeps_the_changes_and_invalidates_the_cache() {
     let (tor, controller) = connected(|script| {
         begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=old"]);
-        script.expect("SETCONF ContactInfo=\"new\"");
+        script.expect("SETCONF ContactInfo=new");
         let probe = script.expect_matching("a probe", |line| line.contains("torcon/sync/"));
         let key = probe.trim_start_matches("GETINFO ").to_owned();
         script.send(format!("250 OK\r\n552 Unrecognized key \"{key}\"\r\n"));
@@ -310,7 +310,7 @@ fn a_save_that_times_out_keeps_the_changes_and_invalidates_the_cache() {
 fn a_closed_connection_fails_reads_and_saves_and_keeps_the_changes() {
     let (tor, controller) = connected(|script| {
         begin(script).answer("GETCONF ContactInfo", &["250 ContactInfo=old"]);
-        script.expect("SETCONF ContactInfo=\"new\"").close();
+        script.expect("SETCONF ContactInfo=new").close();
     });
     let config = Config::new(&controller);
     assert_eq!(contact(&config), "old");

@@ -10,7 +10,7 @@ use crate::support::script::Script;
 
 const MISSING: [(&str, &str); 2] =
     [("HiddenServiceDir", "/nonexistent/a/b"), ("HiddenServicePort", "80")];
-const SETCONF: &str = "SETCONF HiddenServiceDir=\"/nonexistent/a/b\" HiddenServicePort=\"80\"";
+const SETCONF: &str = "SETCONF HiddenServiceDir=/nonexistent/a/b HiddenServicePort=80";
 
 // The control port of a container, published on a port of this machine, was taken for a tor with
 // the files of this machine.
@@ -64,7 +64,7 @@ fn a_unix_socket_proves_it_only_if_tor_itself_listens_there() {
 #[test]
 fn nothing_is_asked_while_no_path_is_missing() {
     let (tor, controller) = connected(|script| {
-        script.answer("SETCONF HiddenServiceDir=\"/tmp/hs\"", &["250 OK"]);
+        script.answer("SETCONF HiddenServiceDir=/tmp/hs", &["250 OK"]);
         script.answer("SIGNAL NEWNYM", &["250 OK"]).expect_end();
     });
     controller.set_conf([("HiddenServiceDir", "/tmp/hs")]).unwrap();

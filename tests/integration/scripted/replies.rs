@@ -99,7 +99,7 @@ fn an_event_before_or_inside_a_reply_shifts_no_reply() {
     for event in events {
         let (tor, controller) = connected(move |script| {
             script.expect("SETEVENTS BW CONF_CHANGED NOTICE NS").send("250 OK\r\n");
-            script.expect("SETCONF Nickname=\"x\"").send(format!("{event}\r\n250 OK\r\n"));
+            script.expect("SETCONF Nickname=x").send(format!("{event}\r\n250 OK\r\n"));
             script.expect("GETINFO a b");
             script.send(format!("{event}\r\n250-a=1\r\n{event}\r\n250+b=\r\n2\r\n.\r\n"));
             script.send(format!("{event}\r\n250 OK\r\n{event}\r\n"));

@@ -39,7 +39,7 @@ fn a_late_reply_is_discarded_and_the_next_caller_gets_its_own() {
     // In Stem 2-dev the late reply went to the next caller, without an error if it was `250 OK`. The
     // documentation contains the exact probe.
     let (tor, controller) = connected(|script| {
-        script.expect("SETCONF Nickname=\"a\"").expect("GETINFO torcon/sync/3");
+        script.expect("SETCONF Nickname=a").expect("GETINFO torcon/sync/3");
         script.expect("SAVECONF");
         script.send("250 OK\r\n552 Unrecognized key \"torcon/sync/3\"\r\n551 no\r\n");
         script.answer("GETINFO a", &["250-a=1", "250 OK"]).expect_end();

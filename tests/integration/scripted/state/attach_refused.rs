@@ -19,7 +19,7 @@ fn an_attacher_is_refused_on_a_connection_that_tor_has_ended_while_an_old_guard_
     let (tor, controller, state) = followed(&[], &[], |script| {
         script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}=0")]);
         let changed = format!("650-CONF_CHANGED\r\n650-{OPTION}=1\r\n650 OK\r\n");
-        script.expect(&format!("SETCONF {OPTION}=\"1\"")).send(format!("250 OK\r\n{changed}"));
+        script.expect(&format!("SETCONF {OPTION}=1")).send(format!("250 OK\r\n{changed}"));
         script.expect("GETINFO end").close();
     });
     let guard = state.set_attacher(|_, _| Attach::Tor).unwrap();
@@ -105,7 +105,7 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
                 if line == format!("GETCONF {OPTION}") {
                     return out.extend_from_slice(format!("250 {OPTION}={on}\r\n").as_bytes());
                 }
-                if let Some(new) = line.strip_prefix(&format!("SETCONF {OPTION}=\"")) {
+                if let Some(new) = line.strip_prefix(&format!("SETCONF {OPTION}=")) {
                     on = new.chars().next().unwrap();
                     let changed = format!("650-CONF_CHANGED\r\n650-{OPTION}={on}\r\n650 OK\r\n");
                     return out.extend_from_slice(format!("250 OK\r\n{changed}").as_bytes());

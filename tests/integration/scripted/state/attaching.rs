@@ -101,7 +101,7 @@ pub(super) fn with_option(script: &mut Script) {
         } else if line == format!("GETCONF {OPTION}") {
             out.extend_from_slice(format!("250 {OPTION}={}\r\n", value.lock()).as_bytes());
             return;
-        } else if let Some(new) = line.strip_prefix(&format!("SETCONF {OPTION}=\"")) {
+        } else if let Some(new) = line.strip_prefix(&format!("SETCONF {OPTION}=")) {
             *value.lock() = new.chars().next().unwrap();
             let changed =
                 format!("650-CONF_CHANGED\r\n650-{OPTION}={}\r\n650 OK\r\n", value.lock());
@@ -123,8 +123,8 @@ pub(super) fn about_streams(tor: &FakeTor) -> Vec<String> {
 #[test]
 fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
     type End = fn(&Controller, torcon::state::AttacherGuard);
-    let on = format!("SETCONF {OPTION}=\"1\"");
-    let off = format!("SETCONF {OPTION}=\"0\"");
+    let on = format!("SETCONF {OPTION}=1");
+    let off = format!("SETCONF {OPTION}=0");
     let beginning = [&format!("GETCONF {OPTION}"), &on, "ATTACHSTREAM 5 7"];
     let left = "ATTACHSTREAM 6 0";
     let ends: [(End, &[&str]); 3] = [
@@ -179,7 +179,7 @@ fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
         let (tor, controller, state) = followed(&[], &[], |script| {
             script.answer(&format!("GETCONF {OPTION}"), &["510 Command filtered"]);
             script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}=0")]);
-            script.answer(&format!("SETCONF {OPTION}=\"1\""), &["553 No"]);
+            script.answer(&format!("SETCONF {OPTION}=1"), &["553 No"]);
             script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}=2")]);
             script.expect("SETEVENTS").expect_end();
         });
@@ -245,7 +245,7 @@ fn an_attacher_may_close_the_connection() {
         let _ = controller.get_info_one(&event);
     }
     closed.recv_timeout(LIMIT).expect("closing does not wait for the attacher that does it");
-    let off = format!("SETCONF {OPTION}=\"0\"");
+    let off = format!("SETCONF {OPTION}=0");
     let lines = tor.client_lines();
     assert_eq!(lines[lines.len() - 2..], [&*off, "ATTACHSTREAM 5 0"]);
     drop(guard);
@@ -257,7 +257,7 @@ fn an_attacher_may_close_the_connection() {
 fn a_tor_that_does_not_answer_holds_up_the_end_for_seconds_only() {
     let (tor, controller, state) = followed(&[], &[], |script| {
         script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}")]);
-        script.expect(&format!("SETCONF {OPTION}=\"1\"")).send_lines(&[
+        script.expect(&format!("SETCONF {OPTION}=1")).send_lines(&[
             "250 OK",
             "650-CONF_CHANGED",
             &format!("650-{OPTION}=1"),
@@ -283,7 +283,7 @@ fn with_proxy(proxy: SocketAddr) -> (FakeTor, Controller, State) {
             } else if line.starts_with("GETCONF ") {
                 format!("250 {OPTION}={value}\r\n")
             } else if line.starts_with("SETCONF ") {
-                value = if line.ends_with("=\"1\"") { '1' } else { '0' };
+                value = if line.ends_with("=1") { '1' } else { '0' };
                 format!("250 OK\r\n650-CONF_CHANGED\r\n650-{OPTION}={value}\r\n650 OK\r\n")
             } else {
                 if let Some(text) = line.strip_prefix("GETINFO tell/") {
