@@ -47,6 +47,9 @@ mod real_tor;
 /// Streams and names through a SOCKS proxy, played or real.
 mod socks;
 
+/// A real tor behind a filter.
+mod filtered;
+
 /// Onion services, their listeners and their publication.
 mod onion;
 

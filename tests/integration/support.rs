@@ -12,6 +12,8 @@ pub(crate) mod exclusive;
 pub(crate) mod failure;
 /// A listener on a real socket, played by a thread that follows a script.
 pub(crate) mod fake_tor;
+/// A filter in front of a real tor.
+pub(crate) mod filter;
 /// The openings of a control connection, right and wrong.
 pub(crate) mod greeting;
 /// Threads, children, files and descriptors that a test left behind.
