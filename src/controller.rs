@@ -24,7 +24,7 @@ use self::close_hook::CloseHooks;
 use self::commands::conf_epoch::ConfEpoch;
 pub use self::commands::pending::PendingReply;
 pub use self::connect::{ConnectOptions, connect, connect_default};
-pub(crate) use self::events::hook::Seen;
+pub(crate) use self::events::hook::{Seen, if_allowed};
 pub use self::events::queue::{EventQueue, EventQueueIter};
 pub(crate) use self::events::subscribe::HookGuard;
 use self::events::subscribe::Subscriptions;

@@ -244,6 +244,11 @@ impl Event {
         }
     }
 
+    /// Returns whether this is a line without a status code, which may stand for any event.
+    pub(crate) fn is_stray_line(&self) -> bool {
+        matches!(self, Self::Malformed { text, .. } if text.is_stray())
+    }
+
     /// Makes the notice that events were lost.
     pub(crate) fn lagged(dropped: u64) -> Self {
         Self::Lagged { dropped }

@@ -422,8 +422,8 @@ impl State {
     /// all other events that are wanted, then `GETINFO ns/all`, and blocks the current thread until
     /// tor has answered both, at most for the [time limit](Controller::with_timeout) each. Later
     /// calls send nothing and wait for nobody, but for another that loads: events tell what has
-    /// changed. Only if tor tells of the descriptor of a relay that is not known here, they are
-    /// loaded anew.
+    /// changed. Only if tor tells of the descriptor of a relay that is not known here, or if a
+    /// filter in front of tor refuses the events, they are loaded anew.
     ///
     /// # Errors
     ///

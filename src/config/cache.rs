@@ -8,6 +8,7 @@
 //! answers commands at once and delays events, so an event can be older than the reply before it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub(super) struct Cache {
     pub(super) schema: OnceLock<Schema>,
     // A leaf lock.
     groups: Mutex<HashMap<Arc<str>, Group>>,
+    /// One more than the number of the last line without a status code; changes under the lock.
+    stray_before: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +57,8 @@ impl Cache {
     ) {
         let mut groups = self.groups.lock();
         let group = groups.entry(Arc::clone(group)).or_default();
-        if group.changed_before <= events_before {
+        let stray_before = self.stray_before.load(Ordering::SeqCst);
+        if group.changed_before.max(stray_before) <= events_before {
             group.lines = Some((epoch, Arc::clone(lines)));
         }
     }
@@ -62,6 +66,13 @@ impl Cache {
 
 impl EventHook for Cache {
     fn event(&self, event: &RawEvent<'_>) {
+        if event.event().is_stray_line() {
+            // A filter may have replaced a report of any change by it.
+            let mut groups = self.groups.lock();
+            self.stray_before.store(event.number() + 1, Ordering::SeqCst);
+            groups.values_mut().for_each(|group| group.lines = None);
+            return;
+        }
         let Event::ConfChanged(changed) = event.event() else { return };
         let Some(schema) = self.schema.get() else { return };
         for change in &changed.changes {

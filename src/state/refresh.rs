@@ -5,12 +5,13 @@
 //! that may have happened. The part is then stale, and whoever reads it next asks tor again.
 
 use std::fmt;
+use std::time::Instant;
 
 use super::snapshot::Question;
 use super::tracker::Answers;
 use super::{Inner, MissingPart};
 use crate::command::GetInfo;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
 use crate::link::deadline_after;
 use crate::names::{Signal, StatusAction, StreamStatus};
@@ -97,6 +98,10 @@ pub(super) fn made_stale(event: &Event) -> Parts {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
         }
+        // It may stand for any event.
+        stray if stray.is_stray_line() => {
+            Part::ALL.into_iter().for_each(|part| parts.add(part));
+        }
         Event::Signal(event) if event.signal.canonical() == Signal::Reload => {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
@@ -144,34 +149,53 @@ impl Inner {
         let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
         // Another thread may have done it meanwhile.
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
-        let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
-        match self.controller.execute_before(&GetInfo::new(&keys), deadline) {
-            Ok((info, events_before)) => {
-                let mut answers = Answers::default();
-                let mut unreadable = Vec::new();
-                for part in parts.iter() {
-                    let question = part.question();
-                    let answer = info.bytes(question.key()).unwrap_or_default();
-                    if let Err(error) = question.read(answer, &mut answers) {
-                        unreadable.push(MissingPart::new(question.key(), error.into()));
-                    }
+        let mut unreadable = Vec::new();
+        let mut outcome = self.ask_again(parts, deadline, &mut unreadable);
+        if matches!(outcome, Err(Error::Rejected(_))) && parts.iter().nth(1).is_some() {
+            // A filter in front of tor may allow each key alone.
+            for part in parts.iter() {
+                self.store.abort_refresh(Parts::of(part), true);
+                if let Some(part) = self.store.begin_refresh(Parts::of(part)) {
+                    outcome = self.ask_again(part, deadline, &mut unreadable);
                 }
-                if unreadable.is_empty() {
-                    return self.store.finish_refresh(parts, answers, events_before);
-                }
-                self.store.abort_refresh(parts, false);
-                drop(refreshing);
-                for part in unreadable {
-                    log::warn!("a part of a state is not refreshed: {}: {}", part.name, part.error);
-                }
-            }
-            Err(error) => {
-                // A refusal would come again.
-                let again = !matches!(error, Error::Rejected(_));
-                self.store.abort_refresh(parts, again);
-                drop(refreshing);
-                log::debug!("a part of a state is not refreshed: {error}");
             }
         }
+        // A logger may ask for the same.
+        drop(refreshing);
+        if let Err(error) = outcome {
+            log::debug!("a part of a state is not refreshed: {error}");
+        }
+        for part in unreadable {
+            log::warn!("a part of a state is not refreshed: {}: {}", part.name, part.error);
+        }
+    }
+
+    /// Asks tor for parts whose refresh has begun, and ends it.
+    fn ask_again(
+        &self,
+        parts: Parts,
+        deadline: Instant,
+        unreadable: &mut Vec<MissingPart>,
+    ) -> Result<()> {
+        let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
+        let asked = self.controller.execute_before(&GetInfo::new(&keys), deadline);
+        let (info, events_before) = asked.inspect_err(|error| {
+            // A refusal would come again.
+            self.store.abort_refresh(parts, !matches!(error, Error::Rejected(_)));
+        })?;
+        let mut answers = Answers::default();
+        let before = unreadable.len();
+        for part in parts.iter() {
+            let question = part.question();
+            let answer = info.bytes(question.key()).unwrap_or_default();
+            if let Err(error) = question.read(answer, &mut answers) {
+                unreadable.push(MissingPart::new(question.key(), error.into()));
+            }
+        }
+        match unreadable.len() == before {
+            true => self.store.finish_refresh(parts, answers, events_before),
+            false => self.store.abort_refresh(parts, false),
+        }
+        Ok(())
     }
 }

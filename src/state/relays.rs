@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::controller::{Controller, HookGuard};
+use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
@@ -200,8 +200,8 @@ impl Known {
     fn load(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
         if self.watch.is_none() {
             let news = Arc::new(News::default());
-            self.watch = Some(controller.hook_before(KINDS, news.clone(), deadline)?);
-            self.news = Some(news);
+            self.watch = if_allowed(controller.hook_before(KINDS, news.clone(), deadline))?;
+            self.news = self.watch.is_some().then_some(news);
         }
         let (entries, events_before) = controller.relay_statuses_before(deadline)?;
         if let Some(news) = &self.news {
@@ -212,7 +212,8 @@ impl Known {
         let mut index = Index::default();
         index.insert_all(&entries, &mut self.unreadable);
         self.index = Arc::new(index);
-        self.loaded = true;
+        // Without events everything is loaded anew each time.
+        self.loaded = self.watch.is_some();
         self.catch_up();
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Tor;
 use crate::command::{GetInfo, SendSignal};
-use crate::controller::{Controller, HookGuard, Seen};
+use crate::controller::{Controller, HookGuard, Seen, if_allowed};
 use crate::error::{Result, Wait};
 use crate::event::{Bootstrap, Event, EventKind};
 use crate::link::{Notifier, WaitEnd, deadline_after};
@@ -14,10 +14,14 @@ use crate::names::Signal;
 const CIRCUIT_ESTABLISHED: &str = "status/circuit-established";
 const BOOTSTRAP_PHASE: &str = "status/bootstrap-phase";
 
+/// How often tor is asked whether it is ready, besides after each event.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Says whether a wanted event came since the last [`wait`](Self::wait).
 struct EventFlag {
     came: Arc<Notifier<bool>>,
-    _hook: HookGuard,
+    /// `None` if a filter in front of tor refuses the event.
+    _hook: Option<HookGuard>,
 }
 
 impl EventFlag {
@@ -37,7 +41,12 @@ impl EventFlag {
             Seen::Ended(reason) => for_reader.end(reason),
         };
         let hook = controller.watch_events_before(&[kind], see, deadline)?;
-        Ok(Self { came, _hook: hook })
+        Ok(Self { came, _hook: Some(hook) })
+    }
+
+    /// Returns a flag that is never set.
+    fn without_events() -> Self {
+        Self { came: Arc::default(), _hook: None }
     }
 
     /// Waits until a wanted event has come, and clears the flag.
@@ -50,7 +59,7 @@ impl Tor {
     /// Returns whether tor's bootstrap is at 100 % and tor has circuits now.
     ///
     /// Sends `GETINFO status/circuit-established`, and `GETINFO status/bootstrap-phase` if there
-    /// are circuits. Blocks for at most the time limit of the [controller](Self::controller).
+    /// are circuits or if a filter in front of tor refuses the first key. Blocks for at most the time limit of the [controller](Self::controller).
     ///
     /// # Errors
     ///
@@ -64,7 +73,8 @@ impl Tor {
     /// listener.
     ///
     /// Sends `SETEVENTS` with `STATUS_CLIENT`, and what [`is_ready`](Self::is_ready) sends, again
-    /// after each `STATUS_CLIENT` event.
+    /// after each `STATUS_CLIENT` event and at least once a second: a filter in front of tor may
+    /// refuse or suppress the event.
     ///
     /// Blocks the current thread until tor is ready, for at most `limit`.
     ///
@@ -75,9 +85,13 @@ impl Tor {
     pub fn wait_ready(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
         let controller = self.controller.with_timeout(limit);
-        let flag = EventFlag::new(&controller, EventKind::StatusClient, |_| true, deadline)?;
+        let flag = EventFlag::new(&controller, EventKind::StatusClient, |_| true, deadline);
+        let flag = if_allowed(flag)?.unwrap_or_else(EventFlag::without_events);
         while !is_ready(&controller, deadline)? {
-            flag.wait(deadline).map_err(|end| end.into_error(Wait::Bootstrap, limit))?;
+            match flag.wait(deadline.min(deadline_after(POLL_INTERVAL))) {
+                Err(WaitEnd::Timeout) if Instant::now() < deadline => {}
+                outcome => outcome.map_err(|end| end.into_error(Wait::Bootstrap, limit))?,
+            }
         }
         Ok(())
     }
@@ -125,9 +139,11 @@ impl Tor {
 
 fn is_ready(controller: &Controller, deadline: Instant) -> Result<bool> {
     let ask = |key| controller.execute_before(&GetInfo::new([key]), deadline);
-    let (established, _) = ask(CIRCUIT_ESTABLISHED)?;
-    if established.get(CIRCUIT_ESTABLISHED).is_none_or(|value| value.trim() != "1") {
-        return Ok(false);
+    // Behind a filter that refuses the key the phase has to do.
+    if let Some((established, _)) = if_allowed(ask(CIRCUIT_ESTABLISHED))? {
+        if established.get(CIRCUIT_ESTABLISHED).is_none_or(|value| value.trim() != "1") {
+            return Ok(false);
+        }
     }
     let (phase, _) = ask(BOOTSTRAP_PHASE)?;
     let phase = Bootstrap::from_bytes(phase.bytes(BOOTSTRAP_PHASE).unwrap_or_default())?;

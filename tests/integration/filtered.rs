@@ -2,6 +2,8 @@
 
 /// What filters allow.
 mod profiles;
+/// A service that is published on a whole network, and a visit, each behind a filter.
+mod published;
 /// Every feature by every profile.
 mod table;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::controller::{Controller, HookGuard};
-use crate::error::{Disconnect, Result};
+use crate::error::{Disconnect, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent};
 
@@ -14,6 +14,15 @@ pub(crate) enum Seen<'a> {
     Event(&'a Event),
     /// The connection has ended.
     Ended(&'a Disconnect),
+}
+
+/// Turns a refusal into `None`: where a filter in front of tor may refuse an event that is only
+/// convenient.
+pub(crate) fn if_allowed<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(Error::Rejected(_)) => Ok(None),
+        outcome => outcome.map(Some),
+    }
 }
 
 /// A hook made of a closure.

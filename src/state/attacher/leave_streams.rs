@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::command::{GetConf, SetConf};
-use crate::controller::{Controller, HookGuard};
+use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{Disconnect, Error, ProtocolError, Result};
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, Notifier, RawEvent, deadline_after};
@@ -44,15 +44,17 @@ pub(super) struct LeaveStreams {
 }
 
 impl LeaveStreams {
-    /// Switches the option on. Its changes are followed until the hook is dropped.
+    /// Switches the option on. Its changes are followed until the hook is dropped; there is none
+    /// if a filter in front of tor refuses the event.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
     pub(super) fn switch_on(
         controller: &Controller,
         deadline: Instant,
-    ) -> Result<(Self, HookGuard)> {
+    ) -> Result<(Self, Option<HookGuard>)> {
         let reported = Arc::new(ReportedValue::default());
-        let hook = controller.hook_before(&[EventKind::ConfChanged], reported.clone(), deadline)?;
+        let hook = controller.hook_before(&[EventKind::ConfChanged], reported.clone(), deadline);
+        let hook = if_allowed(hook)?;
         let was_on = read(controller, deadline)?;
         let option = Self { reported, was_on, is_restored: AtomicBool::new(false) };
         if was_on {
@@ -60,7 +62,7 @@ impl LeaveStreams {
         } else if let Err(error) = option.set(controller, deadline) {
             if error.is_timeout() {
                 // tor may still carry it out, and carries out this one behind it.
-                let undo = format!("SETCONF {OPTION}=\"0\"");
+                let undo = format!("SETCONF {OPTION}=0");
                 let _ = controller.with_timeout(EVENT_LIMIT).queue_command(&undo);
             }
             return Err(error);

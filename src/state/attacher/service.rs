@@ -36,7 +36,7 @@ struct Running {
     messages: Sender<Message>,
     close_hook: CloseHookId,
     /// Follows the changes of the option.
-    _hook: HookGuard,
+    _hook: Option<HookGuard>,
 }
 
 /// Keeps tor leaving new streams to this program. When the last guard of a connection is dropped,
