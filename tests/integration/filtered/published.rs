@@ -1,4 +1,4 @@
-//! A service on a whole network, behind the profile of OnionShare, and a visit through the tor of a
+//! A service on a whole network, behind the profile of `OnionShare`, and a visit through the tor of a
 //! monitor of streams.
 
 use std::io::{Read, Write};
@@ -33,7 +33,7 @@ fn joined(profile: &'static Profile) -> (Tor, Filter) {
     (tor, filter)
 }
 
-/// Returns a listener on one of the ports that the profile of OnionShare allows.
+/// Returns a listener on one of the ports that the profile of `OnionShare` allows.
 fn onionshare_listener() -> TcpListener {
     let ports = 17600..17660;
     let mut listeners = ports.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));

@@ -155,7 +155,10 @@ const EXPECTED: &[(&str, [&str; 8])] = &[
     ),
 ];
 
-const FEATURES: &[(&str, fn(&Filtered, &Controller) -> String)] = &[
+/// Uses a feature, and returns what came of it.
+type Feature = fn(&Filtered, &Controller) -> String;
+
+const FEATURES: &[(&str, Feature)] = &[
     ("ephemeral service", ephemeral),
     ("its removal", removal),
     ("filesystem service", filesystem),

@@ -5,9 +5,9 @@ use std::io;
 use std::net::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use data_encoding::HEXUPPER;
 use parking_lot::Mutex;
 
@@ -42,7 +42,7 @@ impl Session {
     ) -> Self {
         let tor = tor.connect(DEADLINE).expect("the real tor accepts connections");
         let to_client = Arc::new(Mutex::new(client.try_clone().expect("a socket can be shared")));
-        let (sender, replies) = channel();
+        let (sender, replies) = unbounded();
         let reader = Reader {
             tor: tor.try_clone().expect("a socket can be shared"),
             lines: Lines::default(),
