@@ -237,7 +237,7 @@ impl Link {
 
     /// Returns the kinds of event that listeners and hooks want.
     pub(crate) fn wanted_events(&self) -> BTreeSet<EventKind> {
-        let mut wanted = self.connection.dispatcher.kinds();
+        let mut wanted = self.connection.dispatcher.listeners.kinds();
         wanted.append(&mut self.connection.hooks.kinds());
         wanted
     }
@@ -250,7 +250,7 @@ impl Link {
     /// Adds a hook for the given kinds of event. After the end of the connection it calls
     /// [`EventHook::ended`] at once.
     pub(crate) fn add_hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
-        self.connection.hooks.add(kinds, hook)
+        self.connection.hooks.add_hook(kinds, hook)
     }
 
     /// Removes a hook, and returns it.

@@ -173,7 +173,7 @@ impl Connection {
         // Wakes the reader, and a writer that waits for room in the socket.
         self.stream.shut_down();
         let _ = self.wake_reader.try_send(());
-        self.hooks.end(&reason);
+        self.hooks.end_hooks(&reason);
         drop(slots);
         // Last, since a logger may run any code.
         match reason.is_clean() {

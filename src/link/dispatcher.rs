@@ -3,7 +3,6 @@
 //! **Invariant**: no lock is held while a listener is called or a closure is dropped.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -162,7 +161,7 @@ type DisconnectCallback = Box<dyn FnOnce(&Disconnect) + Send>;
 /// The listeners of one connection.
 #[derive(Default)]
 pub(super) struct Dispatcher {
-    listeners: Registry<EventListener>,
+    pub(super) listeners: Registry<EventListener>,
     /// A leaf lock.
     end: Mutex<End>,
     /// Whether undelivered events are discarded.
@@ -194,11 +193,6 @@ impl Dispatcher {
         Some(RemovedListener { _callback: listener.remove() })
     }
 
-    /// Returns the kinds that have listeners.
-    pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
-        self.listeners.kinds()
-    }
-
     /// Adds a closure that is called once when the connection ends, or at once if it has ended.
     pub(super) fn on_disconnect(&self, callback: DisconnectCallback) {
         let mut end = self.end.lock();
@@ -209,16 +203,6 @@ impl Dispatcher {
                 callback(&reason);
             }
         }
-    }
-
-    /// Returns whether there are listeners.
-    pub(super) fn any(&self) -> bool {
-        self.listeners.any()
-    }
-
-    /// Returns whether this kind has listeners.
-    pub(super) fn wants(&self, kind: &EventKind) -> bool {
-        self.listeners.wants(kind)
     }
 
     /// Discards undelivered events from now on.

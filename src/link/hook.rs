@@ -1,12 +1,11 @@
 //! Event hooks: observers that the reader thread calls before any listener.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Connection;
 use super::backlog::{BacklogSender, Loss};
-use super::registry::{ListenerId, Members, Registry};
+use super::registry::{ListenerId, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 
@@ -86,52 +85,24 @@ impl<'a> RawEvent<'a> {
 }
 
 /// The hooks of one connection.
-#[derive(Default)]
-pub(super) struct EventHooks {
-    hooks: Registry<dyn EventHook>,
-}
+pub(super) type EventHooks = Registry<dyn EventHook>;
 
 impl EventHooks {
     /// Adds a hook. After the end of the connection, calls [`EventHook::ended`] at once.
-    pub(super) fn add(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
+    pub(super) fn add_hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> ListenerId {
         let id = match hook.feeds_other_threads() {
             true => ListenerId::next_last(),
             false => ListenerId::next(),
         };
-        if let Err((reason, hook)) = self.hooks.add(id, kinds, hook) {
+        if let Err((reason, hook)) = self.add(id, kinds, hook) {
             hook.ended(&reason);
         }
         id
     }
 
-    /// Removes a hook, and returns it.
-    pub(super) fn remove(&self, id: ListenerId) -> Option<Arc<dyn EventHook>> {
-        self.hooks.remove(id)
-    }
-
-    /// Returns whether there is a hook.
-    pub(super) fn any(&self) -> bool {
-        self.hooks.any()
-    }
-
-    /// Returns the hooks of a kind.
-    pub(super) fn of(&self, kind: &EventKind) -> Option<Members<dyn EventHook>> {
-        self.hooks.members(kind)
-    }
-
-    /// Returns all hooks.
-    pub(super) fn all(&self) -> Vec<Arc<dyn EventHook>> {
-        self.hooks.all().into_iter().map(|(_, hook)| hook).collect()
-    }
-
-    /// Returns the kinds that have hooks.
-    pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
-        self.hooks.kinds()
-    }
-
     /// Calls [`EventHook::ended`] of every hook, and drops them.
-    pub(super) fn end(&self, reason: &Disconnect) {
-        for hook in self.hooks.end(reason) {
+    pub(super) fn end_hooks(&self, reason: &Disconnect) {
+        for hook in self.end(reason) {
             hook.ended(reason);
         }
     }

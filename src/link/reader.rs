@@ -131,7 +131,7 @@ impl Reader {
         let number = self.event_count;
         self.event_count += 1;
         let connection = &self.connection;
-        if !connection.hooks.any() && !connection.dispatcher.any() {
+        if !connection.hooks.any() && !connection.dispatcher.listeners.any() {
             return;
         }
         let bytes = self.frame.bytes(range);
@@ -167,7 +167,7 @@ impl Reader {
         let connection = &self.connection;
         connection.router.lock().stray_line(bytes)?;
         let event = RawEvent::read(self.event_count, bytes, connection);
-        for hook in connection.hooks.all() {
+        for (_, hook) in connection.hooks.all() {
             hook.event(&event);
         }
         self.event_count += 1;
@@ -276,8 +276,8 @@ impl Reader {
 
 impl Observers {
     fn of(connection: &Connection, kind: &EventKind) -> Self {
-        let has_listeners = connection.dispatcher.wants(kind);
-        Self { hooks: connection.hooks.of(kind), has_listeners }
+        let has_listeners = connection.dispatcher.listeners.has_kind(kind);
+        Self { hooks: connection.hooks.members(kind), has_listeners }
     }
 }
 

@@ -129,7 +129,7 @@ impl<T: ?Sized> Registry<T> {
     }
 
     /// Returns whether this kind has members.
-    pub(super) fn wants(&self, kind: &EventKind) -> bool {
+    pub(super) fn has_kind(&self, kind: &EventKind) -> bool {
         self.table.lock().by_kind.contains_key(kind)
     }
 

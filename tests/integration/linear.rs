@@ -37,7 +37,7 @@ enum Shape {
     /// A beginning, then the same words repeatedly.
     Repeated { start: &'static str, unit: &'static str },
     /// Words that differ in a number.
-    SequencedReply { before: &'static str, after: &'static str },
+    Numbered { before: &'static str, after: &'static str },
 }
 
 impl Shape {
@@ -54,7 +54,7 @@ impl Shape {
                     text.push_str(unit);
                 }
             }
-            Self::SequencedReply { before, after } => {
+            Self::Numbered { before, after } => {
                 let mut number = 0;
                 while text.len() < size {
                     text.push_str(&format!("{before}{number}{after}"));
@@ -82,7 +82,7 @@ const FIELDS: &[Shape] = &[
     Shape::of("="),
     Shape::of(" "),
     Shape::of("a"),
-    Shape::SequencedReply { before: "K", after: "=1 " },
+    Shape::Numbered { before: "K", after: "=1 " },
 ];
 
 /// Bad texts for lists.
@@ -90,7 +90,7 @@ const LISTS: &[Shape] = &[
     Shape::of(","),
     Shape::of("A,"),
     Shape::of("$AB~n,"),
-    Shape::SequencedReply { before: "a", after: "," },
+    Shape::Numbered { before: "a", after: "," },
     Shape::of("A=1,"),
     Shape::of(":"),
 ];
@@ -102,7 +102,7 @@ const LINES: &[Shape] = &[
     Shape::of("@a\n"),
     Shape::of("-----BEGIN X\n"),
     Shape::of("A=\"\n"),
-    Shape::SequencedReply { before: "K", after: "=\"v\"\n" },
+    Shape::Numbered { before: "K", after: "=\"v\"\n" },
 ];
 
 /// Returns the processor time of the current thread.

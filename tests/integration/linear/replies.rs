@@ -28,6 +28,11 @@ impl Answering {
         Self { tor, controller, reply }
     }
 
+    fn finish(self) {
+        drop(self.controller);
+        self.tor.finish();
+    }
+
     /// Checks replies with the given beginning, shapes and end.
     #[track_caller]
     fn check(
@@ -35,11 +40,11 @@ impl Answering {
         name: &str,
         (start, end): (&str, &str),
         shapes: &[Shape],
-        ask: impl Fn(&Controller),
+        read: impl Fn(&Controller),
     ) {
         check(name, Reach::Short, shapes, |text| {
             *self.reply.lock() = [start, text, end].concat().into_bytes();
-            ask(&self.controller);
+            read(&self.controller);
         });
     }
 }
@@ -52,36 +57,34 @@ fn replies_of_many_lines_are_parsed_in_linear_time() {
         Shape::of("250-A=\"\\\r\n"),
         Shape::of("552-No\r\n"),
         Shape::of("250+A=\r\n.\r\n"),
-        Shape::SequencedReply { before: "250-K", after: "=\"v\"\r\n" },
+        Shape::Numbered { before: "250-K", after: "=\"v\"\r\n" },
     ];
     let answering = Answering::start();
     answering.check("a reply", ("", "250 OK\r\n"), &lines, |controller| {
         let shown = format!("{:?}", controller.command("X"));
         assert!(controller.is_alive() && !shown.is_empty(), "{shown}");
     });
-    drop(answering.controller);
-    answering.tor.finish();
+    answering.finish();
 }
 
 /// Checks replies to a command. Each shape has its own connection, since a reply that is out of step
-/// ends it. `ask` returns whether the reply was parsed.
+/// ends it. `read` returns whether the reply was parsed.
 #[track_caller]
 fn check_each(
     name: &str,
     ends: (&str, &str),
     shapes: &[Shape],
-    ask: impl Fn(&Controller) -> Result<(), Error>,
+    read: impl Fn(&Controller) -> Result<(), Error>,
 ) {
     for shape in shapes {
         let answering = Answering::start();
         answering.check(name, ends, &[*shape], |controller| {
-            let outcome = ask(controller);
+            let outcome = read(controller);
             // The connection is open, and the reply was parsed.
             assert!(controller.is_alive(), "{name}, {shape:?}: {outcome:?}");
             assert!(!matches!(outcome, Err(Error::Timeout(_))), "{name}, {shape:?}");
         });
-        drop(answering.controller);
-        answering.tor.finish();
+        answering.finish();
     }
 }
 
@@ -94,18 +97,17 @@ fn replies_to_getconf_are_parsed_in_linear_time() {
         Shape::of("250-Log=\"\\\r\n"),
         Shape::of("250-Log=\"\\001\"\r\n"),
         Shape::of("250-LOG=1\r\n"),
-        Shape::SequencedReply { before: "250-Log", after: "=v\r\n" },
-        Shape::SequencedReply { before: "250-Log=\"", after: "\"\r\n" },
+        Shape::Numbered { before: "250-Log", after: "=v\r\n" },
+        Shape::Numbered { before: "250-Log=\"", after: "\"\r\n" },
     ];
-    check_each("GETCONF, lines", ("", "250 Log=1\r\n"), &lines, |controller| {
-        controller.get_conf(["Log"]).map(drop)
-    });
-    check_each("GETCONF as it came, lines", ("", "250 Log=1\r\n"), &lines, |controller| {
-        controller.get_conf_raw(["Log"]).map(drop)
-    });
+    let get_conf = |controller: &Controller| controller.get_conf(["Log"]).map(drop);
+    let get_conf_raw =
+        |controller: &Controller| controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop);
+    check_each("GETCONF, lines", ("", "250 Log=1\r\n"), &lines, get_conf);
+    check_each("GETCONF as it came, lines", ("", "250 Log=1\r\n"), &lines, get_conf_raw);
     let services = [
         Shape::of("250-HiddenServiceDir=/x\r\n"),
-        Shape::SequencedReply { before: "250-HiddenServiceX", after: "=v\r\n" },
+        Shape::Numbered { before: "250-HiddenServiceX", after: "=v\r\n" },
     ];
     let end = ("", "250 HiddenServiceDir=/y\r\n");
     check_each("GETCONF of services", end, &services, |controller| {
@@ -113,16 +115,10 @@ fn replies_to_getconf_are_parsed_in_linear_time() {
     });
     let words = [Shape::of("a"), Shape::of("_"), Shape::of("Log"), Shape::of("__Loglines")];
     let end = ("250 Log", "=1\r\n");
-    check_each("GETCONF, one name", end, &words, |controller| {
-        controller.get_conf(["Log"]).map(drop)
-    });
-    check_each("GETCONF as it came, one name", end, &words, |controller| {
-        controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
-    });
+    check_each("GETCONF, one name", end, &words, get_conf);
+    check_each("GETCONF as it came, one name", end, &words, get_conf_raw);
     // The command did not contain this name.
-    check_each("GETCONF as it came, another name", ("250 x", "=1\r\n"), &words, |controller| {
-        controller.get_conf_raw(["Log", "Lo", "Nickname"]).map(drop)
-    });
+    check_each("GETCONF as it came, another name", ("250 x", "=1\r\n"), &words, get_conf_raw);
     let values = [
         Shape::of("\\"),
         Shape::of("\\\\"),
@@ -131,9 +127,7 @@ fn replies_to_getconf_are_parsed_in_linear_time() {
         Shape::of("\""),
         Shape::of("=\""),
     ];
-    check_each("GETCONF, one value", ("250 Log=\"", "\"\r\n"), &values, |controller| {
-        controller.get_conf(["Log"]).map(drop)
-    });
+    check_each("GETCONF, one value", ("250 Log=\"", "\"\r\n"), &values, get_conf);
     let refusal = "552 Unrecognized configuration key \"";
     check_each("SETCONF, a refusal", (refusal, "\"\r\n"), &values, |controller| {
         controller.set_conf([("Log", "x")]).map(drop)
@@ -223,7 +217,7 @@ fn a_configuration_text_is_parsed_in_linear_time() {
         Shape::Repeated { start: "A \"", unit: "\\1" },
         Shape::Repeated { start: "A b", unit: " " },
         Shape::Repeated { start: "A b\n", unit: " " },
-        Shape::SequencedReply { before: "Option", after: " \"v\"\n" },
+        Shape::Numbered { before: "Option", after: " \"v\"\n" },
     ];
     let shapes = [&texts[..], LINES, FIELDS].concat();
     check("LOADCONF", Reach::Short, &shapes, |text| {
@@ -243,35 +237,34 @@ fn values_of_getinfo_are_parsed_in_linear_time() {
         Shape::of("..\r\n"),
         Shape::of("A\r\n"),
         Shape::of("A=\"x\"y A=\"\r\n"),
-        Shape::SequencedReply { before: "Option", after: " \"v\"\r\n" },
-        Shape::SequencedReply { before: "", after: " BUILT\r\n" },
-        Shape::SequencedReply { before: "a", after: " b NEVER\r\n" },
+        Shape::Numbered { before: "Option", after: " \"v\"\r\n" },
+        Shape::Numbered { before: "", after: " BUILT\r\n" },
+        Shape::Numbered { before: "a", after: " b NEVER\r\n" },
     ];
-    let ask = |key: &str, shapes: &[Shape], ask: &dyn Fn(&Controller)| {
+    let check = |key: &str, shapes: &[Shape], read: &dyn Fn(&Controller)| {
         let ((start, end), (start_of_line, end_of_line)) = (block(key), line(key));
         if shapes.len() == lines.len() {
-            answering.check(key, (&start, end), shapes, ask);
+            answering.check(key, (&start, end), shapes, read);
         } else {
-            answering.check(key, (&start_of_line, end_of_line), shapes, ask);
+            answering.check(key, (&start_of_line, end_of_line), shapes, read);
         }
     };
-    ask("config/defaults", &lines, &|controller| drop(controller.config_defaults()));
-    ask("config/names", &lines, &|controller| drop(controller.config_names()));
-    ask("circuit-status", &lines, &|controller| drop(controller.circuit_status()));
-    ask("entry-guards", &lines, &|controller| drop(controller.entry_guards()));
-    ask("address-mappings/all", &lines, &|controller| drop(controller.address_mappings()));
-    ask("onions/current", &lines, &|controller| drop(controller.onions()));
-    ask("info/names", &lines, &|controller| drop(controller.info_names()));
+    check("config/defaults", &lines, &|controller| drop(controller.config_defaults()));
+    check("config/names", &lines, &|controller| drop(controller.config_names()));
+    check("circuit-status", &lines, &|controller| drop(controller.circuit_status()));
+    check("entry-guards", &lines, &|controller| drop(controller.entry_guards()));
+    check("address-mappings/all", &lines, &|controller| drop(controller.address_mappings()));
+    check("onions/current", &lines, &|controller| drop(controller.onions()));
+    check("info/names", &lines, &|controller| drop(controller.info_names()));
     let fields = [FIELDS, LISTS].concat();
     let socks = ListenerKind::Socks;
-    ask("net/listeners/socks", &fields, &|controller| drop(controller.listeners(&socks)));
-    ask("status/bootstrap-phase", &fields, &|controller| drop(controller.bootstrap_phase()));
-    ask("status/clients-seen", &fields, &|controller| drop(controller.clients_seen()));
-    ask("bw-event-cache", &fields, &|controller| drop(controller.bw_event_cache()));
-    ask("exit-policy/default", &fields, &|controller| drop(controller.default_exit_policy()));
-    ask("version", &fields, &|controller| drop(controller.full_version()));
-    drop(answering.controller);
-    answering.tor.finish();
+    check("net/listeners/socks", &fields, &|controller| drop(controller.listeners(&socks)));
+    check("status/bootstrap-phase", &fields, &|controller| drop(controller.bootstrap_phase()));
+    check("status/clients-seen", &fields, &|controller| drop(controller.clients_seen()));
+    check("bw-event-cache", &fields, &|controller| drop(controller.bw_event_cache()));
+    check("exit-policy/default", &fields, &|controller| drop(controller.default_exit_policy()));
+    check("version", &fields, &|controller| drop(controller.full_version()));
+    answering.finish();
 }
 
 #[test]
@@ -291,8 +284,7 @@ fn the_capabilities_of_tor_are_parsed_in_linear_time() {
     answering.check("a refusal", ("552 ", "\r\n"), &shapes, |controller| {
         controller.set_circuit_purpose(circuit, CircuitPurpose::General).unwrap_err();
     });
-    drop(answering.controller);
-    answering.tor.finish();
+    answering.finish();
 }
 
 #[test]
@@ -310,6 +302,5 @@ fn a_reply_with_forty_thousand_options_is_parsed_and_searched_at_once() {
         assert_eq!(value, Some(n.to_string().as_str()));
     }
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
-    drop(answering.controller);
-    answering.tor.finish();
+    answering.finish();
 }
