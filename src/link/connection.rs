@@ -81,9 +81,15 @@ impl Connection {
         log::trace!("{request:?}");
         let timed_out = || Error::from(timeout(request.keyword(), limit));
         let outbox = self.outbox.try_lock_until(deadline).ok_or_else(timed_out)?;
-        let written = match self.write_owed_probe(deadline) {
+        let mut router = self.router.lock();
+        let mut probe_written = WriteOutcome::All;
+        if router.owes_probe() {
+            drop(router);
+            probe_written = self.write_owed_probe(deadline);
+            router = self.router.lock();
+        }
+        let written = match probe_written {
             WriteOutcome::All => {
-                let mut router = self.router.lock();
                 let (id, receiver) = push(&mut router)?;
                 if request.ends_connection() {
                     router.expect_end(id, Disconnect::Quit);
@@ -96,7 +102,10 @@ impl Connection {
                     failed => Err(failed),
                 }
             }
-            failed => Err(failed),
+            failed => {
+                drop(router);
+                Err(failed)
+            }
         };
         drop(outbox);
         match written {

@@ -1,4 +1,4 @@
-//! A SOCKS proxy that is none: a listener on a real socket, played by a thread.
+//! A scripted SOCKS proxy: a thread with a listener on a real socket.
 
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -11,10 +11,10 @@ use torcon::socks::SocksProxy;
 
 use crate::support::socket::{Address, DEADLINE, Socket};
 
-/// How long `finish` waits for the script; longer than any of its steps.
+/// The limit of `finish`, longer than any step of a script.
 const FINISH: Duration = Duration::from_secs(30);
 
-/// Both kinds of sockets; what holds for one must hold for the other.
+/// Both kinds of sockets, which must behave alike.
 pub(super) const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Unix];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,38 +23,38 @@ pub(super) enum Kind {
     Unix,
 }
 
-/// A listener played by a thread. A failure of its script fails the test in `finish`.
+/// A scripted proxy. A failure of the script fails the test in `finish`.
 #[derive(Debug)]
 pub(super) struct FakeProxy {
     address: Address,
     thread: JoinHandle<()>,
     done: Receiver<()>,
-    /// Holds the unix socket.
+    /// Contains the unix socket.
     _directory: Option<TempDir>,
 }
 
 impl FakeProxy {
-    /// Listens, takes one connection and plays the script on it.
+    /// Accepts one connection and runs the script on it.
     pub(super) fn start(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> Self {
-        Self::several(kind, move |door| play(&mut door.accept()))
+        Self::several(kind, move |listener| play(&mut listener.accept()))
     }
 
-    /// Listens and plays a script that takes the connections itself.
-    pub(super) fn several(kind: Kind, play: impl FnOnce(&Door) + Send + 'static) -> Self {
-        let (address, door, directory) = Door::open(kind);
+    /// Runs a script that accepts the connections itself.
+    pub(super) fn several(kind: Kind, play: impl FnOnce(&ProxyListener) + Send + 'static) -> Self {
+        let (address, listener, directory) = ProxyListener::open(kind);
         let (ended, done) = bounded(0);
         let thread = thread::Builder::new()
             .name("fake-proxy".to_owned())
             .spawn(move || {
-                // Dropped at the end of the thread, also by a panic.
+                // Dropped at the end of the thread, also after a panic.
                 let _ended: crossbeam_channel::Sender<()> = ended;
-                play(&door);
+                play(&listener);
             })
             .unwrap();
         Self { address, thread, done, _directory: directory }
     }
 
-    /// Returns the address as users write it.
+    /// Returns the text form of the address.
     pub(super) fn endpoint(&self) -> String {
         self.address.to_string()
     }
@@ -63,7 +63,7 @@ impl FakeProxy {
         SocksProxy::new(self.endpoint()).unwrap()
     }
 
-    /// Waits until the script is over and fails the test if it failed.
+    /// Waits for the end of the script, and fails the test if the script failed.
     #[track_caller]
     pub(super) fn finish(self) {
         if self.done.recv_timeout(FINISH).is_err_and(|error| error.is_timeout()) {
@@ -75,14 +75,14 @@ impl FakeProxy {
     }
 }
 
-/// Where clients come in.
+/// The listener of the proxy.
 #[derive(Debug)]
-pub(super) enum Door {
+pub(super) enum ProxyListener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-impl Door {
+impl ProxyListener {
     pub(super) fn open(kind: Kind) -> (Address, Self, Option<TempDir>) {
         match kind {
             Kind::Tcp => {
@@ -110,8 +110,8 @@ impl Door {
         Peer { socket }
     }
 
-    /// Returns whether nobody has connected.
-    pub(super) fn is_untouched(&self) -> bool {
+    /// Returns whether no client has connected.
+    pub(super) fn has_no_client(&self) -> bool {
         let outcome = match self {
             Self::Tcp(listener) => {
                 listener.set_nonblocking(true).unwrap();
@@ -126,14 +126,14 @@ impl Door {
     }
 }
 
-/// The proxy's end of one connection.
+/// One connection to the proxy.
 #[derive(Debug)]
 pub(super) struct Peer {
     socket: Socket,
 }
 
 impl Peer {
-    /// Reads exactly that many bytes.
+    /// Reads exactly `count` bytes.
     #[track_caller]
     pub(super) fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
@@ -181,7 +181,7 @@ impl Peer {
         credentials
     }
 
-    /// Takes a request to connect to a host name.
+    /// Reads a request to connect to a host name.
     #[track_caller]
     pub(super) fn expect_connect(&mut self, host: &str, port: u16) {
         let length = u8::try_from(host.len()).unwrap();
@@ -189,7 +189,7 @@ impl Peer {
         self.expect(&request.concat());
     }
 
-    /// Waits until the client has closed.
+    /// Waits until the client closes.
     #[track_caller]
     pub(super) fn expect_end(&mut self) {
         let mut byte = [0];
@@ -201,7 +201,7 @@ impl Peer {
         }
     }
 
-    /// Answers nothing.
+    /// Sends no answer.
     pub(super) fn expect_end_after_greeting(&mut self) {
         self.expect(b"\x05\x01\x00");
         self.expect_end();
@@ -211,7 +211,7 @@ impl Peer {
         self.socket.shutdown(how).unwrap();
     }
 
-    /// Sends back whatever comes, until the client ends.
+    /// Echoes all bytes until the client closes.
     pub(super) fn echo(&mut self) {
         let mut buffer = vec![0; 64 * 1024];
         loop {

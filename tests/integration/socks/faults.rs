@@ -110,17 +110,17 @@ fn a_proxy_without_password_support_gets_no_isolated_stream() {
 fn a_silent_proxy_is_a_timeout() {
     for kind in KINDS {
         let short = Duration::from_secs(1);
-        let fake = FakeProxy::several(kind, |door| {
-            let mut peer = door.accept();
+        let fake = FakeProxy::several(kind, |listener| {
+            let mut peer = listener.accept();
             peer.expect(b"\x05\x01\x00");
             peer.expect_end();
-            let mut peer = door.accept();
+            let mut peer = listener.accept();
             peer.greet();
             peer.expect_connect("a.example", 80);
             // All but the last byte.
             peer.send(&GRANTED[..9]);
             peer.expect_end();
-            let mut peer = door.accept();
+            let mut peer = listener.accept();
             peer.greet();
             peer.read(16);
             peer.expect_end();

@@ -1,4 +1,4 @@
-//! A real tor that has no network: what it can answer by itself.
+//! A real tor with the network disabled.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -11,16 +11,16 @@ use torcon::socks::{Isolation, SocksProxy};
 use super::ONION;
 use crate::support::real_tor::RealTor;
 
-/// A tor whose only directory authority is a port of loopback where nobody listens; the ports for
-/// SOCKS are open only while the network is on.
-struct Lonely {
+/// A tor whose only directory authority is a closed port of loopback. The `SocksPort` is open only while
+/// the network is enabled.
+struct Isolated {
     tor: RealTor,
     socket: SocksProxy,
     port: SocksProxy,
     _directory: TempDir,
 }
 
-fn lonely() -> Lonely {
+fn isolated() -> Isolated {
     let directory = tempfile::Builder::new()
         .prefix("torcon-test-")
         .permissions(Permissions::from_mode(0o700))
@@ -41,7 +41,7 @@ fn lonely() -> Lonely {
     let listeners = tor.raw().get_info("net/listeners/socks");
     let port = listeners.split(' ').find(|word| !word.contains("unix:")).unwrap();
     let port = SocksProxy::new(port.trim_matches('"')).unwrap();
-    Lonely { tor, socket: SocksProxy::new(path).unwrap(), port, _directory: directory }
+    Isolated { tor, socket: SocksProxy::new(path).unwrap(), port, _directory: directory }
 }
 
 fn code<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksCode {
@@ -55,8 +55,8 @@ fn code<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksCode {
 }
 
 #[test]
-fn tor_resolves_what_it_knows_to_addresses_of_both_families() {
-    let lonely = lonely();
+fn tor_resolves_mapped_names_to_addresses_of_both_families() {
+    let lonely = isolated();
     for proxy in [&lonely.socket, &lonely.port] {
         for isolation in [Isolation::none(), Isolation::token("t").unwrap(), Isolation::fresh()] {
             let proxy = proxy.clone().isolation(isolation);
@@ -65,8 +65,7 @@ fn tor_resolves_what_it_knows_to_addresses_of_both_families() {
             assert_eq!(proxy.resolve("[2001:db8::7]").unwrap().to_string(), "2001:db8::7");
         }
     }
-    // Addresses of either family that tor makes up for the service, and whose names it does not
-    // give away.
+    // Virtual addresses of both families for the service, which tor does not resolve back.
     for (proxy, is_ipv4) in [(&lonely.socket, true), (&lonely.port, false)] {
         let address = proxy.resolve(ONION).unwrap();
         assert_eq!(address.is_ipv4(), is_ipv4, "{address}");
@@ -76,14 +75,14 @@ fn tor_resolves_what_it_knows_to_addresses_of_both_families() {
 
 #[test]
 fn tor_refuses_with_the_codes_that_are_documented() {
-    let lonely = lonely();
+    let lonely = isolated();
     for proxy in [&lonely.socket, &lonely.port] {
-        // Addresses of this machine mean nothing to an exit.
+        // An exit cannot connect to addresses of this machine.
         assert_eq!(code(proxy.connect("127.0.0.1:80")), SocksCode::GeneralFailure);
         assert_eq!(code(proxy.connect("[::1]:80")), SocksCode::GeneralFailure);
         assert_eq!(code(proxy.connect("bad!host:80")), SocksCode::GeneralFailure);
         assert_eq!(code(proxy.resolve("bad!host")), SocksCode::GeneralFailure);
-        // Without a code for the missing circuit, and with an address of type 0.
+        // No code of its own for the missing circuit, and an address of type 0.
         let private = "10.9.9.9".parse().unwrap();
         assert_eq!(code(proxy.resolve_ptr(private)), SocksCode::HostUnreachable);
         // After SocksTimeout.
@@ -95,7 +94,7 @@ fn tor_refuses_with_the_codes_that_are_documented() {
 
 #[test]
 fn tokens_reach_tor_as_user_name_and_password() {
-    let lonely = lonely();
+    let lonely = isolated();
     let mut control = lonely.tor.raw();
     assert_eq!(control.ask("SETEVENTS STREAM"), ["250 OK"]);
     let token = lonely.socket.clone().isolation(Isolation::token("account \"7\"").unwrap());
@@ -115,13 +114,13 @@ fn tokens_reach_tor_as_user_name_and_password() {
 }
 
 #[test]
-fn a_control_port_given_by_mistake_is_found_within_the_time_of_the_greeting() {
+fn connecting_to_a_control_port_fails_within_the_greeting_timeout() {
     let tor = RealTor::start();
     let proxy = SocksProxy::new(tor.socket_path()).unwrap();
     let proxy = proxy.greeting_timeout(Duration::from_millis(200));
     match proxy.connect("a.example:80") {
         Err(torcon::Error::Socks(error)) => match error.problem() {
-            // It waits for the end of a line.
+            // The control port waits for the end of a line.
             SocksProblem::Timeout(timeout) => assert_eq!(*timeout.wait(), Wait::SocksGreeting),
             other => panic!("{other:?}"),
         },

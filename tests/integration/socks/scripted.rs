@@ -1,4 +1,4 @@
-//! What is asked of the proxy, and what comes back.
+//! Requests to the proxy and its replies.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -9,14 +9,14 @@ use torcon::error::SocksCode;
 use torcon::names::OnionAddress;
 use torcon::socks::{Isolation, SocksProxy};
 
-use super::fake_proxy::{Door, FakeProxy, KINDS, Kind};
+use super::fake_proxy::{FakeProxy, KINDS, Kind, ProxyListener};
 use super::{GRANTED, ONION};
 use crate::error_text::{chain, check_text};
 
-/// A library that reads its answer with a buffer holds back what the target says at once; a
-/// program that looks at the socket then waits for ever.
+/// A library with a read buffer takes the first bytes of the target out of the socket, and a program
+/// that polls the socket then waits forever.
 #[test]
-fn bytes_of_the_target_that_come_with_the_answer_stay_in_the_socket() {
+fn bytes_of_the_target_behind_the_reply_stay_in_the_socket() {
     for kind in KINDS {
         let fake = FakeProxy::start(kind, |peer| {
             peer.greet();
@@ -25,7 +25,7 @@ fn bytes_of_the_target_that_come_with_the_answer_stay_in_the_socket() {
             peer.expect_end();
         });
         let stream = fake.proxy().connect("a.example:22").unwrap();
-        // Without waiting: the bytes came with the answer.
+        // Without waiting, since the bytes arrived with the reply.
         stream.set_nonblocking(true).unwrap();
         let mut text = [0; 100];
         let count = (&stream).read(&mut text).unwrap();
@@ -37,16 +37,16 @@ fn bytes_of_the_target_that_come_with_the_answer_stay_in_the_socket() {
 }
 
 #[test]
-fn answers_may_be_chopped_at_every_byte() {
+fn answers_may_be_split_at_every_byte() {
     let name = b"\x05\x00\x00\x03\x09a.example\x00\x16".to_vec();
     let ipv6 = [&b"\x05\x00\x00\x04"[..], &[7; 18]].concat();
     for kind in KINDS {
         for answer in [GRANTED.to_vec(), name.clone(), ipv6.clone()] {
             let whole = [&answer[..], b"hello"].concat();
             let cuts = whole.len();
-            let fake = FakeProxy::several(kind, move |door| {
+            let fake = FakeProxy::several(kind, move |listener| {
                 for cut in 1..cuts {
-                    let mut peer = door.accept();
+                    let mut peer = listener.accept();
                     peer.expect(b"\x05\x01\x00");
                     peer.send(b"\x05");
                     peer.send(b"\x00");
@@ -69,7 +69,7 @@ fn answers_may_be_chopped_at_every_byte() {
 }
 
 #[test]
-fn targets_of_every_kind_are_sent_as_what_they_are() {
+fn targets_of_every_kind_are_encoded() {
     let onion: OnionAddress = ONION.parse().unwrap();
     let ipv6 = b"\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb";
     let onion_request = [b"\x05\x01\x00\x03\x3e", ONION.as_bytes(), b"\0\x50"].concat();
@@ -106,7 +106,7 @@ fn targets_of_every_kind_are_sent_as_what_they_are() {
 #[test]
 fn names_and_addresses_of_both_families_are_resolved() {
     for kind in KINDS {
-        let fake = FakeProxy::several(kind, |door| {
+        let fake = FakeProxy::several(kind, |listener| {
             for (request, answer) in [
                 (
                     &b"\x05\xf0\x00\x03\x09a.example\0\0"[..],
@@ -122,7 +122,7 @@ fn names_and_addresses_of_both_families_are_resolved() {
                     b"\x05\x00\x00\x03\x09b.example\0\0",
                 ),
             ] {
-                let mut peer = door.accept();
+                let mut peer = listener.accept();
                 peer.greet();
                 peer.expect(request);
                 peer.send(answer);
@@ -139,7 +139,7 @@ fn names_and_addresses_of_both_families_are_resolved() {
 }
 
 #[test]
-fn answers_that_are_no_answers_to_the_question_are_refused() {
+fn replies_of_the_wrong_type_are_refused() {
     let ask_name = |answer: &'static [u8]| {
         let fake = FakeProxy::start(Kind::Tcp, move |peer| {
             peer.greet();
@@ -158,7 +158,7 @@ fn answers_that_are_no_answers_to_the_question_are_refused() {
         );
         text.strip_prefix(&start).unwrap_or_else(|| panic!("{text}")).to_owned()
     };
-    // A name is what a stranger has put there: nothing of it may end up in a log or a terminal.
+    // The owner of the address chooses the name, which must not control a log or a terminal.
     for (answer, got) in [
         (&b"\x05\x00\x00\x01\x0a\x01\x02\x03\0\0"[..], "\"10.1.2.3\""),
         (b"\x05\x00\x00\x03\x00\0\0", "\"\""),
@@ -188,12 +188,12 @@ fn answers_that_are_no_answers_to_the_question_are_refused() {
 }
 
 #[test]
-fn tokens_are_sent_as_user_and_password_and_fresh_ones_never_twice() {
+fn tokens_are_sent_as_user_name_and_password_and_fresh_tokens_differ() {
     for kind in KINDS {
         let (sender, seen) = crossbeam_channel::unbounded();
-        let fake = FakeProxy::several(kind, move |door| {
+        let fake = FakeProxy::several(kind, move |listener| {
             for _ in 0..6 {
-                let mut peer = door.accept();
+                let mut peer = listener.accept();
                 sender.send(peer.greet_with_password()).unwrap();
                 peer.expect_connect("a.example", 80);
                 peer.send(GRANTED);
@@ -219,7 +219,7 @@ fn tokens_are_sent_as_user_and_password_and_fresh_ones_never_twice() {
 }
 
 #[test]
-fn every_code_of_a_refusal_is_typed_and_has_its_meaning() {
+fn every_failure_code_has_a_variant_and_a_text() {
     let meanings = [
         (0x01, "general failure"),
         (0x02, "the target is not allowed"),
@@ -239,9 +239,9 @@ fn every_code_of_a_refusal_is_typed_and_has_its_meaning() {
         (0xf6, "the onion address is invalid"),
         (0xf7, "the introduction to the onion service timed out"),
     ];
-    let fake = FakeProxy::several(Kind::Unix, move |door| {
+    let fake = FakeProxy::several(Kind::Unix, move |listener| {
         for (code, _) in meanings {
-            let mut peer = door.accept();
+            let mut peer = listener.accept();
             peer.greet();
             peer.expect_connect(ONION, 80);
             peer.send(&[b"\x05", &[code][..], b"\x00\x01\0\0\0\0\0\0"].concat());
@@ -267,9 +267,9 @@ fn every_code_of_a_refusal_is_typed_and_has_its_meaning() {
 }
 
 #[test]
-fn what_socks_cannot_say_never_reaches_the_proxy() {
+fn a_target_that_socks_cannot_encode_is_not_sent() {
     for kind in KINDS {
-        let (address, door, _directory) = Door::open(kind);
+        let (address, listener, _directory) = ProxyListener::open(kind);
         let proxy = SocksProxy::new(address.to_string()).unwrap();
         let long = "a".repeat(256);
         let target = "invalid argument \"target\": ";
@@ -300,7 +300,7 @@ fn what_socks_cannot_say_never_reaches_the_proxy() {
             let error = proxy.resolve(host).unwrap_err();
             assert_eq!(error.to_string(), format!("{name}{problem}"));
         }
-        assert!(door.is_untouched());
+        assert!(listener.has_no_client());
     }
 }
 
@@ -308,10 +308,10 @@ fn what_socks_cannot_say_never_reaches_the_proxy() {
 fn many_threads_share_one_proxy() {
     const STREAMS: usize = 20;
     for kind in KINDS {
-        let fake = FakeProxy::several(kind, |door| {
+        let fake = FakeProxy::several(kind, |listener| {
             let threads: Vec<_> = (0..STREAMS)
                 .map(|_| {
-                    let mut peer = door.accept();
+                    let mut peer = listener.accept();
                     thread::Builder::new()
                         .spawn(move || {
                             peer.greet_with_password();

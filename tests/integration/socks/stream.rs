@@ -1,4 +1,4 @@
-//! The stream as a stream of std.
+//! `TorStream` as a socket.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write, copy};
 use std::net::{Shutdown, TcpStream};
@@ -24,7 +24,7 @@ fn open(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> (FakeProxy
 }
 
 #[test]
-fn it_reads_and_writes_with_the_traits_of_std() {
+fn a_stream_implements_read_and_write() {
     for kind in KINDS {
         let (fake, mut stream) = open(kind, Peer::echo);
         writeln!(stream, "owned").unwrap();
@@ -45,7 +45,7 @@ fn it_reads_and_writes_with_the_traits_of_std() {
 }
 
 #[test]
-fn megabytes_go_both_ways_unchanged() {
+fn megabytes_pass_in_both_directions_unchanged() {
     let sent: Vec<u8> =
         (0..3_000_000_u32).map(|n| n.to_le_bytes()[usize::from(n % 3 == 0)]).collect();
     for kind in KINDS {
@@ -64,7 +64,7 @@ fn megabytes_go_both_ways_unchanged() {
 }
 
 #[test]
-fn waits_can_be_limited_and_switched_off() {
+fn a_stream_has_timeouts_and_nonblocking_mode() {
     for kind in KINDS {
         let (fake, mut stream) = open(kind, Peer::expect_end);
         let mut byte = [0];
@@ -89,7 +89,7 @@ fn waits_can_be_limited_and_switched_off() {
 }
 
 #[test]
-fn it_becomes_the_socket_that_it_is() {
+fn a_stream_converts_into_its_socket() {
     for kind in KINDS {
         let (fake, stream) = open(kind, |peer| {
             peer.expect(b"x");
