@@ -289,7 +289,7 @@ impl OnionEndpoint {
     /// # Errors
     ///
     /// - [`Error::InvalidInput`] if options contradict each other or are not valid in the protocol.
-    /// - [`Error::Onion`], whose [`problem`](OnionError::problem) names the defect of the local
+    /// - [`Error::Onion`], whose [`problem`](crate::error::OnionError::problem) names the defect of the local
     ///   listener, the directory, the key or the publication.
     /// - [`Error::Timeout`] if no directory accepted a descriptor in time.
     /// - Those of [`Launcher::launch`], [`ConnectOptions::connect`] and [`Controller::execute`].
