@@ -33,6 +33,7 @@
 //! A filtering proxy refuses the probe without the nonce. Such a refusal settles the doubt if as many
 //! replies were held as slots are in front of the probe, and ends the connection otherwise.
 
+mod outcome;
 mod slot;
 
 use std::collections::VecDeque;
@@ -41,32 +42,13 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 use memchr::memmem;
 
+pub(super) use self::outcome::{CancelOutcome, LineRoute, NoReply, Outcome, RawReply, ReplyRoute};
 use self::slot::Slot;
 pub(super) use self::slot::{SlotId, Waiter};
-use super::pipe::{Pipe, PipeReader, pipe};
+use super::pipe::{PipeReader, pipe};
 use super::spool::BufferLimits;
-use crate::error::{BufferProblem, Disconnect};
+use crate::error::Disconnect;
 use crate::wire::{Separator, StatusLine};
-
-/// The result of a command, as its caller receives it.
-pub(super) type Outcome = Result<RawReply, NoReply>;
-
-/// The bytes of a reply, not parsed.
-#[derive(Debug)]
-pub(crate) struct RawReply {
-    pub(crate) bytes: Vec<u8>,
-    /// The number of events before this reply on the connection.
-    pub(crate) events_before: u64,
-}
-
-/// Why a caller gets no reply.
-#[derive(Clone, Debug)]
-pub(super) enum NoReply {
-    /// The connection has ended.
-    Closed(Disconnect),
-    /// The reply could not be buffered. The connection stays open.
-    Buffer(BufferProblem),
-}
 
 /// The reply whose first line has arrived, but not its last.
 #[derive(Debug)]
@@ -75,37 +57,6 @@ enum Incoming {
     Owned(Slot),
     /// It began while the router was in doubt.
     Held,
-}
-
-/// The destination of the complete lines of an incoming reply.
-#[derive(Debug)]
-pub(super) enum LineRoute {
-    /// They stay in the buffer, since the caller wants the whole reply.
-    Buffer,
-    Pipe(Arc<Pipe>),
-    Discard,
-    Hold,
-}
-
-/// The destination of a reply that is complete.
-#[derive(Debug)]
-pub(super) enum ReplyRoute {
-    Waiter(Waiter),
-    Hold,
-    /// The reply was the refusal of a probe. These waiters, in order, get the held replies; if there
-    /// are fewer replies than waiters, all waiters are canceled.
-    Settle(Vec<Waiter>),
-}
-
-/// The outcome of canceling a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CancelOutcome {
-    /// The slot stays in the queue, and a probe is owed.
-    Queued,
-    /// The reply is incoming; the rest of it is discarded.
-    Incoming,
-    /// The reply was complete already.
-    Complete,
 }
 
 /// The life of the connection. The first reason for its end counts.

@@ -1,0 +1,58 @@
+//! The results of the router: for the callers, and for the delivery of replies.
+
+use std::sync::Arc;
+
+use super::super::pipe::Pipe;
+use super::Waiter;
+use crate::error::{BufferProblem, Disconnect};
+
+/// The result of a command, as its caller receives it.
+pub(in crate::link) type Outcome = Result<RawReply, NoReply>;
+
+/// The bytes of a reply, not parsed.
+#[derive(Debug)]
+pub(crate) struct RawReply {
+    pub(crate) bytes: Vec<u8>,
+    /// The number of events before this reply on the connection.
+    pub(crate) events_before: u64,
+}
+
+/// Why a caller gets no reply.
+#[derive(Clone, Debug)]
+pub(in crate::link) enum NoReply {
+    /// The connection has ended.
+    Closed(Disconnect),
+    /// The reply could not be buffered. The connection stays open.
+    Buffer(BufferProblem),
+}
+
+/// The destination of the complete lines of an incoming reply.
+#[derive(Debug)]
+pub(in crate::link) enum LineRoute {
+    /// They stay in the buffer, since the caller wants the whole reply.
+    Buffer,
+    Pipe(Arc<Pipe>),
+    Discard,
+    Hold,
+}
+
+/// The destination of a reply that is complete.
+#[derive(Debug)]
+pub(in crate::link) enum ReplyRoute {
+    Waiter(Waiter),
+    Hold,
+    /// The reply was the refusal of a probe. These waiters, in order, get the held replies; if there
+    /// are fewer replies than waiters, all waiters are canceled.
+    Settle(Vec<Waiter>),
+}
+
+/// The outcome of canceling a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link) enum CancelOutcome {
+    /// The slot stays in the queue, and a probe is owed.
+    Queued,
+    /// The reply is incoming; the rest of it is discarded.
+    Incoming,
+    /// The reply was complete already.
+    Complete,
+}
