@@ -1,6 +1,10 @@
-//! Events: hooks on the reader thread, listeners, queues, and the subscription that tor is told of.
+//! Events: listeners on the event thread, queues, and hooks on the reader thread.
 
-pub(super) mod collect;
+mod bootstrap;
+mod collect;
 pub(super) mod hook;
+mod listeners;
 pub(super) mod queue;
-pub(super) mod subscribe;
+pub(super) mod subscription;
+
+pub(super) use self::collect::{CollectedEvents, SequencedEvent};

@@ -2,9 +2,8 @@
 //!
 //! Neither a loopback address nor a unix socket proves it: the control port of a container can be
 //! published on 127.0.0.1 or mounted as a socket, a filter or a tunnel can forward the connection
-//! to another machine, and a packaged tor has private mounts (`PrivateTmp`). Every check that
-//! looks at a path for tor asks [`Controller::path_view`] first, and refuses nothing unless the
-//! answer is [`PathView::Same`].
+//! to another machine, and a packaged tor has private mounts (`PrivateTmp`). Every check of a path
+//! on tor's behalf calls [`Controller::path_view`] first, and refuses only for [`PathView::Same`].
 
 mod mounts;
 mod obstacle;
@@ -17,14 +16,14 @@ use self::mounts::Mounts;
 use super::Controller;
 use crate::link::Peer;
 
-/// What a path means to tor.
+/// How tor sees a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathView {
-    /// Proved: the path leads tor to the same file as this program.
+    /// The path is proved to be the same file to tor and to this program.
     Same,
-    /// Proved: the path leads tor to another place.
+    /// The path is proved to be another file to tor.
     Different,
-    /// Nothing is proved. The text says why, as the end of a sentence.
+    /// Neither is proved, for this reason, which ends a sentence.
     Unknown(&'static str),
 }
 
@@ -38,12 +37,12 @@ pub(in crate::controller) struct TorProcessId {
 }
 
 impl Controller {
-    /// Returns whether an absolute path means the same to tor as to this program.
+    /// Returns whether an absolute path is the same file to tor and to this program.
     ///
-    /// The proof needs tor's process: the one that this program launched, or the one that
-    /// answers at the unix socket if its pid is the one that tor reports. The mount tables of
-    /// both processes then tell whether the path is in the same directory of the same file
-    /// system. Symbolic links are followed as this program sees them.
+    /// The proof needs tor's process: the one that this program launched, or the peer of the unix
+    /// socket if its pid is the one that tor reports. The mount tables of both processes then show
+    /// whether the path is in the same directory of the same file system. Symbolic links are
+    /// followed as this program sees them.
     ///
     /// Sends `GETINFO process/pid`, once per connection, if the connection is a unix socket and tor
     /// was not launched by this program. Blocks for at most the [time limit](Self::with_timeout).
@@ -56,16 +55,16 @@ impl Controller {
             Err(reason) => return PathView::Unknown(reason),
         };
         match view_of_process(process.pid, path) {
-            // A child inherits the view of its parent. Not every system shows mounts, and not
-            // every mount table is whole.
+            // A child inherits the mounts of its parent. Not every system shows them, and mount
+            // tables may be incomplete.
             Err(_) if process.is_launched => PathView::Same,
             Err(reason) => PathView::Unknown(reason),
             Ok(view) => view,
         }
     }
 
-    /// Returns whether the process at the other end of the connection runs on this machine. It
-    /// need not be tor; see [`path_view`](Self::path_view).
+    /// Returns whether the peer of the connection is on this machine. It need not be tor: see
+    /// [`path_view`](Self::path_view).
     pub(crate) fn is_on_this_machine(&self) -> bool {
         self.inner.peer.is_on_this_machine()
     }
@@ -88,18 +87,18 @@ impl Controller {
                 return Err("a TCP connection does not prove where tor runs");
             }
         };
-        let told = self.get_info_one("process/pid").ok().and_then(|pid| pid.parse().ok());
-        let told: u32 = told.ok_or("tor does not report its pid")?;
-        // The first process of every PID namespace has the pid 1, so it identifies none.
-        if told == 1 || innermost_pid(peer) != Some(told) {
+        let reported = self.get_info_one("process/pid").ok().and_then(|pid| pid.parse().ok());
+        let reported: u32 = reported.ok_or("tor does not report its pid")?;
+        // Every PID namespace has a process 1, so that pid proves nothing.
+        if reported == 1 || innermost_pid(peer) != Some(reported) {
             return Err("the process at the unix socket is not proved to be tor");
         }
         Ok(*self.inner.process.get_or_init(|| TorProcessId { pid: peer, is_launched: false }))
     }
 }
 
-/// Compares the mounts of a process with those of this program, or returns why that is not
-/// possible.
+/// Compares the mounts of a process with those of this program, or returns why that is
+/// impossible.
 fn view_of_process(pid: u32, path: &Path) -> Result<PathView, &'static str> {
     let tables = Mounts::of_this_process().zip(Mounts::of_process(pid));
     let (here, there) = tables.ok_or("the mounts of tor's process cannot be read")?;
@@ -107,15 +106,15 @@ fn view_of_process(pid: u32, path: &Path) -> Result<PathView, &'static str> {
     if let Some(view) = mounts::compare(&here, &there, path, &found) {
         return Ok(view);
     }
-    let agree = here.contradicts_nowhere(&there, path) && here.contradicts_nowhere(&there, &found);
+    let agree = here.agrees_above(&there, path) && here.agrees_above(&there, &found);
     match agree && has_root_of_this_program(pid) {
         true => Ok(PathView::Same),
         false => Err("tor or this program has another root directory"),
     }
 }
 
-/// Whether a process certainly has the root directory of this program. Only root may see that of a
-/// tor.
+/// Returns whether a process certainly has the root directory of this program. Only root may see
+/// that of another user's tor.
 fn has_root_of_this_program(pid: u32) -> bool {
     let identity = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
     let here = identity("/");
@@ -129,7 +128,7 @@ fn innermost_pid(pid: u32) -> Option<u32> {
     pids.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
-/// Resolves the links of the part of a path that exists.
+/// Resolves the symbolic links in the part of a path that exists.
 fn resolved(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(found), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {

@@ -1,24 +1,94 @@
-//! Questions of `GETINFO` whose answers are read.
+//! `GETINFO`: any key, and what the typed queries of the other files share.
 
-mod capabilities;
-mod configuration;
-mod directory;
-mod downloads;
-mod exit_policy;
-mod geoip;
-mod lists;
-mod net_listeners;
-mod process_info;
-mod relay_self;
-mod status;
+use std::borrow::Cow;
 
+use super::Controller;
 use crate::command::{GetInfo, InfoMap};
-use crate::controller::Controller;
 use crate::error::{Error, ProtocolError, Result};
-use crate::info::Answers;
+use crate::info::{Answers, read_flag};
+use crate::names::TorVersion;
+use crate::wire::Reply;
 
+/// # Information
 impl Controller {
-    /// Asks one question, and reads the answer.
+    /// Returns tor's version, which `PROTOCOLINFO` reported when the connection was made.
+    #[doc(alias = "get_version")]
+    #[must_use]
+    pub fn version(&self) -> &TorVersion {
+        &self.inner.protocol_info.tor_version
+    }
+
+    /// Queries `GETINFO` keys, all in one round trip.
+    ///
+    /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none. Blocks for at most
+    /// the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if tor does not know a key (552) or has no answer (551); otherwise those
+    /// of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
+    /// println!("read {} bytes", info.get("traffic/read").unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_info<I>(&self, keys: I) -> Result<InfoMap>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.execute(&GetInfo::new(keys))
+    }
+
+    /// Queries one `GETINFO` key; bytes that are not UTF-8 are replaced.
+    ///
+    /// Sends `GETINFO key`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn get_info_one(&self, key: &str) -> Result<String> {
+        let info = self.get_info([key])?;
+        Ok(info.get(key).map(Cow::into_owned).unwrap_or_default())
+    }
+
+    /// Queries `GETINFO` keys, and returns the unparsed reply.
+    ///
+    /// Sends `GETINFO key [key ...]`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn get_info_raw<I>(&self, keys: I) -> Result<Reply>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let command = GetInfo::new(keys);
+        let reply = self.send(&command)?;
+        self.checked(command.check(reply))
+    }
+
+    /// Returns the `GETINFO` keys of this version of tor: each key, or pattern of keys such as
+    /// `desc/id/<OR identity>`, with its description.
+    ///
+    /// Sends `GETINFO info/names`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    #[doc(alias = "TorInfo")]
+    pub fn info_names(&self) -> Result<Vec<(String, String)>> {
+        self.read_pairs("info/names", " -- ")
+    }
+
+    /// Queries one key, and parses its value.
     pub(in crate::controller) fn read_info<T>(
         &self,
         key: &str,
@@ -28,7 +98,7 @@ impl Controller {
         Ok(read(info.bytes(key).unwrap_or_default())?)
     }
 
-    /// Asks several questions at once, and reads the answers.
+    /// Queries several keys at once, and parses their values.
     pub(in crate::controller) fn read_infos<T>(
         &self,
         keys: &[&str],
@@ -38,15 +108,27 @@ impl Controller {
         Ok(read(Answers::new(&|key| info.bytes(key).unwrap_or_default()))?)
     }
 
-    /// Asks several questions at once, and returns also the number of events that came before the
-    /// answers: what those events tell, the answers tell already.
-    pub(crate) fn get_info_numbered(&self, keys: &[&str]) -> Result<(InfoMap, u64)> {
-        self.execute_sequenced(&GetInfo::new(keys))
+    /// Queries a key whose value is 0 or 1.
+    pub(in crate::controller) fn read_flag(&self, key: &str) -> Result<bool> {
+        self.read_info(key, |value| read_flag(key, value))
+    }
+
+    /// Queries a key whose value is one pair a line.
+    pub(in crate::controller) fn read_pairs(
+        &self,
+        key: &str,
+        separator: &str,
+    ) -> Result<Vec<(String, String)>> {
+        let text = self.get_info_one(key)?;
+        let pairs = text.lines().map(|line| line.split_once(separator).unwrap_or((line, "")));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
-/// Turns the refusal that says that there is nothing to tell into `None`. It is known by its code
-/// and the beginning of its text, since tor has no other codes for what is really wrong.
+/// Returns `None` for the refusal by which tor reports that there is no value.
+///
+/// It is identified by its code and the beginning of its text, since tor uses the same codes for
+/// failures.
 pub(in crate::controller) fn none_if_refused<T>(
     outcome: Result<T>,
     code: u16,

@@ -1,27 +1,28 @@
-//! Onion services: one short method per command.
+//! Onion services: those of this tor, the descriptors of others, and the keys of their clients.
 
 mod descriptor;
 
 use super::Controller;
+use super::getinfo::none_if_refused;
 use crate::command::{
-    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
+    AddOnion, AddedOnion, DelOnion, HsFetch, HsPost, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
-use crate::controller::getinfo::none_if_refused;
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{OnionAddress, TorFeature};
 
+/// # Onion services
+///
+/// [`OnionEndpoint`](crate::onion::OnionEndpoint) adds a service, waits for its publication and
+/// keeps it up.
 impl Controller {
-    /// Adds an onion service that ends with this connection, or with tor if it is detached.
+    /// Adds an ephemeral onion service, which lives as long as this connection, or as tor if it is
+    /// detached.
     ///
-    /// tor publishes it in its own time: [`OnionEndpoint`](crate::onion::OnionEndpoint) waits for
-    /// that and looks after the service.
+    /// If tor's reply is lost, a service whose key tor made stays until the connection ends. With
+    /// [`AddOnion::key`] its address is known, and [`del_onion`](Self::del_onion) removes it.
     ///
-    /// Sends [`ADD_ONION`](AddOnion). A key that is given in it is not told by tor; the answer has
-    /// it all the same. If the answer of tor is lost, a service with a key that tor made stays until
-    /// the connection ends: with [`AddOnion::key`] the address is known, and
-    /// [`del_onion`](Self::del_onion) removes it. Blocks for at most the
-    /// [time limit](Self::with_timeout).
+    /// Sends [`ADD_ONION`](AddOnion). Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -38,63 +39,46 @@ impl Controller {
         self.execute(service)
     }
 
-    /// Ends an ephemeral onion service: one of this connection, or a detached one.
+    /// Removes an ephemeral onion service: one of this connection, or a detached one.
     ///
     /// Sends `DEL_ONION id`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, or
-    /// only one of another connection or of the configuration; otherwise those of
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, also
+    /// for one of another connection or of the configuration; otherwise those of
     /// [`execute`](Self::execute).
     #[doc(alias = "remove_ephemeral_hidden_service")]
     pub fn del_onion(&self, address: OnionAddress) -> Result<()> {
         self.execute(&DelOnion::new(address))
     }
 
-    /// Returns the ephemeral onion services of this connection.
+    /// Returns the ephemeral onion services of this connection, without
+    /// [detached](Self::detached_onions) ones.
     ///
-    /// Sends `GETINFO onions/current`. Detached services belong to no connection: see
-    /// [`detached_onions`](Self::detached_onions). Blocks for at most the
-    /// [time limit](Self::with_timeout).
+    /// Sends `GETINFO onions/current`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`execute`](Self::execute).
+    /// Those of [`get_info`](Self::get_info).
     #[doc(alias = "list_ephemeral_hidden_services")]
     pub fn onions(&self) -> Result<Vec<OnionAddress>> {
-        self.addresses("onions/current")
+        self.read_addresses("onions/current")
     }
 
-    /// Returns the ephemeral onion services that are detached from the connections that added
-    /// them.
+    /// Returns the detached ephemeral onion services of tor.
     ///
     /// Sends `GETINFO onions/detached`. Blocks for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`execute`](Self::execute).
-    pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
-        self.addresses("onions/detached")
-    }
-
-    /// Returns the descriptor that tor, as a client, has of an onion service; `None` if it has none.
-    ///
-    /// [`hs_fetch`](Self::hs_fetch) makes tor fetch one.
-    ///
-    /// Sends `GETINFO hs/client/desc/id/address`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
     /// Those of [`get_info`](Self::get_info).
-    pub fn hs_client_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
-        let key = format!("hs/client/desc/id/{}", service.service_id());
-        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
+    pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
+        self.read_addresses("onions/detached")
     }
 
-    /// Returns the descriptor that tor publishes of an onion service of its own; `None` if it has
-    /// no such service, or has made no descriptor yet.
+    /// Returns the descriptor of a service of this tor; `None` if there is no such service, or tor
+    /// has not made its descriptor yet.
     ///
     /// Sends `GETINFO hs/service/desc/id/address`. Blocks for at most the
     /// [time limit](Self::with_timeout).
@@ -103,37 +87,63 @@ impl Controller {
     ///
     /// Those of [`get_info`](Self::get_info).
     pub fn hs_service_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
-        let key = format!("hs/service/desc/id/{}", service.service_id());
-        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
+        self.read_descriptor("service", service)
     }
 
-    fn addresses(&self, key: &str) -> Result<Vec<OnionAddress>> {
-        let text = self.get_info_one(key)?;
-        let read = |id: &str| {
-            let reading = format!("the reply to GETINFO {key}");
-            let unreadable =
-                |_| ProtocolError::new(&reading, "the address of a service", id.as_bytes());
-            id.parse().map_err(unreadable)
-        };
-        let ids = text.lines().filter(|id| !id.is_empty());
-        Ok(ids.map(read).collect::<Result<_, _>>()?)
+    /// Returns the descriptor of an onion service from tor's client cache; `None` if tor has not
+    /// fetched it. [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) fetches it.
+    ///
+    /// Sends `GETINFO hs/client/desc/id/address`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn hs_client_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
+        self.read_descriptor("client", service)
     }
 
-    /// Gives tor the key by which it, as a client, may use an onion service.
+    /// Starts to fetch the descriptor of an onion service. `HS_DESC` and `HS_DESC_CONTENT` events
+    /// report the result; [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) waits for it.
+    ///
+    /// Sends [`HSFETCH`](HsFetch). Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if tor does not know a server;
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn hs_fetch(&self, descriptor: &HsFetch) -> Result<()> {
+        self.execute(descriptor)
+    }
+
+    /// Starts to upload the descriptor of an onion service to directories. `HS_DESC` events report
+    /// the result.
+    ///
+    /// Sends [`+HSPOST`](HsPost). Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 554 if tor cannot parse the
+    /// descriptor, 552 if it does not know a server; otherwise those of [`execute`](Self::execute).
+    pub fn hs_post(&self, descriptor: &HsPost) -> Result<()> {
+        self.execute(descriptor)
+    }
+
+    /// Adds the client authorization key for an onion service that tor uses as a client.
     ///
     /// Sends [`ONION_CLIENT_AUTH_ADD`](OnionClientAuthAdd). Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 553 if tor cannot keep a permanent
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 553 if tor cannot store a permanent
     /// key; otherwise those of [`execute`](Self::execute).
     #[doc(alias = "add_hidden_service_auth")]
     pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<OnionClientAuthAdded> {
         self.execute(key)
     }
 
-    /// Takes back the key that tor has for an onion service.
+    /// Removes the client authorization key for an onion service.
     ///
     /// Sends `ONION_CLIENT_AUTH_REMOVE id`. Blocks for at most the
     /// [time limit](Self::with_timeout).
@@ -148,7 +158,7 @@ impl Controller {
         self.execute(&OnionClientAuthRemove::new(service))
     }
 
-    /// Returns the keys that tor has for onion services.
+    /// Returns tor's client authorization keys.
     ///
     /// Sends `ONION_CLIENT_AUTH_VIEW`. Blocks for at most the [time limit](Self::with_timeout).
     ///
@@ -157,5 +167,22 @@ impl Controller {
     /// Those of [`execute`](Self::execute).
     pub fn onion_client_auths(&self) -> Result<Vec<OnionClientCredential>> {
         self.execute(&OnionClientAuthView::new())
+    }
+
+    fn read_descriptor(&self, cache: &str, service: OnionAddress) -> Result<Option<String>> {
+        let key = format!("hs/{cache}/desc/id/{}", service.service_id());
+        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
+    }
+
+    fn read_addresses(&self, key: &str) -> Result<Vec<OnionAddress>> {
+        let text = self.get_info_one(key)?;
+        let read = |id: &str| {
+            let reading = format!("the reply to GETINFO {key}");
+            let malformed =
+                |_| ProtocolError::new(&reading, "the address of a service", id.as_bytes());
+            id.parse().map_err(malformed)
+        };
+        let ids = text.lines().filter(|id| !id.is_empty());
+        Ok(ids.map(read).collect::<Result<_, _>>()?)
     }
 }

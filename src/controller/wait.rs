@@ -1,27 +1,24 @@
-//! Waiting for an event, on any thread: also on that of the listeners.
-
-mod bootstrap;
-mod resolve;
+//! Waiting for an event, on any thread, also on the event thread.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::Controller;
+use super::events::{CollectedEvents, SequencedEvent};
 use crate::command::Command;
-use crate::controller::events::collect::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
 use crate::link::{Received, deadline_after};
 
-/// The events of some kinds since it was made, until it is dropped.
+/// The events of some kinds, from its creation until it is dropped.
 pub(in crate::controller) struct Waiter {
     events: CollectedEvents,
-    /// The number of the first event that has not been looked at.
+    /// The number of the next event.
     next: Cell<u64>,
 }
 
 impl Waiter {
-    /// Subscribes to the events before the deadline.
+    /// Subscribes to the events, before the deadline.
     pub(in crate::controller) fn new(
         controller: &Controller,
         kinds: &[EventKind],
@@ -31,71 +28,69 @@ impl Waiter {
         Ok(Self { events, next: Cell::new(0) })
     }
 
-    /// Looks at the events with their numbers, one by one, until something is found.
+    /// Passes events with their numbers to `test` until it returns a value.
     pub(in crate::controller) fn find<T>(
         &self,
-        mut look: impl FnMut(u64, Event) -> Option<T>,
+        mut test: impl FnMut(u64, Event) -> Option<T>,
         deadline: Instant,
         timeout: &Timeout,
     ) -> Result<T> {
         loop {
             let queued = self.events.recv_deadline(deadline, timeout)?;
-            if let Some(found) = self.look_at(queued, &mut look) {
+            if let Some(found) = self.test(queued, &mut test) {
                 return Ok(found);
             }
-            // Otherwise events that come faster than they are looked at would be looked at for
-            // ever.
+            // A queue that fills faster than it is tested never times out.
             if Instant::now() >= deadline {
                 return Err(timeout.clone().into());
             }
         }
     }
 
-    /// Looks at the events that are there, and does not wait for more.
+    /// Passes the queued events to `test`, without waiting for more.
     pub(in crate::controller) fn find_now<T>(
         &self,
-        mut look: impl FnMut(u64, Event) -> Option<T>,
+        mut test: impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         let queued = std::iter::from_fn(|| self.events.try_recv());
-        queued.take(self.events.len()).find_map(|queued| self.look_at(queued, &mut look))
+        queued.take(self.events.len()).find_map(|queued| self.test(queued, &mut test))
     }
 
-    /// Shows an event, or that some were lost, which has the number of the first of them.
-    fn look_at<T>(
+    /// Passes one event to `test`. An [`Event::Lagged`] has the number of the first lost event.
+    fn test<T>(
         &self,
         queued: Received<SequencedEvent>,
-        look: &mut impl FnMut(u64, Event) -> Option<T>,
+        test: &mut impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         match queued {
             Received::Item(SequencedEvent { number, text }) => {
                 self.next.set(number + 1);
-                // A line without a status code is of no kind, and so of none that is waited for.
-                if text.is_stray() { None } else { look(number, Event::parse(text)) }
+                // A line without a status code is of no kind.
+                if text.is_stray() { None } else { test(number, Event::parse(text)) }
             }
-            Received::Lost(count) => look(self.next.get(), Event::lagged(count)),
+            Received::Lost(count) => test(self.next.get(), Event::lagged(count)),
         }
     }
 }
 
+/// # Waiting for events
 impl Controller {
-    /// Waits for an event of one kind for which the predicate holds, and returns it: one that
-    /// comes after this function is called.
+    /// Waits for an event of one kind that satisfies a predicate, and returns it.
     ///
-    /// The predicate runs on the calling thread. It also sees events that cannot be read, and
-    /// [`Event::Lagged`] where it was too slow. Any thread may wait, also inside a listener: the
-    /// listeners get their events later. To wait for what a command brings about, use
-    /// [`execute_and_wait`](Self::execute_and_wait), which misses nothing.
+    /// Only events that tor sends after the call are tested, on the calling thread; malformed ones
+    /// and [`Event::Lagged`] too. Any thread may wait, also a listener: other listeners get the
+    /// events later. For an event that a command causes, use
+    /// [`execute_and_wait`](Self::execute_and_wait).
     ///
     /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does.
     ///
-    /// Blocks the current thread until the event has come, for at most the given time after tor has
-    /// confirmed the subscription, which takes at most the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the event arrives, for at most `limit` after the subscription,
+    /// and before that for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if it did not come in time,
-    /// [`Error::Closed`](crate::Error::Closed) if the connection ended
-    /// first; otherwise those of [`add_event_listener`](Self::add_event_listener).
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed);
+    /// otherwise those of [`add_event_listener`](Self::add_event_listener).
     ///
     /// # Examples
     ///
@@ -116,23 +111,22 @@ impl Controller {
         F: FnMut(&Event) -> bool,
     {
         let waiter = Waiter::new(self, &[kind], deadline_after(self.timeout))?;
-        let look = |_, event| predicate(&event).then_some(event);
-        waiter.find(look, deadline_after(limit), &Timeout::new(Wait::Event, limit))
+        let test = |_, event| predicate(&event).then_some(event);
+        waiter.find(test, deadline_after(limit), &Timeout::new(Wait::Event, limit))
     }
 
-    /// Sends a command, and waits for an event of one kind for which the predicate holds; returns
-    /// what the command's answer means, and the event.
+    /// Sends a command, waits for an event of one kind that satisfies a predicate, and returns the
+    /// reply and the event.
     ///
-    /// The subscription is there before the command is sent, so that nothing is missed: the
-    /// predicate sees every event that comes after it, with the answer to the command. Everything
-    /// else is as with [`wait_for`](Self::wait_for).
+    /// The subscription precedes the command, so that no event is missed. The predicate gets the
+    /// reply too; otherwise it is called as that of [`wait_for`](Self::wait_for).
     ///
-    /// Blocks the current thread until the event has come, for at most the given time after tor has
-    /// answered the command; before that, for at most the [time limit](Self::with_timeout).
+    /// Blocks the current thread until the event arrives, for at most `limit` after the reply, and
+    /// before that for at most the [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`execute`](Self::execute) and of [`wait_for`](Self::wait_for).
+    /// Those of [`execute`](Self::execute) and [`wait_for`](Self::wait_for).
     ///
     /// # Examples
     ///
@@ -171,9 +165,9 @@ impl Controller {
         let deadline = deadline_after(self.timeout);
         let waiter = Waiter::new(self, &[kind], deadline)?;
         let (reply, _) = self.execute_before(command, deadline)?;
-        let look = |_, event| predicate(&reply, &event).then_some(event);
+        let test = |_, event| predicate(&reply, &event).then_some(event);
         let timeout = Timeout::new(Wait::Event, limit);
-        let event = waiter.find(look, deadline_after(limit), &timeout)?;
+        let event = waiter.find(test, deadline_after(limit), &timeout)?;
         Ok((reply, event))
     }
 }

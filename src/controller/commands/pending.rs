@@ -1,4 +1,4 @@
-//! Replies that are fetched later.
+//! Replies that are taken after their command was sent.
 
 use std::time::{Duration, Instant};
 
@@ -7,48 +7,45 @@ use crate::error::Result;
 use crate::link::{SequencedReply, Ticket, deadline_after};
 use crate::wire::Reply;
 
-/// The reply to a command that has been sent, to be fetched when it is wanted.
+/// The pending reply to a command.
 ///
-/// Made by [`Controller::queue_command`](crate::Controller::queue_command). Any number may be
-/// outstanding. Dropping it drops the reply when it comes; tor carries out the command all the
-/// same.
+/// Made by [`Controller::queue_command`](crate::Controller::queue_command). Dropping it discards
+/// the reply; tor executes the command all the same.
 #[derive(Debug)]
-#[must_use = "the reply says whether tor did it"]
+#[must_use = "the reply says whether tor executed the command"]
 pub struct PendingReply {
     ticket: Ticket,
     timeout: Duration,
-    /// The keys whose values the reply must hold.
-    asked: Option<GetInfo>,
+    /// The `GETINFO` whose keys the reply must answer.
+    query: Option<GetInfo>,
 }
 
 impl PendingReply {
     pub(in crate::controller) fn new(
         ticket: Ticket,
         timeout: Duration,
-        asked: Option<GetInfo>,
+        query: Option<GetInfo>,
     ) -> Self {
-        Self { ticket, timeout, asked }
+        Self { ticket, timeout, query }
     }
 
     /// Returns the reply.
     ///
-    /// Blocks the current thread until it is there, for at most the
-    /// [time limit](crate::Controller::with_timeout) of the controller that sent the command,
-    /// counted from now.
+    /// Blocks the current thread until the reply arrives, for at most the
+    /// [time limit](crate::Controller::with_timeout) of the controller, counted from this call.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command,
-    /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the command;
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed).
     pub fn wait(self) -> Result<Reply> {
         let limit = self.timeout;
         self.wait_timeout(limit)
     }
 
-    /// Returns the reply.
+    /// Returns the reply. A reply that arrives later is discarded.
     ///
-    /// Blocks the current thread until it is there, for at most the given time; if it comes later,
-    /// it is dropped.
+    /// Blocks the current thread until the reply arrives, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -57,34 +54,36 @@ impl PendingReply {
         self.wait_before(deadline_after(limit), limit)
     }
 
-    /// Waits until the deadline; `limit` is what an error says about it.
+    /// Waits until the deadline; an error reports `limit`.
     pub(in crate::controller) fn wait_before(
         self,
         deadline: Instant,
         limit: Duration,
     ) -> Result<Reply> {
-        let numbered = self.ticket.wait(deadline, limit);
-        self.read(numbered)
+        let reply = self.ticket.wait(deadline, limit);
+        self.check(reply)
     }
 
-    /// Returns the reply if it is there, once: afterwards `None`, and [`wait`](Self::wait) fails
-    /// with [`Error::InvalidInput`](crate::Error::InvalidInput). Never blocks.
+    /// Returns the reply if it has arrived. Never blocks.
+    ///
+    /// The reply is returned once: afterwards `None`, and [`wait`](Self::wait) fails with
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command,
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the command;
     /// [`Error::Closed`](crate::Error::Closed).
     #[must_use]
     pub fn try_wait(&self) -> Option<Result<Reply>> {
-        self.ticket.try_wait().map(|numbered| self.read(numbered))
+        self.ticket.try_wait().map(|reply| self.check(reply))
     }
 
-    fn read(&self, numbered: Result<SequencedReply>) -> Result<Reply> {
-        let reply = numbered?.reply;
-        match &self.asked {
+    fn check(&self, reply: Result<SequencedReply>) -> Result<Reply> {
+        let reply = reply?.reply;
+        match &self.query {
             None => Ok(reply.into_result(self.ticket.command())?),
-            Some(asked) => {
-                asked.check(reply).inspect_err(|error| self.ticket.end_if_out_of_step(error))
+            Some(query) => {
+                query.check(reply).inspect_err(|error| self.ticket.end_if_out_of_step(error))
             }
         }
     }

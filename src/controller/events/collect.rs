@@ -1,8 +1,8 @@
-//! Events for a thread that takes them, put into a queue by the reader thread.
+//! Queues that the reader thread fills by a hook.
 //!
-//! **Invariant**: an event is copied once, from the reader's buffer into the queue, and no other
-//! queue stands in front: what a consumer that is stuck costs is the limit of its own queue. It does
-//! not depend on a listener that is busy, which may be the consumer.
+//! **Invariant**: an event is copied once, from the reader's buffer into the queue. No other queue
+//! is in front of it: a stuck consumer costs the limit of its own queue, and a busy listener, which
+//! may be the consumer, delays nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::error::{Disconnect, Error, Result, Timeout};
 use crate::event::{EventKind, EventText};
 use crate::link::{Backlog, BacklogSender, EventHook, RawEvent, Received, backlog};
 
-/// What an event takes in a queue beside its text: the header of its allocation and its entry.
+/// The size of a queued event besides its text: the header of its allocation and its entry.
 const OVERHEAD: usize = 104;
 
-/// The events of some kinds since it was made, until it is dropped: then tor is told that they are
-/// not wanted any more, without waiting for the answer.
+/// The events of some kinds, from its creation until it is dropped, which ends the subscription
+/// without waiting for tor.
 pub(in crate::controller) struct CollectedEvents {
     controller: Controller,
-    /// Dropped before the queue, so that nothing is collected for nobody.
+    /// Dropped before the queue, so that no event is queued in vain.
     _hook: HookGuard,
     queue: Backlog<SequencedEvent>,
 }
 
-/// An event, and how many came before it on the connection.
+/// An event, and the number of events before it on the connection.
 pub(in crate::controller) struct SequencedEvent {
     pub(in crate::controller) number: u64,
     pub(in crate::controller) text: EventText,
 }
 
-/// Puts events into the queue.
 struct Collector {
-    /// Held by the reader thread alone. `None` when nothing comes any more, so that the queue ends.
+    /// Locked by the reader thread alone. `None` when the connection has ended, so that the queue
+    /// ends too.
     sender: Mutex<Option<BacklogSender<SequencedEvent>>>,
 }
 
@@ -47,7 +47,7 @@ impl EventHook for Collector {
         let size = event.wire().len() + OVERHEAD;
         if event.wait_for_room(sender, size) {
             let item = SequencedEvent { number: event.number(), text: event.text().clone() };
-            // If nobody takes it any more, nobody wants it.
+            // Fails only if the consumer is gone.
             sender.send(item, size, 1);
         } else {
             sender.lose(1);
@@ -84,17 +84,17 @@ impl CollectedEvents {
         &self.controller
     }
 
-    /// Returns the next event if there is one.
+    /// Returns the next event if one is queued.
     pub(in crate::controller) fn try_recv(&self) -> Option<Received<SequencedEvent>> {
         self.queue.try_recv().ok()
     }
 
-    /// Waits for the next event as long as the connection lives.
+    /// Waits for the next event without a limit; `None` when the connection has ended.
     pub(in crate::controller) fn recv(&self) -> Option<Received<SequencedEvent>> {
         self.queue.recv().ok()
     }
 
-    /// Waits for the next event until the deadline; `timeout` is the error if none came.
+    /// Waits for the next event until the deadline; `timeout` is the error if none arrives.
     pub(in crate::controller) fn recv_deadline(
         &self,
         deadline: Instant,
@@ -109,7 +109,7 @@ impl CollectedEvents {
         })
     }
 
-    /// Returns how many events are waiting, with each notice of a loss.
+    /// Returns the number of queued events and notices of a loss.
     pub(in crate::controller) fn len(&self) -> usize {
         self.queue.len()
     }

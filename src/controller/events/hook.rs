@@ -1,4 +1,4 @@
-//! Events for rows above, on the reader thread: what they wait for comes even inside a listener.
+//! Hooks made of closures, for rows above that wait for events even inside a listener.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,9 +6,9 @@ use std::time::Instant;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, Result};
 use crate::event::{Event, EventKind};
-use crate::link::{EventHook, RawEvent};
+use crate::link::{EventHook, RawEvent, deadline_after};
 
-/// What the closure of a hook is called with.
+/// The argument of a hook's closure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Seen<'a> {
     Event(&'a Event),
@@ -16,8 +16,7 @@ pub(crate) enum Seen<'a> {
     Ended(&'a Disconnect),
 }
 
-/// Turns a refusal into `None`: where a filter in front of tor may refuse an event that is only
-/// convenient.
+/// Returns `None` for a refusal: a filter in front of tor may refuse an optional event.
 pub(crate) fn if_allowed<T>(outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
         Err(Error::Rejected(_)) => Ok(None),
@@ -25,10 +24,9 @@ pub(crate) fn if_allowed<T>(outcome: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// A hook made of a closure.
-struct Watcher<F>(F);
+struct ClosureHook<F>(F);
 
-impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for Watcher<F> {
+impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for ClosureHook<F> {
     fn event(&self, event: &RawEvent<'_>) {
         (self.0)(Seen::Event(event.event()));
     }
@@ -39,23 +37,24 @@ impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for Watcher<F> {
 }
 
 impl Controller {
-    /// Calls a closure for every event of some kinds until the guard is dropped, on the reader
-    /// thread: it must be quick, must not wait and must not send commands.
+    /// Calls a closure for every event of some kinds until the guard is dropped.
+    ///
+    /// It is called on the reader thread: it must neither wait nor send commands.
     pub(crate) fn watch_events(
         &self,
         kinds: &[EventKind],
         closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
     ) -> Result<HookGuard> {
-        self.hook(kinds, Arc::new(Watcher(closure)))
+        self.watch_events_before(kinds, closure, deadline_after(self.timeout()))
     }
 
-    /// Does so as one step of a call, which has one time limit for all of them.
+    /// Does the same as one step of a call that has one time limit for all of them.
     pub(crate) fn watch_events_before(
         &self,
         kinds: &[EventKind],
         closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
         deadline: Instant,
     ) -> Result<HookGuard> {
-        self.hook_before(kinds, Arc::new(Watcher(closure)), deadline)
+        self.hook_before(kinds, Arc::new(ClosureHook(closure)), deadline)
     }
 }

@@ -1,30 +1,27 @@
-//! Events by pulling: a queue of one's own.
+//! Queues of events, taken by any thread.
 
 use std::time::{Duration, Instant};
 
 use crate::controller::Controller;
-use crate::controller::events::collect::{CollectedEvents, SequencedEvent};
+use crate::controller::events::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
 use crate::link::{Received, deadline_after};
 
-/// Events that wait to be taken, on whatever thread wants them.
+/// A queue of events, from which any thread may take.
 ///
-/// Made by [`Controller::events`]. Any number of threads may take events from one queue; each
-/// event goes to one of them.
+/// Made by [`Controller::events`]. If several threads take events, each event goes to one of them.
 ///
 /// The queue is bounded in bytes
 /// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)). If it is full, new events
-/// are dropped and counted, and [`Event::Lagged`] stands in their place: it is returned before
-/// everything that came later, also before the end of the connection. While no caller waits for a
-/// reply, a full queue is waited for instead, at most for a second until events are taken;
-/// meanwhile the connection is not read.
+/// are dropped, and an [`Event::Lagged`] with their number is returned in their place. While no
+/// reply is pending, the reader thread waits up to a second for room instead, and meanwhile does
+/// not read the connection.
 ///
-/// The thread `torcon-reader` fills it, so that it does not depend on listeners: events come also
-/// inside a listener and while another one is stuck.
+/// The thread `torcon-reader` fills the queue, so it works inside a listener and while another
+/// listener is stuck.
 ///
-/// The queue keeps its connection open. When it is dropped, tor is told that its events are not
-/// wanted any more, without waiting for the answer.
+/// The queue keeps its connection open. Dropping it ends the subscription, without waiting for tor.
 ///
 /// # Examples
 ///
@@ -57,7 +54,7 @@ impl EventQueue {
         })
     }
 
-    /// Returns the next event if there is one. Never blocks.
+    /// Returns the next event if one is queued. Never blocks.
     #[must_use]
     pub fn try_recv(&self) -> Option<Event> {
         self.events.try_recv().map(read)
@@ -65,21 +62,20 @@ impl EventQueue {
 
     /// Returns the next event.
     ///
-    /// Blocks the current thread until there is one, for at most the
+    /// Blocks the current thread until an event arrives, for at most the
     /// [time limit](Controller::with_timeout) of the controller that made the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout) if none came in time,
-    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended and
-    /// every event has been taken.
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed) if the
+    /// connection has ended and every event was taken.
     pub fn recv(&self) -> Result<Event> {
         self.recv_timeout(self.events.controller().timeout())
     }
 
     /// Returns the next event.
     ///
-    /// Blocks the current thread until there is one, for at most the given time.
+    /// Blocks the current thread until an event arrives, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -90,7 +86,7 @@ impl EventQueue {
 
     /// Returns the next event.
     ///
-    /// Blocks the current thread until there is one, at most until the given instant.
+    /// Blocks the current thread until an event arrives, until `deadline` at the latest.
     ///
     /// # Errors
     ///
@@ -106,45 +102,42 @@ impl EventQueue {
         self.events.recv_deadline(deadline, &Timeout::new(Wait::Event, limit)).map(read)
     }
 
-    /// Returns the events that are there, and ends when there is none. Never blocks.
+    /// Iterates over the queued events. Never blocks.
     pub fn try_iter(&self) -> impl Iterator<Item = Event> {
         std::iter::from_fn(|| self.try_recv())
     }
 
-    /// Returns events as they come, and ends when the connection has ended and every event has
-    /// been taken.
+    /// Iterates over events as they arrive, until the connection has ended and every event was
+    /// taken.
     ///
-    /// Blocks the current thread until there is an event, as long as the connection lives.
+    /// Each step blocks the current thread until an event arrives, without a limit.
     #[must_use]
     pub fn iter(&self) -> EventQueueIter<'_> {
         EventQueueIter { queue: self }
     }
 
-    /// Returns events as they come, and ends when none has come for the given time or the
-    /// connection has ended.
+    /// Iterates over events as they arrive, until none arrives for `limit` or the connection has
+    /// ended.
     ///
-    /// Blocks the current thread until there is an event, for at most the given time each.
+    /// Each step blocks the current thread until an event arrives, for at most `limit`.
     pub fn timeout_iter(&self, limit: Duration) -> impl Iterator<Item = Event> {
         std::iter::from_fn(move || self.recv_timeout(limit).ok())
     }
 
-    /// Returns how many events are waiting, each [`Event::Lagged`] included.
+    /// Returns the number of queued events, each [`Event::Lagged`] included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Returns whether no event is waiting.
+    /// Returns whether no event is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Events as they come; returned by [`EventQueue::iter`].
-///
-/// [`next`](Iterator::next) blocks the current thread until there is an event, as long as the
-/// connection lives.
+/// An iterator over events as they arrive, made by [`EventQueue::iter`].
 #[derive(Clone, Debug)]
 pub struct EventQueueIter<'a> {
     queue: &'a EventQueue,

@@ -1,4 +1,4 @@
-//! The mounts that a process sees, from `/proc/PID/mountinfo`, which every user may read.
+//! The mount table of a process, from `/proc/PID/mountinfo`, which every user may read.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,13 +11,13 @@ use super::PathView;
 pub(super) struct Mounts(Vec<Mount>);
 
 struct Mount {
-    /// Major and minor number of the file system, which is the same for every process of a kernel.
+    /// Major and minor number of the file system, the same for every process of a kernel.
     device: String,
     /// The directory of the file system that is mounted.
     root: PathBuf,
-    /// Where the process sees that directory.
+    /// The path at which the process sees that directory.
     point: PathBuf,
-    /// Whether the process may only read there, whatever others may do.
+    /// Whether this mount is read-only; the file system may be writable elsewhere.
     read_only: bool,
 }
 
@@ -32,7 +32,7 @@ impl Mounts {
 
     fn read(path: &Path) -> Option<Self> {
         let table = Self::parse(&fs::read(path).ok()?);
-        // A process that has ended shows an empty table.
+        // The table of a process that has ended is empty.
         (!table.0.is_empty()).then_some(table)
     }
 
@@ -44,24 +44,24 @@ impl Mounts {
     /// Returns the mount that an absolute path without links is in.
     fn covering(&self, path: &Path) -> Option<&Mount> {
         let covering = self.0.iter().filter(|mount| path.starts_with(&mount.point));
-        // Of several mounts at one place the last covers the others.
+        // Of several mounts at one path the last hides the others.
         covering.max_by_key(|mount| mount.point.components().count())
     }
 
-    /// Whether neither table tells where any part of a path leads, or both tell the same.
-    pub(super) fn contradicts_nowhere(&self, other: &Self, path: &Path) -> bool {
+    /// Returns whether both tables locate each ancestor of a path alike, or neither locates it.
+    pub(super) fn agrees_above(&self, other: &Self, path: &Path) -> bool {
         path.ancestors().all(|part| match (self.locate(part), other.locate(part)) {
             (None, None) => true,
             (here, there) => here == there,
         })
     }
 
-    /// Whether the process may only read at an absolute path without links.
+    /// Returns whether the mount of an absolute path without links is read-only.
     pub(super) fn is_read_only(&self, path: &Path) -> bool {
         self.covering(path).is_some_and(|mount| mount.read_only)
     }
 
-    /// Returns the file system and the path in it to which an absolute path without links leads.
+    /// Returns the file system of an absolute path without links, and the path in it.
     fn locate(&self, path: &Path) -> Option<(&str, PathBuf)> {
         let mount = self.covering(path)?;
         let rest = path.strip_prefix(&mount.point).ok()?;
@@ -73,9 +73,9 @@ impl Mounts {
     }
 }
 
-/// Compares where a path leads in two mount tables. `resolved` is the path without links. `None`
-/// if a table does not tell: that of a process in a changed root lacks the root, unless the root
-/// is a mount point.
+/// Compares a path in two mount tables. `resolved` is the path without links. `None` if a table does
+/// not locate it: that of a process in a changed root lacks the root, unless the root is a mount
+/// point.
 pub(super) fn compare(
     here: &Mounts,
     there: &Mounts,
@@ -85,7 +85,7 @@ pub(super) fn compare(
     Some(match here.agrees(there, resolved)? {
         false => PathView::Different,
         true if path == resolved => PathView::Same,
-        // The links must be the same ones, wherever on the way they are.
+        // The directories that contain the links must be the same too.
         true => match path.ancestors().all(|part| here.agrees(there, part) == Some(true)) {
             true => PathView::Same,
             false => PathView::Unknown("tor may see other symbolic links on the way"),
@@ -103,8 +103,8 @@ fn read_mount(line: &[u8]) -> Option<Mount> {
     Some(Mount { device, root, point, read_only })
 }
 
-/// Undoes the kernel's escapes: a blank, a tab, a line feed and a backslash are written as a
-/// backslash and three octal digits.
+/// Decodes the kernel's escapes of blanks, tabs, line feeds and backslashes: a backslash and three
+/// octal digits.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -129,7 +129,7 @@ mod tests {
     const HOST: &str = "27 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
         30 27 0:25 / /run rw - tmpfs tmpfs rw\n\
         31 27 8:2 / /srv rw - ext4 /dev/sdb1 rw\n";
-    /// As Debian's unit has it: `PrivateTmp` and a read-only root.
+    /// The mounts of Debian's systemd unit: `PrivateTmp` and a read-only root.
     const SANDBOX: &str = "127 1 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw\n\
         130 127 0:25 / /run rw - tmpfs tmpfs rw\n\
         131 127 8:2 / /srv rw - ext4 /dev/sdb1 rw\n\
@@ -138,7 +138,7 @@ mod tests {
     const CONTAINER: &str = "227 1 0:50 / / rw,relatime - overlay overlay rw\n\
         231 227 8:2 /shared\\040files /srv/shared\\040files rw - ext4 /dev/sdb1 rw\n\
         232 227 8:2 /other /srv/moved rw - ext4 /dev/sdb1 rw\n";
-    /// A process in a changed root that is no mount point: its own root is not listed.
+    /// A process in a changed root that is not a mount point: its root is not listed.
     const CHROOT: &str = "240 27 0:21 / /proc rw - proc proc rw\n";
 
     fn view(other: &str, path: &str, resolved: &str) -> Option<PathView> {
@@ -163,12 +163,12 @@ mod tests {
         assert_eq!(view(CHROOT, "/var/lib/tor", "/var/lib/tor"), None);
         let tables = [CHROOT, CHROOT, HOST].map(|text| Mounts::parse(text.as_bytes()));
         let path = Path::new("/var/lib/tor");
-        assert!(tables[0].contradicts_nowhere(&tables[1], path));
-        assert!(!tables[0].contradicts_nowhere(&tables[2], path));
+        assert!(tables[0].agrees_above(&tables[1], path));
+        assert!(!tables[0].agrees_above(&tables[2], path));
     }
 
     #[test]
-    fn links_on_the_way_count_where_they_are() {
+    fn the_directories_of_symbolic_links_are_compared() {
         assert_eq!(view(SANDBOX, "/var/run/tor", "/run/tor"), Some(PathView::Same));
         let unknown = Some(PathView::Unknown("tor may see other symbolic links on the way"));
         assert_eq!(view(SANDBOX, "/tmp/link", "/srv/x"), unknown);
@@ -176,18 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_mounts_at_one_place_counts() {
+    fn the_last_of_several_mounts_at_one_path_counts() {
         let covered = format!("{HOST}90 31 0:99 / /srv rw - tmpfs tmpfs rw\n");
         assert_eq!(view(&covered, "/srv/x", "/srv/x"), Some(PathView::Different));
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_sees_what_it_sees() {
+    fn the_mounts_of_this_process_agree_with_themselves() {
         let (one, other) = (Mounts::of_this_process(), Mounts::of_process(std::process::id()));
         let path = Path::new("/nonexistent/a");
         let (one, other) = (one.unwrap(), other.unwrap());
-        // Nothing is told in a changed root.
+        // In a changed root the table may not locate the path.
         let expected = one.covering(path).map(|_| PathView::Same);
         assert_eq!(compare(&one, &other, path, path), expected);
         assert!(Mounts::of_process(u32::MAX).is_none());

@@ -1,8 +1,8 @@
-//! What keeps tor from a directory that this program sees.
+//! Obstacles that keep tor from using a directory of an onion service.
 //!
-//! tor exits if it cannot make or use the directory of an onion service, so a directory is given
-//! to a running tor only if nothing speaks against it: another mount, a read-only mount, a security
-//! profile, or a parent that tor's user may not enter.
+//! tor exits if it cannot create or use the directory. `preflight` refuses what is certain to fail;
+//! before this program creates a directory itself, it also excludes what is likely to: another
+//! mount, a read-only mount, a security profile, a parent that tor's user may not enter.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,22 +16,22 @@ use crate::controller::Controller;
 const NO_PROCESS: &str = "tor's process cannot be seen";
 
 impl Controller {
-    /// Returns why tor may not be able to use a directory, as the end of a sentence whose subject
-    /// is the path. `told` is the process and the user that tor reports.
+    /// Returns why tor may be unable to use a directory, as the end of a sentence about the path.
+    /// `reported` is the pid and the uid that tor reports.
     ///
     /// Sends what [`path_view`](Self::path_view) sends, and `GETCONF DataDirectory` if a security
     /// profile confines tor.
     pub(crate) fn directory_obstacle(
         &self,
         path: &Path,
-        told: (Option<i32>, Option<u32>),
+        reported: (Option<i32>, Option<u32>),
     ) -> Option<&'static str> {
         if !cfg!(target_os = "linux") {
-            // There are no mounts of single processes.
+            // Other systems have no mounts per process.
             return None;
         }
         let proved = self.tor_process().ok().map(|tor| tor.pid);
-        let Some(pid) = proved.or_else(|| probable_process(told)) else {
+        let Some(pid) = proved.or_else(|| probable_process(reported)) else {
             return Some(match self.path_view(path) {
                 PathView::Unknown(reason) => reason,
                 PathView::Same | PathView::Different => NO_PROCESS,
@@ -67,11 +67,10 @@ impl Controller {
     }
 }
 
-/// Returns the process that tor reports, if this program sees one of that number that has the
-/// name of tor and runs as the user that tor reports. In another PID namespace the number is that
-/// of another program, or of none.
-fn probable_process(told: (Option<i32>, Option<u32>)) -> Option<u32> {
-    let (Some(pid), Some(user)) = told else { return None };
+/// Returns the reported pid, if the process of this pid is called `tor` and has the reported uid.
+/// In another PID namespace the pid may be that of another program.
+fn probable_process(reported: (Option<i32>, Option<u32>)) -> Option<u32> {
+    let (Some(pid), Some(user)) = reported else { return None };
     let pid = u32::try_from(pid).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let is_tor = field(&status, "Name:")?.trim() == "tor";
@@ -83,14 +82,14 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// Whether an enforced security profile decides where tor may write, and is not the profile of
-/// this program too: in a container everything has that of the container.
+/// Returns whether tor has an enforced security profile that this program does not have: in a
+/// container every process has that of the container.
 fn is_confined(pid: u32) -> bool {
     let label = security_label(&pid.to_string());
     is_enforced(&label) && label != security_label("self")
 }
 
-/// Whether a security label is that of an enforced profile.
+/// Returns whether a security label is that of an enforced AppArmor or SELinux profile.
 fn is_enforced(label: &str) -> bool {
     label.ends_with("(enforce)") || label.contains(":tor_t:")
 }
@@ -100,18 +99,18 @@ fn security_label(process: &str) -> String {
     label.trim_end_matches('\0').trim().to_owned()
 }
 
-/// Whether the user of a process may enter a directory, by the modes of the directory.
+/// Returns whether the user of a process may enter a directory, by its mode.
 fn may_enter(pid: u32, directory: &Path) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let ids = |name| -> Vec<u32> {
         let words = field(&status, name).unwrap_or_default().split_ascii_whitespace();
         words.filter_map(|word| word.parse().ok()).collect()
     };
-    // The one that permissions are checked for is the last of four.
+    // The file system ids are the last of four.
     let (user, group) = (ids("Uid:").pop(), ids("Gid:").pop());
     let found = match directory.metadata() {
         Ok(found) => found,
-        // It is missing, as whoever opens it will say.
+        // A missing directory is reported when it is opened.
         Err(error) => return error.kind() == ErrorKind::NotFound,
     };
     let class = match user {

@@ -1,9 +1,9 @@
-//! The descriptor of an onion service, fetched while the caller waits.
+//! `HSFETCH`, and the wait for its `HS_DESC_CONTENT` event.
 //!
-//! tor answers `HSFETCH` at once, and tells by events which directory it asks and what that one
-//! says. If it says no, tor asks the next, until there is none left; it does not tell that there is
-//! none. But it does the next thing before it answers the next command: once a command behind is
-//! answered and no directory is being asked, none will be.
+//! tor answers `HSFETCH` at once, and reports by events which directory it asks and the result. If
+//! a directory fails, tor asks the next one; it does not report that none is left. But it asks the
+//! next one before it answers the next command. So a `GETINFO` is sent as a barrier: if no
+//! directory is being asked when its reply arrives, none will be.
 
 use std::time::Duration;
 
@@ -18,45 +18,54 @@ use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent}
 use crate::link::deadline_after;
 use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelaySpec};
 
-/// What events have told of a fetch.
+/// The state of a fetch, where that allows a conclusion.
 enum Step {
     Found(OnionDescriptor),
-    /// Nobody is being asked any more.
+    /// No directory is being asked; only a barrier shows whether tor asks another one.
     Idle,
+    /// No directory was being asked at the barrier.
+    Exhausted,
 }
 
 /// A directory that was asked.
-struct Asked {
+struct Query {
     hsdir: RelaySpec,
-    id: Vec<u8>,
-    /// What it said, if it was no.
+    descriptor_id: Vec<u8>,
+    /// The reason that it gave, if it has failed.
     failure: Option<Option<HsDescReason>>,
 }
 
 /// One fetch; pure.
 struct Fetch<'a> {
     address: OnionAddress,
-    /// Those that count; all, if there is none.
+    /// The directories that were requested; all, if there is none.
     servers: &'a [Fingerprint],
-    /// The number of the first event after the reply.
+    /// The number of the first event after the reply to `HSFETCH`.
     first: u64,
-    asked: Vec<Asked>,
-    /// Why tor found nobody to ask.
+    /// The number of the first event after the last barrier; `u64::MAX` without one.
+    barrier: u64,
+    queries: Vec<Query>,
+    /// The reasons why tor could ask no directory.
     refusals: Vec<Option<HsDescReason>>,
 }
 
 impl<'a> Fetch<'a> {
     fn new(address: OnionAddress, servers: &'a [Fingerprint], first: u64) -> Self {
-        Self { address, servers, first, asked: Vec::new(), refusals: Vec::new() }
+        let (queries, refusals) = (Vec::new(), Vec::new());
+        Self { address, servers, first, barrier: u64::MAX, queries, refusals }
     }
 
-    fn see(&mut self, number: u64, event: &Event) -> Option<Step> {
+    fn apply(&mut self, number: u64, event: &Event) -> Option<Step> {
+        let is_after_barrier = number >= self.barrier;
+        if is_after_barrier && self.is_idle() {
+            return Some(Step::Exhausted);
+        }
         match event {
-            // Another fetch, older than this one, may be for the same service.
+            // An earlier fetch may be for the same service.
             _ if number < self.first => None,
             Event::HsDesc(event) if self.is_about(event.address.as_ref()) => {
-                self.note(event);
-                (event.action == HsDescAction::Failed && self.is_idle()).then_some(Step::Idle)
+                self.record(event);
+                (is_after_barrier && self.is_idle()).then_some(Step::Idle)
             }
             Event::HsDescContent(event) if self.is_about(event.address.as_ref()) => {
                 self.read(event).map(Step::Found)
@@ -70,23 +79,23 @@ impl<'a> Fetch<'a> {
         address.is_some_and(|address| address.as_bytes().eq_ignore_ascii_case(id))
     }
 
-    fn note(&mut self, event: &HsDescEvent) {
+    fn record(&mut self, event: &HsDescEvent) {
         let id = event.descriptor_id.as_ref().map(|id| id.as_bytes().to_vec());
         match (&event.action, &event.hsdir) {
-            (HsDescAction::Requested, Some(hsdir)) if self.counts(hsdir) => {
-                let id = id.unwrap_or_default();
-                self.asked.push(Asked { hsdir: hsdir.clone(), id, failure: None });
+            (HsDescAction::Requested, Some(hsdir)) if self.is_requested(hsdir) => {
+                let descriptor_id = id.unwrap_or_default();
+                self.queries.push(Query { hsdir: hsdir.clone(), descriptor_id, failure: None });
             }
             // A failed upload differs from a failed fetch by its reason only.
             (HsDescAction::Failed, _) if event.reason == Some(HsDescReason::UploadRejected) => {}
             (HsDescAction::Failed, Some(hsdir)) => {
-                let asked = self.asked.iter_mut().find(|asked| {
-                    asked.failure.is_none()
-                        && is_same(&asked.hsdir, hsdir)
-                        && id.as_ref().is_none_or(|id| *id == asked.id)
+                let query = self.queries.iter_mut().find(|query| {
+                    query.failure.is_none()
+                        && is_same(&query.hsdir, hsdir)
+                        && id.as_ref().is_none_or(|id| *id == query.descriptor_id)
                 });
-                if let Some(asked) = asked {
-                    asked.failure = Some(event.reason.clone());
+                if let Some(query) = query {
+                    query.failure = Some(event.reason.clone());
                 }
             }
             (HsDescAction::Failed, None) => self.refusals.push(event.reason.clone()),
@@ -94,39 +103,39 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Whether it matters what this directory says. When one of those that were named has failed,
-    /// tor goes on to all that should have the descriptor, also to others of those.
-    fn counts(&self, hsdir: &RelaySpec) -> bool {
-        let is_wanted = |server| hsdir.fingerprint() == Some(server);
-        let is_asked = || self.asked.iter().any(|asked| is_same(&asked.hsdir, hsdir));
-        self.servers.is_empty() || self.servers.iter().copied().any(is_wanted) && !is_asked()
+    /// Returns whether this fetch requested the directory. When a requested one has failed, tor
+    /// goes on to all that should have the descriptor, possibly to one that was asked already.
+    fn is_requested(&self, hsdir: &RelaySpec) -> bool {
+        let is_server = |server| hsdir.fingerprint() == Some(server);
+        let is_asked = || self.queries.iter().any(|query| is_same(&query.hsdir, hsdir));
+        self.servers.is_empty() || self.servers.iter().copied().any(is_server) && !is_asked()
     }
 
     fn read(&self, event: &HsDescContentEvent) -> Option<OnionDescriptor> {
         let (text, hsdir) = (event.descriptor.as_ref()?, event.hsdir.as_ref()?);
         let id = event.descriptor_id.as_bytes();
-        let is_it = |asked: &Asked| is_same(&asked.hsdir, hsdir) && asked.id == id;
-        self.asked.iter().any(is_it).then(|| {
+        let is_answered = |query: &Query| is_same(&query.hsdir, hsdir) && query.descriptor_id == id;
+        self.queries.iter().any(is_answered).then(|| {
             let id = String::from_utf8_lossy(id);
             OnionDescriptor::new(self.address, id, hsdir.clone(), text.as_bytes())
         })
     }
 
-    /// Whether nobody is being asked.
+    /// Returns whether no directory is being asked.
     fn is_idle(&self) -> bool {
-        self.asked.iter().all(|asked| asked.failure.is_some())
+        self.queries.iter().all(|query| query.failure.is_some())
     }
 
     fn into_error(self) -> OnionError {
-        let asked = self.asked.into_iter();
-        let asked = asked.map(|it| HsDirFailure::new(Some(it.hsdir), it.failure.flatten()));
+        let queries = self.queries.into_iter();
+        let failed = queries.map(|it| HsDirFailure::new(Some(it.hsdir), it.failure.flatten()));
         let refusals = self.refusals.into_iter().map(|reason| HsDirFailure::new(None, reason));
-        let failures = asked.chain(refusals).collect();
+        let failures = failed.chain(refusals).collect();
         OnionError::new(OnionProblem::NotFetched { address: self.address, failures })
     }
 }
 
-/// Whether two names are of one relay: the fingerprint counts, and the nickname may be missing.
+/// Returns whether two specifications name one relay; only one of them may have the nickname.
 fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
     match (one.fingerprint(), other.fingerprint()) {
         (Some(one), Some(other)) => one == other,
@@ -134,28 +143,27 @@ fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
     }
 }
 
+/// # Descriptors of onion services
 impl Controller {
-    /// Fetches the descriptor of an onion service from the directories that should have it, and
-    /// returns it. [`hs_fetch`](Self::hs_fetch) does not wait.
+    /// Fetches the descriptor of an onion service from the directories that are responsible for
+    /// it.
     ///
-    /// tor asks one directory after the other until one gives it. A directory that was asked in
-    /// the last 15 minutes is not asked again; [`fetch_onion_descriptor_from`] asks it all the
-    /// same. Any thread may wait, also inside a listener.
+    /// tor asks one directory after another. It does not ask a directory again within 15 minutes;
+    /// [`fetch_onion_descriptor_from`] does. Any thread may call this, also a listener.
     ///
-    /// Sends `HSFETCH address`, and `GETINFO version` behind it and whenever a directory has failed,
-    /// to learn whether tor asks another; and `SETEVENTS` as
-    /// [`add_event_listener`](Self::add_event_listener) does.
+    /// Sends `HSFETCH address`; `GETINFO version` behind it and after each failure, to learn
+    /// whether tor asks another directory; and `SETEVENTS` as
+    /// [`add_event_listener`](Self::add_event_listener) does for `HS_DESC` and `HS_DESC_CONTENT`.
     ///
-    /// Blocks the current thread until the descriptor is there or every directory has failed, for
-    /// at most the given time after tor has taken the command, and the
-    /// [time limit](Self::with_timeout) before that; each `GETINFO` may add the time limit.
+    /// Blocks the current thread until tor has the descriptor or every directory has failed, for at
+    /// most `limit` after tor has accepted `HSFETCH`, before that for at most the
+    /// [time limit](Self::with_timeout); each `GETINFO` may add the time limit.
     ///
     /// # Errors
     ///
-    /// [`Error::Onion`] with [`OnionProblem::NotFetched`] if every directory that was asked has
-    /// failed, with the reason of each, or if tor asks none, as without a network;
-    /// [`Error::Timeout`] if none gave it in time, [`Error::Closed`] if the connection ended first;
-    /// otherwise those of [`hs_fetch`](Self::hs_fetch) and
+    /// [`Error::Onion`] with [`OnionProblem::NotFetched`] and the reason of each directory if all
+    /// that tor asked have failed, or it asked none, as without a network; [`Error::Timeout`];
+    /// [`Error::Closed`]; otherwise those of [`hs_fetch`](Self::hs_fetch) and
     /// [`add_event_listener`](Self::add_event_listener).
     ///
     /// # Examples
@@ -185,20 +193,17 @@ impl Controller {
     /// Fetches the descriptor of an onion service from the given directories, and returns the first
     /// that one of them gives.
     ///
-    /// tor asks all of them at once. When they have failed it goes on to others, which count for
-    /// nothing here.
+    /// tor asks all of them at once. When they have failed it asks others, whose results are
+    /// ignored here.
     ///
-    /// Sends `HSFETCH address SERVER=$fingerprint ..`; to tor up to 0.4.9.11 `GETINFO ns/id/` for
-    /// each server before, since that tor aborts on a relay outside its consensus. Everything else is as with
-    /// [`fetch_onion_descriptor`](Self::fetch_onion_descriptor).
-    ///
-    /// Blocks the current thread until the descriptor is there or every directory has failed, as
-    /// long as [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) does.
+    /// Sends `HSFETCH address SERVER=$fingerprint ..`; to tor up to 0.4.9.11, which aborts on a
+    /// relay outside its consensus, `GETINFO ns/id/` for each server before. It sends and blocks
+    /// otherwise as [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) does.
     ///
     /// # Errors
     ///
-    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor);
-    /// [`Error::InvalidInput`] also if a server is not in the consensus of a tor up to 0.4.9.11.
+    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor); [`Error::InvalidInput`]
+    /// also if no server is given, or one is not in the consensus of a tor up to 0.4.9.11.
     pub fn fetch_onion_descriptor_from(
         &self,
         service: OnionAddress,
@@ -218,46 +223,35 @@ impl Controller {
         servers: &[Fingerprint],
         limit: Duration,
     ) -> Result<OnionDescriptor> {
-        let deadline = deadline_after(self.timeout);
-        let waiter = Waiter::new(self, &[EventKind::HsDesc, EventKind::HsDescContent], deadline)?;
+        let begin = deadline_after(self.timeout);
+        let waiter = Waiter::new(self, &[EventKind::HsDesc, EventKind::HsDescContent], begin)?;
         let command = servers.iter().fold(HsFetch::new(service), |it, server| it.server(*server));
-        let ((), first) = self.execute_before(&command, deadline)?;
+        let ((), first) = self.execute_before(&command, begin)?;
         let mut fetch = Fetch::new(service, servers, first);
-        let deadline = deadline_after(limit);
-        let timeout = Timeout::new(Wait::OnionDescriptor, limit);
+        let (deadline, timeout) =
+            (deadline_after(limit), Timeout::new(Wait::OnionDescriptor, limit));
         loop {
-            let before = self.next_event()?;
-            let mut was_idle = None;
-            let found = waiter.find_now(|number, event| {
-                if before.is_some_and(|before| number >= before) && was_idle.is_none() {
-                    was_idle = Some(fetch.is_idle());
+            let barrier = self.barrier()?;
+            fetch.barrier = barrier.unwrap_or(u64::MAX);
+            // Every event before the barrier has arrived.
+            let step = match waiter.find_now(|number, event| fetch.apply(number, &event)) {
+                Some(step) => step,
+                None if barrier.is_some() && fetch.is_idle() => Step::Exhausted,
+                None => {
+                    waiter.find(|number, event| fetch.apply(number, &event), deadline, &timeout)?
                 }
-                match fetch.see(number, &event) {
-                    Some(Step::Found(descriptor)) => Some(descriptor),
-                    Some(Step::Idle) | None => None,
-                }
-            });
-            if let Some(descriptor) = found {
-                return Ok(descriptor);
-            }
-            match before {
-                Some(_) if was_idle.unwrap_or_else(|| fetch.is_idle()) => {
-                    return Err(fetch.into_error().into());
-                }
-                // It is so only since.
-                Some(_) if fetch.is_idle() => continue,
-                _ => {}
-            }
-            let look = |number, event: Event| fetch.see(number, &event);
-            if let Step::Found(descriptor) = waiter.find(look, deadline, &timeout)? {
-                return Ok(descriptor);
+            };
+            match step {
+                Step::Found(descriptor) => return Ok(descriptor),
+                Step::Exhausted => return Err(fetch.into_error().into()),
+                Step::Idle => {}
             }
         }
     }
 
-    /// Returns the number of the next event once tor has told everything that followed at once
-    /// from what came before; `None` if a filter does not let the question through.
-    fn next_event(&self) -> Result<Option<u64>> {
+    /// Returns the number of the next event once tor has acted on every earlier command and event;
+    /// `None` if a filter refuses the query.
+    fn barrier(&self) -> Result<Option<u64>> {
         match self.execute_sequenced(&GetInfo::new(["version"])) {
             Ok((_, next)) => Ok(Some(next)),
             Err(Error::Rejected(_)) => Ok(None),

@@ -112,8 +112,8 @@ fn names_are_taken_at_once_and_answered_by_events() {
     assert!(event.to_string().contains("<error>"), "{event}");
 
     let events = controller.events([EventKind::Stream]).unwrap();
-    controller.resolve(["a.example", "b.example"]).unwrap();
-    controller.resolve_reverse(["192.0.2.7".parse().unwrap()]).unwrap();
+    controller.execute(&Resolve::new(["a.example", "b.example"])).unwrap();
+    controller.execute(&Resolve::reverse(["192.0.2.7".parse().unwrap()])).unwrap();
     let targets: Vec<_> = events
         .timeout_iter(LIMIT)
         .take(3)
@@ -136,13 +136,13 @@ fn names_are_taken_at_once_and_answered_by_events() {
 fn what_tor_finds_out_without_a_network_is_waited_for() {
     let tor = RealTor::start();
     let controller = controller(&tor);
-    let error = controller.resolve_and_wait("bad_host!name", LIMIT).unwrap_err();
+    let error = controller.resolve("bad_host!name", LIMIT).unwrap_err();
     assert_eq!(error.to_string(), "cannot resolve bad_host!name: tor answered error=yes");
     let mapped = [("mapped.example", "192.0.2.9")];
     controller.map_address(mapped).unwrap();
-    let address = controller.resolve_and_wait("mapped.example", LIMIT).unwrap();
+    let address = controller.resolve("mapped.example", LIMIT).unwrap();
     assert_eq!(address.to_string(), "192.0.2.9");
-    let error = controller.resolve_and_wait("a.example", Duration::from_millis(50)).unwrap_err();
+    let error = controller.resolve("a.example", Duration::from_millis(50)).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     // tor takes the command and asks nobody, which its events cannot tell.
     let error = controller.fetch_onion_descriptor(service(), LIMIT).unwrap_err();

@@ -73,8 +73,8 @@ const TOKENS: [(&str, &str, Call); 24] = [
     ("execute(MapAddress)", "from", |c, bad| {
         c.execute(&MapAddress::new([("a", "b")]).remove(bad)).map(drop)
     }),
-    ("resolve", "name", |c, bad| c.resolve(["a", bad])),
-    ("resolve_and_wait", "name", |c, bad| c.resolve_and_wait(bad, Duration::ZERO).map(drop)),
+    ("execute(Resolve)", "name", |c, bad| c.execute(&Resolve::new(["a", bad]))),
+    ("resolve", "name", |c, bad| c.resolve(bad, Duration::ZERO).map(drop)),
     ("execute(Resolve)", "name", |c, bad| c.execute(&Resolve::new([bad]))),
     ("redirect_stream", "address", |c, bad| {
         c.redirect_stream(&RedirectStream::new(StreamId::from(1), bad))
@@ -222,7 +222,7 @@ fn no_function_with_a_text_argument_is_missing_from_the_tables() {
                           relay_status relay_status_by_name relay_statuses_of_purpose \
                           remove_event_listener remove_onion_client_auth \
                           reply_buffer_limit reply_limit \
-                          resolve_reverse resolve_reverse_and_wait served_descriptors_of \
+                          resolve_reverse served_descriptors_of \
                           server_descriptor server_descriptor_by_digest \
                           server_descriptor_by_name signal socks_port timeout timeout_iter wait_closed \
                           wait_timeout with_timeout";

@@ -52,7 +52,7 @@ fn resolving(command: &'static str, lines: Vec<String>) -> (FakeTor, Controller)
 #[track_caller]
 fn resolve(lines: Vec<String>) -> Result<IpAddr, Error> {
     let (tor, controller) = resolving("RESOLVE a.example", lines);
-    let outcome = controller.resolve_and_wait("a.example", LIMIT);
+    let outcome = controller.resolve("a.example", LIMIT);
     assert!(controller.subscribed_events().is_empty());
     drop(controller);
     tor.finish();
@@ -158,7 +158,7 @@ fn an_address_is_resolved_to_a_name() {
     let name = "2001:db8::1";
     let lines = vec![ok(), begun(4, name), resolved(4, name, "host.example")];
     let (tor, controller) = resolving("RESOLVE mode=reverse 2001:db8::1", lines);
-    let host = controller.resolve_reverse_and_wait(address, LIMIT).unwrap();
+    let host = controller.resolve_reverse(address, LIMIT).unwrap();
     assert_eq!(host, "host.example");
     drop(controller);
     tor.finish();
@@ -169,7 +169,7 @@ fn a_name_that_tor_would_cut_off_is_refused() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
-    let error = controller.resolve_and_wait(&"a".repeat(256), LIMIT).unwrap_err();
+    let error = controller.resolve(&"a".repeat(256), LIMIT).unwrap_err();
     assert_eq!(error.to_string(), "invalid argument \"name\": is longer than 255 bytes");
     drop(controller);
     tor.finish();
@@ -204,7 +204,7 @@ fn threads_that_ask_at_once_get_their_own_answers() {
                 for round in 0..20 {
                     let host = (number + round) % 3;
                     let name = format!("n{host}.example");
-                    let address = controller.resolve_and_wait(&name, LIMIT).unwrap();
+                    let address = controller.resolve(&name, LIMIT).unwrap();
                     assert_eq!(address.to_string(), format!("10.0.0.{host}"));
                 }
             });
@@ -232,7 +232,7 @@ fn the_next_request_begins_when_the_one_before_has_its_stream() {
     });
     let ask = || {
         let controller = controller.clone();
-        start(move || controller.resolve_and_wait("a.example", LIMIT).unwrap().to_string())
+        start(move || controller.resolve("a.example", LIMIT).unwrap().to_string())
     };
     let both = [ask(), ask()];
     go.fire();
@@ -260,14 +260,14 @@ fn a_request_that_is_never_answered_ends_with_its_time_or_with_the_connection() 
     });
     let short = Duration::from_secs(1);
     for _ in 0..2 {
-        let error = controller.resolve_and_wait("a.example", short).unwrap_err();
+        let error = controller.resolve("a.example", short).unwrap_err();
         assert_eq!(
             error.to_string(),
             "timed out after 1s waiting for tor to resolve a name or an address"
         );
     }
     let waiting = controller.clone();
-    let thread = start(move || waiting.resolve_and_wait("a.example", LIMIT));
+    let thread = start(move || waiting.resolve("a.example", LIMIT));
     end.fire();
     assert_eq!(closed(join(thread)), "tor closed the connection");
     drop(controller);
@@ -291,7 +291,7 @@ fn a_listener_can_resolve_a_name_and_fetch_a_descriptor() {
     let (send, receive) = crossbeam_channel::unbounded();
     let listener = move |_: &Event| {
         let controller: Controller = weak.upgrade().unwrap();
-        let address = controller.resolve_and_wait("a.example", LIMIT).unwrap();
+        let address = controller.resolve("a.example", LIMIT).unwrap();
         let descriptor = controller.fetch_onion_descriptor(service(), LIMIT).unwrap();
         send.send((address.to_string(), descriptor.id().to_owned())).unwrap();
     };

@@ -39,7 +39,7 @@ fn a_call_of_several_commands_has_one_time_limit() {
     });
     let resolve = start(|| {
         call("SETEVENTS ADDRMAP STREAM", |controller| {
-            controller.resolve_and_wait("a.example", LIMIT).map(drop)
+            controller.resolve("a.example", LIMIT).map(drop)
         })
     });
     // Taken all the same if tor does not tell its pid.

@@ -34,7 +34,7 @@ fn failures(outcome: Result<OnionDescriptor, Error>) -> Vec<(Fingerprint, HsDesc
 fn names_and_addresses_are_resolved_while_the_caller_waits() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
+    let resolve = |name: &str| controller.resolve(name, LIMIT);
     let resolved =
         |name: &str| retried(controller, name, || resolve(name).map_err(|error| error.to_string()));
     assert_eq!(resolved("some.test").to_string(), "127.0.0.1");
@@ -42,7 +42,7 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
     assert_eq!(resolved("SoMe.TeSt").to_string(), "127.0.0.1");
     let address: IpAddr = "192.0.2.7".parse().unwrap();
     let name = retried(controller, "192.0.2.7 has a name", || {
-        controller.resolve_reverse_and_wait(address, LIMIT).map_err(|error| error.to_string())
+        controller.resolve_reverse(address, LIMIT).map_err(|error| error.to_string())
     });
     assert_eq!(name, "loopback.test");
     // The other way round, tor knows by itself.
@@ -62,7 +62,7 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
 fn names_that_are_mapped_are_resolved_to_what_they_stand_for() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    let resolve = |name: &str| controller.resolve_and_wait(name, LIMIT);
+    let resolve = |name: &str| controller.resolve(name, LIMIT);
     let resolved =
         |name: &str| retried(controller, name, || resolve(name).map_err(|error| error.to_string()));
     let pairs = [
@@ -96,13 +96,13 @@ fn every_thread_gets_the_answer_to_its_own_request() {
             // To tor, the events of a name and of an address that are resolved look the same.
             scope.spawn(move || {
                 for _ in 0..4 {
-                    let same = controller.resolve_and_wait("same.test", LIMIT).unwrap();
+                    let same = controller.resolve("same.test", LIMIT).unwrap();
                     assert_eq!(same.to_string(), "127.0.0.1");
                     if number % 2 == 0 {
-                        let name = controller.resolve_reverse_and_wait(address, LIMIT).unwrap();
+                        let name = controller.resolve_reverse(address, LIMIT).unwrap();
                         assert_eq!(name, "loopback.test");
                     } else {
-                        let itself = controller.resolve_and_wait("192.0.2.7", LIMIT).unwrap();
+                        let itself = controller.resolve("192.0.2.7", LIMIT).unwrap();
                         assert_eq!(itself, address);
                     }
                 }

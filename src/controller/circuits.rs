@@ -1,0 +1,192 @@
+//! Circuits and streams, and tor's connections to relays.
+
+use super::Controller;
+use crate::command::{
+    AttachStream, CloseCircuit, CloseStream, DropGuards, DropTimeouts, ExtendCircuit,
+    RedirectStream, SetCircuitPurpose,
+};
+use crate::error::Result;
+use crate::event::{CircEvent, OrConnEvent, StreamEvent};
+use crate::info::EntryGuard;
+use crate::names::{CircuitId, CircuitPurpose, StreamId, StreamReason};
+
+/// # Circuits and streams
+///
+/// [`State`](crate::State) follows them by events.
+impl Controller {
+    /// Returns tor's circuits, each in the form of a `CIRC` event.
+    ///
+    /// Sends `GETINFO circuit-status`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for circuit in controller.circuit_status()? {
+    ///     println!("{} {}", circuit.id, circuit.status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn circuit_status(&self) -> Result<Vec<CircEvent>> {
+        self.read_info("circuit-status", CircEvent::read_status)
+    }
+
+    /// Builds or extends a circuit, and returns its id before it is built.
+    ///
+    /// A [`CircEvent`] reports when it is built:
+    /// [`execute_and_wait`](Self::execute_and_wait) waits for it.
+    ///
+    /// Sends [`EXTENDCIRCUIT`](ExtendCircuit). Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if tor does not know a relay, the
+    /// circuit or the purpose, 551 if it cannot start, as without a network; otherwise those of
+    /// [`execute`](Self::execute).
+    pub fn extend_circuit(&self, circuit: &ExtendCircuit) -> Result<CircuitId> {
+        self.execute(circuit)
+    }
+
+    /// Sets the purpose of a circuit: [`CircuitPurpose::General`] or
+    /// [`CircuitPurpose::Controller`].
+    ///
+    /// Sends `SETCIRCUITPURPOSE id purpose=..`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such circuit, or tor
+    /// refuses the purpose; otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "repurpose_circuit")]
+    pub fn set_circuit_purpose(&self, circuit: CircuitId, purpose: CircuitPurpose) -> Result<()> {
+        self.execute(&SetCircuitPurpose::new(circuit, purpose))
+    }
+
+    /// Closes a circuit and the streams attached to it.
+    ///
+    /// Sends `CLOSECIRCUIT id`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such circuit;
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn close_circuit(&self, circuit: CircuitId) -> Result<()> {
+        self.execute(&CloseCircuit::new(circuit))
+    }
+
+    /// Closes a circuit unless streams are attached to it. tor's reply is the same in both cases.
+    ///
+    /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`close_circuit`](Self::close_circuit).
+    pub fn close_circuit_if_unused(&self, circuit: CircuitId) -> Result<()> {
+        self.execute(&CloseCircuit::new(circuit).if_unused())
+    }
+
+    /// Returns tor's streams, each in the form of a `STREAM` event with its status, circuit and
+    /// target. A stream that waits for a controller to attach it is reported as new.
+    ///
+    /// Sends `GETINFO stream-status`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn stream_status(&self) -> Result<Vec<StreamEvent>> {
+        self.read_info("stream-status", StreamEvent::read_status)
+    }
+
+    /// Attaches an unattached stream to a circuit, or leaves the choice to tor. Streams stay
+    /// unattached while the option `__LeaveStreamsUnattached` is 1.
+    ///
+    /// Sends [`ATTACHSTREAM`](AttachStream). Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such stream or
+    /// circuit, 551 if the stream cannot be attached to this circuit, 555 if it is not unattached;
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn attach_stream(&self, stream: AttachStream) -> Result<()> {
+        self.execute(&stream)
+    }
+
+    /// Changes the target of a stream that is not yet attached.
+    ///
+    /// Sends [`REDIRECTSTREAM`](RedirectStream). Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such stream;
+    /// otherwise those of [`execute`](Self::execute).
+    pub fn redirect_stream(&self, stream: &RedirectStream) -> Result<()> {
+        self.execute(stream)
+    }
+
+    /// Closes a stream for a reason that has a [number](StreamReason::number).
+    ///
+    /// Sends `CLOSESTREAM id number`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such stream,
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the reason has no number; otherwise
+    /// those of [`execute`](Self::execute).
+    pub fn close_stream(&self, stream: StreamId, reason: StreamReason) -> Result<()> {
+        self.execute(&CloseStream::new(stream, reason))
+    }
+
+    /// Returns tor's connections to relays, each in the form of an `ORCONN` event.
+    ///
+    /// Sends `GETINFO orconn-status`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn orconn_status(&self) -> Result<Vec<OrConnEvent>> {
+        self.read_info("orconn-status", OrConnEvent::read_status)
+    }
+
+    /// Returns tor's entry guards.
+    ///
+    /// Sends `GETINFO entry-guards`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn entry_guards(&self) -> Result<Vec<EntryGuard>> {
+        self.read_info("entry-guards", EntryGuard::read_list)
+    }
+
+    /// Drops tor's entry guards, so that it chooses others. Each choice is another chance to
+    /// choose a malicious guard.
+    ///
+    /// Sends `DROPGUARDS`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn drop_guards(&self) -> Result<()> {
+        self.execute(&DropGuards::new())
+    }
+
+    /// Resets the circuit build times that tor has measured, and so its circuit build timeout.
+    ///
+    /// Sends `DROPTIMEOUTS`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    pub fn drop_timeouts(&self) -> Result<()> {
+        self.execute(&DropTimeouts::new())
+    }
+}

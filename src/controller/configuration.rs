@@ -1,0 +1,226 @@
+//! tor's configuration: the values of options, and its files.
+
+pub(super) mod epoch;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::Controller;
+use crate::command::{ConfMap, ConfSetting, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
+use crate::error::Result;
+use crate::wire::Reply;
+
+/// # Configuration
+impl Controller {
+    /// Queries the values of options, all in one round trip.
+    ///
+    /// The reply uses tor's spelling of the names. It distinguishes an option that is not set from
+    /// one that is set to nothing, and holds all values of repeated options.
+    ///
+    /// Sends `GETCONF option [option ...]`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
+    /// [`Error::Protocol`](crate::Error::Protocol) for an abbreviation or a former name;
+    /// otherwise those of [`execute`](Self::execute).
+    #[doc(alias = "get_conf_map")]
+    pub fn get_conf<I>(&self, options: I) -> Result<ConfMap>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.execute(&GetConf::new(options))
+    }
+
+    /// Queries the values of options, and returns the unparsed reply.
+    ///
+    /// Sends `GETCONF option [option ...]`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
+    /// [`Error::Protocol`](crate::Error::Protocol) for a former name, for which tor answers
+    /// another; otherwise those of [`execute`](Self::execute).
+    pub fn get_conf_raw<I>(&self, options: I) -> Result<Reply>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let command = GetConf::new(options);
+        let reply = self.send(&command)?;
+        self.checked(command.check(reply))
+    }
+
+    /// Changes options: all of them, or none if tor refuses one.
+    ///
+    /// A repeated option gets all the given values and loses its former ones; `None` clears it. Any
+    /// option of an onion service replaces all onion services of the configuration.
+    ///
+    /// Sends [`SETCONF`](SetConf) with the options in the given order. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552), refuses a
+    /// value (513) or cannot change the option while it runs (553).
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also for values that make tor exit
+    /// instead of refusing them: an invalid `MetricsPortPolicy`, an empty
+    /// `MinimalAcceptedServerVersion`, sizes of `nan`; and, if tor is proved to see the same files
+    /// as this program, a `HiddenServiceDir`, `CookieAuthFile` or `ExtORPortCookieAuthFile` that
+    /// tor cannot create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it
+    /// would wait; and `CookieAuthentication` and `ExtORPort` for a tor with `Sandbox 1`, for which
+    /// `GETCONF Sandbox` is sent before. Otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.set_conf([("ContactInfo", "me@example.org"), ("Nickname", "MyRelay")])?;
+    /// controller.set_conf([("ContactInfo", None::<&str>)])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "set_options")]
+    pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: Into<ConfSetting>,
+    {
+        self.execute(&SetConf::new(settings))
+    }
+
+    /// Resets options to their defaults (`None`), or to values: all of them, or none.
+    ///
+    /// Sends [`RESETCONF`](ResetConf). Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_conf`](Self::set_conf).
+    pub fn reset_conf<I, K, V>(&self, settings: I) -> Result<()>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: Into<ConfSetting>,
+    {
+        self.execute(&ResetConf::new(settings))
+    }
+
+    /// Replaces the whole configuration with the text of a torrc. Options that the text does not
+    /// set return to their defaults, also `DataDirectory` and `ControlPort`.
+    ///
+    /// Sends `+LOADCONF` and the text, dot-stuffed. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the text (552, 553); otherwise
+    /// those of [`set_conf`](Self::set_conf).
+    pub fn load_conf(&self, text: impl AsRef<[u8]>) -> Result<()> {
+        self.execute(&LoadConf::new(text))
+    }
+
+    /// Writes the configuration to tor's configuration file.
+    ///
+    /// Sends `SAVECONF`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written, or has
+    /// `%include` lines, which would be lost (551); otherwise those of [`execute`](Self::execute).
+    pub fn save_conf(&self) -> Result<()> {
+        self.execute(&SaveConf::new())
+    }
+
+    /// Writes the configuration to tor's configuration file, even if `%include` lines are lost.
+    ///
+    /// Sends `SAVECONF FORCE`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written (551); otherwise
+    /// those of [`execute`](Self::execute).
+    pub fn save_conf_forced(&self) -> Result<()> {
+        self.execute(&SaveConf::forced())
+    }
+
+    /// Returns whether [`save_conf`](Self::save_conf) is possible: not if the configuration file
+    /// has `%include` lines.
+    ///
+    /// Sends `GETINFO config-can-saveconf`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn can_save_conf(&self) -> Result<bool> {
+        self.read_flag("config-can-saveconf")
+    }
+
+    /// Returns the text that [`save_conf`](Self::save_conf) would write: every option that is not
+    /// at its default, one to a line.
+    ///
+    /// Sends `GETINFO config-text`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_text(&self) -> Result<String> {
+        self.get_info_one("config-text")
+    }
+
+    /// Returns the path of tor's configuration file, which need not exist.
+    ///
+    /// A tor that was started with `-f -` names the default file, which it has not read.
+    ///
+    /// Sends `GETINFO config-file`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_file(&self) -> Result<PathBuf> {
+        self.read_info("config-file", |path| Ok(OsStr::from_bytes(path).into()))
+    }
+
+    /// Returns the path of the file of defaults that tor reads before its configuration file. It
+    /// need not exist.
+    ///
+    /// Sends `GETINFO config-defaults-file`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_defaults_file(&self) -> Result<PathBuf> {
+        self.read_info("config-defaults-file", |path| Ok(OsStr::from_bytes(path).into()))
+    }
+
+    /// Returns the options of this version of tor: each name with its type, such as `Boolean` or
+    /// `LineList`.
+    ///
+    /// Sends `GETINFO config/names`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_names(&self) -> Result<Vec<(String, String)>> {
+        self.read_pairs("config/names", " ")
+    }
+
+    /// Returns the default values of options, some internal ones included. Options without a default
+    /// are left out.
+    ///
+    /// Sends `GETINFO config/defaults`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn config_defaults(&self) -> Result<ConfMap> {
+        self.read_info("config/defaults", ConfMap::read_defaults)
+    }
+}

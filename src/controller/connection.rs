@@ -1,0 +1,226 @@
+//! The connection itself: its time limit, its end, and what runs before a deliberate close.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Controller, WeakController};
+use crate::command::Quit;
+use crate::error::{Disconnect, Result, Timeout, Wait};
+use crate::link::{Endpoint, deadline_after};
+
+/// The time limit of each command of a close hook: a program that closes a connection is about to
+/// end.
+const HOOK_LIMIT: Duration = Duration::from_secs(1);
+
+type CloseHook = Box<dyn FnOnce(&Controller) + Send>;
+
+/// Hooks that run before a deliberate close.
+#[derive(Default)]
+pub(in crate::controller) struct CloseHooks {
+    next: u64,
+    hooks: Vec<(u64, CloseHook)>,
+}
+
+/// Identifies a close hook, so that it can be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CloseHookId(u64);
+
+/// # The connection
+impl Controller {
+    /// Returns a handle of the same connection whose commands have the given time limit.
+    ///
+    /// A command that exceeds it fails with [`Error::Timeout`](crate::Error::Timeout), and its late
+    /// reply is discarded. tor has commands that it never answers, so unless the reply has begun to
+    /// arrive, one more command is sent behind it: `GETINFO torcon/sync/` and a number, a key that
+    /// tor does not know and whose refusal repeats it. Until that refusal arrives, replies to
+    /// other commands are held back, so that none reaches the wrong caller. If it proves that a
+    /// reply is missing and others could be mistaken for it, the connection ends with
+    /// [`Disconnect::OutOfStep`]; likewise if a filter in front of tor refuses that command while
+    /// others are unanswered.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let version = controller.with_timeout(Duration::from_secs(1)).get_info_one("version")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_timeout(&self, limit: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), timeout: limit }
+    }
+
+    /// Returns the time limit of the commands of this handle.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns a handle that does not keep the connection open.
+    ///
+    /// A closure that the connection owns, such as a listener, should hold this instead of a
+    /// `Controller`: the connection and the closure would keep each other alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakController {
+        WeakController { inner: Arc::downgrade(&self.inner), timeout: self.timeout }
+    }
+
+    /// Returns the endpoint to which this controller is connected.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.inner.endpoint
+    }
+
+    /// Returns whether the connection is open.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.closed_reason().is_none()
+    }
+
+    /// Returns why the connection ended; `None` while it is open.
+    #[must_use]
+    pub fn closed_reason(&self) -> Option<Disconnect> {
+        self.inner.link.closed_reason()
+    }
+
+    /// Waits for the end of the connection, and returns its reason.
+    ///
+    /// Blocks the current thread until the connection has ended, for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`](crate::Error::Timeout) if the connection is still open.
+    pub fn wait_closed(&self, limit: Duration) -> Result<Disconnect> {
+        let reason = self.inner.link.wait_closed(deadline_after(limit));
+        reason.ok_or_else(|| Timeout::new(Wait::Closed, limit).into())
+    }
+
+    /// Calls a closure once when the connection has ended, with the reason; at once, on this
+    /// thread, if it has ended already.
+    ///
+    /// Otherwise it is called on the thread `torcon-events`, after every event has been delivered.
+    /// [`Disconnect::is_clean`] returns whether this program ended the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.on_disconnect(|reason| eprintln!("the connection to tor ended: {reason}"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "add_status_listener")]
+    pub fn on_disconnect<F>(&self, closure: F)
+    where
+        F: FnOnce(&Disconnect) + Send + 'static,
+    {
+        self.inner.link.on_disconnect(Box::new(closure));
+    }
+
+    /// Closes the connection. A tor that it [owns](Self::take_ownership) exits.
+    ///
+    /// Every pending and every later call, on any thread, fails with
+    /// [`Error::Closed`](crate::Error::Closed). Undelivered events are discarded. A second call
+    /// does nothing. If this program attaches streams to circuits
+    /// ([`State::set_attacher`](crate::State::set_attacher)), commands that return this task to tor
+    /// are sent first, each with a time limit of one second.
+    ///
+    /// Blocks the current thread until the threads of the connection have ended; if a listener is
+    /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a
+    /// listener.
+    pub fn close(&self) {
+        self.run_close_hooks();
+        self.inner.link.close(self.timeout);
+    }
+
+    /// Sends `QUIT` and closes the connection. A tor that it [owns](Self::take_ownership) exits.
+    ///
+    /// Every pending and every later call fails with [`Disconnect::Quit`]. Before `QUIT`, the
+    /// commands of [`close`](Self::close) are sent.
+    ///
+    /// Blocks the current thread until tor has answered, for at most the
+    /// [time limit](Self::with_timeout), and then as [`close`](Self::close) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute). The connection is closed in any case.
+    pub fn quit(&self) -> Result<()> {
+        let outcome = self.execute(&Quit::new());
+        if outcome.is_ok() {
+            self.inner.link.end(&Disconnect::Quit);
+        }
+        self.close();
+        outcome
+    }
+
+    /// Ends the connection without waiting for its threads.
+    pub(crate) fn hang_up(&self) {
+        self.inner.link.end(&Disconnect::Closed);
+    }
+
+    /// Returns the limit of every queue of events, in bytes.
+    pub(crate) fn event_limit(&self) -> usize {
+        self.inner.event_limit
+    }
+
+    pub(crate) fn is_same_connection(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Calls a closure before this program closes the connection or quits, on the thread that
+    /// does, with a controller whose time limit is at most a second.
+    ///
+    /// It is not called if the connection ends otherwise. It must hold no controller, which would
+    /// keep the connection open.
+    pub(crate) fn before_close(
+        &self,
+        hook: impl FnOnce(&Controller) + Send + 'static,
+    ) -> CloseHookId {
+        let mut close_hooks = self.inner.close_hooks.lock();
+        let id = close_hooks.next;
+        close_hooks.next += 1;
+        close_hooks.hooks.push((id, Box::new(hook)));
+        CloseHookId(id)
+    }
+
+    /// Removes a close hook. Returns `false` if it has run or is about to.
+    pub(crate) fn cancel_close_hook(&self, id: CloseHookId) -> bool {
+        let mut close_hooks = self.inner.close_hooks.lock();
+        let index = close_hooks.hooks.iter().position(|(other, _)| *other == id.0);
+        let hook = index.map(|index| close_hooks.hooks.swap_remove(index));
+        drop(close_hooks);
+        hook.is_some()
+    }
+
+    pub(in crate::controller) fn run_close_hooks(&self) {
+        let hooks = mem::take(&mut self.inner.close_hooks.lock().hooks);
+        if hooks.is_empty() || !self.is_alive() {
+            return;
+        }
+        let hurried = self.with_timeout(self.timeout().min(HOOK_LIMIT));
+        for (_, hook) in hooks {
+            hook(&hurried);
+        }
+    }
+
+    /// Returns the value of a type that all users of this connection share, made when it is first
+    /// wanted.
+    ///
+    /// For the rows above, such as the attachment service of `state`: this row cannot name their
+    /// types, so that the values are found by type.
+    pub(crate) fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut shared = self.inner.shared.lock();
+        let found = shared.iter().find_map(|value| Arc::clone(value).downcast().ok());
+        found.unwrap_or_else(|| {
+            let value = Arc::new(T::default());
+            shared.push(Arc::<T>::clone(&value));
+            value
+        })
+    }
+}

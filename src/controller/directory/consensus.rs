@@ -1,0 +1,207 @@
+//! The consensus as a document, and the descriptors that tor serves and publishes.
+
+use crate::command::{DescriptorPosted, PostDescriptor};
+use crate::controller::Controller;
+use crate::controller::getinfo::none_if_refused;
+use crate::descriptor::{DescriptorList, ExtraInfo, ServerDescriptor, ServerDescriptors};
+use crate::error::Result;
+use crate::info::{ConsensusFlavor, ConsensusLifetime, DescriptorAnnotations, SharedRandom};
+use crate::names::Fingerprint;
+
+/// # The consensus and other documents
+impl Controller {
+    /// Returns the lifetime of tor's consensus; `None` if it has none.
+    ///
+    /// Sends `GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until`. Blocks
+    /// for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), torcon::Error> {
+    /// use std::time::SystemTime;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let lifetime = controller.consensus_lifetime()?;
+    /// if lifetime.is_none_or(|lifetime| lifetime.valid_until < SystemTime::now()) {
+    ///     println!("tor has no valid consensus");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn consensus_lifetime(&self) -> Result<Option<ConsensusLifetime>> {
+        self.read_infos(ConsensusLifetime::KEYS, ConsensusLifetime::read)
+    }
+
+    /// Returns the consensus as signed by the authorities, several megabytes of text; `None` if tor
+    /// does not have it. A client has the `microdesc` flavor only, unless
+    /// `FetchUselessDescriptors` is set.
+    ///
+    /// [`relay_statuses`](Self::relay_statuses) returns its entries parsed.
+    ///
+    /// Sends `GETINFO dir/status-vote/current/consensus`, or `..-microdesc`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn consensus_document(&self, flavor: &ConsensusFlavor) -> Result<Option<Vec<u8>>> {
+        let outcome = self.read_info(&flavor.document_key(), |text| Ok(text.to_vec()));
+        none_if_refused(outcome, 551, "Could not open cached consensus")
+    }
+
+    /// Returns the shared random values on which the authorities agreed.
+    ///
+    /// Sends `GETINFO sr/current sr/previous`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn shared_random(&self) -> Result<SharedRandom> {
+        self.read_infos(SharedRandom::KEYS, SharedRandom::read)
+    }
+
+    /// Returns whether tor downloads server descriptors, as relays do.
+    ///
+    /// Sends `GETINFO desc/download-enabled`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn fetches_server_descriptors(&self) -> Result<bool> {
+        self.read_flag("desc/download-enabled")
+    }
+
+    /// Returns whether tor downloads microdescriptors, as clients do.
+    ///
+    /// Sends `GETINFO md/download-enabled`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn fetches_microdescriptors(&self) -> Result<bool> {
+        self.read_flag("md/download-enabled")
+    }
+
+    /// Returns the server descriptor that this relay publishes; `None` if tor is not a relay, or has
+    /// not made it yet.
+    ///
+    /// Sends `GETINFO dir/server/authority`; if there is none, tor logs a warning. Blocks for at
+    /// most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn own_server_descriptor(&self) -> Result<Option<ServerDescriptor>> {
+        Ok(self.served("authority")?.iter().next().transpose()?)
+    }
+
+    /// Returns all server descriptors that tor's directory port serves. A client that uses
+    /// microdescriptors has none.
+    ///
+    /// Sends `GETINFO dir/server/all`; if there is none, tor logs a warning. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info). A malformed descriptor is an error where it is read.
+    pub fn served_descriptors(&self) -> Result<ServerDescriptors> {
+        self.served("all")
+    }
+
+    /// Returns the [served descriptors](Self::served_descriptors) of the given relays.
+    ///
+    /// Sends `GETINFO dir/server/fp/fingerprint[+fingerprint ...]`; nothing if no relay is given.
+    /// If there is no descriptor, tor logs a warning. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`served_descriptors`](Self::served_descriptors).
+    pub fn served_descriptors_of(
+        &self,
+        relays: impl IntoIterator<Item = Fingerprint>,
+    ) -> Result<ServerDescriptors> {
+        let relays: Vec<_> = relays.into_iter().map(|relay| relay.to_string()).collect();
+        match relays.as_slice() {
+            [] => Ok(DescriptorList::new([])),
+            _ => self.served(&format!("fp/{}", relays.join("+"))),
+        }
+    }
+
+    /// Returns the server descriptor with this SHA-1 digest; `None` if tor has none. The entries of
+    /// [`relay_statuses_of_purpose`](Self::relay_statuses_of_purpose) contain the digests.
+    ///
+    /// Sends `GETINFO dir/server/d/digest`; if there is none, tor logs a warning. Blocks for at
+    /// most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn server_descriptor_by_digest(
+        &self,
+        digest: [u8; 20],
+    ) -> Result<Option<ServerDescriptor>> {
+        let digest = Fingerprint::from(digest);
+        Ok(self.served(&format!("d/{digest}"))?.iter().next().transpose()?)
+    }
+
+    fn served(&self, which: &str) -> Result<ServerDescriptors> {
+        let outcome = self.descriptors(&format!("dir/server/{which}"));
+        let found = none_if_refused(outcome, 551, "Servers unavailable")?;
+        Ok(found.unwrap_or_else(|| DescriptorList::new([])))
+    }
+
+    /// Returns the extra-info document of a relay, by the
+    /// [digest](ServerDescriptor::extra_info_digest) in its server descriptor; `None` if tor does
+    /// not have it. tor downloads those of other relays only if `DownloadExtraInfo` is set.
+    ///
+    /// Sends `GETINFO extra-info/digest/digest`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn extra_info(&self, digest: [u8; 20]) -> Result<Option<ExtraInfo>> {
+        self.descriptor(&format!("extra-info/digest/{}", Fingerprint::from(digest)))
+    }
+
+    /// Gives tor the server descriptor of a relay.
+    ///
+    /// Sends [`+POSTDESCRIPTOR`](PostDescriptor). Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`](crate::Error::Rejected) with code 554 if tor cannot parse the descriptor
+    /// or refuses it, 552 if it does not know the purpose; otherwise those of
+    /// [`execute`](Self::execute).
+    pub fn post_descriptor(&self, descriptor: &PostDescriptor) -> Result<DescriptorPosted> {
+        self.execute(descriptor)
+    }
+
+    /// Returns the annotations of the server descriptor of a relay; `None` if tor has no such
+    /// descriptor.
+    ///
+    /// Sends `GETINFO desc-annotations/id/fingerprint`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn descriptor_annotations(
+        &self,
+        relay: Fingerprint,
+    ) -> Result<Option<DescriptorAnnotations>> {
+        let key = format!("desc-annotations/id/{relay}");
+        let outcome = self.read_info(&key, |answer| Ok(DescriptorAnnotations::read(answer)));
+        none_if_refused(outcome, 552, "Unrecognized key ")
+    }
+}

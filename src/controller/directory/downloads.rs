@@ -1,0 +1,138 @@
+//! The status of tor's downloads from the directory.
+
+use crate::controller::Controller;
+use crate::controller::getinfo::none_if_refused;
+use crate::error::Result;
+use crate::info::{ConsensusDownload, ConsensusFlavor, DownloadStatus, read_digests};
+use crate::names::Fingerprint;
+
+/// # Downloads
+impl Controller {
+    /// Returns the download status of the consensus.
+    ///
+    /// Sends
+    /// `GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap downloads/networkstatus/flavor/running`.
+    /// Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn consensus_download(&self, flavor: &ConsensusFlavor) -> Result<ConsensusDownload> {
+        let keys = ConsensusDownload::keys(flavor);
+        let queried: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.read_infos(&queried, |answers| ConsensusDownload::read(&keys, answers))
+    }
+
+    /// Returns the fingerprints of the authorities whose certificates tor downloads.
+    ///
+    /// Sends `GETINFO downloads/cert/fps`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn certificate_downloads(&self) -> Result<Vec<Fingerprint>> {
+        const KEY: &str = "downloads/cert/fps";
+        self.read_info(KEY, |answer| read_digests(KEY, answer))
+    }
+
+    /// Returns the download status of the certificate of an authority; `None` if the authority is
+    /// not in [`certificate_downloads`](Self::certificate_downloads).
+    ///
+    /// Sends `GETINFO downloads/cert/fp/fingerprint`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn certificate_download(&self, authority: Fingerprint) -> Result<Option<DownloadStatus>> {
+        self.download(&format!("downloads/cert/fp/{authority}"), "Failed to get download status")
+    }
+
+    /// Returns the signing keys of an authority whose certificates tor downloads; `None` if the
+    /// authority is not in [`certificate_downloads`](Self::certificate_downloads).
+    ///
+    /// Sends `GETINFO downloads/cert/fp/fingerprint/sks`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn certificate_signing_keys(
+        &self,
+        authority: Fingerprint,
+    ) -> Result<Option<Vec<Fingerprint>>> {
+        let key = format!("downloads/cert/fp/{authority}/sks");
+        let outcome = self.read_info(&key, |answer| read_digests(&key, answer));
+        none_if_refused(outcome, 551, "Failed to get list of signing key digests")
+    }
+
+    /// Returns the download status of the certificate of an authority for one signing key; `None`
+    /// if the key is not in [`certificate_signing_keys`](Self::certificate_signing_keys).
+    ///
+    /// Sends `GETINFO downloads/cert/fp/fingerprint/fingerprint`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn certificate_download_for_key(
+        &self,
+        authority: Fingerprint,
+        signing_key: Fingerprint,
+    ) -> Result<Option<DownloadStatus>> {
+        let key = format!("downloads/cert/fp/{authority}/{signing_key}");
+        self.download(&key, "Failed to get download status")
+    }
+
+    /// Returns the download status of the server descriptor with this SHA-1 digest; `None` if the
+    /// digest is not in the consensus. tor does not report downloads of microdescriptors.
+    ///
+    /// The digests are in the
+    /// [entries of the consensus](crate::descriptor::RouterStatus::descriptor_digest). The key
+    /// `downloads/desc/descs` lists them too, but makes a tor that uses server descriptors abort.
+    ///
+    /// Sends `GETINFO downloads/desc/digest`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn descriptor_download(&self, digest: [u8; 20]) -> Result<Option<DownloadStatus>> {
+        let digest = Fingerprint::from(digest);
+        self.download(&format!("downloads/desc/{digest}"), "No such descriptor digest found")
+    }
+
+    /// Returns the fingerprints of the bridges whose descriptors tor downloads; none if tor uses no
+    /// bridges.
+    ///
+    /// Sends `GETINFO downloads/bridge/bridges`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn bridge_downloads(&self) -> Result<Vec<Fingerprint>> {
+        const KEY: &str = "downloads/bridge/bridges";
+        let outcome = self.read_info(KEY, |answer| read_digests(KEY, answer));
+        let bridges = none_if_refused(outcome, 551, "We don't seem to be using bridges")?;
+        Ok(bridges.unwrap_or_default())
+    }
+
+    /// Returns the download status of the descriptor of a bridge; `None` if the bridge is not in
+    /// [`bridge_downloads`](Self::bridge_downloads).
+    ///
+    /// Sends `GETINFO downloads/bridge/fingerprint`. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_info`](Self::get_info).
+    pub fn bridge_download(&self, bridge: Fingerprint) -> Result<Option<DownloadStatus>> {
+        self.download(&format!("downloads/bridge/{bridge}"), "No such bridge identity digest found")
+    }
+
+    fn download(&self, key: &str, unknown: &str) -> Result<Option<DownloadStatus>> {
+        let outcome = self.read_info(key, |answer| DownloadStatus::read(key, answer));
+        none_if_refused(outcome, 551, unknown)
+    }
+}
