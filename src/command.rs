@@ -1,10 +1,11 @@
-//! One type per command of the control protocol: what is sent, and what the answer means.
+//! The commands of the control protocol: one type each, with its request and its reply.
 //!
-//! The methods of [`Controller`](crate::Controller) are made of these. A program can keep commands
-//! as values, implement [`Command`] for a command that torcon does not have, or carry
-//! [`Request::encode`] and [`Reply::parse`] over a connection of its own.
+//! [`Controller::execute`](crate::Controller::execute) sends any of them; most have a method of
+//! [`Controller`](crate::Controller) too. A program can keep commands as values, implement
+//! [`Command`] for a command that torcon does not have, or use [`Request::encode`] and
+//! [`Reply::parse`] with another connection.
 //!
-//! **Invariant**: pure. A command knows no socket and no file, and nothing here waits.
+//! **Invariant**: pure. Nothing here uses a socket or a file, or waits.
 
 mod address;
 mod authenticate;
@@ -38,7 +39,7 @@ pub use stream::{AttachStream, CloseStream, RedirectStream};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::wire::{Reply, Request};
 
-/// A command of the control protocol: its request, and the meaning of its reply.
+/// A command of the control protocol.
 ///
 /// [`Controller::execute`](crate::Controller::execute) sends it.
 ///
@@ -49,7 +50,7 @@ use crate::wire::{Reply, Request};
 /// use torcon::error::{InvalidInput, ProtocolError};
 /// use torcon::{Reply, Request};
 ///
-/// /// Asks how long tor has been running, in seconds.
+/// /// Queries how long tor has been running, in seconds.
 /// struct GetUptime;
 ///
 /// impl Command for GetUptime {
@@ -77,31 +78,29 @@ use crate::wire::{Reply, Request};
 /// # }
 /// ```
 pub trait Command {
-    /// What a successful answer means.
+    /// The parsed reply.
     type Reply;
 
     /// The keyword of the command, such as `GETINFO`.
     const KEYWORD: &'static str;
 
-    /// Returns the command as it is sent.
+    /// Returns the request.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`] if an argument is not valid in the control protocol.
     fn request(&self) -> Result<Request, InvalidInput>;
 
-    /// Reads tor's answer to [`request`](Self::request).
+    /// Parses the reply.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor refused the command,
-    /// [`Error::Protocol`](crate::Error::Protocol) if the reply is no answer to it.
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the command,
+    /// [`Error::Protocol`](crate::Error::Protocol) if the reply is not one to this command.
     fn reply(&self, reply: Reply) -> Result<Self::Reply>;
 }
 
-/// Reads a reply that says `250 OK` and nothing else.
-///
-/// More than that would be the answer to another command.
+/// Accepts a reply that is `250 OK` only. Any other would belong to another command.
 fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
     let reply = reply.into_result(keyword)?;
     let mut lines = reply.lines();
@@ -116,34 +115,34 @@ fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
     }
 }
 
-/// Refuses what a word can hold, but no host name and no address where tor takes no quotes.
+/// Refuses a word that is not a host name or an address, where tor accepts no quotes.
 fn check_host(argument: &'static str, host: &str) -> Result<(), InvalidInput> {
     if !host.is_ascii() {
         let problem = "must be ASCII: an international name is written with xn--";
         return Err(InvalidInput::new(argument, problem));
     }
     if host.bytes().any(|byte| matches!(byte, b'"' | b'\'' | b'=')) {
-        return Err(InvalidInput::new(argument, "must not hold quotes or \"=\""));
+        return Err(InvalidInput::new(argument, "must not contain quotes or \"=\""));
     }
     Ok(())
 }
 
-/// The error for a reply that cannot be an answer to the command.
+/// Returns the error for a reply that belongs to another command.
 fn out_of_step(keyword: &str, expected: &'static str, found: &[u8]) -> crate::error::Error {
     ProtocolError::out_of_step(&reading(keyword), expected, found).into()
 }
 
-/// Returns the key that a line of a refusal names, such as `Unrecognized key "a"`.
+/// Returns the key in a line of a refusal such as `Unrecognized key "a"`.
 fn refused_key<'a>(line: &'a [u8], beginning: &str) -> Option<&'a [u8]> {
     line.strip_prefix(beginning.as_bytes())?.strip_suffix(b"\"")
 }
 
-/// Names the reply to a command for a [`ProtocolError`].
+/// Returns how a [`ProtocolError`] names the reply to a command.
 fn reading(keyword: &str) -> String {
     format!("the reply to {keyword}")
 }
 
-/// What the tests of all commands do: print a request, and read a reply.
+/// For the tests of commands: prints a request, parses a reply.
 #[cfg(test)]
 mod dialogue {
     use super::Command;
@@ -170,7 +169,7 @@ mod dialogue {
         answered(command, reply).unwrap_err()
     }
 
-    /// Returns the error of a reply that must be taken for another command's.
+    /// Returns the error of a reply that must be found to belong to another command.
     pub(super) fn misrouted<C: Command>(command: &C, reply: &[u8]) -> String
     where
         C::Reply: std::fmt::Debug,

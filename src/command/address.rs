@@ -1,4 +1,4 @@
-//! Names and addresses: `MAPADDRESS`, `RESOLVE`.
+//! Addresses: `MAPADDRESS`, `RESOLVE`.
 
 use std::net::IpAddr;
 
@@ -6,16 +6,15 @@ use super::{Command, acknowledged, check_host, out_of_step};
 use crate::error::{InvalidInput, RejectionLine, Result};
 use crate::wire::{Reply, ReplyLine, Request};
 
-/// Makes tor take one address for another: a stream to the first goes to the second.
+/// Maps addresses: a stream to the first address of a pair goes to the second.
 ///
-/// Section 3.8 of the control specification: `MAPADDRESS from=to [from=to ...]`, in the given
-/// order. tor does what it can: each pair has an [outcome](MapOutcome) of its own.
+/// `MAPADDRESS from=to [from=to ...]`, in the given order. Each pair has its own
+/// [outcome](MapOutcome).
 ///
-/// Where the first address is one of [`VIRTUAL_IPV4`](Self::VIRTUAL_IPV4),
-/// [`VIRTUAL_IPV6`](Self::VIRTUAL_IPV6) and [`VIRTUAL_NAME`](Self::VIRTUAL_NAME), tor chooses an
-/// address that nobody uses and tells it; for the same second address it is the same one. A first
-/// address `*.a.example` stands for all names in that domain. An address that is mapped to itself
-/// is mapped no longer.
+/// If the first address is [`VIRTUAL_IPV4`](Self::VIRTUAL_IPV4),
+/// [`VIRTUAL_IPV6`](Self::VIRTUAL_IPV6) or [`VIRTUAL_NAME`](Self::VIRTUAL_NAME), tor chooses an
+/// unused address and returns it, always the same for one second address. A first address
+/// `*.a.example` matches all names in that domain. An address that is mapped to itself is unmapped.
 ///
 /// # Examples
 ///
@@ -27,7 +26,7 @@ use crate::wire::{Reply, ReplyLine, Request};
 /// let map = [("old.example", "new.example"), (MapAddress::VIRTUAL_NAME, "example.com")];
 /// for outcome in controller.map_address(map)? {
 ///     match outcome {
-///         MapOutcome::Mapped { from, to, .. } => println!("{from} leads to {to}"),
+///         MapOutcome::Mapped { from, to, .. } => println!("{from} is mapped to {to}"),
 ///         refused => eprintln!("{refused:?}"),
 ///     }
 /// }
@@ -40,33 +39,32 @@ pub struct MapAddress {
     pairs: Vec<(String, String)>,
 }
 
-/// What came of one pair of [`MapAddress`].
+/// The outcome of one pair of [`MapAddress`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MapOutcome {
-    /// The first address leads to the second, or was set free if both are the same (250).
+    /// The first address is mapped to the second, or is unmapped if both are the same (250).
     #[non_exhaustive]
     Mapped {
-        /// The first address; the one that tor chose, if a virtual one was asked for.
+        /// The first address; if a virtual one was requested, the one that tor chose.
         from: String,
         /// The second address.
         to: String,
     },
-    /// tor did not take this pair, and says why: 512 if an address is none, 451 if it has no
-    /// virtual address left.
+    /// tor refused this pair: 512 if an address is malformed, 451 if no virtual address is left.
     Refused(RejectionLine),
 }
 
 impl MapAddress {
-    /// Asks for a virtual IPv4 address, by default one of `127.192.0.0/10`.
+    /// Requests a virtual IPv4 address, by default one of `127.192.0.0/10`.
     pub const VIRTUAL_IPV4: &'static str = "0.0.0.0";
-    /// Asks for a virtual IPv6 address, by default one of `fe80::/10`. Only this spelling does.
+    /// Requests a virtual IPv6 address, by default one of `fe80::/10`. tor accepts no other spelling.
     pub const VIRTUAL_IPV6: &'static str = "::";
-    /// Asks for a virtual name, which ends in `.virtual`.
+    /// Requests a virtual name, which ends in `.virtual`.
     pub const VIRTUAL_NAME: &'static str = ".";
 
-    /// Returns the command that makes tor take the first address of each pair for the second.
-    /// There must be one pair.
+    /// Returns the command that maps the first address of each pair to the second; at least one
+    /// pair.
     pub fn new<I, F, T>(pairs: I) -> Self
     where
         I: IntoIterator<Item = (F, T)>,
@@ -77,15 +75,15 @@ impl MapAddress {
         Self { pairs: pairs.collect() }
     }
 
-    /// Sets an address free that was mapped to another: the pair of the address and itself, which
-    /// stands behind the others. The default is none.
+    /// Unmaps an address, by adding the pair of the address and itself behind the others. The
+    /// default is none.
     pub fn remove(mut self, from: impl Into<String>) -> Self {
         let from = from.into();
         self.pairs.push((from.clone(), from));
         self
     }
 
-    /// Reads the line that answers one pair.
+    /// Parses the line that answers one pair.
     fn outcome(line: ReplyLine<'_>, to: &str) -> Result<MapOutcome> {
         if !line.is_success() {
             return Ok(MapOutcome::Refused(RejectionLine::new(line.code(), line.bytes())));
@@ -100,7 +98,7 @@ impl MapAddress {
     }
 }
 
-/// Whether a line refuses one pair, and not the command as a whole.
+/// Returns whether a line is about one pair, and not a refusal of the whole command.
 fn is_of_a_pair(line: ReplyLine<'_>) -> bool {
     match line.code() {
         ..400 | 451 => true,
@@ -119,7 +117,7 @@ impl Command for MapAddress {
             return Err(InvalidInput::new("addresses", "none is given"));
         }
         self.pairs.iter().try_fold(Request::new(Self::KEYWORD), |request, (from, to)| {
-            // Each on its own first: a pair with nothing on one side is no empty word.
+            // Checked apart: a pair with an empty side is not an empty word.
             for (argument, address) in [("from", from), ("to", to)] {
                 Request::new(Self::KEYWORD).token(argument, address)?;
                 check_host(argument, address)?;
@@ -139,11 +137,11 @@ impl Command for MapAddress {
     }
 }
 
-/// Resolves names to addresses, or addresses to names, through the network.
+/// Starts to resolve names to addresses, or addresses to names, through the Tor network.
 ///
-/// Section 3.20 of the control specification: `RESOLVE name [name ...]`, or `RESOLVE mode=reverse
-/// address [address ...]`. tor answers that it has begun; what it finds, also that there is
-/// nothing, comes as one `ADDRMAP` event for each name.
+/// `RESOLVE name [name ...]`, or `RESOLVE mode=reverse address [address ...]`. tor answers at once;
+/// an `ADDRMAP` event for each name reports the result, a failure too.
+/// [`Controller::resolve`](crate::Controller::resolve) waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
     reverse: bool,
@@ -151,7 +149,7 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// Returns the command that asks for the addresses of names, of which there must be one.
+    /// Returns the command for the addresses of names, at least one.
     #[must_use]
     pub fn new<I>(names: I) -> Self
     where
@@ -161,7 +159,7 @@ impl Resolve {
         Self { reverse: false, names: names.into_iter().map(Into::into).collect() }
     }
 
-    /// Returns the command that asks for the names of addresses, of which there must be one.
+    /// Returns the command for the names of addresses, at least one.
     #[must_use]
     pub fn reverse(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         let names = addresses.into_iter().map(|address| address.to_string());

@@ -1,4 +1,4 @@
-//! Who we are and who tor is: `PROTOCOLINFO`, `AUTHCHALLENGE`, `AUTHENTICATE`.
+//! Authentication: `PROTOCOLINFO`, `AUTHCHALLENGE`, `AUTHENTICATE`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,9 +14,9 @@ use crate::names::{AuthMethod, TorVersion};
 use crate::wire::fields::{Fields, Value};
 use crate::wire::{COMMAND_LIMIT, Reply, Request};
 
-/// Asks what tor offers: its version and the ways to authenticate.
+/// Queries tor's version and its authentication methods.
 ///
-/// `PROTOCOLINFO 1`. Before authentication tor answers this once only.
+/// `PROTOCOLINFO 1`. Before authentication tor answers it only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetProtocolInfo;
@@ -29,21 +29,21 @@ impl GetProtocolInfo {
     }
 }
 
-/// What tor says about itself before authentication.
+/// The reply to `PROTOCOLINFO`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProtocolInfo {
     /// The version of tor.
     pub tor_version: TorVersion,
-    /// The methods of authentication that tor offers, in its order, each once, unknown ones too;
-    /// at most 64, so that what has not proved to be a tor cannot fill the memory.
+    /// The offered authentication methods, in tor's order, each once, unknown ones too; at most 64,
+    /// since the peer is not yet authenticated.
     pub auth_methods: Vec<AuthMethod>,
-    /// The path of the cookie file, as tor sees it, if a cookie is offered.
+    /// The path of the cookie file in tor's file system, if a cookie is offered.
     pub cookie_file: Option<PathBuf>,
 }
 
 impl ProtocolInfo {
-    /// Returns whether tor offers the given method.
+    /// Returns whether tor offers the method.
     #[must_use]
     pub fn offers(&self, method: &AuthMethod) -> bool {
         self.auth_methods.contains(method)
@@ -69,7 +69,7 @@ impl Command for GetProtocolInfo {
         let mut tor_version = None;
         let mut auth_methods = Vec::new();
         let mut cookie_file = None;
-        // Lines and fields of other names are for later versions.
+        // Other lines and fields are of later versions.
         for line in lines {
             let mut fields = Fields::new(line.bytes());
             match fields.word() {
@@ -104,7 +104,7 @@ impl Command for GetProtocolInfo {
     }
 }
 
-/// The number of methods that are kept; tor has four.
+/// The maximum number of methods; tor has four.
 const METHODS: usize = 64;
 
 fn add_methods(methods: &mut Vec<AuthMethod>, list: Value<'_>) {
@@ -119,7 +119,7 @@ fn add_methods(methods: &mut Vec<AuthMethod>, list: Value<'_>) {
     }
 }
 
-/// Begins SAFECOOKIE: asks tor to show that it knows the cookie.
+/// Starts SAFECOOKIE: requests the proof that tor knows the cookie.
 ///
 /// `AUTHCHALLENGE SAFECOOKIE nonce`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,18 +127,18 @@ pub struct AuthChallenge {
     client_nonce: [u8; 32],
 }
 
-/// tor's part of SAFECOOKIE.
+/// The reply to `AUTHCHALLENGE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerChallenge {
-    /// The proof that the server knows the cookie; to be checked before anything else is sent.
+    /// The proof that the server knows the cookie, to be checked before anything else is sent.
     pub server_hash: [u8; 32],
-    /// Bytes that our proof must cover.
+    /// The nonce that the client's proof must cover.
     pub server_nonce: [u8; 32],
 }
 
 impl AuthChallenge {
-    /// Returns the command with the given nonce: random bytes, used once.
+    /// Returns the command with a nonce: random bytes, used once.
     #[must_use]
     pub fn new(client_nonce: [u8; 32]) -> Self {
         Self { client_nonce }
@@ -164,37 +164,36 @@ impl Command for AuthChallenge {
             return Err(out_of_step(Self::KEYWORD, "AUTHCHALLENGE", line));
         }
         let fields: Vec<_> = fields.collect();
-        let read = |key: &str| -> Option<[u8; 32]> {
+        let decode = |key: &str| -> Option<[u8; 32]> {
             let field = fields.iter().find(|field| field.key == key.as_bytes())?;
             HEXUPPER_PERMISSIVE.decode(&field.value.bytes()).ok()?.try_into().ok()
         };
         let missing = |expected| ProtocolError::new(&reading(Self::KEYWORD), expected, line);
         Ok(ServerChallenge {
-            server_hash: read("SERVERHASH")
+            server_hash: decode("SERVERHASH")
                 .ok_or_else(|| missing("SERVERHASH= and 64 hexadecimal digits"))?,
-            server_nonce: read("SERVERNONCE")
+            server_nonce: decode("SERVERNONCE")
                 .ok_or_else(|| missing("SERVERNONCE= and 64 hexadecimal digits"))?,
         })
     }
 }
 
-/// Proves who we are.
+/// Authenticates the connection.
 ///
-/// `AUTHENTICATE [secret]`, with the secret in hexadecimal, which says every byte. A failure ends
-/// the connection.
+/// `AUTHENTICATE [secret]`, with the secret in hexadecimal. tor closes the connection if it fails.
 #[derive(Clone)]
 pub struct Authenticate {
     secret: Zeroizing<Vec<u8>>,
 }
 
 impl Authenticate {
-    /// Returns the command without a proof, for a tor that asks for none.
+    /// Returns the command without a secret, for a tor that requires no authentication.
     #[must_use]
     pub fn null() -> Self {
         Self::new(b"")
     }
 
-    /// Returns the command with a password, a cookie, or the proof of SAFECOOKIE.
+    /// Returns the command with a password, a cookie, or a SAFECOOKIE proof.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         Self { secret: Zeroizing::new(secret.to_vec()) }
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn tor_says_its_version_and_its_methods() {
+    fn the_version_and_the_methods_are_parsed() {
         assert_eq!(sent(&GetProtocolInfo), "PROTOCOLINFO 1\r\n");
         let info = protocol_info(
             b"250-AUTH METHODS=COOKIE,SAFECOOKIE,HASHEDPASSWORD \
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_path_may_hold_any_bytes() {
+    fn the_cookie_path_may_contain_any_bytes() {
         let info = protocol_info(
             b"250-AUTH METHODS=COOKIE COOKIEFILE=\"/ck dir \\\"q\\\" \\\\x \\303\\251\\377/cookie\"\r\n\
               250-VERSION Tor=\"0.4.9.11\"\r\n",
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_tor_may_add_is_skipped() {
+    fn unknown_lines_and_fields_are_skipped() {
         let info = protocol_info(
             b"250-FUTURE x=1\r\n\
               250-VERSION Tor=\"0.5.1.1-alpha (git-0123)\" Build=x\r\n\
@@ -302,7 +301,7 @@ mod tests {
     const NONCE: &str = "76F113409822561919AB49C1A211DA7427E001FD6C94AB061A9CBD9C391B83C0";
 
     #[test]
-    fn a_challenge_is_answered_by_hash_and_nonce() {
+    fn a_challenge_is_answered_with_hash_and_nonce() {
         let command = AuthChallenge::new([0xAB; 32]);
         assert_eq!(sent(&command), format!("AUTHCHALLENGE SAFECOOKIE {}\r\n", "AB".repeat(32)));
         for (hash, nonce) in
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_that_is_cut_or_missing_is_refused() {
+    fn a_truncated_or_missing_challenge_is_refused() {
         let command = AuthChallenge::new([0; 32]);
         let short = HASH.split_at(62).0;
         for (fields, expected) in [

@@ -5,17 +5,15 @@ use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{CircuitId, CircuitPurpose, RelaySpec};
 use crate::wire::{Reply, Request};
 
-/// Builds a circuit, or makes one longer.
+/// Builds a new circuit, or extends one.
 ///
-/// Section 3.10 of the control specification: `EXTENDCIRCUIT 0 [path] [purpose=..]` for a new
-/// circuit, `EXTENDCIRCUIT id path` for one that is there. The path is the relays joined by
-/// commas: each by `$` and its fingerprint if that is known, otherwise by its nickname. The answer
-/// is the circuit, which is only begun: [`CircEvent`](crate::event::CircEvent) tells when it is
-/// built, again after it was made longer.
+/// `EXTENDCIRCUIT 0 [path] [purpose=..]` builds, `EXTENDCIRCUIT id path` extends. The path is the
+/// relays joined by commas: each as `$` and its fingerprint if that is known, otherwise by its
+/// nickname. The reply is the id of the circuit, which is not yet built: a
+/// [`CircEvent`](crate::event::CircEvent) reports when it is built, and again when it was extended.
 ///
-/// tor refuses a relay that it does not know (552); a relay named by nickname may be another one
-/// of that name. That a path cannot work, as with the same relay twice in a row, shows only in an
-/// event.
+/// tor refuses a relay that it does not know (552). Several relays may have one nickname. An
+/// impossible path, such as the same relay twice in a row, fails by an event.
 ///
 /// # Examples
 ///
@@ -28,7 +26,7 @@ use crate::wire::{Reply, Request};
 /// let guard: Fingerprint = "$e8f78d0cad2e4ab37af2dba543e53e84f7b206ac".parse()?;
 /// let exit: Fingerprint = "$a65f314c8459ae7eea37a8bbdf50d7668516965d".parse()?;
 /// let circuit = ExtendCircuit::along([guard, exit]).purpose(CircuitPurpose::Controller);
-/// println!("circuit {} is begun", controller.extend_circuit(&circuit)?);
+/// println!("circuit {} is being built", controller.extend_circuit(&circuit)?);
 /// # Ok(())
 /// # }
 /// ```
@@ -42,17 +40,16 @@ pub struct ExtendCircuit {
 }
 
 impl ExtendCircuit {
-    /// Returns the command that builds a new circuit along a path that tor chooses.
+    /// Returns the command for a new circuit along a path that tor chooses.
     pub fn new() -> Self {
         Self { circuit: None, path: None, purpose: None }
     }
 
-    /// Returns the command that builds a new circuit along the given relays, of which there must
-    /// be one.
+    /// Returns the command for a new circuit along the given relays, at least one.
     ///
-    /// `ATTACHSTREAM` puts no stream on a circuit of a single relay. tor itself does if that is
-    /// [`CircuitPurpose::General`] and there is no better one, and then the relay closes the
-    /// circuit and the stream fails: make it [`CircuitPurpose::Controller`].
+    /// Give a circuit of one relay the purpose [`CircuitPurpose::Controller`]: tor may attach its own
+    /// streams to one of [`CircuitPurpose::General`], which the relay then closes. `ATTACHSTREAM`
+    /// refuses such a circuit.
     pub fn along<I>(path: I) -> Self
     where
         I: IntoIterator,
@@ -61,8 +58,7 @@ impl ExtendCircuit {
         Self { circuit: None, path: Some(relays(path)), purpose: None }
     }
 
-    /// Returns the command that makes a circuit longer by the given relays, of which there must be
-    /// one.
+    /// Returns the command that extends a circuit by the given relays, at least one.
     pub fn of<I>(circuit: CircuitId, path: I) -> Self
     where
         I: IntoIterator,
@@ -71,8 +67,8 @@ impl ExtendCircuit {
         Self { circuit: Some(circuit), path: Some(relays(path)), purpose: None }
     }
 
-    /// Sets what tor uses the new circuit for: it takes [`CircuitPurpose::General`] and
-    /// [`CircuitPurpose::Controller`], and uses circuits of the latter for nothing of its own. The
+    /// Sets the purpose of a new circuit: [`CircuitPurpose::General`], or
+    /// [`CircuitPurpose::Controller`], whose circuits tor does not use for its own streams. The
     /// default is `General`.
     pub fn purpose(mut self, purpose: CircuitPurpose) -> Self {
         self.purpose = Some(purpose);
@@ -94,28 +90,28 @@ where
     path.into_iter().map(Into::into).collect()
 }
 
-/// Names a relay as tor takes it everywhere: `$FP`, or a nickname. Nicknames beside a fingerprint
-/// mean nothing to tor, and `$FP=nick` is not taken.
+/// Returns a relay as `$FP`, or by its nickname. tor ignores a nickname beside a fingerprint, and
+/// refuses `$FP=nick`.
 fn relay(relay: &RelaySpec) -> Result<String, InvalidInput> {
     match (relay.fingerprint(), relay.nickname()) {
         (Some(fingerprint), _) => Ok(format!("${fingerprint}")),
         (None, Some(nickname)) => Ok(nickname.to_string()),
         (None, None) => {
-            let problem = "holds a relay without a fingerprint and without a nickname";
+            let problem = "names a relay by neither fingerprint nor nickname";
             Err(InvalidInput::new("path", problem))
         }
     }
 }
 
-/// Adds a circuit that is there. Number 0 means another thing in every command.
+/// Adds the id of a circuit. 0 has a special meaning in every command.
 pub(super) fn circuit(request: Request, circuit: CircuitId) -> Result<Request, InvalidInput> {
     if circuit == CircuitId::from(0) {
-        return Err(InvalidInput::new("circuit", "must not be 0, which is no circuit"));
+        return Err(InvalidInput::new("circuit", "must not be 0, which is not a circuit"));
     }
     request.token("circuit", circuit.as_str())
 }
 
-/// Adds `purpose=`, in the lower case in which the specification has it.
+/// Adds `purpose=` in lower case, as in the specification.
 fn purpose(request: Request, purpose: &CircuitPurpose) -> Result<Request, InvalidInput> {
     request.pair("purpose", purpose.as_str().to_ascii_lowercase())
 }
@@ -140,7 +136,7 @@ impl Command for ExtendCircuit {
         }
         match &self.purpose {
             Some(_) if self.circuit.is_some() => {
-                Err(InvalidInput::new("purpose", "is taken for a new circuit only"))
+                Err(InvalidInput::new("purpose", "is accepted for a new circuit only"))
             }
             Some(wanted) => purpose(request, wanted),
             None => Ok(request),
@@ -155,21 +151,21 @@ impl Command for ExtendCircuit {
         let (Some(id), None) = (found.strip_prefix(b"EXTENDED "), more) else {
             return Err(out_of_step(Self::KEYWORD, "EXTENDED and a circuit", found));
         };
-        let unreadable = || ProtocolError::new(&reading(Self::KEYWORD), "the id of a circuit", id);
-        let id = CircuitId::from_bytes(id).ok_or_else(unreadable)?;
+        let malformed = || ProtocolError::new(&reading(Self::KEYWORD), "the id of a circuit", id);
+        let id = CircuitId::from_bytes(id).ok_or_else(malformed)?;
         match self.circuit {
-            Some(asked) if asked != id => {
-                Err(out_of_step(Self::KEYWORD, "the circuit that was asked for", found))
+            Some(requested) if requested != id => {
+                Err(out_of_step(Self::KEYWORD, "the circuit of the request", found))
             }
             _ => Ok(id),
         }
     }
 }
 
-/// Changes what tor uses a circuit for.
+/// Sets the purpose of a circuit.
 ///
-/// Section 3.11 of the control specification: `SETCIRCUITPURPOSE id purpose=..`. tor takes
-/// [`CircuitPurpose::General`] and [`CircuitPurpose::Controller`], and refuses every other (552).
+/// `SETCIRCUITPURPOSE id purpose=..`. tor accepts [`CircuitPurpose::General`] and
+/// [`CircuitPurpose::Controller`], and refuses every other (552).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetCircuitPurpose {
     circuit: CircuitId,
@@ -177,7 +173,7 @@ pub struct SetCircuitPurpose {
 }
 
 impl SetCircuitPurpose {
-    /// Returns the command that gives the circuit the purpose.
+    /// Returns the command for a circuit and a purpose.
     #[must_use]
     pub fn new(circuit: CircuitId, purpose: CircuitPurpose) -> Self {
         Self { circuit, purpose }
@@ -200,7 +196,7 @@ impl Command for SetCircuitPurpose {
 
 /// Closes a circuit.
 ///
-/// Section 3.17 of the control specification: `CLOSECIRCUIT id [IfUnused]`.
+/// `CLOSECIRCUIT id [IfUnused]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct CloseCircuit {
@@ -209,13 +205,13 @@ pub struct CloseCircuit {
 }
 
 impl CloseCircuit {
-    /// Returns the command that closes the circuit, and with it its streams.
+    /// Returns the command that closes a circuit and the streams attached to it.
     pub fn new(circuit: CircuitId) -> Self {
         Self { circuit, if_unused: false }
     }
 
-    /// Keeps the circuit open if there are streams on it; tor answers the same in both cases. The
-    /// default is that it is closed.
+    /// Keeps the circuit open if streams are attached to it; tor's reply is the same in both cases.
+    /// The default is that it is closed.
     pub fn if_unused(mut self) -> Self {
         self.if_unused = true;
         self

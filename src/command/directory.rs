@@ -1,14 +1,13 @@
-//! Descriptors, of relays and of onion services: `POSTDESCRIPTOR`, `HSFETCH`, `HSPOST`.
+//! Descriptors of relays and onion services: `POSTDESCRIPTOR`, `HSFETCH`, `HSPOST`.
 
 use super::{Command, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::{Fingerprint, OnionAddress, RouterPurpose};
 use crate::wire::{Reply, Request};
 
-/// Gives tor the descriptor of a relay.
+/// Gives tor the server descriptor of a relay.
 ///
-/// Section 3.14 of the control specification: `+POSTDESCRIPTOR [purpose=..] [cache=..]` and the
-/// descriptor, dot-stuffed.
+/// `+POSTDESCRIPTOR [purpose=..] [cache=..]` and the descriptor, dot-stuffed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct PostDescriptor {
@@ -17,30 +16,30 @@ pub struct PostDescriptor {
     cache: Option<bool>,
 }
 
-/// What came of [`PostDescriptor`].
+/// The reply to [`PostDescriptor`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescriptorPosted {
-    /// tor has taken the descriptor (250).
+    /// tor added the descriptor (250).
     Added,
-    /// tor has not taken the descriptor, and says why (251): it has it already, or a better one.
+    /// tor did not add the descriptor, for this reason (251): it has this or a newer one.
     NotAdded(String),
 }
 
 impl PostDescriptor {
-    /// Returns the command that gives tor the server descriptor.
+    /// Returns the command for a server descriptor.
     pub fn new(descriptor: impl Into<Vec<u8>>) -> Self {
         Self { descriptor: descriptor.into(), purpose: None, cache: None }
     }
 
-    /// Sets what tor uses the relay for. The default is [`RouterPurpose::General`].
+    /// Sets the purpose of the relay. The default is [`RouterPurpose::General`].
     pub fn purpose(mut self, purpose: RouterPurpose) -> Self {
         self.purpose = Some(purpose);
         self
     }
 
-    /// Sets whether tor writes the descriptor into its cache on disk. The default is tor's own,
-    /// which is no.
+    /// Sets whether tor writes the descriptor to its cache on disk. The default is tor's, which is
+    /// no.
     pub fn cache(mut self, cache: bool) -> Self {
         self.cache = Some(cache);
         self
@@ -73,13 +72,13 @@ impl Command for PostDescriptor {
     }
 }
 
-/// Fetches the descriptor of an onion service.
+/// Starts to fetch the descriptor of an onion service.
 ///
-/// Section 3.26 of the control specification: `HSFETCH address [SERVER=$fingerprint ...]`. tor
-/// answers that it has begun; what it finds comes as events
-/// [`HS_DESC`](crate::event::HsDescEvent) and `HS_DESC_CONTENT`, one for each server. A tor
-/// without network answers the same and sends no event. The form by descriptor id belongs to
-/// services of version 2; every tor that has version 3 refuses it.
+/// `HSFETCH address [SERVER=$fingerprint ...]`. tor answers at once; events
+/// [`HS_DESC`](crate::event::HsDescEvent) and `HS_DESC_CONTENT` report the result of each server. A
+/// tor without network answers the same and sends no event.
+/// [`Controller::fetch_onion_descriptor`](crate::Controller::fetch_onion_descriptor) waits for the
+/// descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct HsFetch {
@@ -88,15 +87,16 @@ pub struct HsFetch {
 }
 
 impl HsFetch {
-    /// Returns the command that fetches the descriptor of a service.
+    /// Returns the command for the descriptor of a service.
     pub fn new(service: OnionAddress) -> Self {
         Self { service, servers: Vec::new() }
     }
 
-    /// Adds a directory to ask, which must be a relay in the consensus. tor up to 0.4.9.11 aborts
-    /// on another one; for these versions `GETINFO ns/id/` is sent before, and such a relay is
-    /// refused with [`Error::InvalidInput`](crate::Error::InvalidInput). The default is that tor
-    /// chooses, among those that should have the descriptor.
+    /// Adds a directory to ask, which must be a relay in the consensus.
+    ///
+    /// tor up to 0.4.9.11 aborts on another one: for these versions, `GETINFO ns/id/` is sent before,
+    /// and such a relay is refused with [`Error::InvalidInput`](crate::Error::InvalidInput). The
+    /// default is the responsible directories.
     pub fn server(mut self, server: Fingerprint) -> Self {
         self.servers.push(server);
         self
@@ -122,12 +122,11 @@ impl Command for HsFetch {
     }
 }
 
-/// Sends the descriptor of an onion service to directories.
+/// Starts to upload the descriptor of an onion service to directories.
 ///
-/// Section 3.29 of the control specification: `+HSPOST [SERVER=$fingerprint ...] HSADDRESS=id` and
-/// the descriptor, dot-stuffed. The address is always sent, since tor never answers without it.
-/// tor answers that it has begun; what the directories say comes as
-/// [`HS_DESC`](crate::event::HsDescEvent) events.
+/// `+HSPOST [SERVER=$fingerprint ...] HSADDRESS=id` and the descriptor, dot-stuffed. The address is
+/// always sent, since tor never answers without it. tor answers at once;
+/// [`HS_DESC`](crate::event::HsDescEvent) events report the results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct HsPost {
@@ -137,13 +136,13 @@ pub struct HsPost {
 }
 
 impl HsPost {
-    /// Returns the command that sends the descriptor of the service.
+    /// Returns the command for a service and its descriptor.
     pub fn new(service: OnionAddress, descriptor: impl Into<Vec<u8>>) -> Self {
         Self { service, descriptor: descriptor.into(), servers: Vec::new() }
     }
 
-    /// Adds a directory to send it to, which must be a relay that tor knows. The default is those
-    /// that should have the descriptor.
+    /// Adds a directory, which must be a relay that tor knows. The default is the responsible
+    /// directories.
     pub fn server(mut self, server: Fingerprint) -> Self {
         self.servers.push(server);
         self

@@ -1,4 +1,4 @@
-//! What tor tells about itself: `GETINFO`.
+//! `GETINFO`: queries of tor's state.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,11 +6,11 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{Command, out_of_step, refused_key};
-use crate::error::{InvalidInput, Result};
+use crate::error::{Error, InvalidInput, Result};
 use crate::names::secret::redact;
 use crate::wire::{PartLine, Reply, ReplyLine, Request};
 
-/// Asks tor for information.
+/// Queries tor's state by keys.
 ///
 /// `GETINFO key [key ...]`. Keys are case-sensitive. If tor refuses one of them, it answers none.
 /// `GETINFO info/names` lists them.
@@ -20,7 +20,7 @@ pub struct GetInfo {
 }
 
 impl GetInfo {
-    /// Returns the command that asks for the given keys, in the given order.
+    /// Returns the command for the given keys, in the given order.
     #[must_use]
     pub fn new<I>(keys: I) -> Self
     where
@@ -30,8 +30,8 @@ impl GetInfo {
         Self { keys: keys.into_iter().map(|key| key.as_ref().into()).collect() }
     }
 
-    /// Returns the command that a request is, if it is a `GETINFO` whose keys are certain: how tor
-    /// reads a tab behind the first of them is not documented.
+    /// Returns the `GETINFO` of a request, if its keys are certain: how tor parses a tab behind the
+    /// first of them is not documented.
     pub(crate) fn of_request(request: &Request) -> Option<Self> {
         let arguments = String::from_utf8_lossy(request.arguments());
         let keys = arguments.trim_start_matches([' ', '\t']);
@@ -39,40 +39,31 @@ impl GetInfo {
         is_certain.then(|| Self::new(keys.split(' ').filter(|key| !key.is_empty())))
     }
 
-    /// Returns a reply that is a success and answers every key as it was asked for.
+    /// Returns a successful reply that answers every key in the order of the request.
     pub(crate) fn check(&self, reply: Reply) -> Result<Reply> {
         let mut check = AnswerCheck::new(self);
         let mut refusals = reply.lines().filter(|line| !line.is_success());
         refusals.try_for_each(|line| check.refusal(line.bytes()))?;
         drop(refusals);
         let reply = reply.into_result(Self::KEYWORD)?;
-        let mut lines = reply.lines();
-        for key in &self.keys {
-            let line = lines.next();
-            if line.and_then(|line| value_of(line, key)).is_none() {
-                let found = line.map_or(&b""[..], |line| line.bytes());
-                return Err(out_of_step(Self::KEYWORD, "each key as it was asked for", found));
+        let last = reply.lines().len().saturating_sub(1);
+        for (index, line) in reply.lines().enumerate() {
+            let value = check.answer(line.bytes(), index == last)?;
+            if line.data().is_some() && value != Some(b"") {
+                return Err(check.out_of_step(line.bytes()));
             }
         }
-        match (lines.next(), lines.next()) {
-            (Some(last), None) if last.bytes() == b"OK" && last.data().is_none() => {}
-            (line, _) => {
-                let found = line.map_or(&b""[..], |line| line.bytes());
-                return Err(out_of_step(Self::KEYWORD, "OK after the last key", found));
-            }
-        }
-        drop(lines);
         Ok(reply)
     }
 }
 
-/// Checks an answer against the keys that were asked for.
+/// Checks a reply, line by line, against the keys of its `GETINFO`.
 #[derive(Debug)]
 pub(crate) struct AnswerCheck<'a> {
     keys: &'a [Box<str>],
-    /// How many of them were answered.
+    /// The number of answered keys.
     answered: usize,
-    /// All of them, to look up in; made when it is first needed.
+    /// The keys as a set, made for the first refusal.
     set: Option<HashSet<&'a [u8]>>,
 }
 
@@ -81,37 +72,36 @@ impl<'a> AnswerCheck<'a> {
         Self { keys: &command.keys, answered: 0, set: None }
     }
 
-    /// Checks the next line of an answer that is taken as it comes, and returns the value that
-    /// stands in it.
+    /// Checks the next line, and returns the value of a key, or its beginning if data follow.
     pub(crate) fn line<'l>(&mut self, line: PartLine<'l>) -> Result<Option<&'l [u8]>> {
         match line {
             PartLine::Data(_) => Ok(None),
             PartLine::Status { code: 400.., text, .. } => self.refusal(text).map(|()| None),
-            PartLine::Status { is_last: true, text, .. } => {
-                if self.answered == self.keys.len() && text == b"OK" {
-                    return Ok(None);
-                }
-                Err(out_of_step(GetInfo::KEYWORD, "OK after the last key", text))
-            }
-            PartLine::Status { text, .. } => {
-                let key = self.keys.get(self.answered);
-                let value = key
-                    .and_then(|key| text.strip_prefix(key.as_bytes()))
-                    .and_then(|value| value.strip_prefix(b"="));
-                if value.is_none() {
-                    return Err(out_of_step(
-                        GetInfo::KEYWORD,
-                        "each key as it was asked for",
-                        text,
-                    ));
-                }
-                self.answered += 1;
-                Ok(value)
-            }
+            PartLine::Status { is_last, text, .. } => self.answer(text, is_last),
         }
     }
 
-    /// Checks that a line of a refusal which names a key names one that was asked for.
+    fn answer<'l>(&mut self, text: &'l [u8], is_last: bool) -> Result<Option<&'l [u8]>> {
+        let Some(key) = self.keys.get(self.answered) else {
+            return if is_last && text == b"OK" { Ok(None) } else { Err(self.out_of_step(text)) };
+        };
+        let value = text.strip_prefix(key.as_bytes()).and_then(|value| value.strip_prefix(b"="));
+        if value.is_none() {
+            return Err(self.out_of_step(text));
+        }
+        self.answered += 1;
+        if is_last { Err(self.out_of_step(b"")) } else { Ok(value) }
+    }
+
+    fn out_of_step(&self, found: &[u8]) -> Error {
+        let expected = match self.answered < self.keys.len() {
+            true => "each key as it was asked for",
+            false => "OK after the last key",
+        };
+        out_of_step(GetInfo::KEYWORD, expected, found)
+    }
+
+    /// Checks that the key which a refusal names is one of the request.
     fn refusal(&mut self, line: &[u8]) -> Result<()> {
         let Some(key) = refused_key(line, "Unrecognized key \"") else { return Ok(()) };
         let keys = self.keys;
@@ -146,7 +136,7 @@ impl Command for GetInfo {
     }
 }
 
-/// Returns the value of a line that answers the given key.
+/// Returns the value of a key in the line that answers it.
 fn value_of<'a>(line: ReplyLine<'a>, key: &str) -> Option<&'a [u8]> {
     let value = line.bytes().strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
     match line.data() {
@@ -155,9 +145,9 @@ fn value_of<'a>(line: ReplyLine<'a>, key: &str) -> Option<&'a [u8]> {
     }
 }
 
-/// The answers of a `GETINFO`, by key, in the order in which they were asked for.
+/// The values of a `GETINFO`, by key, in the order of the request.
 ///
-/// Values are bytes, since tor's are. Values of several lines have line feeds between the lines.
+/// Values are bytes. The lines of a value are separated by line feeds.
 ///
 /// # Examples
 ///
@@ -188,7 +178,7 @@ impl InfoMap {
     /// Returns the value of a key as tor sent it.
     #[must_use]
     pub fn bytes(&self, key: &str) -> Option<&[u8]> {
-        self.iter_bytes().find(|(asked, _)| *asked == key).map(|(_, value)| value)
+        self.iter_bytes().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// Returns the keys and their values as text; bytes that are not UTF-8 are replaced.
@@ -204,19 +194,19 @@ impl InfoMap {
             .map(|(key, line)| (&**key, value_of(line, key).unwrap_or_default()))
     }
 
-    /// Returns the bytes of the reply, and where in them the value of the first key is.
+    /// Returns the bytes of the reply, and the range of the first key's value in them.
     pub(crate) fn into_first_value(self) -> (Vec<u8>, Range<usize>) {
         let skipped = self.keys.first().map_or(0, |key| key.len() + "=".len());
         self.reply.into_first_value(skipped)
     }
 
-    /// Returns the number of keys; one that was asked for twice counts twice.
+    /// Returns the number of keys; a repeated key counts twice.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Returns whether there is no key, which is never so: tor is not asked for nothing.
+    /// Returns whether there is no key. A reply of tor always has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -233,7 +223,7 @@ impl<'a> IntoIterator for &'a InfoMap {
 }
 
 impl fmt::Debug for InfoMap {
-    /// Shows the values without what is known to be secret.
+    /// Redacts values that are known to be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value| String::from_utf8_lossy(&redact(value)).into_owned();
         let entries = self.iter_bytes().map(|(key, value)| (key, shown(value)));
@@ -242,142 +232,4 @@ impl fmt::Debug for InfoMap {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{GetInfo, InfoMap};
-    use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
-
-    fn info<const N: usize>(keys: [&str; N], reply: &[u8]) -> InfoMap {
-        answered(&GetInfo::new(keys), reply).unwrap()
-    }
-
-    #[test]
-    fn one_round_trip_answers_every_key_in_order() {
-        let command = GetInfo::new(["traffic/read", "version"]);
-        assert_eq!(sent(&command), "GETINFO traffic/read version\r\n");
-        let reply = b"250-traffic/read=12\r\n250-version=0.4.9.11\r\n250 OK\r\n";
-        let info = answered(&command, reply).unwrap();
-        assert_eq!(format!("{info:?}"), r#"{"traffic/read": "12", "version": "0.4.9.11"}"#);
-        assert_eq!(info.get("version").as_deref(), Some("0.4.9.11"));
-        assert_eq!(info.get("VERSION"), None, "keys are case-sensitive");
-        assert_eq!((info.len(), info.is_empty()), (2, false));
-    }
-
-    #[test]
-    fn values_keep_equals_signs_blanks_and_quotes() {
-        let info = info(
-            ["net/listeners/control", "status/clients-seen"],
-            b"250-net/listeners/control=\"127.0.0.1:1\" \"unix:/t/ctl.sock\"\r\n\
-              250-status/clients-seen=TimeStarted=\"1970-01-01 00:00:00\" IPVersions=v4=0,v6=0\r\n\
-              250 OK\r\n",
-        );
-        assert_eq!(
-            info.get("net/listeners/control").unwrap(),
-            "\"127.0.0.1:1\" \"unix:/t/ctl.sock\""
-        );
-        assert_eq!(
-            info.get("status/clients-seen").unwrap(),
-            "TimeStarted=\"1970-01-01 00:00:00\" IPVersions=v4=0,v6=0"
-        );
-    }
-
-    #[test]
-    fn a_value_may_be_empty_or_a_line_or_a_block() {
-        let key = ["circuit-status"];
-        assert_eq!(info(key, b"250-circuit-status=\r\n250 OK\r\n").get(key[0]).unwrap(), "");
-        assert_eq!(
-            info(key, b"250-circuit-status=1 LAUNCHED\r\n250 OK\r\n").get(key[0]).unwrap(),
-            "1 LAUNCHED"
-        );
-        // Data that looks like reply lines was taken for them (peers 5); a dot is unstuffed, and
-        // a line `OK` of the data is data.
-        let block = b"250+circuit-status=\r\n250 OK\r\n..a.example b\r\nOK\r\n.\r\n250 OK\r\n";
-        assert_eq!(info(key, block).get(key[0]).unwrap(), "250 OK\n.a.example b\nOK");
-    }
-
-    #[test]
-    fn a_value_of_any_bytes_is_kept() {
-        // txtorcon, torut: a byte that is not UTF-8 wedged the connection (peers 8).
-        let info = info(["config-file"], b"250-config-file=/tmp/caf\xe9\r\n250 OK\r\n");
-        assert_eq!(info.bytes("config-file").unwrap(), b"/tmp/caf\xe9");
-        assert_eq!(info.get("config-file").unwrap(), "/tmp/caf\u{fffd}");
-    }
-
-    #[test]
-    fn a_key_asked_for_twice_is_answered_twice() {
-        let info = info(["a", "a"], b"250-a=1\r\n250-a=2\r\n250 OK\r\n");
-        let values: Vec<_> = info.iter().map(|(_, value)| value).collect();
-        assert_eq!(values, ["1", "2"]);
-    }
-
-    #[test]
-    fn a_key_may_hold_an_equals_sign() {
-        let info = info(["x=y"], b"250-x=y=z\r\n250 OK\r\n");
-        assert_eq!(info.get("x=y").unwrap(), "z");
-    }
-
-    #[test]
-    fn keys_are_checked_before_anything_is_sent() {
-        // Bare line feeds end a command, and a carriage return in a key gives a reply that has no
-        // end (peers 16, 29).
-        for (key, problem) in [
-            ("version\nSIGNAL HALT", "contains a line feed"),
-            ("a\rb", "contains a carriage return"),
-            ("version\0x", "contains NUL"),
-            ("version traffic/read", "contains a blank"),
-            ("a\tb", "contains a blank"),
-            ("a\x07", "contains a control character"),
-            ("", "is empty"),
-            ("downloads/desc/descs", "makes some versions of tor abort"),
-        ] {
-            let message = format!("invalid argument \"key\": {problem}");
-            assert_eq!(refusal(&GetInfo::new(["version", key])), message);
-        }
-        assert_eq!(
-            refusal(&GetInfo::new([""; 0])),
-            "invalid argument \"keys\": none is given",
-            "tor would say OK"
-        );
-    }
-
-    #[test]
-    fn refusals_keep_their_code_and_every_line() {
-        // Stem made 510, 512 and 551 all into "malformed" (peers 28).
-        let command = GetInfo::new(["a", "b"]);
-        let error =
-            error(&command, b"552-Unrecognized key \"a\"\r\n552 Unrecognized key \"b\"\r\n");
-        assert_eq!(error.status_code(), Some(552));
-        assert_eq!(
-            error.to_string(),
-            r#"tor refused GETINFO: 552 "Unrecognized key \"a\"" and 1 more"#
-        );
-        let address = answered(&GetInfo::new(["address"]), b"551 Address unknown\r\n");
-        assert_eq!(address.unwrap_err().status_code(), Some(551));
-        let filtered = answered(&command, b"510 Command filtered\r\n").unwrap_err();
-        assert!(filtered.is_filtered());
-    }
-
-    #[test]
-    fn the_reply_to_another_question_is_refused() {
-        // Stem: a late reply after a timeout went to the next caller (peers 1).
-        let command = GetInfo::new(["version", "uptime"]);
-        for (reply, message) in [
-            (&b"250 OK\r\n"[..], r#"each key as it was asked for, got "OK""#),
-            (
-                b"250-uptime=1\r\n250-version=2\r\n250 OK\r\n",
-                r#"each key as it was asked for, got "uptime=""#,
-            ),
-            (b"250-version=2\r\n250 OK\r\n", r#"each key as it was asked for, got "OK""#),
-            (b"250 version=2\r\n", r#"each key as it was asked for, got """#),
-            (
-                b"250-version=2\r\n250-uptime=1\r\n250-pid=4\r\n250 OK\r\n",
-                r#"OK after the last key, got "pid=""#,
-            ),
-            (b"250-version=2\r\n250 uptime=1\r\n", r#"OK after the last key, got """#),
-        ] {
-            assert_eq!(
-                misrouted(&command, reply),
-                format!("cannot read the reply to GETINFO: expected {message}")
-            );
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Ephemeral onion services: `ADD_ONION`, `DEL_ONION`; and the keys of their clients.
+//! Ephemeral onion services: `ADD_ONION`, `DEL_ONION`; client authorization.
 
 mod client_auth;
 
@@ -15,15 +15,15 @@ use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{ClientAuthPublicKey, OnionAddress, OnionKey, OnionPort, PortTarget};
 use crate::wire::{Reply, Request};
 
-/// Adds an onion service that lives as long as the control connection, or as tor if it is
-/// [detached](Self::detach).
+/// Adds an ephemeral onion service, which lives as long as the control connection, or as tor if it
+/// is [detached](Self::detach).
 ///
 /// `ADD_ONION key [Flags=..] [MaxStreams=..] [PoWDefensesEnabled=..] [PoWQueueRate=..]
 /// [PoWQueueBurst=..] Port=.. [Port=..] [ClientAuthV3=..]`, always in this order; the flags in the
 /// order `DiscardPK`, `Detach`, `V3Auth`, `NonAnonymous`, `MaxStreamsCloseCircuit`; ports and
-/// clients in the order in which they were given. What is not asked for is not sent: by default
-/// there are no flags, and the command is `ADD_ONION NEW:ED25519-V3 Port=80,8080`. Ports stand as
-/// they were given: see [`PortTarget`].
+/// clients in the given order. Options that are not set are not sent: by default there are no flags,
+/// and the command is `ADD_ONION NEW:ED25519-V3 Port=80,8080`. Ports are sent as they were given: see
+/// [`PortTarget`].
 ///
 /// # Examples
 ///
@@ -54,21 +54,20 @@ pub struct AddOnion {
     pow_queue_burst: Option<u32>,
 }
 
-/// What [`AddOnion`] gives: the service that tor has added.
+/// The reply to [`AddOnion`]: the service that tor has added.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AddedOnion {
     /// The address of the service.
     pub address: OnionAddress,
-    /// The key of the service, whoever made it; `None` if tor made it and was told to discard it.
+    /// The key of the service, given or made by tor; `None` if tor made and discarded it.
     pub key: Option<OnionKey>,
-    /// The clients that may use the service; empty if everybody may.
+    /// The authorized clients; empty without client authorization.
     pub clients: Vec<ClientAuthPublicKey>,
 }
 
 impl AddOnion {
-    /// Returns the command that adds a service with a new key and the given ports, of which there
-    /// must be one.
+    /// Returns the command for a service with a new key and the given ports, at least one.
     pub fn new(ports: impl IntoIterator<Item = OnionPort>) -> Self {
         Self {
             key: None,
@@ -91,70 +90,70 @@ impl AddOnion {
         self
     }
 
-    /// Keeps tor from telling the new key: nobody will ever have this service again. tor never
-    /// tells a key that is given. The default is that it tells a new one.
+    /// Makes tor discard the new key, so that the service can never be added again. tor never returns
+    /// a given key. The default is that it returns a new one.
     pub fn discard_key(mut self) -> Self {
         self.discard_key = true;
         self
     }
 
-    /// Lets the service live on when the control connection ends, until tor ends or it is deleted.
-    /// The default is that it ends with the connection.
+    /// Keeps the service when the control connection ends, until tor exits or `DEL_ONION`. The
+    /// default is that it ends with the connection.
     pub fn detach(mut self) -> Self {
         self.detach = true;
         self
     }
 
-    /// Lets in only clients with authorization, of whom this is one. The default is everybody.
+    /// Requires client authorization, and authorizes this client. The default is that none is
+    /// required.
     pub fn client(mut self, key: ClientAuthPublicKey) -> Self {
         self.clients.push(key);
         self
     }
 
-    /// Says that the service need not hide where it is: it is reached over fewer relays. tor takes
-    /// it only if it was started with `HiddenServiceNonAnonymousMode`, and then takes no other. The
-    /// default is a hidden service.
+    /// Makes the service non-anonymous, with shorter circuits. tor accepts it only if it was started
+    /// with `HiddenServiceNonAnonymousMode`, and then no other. The default is an anonymous service.
     pub fn non_anonymous(mut self) -> Self {
         self.non_anonymous = true;
         self
     }
 
-    /// Sets how many streams one rendezvous circuit may have at a time. 0 is no limit, which is
-    /// the default.
+    /// Sets the maximum number of simultaneous streams of a rendezvous circuit. The default is 0,
+    /// which is no limit.
     pub fn max_streams(mut self, limit: u16) -> Self {
         self.max_streams = Some(limit);
         self
     }
 
-    /// Closes a circuit that wants more streams than it may have. The default is that only the
-    /// stream is refused.
+    /// Closes a circuit that exceeds [`max_streams`](Self::max_streams). The default is that only
+    /// the stream is refused.
     pub fn max_streams_close_circuit(mut self) -> Self {
         self.close_circuit = true;
         self
     }
 
-    /// Sets whether clients must prove that they have worked when the service is under load. Needs
-    /// tor 0.4.9.2. The default is tor's own, which is no.
+    /// Enables proof-of-work defenses when the service is under load. Needs tor 0.4.9.2. The default
+    /// is tor's, which is off.
     pub fn pow_defenses(mut self, enabled: bool) -> Self {
         self.pow_defenses = Some(enabled);
         self
     }
 
-    /// Sets how many requests of clients are let in per second while they have to work. Needs tor
-    /// 0.4.9.2. The default is tor's own, 250.
+    /// Sets how many rendezvous requests per second the proof-of-work queue releases. Needs tor
+    /// 0.4.9.2. The default is tor's, 250.
     pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
         self.pow_queue_rate = Some(per_second);
         self
     }
 
-    /// Sets how many requests may be let in at once. Needs tor 0.4.9.2. The default is tor's own,
-    /// 2500.
+    /// Sets how many rendezvous requests the proof-of-work queue releases at once. Needs tor 0.4.9.2.
+    /// The default is tor's, 2500.
     pub fn pow_queue_burst(mut self, requests: u32) -> Self {
         self.pow_queue_burst = Some(requests);
         self
     }
 
-    /// Returns the address that the service will have, if its key is given.
+    /// Returns the address of the service if its key is given.
     pub(crate) fn own_address(&self) -> Option<OnionAddress> {
         self.key.as_ref().map(OnionKey::address)
     }
@@ -197,7 +196,7 @@ fn pair(
     request.token(keyword, [keyword.as_bytes(), b"=", value.as_ref()].concat())
 }
 
-/// Adds a port. The value cannot be quoted: tor takes no quotes here.
+/// Adds a port. tor accepts no quotes here.
 fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
     if port.virtual_port() == 0 {
         return Err(InvalidInput::new("port", "must not be 0"));
@@ -216,7 +215,7 @@ fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
         return Err(InvalidInput::new("target", "must be an absolute path"));
     }
     if bytes.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'"')) {
-        let problem = "has a blank or a quote in its path, which ADD_ONION cannot say";
+        let problem = "has a blank or a quote in its path, which ADD_ONION does not support";
         return Err(InvalidInput::new("target", problem));
     }
     let mut value = format!("{},unix:", port.virtual_port()).into_bytes();
@@ -260,40 +259,40 @@ impl Command for AddOnion {
 
     fn reply(&self, reply: Reply) -> Result<AddedOnion> {
         let reply = reply.into_result(Self::KEYWORD)?;
-        // Nothing of the reply is shown: it holds the key.
-        let unreadable = |expected| ProtocolError::new(&reading(Self::KEYWORD), expected, b"");
+        // The reply contains the key, so no error shows it.
+        let malformed = |expected| ProtocolError::new(&reading(Self::KEYWORD), expected, b"");
         let (mut address, mut key, mut clients) = (None, self.key.clone(), Vec::new());
-        for (place, line) in reply.lines().enumerate() {
+        for (index, line) in reply.lines().enumerate() {
             let text = std::str::from_utf8(line.bytes()).unwrap_or_default();
             match text.split_once('=') {
-                _ if line.data().is_some() => return Err(unreadable("single lines").into()),
+                _ if line.data().is_some() => return Err(malformed("single lines").into()),
                 Some(("ServiceID", id)) => {
                     let id: Option<OnionAddress> = id.parse().ok();
-                    address = Some(id.ok_or_else(|| unreadable("the address of a service"))?);
+                    address = Some(id.ok_or_else(|| malformed("the address of a service"))?);
                 }
                 Some(("PrivateKey", blob)) => {
                     let made = OnionKey::from_blob(blob);
-                    key = Some(made.map_err(|_| unreadable("the key of a service"))?);
+                    key = Some(made.map_err(|_| malformed("the key of a service"))?);
                 }
                 Some(("ClientAuthV3", client)) => {
                     let client = client.parse();
-                    clients.push(client.map_err(|_| unreadable("the key of a client"))?);
+                    clients.push(client.map_err(|_| malformed("the key of a client"))?);
                 }
-                // A later tor may tell more.
-                Some(_) if place > 0 => {}
+                // A later version of tor may add lines.
+                Some(_) if index > 0 => {}
                 None if address.is_some() && text.eq_ignore_ascii_case("OK") => {}
                 _ => return Err(out_of_step(Self::KEYWORD, "the address of a service", b"")),
             }
         }
-        let address = address.ok_or_else(|| unreadable("the address of a service"))?;
+        let address = address.ok_or_else(|| malformed("the address of a service"))?;
         if key.as_ref().is_some_and(|key| key.address() != address) {
-            return Err(unreadable("the address that belongs to the key").into());
+            return Err(malformed("the address that belongs to the key").into());
         }
         Ok(AddedOnion { address, key, clients })
     }
 }
 
-/// Ends an ephemeral onion service: one of this connection, or a detached one.
+/// Removes an ephemeral onion service: one of this connection, or a detached one.
 ///
 /// `DEL_ONION id`, with the address in lower case and without `.onion`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,7 +301,7 @@ pub struct DelOnion {
 }
 
 impl DelOnion {
-    /// Returns the command that ends the service of the given address.
+    /// Returns the command for the service of an address.
     #[must_use]
     pub fn new(address: OnionAddress) -> Self {
         Self { address }

@@ -1,15 +1,16 @@
-//! The connection itself: events, signals, features, ownership, the end.
+//! Commands of the connection: events, signals, features, ownership, `QUIT`; and `DROPGUARDS`,
+//! `DROPTIMEOUTS`.
 
 use super::{Command, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::Signal;
 use crate::wire::{Reply, Request};
 
-/// Says which events this connection wants; all others are no longer sent.
+/// Subscribes this connection to a set of events, which replaces the former set.
 ///
-/// `SETEVENTS [event ...]`. The names are sent sorted and without repetitions, so that equal
-/// wishes are equal lines: filters in front of a control port compare text. tor refuses the whole
-/// command if it does not know one of the names, and keeps what was wanted before.
+/// `SETEVENTS [event ...]`. The names are sent sorted and without repetitions, so that equal sets
+/// are equal lines: filters in front of a control port compare text. If tor does not know one of
+/// the names, it refuses the command and keeps the former set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEvents {
     /// Invariant: sorted, no two the same.
@@ -17,7 +18,7 @@ pub struct SetEvents {
 }
 
 impl SetEvents {
-    /// Returns the command that wants exactly the given events; none is a wish too.
+    /// Returns the command for exactly the given events, possibly none.
     #[must_use]
     pub fn new<I>(names: I) -> Self
     where
@@ -49,14 +50,14 @@ impl Command for SetEvents {
 
 /// Sends tor a signal.
 ///
-/// `SIGNAL name`. tor answers before it acts. Only the signals that this version knows are sent.
+/// `SIGNAL name`. tor answers before it acts. A [`Signal::Unrecognized`] is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendSignal {
     signal: Signal,
 }
 
 impl SendSignal {
-    /// Returns the command that sends the given signal.
+    /// Returns the command for a signal.
     #[must_use]
     pub fn new(signal: Signal) -> Self {
         Self { signal }
@@ -70,7 +71,7 @@ impl Command for SendSignal {
 
     fn request(&self) -> Result<Request, InvalidInput> {
         if !Signal::KNOWN.contains(&self.signal) {
-            return Err(InvalidInput::new("signal", "is not a signal that tor takes"));
+            return Err(InvalidInput::new("signal", "is not a signal of tor"));
         }
         Request::new(Self::KEYWORD).token("signal", self.signal.as_str())
     }
@@ -80,16 +81,16 @@ impl Command for SendSignal {
     }
 }
 
-/// Switches on features of the control protocol.
+/// Enables features of the control protocol.
 ///
-/// `USEFEATURE [feature ...]`. In today's tor every feature is always on.
+/// `USEFEATURE [feature ...]`. In current versions of tor every feature is always on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UseFeature {
     features: Vec<String>,
 }
 
 impl UseFeature {
-    /// Returns the command that switches on the given features, such as `VERBOSE_NAMES`.
+    /// Returns the command for the given features, such as `VERBOSE_NAMES`.
     #[must_use]
     pub fn new<I>(features: I) -> Self
     where
@@ -151,29 +152,28 @@ macro_rules! without_arguments {
 }
 
 without_arguments! {
-    /// Makes tor forget its guards, and choose others.
+    /// Drops tor's entry guards, so that it chooses others.
     ///
-    /// Section 3.25 of the control specification: `DROPGUARDS`. Doing this often makes it likely
-    /// to choose a bad guard one day.
+    /// `DROPGUARDS`. Each choice is another chance to choose a malicious guard.
     DropGuards = "DROPGUARDS";
-    /// Makes tor forget how long circuits took to build, and begin to measure again.
+    /// Resets the circuit build times that tor has measured, and so its circuit build timeout.
     ///
-    /// Section 3.34 of the control specification: `DROPTIMEOUTS`.
+    /// `DROPTIMEOUTS`.
     DropTimeouts = "DROPTIMEOUTS";
-    /// Makes this connection the owner of tor: tor exits when the connection ends.
+    /// Makes this connection the owner of tor, which exits when the connection ends.
     ///
     /// `TAKEOWNERSHIP`.
     TakeOwnership = "TAKEOWNERSHIP";
-    /// Ends the ownership that [`TakeOwnership`] began.
+    /// Ends the ownership of [`TakeOwnership`].
     ///
     /// `DROPOWNERSHIP`.
     DropOwnership = "DROPOWNERSHIP";
 }
 
-/// Asks tor to close the connection.
+/// Makes tor close the connection.
 ///
-/// `QUIT`. tor answers, and closes; commands behind this one are not answered any more. A tor
-/// that is owned by the connection exits.
+/// `QUIT`. tor answers and closes the connection; it does not answer commands behind this one. A
+/// tor that the connection owns exits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quit;
@@ -196,7 +196,7 @@ impl Command for Quit {
     }
 
     fn reply(&self, reply: Reply) -> Result<()> {
-        // tor says `closing connection`. Since the connection ends, the words do not matter.
+        // The text `closing connection` is not checked: the connection ends anyway.
         reply.into_result(Self::KEYWORD)?;
         Ok(())
     }
@@ -250,7 +250,7 @@ mod tests {
         for word in ["NYM", "", " ", "1", "NEWNYM HALT", "HALT\r\nQUIT"] {
             assert_eq!(
                 refusal(&SendSignal::new(Signal::Unrecognized(word.into()))),
-                "invalid argument \"signal\": is not a signal that tor takes"
+                "invalid argument \"signal\": is not a signal of tor"
             );
         }
     }

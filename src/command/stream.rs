@@ -6,11 +6,10 @@ use crate::error::{InvalidInput, Result};
 use crate::names::{CircuitId, StreamId, StreamReason};
 use crate::wire::{Reply, Request};
 
-/// Chooses the circuit of a stream that waits for one.
+/// Attaches an unattached stream to a circuit.
 ///
-/// Section 3.13 of the control specification: `ATTACHSTREAM stream circuit [HOP=..]`. Streams wait
-/// for it only while the option `__LeaveStreamsUnattached` is 1; tor refuses all others (555), and
-/// so it does one that is attached already.
+/// `ATTACHSTREAM stream circuit [HOP=..]`. Streams stay unattached while the option
+/// `__LeaveStreamsUnattached` is 1; tor refuses all others (555).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct AttachStream {
@@ -21,7 +20,7 @@ pub struct AttachStream {
 }
 
 impl AttachStream {
-    /// Returns the command that attaches the stream to the circuit, which must be built.
+    /// Returns the command that attaches a stream to a circuit, which must be built.
     pub fn new(stream: StreamId, circuit: CircuitId) -> Self {
         Self { stream, circuit: Some(circuit), hop: None }
     }
@@ -31,8 +30,8 @@ impl AttachStream {
         Self { stream, circuit: None, hop: None }
     }
 
-    /// Sets the relay of the circuit at which the stream leaves it, counted from 1, the guard,
-    /// which tor never takes. The default is the last one.
+    /// Sets the hop of the circuit at which the stream exits, counted from 1, the guard, which tor
+    /// refuses. The default is the last hop.
     pub fn hop(mut self, hop: u8) -> Self {
         self.hop = Some(hop);
         self
@@ -51,11 +50,9 @@ impl Command for AttachStream {
             None => request.token("circuit", "0")?,
         };
         match self.hop {
-            // To tor, 0 is none.
+            // tor takes 0 for the default.
             Some(0) => Err(InvalidInput::new("hop", "must not be 0")),
-            Some(_) if self.circuit.is_none() => {
-                Err(InvalidInput::new("hop", "needs a circuit to be counted on"))
-            }
+            Some(_) if self.circuit.is_none() => Err(InvalidInput::new("hop", "needs a circuit")),
             Some(hop) => request.pair("HOP", hop.to_string()),
             None => Ok(request),
         }
@@ -66,11 +63,10 @@ impl Command for AttachStream {
     }
 }
 
-/// Changes where a stream goes.
+/// Changes the target of a stream.
 ///
-/// Section 3.15 of the control specification: `REDIRECTSTREAM stream address [port]`. It has an
-/// effect only before the stream is attached to a circuit; later tor accepts it, and changes
-/// nothing but the name in events.
+/// `REDIRECTSTREAM stream address [port]`. It takes effect only before the stream is attached;
+/// afterwards tor accepts it and changes only the target in events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct RedirectStream {
@@ -80,12 +76,12 @@ pub struct RedirectStream {
 }
 
 impl RedirectStream {
-    /// Returns the command that makes the stream go to the host name or address.
+    /// Returns the command for a stream and its new host name or address.
     pub fn new(stream: StreamId, address: impl Into<String>) -> Self {
         Self { stream, address: address.into(), port: None }
     }
 
-    /// Sets the port too. The default is that of the stream.
+    /// Sets the new port. The default is the port of the stream.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
@@ -116,12 +112,12 @@ impl Command for RedirectStream {
 
 /// Closes a stream.
 ///
-/// Section 3.16 of the control specification: `CLOSESTREAM stream reason`, the reason by its
-/// [number](StreamReason::number). An application whose stream was not connected yet learns of the
-/// reason: `RESOLVEFAILED`, for one, becomes the SOCKS answer "host unreachable".
+/// `CLOSESTREAM stream reason`, with the [number](StreamReason::number) of the reason. For a stream
+/// that is not yet connected, tor reports the reason to the application: `RESOLVEFAILED`, for
+/// example, as the SOCKS reply "host unreachable".
 ///
-/// Of a stream that is connected, only the application's side is closed: the exit is not told, and
-/// keeps its connection to the target until the circuit is closed.
+/// tor closes only the application's side of a connected stream: the exit relay keeps its
+/// connection to the target until the circuit is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseStream {
     stream: StreamId,
@@ -129,8 +125,8 @@ pub struct CloseStream {
 }
 
 impl CloseStream {
-    /// Returns the command that closes the stream for a reason that has a number;
-    /// [`StreamReason::Misc`] is the one that says nothing.
+    /// Returns the command for a stream and a reason that has a number, such as
+    /// [`StreamReason::Misc`].
     #[must_use]
     pub fn new(stream: StreamId, reason: StreamReason) -> Self {
         Self { stream, reason }
@@ -144,7 +140,7 @@ impl Command for CloseStream {
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let Some(number) = self.reason.number() else {
-            let problem = "has no number, so that no stream can be closed for it";
+            let problem = "has no number, so CLOSESTREAM cannot send it";
             return Err(InvalidInput::new("reason", problem));
         };
         Request::new(Self::KEYWORD)

@@ -108,9 +108,9 @@ fn what_is_no_address_is_refused() {
         ("a\nQUIT", "contains a line feed"),
         ("a\r", "contains a carriage return"),
         ("a\0", "contains NUL"),
-        ("a=b", "must not hold quotes or \"=\""),
-        ("\"a\"", "must not hold quotes or \"=\""),
-        ("it's", "must not hold quotes or \"=\""),
+        ("a=b", "must not contain quotes or \"=\""),
+        ("\"a\"", "must not contain quotes or \"=\""),
+        ("it's", "must not contain quotes or \"=\""),
         ("\u{e9}", "must be ASCII: an international name is written with xn--"),
     ] {
         let message = |argument| format!("invalid argument \"{argument}\": {problem}");

@@ -53,19 +53,19 @@ fn what_is_no_path_and_no_circuit_is_refused() {
         (ExtendCircuit::of(id(1), relays(&[])), "\"path\": no relay is given"),
         (
             ExtendCircuit::along(relays(&["a", "b\r\nQUIT"])),
-            "\"path\": holds a relay without a fingerprint and without a nickname",
+            "\"path\": names a relay by neither fingerprint nor nickname",
         ),
         (
             ExtendCircuit::along(relays(&[""])),
-            "\"path\": holds a relay without a fingerprint and without a nickname",
+            "\"path\": names a relay by neither fingerprint nor nickname",
         ),
         (
             ExtendCircuit::of(id(0), fingerprints()),
-            "\"circuit\": must not be 0, which is no circuit",
+            "\"circuit\": must not be 0, which is not a circuit",
         ),
         (
             ExtendCircuit::of(id(1), fingerprints()).purpose(CircuitPurpose::General),
-            "\"purpose\": is taken for a new circuit only",
+            "\"purpose\": is accepted for a new circuit only",
         ),
         (ExtendCircuit::new().purpose(CircuitPurpose::from("")), "\"purpose\": is empty"),
         (
@@ -98,7 +98,7 @@ fn the_answer_is_the_circuit() {
     }
     assert_eq!(
         misrouted(&longer, b"250 EXTENDED 38\r\n"),
-        "cannot read the reply to EXTENDCIRCUIT: expected the circuit that was asked for, got \
+        "cannot read the reply to EXTENDCIRCUIT: expected the circuit of the request, got \
          \"EXTENDED\""
     );
     for reply in [&b"250 OK\r\n"[..], b"250-EXTENDED 1\r\n250 OK\r\n"] {
@@ -121,7 +121,7 @@ fn purposes_are_set_and_circuits_closed() {
     );
     assert!(answered(&set("GENERAL"), b"250 OK\r\n").is_ok());
     assert_eq!(refusal(&set("a\rb")), "invalid argument \"purpose\": contains a carriage return");
-    let zero = "invalid argument \"circuit\": must not be 0, which is no circuit";
+    let zero = "invalid argument \"circuit\": must not be 0, which is not a circuit";
     assert_eq!(refusal(&SetCircuitPurpose::new(id(0), CircuitPurpose::General)), zero);
 
     assert_eq!(sent(&CloseCircuit::new(id(36))), "CLOSECIRCUIT 36\r\n");

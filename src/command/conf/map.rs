@@ -1,4 +1,4 @@
-//! What `GETCONF` answers.
+//! The reply to `GETCONF`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::wire::quoted::decode_value;
 /// let conf = controller.get_conf(["SocksPort", "ContactInfo"])?;
 /// match conf.get("SocksPort") {
 ///     Some(ConfValue::Set(ports)) => println!("configured: {ports:?}"),
-///     _ => println!("whatever tor does by itself"),
+///     _ => println!("not set: tor uses its default"),
 /// }
 /// # Ok(())
 /// # }
@@ -28,10 +28,10 @@ use crate::wire::quoted::decode_value;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfMap {
     lines: Vec<ConfLine>,
-    /// Invariant: the lines, collected by name.
+    /// Invariant: the values of the lines, by option.
     options: Vec<(Box<str>, ConfValue)>,
-    /// Invariant: the places in `options` of all names, in lower case.
-    places: HashMap<String, usize>,
+    /// Invariant: the index in `options` of each name in lower case.
+    indices: HashMap<String, usize>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -44,10 +44,10 @@ struct ConfLine {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfValue {
-    /// The option is not set: tor does what it does by itself.
+    /// The option is not set.
     Default,
-    /// The values, in order. Most options have one. One that is empty (`250 Key=`) differs from
-    /// an option that is not set.
+    /// The values, in order; most options have one. An empty value (`250 Key=`) differs from an
+    /// option that is not set.
     Set(Vec<String>),
 }
 
@@ -61,7 +61,7 @@ impl ConfValue {
         }
     }
 
-    /// Returns the first value, which for most options is the only one.
+    /// Returns the first value; most options have one.
     #[must_use]
     pub fn first(&self) -> Option<&str> {
         self.values().first().map(String::as_str)
@@ -75,18 +75,17 @@ impl ConfValue {
 }
 
 impl ConfMap {
-    /// Reads `GETINFO config/defaults`: `Name "value"`, one to a line.
+    /// Parses `GETINFO config/defaults`: `Name "value"`, one to a line.
     pub(crate) fn read_defaults(answer: &[u8]) -> Result<Self, ProtocolError> {
         let mut defaults = Self::default();
         for line in answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let read = || {
+            let parse = || {
                 let blank = memchr::memchr(b' ', line)?;
                 let (name, value) = line.split_at_checked(blank)?;
                 Some((std::str::from_utf8(name).ok()?, decode_value(value.strip_prefix(b" ")?)))
             };
-            let unreadable =
-                || ProtocolError::new("config/defaults", "an option and a value", line);
-            let (name, value) = read().ok_or_else(unreadable)?;
+            let malformed = || ProtocolError::new("config/defaults", "an option and a value", line);
+            let (name, value) = parse().ok_or_else(malformed)?;
             defaults.push(name, Some(value));
         }
         Ok(defaults)
@@ -94,11 +93,11 @@ impl ConfMap {
 
     pub(super) fn push(&mut self, name: &str, value: Option<Cow<'_, [u8]>>) {
         let text = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
-        let place = *self.places.entry(name.to_ascii_lowercase()).or_insert_with(|| {
+        let index = *self.indices.entry(name.to_ascii_lowercase()).or_insert_with(|| {
             self.options.push((name.into(), ConfValue::Default));
             self.options.len() - 1
         });
-        if let (Some((_, known)), Some(text)) = (self.options.get_mut(place), text) {
+        if let (Some((_, known)), Some(text)) = (self.options.get_mut(index), text) {
             match known {
                 ConfValue::Set(values) => values.push(text),
                 ConfValue::Default => *known = ConfValue::Set(vec![text]),
@@ -108,13 +107,13 @@ impl ConfMap {
         self.lines.push(ConfLine { name: name.into(), value });
     }
 
-    /// Returns the value of an option; upper and lower case are the same.
+    /// Returns the value of an option; its name is case-insensitive.
     ///
-    /// Bytes that are not UTF-8 are replaced; [`lines`](Self::lines) has them as they are.
+    /// Bytes that are not UTF-8 are replaced; [`lines`](Self::lines) returns them unchanged.
     #[must_use]
     pub fn get(&self, option: &str) -> Option<&ConfValue> {
-        let place = *self.places.get(&option.to_ascii_lowercase())?;
-        self.options.get(place).map(|(_, value)| value)
+        let index = *self.indices.get(&option.to_ascii_lowercase())?;
+        self.options.get(index).map(|(_, value)| value)
     }
 
     /// Returns the options and their values, each option once.
@@ -126,8 +125,8 @@ impl ConfMap {
     /// Returns the lines of the reply, one per value, in tor's order; without a value, the option
     /// is not set.
     ///
-    /// This loses nothing: bytes are as they are, and options that belong together, as those of an
-    /// onion service do, stand together. It can be given to [`SetConf::new`](super::SetConf::new).
+    /// Nothing is lost: bytes are unchanged, and the options of one onion service stay together.
+    /// [`SetConf::new`](super::SetConf::new) accepts them.
     #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
         self.lines.iter().map(|line| (&*line.name, line.value.as_deref()))
@@ -139,7 +138,7 @@ impl ConfMap {
         self.options.len()
     }
 
-    /// Returns whether there is no option, which is never so in an answer of tor.
+    /// Returns whether there is no option. A reply of tor always has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.options.is_empty()
@@ -147,7 +146,7 @@ impl ConfMap {
 }
 
 impl fmt::Debug for ConfValue {
-    /// Shows the number of values only: without its option a value may be a secret.
+    /// Shows only the number of values: without the name of its option, any may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("Default"),
@@ -167,7 +166,7 @@ impl fmt::Debug for ConfMap {
     }
 }
 
-/// A text that stands in `Debug` as it is.
+/// A text that `Debug` prints without quotes.
 struct Shown(String);
 
 impl fmt::Debug for Shown {
@@ -190,7 +189,7 @@ mod tests {
     use super::ConfMap;
 
     #[test]
-    fn defaults_are_read_with_their_quotes_undone() {
+    fn defaults_are_unquoted() {
         let answer =
             b"BandwidthRate \"1 GB\"\nAuthDirBadExitCCs \"\"\nDirAuthority \"a \\\"x\\\"\"\n\
                        DirAuthority \"b\"\n";

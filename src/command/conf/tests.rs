@@ -107,7 +107,7 @@ fn an_onion_service_keeps_its_order() {
     assert_eq!(lines.unwrap().get("__ControlPort"), Some(&set(["auto"])));
     assert_eq!(
         refusal(&GetConf::new(["HiddenServicePort", "HiddenServiceOptions"])),
-        "invalid argument \"option\": is asked for together with a name that stands for it"
+        "invalid argument \"option\": is queried together with a name that includes it"
     );
 }
 
@@ -125,7 +125,7 @@ fn an_answer_under_another_name_is_no_answer() {
             error.to_string(),
             format!(
                 "cannot read the reply to GETCONF: \
-                 expected the options by the full names of today, got \"{name}\""
+                 expected the options by their full current names, got \"{name}\""
             )
         );
         assert!(
@@ -137,7 +137,7 @@ fn an_answer_under_another_name_is_no_answer() {
     assert_eq!(
         missing.to_string(),
         "cannot read the reply to GETCONF: \
-         expected the options by the full names of today, got \"\""
+         expected the options by their full current names, got \"\""
     );
 }
 

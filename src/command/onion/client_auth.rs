@@ -1,4 +1,4 @@
-//! The keys by which this tor, as a client, may use onion services.
+//! Client authorization keys of tor as a client: `ONION_CLIENT_AUTH_ADD` and its siblings.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ use crate::names::{ClientAuthKey, ClientName, OnionAddress};
 use crate::wire::fields::Fields;
 use crate::wire::{Reply, Request};
 
-/// Gives tor the key by which it, as a client, may use an onion service.
+/// Adds the client authorization key for an onion service that tor uses as a client.
 ///
 /// `ONION_CLIENT_AUTH_ADD id x25519:.. [ClientName=..] [Flags=Permanent]`.
 #[derive(Clone, Debug)]
@@ -21,33 +21,33 @@ pub struct OnionClientAuthAdd {
     permanent: bool,
 }
 
-/// What came of [`OnionClientAuthAdd`].
+/// The reply to [`OnionClientAuthAdd`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionClientAuthAdded {
-    /// tor has the key (250).
+    /// tor added the key (250).
     Added,
-    /// tor has the key, in place of another that it had for this service (251).
+    /// tor replaced its key for this service (251).
     Replaced,
-    /// tor has the key, and with it could read a descriptor that it had already fetched: the
-    /// service can be used at once (252).
+    /// tor added the key, and decrypted a descriptor in its cache with it, so that the service can
+    /// be used at once (252).
     Decrypted,
 }
 
 impl OnionClientAuthAdd {
-    /// Returns the command that gives tor the key for a service.
+    /// Returns the command for a service and a key.
     pub fn new(service: OnionAddress, key: ClientAuthKey) -> Self {
         Self { service, key, name: None, permanent: false }
     }
 
-    /// Sets a name for the key, which only this tor ever sees. The default is none.
+    /// Sets a name for the key, which tor does not send anywhere. The default is none.
     pub fn name(mut self, name: ClientName) -> Self {
         self.name = Some(name);
         self
     }
 
-    /// Lets tor write the key into its `ClientOnionAuthDir`, which must be configured. The default
-    /// is that it is forgotten when tor ends.
+    /// Makes tor write the key to its `ClientOnionAuthDir`, which must be configured. The default is
+    /// that the key is lost when tor exits.
     pub fn permanent(mut self) -> Self {
         self.permanent = true;
         self
@@ -78,12 +78,12 @@ impl Command for OnionClientAuthAdd {
             250 => Ok(OnionClientAuthAdded::Added),
             251 => Ok(OnionClientAuthAdded::Replaced),
             252 => Ok(OnionClientAuthAdded::Decrypted),
-            _ => Err(unreadable(Self::KEYWORD, "one of the codes 250, 251 and 252")),
+            _ => Err(malformed(Self::KEYWORD, "one of the codes 250, 251 and 252")),
         }
     }
 }
 
-/// Takes back a key that tor has for an onion service.
+/// Removes the client authorization key for an onion service.
 ///
 /// `ONION_CLIENT_AUTH_REMOVE id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,18 +91,18 @@ pub struct OnionClientAuthRemove {
     service: OnionAddress,
 }
 
-/// What came of [`OnionClientAuthRemove`].
+/// The reply to [`OnionClientAuthRemove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionClientAuthRemoved {
-    /// tor has forgotten the key, and deleted its file if it had one (250).
+    /// tor removed the key and its file (250).
     Removed,
     /// tor had no key for this service (251).
     NotThere,
 }
 
 impl OnionClientAuthRemove {
-    /// Returns the command that takes back the key for a service.
+    /// Returns the command for a service.
     #[must_use]
     pub fn new(service: OnionAddress) -> Self {
         Self { service }
@@ -122,12 +122,12 @@ impl Command for OnionClientAuthRemove {
         match only_line(Self::KEYWORD, reply)? {
             250 => Ok(OnionClientAuthRemoved::Removed),
             251 => Ok(OnionClientAuthRemoved::NotThere),
-            _ => Err(unreadable(Self::KEYWORD, "one of the codes 250 and 251")),
+            _ => Err(malformed(Self::KEYWORD, "one of the codes 250 and 251")),
         }
     }
 }
 
-/// Asks for the keys that tor has for onion services: all, or that for one.
+/// Queries tor's client authorization keys: all, or that for one service.
 ///
 /// `ONION_CLIENT_AUTH_VIEW [id]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub struct OnionClientAuthView {
     service: Option<OnionAddress>,
 }
 
-/// A key that tor has for an onion service.
+/// A client authorization key of tor.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OnionClientCredential {
@@ -143,20 +143,20 @@ pub struct OnionClientCredential {
     pub service: OnionAddress,
     /// The key.
     pub key: ClientAuthKey,
-    /// The name that was given with the key; tor forgets it when it reads its configuration again.
+    /// The name of the key; tor forgets it when it reloads its configuration.
     pub name: Option<ClientName>,
-    /// Whether tor has a file of it.
+    /// Whether the key is stored in a file.
     pub permanent: bool,
 }
 
 impl OnionClientAuthView {
-    /// Returns the command that asks for the keys for all services.
+    /// Returns the command for the keys of all services.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns the command that asks for the key for one service.
+    /// Returns the command for the key of one service.
     #[must_use]
     pub fn of(service: OnionAddress) -> Self {
         Self { service: Some(service) }
@@ -187,13 +187,13 @@ impl Command for OnionClientAuthView {
             .filter(|line| !line.bytes().eq_ignore_ascii_case(b"OK"))
             .map(|line| {
                 let credential = read_credential(line.bytes());
-                credential.ok_or_else(|| unreadable(Self::KEYWORD, "a client and its key"))
+                credential.ok_or_else(|| malformed(Self::KEYWORD, "a client and its key"))
             })
             .collect()
     }
 }
 
-/// Reads `CLIENT id x25519:.. [Flags=Permanent] [ClientName=..]`.
+/// Parses `CLIENT id x25519:.. [Flags=Permanent] [ClientName=..]`.
 fn read_credential(line: &[u8]) -> Option<OnionClientCredential> {
     let mut fields = Fields::new(line);
     if fields.word() != Some(b"CLIENT") {
@@ -207,7 +207,7 @@ fn read_credential(line: &[u8]) -> Option<OnionClientCredential> {
             b"Flags" => {
                 credential.permanent = field.value.list().any(|flag| flag == b"Permanent");
             }
-            // A name that is none of ours is one that another program gave.
+            // Another program may have set a name that is not a `ClientName`.
             b"ClientName" => {
                 credential.name = text(&field.value.bytes()).and_then(|name| name.parse().ok());
             }
@@ -221,7 +221,7 @@ fn text(word: &[u8]) -> Option<&str> {
     std::str::from_utf8(word).ok()
 }
 
-/// Returns the code of a reply that must be one line, which tells nothing else.
+/// Returns the code of a reply that must be one line without a value.
 fn only_line(keyword: &str, reply: Reply) -> Result<u16> {
     let reply = reply.into_result(keyword)?;
     let mut lines = reply.lines();
@@ -233,7 +233,7 @@ fn only_line(keyword: &str, reply: Reply) -> Result<u16> {
     }
 }
 
-/// The error for a reply that cannot be read. Nothing of it is shown: it may hold a key.
-fn unreadable(keyword: &str, expected: &'static str) -> crate::error::Error {
+/// Returns the error for a malformed reply, without showing it: it may contain a key.
+fn malformed(keyword: &str, expected: &'static str) -> crate::error::Error {
     ProtocolError::new(&reading(keyword), expected, b"").into()
 }

@@ -35,10 +35,10 @@ fn a_place_that_is_none_is_refused() {
     for (command, message) in [
         (
             AttachStream::new(stream(), circuit(0)),
-            "\"circuit\": must not be 0, which is no circuit",
+            "\"circuit\": must not be 0, which is not a circuit",
         ),
         (AttachStream::new(stream(), circuit(1)).hop(0), "\"hop\": must not be 0"),
-        (AttachStream::left_to_tor(stream()).hop(2), "\"hop\": needs a circuit to be counted on"),
+        (AttachStream::left_to_tor(stream()).hop(2), "\"hop\": needs a circuit"),
     ] {
         assert_eq!(refusal(&command), format!("invalid argument {message}"));
     }
@@ -61,7 +61,7 @@ fn a_stream_is_led_to_another_address_and_port() {
         ("a\nQUIT", "contains a line feed"),
         ("a\0", "contains NUL"),
         ("a\x07", "contains a control character"),
-        ("\"a\"", "must not hold quotes or \"=\""),
+        ("\"a\"", "must not contain quotes or \"=\""),
         ("\u{e9}.example", "must be ASCII: an international name is written with xn--"),
     ] {
         let message = format!("invalid argument \"address\": {problem}");
@@ -85,7 +85,7 @@ fn a_stream_is_closed_for_a_reason_with_a_number() {
     for reason in [StreamReason::End, StreamReason::from("0"), StreamReason::from("1\nQUIT")] {
         assert_eq!(
             refusal(&close(reason)),
-            "invalid argument \"reason\": has no number, so that no stream can be closed for it"
+            "invalid argument \"reason\": has no number, so CLOSESTREAM cannot send it"
         );
     }
 }

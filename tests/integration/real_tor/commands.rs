@@ -41,10 +41,7 @@ fn every_signal_that_does_not_end_tor_is_sent_and_reported() {
             Signal::Unrecognized(_) => refusal(controller.signal(Signal::from(name))),
             known => panic!("{name:?} is {known:?}"),
         };
-        assert_eq!(
-            expected, "invalid argument \"signal\": is not a signal that tor takes",
-            "{name:?}"
-        );
+        assert_eq!(expected, "invalid argument \"signal\": is not a signal of tor", "{name:?}");
     }
     assert_eq!(events.try_recv(), None);
     // tor compares without case, and so does torcon.

@@ -86,7 +86,7 @@ fn option_names_ignore_case_and_unknown_ones_are_refused() {
     for short in ["SocksP", "l", "BandwidthRateBytes"] {
         let text = refusal(controller.get_conf([short]));
         let start =
-            "cannot read the reply to GETCONF: expected the options by the full names of today";
+            "cannot read the reply to GETCONF: expected the options by their full current names";
         assert!(text.starts_with(start), "{text}");
     }
     assert!(controller.is_alive());

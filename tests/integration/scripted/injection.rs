@@ -164,7 +164,7 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
         let outcome = controller.consensus_download(&flavor).map(drop);
         check(outcome, "consensus_download", "key", problem, bad);
         let signal = Signal::from(bad);
-        let problem = "is not a signal that tor takes";
+        let problem = "is not a signal of tor";
         check(controller.signal(signal), "signal", "signal", problem, bad);
     }
     for (bad, problem) in NO_TOKENS {
@@ -175,7 +175,7 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
             check(call(&controller, bad), function, "option", NO_OPTION, bad);
         }
         let signal = Signal::from(bad);
-        let problem = "is not a signal that tor takes";
+        let problem = "is not a signal of tor";
         check(controller.signal(signal), "signal", "signal", problem, bad);
     }
     for (bad, problem) in [
