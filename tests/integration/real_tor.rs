@@ -6,9 +6,9 @@
 mod auth;
 /// Cookies elsewhere, wrong ones, and passwords beside them.
 mod auth_cookie;
-/// Circuits and streams, of which there are none.
+/// Commands for circuits and streams that do not exist.
 mod circuits;
-/// Signals, features, ownership, commands as they are written.
+/// Signals, features, ownership, commands as text.
 mod commands;
 /// The options of the configuration: read, changed, and their values there and back.
 mod conf;
@@ -26,19 +26,23 @@ mod config_races;
 mod config_save;
 /// The onion services of the configuration.
 mod config_services;
-/// Where a tor is, and who is asked for a password.
+/// Endpoints, and the password closure.
 mod connect;
 /// Events without a network, each as its type.
 mod event_kinds;
-/// What tor says without being asked.
+/// Listeners, queues and waits.
 mod events;
 /// A tor that dies or is stopped, and commands that nobody may send.
 mod faults;
 /// Which paths are checked for tor, and which are left to it.
 mod file_system;
-/// What tor tells about itself.
+/// `GETINFO` of any key.
 mod info;
-/// Names, guards and descriptors.
+/// Every `GETINFO` key and its method.
+mod info_keys;
+/// The status of tor as a relay.
+mod info_relay;
+/// Address mappings, resolving, guards and descriptors.
 mod network;
 /// A command that a program brings itself.
 mod own_command;
@@ -49,7 +53,7 @@ mod stopped;
 
 /// The whole configuration: loaded and saved, and what would make tor exit.
 mod torrc;
-/// The typed answers of `GETINFO`.
+/// The typed values of `GETINFO`.
 mod typed_info;
 
 use std::fs;

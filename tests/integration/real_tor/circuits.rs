@@ -1,4 +1,4 @@
-//! Commands for circuits and streams, without a network: what tor says to each kind of bad call.
+//! Commands for circuits and streams, without a network: tor's refusal of each.
 
 use torcon::Error;
 use torcon::command::{AttachStream, ExtendCircuit, RedirectStream};
@@ -19,7 +19,7 @@ fn nickname(name: &str) -> [RelaySpec; 1] {
 }
 
 #[test]
-fn a_circuit_cannot_be_begun_without_a_network_nor_along_unknown_relays() {
+fn a_circuit_cannot_be_built_without_a_network_or_along_unknown_relays() {
     let controller = reader();
     let extend = |command: ExtendCircuit| refusal(controller.extend_circuit(&command));
     let start = "tor refused EXTENDCIRCUIT: 551 \"Couldn't start circuit\"";
@@ -88,7 +88,7 @@ fn circuits_and_streams_that_do_not_exist_are_named_in_the_refusal() {
 }
 
 #[test]
-fn what_no_method_says_is_refused_by_tor_when_it_is_said_in_writing() {
+fn tor_refuses_as_text_what_no_method_sends() {
     let controller = reader();
     for (command, message) in [
         ("EXTENDCIRCUIT", "512 \"Bad arguments to EXTENDCIRCUIT: Need at least 1 argument(s)\""),

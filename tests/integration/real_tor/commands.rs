@@ -1,5 +1,4 @@
-//! The rest of the commands of a controller: signals, features, ownership, what is queued as it
-//! is written, and the end.
+//! Signals, features, ownership, commands as text, and the end of a connection.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -51,7 +50,7 @@ fn every_signal_that_does_not_end_tor_is_sent_and_reported() {
 }
 
 #[test]
-fn each_signal_that_ends_tor_ends_it() {
+fn each_signal_that_ends_tor_ends_the_connection() {
     for signal in [Signal::Shutdown, Signal::Int, Signal::Halt, Signal::Term] {
         let tor = RealTor::start();
         let (first, second) = (controller(&tor), controller(&tor));
@@ -67,7 +66,7 @@ fn each_signal_that_ends_tor_ends_it() {
 
 // Row `queue_command(cmd, arg)`: many may be queued; everything funnels through it.
 #[test]
-fn three_hundred_commands_may_be_outstanding_while_events_come() {
+fn three_hundred_replies_may_be_pending_while_events_arrive() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let events = controller.events([EventKind::ConfChanged, EventKind::Notice]).unwrap();
@@ -105,7 +104,7 @@ fn three_hundred_commands_may_be_outstanding_while_events_come() {
 
 // Row `queue_command`: the ways to get the reply.
 #[test]
-fn a_queued_reply_can_be_waited_for_tried_dropped_and_missed() {
+fn a_pending_reply_can_be_awaited_polled_dropped_and_late() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let pid = format!("process/pid={}", tor.pid());
@@ -164,7 +163,7 @@ fn a_reply_can_be_taken_line_by_line() {
 }
 
 #[test]
-fn what_is_no_single_command_is_not_sent() {
+fn text_that_is_not_one_command_is_not_sent() {
     let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let before = tap.sent().len();
@@ -218,7 +217,7 @@ fn a_reply_of_mixed_codes_is_a_refusal_with_every_line() {
 
 // USEFEATURE.
 #[test]
-fn features_are_switched_on_or_refused() {
+fn features_are_enabled_or_refused() {
     let controller = reader();
     controller.use_feature(["EXTENDED_EVENTS", "VERBOSE_NAMES"]).unwrap();
     assert_eq!(
@@ -233,7 +232,7 @@ type End = fn(Controller);
 
 // Row `is_owned`, TAKEOWNERSHIP: tor dies with the connection, however that ends.
 #[test]
-fn an_owned_tor_ends_with_its_connection() {
+fn an_owned_tor_exits_with_its_connection() {
     let ways: [(&str, End); 3] = [
         ("drop", drop),
         ("close", |controller| controller.close()),
@@ -259,7 +258,7 @@ fn an_owned_tor_ends_with_its_connection() {
 
 // DROPOWNERSHIP: tor outlives the connection again.
 #[test]
-fn a_tor_that_is_given_back_lives_on() {
+fn a_tor_whose_ownership_is_dropped_outlives_the_connection() {
     let tor = RealTor::start();
     let owner = controller(&tor);
     owner.take_ownership().unwrap();
@@ -276,7 +275,7 @@ fn a_tor_that_is_given_back_lives_on() {
 
 // Row `quit()`; row `on_disconnect`.
 #[test]
-fn quitting_is_a_clean_end_for_everyone() {
+fn quit_is_a_clean_end_for_every_caller() {
     let controller = reader();
     let waiting = controller.clone();
     let (send, receive) = crossbeam_channel::unbounded();
@@ -314,7 +313,7 @@ fn quitting_is_a_clean_end_for_everyone() {
 
 // Row `on_disconnect`: told once, with the cause if it was not clean.
 #[test]
-fn the_end_of_a_connection_is_told_once_with_its_cause() {
+fn on_disconnect_is_called_once_with_the_reason() {
     let tor = RealTor::start();
     let ended = |end: &dyn Fn(&Controller)| {
         let controller = ConnectOptions::new().connect(tor.endpoint()).unwrap();
@@ -349,7 +348,7 @@ fn the_end_of_a_connection_is_told_once_with_its_cause() {
 
 // A handle in a closure must not keep the connection; and each clone has its own limit.
 #[test]
-fn clones_share_the_connection_and_the_last_one_ends_it() {
+fn clones_share_the_connection_and_the_last_one_closes_it() {
     let tor = RealTor::start();
     let first = controller(&tor);
     let second = first.with_timeout(Duration::from_secs(7));

@@ -1,4 +1,4 @@
-//! The rows "connect" and `ConnectOptions` of the contract.
+//! Connecting: endpoints, the password closure, limits.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn assert_is(controller: &Controller, pid: u32) {
 
 // Row `endpoint`.
 #[test]
-fn every_spelling_of_an_endpoint_leads_to_tor() {
+fn every_form_of_endpoint_connects() {
     let tor = shared();
     let (pid, address) = (tor.pid(), tor.control_addr());
     let port = address.port();
@@ -74,7 +74,7 @@ fn a_control_port_on_ipv6_is_reached() {
 
 // Row `connect`: the reason; row "result": every reason why not.
 #[test]
-fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told() {
+fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
     let tor = shared();
     let directory = tempfile::tempdir().unwrap();
     let missing = Endpoint::unix(directory.path().join("missing"));
@@ -115,7 +115,7 @@ fn the_first_endpoint_that_answers_is_taken_and_otherwise_every_reason_is_told()
 
 // Row `endpoint`: the default candidates.
 #[test]
-fn the_usual_places_are_looked_at_in_their_order() {
+fn the_default_endpoints_are_tried_in_order() {
     let usual =
         ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
     // The machine may or may not have a tor of its own, and it may or may not let us in.
@@ -131,7 +131,7 @@ fn the_usual_places_are_looked_at_in_their_order() {
 
 // Row `connect`: what is sent. Filtering proxies must let it pass.
 #[test]
-fn nothing_is_sent_to_connect_but_what_the_documentation_lists() {
+fn connecting_sends_only_the_documented_commands() {
     let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let sent = tap.sent();
@@ -151,7 +151,7 @@ fn nothing_is_sent_to_connect_but_what_the_documentation_lists() {
 
 // Row `password_function`; row `builds protocol objects`: any number of times.
 #[test]
-fn a_password_is_asked_for_once_per_connection_and_only_if_it_is_needed() {
+fn the_password_closure_is_called_once_and_only_if_needed() {
     let password = Password::from("swordfish");
     let hashed = password.hashed().unwrap();
     let tor =
@@ -175,7 +175,7 @@ fn a_password_is_asked_for_once_per_connection_and_only_if_it_is_needed() {
 
 // Row `password_function`: may decline, may be slow.
 #[test]
-fn who_is_asked_for_a_password_may_decline_and_may_take_time() {
+fn the_password_closure_may_decline_and_take_time() {
     let hashed = Password::from("swordfish").hashed().unwrap();
     let tor =
         RealTor::builder().without_cookie().line(format!("HashedControlPassword {hashed}")).start();
@@ -199,7 +199,7 @@ fn who_is_asked_for_a_password_may_decline_and_may_take_time() {
 
 // Row "result": within a deadline.
 #[test]
-fn a_tor_that_does_not_answer_is_given_up_in_time() {
+fn a_tor_that_does_not_answer_times_out() {
     let tor = RealTor::builder().control_port().start();
     tor.stop();
     for endpoint in [tor.endpoint(), tor.control_addr().to_string()] {
@@ -245,7 +245,7 @@ fn a_lost_connection_is_not_made_again() {
 
 // Peers 15: the most frequent question to supporters.
 #[test]
-fn the_other_ports_of_a_real_tor_are_no_control_ports() {
+fn other_ports_of_tor_are_not_control_ports() {
     // Its network is on, and leads to a closed port of this machine.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let tor = RealTor::builder()
@@ -280,7 +280,7 @@ fn the_other_ports_of_a_real_tor_are_no_control_ports() {
 }
 
 #[test]
-fn what_was_used_to_connect_is_given_back() {
+fn the_endpoint_of_the_connection_is_returned() {
     crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().control_port().start();
         let before = Holdings::now();
@@ -298,7 +298,7 @@ fn what_was_used_to_connect_is_given_back() {
 
 // Row `protocolinfo()`; row `version`.
 #[test]
-fn a_new_controller_knows_the_version_and_how_it_was_let_in() {
+fn a_new_controller_knows_the_version_and_its_authentication() {
     let controller = super::reader();
     let raw = shared().raw().ask("PROTOCOLINFO 1");
     let info = controller.protocol_info().unwrap();

@@ -37,7 +37,7 @@ fn texts(events: &Receiver<Event>, count: usize) -> Vec<String> {
 
 // Row `add_event_listener(evt, cb)`: BW comes every second.
 #[test]
-fn bandwidth_comes_by_itself_in_every_form() {
+fn bandwidth_events_arrive_in_every_form() {
     let controller = reader();
     let any = listen(&controller, EventKind::Bw);
     let (send, typed) = unbounded();
@@ -64,7 +64,7 @@ fn bandwidth_comes_by_itself_in_every_form() {
 // Rows `add_event_listener`, `remove_event_listener`, `events`: the first of a kind sends
 // SETEVENTS, sorted, and the last one sends it again; nothing else does.
 #[test]
-fn tor_is_told_only_of_changes_and_in_sorted_order() {
+fn setevents_is_sent_only_on_change_and_sorted() {
     let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     assert_eq!(controller.subscribed_events(), []);
@@ -109,7 +109,7 @@ fn tor_is_told_only_of_changes_and_in_sorted_order() {
 
 // Row `add_event_listener`: an unknown event is refused; peers 14: it must not poison later ones.
 #[test]
-fn a_refused_event_leaves_everything_as_it_was() {
+fn a_refused_event_changes_nothing() {
     let tap = RecordingProxy::before(shared().address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
     let bw = listen(&controller, EventKind::Bw);
@@ -135,7 +135,7 @@ fn a_refused_event_leaves_everything_as_it_was() {
 
 // Row `valid_events`: all that tor offers can be subscribed to at once.
 #[test]
-fn everything_that_tor_offers_can_be_subscribed_to() {
+fn every_valid_event_can_be_subscribed() {
     let controller = reader();
     let kinds = controller.valid_events().unwrap().to_vec();
     let queue = controller.events(kinds.clone()).unwrap();
@@ -146,7 +146,7 @@ fn everything_that_tor_offers_can_be_subscribed_to() {
 }
 
 #[test]
-fn changes_of_options_are_told_value_by_value() {
+fn conf_changed_events_have_each_value() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let (send, typed) = unbounded();
@@ -188,7 +188,7 @@ fn changes_of_options_are_told_value_by_value() {
 }
 
 #[test]
-fn mapped_addresses_and_failed_resolutions_are_told() {
+fn addrmap_events_report_mappings_and_failed_resolutions() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let events = listen(&controller, EventKind::AddrMap);
@@ -226,7 +226,7 @@ fn mapped_addresses_and_failed_resolutions_are_told() {
 }
 
 #[test]
-fn a_fault_in_tor_is_told_as_a_status() {
+fn a_bug_of_tor_is_a_status_event() {
     let tor = RealTor::builder().line("__LeaveStreamsUnattached 1").start();
     let controller = controller(&tor);
     let (send, status) = unbounded();
@@ -256,7 +256,7 @@ fn a_fault_in_tor_is_told_as_a_status() {
 }
 
 #[test]
-fn the_log_is_told_by_severity_and_whole() {
+fn log_events_have_a_severity_and_the_whole_message() {
     let tor = RealTor::builder().line("SafeLogging 0").start();
     let controller = controller(&tor);
     let (send, typed) = unbounded();
@@ -291,7 +291,7 @@ fn the_log_is_told_by_severity_and_whole() {
 }
 
 #[test]
-fn the_first_steps_of_bootstrapping_and_their_problems_are_told() {
+fn bootstrap_events_report_progress_and_problems() {
     // The network leads to a closed port of this machine.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let tor = RealTor::builder().line("UseBridges 1").line(format!("Bridge {closed}")).start();
@@ -337,7 +337,7 @@ fn the_first_steps_of_bootstrapping_and_their_problems_are_told() {
 
 // An event that a command causes may come before or after its reply; listeners get it once.
 #[test]
-fn signals_are_told_in_their_order_on_every_connection() {
+fn signal_events_arrive_in_order_on_every_connection() {
     let tor = RealTor::start();
     let (asker, watcher) = (controller(&tor), controller(&tor));
     let own = listen(&asker, EventKind::Signal);
@@ -385,7 +385,7 @@ fn a_listener_may_send_commands_subscribe_wait_and_remove_itself() {
 }
 
 #[test]
-fn a_listener_that_panics_is_removed_and_the_others_go_on() {
+fn a_listener_that_panics_is_removed_and_the_others_stay() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let (send, panics) = unbounded();
@@ -409,7 +409,7 @@ fn a_listener_that_panics_is_removed_and_the_others_go_on() {
 
 // Row `events`, by pulling: a queue ends with its connection, and not before it is empty.
 #[test]
-fn a_queue_gives_everything_that_came_before_the_end() {
+fn a_queue_returns_every_event_before_the_end() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let queue = controller.events([EventKind::ConfChanged]).unwrap();
@@ -431,7 +431,7 @@ fn a_queue_gives_everything_that_came_before_the_end() {
 
 // What a listener cannot take in time is dropped, and it is told how much.
 #[test]
-fn a_slow_listener_is_told_how_many_events_it_lost() {
+fn a_slow_listener_gets_the_number_of_lost_events() {
     let tor = RealTor::start();
     let options = ConnectOptions::new().event_limit(20_000);
     let controller = options.connect(tor.endpoint()).unwrap();

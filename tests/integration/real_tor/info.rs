@@ -1,4 +1,4 @@
-//! `GETINFO`, whole and line by line, compared with what a connection without torcon is told.
+//! `GETINFO`, whole and line by line, compared with the raw values.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ const STEADY: [&str; 24] = [
 
 // Row `get_info(*keys)`.
 #[test]
-fn every_shape_of_value_is_what_tor_said() {
+fn every_form_of_value_equals_the_raw_value() {
     let controller = reader();
     let mut raw = shared().raw();
     let info = controller.get_info(STEADY).unwrap();
@@ -72,7 +72,7 @@ fn every_shape_of_value_is_what_tor_said() {
 
 // Row `get_info(*keys)`: one round trip, and repeated keys.
 #[test]
-fn a_key_may_be_asked_for_twice() {
+fn a_key_may_be_queried_twice() {
     let controller = reader();
     let info = controller.get_info(["process/pid", "config/names", "process/pid"]).unwrap();
     let pid = shared().pid().to_string();
@@ -82,7 +82,7 @@ fn a_key_may_be_asked_for_twice() {
 
 // Row `how to know the keys`; rows `valid_events`, `valid_signals`: exact names.
 #[test]
-fn what_tor_offers_is_known_by_its_exact_names() {
+fn the_valid_names_are_those_of_tor() {
     let controller = reader();
     let mut raw = shared().raw();
     let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -144,7 +144,7 @@ fn every_key_that_tor_names_is_answered_or_refused() {
 
 // Row `get_info(*keys)`: errors keep code and text (peers 28, 29).
 #[test]
-fn one_bad_key_spoils_all_and_each_is_named() {
+fn one_unknown_key_fails_the_query_and_each_is_named() {
     let controller = reader();
     assert_eq!(
         refusal(controller.get_info(["version", "Version"])),
@@ -192,7 +192,7 @@ fn a_raw_reply_has_codes_lines_and_data() {
 
 // Row `get_info_incremental(key, line_cb)`: stopping early.
 #[test]
-fn whoever_has_heard_enough_may_stop() {
+fn the_closure_may_break() {
     let controller = reader();
     let mut raw = shared().raw();
     let first = raw.get_info("config/names").lines().next().unwrap().to_owned();
@@ -211,7 +211,7 @@ fn whoever_has_heard_enough_may_stop() {
 }
 
 #[test]
-fn a_closure_that_takes_lines_may_send_commands_itself() {
+fn a_closure_that_takes_lines_may_send_commands() {
     let controller = reader();
     let pid = shared().pid().to_string();
     let mut asked = 0;
@@ -235,7 +235,7 @@ const REPEATED: usize = 2000;
 
 // Row `get_info(*keys)`: large. Peers 9: limits broke long replies elsewhere.
 #[test]
-fn a_reply_of_24_megabytes_comes_whole() {
+fn a_reply_of_24_megabytes_is_complete() {
     let controller = reader();
     let list = shared().raw().get_info("config/names");
     let info = controller.get_info(std::iter::repeat_n("config/names", REPEATED)).unwrap();
@@ -266,7 +266,7 @@ fn a_reply_of_24_megabytes_comes_whole() {
 // Row `get_info_incremental`: any size in little memory, and events go to their listeners
 // (peers 7).
 #[test]
-fn a_reply_of_48_megabytes_line_by_line_takes_little_memory_while_events_come() {
+fn a_reply_of_48_megabytes_line_by_line_takes_little_memory_while_events_arrive() {
     crate::support::exclusive::exclusive(|| {
         let tor = RealTor::builder().without_cookie().start();
         let controller = controller(&tor);
@@ -306,7 +306,7 @@ fn a_reply_of_48_megabytes_line_by_line_takes_little_memory_while_events_come() 
 
 // Row `line receiver`: very long lines.
 #[test]
-fn a_line_of_nine_hundred_thousand_bytes_goes_both_ways() {
+fn a_line_of_nine_hundred_thousand_bytes_is_sent_and_received() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let long = "0123456789".repeat(90_000);
@@ -336,7 +336,7 @@ fn a_line_of_nine_hundred_thousand_bytes_goes_both_ways() {
 }
 
 #[test]
-fn the_progress_of_bootstrapping_can_be_asked_for() {
+fn the_bootstrap_progress_can_be_queried() {
     let phase = reader().bootstrap_phase().unwrap();
     assert_eq!((phase.progress, phase.tag.as_str(), phase.is_done()), (0, "starting", false));
     assert_eq!(phase.summary, "Starting");

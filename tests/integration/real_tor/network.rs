@@ -1,4 +1,4 @@
-//! Names, guards and descriptors, without a network.
+//! Address mappings, resolving, guards and descriptors, without a network.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn shown(outcome: &MapOutcome) -> String {
 }
 
 #[test]
-fn addresses_are_mapped_and_set_free_and_each_refusal_is_of_one_pair() {
+fn addresses_are_mapped_and_unmapped_and_each_pair_may_be_refused() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let map = |pairs: &[(&str, &str)]| -> Vec<String> {
@@ -77,7 +77,7 @@ fn addresses_are_mapped_and_set_free_and_each_refusal_is_of_one_pair() {
 }
 
 #[test]
-fn virtual_addresses_are_chosen_by_tor_and_stay_the_same() {
+fn virtual_addresses_are_chosen_by_tor_and_constant() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let kinds = [MapAddress::VIRTUAL_IPV4, MapAddress::VIRTUAL_IPV6, MapAddress::VIRTUAL_NAME];
@@ -101,7 +101,7 @@ fn virtual_addresses_are_chosen_by_tor_and_stay_the_same() {
 }
 
 #[test]
-fn names_are_taken_at_once_and_answered_by_events() {
+fn resolve_is_answered_at_once_and_its_result_is_an_event() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     // tor finds out by itself that this is no name; it would wait for a network for others.
@@ -133,7 +133,7 @@ fn names_are_taken_at_once_and_answered_by_events() {
 }
 
 #[test]
-fn what_tor_finds_out_without_a_network_is_waited_for() {
+fn resolving_and_fetching_without_a_network_end_with_an_error() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let error = controller.resolve("bad_host!name", LIMIT).unwrap_err();
@@ -157,7 +157,7 @@ fn what_tor_finds_out_without_a_network_is_waited_for() {
 }
 
 #[test]
-fn guards_and_times_are_dropped() {
+fn guards_and_circuit_build_times_are_dropped() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     controller.drop_guards().unwrap();
@@ -175,7 +175,7 @@ fn guards_and_times_are_dropped() {
 }
 
 #[test]
-fn what_is_no_descriptor_is_refused() {
+fn a_malformed_descriptor_is_refused() {
     let controller = reader();
     let post = |descriptor: PostDescriptor| refusal(controller.post_descriptor(&descriptor));
     let foo = || PostDescriptor::new("foo");
@@ -195,7 +195,7 @@ fn what_is_no_descriptor_is_refused() {
 }
 
 #[test]
-fn descriptors_of_services_are_asked_for_and_sent_by_address_only() {
+fn hsfetch_and_hspost_name_the_service_by_address() {
     let controller = reader();
     controller.hs_fetch(&HsFetch::new(service())).unwrap();
     let unknown = format!("552 \"Server \\\"${}\\\" not found\"", server());

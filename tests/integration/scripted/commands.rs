@@ -1,5 +1,5 @@
-//! What each method sends, to the byte, and what it makes of tor's answer. Filters in front of a
-//! control port compare text, so nothing else may be sent, and nothing in another order.
+//! The bytes that each method sends, and its result for a reply. Filters in front of a control port
+//! compare text, so neither the arguments nor their order may change.
 
 use torcon::{Controller, Signal};
 
@@ -111,7 +111,7 @@ const CASES: [Case; 26] = [
 const REFUSED: &str = "tor refused SETCONF: 552 \"no\"";
 
 #[test]
-fn every_method_sends_what_its_documentation_lists_and_nothing_else() {
+fn every_method_sends_only_its_documented_command() {
     // Part 7 of peers: works behind filtering proxies, without hidden commands.
     let (tor, controller) = connected(|script| {
         for (_, line, reply, _) in CASES {
@@ -140,7 +140,7 @@ fn a_configuration_is_sent_as_data() {
 }
 
 #[test]
-fn ownership_is_taken_whether_or_not_tor_tells_its_pid() {
+fn ownership_is_taken_with_or_without_a_pid() {
     for (reply, pid) in [
         (&["250-process/pid=4711", "250 OK"][..], Some(4711)),
         (&["250-process/pid=?", "250 OK"], None),

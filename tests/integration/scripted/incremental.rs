@@ -20,7 +20,7 @@ fn all(lines: &mut Vec<String>) -> impl FnMut(Line<'_>) -> ControlFlow<()> + '_ 
 }
 
 #[test]
-fn a_reply_of_fifty_megabytes_passes_in_little_memory() {
+fn a_reply_of_fifty_megabytes_takes_little_memory() {
     exclusive(|| {
         const LINES: u64 = 800_000;
         let (tor, controller) = connected(|script| {
@@ -45,7 +45,7 @@ fn a_reply_of_fifty_megabytes_passes_in_little_memory() {
 }
 
 #[test]
-fn an_end_in_the_middle_of_data_is_the_end_and_no_other_protocol() {
+fn an_end_in_the_middle_of_data_is_not_a_protocol_error() {
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\nr one\r\nr tw").close();
     });
@@ -57,7 +57,7 @@ fn an_end_in_the_middle_of_data_is_the_end_and_no_other_protocol() {
 }
 
 #[test]
-fn a_slow_caller_does_not_make_the_reply_pile_up() {
+fn a_slow_caller_keeps_memory_bounded() {
     exclusive(|| {
         let (tor, controller) = connected(|script| {
             script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
@@ -83,7 +83,7 @@ fn a_slow_caller_does_not_make_the_reply_pile_up() {
 }
 
 #[test]
-fn lines_come_while_the_reply_is_still_being_sent() {
+fn lines_arrive_while_the_reply_is_being_sent() {
     let (saw, test_saw) = signal();
     let (tor, controller) = connected(move |script| {
         script.hostile("lines of no document");
@@ -105,7 +105,7 @@ fn lines_come_while_the_reply_is_still_being_sent() {
 }
 
 #[test]
-fn events_in_between_go_to_their_listeners_in_every_shape() {
+fn interleaved_events_of_every_form_reach_their_listeners() {
     // peers 7: a multi-line event went to the command's callback (txtorcon).
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW CONF_CHANGED NEWCONSENSUS").send("250 OK\r\n");
@@ -144,7 +144,7 @@ fn values_of_one_line_of_many_and_of_none_are_lines() {
 }
 
 #[test]
-fn a_caller_that_has_heard_enough_leaves_and_the_rest_is_dropped() {
+fn after_a_break_the_rest_of_the_reply_is_discarded() {
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
         script.flood("r x\r\n", 1_000_000).send(".\r\n250 OK\r\n");
@@ -189,7 +189,7 @@ fn the_closure_may_send_commands() {
 }
 
 #[test]
-fn the_closure_may_wait_for_an_event_that_stands_behind_the_reply() {
+fn the_closure_may_wait_for_an_event_behind_the_reply() {
     // The connection waits for a slow closure, but not long in all: here the closure waits for
     // what only the connection can bring. It waited a quarter of a second for each part.
     let (tor, controller) = connected(|script| {
@@ -216,7 +216,7 @@ fn the_closure_may_wait_for_an_event_that_stands_behind_the_reply() {
 }
 
 #[test]
-fn others_do_not_wait_for_a_slow_closure() {
+fn a_slow_closure_delays_no_other_command() {
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
         script.flood("r xxxxxxxxxxxx\r\n", 500_000).send(".\r\n250 OK\r\n").serve(answer);
@@ -251,7 +251,7 @@ fn others_do_not_wait_for_a_slow_closure() {
 }
 
 #[test]
-fn a_closure_that_panics_leaves_the_connection_as_it_is() {
+fn a_closure_that_panics_leaves_the_connection_usable() {
     let (tor, controller) = connected(|script| {
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
         script.flood("r x\r\n", 100_000).send(".\r\n250 OK\r\n").serve(answer);
@@ -313,7 +313,7 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
 }
 
 #[test]
-fn an_end_in_the_middle_gives_what_came_and_the_reason() {
+fn an_end_in_the_middle_delivers_the_lines_and_the_reason() {
     let (tor, controller) = connected(|script| {
         script.hostile("messages that are cut");
         script.expect("GETINFO a").send("250+a=\r\n1\r\n2\r\n3").close();
@@ -354,7 +354,7 @@ fn lines_of_another_reply_never_reach_the_closure() {
 }
 
 #[test]
-fn raw_commands_give_their_lines_too() {
+fn commands_as_text_deliver_their_lines_too() {
     let (tor, controller) = connected(|script| {
         script.answer("GETINFO a b", &["250-a=1", "250+b=", "..x", "y", ".", "250 OK"]);
         script.answer("GETCONF x", &["552 no"]).serve(answer);
@@ -369,7 +369,7 @@ fn raw_commands_give_their_lines_too() {
 }
 
 #[test]
-fn many_such_replies_and_events_at_once_keep_apart() {
+fn many_concurrent_replies_and_events_are_not_mixed() {
     let (tor, controller) = connected(|script| {
         script.serve(|line, out| {
             let Some(key) = line.strip_prefix("GETINFO block/") else { return answer(line, out) };

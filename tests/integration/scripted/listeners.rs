@@ -1,4 +1,4 @@
-//! What a listener may do: anything (rule 6).
+//! Listeners may send commands, wait, subscribe, unsubscribe, close and panic.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ fn a_panic_removes_only_the_listener_that_panicked() {
 }
 
 #[test]
-fn what_a_listener_holds_may_panic_when_it_is_dropped() {
+fn the_captures_of_a_listener_may_panic_when_dropped() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -97,7 +97,7 @@ fn what_a_listener_holds_may_panic_when_it_is_dropped() {
 }
 
 #[test]
-fn a_listener_that_blocks_holds_up_no_command() {
+fn a_listener_that_blocks_delays_no_command() {
     // peers 11: a slow handler blocked commands (zwuevi, bine).
     exclusive(|| {
         let holdings = Holdings::now();
@@ -162,7 +162,7 @@ fn a_listener_may_send_commands_and_subscribe() {
 }
 
 #[test]
-fn a_listener_may_wait_for_events_on_another_thread_and_in_vain_on_its_own() {
+fn a_listener_may_wait_for_events_on_another_thread_and_times_out_on_its_own() {
     // A queue is filled by the thread that calls listeners, so a listener that waits for its own
     // queue waits no longer than it says, and then everything goes on.
     exclusive(|| {
@@ -352,7 +352,7 @@ fn dropping_the_last_handle_does_not_wait_for_a_listener() {
 }
 
 #[test]
-fn closing_waits_for_a_listener_but_not_for_ever() {
+fn closing_waits_for_a_listener_within_the_limit() {
     // Rules 8 and 10.
     exclusive(|| {
         let holdings = Holdings::now();
@@ -387,7 +387,7 @@ fn closing_waits_for_a_listener_but_not_for_ever() {
 }
 
 #[test]
-fn events_that_were_not_delivered_are_discarded_by_closing() {
+fn closing_discards_undelivered_events() {
     let (tor, controller) = with_events();
     let (go_on, test_says) = signal();
     let (begun, has_begun) = signal();
@@ -445,7 +445,7 @@ impl Drop for Tell {
 }
 
 #[test]
-fn the_end_lets_go_of_every_closure() {
+fn the_end_drops_every_closure() {
     let (tor, controller) = served();
     let (dropped, drops) = unbounded();
     for _ in 0..3 {

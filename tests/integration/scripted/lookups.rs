@@ -64,7 +64,7 @@ fn ok() -> String {
 }
 
 #[test]
-fn the_answer_of_its_own_stream_is_taken_and_no_other() {
+fn only_the_answer_of_its_own_stream_is_used() {
     let address = resolve(vec![
         // A request for the same name that was there before.
         begun(1, "a.example"),
@@ -88,7 +88,7 @@ fn the_answer_of_its_own_stream_is_taken_and_no_other() {
 }
 
 #[test]
-fn a_name_that_stands_for_another_is_answered_under_that_one() {
+fn a_mapped_name_is_answered_by_its_target() {
     let address = resolve(vec![
         ok(),
         begun(4, "a.example"),
@@ -100,7 +100,7 @@ fn a_name_that_stands_for_another_is_answered_under_that_one() {
 }
 
 #[test]
-fn a_tor_that_does_not_tell_whose_an_answer_is_is_understood() {
+fn addrmap_events_without_a_stream_are_understood() {
     let unsigned = |name: &str, to: &str| resolved(0, name, to).replace(" STREAMID=0", "");
     let address = resolve(vec![
         ok(),
@@ -118,7 +118,7 @@ fn a_tor_that_does_not_tell_whose_an_answer_is_is_understood() {
 }
 
 #[test]
-fn what_cannot_be_resolved_is_an_error_that_says_how_tor_says_it() {
+fn a_failed_resolution_is_an_error_with_the_reason_of_tor() {
     for (lines, message) in [
         (
             vec![ok(), begun(4, "a.example"), resolved(4, "a.example", "<error>")],
@@ -165,7 +165,7 @@ fn an_address_is_resolved_to_a_name() {
 }
 
 #[test]
-fn a_name_that_tor_would_cut_off_is_refused() {
+fn a_name_that_tor_would_truncate_is_refused() {
     let (tor, controller) = connected(|script| {
         script.expect_end();
     });
@@ -195,7 +195,7 @@ fn serve_names(script: &mut Script) {
 }
 
 #[test]
-fn threads_that_ask_at_once_get_their_own_answers() {
+fn concurrent_calls_get_their_own_answers() {
     let (tor, controller) = connected(serve_names);
     std::thread::scope(|scope| {
         for number in 0..8 {
@@ -216,7 +216,7 @@ fn threads_that_ask_at_once_get_their_own_answers() {
 }
 
 #[test]
-fn the_next_request_begins_when_the_one_before_has_its_stream() {
+fn the_next_request_starts_when_the_one_before_has_its_stream() {
     let (go, may_go) = signal();
     let (tor, controller) = connected(move |script| {
         script.answer("SETEVENTS ADDRMAP STREAM", &["250 OK"]);
@@ -244,7 +244,7 @@ fn the_next_request_begins_when_the_one_before_has_its_stream() {
 }
 
 #[test]
-fn a_request_that_is_never_answered_ends_with_its_time_or_with_the_connection() {
+fn an_unanswered_request_ends_with_its_limit_or_the_connection() {
     let (end, ended) = signal();
     let (tor, controller) = connected(move |script| {
         let begun = begun(4, "a.example");
@@ -381,7 +381,7 @@ fn failures(error: &Error) -> Vec<String> {
 }
 
 #[test]
-fn the_descriptor_of_its_own_fetch_is_taken_and_no_other() {
+fn only_the_descriptor_of_its_own_fetch_is_used() {
     let events = [
         asked(SERVICE, A),
         // Of another service, and of a directory that nobody has asked since.
@@ -405,7 +405,7 @@ fn the_descriptor_of_its_own_fetch_is_taken_and_no_other() {
 }
 
 #[test]
-fn an_older_fetch_of_the_same_service_counts_for_nothing() {
+fn an_earlier_fetch_of_the_same_service_is_ignored() {
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS HS_DESC HS_DESC_CONTENT", &["250 OK"]);
         script.expect(&format!("HSFETCH {SERVICE}"));
@@ -419,7 +419,7 @@ fn an_older_fetch_of_the_same_service_counts_for_nothing() {
 }
 
 #[test]
-fn one_directory_after_the_other_is_asked_until_one_has_it() {
+fn directories_are_asked_one_after_another_until_one_has_it() {
     let fetched = fetch(
         &asked(SERVICE, A),
         vec![
@@ -440,7 +440,7 @@ fn one_directory_after_the_other_is_asked_until_one_has_it() {
 }
 
 #[test]
-fn a_fetch_fails_when_every_directory_has_and_says_what_each_said() {
+fn a_fetch_fails_when_every_directory_has_failed_with_each_reason() {
     let stages = vec![
         (none(), failed(SERVICE, A, "NOT_FOUND")),
         (asked(SERVICE, B), failed(SERVICE, B, "BAD_DESC")),
@@ -461,7 +461,7 @@ fn a_fetch_fails_when_every_directory_has_and_says_what_each_said() {
 }
 
 #[test]
-fn only_the_directories_that_were_named_count() {
+fn only_the_given_directories_count() {
     let [a, b] = [A, B].map(|hsdir| {
         let digits = hsdir.trim_start_matches('$').split('~').next().unwrap();
         digits.parse::<Fingerprint>().unwrap()
@@ -497,7 +497,7 @@ fn only_the_directories_that_were_named_count() {
 }
 
 #[test]
-fn a_fetch_ends_with_its_time_or_with_the_connection_or_with_the_command() {
+fn a_fetch_ends_with_its_limit_the_connection_or_the_command() {
     let (end, ended) = signal();
     let (tor, controller) = connected(move |script| {
         let begin = "250 OK\r\n".to_owned() + &asked(SERVICE, A);

@@ -1,4 +1,4 @@
-//! `SETEVENTS`: when it is sent, and what a refusal leaves.
+//! `SETEVENTS`: when it is sent, and its refusal.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn sent(tor: &crate::support::fake_tor::FakeTor) -> Vec<String> {
 }
 
 #[test]
-fn it_is_sent_only_on_change_and_sorted() {
+fn setevents_is_sent_only_on_change_and_sorted() {
     // Rule 7; peers 12: it was sent in the order of a hash map (zwuevi, bine).
     let (tor, controller) = served();
     let stream = controller.add_event_listener(EventKind::Stream, |_| {}).unwrap();
@@ -49,7 +49,7 @@ fn it_is_sent_only_on_change_and_sorted() {
 }
 
 #[test]
-fn a_refusal_names_the_event_and_leaves_what_was_before() {
+fn a_refusal_names_the_event_and_keeps_the_former_set() {
     // Rule 7; peers 14: a refused event stayed registered and poisoned later ones (Stem).
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK"]);
@@ -77,7 +77,7 @@ fn a_refusal_names_the_event_and_leaves_what_was_before() {
 }
 
 #[test]
-fn a_kind_without_a_name_is_refused_before_it_is_sent() {
+fn an_invalid_kind_is_refused_before_it_is_sent() {
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK"]).expect_end();
     });
@@ -94,7 +94,7 @@ fn a_kind_without_a_name_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn after_a_wait_in_vain_the_whole_wish_is_sent_again() {
+fn after_a_timeout_the_whole_set_is_sent_again() {
     // Rule 7: nobody can know which set is in force, so the next change tells it anew, even where
     // the last known one would do.
     let (tor, controller) = connected(|script| {
@@ -117,7 +117,7 @@ fn after_a_wait_in_vain_the_whole_wish_is_sent_again() {
 }
 
 #[test]
-fn the_kind_of_a_listener_that_panicked_leaves_the_set_at_the_next_change() {
+fn the_next_change_drops_the_kind_of_a_listener_that_panicked() {
     // Rules 6 and 7.
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK"]);
@@ -152,7 +152,7 @@ fn a_listener_can_be_removed_once() {
 }
 
 #[test]
-fn a_listener_that_tor_could_not_be_told_of_is_gone_all_the_same() {
+fn a_listener_is_removed_even_if_setevents_fails() {
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
         script.answer("SETEVENTS BW", &["250 OK"]);

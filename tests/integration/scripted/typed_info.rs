@@ -1,4 +1,4 @@
-//! The typed answers of `GETINFO`: what is asked, and answers that a real tor does not give here.
+//! The typed values of `GETINFO`: the keys, and values that the real tor of these tests lacks.
 
 use torcon::Controller;
 use torcon::info::{ConsensusFlavor, MappingOrigin};
@@ -402,7 +402,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_method_asks_its_keys_in_one_question_and_reads_the_answers() {
+fn each_method_queries_its_keys_at_once_and_parses_the_values() {
     let (tor, controller) = connected(|script| {
         script.hostile("values of tors in other places than this one");
         for (_, keys, values, _) in CASES {
@@ -481,7 +481,7 @@ const EMPTY: &[Empty] = &[
 ];
 
 #[test]
-fn an_answer_of_nothing_is_nothing_or_told_with_its_key() {
+fn an_empty_value_is_none_or_an_error_with_its_key() {
     let (tor, controller) = connected(|script| {
         script.hostile("answers of nothing to every question");
         for _ in EMPTY {
@@ -540,7 +540,7 @@ const NONE: &[Empty] = &[
 ];
 
 #[test]
-fn a_refusal_that_means_nothing_is_none_and_every_other_an_error() {
+fn a_refusal_for_lack_of_a_value_is_none_and_every_other_an_error() {
     let (tor, controller) = connected(|script| {
         for (_, refusal) in NONE {
             let question = script.expect_line("a question");

@@ -17,7 +17,7 @@ fn is_built(id: &CircuitId, event: &Event) -> bool {
 }
 
 #[test]
-fn the_first_event_that_is_wanted_is_returned_and_tor_told_that_no_more_is() {
+fn the_first_matching_event_is_returned_and_the_subscription_ends() {
     let (tor, controller) = connected(|script| {
         let events = ["650 BW 1 2", "650 CIRC 1 LAUNCHED", "650 BW 3 4", "650 BW 5 6"];
         script.expect("SETEVENTS BW").send("250 OK\r\n").send_lines(&events);
@@ -38,7 +38,7 @@ fn the_first_event_that_is_wanted_is_returned_and_tor_told_that_no_more_is() {
 }
 
 #[test]
-fn events_of_every_shape_are_waited_for() {
+fn events_of_every_form_can_be_awaited() {
     let (tor, controller) = connected(|script| {
         let lines = ["250 OK", "650-CONF_CHANGED", "650-Nickname=a", "650 OK"];
         script.answer("SETEVENTS CONF_CHANGED", &lines);
@@ -58,7 +58,7 @@ fn events_of_every_shape_are_waited_for() {
 }
 
 #[test]
-fn what_a_command_brings_about_is_not_missed_even_if_it_comes_before_the_reply() {
+fn an_event_before_the_reply_of_its_command_is_not_missed() {
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS CIRC", &["250 OK", "650 CIRC 34 BUILT $E8F7"]);
         script.answer("EXTENDCIRCUIT 0", &["650 CIRC 35 BUILT $E8F7", "250 EXTENDED 35"]);
@@ -91,7 +91,7 @@ fn a_refused_command_is_not_waited_for() {
 }
 
 #[test]
-fn a_wait_ends_with_its_time_or_with_the_connection() {
+fn a_wait_ends_with_its_limit_or_the_connection() {
     let (end, ended) = signal();
     let (tor, controller) = connected(move |script| {
         script.answer("SETEVENTS BW", &["250 OK", "650 BW 1 2"]);
@@ -139,7 +139,7 @@ fn a_listener_can_wait_for_an_event() {
 }
 
 #[test]
-fn events_that_come_faster_than_they_are_looked_at_are_counted_and_told() {
+fn events_that_arrive_faster_than_they_are_tested_are_counted() {
     let (go, may_go) = signal();
     let options = ConnectOptions::new().event_limit(1000);
     let (tor, controller) = connected_with(&options, move |script| {
