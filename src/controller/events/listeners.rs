@@ -8,7 +8,7 @@ use crate::link::{EventCallback, EventListener, ListenerId};
 
 /// # Events
 ///
-/// The module [`event`](crate::event) lists the kinds of event with their types.
+/// [`EventKind`] lists the kinds of event with their types.
 impl Controller {
     /// Calls a closure for every event of one type, such as
     /// [`CircEvent`](crate::event::CircEvent).
