@@ -73,7 +73,7 @@ fn values_that_add_onion_does_not_support_are_refused() {
     // ADD_ONION knows no quoting: unix targets with blanks cannot be said (peers 33).
     let unix = |path: &str| AddOnion::new([OnionPort::new(80, Path::new(path))]);
     let blank = "invalid argument \"target\": has a blank or a quote in its path, which ADD_ONION \
-                 cannot say";
+                 does not support";
     assert_eq!(refusal(&unix("/srv/with blank")), blank);
     assert_eq!(refusal(&unix("/srv/\"quoted\"")), blank);
     assert_eq!(refusal(&unix("/srv/x\r\nSIGNAL HALT")), blank);
