@@ -77,7 +77,7 @@ use crate::names::Signal;
 /// | query tor | [`version`](Self::version), [`get_info`](Self::get_info), [`get_conf`](Self::get_conf) |
 /// | configure it | [`set_conf`](Self::set_conf), [`reset_conf`](Self::reset_conf), [`save_conf`](Self::save_conf); [`Config`](crate::Config) for options with types |
 /// | send it a signal | [`signal`](Self::signal) |
-/// | listen to events | [`on`](Self::on), [`add_event_listener`](Self::add_event_listener), [`events`](Self::events); [`EventKind`](crate::EventKind) lists them |
+/// | listen to events | [`on`](Self::on), [`add_event_listener`](Self::add_event_listener), [`events`](Self::events); [`EventKind`] lists them |
 /// | wait for an event | [`wait_for`](Self::wait_for), [`execute_and_wait`](Self::execute_and_wait) |
 /// | send any command | [`execute`](Self::execute), [`command`](Self::command), [`queue_command`](Self::queue_command) |
 /// | end the connection | [`close`](Self::close), [`quit`](Self::quit), [`on_disconnect`](Self::on_disconnect) |
