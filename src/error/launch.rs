@@ -31,7 +31,7 @@ pub(crate) struct LaunchReport {
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) last_lines: Vec<String>,
     /// The last warnings and errors, oldest first, each once, without date and severity.
-    pub(crate) complaints: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// The bootstrap progress; `None` if tor reported none.
     pub(crate) percent: Option<u8>,
     /// Whether the function of `ControlVia::Custom` has not returned.

@@ -44,7 +44,7 @@ impl Output {
         let kept = self.kept.lock();
         LaunchReport {
             last_lines: kept.lines.iter().cloned().collect(),
-            complaints: kept.warnings.iter().cloned().collect(),
+            warnings: kept.warnings.iter().cloned().collect(),
             ..LaunchReport::default()
         }
     }
@@ -137,9 +137,9 @@ mod tests {
         // Not a warning on standard output.
         output.keep_line("no log", false);
         let expected = ["first", "second", "proxy having PID 3 terminated"];
-        assert_eq!(output.report().complaints, expected);
+        assert_eq!(output.report().warnings, expected);
         output.clear_warnings();
-        assert_eq!(output.report().complaints, Vec::<String>::new());
+        assert_eq!(output.report().warnings, Vec::<String>::new());
     }
 
     #[test]
@@ -161,8 +161,8 @@ mod tests {
             output.keep_line(&format!("Nov 26 04:30:51.000 {line}"), false);
         }
         let report = output.report();
-        assert_eq!(report.complaints.len(), 3);
-        assert_eq!(report.complaints[1], assertion);
+        assert_eq!(report.warnings.len(), 3);
+        assert_eq!(report.warnings[1], assertion);
         assert_eq!(report.last_lines.len(), lines.len());
     }
 
@@ -174,6 +174,6 @@ mod tests {
         for line in [loader, "", &format!("{log}[notice] fine"), &format!("{log}[warn] w")] {
             output.keep_line(line, true);
         }
-        assert_eq!(output.report().complaints, [loader, "w"]);
+        assert_eq!(output.report().warnings, [loader, "w"]);
     }
 }

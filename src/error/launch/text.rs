@@ -76,7 +76,7 @@ pub(super) fn write(
     if !facts.is_empty() {
         write!(f, " ({})", facts.join(", "))?;
     }
-    for (number, reason) in reasons(&report.complaints, exited).iter().enumerate() {
+    for (number, reason) in reasons(&report.warnings, exited).iter().enumerate() {
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
@@ -88,11 +88,11 @@ pub(super) fn write(
 
 /// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
 /// last five of all.
-fn reasons(complaints: &[String], exited: bool) -> Vec<&str> {
+fn reasons(warnings: &[String], exited: bool) -> Vec<&str> {
     let is_reason = |text: &&String| !NOT_REASONS.iter().any(|other| text.starts_with(other));
-    let mut reasons: Vec<_> = complaints.iter().filter(is_reason).collect();
+    let mut reasons: Vec<_> = warnings.iter().filter(is_reason).collect();
     if reasons.is_empty() && exited {
-        reasons = complaints.iter().collect();
+        reasons = warnings.iter().collect();
     }
     let first = reasons.len().saturating_sub(MAX_COMPLAINTS);
     let last = reasons.into_iter().skip(first);
@@ -109,7 +109,7 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
         }
         _ => return None,
     }
-    let says = |text: &str| report.complaints.iter().any(|line| line.contains(text));
+    let says = |text: &str| report.warnings.iter().any(|line| line.contains(text));
     if let Some((_, advice)) = ADVICE.iter().find(|(text, _)| says(text)) {
         return Some(advice);
     }
@@ -139,9 +139,9 @@ mod tests {
 
     use crate::error::{LaunchError, LaunchProblem, LaunchReport, Timeout, Wait};
 
-    fn text(problem: LaunchProblem, complaints: &[&str], percent: Option<u8>) -> String {
-        let complaints = complaints.iter().map(|&text| text.to_owned()).collect();
-        let report = LaunchReport { complaints, percent, ..LaunchReport::default() };
+    fn text(problem: LaunchProblem, warnings: &[&str], percent: Option<u8>) -> String {
+        let warnings = warnings.iter().map(|&text| text.to_owned()).collect();
+        let report = LaunchReport { warnings, percent, ..LaunchReport::default() };
         LaunchError::with_report(problem, report).to_string()
     }
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn warnings_with_a_reason_are_quoted() {
-        let complaints = [
+        let warnings = [
             "You are running Tor as root. You don't need to, and you probably shouldn't.",
             "Missing or invalid port \"abc\" in hidden service port configuration",
             "Failed to parse/validate config: Failed to configure rendezvous options. See logs \
@@ -159,20 +159,20 @@ mod tests {
             "Reading config failed--see warnings above.",
         ];
         assert_eq!(
-            text(LaunchProblem::Exited, &complaints, None),
+            text(LaunchProblem::Exited, &warnings, None),
             "cannot launch tor: tor says \"Missing or invalid port \\\"abc\\\" in hidden service \
              port configuration\", \"Failed to parse/validate config: Failed to configure \
              rendezvous options.\"; correct the option"
         );
         // No warning gives a reason.
         assert_eq!(
-            text(LaunchProblem::Exited, &complaints[..1], None),
+            text(LaunchProblem::Exited, &warnings[..1], None),
             "cannot launch tor: tor says \"You are running Tor as root. You don't need to, and \
              you probably shouldn't.\""
         );
         // tor has not exited.
         assert_eq!(
-            text(LaunchProblem::ConnectorPanicked, &complaints[..1], None),
+            text(LaunchProblem::ConnectorPanicked, &warnings[..1], None),
             "cannot launch tor"
         );
         assert_eq!(
