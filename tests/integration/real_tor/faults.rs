@@ -272,16 +272,8 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
     let sent = tap.sent().len();
     let id = "a".repeat(56);
     for (command, keyword, problem) in [
-        (
-            "SETCIRCUITPURPOSE".to_owned(),
-            "SETCIRCUITPURPOSE",
-            "has no argument, and tor would abort",
-        ),
-        (
-            "setcircuitpurpose  ".to_owned(),
-            "SETCIRCUITPURPOSE",
-            "has no argument, and tor would abort",
-        ),
+        ("SETCIRCUITPURPOSE".to_owned(), "SETCIRCUITPURPOSE", "needs a circuit"),
+        ("setcircuitpurpose  ".to_owned(), "SETCIRCUITPURPOSE", "needs a circuit"),
         (
             "ADD_ONION NEW:BEST Port=80 ClientAuth=bob".to_owned(),
             "ADD_ONION",
