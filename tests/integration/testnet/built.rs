@@ -163,7 +163,7 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
         let error = state.build_circuit_timeout(&relays[..3], limit).err()?;
         let Error::Timeout(timeout) = &error else { panic!("{error:?}") };
         match timeout.wait() {
-            Wait::Built(late) => Some((late.clone(), error.to_string(), limit)),
+            Wait::Built(late) => Some((*late, error.to_string(), limit)),
             _ => None,
         }
     };
