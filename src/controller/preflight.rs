@@ -28,7 +28,7 @@ enum FatalValues {
     Path(FatalPath),
     /// Texts for which the function returns the problem.
     Text(fn(&[u8]) -> Option<&'static str>),
-    /// Everything but `0`, if tor runs with `Sandbox 1`.
+    /// Everything but `0`, if tor runs with `Sandbox 1` and the option is off.
     Sandboxed,
 }
 
@@ -48,8 +48,8 @@ const FATAL_OPTIONS: [FatalOption; 19] = [
     fatal("DirPortFrontPage", 8, FatalValues::Path(FatalPath::Open)),
     fatal("GeoIPFile", 6, FatalValues::Path(FatalPath::Open)),
     fatal("GeoIPv6File", 6, FatalValues::Path(FatalPath::Open)),
-    // tor writes a file for these, which its sandbox forbids unless the option was set when tor
-    // started.
+    // tor writes a file for these when they are switched on, which its sandbox forbids. It writes none
+    // if the option is on already.
     fatal("CookieAuthentication", "CookieAuthe".len(), FatalValues::Sandboxed),
     fatal("ExtORPort", "ExtO".len(), FatalValues::Sandboxed),
     // Unlike other policies, parsed only after the options were accepted.
@@ -92,7 +92,8 @@ impl Controller {
                     }
                 }
                 FatalValues::Sandboxed => {
-                    if !matches!(&value[..], b"" | b"0") && self.has_sandbox()? {
+                    let is_off = matches!(&value[..], b"" | b"0");
+                    if !is_off && self.has_sandbox()? && !self.is_on(option.name)? {
                         let problem = "needs a new file, and this tor with Sandbox 1 would exit";
                         return Err(InvalidInput::new(option.name, problem).into());
                     }
@@ -107,6 +108,18 @@ impl Controller {
     pub(crate) fn has_sandbox(&self) -> Result<bool> {
         match self.get_conf(["Sandbox"]) {
             Ok(conf) => Ok(conf.get("Sandbox").is_some_and(|value| value.first() == Some("1"))),
+            Err(Error::Rejected(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether an option has a value other than `0`; `false` if a filter refuses the query.
+    fn is_on(&self, option: &str) -> Result<bool> {
+        match self.get_conf([option]) {
+            Ok(conf) => {
+                let value = conf.get(option).and_then(|value| value.first());
+                Ok(value.is_some_and(|value| value != "0"))
+            }
             Err(Error::Rejected(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -285,7 +285,11 @@ impl Dispatcher {
     fn report_loss(&self, lost: &LostEvents) {
         log::warn!("{} events were lost: listeners are too slow", lost.of(|_| true));
         for (kinds, listener) in self.listeners.all() {
-            let dropped = lost.of(|kind| kinds.is_empty() || kinds.contains(kind));
+            let is_wanted = |kind: &EventKind| {
+                // A line without a status code, which has no kind, may have been any event.
+                kinds.is_empty() || kind.as_str().is_empty() || kinds.contains(kind)
+            };
+            let dropped = lost.of(is_wanted);
             if dropped == 0 {
                 continue;
             }

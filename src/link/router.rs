@@ -198,21 +198,32 @@ impl Router {
     ///
     /// A filtering proxy that replaces an event together with its line end also swallows the next
     /// line. If the dropped line can contain the last line of a reply, the router is in doubt from now
-    /// on. If it can contain the first of several lines, the connection ends, since the remaining
-    /// lines would count as the whole reply.
+    /// on. If it can contain the first of several lines of a reply, the connection ends, since the
+    /// remaining lines would count as the whole reply. It ends as well if the dropped line can contain
+    /// the first line of an event with data, since the data, which other people may have written,
+    /// would count as lines of the protocol.
     ///
     /// A proxy must not replace the first line of an event with data and leave the data: a client
     /// cannot distinguish the data from lines of the protocol.
     pub(super) fn stray_line(&mut self, line: &[u8]) -> Result<(), Disconnect> {
-        let Some(swallowed) = StatusLine::of_reply_within(line) else { return Ok(()) };
-        if self.slots.is_empty() {
-            return Ok(());
-        }
-        if swallowed.separator != Separator::Last {
-            let detail = "a line without a status code came, and may hold the beginning of a reply";
+        let mut may_be_reply = false;
+        for swallowed in StatusLine::all_within(line) {
+            let is_reply = swallowed.is_reply() && !self.slots.is_empty();
+            let detail = match swallowed.separator {
+                Separator::More | Separator::Data if is_reply => {
+                    "a line without a status code came, and may hold the beginning of a reply"
+                }
+                Separator::Data if swallowed.is_event() => {
+                    "a line without a status code came, and may hold the beginning of an event"
+                }
+                _ => {
+                    may_be_reply |= is_reply;
+                    continue;
+                }
+            };
             return Err(Disconnect::OutOfStep { detail });
         }
-        self.owes_probe = true;
+        self.owes_probe |= may_be_reply;
         Ok(())
     }
 

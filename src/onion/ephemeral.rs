@@ -75,14 +75,14 @@ impl EphemeralService {
     }
 }
 
-/// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time.
+/// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time, or none that can be read.
 fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> {
     let error = match controller.add_onion(command) {
         Ok(added) => return Ok(added),
         Err(error) => error,
     };
     let Some(address) = command.own_address() else { return Err(error) };
-    if error.is_timeout() {
+    if error.is_timeout() || matches!(error, Error::Protocol(_) | Error::Buffer(_)) {
         // tor answers in order: a service whose answer was late is there before this.
         let _ = controller.del_onion(address);
     }

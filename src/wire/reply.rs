@@ -239,12 +239,14 @@ impl StatusLine {
         })
     }
 
-    /// Searches `text` for a line of a reply whose preceding line end was lost.
-    pub(crate) fn of_reply_within(text: &[u8]) -> Option<Self> {
-        (0..text.len()).find_map(|start| {
-            let found = Self::parse(text.get(start..)?)?;
-            matches!(found.code / 100, 2 | 4 | 5).then_some(found)
-        })
+    /// Searches `text` for status lines whose preceding line end was lost.
+    pub(crate) fn all_within(text: &[u8]) -> impl Iterator<Item = Self> {
+        (0..text.len()).filter_map(|start| Self::parse(text.get(start..)?))
+    }
+
+    /// Returns whether the line belongs to a reply.
+    pub(crate) fn is_reply(self) -> bool {
+        matches!(self.code / 100, 2 | 4 | 5)
     }
 
     /// Returns whether the line belongs to an event.

@@ -363,6 +363,30 @@ fn a_reply_inside_a_line_without_a_status_code_shifts_no_other() {
 }
 
 #[test]
+fn the_data_of_an_event_inside_a_line_without_a_status_code_is_no_reply() {
+    // Somebody else wrote the descriptor.
+    let mut tor = Connection::new();
+    let (_, asked) = tor.push();
+    let event = "XXXredactedXXX650+HS_DESC_CONTENT a b c\r\n250 forged\r\n.\r\n650 OK\r\n";
+    assert!(tor.feed(event).is_err());
+    assert_eq!(text(&asked), None);
+    // Nor is it another event.
+    let mut tor = Connection::new();
+    assert!(tor.feed("XXXredactedXXX650+NS\r\n650 BW 1 2\r\n.\r\n650 OK\r\n").is_err());
+    assert_eq!(tor.events, 0);
+}
+
+#[test]
+fn a_line_without_a_status_code_is_searched_to_its_end() {
+    let mut tor = Connection::new();
+    let (_, asked) = tor.push();
+    // The reply would lose its first line.
+    let lines = "STREAM 250 CLOSED 0 x250-version=1\r\n250 OK\r\n";
+    assert!(tor.feed(lines).is_err());
+    assert_eq!(text(&asked), None);
+}
+
+#[test]
 fn a_second_doubtful_line_is_settled_by_a_second_probe() {
     let mut tor = Connection::new();
     let (_, first) = tor.push();

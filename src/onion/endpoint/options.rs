@@ -20,9 +20,12 @@ impl OnionEndpoint {
     /// This is the default on a running tor. On a tor that this program launched, the default is a
     /// [temporary directory](Self::temporary_dir).
     ///
-    /// By default the command is `ADD_ONION NEW:ED25519-V3 Port=80,17600`, without flags: a
-    /// listener on 127.0.0.1 is named by its port alone. For a filter in front of tor that allows
-    /// the address only, [`reached_at`](Self::reached_at) gives it.
+    /// By default the command is `ADD_ONION ED25519-V3:KEY Port=80,17600` with a key that torcon
+    /// generates, without flags: the service can then be removed even if tor's answer is lost. If a
+    /// filter in front of tor refuses this, the command is `ADD_ONION NEW:ED25519-V3 Port=80,17600`,
+    /// and a service whose answer is lost stays in tor until the connection ends. A listener on
+    /// 127.0.0.1 is named by its port alone. For a filter that allows the address only,
+    /// [`reached_at`](Self::reached_at) gives it.
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self

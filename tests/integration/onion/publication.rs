@@ -339,6 +339,26 @@ fn a_refused_service_leaves_no_subscription() {
 }
 
 #[test]
+fn a_service_whose_address_a_filter_has_replaced_is_removed() {
+    let tor = FakeTor::unix(|script| {
+        script.greet_null_auth();
+        script.answer("SETEVENTS HS_DESC", &["250 OK"]);
+        script.hostile("a filter that replaces addresses");
+        script.expect_matching("a key", |line| line.starts_with("ADD_ONION ED25519-V3:"));
+        script.send_lines(&["250-ServiceID=XXXredactedXXX", "250 OK"]);
+        script.expect_matching("DEL_ONION", |line| line.starts_with("DEL_ONION "));
+        script.send_lines(&["250 OK"]);
+        script.answer("SETEVENTS", &["250 OK"]);
+    });
+    let controller = torcon::connect(tor.endpoint()).unwrap();
+    let unreadable = OnionEndpoint::with_controller(&controller, 80).ephemeral().listen();
+    let text = refusal(unreadable);
+    assert!(text.starts_with("cannot read the reply to ADD_ONION"), "{text}");
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
 fn a_disabled_network_is_told_and_not_waited_for() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();

@@ -74,3 +74,19 @@ fn a_tor_with_a_seccomp_sandbox_survives_what_is_written_into_its_configuration(
     assert!(tor.try_wait().is_none(), "{}", tor.log_text());
     assert_eq!(tor.raw().get_info("version"), controller.version().to_string());
 }
+
+#[test]
+fn a_tor_with_a_seccomp_sandbox_takes_the_cookie_authentication_that_it_has() {
+    let Some(tor) = start(RealTor::builder()) else { return };
+    let controller = controller(&tor);
+    controller.set_conf([("CookieAuthentication", "1")]).unwrap();
+    let config = Config::new(&controller);
+    config.set("CookieAuthentication", "1").unwrap();
+    config.save().unwrap();
+    // Switched off, it cannot be switched on again.
+    controller.set_conf([("CookieAuthentication", "0")]).unwrap();
+    let text = refusal(controller.set_conf([("CookieAuthentication", "1")]));
+    assert!(text.ends_with("this tor with Sandbox 1 would exit"), "{text}");
+    assert!(tor.try_wait().is_none(), "{}", tor.log_text());
+    assert_eq!(tor.raw().get_info("version"), controller.version().to_string());
+}

@@ -2,9 +2,9 @@
 
 use crossbeam_channel::unbounded;
 use torcon::event::{BwEvent, EventText};
-use torcon::{Event, EventKind, PendingReply};
+use torcon::{ConnectOptions, Event, EventKind, PendingReply};
 
-use super::{answer, closed, connected, next};
+use super::{answer, closed, connected, connected_with, next};
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
 
@@ -68,6 +68,45 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
         assert!(lines.iter().all(|line| line.level == log::Level::Warn));
     }
     drop((queue, controller));
+    tor.finish();
+}
+
+#[test]
+fn replaced_lines_that_a_stuck_listener_misses_are_counted_as_lost() {
+    const LINES: u64 = 20_000;
+    let (listening, all_listen) = signal();
+    let options = ConnectOptions::new().event_limit(16 << 10);
+    let (tor, controller) = connected_with(&options, move |script| {
+        script.hostile("lines that a filter has replaced");
+        script.expect("SETEVENTS BW").send("250 OK\r\n");
+        script.wait_for(&all_listen);
+        script.flood("XXXredactedXXX\r\n", LINES);
+        script.serve(answer);
+    });
+    let (go_on, test_says) = signal();
+    let (seen, events) = unbounded();
+    let mut is_first = true;
+    let stuck = move |event: &Event| {
+        seen.send(event.clone()).unwrap();
+        if std::mem::take(&mut is_first) {
+            test_says.wait();
+        }
+    };
+    controller.add_event_listener(EventKind::Bw, stuck).unwrap();
+    listening.fire();
+    // The fake tor answers after it has sent all lines.
+    controller.get_info_one("a").unwrap();
+    go_on.fire();
+    let (mut delivered, mut lost) = (0, 0);
+    while delivered + lost < LINES {
+        match next(&events) {
+            Event::Lagged { dropped, .. } => lost += dropped,
+            _ => delivered += 1,
+        }
+    }
+    assert_eq!(delivered + lost, LINES);
+    assert!(lost > 0);
+    drop(controller);
     tor.finish();
 }
 
