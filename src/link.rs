@@ -38,6 +38,7 @@ mod delegate_socket;
 mod dispatcher;
 mod endpoint;
 mod hook;
+mod listener;
 mod notifier;
 mod peer;
 mod pipe;
@@ -64,17 +65,17 @@ use parking_lot::{Mutex, MutexGuard};
 pub(crate) use self::backlog::{Backlog, BacklogSender, Received, backlog, deadline_after};
 use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
-pub(crate) use self::dispatcher::{
-    EventCallback, EventListener, RemovedListener, drop_quietly, panic_text,
-};
+pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::hook::{EventHook, RawEvent};
+pub(crate) use self::listener::{Listener, drop_quietly, panic_text};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
 pub(crate) use self::peer::{Peer, canonical};
 use self::pipe::Part;
 pub(crate) use self::poll::poll_until;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
+pub(crate) use self::registry::Registry;
 use self::router::Router;
 pub(crate) use self::spool::BufferLimits;
 use self::ticket::no_reply;
@@ -237,8 +238,8 @@ impl Link {
 
     /// Returns the kinds of event that listeners and hooks want.
     pub(crate) fn wanted_events(&self) -> BTreeSet<EventKind> {
-        let mut wanted = self.connection.dispatcher.listeners.kinds();
-        wanted.append(&mut self.connection.hooks.kinds());
+        let mut wanted = self.connection.dispatcher.listeners.keys();
+        wanted.append(&mut self.connection.hooks.keys());
         wanted
     }
 

@@ -85,7 +85,7 @@ pub use self::stream_info::StreamInfo;
 
 use self::change::Change;
 use self::feed::Topic;
-use self::listeners::{Callback, Registry};
+use self::listeners::{Callback, Listeners};
 use self::refresh::{Part, Parts};
 use self::relays::RelaySource;
 use self::store::Store;
@@ -131,7 +131,7 @@ pub struct WeakState {
 pub(crate) struct Inner {
     pub(crate) controller: Controller,
     pub(crate) store: Arc<Store>,
-    registry: Registry,
+    listeners: Listeners,
     relays: RelaySource,
     missing: Vec<MissingPart>,
     /// Held across the command of a refresh.
@@ -174,7 +174,7 @@ impl State {
         let inner = Inner {
             controller: controller.clone(),
             store,
-            registry: Registry::default(),
+            listeners: Listeners::default(),
             relays: RelaySource::default(),
             missing,
             refreshing: Mutex::new(()),
@@ -354,8 +354,10 @@ impl State {
         F: FnMut(&CircuitUpdate) + Send + 'static,
     {
         let callback = Callback::Circuit(Box::new(listener));
-        self.inner.registry.add(&self.inner, Topic::Circuits, callback, |tracker| {
-            tracker.circuits().cloned().map(change::existing_circuit).collect()
+        self.inner.listeners.add(&self.inner, Topic::Circuits, callback, |tracker| {
+            let mut circuits: Vec<_> = tracker.circuits().cloned().collect();
+            circuits.sort_unstable_by_key(|cell| cell.id());
+            circuits.into_iter().map(change::existing_circuit).collect()
         })
     }
 
@@ -374,8 +376,10 @@ impl State {
         F: FnMut(&StreamUpdate) + Send + 'static,
     {
         let callback = Callback::Stream(Box::new(listener));
-        self.inner.registry.add(&self.inner, Topic::Streams, callback, |tracker| {
-            tracker.streams().cloned().map(change::existing_stream).collect()
+        self.inner.listeners.add(&self.inner, Topic::Streams, callback, |tracker| {
+            let mut streams: Vec<_> = tracker.streams().cloned().collect();
+            streams.sort_unstable_by_key(|cell| cell.id());
+            streams.into_iter().map(change::existing_stream).collect()
         })
     }
 
@@ -394,7 +398,7 @@ impl State {
     {
         let callback = Callback::Address(Box::new(listener));
         let now = SystemTime::now();
-        self.inner.registry.add(&self.inner, Topic::Addresses, callback, |tracker| {
+        self.inner.listeners.add(&self.inner, Topic::Addresses, callback, |tracker| {
             let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
             tracker.address_map(now).into_iter().map(existing).collect()
         })
@@ -410,7 +414,7 @@ impl State {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener; one that
     /// panicked, and one whose circuit or stream has ended, is not there any more.
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
-        match self.inner.registry.remove(listener) {
+        match self.inner.listeners.remove(listener) {
             true => Ok(()),
             false => Err(InvalidInput::new("listener", "is not there").into()),
         }
@@ -473,7 +477,7 @@ impl WeakState {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.registry.end();
+        self.listeners.end();
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! **Invariant**: no lock is held while a listener is called or a closure is dropped.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::backlog::{Backlog, Loss, Received};
+use super::listener::{Listener, drop_quietly, panic_text};
 use super::registry::{KindCache, ListenerId, Members, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
-use crate::names::printable;
 
 /// The whole events of one read.
 #[derive(Debug)]
@@ -87,67 +86,8 @@ impl fmt::Debug for EventCallback {
     }
 }
 
-/// A listener: a closure that the event thread calls.
-#[derive(Debug)]
-pub(crate) struct EventListener {
-    id: ListenerId,
-    /// A leaf lock.
-    state: Mutex<ListenerState>,
-}
-
-/// The state of a listener, with its closure while no call is running.
-#[derive(Debug)]
-enum ListenerState {
-    Idle(EventCallback),
-    /// The event thread has the closure.
-    Running,
-    Removed,
-}
-
-impl EventListener {
-    pub(crate) fn new(callback: EventCallback) -> Arc<Self> {
-        Arc::new(Self { id: ListenerId::next(), state: Mutex::new(ListenerState::Idle(callback)) })
-    }
-
-    pub(crate) fn id(&self) -> ListenerId {
-        self.id
-    }
-
-    /// Takes the closure out for one call. The lock orders this with removal, so no call begins after
-    /// a removal returned.
-    fn take(&self) -> Option<EventCallback> {
-        let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, ListenerState::Running) {
-            ListenerState::Idle(callback) => Some(callback),
-            other => {
-                *state = other;
-                None
-            }
-        }
-    }
-
-    /// Puts the closure back after a call. Returns it if the listener was removed meanwhile.
-    fn put_back(&self, callback: EventCallback) -> Option<EventCallback> {
-        let mut state = self.state.lock();
-        match *state {
-            ListenerState::Running => {
-                *state = ListenerState::Idle(callback);
-                None
-            }
-            ListenerState::Idle(_) | ListenerState::Removed => Some(callback),
-        }
-    }
-
-    /// Prevents further calls, and returns the closure. If it is running, the event thread drops it
-    /// after the call.
-    fn remove(&self) -> Option<EventCallback> {
-        let state = std::mem::replace(&mut *self.state.lock(), ListenerState::Removed);
-        match state {
-            ListenerState::Idle(callback) => Some(callback),
-            ListenerState::Running | ListenerState::Removed => None,
-        }
-    }
-}
+/// A listener of events, which the event thread calls.
+pub(crate) type EventListener = Listener<EventCallback>;
 
 /// A removed listener. Dropping it drops the closure, whose captures may run any code.
 #[derive(Debug)]
@@ -184,7 +124,7 @@ impl Dispatcher {
         kinds: &[EventKind],
         listener: Arc<EventListener>,
     ) -> Result<(), Disconnect> {
-        self.listeners.add(listener.id, kinds, listener).map_err(|(reason, _)| reason)
+        self.listeners.add(listener.id(), kinds, listener).map_err(|(reason, _)| reason)
     }
 
     /// Removes a listener. No call begins after this returned.
@@ -306,20 +246,9 @@ impl Dispatcher {
 
     /// Calls a listener unless it was removed. A listener that panics is removed.
     fn call(&self, listener: &Arc<EventListener>, call: impl FnOnce(&mut EventCallback)) {
-        let Some(mut callback) = listener.take() else { return };
-        match catch_unwind(AssertUnwindSafe(|| call(&mut callback))) {
-            Ok(()) => {
-                if let Some(removed) = listener.put_back(callback) {
-                    drop_quietly(removed);
-                }
-            }
-            Err(panic) => {
-                listener.remove();
-                self.listeners.remove(listener.id);
-                log::error!("a listener panicked and was removed: {}", panic_text(&*panic));
-                drop_quietly(callback);
-                drop_quietly(panic);
-            }
+        if let Err(panic) = listener.call(call) {
+            self.listeners.remove(listener.id());
+            log::error!("a listener panicked and was removed: {panic}");
         }
     }
 
@@ -340,21 +269,4 @@ impl Dispatcher {
             drop_quietly(listener.remove());
         }
     }
-}
-
-/// Drops a user's value, and catches a panic of its drop.
-pub(crate) fn drop_quietly<T>(value: T) {
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-        log::error!("dropping the captures of a closure panicked");
-    }
-}
-
-/// Returns the message of a panic.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Cow<'_, str> {
-    // The message may contain text of the peer.
-    let text = match panic.downcast_ref::<&str>() {
-        Some(text) => *text,
-        None => panic.downcast_ref::<String>().map_or("no message", String::as_str),
-    };
-    printable(text)
 }

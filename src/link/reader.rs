@@ -276,7 +276,7 @@ impl Reader {
 
 impl Observers {
     fn of(connection: &Connection, kind: &EventKind) -> Self {
-        let has_listeners = connection.dispatcher.listeners.has_kind(kind);
+        let has_listeners = connection.dispatcher.listeners.has_key(kind);
         Self { hooks: connection.hooks.members(kind), has_listeners }
     }
 }

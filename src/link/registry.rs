@@ -1,10 +1,11 @@
-//! The registry of listeners and of hooks by kind of event.
+//! The registry of listeners and hooks by kind of event, and of the listeners of a state by topic.
 //!
 //! **Invariant**: the cost of adding and removing does not grow with the number of members, and no
 //! member is called or dropped under the lock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,76 +30,76 @@ impl ListenerId {
     }
 }
 
-/// The members for one kind, in the order of their IDs.
-pub(super) type Members<T> = Arc<[Arc<T>]>;
+/// The members for one key, in the order of their IDs.
+pub(crate) type Members<T> = Arc<[Arc<T>]>;
 
-/// Members, each registered for some kinds of event.
-pub(super) struct Registry<T: ?Sized> {
+/// Members, each registered for some keys, such as kinds of event.
+pub(crate) struct Registry<T: ?Sized, K = EventKind> {
     /// A leaf lock.
-    table: Mutex<Table<T>>,
+    table: Mutex<Table<T, K>>,
     /// Whether there is a member; read for each event without the lock.
     any: AtomicBool,
 }
 
-struct Table<T: ?Sized> {
-    by_id: BTreeMap<ListenerId, (Box<[EventKind]>, Arc<T>)>,
-    by_kind: HashMap<EventKind, Group<T>>,
+struct Table<T: ?Sized, K> {
+    by_id: BTreeMap<ListenerId, (Box<[K]>, Arc<T>)>,
+    by_key: HashMap<K, Group<T>>,
     /// Why the connection ended. No member is added after that.
     ended: Option<Disconnect>,
 }
 
 struct Group<T: ?Sized> {
     members: BTreeMap<ListenerId, Arc<T>>,
-    /// A copy of `members`, made for the next event of the kind and dropped when they change.
+    /// A copy of `members`, made for the next event of the key and dropped when they change.
     snapshot: Option<Members<T>>,
 }
 
-impl<T: ?Sized> Default for Registry<T> {
+impl<T: ?Sized, K> Default for Registry<T, K> {
     fn default() -> Self {
-        let table = Table { by_id: BTreeMap::new(), by_kind: HashMap::new(), ended: None };
+        let table = Table { by_id: BTreeMap::new(), by_key: HashMap::new(), ended: None };
         Self { table: Mutex::new(table), any: AtomicBool::new(false) }
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Registry<T> {
+impl<T: ?Sized, K> fmt::Debug for Registry<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("any", &self.any).finish_non_exhaustive()
     }
 }
 
-impl<T: ?Sized> Registry<T> {
-    /// Adds a member for the given kinds. Returns it if the connection has ended.
-    pub(super) fn add(
+impl<T: ?Sized, K: Clone + Eq + Hash + Ord> Registry<T, K> {
+    /// Adds a member for the given keys. Returns it if the connection has ended.
+    pub(crate) fn add(
         &self,
         id: ListenerId,
-        kinds: &[EventKind],
+        keys: &[K],
         member: Arc<T>,
     ) -> Result<(), (Disconnect, Arc<T>)> {
         let mut table = self.table.lock();
         if let Some(reason) = &table.ended {
             return Err((reason.clone(), member));
         }
-        for kind in kinds {
-            let group = table.by_kind.entry(kind.clone()).or_default();
+        for key in keys {
+            let group = table.by_key.entry(key.clone()).or_default();
             group.members.insert(id, Arc::clone(&member));
             // Drops no member, since `members` holds the same ones.
             group.snapshot = None;
         }
-        table.by_id.insert(id, (kinds.into(), member));
+        table.by_id.insert(id, (keys.into(), member));
         self.any.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Removes a member, and returns it.
-    pub(super) fn remove(&self, id: ListenerId) -> Option<Arc<T>> {
+    pub(crate) fn remove(&self, id: ListenerId) -> Option<Arc<T>> {
         let mut table = self.table.lock();
-        let (kinds, member) = table.by_id.remove(&id)?;
-        for kind in &kinds {
-            if let Some(group) = table.by_kind.get_mut(kind) {
+        let (keys, member) = table.by_id.remove(&id)?;
+        for key in &keys {
+            if let Some(group) = table.by_key.get_mut(key) {
                 group.snapshot = None;
                 group.members.remove(&id);
                 if group.members.is_empty() {
-                    table.by_kind.remove(kind);
+                    table.by_key.remove(key);
                 }
             }
         }
@@ -107,42 +108,48 @@ impl<T: ?Sized> Registry<T> {
     }
 
     /// Removes every member, and returns them in the order of their IDs.
-    pub(super) fn end(&self, reason: &Disconnect) -> Vec<Arc<T>> {
+    pub(crate) fn end(&self, reason: &Disconnect) -> Vec<Arc<T>> {
         let mut table = self.table.lock();
         table.ended.get_or_insert_with(|| reason.clone());
         self.any.store(false, Ordering::Release);
-        let by_kind = std::mem::take(&mut table.by_kind);
+        let by_key = std::mem::take(&mut table.by_key);
         let by_id = std::mem::take(&mut table.by_id);
         drop(table);
-        drop(by_kind);
+        drop(by_key);
         by_id.into_values().map(|(_, member)| member).collect()
     }
 
     /// Returns whether there is a member.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Returns the kinds that have members.
-    pub(super) fn kinds(&self) -> BTreeSet<EventKind> {
-        self.table.lock().by_kind.keys().cloned().collect()
+    /// Returns the keys that have members.
+    pub(crate) fn keys(&self) -> BTreeSet<K> {
+        self.table.lock().by_key.keys().cloned().collect()
     }
 
-    /// Returns whether this kind has members.
-    pub(super) fn has_kind(&self, kind: &EventKind) -> bool {
-        self.table.lock().by_kind.contains_key(kind)
+    /// Returns whether this key has members.
+    pub(crate) fn has_key(&self, key: &K) -> bool {
+        self.table.lock().by_key.contains_key(key)
     }
 
-    /// Returns the members for this kind, if any.
-    pub(super) fn members(&self, kind: &EventKind) -> Option<Members<T>> {
+    /// Takes this key from all its members, which stay registered.
+    pub(crate) fn forget(&self, key: &K) {
+        let group = self.table.lock().by_key.remove(key);
+        drop(group);
+    }
+
+    /// Returns the members for this key, if any.
+    pub(crate) fn members(&self, key: &K) -> Option<Members<T>> {
         let mut table = self.table.lock();
-        let group = table.by_kind.get_mut(kind)?;
+        let group = table.by_key.get_mut(key)?;
         let Group { members, snapshot } = group;
         Some(Arc::clone(snapshot.get_or_insert_with(|| members.values().cloned().collect())))
     }
 
     /// Returns all members in the order of their IDs.
-    pub(super) fn all(&self) -> Vec<(Box<[EventKind]>, Arc<T>)> {
+    pub(crate) fn all(&self) -> Vec<(Box<[K]>, Arc<T>)> {
         self.table.lock().by_id.values().cloned().collect()
     }
 }

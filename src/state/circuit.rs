@@ -324,7 +324,7 @@ impl Circuit {
     {
         let callback = Callback::Circuit(Box::new(listener));
         let (topic, cell) = (Topic::Circuit(self.id()), Arc::clone(&self.cell));
-        self.inner.registry.add(&self.inner, topic, callback, |_| vec![existing_circuit(cell)])
+        self.inner.listeners.add(&self.inner, topic, callback, |_| vec![existing_circuit(cell)])
     }
 }
 

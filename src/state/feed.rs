@@ -1,31 +1,34 @@
 //! Updates on their way from the reader thread to the thread that calls listeners.
 //!
-//! The reader never waits. Updates are queued up to a limit in bytes; beyond it each listener keeps
-//! its newest update only, which counts the ones that it replaced. So every loss is reported by an
-//! update that follows it, and the last update of a circuit or stream is never lost.
+//! The reader thread never waits. Updates are queued up to a limit in bytes; beyond it each listener
+//! keeps its newest update only, which counts the ones that it replaced. So every loss is reported
+//! by an update that follows it, and the last update of a circuit or stream is never lost.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
+use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::change::{Change, CircuitChange, StreamChange};
-use super::listeners::{Callback, StateListenerId};
+use super::listeners::{Listener, StateListenerId};
+use crate::error::Disconnect;
+use crate::link::{ListenerId, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
 
-/// What an update costs beside what it tells: its place in the queue and allocations.
+/// How many bytes an update takes beside what it reports: its entry in the queue and allocations.
 const OVERHEAD: usize = 256;
 
-/// How often the thread looks before it waits. Among events that come one after another, waking it
-/// for each of them would cost the reader more than everything else.
-const LOOKS: u32 = 50;
+/// How often the thread yields before it sleeps. To wake it for each event of a flood would cost the
+/// reader thread more than everything else.
+const MAX_YIELDS: u32 = 50;
 
-/// What a listener listens to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a listener wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Topic {
     Circuits,
     Circuit(CircuitId),
@@ -35,8 +38,8 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    /// Whether nothing comes after this for a listener of one circuit or stream.
-    pub(super) fn ends_with(self, change: &Change) -> bool {
+    /// Returns whether a change is the last one of this circuit or stream.
+    fn ends_with(self, change: &Change) -> bool {
         match (self, change) {
             (Self::Circuit(_), Change::Circuit { change, .. }) => {
                 matches!(change, CircuitChange::Closed | CircuitChange::Failed)
@@ -45,73 +48,59 @@ impl Topic {
             _ => false,
         }
     }
-}
 
-/// One listener. Only the thread that calls listeners has it, once it is added.
-pub(super) struct Listener {
-    pub(super) id: StateListenerId,
-    pub(super) topic: Topic,
-    pub(super) callback: Callback,
-    pub(super) call_state: Arc<CallState>,
-}
-
-/// Decides between a call and a removal, each one atomic step, so that no call begins after a
-/// removal has returned.
-#[derive(Debug, Default)]
-pub(super) struct CallState(AtomicU8);
-
-const IDLE: u8 = 0;
-const RUNNING: u8 = 1;
-const REMOVED: u8 = 2;
-
-impl CallState {
-    /// Returns whether a call may begin.
-    pub(super) fn begin(&self) -> bool {
-        self.0.compare_exchange(IDLE, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Returns the topics that a change belongs to.
+    fn of(change: &Change) -> (Self, Option<Self>) {
+        match change {
+            Change::Circuit { cell, .. } => (Self::Circuits, Some(Self::Circuit(cell.id()))),
+            Change::Stream { cell, .. } => (Self::Streams, Some(Self::Stream(cell.id()))),
+            Change::Address { .. } => (Self::Addresses, None),
+        }
     }
-
-    /// Ends a call. Returns whether the listener may be called again.
-    pub(super) fn end(&self) -> bool {
-        self.0.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    fn remove(&self) {
-        self.0.store(REMOVED, Ordering::Release);
-    }
-}
-
-/// What the thread is given, in order.
-pub(super) enum Delivery {
-    Update(Update),
-    /// A listener, and what was there when it was added.
-    Add(Box<Listener>, Vec<Change>),
-    Remove(StateListenerId),
 }
 
 /// One change for one listener.
+///
+/// It keeps the listener, but not the closure of one that was removed, so that it can be dropped
+/// under a lock.
 pub(super) struct Update {
-    pub(super) listener: StateListenerId,
+    pub(super) listener: Arc<Listener>,
     pub(super) change: Change,
     /// How many updates of this listener were lost just before this one.
     pub(super) lost: u64,
+    /// Whether the circuit or stream of the listener ends with it.
+    pub(super) is_last: bool,
     size: usize,
 }
 
-/// What the thread is to do next.
+impl Update {
+    fn new(listener: &Arc<Listener>, topic: Topic, change: &Change) -> Self {
+        Self {
+            listener: Arc::clone(listener),
+            change: change.clone(),
+            lost: 0,
+            is_last: topic.ends_with(change),
+            size: OVERHEAD + change.size(),
+        }
+    }
+}
+
+/// Why [`Feed::next`] returns.
 pub(super) enum Next {
-    /// Deliver the batch.
+    /// There are updates in the batch.
     Batch,
-    /// Look at the clock.
+    /// The deadline has passed.
     Late,
-    /// Stop: there is nothing left, and nothing comes any more.
+    /// There are no updates, and none will follow.
     End,
 }
 
-/// The queue of one state.
+/// The listeners of a state, and the queue of their updates.
 pub(super) struct Feed {
-    /// A leaf lock.
+    listeners: Registry<Listener, Topic>,
+    /// Comes before the lock of the registry.
     queue: Mutex<Queue>,
-    /// Signalled when there is something to do; goes with `queue`.
+    /// Signaled when there is something to do; goes with `queue`.
     ready: Condvar,
     /// How many bytes wait, with those of the batch that the thread has taken.
     held: AtomicUsize,
@@ -120,251 +109,145 @@ pub(super) struct Feed {
 
 #[derive(Default)]
 struct Queue {
-    deliveries: VecDeque<Delivery>,
-    /// The newest update of each listener for which there was no room, by its order among all.
-    overflow: HashMap<StateListenerId, (u64, Update)>,
+    updates: VecDeque<Update>,
+    /// The newest update of each listener for which there was no room, with its order among all.
+    overflow: HashMap<ListenerId, (u64, Update)>,
     next: u64,
-    topics: Topics,
-    registered: HashMap<StateListenerId, (Topic, Arc<CallState>)>,
-    /// Nothing comes any more.
+    /// No updates follow.
     ended: bool,
     /// The thread waits for `ready`.
     waiting: bool,
 }
 
-/// The listeners by what they listen to.
-#[derive(Default)]
-struct Topics {
-    circuits: Vec<StateListenerId>,
-    streams: Vec<StateListenerId>,
-    addresses: Vec<StateListenerId>,
-    circuit: HashMap<CircuitId, Vec<StateListenerId>>,
-    stream: HashMap<StreamId, Vec<StateListenerId>>,
-}
-
-impl Topics {
-    fn add(&mut self, topic: Topic, id: StateListenerId) {
-        match topic {
-            Topic::Circuits => self.circuits.push(id),
-            Topic::Circuit(circuit) => self.circuit.entry(circuit).or_default().push(id),
-            Topic::Streams => self.streams.push(id),
-            Topic::Stream(stream) => self.stream.entry(stream).or_default().push(id),
-            Topic::Addresses => self.addresses.push(id),
-        }
-    }
-
-    fn remove(&mut self, topic: Topic, id: StateListenerId) {
-        match topic {
-            Topic::Circuits => self.circuits.retain(|other| *other != id),
-            Topic::Streams => self.streams.retain(|other| *other != id),
-            Topic::Addresses => self.addresses.retain(|other| *other != id),
-            Topic::Circuit(circuit) => {
-                if let Some(listeners) = self.circuit.get_mut(&circuit) {
-                    listeners.retain(|other| *other != id);
-                    if listeners.is_empty() {
-                        self.circuit.remove(&circuit);
-                    }
-                }
-            }
-            Topic::Stream(stream) => {
-                if let Some(listeners) = self.stream.get_mut(&stream) {
-                    listeners.retain(|other| *other != id);
-                    if listeners.is_empty() {
-                        self.stream.remove(&stream);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns the listeners of a change, those of everything and those of one circuit or stream.
-    fn of(&self, change: &Change) -> (&[StateListenerId], &[StateListenerId]) {
-        match change {
-            Change::Circuit { cell, .. } => {
-                (&self.circuits, self.circuit.get(&cell.id()).map_or(&[], Vec::as_slice))
-            }
-            Change::Stream { cell, .. } => {
-                (&self.streams, self.stream.get(&cell.id()).map_or(&[], Vec::as_slice))
-            }
-            Change::Address { .. } => (&self.addresses, &[]),
-        }
-    }
-
-    /// Forgets the listeners of a circuit or stream that has ended.
-    fn forget_ended(&mut self, change: &Change) {
-        match change {
-            Change::Circuit { cell, .. } => drop(self.circuit.remove(&cell.id())),
-            Change::Stream { cell, .. } => drop(self.stream.remove(&cell.id())),
-            Change::Address { .. } => {}
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.circuits.is_empty()
-            && self.streams.is_empty()
-            && self.addresses.is_empty()
-            && self.circuit.is_empty()
-            && self.stream.is_empty()
-    }
-}
-
 impl Feed {
-    /// Makes one that holds about so many bytes.
+    /// Makes a feed that holds about so many bytes.
     pub(super) fn new(limit: usize) -> Self {
-        let queue = Mutex::default();
-        Self { queue, ready: Condvar::new(), held: AtomicUsize::new(0), limit }
+        Self {
+            listeners: Registry::default(),
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            held: AtomicUsize::new(0),
+            limit,
+        }
     }
 
-    /// Queues changes for those who listen to them. Never waits.
+    /// Queues changes for the listeners that want them. Never waits.
     pub(super) fn push(&self, changes: impl Iterator<Item = Change>) {
-        let mut queue = self.queue.lock();
-        if queue.topics.is_empty() {
-            drop(queue);
+        if !self.listeners.any() {
             return changes.for_each(drop);
         }
+        let mut queue = self.queue.lock();
         for change in changes {
-            self.push_one(&mut queue, &change);
+            let (all, one) = Topic::of(&change);
+            for topic in [Some(all), one].into_iter().flatten() {
+                let Some(listeners) = self.listeners.members(&topic) else { continue };
+                for listener in &*listeners {
+                    self.push_one(&mut queue, Update::new(listener, topic, &change));
+                }
+                if topic.ends_with(&change) {
+                    // The last update stays the last, whatever tor reports of the circuit later.
+                    self.listeners.forget(&topic);
+                }
+            }
         }
-        let is_ready =
-            queue.waiting && (!queue.deliveries.is_empty() || !queue.overflow.is_empty());
+        self.wake(queue);
+    }
+
+    fn push_one(&self, queue: &mut Queue, update: Update) {
+        let Queue { updates, overflow, next, .. } = queue;
+        let has_room =
+            |size: usize| self.held.load(Ordering::Relaxed).saturating_add(size) <= self.limit;
+        let id = update.listener.id();
+        if let Some((order, waiting)) = overflow.get_mut(&id) {
+            if !has_room(waiting.size + update.size) {
+                let lost = waiting.lost + 1;
+                (*order, *waiting) = (*next, Update { lost, ..update });
+                *next += 1;
+                return;
+            }
+            if let Some((_, waiting)) = overflow.remove(&id) {
+                self.held.fetch_add(waiting.size, Ordering::Relaxed);
+                updates.push_back(waiting);
+            }
+        } else if !has_room(update.size) {
+            overflow.insert(id, (*next, update));
+            *next += 1;
+            return;
+        }
+        self.held.fetch_add(update.size, Ordering::Relaxed);
+        updates.push_back(update);
+    }
+
+    fn wake(&self, queue: MutexGuard<'_, Queue>) {
+        let is_ready = queue.waiting && !(queue.updates.is_empty() && queue.overflow.is_empty());
         drop(queue);
         if is_ready {
             self.ready.notify_one();
         }
     }
 
-    fn push_one(&self, queue: &mut Queue, change: &Change) {
-        let Queue { deliveries, overflow, next, topics, .. } = queue;
-        let (of_all, of_one) = topics.of(change);
-        if of_all.is_empty() && of_one.is_empty() {
-            return;
+    /// Adds a listener with its first changes, before any change that is pushed later. Returns
+    /// whether it could: not after [`close`](Self::close).
+    pub(super) fn add(&self, topic: Topic, listener: &Arc<Listener>, existing: &[Change]) -> bool {
+        let is_over = existing.iter().any(|change| topic.ends_with(change));
+        let topics = if is_over { &[] } else { slice::from_ref(&topic) };
+        if self.listeners.add(listener.id(), topics, Arc::clone(listener)).is_err() {
+            return false;
         }
-        let size = OVERHEAD + change.size();
-        let has_room =
-            |size: usize| self.held.load(Ordering::Relaxed).saturating_add(size) <= self.limit;
-        for id in of_all.iter().chain(of_one) {
-            let update = Update { listener: *id, change: change.clone(), lost: 0, size };
-            if let Some((place, waiting)) = overflow.get_mut(id) {
-                if !has_room(waiting.size + size) {
-                    let lost = waiting.lost + 1;
-                    (*place, *waiting) = (*next, Update { lost, ..update });
-                    *next += 1;
-                    continue;
-                }
-                if let Some((_, waiting)) = overflow.remove(id) {
-                    self.held.fetch_add(waiting.size, Ordering::Relaxed);
-                    deliveries.push_back(Delivery::Update(waiting));
-                }
-            } else if !has_room(size) {
-                overflow.insert(*id, (*next, update));
-                *next += 1;
-                continue;
-            }
-            self.held.fetch_add(size, Ordering::Relaxed);
-            deliveries.push_back(Delivery::Update(update));
-        }
-        let is_last = !of_one.is_empty()
-            && match change {
-                Change::Circuit { cell, .. } => Topic::Circuit(cell.id()).ends_with(change),
-                Change::Stream { cell, .. } => Topic::Stream(cell.id()).ends_with(change),
-                Change::Address { .. } => false,
-            };
-        if is_last {
-            topics.forget_ended(change);
-        }
-    }
-
-    /// Adds a listener, and what is there for it. Gives it back if nobody calls listeners any more.
-    pub(super) fn add(
-        &self,
-        listener: Box<Listener>,
-        existing: Vec<Change>,
-    ) -> Result<(), Box<Listener>> {
         let mut queue = self.queue.lock();
-        if queue.ended {
-            return Err(listener);
+        for change in existing {
+            self.push_one(&mut queue, Update::new(listener, topic, change));
         }
-        let Listener { id, topic, .. } = *listener;
-        queue.registered.insert(id, (topic, Arc::clone(&listener.call_state)));
-        if !existing.iter().any(|change| topic.ends_with(change)) {
-            queue.topics.add(topic, id);
-        }
-        queue.deliveries.push_back(Delivery::Add(listener, existing));
-        drop(queue);
-        self.ready.notify_one();
-        Ok(())
+        self.wake(queue);
+        true
     }
 
     /// Removes a listener: no call to it begins after this. Returns whether it was there.
     pub(super) fn remove(&self, id: StateListenerId) -> bool {
-        let mut queue = self.queue.lock();
-        let Some((topic, call_state)) = queue.registered.remove(&id) else { return false };
-        call_state.remove();
-        queue.topics.remove(topic, id);
-        let waiting = queue.overflow.remove(&id);
-        if !queue.ended {
-            queue.deliveries.push_back(Delivery::Remove(id));
-        }
-        drop(queue);
-        drop(waiting);
-        self.ready.notify_one();
+        let Some(listener) = self.listeners.remove(id.0) else { return false };
+        drop_quietly(listener.remove());
         true
     }
 
-    /// Forgets a listener that has had its last update.
-    pub(super) fn forget(&self, id: StateListenerId) {
-        let mut queue = self.queue.lock();
-        if let Some((topic, _)) = queue.registered.remove(&id) {
-            queue.topics.remove(topic, id);
-        }
-        let waiting = queue.overflow.remove(&id);
-        drop(queue);
-        drop(waiting);
-    }
-
-    /// Notes that nothing comes any more. What has come is still delivered.
+    /// Records that no updates follow. Those that are queued are still delivered.
     pub(super) fn end(&self) {
         self.queue.lock().ended = true;
         self.ready.notify_one();
     }
 
-    /// Ends the feed, and returns what was not delivered, to be dropped without a lock.
-    pub(super) fn close(&self) -> VecDeque<Delivery> {
-        let mut queue = self.queue.lock();
-        queue.ended = true;
-        queue.topics = Topics::default();
-        queue.registered.clear();
-        let overflow = mem::take(&mut queue.overflow);
-        let deliveries = mem::take(&mut queue.deliveries);
-        drop(queue);
-        drop(overflow);
-        deliveries
+    /// Ends the feed, and drops the updates that are queued and all listeners.
+    pub(super) fn close(&self) {
+        let left = mem::replace(&mut *self.queue.lock(), Queue { ended: true, ..Queue::default() });
+        drop(left);
+        for listener in self.listeners.end(&Disconnect::Closed) {
+            drop_quietly(listener.remove());
+        }
     }
 
-    /// Waits for deliveries, and swaps them with an empty batch.
-    pub(super) fn next(&self, batch: &mut VecDeque<Delivery>, deadline: Option<Instant>) -> Next {
+    /// Waits for updates, and swaps them with an empty batch.
+    pub(super) fn next(&self, batch: &mut VecDeque<Update>, deadline: Option<Instant>) -> Next {
         let mut queue = self.queue.lock();
-        let mut looks = 0;
+        let mut yields = 0;
         loop {
-            if !queue.deliveries.is_empty() {
-                mem::swap(&mut queue.deliveries, batch);
+            if !queue.updates.is_empty() {
+                mem::swap(&mut queue.updates, batch);
                 return Next::Batch;
             }
             if !queue.overflow.is_empty() {
                 let mut waiting: Vec<_> =
                     queue.overflow.drain().map(|(_, waiting)| waiting).collect();
                 drop(queue);
-                waiting.sort_by_key(|(place, _)| *place);
+                waiting.sort_by_key(|(order, _)| *order);
                 let sizes = waiting.iter().map(|(_, update)| update.size).sum();
                 self.held.fetch_add(sizes, Ordering::Relaxed);
-                batch.extend(waiting.into_iter().map(|(_, update)| Delivery::Update(update)));
+                batch.extend(waiting.into_iter().map(|(_, update)| update));
                 return Next::Batch;
             }
             if queue.ended {
                 return Next::End;
             }
-            if looks < LOOKS {
-                looks += 1;
+            if yields < MAX_YIELDS {
+                yields += 1;
                 MutexGuard::unlocked(&mut queue, thread::yield_now);
                 continue;
             }
@@ -388,13 +271,8 @@ impl Feed {
         self.held.fetch_sub(update.size, Ordering::Relaxed);
     }
 
-    /// Returns how many listeners there are.
-    pub(super) fn len(&self) -> usize {
-        self.queue.lock().registered.len()
-    }
-
-    /// Returns whether somebody listens to a subject.
+    /// Returns whether a listener wants to hear of address mappings.
     pub(super) fn has_address_listener(&self) -> bool {
-        !self.queue.lock().topics.addresses.is_empty()
+        self.listeners.has_key(&Topic::Addresses)
     }
 }

@@ -12,7 +12,8 @@ use super::attacher::{Message, StreamReservation};
 use super::cell::Cell;
 use super::change::{Change, StreamChange};
 use super::circuit_info::{CircuitCell, CircuitInfo};
-use super::feed::{Feed, Listener};
+use super::feed::{Feed, Topic};
+use super::listeners::Listener;
 use super::refresh::{Part, Parts};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::{Answers, Tracker};
@@ -252,20 +253,17 @@ impl Store {
         self.with(|inner| inner.tracker.set_unavailable(part));
     }
 
-    /// Adds a listener with its first updates; it gets the changes from then on. Gives
-    /// the listener back if the connection has ended: its drop may do anything.
+    /// Adds a listener with its first changes; it gets the changes from then on. Returns whether it
+    /// could: not after the end of the connection.
     pub(super) fn add_listener(
         &self,
         feed: &Feed,
-        listener: Box<Listener>,
+        topic: Topic,
+        listener: &Arc<Listener>,
         existing: impl FnOnce(&Tracker) -> Vec<Change>,
-    ) -> Result<(), Box<Listener>> {
+    ) -> bool {
         self.with(|inner| {
-            if inner.ended.is_some() {
-                return Err(listener);
-            }
-            let existing = existing(&inner.tracker);
-            feed.add(listener, existing)
+            inner.ended.is_none() && feed.add(topic, listener, &existing(&inner.tracker))
         })
     }
 

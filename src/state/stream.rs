@@ -129,7 +129,7 @@ impl Stream {
     {
         let callback = Callback::Stream(Box::new(listener));
         let (topic, cell) = (Topic::Stream(self.id()), Arc::clone(&self.cell));
-        self.inner.registry.add(&self.inner, topic, callback, |_| vec![existing_stream(cell)])
+        self.inner.listeners.add(&self.inner, topic, callback, |_| vec![existing_stream(cell)])
     }
 }
 

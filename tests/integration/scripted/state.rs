@@ -18,6 +18,8 @@ mod parts;
 mod refresh;
 /// Relays, loaded when they are asked for.
 mod relays;
+/// Threads that add listeners without a pause.
+mod storm;
 /// Waiting for circuits and streams, with many who do.
 mod waiting;
 

@@ -1,0 +1,110 @@
+//! A closure that one thread calls and any thread removes.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::registry::ListenerId;
+use crate::names::printable;
+
+/// A listener: a closure that one thread calls.
+#[derive(Debug)]
+pub(crate) struct Listener<C> {
+    id: ListenerId,
+    /// A leaf lock.
+    state: Mutex<ListenerState<C>>,
+}
+
+/// The state of a listener, with its closure while no call is running.
+#[derive(Debug)]
+enum ListenerState<C> {
+    Idle(C),
+    /// The calling thread has the closure.
+    Running,
+    Removed,
+}
+
+impl<C> Listener<C> {
+    pub(crate) fn new(callback: C) -> Arc<Self> {
+        Arc::new(Self { id: ListenerId::next(), state: Mutex::new(ListenerState::Idle(callback)) })
+    }
+
+    pub(crate) fn id(&self) -> ListenerId {
+        self.id
+    }
+
+    /// Calls the closure, unless the listener was removed. A closure that panics is dropped, and the
+    /// message of the panic is the error.
+    pub(crate) fn call(&self, call: impl FnOnce(&mut C)) -> Result<(), String> {
+        let Some(mut callback) = self.take() else { return Ok(()) };
+        match catch_unwind(AssertUnwindSafe(|| call(&mut callback))) {
+            Ok(()) => {
+                if let Some(removed) = self.put_back(callback) {
+                    drop_quietly(removed);
+                }
+                Ok(())
+            }
+            Err(panic) => {
+                self.remove();
+                let text = panic_text(&*panic).into_owned();
+                drop_quietly(callback);
+                drop_quietly(panic);
+                Err(text)
+            }
+        }
+    }
+
+    /// Prevents further calls, and returns the closure. If it is running, the calling thread drops it
+    /// after the call.
+    pub(crate) fn remove(&self) -> Option<C> {
+        let state = std::mem::replace(&mut *self.state.lock(), ListenerState::Removed);
+        match state {
+            ListenerState::Idle(callback) => Some(callback),
+            ListenerState::Running | ListenerState::Removed => None,
+        }
+    }
+
+    /// Takes the closure out for one call. The lock orders this with removal, so no call begins after
+    /// a removal returned.
+    fn take(&self) -> Option<C> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, ListenerState::Running) {
+            ListenerState::Idle(callback) => Some(callback),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// Puts the closure back after a call. Returns it if the listener was removed meanwhile.
+    fn put_back(&self, callback: C) -> Option<C> {
+        let mut state = self.state.lock();
+        match *state {
+            ListenerState::Running => {
+                *state = ListenerState::Idle(callback);
+                None
+            }
+            ListenerState::Idle(_) | ListenerState::Removed => Some(callback),
+        }
+    }
+}
+
+/// Drops a user's value, and catches a panic of its drop.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        log::error!("dropping the captures of a closure panicked");
+    }
+}
+
+/// Returns the message of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Cow<'_, str> {
+    // The message may contain text of the peer.
+    let text = match panic.downcast_ref::<&str>() {
+        Some(text) => *text,
+        None => panic.downcast_ref::<String>().map_or("no message", String::as_str),
+    };
+    printable(text)
+}
