@@ -1,10 +1,9 @@
-//! What tor is doing now: circuits, streams, relays, guards, connections, mappings.
+//! A live picture of tor: circuits, streams, relays, guards, connections, address mappings.
 //!
-//! A [`State`] asks once and is kept up to date by events from then on, so that what it tells costs
-//! no question: [`State::circuits`], [`State::streams`], [`State::guards`],
-//! [`State::address_map`], or everything at one moment by [`State::snapshot`]. Closures are called
-//! for what happens to circuits, streams and mappings. Relays are loaded when they are first asked
-//! for.
+//! A [`State`] takes one snapshot of tor and applies its events from then on. To read it costs no
+//! command: [`State::circuits`], [`State::streams`], [`State::guards`], [`State::address_map`], or
+//! everything at one moment with [`State::snapshot`]. Listeners are called for changes of circuits,
+//! streams and mappings. Relays are loaded at the first request.
 //!
 //! # Examples
 //!
@@ -27,19 +26,19 @@
 //! # }
 //! ```
 //!
-//! # How it is kept
+//! # Threads
 //!
-//! The events are folded on the thread that reads the connection, before any listener of the
-//! [`Controller`] sees them. So what is waited for comes also inside a listener, and a listener
-//! that is slow delays no store but its own. Listeners of the state are called on a thread of
-//! their own, `torcon-state`, which the first of them starts.
+//! The thread that reads the connection applies each event before any listener of the
+//! [`Controller`] gets it. So waits for circuits and streams end also inside a listener, and a slow
+//! listener delays only other listeners. The listeners of a state are called on its own thread,
+//! `torcon-state`, which the first listener starts.
 //!
-//! **Invariant**: a state sends no command by itself, but where a function says so.
+//! **Invariant**: a state sends commands only where the documentation of a method says so.
 //!
 //! # What can be out of date
 //!
-//! tor has an event for most of its changes, but not for all. The documentation of each function
-//! and field says what that means for it.
+//! tor has events for most of its changes, but not for all. The documentation of each method and
+//! field says what this means for it.
 
 mod addresses;
 mod attacher;
@@ -83,39 +82,34 @@ pub use self::snapshot::Snapshot;
 pub use self::stream::Stream;
 pub use self::stream_info::StreamInfo;
 
-use self::change::Change;
-use self::feed::Topic;
-use self::listeners::{Callback, Listeners};
+use self::listeners::Listeners;
 use self::refresh::{Part, Parts};
 use self::relays::RelaySource;
 use self::store::Store;
 use crate::controller::{Controller, HookGuard};
-use crate::descriptor::RouterStatus;
-use crate::error::{InvalidInput, Result};
+use crate::error::Result;
 use crate::event::Bootstrap;
 use crate::info::{AddressMapping, EntryGuard};
 use crate::link::deadline_after;
-use crate::names::{CircuitId, Fingerprint, NetworkLiveness, Nickname, StreamId};
+use crate::names::{CircuitId, NetworkLiveness, StreamId};
 
-/// What tor is doing now, kept up to date by its events.
+/// A live picture of tor, kept up to date by its events.
 ///
-/// Made by [`State::new`]. Clones are cheap and share everything. A state, and each of its
-/// circuits and streams, keeps its connection open. When the last of them is dropped its events
-/// are no longer subscribed to, and its listeners are not called any more. When the connection
-/// ends the state stays as it was.
+/// Made by [`State::new`]. Clones are cheap and share everything. A state keeps its connection open,
+/// and so does each handle of one of its circuits and streams. When the last of them is dropped, its
+/// events are unsubscribed and its listeners are not called any more. When the connection ends, the
+/// state stays as it was.
 ///
-/// Circuits and streams are read without waiting for tor. [`guards`](Self::guards),
+/// Circuits and streams are read without a command. [`guards`](Self::guards),
 /// [`address_map`](Self::address_map) and [`connections`](Self::connections) ask tor again if an
-/// event has shown that they may have changed without an event of their own; relays are loaded when
-/// they are first asked for. Each function that sends something says so, and each field says what
-/// can be out of date.
+/// event has shown that they may have changed without an event of their own.
 #[doc(alias = "TorState")]
 #[derive(Clone)]
 pub struct State {
     inner: Arc<Inner>,
 }
 
-/// A handle that does not keep its state, for closures that the state owns.
+/// A handle that does not keep its state alive, for closures that the state owns.
 ///
 /// Made by [`State::downgrade`].
 #[derive(Clone, Debug)]
@@ -125,26 +119,25 @@ pub struct WeakState {
 
 /// What the handles of one state share.
 ///
-/// Lock order, before the locks of the link: `refreshing` > `registry` > `store` > the queue of
-/// the feed > single circuits and streams. The reader thread takes only the last three. Nothing of
-/// a user's is called or dropped with any of them.
+/// Lock order, before the locks of the link: `refreshing` > `listeners` > `store` > the queue of the
+/// feed > the registry of the feed, single circuits and streams. The reader thread takes only the
+/// locks from `store` on. No closure of a user is called or dropped with any of them.
 pub(crate) struct Inner {
     pub(crate) controller: Controller,
     pub(crate) store: Arc<Store>,
     listeners: Listeners,
     relays: RelaySource,
     missing: Vec<MissingPart>,
-    /// Held across the command of a refresh.
+    /// Held across the `GETINFO` of a refresh.
     refreshing: Mutex<()>,
     _hooks: Vec<HookGuard>,
 }
 
 impl State {
-    /// Queries tor for what it is doing, and follows it from then on.
+    /// Takes a snapshot of tor, and applies its events from then on.
     ///
-    /// If tor or a filter in front of it refuses one of the events or one of the answers, or if a
-    /// line of an answer cannot be read, the rest is kept, and [`missing`](Self::missing) names
-    /// what is not there.
+    /// If tor or a filter in front of it refuses an event or a key, or if a line of an answer cannot
+    /// be parsed, the rest is used, and [`missing`](Self::missing) names what is missing.
     ///
     /// Sends one `SETEVENTS`, with `ADDRMAP`, `CIRC`, `CIRC_MINOR`, `CONF_CHANGED`, `GUARD`,
     /// `NETWORK_LIVENESS`, `ORCONN`, `SIGNAL`, `STATUS_CLIENT`, `STREAM` and all other events that
@@ -167,7 +160,7 @@ impl State {
     pub(crate) fn new_before(controller: &Controller, deadline: Instant) -> Result<Self> {
         let store = Arc::new(Store::new());
         let mut missing = Vec::new();
-        // Subscribe first, ask second, so that nothing is missed.
+        // Subscribe first, ask second, so that no change is missed.
         let hooks = missing::subscribe(controller, &store, &mut missing, deadline)?;
         let (answers, events_before) = missing::ask(controller, &store, &mut missing, deadline)?;
         store.join(answers, events_before);
@@ -183,9 +176,8 @@ impl State {
         Ok(Self::from_inner(Arc::new(inner)))
     }
 
-    /// Returns the parts that this state lacks since it was made: events that it could not
-    /// subscribe to, and answers that tor refused or of which a line could not be read. Empty in
-    /// most cases.
+    /// Returns the parts that this state lacks: events that it could not subscribe to, and answers
+    /// that were refused or had a line that could not be parsed. Usually empty.
     #[must_use]
     pub fn missing(&self) -> &[MissingPart] {
         &self.inner.missing
@@ -201,22 +193,20 @@ impl State {
         &self.inner.controller
     }
 
-    /// Returns a handle that does not keep the state.
+    /// Returns a handle that does not keep the state alive.
     ///
     /// A closure that the state owns, such as a listener, should hold this instead of a `State`:
-    /// it would keep the state alive, and the state the closure.
+    /// the closure would keep the state alive, and the state the closure.
     #[must_use]
     pub fn downgrade(&self) -> WeakState {
         WeakState { inner: Arc::downgrade(&self.inner) }
     }
 
-    /// Returns everything at this moment.
+    /// Returns a copy of everything at one moment.
     ///
-    /// Sends one `GETINFO` if one of [`guards`](Self::guards), [`address_map`](Self::address_map)
-    /// and [`connections`](Self::connections) would.
-    ///
-    /// Blocks the current thread until tor has answered that, for at most the
-    /// [time limit](Controller::with_timeout); not at all in most cases.
+    /// Sends one `GETINFO` if [`guards`](Self::guards), [`address_map`](Self::address_map) or
+    /// [`connections`](Self::connections) would. Blocks for at most the
+    /// [time limit](Controller::with_timeout), and usually not at all.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.inner.refresh(Parts::ALL);
@@ -224,7 +214,7 @@ impl State {
         self.inner.store.read(|tracker| Snapshot::of(tracker, now)).sorted()
     }
 
-    /// Returns the circuits, by identifier.
+    /// Returns the circuits, sorted by identifier.
     #[doc(alias = "get_circuits")]
     #[must_use]
     pub fn circuits(&self) -> Vec<Circuit> {
@@ -235,14 +225,15 @@ impl State {
         circuits
     }
 
-    /// Returns a circuit that is there.
+    /// Returns a circuit, if it has not ended.
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
         let cell = self.inner.store.read(|tracker| tracker.circuit(id).cloned())?;
         Some(Circuit::new(Arc::clone(&self.inner), cell))
     }
 
-    /// Returns the streams, by identifier: not those that have failed and are about to be closed.
+    /// Returns the streams, sorted by identifier, without those that have failed and are about to be
+    /// closed.
     #[doc(alias = "get_streams")]
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
@@ -253,7 +244,7 @@ impl State {
         streams
     }
 
-    /// Returns a stream that is there.
+    /// Returns a stream, if it has not ended.
     #[must_use]
     pub fn stream(&self, id: &StreamId) -> Option<Stream> {
         let cell = self
@@ -263,16 +254,14 @@ impl State {
         Some(Stream::new(Arc::clone(&self.inner), cell))
     }
 
-    /// Returns the guards through which tor enters the network, in tor's order.
+    /// Returns tor's entry guards, in its order.
     ///
-    /// tor has no event for a guard that is unlisted, filtered, or too old. This is asked for again
-    /// after events that can be the reason: a changed option, a reload, a new consensus, a guard
-    /// that is down or tried again. Between these, a guard that tor will try again is still
-    /// reported as down.
+    /// tor has no event for a guard that is unlisted, filtered, or too old. The guards are refreshed
+    /// after events that can be the reason: a changed option, a reload, a new consensus, a guard that
+    /// is down or is tried again. Until then, a guard that tor will try again is reported as down.
     ///
-    /// Sends `GETINFO entry-guards` after such an event, once. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
-    /// returns what is known.
+    /// Sends `GETINFO entry-guards` once after such an event. Blocks for at most the
+    /// [time limit](Controller::with_timeout). If there is no answer, returns the guards of before.
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
         self.inner.refresh(Parts::of(Part::Guards));
@@ -281,16 +270,14 @@ impl State {
 
     /// Returns the active address mappings, sorted by name; expired ones are left out.
     ///
-    /// tor has no event for a mapping that goes with a changed option or a reload, for an address
-    /// that is mapped to itself, nor for a wildcard mapping as such. This is asked for again after
-    /// events that can be the reason: a changed option, a reload, a new mapping without an end, and
-    /// a stream that may have prolonged a mapping of `TrackHostExits`.
+    /// tor has no event for a mapping that disappears with a changed option or a reload, for an
+    /// address that is mapped to itself, or for a wildcard mapping. The mappings are refreshed after
+    /// events that can be the reason: a changed option, a reload, a new mapping that does not expire,
+    /// and a stream that may have prolonged a mapping of `TrackHostExits`. A mapping that another
+    /// controller removes by mapping the address to itself stays until the next refresh.
     ///
-    /// Out of date can be: a mapping that somebody removed by mapping the address to itself.
-    ///
-    /// Sends `GETINFO address-mappings/all` after such an event, once. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
-    /// returns what is known.
+    /// Sends `GETINFO address-mappings/all` once after such an event. Blocks for at most the
+    /// [time limit](Controller::with_timeout). If there is no answer, returns the mappings of before.
     #[doc(alias = "AddrMap")]
     #[doc(alias = "addrmap")]
     #[must_use]
@@ -300,175 +287,36 @@ impl State {
         self.inner.store.read(|tracker| tracker.address_map(now))
     }
 
-    /// Returns the connections to relays.
+    /// Returns tor's connections to relays.
     ///
-    /// tor does not tell the identifiers of those that were there before the state. If an event may
-    /// be of such a connection or of another one, this is asked for again.
+    /// tor does not report the identifiers of connections that are older than the state. If an event
+    /// may be about one of these or about another one, the connections are refreshed.
     ///
-    /// Sends `GETINFO orconn-status` after such an event, once. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If tor does not answer, or the connection has ended,
-    /// returns what is known.
+    /// Sends `GETINFO orconn-status` once after such an event. Blocks for at most the
+    /// [time limit](Controller::with_timeout). If there is no answer, returns the connections of
+    /// before.
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
         self.inner.refresh(Parts::of(Part::Connections));
         self.inner.store.read(|tracker| tracker.connections().to_vec())
     }
 
-    /// Returns how far tor's start has come.
+    /// Returns tor's bootstrap progress, by its last event.
     #[must_use]
     pub fn bootstrap(&self) -> Option<Bootstrap> {
         self.inner.store.read(|tracker| tracker.bootstrap().cloned())
     }
 
-    /// Returns whether the network can be reached, as far as tor can tell.
+    /// Returns whether tor reaches the network, by its last event.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let up = |liveness: &NetworkLiveness| *liveness == NetworkLiveness::Up;
         self.inner.store.read(|tracker| tracker.liveness().is_some_and(up))
     }
-
-    /// Calls a closure for every change of every circuit; first, with
-    /// [`CircuitChange::Existing`], for each circuit that is there.
-    ///
-    /// Closures of a state run on the thread `torcon-state`, one at a time and in the order of the
-    /// events; the handles and the state may be further by then. A closure may do anything: send
-    /// commands, wait, add and remove listeners, close the connection. While it runs, later updates
-    /// wait for it, up to [`event_limit`](crate::ConnectOptions::event_limit) bytes for all
-    /// listeners of the state. Beyond that, each listener keeps its newest update only, which tells
-    /// how many it replaced: the updates that a listener gets and those that it is told as lost are
-    /// all that there were. If a closure panics, the panic is logged and the listener removed. It
-    /// should hold a [`WeakState`] and not a `State`; the handles of its argument are enough in
-    /// most cases. After the end of the connection it gets what came before, unless this program
-    /// closed the connection. No lock is held while a closure is called or dropped.
-    ///
-    /// Sends nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended;
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
-    #[doc(alias = "ICircuitListener")]
-    #[doc(alias = "add_circuit_listener")]
-    pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
-    where
-        F: FnMut(&CircuitUpdate) + Send + 'static,
-    {
-        let callback = Callback::Circuit(Box::new(listener));
-        self.inner.listeners.add(&self.inner, Topic::Circuits, callback, |tracker| {
-            let mut circuits: Vec<_> = tracker.circuits().cloned().collect();
-            circuits.sort_unstable_by_key(|cell| cell.id());
-            circuits.into_iter().map(change::existing_circuit).collect()
-        })
-    }
-
-    /// Calls a closure for every change of every stream; first, with
-    /// [`StreamChange::Existing`], for each stream that is there.
-    ///
-    /// Everything else is as with [`on_circuit`](Self::on_circuit).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`on_circuit`](Self::on_circuit).
-    #[doc(alias = "IStreamListener")]
-    #[doc(alias = "add_stream_listener")]
-    pub fn on_stream<F>(&self, listener: F) -> Result<StateListenerId>
-    where
-        F: FnMut(&StreamUpdate) + Send + 'static,
-    {
-        let callback = Callback::Stream(Box::new(listener));
-        self.inner.listeners.add(&self.inner, Topic::Streams, callback, |tracker| {
-            let mut streams: Vec<_> = tracker.streams().cloned().collect();
-            streams.sort_unstable_by_key(|cell| cell.id());
-            streams.into_iter().map(change::existing_stream).collect()
-        })
-    }
-
-    /// Calls a closure whenever a name or address is mapped to another, and when that ends; first,
-    /// with [`AddressChange::Existing`], for each mapping that is there.
-    ///
-    /// tor does not tell when the time of a mapping is over: the state looks at the clock of this
-    /// machine. Everything else is as with [`on_circuit`](Self::on_circuit).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`on_circuit`](Self::on_circuit).
-    pub fn on_address<F>(&self, listener: F) -> Result<StateListenerId>
-    where
-        F: FnMut(&AddressUpdate) + Send + 'static,
-    {
-        let callback = Callback::Address(Box::new(listener));
-        let now = SystemTime::now();
-        self.inner.listeners.add(&self.inner, Topic::Addresses, callback, |tracker| {
-            let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
-            tracker.address_map(now).into_iter().map(existing).collect()
-        })
-    }
-
-    /// Removes a listener. After this has returned no call to it begins; one that is running may
-    /// still be going on, and it may be the one that removes itself.
-    ///
-    /// Sends nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener; one that
-    /// panicked, and one whose circuit or stream has ended, is not there any more.
-    pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
-        match self.inner.listeners.remove(listener) {
-            true => Ok(()),
-            false => Err(InvalidInput::new("listener", "is not there").into()),
-        }
-    }
-
-    /// Returns the relays of the consensus.
-    ///
-    /// The first call loads them: it sends `SETEVENTS` with `NEWCONSENSUS`, `NEWDESC` and `NS` and
-    /// all other events that are wanted, then `GETINFO ns/all`, and blocks the current thread until
-    /// tor has answered both, at most for the [time limit](Controller::with_timeout) each. Later
-    /// calls send nothing and wait for nobody, but for another that loads: events tell what has
-    /// changed. Only if tor tells of the descriptor of a relay that is not known here, or if a
-    /// filter in front of tor refuses the events, they are loaded anew.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Controller::add_event_listener`] and of [`Controller::relay_statuses`].
-    pub fn relays(&self) -> Result<Relays> {
-        self.inner.relays.get(&self.inner.controller)
-    }
-
-    /// Returns what the consensus says about a relay, if it has it; see
-    /// [`relays`](Self::relays) for what is sent and waited for.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`relays`](Self::relays).
-    pub fn relay(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
-        Ok(self.relays()?.get(fingerprint).cloned())
-    }
-
-    /// Returns what the consensus says about the relays of a nickname; see
-    /// [`relays`](Self::relays) for what is sent and waited for.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`relays`](Self::relays).
-    pub fn relays_named(&self, nickname: Nickname) -> Result<Vec<RouterStatus>> {
-        Ok(self.relays()?.named(nickname).cloned().collect())
-    }
-
-    /// Returns what the consensus says about the directory authorities, by their flag; see
-    /// [`relays`](Self::relays) for what is sent and waited for.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`relays`](Self::relays).
-    pub fn authorities(&self) -> Result<Vec<RouterStatus>> {
-        Ok(self.relays()?.authorities().cloned().collect())
-    }
 }
 
 impl WeakState {
-    /// Returns a state, if it has not been given up by everyone.
+    /// Returns the state, unless its last handle was dropped.
     #[must_use]
     pub fn upgrade(&self) -> Option<State> {
         self.inner.upgrade().map(State::from_inner)

@@ -1,4 +1,4 @@
-//! A tor with everything that belongs to it.
+//! A tor with its configuration, state, onion services and streams.
 
 mod config;
 mod global;
@@ -19,11 +19,10 @@ use crate::link::Endpoint;
 use crate::process::{Launcher, TorProcess};
 use crate::state::State;
 
-/// A tor: one that was running, or one that this program has launched.
+/// A tor that was running, or one that this program has launched.
 ///
-/// Made by [`Tor::connect`], [`Tor::launch`], or from a [`Controller`]. Dropping it ends a tor
-/// that was launched, and closes the connection to another if nobody else has a clone of its
-/// controller.
+/// Made by [`Tor::connect`], [`Tor::launch`], or from a [`Controller`]. Dropping it ends a launched
+/// tor. The connection to a running tor is closed unless there is another clone of its controller.
 ///
 /// # Examples
 ///
@@ -43,7 +42,7 @@ use crate::state::State;
 pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
-    /// `None` as long as nobody has asked for it.
+    /// `None` until it is first requested.
     state: Mutex<Option<State>>,
     config: OnceLock<Config>,
 }
@@ -52,7 +51,7 @@ impl Tor {
     /// Connects to a running tor, as [`torcon::connect`](crate::connect) does.
     ///
     /// Blocks the current thread until tor accepts the authentication, for at most 30 seconds. For
-    /// a password, another limit or the place of the `SocksPort` use
+    /// a password, another limit or another address of the `SocksPort` use
     /// [`ConnectOptions`](crate::ConnectOptions) and `Tor::from`.
     ///
     /// # Errors
@@ -95,15 +94,15 @@ impl Tor {
         &self.controller
     }
 
-    /// Returns the process, if it was launched by [`Tor::launch`].
+    /// Returns the process of a tor that was launched by [`Tor::launch`].
     #[must_use]
     pub fn process(&self) -> Option<&TorProcess> {
         self.process.as_ref()
     }
 
-    /// Ends a tor that was launched; closes the connection to another.
+    /// Ends a launched tor, or closes the connection to a running one.
     ///
-    /// Blocks the current thread until a launched tor is gone, as [`TorProcess::quit`] does, or
+    /// Blocks the current thread until a launched tor has exited, as [`TorProcess::quit`] does, or
     /// until the connection is closed, as [`Controller::close`] does.
     ///
     /// # Errors

@@ -128,11 +128,11 @@ impl AttacherOptions {
         let attaching = AttachGuard::new(&state.inner, deadline_after(limit), limit)?;
         let id = AttacherId::new(self.priority);
         let active = Arc::new(AtomicBool::new(true));
-        let (questions, inbox) = unbounded();
+        let (requests, inbox) = unbounded();
         let worker = Worker {
             inner: Arc::clone(&state.inner),
             id,
-            questions: inbox,
+            requests: inbox,
             active: Arc::clone(&active),
             answers: attaching.messages().clone(),
         };
@@ -140,7 +140,7 @@ impl AttacherOptions {
             attacher(stream, circuits).into()
         };
         worker.start(Box::new(closure)).map_err(|error| no_thread(&error))?;
-        let attacher = Attacher { limit: self.limit, questions, active: Arc::clone(&active) };
+        let attacher = Attacher { limit: self.limit, requests, active: Arc::clone(&active) };
         attaching.send(Message::AddAttacher(id, attacher));
         Ok(AttacherGuard { id, active, attaching })
     }

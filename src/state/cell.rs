@@ -1,10 +1,10 @@
-//! The place of one circuit or stream.
+//! The latest report about one circuit or stream, shared by the tracker and the handles.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// It holds what is known last, also after the circuit or stream is gone.
+/// Has the latest report, also after the circuit or stream has ended.
 #[derive(Debug)]
 pub(crate) struct Cell<Id, Info> {
     id: Id,
@@ -21,7 +21,7 @@ impl<Id: Copy, Info> Cell<Id, Info> {
         self.id
     }
 
-    /// Returns what is known last.
+    /// Returns the latest report.
     pub(crate) fn info(&self) -> Arc<Info> {
         Arc::clone(&self.info.lock())
     }

@@ -1,20 +1,20 @@
-//! Connections to relays, and the guards among these.
+//! tor's connections to relays, and its guards.
 
 use crate::event::{GuardEvent, OrConnEvent, OrConnPeer};
 use crate::info::{EntryGuard, EntryGuardStatus};
 use crate::names::{ConnectionId, GuardStatus, GuardType, OrConnStatus};
 
-/// A connection to a relay, or from another tor.
+/// A connection to a relay, or from another relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrConnection {
-    /// The connection. `GETINFO orconn-status` has no identifiers, so that of a connection that was
-    /// there before the state is `None` until an event shows which one it is.
+    /// The identifier of the connection. `GETINFO orconn-status` has none: that of a connection
+    /// that is older than the state is `None` until an event shows which one it is.
     pub id: Option<ConnectionId>,
-    /// The other side, by the last event or answer. tor lists a connection by its address as long
-    /// as it does not know the relay.
+    /// The other side, by the last event or answer. tor names a connection by its address until it
+    /// knows the relay.
     pub peer: OrConnPeer,
-    /// Its state.
+    /// The status of the connection.
     pub status: OrConnStatus,
 }
 
@@ -25,7 +25,7 @@ impl OrConnection {
 
     fn has_peer(&self, other: &OrConnPeer) -> bool {
         match (&self.peer, other) {
-            // With or without a nickname.
+            // tor names a relay with or without its nickname.
             (OrConnPeer::Relay(one), OrConnPeer::Relay(other)) if one.fingerprint().is_some() => {
                 one.fingerprint() == other.fingerprint()
             }
@@ -33,7 +33,7 @@ impl OrConnection {
         }
     }
 
-    fn is_begun(&self) -> bool {
+    fn is_connecting(&self) -> bool {
         matches!(self.status, OrConnStatus::New | OrConnStatus::Launched)
     }
 }
@@ -42,16 +42,16 @@ fn is_over(status: &OrConnStatus) -> bool {
     matches!(status, OrConnStatus::Closed | OrConnStatus::Failed)
 }
 
-/// Whether an event fits one connection.
+/// How certain it is which connection an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Certain,
-    /// It may tell of a connection of the snapshot, of which tor did not tell the identifier, or of
+    /// The event is about a connection of the snapshot, whose identifier tor did not say, or about
     /// another one.
     Doubtful,
 }
 
-/// The connections there are, in the order in which they were seen.
+/// The connections, in the order in which tor reported them.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     list: Vec<OrConnection>,
@@ -62,40 +62,42 @@ impl Connections {
         self.list = connections.iter().map(OrConnection::of).collect();
     }
 
-    /// Takes the list anew. What is known keeps its identifier, which the list does not have.
+    /// Replaces the connections by tor's list. Known ones keep their identifiers, which the list does
+    /// not have.
     pub(super) fn refresh(&mut self, connections: &[OrConnEvent]) {
         let mut known = std::mem::take(&mut self.list);
         for listed in connections {
             let mut now = OrConnection::of(listed);
             let is_it = |other: &OrConnection| other.has_peer(&now.peer);
             let same = known.iter().position(|other| is_it(other) && other.status == now.status);
-            if let Some(place) = same.or_else(|| known.iter().position(is_it)) {
-                now.id = known.remove(place).id;
+            if let Some(index) = same.or_else(|| known.iter().position(is_it)) {
+                now.id = known.remove(index).id;
             }
             self.list.push(now);
         }
     }
 
-    /// Takes an event. One that may tell of a connection without an identifier, or of another
-    /// connection of the same relay, changes nothing that may be wrong.
+    /// Applies an event. If it may be about a connection without an identifier or about another one
+    /// to the same relay, it removes neither.
     pub(super) fn event(&mut self, event: &OrConnEvent) -> Fit {
         let now = OrConnection::of(event);
-        let by_id = |place: &OrConnection| now.id.is_some() && place.id == now.id;
-        if let Some(place) = self.list.iter().position(by_id) {
+        let by_id = |other: &OrConnection| now.id.is_some() && other.id == now.id;
+        if let Some(index) = self.list.iter().position(by_id) {
             if is_over(&now.status) {
-                self.list.remove(place);
-            } else if let Some(connection) = self.list.get_mut(place) {
+                self.list.remove(index);
+            } else if let Some(connection) = self.list.get_mut(index) {
                 *connection = now;
             }
             return Fit::Certain;
         }
-        let unnamed = |other: &&OrConnection| other.id.is_none() || now.id.is_none();
-        let of_peer = self.list.iter().filter(unnamed).filter(|other| other.has_peer(&now.peer));
-        // It may be one that was listed by its address, before tor knew the relay.
+        let is_unidentified = |other: &&OrConnection| other.id.is_none() || now.id.is_none();
+        let of_peer =
+            self.list.iter().filter(is_unidentified).filter(|other| other.has_peer(&now.peer));
+        // The connection may have been listed by its address, before tor knew the relay.
         let by_address = |other: &OrConnection| matches!(other.peer, OrConnPeer::Address(_));
-        let may_be_listed = self.list.iter().filter(unnamed).any(by_address);
+        let may_be_listed = self.list.iter().filter(is_unidentified).any(by_address);
         if is_over(&now.status) {
-            // An address is that of one connection only.
+            // An address belongs to one connection only.
             if by_address(&now) && of_peer.clone().count() == 1 {
                 self.list.retain(|other| !other.has_peer(&now.peer));
                 return Fit::Certain;
@@ -105,8 +107,8 @@ impl Connections {
                 false => Fit::Certain,
             };
         }
-        let begun = of_peer.clone().filter(|other| other.is_begun()).count();
-        let fit = match (begun, of_peer.count()) {
+        let connecting = of_peer.clone().filter(|other| other.is_connecting()).count();
+        let fit = match (connecting, of_peer.count()) {
             (1, 1) => {
                 let is_it = |other: &&mut OrConnection| {
                     (other.id.is_none() || now.id.is_none()) && other.has_peer(&now.peer)
@@ -119,7 +121,7 @@ impl Connections {
             }
             (0, 0) if !may_be_listed => Fit::Certain,
             // A second connection to a relay begins as a new one.
-            (0, _) if now.is_begun() && !may_be_listed => Fit::Certain,
+            (0, _) if now.is_connecting() && !may_be_listed => Fit::Certain,
             _ => Fit::Doubtful,
         };
         self.list.push(now);
@@ -131,7 +133,7 @@ impl Connections {
     }
 }
 
-/// The guards, in tor's order as far as it is known.
+/// The guards, in the order of tor's last list.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
     list: Vec<EntryGuard>,
@@ -142,7 +144,7 @@ impl Guards {
         self.list = guards;
     }
 
-    /// Returns whether this is a guard that could not be used when tor told of it last.
+    /// Returns whether a peer is a guard that tor last reported as down or unusable.
     pub(super) fn is_unusable(&self, peer: &OrConnPeer) -> bool {
         let OrConnPeer::Relay(relay) = peer else { return false };
         let Some(fingerprint) = relay.fingerprint() else { return false };
@@ -167,7 +169,7 @@ impl Guards {
             GuardStatus::Up | GuardStatus::Good => EntryGuardStatus::Up,
             GuardStatus::Down => EntryGuardStatus::Down,
             GuardStatus::Bad => EntryGuardStatus::Unusable,
-            // The guards of the second layer are not among these.
+            // `entry-guards` does not list the layer-2 guards.
             GuardStatus::GoodL2 | GuardStatus::BadL2 | GuardStatus::Unrecognized(_) => return,
         };
         match self.list.iter_mut().find(|guard| is_it(guard)) {

@@ -1,4 +1,4 @@
-//! The thread that calls the listeners of a state, `torcon-state`.
+//! The listeners of a state, and the thread that calls them, `torcon-state`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,20 +8,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
+use super::change::{
+    AddressChange, AddressUpdate, Change, CircuitUpdate, StreamUpdate, existing_circuit,
+    existing_stream,
+};
 use super::feed::{Feed, Next, Topic, Update};
 use super::store::Store;
 use super::tracker::Tracker;
-use super::{Circuit, Inner, Stream};
+use super::{Circuit, Inner, State, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
 
-/// Identifies a listener of a [`State`](super::State), so that it can be removed. No two listeners
+/// Identifies a listener of a [`State`], so that it can be removed. No two listeners
 /// of a program have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateListenerId(pub(super) ListenerId);
 
-/// The longest time until the clock is read again for expired mappings: somebody may set it.
+/// The longest time until the clock, which may be set, is read again for expired mappings.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The closure of a listener.
@@ -102,6 +105,97 @@ impl fmt::Debug for Listeners {
     }
 }
 
+impl State {
+    /// Calls a closure for every change of every circuit, beginning with
+    /// [`CircuitChange::Existing`](super::CircuitChange::Existing) for each circuit that exists.
+    ///
+    /// The listeners of a state run on the thread `torcon-state`, one at a time and in the order of
+    /// the events. The handles of an update may be further than the update by then. A listener may
+    /// do anything: send commands, wait, add and remove listeners, close the connection. Meanwhile
+    /// later updates are queued, up to [`event_limit`](crate::ConnectOptions::event_limit) bytes for
+    /// all listeners of the state. Beyond that, each listener keeps only its newest update, which
+    /// counts the updates that it replaced: delivered and lost updates together are all that there
+    /// were. If a closure panics, the panic is logged and the listener removed. A closure should hold
+    /// a [`WeakState`](super::WeakState) and not a [`State`]; the handles of its argument are enough
+    /// in most cases. When the connection ends, the queued updates are still delivered, unless this
+    /// program closed it. No lock is held while a closure is called or dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended;
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
+    #[doc(alias = "ICircuitListener")]
+    #[doc(alias = "add_circuit_listener")]
+    pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
+    where
+        F: FnMut(&CircuitUpdate) + Send + 'static,
+    {
+        let callback = Callback::Circuit(Box::new(listener));
+        self.inner.listeners.add(&self.inner, Topic::Circuits, callback, |tracker| {
+            let mut circuits: Vec<_> = tracker.circuits().cloned().collect();
+            circuits.sort_unstable_by_key(|cell| cell.id());
+            circuits.into_iter().map(existing_circuit).collect()
+        })
+    }
+
+    /// Calls a closure for every change of every stream, beginning with
+    /// [`StreamChange::Existing`](super::StreamChange::Existing) for each stream that exists.
+    ///
+    /// Everything else is as with [`on_circuit`](Self::on_circuit).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`on_circuit`](Self::on_circuit).
+    #[doc(alias = "IStreamListener")]
+    #[doc(alias = "add_stream_listener")]
+    pub fn on_stream<F>(&self, listener: F) -> Result<StateListenerId>
+    where
+        F: FnMut(&StreamUpdate) + Send + 'static,
+    {
+        let callback = Callback::Stream(Box::new(listener));
+        self.inner.listeners.add(&self.inner, Topic::Streams, callback, |tracker| {
+            let mut streams: Vec<_> = tracker.streams().cloned().collect();
+            streams.sort_unstable_by_key(|cell| cell.id());
+            streams.into_iter().map(existing_stream).collect()
+        })
+    }
+
+    /// Calls a closure for every change of the address mappings, beginning with
+    /// [`AddressChange::Existing`] for each mapping that is active.
+    ///
+    /// tor does not report that a mapping has expired: the state finds out with the local clock.
+    /// Everything else is as with [`on_circuit`](Self::on_circuit).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`on_circuit`](Self::on_circuit).
+    pub fn on_address<F>(&self, listener: F) -> Result<StateListenerId>
+    where
+        F: FnMut(&AddressUpdate) + Send + 'static,
+    {
+        let callback = Callback::Address(Box::new(listener));
+        let now = SystemTime::now();
+        self.inner.listeners.add(&self.inner, Topic::Addresses, callback, |tracker| {
+            let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
+            tracker.address_map(now).into_iter().map(existing).collect()
+        })
+    }
+
+    /// Removes a listener. No call to it begins after this has returned; one that is running goes on,
+    /// and may be the one that removes the listener.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener. One that
+    /// panicked is removed already, and one whose circuit or stream has ended.
+    pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
+        match self.inner.listeners.remove(listener) {
+            true => Ok(()),
+            false => Err(InvalidInput::new("listener", "is not there").into()),
+        }
+    }
+}
+
 /// The thread. It keeps neither the state nor the connection open.
 struct Caller {
     store: Arc<Store>,
@@ -175,7 +269,7 @@ fn call(inner: &Arc<Inner>, callback: &mut Callback, update: &Update) {
         (Callback::Address(callback), Change::Address { mapping, change }) => {
             callback(&AddressUpdate { mapping, change, lost });
         }
-        // A topic goes with the closure for it.
+        // The topic of a listener fits its closure.
         _ => {}
     }
 }

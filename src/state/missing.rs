@@ -1,4 +1,4 @@
-//! How a state begins, also where tor or a filter in front of it refuses a part.
+//! The requests with which a state begins, and the parts that tor or a filter refuses.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MissingPart {
-    /// The event that is not subscribed to, such as `GUARD`, or the key of `GETINFO` whose answer
-    /// is missing or not complete, such as `entry-guards`.
+    /// The event that the state is not subscribed to, such as `GUARD`, or the key of `GETINFO` whose
+    /// answer is missing or incomplete, such as `entry-guards`.
     pub name: Box<str>,
-    /// The refusal, or the first line of the answer that cannot be read.
+    /// The rejection, or the error of the first line that cannot be parsed.
     pub error: Error,
 }
 
@@ -30,14 +30,14 @@ impl MissingPart {
     }
 }
 
-/// Subscribes to every event of a state; to those that are allowed, if they are refused together.
+/// Subscribes to the events of a state: to all together or, if that is refused, one by one.
 pub(super) fn subscribe(
     controller: &Controller,
     store: &Arc<Store>,
     missing: &mut Vec<MissingPart>,
     deadline: Instant,
 ) -> Result<Vec<HookGuard>> {
-    let refusal = match controller.hook_before(KINDS, store.clone(), deadline) {
+    let rejection = match controller.hook_before(KINDS, store.clone(), deadline) {
         Ok(hook) => return Ok(vec![hook]),
         Err(error @ Error::Rejected(_)) => error,
         Err(error) => return Err(error),
@@ -51,13 +51,13 @@ pub(super) fn subscribe(
         }
     }
     if hooks.is_empty() {
-        return Err(refusal);
+        return Err(rejection);
     }
     Ok(hooks)
 }
 
-/// Asks every question; each one by itself, if they are refused together. Returns the answers, with
-/// the number of events that all of them know of.
+/// Asks for everything: together or, if that is refused, key by key. Returns the answers, with the
+/// number of events that all of them know of.
 pub(super) fn ask(
     controller: &Controller,
     store: &Store,
@@ -77,14 +77,14 @@ pub(super) fn ask(
         Err(Error::Rejected(_)) => {}
         Err(error) => return Err(error),
     }
-    // What an event tells that an answer knows already is taken twice, which changes nothing.
-    let mut known = None;
+    // An event that a later answer knows of is applied again, which changes nothing.
+    let mut first_known = None;
     for question in Question::ALL {
         match controller.execute_before(&GetInfo::new([question.key()]), deadline) {
             Ok((info, events_before)) => {
                 let answer = info.bytes(question.key()).unwrap_or_default();
                 read(question, answer, &mut answers, missing);
-                known.get_or_insert(events_before);
+                first_known.get_or_insert(events_before);
             }
             Err(error @ Error::Rejected(_)) => {
                 match question {
@@ -98,7 +98,7 @@ pub(super) fn ask(
             Err(error) => return Err(error),
         }
     }
-    Ok((answers, known.unwrap_or_default()))
+    Ok((answers, first_known.unwrap_or_default()))
 }
 
 fn read(question: Question, answer: &[u8], answers: &mut Answers, missing: &mut Vec<MissingPart>) {

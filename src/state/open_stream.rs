@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(130);
 /// The longest wait for tor's event of a stream that the proxy has granted or refused.
 const EVENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The SOCKS user name of streams by unix sockets, which tor tells apart by nothing else.
+/// The SOCKS user name of streams by unix sockets, which have no other distinction.
 const USER: &str = "torcon-circuit";
 
 /// A reservation that the store and the attach loop know; taken back when this is dropped.

@@ -1,8 +1,9 @@
-//! The parts of a state that events alone cannot keep right, and how they are asked for again.
+//! The parts of a state that events alone cannot keep up to date, and how they are refreshed.
 //!
-//! tor has no event for some changes: a guard leaves the sample without one, as mappings do at a
-//! reload, and an ORCONN event may fit several connections of the snapshot. Other events show when
-//! that may have happened. The part is then stale, and whoever reads it next asks tor again.
+//! tor has no event for some changes: a guard leaves the sample without one, mappings disappear at
+//! a reload without one, and an `ORCONN` event may fit several connections of the snapshot. Other
+//! events show when this may have happened. The part is then stale, and its next reader asks tor
+//! again.
 
 use std::fmt;
 use std::time::Instant;
@@ -44,7 +45,7 @@ impl Part {
     }
 }
 
-/// Some of the parts.
+/// A set of parts.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Parts(u8);
 
@@ -90,11 +91,11 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// Returns the parts that an event shows to be stale, besides what it tells.
+/// Returns the parts that may have changed in a way that an event does not report itself.
 pub(super) fn made_stale(event: &Event) -> Parts {
     let mut parts = Parts::default();
     match event {
-        Event::ConfChanged(event) if is_of_user(event) => {
+        Event::ConfChanged(event) if has_other_option(event) => {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
         }
@@ -106,7 +107,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
         }
-        // The sample of guards is compared with each new consensus.
+        // tor compares its sample of guards with each new consensus.
         Event::Status(event)
             if matches!(
                 event.action,
@@ -115,7 +116,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
         {
             parts.add(Part::Guards);
         }
-        // A mapping without an end may be one of all names of a domain, which only the list says.
+        // A mapping that does not expire may be a wildcard mapping, which only the list says.
         Event::AddrMap(event)
             if event.expires.is_none() && event.new_address.address().is_some() =>
         {
@@ -126,28 +127,27 @@ pub(super) fn made_stale(event: &Event) -> Parts {
     parts
 }
 
-/// Whether somebody changed another option than the one that is switched to attach streams.
-fn is_of_user(event: &ConfChangedEvent) -> bool {
+/// Returns whether another option changed than the one that is switched to attach streams.
+fn has_other_option(event: &ConfChangedEvent) -> bool {
     let is_own = |name: &str| name.eq_ignore_ascii_case("__LeaveStreamsUnattached");
     event.changes.iter().any(|change| !is_own(&change.name.to_str_lossy()))
 }
 
-/// Whether an event shows that a track-exit mapping may have been prolonged.
+/// Returns whether an event shows that tor may have prolonged a mapping of `TrackHostExits`.
 pub(super) fn prolongs_mappings(event: &Event) -> bool {
     matches!(event, Event::Stream(stream) if stream.status == StreamStatus::Succeeded)
 }
 
 impl Inner {
-    /// Asks tor again for those of some parts that are stale. Leaves them as they are if tor does
-    /// not answer.
+    /// Asks tor again for the stale ones of some parts. They stay as they are if tor does not answer.
     pub(super) fn refresh(&self, wanted: Parts) {
         if !self.store.read(|tracker| tracker.is_stale(wanted)) {
             return;
         }
-        // One limit for the wait for another thread that asks, and for the answer.
+        // The limit is for the wait for another thread that refreshes, and for the answer.
         let deadline = deadline_after(self.controller.timeout());
         let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
-        // Another thread may have done it meanwhile.
+        // The other thread may have refreshed these parts.
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let mut unreadable = Vec::new();
         let mut outcome = self.ask_again(parts, deadline, &mut unreadable);

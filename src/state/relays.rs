@@ -1,4 +1,4 @@
-//! The relays of the consensus, loaded when they are first asked for.
+//! The relays of the consensus, loaded at the first request.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::State;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
@@ -16,10 +17,10 @@ use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
 
-/// The relays of the consensus, as they were known at one moment.
+/// The relays of the consensus at one moment.
 ///
-/// Returned by [`State::relays`](super::State::relays). Clones are cheap. It never changes; a relay
-/// that is kept keeps the text of all of them, unless it is
+/// Returned by [`State::relays`](super::State::relays). Clones are cheap, and never change. A relay
+/// keeps the text of the whole consensus in memory, unless it is
 /// [`detached`](RouterStatus::detached).
 #[derive(Clone)]
 pub struct Relays {
@@ -28,27 +29,27 @@ pub struct Relays {
 
 #[derive(Clone, Default)]
 struct Index {
-    /// In the order of the consensus; those that came later at the end.
+    /// In the order of the consensus; relays that were reported later are at the end.
     list: Vec<RouterStatus>,
-    places: HashMap<Fingerprint, usize>,
+    indexes: HashMap<Fingerprint, usize>,
 }
 
 impl Index {
-    /// Takes a relay, in the place of what was known of it.
+    /// Adds a relay, or replaces it.
     fn insert(&mut self, relay: RouterStatus) {
-        match self.places.get(&relay.identity()).and_then(|place| self.list.get_mut(*place)) {
-            Some(place) => *place = relay,
+        match self.indexes.get(&relay.identity()).and_then(|index| self.list.get_mut(*index)) {
+            Some(known) => *known = relay,
             None => {
-                self.places.insert(relay.identity(), self.list.len());
+                self.indexes.insert(relay.identity(), self.list.len());
                 self.list.push(relay);
             }
         }
     }
 
-    /// Takes every entry that can be read.
+    /// Adds every entry that can be parsed.
     fn insert_all(&mut self, entries: &RouterStatuses, unreadable: &mut Vec<ProtocolError>) {
         self.list.reserve(entries.len().saturating_sub(self.list.len()));
-        self.places.reserve(entries.len().saturating_sub(self.places.len()));
+        self.indexes.reserve(entries.len().saturating_sub(self.indexes.len()));
         for entry in entries {
             match entry {
                 Ok(relay) => self.insert(relay),
@@ -65,7 +66,7 @@ impl Relays {
         self.index.list.len()
     }
 
-    /// Returns whether there is none, as long as tor has no consensus.
+    /// Returns whether there are no relays, as before tor has a consensus.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.list.is_empty()
@@ -76,18 +77,18 @@ impl Relays {
         self.index.list.iter()
     }
 
-    /// Returns a relay.
+    /// Returns the relay with a fingerprint.
     #[must_use]
     pub fn get(&self, fingerprint: Fingerprint) -> Option<&RouterStatus> {
-        self.index.list.get(*self.index.places.get(&fingerprint)?)
+        self.index.list.get(*self.index.indexes.get(&fingerprint)?)
     }
 
-    /// Returns the relays of a nickname, of which there may be several.
+    /// Returns the relays with a nickname, which is not unique.
     pub fn named(&self, nickname: Nickname) -> impl Iterator<Item = &RouterStatus> {
         self.iter().filter(move |relay| relay.nickname() == nickname)
     }
 
-    /// Returns the relays that are directory authorities, by their flag.
+    /// Returns the directory authorities: the relays with the `Authority` flag.
     pub fn authorities(&self) -> impl Iterator<Item = &RouterStatus> {
         self.iter().filter(|relay| relay.has_flag(&RelayFlag::Authority))
     }
@@ -99,35 +100,83 @@ impl fmt::Debug for Relays {
     }
 }
 
-/// What a state knows of relays: nothing, until somebody asks.
+impl State {
+    /// Returns the relays of the consensus.
+    ///
+    /// The first call loads them; later calls read what events have changed. If tor reports the
+    /// descriptor of an unknown relay, or if a filter in front of tor refuses the events, the next
+    /// call loads all relays again.
+    ///
+    /// To load, sends `SETEVENTS` with `NEWCONSENSUS`, `NEWDESC` and `NS` and all other events that
+    /// are wanted, then `GETINFO ns/all`. Blocks for at most the
+    /// [time limit](Controller::with_timeout), also while another thread loads.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Controller::add_event_listener`] and of [`Controller::relay_statuses`].
+    pub fn relays(&self) -> Result<Relays> {
+        self.inner.relays.get(&self.inner.controller)
+    }
+
+    /// Returns what the consensus says about a relay; `None` if it does not list it. See
+    /// [`relays`](Self::relays) for the commands and the time limit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`relays`](Self::relays).
+    pub fn relay(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
+        Ok(self.relays()?.get(fingerprint).cloned())
+    }
+
+    /// Returns what the consensus says about the relays with a nickname. See
+    /// [`relays`](Self::relays) for the commands and the time limit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`relays`](Self::relays).
+    pub fn relays_named(&self, nickname: Nickname) -> Result<Vec<RouterStatus>> {
+        Ok(self.relays()?.named(nickname).cloned().collect())
+    }
+
+    /// Returns what the consensus says about the directory authorities: the relays with the
+    /// `Authority` flag. See [`relays`](Self::relays) for the commands and the time limit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`relays`](Self::relays).
+    pub fn authorities(&self) -> Result<Vec<RouterStatus>> {
+        Ok(self.relays()?.authorities().cloned().collect())
+    }
+}
+
+/// The relays of a state, which are loaded at the first request.
 #[derive(Default)]
 pub(super) struct RelaySource {
-    /// Held while relays are loaded. The reader does not take it.
-    known: Mutex<Known>,
+    /// Held while relays are loaded. The reader thread does not take it.
+    cache: Mutex<RelayCache>,
 }
 
 #[derive(Default)]
-struct Known {
+struct RelayCache {
     index: Arc<Index>,
-    news: Option<Arc<News>>,
-    /// `None` as long as nobody has asked.
-    watch: Option<HookGuard>,
-    loaded: bool,
-    /// What is left out, which is still to be logged.
+    /// The events since the last request; `None` before the first one.
+    pending: Option<Arc<PendingEvents>>,
+    hook: Option<HookGuard>,
+    is_loaded: bool,
+    /// The errors of the entries that are left out, to be logged without the lock.
     unreadable: Vec<ProtocolError>,
 }
 
-/// How many bytes of statuses are kept for who asks next, beside those of one consensus. Beyond
-/// that everything is loaded anew.
-const STATUSES: usize = 4 << 20;
+/// How many bytes of `NS` events are kept for the next request. Beyond that it loads all relays
+/// again.
+const MAX_STATUS_BYTES: usize = 4 << 20;
 
-/// How many relays with new descriptors are kept for who asks next; more than there are in the
-/// network.
-const DESCRIBED: usize = 1 << 15;
+/// How many relays with new descriptors are kept for the next request: more than the network has.
+const MAX_DESCRIBED: usize = 1 << 15;
 
-/// What events have told and nobody has looked at yet.
+/// The events that the next request applies.
 #[derive(Default)]
-struct News {
+struct PendingEvents {
     // A leaf lock.
     unread: Mutex<Unread>,
 }
@@ -135,11 +184,11 @@ struct News {
 #[derive(Default)]
 struct Unread {
     texts: Vec<(u64, EventText)>,
-    /// How many bytes these are, without those of a consensus.
+    /// How many bytes the `NS` events have.
     size: usize,
-    /// The relays of which tor has got descriptors.
+    /// The relays of which tor has received descriptors.
     described: HashSet<Fingerprint>,
-    /// There was too much: everything is to be loaded anew.
+    /// A limit was exceeded, so that all relays must be loaded again.
     overflowed: bool,
 }
 
@@ -149,25 +198,25 @@ impl Unread {
     }
 }
 
-impl EventHook for News {
+impl EventHook for PendingEvents {
     fn event(&self, raw: &RawEvent<'_>) {
         let wire = raw.wire();
         if wire.starts_with(b"650+NEWCONSENSUS") {
-            // It says everything.
+            // It replaces what came before.
             let texts = vec![(raw.number(), raw.text().clone())];
             *self.unread.lock() = Unread { texts, ..Unread::default() };
         } else if wire.starts_with(b"650+NS") {
             let text = raw.text().clone();
             let mut unread = self.unread.lock();
             unread.size += wire.len();
-            if unread.size > STATUSES {
+            if unread.size > MAX_STATUS_BYTES {
                 return unread.overflow();
             }
             unread.texts.push((raw.number(), text));
         } else if let Event::NewDesc(event) = raw.event() {
             let mut unread = self.unread.lock();
             unread.described.extend(event.relays.iter().filter_map(RelaySpec::fingerprint));
-            if unread.described.len() > DESCRIBED {
+            if unread.described.len() > MAX_DESCRIBED {
                 unread.overflow();
             }
         }
@@ -177,17 +226,17 @@ impl EventHook for News {
 }
 
 impl RelaySource {
-    /// Returns what is known, after it was loaded if need be.
+    /// Returns the relays, and loads them first if need be.
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
         let limit = controller.timeout();
         let deadline = deadline_after(limit);
-        let mut known = lock_before(&self.known, "GETINFO", deadline, limit)?;
-        known.catch_up();
-        let loaded = if known.loaded { Ok(()) } else { known.load(controller, deadline) };
-        let relays = Relays { index: Arc::clone(&known.index) };
-        let unreadable = std::mem::take(&mut known.unreadable);
+        let mut cache = lock_before(&self.cache, "GETINFO", deadline, limit)?;
+        cache.catch_up();
+        let loaded = if cache.is_loaded { Ok(()) } else { cache.load(controller, deadline) };
+        let relays = Relays { index: Arc::clone(&cache.index) };
+        let unreadable = std::mem::take(&mut cache.unreadable);
         // A logger may ask for the relays.
-        drop(known);
+        drop(cache);
         for error in unreadable {
             log::warn!("a relay is left out: {error}");
         }
@@ -195,33 +244,34 @@ impl RelaySource {
     }
 }
 
-impl Known {
-    /// Subscribes first and asks second, so that nothing is missed.
+impl RelayCache {
+    /// Subscribes first and asks second, so that no change is missed.
     fn load(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
-        if self.watch.is_none() {
-            let news = Arc::new(News::default());
-            self.watch = if_allowed(controller.hook_before(KINDS, news.clone(), deadline))?;
-            self.news = self.watch.is_some().then_some(news);
+        if self.hook.is_none() {
+            let pending = Arc::new(PendingEvents::default());
+            self.hook = if_allowed(controller.hook_before(KINDS, pending.clone(), deadline))?;
+            self.pending = self.hook.is_some().then_some(pending);
         }
         let (entries, events_before) = controller.relay_statuses_before(deadline)?;
-        if let Some(news) = &self.news {
-            let mut unread = news.unread.lock();
+        if let Some(pending) = &self.pending {
+            let mut unread = pending.unread.lock();
             unread.texts.retain(|(number, _)| *number >= events_before);
             unread.overflowed = false;
         }
         let mut index = Index::default();
         index.insert_all(&entries, &mut self.unreadable);
         self.index = Arc::new(index);
-        // Without events everything is loaded anew each time.
-        self.loaded = self.watch.is_some();
+        // Without the events, each request loads all relays again.
+        self.is_loaded = self.hook.is_some();
         self.catch_up();
         Ok(())
     }
 
-    /// Takes what events have told since somebody looked last.
+    /// Applies the events since the last request.
     fn catch_up(&mut self) {
-        let Some(news) = &self.news else { return };
-        let Unread { texts, described, overflowed, .. } = std::mem::take(&mut *news.unread.lock());
+        let Some(pending) = &self.pending else { return };
+        let unread = std::mem::take(&mut *pending.unread.lock());
+        let Unread { texts, described, overflowed, .. } = unread;
         for (_, text) in texts {
             match Event::parse(text) {
                 Event::NewConsensus(event) => {
@@ -234,14 +284,14 @@ impl Known {
                 }
                 Event::Ns(event) => {
                     let entries = RouterStatuses::new(event.body().as_bytes());
-                    // Copied if somebody still has the relays of before.
+                    // Copied if there are `Relays` of before.
                     Arc::make_mut(&mut self.index).insert_all(&entries, &mut self.unreadable);
                 }
                 _ => {}
             }
         }
-        // What the consensus says does not change by a descriptor.
-        let is_known = |fingerprint: &Fingerprint| self.index.places.contains_key(fingerprint);
-        self.loaded &= !overflowed && described.iter().all(is_known);
+        // A descriptor of a known relay does not change what the consensus says.
+        let is_known = |fingerprint: &Fingerprint| self.index.indexes.contains_key(fingerprint);
+        self.is_loaded &= !overflowed && described.iter().all(is_known);
     }
 }

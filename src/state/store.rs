@@ -1,4 +1,4 @@
-//! The tracker in its place: the reader thread feeds it, every other thread reads it.
+//! The shared tracker: the reader thread applies events to it, all other threads read it.
 
 use std::hash::Hash;
 use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::Stream,
 ];
 
-/// The tracker of a state, and everybody who is to be told of its changes.
+/// The tracker of a state, with everything that is notified of its changes.
 ///
 /// The connection holds it as a hook, so it holds nothing of the connection.
 pub(crate) struct Store {
@@ -187,8 +187,8 @@ impl Store {
         drop(gone);
     }
 
-    /// Tells an attach loop of every stream that waits from now on, of every stream that is
-    /// closed, and of the end of the connection, until its receiver is dropped.
+    /// Notifies an attach loop from now on of each stream that waits, of each stream that is closed,
+    /// and of the end of the connection, until its receiver is dropped.
     pub(super) fn add_attach_loop(&self, messages: Sender<Message>) {
         self.with(|inner| match inner.ended {
             Some(_) => drop(messages.send(Message::Disconnected)),
@@ -278,7 +278,7 @@ impl Store {
 }
 
 impl StoreInner {
-    /// Changes the tracker, and tells everybody what has changed.
+    /// Changes the tracker, and notifies the waiters, the attach loops and the feed.
     fn change(&mut self, change: impl FnOnce(&mut Tracker, &mut Vec<Change>)) {
         let Self {
             tracker,
@@ -299,9 +299,9 @@ impl StoreInner {
                     match change {
                         StreamChange::New => found_stream(expected, cell, info),
                         StreamChange::Waiting => {
-                            tell(attach_loops, || Message::Waiting(Arc::clone(info)));
+                            notify(attach_loops, || Message::Waiting(Arc::clone(info)));
                         }
-                        StreamChange::Closed => tell(attach_loops, || Message::Closed(cell.id())),
+                        StreamChange::Closed => notify(attach_loops, || Message::Closed(cell.id())),
                         _ => {}
                     }
                 }
@@ -316,7 +316,7 @@ impl StoreInner {
 }
 
 /// Sends a message to every attach loop that has not ended.
-fn tell(attach_loops: &mut Vec<Sender<Message>>, message: impl Fn() -> Message) {
+fn notify(attach_loops: &mut Vec<Sender<Message>>, message: impl Fn() -> Message) {
     attach_loops.retain(|messages| messages.send(message()).is_ok());
 }
 

@@ -445,7 +445,7 @@ impl Tracker {
 
     /// Returns when the next mapping ends.
     pub(super) fn next_expiry(&self) -> Option<SystemTime> {
-        self.addresses.next_end()
+        self.addresses.next_expiry()
     }
 
     /// Returns how far tor's start has come.

@@ -7,22 +7,21 @@ use std::sync::Arc;
 use super::cell::Cell;
 use super::tracker::Tracker;
 
-/// Looks at a circuit or stream after one of its events. Returns whether the thread that waits got
-/// what it waits for, and so waits no longer.
+/// Checks a circuit or stream after one of its events. Returns whether the wait is over.
 ///
-/// It runs on the reader thread, under the lock of the state: it holds nothing whose drop could
+/// It runs on the reader thread, under the lock of the store: it holds nothing whose drop could
 /// need that lock, such as a handle of the state.
 pub(super) type Check<Id, Info> = Box<dyn FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> bool + Send>;
 
-/// Names one waiter among those of its identifier.
+/// Identifies a waiter among those of one circuit or stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
-type OfOne<Id, Info> = Vec<(Ticket, Check<Id, Info>)>;
+type Checks<Id, Info> = Vec<(Ticket, Check<Id, Info>)>;
 
-/// The waiters by circuit or stream, so that an event costs nothing to those of other ones.
+/// The waiters by circuit or stream: an event costs those of other ones nothing.
 pub(super) struct Waiters<Id, Info> {
-    by_id: HashMap<Id, OfOne<Id, Info>>,
+    by_id: HashMap<Id, Checks<Id, Info>>,
     next: u64,
 }
 
@@ -40,7 +39,7 @@ impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
         ticket
     }
 
-    /// Removes a waiter that gave up, if it is still there.
+    /// Removes a waiter that timed out, if it is still there.
     pub(super) fn remove(&mut self, id: Id, ticket: Ticket) {
         if let Some(waiters) = self.by_id.get_mut(&id) {
             waiters.retain(|(other, _)| *other != ticket);
@@ -50,7 +49,7 @@ impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
         }
     }
 
-    /// Wakes the waiters whose condition a changed circuit or stream meets.
+    /// Wakes the waiters of a changed circuit or stream whose check succeeds.
     pub(super) fn check(&mut self, tracker: &Tracker, cell: &Arc<Cell<Id, Info>>) {
         if self.by_id.is_empty() {
             return;
@@ -67,7 +66,7 @@ impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
         self.by_id.is_empty()
     }
 
-    /// Removes everybody, when nothing changes any more.
+    /// Removes all waiters, which wakes them.
     pub(super) fn clear(&mut self) {
         self.by_id.clear();
     }

@@ -1,4 +1,4 @@
-//! The configuration of a tor of this row, and one for a tor to come.
+//! The configuration of a tor, and that of a tor to be launched.
 
 use super::Tor;
 use crate::config::Config;
@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::process::Launcher;
 
 impl Tor {
-    /// Returns the configuration of this tor, always the same: what has been read of it and what
-    /// is pending is there the next time.
+    /// Returns the configuration of this tor. Each call returns the same one, with the values that
+    /// were read and the changes that are pending.
     ///
-    /// Sends nothing; see [`Config`] for what is sent when it is used.
+    /// Sends nothing; the methods of [`Config`] name the commands that they send.
     ///
     /// # Examples
     ///
@@ -29,14 +29,15 @@ impl Tor {
 }
 
 impl Launcher {
-    /// Adds the lines of a configuration, as [`option`](Self::option) does each.
+    /// Adds each line of a configuration as [`option`](Self::option) does: the lines of
+    /// [`Config::to_torrc`].
     ///
-    /// They are those of [`Config::to_torrc`]. Of a configuration that belongs to a running tor,
-    /// what that tor has for itself is left out: its data directory, its control port, socket and
-    /// cookie, its pid file. Its other ports are not, which no second tor can open unless they are
-    /// `auto`, and neither are its onion services, which only one tor should serve.
+    /// The options that a running tor cannot share are left out of its configuration: its data
+    /// directory, its control port, socket and cookie, its pid file. Its other ports stay, which a
+    /// second tor cannot open unless they are `auto`, and so do its onion services, which only one
+    /// tor should serve.
     ///
-    /// Blocks the current thread until tor has answered, if the configuration belongs to one.
+    /// Sends what [`Config::to_torrc`] does, if the configuration is that of a running tor.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One tor for the whole program.
+//! The tor that the parts of a program share.
 
 use std::ffi::OsString;
 use std::sync::{Arc, Weak};
@@ -11,7 +11,7 @@ use super::Tor;
 use crate::error::{InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::process::Launcher;
 
-/// The tor that the parts of this program share.
+/// The shared tor.
 #[derive(Clone)]
 struct Shared {
     tor: Weak<Tor>,
@@ -19,43 +19,42 @@ struct Shared {
 }
 
 enum State {
-    /// None runs, or one that was launched here.
-    Known(Option<Shared>),
-    /// This thread launches one; the others wait.
+    /// The tor that was launched last; `None` if none was.
+    Launched(Option<Shared>),
+    /// This thread launches one; other threads wait.
     Launching(ThreadId),
 }
 
 // A leaf lock: no tor is launched, compared or dropped under it, and nothing is logged. A launch
-// calls functions of the user's and the logger, which may ask for the shared tor themselves.
-static SHARED: Mutex<State> = Mutex::new(State::Known(None));
+// calls closures of the user and the logger, which may request the shared tor themselves.
+static SHARED: Mutex<State> = Mutex::new(State::Launched(None));
 static CHANGED: Condvar = Condvar::new();
 
-/// The right to launch the shared tor; if it is dropped, so also after a panic, another thread has
-/// it.
-struct Turn {
-    outcome: Option<Shared>,
+/// The right to launch the shared tor. Its drop, also after a panic, passes it to another thread.
+struct LaunchTurn {
+    launched: Option<Shared>,
 }
 
-/// What a caller finds.
-enum Found {
+/// Result of a request for the shared tor.
+enum Acquired {
     Running(Arc<Tor>, Arc<Settings>),
-    Nothing(Turn),
+    ToLaunch(LaunchTurn),
 }
 
-impl Found {
+impl Acquired {
     /// Returns the shared tor, or the right to launch one. Waits while another thread launches it,
-    /// but not longer than `limit`: that launch may be waiting for this thread.
-    fn look(limit: Duration) -> Result<Self> {
+    /// for at most `limit`: that launch may be waiting for this thread.
+    fn acquire(limit: Duration) -> Result<Self> {
         let deadline = Instant::now().checked_add(limit);
         loop {
-            let known = {
+            let last = {
                 let mut state = SHARED.lock();
                 loop {
                     match &*state {
-                        State::Known(shared) => break shared.clone(),
-                        // It would wait for itself.
+                        State::Launched(shared) => break shared.clone(),
+                        // This thread would wait for itself.
                         State::Launching(by) if *by == thread::current().id() => {
-                            let problem = "is asked for by what its own launch has called";
+                            let problem = "is requested by a closure or logger that its own launch has called";
                             return Err(InvalidInput::new("the shared tor", problem).into());
                         }
                         State::Launching(_) => match deadline {
@@ -69,16 +68,16 @@ impl Found {
                     }
                 }
             };
-            if let Some(shared) = &known {
-                // One that has died is held by those who do not know it yet.
+            if let Some(shared) = &last {
+                // A tor that has exited may still have users.
                 if let Some(tor) = shared.tor.upgrade().filter(|tor| tor.controller().is_alive()) {
                     return Ok(Self::Running(tor, Arc::clone(&shared.settings)));
                 }
             }
             let mut state = SHARED.lock();
-            if matches!(&*state, State::Known(now) if is_same_tor(now, &known)) {
+            if matches!(&*state, State::Launched(now) if is_same_tor(now, &last)) {
                 *state = State::Launching(thread::current().id());
-                return Ok(Self::Nothing(Turn { outcome: None }));
+                return Ok(Self::ToLaunch(LaunchTurn { launched: None }));
             }
         }
     }
@@ -91,26 +90,26 @@ fn is_same_tor(one: &Option<Shared>, other: &Option<Shared>) -> bool {
     }
 }
 
-impl Drop for Turn {
+impl Drop for LaunchTurn {
     fn drop(&mut self) {
-        *SHARED.lock() = State::Known(self.outcome.take());
+        *SHARED.lock() = State::Launched(self.launched.take());
         CHANGED.notify_all();
     }
 }
 
 impl Tor {
-    /// Returns the one tor that all parts of this program share, and launches it if it does not
-    /// run: with `SocksPort auto ExtendedErrors`, and everything else at its default.
+    /// Returns the tor that all parts of this program share. Launches it if it does not run, with
+    /// `SocksPort auto ExtendedErrors` and all other options at their defaults.
     ///
-    /// It ends when the last part that has it drops it; the next call launches another.
+    /// It ends when its last user drops it; the next call launches another one.
     ///
-    /// Blocks the current thread until tor is at 100 %, or until another thread that launches it
-    /// has done so, for at most [`Launcher::timeout`] each.
+    /// Blocks the current thread until tor's bootstrap is at 100 %, or until another thread has
+    /// launched it, for at most [`Launcher::timeout`] each.
     ///
     /// # Errors
     ///
-    /// Those of [`Launcher::launch`]. The next call tries again. [`Error::InvalidInput`] if the
-    /// launch itself calls it on the same thread, as a logger can.
+    /// Those of [`Launcher::launch`]; the next call tries again. [`Error::InvalidInput`] if it is
+    /// called during the launch on the same thread, for example by a logger.
     ///
     /// [`Error::InvalidInput`]: crate::Error::InvalidInput
     ///
@@ -130,37 +129,37 @@ impl Tor {
         shared(Launcher::new().option("SocksPort", "auto ExtendedErrors"), false)
     }
 
-    /// Returns the one tor that all parts of this program share, as [`global`](Self::global) does;
-    /// if it does not run, it is launched by the given launcher.
+    /// Returns the tor that all parts of this program share, as [`global`](Self::global) does, but
+    /// launches it with the given launcher.
     ///
-    /// If it runs, it must have been launched with what this launcher asks for: its options, its
-    /// program, its data directory, its environment and its control connection, as far as they
-    /// are not at their defaults.
+    /// If it runs, it must have been launched with the settings of this launcher that are not at
+    /// their defaults: options, program, data directory, environment and control connection.
     ///
     /// Blocks the current thread as [`global`](Self::global) does.
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::Incompatible`] if it runs with something else, and those of
+    /// [`OnionProblem::Incompatible`] if it runs with another setting; those of
     /// [`global`](Self::global).
     pub fn global_with(launcher: Launcher) -> Result<Arc<Self>> {
         shared(launcher, true)
     }
 }
 
-/// Returns the shared tor. `demanded` says whether one that runs must be such a tor.
-pub(super) fn shared(launcher: Launcher, demanded: bool) -> Result<Arc<Tor>> {
-    match Found::look(launcher.timeout)? {
-        Found::Running(tor, settings) => {
-            if demanded {
+/// Returns the shared tor. `must_match` says whether a running one must have the settings of the
+/// launcher.
+pub(super) fn shared(launcher: Launcher, must_match: bool) -> Result<Arc<Tor>> {
+    match Acquired::acquire(launcher.timeout)? {
+        Acquired::Running(tor, settings) => {
+            if must_match {
                 compare(&settings, &launcher.settings())?;
             }
             Ok(tor)
         }
-        Found::Nothing(mut turn) => {
+        Acquired::ToLaunch(mut turn) => {
             let settings = launcher.effective_settings().into();
             let tor = Arc::new(Tor::launch(launcher)?);
-            turn.outcome = Some(Shared { tor: Arc::downgrade(&tor), settings });
+            turn.launched = Some(Shared { tor: Arc::downgrade(&tor), settings });
             Ok(tor)
         }
     }
@@ -168,30 +167,30 @@ pub(super) fn shared(launcher: Launcher, demanded: bool) -> Result<Arc<Tor>> {
 
 type Settings = [(String, OsString, bool)];
 
-/// Refuses what differs from what runs, unless it is at its default.
+/// Checks that the running tor has every wanted setting that is not at its default.
 fn compare(running: &Settings, wanted: &Settings) -> Result<(), OnionError> {
     let default = Launcher::new().settings();
     for (name, ..) in wanted {
-        let asked = values(wanted, name);
-        let has = values(running, name);
-        if asked == has || asked == values(&default, name) {
+        let asked_for = values(wanted, name);
+        let current = values(running, name);
+        if asked_for == current || asked_for == values(&default, name) {
             continue;
         }
-        let is_shown = wanted.iter().chain(running).filter(|(other, ..)| is_same(other, name));
-        let shown = is_shown.fold(true, |all, (_, _, shown)| all && *shown);
+        let mut named = wanted.iter().chain(running).filter(|(other, ..)| is_same(other, name));
+        let is_shown = named.all(|(_, _, is_shown)| *is_shown);
         let text = |values: &[&OsString]| -> Box<str> {
             let texts: Vec<_> = values.iter().map(|value| value.to_string_lossy()).collect();
             match texts.as_slice() {
                 [] => "at its default".into(),
                 [text] if text.is_empty() => "at its default".into(),
-                _ if !shown => "(not shown)".into(),
+                _ if !is_shown => "(not shown)".into(),
                 texts => texts.join(", ").into(),
             }
         };
         return Err(OnionError::new(OnionProblem::Incompatible {
             option: name.as_str().into(),
-            running: text(&has),
-            wanted: text(&asked),
+            running: text(&current),
+            wanted: text(&asked_for),
         }));
     }
     Ok(())
@@ -202,7 +201,7 @@ fn values<'a>(settings: &'a Settings, name: &str) -> Vec<&'a OsString> {
     named.map(|(_, value, _)| value).collect()
 }
 
-/// tor takes the names of its options in any case.
+/// Returns whether two names are those of the same option: tor ignores their case.
 fn is_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_must_be_what_runs() {
+    fn a_running_tor_must_have_every_setting_that_is_not_at_its_default() {
         let running = || {
             Launcher::new()
                 .option("SocksPort", "9050")

@@ -1,22 +1,20 @@
-//! Onion services on a tor of this row.
+//! Onion services on a `Tor`.
 
 use super::Tor;
 use super::global::shared;
 use crate::onion::{KeepAlive, OnionEndpoint, TorSource};
 
 impl OnionEndpoint {
-    /// Returns an endpoint on a tor.
-    ///
-    /// The service ends with that tor, if not before.
+    /// Returns an endpoint on a tor. The service ends with that tor, at the latest.
     pub fn with_tor(tor: &Tor, port: u16) -> Self {
         Self::with_controller(tor.controller(), port)
     }
 
-    /// Returns an endpoint on the one tor that all parts of this program share, which is launched
-    /// if it does not run; see [`Tor::global`]. The listener keeps it running.
+    /// Returns an endpoint on the tor that all parts of this program share; see [`Tor::global`]. The
+    /// listener keeps that tor running.
     pub fn global_tor(port: u16) -> Self {
-        let share = |launcher, demanded| {
-            let tor = shared(launcher, demanded)?;
+        let share = |launcher, must_match| {
+            let tor = shared(launcher, must_match)?;
             let controller = tor.controller().clone();
             let keep: KeepAlive = tor;
             Ok((controller, keep))

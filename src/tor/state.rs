@@ -1,4 +1,4 @@
-//! The state of a tor.
+//! The state of a `Tor`.
 
 use super::Tor;
 use crate::error::Result;
@@ -6,17 +6,15 @@ use crate::link::{deadline_after, lock_before};
 use crate::state::State;
 
 impl Tor {
-    /// Returns what this tor is doing, kept up to date by its events. It is made when it is first
-    /// asked for; later calls return the same.
+    /// Returns a live picture of this tor. The first call makes it; later calls return the same one.
     ///
-    /// The first call sends what [`State::new`] sends, later ones nothing.
-    ///
-    /// Blocks the current thread until the state is made, by this call or by another thread's, for
-    /// at most the [time limit](crate::Controller::with_timeout) of the controller.
+    /// The first call sends what [`State::new`] does, later ones nothing. Blocks for at most the
+    /// controller's [time limit](crate::Controller::with_timeout), also while another thread makes
+    /// the state.
     ///
     /// # Errors
     ///
-    /// Those of [`State::new`]. The next call tries again.
+    /// Those of [`State::new`]; the next call tries again.
     ///
     /// # Examples
     ///

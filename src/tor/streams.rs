@@ -1,23 +1,27 @@
-//! Streams through a tor, and names resolved by it.
+//! Streams through a `Tor`, and names that it resolves.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use super::Tor;
 use crate::error::{Error, Result};
 use crate::names::Target;
 use crate::socks::{SocksProxy, TorStream};
 
+/// The time limit of a stream: a little longer than tor itself tries.
+const LIMIT: Duration = Duration::from_secs(130);
+
 impl Tor {
-    /// Returns the places where this program reaches a `SocksPort` of this tor, in tor's order;
-    /// none if its network is switched off.
+    /// Returns a proxy for each `SocksPort` of this tor that this program can reach, in tor's order;
+    /// none if tor's network is disabled.
     ///
     /// If the connection was made with
-    /// [`ConnectOptions::socks_port`](crate::ConnectOptions::socks_port), that is the only one.
-    /// Otherwise sends `GETINFO net/listeners/socks`. A listener on every address of tor's machine
-    /// is taken to be at the address of the control port, and those on the loopback or a unix
-    /// socket of another machine are left out.
+    /// [`ConnectOptions::socks_port`](crate::ConnectOptions::socks_port), that is the only one. A
+    /// listener on all addresses is reached at the address of the control port. Listeners on the
+    /// loopback interface or on a unix socket of another machine are left out.
     ///
-    /// Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
+    /// Sends `GETINFO net/listeners/socks`, if need be. Blocks for at most the controller's
+    /// [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -31,10 +35,8 @@ impl Tor {
         endpoints.into_iter().map(SocksProxy::new).collect()
     }
 
-    /// Returns the first place where this program reaches a `SocksPort` of this tor, for streams with options of
-    /// their own, such as isolation and other time limits.
-    ///
-    /// Asks tor as [`socks_proxies`](Self::socks_proxies) does.
+    /// Returns the first of [these proxies](Self::socks_proxies), for streams with other options,
+    /// such as isolation or a time limit.
     ///
     /// Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
     ///
@@ -60,18 +62,17 @@ impl Tor {
     /// # }
     /// ```
     pub fn socks_proxy(&self) -> Result<SocksProxy> {
-        self.proxy_to("make a stream")
+        SocksProxy::new(self.controller().socks_endpoint("make a stream")?)
     }
 
-    /// Connects to a target through tor: `host:port`, a pair of host and port, a socket address,
-    /// or an onion address and a port.
+    /// Connects to a target through tor: `host:port`, a pair of host and port, a socket address, or an
+    /// onion address and a port.
     ///
-    /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
-    /// connects as [`SocksProxy::connect`] does.
+    /// Sends what [`socks_proxies`](Self::socks_proxies) does, then connects with
+    /// [`SocksProxy::connect`].
     ///
-    /// Blocks the current thread until the stream is open, for at most the time limit of the
-    /// controller and 130 seconds; with [`socks_proxy`](Self::socks_proxy) for a limit of one's
-    /// own.
+    /// Blocks the current thread until the stream is open, for at most 130 seconds;
+    /// [`SocksProxy::timeout`] of a [`socks_proxy`](Self::socks_proxy) sets another limit.
     ///
     /// # Errors
     ///
@@ -101,41 +102,43 @@ impl Tor {
 
     /// Resolves a host name through tor.
     ///
-    /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
-    /// resolves as [`SocksProxy::resolve`] does.
+    /// Sends what [`socks_proxies`](Self::socks_proxies) does, then resolves with
+    /// [`SocksProxy::resolve`].
     ///
-    /// Blocks the current thread until tor has answered, for at most the time limit of the
-    /// controller and 130 seconds.
+    /// Blocks the current thread until tor has answered, for at most 130 seconds.
     ///
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve`].
     #[doc(alias = "dns_resolve")]
     pub fn resolve(&self, name: &str) -> Result<IpAddr> {
-        self.proxy_to("resolve a name")?.resolve(name)
+        self.proxy_for_call("resolve a name")?.resolve(name)
     }
 
-    /// Finds the host name of an address through tor.
+    /// Resolves an address to its host name through tor.
     ///
-    /// Asks tor where its `SocksPort` is, as [`socks_proxies`](Self::socks_proxies) does, and
-    /// resolves as [`SocksProxy::resolve_ptr`] does.
+    /// Sends what [`socks_proxies`](Self::socks_proxies) does, then resolves with
+    /// [`SocksProxy::resolve_ptr`].
     ///
-    /// Blocks the current thread until tor has answered, for at most the time limit of the
-    /// controller and 130 seconds.
+    /// Blocks the current thread until tor has answered, for at most 130 seconds.
     ///
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve_ptr`].
     #[doc(alias = "dns_resolve_ptr")]
     pub fn resolve_ptr(&self, address: IpAddr) -> Result<String> {
-        self.proxy_to("find the name of an address")?.resolve_ptr(address)
+        self.proxy_for_call("find the name of an address")?.resolve_ptr(address)
     }
 
     fn open(&self, target: Target) -> Result<TorStream> {
-        self.proxy_to(&format!("connect to {target}"))?.connect(target)
+        self.proxy_for_call(&format!("connect to {target}"))?.connect(target)
     }
 
-    fn proxy_to(&self, wish: &str) -> Result<SocksProxy> {
-        SocksProxy::new(self.controller().socks_endpoint(wish)?)
+    /// Returns the proxy for a call that has one time limit for the command and the proxy.
+    fn proxy_for_call(&self, action: &str) -> Result<SocksProxy> {
+        let begin = Instant::now();
+        let controller = self.controller.with_timeout(self.controller.timeout().min(LIMIT));
+        let proxy = SocksProxy::new(controller.socks_endpoint(action)?)?;
+        Ok(proxy.timeout(LIMIT.saturating_sub(begin.elapsed())))
     }
 }

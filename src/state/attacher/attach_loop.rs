@@ -16,7 +16,7 @@ use super::Attach;
 use super::eligible::{check_circuit, is_of_tor, is_onion};
 use super::leave_streams::LeaveStreams;
 use super::reservation::StreamReservation;
-use super::worker::Question;
+use super::worker::ChoiceRequest;
 use crate::command::AttachStream;
 use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
@@ -32,7 +32,7 @@ const MAX_ASKED: u32 = 3;
 /// The longest wait for the reply to one command, while other streams wait.
 const REPLY_LIMIT: Duration = Duration::from_secs(10);
 
-/// What the thread is told.
+/// A message to the thread.
 pub(crate) enum Message {
     /// tor reported that a stream waits for a controller to attach it.
     Waiting(Arc<StreamInfo>),
@@ -68,7 +68,7 @@ impl AttacherId {
 /// An attacher, as the thread asks it.
 pub(crate) struct Attacher {
     pub(super) limit: Duration,
-    pub(super) questions: Sender<Question>,
+    pub(super) requests: Sender<ChoiceRequest>,
     /// Whether the closure may be called; shared with its [`Worker`](super::worker::Worker).
     pub(super) active: Arc<AtomicBool>,
 }
@@ -99,7 +99,7 @@ pub(super) struct AttachLoop {
     reservations: Vec<Arc<StreamReservation>>,
     streams: HashMap<StreamId, Progress>,
     /// The streams about which an attacher is being asked.
-    questions: HashMap<StreamId, Question>,
+    requests: HashMap<StreamId, ChoiceRequest>,
 }
 
 impl AttachLoop {
@@ -117,7 +117,7 @@ impl AttachLoop {
             attachers: BTreeMap::new(),
             reservations: Vec::new(),
             streams: HashMap::new(),
-            questions: HashMap::new(),
+            requests: HashMap::new(),
         }
     }
 
@@ -145,10 +145,10 @@ impl AttachLoop {
 
     /// Waits for the next message. `None` if an attacher has been too slow.
     fn next(&self) -> Option<Message> {
-        let Some(deadline) = self.questions.values().map(|question| question.deadline).min() else {
+        let Some(deadline) = self.requests.values().map(|request| request.deadline).min() else {
             return Some(self.messages.recv().unwrap_or(Message::Disconnected));
         };
-        // A message that is there is received at any time, so that it must not come first.
+        // Checked first: `recv_deadline` returns messages also after the deadline.
         if Instant::now() >= deadline {
             return None;
         }
@@ -164,7 +164,7 @@ impl AttachLoop {
             Message::Waiting(stream) => return self.choose(&stream),
             Message::Closed(id) => {
                 self.streams.remove(&id);
-                self.questions.remove(&id);
+                self.requests.remove(&id);
             }
             Message::Reserve(reservation) => self.reservations.push(reservation),
             Message::Release(reservation) => {
@@ -176,9 +176,9 @@ impl AttachLoop {
             Message::RemoveAttacher(id) => return self.remove_attacher(id),
             Message::Choice(stream, attacher, choice) => {
                 // Otherwise the attacher was too slow, or the stream is closed.
-                if self.questions.get(&stream).is_some_and(|asked| asked.attacher == attacher) {
-                    if let Some(question) = self.questions.remove(&stream) {
-                        return self.carry_out(&question, choice);
+                if self.requests.get(&stream).is_some_and(|asked| asked.attacher == attacher) {
+                    if let Some(request) = self.requests.remove(&stream) {
+                        return self.carry_out(&request, choice);
                     }
                 }
             }
@@ -252,10 +252,10 @@ impl AttachLoop {
             };
             let Some((id, attacher)) = next else { return self.leave(stream.id) };
             let deadline = deadline_after(attacher.limit);
-            let question = Question { stream: Arc::clone(stream), attacher: *id, deadline };
+            let request = ChoiceRequest { stream: Arc::clone(stream), attacher: *id, deadline };
             // It fails if the attacher has panicked just now.
-            if attacher.questions.send(question.clone()).is_ok() {
-                self.questions.insert(stream.id, question);
+            if attacher.requests.send(request.clone()).is_ok() {
+                self.requests.insert(stream.id, request);
                 return Ok(());
             }
             last = Some(*id);
@@ -263,8 +263,8 @@ impl AttachLoop {
     }
 
     /// Carries out the choice of an attacher.
-    fn carry_out(&mut self, question: &Question, choice: Attach) -> Result<()> {
-        let Question { stream, attacher, .. } = question;
+    fn carry_out(&mut self, request: &ChoiceRequest, choice: Attach) -> Result<()> {
+        let ChoiceRequest { stream, attacher, .. } = request;
         let id = stream.id;
         match choice {
             Attach::To(circuit) => {
@@ -296,8 +296,8 @@ impl AttachLoop {
     /// Removes an attacher. The streams about which it was asked go to the next one.
     fn remove_attacher(&mut self, id: AttacherId) -> Result<()> {
         self.attachers.remove(&id);
-        for question in self.take_questions(|question| question.attacher == id) {
-            self.ask(&question.stream, Some(id))?;
+        for request in self.take_requests(|request| request.attacher == id) {
+            self.ask(&request.stream, Some(id))?;
         }
         Ok(())
     }
@@ -305,19 +305,19 @@ impl AttachLoop {
     /// Leaves the streams to tor whose attachers were too slow.
     fn leave_late_streams(&mut self) -> Result<()> {
         let now = Instant::now();
-        for question in self.take_questions(|question| question.deadline <= now) {
-            let id = question.stream.id;
+        for request in self.take_requests(|request| request.deadline <= now) {
+            let id = request.stream.id;
             log::warn!("stream {id} is left to tor: an attacher took too long");
             self.leave(id)?;
         }
         Ok(())
     }
 
-    fn take_questions(&mut self, is_taken: impl Fn(&Question) -> bool) -> Vec<Question> {
-        let questions = std::mem::take(&mut self.questions).into_iter();
+    fn take_requests(&mut self, is_taken: impl Fn(&ChoiceRequest) -> bool) -> Vec<ChoiceRequest> {
+        let requests = std::mem::take(&mut self.requests).into_iter();
         let (taken, kept): (HashMap<_, _>, HashMap<_, _>) =
-            questions.partition(|(_, question)| is_taken(question));
-        self.questions = kept;
+            requests.partition(|(_, request)| is_taken(request));
+        self.requests = kept;
         taken.into_values().collect()
     }
 
@@ -325,7 +325,7 @@ impl AttachLoop {
     fn stop(&mut self) {
         let left: Vec<_> = if self.option.was_on() {
             // The others are for the controller that switched the option on.
-            self.questions.keys().copied().collect()
+            self.requests.keys().copied().collect()
         } else {
             // An attached stream would be taken off its circuit.
             let unattached = self.streams.iter().filter(|(_, progress)| !progress.is_attached);

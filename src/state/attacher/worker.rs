@@ -17,7 +17,7 @@ use crate::state::{Circuit, Inner};
 
 /// A stream for which an attacher is to choose a circuit.
 #[derive(Clone)]
-pub(super) struct Question {
+pub(super) struct ChoiceRequest {
     pub(super) stream: Arc<StreamInfo>,
     pub(super) attacher: AttacherId,
     pub(super) deadline: Instant,
@@ -28,7 +28,7 @@ pub(super) type Closure = Box<dyn FnMut(&StreamInfo, &[Circuit]) -> Attach + Sen
 pub(super) struct Worker {
     pub(super) inner: Arc<Inner>,
     pub(super) id: AttacherId,
-    pub(super) questions: Receiver<Question>,
+    pub(super) requests: Receiver<ChoiceRequest>,
     /// Whether the closure may be called; cleared when the attacher is removed.
     pub(super) active: Arc<AtomicBool>,
     pub(super) answers: Sender<Message>,
@@ -42,7 +42,7 @@ impl Worker {
     }
 
     fn run(self, mut closure: Closure) {
-        while let Ok(Question { stream, deadline, .. }) = self.questions.recv() {
+        while let Ok(ChoiceRequest { stream, deadline, .. }) = self.requests.recv() {
             // A stream that waited behind a slow one may have been left to tor by now.
             if !self.active.load(Ordering::Acquire) || Instant::now() >= deadline {
                 continue;

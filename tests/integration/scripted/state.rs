@@ -1,26 +1,26 @@
-//! The state: what is asked, what events make of it, and how its listeners are called.
+//! The state: the commands that it sends, the events that it applies, the listeners that it calls.
 
-/// The account of listeners: every update delivered, or told as lost.
+/// Floods: every update is delivered, or reported as lost.
 mod account;
-/// Attaching with several states, old guards and old tors.
+/// Attachers with several states, old guards and old tors.
 mod attach_refused;
-/// Circuits of our own, streams through them, and attachers.
+/// Circuits that the program builds, streams through them, and attachers.
 mod attaching;
 /// Listeners of one circuit or stream, and their end.
 mod ended;
-/// The closures for what happens.
+/// The listeners of circuits, streams and mappings.
 mod listeners;
 /// Calls of several steps, and their time limit.
 mod one_limit;
-/// What a filter refuses, and what cannot be read.
+/// Parts that a filter refuses or that cannot be parsed.
 mod parts;
-/// What tor tells by other events than its own, or not at all.
+/// Parts of which tor does not report every change.
 mod refresh;
-/// Relays, loaded when they are asked for.
+/// Relays, loaded at the first request.
 mod relays;
 /// Threads that add listeners without a pause.
 mod storm;
-/// Waiting for circuits and streams, with many who do.
+/// Many threads that wait for circuits and streams.
 mod waiting;
 
 use torcon::names::{CircuitId, NetworkLiveness, StreamId};
@@ -41,8 +41,8 @@ const SETEVENTS: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD NE
 const GETINFO: &str = "GETINFO circuit-status stream-status orconn-status entry-guards \
                        address-mappings/all status/bootstrap-phase network-liveness";
 
-/// What a tor says to [`GETINFO`] that does nothing but what is given: the lines of its circuits
-/// and of its streams.
+/// Returns the reply to [`GETINFO`] of a tor with only these circuits and streams, as lines of
+/// `circuit-status` and `stream-status`.
 fn snapshot(circuits: &[&str], streams: &[&str]) -> Vec<u8> {
     let mut reply = String::new();
     for (key, lines) in [("circuit-status", circuits), ("stream-status", streams)] {
@@ -59,13 +59,13 @@ fn snapshot(circuits: &[&str], streams: &[&str]) -> Vec<u8> {
     reply.into_bytes()
 }
 
-/// Answers both requests of a state.
+/// Answers both commands of a new state.
 fn greet(script: &mut Script, circuits: &[&str], streams: &[&str]) {
     script.expect(SETEVENTS).send("250 OK\r\n");
     script.expect(GETINFO).send(snapshot(circuits, streams));
 }
 
-/// Makes a state of a tor that then plays `play`.
+/// Makes a state on a fake tor that then runs `play`.
 #[track_caller]
 fn followed(
     circuits: &'static [&str],
@@ -80,22 +80,22 @@ fn followed(
     (tor, controller, state)
 }
 
-/// Serves a client: `GETINFO tell/TEXT`, with `|` for blanks, makes an event of the text, which
-/// comes before the reply.
-fn tells(script: &mut Script) {
+/// Serves a client. `GETINFO event/TEXT`, with `|` for blanks, sends the text as an event before the
+/// reply.
+fn serve_events(script: &mut Script) {
     script.serve(|line, out| {
-        if let Some(text) = line.strip_prefix("GETINFO tell/") {
+        if let Some(text) = line.strip_prefix("GETINFO event/") {
             out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
         }
         answer(line, out);
     });
 }
 
-/// Makes the fake tor send an event; the state has it when this returns.
+/// Makes the fake tor send an event, which the state has applied when this returns.
 #[track_caller]
-fn tell(controller: &Controller, text: &str) {
+fn send_event(controller: &Controller, text: &str) {
     let without_blanks = text.replace(' ', "|");
-    controller.get_info_one(&format!("tell/{without_blanks}")).unwrap();
+    controller.get_info_one(&format!("event/{without_blanks}")).unwrap();
 }
 
 fn texts(state: &State) -> Vec<String> {
@@ -103,7 +103,7 @@ fn texts(state: &State) -> Vec<String> {
 }
 
 #[test]
-fn one_subscription_and_one_question_are_all_that_is_sent() {
+fn a_state_sends_one_setevents_and_one_getinfo() {
     let (tor, controller) = connected(|script| {
         greet(script, &[], &[]);
         // Nobody waits for the answer.
@@ -124,9 +124,9 @@ fn one_subscription_and_one_question_are_all_that_is_sent() {
 }
 
 #[test]
-fn what_the_answer_knows_is_not_taken_twice_and_what_it_does_not_know_is_not_lost() {
+fn events_before_the_answer_are_not_applied_twice_and_those_after_it_are_not_lost() {
     let (tor, controller) = connected(|script| {
-        // The answer knows of everything that came before it, and tells it better.
+        // The answer covers everything before it, and says more.
         script.expect(SETEVENTS).send_lines(&["250 OK", "650 CIRC 1 LAUNCHED PURPOSE=GENERAL"]);
         script.expect(GETINFO).send_lines(&[
             "650 CIRC 2 LAUNCHED PURPOSE=GENERAL",
@@ -136,10 +136,10 @@ fn what_the_answer_knows_is_not_taken_twice_and_what_it_does_not_know_is_not_los
         script.send(snapshot(&[&circuit], &["5 NEW 0 a.example:80", "6 NEW 0 b.example:80"]));
         script.send_lines(&["650 STREAM 6 CLOSED 0 b.example:80 REASON=DONE"]);
         script.send_lines(&["650 CIRC 3 LAUNCHED PURPOSE=GENERAL"]);
-        tells(script);
+        serve_events(script);
     });
     let state = State::new(&controller).unwrap();
-    tell(&controller, "STREAM 5 SENTCONNECT 2 a.example:80");
+    send_event(&controller, "STREAM 5 SENTCONNECT 2 a.example:80");
     assert_eq!(
         texts(&state),
         [format!("CIRC 2 BUILT {GUARD} PURPOSE=GENERAL"), "CIRC 3 LAUNCHED PURPOSE=GENERAL".into()]
@@ -154,7 +154,7 @@ fn what_the_answer_knows_is_not_taken_twice_and_what_it_does_not_know_is_not_los
     assert_eq!(snapshot.circuit(CircuitId::from(3)).unwrap().path.len(), 0);
     assert_eq!(snapshot.stream(StreamId::from(6)), None);
     // It is kept as it was.
-    tell(&controller, "CIRC 3 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
+    send_event(&controller, "CIRC 3 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
     assert_eq!(snapshot.circuits.len(), 2);
     assert_eq!(state.snapshot().circuits.len(), 1);
     drop((state, streams, controller));
@@ -162,9 +162,12 @@ fn what_the_answer_knows_is_not_taken_twice_and_what_it_does_not_know_is_not_los
 }
 
 #[test]
-fn a_handle_tells_the_end_of_what_is_gone() {
-    let (tor, controller, state) =
-        followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &["17 SUCCEEDED 7 a.example:80"], tells);
+fn a_handle_reports_the_end_of_its_circuit_or_stream() {
+    let (tor, controller, state) = followed(
+        &["7 BUILT $E8F7~x PURPOSE=GENERAL"],
+        &["17 SUCCEEDED 7 a.example:80"],
+        serve_events,
+    );
     let circuit = state.circuit(&CircuitId::from(7)).unwrap();
     let stream = state.stream(&StreamId::from(17)).unwrap();
     assert_eq!(circuit, state.circuits()[0]);
@@ -174,10 +177,10 @@ fn a_handle_tells_the_end_of_what_is_gone() {
         "Circuit(\"CIRC 7 BUILT $E8F7~x PURPOSE=GENERAL\") \
          Stream(\"STREAM 17 SUCCEEDED 7 a.example:80\")"
     );
-    tell(&controller, "STREAM 17 FAILED 7 a.example:80 REASON=DESTROY");
+    send_event(&controller, "STREAM 17 FAILED 7 a.example:80 REASON=DESTROY");
     assert!(state.stream(&StreamId::from(17)).is_none(), "it has failed");
-    tell(&controller, "STREAM 17 CLOSED 7 a.example:80");
-    tell(
+    send_event(&controller, "STREAM 17 CLOSED 7 a.example:80");
+    send_event(
         &controller,
         "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=DESTROYED REMOTE_REASON=FINISHED",
     );
@@ -190,13 +193,14 @@ fn a_handle_tells_the_end_of_what_is_gone() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_changes_nothing() {
-    let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+fn an_event_that_cannot_be_parsed_changes_nothing() {
+    let (tor, controller, state) =
+        followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
     // In invented.txt of the dialect, each of them.
     for text in ["CIRC", "CIRC !", "STREAM 1", "GUARD ENTRY", "ADDRMAP x", "ORCONN", "SIGNAL"] {
-        tell(&controller, text);
+        send_event(&controller, text);
     }
-    tell(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
     assert_eq!(state.circuits().len(), 2);
     drop((state, controller));
     tor.finish();
@@ -238,7 +242,7 @@ fn a_state_stays_as_it_was_when_the_connection_has_ended() {
 #[test]
 fn the_state_is_up_to_date_inside_a_listener_of_the_controller() {
     // Rule 5: the state is folded before listeners see the event.
-    let (tor, controller, state) = followed(&[], &[], tells);
+    let (tor, controller, state) = followed(&[], &[], serve_events);
     let (seen, looks) = crossbeam_channel::unbounded();
     let weak = state.downgrade();
     let look = move |circ: &torcon::event::CircEvent| {
@@ -246,7 +250,7 @@ fn the_state_is_up_to_date_inside_a_listener_of_the_controller() {
         let _ = seen.send(state.circuit(&circ.id).map(|circuit| circuit.info().status.to_string()));
     };
     controller.on(look).unwrap();
-    tell(&controller, "CIRC 3 LAUNCHED PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 3 LAUNCHED PURPOSE=GENERAL");
     assert_eq!(super::next(&looks).as_deref(), Some("LAUNCHED"));
     drop((state, controller));
     tor.finish();
@@ -267,7 +271,7 @@ fn the_state_of_a_tor_is_made_once() {
 }
 
 #[test]
-fn a_state_of_a_tor_that_could_not_be_made_is_tried_again() {
+fn a_state_that_could_not_be_made_is_made_by_the_next_call() {
     let (tor, controller) = connected(|script| {
         for _ in 0..11 {
             let _ = script.expect_line("a subscription");
@@ -285,11 +289,11 @@ fn a_state_of_a_tor_that_could_not_be_made_is_tried_again() {
 }
 
 #[test]
-fn nothing_is_left_of_a_state() {
+fn a_dropped_state_leaves_nothing_behind() {
     exclusive(|| {
         let holdings = Holdings::now();
         let circuits = &["7 BUILT $E8F7~x PURPOSE=GENERAL"];
-        let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], tells);
+        let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], serve_events);
         let (seen, updates) = crossbeam_channel::unbounded();
         state.on_circuit(move |update| seen.send(update.info.id).unwrap()).unwrap();
         // What a handle keeps is the state, whoever has the handle.

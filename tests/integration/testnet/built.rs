@@ -134,7 +134,7 @@ pub(super) fn attaches_itself(controller: &torcon::Controller) {
 }
 
 #[test]
-fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
+fn circuits_are_extended_kept_from_tor_and_closed_after_a_timeout() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let state = State::new(controller).unwrap();
@@ -177,7 +177,7 @@ fn circuits_are_made_longer_kept_from_tor_and_closed_with_their_time() {
 }
 
 #[test]
-fn what_cannot_be_built_or_reached_is_told_by_its_type() {
+fn what_cannot_be_built_or_reached_has_a_typed_error() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
     let relays = relays();
@@ -244,7 +244,7 @@ fn what_cannot_be_built_or_reached_is_told_by_its_type() {
 }
 
 #[test]
-fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
+fn a_stream_is_closed_with_a_reason_and_close_waits_for_tor_s_report() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
     let echo_server = EchoServer::start();
@@ -272,7 +272,7 @@ fn a_stream_is_closed_for_a_reason_and_told_of_when_it_is() {
 }
 
 #[test]
-fn a_stream_goes_through_either_of_a_pair_of_circuits_that_share_their_traffic() {
+fn a_stream_goes_through_either_leg_of_a_conflux_pair() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
     let echo_server = EchoServer::start();

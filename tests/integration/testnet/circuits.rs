@@ -49,7 +49,7 @@ fn refusal<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> String {
 }
 
 #[test]
-fn a_circuit_is_built_along_chosen_relays_made_longer_used_otherwise_and_closed() {
+fn a_circuit_is_built_along_chosen_relays_extended_repurposed_and_closed() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let relays = relays();
@@ -104,7 +104,7 @@ fn a_circuit_is_built_along_chosen_relays_made_longer_used_otherwise_and_closed(
 }
 
 #[test]
-fn a_path_that_cannot_work_is_taken_and_fails() {
+fn a_path_that_cannot_work_is_accepted_and_fails() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let twice = ExtendCircuit::along([relays()[0], relays()[0]]);

@@ -25,11 +25,11 @@ const STORM: usize = 1000;
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The words by which a state and the answers of tor are compared.
-type Picture = BTreeMap<String, String>;
+type Contents = BTreeMap<String, String>;
 
 /// What a snapshot says.
-fn told(snapshot: &Snapshot) -> Picture {
-    let mut picture = Picture::new();
+fn contents_of_state(snapshot: &Snapshot) -> Contents {
+    let mut picture = Contents::new();
     for info in &snapshot.circuits {
         let mut text = info.text().to_string();
         if text.starts_with("CIRC_MINOR ") {
@@ -73,8 +73,8 @@ fn told(snapshot: &Snapshot) -> Picture {
 }
 
 /// What tor says when it is asked.
-fn asked(controller: &Controller) -> Picture {
-    let mut picture = Picture::new();
+fn contents_of_tor(controller: &Controller) -> Contents {
+    let mut picture = Contents::new();
     for circuit in controller.circuit_status().unwrap() {
         picture.insert(format!("circuit {}", circuit.id), comparable(&circuit.text().to_string()));
     }
@@ -126,9 +126,9 @@ fn assert_same(state: &State, storm: usize) {
     let end = Instant::now() + LIMIT;
     loop {
         let before = state.snapshot();
-        let asked = asked(state.controller());
+        let asked = contents_of_tor(state.controller());
         let after = state.snapshot();
-        let told = told(&after);
+        let told = contents_of_state(&after);
         if before.number() == after.number() && told == asked {
             return;
         }
@@ -176,7 +176,7 @@ fn stream(socks: SocketAddr, port: u16) -> Option<TcpStream> {
 }
 
 #[test]
-fn after_each_of_ten_storms_the_state_is_what_tor_says() {
+fn after_each_of_ten_storms_the_state_equals_tor_s_answers() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let socks = socks_port(&tor);
@@ -250,7 +250,7 @@ fn after_each_of_ten_storms_the_state_is_what_tor_says() {
 }
 
 #[test]
-fn a_state_that_is_made_before_the_network_is_on_follows_the_whole_start() {
+fn a_state_that_is_made_before_the_network_is_enabled_follows_the_whole_bootstrap() {
     let launcher = Launcher::new().network(shared_network()).wait_for(Ready::Controller);
     let launcher = launcher.option("DisableNetwork", "1").option("SocksPort", "0");
     let tor = launcher.timeout(LIMIT).launch().expect("tor starts without the network");
@@ -282,7 +282,7 @@ fn a_state_that_is_made_before_the_network_is_on_follows_the_whole_start() {
 }
 
 #[test]
-fn what_tor_has_resolved_is_in_the_address_map_until_tor_forgets_it() {
+fn a_resolved_name_is_in_the_address_map_until_tor_clears_its_cache() {
     let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
     let launcher = launcher.option("SocksPort", "127.0.0.1:auto CacheIPv4DNS");
     let tor = launcher.launch().expect("a tor can join the network");

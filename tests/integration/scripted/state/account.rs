@@ -48,7 +48,7 @@ enum Pace {
 }
 
 #[test]
-fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end() {
+fn delivered_and_lost_updates_together_are_all_that_were_sent_also_at_the_end() {
     exclusive(|| {
         for pace in [Pace::Quick, Pace::Slow, Pace::Stuck] {
             let options = ConnectOptions::new().event_limit(8 << 20);
@@ -100,7 +100,7 @@ fn what_is_delivered_and_what_is_told_as_lost_is_what_was_sent_also_at_the_end()
 }
 
 #[test]
-fn a_stuck_listener_holds_no_more_than_its_limit_and_what_it_is_in_memory_counts() {
+fn a_stuck_listener_keeps_no_more_memory_than_its_limit() {
     const LIMIT_OF_EVENTS: u64 = 16 << 20;
     const EVENTS: u32 = 150_000;
     exclusive(|| {

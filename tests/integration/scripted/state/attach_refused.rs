@@ -33,7 +33,7 @@ fn an_attacher_is_refused_on_a_connection_that_tor_has_ended_while_an_old_guard_
 }
 
 #[test]
-fn a_tor_that_does_not_tell_which_streams_wait_gets_no_attacher() {
+fn an_attacher_needs_a_tor_that_reports_which_streams_wait() {
     for (version, is_refused) in [("0.4.4.9", true), ("0.4.5.1-alpha", false), ("dev", false)] {
         let tor = FakeTor::tcp(move |script| {
             script.answer(

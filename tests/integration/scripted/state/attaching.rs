@@ -10,7 +10,7 @@ use torcon::names::{CircuitId, CircuitPurpose, CircuitReason, Fingerprint, Relay
 use torcon::state::{Attach, Path, State};
 use torcon::{Controller, Error};
 
-use super::{followed, tell};
+use super::{followed, send_event};
 use crate::scripted::{LIMIT, answer};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
@@ -25,7 +25,7 @@ fn relay(byte: u8) -> Fingerprint {
 }
 
 #[test]
-fn a_circuit_that_failed_before_the_answer_was_read_is_told_right() {
+fn a_circuit_that_failed_before_the_reply_was_read_is_reported_correctly() {
     let (first, second) = (relay(0xaa), relay(0xbb));
     let command = format!("EXTENDCIRCUIT 0 ${first},${second}");
     let (tor, controller, state) = followed(&[], &[], move |script| {
@@ -64,7 +64,7 @@ fn a_circuit_that_failed_before_the_answer_was_read_is_told_right() {
 }
 
 #[test]
-fn a_path_of_tor_s_own_for_a_controller_takes_two_commands() {
+fn a_controller_circuit_along_a_path_of_tor_s_choice_takes_two_commands() {
     let (tor, controller, state) = followed(&[], &[], |script| {
         script
             .answer("EXTENDCIRCUIT 0", &["250 EXTENDED 7", "650 CIRC 7 LAUNCHED PURPOSE=GENERAL"]);
@@ -96,7 +96,7 @@ fn a_path_of_tor_s_own_for_a_controller_takes_two_commands() {
 pub(super) fn with_option(script: &mut Script) {
     let value = Arc::new(Mutex::new('0'));
     script.serve(move |line, out| {
-        if let Some(text) = line.strip_prefix("GETINFO tell/") {
+        if let Some(text) = line.strip_prefix("GETINFO event/") {
             out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
         } else if line == format!("GETCONF {OPTION}") {
             out.extend_from_slice(format!("250 {OPTION}={}\r\n", value.lock()).as_bytes());
@@ -121,7 +121,7 @@ pub(super) fn about_streams(tor: &FakeTor) -> Vec<String> {
 }
 
 #[test]
-fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
+fn an_attacher_sends_these_commands_and_these_at_each_way_to_end_it() {
     type End = fn(&Controller, torcon::state::AttacherGuard);
     let on = format!("SETCONF {OPTION}=1");
     let off = format!("SETCONF {OPTION}=0");
@@ -146,12 +146,12 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
         });
         let guard = guard.unwrap();
         for (id, host) in [(5, "quick.example"), (6, "slow.example")] {
-            tell(&controller, &format!("STREAM {id} NEW 0 {host}:80 PURPOSE=USER"));
-            tell(&controller, &format!("STREAM {id} CONTROLLER_WAIT 0 {host}:80"));
+            send_event(&controller, &format!("STREAM {id} NEW 0 {host}:80 PURPOSE=USER"));
+            send_event(&controller, &format!("STREAM {id} CONTROLLER_WAIT 0 {host}:80"));
             calls.recv_timeout(LIMIT).unwrap();
         }
         eventually(LIMIT, "the first is attached", || about_streams(&tor).len() == 3);
-        tell(&controller, "STREAM 5 SENTCONNECT 7 quick.example:80");
+        send_event(&controller, "STREAM 5 SENTCONNECT 7 quick.example:80");
         end(&controller, guard);
         let mut said = Vec::new();
         // Nobody waits for the answer to the last.
@@ -173,7 +173,7 @@ fn what_is_said_for_an_attacher_and_at_each_of_its_ends() {
 }
 
 #[test]
-fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
+fn an_attacher_that_tor_or_a_filter_refuses_leaves_nothing_behind() {
     exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller, state) = followed(&[], &[], |script| {
@@ -197,7 +197,7 @@ fn nothing_is_left_of_an_attacher_that_tor_or_a_filter_does_not_want() {
 }
 
 #[test]
-fn no_thread_is_left_when_nobody_attaches_streams_any_more() {
+fn no_thread_is_left_after_the_last_attacher() {
     exclusive(|| {
         let (tor, controller, state) = followed(&[], &[], with_option);
         // A thread gets its name when it begins to run.
@@ -241,7 +241,7 @@ fn an_attacher_may_close_the_connection() {
     });
     for status in ["NEW", "CONTROLLER_WAIT"] {
         // The connection may end before the second answer.
-        let event = format!("tell/STREAM|5|{status}|0|a.example:80");
+        let event = format!("event/STREAM|5|{status}|0|a.example:80");
         let _ = controller.get_info_one(&event);
     }
     closed.recv_timeout(LIMIT).expect("closing does not wait for the attacher that does it");
@@ -254,7 +254,7 @@ fn an_attacher_may_close_the_connection() {
 }
 
 #[test]
-fn a_tor_that_does_not_answer_holds_up_the_end_for_seconds_only() {
+fn a_tor_that_does_not_answer_delays_the_drop_of_a_guard_by_seconds_only() {
     let (tor, controller, state) = followed(&[], &[], |script| {
         script.answer(&format!("GETCONF {OPTION}"), &[&format!("250 {OPTION}")]);
         script.expect(&format!("SETCONF {OPTION}=1")).send_lines(&[
@@ -286,7 +286,7 @@ fn with_proxy(proxy: SocketAddr) -> (FakeTor, Controller, State) {
                 value = if line.ends_with("=1") { '1' } else { '0' };
                 format!("250 OK\r\n650-CONF_CHANGED\r\n650-{OPTION}={value}\r\n650 OK\r\n")
             } else {
-                if let Some(text) = line.strip_prefix("GETINFO tell/") {
+                if let Some(text) = line.strip_prefix("GETINFO event/") {
                     out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
                 }
                 return answer(line, out);
@@ -312,7 +312,7 @@ fn connecting(state: &State, listener: &TcpListener) -> (JoinHandle<Error>, TcpS
 const GRANTED: [u8; 10] = [5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
 #[test]
-fn a_stream_that_went_another_way_or_of_which_tor_does_not_tell_is_not_handed_out() {
+fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (tor, controller, state) = with_proxy(listener.local_addr().unwrap());
     let problem = |thread: JoinHandle<Error>| match thread.join().unwrap() {
@@ -321,28 +321,37 @@ fn a_stream_that_went_another_way_or_of_which_tor_does_not_tell_is_not_handed_ou
     };
     // Somebody else has attached it.
     let (thread, mut stream, source) = connecting(&state, &listener);
-    tell(&controller, &format!("STREAM 5 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"));
-    tell(&controller, "STREAM 5 SENTCONNECT 9 a.example:80");
-    tell(&controller, "STREAM 5 SUCCEEDED 9 a.example:80");
+    send_event(
+        &controller,
+        &format!("STREAM 5 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"),
+    );
+    send_event(&controller, "STREAM 5 SENTCONNECT 9 a.example:80");
+    send_event(&controller, "STREAM 5 SUCCEEDED 9 a.example:80");
     stream.write_all(&GRANTED).unwrap();
     let other = CircuitProblem::OtherCircuit { circuit: Some(9.into()) };
     assert_eq!(problem(thread), other);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is closed");
     // It was ours to attach, and somebody was quicker.
     let (thread, mut stream, source) = connecting(&state, &listener);
-    tell(&controller, &format!("STREAM 6 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"));
-    tell(&controller, "STREAM 6 CONTROLLER_WAIT 0 a.example:80");
-    tell(&controller, "STREAM 6 SUCCEEDED 9 a.example:80");
+    send_event(
+        &controller,
+        &format!("STREAM 6 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"),
+    );
+    send_event(&controller, "STREAM 6 CONTROLLER_WAIT 0 a.example:80");
+    send_event(&controller, "STREAM 6 SUCCEEDED 9 a.example:80");
     stream.write_all(&GRANTED).unwrap();
     assert_eq!(problem(thread), other);
     // Its circuit ends before it is connected.
     let (thread, mut stream, source) = connecting(&state, &listener);
-    tell(&controller, &format!("STREAM 8 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"));
-    tell(&controller, "STREAM 8 CONTROLLER_WAIT 0 a.example:80");
+    send_event(
+        &controller,
+        &format!("STREAM 8 NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"),
+    );
+    send_event(&controller, "STREAM 8 CONTROLLER_WAIT 0 a.example:80");
     let attach = |id: u32| format!("ATTACHSTREAM {id} 7");
     eventually(LIMIT, "it is attached", || tor.client_lines().contains(&attach(8)));
-    tell(&controller, "STREAM 8 SENTCONNECT 7 a.example:80");
-    tell(&controller, "STREAM 8 FAILED 7 a.example:80 REASON=TIMEOUT");
+    send_event(&controller, "STREAM 8 SENTCONNECT 7 a.example:80");
+    send_event(&controller, "STREAM 8 FAILED 7 a.example:80 REASON=TIMEOUT");
     stream.write_all(&[5, 6, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
     let CircuitProblem::Stream { reason, remote_reason } = problem(thread) else { panic!() };
     assert_eq!((reason.unwrap().as_str(), remote_reason), ("TIMEOUT", None));
@@ -355,7 +364,7 @@ fn a_stream_that_went_another_way_or_of_which_tor_does_not_tell_is_not_handed_ou
 }
 
 #[test]
-fn a_tor_without_a_proxy_is_told_and_nothing_is_switched() {
+fn without_a_socks_port_a_stream_fails_and_no_option_is_switched() {
     let (tor, controller, state) =
         followed(&["7 BUILT $E8F7~x,$E8F8~y PURPOSE=GENERAL"], &[], |script| {
             script.answer("GETINFO net/listeners/socks", &["250-net/listeners/socks=", "250 OK"]);

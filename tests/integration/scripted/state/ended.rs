@@ -9,7 +9,7 @@ use torcon::names::{CircuitId, StreamId};
 use torcon::state::{CircuitChange, State, StreamChange};
 use torcon::{ConnectOptions, Controller};
 
-use super::{LIMIT, followed, greet, tell, tells};
+use super::{LIMIT, followed, greet, send_event, serve_events};
 use crate::scripted::{connected_with, next};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
@@ -26,22 +26,22 @@ impl Drop for Counted {
 }
 
 #[test]
-fn a_listener_that_is_added_after_the_end_is_told_the_end_and_dropped() {
+fn a_listener_that_is_added_after_the_end_gets_the_end_and_is_dropped() {
     let (tor, controller, state) = followed(
         &["7 BUILT $E8F7~x PURPOSE=GENERAL", "8 LAUNCHED PURPOSE=GENERAL"],
         &["17 NEW 0 a.example:80"],
-        tells,
+        serve_events,
     );
     let circuits = state.circuits();
     let stream = state.streams().remove(0);
-    tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
-    tell(&controller, "CIRC 8 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
-    tell(&controller, "STREAM 17 FAILED 0 a.example:80 REASON=MISC");
+    send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
+    send_event(&controller, "CIRC 8 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
+    send_event(&controller, "STREAM 17 FAILED 0 a.example:80 REASON=MISC");
     // It has failed, and is still to be closed.
     let (seen, of_stream) = unbounded();
     let again = seen.clone();
     stream.on_update(move |update| seen.send(update.change.clone()).unwrap()).unwrap();
-    tell(&controller, "STREAM 17 CLOSED 0 a.example:80 REASON=MISC");
+    send_event(&controller, "STREAM 17 CLOSED 0 a.example:80 REASON=MISC");
     assert_eq!(of_stream.recv_timeout(LIMIT).unwrap(), StreamChange::Existing);
     assert_eq!(of_stream.recv_timeout(LIMIT).unwrap(), StreamChange::Closed);
     stream.on_update(move |update| again.send(update.change.clone()).unwrap()).unwrap();
@@ -90,7 +90,7 @@ fn many(count: usize, limit: usize) -> (crate::support::fake_tor::FakeTor, Contr
 }
 
 #[test]
-fn the_last_update_of_ten_thousand_circuits_is_told_also_if_listeners_are_stuck() {
+fn the_last_update_of_ten_thousand_circuits_is_delivered_also_if_listeners_are_stuck() {
     const COUNT: usize = 10_000;
     // A limit that a fraction of the updates fills.
     for limit in [1 << 30, 64 << 10] {
@@ -135,7 +135,7 @@ fn the_last_update_of_ten_thousand_circuits_is_told_also_if_listeners_are_stuck(
 }
 
 #[test]
-fn listeners_that_come_while_circuits_end_are_told_every_end() {
+fn listeners_that_are_added_while_circuits_end_get_every_end() {
     const COUNT: usize = 2_000;
     let (tor, controller, state) = many(COUNT, 1 << 30);
     let ends = Arc::new(AtomicUsize::new(0));
@@ -171,12 +171,12 @@ impl Drop for Asks {
 }
 
 #[test]
-fn a_closure_that_asks_the_state_when_it_is_dropped_blocks_nobody_while_the_connection_closes() {
+fn a_closure_that_reads_the_state_when_dropped_does_not_block_the_close_of_the_connection() {
     exclusive(|| {
         let holdings = Holdings::now();
         for round in 0..30 {
             let (tor, controller, state) =
-                followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+                followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
             let (done, threads) = bounded(3);
             for _ in 0..2 {
                 let (state, done) = (state.clone(), done.clone());
@@ -196,9 +196,9 @@ fn a_closure_that_asks_the_state_when_it_is_dropped_blocks_nobody_while_the_conn
                     })
                     .unwrap();
             }
-            tell(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+            send_event(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
             if round % 2 == 0 {
-                tell(&controller, "CIRC 8 BUILT $E8F7~x PURPOSE=GENERAL");
+                send_event(&controller, "CIRC 8 BUILT $E8F7~x PURPOSE=GENERAL");
             }
             let closing = controller.clone();
             thread::Builder::new()

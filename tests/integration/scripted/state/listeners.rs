@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use torcon::ConnectOptions;
 use torcon::state::{AddressChange, CircuitChange, CircuitUpdate, State, StreamChange};
 
-use super::{LIMIT, followed, greet, tell, tells};
+use super::{LIMIT, followed, greet, send_event, serve_events};
 use crate::scripted::{connected_with, next};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
@@ -28,20 +28,20 @@ fn assert_told(updates: &Receiver<String>, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_there_is_offered_first_and_everything_follows_in_order() {
+fn a_listener_gets_what_exists_first_and_then_every_change_in_order() {
     let circuits = &["7 BUILT $E8F7~x PURPOSE=GENERAL", "6 LAUNCHED PURPOSE=GENERAL"];
-    let (tor, controller, state) = followed(circuits, &[], tells);
+    let (tor, controller, state) = followed(circuits, &[], serve_events);
     let (first, of_first) = written();
     state.on_circuit(first).unwrap();
     assert_told(&of_first, &["6 Existing LAUNCHED", "7 Existing BUILT"]);
-    tell(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
-    tell(&controller, "CIRC 6 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
+    send_event(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 6 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
     let (second, of_second) = written();
     state.on_circuit(second).unwrap();
-    tell(&controller, "CIRC 8 EXTENDED $E8F7~x PURPOSE=GENERAL");
-    tell(&controller, "CIRC 8 BUILT $E8F7~x PURPOSE=GENERAL");
-    tell(&controller, "CIRC_MINOR 8 PURPOSE_CHANGED PURPOSE=CONTROLLER OLD_PURPOSE=GENERAL");
-    tell(&controller, "CIRC 8 CLOSED $E8F7~x PURPOSE=CONTROLLER REASON=FINISHED");
+    send_event(&controller, "CIRC 8 EXTENDED $E8F7~x PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 8 BUILT $E8F7~x PURPOSE=GENERAL");
+    send_event(&controller, "CIRC_MINOR 8 PURPOSE_CHANGED PURPOSE=CONTROLLER OLD_PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 8 CLOSED $E8F7~x PURPOSE=CONTROLLER REASON=FINISHED");
     let last = [
         "8 Extended EXTENDED",
         "8 Built BUILT",
@@ -57,11 +57,11 @@ fn what_is_there_is_offered_first_and_everything_follows_in_order() {
 }
 
 #[test]
-fn a_listener_of_one_circuit_or_stream_hears_of_nothing_else_and_goes_with_it() {
+fn a_listener_of_one_circuit_or_stream_gets_nothing_else_and_ends_with_it() {
     let (tor, controller, state) = followed(
         &["7 BUILT $E8F7~x PURPOSE=GENERAL", "8 BUILT $E8F7~x PURPOSE=GENERAL"],
         &["17 NEW 0 a.example:80", "18 NEW 0 b.example:80"],
-        tells,
+        serve_events,
     );
     let (listener, updates) = written();
     let id = state.circuits()[0].on_update(listener).unwrap();
@@ -75,7 +75,7 @@ fn a_listener_of_one_circuit_or_stream_hears_of_nothing_else_and_goes_with_it() 
         "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED",
         "STREAM 18 CLOSED 8 b.example:80 REASON=DESTROY",
     ] {
-        tell(&controller, text);
+        send_event(&controller, text);
     }
     assert_told(&updates, &["7 Existing BUILT", "7 Closed CLOSED"]);
     assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");
@@ -89,8 +89,9 @@ fn a_listener_of_one_circuit_or_stream_hears_of_nothing_else_and_goes_with_it() 
 }
 
 #[test]
-fn a_removed_listener_is_called_no_more_also_if_it_removes_itself() {
-    let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+fn a_removed_listener_is_not_called_again_also_if_it_removes_itself() {
+    let (tor, controller, state) =
+        followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
     let (listener, updates) = written();
     let id = state.on_circuit(listener).unwrap();
     assert_told(&updates, &["7 Existing BUILT"]);
@@ -105,7 +106,7 @@ fn a_removed_listener_is_called_no_more_also_if_it_removes_itself() {
         seen.send(update.info.id).unwrap();
     });
     tell_id.send(id.unwrap()).unwrap();
-    tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
+    send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
     assert_eq!(calls.iter().count(), 1);
     drop((state, controller));
     tor.finish();
@@ -116,11 +117,12 @@ fn a_panic_removes_only_the_listener_that_panicked() {
     exclusive(|| {
         let holdings = Holdings::now();
         let log = LogCapture::start();
-        let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+        let (tor, controller, state) =
+            followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
         let id = state.on_circuit(|_| panic!("the marker 7ae310")).unwrap();
         let (calm, updates) = written();
         state.on_circuit(calm).unwrap();
-        tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
+        send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
         assert_told(&updates, &["7 Existing BUILT", "7 Closed CLOSED"]);
         let lines = log.lines_with("7ae310");
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -136,10 +138,10 @@ fn a_panic_removes_only_the_listener_that_panicked() {
 }
 
 #[test]
-fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all() {
+fn lost_updates_of_a_slow_listener_are_counted_and_reported_and_the_state_has_them() {
     let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(2048), |script| {
         greet(script, &["7 LAUNCHED PURPOSE=GENERAL"], &[]);
-        tells(script);
+        serve_events(script);
     });
     let state = State::new(&controller).unwrap();
     let log = LogCapture::start();
@@ -156,7 +158,7 @@ fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all(
     assert_eq!(next(&updates), (0, 0));
     let path = |length: usize| vec!["$E8F7~x"; length].join(",");
     for length in 1..=10 {
-        tell(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(length)));
+        send_event(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(length)));
     }
     let info = state.circuits()[0].info();
     assert_eq!(info.path.len(), 10);
@@ -172,19 +174,20 @@ fn what_a_slow_listener_has_missed_is_counted_and_told_and_the_state_has_it_all(
     // The reader logged it: a logger that used the connection stopped it.
     let lines = log.lines_with("a listener of a state is too slow");
     assert!(!lines.is_empty() && lines.iter().all(|line| line.thread == "torcon-state"));
-    tell(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(11)));
+    send_event(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(11)));
     assert_eq!(next(&updates), (11, 0));
-    tell(&controller, &format!("CIRC 7 BUILT {} PURPOSE=GENERAL", path(11)));
+    send_event(&controller, &format!("CIRC 7 BUILT {} PURPOSE=GENERAL", path(11)));
     assert_eq!(next(&updates), (11, 0));
     drop((state, controller));
     tor.finish();
 }
 
 #[test]
-fn a_listener_may_ask_wait_add_listeners_and_close_the_connection() {
+fn a_listener_may_send_commands_wait_add_listeners_and_close_the_connection() {
     exclusive(|| {
         let holdings = Holdings::now();
-        let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+        let (tor, controller, state) =
+            followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
         let (seen, done) = unbounded();
         let busy = move |update: &CircuitUpdate| {
             let state = update.circuit.state();
@@ -192,13 +195,13 @@ fn a_listener_may_ask_wait_add_listeners_and_close_the_connection() {
             if update.change == CircuitChange::Existing {
                 assert_eq!(controller.get_info_one("version").unwrap(), "value of version");
                 // What comes while it runs is seen by the state.
-                tell(controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+                send_event(controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
                 assert_eq!(state.circuits().len(), 2);
                 let seen = seen.clone();
                 state
                     .on_stream(move |update| seen.send(update.info.target.to_string()).unwrap())
                     .unwrap();
-                tell(controller, "STREAM 1 NEW 0 a.example:80");
+                send_event(controller, "STREAM 1 NEW 0 a.example:80");
             } else {
                 controller.close();
                 seen.send("closed".to_owned()).unwrap();
@@ -219,7 +222,8 @@ fn a_listener_may_ask_wait_add_listeners_and_close_the_connection() {
 fn the_last_handle_may_be_dropped_inside_a_listener() {
     exclusive(|| {
         let holdings = Holdings::now();
-        let (tor, controller, state) = followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], tells);
+        let (tor, controller, state) =
+            followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
         let (give, take) = bounded::<State>(1);
         let (seen, done) = unbounded();
         state
@@ -294,15 +298,15 @@ fn on_address(state: &State) -> Receiver<(String, AddressChange, SystemTime)> {
 }
 
 #[test]
-fn a_mapping_whose_time_is_over_is_not_shown_and_listeners_are_told() {
-    let (tor, controller, state) = followed(&[], &[], tells);
-    tell(&controller, "ADDRMAP a.example 10.0.0.1 NEVER CACHED=\"YES\"");
+fn an_expired_mapping_is_left_out_and_reported_to_listeners() {
+    let (tor, controller, state) = followed(&[], &[], serve_events);
+    send_event(&controller, "ADDRMAP a.example 10.0.0.1 NEVER CACHED=\"YES\"");
     let updates = on_address(&state);
     let (name, change, _) = next(&updates);
     assert_eq!((name.as_str(), change), ("a.example", AddressChange::Existing));
     // tor writes whole seconds.
     let end = written_time(SystemTime::now() + Duration::from_secs(6));
-    tell(
+    send_event(
         &controller,
         &format!("ADDRMAP b.example 10.0.0.2 \"{end}\" EXPIRES=\"{end}\" CACHED=\"YES\""),
     );
@@ -316,7 +320,7 @@ fn a_mapping_whose_time_is_over_is_not_shown_and_listeners_are_told() {
     assert!(told >= end, "{told:?} {end:?}");
     assert_eq!(state.address_map().len(), 1);
     assert_eq!(state.snapshot().address_map.len(), 1);
-    tell(&controller, "ADDRMAP a.example  NEVER CACHED=\"YES\"");
+    send_event(&controller, "ADDRMAP a.example  NEVER CACHED=\"YES\"");
     let (name, change, _) = next(&updates);
     assert_eq!((name.as_str(), change), ("a.example", AddressChange::Removed));
     drop((state, controller));
@@ -324,16 +328,16 @@ fn a_mapping_whose_time_is_over_is_not_shown_and_listeners_are_told() {
 }
 
 #[test]
-fn a_mapping_that_has_ended_long_ago_is_shown_to_nobody() {
-    let (tor, controller, state) = followed(&[], &[], tells);
+fn a_mapping_that_expired_long_ago_is_not_reported() {
+    let (tor, controller, state) = followed(&[], &[], serve_events);
     let old = "2026-01-01 00:00:00";
-    tell(
+    send_event(
         &controller,
         &format!("ADDRMAP b.example 10.0.0.2 \"{old}\" EXPIRES=\"{old}\" CACHED=\"YES\""),
     );
     assert!(state.address_map().is_empty());
     let updates = on_address(&state);
-    tell(&controller, "ADDRMAP a.example 10.0.0.1 NEVER CACHED=\"YES\"");
+    send_event(&controller, "ADDRMAP a.example 10.0.0.1 NEVER CACHED=\"YES\"");
     let names: Vec<_> =
         (0..2).map(|_| next(&updates)).map(|(name, change, _)| (name, change)).collect();
     assert!(names.contains(&("a.example".to_owned(), AddressChange::Mapped)), "{names:?}");

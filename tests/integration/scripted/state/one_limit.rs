@@ -6,7 +6,7 @@ use torcon::names::{CircuitId, CircuitPurpose, Fingerprint, StreamId, StreamReas
 use torcon::state::{Attach, Path, State};
 use torcon::{Error, Tor};
 
-use super::{GETINFO, SETEVENTS, greet, tells};
+use super::{GETINFO, SETEVENTS, greet, serve_events};
 use crate::scripted::{LIMIT, connected, join, start};
 use crate::support::script::Script;
 
@@ -116,7 +116,7 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
         script
             .answer("EXTENDCIRCUIT 0", &["650 CIRC 8 LAUNCHED PURPOSE=GENERAL", "250 EXTENDED 8"]);
         script.expect("CLOSECIRCUIT 8").pause(FIRST_STEP).send("250 OK\r\n");
-        tells(script);
+        serve_events(script);
     });
     let state = State::new(&controller).unwrap();
     let limit = Duration::from_millis(200);
@@ -126,7 +126,7 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
     // The reply that comes late goes to nobody else.
     controller
         .with_timeout(LIMIT)
-        .get_info_one("tell/CIRC|8|FAILED|PURPOSE=GENERAL|REASON=REQUESTED")
+        .get_info_one("event/CIRC|8|FAILED|PURPOSE=GENERAL|REASON=REQUESTED")
         .unwrap();
     assert!(state.circuits().is_empty());
     drop((state, controller));

@@ -2,7 +2,7 @@ use torcon::Error;
 use torcon::names::{CircuitId, StreamId};
 use torcon::state::State;
 
-use super::{GETINFO, SETEVENTS, followed, snapshot, tell, tells};
+use super::{GETINFO, SETEVENTS, followed, send_event, serve_events, snapshot};
 use crate::scripted::{answer, connected};
 use crate::support::script::Script;
 
@@ -50,7 +50,7 @@ fn filtered(script: &mut Script, events: &'static [&'static str], keys: &'static
                 out.extend_from_slice(b"250 OK\r\n");
             }
             _ => {
-                if let Some(text) = line.strip_prefix("GETINFO tell/") {
+                if let Some(text) = line.strip_prefix("GETINFO event/") {
                     out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
                 }
                 answer(line, out);
@@ -60,7 +60,7 @@ fn filtered(script: &mut Script, events: &'static [&'static str], keys: &'static
 }
 
 #[test]
-fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_there() {
+fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_used() {
     let refused = &["entry-guards", "orconn-status", "network-liveness"];
     let (tor, controller) = connected(|script| filtered(script, &[], refused));
     let state = State::new(&controller).unwrap();
@@ -72,7 +72,7 @@ fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_there() {
     assert!(state.guards().is_empty() && !state.is_live());
     assert_eq!(state.bootstrap().unwrap().progress, 9);
     // Events are folded all the same, and what was refused is not asked for again.
-    tell(&controller, "GUARD ENTRY $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a DOWN");
+    send_event(&controller, "GUARD ENTRY $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a DOWN");
     let before = tor.client_lines().len();
     assert_eq!(state.guards().len(), 1);
     assert_eq!(tor.client_lines().len(), before);
@@ -86,7 +86,7 @@ fn an_event_that_a_filter_refuses_is_named_and_the_others_are_followed() {
     let state = State::new(&controller).unwrap();
     let missing: Vec<_> = state.missing().iter().map(|part| &*part.name).collect();
     assert_eq!(missing, ["GUARD", "SIGNAL"]);
-    tell(&controller, "CIRC 9 LAUNCHED PURPOSE=GENERAL");
+    send_event(&controller, "CIRC 9 LAUNCHED PURPOSE=GENERAL");
     assert!(state.circuit(&CircuitId::from(9)).is_some());
     let subscribed: Vec<_> =
         controller.subscribed_events().iter().map(|kind| kind.as_str().to_owned()).collect();
@@ -99,7 +99,7 @@ fn an_event_that_a_filter_refuses_is_named_and_the_others_are_followed() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_named_and_the_others_are_taken() {
+fn a_line_that_cannot_be_parsed_is_named_and_the_others_are_used() {
     let reply = String::from_utf8(snapshot(
         &["7", "8 BUILT $E8F7~x PURPOSE=GENERAL", "!"],
         &["5", "6 NEW 0 a.example:80"],
@@ -108,7 +108,7 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_taken() {
     let (tor, controller) = connected(move |script| {
         script.hostile("lines that cannot be read");
         script.expect(SETEVENTS).send("250 OK\r\n").expect(GETINFO).send(reply);
-        tells(script);
+        serve_events(script);
     });
     let state = State::new(&controller).unwrap();
     let missing: Vec<_> =
@@ -127,15 +127,15 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_taken() {
     );
     assert_eq!((state.circuits().len(), state.streams().len()), (1, 1));
     assert!(state.bootstrap().is_none());
-    tell(&controller, "NETWORK_LIVENESS UP");
+    send_event(&controller, "NETWORK_LIVENESS UP");
     assert!(state.is_live());
     drop((state, controller));
     tor.finish();
 }
 
 #[test]
-fn a_state_of_which_nothing_is_missing_says_so() {
-    let (tor, controller, state) = followed(&[], &[], tells);
+fn a_complete_state_has_no_missing_parts() {
+    let (tor, controller, state) = followed(&[], &[], serve_events);
     assert!(state.missing().is_empty());
     drop((state, controller));
     tor.finish();

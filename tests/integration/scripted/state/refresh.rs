@@ -7,7 +7,7 @@ use torcon::info::EntryGuardStatus;
 use torcon::state::{AddressChange, State};
 use torcon::{Controller, Error};
 
-use super::{LIMIT, greet, tell};
+use super::{LIMIT, greet, send_event};
 use crate::scripted::{connected, next};
 use crate::support::fake_tor::FakeTor;
 
@@ -32,7 +32,7 @@ fn followed() -> (FakeTor, Controller, State, Answers) {
                 }
                 return out.extend_from_slice(b"250 OK\r\n");
             }
-            if let Some(text) = keys.strip_prefix("tell/") {
+            if let Some(text) = keys.strip_prefix("event/") {
                 out.extend_from_slice(format!("650{}\r\n", text.replace('|', " ")).as_bytes());
             }
             super::answer(line, out);
@@ -45,25 +45,25 @@ fn followed() -> (FakeTor, Controller, State, Answers) {
 /// The questions since the state was made.
 fn questions(tor: &FakeTor) -> Vec<String> {
     let is_question =
-        |line: &&String| line.starts_with("GETINFO ") && !line.starts_with("GETINFO tell/");
+        |line: &&String| line.starts_with("GETINFO ") && !line.starts_with("GETINFO event/");
     tor.client_lines().iter().filter(is_question).skip(1).cloned().collect()
 }
 
 #[test]
-fn guards_are_asked_for_again_after_a_reason_and_only_once() {
+fn guards_are_refreshed_once_after_an_event_that_can_be_the_reason() {
     let (tor, controller, state, answers) = followed();
     answers.lock().push(("entry-guards", format!("{GUARD} down 2026-11-23 10:14:06\r\n")));
     assert!(state.guards().is_empty());
     assert!(questions(&tor).is_empty());
-    tell(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
+    send_event(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
     let guards = state.guards();
     assert_eq!(guards[0].status, EntryGuardStatus::Down);
-    assert!(guards[0].since.is_some(), "the event does not tell, but the answer does");
+    assert!(guards[0].since.is_some(), "the event does not say since when, but the answer does");
     assert_eq!(state.guards(), guards);
     assert_eq!(questions(&tor), ["GETINFO entry-guards"]);
     // It leaves the sample without an event.
     answers.lock()[0].1 = String::new();
-    tell(&controller, " STATUS_CLIENT NOTICE CONSENSUS_ARRIVED");
+    send_event(&controller, " STATUS_CLIENT NOTICE CONSENSUS_ARRIVED");
     assert_eq!(state.snapshot().guards, []);
     assert_eq!(questions(&tor).len(), 2);
     drop((state, controller));
@@ -71,9 +71,9 @@ fn guards_are_asked_for_again_after_a_reason_and_only_once() {
 }
 
 #[test]
-fn mappings_are_asked_for_again_after_a_reload_and_listeners_are_told() {
+fn mappings_are_refreshed_after_a_reload_and_listeners_get_the_changes() {
     let (tor, controller, state, answers) = followed();
-    tell(&controller, " ADDRMAP a.example b.example NEVER CACHED=\"YES\"");
+    send_event(&controller, " ADDRMAP a.example b.example NEVER CACHED=\"YES\"");
     let (seen, updates) = crossbeam_channel::unbounded();
     state
         .on_address(move |update| {
@@ -81,14 +81,14 @@ fn mappings_are_asked_for_again_after_a_reload_and_listeners_are_told() {
         })
         .unwrap();
     assert_eq!(next(&updates), ("a.example".to_owned(), AddressChange::Existing));
-    // The event does not tell that it is a wildcard.
+    // The event does not say that it is a wildcard.
     answers.lock().push(("address-mappings/all", "*.a.example *.b.example NEVER\r\n".to_owned()));
     assert_eq!(state.address_map()[0].address, "*.a.example");
     assert_eq!(next(&updates), ("*.a.example".to_owned(), AddressChange::Mapped));
     assert_eq!(next(&updates), ("a.example".to_owned(), AddressChange::Removed));
     answers.lock()[0].1 = String::new();
     assert_eq!(state.address_map().len(), 1, "nothing has happened");
-    tell(&controller, " SIGNAL RELOAD");
+    send_event(&controller, " SIGNAL RELOAD");
     assert!(state.address_map().is_empty());
     assert_eq!(next(&updates), ("*.a.example".to_owned(), AddressChange::Removed));
     assert_eq!(questions(&tor), ["GETINFO address-mappings/all"; 2]);
@@ -97,15 +97,15 @@ fn mappings_are_asked_for_again_after_a_reload_and_listeners_are_told() {
 }
 
 #[test]
-fn the_end_of_an_old_connection_does_not_remove_the_one_that_lives() {
+fn the_end_of_an_old_connection_does_not_remove_the_current_one() {
     let (tor, controller, state, answers) = followed();
     answers.lock().push(("orconn-status", format!("{GUARD} CONNECTED\r\n")));
-    tell(&controller, &format!(" ORCONN {GUARD} CONNECTED ID=4"));
-    tell(&controller, &format!(" ORCONN {GUARD} LAUNCHED ID=9"));
-    tell(&controller, &format!(" ORCONN {GUARD} CLOSED REASON=DONE ID=4"));
-    tell(&controller, &format!(" ORCONN {GUARD} CLOSED REASON=DONE ID=3"));
+    send_event(&controller, &format!(" ORCONN {GUARD} CONNECTED ID=4"));
+    send_event(&controller, &format!(" ORCONN {GUARD} LAUNCHED ID=9"));
+    send_event(&controller, &format!(" ORCONN {GUARD} CLOSED REASON=DONE ID=4"));
+    send_event(&controller, &format!(" ORCONN {GUARD} CLOSED REASON=DONE ID=3"));
     assert_eq!(state.connections()[0].id, "9".parse().ok());
-    tell(&controller, &format!(" ORCONN {GUARD} CONNECTED"));
+    send_event(&controller, &format!(" ORCONN {GUARD} CONNECTED"));
     let connections = state.connections();
     assert_eq!(connections.len(), 1);
     assert_eq!(connections[0].id, "9".parse().ok());
@@ -114,12 +114,12 @@ fn the_end_of_an_old_connection_does_not_remove_the_one_that_lives() {
 }
 
 #[test]
-fn what_is_known_stays_if_tor_refuses_or_the_connection_ends() {
+fn the_last_answer_stays_if_tor_refuses_or_the_connection_ends() {
     let (tor, controller, state, _) = followed();
-    tell(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
+    send_event(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
     // It cannot be read as a list of guards.
     assert_eq!(state.guards().len(), 1);
-    tell(&controller, " SIGNAL RELOAD");
+    send_event(&controller, " SIGNAL RELOAD");
     controller.close();
     assert_eq!(state.guards().len(), 1);
     assert_eq!(state.snapshot().guards.len(), 1);

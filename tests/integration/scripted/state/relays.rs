@@ -1,6 +1,6 @@
 use torcon::state::State;
 
-use super::{followed, tells};
+use super::{followed, serve_events};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
 
@@ -31,14 +31,14 @@ fn made(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, State) {
 }
 
 #[test]
-fn relays_are_loaded_when_they_are_asked_for_and_only_once() {
+fn relays_are_loaded_once_at_the_first_request() {
     let (tor, state) = made(|script| {
         script.expect(SETEVENTS).send("250 OK\r\n");
         let two = [entry('B', "alice", "Authority Running"), entry('C', "bob", "Running")];
         script
             .expect("GETINFO ns/all")
             .send(answer(&[&two[..], &[entry('D', "bob", "Fast")]].concat()));
-        tells(script);
+        serve_events(script);
     });
     assert_eq!(tor.client_lines().len(), 4, "{:?}", tor.client_lines());
     assert_eq!(names(&state), ["alice", "bob", "bob"]);
@@ -57,7 +57,7 @@ fn relays_are_loaded_when_they_are_asked_for_and_only_once() {
 }
 
 #[test]
-fn events_refresh_the_relays_without_a_question() {
+fn events_update_the_relays_without_a_command() {
     let (tor, state) = made(|script| {
         script.expect(SETEVENTS).send_lines(&["250 OK", "650+NS"]);
         // The answer knows better.

@@ -7,7 +7,7 @@ use torcon::names::CircuitId;
 use torcon::state::State;
 use torcon::{Controller, Error};
 
-use super::{LIMIT, followed, greet, tell, tells};
+use super::{LIMIT, followed, greet, send_event, serve_events};
 use crate::scripted::connected;
 use crate::support::exclusive::exclusive;
 use crate::support::script::Script;
@@ -23,7 +23,7 @@ fn floods(script: &mut Script) {
             for _ in 0..EVENTS {
                 out.extend_from_slice(b"650 CIRC 7 EXTENDED $E8F7~x PURPOSE=GENERAL\r\n");
             }
-        } else if let Some(text) = line.strip_prefix("GETINFO tell/") {
+        } else if let Some(text) = line.strip_prefix("GETINFO event/") {
             out.extend_from_slice(format!("650 {}\r\n", text.replace('|', " ")).as_bytes());
         }
         super::answer(line, out);
@@ -37,7 +37,7 @@ fn flood(controller: &Controller) -> Duration {
 }
 
 #[test]
-fn threads_that_wait_for_circuits_that_do_not_move_cost_the_events_of_others_little() {
+fn threads_that_wait_for_idle_circuits_hardly_delay_the_events_of_others() {
     exclusive(|| {
         let (tor, connection) = connected(|script| {
             let lines: Vec<_> =
@@ -68,7 +68,7 @@ fn threads_that_wait_for_circuits_that_do_not_move_cost_the_events_of_others_lit
                 assert!(!waiter.is_finished());
             }
             for id in 8..=WAITERS + 7 {
-                tell(&controller, &format!("CIRC {id} BUILT $E8F7~x PURPOSE=GENERAL"));
+                send_event(&controller, &format!("CIRC {id} BUILT $E8F7~x PURPOSE=GENERAL"));
             }
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
             // Generous: the machine may be busy. Before, it was hundreds of times as much.
@@ -80,11 +80,11 @@ fn threads_that_wait_for_circuits_that_do_not_move_cost_the_events_of_others_lit
 }
 
 #[test]
-fn every_waiter_is_woken_by_what_it_waits_for() {
+fn every_waiter_is_woken_by_the_event_that_it_waits_for() {
     let (tor, controller, state) = followed(
         &["7 LAUNCHED PURPOSE=GENERAL", "8 BUILT $E8F7~x PURPOSE=GENERAL"],
         &["17 NEW 0 a.example:80"],
-        tells,
+        serve_events,
     );
     let circuits = state.circuits();
     let stream = state.streams().remove(0);
@@ -95,13 +95,13 @@ fn every_waiter_is_woken_by_what_it_waits_for() {
         let never = scope.spawn(|| circuits[1].wait_closed(Duration::from_millis(50)));
         let gone = scope.spawn(|| stream.wait_closed(LIMIT));
         let Err(Error::Timeout(_)) = never.join().unwrap() else { panic!() };
-        tell(&controller, "CIRC 7 EXTENDED $E8F7~x PURPOSE=GENERAL");
-        tell(&controller, "CIRC 7 BUILT $E8F7~x PURPOSE=GENERAL");
+        send_event(&controller, "CIRC 7 EXTENDED $E8F7~x PURPOSE=GENERAL");
+        send_event(&controller, "CIRC 7 BUILT $E8F7~x PURPOSE=GENERAL");
         built.join().unwrap().unwrap();
         also_built.join().unwrap().unwrap();
-        tell(&controller, "STREAM 17 CLOSED 0 a.example:80 REASON=DONE");
+        send_event(&controller, "STREAM 17 CLOSED 0 a.example:80 REASON=DONE");
         assert_eq!(gone.join().unwrap().unwrap().reason.as_ref().unwrap().as_str(), "DONE");
-        tell(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
+        send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
         closed.join().unwrap().unwrap();
     });
     drop((state, circuits, stream, controller));
@@ -109,8 +109,8 @@ fn every_waiter_is_woken_by_what_it_waits_for() {
 }
 
 #[test]
-fn the_end_of_the_connection_wakes_everybody() {
-    let (tor, controller, state) = followed(&["7 LAUNCHED PURPOSE=GENERAL"], &[], tells);
+fn the_end_of_the_connection_wakes_every_waiter() {
+    let (tor, controller, state) = followed(&["7 LAUNCHED PURPOSE=GENERAL"], &[], serve_events);
     let circuit = state.circuits().remove(0);
     thread::scope(|scope| {
         let waiters: Vec<_> = (0..20).map(|_| scope.spawn(|| circuit.wait_built(LIMIT))).collect();
@@ -132,7 +132,7 @@ pub(super) fn resident() -> u64 {
 }
 
 #[test]
-fn circuits_that_end_while_another_is_being_begun_take_little_memory() {
+fn circuits_that_end_while_another_is_launched_take_little_memory() {
     const COUNT: u32 = 200_000;
     exclusive(|| {
         let (tor, controller, state) = followed(&[], &[], |script| {
