@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let choices = circuits.clone();
     let attacher = state.set_attacher(move |stream, _| {
-        match stream.target.port().and_then(|port| choices.get(&port)) {
+        match stream.target().port().and_then(|port| choices.get(&port)) {
             Some(circuit) => Attach::To(circuit.clone()),
             None => Attach::Tor,
         }
@@ -49,8 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         stream.read_exact(&mut answer)?;
         for stream in state.streams() {
             let info = stream.info();
-            let circuit = info.circuit.map_or("none".to_owned(), |circuit| circuit.to_string());
-            println!("the stream to {} goes through circuit {circuit}", info.target);
+            let circuit = info.circuit().map_or("none".to_owned(), |circuit| circuit.to_string());
+            println!("the stream to {} goes through circuit {circuit}", info.target());
         }
     }
     drop(attacher);

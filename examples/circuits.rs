@@ -66,7 +66,7 @@ fn show(state: &State, time: Option<Duration>) -> Result<()> {
 
     if !io::stdout().is_terminal() {
         // A tor that has just begun has nothing to show.
-        let is_carried = |stream: &Stream| stream.info().status == StreamStatus::Succeeded;
+        let is_carried = |stream: &Stream| stream.info().status() == StreamStatus::Succeeded;
         while time.is_some() && !is_over() && !state.streams().iter().any(is_carried) {
             let _ = changes.recv_timeout(FRAME);
         }
@@ -96,26 +96,27 @@ fn screen(snapshot: &Snapshot, most: usize) -> String {
         "{percent} %, {relays} connections, {circuits} circuits, {streams} streams\n"
     );
     for circuit in snapshot.circuits.iter().take(most) {
-        let age = circuit.time_created.and_then(|time| time.elapsed().ok()).unwrap_or_default();
-        let purpose = circuit.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-        let path: Vec<String> = circuit.path.iter().map(name).collect();
+        let age = circuit.time_created().and_then(|time| time.elapsed().ok()).unwrap_or_default();
+        let purpose = circuit.purpose().as_ref().map(ToString::to_string).unwrap_or_default();
+        let path: Vec<String> = circuit.path().iter().map(name).collect();
         let _ = writeln!(
             text,
             "{:>5} {:8} {purpose:17} {:>4} s  {}",
-            circuit.id,
-            circuit.status,
+            circuit.id(),
+            circuit.status(),
             age.as_secs(),
             path.join(" > ")
         );
-        for stream in snapshot.streams_of(circuit.id) {
-            let _ = writeln!(text, "      |- {} {} {}", stream.id, stream.status, stream.target);
+        for stream in snapshot.streams_of(circuit.id()) {
+            let _ =
+                writeln!(text, "      |- {} {} {}", stream.id(), stream.status(), stream.target());
         }
     }
     let is_elsewhere = |circuit| snapshot.circuit(circuit).is_none();
-    let others = snapshot.streams.iter().filter(|stream| stream.circuit.is_none_or(is_elsewhere));
+    let others = snapshot.streams.iter().filter(|stream| stream.circuit().is_none_or(is_elsewhere));
     for stream in others.take(most) {
-        let circuit = stream.circuit.map_or("none".to_owned(), |circuit| circuit.to_string());
-        let (id, status, target) = (stream.id, &stream.status, &stream.target);
+        let circuit = stream.circuit().map_or("none".to_owned(), |circuit| circuit.to_string());
+        let (id, status, target) = (stream.id(), stream.status(), stream.target());
         let _ = writeln!(text, "circuit {circuit}: {id} {status} {target}");
     }
     text

@@ -25,9 +25,13 @@ fn main() -> Result<()> {
 
     // By closure, on the thread of the connection: typed, so the fields are there.
     controller.on(|bandwidth: &BwEvent| {
-        println!("  {:>9} B/s in, {:>9} B/s out", bandwidth.read, bandwidth.written);
+        println!(
+            "  {:>9} B/s in, {:>9} B/s out",
+            bandwidth.bytes_read(),
+            bandwidth.bytes_written()
+        );
     })?;
-    controller.on(|circuit: &CircEvent| println!("  circuit {}", circuit.status))?;
+    controller.on(|circuit: &CircEvent| println!("  circuit {}", circuit.status()))?;
     controller.on_disconnect(|reason| println!("the end: {reason}"));
 
     // From a queue, on this thread.

@@ -1,10 +1,16 @@
-//! What tor tells without being asked.
+//! Asynchronous events of tor.
 //!
-//! Every event is an [`Event`]: one of a type with fields where there is such a type, and always
-//! with the text that tor sent. Nothing that tor sends can make an event unreadable for ever or
-//! end a connection: an unknown word is kept as `Unrecognized`, an unknown field is found by
-//! `extra()`, an unknown kind of event is [`Event::Other`], and an event that contradicts the
-//! specification is [`Event::Malformed`].
+//! Every event is an [`Event`]: one of a type with methods for its fields where there is such a
+//! type, and always with the text that tor sent. Nothing that tor sends makes an event unreadable
+//! or ends a connection: an unknown word is `Unrecognized`, an unknown field is in `extra()`, an
+//! unknown kind of event is [`Event::Other`], and an event that contradicts the specification is
+//! [`Event::Malformed`].
+//!
+//! An event keeps its text and checks the fields that it must have when it arrives; each method
+//! reads its field when it is called. A listener reads one to four fields of an event and pays for
+//! no other; public fields would make tor's busiest events (`CIRC`, `STREAM`) cost several times as
+//! much to receive. A method also returns its value, which a listener can compare and keep without
+//! borrowing or cloning; call it once if you need the value more than once.
 //!
 //! **Invariant**: pure. Nothing here subscribes, waits or calls.
 
@@ -13,8 +19,7 @@ mod answers;
 mod bandwidth;
 mod build_timeout;
 mod cells;
-mod circuit;
-mod circuit_minor;
+pub(crate) mod circuit;
 mod clients;
 mod config;
 mod connection;
@@ -23,10 +28,11 @@ mod descriptor;
 pub(crate) mod dialect;
 mod directory;
 mod guard;
+pub(crate) mod keyword;
 mod kind;
 mod message;
 mod status;
-mod stream;
+pub(crate) mod stream;
 mod text;
 mod transport;
 mod typed;
@@ -37,8 +43,7 @@ pub use address::{AddrMapEvent, MappedAddress};
 pub use bandwidth::{BwEvent, CircBwEvent, ConnBwEvent, StreamBwEvent, TbEmptyEvent};
 pub use build_timeout::{BuildTimeoutSetEvent, Decimal};
 pub use cells::{CellCount, CellQueue, CellStatsEvent, CellTime};
-pub use circuit::{CircEvent, HsPow};
-pub use circuit_minor::CircMinorEvent;
+pub use circuit::{CircEvent, CircMinorEvent, HsPow};
 pub use clients::{ClientCount, ClientsSeenEvent};
 pub use config::{ConfChange, ConfChangedEvent, SignalEvent};
 pub use connection::{OrConnEvent, OrConnPeer};
@@ -53,6 +58,7 @@ pub use text::EventText;
 pub use transport::{PtLogEvent, PtStatusEvent, TransportLaunchedEvent};
 pub use typed::{ExtraField, TypedEvent};
 
+use self::typed::Parsed;
 use crate::error::ProtocolError;
 use crate::names::Severity;
 
@@ -70,7 +76,7 @@ use crate::names::Severity;
 /// assert_eq!(event.kind(), Some(EventKind::Bw));
 /// assert_eq!(event.to_string(), "BW 15 20");
 /// match event {
-///     Event::Bw(bw) => assert_eq!(bw.read + bw.written, 35),
+///     Event::Bw(bw) => assert_eq!(bw.bytes_read() + bw.bytes_written(), 35),
 ///     other => panic!("{other}"),
 /// }
 /// ```
@@ -194,52 +200,54 @@ impl Event {
         }
         let kind = EventKind::from_bytes(text.keyword());
         match kind {
-            EventKind::Bw => read(BwEvent::read(text), Self::Bw),
-            EventKind::Circ => read(CircEvent::read(text), Self::Circ),
-            EventKind::Stream => read(StreamEvent::read(text), Self::Stream),
-            EventKind::OrConn => read(OrConnEvent::read(text), Self::OrConn),
-            EventKind::Debug => Self::Log(LogEvent::read(Severity::Debug, text)),
-            EventKind::Info => Self::Log(LogEvent::read(Severity::Info, text)),
-            EventKind::Notice => Self::Log(LogEvent::read(Severity::Notice, text)),
-            EventKind::Warn => Self::Log(LogEvent::read(Severity::Warn, text)),
-            EventKind::Err => Self::Log(LogEvent::read(Severity::Err, text)),
+            EventKind::Bw => parsed(BwEvent::parse(text), Self::Bw),
+            EventKind::Circ => parsed(CircEvent::parse(text), Self::Circ),
+            EventKind::Stream => parsed(StreamEvent::parse(text), Self::Stream),
+            EventKind::OrConn => parsed(OrConnEvent::parse(text), Self::OrConn),
+            EventKind::Debug => Self::Log(LogEvent::parse(Severity::Debug, text)),
+            EventKind::Info => Self::Log(LogEvent::parse(Severity::Info, text)),
+            EventKind::Notice => Self::Log(LogEvent::parse(Severity::Notice, text)),
+            EventKind::Warn => Self::Log(LogEvent::parse(Severity::Warn, text)),
+            EventKind::Err => Self::Log(LogEvent::parse(Severity::Err, text)),
             EventKind::StatusGeneral => {
-                read(StatusEvent::read(StatusArea::General, text), Self::Status)
+                parsed(StatusEvent::parse(StatusArea::General, text), Self::Status)
             }
             EventKind::StatusClient => {
-                read(StatusEvent::read(StatusArea::Client, text), Self::Status)
+                parsed(StatusEvent::parse(StatusArea::Client, text), Self::Status)
             }
             EventKind::StatusServer => {
-                read(StatusEvent::read(StatusArea::Server, text), Self::Status)
+                parsed(StatusEvent::parse(StatusArea::Server, text), Self::Status)
             }
-            EventKind::HsDesc => read(HsDescEvent::read(text), Self::HsDesc),
-            EventKind::ConfChanged => Self::ConfChanged(ConfChangedEvent::read(text)),
-            EventKind::Signal => read(SignalEvent::read(text), Self::Signal),
-            EventKind::CircMinor => read(CircMinorEvent::read(text), Self::CircMinor),
-            EventKind::StreamBw => read(StreamBwEvent::read(text), Self::StreamBw),
-            EventKind::CircBw => read(CircBwEvent::read(text), Self::CircBw),
-            EventKind::ConnBw => read(ConnBwEvent::read(text), Self::ConnBw),
-            EventKind::CellStats => Self::CellStats(CellStatsEvent::read(text)),
-            EventKind::TbEmpty => read(TbEmptyEvent::read(text), Self::TbEmpty),
-            EventKind::ClientsSeen => Self::ClientsSeen(ClientsSeenEvent::read(text)),
-            EventKind::NewDesc => read(NewDescEvent::read(text), Self::NewDesc),
-            EventKind::DescChanged => Self::DescChanged(DescChangedEvent::read(text)),
-            EventKind::Ns => Self::Ns(NsEvent::read(text)),
-            EventKind::NewConsensus => Self::NewConsensus(NewConsensusEvent::read(text)),
-            EventKind::AddrMap => read(AddrMapEvent::read(text), Self::AddrMap),
-            EventKind::Guard => read(GuardEvent::read(text), Self::Guard),
+            EventKind::HsDesc => parsed(HsDescEvent::parse(text), Self::HsDesc),
+            EventKind::ConfChanged => Self::ConfChanged(ConfChangedEvent::parse(text)),
+            EventKind::Signal => parsed(SignalEvent::parse(text), Self::Signal),
+            EventKind::CircMinor => parsed(CircMinorEvent::parse(text), Self::CircMinor),
+            EventKind::StreamBw => parsed(StreamBwEvent::parse(text), Self::StreamBw),
+            EventKind::CircBw => parsed(CircBwEvent::parse(text), Self::CircBw),
+            EventKind::ConnBw => parsed(ConnBwEvent::parse(text), Self::ConnBw),
+            EventKind::CellStats => Self::CellStats(CellStatsEvent::parse(text)),
+            EventKind::TbEmpty => parsed(TbEmptyEvent::parse(text), Self::TbEmpty),
+            EventKind::ClientsSeen => Self::ClientsSeen(ClientsSeenEvent::parse(text)),
+            EventKind::NewDesc => parsed(NewDescEvent::parse(text), Self::NewDesc),
+            EventKind::DescChanged => Self::DescChanged(DescChangedEvent::parse(text)),
+            EventKind::Ns => Self::Ns(NsEvent::parse(text)),
+            EventKind::NewConsensus => Self::NewConsensus(NewConsensusEvent::parse(text)),
+            EventKind::AddrMap => parsed(AddrMapEvent::parse(text), Self::AddrMap),
+            EventKind::Guard => parsed(GuardEvent::parse(text), Self::Guard),
             EventKind::BuildTimeoutSet => {
-                read(BuildTimeoutSetEvent::read(text), Self::BuildTimeoutSet)
+                parsed(BuildTimeoutSetEvent::parse(text), Self::BuildTimeoutSet)
             }
             EventKind::NetworkLiveness => {
-                read(NetworkLivenessEvent::read(text), Self::NetworkLiveness)
+                parsed(NetworkLivenessEvent::parse(text), Self::NetworkLiveness)
             }
             EventKind::TransportLaunched => {
-                read(TransportLaunchedEvent::read(text), Self::TransportLaunched)
+                parsed(TransportLaunchedEvent::parse(text), Self::TransportLaunched)
             }
-            EventKind::PtLog => read(PtLogEvent::read(text), Self::PtLog),
-            EventKind::PtStatus => read(PtStatusEvent::read(text), Self::PtStatus),
-            EventKind::HsDescContent => read(HsDescContentEvent::read(text), Self::HsDescContent),
+            EventKind::PtLog => parsed(PtLogEvent::parse(text), Self::PtLog),
+            EventKind::PtStatus => parsed(PtStatusEvent::parse(text), Self::PtStatus),
+            EventKind::HsDescContent => {
+                parsed(HsDescContentEvent::parse(text), Self::HsDescContent)
+            }
             kind @ EventKind::Unrecognized(_) => Self::Other(OtherEvent { kind, text }),
         }
     }
@@ -347,8 +355,8 @@ impl Event {
 
 /// Puts an event into its variant, or says why it could not be read: what was expected.
 #[inline]
-fn read<T>(read: Result<T, (EventText, &'static str)>, variant: fn(T) -> Event) -> Event {
-    match read {
+fn parsed<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
+    match parsed {
         Ok(event) => variant(event),
         Err((text, expected)) => {
             let reading = format!("the event {}", String::from_utf8_lossy(text.keyword()));

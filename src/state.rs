@@ -15,11 +15,11 @@
 //! let state = State::new(&controller)?;
 //! for circuit in state.circuits() {
 //!     let info = circuit.info();
-//!     println!("{} {} with {} relays", info.id, info.status, info.path.len());
+//!     println!("{} {} with {} relays", info.id(), info.status(), info.path().len());
 //! }
 //! state.on_circuit(|update| match update.change {
-//!     CircuitChange::Built => println!("{} is built", update.info.id),
-//!     CircuitChange::Failed => println!("{} failed: {:?}", update.info.id, update.info.reason),
+//!     CircuitChange::Built => println!("{} is built", update.info.id()),
+//!     CircuitChange::Failed => println!("{} failed: {:?}", update.info.id(), update.info.reason()),
 //!     _ => {}
 //! })?;
 //! # Ok(())
@@ -52,6 +52,7 @@ mod feed;
 mod listeners;
 mod missing;
 mod open_stream;
+mod record;
 mod refresh;
 mod relays;
 mod snapshot;

@@ -72,12 +72,12 @@ pub(crate) fn run() {
     let other = State::new(&listened_to).unwrap();
     other
         .on_circuit(|update| {
-            black_box(update.info.id);
+            black_box(update.info.id());
         })
         .unwrap();
     other
         .on_stream(|update| {
-            black_box(update.info.id);
+            black_box(update.info.id());
         })
         .unwrap();
     let plain = connect();

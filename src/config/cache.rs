@@ -75,7 +75,7 @@ impl EventHook for Cache {
         }
         let Event::ConfChanged(changed) = event.event() else { return };
         let Some(schema) = self.schema.get() else { return };
-        for change in &changed.changes {
+        for change in changed.changes() {
             let Some(option) = schema.known_option(&change.name.to_str_lossy()) else { continue };
             let changed_before = event.number() + 1;
             let group = Group { lines: None, changed_before };

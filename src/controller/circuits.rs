@@ -28,7 +28,7 @@ impl Controller {
     /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// for circuit in controller.circuit_status()? {
-    ///     println!("{} {}", circuit.id, circuit.status);
+    ///     println!("{} {}", circuit.id(), circuit.status());
     /// }
     /// # Ok(())
     /// # }

@@ -101,7 +101,7 @@ impl Controller {
     /// use torcon::{Event, EventKind};
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// let is_much = |event: &Event| matches!(event, Event::Bw(bw) if bw.read > 1 << 20);
+    /// let is_much = |event: &Event| matches!(event, Event::Bw(bw) if bw.bytes_read() > 1 << 20);
     /// let event = controller.wait_for(EventKind::Bw, is_much, Duration::from_secs(60))?;
     /// # Ok(())
     /// # }
@@ -140,8 +140,8 @@ impl Controller {
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let is_over = |id: &CircuitId, event: &Event| match event {
-    ///     Event::Circ(circ) if circ.id == *id => {
-    ///         matches!(circ.status, CircuitStatus::Built | CircuitStatus::Failed)
+    ///     Event::Circ(circ) if circ.id() == *id => {
+    ///         matches!(circ.status(), CircuitStatus::Built | CircuitStatus::Failed)
     ///     }
     ///     _ => false,
     /// };

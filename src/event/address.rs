@@ -1,14 +1,14 @@
-//! Names and addresses that stand for others.
+//! Address mappings.
 
 use std::time::SystemTime;
 
-use crate::event::typed::{extra_of, typed_event};
+use crate::event::keyword::{Keyword, keyword_methods};
+use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::StreamId;
 use crate::wire::fields::{Field, Fields};
-use crate::wire::timestamp::read_time;
 
-/// `ADDRMAP`: a name or address was mapped to another, or a request to resolve it was answered.
+/// `ADDRMAP`: a name or address was mapped to another, or a `RESOLVE` request was answered.
 ///
 /// # Examples
 ///
@@ -17,40 +17,24 @@ use crate::wire::timestamp::read_time;
 ///
 /// let text = EventText::new(b"ADDRMAP a.example b.example NEVER CACHED=\"YES\"");
 /// let Event::AddrMap(map) = Event::parse(text) else { panic!() };
-/// assert_eq!(map.address, "a.example");
-/// assert_eq!(map.new_address, MappedAddress::Address(EventText::new(b"b.example")));
-/// assert_eq!((map.expires, map.cached), (None, Some(true)));
+/// assert_eq!(map.address(), "a.example");
+/// assert_eq!(map.new_address(), MappedAddress::Address(EventText::new(b"b.example")));
+/// assert_eq!((map.expires(), map.cached()), (None, Some(true)));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AddrMapEvent {
-    /// The name or address that stands for another.
-    pub address: EventText,
-    /// What it stands for.
-    pub new_address: MappedAddress,
-    /// The end of the mapping as tor's local clock shows it, such as `2026-11-23 10:14:06`;
-    /// `None` if it has no end. [`expires`](Self::expires) needs no time zone.
-    pub local_expiry: Option<EventText>,
-    /// The end of the mapping; `None` if it has no end.
-    pub expires: Option<SystemTime>,
-    /// Why there is no address. tor has few words for that, above all `yes`.
-    pub error: Option<EventText>,
-    /// Whether tor keeps the mapping; if not, this is no more than the answer to a `RESOLVE`.
-    pub cached: Option<bool>,
-    /// The stream for which the name was resolved: for a `RESOLVE`, the one of its request.
-    pub stream: Option<StreamId>,
     text: EventText,
 }
 
-/// What a name or address stands for.
+/// What a name or address is mapped to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MappedAddress {
     /// Another name or address.
     Address(EventText),
-    /// Nothing but itself: the mapping was taken away.
+    /// Nothing: the mapping was removed.
     Removed,
-    /// It could not be resolved.
+    /// Nothing: the name could not be resolved.
     Failed,
 }
 
@@ -66,6 +50,15 @@ impl MappedAddress {
 }
 
 typed_event!(AddrMapEvent, AddrMap: AddrMap);
+keyword_methods!(AddrMapEvent {
+    /// Returns when the mapping expires; `None` if it does not.
+    "EXPIRES" => expires: Option<SystemTime> = time();
+    /// Returns whether tor keeps the mapping; if not, the event only answers a `RESOLVE`.
+    "CACHED" => cached: Option<bool> = try_word(read_yes_or_no);
+    /// Returns the stream for which the name was resolved: for a `RESOLVE`, that of the request.
+    #[doc(alias = "STREAMID")]
+    "STREAMID" => stream: Option<StreamId> = try_word(StreamId::from_bytes);
+});
 
 /// The positional parts of the event.
 struct Parts<'a> {
@@ -76,72 +69,92 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Divides at single blanks: what a removed mapping stood for is empty.
-    fn read(text: &'a [u8]) -> Result<Self, &'static str> {
-        let mut words = text.splitn(4, |byte| *byte == b' ').skip(1);
-        let address = words.next().filter(|address| !address.is_empty());
-        let address = address.ok_or("a name or an address")?;
-        let new_address = words.next().ok_or("what the address stands for")?;
+    /// Divides at single blanks: the new address of a removed mapping is empty.
+    fn read(text: &'a EventText) -> Self {
+        let mut words = text.as_bytes().splitn(4, |byte| *byte == b' ').skip(1);
+        let address = words.next().unwrap_or_default();
+        let new_address = words.next().unwrap_or_default();
         let mut rest = Fields::new(words.next().unwrap_or_default());
         let mut ahead = rest.clone();
         let expiry = ahead.next().filter(|field| field.key.is_empty());
         if expiry.is_some() {
             rest = ahead;
         }
-        Ok(Self { address, new_address, expiry, rest })
+        Self { address, new_address, expiry, rest }
+    }
+
+    /// Returns whether tor could not even launch a `RESOLVE`: `a.example a.example ".." internal`.
+    fn is_internal_error(&self) -> bool {
+        self.rest.clone().any(|field| field.key.is_empty() && field.value.inside() == b"internal")
     }
 }
 
 impl AddrMapEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let parts = match Parts::read(text.as_bytes()) {
-            Ok(parts) => parts,
-            Err(expected) => return Err((text, expected)),
-        };
-        let Some(expiry) = parts.expiry else { return Err((text, "the end of the mapping")) };
-        let mut new_address = match parts.new_address {
-            b"" => MappedAddress::Removed,
-            b"<error>" => MappedAddress::Failed,
-            address => MappedAddress::Address(text.part(address)),
-        };
-        let local_expiry = Some(expiry.value.inside()).filter(|expiry| *expiry != b"NEVER");
-        let (mut expires, mut error, mut cached, mut stream) = (None, None, None, None);
-        for field in parts.rest {
-            let value = field.value;
-            match field.key {
-                b"EXPIRES" => expires = read_time(value.inside()),
-                b"error" => error = Some(text.value(value.bytes())),
-                b"CACHED" => {
-                    cached = match value.inside() {
-                        b"YES" => Some(true),
-                        b"NO" => Some(false),
-                        _ => None,
-                    };
-                }
-                b"STREAMID" => stream = StreamId::from_bytes(value.inside()),
-                // A RESOLVE that tor could not even launch: `a.example a.example ".." internal`.
-                b"" if value.inside() == b"internal" => {
-                    error = Some(text.value(value.bytes()));
-                    new_address = MappedAddress::Failed;
-                }
-                _ => {}
-            }
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let parts = Parts::read(&text);
+        if parts.address.is_empty() {
+            return Err((text, "a name or an address"));
         }
-        let address = text.part(parts.address);
-        let local_expiry = local_expiry.map(|expiry| text.part(expiry));
-        Ok(Self { address, new_address, local_expiry, expires, error, cached, stream, text })
+        if parts.expiry.is_none() {
+            let has_new_address = memchr::memchr_iter(b' ', text.as_bytes()).nth(1).is_some();
+            return Err(match has_new_address {
+                true => (text, "the end of the mapping"),
+                false => (text, "what the address stands for"),
+            });
+        }
+        Ok(Self { text })
     }
 
-    /// Returns the text of the event.
+    fn keyword(&self, key: &str) -> Keyword<'_> {
+        Keyword::find(&self.text, Parts::read(&self.text).rest, key)
+    }
+
+    /// Returns the name or address that is mapped.
     #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    pub fn address(&self) -> EventText {
+        self.text.part(Parts::read(&self.text).address)
+    }
+
+    /// Returns what it is mapped to.
+    #[must_use]
+    pub fn new_address(&self) -> MappedAddress {
+        let parts = Parts::read(&self.text);
+        match parts.new_address {
+            b"<error>" => MappedAddress::Failed,
+            _ if parts.is_internal_error() => MappedAddress::Failed,
+            b"" => MappedAddress::Removed,
+            address => MappedAddress::Address(self.text.part(address)),
+        }
+    }
+
+    /// Returns when the mapping expires as tor's local clock shows it, such as
+    /// `2026-11-23 10:14:06`; `None` if it does not. [`expires`](Self::expires) needs no time zone.
+    #[must_use]
+    pub fn local_expiry(&self) -> Option<EventText> {
+        let expiry = Parts::read(&self.text).expiry?.value.inside();
+        (expiry != b"NEVER").then(|| self.text.part(expiry))
+    }
+
+    /// Returns why there is no address. tor has few words for that, above all `yes`.
+    #[must_use]
+    pub fn error(&self) -> Option<EventText> {
+        if Parts::read(&self.text).is_internal_error() {
+            return Some(EventText::new(b"internal"));
+        }
+        self.keyword("error").text()
     }
 
     /// Returns the fields that this version of torcon does not know, in tor's order.
     pub fn extra(&self) -> impl Iterator<Item = ExtraField<'_>> {
         const KEYWORDS: &[&str] = &["error", "EXPIRES", "CACHED", "STREAMID"];
-        let parts = Parts::read(self.text.as_bytes());
-        extra_of(parts.map_or(Fields::new(b""), |parts| parts.rest), KEYWORDS)
+        extra_of(Parts::read(&self.text).rest, KEYWORDS)
+    }
+}
+
+fn read_yes_or_no(value: &[u8]) -> Option<bool> {
+    match value {
+        b"YES" => Some(true),
+        b"NO" => Some(false),
+        _ => None,
     }
 }

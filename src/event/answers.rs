@@ -1,6 +1,7 @@
 //! Answers of `GETINFO` whose lines are those of events without their first word.
 
 use crate::error::ProtocolError;
+use crate::event::typed::Parsed;
 use crate::event::{BwEvent, CircEvent, ClientsSeenEvent, EventText, OrConnEvent, StreamEvent};
 
 /// Reads each line of an answer as the event that would tell of it.
@@ -9,12 +10,12 @@ use crate::event::{BwEvent, CircEvent, ClientsSeenEvent, EventText, OrConnEvent,
 fn read_lines<E>(
     key: &str,
     keyword: &[u8],
-    read: impl Fn(EventText) -> Result<E, (EventText, &'static str)>,
+    parse: impl Fn(EventText) -> Parsed<E>,
     answer: &[u8],
 ) -> Result<Vec<E>, ProtocolError> {
     let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let event = |line: &[u8]| {
-        read(EventText::new(&[keyword, line].concat()))
+        parse(EventText::new(&[keyword, line].concat()))
             .map_err(|(_, expected)| ProtocolError::new(key, expected, line))
     };
     lines.map(event).collect()
@@ -23,21 +24,21 @@ fn read_lines<E>(
 impl CircEvent {
     /// Reads `GETINFO circuit-status`.
     pub(crate) fn read_status(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        read_lines("circuit-status", b"CIRC ", Self::read, answer)
+        read_lines("circuit-status", b"CIRC ", Self::parse, answer)
     }
 }
 
 impl StreamEvent {
     /// Reads `GETINFO stream-status`.
     pub(crate) fn read_status(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        read_lines("stream-status", b"STREAM ", Self::read, answer)
+        read_lines("stream-status", b"STREAM ", Self::parse, answer)
     }
 }
 
 impl OrConnEvent {
     /// Reads `GETINFO orconn-status`.
     pub(crate) fn read_status(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        read_lines("orconn-status", b"ORCONN ", Self::read, answer)
+        read_lines("orconn-status", b"ORCONN ", Self::parse, answer)
     }
 }
 
@@ -48,7 +49,7 @@ impl BwEvent {
         let event = |pair: &[u8]| {
             let blank = |byte: &u8| if *byte == b',' { b' ' } else { *byte };
             let text: Vec<u8> = b"BW ".iter().copied().chain(pair.iter().map(blank)).collect();
-            Self::read(EventText::new(&text))
+            Self::parse(EventText::new(&text))
                 .map_err(|(_, expected)| ProtocolError::new("bw-event-cache", expected, pair))
         };
         pairs.map(event).collect()
@@ -58,7 +59,7 @@ impl BwEvent {
 impl ClientsSeenEvent {
     /// Reads `GETINFO status/clients-seen`.
     pub(crate) fn read_status(answer: &[u8]) -> Self {
-        Self::read(EventText::new(&[b"CLIENTS_SEEN ", answer].concat()))
+        Self::parse(EventText::new(&[b"CLIENTS_SEEN ", answer].concat()))
     }
 }
 
@@ -75,14 +76,14 @@ mod tests {
         );
         let circuits = circuits.unwrap();
         assert_eq!(circuits.len(), 2);
-        assert_eq!(circuits[0].path.len(), 1);
-        assert_eq!(circuits[1].status, CircuitStatus::Launched);
+        assert_eq!(circuits[0].path().len(), 1);
+        assert_eq!(circuits[1].status(), CircuitStatus::Launched);
         assert_eq!(circuits[1].text(), "CIRC 4 LAUNCHED PURPOSE=GENERAL");
         let streams = StreamEvent::read_status(b"37 NEW 0 127.0.0.1:33123").unwrap();
-        assert_eq!((&streams[0].status, &streams[0].circuit), (&StreamStatus::New, &None));
+        assert_eq!((&streams[0].status(), &streams[0].circuit()), (&StreamStatus::New, &None));
         let connections =
             OrConnEvent::read_status(b"$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a CONNECTED");
-        assert_eq!(connections.unwrap()[0].status, OrConnStatus::Connected);
+        assert_eq!(connections.unwrap()[0].status(), OrConnStatus::Connected);
         assert_eq!(CircEvent::read_status(b"").unwrap(), []);
     }
 
@@ -98,7 +99,8 @@ mod tests {
     #[test]
     fn each_second_of_the_cache_is_an_event() {
         let events = BwEvent::read_cache(b"0,0 26,427 22915,18491").unwrap();
-        let bytes: Vec<_> = events.iter().map(|event| (event.read, event.written)).collect();
+        let bytes: Vec<_> =
+            events.iter().map(|event| (event.bytes_read(), event.bytes_written())).collect();
         assert_eq!(bytes, [(0, 0), (26, 427), (22915, 18491)]);
         assert_eq!(events[1].text(), "BW 26 427");
         assert_eq!(BwEvent::read_cache(b"").unwrap(), []);
@@ -113,11 +115,11 @@ mod tests {
     fn the_clients_of_a_bridge_are_those_of_the_event() {
         let answer = b"TimeStarted=\"1970-01-01 00:00:00\" CountrySummary= IPVersions=v4=0,v6=0";
         let clients = ClientsSeenEvent::read_status(answer);
-        assert!(clients.countries.is_empty());
-        assert_eq!(clients.ip_versions.len(), 2);
+        assert!(clients.countries().is_empty());
+        assert_eq!(clients.ip_versions().len(), 2);
         let clients = ClientsSeenEvent::read_status(b"CountrySummary=us=16,de=8");
-        assert_eq!(clients.countries[1].name, "de");
-        assert_eq!(clients.countries[1].count, 8);
+        assert_eq!(clients.countries()[1].name, "de");
+        assert_eq!(clients.countries()[1].count, 8);
         assert_eq!(clients.text(), "CLIENTS_SEEN CountrySummary=us=16,de=8");
     }
 }

@@ -1,214 +1,202 @@
-//! Bytes that went through tor.
+//! Bandwidth.
 
 use std::time::{Duration, SystemTime};
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{CircuitId, ConnectionId, ConnectionType, StreamId, TokenBucket};
-use crate::wire::fields::{Fields, Value, read_number};
+use crate::wire::fields::{Fields, read_number};
 use crate::wire::timestamp::read_time;
 
 /// `BW`: how many bytes tor read and wrote in the last second.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BwEvent {
-    /// Bytes read.
-    pub read: u64,
-    /// Bytes written.
-    pub written: u64,
+    bytes_read: u64,
+    bytes_written: u64,
     text: EventText,
 }
 
-typed_event!(BwEvent, Bw: Bw; words 3 + 0, keywords []);
+typed_event!(BwEvent, Bw: Bw);
+event_keywords!(BwEvent, words 3 + 0, stored [] {});
 
 impl BwEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let mut fields = Fields::new(text.as_bytes());
         fields.word();
         let mut number = || fields.word().and_then(read_number);
-        let Some(read) = number() else { return Err((text, "the number of bytes read")) };
-        let Some(written) = number() else { return Err((text, "the number of bytes written")) };
-        Ok(Self { read, written, text })
+        let Some(bytes_read) = number() else { return Err((text, "the number of bytes read")) };
+        let Some(bytes_written) = number() else {
+            return Err((text, "the number of bytes written"));
+        };
+        Ok(Self { bytes_read, bytes_written, text })
+    }
+
+    /// Returns the number of bytes read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Returns the number of bytes written.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
     }
 }
 
-/// `STREAM_BW`: bytes of a stream of an application since the last event of this stream.
+/// `STREAM_BW`: bytes of an application's stream since the last event of this stream.
 ///
-/// Comes about once a second for each stream that carried something, and when it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// tor sends it about once a second for each stream with traffic, and when a stream ends.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StreamBwEvent {
-    /// The stream.
-    pub id: StreamId,
-    /// Bytes that the application wrote, which tor read.
-    pub written: u64,
-    /// Bytes that the application read, which tor wrote.
-    pub read: u64,
-    /// When tor made the event.
-    pub time: Option<SystemTime>,
+    id: StreamId,
+    bytes_written: u64,
+    bytes_read: u64,
     text: EventText,
 }
 
-typed_event!(StreamBwEvent, StreamBw: StreamBw; words 4 + 1, keywords []);
+typed_event!(StreamBwEvent, StreamBw: StreamBw);
+event_keywords!(StreamBwEvent, words 4 + 1, stored [] {});
 
 impl StreamBwEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let mut fields = Fields::new(text.as_bytes());
         fields.word();
         let Some(id) = fields.word().and_then(StreamId::from_bytes) else {
             return Err((text, "a stream id"));
         };
         let mut number = || fields.word().and_then(read_number);
-        let Some(written) = number() else { return Err((text, "the number of bytes written")) };
-        let Some(read) = number() else { return Err((text, "the number of bytes read")) };
-        let time = fields.word_unless_keyword().and_then(read_time);
-        Ok(Self { id, written, read, time, text })
+        let Some(bytes_written) = number() else {
+            return Err((text, "the number of bytes written"));
+        };
+        let Some(bytes_read) = number() else { return Err((text, "the number of bytes read")) };
+        Ok(Self { id, bytes_written, bytes_read, text })
+    }
+
+    /// Returns the identifier of the stream.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Returns the number of bytes that the application wrote, which tor read.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// Returns the number of bytes that the application read, which tor wrote.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Returns when tor made the event.
+    #[must_use]
+    pub fn time(&self) -> Option<SystemTime> {
+        fields_after(&self.text, 4, 0).word_unless_keyword().and_then(read_time)
     }
 }
 
 /// `CIRC_BW`: bytes of a circuit since the last event of this circuit.
 ///
-/// Comes about once a second for each circuit of this tor that carried something. What was
-/// delivered and what was overhead is less than all that was read or written: the rest is
-/// headers, and what tor ignored or refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// tor sends it about once a second for each of its circuits with traffic. Delivered and overhead
+/// bytes are less than all bytes read or written: the rest is cell headers, and cells that tor
+/// ignored or rejected.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CircBwEvent {
-    /// The circuit.
-    pub id: CircuitId,
-    /// Bytes read, with the headers of the relay protocol.
-    pub read: u64,
-    /// Bytes written, with the headers of the relay protocol.
-    pub written: u64,
-    /// When tor made the event.
-    pub time: Option<SystemTime>,
-    /// Bytes read that were data.
-    pub delivered_read: Option<u64>,
-    /// Bytes read that only filled cells up.
-    pub overhead_read: Option<u64>,
-    /// Bytes written that were data.
-    pub delivered_written: Option<u64>,
-    /// Bytes written that only filled cells up.
-    pub overhead_written: Option<u64>,
-    /// Whether congestion control still looks for the capacity of the circuit (`SS`, slow
-    /// start). This field and the three after it are there if the last hop takes part in
-    /// congestion control.
-    #[doc(alias = "SS")]
-    pub slow_start: Option<bool>,
-    /// How many cells may be on their way to the last hop (`CWND`, congestion window).
-    #[doc(alias = "CWND")]
-    pub congestion_window: Option<u64>,
-    /// How long a cell takes to the last hop and back at present.
-    pub rtt: Option<Duration>,
-    /// How long a cell took to the last hop and back at best.
-    pub min_rtt: Option<Duration>,
+    id: CircuitId,
+    bytes_read: u64,
+    bytes_written: u64,
     text: EventText,
 }
 
-typed_event!(
-    CircBwEvent, CircBw: CircBw;
-    words 1 + 0,
-    keywords [
-        "ID",
-        "READ",
-        "WRITTEN",
-        "TIME",
-        "DELIVERED_READ",
-        "OVERHEAD_READ",
-        "DELIVERED_WRITTEN",
-        "OVERHEAD_WRITTEN",
-        "SS",
-        "CWND",
-        "RTT",
-        "MIN_RTT",
-    ]
-);
+typed_event!(CircBwEvent, CircBw: CircBw);
+event_keywords!(CircBwEvent, words 1 + 0, stored ["ID", "READ", "WRITTEN"] {
+    /// Returns when tor made the event.
+    "TIME" => time: Option<SystemTime> = time();
+    /// Returns the bytes read that were data.
+    "DELIVERED_READ" => delivered_read: Option<u64> = number();
+    /// Returns the bytes read that only filled cells up.
+    "OVERHEAD_READ" => overhead_read: Option<u64> = number();
+    /// Returns the bytes written that were data.
+    "DELIVERED_WRITTEN" => delivered_written: Option<u64> = number();
+    /// Returns the bytes written that only filled cells up.
+    "OVERHEAD_WRITTEN" => overhead_written: Option<u64> = number();
+    /// Returns whether congestion control is in slow start. tor gives this field and the three
+    /// after it if the last hop takes part in congestion control.
+    #[doc(alias = "SS")]
+    "SS" => slow_start: Option<bool> = try_word(read_flag);
+    /// Returns the congestion window in cells.
+    #[doc(alias = "CWND")]
+    "CWND" => congestion_window: Option<u64> = number();
+    /// Returns the present round-trip time to the last hop.
+    "RTT" => rtt: Option<Duration> = milliseconds();
+    /// Returns the lowest round-trip time to the last hop so far.
+    "MIN_RTT" => min_rtt: Option<Duration> = milliseconds();
+});
 
 impl CircBwEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let mut id = None;
-        let mut read = None;
-        let mut written = None;
-        let mut time = None;
-        let mut delivered_read = None;
-        let mut overhead_read = None;
-        let mut delivered_written = None;
-        let mut overhead_written = None;
-        let mut slow_start = None;
-        let mut congestion_window = None;
-        let mut rtt = None;
-        let mut min_rtt = None;
-        for field in fields {
-            let value = field.value;
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let (mut id, mut read, mut written) = (None, None, None);
+        for field in fields_after(&text, 1, 0) {
             match field.key {
-                b"ID" => id = CircuitId::from_bytes(value.inside()),
-                b"READ" => read = value.number(),
-                b"WRITTEN" => written = value.number(),
-                b"TIME" => time = read_time(value.inside()),
-                b"DELIVERED_READ" => delivered_read = value.number(),
-                b"OVERHEAD_READ" => overhead_read = value.number(),
-                b"DELIVERED_WRITTEN" => delivered_written = value.number(),
-                b"OVERHEAD_WRITTEN" => overhead_written = value.number(),
-                b"SS" => slow_start = read_flag(value.inside()),
-                b"CWND" => congestion_window = value.number(),
-                b"RTT" => rtt = milliseconds(value),
-                b"MIN_RTT" => min_rtt = milliseconds(value),
+                b"ID" => id = CircuitId::from_bytes(field.value.inside()),
+                b"READ" => read = field.value.number(),
+                b"WRITTEN" => written = field.value.number(),
                 _ => {}
+            }
+            if id.is_some() && read.is_some() && written.is_some() {
+                break;
             }
         }
         let Some(id) = id else { return Err((text, "ID with a circuit id")) };
-        let Some(read) = read else { return Err((text, "READ with a number of bytes")) };
-        let Some(written) = written else { return Err((text, "WRITTEN with a number of bytes")) };
-        Ok(Self {
-            id,
-            read,
-            written,
-            time,
-            delivered_read,
-            overhead_read,
-            delivered_written,
-            overhead_written,
-            slow_start,
-            congestion_window,
-            rtt,
-            min_rtt,
-            text,
-        })
+        let Some(bytes_read) = read else { return Err((text, "READ with a number of bytes")) };
+        let Some(bytes_written) = written else {
+            return Err((text, "WRITTEN with a number of bytes"));
+        };
+        Ok(Self { id, bytes_read, bytes_written, text })
+    }
+
+    /// Returns the identifier of the circuit.
+    #[must_use]
+    pub fn id(&self) -> CircuitId {
+        self.id
+    }
+
+    /// Returns the number of bytes read, relay cell headers included.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Returns the number of bytes written, relay cell headers included.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
     }
 }
 
 /// `CONN_BW`: bytes of a connection since the last event of this connection.
 ///
 /// Only a tor with the option `TestingEnableConnBwEvent`, in a test network, sends this.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConnBwEvent {
-    /// The connection.
-    pub id: ConnectionId,
-    /// What it is for.
-    #[doc(alias = "TYPE")]
-    pub connection_type: ConnectionType,
-    /// Bytes read.
-    pub read: u64,
-    /// Bytes written.
-    pub written: u64,
+    id: ConnectionId,
+    connection_type: ConnectionType,
+    bytes_read: u64,
+    bytes_written: u64,
     text: EventText,
 }
 
-typed_event!(
-    ConnBwEvent, ConnBw: ConnBw;
-    words 1 + 0,
-    keywords ["ID", "TYPE", "READ", "WRITTEN"]
-);
+typed_event!(ConnBwEvent, ConnBw: ConnBw);
+event_keywords!(ConnBwEvent, words 1 + 0, stored ["ID", "TYPE", "READ", "WRITTEN"] {});
 
 impl ConnBwEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let (mut id, mut connection_type, mut read, mut written) = (None, None, None, None);
-        for field in fields {
+        for field in fields_after(&text, 1, 0) {
             let value = field.value;
             match field.key {
                 b"ID" => id = ConnectionId::from_bytes(value.inside()),
@@ -222,64 +210,106 @@ impl ConnBwEvent {
         let Some(connection_type) = connection_type else {
             return Err((text, "TYPE with what the connection is for"));
         };
-        let Some(read) = read else { return Err((text, "READ with a number of bytes")) };
-        let Some(written) = written else { return Err((text, "WRITTEN with a number of bytes")) };
-        Ok(Self { id, connection_type, read, written, text })
+        let Some(bytes_read) = read else { return Err((text, "READ with a number of bytes")) };
+        let Some(bytes_written) = written else {
+            return Err((text, "WRITTEN with a number of bytes"));
+        };
+        Ok(Self { id, connection_type, bytes_read, bytes_written, text })
+    }
+
+    /// Returns the identifier of the connection.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Returns the type of the connection.
+    #[doc(alias = "TYPE")]
+    #[must_use]
+    pub fn connection_type(&self) -> ConnectionType {
+        self.connection_type.clone()
+    }
+
+    /// Returns the number of bytes read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Returns the number of bytes written.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
     }
 }
 
-/// `TB_EMPTY`: an allowance of bytes had been used up, and was filled again.
+/// `TB_EMPTY`: a token bucket was empty, and was refilled.
 ///
 /// tor 0.4.9 does not offer this event; older ones sent it in test networks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TbEmptyEvent {
-    /// The allowance.
-    pub bucket: TokenBucket,
-    /// The connection, if the allowance is that of one.
-    pub id: Option<ConnectionId>,
-    /// How long nothing could be read since it was last filled.
-    pub read: Duration,
-    /// How long nothing could be written since it was last filled.
-    pub written: Duration,
-    /// How long ago it was last filled.
-    pub last: Duration,
+    read_bucket_empty: Duration,
+    write_bucket_empty: Duration,
+    last_refill: Duration,
     text: EventText,
 }
 
-typed_event!(
-    TbEmptyEvent, TbEmpty: TbEmpty;
-    words 2 + 0,
-    keywords ["ID", "READ", "WRITTEN", "LAST"]
-);
+typed_event!(TbEmptyEvent, TbEmpty: TbEmpty);
+event_keywords!(TbEmptyEvent, words 2 + 0, stored ["READ", "WRITTEN", "LAST"] {
+    /// Returns the identifier of the connection, if the bucket is that of one connection.
+    "ID" => id: Option<ConnectionId> = try_word(ConnectionId::from_bytes);
+});
 
 impl TbEmptyEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(bucket) = fields.word_unless_keyword().map(TokenBucket::from_bytes) else {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
+        if fields.word_unless_keyword().is_none() {
             return Err((text, "the name of an allowance"));
-        };
-        let (mut id, mut read, mut written, mut last) = (None, None, None, None);
+        }
+        let (mut read, mut written, mut last) = (None, None, None);
         for field in fields {
-            let value = field.value;
+            let milliseconds = || field.value.number().map(Duration::from_millis);
             match field.key {
-                b"ID" => id = ConnectionId::from_bytes(value.inside()),
-                b"READ" => read = milliseconds(value),
-                b"WRITTEN" => written = milliseconds(value),
-                b"LAST" => last = milliseconds(value),
+                b"READ" => read = milliseconds(),
+                b"WRITTEN" => written = milliseconds(),
+                b"LAST" => last = milliseconds(),
                 _ => {}
             }
         }
-        let Some(read) = read else { return Err((text, "READ with milliseconds")) };
-        let Some(written) = written else { return Err((text, "WRITTEN with milliseconds")) };
-        let Some(last) = last else { return Err((text, "LAST with milliseconds")) };
-        Ok(Self { bucket, id, read, written, last, text })
+        let Some(read_bucket_empty) = read else { return Err((text, "READ with milliseconds")) };
+        let Some(write_bucket_empty) = written else {
+            return Err((text, "WRITTEN with milliseconds"));
+        };
+        let Some(last_refill) = last else { return Err((text, "LAST with milliseconds")) };
+        Ok(Self { read_bucket_empty, write_bucket_empty, last_refill, text })
     }
-}
 
-fn milliseconds(value: Value<'_>) -> Option<Duration> {
-    value.number().map(Duration::from_millis)
+    /// Returns the token bucket.
+    #[must_use]
+    pub fn bucket(&self) -> TokenBucket {
+        TokenBucket::from_bytes(word(&self.text, 1))
+    }
+
+    /// Returns how long the read bucket was empty.
+    #[doc(alias = "READ")]
+    #[must_use]
+    pub fn read_bucket_empty(&self) -> Duration {
+        self.read_bucket_empty
+    }
+
+    /// Returns how long the write bucket was empty.
+    #[doc(alias = "WRITTEN")]
+    #[must_use]
+    pub fn write_bucket_empty(&self) -> Duration {
+        self.write_bucket_empty
+    }
+
+    /// Returns the time since the bucket was last refilled.
+    #[doc(alias = "LAST")]
+    #[must_use]
+    pub fn last_refill(&self) -> Duration {
+        self.last_refill
+    }
 }
 
 fn read_flag(value: &[u8]) -> Option<bool> {

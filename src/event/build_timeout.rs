@@ -1,42 +1,59 @@
-//! How long circuits may take to build.
+//! The circuit build timeout.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::BuildTimeoutAction;
-use crate::wire::fields::{Fields, Value, read_number};
+use crate::wire::fields::read_number;
 
-/// `BUILDTIMEOUT_SET`: the time that circuits may take to build was set.
+/// `BUILDTIMEOUT_SET`: tor set its circuit build timeout.
 ///
-/// tor takes the times of its circuits for a Pareto distribution, whose parameters are
+/// tor models the build times of its circuits as a Pareto distribution, whose parameters are
 /// [`xm`](Self::xm) and [`alpha`](Self::alpha).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BuildTimeoutSetEvent {
-    /// Why it was set.
-    #[doc(alias = "Type")]
-    pub action: BuildTimeoutAction,
-    /// Of how many circuits tor knows the time.
-    pub total_times: Option<u64>,
-    /// How long a circuit may take.
-    #[doc(alias = "TIMEOUT_MS")]
-    pub timeout: Option<Duration>,
-    /// The time that every circuit takes at least.
-    pub xm: Option<Duration>,
-    /// How steeply the number of circuits falls with the time.
-    pub alpha: Option<Decimal>,
-    /// The part of all circuits that is quick enough.
-    pub cutoff_quantile: Option<Decimal>,
-    /// The part of all circuits that was too slow.
-    pub timeout_rate: Option<Decimal>,
-    /// How long a circuit that was too slow is kept, to measure it.
-    #[doc(alias = "CLOSE_MS")]
-    pub close: Option<Duration>,
-    /// The part of the circuits kept to be measured that was closed before it was built.
-    pub close_rate: Option<Decimal>,
     text: EventText,
+}
+
+typed_event!(BuildTimeoutSetEvent, BuildTimeoutSet: BuildTimeoutSet);
+event_keywords!(BuildTimeoutSetEvent, words 2 + 0, stored [] {
+    /// Returns the number of circuits whose build times tor knows.
+    "TOTAL_TIMES" => total_times: Option<u64> = number();
+    /// Returns the build timeout.
+    #[doc(alias = "TIMEOUT_MS")]
+    "TIMEOUT_MS" => timeout: Option<Duration> = milliseconds();
+    /// Returns the lowest build time of the distribution.
+    "XM" => xm: Option<Duration> = milliseconds();
+    /// Returns the exponent of the distribution.
+    "ALPHA" => alpha: Option<Decimal> = try_word(Decimal::read);
+    /// Returns the quantile of the build times at which tor sets the timeout.
+    "CUTOFF_QUANTILE" => cutoff_quantile: Option<Decimal> = try_word(Decimal::read);
+    /// Returns the rate of circuits that timed out.
+    "TIMEOUT_RATE" => timeout_rate: Option<Decimal> = try_word(Decimal::read);
+    /// Returns how long tor keeps a circuit that timed out, to measure its build time.
+    #[doc(alias = "CLOSE_MS")]
+    "CLOSE_MS" => close: Option<Duration> = milliseconds();
+    /// Returns the rate of measured circuits that were closed before they were built.
+    "CLOSE_RATE" => close_rate: Option<Decimal> = try_word(Decimal::read);
+});
+
+impl BuildTimeoutSetEvent {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match fields_after(&text, 1, 0).word_unless_keyword() {
+            Some(_) => Ok(Self { text }),
+            None => Err((text, "why the time was set")),
+        }
+    }
+
+    /// Returns why tor set the timeout.
+    #[doc(alias = "Type")]
+    #[must_use]
+    pub fn action(&self) -> BuildTimeoutAction {
+        BuildTimeoutAction::from_bytes(word(&self.text, 1))
+    }
 }
 
 /// A number with decimals.
@@ -55,8 +72,8 @@ impl Decimal {
         self.value
     }
 
-    fn read(value: Value<'_>) -> Option<Self> {
-        Some(Self { value: read_number(value.inside())? })
+    fn read(value: &[u8]) -> Option<Self> {
+        Some(Self { value: read_number(value)? })
     }
 }
 
@@ -83,59 +100,5 @@ impl fmt::Debug for Decimal {
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.value, f)
-    }
-}
-
-typed_event!(
-    BuildTimeoutSetEvent, BuildTimeoutSet: BuildTimeoutSet;
-    words 2 + 0,
-    keywords [
-        "TOTAL_TIMES",
-        "TIMEOUT_MS",
-        "XM",
-        "ALPHA",
-        "CUTOFF_QUANTILE",
-        "TIMEOUT_RATE",
-        "CLOSE_MS",
-        "CLOSE_RATE",
-    ]
-);
-
-impl BuildTimeoutSetEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(action) = fields.word_unless_keyword().map(BuildTimeoutAction::from_bytes) else {
-            return Err((text, "why the time was set"));
-        };
-        let mut event = Self {
-            action,
-            total_times: None,
-            timeout: None,
-            xm: None,
-            alpha: None,
-            cutoff_quantile: None,
-            timeout_rate: None,
-            close: None,
-            close_rate: None,
-            text: EventText::default(),
-        };
-        for field in fields {
-            let value = field.value;
-            let milliseconds = || value.number().map(Duration::from_millis);
-            match field.key {
-                b"TOTAL_TIMES" => event.total_times = value.number(),
-                b"TIMEOUT_MS" => event.timeout = milliseconds(),
-                b"XM" => event.xm = milliseconds(),
-                b"ALPHA" => event.alpha = Decimal::read(value),
-                b"CUTOFF_QUANTILE" => event.cutoff_quantile = Decimal::read(value),
-                b"TIMEOUT_RATE" => event.timeout_rate = Decimal::read(value),
-                b"CLOSE_MS" => event.close = milliseconds(),
-                b"CLOSE_RATE" => event.close_rate = Decimal::read(value),
-                _ => {}
-            }
-        }
-        event.text = text;
-        Ok(event)
     }
 }

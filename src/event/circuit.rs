@@ -3,16 +3,18 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{
-    BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState, RelaySpec,
+    BuildFlag, CircuitChange, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState,
+    RelaySpec,
 };
-use crate::wire::fields::{Fields, Value, read_number, split_list};
-use crate::wire::timestamp::read_time;
+use crate::wire::fields::{Fields, read_number, split_list};
 
-/// `CIRC`: a circuit changed its state.
+/// `CIRC`: a circuit changed its status.
 ///
-/// A circuit may be first seen as closed, and may be built more than once, when it is extended.
+/// The first event of a circuit can be its close, and a circuit that is extended later is built a
+/// second time.
 ///
 /// # Examples
 ///
@@ -22,161 +24,175 @@ use crate::wire::timestamp::read_time;
 ///
 /// let text = b"CIRC 5 EXTENDED $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~guard PURPOSE=GENERAL";
 /// let Event::Circ(circ) = Event::parse(EventText::new(text)) else { panic!() };
-/// assert_eq!(circ.id, 5.into());
-/// assert_eq!(circ.status, CircuitStatus::Extended);
-/// assert_eq!(circ.path.len(), 1);
-/// assert_eq!(circ.purpose, Some(CircuitPurpose::General));
+/// assert_eq!(circ.id(), 5.into());
+/// assert_eq!(circ.status(), CircuitStatus::Extended);
+/// assert_eq!(circ.path().len(), 1);
+/// assert_eq!(circ.purpose(), Some(CircuitPurpose::General));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CircEvent {
-    /// The circuit.
-    pub id: CircuitId,
-    /// Its new state.
-    pub status: CircuitStatus,
-    /// The relays that are part of it by now, first the guard; empty before the first is.
-    pub path: Vec<RelaySpec>,
-    /// The demands that tor made when it began the circuit; none for one of a controller.
-    pub build_flags: Vec<BuildFlag>,
-    /// What tor uses it for.
-    pub purpose: Option<CircuitPurpose>,
-    /// How far a circuit of an onion service, or to one, has come.
-    pub hs_state: Option<HsState>,
-    /// The onion service, without `.onion`.
-    pub rend_query: Option<EventText>,
-    /// When it was begun, or was first used for its purpose.
-    pub time_created: Option<SystemTime>,
-    /// Why it ended.
-    pub reason: Option<CircuitReason>,
-    /// The reason that its last hop gave, if the reason is that this hop ended it.
-    pub remote_reason: Option<CircuitReason>,
-    /// The user name of the SOCKS requests for which it is kept apart from others.
-    pub socks_username: Option<EventText>,
-    /// The password of the SOCKS requests for which it is kept apart from others.
-    pub socks_password: Option<EventText>,
-    /// The proof of work with which a client came, or with which we go, to an onion service.
-    pub hs_pow: Option<HsPow>,
-    /// What the legs of a pair that shares its traffic have in common.
-    pub conflux_id: Option<EventText>,
-    /// How long a message takes to go to the end of the pair and back, on this leg.
-    pub conflux_rtt: Option<Duration>,
+    id: CircuitId,
     text: EventText,
 }
 
-/// The proof of work of a circuit of an onion service.
+/// `CIRC_MINOR`: a circuit changed, but not its status.
+///
+/// The methods that [`CircEvent`] has too return what the circuit is now, those whose names begin
+/// with `old_` what it was before.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CircMinorEvent {
+    id: CircuitId,
+    text: EventText,
+}
+
+/// The proof of work of an onion service circuit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HsPow {
-    /// The kind of work, such as `v1`.
+    /// The scheme, such as `v1`.
     pub scheme: EventText,
-    /// How much work it was.
+    /// The effort.
     pub effort: u64,
 }
 
-typed_event!(
-    CircEvent, Circ: Circ;
-    words 3 + 1,
-    keywords [
-        "BUILD_FLAGS",
-        "PURPOSE",
-        "HS_STATE",
-        "REND_QUERY",
-        "TIME_CREATED",
-        "REASON",
-        "REMOTE_REASON",
-        "SOCKS_USERNAME",
-        "SOCKS_PASSWORD",
-        "HS_POW",
-        "CONFLUX_ID",
-        "CONFLUX_RTT",
-    ]
-);
+impl HsPow {
+    pub(crate) fn read(value: &EventText) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let (scheme, effort) = bytes.split_at_checked(memchr::memchr(b',', bytes)?)?;
+        let effort = read_number(effort.strip_prefix(b",")?)?;
+        Some(Self { scheme: value.part(scheme), effort })
+    }
+}
 
-/// Sets the property of a circuit that a keyword tells, which `CIRC` and `CIRC_MINOR` have in
-/// common; no other keyword changes anything.
-macro_rules! set_property {
-    ($event:expr, $text:expr, $key:expr, $value:expr) => {
-        match $key {
-            b"BUILD_FLAGS" => {
-                $event.build_flags = $value.list().map(BuildFlag::from_bytes).collect();
-            }
-            b"PURPOSE" => $event.purpose = Some(CircuitPurpose::from_bytes($value.inside())),
-            b"HS_STATE" => $event.hs_state = Some(HsState::from_bytes($value.inside())),
-            b"REND_QUERY" => $event.rend_query = Some($text.value($value.bytes())),
-            b"TIME_CREATED" => $event.time_created = read_time($value.inside()),
-            b"SOCKS_USERNAME" => {
-                $event.socks_username = Some($text.value($value.bytes()).into_secret());
-            }
-            b"SOCKS_PASSWORD" => {
-                $event.socks_password = Some($text.value($value.bytes()).into_secret());
-            }
-            b"HS_POW" => $event.hs_pow = read_hs_pow($text, $value.inside()).map(Into::into),
-            b"CONFLUX_ID" => $event.conflux_id = Some($text.value($value.bytes())),
-            b"CONFLUX_RTT" => $event.conflux_rtt = $value.number().map(Duration::from_micros),
-            _ => {}
-        }
+/// The one definition of what tor says of every circuit, for `CIRC`, `CIRC_MINOR` and
+/// [`CircuitInfo`](crate::state::CircuitInfo).
+macro_rules! circuit_keywords {
+    ($define:ident!($($head:tt)*) { $($own:tt)* }) => {
+        $crate::event::keyword::$define!($($head)* {
+            $($own)*
+            /// Returns the requirements with which tor launched the circuit; empty for a circuit
+            /// of a controller.
+            "BUILD_FLAGS" => build_flags: Vec<BuildFlag> = list(BuildFlag::from_bytes);
+            /// Returns the purpose of the circuit.
+            "PURPOSE" => purpose: Option<CircuitPurpose> = word(CircuitPurpose::from_bytes);
+            /// Returns the state of an onion service circuit.
+            "HS_STATE" => hs_state: Option<HsState> = word(HsState::from_bytes);
+            /// Returns the address of the onion service, without `.onion`.
+            "REND_QUERY" => rend_query: Option<EventText> = text();
+            /// Returns when the circuit was launched, or cannibalized.
+            "TIME_CREATED" => time_created: Option<SystemTime> = time();
+            /// Returns the SOCKS user name by which tor isolates the circuit.
+            "SOCKS_USERNAME" => socks_username: Option<EventText> = secret();
+            /// Returns the SOCKS password by which tor isolates the circuit.
+            "SOCKS_PASSWORD" => socks_password: Option<EventText> = secret();
+            /// Returns the proof of work of an introduction.
+            "HS_POW" => hs_pow: Option<HsPow> = hs_pow();
+            /// Returns the identifier that both legs of a conflux pair share.
+            "CONFLUX_ID" => conflux_id: Option<EventText> = text();
+            /// Returns the round-trip time of this conflux leg.
+            "CONFLUX_RTT" => conflux_rtt: Option<Duration> = microseconds();
+        });
     };
 }
-pub(super) use set_property;
+pub(crate) use circuit_keywords;
+
+typed_event!(CircEvent, Circ: Circ);
+typed_event!(CircMinorEvent, CircMinor: CircMinor);
+
+circuit_keywords!(event_keywords!(CircEvent, words 3 + 1, stored []) {
+    /// Returns why the circuit was closed or failed.
+    "REASON" => reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
+    /// Returns the reason that the last hop gave, if that hop ended the circuit.
+    "REMOTE_REASON" => remote_reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
+});
+
+circuit_keywords!(event_keywords!(CircMinorEvent, words 3 + 1, stored []) {
+    /// Returns the purpose before the change.
+    "OLD_PURPOSE" => old_purpose: Option<CircuitPurpose> = word(CircuitPurpose::from_bytes);
+    /// Returns the onion service state before the change.
+    "OLD_HS_STATE" => old_hs_state: Option<HsState> = word(HsState::from_bytes);
+    /// Returns when a circuit was launched that was now cannibalized.
+    "OLD_TIME_CREATED" => old_time_created: Option<SystemTime> = time();
+});
 
 impl CircEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(id) = fields.word().and_then(CircuitId::from_bytes) else {
-            return Err((text, "a circuit id"));
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let id = match read_words(&text, "the state of the circuit") {
+            Ok(id) => id,
+            Err(expected) => return Err((text, expected)),
         };
-        let Some(status) = fields.word_unless_keyword() else {
-            return Err((text, "the state of the circuit"));
-        };
-        let mut event = Self {
-            id,
-            status: CircuitStatus::from_bytes(status),
-            path: fields.word_unless_keyword().map(read_path).unwrap_or_default(),
-            build_flags: Vec::new(),
-            purpose: None,
-            hs_state: None,
-            rend_query: None,
-            time_created: None,
-            reason: None,
-            remote_reason: None,
-            socks_username: None,
-            socks_password: None,
-            hs_pow: None,
-            conflux_id: None,
-            conflux_rtt: None,
-            text: EventText::default(),
-        };
-        for field in fields {
-            event.set(&text, field.key, field.value);
-        }
-        event.text = text;
-        Ok(event)
+        Ok(Self { id, text })
     }
 
-    fn set(&mut self, text: &EventText, key: &[u8], value: Value<'_>) {
-        match key {
-            b"REASON" => self.reason = Some(CircuitReason::from_bytes(value.inside())),
-            b"REMOTE_REASON" => {
-                self.remote_reason = Some(CircuitReason::from_bytes(value.inside()));
-            }
-            _ => set_property!(self, text, key, value),
-        }
+    /// Returns the identifier of the circuit.
+    #[must_use]
+    pub fn id(&self) -> CircuitId {
+        self.id
+    }
+
+    /// Returns the new status of the circuit.
+    #[must_use]
+    pub fn status(&self) -> CircuitStatus {
+        CircuitStatus::from_bytes(word(&self.text, 2))
+    }
+
+    /// Returns the relays to which the circuit extends so far, the guard first.
+    #[must_use]
+    pub fn path(&self) -> Vec<RelaySpec> {
+        read_path(path_word(&self.text))
     }
 }
 
-pub(super) fn read_path(path: &[u8]) -> Vec<RelaySpec> {
+impl CircMinorEvent {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let id = match read_words(&text, "what has changed about the circuit") {
+            Ok(id) => id,
+            Err(expected) => return Err((text, expected)),
+        };
+        Ok(Self { id, text })
+    }
+
+    /// Returns the identifier of the circuit.
+    #[must_use]
+    pub fn id(&self) -> CircuitId {
+        self.id
+    }
+
+    /// Returns what changed.
+    #[must_use]
+    pub fn change(&self) -> CircuitChange {
+        CircuitChange::from_bytes(word(&self.text, 2))
+    }
+
+    /// Returns the relays to which the circuit extends so far, the guard first.
+    #[must_use]
+    pub fn path(&self) -> Vec<RelaySpec> {
+        read_path(path_word(&self.text))
+    }
+}
+
+/// Reads the identifier, and requires the word after it.
+#[inline]
+fn read_words(text: &EventText, second: &'static str) -> Result<CircuitId, &'static str> {
+    let mut fields = Fields::new(text.as_bytes());
+    fields.word();
+    let id = fields.word().and_then(CircuitId::from_bytes).ok_or("a circuit id")?;
+    fields.word_unless_keyword().ok_or(second)?;
+    Ok(id)
+}
+
+/// Returns the path of a `CIRC` or `CIRC_MINOR` event; empty if it has none.
+pub(crate) fn path_word(text: &EventText) -> &[u8] {
+    fields_after(text, 3, 0).word_unless_keyword().unwrap_or_default()
+}
+
+/// Reads a path: relays divided by commas.
+pub(crate) fn read_path(path: &[u8]) -> Vec<RelaySpec> {
     const FINGERPRINT: usize = 41;
     // Memory is asked for once if every relay has its fingerprint, as tor's have.
-    let mut relays = Vec::with_capacity(path.len() / FINGERPRINT + 1);
+    let mut relays = Vec::with_capacity(path.len().div_ceil(FINGERPRINT));
     for relay in split_list(path) {
         relays.push(RelaySpec::from_bytes(relay));
     }
     relays
-}
-
-pub(super) fn read_hs_pow(text: &EventText, value: &[u8]) -> Option<HsPow> {
-    let (scheme, effort) = value.split_at_checked(memchr::memchr(b',', value)?)?;
-    let effort = read_number(effort.strip_prefix(b",")?)?;
-    Some(HsPow { scheme: text.part(scheme), effort })
 }

@@ -1,13 +1,13 @@
-//! Changed options and received signals.
+//! Configuration changes and signals.
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::Signal;
 use crate::names::secret::is_secret;
-use crate::wire::fields::Fields;
 use crate::wire::quoted::decode_value;
 
-/// `CONF_CHANGED`: options have changed.
+/// `CONF_CHANGED`: options changed.
 ///
 /// # Examples
 ///
@@ -16,15 +16,13 @@ use crate::wire::quoted::decode_value;
 ///
 /// let text = EventText::new(b"CONF_CHANGED\nLog=notice stdout\nLog=warn file /x\nNickname");
 /// let Event::ConfChanged(changed) = Event::parse(text) else { panic!() };
-/// assert_eq!(changed.changes.len(), 3);
-/// assert_eq!(changed.changes[0].value.as_ref().unwrap(), "notice stdout");
-/// assert_eq!(changed.changes[2].value, None);
+/// let changes: Vec<_> = changed.changes().collect();
+/// assert_eq!(changes.len(), 3);
+/// assert_eq!(changes[0].value.as_ref().unwrap(), "notice stdout");
+/// assert_eq!(changes[2].value, None);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfChangedEvent {
-    /// The options in tor's order; one of several values comes once for each.
-    pub changes: Vec<ConfChange>,
     text: EventText,
 }
 
@@ -42,45 +40,45 @@ pub struct ConfChange {
 typed_event!(ConfChangedEvent, ConfChanged: ConfChanged);
 
 impl ConfChangedEvent {
-    pub(crate) fn read(text: EventText) -> Self {
-        let lines = text.as_bytes().split(|byte| *byte == b'\n').skip(1);
-        let changes = lines
-            .map(|line| {
-                let equals = memchr::memchr(b'=', line).unwrap_or(line.len());
-                let (name, value) = line.split_at_checked(equals).unwrap_or((line, b""));
-                let value = value.strip_prefix(b"=").map(|value| text.value(decode_value(value)));
-                let value = if is_secret(name) { value.map(EventText::into_secret) } else { value };
-                ConfChange { name: text.part(name), value }
-            })
-            .collect();
-        Self { changes, text }
+    pub(crate) fn parse(text: EventText) -> Self {
+        Self { text }
     }
 
-    /// Returns the text of the event: its name, then one line for each value.
-    #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    /// Returns the options in tor's order; an option with several values is repeated for each.
+    pub fn changes(&self) -> impl Iterator<Item = ConfChange> {
+        let text = &self.text;
+        text.as_bytes().split(|byte| *byte == b'\n').skip(1).map(|line| {
+            let equals = memchr::memchr(b'=', line).unwrap_or(line.len());
+            let (name, value) = line.split_at_checked(equals).unwrap_or((line, b""));
+            let value = value.strip_prefix(b"=").map(|value| text.value(decode_value(value)));
+            let value = if is_secret(name) { value.map(EventText::into_secret) } else { value };
+            ConfChange { name: text.part(name), value }
+        })
     }
 }
 
-/// `SIGNAL`: tor received a signal, by its control port or from the operating system.
+/// `SIGNAL`: tor received a signal, on its control port or from the operating system.
 ///
 /// tor reports no signal that ends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SignalEvent {
-    /// The signal, under the first of its words.
-    pub signal: Signal,
     text: EventText,
 }
 
-typed_event!(SignalEvent, Signal: Signal; words 2 + 0, keywords []);
+typed_event!(SignalEvent, Signal: Signal);
+event_keywords!(SignalEvent, words 2 + 0, stored [] {});
 
 impl SignalEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(signal) = fields.word() else { return Err((text, "a signal")) };
-        Ok(Self { signal: Signal::from_bytes(signal), text })
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match fields_after(&text, 1, 0).word() {
+            Some(_) => Ok(Self { text }),
+            None => Err((text, "a signal")),
+        }
+    }
+
+    /// Returns the signal, under the first of its names.
+    #[must_use]
+    pub fn signal(&self) -> Signal {
+        Signal::from_bytes(word(&self.text, 1))
     }
 }

@@ -3,34 +3,23 @@
 use std::fmt;
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{ConnectionId, OrConnReason, OrConnStatus, RelaySpec, Target};
-use crate::wire::fields::Fields;
 
-/// `ORCONN`: a connection to a relay, or from another tor, changed its state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `ORCONN`: an OR connection changed its status.
+#[derive(Clone, PartialEq, Eq)]
 pub struct OrConnEvent {
-    /// The other side.
-    pub peer: OrConnPeer,
-    /// The new state.
-    pub status: OrConnStatus,
-    /// Why it ended.
-    pub reason: Option<OrConnReason>,
-    /// How many circuits it had.
-    pub circuits: Option<u64>,
-    /// The connection.
-    pub id: Option<ConnectionId>,
     text: EventText,
 }
 
-/// The other side of a connection between tors.
+/// The peer of an OR connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OrConnPeer {
     /// A relay whose identity is known.
     Relay(RelaySpec),
-    /// An address, behind which the identity is not known, or not yet.
+    /// An address whose identity is not known, or not yet.
     Address(Target),
 }
 
@@ -52,40 +41,38 @@ impl fmt::Display for OrConnPeer {
     }
 }
 
-typed_event!(
-    OrConnEvent, OrConn: OrConn;
-    words 3 + 0,
-    keywords ["REASON", "NCIRCS", "ID"]
-);
+typed_event!(OrConnEvent, OrConn: OrConn);
+event_keywords!(OrConnEvent, words 3 + 0, stored [] {
+    /// Returns why the connection was closed or failed.
+    "REASON" => reason: Option<OrConnReason> = word(OrConnReason::from_bytes);
+    /// Returns the number of circuits that the connection had.
+    #[doc(alias = "NCIRCS")]
+    "NCIRCS" => circuits: Option<u64> = number();
+    /// Returns the identifier of the connection.
+    "ID" => id: Option<ConnectionId> = try_word(ConnectionId::from_bytes);
+});
 
 impl OrConnEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(peer) = fields.word_unless_keyword() else {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
+        if fields.word_unless_keyword().is_none() {
             return Err((text, "a relay or an address"));
-        };
-        let Some(status) = fields.word_unless_keyword() else {
-            return Err((text, "the state of the connection"));
-        };
-        let mut event = Self {
-            peer: OrConnPeer::read(peer),
-            status: OrConnStatus::from_bytes(status),
-            reason: None,
-            circuits: None,
-            id: None,
-            text: EventText::default(),
-        };
-        for field in fields {
-            let value = field.value;
-            match field.key {
-                b"REASON" => event.reason = Some(OrConnReason::from_bytes(value.inside())),
-                b"NCIRCS" => event.circuits = value.number(),
-                b"ID" => event.id = ConnectionId::from_bytes(value.inside()),
-                _ => {}
-            }
         }
-        event.text = text;
-        Ok(event)
+        if fields.word_unless_keyword().is_none() {
+            return Err((text, "the state of the connection"));
+        }
+        Ok(Self { text })
+    }
+
+    /// Returns the peer.
+    #[must_use]
+    pub fn peer(&self) -> OrConnPeer {
+        OrConnPeer::read(word(&self.text, 1))
+    }
+
+    /// Returns the new status of the connection.
+    #[must_use]
+    pub fn status(&self) -> OrConnStatus {
+        OrConnStatus::from_bytes(word(&self.text, 2))
     }
 }

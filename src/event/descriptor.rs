@@ -1,142 +1,155 @@
-//! Descriptors of onion services.
+//! Onion service descriptors.
 
-use crate::event::typed::{extra_of, typed_event};
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::{HsDescAction, HsDescAuth, HsDescReason, RelaySpec};
 use crate::wire::fields::Fields;
 
-/// `HS_DESC`: a descriptor of an onion service is made, sent or fetched.
+/// `HS_DESC`: an onion service descriptor was created, uploaded or fetched.
 ///
-/// A descriptor goes to several directories and is asked of several; one that fails says nothing
-/// about the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// tor uploads a descriptor to several hidden service directories and fetches it from one after
+/// the other; the failure of one says nothing about the others.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HsDescEvent {
-    /// What has happened.
-    pub action: HsDescAction,
-    /// The onion service, without `.onion`, if tor knows it.
-    pub address: Option<EventText>,
-    /// How clients of the service are authorized, as far as tor says so.
-    pub auth: HsDescAuth,
-    /// The directory that is asked, if there is one.
-    pub hsdir: Option<RelaySpec>,
-    /// The identifier of the descriptor; a descriptor that was taken has none.
-    pub descriptor_id: Option<EventText>,
-    /// Where the directory stands in the ring of directories: 64 hexadecimal digits.
-    pub hsdir_index: Option<EventText>,
-    /// Which of several descriptors of the service it is; only of version 2.
-    pub replica: Option<u64>,
-    /// Why a directory failed.
-    pub reason: Option<HsDescReason>,
     text: EventText,
 }
 
-typed_event!(
-    HsDescEvent, HsDesc: HsDesc;
-    words 4 + 2,
-    keywords ["REASON", "REPLICA", "HSDIR_INDEX"]
-);
+typed_event!(HsDescEvent, HsDesc: HsDesc);
+event_keywords!(HsDescEvent, words 4 + 2, stored [] {
+    /// Returns why a directory failed.
+    "REASON" => reason: Option<HsDescReason> = word(HsDescReason::from_bytes);
+    /// Returns which of several descriptors of the service it is; only of version 2.
+    "REPLICA" => replica: Option<u64> = number();
+    /// Returns the index of the directory in the hash ring: 64 hexadecimal digits.
+    "HSDIR_INDEX" => hsdir_index: Option<EventText> = text();
+});
 
 impl HsDescEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(action) = fields.word_unless_keyword() else {
-            return Err((text, "what happened to the descriptor"));
-        };
-        let Some(address) = fields.word_unless_keyword() else {
-            return Err((text, "the address of an onion service"));
-        };
-        let Some(auth) = fields.word_unless_keyword() else {
-            return Err((text, "a kind of authorization"));
-        };
-        let unless_unknown = |word: &&[u8]| *word != b"UNKNOWN";
-        let mut event = Self {
-            action: HsDescAction::from_bytes(action),
-            address: Some(address).filter(unless_unknown).map(|address| text.part(address)),
-            auth: HsDescAuth::from_bytes(auth),
-            hsdir: fields.word_unless_keyword().filter(unless_unknown).map(RelaySpec::from_bytes),
-            descriptor_id: fields.word_unless_keyword().map(|id| text.part(id)),
-            hsdir_index: None,
-            replica: None,
-            reason: None,
-            text: EventText::default(),
-        };
-        for field in fields {
-            let value = field.value;
-            match field.key {
-                b"HSDIR_INDEX" => event.hsdir_index = Some(text.value(value.bytes())),
-                b"REPLICA" => event.replica = value.number(),
-                b"REASON" => event.reason = Some(HsDescReason::from_bytes(value.inside())),
-                _ => {}
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
+        for expected in [
+            "what happened to the descriptor",
+            "the address of an onion service",
+            "a kind of authorization",
+        ] {
+            if fields.word_unless_keyword().is_none() {
+                return Err((text, expected));
             }
         }
-        event.text = text;
-        Ok(event)
+        Ok(Self { text })
+    }
+
+    /// Returns what happened to the descriptor.
+    #[must_use]
+    pub fn action(&self) -> HsDescAction {
+        HsDescAction::from_bytes(word(&self.text, 1))
+    }
+
+    /// Returns the address of the onion service, without `.onion`, if tor knows it.
+    #[must_use]
+    pub fn address(&self) -> Option<EventText> {
+        unless_unknown(word(&self.text, 2)).map(|address| self.text.part(address))
+    }
+
+    /// Returns how clients of the service are authorized, as far as tor says so.
+    #[must_use]
+    pub fn auth(&self) -> HsDescAuth {
+        HsDescAuth::from_bytes(word(&self.text, 3))
+    }
+
+    /// Returns the hidden service directory, if the event is about one.
+    #[must_use]
+    pub fn hsdir(&self) -> Option<RelaySpec> {
+        let hsdir = fields_after(&self.text, 4, 0).word_unless_keyword();
+        hsdir.and_then(unless_unknown).map(RelaySpec::from_bytes)
+    }
+
+    /// Returns the identifier of the descriptor; `UPLOADED` events have none.
+    #[must_use]
+    pub fn descriptor_id(&self) -> Option<EventText> {
+        let id = fields_after(&self.text, 4, 1).word_unless_keyword();
+        id.map(|id| self.text.part(id))
     }
 }
 
-/// `HS_DESC_CONTENT`: a descriptor of an onion service that a directory gave, in full.
+/// `HS_DESC_CONTENT`: the content of an onion service descriptor that a directory returned.
 ///
-/// A directory that failed to give one makes this event too, without a descriptor; why it failed
-/// is told by [`HsDescEvent`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// tor sends it without a descriptor if a directory returned none; [`HsDescEvent::reason`] says
+/// why.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HsDescContentEvent {
-    /// The onion service, without `.onion`, if tor knows it.
-    pub address: Option<EventText>,
-    /// The identifier of the descriptor.
-    pub descriptor_id: EventText,
-    /// The directory that was asked, if there was one.
-    pub hsdir: Option<RelaySpec>,
-    /// The descriptor, with a line feed between its lines; `None` if there is none.
-    pub descriptor: Option<EventText>,
     text: EventText,
 }
 
 typed_event!(HsDescContentEvent, HsDescContent: HsDescContent);
 
 impl HsDescContentEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let (line, content) = first_line(text.as_bytes());
-        let mut fields = Fields::new(line);
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = Fields::new(first_line(text.as_bytes()).0);
         fields.word();
-        let Some(address) = fields.word_unless_keyword() else {
-            return Err((text, "the address of an onion service"));
-        };
-        let Some(descriptor_id) = fields.word_unless_keyword() else {
-            return Err((text, "the identifier of a descriptor"));
-        };
-        let Some(hsdir) = fields.word_unless_keyword() else {
-            return Err((text, "the directory that was asked"));
-        };
-        let unless_unknown = |word: &&[u8]| *word != b"UNKNOWN";
-        let is_blank = content.iter().all(|byte| *byte == b'\n');
-        let descriptor = (!is_blank).then(|| text.part(content));
-        let address = Some(address).filter(unless_unknown).map(|address| text.part(address));
-        let hsdir = Some(hsdir).filter(unless_unknown).map(RelaySpec::from_bytes);
-        let descriptor_id = text.part(descriptor_id);
-        Ok(Self { address, descriptor_id, hsdir, descriptor, text })
+        for expected in [
+            "the address of an onion service",
+            "the identifier of a descriptor",
+            "the directory that was asked",
+        ] {
+            if fields.word_unless_keyword().is_none() {
+                return Err((text, expected));
+            }
+        }
+        Ok(Self { text })
     }
 
-    /// Returns the text of the event: its name and fields, then the lines of the descriptor.
+    /// Returns the address of the onion service, without `.onion`, if tor knows it.
     #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    pub fn address(&self) -> Option<EventText> {
+        unless_unknown(self.word(1)).map(|address| self.text.part(address))
+    }
+
+    /// Returns the identifier of the descriptor.
+    #[must_use]
+    pub fn descriptor_id(&self) -> EventText {
+        self.text.part(self.word(2))
+    }
+
+    /// Returns the hidden service directory, if one was asked.
+    #[must_use]
+    pub fn hsdir(&self) -> Option<RelaySpec> {
+        unless_unknown(self.word(3)).map(RelaySpec::from_bytes)
+    }
+
+    /// Returns the descriptor, with a line feed between its lines; `None` if there is none.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<EventText> {
+        let (_, content) = first_line(self.text.as_bytes());
+        let is_blank = content.iter().all(|byte| *byte == b'\n');
+        (!is_blank).then(|| self.text.part(content))
     }
 
     /// Returns the fields that this version of torcon does not know, in tor's order.
     pub fn extra(&self) -> impl Iterator<Item = ExtraField<'_>> {
-        let (line, _) = first_line(self.text.as_bytes());
-        let mut fields = Fields::new(line);
-        for _ in 0..4 {
+        extra_of(self.fields_after(4), &[])
+    }
+
+    fn fields_after(&self, words: usize) -> Fields<'_> {
+        let mut fields = Fields::new(first_line(self.text.as_bytes()).0);
+        for _ in 0..words {
             fields.word();
         }
-        extra_of(fields, &[])
+        fields
+    }
+
+    fn word(&self, index: usize) -> &[u8] {
+        self.fields_after(index).word().unwrap_or_default()
     }
 }
 
-fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
+fn unless_unknown(word: &[u8]) -> Option<&[u8]> {
+    Some(word).filter(|word| *word != b"UNKNOWN")
+}
+
+/// Divides a text behind its first line.
+pub(super) fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
     let (line, rest) = text.split_at_checked(end).unwrap_or((text, b""));
     (line, rest.strip_prefix(b"\n").unwrap_or(rest))

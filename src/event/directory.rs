@@ -1,66 +1,60 @@
-//! What tor learns of relays.
+//! Descriptors and router status entries of relays.
 
-use crate::event::typed::{extra_of, typed_event};
+use crate::event::descriptor::first_line;
+use crate::event::keyword::{event_keywords, fields_after};
+use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::RelaySpec;
 use crate::wire::fields::Fields;
 
-/// `NEWDESC`: server descriptors of relays have come; microdescriptors do not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `NEWDESC`: tor received server descriptors of relays; microdescriptors do not count.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewDescEvent {
-    /// The relays.
-    pub relays: Vec<RelaySpec>,
     text: EventText,
 }
 
 typed_event!(NewDescEvent, NewDesc: NewDesc);
 
 impl NewDescEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let mut relays = Vec::new();
-        while let Some(relay) = fields.word_unless_keyword() {
-            relays.push(RelaySpec::from_bytes(relay));
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match fields_after(&text, 1, 0).word_unless_keyword() {
+            Some(_) => Ok(Self { text }),
+            None => Err((text, "a relay")),
         }
-        if relays.is_empty() {
-            return Err((text, "a relay"));
-        }
-        Ok(Self { relays, text })
     }
 
-    /// Returns the text of the event.
+    /// Returns the relays.
     #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    pub fn relays(&self) -> Vec<RelaySpec> {
+        let mut fields = fields_after(&self.text, 1, 0);
+        let words = std::iter::from_fn(|| fields.word_unless_keyword());
+        words.map(RelaySpec::from_bytes).collect()
     }
 
     /// Returns the fields that this version of torcon does not know, in tor's order.
     pub fn extra(&self) -> impl Iterator<Item = ExtraField<'_>> {
-        let mut fields = Fields::new(self.text.as_bytes());
-        fields.word();
+        let mut fields = fields_after(&self.text, 1, 0);
         while fields.word_unless_keyword().is_some() {}
         extra_of(fields, &[])
     }
 }
 
-/// `DESCCHANGED`: this tor, a relay, has made itself a new descriptor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `DESCCHANGED`: this tor, a relay, has a new descriptor of its own.
+#[derive(Clone, PartialEq, Eq)]
 pub struct DescChangedEvent {
     text: EventText,
 }
 
-typed_event!(DescChangedEvent, DescChanged: DescChanged; words 1 + 0, keywords []);
+typed_event!(DescChangedEvent, DescChanged: DescChanged);
+event_keywords!(DescChangedEvent, words 1 + 0, stored [] {});
 
 impl DescChangedEvent {
-    pub(crate) fn read(text: EventText) -> Self {
+    pub(crate) fn parse(text: EventText) -> Self {
         Self { text }
     }
 }
 
-/// `NS`: what tor knows of some relays has changed.
+/// `NS`: router status entries changed.
 ///
 /// # Examples
 ///
@@ -72,17 +66,15 @@ impl DescChangedEvent {
 /// let entries: Vec<_> = ns.entries().collect();
 /// assert_eq!(entries, ["r one AA BB 2038-01-01 00:00:00 127.0.0.1 5000 0\ns Fast"]);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NsEvent {
     text: EventText,
 }
 
-/// `NEWCONSENSUS`: a new consensus has come, with every relay that can be used.
+/// `NEWCONSENSUS`: tor received a new consensus, with every usable relay.
 ///
-/// A relay that is not in it should not be used any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// A relay that it does not list should not be used any more.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewConsensusEvent {
     text: EventText,
 }
@@ -94,28 +86,18 @@ typed_event!(NewConsensusEvent, NewConsensus: NewConsensus);
 macro_rules! status_entries {
     ($name:ident) => {
         impl $name {
-            pub(crate) fn read(text: EventText) -> Self {
+            pub(crate) fn parse(text: EventText) -> Self {
                 Self { text }
-            }
-
-            /// Returns the text of the event: its name, then the lines of the entries.
-            #[must_use]
-            pub fn text(&self) -> &EventText {
-                &self.text
             }
 
             /// Returns the lines of the entries, without the name of the event before them.
             #[must_use]
             pub fn body(&self) -> EventText {
-                let text = self.text.as_bytes();
-                let end = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
-                self.text.part(text.get(end..).unwrap_or_default())
+                self.text.part(first_line(self.text.as_bytes()).1)
             }
 
             /// Returns the text of each entry: its line `r` and the lines up to the next one,
             /// divided by line feeds.
-            ///
-            /// Nothing is read before it is asked for.
             pub fn entries(&self) -> impl Iterator<Item = EventText> {
                 entries(self.body())
             }
@@ -123,8 +105,7 @@ macro_rules! status_entries {
             /// Returns the fields beside the name of the event that this version of torcon does
             /// not know, in tor's order.
             pub fn extra(&self) -> impl Iterator<Item = ExtraField<'_>> {
-                let line = self.text.as_bytes().split(|byte| *byte == b'\n').next();
-                let mut fields = Fields::new(line.unwrap_or_default());
+                let mut fields = Fields::new(first_line(self.text.as_bytes()).0);
                 fields.word();
                 extra_of(fields, &[])
             }

@@ -1,62 +1,71 @@
-//! Guards and the network behind them.
+//! Entry guards and network liveness.
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{GuardStatus, GuardType, NetworkLiveness, RelaySpec};
-use crate::wire::fields::Fields;
 
-/// `GUARD`: the set of guards, or what tor knows of one, has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `GUARD`: the set of guards, or the status of a guard, changed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct GuardEvent {
-    /// What the guard is for.
-    #[doc(alias = "Type")]
-    pub guard_type: GuardType,
-    /// The relay.
-    #[doc(alias = "Name")]
-    pub relay: RelaySpec,
-    /// What has happened to it.
-    pub status: GuardStatus,
     text: EventText,
 }
 
-typed_event!(GuardEvent, Guard: Guard; words 4 + 0, keywords []);
+typed_event!(GuardEvent, Guard: Guard);
+event_keywords!(GuardEvent, words 4 + 0, stored [] {});
 
 impl GuardEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(guard_type) = fields.word_unless_keyword().map(GuardType::from_bytes) else {
-            return Err((text, "what the guard is for"));
-        };
-        let Some(relay) = fields.word_unless_keyword().map(RelaySpec::from_bytes) else {
-            return Err((text, "a relay"));
-        };
-        let Some(status) = fields.word_unless_keyword().map(GuardStatus::from_bytes) else {
-            return Err((text, "what happened to the guard"));
-        };
-        Ok(Self { guard_type, relay, status, text })
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
+        for expected in ["what the guard is for", "a relay", "what happened to the guard"] {
+            if fields.word_unless_keyword().is_none() {
+                return Err((text, expected));
+            }
+        }
+        Ok(Self { text })
+    }
+
+    /// Returns the type of the guard.
+    #[doc(alias = "Type")]
+    #[must_use]
+    pub fn guard_type(&self) -> GuardType {
+        GuardType::from_bytes(word(&self.text, 1))
+    }
+
+    /// Returns the relay.
+    #[doc(alias = "Name")]
+    #[must_use]
+    pub fn relay(&self) -> RelaySpec {
+        RelaySpec::from_bytes(word(&self.text, 2))
+    }
+
+    /// Returns what happened to the guard.
+    #[must_use]
+    pub fn status(&self) -> GuardStatus {
+        GuardStatus::from_bytes(word(&self.text, 3))
     }
 }
 
-/// `NETWORK_LIVENESS`: the network can be reached, or no longer, as far as tor can tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `NETWORK_LIVENESS`: tor found that the network is reachable, or no longer.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NetworkLivenessEvent {
-    /// Whether it can be reached.
-    pub status: NetworkLiveness,
     text: EventText,
 }
 
-typed_event!(NetworkLivenessEvent, NetworkLiveness: NetworkLiveness; words 2 + 0, keywords []);
+typed_event!(NetworkLivenessEvent, NetworkLiveness: NetworkLiveness);
+event_keywords!(NetworkLivenessEvent, words 2 + 0, stored [] {});
 
 impl NetworkLivenessEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(status) = fields.word_unless_keyword().map(NetworkLiveness::from_bytes) else {
-            return Err((text, "whether the network can be reached"));
-        };
-        Ok(Self { status, text })
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match fields_after(&text, 1, 0).word_unless_keyword() {
+            Some(_) => Ok(Self { text }),
+            None => Err((text, "whether the network can be reached")),
+        }
+    }
+
+    /// Returns whether the network is reachable.
+    #[must_use]
+    pub fn status(&self) -> NetworkLiveness {
+        NetworkLiveness::from_bytes(word(&self.text, 1))
     }
 }

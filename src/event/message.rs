@@ -1,37 +1,37 @@
-//! Lines of tor's log.
+//! Log messages.
 
 use crate::event::typed::typed_event;
 use crate::event::{EventKind, EventText};
 use crate::names::Severity;
 
-/// `DEBUG`, `INFO`, `NOTICE`, `WARN`, `ERR`: a line of tor's log.
+/// `DEBUG`, `INFO`, `NOTICE`, `WARN`, `ERR`: a message of tor's log.
 ///
-/// A closure that takes this type gets lines of the severity `NOTICE` and graver; the lines of
-/// `INFO` and `DEBUG` come by the thousand, and are subscribed to by their
-/// [`EventKind`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// A closure that takes this type receives `NOTICE`, `WARN` and `ERR`; subscribe to the thousands
+/// of messages of `INFO` and `DEBUG` by their [`EventKind`].
+#[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
-    /// How grave it is.
-    pub severity: Severity,
-    /// What tor says. Lines of `INFO` and `DEBUG` begin with the name of a function.
-    pub message: EventText,
+    severity: Severity,
     text: EventText,
 }
 
 typed_event!(LogEvent, Log: Notice, Warn, Err);
 
 impl LogEvent {
-    pub(crate) fn read(severity: Severity, text: EventText) -> Self {
-        let message = text.as_bytes().get(severity.as_str().len()..).unwrap_or_default();
-        let message = text.part(message.strip_prefix(b" ").unwrap_or(message));
-        Self { severity, message, text }
+    pub(crate) fn parse(severity: Severity, text: EventText) -> Self {
+        Self { severity, text }
     }
 
-    /// Returns the text of the event: the severity and the message.
+    /// Returns the severity.
     #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Returns the message. Those of `INFO` and `DEBUG` begin with the name of a function of tor.
+    #[must_use]
+    pub fn message(&self) -> EventText {
+        let message = self.text.as_bytes().get(self.severity.as_str().len()..).unwrap_or_default();
+        self.text.part(message.strip_prefix(b" ").unwrap_or(message))
     }
 
     pub(crate) fn kind(&self) -> EventKind {

@@ -1,4 +1,4 @@
-//! The condition of tor, above all how its start goes on.
+//! Status events, above all tor's bootstrap progress.
 
 mod detail;
 
@@ -7,14 +7,15 @@ use std::str::FromStr;
 pub use detail::{ClockSource, StatusDetail};
 
 use crate::error::ProtocolError;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{Keyword, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::event::{EventKind, EventText};
 use crate::names::{
     BootstrapTag, Fingerprint, OrConnReason, Recommendation, Severity, StatusAction, Target,
 };
 use crate::wire::fields::Fields;
 
-/// `STATUS_GENERAL`, `STATUS_CLIENT`, `STATUS_SERVER`: the condition of tor has changed.
+/// `STATUS_GENERAL`, `STATUS_CLIENT`, `STATUS_SERVER`: the status of tor changed.
 ///
 /// # Examples
 ///
@@ -24,22 +25,13 @@ use crate::wire::fields::Fields;
 ///
 /// let text = EventText::new(b"STATUS_CLIENT WARN DANGEROUS_PORT PORT=23 RESULT=WARN");
 /// let Event::Status(status) = Event::parse(text) else { panic!() };
-/// assert_eq!(status.action, StatusAction::DangerousPort);
+/// assert_eq!(status.action(), StatusAction::DangerousPort);
 /// assert_eq!(status.argument("PORT").unwrap(), "23");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StatusEvent {
-    /// Which part of tor it is about.
-    pub area: StatusArea,
-    /// How grave it is.
-    pub severity: Severity,
-    /// What it is.
-    pub action: StatusAction,
-    /// What tor says about it, in tor's order.
-    pub arguments: Vec<StatusArgument>,
-    /// The arguments of [`StatusAction::Bootstrap`], read.
-    pub bootstrap: Option<Box<Bootstrap>>,
+    area: StatusArea,
+    severity: Severity,
     text: EventText,
 }
 
@@ -67,43 +59,60 @@ pub struct StatusArgument {
 
 typed_event!(StatusEvent, Status: StatusGeneral, StatusClient, StatusServer);
 
+/// The words before the arguments: name, severity and action.
+const WORDS: usize = 3;
+
 impl StatusEvent {
-    pub(crate) fn read(
-        area: StatusArea,
-        text: EventText,
-    ) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let after_name = fields.rest();
+    pub(crate) fn parse(area: StatusArea, text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
         let Some(severity) = fields.word().and_then(Severity::from_bytes) else {
             return Err((text, "a severity"));
         };
-        let Some(action) = fields.word_unless_keyword().map(StatusAction::from_bytes) else {
+        if fields.word_unless_keyword().is_none() {
             return Err((text, "what the status is about"));
-        };
-        let bootstrap = match action {
-            StatusAction::Bootstrap => Bootstrap::from_bytes(after_name).ok().map(Box::new),
-            _ => None,
-        };
-        let arguments = fields
-            .map(|field| StatusArgument {
-                key: text.part(field.key),
-                value: text.value(field.value.bytes()),
-            })
-            .collect();
-        Ok(Self { area, severity, action, arguments, bootstrap, text })
+        }
+        Ok(Self { area, severity, text })
     }
 
-    /// Returns the text of the event.
+    /// Returns the part of tor that the status is about.
     #[must_use]
-    pub fn text(&self) -> &EventText {
-        &self.text
+    pub fn area(&self) -> StatusArea {
+        self.area
     }
 
-    /// Returns the value of the first argument of this key, such as `"REASON"`.
+    /// Returns the severity.
     #[must_use]
-    pub fn argument(&self, key: &str) -> Option<&EventText> {
-        self.arguments.iter().find(|argument| argument.key == key).map(|argument| &argument.value)
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Returns the action.
+    #[must_use]
+    pub fn action(&self) -> StatusAction {
+        StatusAction::from_bytes(word(&self.text, 2))
+    }
+
+    /// Returns the arguments in tor's order.
+    pub fn arguments(&self) -> impl Iterator<Item = StatusArgument> {
+        fields_after(&self.text, WORDS, 0).map(|field| StatusArgument {
+            key: self.text.part(field.key),
+            value: self.text.value(field.value.bytes()),
+        })
+    }
+
+    /// Returns the value of the first argument with this key, such as `"REASON"`.
+    #[must_use]
+    pub fn argument(&self, key: &str) -> Option<EventText> {
+        self.keyword(key).text()
+    }
+
+    /// Returns tor's bootstrap progress, if the action is [`StatusAction::Bootstrap`].
+    #[must_use]
+    pub fn bootstrap(&self) -> Option<Bootstrap> {
+        if word(&self.text, 2) != b"BOOTSTRAP" {
+            return None;
+        }
+        Bootstrap::from_bytes(fields_after(&self.text, 1, 0).rest()).ok()
     }
 
     /// Returns the arguments that the specification names for this action, read.
@@ -114,9 +123,13 @@ impl StatusEvent {
 
     /// Returns the arguments that the specification does not name for this action, in tor's
     /// order; of an action that this version of torcon does not know, all.
-    pub fn extra(&self) -> impl Iterator<Item = &StatusArgument> {
-        let known = detail::keys(&self.action);
-        self.arguments.iter().filter(move |argument| !known.iter().any(|key| argument.key == *key))
+    pub fn extra(&self) -> impl Iterator<Item = StatusArgument> {
+        let known = detail::keys(&self.action());
+        self.arguments().filter(move |argument| !known.iter().any(|key| argument.key == *key))
+    }
+
+    fn keyword(&self, key: &str) -> Keyword<'_> {
+        Keyword::find(&self.text, fields_after(&self.text, WORDS, 0), key)
     }
 
     pub(crate) fn kind(&self) -> EventKind {

@@ -1,135 +1,111 @@
 //! Streams.
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::word;
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{
     CircuitId, ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource,
     StreamStatus, Target,
 };
-use crate::wire::fields::{Fields, Value};
+use crate::wire::fields::Fields;
 
-/// `STREAM`: a stream changed its state.
+/// `STREAM`: a stream changed its status.
 ///
-/// A stream may be first seen as closed, may be sent more than once, and its circuit may change
-/// without a word between the legs of a pair that shares its traffic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// The first event of a stream can be its close, a stream can be sent more than once, and it can
+/// move between the legs of a conflux pair without an event.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StreamEvent {
-    /// The stream.
-    pub id: StreamId,
-    /// What has happened to it.
-    pub status: StreamStatus,
-    /// The circuit it is attached to, if it is.
-    pub circuit: Option<CircuitId>,
-    /// Where it goes.
-    pub target: Target,
-    /// Why it ended or left its circuit.
-    pub reason: Option<StreamReason>,
-    /// The reason that the other side gave, if the reason is that it ended the stream.
-    pub remote_reason: Option<StreamReason>,
-    /// Who replaced the target by another address.
-    pub source: Option<StreamSource>,
-    /// The application that asked for it. Only new streams have it, and none of tor's own.
-    pub source_addr: Option<Target>,
-    /// What it is for. Only new streams have it.
-    pub purpose: Option<StreamPurpose>,
-    /// The user name of the SOCKS request.
-    pub socks_username: Option<EventText>,
-    /// The password of the SOCKS request.
-    pub socks_password: Option<EventText>,
-    /// The protocol by which the application asked for it.
-    pub client_protocol: Option<ClientProtocol>,
-    /// The number of `NEWNYM` signals before it.
-    pub nym_epoch: Option<u64>,
-    /// The group of the port of tor that the application used; tor's own are negative.
-    pub session_group: Option<i64>,
-    /// What keeps it apart from streams that differ in it.
-    pub iso_fields: Vec<IsoField>,
+    id: StreamId,
+    circuit: Option<CircuitId>,
     text: EventText,
 }
 
-typed_event!(
-    StreamEvent, Stream: Stream;
-    words 5 + 0,
-    keywords [
-        "REASON",
-        "REMOTE_REASON",
-        "SOURCE",
-        "SOURCE_ADDR",
-        "PURPOSE",
-        "SOCKS_USERNAME",
-        "SOCKS_PASSWORD",
-        "CLIENT_PROTOCOL",
-        "NYM_EPOCH",
-        "SESSION_GROUP",
-        "ISO_FIELDS",
-    ]
-);
+/// The one definition of what tor says of every stream, for `STREAM` and
+/// [`StreamInfo`](crate::state::StreamInfo).
+macro_rules! stream_keywords {
+    ($define:ident!($($head:tt)*)) => {
+        $crate::event::keyword::$define!($($head)* {
+            /// Returns why the stream ended or left its circuit.
+            "REASON" => reason: Option<StreamReason> = word(StreamReason::from_bytes);
+            /// Returns the reason that the exit gave, if the exit ended the stream.
+            "REMOTE_REASON" => remote_reason: Option<StreamReason> =
+                word(StreamReason::from_bytes);
+            /// Returns what remapped the target: tor's cache or the exit.
+            "SOURCE" => source: Option<StreamSource> = word(StreamSource::from_bytes);
+            /// Returns the address of the application that opened the stream. tor says it of new
+            /// streams only, and its own streams have none.
+            "SOURCE_ADDR" => source_addr: Option<Target> = target();
+            /// Returns the purpose of the stream. tor says it of new streams only.
+            "PURPOSE" => purpose: Option<StreamPurpose> = word(StreamPurpose::from_bytes);
+            /// Returns the user name of the SOCKS request.
+            "SOCKS_USERNAME" => socks_username: Option<EventText> = secret();
+            /// Returns the password of the SOCKS request.
+            "SOCKS_PASSWORD" => socks_password: Option<EventText> = secret();
+            /// Returns the protocol with which the application opened the stream.
+            "CLIENT_PROTOCOL" => client_protocol: Option<ClientProtocol> =
+                word(ClientProtocol::from_bytes);
+            /// Returns the number of `NEWNYM` signals before the stream.
+            "NYM_EPOCH" => nym_epoch: Option<u64> = number();
+            /// Returns the session group of the port that the application used; those of tor
+            /// itself are negative.
+            "SESSION_GROUP" => session_group: Option<i64> = number();
+            /// Returns the fields by which tor isolates the stream from others.
+            "ISO_FIELDS" => iso_fields: Vec<IsoField> = list(IsoField::from_bytes);
+        });
+    };
+}
+pub(crate) use stream_keywords;
+
+typed_event!(StreamEvent, Stream: Stream);
+stream_keywords!(event_keywords!(StreamEvent, words 5 + 0, stored []));
 
 impl StreamEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let mut fields = Fields::new(text.as_bytes());
         fields.word();
         let Some(id) = fields.word().and_then(StreamId::from_bytes) else {
             return Err((text, "a stream id"));
         };
-        let Some(status) = fields.word_unless_keyword() else {
+        if fields.word_unless_keyword().is_none() {
             return Err((text, "the state of the stream"));
-        };
+        }
         let Some(circuit) = fields.word().and_then(CircuitId::from_bytes) else {
             return Err((text, "a circuit id"));
         };
         // An application may ask for any name, also for one that looks like a keyword.
-        let Some(target) = fields.word() else {
+        if fields.word().is_none() {
             return Err((text, "the target of the stream"));
-        };
-        let mut event = Self {
-            id,
-            status: StreamStatus::from_bytes(status),
-            circuit: Some(circuit).filter(|circuit| circuit.as_str() != "0"),
-            target: Target::from_bytes(target),
-            reason: None,
-            remote_reason: None,
-            source: None,
-            source_addr: None,
-            purpose: None,
-            socks_username: None,
-            socks_password: None,
-            client_protocol: None,
-            nym_epoch: None,
-            session_group: None,
-            iso_fields: Vec::new(),
-            text: EventText::default(),
-        };
-        for field in fields {
-            event.set(&text, field.key, field.value);
         }
-        event.text = text;
-        Ok(event)
+        let circuit = Some(circuit).filter(|circuit| circuit.as_str() != "0");
+        Ok(Self { id, circuit, text })
     }
 
-    fn set(&mut self, text: &EventText, key: &[u8], value: Value<'_>) {
-        match key {
-            b"REASON" => self.reason = Some(StreamReason::from_bytes(value.inside())),
-            b"REMOTE_REASON" => self.remote_reason = Some(StreamReason::from_bytes(value.inside())),
-            b"SOURCE" => self.source = Some(StreamSource::from_bytes(value.inside())),
-            b"SOURCE_ADDR" => self.source_addr = Some(Target::from_bytes(&value.bytes())),
-            b"PURPOSE" => self.purpose = Some(StreamPurpose::from_bytes(value.inside())),
-            b"SOCKS_USERNAME" => {
-                self.socks_username = Some(text.value(value.bytes()).into_secret());
-            }
-            b"SOCKS_PASSWORD" => {
-                self.socks_password = Some(text.value(value.bytes()).into_secret());
-            }
-            b"CLIENT_PROTOCOL" => {
-                self.client_protocol = Some(ClientProtocol::from_bytes(value.inside()));
-            }
-            b"NYM_EPOCH" => self.nym_epoch = value.number(),
-            b"SESSION_GROUP" => self.session_group = value.number(),
-            b"ISO_FIELDS" => {
-                self.iso_fields = value.list().map(IsoField::from_bytes).collect();
-            }
-            _ => {}
-        }
+    /// Returns the identifier of the stream.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.id
     }
+
+    /// Returns the new status of the stream.
+    #[must_use]
+    pub fn status(&self) -> StreamStatus {
+        StreamStatus::from_bytes(word(&self.text, 2))
+    }
+
+    /// Returns the circuit to which the stream is attached.
+    #[must_use]
+    pub fn circuit(&self) -> Option<CircuitId> {
+        self.circuit
+    }
+
+    /// Returns the target of the stream.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        target_word(&self.text)
+    }
+}
+
+/// Returns the target of a `STREAM` event.
+pub(crate) fn target_word(text: &EventText) -> Target {
+    Target::from_bytes(word(text, 4))
 }

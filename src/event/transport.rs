@@ -3,148 +3,137 @@
 use std::net::IpAddr;
 
 use crate::event::EventText;
-use crate::event::typed::typed_event;
+use crate::event::keyword::{Keyword, event_keywords, fields_after, word};
+use crate::event::typed::{Parsed, typed_event};
 use crate::names::{PtConnect, PtSeverity, Target, TransportType};
-use crate::wire::fields::{Fields, read_number};
+use crate::wire::fields::read_number;
 
-/// `TRANSPORT_LAUNCHED`: a pluggable transport has started and takes connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// `TRANSPORT_LAUNCHED`: a pluggable transport was launched and accepts connections.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TransportLaunchedEvent {
-    /// The side of the transport.
-    #[doc(alias = "Type")]
-    pub transport_type: TransportType,
-    /// The name of the transport, such as `obfs4`.
-    pub name: EventText,
-    /// Where it takes connections.
-    pub address: Target,
+    port: u16,
     text: EventText,
 }
 
-typed_event!(
-    TransportLaunchedEvent, TransportLaunched: TransportLaunched;
-    words 5 + 0,
-    keywords []
-);
+typed_event!(TransportLaunchedEvent, TransportLaunched: TransportLaunched);
+event_keywords!(TransportLaunchedEvent, words 5 + 0, stored [] {});
 
 impl TransportLaunchedEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let Some(transport_type) = fields.word_unless_keyword() else {
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        let mut fields = fields_after(&text, 1, 0);
+        if fields.word_unless_keyword().is_none() {
             return Err((text, "the side of the transport"));
-        };
-        let Some(name) = fields.word() else { return Err((text, "the name of the transport")) };
-        let Some(host) = fields.word() else { return Err((text, "an address")) };
-        let Some(port) = fields.word().and_then(read_number) else { return Err((text, "a port")) };
-        let transport_type = TransportType::from_bytes(transport_type);
-        let name = text.part(name);
-        let address = listening_at(host, port);
-        Ok(Self { transport_type, name, address, text })
+        }
+        for expected in ["the name of the transport", "an address"] {
+            if fields.word().is_none() {
+                return Err((text, expected));
+            }
+        }
+        match fields.word().and_then(read_number) {
+            Some(port) => Ok(Self { port, text }),
+            None => Err((text, "a port")),
+        }
+    }
+
+    /// Returns the side of the transport.
+    #[doc(alias = "Type")]
+    #[must_use]
+    pub fn transport_type(&self) -> TransportType {
+        TransportType::from_bytes(word(&self.text, 1))
+    }
+
+    /// Returns the name of the transport, such as `obfs4`.
+    #[must_use]
+    pub fn name(&self) -> EventText {
+        self.text.part(word(&self.text, 2))
+    }
+
+    /// Returns the address at which the transport accepts connections.
+    #[must_use]
+    pub fn address(&self) -> Target {
+        let (host, port) = (String::from_utf8_lossy(word(&self.text, 3)), self.port);
+        match host.parse::<IpAddr>() {
+            Ok(address) => Target::from((address, port)),
+            Err(_) => Target::from_bytes(format!("{host}:{port}").as_bytes()),
+        }
     }
 }
 
-fn listening_at(host: &[u8], port: u16) -> Target {
-    let host = String::from_utf8_lossy(host);
-    match host.parse::<IpAddr>() {
-        Ok(address) => Target::from((address, port)),
-        Err(_) => Target::from_bytes(format!("{host}:{port}").as_bytes()),
-    }
-}
-
-/// `PT_LOG`: a pluggable transport says something for the log.
+/// `PT_LOG`: a message of a pluggable transport for the log.
 ///
 /// tor 0.4.9 does not offer this event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PtLogEvent {
-    /// The program, as the configuration names it.
-    pub pt: EventText,
-    /// How grave it is.
-    pub severity: Option<PtSeverity>,
-    /// What the transport says.
-    pub message: Option<EventText>,
+    pt: EventText,
     text: EventText,
 }
 
-typed_event!(
-    PtLogEvent, PtLog: PtLog;
-    words 1 + 0,
-    keywords ["PT", "SEVERITY", "MESSAGE"]
-);
+typed_event!(PtLogEvent, PtLog: PtLog);
+event_keywords!(PtLogEvent, words 1 + 0, stored ["PT"] {
+    /// Returns the severity.
+    "SEVERITY" => severity: Option<PtSeverity> = word(PtSeverity::from_bytes);
+    /// Returns the message.
+    "MESSAGE" => message: Option<EventText> = text();
+});
 
 impl PtLogEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let (mut pt, mut severity, mut message) = (None, None, None);
-        for field in fields {
-            let value = field.value;
-            match field.key {
-                b"PT" => pt = Some(text.value(value.bytes())),
-                b"SEVERITY" => severity = Some(PtSeverity::from_bytes(value.inside())),
-                b"MESSAGE" => message = Some(text.value(value.bytes())),
-                _ => {}
-            }
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match read_pt(&text) {
+            Some(pt) => Ok(Self { pt, text }),
+            None => Err((text, "PT with a program")),
         }
-        let Some(pt) = pt else { return Err((text, "PT with a program")) };
-        Ok(Self { pt, severity, message, text })
+    }
+
+    /// Returns the program, as the configuration names it.
+    #[must_use]
+    pub fn pt(&self) -> EventText {
+        self.pt.clone()
     }
 }
 
-/// `PT_STATUS`: a pluggable transport tells what it does.
+/// `PT_STATUS`: the status of a pluggable transport.
 ///
-/// tor 0.4.9 does not offer this event. A transport may send any keys; those that the
-/// specification of pluggable transports does not name are found by [`extra`](Self::extra).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// tor 0.4.9 does not offer this event. A transport may send any keys;
+/// [`extra`](Self::extra) returns those that the specification of pluggable transports does not
+/// name.
+#[derive(Clone, PartialEq, Eq)]
 pub struct PtStatusEvent {
-    /// The program, as the configuration names it.
-    pub pt: EventText,
-    /// The name of the transport, such as `obfs4`.
-    pub transport: Option<EventText>,
-    /// What became of a connection.
-    pub connect: Option<PtConnect>,
-    /// Where the connection goes.
-    pub address: Option<Target>,
-    /// What the message is about, such as `version`.
-    #[doc(alias = "TYPE")]
-    pub status_type: Option<EventText>,
-    /// The version of the program.
-    pub version: Option<EventText>,
-    /// The name of the program.
-    pub implementation: Option<EventText>,
+    pt: EventText,
     text: EventText,
 }
 
-typed_event!(
-    PtStatusEvent, PtStatus: PtStatus;
-    words 1 + 0,
-    keywords ["PT", "TRANSPORT", "CONNECT", "ADDRESS", "TYPE", "VERSION", "IMPLEMENTATION"]
-);
+typed_event!(PtStatusEvent, PtStatus: PtStatus);
+event_keywords!(PtStatusEvent, words 1 + 0, stored ["PT"] {
+    /// Returns the name of the transport, such as `obfs4`.
+    "TRANSPORT" => transport: Option<EventText> = text();
+    /// Returns the result of a connection attempt.
+    "CONNECT" => connect: Option<PtConnect> = word(PtConnect::from_bytes);
+    /// Returns the target of the connection.
+    "ADDRESS" => address: Option<Target> = target();
+    /// Returns the type of the status, such as `version`.
+    #[doc(alias = "TYPE")]
+    "TYPE" => status_type: Option<EventText> = text();
+    /// Returns the version of the program.
+    "VERSION" => version: Option<EventText> = text();
+    /// Returns the name of the program.
+    "IMPLEMENTATION" => implementation: Option<EventText> = text();
+});
 
 impl PtStatusEvent {
-    pub(crate) fn read(text: EventText) -> Result<Self, (EventText, &'static str)> {
-        let mut fields = Fields::new(text.as_bytes());
-        fields.word();
-        let mut pt = None;
-        let (mut transport, mut connect, mut address) = (None, None, None);
-        let (mut status_type, mut version, mut implementation) = (None, None, None);
-        for field in fields {
-            let value = field.value;
-            let part = || Some(text.value(value.bytes()));
-            match field.key {
-                b"PT" => pt = part(),
-                b"TRANSPORT" => transport = part(),
-                b"CONNECT" => connect = Some(PtConnect::from_bytes(value.inside())),
-                b"ADDRESS" => address = Some(Target::from_bytes(&value.bytes())),
-                b"TYPE" => status_type = part(),
-                b"VERSION" => version = part(),
-                b"IMPLEMENTATION" => implementation = part(),
-                _ => {}
-            }
+    pub(crate) fn parse(text: EventText) -> Parsed<Self> {
+        match read_pt(&text) {
+            Some(pt) => Ok(Self { pt, text }),
+            None => Err((text, "PT with a program")),
         }
-        let Some(pt) = pt else { return Err((text, "PT with a program")) };
-        Ok(Self { pt, transport, connect, address, status_type, version, implementation, text })
     }
+
+    /// Returns the program, as the configuration names it.
+    #[must_use]
+    pub fn pt(&self) -> EventText {
+        self.pt.clone()
+    }
+}
+
+fn read_pt(text: &EventText) -> Option<EventText> {
+    Keyword::find(text, fields_after(text, 1, 0), "PT").text()
 }

@@ -57,24 +57,7 @@ impl ExtraField<'_> {
     }
 }
 
-/// Finds the fields, after `words` and at most `optional_words`, whose keys are not known.
-pub(crate) fn extra<'a>(
-    text: &'a EventText,
-    words: usize,
-    optional_words: usize,
-    known: &'static [&'static str],
-) -> impl Iterator<Item = ExtraField<'a>> {
-    let mut fields = Fields::new(text.as_bytes());
-    for _ in 0..words {
-        fields.word();
-    }
-    for _ in 0..optional_words {
-        fields.word_unless_keyword();
-    }
-    extra_of(fields, known)
-}
-
-/// Finds the fields whose keys are not known.
+/// Returns the fields whose keys are not known.
 pub(crate) fn extra_of<'a>(
     fields: Fields<'a>,
     known: &'static [&'static str],
@@ -88,36 +71,31 @@ pub(crate) fn extra_of<'a>(
     })
 }
 
-/// Gives a type of event what all have: its text, its trait and its fields without a place.
-///
-/// `words` counts the words before the first keyword, the name of the event included: those that
-/// must be there, and those that may.
+/// What the parser of an event returns: the event, or its text and what was expected of it.
+pub(crate) type Parsed<E> = Result<E, (EventText, &'static str)>;
+
+/// Gives a type of event what all have: its text, how it is printed, and its trait.
 macro_rules! typed_event {
-    (
-        $name:ident, $variant:ident: $($kind:ident),+;
-        words $words:literal + $optional:literal, keywords $keywords:expr
-    ) => {
+    ($name:ident, $variant:ident: $($kind:ident),+) => {
         impl $name {
             /// Returns the text of the event.
             #[must_use]
             pub fn text(&self) -> &$crate::event::EventText {
                 &self.text
             }
-
-            /// Returns the fields that this version of torcon does not know, in tor's order.
-            pub fn extra(&self) -> impl Iterator<Item = $crate::event::ExtraField<'_>> {
-                const KEYWORDS: &[&str] = &$keywords;
-                $crate::event::typed::extra(&self.text, $words, $optional, KEYWORDS)
-            }
         }
 
-        $crate::event::typed::typed_event!($name, $variant: $($kind),+);
-    };
-    ($name:ident, $variant:ident: $($kind:ident),+) => {
         /// Prints the text of the event.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 std::fmt::Display::fmt(&self.text, f)
+            }
+        }
+
+        /// Shows the text of the event without what is known to be secret.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.text).finish()
             }
         }
 

@@ -197,7 +197,7 @@ impl ServiceStatus {
         match seen {
             Seen::Event(event) => match event {
                 Event::HsDesc(event) => self.state.lock().record(event),
-                Event::Signal(event) if event.signal == Signal::Reload => {
+                Event::Signal(event) if event.signal() == Signal::Reload => {
                     self.state.lock().suspected_removal = Some(RemovedBy::Reload);
                 }
                 Event::ConfChanged(event) if concerns_services(event) => {
@@ -313,7 +313,7 @@ impl ServiceStatus {
 /// Returns whether an option of onion services has changed.
 fn concerns_services(event: &ConfChangedEvent) -> bool {
     const START: &[u8] = b"HiddenService";
-    event.changes.iter().any(|change| {
+    event.changes().any(|change| {
         let start = change.name.as_bytes().get(..START.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(START))
     })
@@ -330,7 +330,7 @@ impl State {
         let is_ours = |text: &crate::event::EventText| {
             text.as_bytes().eq_ignore_ascii_case(address.service_id().as_bytes())
         };
-        if !event.address.as_ref().is_some_and(is_ours) {
+        if !event.address().as_ref().is_some_and(is_ours) {
             return;
         }
         let now = Instant::now();

@@ -58,8 +58,8 @@ impl Entry {
 impl Uploads {
     /// Applies an event of the service; returns the upload that it changes.
     pub(super) fn apply(&mut self, event: &HsDescEvent, now: Instant) -> Option<HsDirUpload> {
-        let id = event.descriptor_id.as_ref().map(|id| id.to_str_lossy().into_owned());
-        match (&event.action, &event.hsdir) {
+        let id = event.descriptor_id().map(|id| id.to_str_lossy().into_owned());
+        match (event.action(), &event.hsdir()) {
             (HsDescAction::Created, _) => {
                 self.created.extend(id);
                 if self.created.len() > REMEMBERED {
@@ -78,7 +78,7 @@ impl Uploads {
                 Some(self.finish(answered, hsdir, None, UploadOutcome::Uploaded, now))
             }
             (HsDescAction::Failed, Some(hsdir)) => {
-                let reason = event.reason.clone();
+                let reason = event.reason();
                 if reason.as_ref().is_some_and(is_fetch_reason) {
                     return None;
                 }

@@ -70,13 +70,14 @@ impl Addresses {
         event: &AddrMapEvent,
         mut report: impl FnMut(AddressMapping, AddressChange),
     ) {
-        let address = event.address.to_str_lossy();
-        match &event.new_address {
-            MappedAddress::Address(new_address) if event.cached != Some(false) => {
+        let address = event.address();
+        let address = address.to_str_lossy();
+        match event.new_address() {
+            MappedAddress::Address(new_address) if event.cached() != Some(false) => {
                 let mapping = AddressMapping {
                     address: address.into_owned(),
                     new_address: new_address.to_str_lossy().into_owned(),
-                    expires: event.expires,
+                    expires: event.expires(),
                 };
                 self.insert(mapping.clone());
                 report(mapping, AddressChange::Mapped);

@@ -78,7 +78,7 @@ impl<E: fmt::Display> From<Result<Self, E>> for Attach {
 ///
 /// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
 /// let no_mail = AttacherOptions::new().priority(10).limit(Duration::from_secs(1));
-/// let guard = no_mail.set(&state, |stream, _| match stream.target.port() {
+/// let guard = no_mail.set(&state, |stream, _| match stream.target().port() {
 ///     Some(25) => Attach::Close,
 ///     _ => Attach::Pass,
 /// })?;
@@ -206,7 +206,7 @@ impl State {
     /// let guard = state.set_attacher(|stream, circuits| {
     ///     let purpose = Some(CircuitPurpose::Controller);
     ///     let circuit = circuits.iter().find(|circuit| circuit.purpose() == purpose);
-    ///     match (stream.target.port(), circuit) {
+    ///     match (stream.target().port(), circuit) {
     ///         (Some(80 | 443), Some(circuit)) => Attach::To(circuit.clone()),
     ///         _ => Attach::Tor,
     ///     }

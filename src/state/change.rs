@@ -163,7 +163,7 @@ impl Change {
 /// What a listener is called with first: that the circuit exists, or how it ended.
 pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     let info = cell.info();
-    let change = match info.status {
+    let change = match info.status() {
         CircuitStatus::Closed => CircuitChange::Closed,
         CircuitStatus::Failed => CircuitChange::Failed,
         _ => CircuitChange::Existing,
@@ -174,7 +174,7 @@ pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
 /// What a listener is called with first: that the stream exists, or that it ended.
 pub(super) fn existing_stream(cell: Arc<StreamCell>) -> Change {
     let info = cell.info();
-    let change = match info.status {
+    let change = match info.status() {
         StreamStatus::Closed => StreamChange::Closed,
         _ => StreamChange::Existing,
     };

@@ -63,31 +63,31 @@ impl Circuit {
     /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> CircuitStatus {
-        self.info().status.clone()
+        self.info().status()
     }
 
     /// Returns the current hops, first the guard.
     #[must_use]
     pub fn path(&self) -> Vec<RelaySpec> {
-        self.info().path.clone()
+        self.info().path()
     }
 
     /// Returns the current purpose.
     #[must_use]
     pub fn purpose(&self) -> Option<CircuitPurpose> {
-        self.info().purpose.clone()
+        self.info().purpose()
     }
 
     /// Returns the build flags; none if a controller launched the circuit.
     #[must_use]
     pub fn build_flags(&self) -> Vec<BuildFlag> {
-        self.info().build_flags.clone()
+        self.info().build_flags()
     }
 
     /// Returns when the circuit was launched, or was first used for its purpose, by tor's clock.
     #[must_use]
     pub fn time_created(&self) -> Option<SystemTime> {
-        self.info().time_created
+        self.info().time_created()
     }
 
     /// Returns the circuit's age, measured with the local clock; zero if that is behind tor's
@@ -105,7 +105,7 @@ impl Circuit {
     pub fn streams(&self) -> Vec<Stream> {
         let id = Some(self.id());
         let mut streams = self.state().streams();
-        streams.retain(|stream| stream.info().circuit == id);
+        streams.retain(|stream| stream.info().circuit() == id);
         streams
     }
 
@@ -175,7 +175,7 @@ impl Circuit {
             return Err(InvalidInput::new("path", problem).into());
         };
         let before = self.info();
-        let whole: Arc<[_]> = before.path.iter().chain(more.iter()).cloned().collect();
+        let whole: Arc<[_]> = before.path().into_iter().chain(more.iter().cloned()).collect();
         let longer =
             Self::along(Arc::clone(&self.inner), Arc::clone(&self.cell), Some(Arc::clone(&whole)));
         let command = ExtendCircuit::of(self.id(), more.iter().cloned());
@@ -186,7 +186,7 @@ impl Circuit {
             Err(error) => return Err(error),
         }
         let length = whole.len();
-        let is_longer = move |info: &CircuitInfo| info.is_built() && info.path.len() >= length;
+        let is_longer = move |info: &CircuitInfo| info.is_built() && info.hops() >= length;
         longer.wait(Wait::Built(self.id()), deadline, limit, is_longer)?;
         Ok(longer)
     }
@@ -261,7 +261,7 @@ impl Circuit {
     ) -> Result<()> {
         let purpose = purpose.clone();
         let is_reported =
-            move |info: &CircuitInfo| info.is_over() || info.purpose.as_ref() == Some(&purpose);
+            move |info: &CircuitInfo| info.is_over() || info.purpose().as_ref() == Some(&purpose);
         self.wait(Wait::Event, deadline, limit, is_reported)
     }
 
@@ -294,14 +294,14 @@ impl Circuit {
     /// Returns how the circuit ended.
     pub(super) fn problem(&self) -> CircuitProblem {
         let info = self.info();
-        let next = self.wanted.as_ref().and_then(|wanted| wanted.get(info.path.len()));
+        let next = self.wanted.as_ref().and_then(|wanted| wanted.get(info.hops()));
         let end = CircuitEnd {
-            reason: info.reason.clone(),
-            remote_reason: info.remote_reason.clone(),
-            path: info.path.clone(),
+            reason: info.reason(),
+            remote_reason: info.remote_reason(),
+            path: info.path(),
             next: next.cloned(),
         };
-        match info.status {
+        match info.status() {
             CircuitStatus::Failed => CircuitProblem::Failed(end),
             _ => CircuitProblem::Closed(end),
         }

@@ -1,93 +1,67 @@
-//! What tor has told of one circuit.
+//! What the state knows of one circuit.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::cell::Cell;
+use super::record::{Record, Words};
 use super::stream_info::StreamInfo;
+use crate::event::circuit::{circuit_keywords, path_word, read_path};
 use crate::event::{CircEvent, CircMinorEvent, EventText, HsPow};
 use crate::names::{
     BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState, RelaySpec,
 };
+use crate::wire::fields::split_list;
 
-/// What tor has told of a circuit, up to one event.
+/// What tor said of a circuit, up to one event.
 ///
 /// It never changes: [`Circuit::info`](super::Circuit::info) returns another one after the next
-/// event. A field is as old as the last `CIRC` or `CIRC_MINOR` event of the circuit; where tor changes
-/// it without such an event, the field says so. `GETINFO circuit-status` has the value of the
-/// moment.
+/// event. A field is as old as the last `CIRC` or `CIRC_MINOR` event of the circuit, and
+/// `GETINFO circuit-status` has the present value where tor changes a field without an event:
+///
+/// - `status`: tor has no event for [`CircuitStatus::GuardWait`], so a circuit that waits for a
+///   better guard is `EXTENDED` here until it is built, unless the state began in between.
+/// - `time_created`: out of date until the next event if tor cannibalizes the circuit.
+/// - `socks_username` and `socks_password`: a circuit that was built before its first stream has
+///   them from the `STREAM` event of that stream, without an update for listeners. They are unknown
+///   between tor's choice of the circuit and that event, out of date if tor clears them because no
+///   stream could be attached, and unknown if the stream is not isolated by credentials
+///   (`IsolateSOCKSAuth`).
+/// - `conflux_rtt`: out of date after the event, since tor measures again all the time.
 #[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct CircuitInfo {
-    /// The circuit.
-    pub id: CircuitId,
-    /// Its state. tor has no event for [`CircuitStatus::GuardWait`], so a circuit that waits for
-    /// a better guard is `EXTENDED` here until it is built, unless the state began in between.
-    pub status: CircuitStatus,
-    /// The relays that are part of it by now, first the guard.
-    pub path: Vec<RelaySpec>,
-    /// The demands that tor made when it began the circuit; none for one of a controller.
-    pub build_flags: Vec<BuildFlag>,
-    /// What tor uses it for.
-    pub purpose: Option<CircuitPurpose>,
-    /// How far a circuit of an onion service, or to one, has come.
-    pub hs_state: Option<HsState>,
-    /// The onion service, without `.onion`.
-    pub rend_query: Option<EventText>,
-    /// When it was begun, or was first used for its purpose. Out of date until the next event if
-    /// tor takes a circuit that it had built before.
-    pub time_created: Option<SystemTime>,
-    /// Why it ended.
-    pub reason: Option<CircuitReason>,
-    /// The reason that its last hop gave, if the reason is that this hop ended it.
-    pub remote_reason: Option<CircuitReason>,
-    /// The user name of the SOCKS requests for which it is kept apart from others. A circuit that
-    /// was built before its first stream has it from the `STREAM` event of that stream, without an
-    /// update for listeners. Not known yet between tor's choice of the circuit and that event; out
-    /// of date if tor clears it because no stream could be attached; not known if the stream does
-    /// not isolate by credentials (`IsolateSOCKSAuth`).
-    pub socks_username: Option<EventText>,
-    /// The password of the SOCKS requests for which it is kept apart from others; as
-    /// [`socks_username`](Self::socks_username).
-    pub socks_password: Option<EventText>,
-    /// The proof of work with which a client came, or with which we go, to an onion service.
-    pub hs_pow: Option<HsPow>,
-    /// What the legs of a pair that shares its traffic have in common.
-    pub conflux_id: Option<EventText>,
-    /// How long a message takes to go to the end of the pair and back, on this leg; out of date
-    /// after the event, since tor measures again all the time.
-    pub conflux_rtt: Option<Duration>,
-    text: EventText,
+    id: CircuitId,
+    status: CircuitStatus,
+    /// The path of an earlier event, if the last one has none.
+    earlier_path: Option<EventText>,
+    record: Record,
 }
+
+/// In `CIRC` and `CIRC_MINOR`.
+const WORDS: Words = (3, 1);
+
+circuit_keywords!(keyword_methods!(CircuitInfo) {
+    /// Returns why the circuit was closed or failed.
+    "REASON" => reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
+    /// Returns the reason that the last hop gave, if that hop ended the circuit.
+    "REMOTE_REASON" => remote_reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
+});
 
 impl CircuitInfo {
     /// Takes what an event tells.
-    pub(super) fn of(event: CircEvent) -> Self {
-        let text = event.text().clone();
+    pub(super) fn of(event: &CircEvent) -> Self {
         Self {
-            id: event.id,
-            status: event.status,
-            path: event.path,
-            build_flags: event.build_flags,
-            purpose: event.purpose,
-            hs_state: event.hs_state,
-            rend_query: event.rend_query,
-            time_created: event.time_created,
-            reason: event.reason,
-            remote_reason: event.remote_reason,
-            socks_username: event.socks_username,
-            socks_password: event.socks_password,
-            hs_pow: event.hs_pow,
-            conflux_id: event.conflux_id,
-            conflux_rtt: event.conflux_rtt,
-            text,
+            id: event.id(),
+            status: event.status(),
+            earlier_path: None,
+            record: Record::new(WORDS, event.text().clone()),
         }
     }
 
-    /// Takes what tor lists. It lists a circuit without relays as if it had some.
-    pub(super) fn listed(event: CircEvent) -> Self {
+    /// Takes a line of `circuit-status`. tor lists a circuit without relays as if it had some.
+    pub(super) fn listed(event: &CircEvent) -> Self {
         let mut info = Self::of(event);
-        if info.path.is_empty() && info.status == CircuitStatus::Extended {
+        if info.status == CircuitStatus::Extended && path_word(event.text()).is_empty() {
             info.status = CircuitStatus::Launched;
         }
         info
@@ -95,71 +69,86 @@ impl CircuitInfo {
 
     /// Takes what an event tells after what was known before.
     ///
-    /// tor describes the whole circuit each time, so that what is not there any more is no longer
-    /// so. An event that does not even tell the purpose describes nothing: it leaves everything as
-    /// it was but the state. And no circuit loses its relays, whatever an event leaves out.
-    pub(super) fn after(before: &Self, event: CircEvent) -> Self {
-        let mut info = Self::of(event);
-        if info.path.is_empty() {
-            info.path.clone_from(&before.path);
-        }
-        if info.purpose.is_none() {
-            let Self { status, reason, remote_reason, path, text, .. } = info;
-            return Self { status, reason, remote_reason, path, text, ..before.clone() };
-        }
-        info
+    /// tor describes the whole circuit in each event, so fields that the event does not repeat do
+    /// not hold any longer. An event without a purpose describes nothing but the status and its
+    /// reasons: the other fields stay. No circuit loses its relays.
+    pub(super) fn after(before: &Self, event: &CircEvent) -> Self {
+        let is_described = event.purpose().is_some();
+        let keeps = |key: &[u8]| !is_described && !is_reason(key);
+        Self { status: event.status(), ..before.next(event.text(), keeps) }
     }
 
-    /// Takes what an event tells that leaves the state as it was.
-    pub(super) fn changed(before: &Self, event: CircMinorEvent) -> Self {
-        let text = event.text().clone();
-        let path = if event.path.is_empty() { before.path.clone() } else { event.path };
-        if event.purpose.is_none() {
-            return Self { path, text, ..before.clone() };
-        }
-        Self {
-            id: before.id,
-            status: before.status.clone(),
-            path,
-            build_flags: event.build_flags,
-            purpose: event.purpose,
-            hs_state: event.hs_state,
-            rend_query: event.rend_query,
-            time_created: event.time_created,
-            reason: before.reason.clone(),
-            remote_reason: before.remote_reason.clone(),
-            socks_username: event.socks_username,
-            socks_password: event.socks_password,
-            hs_pow: event.hs_pow.map(|pow| *pow),
-            conflux_id: event.conflux_id,
-            conflux_rtt: event.conflux_rtt,
-            text,
-        }
+    /// Takes an event that leaves the status as it was.
+    pub(super) fn changed(before: &Self, event: &CircMinorEvent) -> Self {
+        let is_described = event.purpose().is_some();
+        let keeps = |key: &[u8]| !is_described || is_reason(key);
+        before.next(event.text(), keeps)
     }
 
-    /// Returns about how many bytes this keeps.
-    pub(super) fn size(&self) -> usize {
-        /// A relay's nickname on the heap.
-        const NICKNAME: usize = 32;
-        size_of::<Self>()
-            + self.text.as_bytes().len()
-            + self.path.capacity() * (size_of::<RelaySpec>() + NICKNAME)
-            + self.build_flags.capacity() * size_of::<BuildFlag>()
+    fn next(&self, text: &EventText, keeps: impl Fn(&[u8]) -> bool) -> Self {
+        let earlier_path = match path_word(text) {
+            b"" => Some(self.record.text().part(self.path_word())).filter(|path| *path != ""),
+            _ => None,
+        };
+        let record = Record::after(&self.record, text.clone(), keeps);
+        Self { id: self.id, status: self.status.clone(), earlier_path, record }
     }
 
     /// Takes the SOCKS credentials of the first stream that tor attached to the circuit.
     pub(super) fn bound_to(before: &Self, stream: &StreamInfo) -> Self {
-        Self {
-            socks_username: stream.socks_username.clone(),
-            socks_password: stream.socks_password.clone(),
-            ..before.clone()
+        let is_credential = |key: &[u8]| matches!(key, b"SOCKS_USERNAME" | b"SOCKS_PASSWORD");
+        Self { record: before.record.joined(stream.record(), is_credential), ..before.clone() }
+    }
+
+    /// Returns about how many bytes this keeps.
+    pub(super) fn size(&self) -> usize {
+        let path = self.earlier_path.as_ref().map_or(0, |path| path.as_bytes().len());
+        size_of::<Self>() + self.record.size() + path
+    }
+
+    /// Returns whether tor isolates the circuit by SOCKS credentials.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.keyword("SOCKS_USERNAME").is_some() || self.keyword("SOCKS_PASSWORD").is_some()
+    }
+
+    /// Returns the number of relays in the path.
+    pub(super) fn hops(&self) -> usize {
+        split_list(self.path_word()).count()
+    }
+
+    fn keyword(&self, key: &str) -> crate::event::keyword::Keyword<'_> {
+        self.record.keyword(key)
+    }
+
+    fn path_word(&self) -> &[u8] {
+        match &self.earlier_path {
+            Some(path) => path.as_bytes(),
+            None => path_word(self.record.text()),
         }
+    }
+
+    /// Returns the identifier of the circuit.
+    #[must_use]
+    pub fn id(&self) -> CircuitId {
+        self.id
+    }
+
+    /// Returns the status of the circuit.
+    #[must_use]
+    pub fn status(&self) -> CircuitStatus {
+        self.status.clone()
+    }
+
+    /// Returns the relays to which the circuit extends so far, the guard first.
+    #[must_use]
+    pub fn path(&self) -> Vec<RelaySpec> {
+        read_path(self.path_word())
     }
 
     /// Returns the text of the last event, or the line of the snapshot as such an event.
     #[must_use]
     pub fn text(&self) -> &EventText {
-        &self.text
+        self.record.text()
     }
 
     /// Returns whether the circuit has ended: it is closed, or has failed.
@@ -175,9 +164,13 @@ impl CircuitInfo {
     }
 }
 
+fn is_reason(key: &[u8]) -> bool {
+    matches!(key, b"REASON" | b"REMOTE_REASON")
+}
+
 impl fmt::Debug for CircuitInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CircuitInfo({:?})", self.text)
+        write!(f, "CircuitInfo({:?})", self.text())
     }
 }
 

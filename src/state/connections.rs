@@ -20,7 +20,7 @@ pub struct OrConnection {
 
 impl OrConnection {
     fn of(event: &OrConnEvent) -> Self {
-        Self { id: event.id, peer: event.peer.clone(), status: event.status.clone() }
+        Self { id: event.id(), peer: event.peer(), status: event.status() }
     }
 
     fn has_peer(&self, other: &OrConnPeer) -> bool {
@@ -155,15 +155,16 @@ impl Guards {
     }
 
     pub(super) fn event(&mut self, event: &GuardEvent) {
-        if event.guard_type != GuardType::Entry {
+        if event.guard_type() != GuardType::Entry {
             return;
         }
-        let fingerprint = event.relay.fingerprint();
+        let relay = event.relay();
+        let fingerprint = relay.fingerprint();
         let is_it = |guard: &EntryGuard| match fingerprint {
             Some(_) => guard.relay.fingerprint() == fingerprint,
-            None => guard.relay == event.relay,
+            None => guard.relay == relay,
         };
-        let status = match event.status {
+        let status = match event.status() {
             GuardStatus::Dropped => return self.list.retain(|guard| !is_it(guard)),
             GuardStatus::New => EntryGuardStatus::NeverConnected,
             GuardStatus::Up | GuardStatus::Good => EntryGuardStatus::Up,
@@ -173,13 +174,12 @@ impl Guards {
             GuardStatus::GoodL2 | GuardStatus::BadL2 | GuardStatus::Unrecognized(_) => return,
         };
         match self.list.iter_mut().find(|guard| is_it(guard)) {
-            Some(_) if event.status == GuardStatus::New => {}
+            Some(_) if event.status() == GuardStatus::New => {}
             Some(guard) => {
                 guard.status = status;
                 guard.since = None;
             }
             None => {
-                let relay = event.relay.clone();
                 self.list.push(EntryGuard { relay, status, since: None });
             }
         }

@@ -190,10 +190,10 @@ impl Circuit {
             return Err(self.failed(action, self.problem()));
         }
         if !info.is_built() {
-            let status = info.status.clone();
+            let status = info.status();
             return Err(self.failed(action, CircuitProblem::NotBuilt { status }));
         }
-        if let Err(problem) = check_purpose(info.purpose.as_ref(), !needs_circuit) {
+        if let Err(problem) = check_purpose(info.purpose().as_ref(), !needs_circuit) {
             return Err(self.failed(action, problem));
         }
         let controller = &self.inner.controller;
@@ -237,7 +237,7 @@ impl Circuit {
         // say.
         let checked = store.wait_stream(&stream, deadline, move |tracker, cell| {
             let info = cell.info();
-            match info.circuit {
+            match info.circuit() {
                 Some(id) if is_on(&circuit, tracker, id) => is_answered(&info).then_some(Ok(())),
                 Some(id) => Some(Err(CircuitProblem::OtherCircuit { circuit: Some(id) })),
                 None if is_answered(&info) && !needs_circuit => Some(Ok(())),
@@ -277,11 +277,11 @@ impl Circuit {
         });
         let problem = match (reserved.reservation.problem(), ended) {
             (Some(problem), _) => problem,
-            (None, Some(info)) if info.reason.is_some() => match self.info().is_over() {
+            (None, Some(info)) if info.reason().is_some() => match self.info().is_over() {
                 true => self.problem(),
                 false => CircuitProblem::Stream {
-                    reason: info.reason.clone(),
-                    remote_reason: info.remote_reason.clone(),
+                    reason: info.reason(),
+                    remote_reason: info.remote_reason(),
                 },
             },
             _ => return error,
@@ -297,7 +297,7 @@ impl Circuit {
 
 /// Returns whether a circuit has this identifier, or is the other leg of its conflux pair.
 fn is_on(circuit: &CircuitCell, tracker: &Tracker, id: CircuitId) -> bool {
-    let pair = |info: &CircuitInfo| info.conflux_id.clone();
+    let pair = |info: &CircuitInfo| info.conflux_id();
     id == circuit.id()
         || pair(&circuit.info()).is_some_and(|own| {
             tracker.circuit(&id).is_some_and(|cell| pair(&cell.info()) == Some(own))
@@ -306,7 +306,7 @@ fn is_on(circuit: &CircuitCell, tracker: &Tracker, id: CircuitId) -> bool {
 
 /// Returns whether tor has answered the request of a stream.
 fn is_answered(info: &StreamInfo) -> bool {
-    info.status == StreamStatus::Succeeded || info.is_over()
+    info.status() == StreamStatus::Succeeded || info.is_over()
 }
 
 fn random() -> Result<String> {

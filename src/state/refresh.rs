@@ -103,14 +103,14 @@ pub(super) fn made_stale(event: &Event) -> Parts {
         stray if stray.is_stray_line() => {
             Part::ALL.into_iter().for_each(|part| parts.add(part));
         }
-        Event::Signal(event) if event.signal.canonical() == Signal::Reload => {
+        Event::Signal(event) if event.signal().canonical() == Signal::Reload => {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
         }
         // tor compares its sample of guards with each new consensus.
         Event::Status(event)
             if matches!(
-                event.action,
+                event.action(),
                 StatusAction::ConsensusArrived | StatusAction::EnoughDirInfo
             ) =>
         {
@@ -118,7 +118,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
         }
         // A mapping that does not expire may be a wildcard mapping, which only the list says.
         Event::AddrMap(event)
-            if event.expires.is_none() && event.new_address.address().is_some() =>
+            if event.expires().is_none() && event.new_address().address().is_some() =>
         {
             parts.add(Part::Addresses);
         }
@@ -130,12 +130,12 @@ pub(super) fn made_stale(event: &Event) -> Parts {
 /// Returns whether another option changed than the one that is switched to attach streams.
 fn has_other_option(event: &ConfChangedEvent) -> bool {
     let is_own = |name: &str| name.eq_ignore_ascii_case("__LeaveStreamsUnattached");
-    event.changes.iter().any(|change| !is_own(&change.name.to_str_lossy()))
+    event.changes().any(|change| !is_own(&change.name.to_str_lossy()))
 }
 
 /// Returns whether an event shows that tor may have prolonged a mapping of `TrackHostExits`.
 pub(super) fn prolongs_mappings(event: &Event) -> bool {
-    matches!(event, Event::Stream(stream) if stream.status == StreamStatus::Succeeded)
+    matches!(event, Event::Stream(stream) if stream.status() == StreamStatus::Succeeded)
 }
 
 impl Inner {

@@ -215,7 +215,7 @@ impl EventHook for PendingEvents {
             unread.texts.push((raw.number(), text));
         } else if let Event::NewDesc(event) = raw.event() {
             let mut unread = self.unread.lock();
-            unread.described.extend(event.relays.iter().filter_map(RelaySpec::fingerprint));
+            unread.described.extend(event.relays().iter().filter_map(RelaySpec::fingerprint));
             if unread.described.len() > MAX_DESCRIBED {
                 unread.overflow();
             }

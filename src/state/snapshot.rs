@@ -135,8 +135,8 @@ impl Snapshot {
 
     /// Sorts what has an order.
     pub(super) fn sorted(mut self) -> Self {
-        self.circuits.sort_by_cached_key(|info| info.id);
-        self.streams.sort_by_cached_key(|info| info.id);
+        self.circuits.sort_by_cached_key(|info| info.id());
+        self.streams.sort_by_cached_key(|info| info.id());
         self
     }
 
@@ -152,19 +152,19 @@ impl Snapshot {
     /// Returns a circuit.
     #[must_use]
     pub fn circuit(&self, id: CircuitId) -> Option<&Arc<CircuitInfo>> {
-        let place = self.circuits.binary_search_by_key(&id, |info| info.id).ok()?;
+        let place = self.circuits.binary_search_by_key(&id, |info| info.id()).ok()?;
         self.circuits.get(place)
     }
 
     /// Returns a stream.
     #[must_use]
     pub fn stream(&self, id: StreamId) -> Option<&Arc<StreamInfo>> {
-        let place = self.streams.binary_search_by_key(&id, |info| info.id).ok()?;
+        let place = self.streams.binary_search_by_key(&id, |info| info.id()).ok()?;
         self.streams.get(place)
     }
 
     /// Returns the streams on a circuit.
     pub fn streams_of(&self, circuit: CircuitId) -> impl Iterator<Item = &Arc<StreamInfo>> {
-        self.streams.iter().filter(move |stream| stream.circuit == Some(circuit))
+        self.streams.iter().filter(move |stream| stream.circuit() == Some(circuit))
     }
 }

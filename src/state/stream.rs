@@ -46,20 +46,20 @@ impl Stream {
     /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> StreamStatus {
-        self.info().status.clone()
+        self.info().status()
     }
 
     /// Returns the target that tor's last event named.
     #[must_use]
     pub fn target(&self) -> Target {
-        self.info().target.clone()
+        self.info().target()
     }
 
     /// Returns the circuit that the stream is attached to, or was last if it has ended; `None` if
     /// there is none, or if the circuit has ended.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
-        self.state().circuit(&self.info().circuit?)
+        self.state().circuit(&self.info().circuit()?)
     }
 
     /// Returns the state that this handle belongs to.
@@ -83,7 +83,7 @@ impl Stream {
     fn wait_closed_before(&self, deadline: Instant, limit: Duration) -> Result<Arc<StreamInfo>> {
         let find = |_: &Tracker, cell: &Arc<StreamCell>| {
             let info = cell.info();
-            (info.status == StreamStatus::Closed).then_some(info)
+            (info.status() == StreamStatus::Closed).then_some(info)
         };
         let closed = self.inner.store.wait_stream(&self.cell, deadline, find);
         closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))

@@ -101,11 +101,11 @@ impl Tracker {
     /// Takes the snapshot, which knows of so many events, and then those that came meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
         for event in answers.circuits {
-            let cell = CircuitCell::new(event.id, CircuitInfo::listed(event));
+            let cell = CircuitCell::new(event.id(), CircuitInfo::listed(&event));
             self.circuits.insert(cell.id(), Arc::new(cell));
         }
         for event in answers.streams {
-            let cell = StreamCell::new(event.id, StreamInfo::of(event));
+            let cell = StreamCell::new(event.id(), StreamInfo::of(&event));
             self.streams.insert(cell.id(), Arc::new(cell));
         }
         self.connections.snapshot(&answers.connections);
@@ -121,9 +121,9 @@ impl Tracker {
 
     fn fold(&mut self, event: Event, changes: &mut Vec<Change>) {
         match event {
-            Event::Circ(event) => self.circ(event, changes),
-            Event::CircMinor(event) => self.circ_minor(event, changes),
-            Event::Stream(event) => self.fold_stream(event, changes),
+            Event::Circ(event) => self.circ(&event, changes),
+            Event::CircMinor(event) => self.circ_minor(&event, changes),
+            Event::Stream(event) => self.fold_stream(&event, changes),
             Event::OrConn(event) => match self.connections.event(&event) {
                 Fit::Certain => {}
                 Fit::Doubtful => self.stale.add(Part::Connections),
@@ -133,26 +133,26 @@ impl Tracker {
             }),
             Event::Guard(event) => self.guards.event(&event),
             Event::Status(event) => {
-                if let Some(bootstrap) = event.bootstrap {
-                    self.bootstrap = Some(*bootstrap);
+                if let Some(bootstrap) = event.bootstrap() {
+                    self.bootstrap = Some(bootstrap);
                 }
             }
-            Event::NetworkLiveness(event) => self.liveness = Some(event.status),
+            Event::NetworkLiveness(event) => self.liveness = Some(event.status()),
             Event::Signal(event) => self.signal(&event, changes),
             _ => {}
         }
     }
 
-    fn circ(&mut self, event: CircEvent, changes: &mut Vec<Change>) {
-        let change = match &event.status {
+    fn circ(&mut self, event: &CircEvent, changes: &mut Vec<Change>) {
+        let change = match event.status() {
             CircuitStatus::Launched => CircuitChange::Launched,
             CircuitStatus::Extended => CircuitChange::Extended,
             CircuitStatus::Built => CircuitChange::Built,
             CircuitStatus::Closed => CircuitChange::Closed,
             CircuitStatus::Failed => CircuitChange::Failed,
-            other => CircuitChange::Other(other.clone()),
+            other => CircuitChange::Other(other),
         };
-        let id = event.id;
+        let id = event.id();
         let (cell, info) = match self.circuits.get(&id) {
             Some(cell) => {
                 let cell = Arc::clone(cell);
@@ -191,12 +191,12 @@ impl Tracker {
     }
 
     /// A circuit that is not there has ended before.
-    fn circ_minor(&mut self, event: CircMinorEvent, changes: &mut Vec<Change>) {
-        let Some(cell) = self.circuits.get(&event.id) else { return };
-        let (old_purpose, old_hs_state) = (event.old_purpose.clone(), event.old_hs_state.clone());
-        let change = match event.change {
+    fn circ_minor(&mut self, event: &CircMinorEvent, changes: &mut Vec<Change>) {
+        let Some(cell) = self.circuits.get(&event.id()) else { return };
+        let (old_purpose, old_hs_state) = (event.old_purpose(), event.old_hs_state());
+        let change = match event.change() {
             MinorChange::Cannibalized => {
-                let old_time_created = event.old_time_created;
+                let old_time_created = event.old_time_created();
                 CircuitChange::Cannibalized { old_purpose, old_hs_state, old_time_created }
             }
             MinorChange::PurposeChanged | MinorChange::Unrecognized(_) => {
@@ -208,9 +208,9 @@ impl Tracker {
         changes.push(Change::Circuit { cell: Arc::clone(cell), info, change });
     }
 
-    fn fold_stream(&mut self, event: StreamEvent, changes: &mut Vec<Change>) {
-        let (id, status) = (event.id, event.status.clone());
-        let left = event.circuit;
+    fn fold_stream(&mut self, event: &StreamEvent, changes: &mut Vec<Change>) {
+        let (id, status) = (event.id(), event.status());
+        let left = event.circuit();
         let mut is_new = false;
         let (cell, info, before) = match self.streams.get(&id) {
             Some(cell) => {
@@ -218,7 +218,7 @@ impl Tracker {
                 let before = cell.info();
                 let info = Arc::new(StreamInfo::after(&before, event));
                 cell.set(Arc::clone(&info));
-                (cell, info, before.circuit)
+                (cell, info, before.circuit())
             }
             None => {
                 is_new = true;
@@ -243,7 +243,8 @@ impl Tracker {
         if is_new {
             tell(StreamChange::New);
         }
-        if let Some(circuit) = info.circuit.filter(|now| Some(*now) != before && !info.is_over()) {
+        if let Some(circuit) = info.circuit().filter(|now| Some(*now) != before && !info.is_over())
+        {
             tell(StreamChange::Attached(circuit));
         }
         match status {
@@ -263,20 +264,21 @@ impl Tracker {
     /// tor gives the SOCKS credentials of the first stream to a circuit, and to the other leg of its
     /// conflux pair, without an event of the circuit.
     fn bind(&self, stream: &StreamInfo) {
-        let Some(cell) = stream.circuit.and_then(|id| self.circuits.get(&id)) else { return };
+        let Some(cell) = stream.circuit().and_then(|id| self.circuits.get(&id)) else { return };
         let info = cell.info();
         let bind = |cell: &CircuitCell| {
             let info = cell.info();
-            if info.socks_username.is_none() && info.socks_password.is_none() {
+            if !info.has_credentials() {
                 cell.set(Arc::new(CircuitInfo::bound_to(&info, stream)));
             }
         };
-        if info.socks_username.is_some() || info.socks_password.is_some() {
+        if info.has_credentials() {
             return;
         }
         bind(cell);
-        if info.conflux_id.is_some() {
-            let is_leg = |cell: &&Arc<CircuitCell>| cell.info().conflux_id == info.conflux_id;
+        if let Some(conflux_id) = info.conflux_id() {
+            let is_leg =
+                |cell: &&Arc<CircuitCell>| cell.info().conflux_id().as_ref() == Some(&conflux_id);
             self.circuits.values().filter(is_leg).for_each(|cell| bind(cell));
         }
     }
@@ -285,9 +287,9 @@ impl Tracker {
     fn look_for_staleness(&mut self, event: &Event) {
         let mut stale = made_stale(event);
         match event {
-            Event::Guard(event) if event.status == GuardStatus::Down => stale.add(Part::Guards),
+            Event::Guard(event) if event.status() == GuardStatus::Down => stale.add(Part::Guards),
             // tor tries a guard again that was down.
-            Event::OrConn(event) if self.guards.is_unusable(&event.peer) => {
+            Event::OrConn(event) if self.guards.is_unusable(&event.peer()) => {
                 stale.add(Part::Guards);
             }
             event if prolongs_mappings(event) && self.addresses.has_exits() => {
@@ -369,7 +371,7 @@ impl Tracker {
 
     /// tor forgets what it has resolved without telling of each name.
     fn signal(&mut self, event: &SignalEvent, changes: &mut Vec<Change>) {
-        if matches!(event.signal, Signal::Newnym | Signal::ClearDnsCache) {
+        if matches!(event.signal(), Signal::Newnym | Signal::ClearDnsCache) {
             while let Some(mapping) = self.addresses.take_transient() {
                 changes.push(Change::Address { mapping, change: AddressChange::Removed });
             }
@@ -466,8 +468,8 @@ impl Tracker {
 
 /// Returns the place of a circuit of which nothing is known but that it has ended.
 fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
-    let event = CircEvent::read(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
-    Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(event))))
+    let event = CircEvent::parse(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
+    Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(&event))))
 }
 
 /// Whether an event tells something of a part that can be asked for again.

@@ -128,7 +128,7 @@ impl Tor {
         let deadline = deadline_after(limit);
         let controller = self.controller.with_timeout(limit);
         let is_newnym = |event: &Event| match event {
-            Event::Signal(event) => event.signal == Signal::Newnym,
+            Event::Signal(event) => event.signal() == Signal::Newnym,
             _ => false,
         };
         let flag = EventFlag::new(&controller, EventKind::Signal, is_newnym, deadline)?;

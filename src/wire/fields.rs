@@ -169,7 +169,6 @@ impl<'a> Iterator for Fields<'a> {
 
 impl<'a> Value<'a> {
     /// Returns the raw value, with quotes and escapes.
-    #[cfg(test)]
     pub(crate) fn raw(self) -> &'a [u8] {
         self.raw
     }

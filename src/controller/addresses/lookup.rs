@@ -57,9 +57,9 @@ impl<'a> Lookup<'a> {
         match event {
             // An earlier request may be for the same name.
             _ if number < self.first => None,
-            Event::Stream(event) if self.stream == Some(event.id) => self.apply_stream(event),
+            Event::Stream(event) if self.stream == Some(event.id()) => self.apply_stream(event),
             Event::Stream(event) if self.stream.is_none() && self.is_started_by(event) => {
-                self.stream = Some(event.id);
+                self.stream = Some(event.id());
                 Some(Step::Started)
             }
             Event::AddrMap(event) => self.apply_mapping(event).map(Step::Finished),
@@ -68,34 +68,36 @@ impl<'a> Lookup<'a> {
     }
 
     fn is_started_by(&self, event: &StreamEvent) -> bool {
-        let is_request = event.purpose.as_ref().is_none_or(|it| *it == StreamPurpose::DnsRequest);
-        let host = event.target.as_str().strip_suffix(":0");
-        event.status == StreamStatus::NewResolve && is_request && host == Some(self.name)
+        let is_request = event.purpose().is_none_or(|it| it == StreamPurpose::DnsRequest);
+        let target = event.target();
+        let host = target.as_str().strip_suffix(":0");
+        event.status() == StreamStatus::NewResolve && is_request && host == Some(self.name)
     }
 
     fn apply_stream(&mut self, event: &StreamEvent) -> Option<Step> {
-        if event.status != StreamStatus::Closed {
-            self.targets.push(event.target.host().to_owned());
+        if event.status() != StreamStatus::Closed {
+            self.targets.push(event.target().host().to_owned());
             return None;
         }
-        let closed = ResolveProblem::Closed { reason: event.reason.clone() };
+        let closed = ResolveProblem::Closed { reason: event.reason() };
         Some(Step::Finished(self.anonymous.take().unwrap_or(Err(closed))))
     }
 
     fn apply_mapping(&mut self, event: &AddrMapEvent) -> Option<Outcome> {
         if self.stream.is_none() {
             // tor could not start the request: the event repeats the name as the address.
-            let is_answer = event.stream.is_none() && event.address == self.name;
-            return (is_answer && event.error.is_some()).then(|| outcome(event));
+            let is_answer = event.stream().is_none() && event.address() == self.name;
+            return (is_answer && event.error().is_some()).then(|| outcome(event));
         }
-        if event.stream.is_some() {
-            return (event.stream == self.stream).then(|| outcome(event));
+        if event.stream().is_some() {
+            return (event.stream() == self.stream).then(|| outcome(event));
         }
         // Other causes of this event set CACHED or have no expiry.
-        let address = event.address.to_str_lossy();
+        let address = event.address();
+        let address = address.to_str_lossy();
         let mut names = self.targets.iter().map(String::as_str).chain([self.name]);
         let is_answer = names.any(|name| name.eq_ignore_ascii_case(&address));
-        if is_answer && event.cached != Some(true) && event.local_expiry.is_some() {
+        if is_answer && event.cached() != Some(true) && event.local_expiry().is_some() {
             self.anonymous = Some(outcome(event));
         }
         None
@@ -103,9 +105,9 @@ impl<'a> Lookup<'a> {
 }
 
 fn outcome(event: &AddrMapEvent) -> Outcome {
-    let error = event.error.as_ref().map(|error| error.to_str_lossy().into());
-    match &event.new_address {
-        MappedAddress::Address(address) if error.is_none() => Ok(address.clone()),
+    let error = event.error().map(|error| error.to_str_lossy().into());
+    match event.new_address() {
+        MappedAddress::Address(address) if error.is_none() => Ok(address),
         MappedAddress::Removed if error.is_none() => Ok(EventText::default()),
         _ => Err(ResolveProblem::Failed { error }),
     }

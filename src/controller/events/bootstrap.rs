@@ -52,7 +52,7 @@ impl BootstrapHook {
 impl EventHook for BootstrapHook {
     fn event(&self, event: &RawEvent<'_>) {
         let Event::Status(status) = event.event() else { return };
-        let Some(bootstrap) = status.bootstrap.as_deref().cloned() else { return };
+        let Some(bootstrap) = status.bootstrap() else { return };
         let number = event.number();
         let is_new = match &mut *self.state.lock() {
             State::Querying(events) => {

@@ -63,11 +63,11 @@ impl<'a> Fetch<'a> {
         match event {
             // An earlier fetch may be for the same service.
             _ if number < self.first => None,
-            Event::HsDesc(event) if self.is_about(event.address.as_ref()) => {
+            Event::HsDesc(event) if self.is_about(event.address().as_ref()) => {
                 self.record(event);
                 (is_after_barrier && self.is_idle()).then_some(Step::Idle)
             }
-            Event::HsDescContent(event) if self.is_about(event.address.as_ref()) => {
+            Event::HsDescContent(event) if self.is_about(event.address().as_ref()) => {
                 self.read(event).map(Step::Found)
             }
             _ => None,
@@ -80,14 +80,14 @@ impl<'a> Fetch<'a> {
     }
 
     fn record(&mut self, event: &HsDescEvent) {
-        let id = event.descriptor_id.as_ref().map(|id| id.as_bytes().to_vec());
-        match (&event.action, &event.hsdir) {
+        let id = event.descriptor_id().map(|id| id.as_bytes().to_vec());
+        match (event.action(), &event.hsdir()) {
             (HsDescAction::Requested, Some(hsdir)) if self.is_requested(hsdir) => {
                 let descriptor_id = id.unwrap_or_default();
                 self.queries.push(Query { hsdir: hsdir.clone(), descriptor_id, failure: None });
             }
             // A failed upload differs from a failed fetch by its reason only.
-            (HsDescAction::Failed, _) if event.reason == Some(HsDescReason::UploadRejected) => {}
+            (HsDescAction::Failed, _) if event.reason() == Some(HsDescReason::UploadRejected) => {}
             (HsDescAction::Failed, Some(hsdir)) => {
                 let query = self.queries.iter_mut().find(|query| {
                     query.failure.is_none()
@@ -95,10 +95,10 @@ impl<'a> Fetch<'a> {
                         && id.as_ref().is_none_or(|id| *id == query.descriptor_id)
                 });
                 if let Some(query) = query {
-                    query.failure = Some(event.reason.clone());
+                    query.failure = Some(event.reason());
                 }
             }
-            (HsDescAction::Failed, None) => self.refusals.push(event.reason.clone()),
+            (HsDescAction::Failed, None) => self.refusals.push(event.reason()),
             _ => {}
         }
     }
@@ -112,9 +112,11 @@ impl<'a> Fetch<'a> {
     }
 
     fn read(&self, event: &HsDescContentEvent) -> Option<OnionDescriptor> {
-        let (text, hsdir) = (event.descriptor.as_ref()?, event.hsdir.as_ref()?);
-        let id = event.descriptor_id.as_bytes();
-        let is_answered = |query: &Query| is_same(&query.hsdir, hsdir) && query.descriptor_id == id;
+        let (text, hsdir) = (event.descriptor()?, event.hsdir()?);
+        let id = event.descriptor_id();
+        let id = id.as_bytes();
+        let is_answered =
+            |query: &Query| is_same(&query.hsdir, &hsdir) && query.descriptor_id == id;
         self.queries.iter().any(is_answered).then(|| {
             let id = String::from_utf8_lossy(id);
             OnionDescriptor::new(self.address, id, hsdir.clone(), text.as_bytes())

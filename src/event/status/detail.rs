@@ -259,47 +259,41 @@ pub(super) fn keys(action: &StatusAction) -> &'static [&'static str] {
     }
 }
 
-/// The arguments of one status, by key.
+/// Reads the arguments of one status.
 struct Arguments<'a> {
     status: &'a StatusEvent,
 }
 
-impl<'a> Arguments<'a> {
+impl Arguments<'_> {
     fn text(&self, key: &str) -> Option<EventText> {
-        self.status.argument(key).cloned()
+        self.status.argument(key)
     }
 
-    fn bytes(&self, key: &str) -> Option<&'a [u8]> {
-        self.status.argument(key).map(EventText::as_bytes)
+    /// Reads a decoded value.
+    fn read<T>(&self, key: &str, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        read(self.status.argument(key)?.as_bytes())
     }
 
     /// Reads a number; that of a difference may have a sign.
     fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
-        self.bytes(key).and_then(read_number)
+        self.read(key, read_number)
     }
 
     fn target(&self, key: &str) -> Option<Target> {
-        self.bytes(key).map(Target::from_bytes)
+        self.word(key, Target::from_bytes)
     }
 
     fn word<W>(&self, key: &str, read: fn(&[u8]) -> W) -> Option<W> {
-        self.bytes(key).map(read)
+        self.read(key, |value| Some(read(value)))
     }
 
-    fn zero_or_one(&self, key: &str) -> Option<bool> {
-        match self.bytes(key)? {
-            b"0" => Some(false),
-            b"1" => Some(true),
+    /// Reads one of two words, of which the first means yes.
+    fn flag(&self, key: &str, [yes, no]: [&[u8]; 2]) -> Option<bool> {
+        self.read(key, |value| match value {
+            value if value == yes => Some(true),
+            value if value == no => Some(false),
             _ => None,
-        }
-    }
-
-    fn yes_or_no(&self, key: &str) -> Option<bool> {
-        match self.bytes(key)? {
-            b"YES" => Some(true),
-            b"NO" => Some(false),
-            _ => None,
-        }
+        })
     }
 
     /// Divides a list with a comma and perhaps a blank between its elements.
@@ -310,9 +304,11 @@ impl<'a> Arguments<'a> {
     }
 
     fn ip(&self, key: &str) -> Option<IpAddr> {
-        let address = std::str::from_utf8(self.bytes(key)?).ok()?;
-        let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
-        inner.unwrap_or(address).parse().ok()
+        self.read(key, |value| {
+            let address = std::str::from_utf8(value).ok()?;
+            let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+            inner.unwrap_or(address).parse().ok()
+        })
     }
 }
 
@@ -321,8 +317,11 @@ impl StatusDetail {
         let get = Arguments { status };
         let or_address = || get.target("ORADDRESS");
         let dir_address = || get.target("DIRADDRESS");
-        match &status.action {
-            StatusAction::Bootstrap => status.bootstrap.clone().map_or(Self::None, Self::Bootstrap),
+        match &status.action() {
+            StatusAction::Bootstrap => match status.bootstrap() {
+                Some(bootstrap) => Self::Bootstrap(Box::new(bootstrap)),
+                None => Self::None,
+            },
             StatusAction::CircuitNotEstablished => {
                 Self::CircuitNotEstablished { reason: get.word("REASON", StatusAction::from_bytes) }
             }
@@ -342,7 +341,7 @@ impl StatusDetail {
             }
             StatusAction::Bug => Self::Bug { reason: get.text("REASON") },
             StatusAction::ClockJumped => {
-                Self::ClockJumped { time: get.number("TIME"), idle: get.zero_or_one("IDLE") }
+                Self::ClockJumped { time: get.number("TIME"), idle: get.flag("IDLE", [b"1", b"0"]) }
             }
             StatusAction::ClockSkew => Self::ClockSkew {
                 skew: get.number("SKEW"),
@@ -361,7 +360,7 @@ impl StatusDetail {
                 method: get.text("METHOD"),
                 version: get.text("VERSION"),
                 badness: get.word("BADNESS", LibeventBadness::from_bytes),
-                recovered: get.yes_or_no("RECOVERED"),
+                recovered: get.flag("RECOVERED", [b"YES", b"NO"]),
             },
             StatusAction::ExternalAddress => Self::ExternalAddress {
                 address: get.ip("ADDRESS"),

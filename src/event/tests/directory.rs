@@ -10,13 +10,13 @@ fn newdesc_has_its_relays() {
     // Recorded.
     let relay = "$21C5E47F768885721CD317CFDFF71DC4AFE22CBC~relay2";
     let new = parse_as!(NewDesc, &format!("NEWDESC {relay}"));
-    assert_eq!(new.relays, [relay.parse().unwrap()]);
+    assert_eq!(new.relays(), [relay.parse().unwrap()]);
     assert_eq!(new.extra().count(), 0);
     // Several relays are of the specification.
     let one = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
     let other = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138=old";
     let new = parse_as!(NewDesc, &format!("NEWDESC {one} {other} NEW=1 z"));
-    let relays: Vec<_> = new.relays.iter().map(ToString::to_string).collect();
+    let relays: Vec<_> = new.relays().iter().map(ToString::to_string).collect();
     assert_eq!(relays, [one, other]);
     assert_eq!(new.extra().map(|field| field.key).collect::<Vec<_>>(), ["NEW", ""]);
 }
@@ -102,19 +102,19 @@ fn hs_desc_content_has_its_descriptor() {
     });
     let failed = contents.next().unwrap();
     let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
-    assert_eq!((&failed.address, &failed.descriptor), (&Some(text(onion)), &None));
-    assert_eq!(failed.descriptor_id, text("OAWZFf43sRj8SbI8+4DhjykVrrZTpVDhL6tUx7xL3Qk"));
+    assert_eq!((&failed.address(), &failed.descriptor()), (&Some(text(onion)), &None));
+    assert_eq!(failed.descriptor_id(), text("OAWZFf43sRj8SbI8+4DhjykVrrZTpVDhL6tUx7xL3Qk"));
     let relay = "$E194605ABC68F291ABC8E6732814854F41465325~test006r";
-    assert_eq!(failed.hsdir.as_ref().unwrap().to_string(), relay);
+    assert_eq!(failed.hsdir().unwrap().to_string(), relay);
     assert_eq!(failed.extra().count(), 0);
 
     let content = contents.next().unwrap();
     let onion = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
-    assert_eq!(content.address, Some(text(onion)));
-    assert_eq!(content.descriptor_id, text("a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg"));
+    assert_eq!(content.address(), Some(text(onion)));
+    assert_eq!(content.descriptor_id(), text("a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg"));
     let relay = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
-    assert_eq!(content.hsdir.as_ref().unwrap().to_string(), relay);
-    let descriptor = content.descriptor.as_ref().unwrap().to_string();
+    assert_eq!(content.hsdir().unwrap().to_string(), relay);
+    let descriptor = content.descriptor().unwrap().to_string();
     assert!(descriptor.starts_with("hs-descriptor 3\ndescriptor-lifetime 180\n"));
     assert!(descriptor.lines().last().unwrap().starts_with("signature "));
     assert_eq!(descriptor.lines().count(), 223);
@@ -126,8 +126,8 @@ fn hs_desc_content_has_its_descriptor() {
 fn hs_desc_content_may_know_neither_service_nor_directory() {
     // Of the specification.
     let unknown = parse_as!(HsDescContent, "HS_DESC_CONTENT UNKNOWN id UNKNOWN NEW=1\n");
-    assert_eq!((unknown.address.clone(), unknown.hsdir.clone()), (None, None));
-    assert_eq!((unknown.descriptor.clone(), unknown.extra().count()), (None, 1));
+    assert_eq!((unknown.address(), unknown.hsdir()), (None, None));
+    assert_eq!((unknown.descriptor(), unknown.extra().count()), (None, 1));
 }
 
 proptest! {

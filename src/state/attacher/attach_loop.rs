@@ -190,7 +190,7 @@ impl AttachLoop {
     /// Handles a stream that waits: attaches it if it is reserved, asks the attachers, or leaves it
     /// to tor.
     fn choose(&mut self, stream: &Arc<StreamInfo>) -> Result<()> {
-        let progress = self.streams.entry(stream.id).or_default();
+        let progress = self.streams.entry(stream.id()).or_default();
         progress.waits += 1;
         progress.is_attached = false;
         let waits = progress.waits;
@@ -203,7 +203,7 @@ impl AttachLoop {
             return Ok(());
         }
         if is_of_tor(stream) || waits > MAX_ASKED {
-            return self.leave(stream.id);
+            return self.leave(stream.id());
         }
         self.ask(stream, None)
     }
@@ -216,27 +216,27 @@ impl AttachLoop {
         was_attached: bool,
     ) -> Result<()> {
         // A stream that is closed by now has its reason in the event.
-        if self.inner.store.read(|tracker| tracker.stream(&stream.id).is_none()) {
+        if self.inner.store.read(|tracker| tracker.stream(&stream.id()).is_none()) {
             return Ok(());
         }
         if was_attached {
             // Its exit did not connect, and it must not go through another circuit.
-            let (reason, remote_reason) = (stream.reason.clone(), stream.remote_reason.clone());
+            let (reason, remote_reason) = (stream.reason(), stream.remote_reason());
             let code = remote_reason.clone().filter(|reason| reason.number().is_some());
             reservation.set_problem(CircuitProblem::Stream { reason, remote_reason });
-            return self.close(stream.id, code.unwrap_or(StreamReason::Misc));
+            return self.close(stream.id(), code.unwrap_or(StreamReason::Misc));
         }
         // The purpose may have changed since the stream was reserved.
         let id = reservation.circuit;
         let circuit = self.inner.store.read(|tracker| tracker.circuit(&id).cloned());
         if let Some(Err(problem)) = circuit.map(|cell| check_circuit(&cell.info(), stream)) {
             reservation.set_problem(problem);
-            return self.close(stream.id, StreamReason::Misc);
+            return self.close(stream.id(), StreamReason::Misc);
         }
-        match self.attach(stream.id, id) {
+        match self.attach(stream.id(), id) {
             Err(Error::Rejected(rejection)) => {
                 reservation.set_problem(CircuitProblem::NotAttached(rejection));
-                self.close(stream.id, StreamReason::Misc)
+                self.close(stream.id(), StreamReason::Misc)
             }
             outcome => outcome,
         }
@@ -250,12 +250,12 @@ impl AttachLoop {
                 None => self.attachers.last_key_value(),
                 Some(last) => self.attachers.range(..last).next_back(),
             };
-            let Some((id, attacher)) = next else { return self.leave(stream.id) };
+            let Some((id, attacher)) = next else { return self.leave(stream.id()) };
             let deadline = deadline_after(attacher.limit);
             let request = ChoiceRequest { stream: Arc::clone(stream), attacher: *id, deadline };
             // It fails if the attacher has panicked just now.
             if attacher.requests.send(request.clone()).is_ok() {
-                self.requests.insert(stream.id, request);
+                self.requests.insert(stream.id(), request);
                 return Ok(());
             }
             last = Some(*id);
@@ -265,10 +265,10 @@ impl AttachLoop {
     /// Carries out the choice of an attacher.
     fn carry_out(&mut self, request: &ChoiceRequest, choice: Attach) -> Result<()> {
         let ChoiceRequest { stream, attacher, .. } = request;
-        let id = stream.id;
+        let id = stream.id();
         match choice {
             Attach::To(circuit) => {
-                let problem = if is_onion(&stream.target) {
+                let problem = if is_onion(&stream.target()) {
                     "tor builds the circuits to onion services itself".to_owned()
                 } else if !self.controller.is_same_connection(circuit.state().controller()) {
                     "the circuit is of another tor".to_owned()
@@ -306,7 +306,7 @@ impl AttachLoop {
     fn leave_late_streams(&mut self) -> Result<()> {
         let now = Instant::now();
         for request in self.take_requests(|request| request.deadline <= now) {
-            let id = request.stream.id;
+            let id = request.stream.id();
             log::warn!("stream {id} is left to tor: an attacher took too long");
             self.leave(id)?;
         }
@@ -330,7 +330,7 @@ impl AttachLoop {
             // An attached stream would be taken off its circuit.
             let unattached = self.streams.iter().filter(|(_, progress)| !progress.is_attached);
             let is_waiting =
-                |cell: &Arc<StreamCell>| cell.info().status == StreamStatus::ControllerWait;
+                |cell: &Arc<StreamCell>| cell.info().status() == StreamStatus::ControllerWait;
             self.inner.store.read(|tracker| {
                 let waits = |id: &StreamId| tracker.stream(id).is_some_and(is_waiting);
                 unattached.map(|(id, _)| *id).filter(waits).collect()

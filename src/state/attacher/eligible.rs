@@ -8,9 +8,9 @@ use crate::state::stream_info::StreamInfo;
 /// Returns whether tor opened a stream for itself, so that only tor knows what it is for.
 pub(super) fn is_of_tor(stream: &StreamInfo) -> bool {
     let is_internal =
-        stream.source_addr.as_ref().is_some_and(|source| source.host() == "(Tor_internal)");
+        stream.source_addr().as_ref().is_some_and(|source| source.host() == "(Tor_internal)");
     let is_directory = matches!(
-        stream.purpose,
+        stream.purpose(),
         Some(StreamPurpose::DirFetch | StreamPurpose::DirUpload | StreamPurpose::DirportTest)
     );
     is_internal || is_directory
@@ -22,8 +22,8 @@ pub(super) fn check_circuit(
     stream: &StreamInfo,
 ) -> Result<(), CircuitProblem> {
     let resolves =
-        stream.purpose == Some(StreamPurpose::DnsRequest) || stream.target.port() == Some(0);
-    check_purpose(circuit.purpose.as_ref(), resolves)
+        stream.purpose() == Some(StreamPurpose::DnsRequest) || stream.target().port() == Some(0);
+    check_purpose(circuit.purpose().as_ref(), resolves)
 }
 
 /// Checks that circuits of a purpose can take streams of applications, or requests to resolve

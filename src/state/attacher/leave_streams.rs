@@ -22,7 +22,7 @@ struct ReportedValue(Notifier<Option<bool>>);
 impl EventHook for ReportedValue {
     fn event(&self, event: &RawEvent<'_>) {
         let Event::ConfChanged(event) = event.event() else { return };
-        for change in &event.changes {
+        for change in event.changes() {
             if change.name.to_str_lossy().eq_ignore_ascii_case(OPTION) {
                 let is_on = change.value.as_ref().is_some_and(|value| value.as_bytes() == b"1");
                 self.0.update(|value| *value = Some(is_on));

@@ -19,7 +19,7 @@ pub(crate) enum StreamOrigin {
 impl StreamOrigin {
     fn is_of(&self, stream: &StreamInfo) -> bool {
         match self {
-            Self::Address(address) => stream.source_addr.as_ref().is_some_and(|source| {
+            Self::Address(address) => stream.source_addr().as_ref().is_some_and(|source| {
                 // tor leaves out the scope of a link-local address; a port is in use only once.
                 source.ip() == Some(address.ip()) && source.port() == Some(address.port())
             }),
@@ -27,7 +27,7 @@ impl StreamOrigin {
                 let is = |text: &Option<EventText>, wanted: &str| {
                     text.as_ref().is_some_and(|text| text.as_bytes() == wanted.as_bytes())
                 };
-                is(&stream.socks_username, name) && is(&stream.socks_password, password)
+                is(&stream.socks_username(), name) && is(&stream.socks_password(), password)
             }
         }
     }
@@ -86,7 +86,7 @@ mod tests {
     fn stream(fields: &str) -> StreamInfo {
         let text = format!("STREAM 5 NEW 0 a.example:80 {fields}");
         let Event::Stream(stream) = Event::parse(EventText::new(text.as_bytes())) else { panic!() };
-        StreamInfo::of(stream)
+        StreamInfo::of(&stream)
     }
 
     #[test]

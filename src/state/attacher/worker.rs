@@ -60,7 +60,7 @@ impl Worker {
                 }
             };
             // The attach loop is gone if the connection has ended.
-            let _ = self.answers.send(Message::Choice(stream.id, self.id, choice));
+            let _ = self.answers.send(Message::Choice(stream.id(), self.id, choice));
             if panicked {
                 let _ = self.answers.send(Message::RemoveAttacher(self.id));
                 break;
@@ -75,8 +75,8 @@ impl Worker {
             let usable = tracker.circuits().filter(|cell| {
                 let info = cell.info();
                 info.is_built()
-                    && info.path.len() > 1
-                    && check_purpose(info.purpose.as_ref(), false).is_ok()
+                    && info.hops() > 1
+                    && check_purpose(info.purpose().as_ref(), false).is_ok()
             });
             usable.cloned().collect::<Vec<_>>()
         });

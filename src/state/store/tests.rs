@@ -94,8 +94,8 @@ fn an_attach_loop_gets_each_stream_that_waits_each_closed_one_and_the_end_in_the
     store.ended(&Disconnect::Closed);
     let text = |message| match message {
         Message::Waiting(info) => {
-            let source = info.source_addr.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("{} {} {source}", info.id, info.status)
+            let source = info.source_addr().as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{} {} {source}", info.id(), info.status())
         }
         Message::Closed(id) => format!("{id} closed"),
         Message::Disconnected => "end".to_owned(),

@@ -102,16 +102,16 @@ fn a_circuit_is_followed_from_its_beginning_to_its_end() {
         state.take(&format!("CIRC 3 LAUNCHED {rest}")),
         ["circuit 3 New", "circuit 3 Launched"]
     );
-    assert!(state.circuit(3).unwrap().path.is_empty());
+    assert!(state.circuit(3).unwrap().path().is_empty());
     assert_eq!(state.take(&format!("CIRC 3 EXTENDED {GUARD} {rest}")), ["circuit 3 Extended"]);
     state.take(&format!("CIRC 3 EXTENDED {GUARD},{MIDDLE} {rest}"));
     let path = format!("{GUARD},{MIDDLE},{EXIT}");
     assert_eq!(state.take(&format!("CIRC 3 BUILT {path} {rest}")), ["circuit 3 Built"]);
     let built = state.circuit(3).unwrap();
     assert!(built.is_built());
-    assert_eq!(built.path.len(), 3);
-    assert_eq!(built.build_flags.len(), 2);
-    assert!(built.conflux_id.is_some() && built.time_created.is_some());
+    assert_eq!(built.path().len(), 3);
+    assert_eq!(built.build_flags().len(), 2);
+    assert!(built.conflux_id().is_some() && built.time_created().is_some());
     let cell = state.tracker.circuit(&CircuitId::from(3)).unwrap().clone();
     assert_eq!(
         state.take(&format!("CIRC 3 CLOSED {path} {rest} REASON=DESTROYED REMOTE_REASON=FINISHED")),
@@ -120,9 +120,9 @@ fn a_circuit_is_followed_from_its_beginning_to_its_end() {
     assert!(state.circuit(3).is_none());
     // Who has it still learns why.
     let last = cell.info();
-    assert_eq!(last.reason.as_ref().unwrap().as_str(), "DESTROYED");
-    assert_eq!(last.remote_reason.as_ref().unwrap().as_str(), "FINISHED");
-    assert_eq!(last.path.len(), 3);
+    assert_eq!(last.reason().unwrap().as_str(), "DESTROYED");
+    assert_eq!(last.remote_reason().unwrap().as_str(), "FINISHED");
+    assert_eq!(last.path().len(), 3);
     assert!(last.is_over());
 }
 
@@ -159,15 +159,15 @@ fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
     assert_eq!(changes.len(), 1);
     assert!(changes[0].starts_with("circuit 12 Cannibalized { old_purpose: Some(HsVanguards)"));
     let info = state.circuit(12).unwrap();
-    assert_eq!(info.status.as_str(), "BUILT");
-    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "HS_CLIENT_INTRO");
-    assert_eq!(info.rend_query.as_ref().unwrap(), "ab");
+    assert_eq!(info.status().as_str(), "BUILT");
+    assert_eq!(info.purpose().unwrap().as_str(), "HS_CLIENT_INTRO");
+    assert_eq!(info.rend_query().unwrap(), "ab");
     let time = Duration::from_secs(1_795_426_200);
-    assert_eq!(info.time_created, Some(SystemTime::UNIX_EPOCH + time));
+    assert_eq!(info.time_created(), Some(SystemTime::UNIX_EPOCH + time));
     state.take(&format!("CIRC 12 EXTENDED {path},{GUARD} PURPOSE=HS_CLIENT_INTRO"));
     let again = state.take(&format!("CIRC 12 BUILT {path},{GUARD} PURPOSE=HS_CLIENT_INTRO"));
     assert_eq!(again, ["circuit 12 Built"]);
-    assert_eq!(state.circuit(12).unwrap().path.len(), 4);
+    assert_eq!(state.circuit(12).unwrap().path().len(), 4);
     let changes = state.take(&format!(
         "CIRC_MINOR 12 PURPOSE_CHANGED {path} PURPOSE=CIRCUIT_PADDING OLD_PURPOSE=HS_CLIENT_INTRO \
          OLD_HS_STATE=HSCI_DONE"
@@ -178,7 +178,7 @@ fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
           Some(ClientIntroDone) }"]
     );
     // It is no circuit of onion services any more.
-    assert_eq!(state.circuit(12).unwrap().hs_state, None);
+    assert_eq!(state.circuit(12).unwrap().hs_state(), None);
     // Of one that has ended.
     assert!(state.take("CIRC_MINOR 99 PURPOSE_CHANGED PURPOSE=GENERAL").is_empty());
 }
@@ -190,8 +190,8 @@ fn a_circuit_without_relays_that_tor_lists_as_extended_has_been_launched() {
         ..Texts::default()
     };
     let state = Joined::with(&texts);
-    assert_eq!(state.circuit(3).unwrap().status.as_str(), "LAUNCHED");
-    assert_eq!(state.circuit(4).unwrap().status.as_str(), "EXTENDED");
+    assert_eq!(state.circuit(3).unwrap().status().as_str(), "LAUNCHED");
+    assert_eq!(state.circuit(4).unwrap().status().as_str(), "EXTENDED");
 }
 
 #[test]
@@ -208,17 +208,17 @@ fn an_event_that_tells_less_than_the_snapshot_takes_nothing_away() {
     let cell = state.tracker.circuit(&CircuitId::from(7)).unwrap().clone();
     state.take("CIRC 7 FAILED REASON=TIMEOUT");
     let info = cell.info();
-    assert_eq!(info.path.len(), 2);
-    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "GENERAL");
-    assert_eq!(info.socks_username.as_ref().unwrap(), "a b");
-    assert_eq!(info.reason.as_ref().unwrap().as_str(), "TIMEOUT");
+    assert_eq!(info.path().len(), 2);
+    assert_eq!(info.purpose().unwrap().as_str(), "GENERAL");
+    assert_eq!(info.socks_username().unwrap(), "a b");
+    assert_eq!(info.reason().unwrap().as_str(), "TIMEOUT");
     assert_eq!(info.text(), "CIRC 7 FAILED REASON=TIMEOUT");
     state.take("STREAM 17 SUCCEEDED 7 example.com:80 CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=1");
     state.take("STREAM 17 XOFF_SENT 7 example.com:80");
     let info = state.stream(17).unwrap();
-    assert_eq!(info.status.as_str(), "SUCCEEDED");
-    assert_eq!(info.client_protocol.as_ref().unwrap().as_str(), "SOCKS5");
-    assert_eq!(info.nym_epoch, Some(1));
+    assert_eq!(info.status().as_str(), "SUCCEEDED");
+    assert_eq!(info.client_protocol().unwrap().as_str(), "SOCKS5");
+    assert_eq!(info.nym_epoch(), Some(1));
 }
 
 #[test]
@@ -230,12 +230,12 @@ fn relays_are_named_in_any_way() {
         "CIRC 1 BUILT {fingerprint},moria1,{fingerprint}~,{fingerprint}=old,@#! PURPOSE=GENERAL"
     ));
     let info = state.circuit(1).unwrap();
-    let path: Vec<String> = info.path.iter().map(ToString::to_string).collect();
+    let path: Vec<String> = info.path().iter().map(ToString::to_string).collect();
     let with = |end: &str| format!("{fingerprint}{end}");
     let all = [with(""), "moria1".to_owned(), with("~"), with("=old"), "@#!".to_owned()];
     assert_eq!(path, all);
-    assert_eq!(info.path[1].nickname().unwrap().as_str(), "moria1");
-    assert_eq!(info.path[4].fingerprint(), None);
+    assert_eq!(info.path()[1].nickname().unwrap().as_str(), "moria1");
+    assert_eq!(info.path()[4].fingerprint(), None);
 }
 
 #[test]
@@ -263,12 +263,12 @@ fn a_stream_is_followed_from_circuit_to_circuit() {
         ["stream 20 Detached(Some(CircuitId(7)))"]
     );
     let info = state.stream(20).unwrap();
-    assert_eq!((info.circuit, info.reason.as_ref().unwrap().as_str()), (None, "END"));
+    assert_eq!((info.circuit(), info.reason().unwrap().as_str()), (None, "END"));
     state.take(&format!("STREAM 20 SENTCONNECT 15 {rest}"));
     let remapped = "STREAM 20 REMAP 15 10.0.0.1:1 SOURCE=EXIT CLIENT_PROTOCOL=SOCKS5";
     assert_eq!(state.take(remapped), ["stream 20 Remapped"]);
     let info = state.stream(20).unwrap();
-    assert_eq!((info.status.as_str(), info.target.as_str()), ("SENTCONNECT", "10.0.0.1:1"));
+    assert_eq!((info.status().as_str(), info.target().as_str()), ("SENTCONNECT", "10.0.0.1:1"));
     assert_eq!(state.take(&format!("STREAM 20 SUCCEEDED 15 {rest}")), ["stream 20 Succeeded"]);
     // It moves between the legs of a pair.
     assert_eq!(
@@ -284,13 +284,13 @@ fn a_stream_is_followed_from_circuit_to_circuit() {
     assert_eq!(state.take("STREAM 20 CLOSED 0 127.0.0.1:1"), ["stream 20 Closed"]);
     assert!(state.stream(20).is_none());
     let info = cell.info();
-    assert_eq!(info.circuit, Some(CircuitId::from(15)), "the last one");
-    assert_eq!(info.remote_reason.as_ref().unwrap().as_str(), "MISC");
+    assert_eq!(info.circuit(), Some(CircuitId::from(15)), "the last one");
+    assert_eq!(info.remote_reason().unwrap().as_str(), "MISC");
     // Only the first event told these.
-    assert_eq!(info.source_addr.as_ref().unwrap().as_str(), "127.0.0.1:53442");
-    assert_eq!(info.purpose.as_ref().unwrap().as_str(), "USER");
-    assert_eq!(info.socks_username.as_ref().unwrap(), "us er");
-    assert_eq!(info.session_group, Some(-4));
+    assert_eq!(info.source_addr().unwrap().as_str(), "127.0.0.1:53442");
+    assert_eq!(info.purpose().unwrap().as_str(), "USER");
+    assert_eq!(info.socks_username().unwrap(), "us er");
+    assert_eq!(info.session_group(), Some(-4));
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn sources_of_every_form_are_kept() {
     let mut state = Joined::empty();
     for (id, source) in (1..).zip(["unix:/run/tor/a", "(Tor_internal):0", "::1:9050", "[::1]:1"]) {
         state.take(&format!("STREAM {id} NEW 0 a.example:80 SOURCE_ADDR={source} PURPOSE=USER"));
-        assert_eq!(state.stream(id).unwrap().source_addr.as_ref().unwrap().as_str(), source);
+        assert_eq!(state.stream(id).unwrap().source_addr().unwrap().as_str(), source);
     }
 }
 
@@ -539,7 +539,7 @@ fn a_stream_binds_its_credentials_to_a_circuit_that_was_built_before_and_to_its_
     );
     let mut state = Joined::with(&Texts { circuits, ..Texts::default() });
     let names = |state: &Joined| {
-        (3..=6).map(|id| state.circuit(id).unwrap().socks_username.clone()).collect::<Vec<_>>()
+        (3..=6).map(|id| state.circuit(id).unwrap().socks_username()).collect::<Vec<_>>()
     };
     let is = |name: &str| Some(EventText::new(name.as_bytes()));
     let user = "SOCKS_USERNAME=\"a\" SOCKS_PASSWORD=\"b\" CLIENT_PROTOCOL=SOCKS5";
@@ -553,7 +553,7 @@ fn a_stream_binds_its_credentials_to_a_circuit_that_was_built_before_and_to_its_
         state.take(&format!("STREAM {stream} SENTCONNECT {circuit} x.example:80 {isolated}"));
     }
     assert_eq!(names(&state), [is("a"), is("a"), is("a"), is("first")]);
-    assert_eq!(state.circuit(4).unwrap().socks_password, is("b"));
+    assert_eq!(state.circuit(4).unwrap().socks_password(), is("b"));
 }
 
 #[test]
@@ -570,7 +570,7 @@ fn of_the_circuits_that_end_only_the_last_are_kept_and_an_older_one_is_known_to_
     let reason = |state: &Joined, id: u32| {
         let cell = state.tracker.begun(CircuitId::from(id))?;
         assert!(cell.info().is_over());
-        Some(cell.info().reason.clone())
+        Some(cell.info().reason())
     };
     assert!(reason(&state, kept + 11).unwrap().is_some());
     assert_eq!(reason(&state, 5), Some(None), "it has ended, but nothing more is known");

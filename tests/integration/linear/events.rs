@@ -65,7 +65,7 @@ fn use_event(text: &str) {
 fn use_status(event: &StatusEvent) {
     let _ = event.detail();
     let _ = event.argument("NOTHING");
-    assert!(event.extra().count() <= event.arguments.len());
+    assert!(event.extra().count() <= event.arguments().count());
 }
 
 /// Checks all shapes behind the beginnings of this share of the work.

@@ -29,7 +29,7 @@ fn services_are_reached_by_another_tor_after_each_of_twenty_reloads() {
     let reloads = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&reloads);
     let count = move |event: &SignalEvent| {
-        counted.fetch_add(u32::from(event.signal == names::Signal::Reload), Ordering::Relaxed);
+        counted.fetch_add(u32::from(event.signal() == names::Signal::Reload), Ordering::Relaxed);
     };
     service.controller().on(count).unwrap();
     let begin = Instant::now();

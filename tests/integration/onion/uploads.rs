@@ -27,9 +27,10 @@ fn tor() -> Tor {
 fn failures(tor: &Tor) -> Receiver<String> {
     let (tell, told) = unbounded();
     let listen = move |event: &HsDescEvent| {
-        if event.action == HsDescAction::Failed {
-            let id = event.descriptor_id.as_ref().map(ToString::to_string);
-            let _ = tell.send(format!("{:?} {id:?}", event.hsdir.as_ref().unwrap().fingerprint()));
+        if event.action() == HsDescAction::Failed {
+            let id = event.descriptor_id().as_ref().map(ToString::to_string);
+            let _ =
+                tell.send(format!("{:?} {id:?}", event.hsdir().as_ref().unwrap().fingerprint()));
         }
     };
     tor.controller().on(listen).unwrap();

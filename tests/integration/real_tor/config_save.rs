@@ -406,7 +406,7 @@ fn every_method_works_in_a_listener() {
     let inside = config.downgrade();
     let listener = controller
         .on(move |event: &torcon::event::ConfChangedEvent| {
-            let name = event.changes[0].name.to_str_lossy().into_owned();
+            let name = event.changes().next().unwrap().name.to_string();
             if name != "ContactInfo" {
                 return;
             }

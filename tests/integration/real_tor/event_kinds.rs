@@ -53,15 +53,15 @@ fn addresses_that_are_mapped_and_set_free_make_addrmap() {
     controller.command("MAPADDRESS mapped.example=other.example").unwrap();
     let set = maps.recv_timeout(LIMIT).unwrap();
     assert_eq!(set.to_string(), "ADDRMAP mapped.example other.example NEVER CACHED=\"YES\"");
-    assert_eq!(set.address, text("mapped.example"));
-    assert_eq!(set.new_address, MappedAddress::Address(text("other.example")));
-    assert_eq!((&set.local_expiry, set.expires, set.cached), (&None, None, Some(true)));
+    assert_eq!(set.address(), text("mapped.example"));
+    assert_eq!(set.new_address(), MappedAddress::Address(text("other.example")));
+    assert_eq!((&set.local_expiry(), set.expires(), set.cached()), (&None, None, Some(true)));
 
     controller.command("MAPADDRESS mapped.example=").unwrap();
     let removed = maps.recv_timeout(LIMIT).unwrap();
-    assert_eq!(removed.new_address, MappedAddress::Removed);
+    assert_eq!(removed.new_address(), MappedAddress::Removed);
     assert_eq!(removed.to_string(), "ADDRMAP mapped.example  NEVER CACHED=\"YES\"");
-    assert_eq!((removed.stream, removed.extra().count()), (None, 0));
+    assert_eq!((removed.stream(), removed.extra().count()), (None, 0));
 }
 
 #[test]
@@ -72,13 +72,16 @@ fn a_request_to_resolve_that_fails_makes_addrmap_with_its_stream() {
     let streams = listen::<StreamEvent>(&controller);
     controller.command("RESOLVE bad_host!name").unwrap();
     let failed = maps.recv_timeout(LIMIT).unwrap();
-    assert_eq!(failed.address, text("bad_host!name"));
-    assert_eq!((&failed.new_address, &failed.error), (&MappedAddress::Failed, &Some(text("yes"))));
-    assert_eq!(failed.cached, Some(false));
-    assert!(failed.local_expiry.is_some() && failed.expires.is_some());
+    assert_eq!(failed.address(), text("bad_host!name"));
+    assert_eq!(
+        (&failed.new_address(), &failed.error()),
+        (&MappedAddress::Failed, &Some(text("yes")))
+    );
+    assert_eq!(failed.cached(), Some(false));
+    assert!(failed.local_expiry().is_some() && failed.expires().is_some());
     let stream = streams.recv_timeout(LIMIT).unwrap();
-    assert_eq!(stream.status, StreamStatus::NewResolve);
-    assert_eq!(failed.stream, Some(stream.id));
+    assert_eq!(stream.status(), StreamStatus::NewResolve);
+    assert_eq!(failed.stream(), Some(stream.id()));
     assert_eq!(failed.extra().count(), 0);
 }
 
@@ -89,13 +92,13 @@ fn dropped_build_times_make_buildtimeout_set() {
     let timeouts = listen::<BuildTimeoutSetEvent>(&controller);
     controller.command("DROPTIMEOUTS").unwrap();
     let reset = timeouts.recv_timeout(LIMIT).unwrap();
-    assert_eq!((&reset.action, reset.total_times), (&BuildTimeoutAction::Reset, Some(0)));
-    assert_eq!(reset.timeout, Some(Duration::from_secs(60)));
-    assert_eq!(reset.close, Some(Duration::from_secs(60)));
-    assert_eq!(reset.xm, Some(Duration::ZERO));
-    assert_eq!(reset.alpha.map(f64::from), Some(0.0));
-    assert_eq!(reset.cutoff_quantile.map(f64::from), Some(1.0));
-    assert_eq!(reset.timeout_rate.map(f64::from), Some(0.0));
-    assert_eq!(reset.close_rate.map(f64::from), Some(0.0));
+    assert_eq!((&reset.action(), reset.total_times()), (&BuildTimeoutAction::Reset, Some(0)));
+    assert_eq!(reset.timeout(), Some(Duration::from_secs(60)));
+    assert_eq!(reset.close(), Some(Duration::from_secs(60)));
+    assert_eq!(reset.xm(), Some(Duration::ZERO));
+    assert_eq!(reset.alpha().map(f64::from), Some(0.0));
+    assert_eq!(reset.cutoff_quantile().map(f64::from), Some(1.0));
+    assert_eq!(reset.timeout_rate().map(f64::from), Some(0.0));
+    assert_eq!(reset.close_rate().map(f64::from), Some(0.0));
     assert_eq!(reset.extra().count(), 0);
 }

@@ -43,7 +43,7 @@ fn bandwidth_events_arrive_in_every_form() {
     let (send, typed) = unbounded();
     controller
         .on(move |bw: &BwEvent| {
-            send.send((bw.read, bw.written)).ok();
+            send.send((bw.bytes_read(), bw.bytes_written())).ok();
         })
         .unwrap();
     let (send, text) = unbounded();
@@ -55,8 +55,8 @@ fn bandwidth_events_arrive_in_every_form() {
     let queue = controller.events([EventKind::Bw]).unwrap();
     let event = any.recv_timeout(LIMIT).unwrap();
     let Event::Bw(bw) = &event else { panic!("{event:?}") };
-    assert_eq!(event.to_string(), format!("BW {} {}", bw.read, bw.written));
-    assert_eq!(typed.recv_timeout(LIMIT).unwrap(), (bw.read, bw.written));
+    assert_eq!(event.to_string(), format!("BW {} {}", bw.bytes_read(), bw.bytes_written()));
+    assert_eq!(typed.recv_timeout(LIMIT).unwrap(), (bw.bytes_read(), bw.bytes_written()));
     assert_eq!(text.recv_timeout(LIMIT).unwrap(), event.to_string());
     assert_eq!(queue.recv_timeout(LIMIT).unwrap(), event);
 }
@@ -153,8 +153,7 @@ fn conf_changed_events_have_each_value() {
     controller
         .on(move |event: &ConfChangedEvent| {
             let changes: Vec<_> = event
-                .changes
-                .iter()
+                .changes()
                 .map(|change| {
                     (change.name.to_string(), change.value.as_ref().map(ToString::to_string))
                 })
@@ -204,11 +203,11 @@ fn addrmap_events_report_mappings_and_failed_resolutions() {
         .unwrap();
     controller.command("RESOLVE x.example").unwrap();
     let stream = streams.recv_timeout(LIMIT).unwrap();
-    assert_eq!(stream.status.as_str(), "NEWRESOLVE");
-    assert_eq!((stream.target.as_str(), stream.circuit), ("x.example:0", None));
-    assert_eq!(stream.purpose.as_ref().unwrap().as_str(), "DNS_REQUEST");
-    assert_eq!(stream.nym_epoch, Some(0));
-    let iso: Vec<_> = stream.iso_fields.iter().map(torcon::names::IsoField::as_str).collect();
+    assert_eq!(stream.status().as_str(), "NEWRESOLVE");
+    assert_eq!((stream.target().as_str(), stream.circuit()), ("x.example:0", None));
+    assert_eq!(stream.purpose().as_ref().unwrap().as_str(), "DNS_REQUEST");
+    assert_eq!(stream.nym_epoch(), Some(0));
+    let iso: Vec<_> = stream.iso_fields().iter().map(ToString::to_string).collect();
     assert_eq!(
         iso,
         ["SOCKS_USERNAME", "SOCKS_PASSWORD", "CLIENTADDR", "SESSION_GROUP", "NYM_EPOCH"]
@@ -217,12 +216,12 @@ fn addrmap_events_report_mappings_and_failed_resolutions() {
     // With its network off again, tor gives up.
     controller.set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
     let closed = streams.recv_timeout(LIMIT).unwrap();
-    assert_eq!((closed.status.as_str(), &closed.id), ("CLOSED", &stream.id));
-    assert_eq!(closed.reason.as_ref().unwrap().as_str(), "HIBERNATING");
+    assert_eq!((closed.status().as_str(), &closed.id()), ("CLOSED", &stream.id()));
+    assert_eq!(closed.reason().as_ref().unwrap().as_str(), "HIBERNATING");
     let failed = texts(&events, 1).remove(0);
     assert!(failed.starts_with("ADDRMAP x.example <error> \""), "{failed}");
     assert!(failed.contains(" error=yes EXPIRES=\""), "{failed}");
-    assert!(failed.ends_with(&format!(" CACHED=\"NO\" STREAMID={}", stream.id)), "{failed}");
+    assert!(failed.ends_with(&format!(" CACHED=\"NO\" STREAMID={}", stream.id())), "{failed}");
 }
 
 #[test]
@@ -240,7 +239,9 @@ fn a_bug_of_tor_is_a_status_event() {
     let waiting = streams
         .timeout_iter(LIMIT)
         .find_map(|event| match event {
-            Event::Stream(stream) if stream.status.as_str() == "CONTROLLER_WAIT" => Some(stream.id),
+            Event::Stream(stream) if stream.status().as_str() == "CONTROLLER_WAIT" => {
+                Some(stream.id())
+            }
             _ => None,
         })
         .unwrap();
@@ -248,8 +249,8 @@ fn a_bug_of_tor_is_a_status_event() {
     // torcon refuses to send it.
     tor.raw().ask(&format!("CLOSESTREAM {waiting} 0"));
     let status = status.recv_timeout(LIMIT).unwrap();
-    assert_eq!((status.area, status.severity), (StatusArea::General, Severity::Warn));
-    assert_eq!(status.action, StatusAction::Bug);
+    assert_eq!((status.area(), status.severity()), (StatusArea::General, Severity::Warn));
+    assert_eq!(status.action(), StatusAction::Bug);
     let reason = status.argument("REASON").unwrap().to_string();
     assert!(reason.starts_with("connection_ap_about_to_close(): Bug: "), "{reason}");
     assert!(reason.ends_with(")\n"), "unquoted and unescaped: {reason:?}");
@@ -262,7 +263,7 @@ fn log_events_have_a_severity_and_the_whole_message() {
     let (send, typed) = unbounded();
     controller
         .on(move |event: &LogEvent| {
-            send.send((event.severity, event.message.to_string(), event.to_string())).ok();
+            send.send((event.severity(), event.message().to_string(), event.to_string())).ok();
         })
         .unwrap();
     let warnings = listen(&controller, EventKind::Warn);
@@ -307,7 +308,7 @@ fn bootstrap_events_report_progress_and_problems() {
     let (mut progress, mut problem) = (None, None);
     for event in status.timeout_iter(LIMIT) {
         let Event::Status(status) = event else { panic!("{event:?}") };
-        let bootstrap = *status.bootstrap.unwrap();
+        let bootstrap = status.bootstrap().unwrap();
         match bootstrap.severity {
             Severity::Notice => progress = Some(bootstrap),
             _ => {
@@ -328,10 +329,10 @@ fn bootstrap_events_report_progress_and_problems() {
     let phase = controller.bootstrap_phase().unwrap();
     assert_eq!((phase.progress, phase.warning.as_deref()), (5, Some("Connection refused")));
     let launched = connections.recv_timeout(LIMIT).unwrap();
-    assert_eq!(launched.status.as_str(), "LAUNCHED");
+    assert_eq!(launched.status().as_str(), "LAUNCHED");
     let failed = connections.recv_timeout(LIMIT).unwrap();
-    assert_eq!(failed.status.as_str(), "FAILED");
-    assert_eq!(failed.reason.unwrap().as_str(), "CONNECTREFUSED");
+    assert_eq!(failed.status().as_str(), "FAILED");
+    assert_eq!(failed.reason().unwrap().as_str(), "CONNECTREFUSED");
     controller.set_conf([("DisableNetwork", "1")]).unwrap();
 }
 

@@ -40,7 +40,7 @@ fn a_client_has_no_relay_status() {
     let clients = controller.clients_seen().unwrap();
     let text = raw.get_info("status/clients-seen");
     assert_eq!(clients.text(), format!("CLIENTS_SEEN {text}").as_str());
-    assert_eq!(clients.time_started, Some(SystemTime::UNIX_EPOCH));
+    assert_eq!(clients.time_started(), Some(SystemTime::UNIX_EPOCH));
     let accounting = controller.accounting().unwrap();
     assert_eq!((accounting.hibernation, accounting.interval), (HibernationStatus::Awake, None));
     assert_eq!(raw.get_info("accounting/hibernating"), "awake");

@@ -118,7 +118,7 @@ fn resolve_is_answered_at_once_and_its_result_is_an_event() {
         .timeout_iter(LIMIT)
         .take(3)
         .map(|event| match event {
-            Event::Stream(stream) => format!("{} {}", stream.status, stream.target),
+            Event::Stream(stream) => format!("{} {}", stream.status(), stream.target()),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -245,7 +245,7 @@ fn a_wait_returns_a_loss_before_the_end() {
     let asking = controller.clone();
     let never = |event: &Event| {
         match event {
-            Event::Bw(bw) if bw.read == 0 => {
+            Event::Bw(bw) if bw.bytes_read() == 0 => {
                 begin.fire();
                 asking.wait_closed(LIMIT).unwrap();
             }

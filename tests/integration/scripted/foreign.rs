@@ -124,16 +124,16 @@ fn words_of_an_event_are_escaped() {
     let circ =
         format!("CIRC 1 {word} {word},$AB REASON={word} REMOTE_REASON={word} PURPOSE={word}");
     let Event::Circ(event) = Event::parse(EventText::new(circ.as_bytes())) else { panic!() };
-    assert_eq!(event.status.as_str(), word, "the text itself is kept");
-    check_word(&event.status);
-    event.path.iter().for_each(check_word);
-    check_word(&event.reason.unwrap());
-    check_word(&event.purpose.unwrap());
+    assert_eq!(event.status().as_str(), word, "the text itself is kept");
+    check_word(&event.status());
+    event.path().iter().for_each(check_word);
+    check_word(&event.reason().unwrap());
+    check_word(&event.purpose().unwrap());
     let stream = format!("STREAM 1 {word} 0 {word}:80 REASON=\"{ESCAPED}\" SOURCE_ADDR={word}:1");
     let Event::Stream(event) = Event::parse(EventText::new(stream.as_bytes())) else { panic!() };
-    check_word(&event.target);
-    check_word(&event.source_addr.unwrap());
-    check_word(&event.reason.unwrap());
+    check_word(&event.target());
+    check_word(&event.source_addr().unwrap());
+    check_word(&event.reason().unwrap());
     for text in [format!("CIRC {RAW}"), format!("BW {word}"), format!("CIRC 1\n{RAW}")] {
         match Event::parse(EventText::new(text.as_bytes())) {
             Event::Malformed { reason, .. } => check_word(&reason),

@@ -162,11 +162,11 @@ fn no_secret_of_a_reply_shows_in_debug_in_an_error_or_in_a_log() {
     hides(&config);
     let state = State::new(&controller).unwrap();
     let circuit = state.circuits().into_iter().next().unwrap();
-    assert_eq!(circuit.info().socks_username.as_ref().unwrap(), MARKER);
+    assert_eq!(circuit.info().socks_username().as_ref().unwrap(), MARKER);
     hides(&circuit);
     hides(&circuit.info());
     let stream = state.streams().into_iter().next().unwrap();
-    assert_eq!(stream.info().socks_password.as_ref().unwrap(), MARKER);
+    assert_eq!(stream.info().socks_password().as_ref().unwrap(), MARKER);
     hides(&stream);
     hides(&stream.info());
     hides(&state);
@@ -200,11 +200,11 @@ fn no_secret_of_an_event_shows_in_debug() {
                 assert!(!reason.to_string().contains(MARKER), "{reason}");
             }
             Event::ConfChanged(changed) => {
-                changed.changes.iter().for_each(|change| hides(change));
+                changed.changes().for_each(|change| hides(&change));
                 assert!(format!("{changed:?}").contains("shown"));
             }
             Event::Bw(bw) => bw.extra().for_each(|field| hides(&field)),
-            Event::Stream(stream) => hides(&stream.socks_username),
+            Event::Stream(stream) => hides(&stream.socks_username()),
             _ => {}
         }
     }

@@ -147,11 +147,11 @@ fn events_before_the_answer_are_not_applied_twice_and_those_after_it_are_not_los
     let streams = state.streams();
     assert_eq!(streams.len(), 1);
     assert_eq!(streams[0].id(), StreamId::from(5));
-    assert_eq!(streams[0].info().circuit, Some(CircuitId::from(2)));
+    assert_eq!(streams[0].info().circuit(), Some(CircuitId::from(2)));
     let snapshot = state.snapshot();
     assert_eq!(snapshot.number(), 6, "three before the answer, and three behind it");
     assert_eq!(snapshot.streams_of(CircuitId::from(2)).count(), 1);
-    assert_eq!(snapshot.circuit(CircuitId::from(3)).unwrap().path.len(), 0);
+    assert_eq!(snapshot.circuit(CircuitId::from(3)).unwrap().path().len(), 0);
     assert_eq!(snapshot.stream(StreamId::from(6)), None);
     // It is kept as it was.
     send_event(&controller, "CIRC 3 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
@@ -185,8 +185,8 @@ fn a_handle_reports_the_end_of_its_circuit_or_stream() {
         "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=DESTROYED REMOTE_REASON=FINISHED",
     );
     assert!(state.circuits().is_empty());
-    assert_eq!(circuit.info().remote_reason.as_ref().unwrap().as_str(), "FINISHED");
-    assert_eq!(stream.info().reason.as_ref().unwrap().as_str(), "DESTROY");
+    assert_eq!(circuit.info().remote_reason().as_ref().unwrap().as_str(), "FINISHED");
+    assert_eq!(stream.info().reason().as_ref().unwrap().as_str(), "DESTROY");
     assert_eq!(stream.state().circuits().len(), 0);
     drop((state, circuit, stream, controller));
     tor.finish();
@@ -247,7 +247,8 @@ fn the_state_is_up_to_date_inside_a_listener_of_the_controller() {
     let weak = state.downgrade();
     let look = move |circ: &torcon::event::CircEvent| {
         let state = weak.upgrade().expect("the test has it");
-        let _ = seen.send(state.circuit(&circ.id).map(|circuit| circuit.info().status.to_string()));
+        let _ =
+            seen.send(state.circuit(&circ.id()).map(|circuit| circuit.info().status().to_string()));
     };
     controller.on(look).unwrap();
     send_event(&controller, "CIRC 3 LAUNCHED PURPOSE=GENERAL");
@@ -295,7 +296,7 @@ fn a_dropped_state_leaves_nothing_behind() {
         let circuits = &["7 BUILT $E8F7~x PURPOSE=GENERAL"];
         let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], serve_events);
         let (seen, updates) = crossbeam_channel::unbounded();
-        state.on_circuit(move |update| seen.send(update.info.id).unwrap()).unwrap();
+        state.on_circuit(move |update| seen.send(update.info.id()).unwrap()).unwrap();
         // What a handle keeps is the state, whoever has the handle.
         state.on_stream(|_| {}).unwrap();
         state.on_address(|_| {}).unwrap();

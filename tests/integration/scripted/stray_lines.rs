@@ -28,7 +28,7 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
         .unwrap();
     let (some, some_events) = unbounded();
     let typed = some.clone();
-    controller.on(move |bw: &BwEvent| typed.send(bw.read.to_string()).unwrap()).unwrap();
+    controller.on(move |bw: &BwEvent| typed.send(bw.bytes_read().to_string()).unwrap()).unwrap();
     controller
         .add_text_listener(EventKind::Bw, move |text: &EventText| {
             some.send(text.to_string()).unwrap();

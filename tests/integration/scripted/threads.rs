@@ -32,7 +32,7 @@ fn sixteen_threads_get_their_own_replies_during_a_flood_of_events() {
         });
     });
     let (seen, events) = unbounded();
-    controller.on(move |bw: &BwEvent| seen.send(bw.read).unwrap()).unwrap();
+    controller.on(move |bw: &BwEvent| seen.send(bw.bytes_read()).unwrap()).unwrap();
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let controller = controller.clone();

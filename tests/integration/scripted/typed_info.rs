@@ -218,7 +218,7 @@ const CASES: &[Case] = &[
         "4 3 2 1",
     ),
     (
-        |c| c.clients_seen().unwrap().countries[0].name.to_string(),
+        |c| c.clients_seen().unwrap().countries()[0].name.to_string(),
         "status/clients-seen",
         &["TimeStarted=\"2026-11-23 09:12:15\" CountrySummary=us=16,de=8 IPVersions=v4=16,v6=8"],
         "us",

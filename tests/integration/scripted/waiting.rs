@@ -27,7 +27,7 @@ fn the_first_matching_event_is_returned_and_the_subscription_ends() {
     let mut seen = Vec::new();
     let is_wanted = |event: &Event| {
         seen.push(event.to_string());
-        matches!(event, Event::Bw(bw) if bw.read > 1)
+        matches!(event, Event::Bw(bw) if bw.bytes_read() > 1)
     };
     let event = controller.wait_for(EventKind::Bw, is_wanted, LIMIT).unwrap();
     assert_eq!(event.to_string(), "BW 3 4");
@@ -153,18 +153,18 @@ fn events_that_arrive_faster_than_they_are_tested_are_counted() {
     let asking = controller.clone();
     let is_last = |event: &Event| {
         match event {
-            Event::Bw(bw) if bw.read == 1 => {
+            Event::Bw(bw) if bw.bytes_read() == 1 => {
                 // Behind the answer nothing of the flood is still to come.
                 asking.get_info_one("a").unwrap();
             }
-            Event::Bw(bw) if bw.read == 2 => {
+            Event::Bw(bw) if bw.bytes_read() == 2 => {
                 read += 1;
                 go.fire();
             }
             Event::Lagged { dropped: lost, .. } => dropped += lost,
             _ => {}
         }
-        matches!(event, Event::Bw(bw) if bw.read == 3)
+        matches!(event, Event::Bw(bw) if bw.bytes_read() == 3)
     };
     controller.wait_for(EventKind::Bw, is_last, LIMIT).unwrap();
     assert_eq!(dropped + read, 100);

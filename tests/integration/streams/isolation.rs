@@ -14,8 +14,8 @@ use crate::testnet::retry::{find_in, retried};
 fn circuit(events: &EventQueue, port: u16) -> CircuitId {
     let found = find_in(events, LIMIT, |event| {
         let Event::Stream(event) = event else { return None };
-        let ours = event.target.port() == Some(port) && event.status == StreamStatus::Succeeded;
-        ours.then_some(event.circuit).flatten()
+        let ours = event.target().port() == Some(port) && event.status() == StreamStatus::Succeeded;
+        ours.then_some(event.circuit()).flatten()
     });
     found.expect("tor opens the stream on a circuit")
 }

@@ -198,8 +198,8 @@ fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
         assert!(expected.contains(&code), "{code:?}");
         let is_policy = |reason: Option<_>| reason == Some(StreamReason::ExitPolicy);
         let over = find_in(&events, LIMIT, |event| match event {
-            Event::Stream(event) if is_policy(event.remote_reason.clone()) => Some(true),
-            Event::Stream(event) if event.status == StreamStatus::Closed => Some(false),
+            Event::Stream(event) if is_policy(event.remote_reason()) => Some(true),
+            Event::Stream(event) if event.status() == StreamStatus::Closed => Some(false),
             _ => None,
         });
         if over == Some(true) { Ok(()) } else { Err(format!("{code:?}, and no exit has said it")) }

@@ -75,14 +75,14 @@ fn connected_by(events: &EventQueue, host: &str) -> CircuitId {
     let mut seen = Vec::new();
     for event in events.timeout_iter(LIMIT) {
         let Event::Stream(stream) = event else { continue };
-        if stream.target.host() == host {
-            ids.push(stream.id);
+        if stream.target().host() == host {
+            ids.push(stream.id());
         }
         // The exit replaces the name by the address.
-        if ids.contains(&stream.id) {
+        if ids.contains(&stream.id()) {
             seen.push(stream.to_string());
-            if stream.status == StreamStatus::Succeeded {
-                return stream.circuit.expect("it is on a circuit");
+            if stream.status() == StreamStatus::Succeeded {
+                return stream.circuit().expect("it is on a circuit");
             }
         }
     }
@@ -90,6 +90,6 @@ fn connected_by(events: &EventQueue, host: &str) -> CircuitId {
 }
 
 /// Returns the first label of the target's name.
-fn label(stream: &StreamInfo) -> &str {
-    stream.target.host().split('.').next().unwrap_or_default()
+fn label(stream: &StreamInfo) -> String {
+    stream.target().host().split('.').next().unwrap_or_default().to_owned()
 }

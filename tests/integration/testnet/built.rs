@@ -63,18 +63,18 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     is_greeted(&stream, "one");
     // What tor itself says of it.
     let circuits = controller.circuit_status().unwrap();
-    let ours = circuits.iter().find(|other| other.id == circuit.id()).expect("tor knows it");
-    assert_eq!(fingerprints(&ours.path), relays[1..4]);
+    let ours = circuits.iter().find(|other| other.id() == circuit.id()).expect("tor knows it");
+    assert_eq!(fingerprints(&ours.path()), relays[1..4]);
     let streams = controller.stream_status().unwrap();
     let on_it: Vec<_> =
-        streams.iter().filter(|other| other.circuit == Some(circuit.id())).collect();
+        streams.iter().filter(|other| other.circuit() == Some(circuit.id())).collect();
     assert_eq!(on_it.len(), 1, "{streams:?}");
-    assert_eq!(on_it[0].target.port(), Some(echo_server.port()));
-    assert_eq!(on_it[0].status, StreamStatus::Succeeded);
+    assert_eq!(on_it[0].target().port(), Some(echo_server.port()));
+    assert_eq!(on_it[0].status(), StreamStatus::Succeeded);
     // And the state.
     let known = circuit.streams();
     assert_eq!(known.len(), 1);
-    assert_eq!(known[0].id(), on_it[0].id);
+    assert_eq!(known[0].id(), on_it[0].id());
     assert_eq!(known[0].circuit().as_ref(), Some(&circuit));
     attaches_itself(controller);
     // While there is a stream on it.
@@ -85,9 +85,9 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     circuit.close().unwrap();
     assert_eq!(circuit.status(), CircuitStatus::Closed);
     let last = circuit.wait_closed(LIMIT).unwrap();
-    assert_eq!(last.reason, Some(CircuitReason::Requested));
+    assert_eq!(last.reason(), Some(CircuitReason::Requested));
     let ended = known[0].wait_closed(LIMIT).unwrap();
-    assert_eq!(ended.reason, Some(StreamReason::Destroy), "{ended:?}");
+    assert_eq!(ended.reason(), Some(StreamReason::Destroy), "{ended:?}");
     // Closing what is closed does nothing.
     circuit.close().unwrap();
     circuit.close_if_unused().unwrap();
@@ -262,7 +262,7 @@ fn a_stream_is_closed_with_a_reason_and_close_waits_for_tor_s_report() {
     assert_eq!(stream.status(), StreamStatus::Succeeded);
     stream.close(StreamReason::Misc).unwrap();
     assert_eq!(stream.status(), StreamStatus::Closed);
-    assert_eq!(stream.info().reason, Some(StreamReason::Misc));
+    assert_eq!(stream.info().reason(), Some(StreamReason::Misc));
     assert!(circuit.streams().is_empty() && state.stream(&stream.id()).is_none());
     // What is known last stays known.
     assert_eq!(stream.circuit().as_ref(), Some(&circuit));
@@ -321,7 +321,7 @@ fn fifty_circuits_are_built_at_once_from_as_many_threads() {
     assert_eq!(ids.len(), 50);
     let there = tor.controller().unwrap().circuit_status().unwrap();
     for circuit in &circuits {
-        let told = there.iter().find(|other| other.id == circuit.id());
+        let told = there.iter().find(|other| other.id() == circuit.id());
         // One may have ended meanwhile, and then the state knows.
         assert!(told.is_some() || circuit.info().is_over(), "{circuit:?}");
     }
@@ -406,11 +406,11 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
 
     network.kill("relay2").unwrap();
     let last = ended(&circuit, &relays[..2]);
-    assert_eq!(last.status, CircuitStatus::Closed);
-    assert_eq!(last.reason, Some(CircuitReason::Destroyed), "{last:?}");
-    assert!(last.remote_reason.is_some(), "{last:?}");
+    assert_eq!(last.status(), CircuitStatus::Closed);
+    assert_eq!(last.reason(), Some(CircuitReason::Destroyed), "{last:?}");
+    assert!(last.remote_reason().is_some(), "{last:?}");
     let CircuitProblem::Closed(end) = problem(circuit.wait_built(LIMIT)) else { panic!() };
-    assert_eq!(end.remote_reason, last.remote_reason);
+    assert_eq!(end.remote_reason, last.remote_reason());
     assert!(matches!(problem(circuit.connect_stream("a.test:80")), CircuitProblem::Closed(_)));
 
     // The relay that is gone as the last hop, and as the first.

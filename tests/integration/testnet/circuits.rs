@@ -20,7 +20,7 @@ fn relays() -> Vec<Fingerprint> {
 
 fn is_over(id: &CircuitId, event: &Event) -> bool {
     let over = [CircuitStatus::Built, CircuitStatus::Failed, CircuitStatus::Closed];
-    matches!(event, Event::Circ(circ) if circ.id == *id && over.contains(&circ.status))
+    matches!(event, Event::Circ(circ) if circ.id() == *id && over.contains(&circ.status()))
 }
 
 /// Sends a command for a circuit, and returns the circuit with its path when that is built.
@@ -35,10 +35,10 @@ fn built(
         outcome => outcome.expect("the circuit is begun"),
     };
     let Event::Circ(circ) = event else { panic!("{event}") };
-    if circ.status != CircuitStatus::Built {
+    if circ.status() != CircuitStatus::Built {
         return Err(circ.to_string());
     }
-    let path = circ.path.iter().map(|relay| relay.fingerprint().expect("tor names it so"));
+    let path = circ.path().into_iter().map(|relay| relay.fingerprint().expect("tor names it so"));
     Ok((id, path.collect()))
 }
 
@@ -97,7 +97,10 @@ fn a_circuit_is_built_along_chosen_relays_extended_repurposed_and_closed() {
     let is_closed = |(): &(), event: &Event| is_over(&id, event);
     let outcome = controller.execute_and_wait(&close, EventKind::Circ, is_closed, LIMIT);
     let ((), event) = outcome.unwrap();
-    assert!(matches!(&event, Event::Circ(circ) if circ.status == CircuitStatus::Closed), "{event}");
+    assert!(
+        matches!(&event, Event::Circ(circ) if circ.status() == CircuitStatus::Closed),
+        "{event}"
+    );
     let gone = format!("CLOSECIRCUIT: 552 \"Unknown circuit \\\"{id}\\\"\"");
     assert_eq!(refusal(controller.close_circuit(id)), gone);
     tor.quit().unwrap();
@@ -111,7 +114,7 @@ fn a_path_that_cannot_work_is_accepted_and_fails() {
     let outcome = controller.execute_and_wait(&twice, EventKind::Circ, is_over, LIMIT);
     let (_, event) = outcome.unwrap();
     let Event::Circ(circ) = event else { panic!("{event}") };
-    assert_eq!(circ.status, CircuitStatus::Failed, "{circ}");
+    assert_eq!(circ.status(), CircuitStatus::Failed, "{circ}");
     tor.quit().unwrap();
 }
 
@@ -140,9 +143,9 @@ fn find(events: &EventQueue, is_wanted: impl Fn(&StreamEvent) -> bool) -> Stream
 #[track_caller]
 fn waiting(events: &EventQueue, host: &str) -> StreamId {
     let is_ours = |stream: &StreamEvent| {
-        stream.target.host() == host && stream.status == StreamStatus::ControllerWait
+        stream.target().host() == host && stream.status() == StreamStatus::ControllerWait
     };
-    find(events, is_ours).id
+    find(events, is_ours).id()
 }
 
 /// Waits until a stream that was attached is open. One that is not is closed.
@@ -154,10 +157,10 @@ fn opened(
 ) -> Result<StreamEvent, String> {
     use StreamStatus::{Closed, Detached, Failed, Succeeded};
     let is_over = |stream: &StreamEvent| {
-        stream.id == id && [Succeeded, Detached, Failed, Closed].contains(&stream.status)
+        stream.id() == id && [Succeeded, Detached, Failed, Closed].contains(&stream.status())
     };
     let stream = find(events, is_over);
-    if stream.status == Succeeded {
+    if stream.status() == Succeeded {
         return Ok(stream);
     }
     // The application of one that was detached would wait for ever.
@@ -220,8 +223,8 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
             controller.redirect_stream(&redirect).unwrap();
             controller.attach_stream(attach(stream, circuit).hop(3)).unwrap();
             let connected = opened(controller, &events, stream)?;
-            assert_eq!(connected.circuit, Some(circuit));
-            assert_eq!(connected.target, echo.address.into());
+            assert_eq!(connected.circuit(), Some(circuit));
+            assert_eq!(connected.target(), echo.address.into());
             let connection = connecting.join().unwrap().expect("the server is reached");
             Ok((echo, circuit, stream, connection))
         });
@@ -235,8 +238,9 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     // There is a stream on it.
     controller.close_circuit_if_unused(circuit).unwrap();
     controller.close_stream(stream, StreamReason::Misc).unwrap();
-    let closed = find(&events, |event| event.id == stream && event.status == StreamStatus::Closed);
-    assert_eq!((closed.circuit, closed.reason), (Some(circuit), Some(StreamReason::Misc)));
+    let closed =
+        find(&events, |event| event.id() == stream && event.status() == StreamStatus::Closed);
+    assert_eq!((closed.circuit(), closed.reason()), (Some(circuit), Some(StreamReason::Misc)));
     let gone = format!("CLOSESTREAM: 552 \"Unknown stream \\\"{stream}\\\"\"");
     assert_eq!(refusal(controller.close_stream(stream, StreamReason::Misc)), gone);
     drop(connection);

@@ -14,12 +14,12 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     let controller = tor.controller().unwrap();
     let events = controller.events([EventKind::HsDesc, EventKind::HsDescContent]).unwrap();
     let service = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
-    let hsdir = |event: &HsDescEvent| event.hsdir.as_ref().and_then(RelaySpec::fingerprint);
+    let hsdir = |event: &HsDescEvent| event.hsdir().as_ref().and_then(RelaySpec::fingerprint);
     // Every relay gets two descriptors, of this period and of another.
     let mut half = BTreeSet::new();
     let server = find_in(&events, LIMIT, |event| {
         let Event::HsDesc(event) = event else { return None };
-        let server = hsdir(&event).filter(|_| event.action == HsDescAction::Uploaded)?;
+        let server = hsdir(&event).filter(|_| event.action() == HsDescAction::Uploaded)?;
         (!half.insert(server)).then_some(server)
     });
     let server = server.expect("a directory has both");
@@ -30,13 +30,13 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
             controller.hs_fetch(fetch).unwrap();
             let answers = [HsDescAction::Received, HsDescAction::Failed];
             let answer = find_in(&events, LIMIT, |event| match event {
-                Event::HsDesc(event) if answers.contains(&event.action) && is_from(&event) => {
+                Event::HsDesc(event) if answers.contains(&event.action()) && is_from(&event) => {
                     Some(event)
                 }
                 _ => None,
             });
             match answer {
-                Some(event) if event.action == HsDescAction::Received => Ok(event),
+                Some(event) if event.action() == HsDescAction::Received => Ok(event),
                 other => Err(format!("{other:?}")),
             }
         })
@@ -60,7 +60,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     controller.hs_post(&HsPost::new(service.address, content).server(server)).unwrap();
     let answers = [HsDescAction::Uploaded, HsDescAction::Failed];
     let is_answer = |event: &Event| {
-        matches!(event, Event::HsDesc(event) if answers.contains(&event.action)
+        matches!(event, Event::HsDesc(event) if answers.contains(&event.action())
             && hsdir(event) == Some(server))
     };
     let answer = find_in(&events, LIMIT, |event| is_answer(&event).then_some(()));

@@ -114,7 +114,7 @@ fn what_applications_do_wrong_is_told_with_what_they_did() {
     });
     for signal in [Signal::Dormant, Signal::Active] {
         controller.signal(signal.clone()).unwrap();
-        let is_it = |event| matches!(event, Event::Signal(event) if event.signal == signal);
+        let is_it = |event| matches!(event, Event::Signal(event) if event.signal() == signal);
         assert!(events.timeout_iter(LIMIT).any(is_it), "{signal} was not told");
     }
 }

@@ -31,9 +31,9 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
         let id = text.strip_prefix("EXTENDED ").expect("tor names the circuit");
         let built = find_in(&events, LIMIT, |event| {
             let Event::Circ(circ) = event else { return None };
-            let ours = circ.id.to_string() == id && circ.status != CircuitStatus::Extended;
-            let over = circ.status != CircuitStatus::Launched;
-            (ours && over).then_some(circ.status)
+            let ours = circ.id().to_string() == id && circ.status() != CircuitStatus::Extended;
+            let over = circ.status() != CircuitStatus::Launched;
+            (ours && over).then_some(circ.status())
         });
         if built == Some(CircuitStatus::Built) { Ok(()) } else { Err(format!("{built:?}")) }
     });

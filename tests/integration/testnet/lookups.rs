@@ -114,7 +114,7 @@ fn every_thread_gets_the_answer_to_its_own_request() {
     let mut ids: Vec<_> = answers
         .iter()
         .map(|event| match event {
-            Event::AddrMap(answer) => answer.stream.unwrap(),
+            Event::AddrMap(answer) => answer.stream().unwrap(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -135,8 +135,8 @@ fn the_descriptor_of_a_service_is_what_the_service_has() {
     let (mut sent, mut taken) = (Vec::new(), 0);
     for event in events.timeout_iter(LIMIT) {
         let Event::HsDesc(event) = event else { panic!("{event:?}") };
-        match event.action {
-            HsDescAction::Upload => sent.push((event.hsdir, event.descriptor_id)),
+        match event.action() {
+            HsDescAction::Upload => sent.push((event.hsdir(), event.descriptor_id())),
             HsDescAction::Uploaded => taken += 1,
             _ => {}
         }

@@ -37,20 +37,23 @@ fn contents_of_state(snapshot: &Snapshot) -> Contents {
             // state.
             text = text.replacen("CIRC_MINOR", "CIRC", 1);
             for word in ["PURPOSE_CHANGED", "CANNIBALIZED"] {
-                text = text.replacen(word, info.status.as_str(), 1);
+                text = text.replacen(word, info.status().as_str(), 1);
             }
         }
-        picture.insert(format!("circuit {}", info.id), comparable(&text));
+        picture.insert(format!("circuit {}", info.id()), comparable(&text));
     }
     for info in &snapshot.streams {
         // tor lists every stream that waits as a new one.
-        let status = match info.status.as_str() {
+        let status = info.status();
+        let status = match status.as_str() {
             "DETACHED" | "CONTROLLER_WAIT" => "NEW",
             other => other,
         };
-        let circuit = info.circuit.map_or("0".to_owned(), |id| id.to_string());
-        picture
-            .insert(format!("stream {}", info.id), format!("{status} {circuit} {}", info.target));
+        let circuit = info.circuit().map_or("0".to_owned(), |id| id.to_string());
+        picture.insert(
+            format!("stream {}", info.id()),
+            format!("{status} {circuit} {}", info.target()),
+        );
     }
     for guard in &snapshot.guards {
         picture.insert(format!("guard {}", fingerprint(&guard.relay)), guard.status.to_string());
@@ -76,12 +79,13 @@ fn contents_of_state(snapshot: &Snapshot) -> Contents {
 fn contents_of_tor(controller: &Controller) -> Contents {
     let mut picture = Contents::new();
     for circuit in controller.circuit_status().unwrap() {
-        picture.insert(format!("circuit {}", circuit.id), comparable(&circuit.text().to_string()));
+        picture
+            .insert(format!("circuit {}", circuit.id()), comparable(&circuit.text().to_string()));
     }
     for stream in controller.stream_status().unwrap() {
-        let circuit = stream.circuit.map_or("0".to_owned(), |id| id.to_string());
-        let text = format!("{} {circuit} {}", stream.status, stream.target);
-        picture.insert(format!("stream {}", stream.id), text);
+        let circuit = stream.circuit().map_or("0".to_owned(), |id| id.to_string());
+        let text = format!("{} {circuit} {}", stream.status(), stream.target());
+        picture.insert(format!("stream {}", stream.id()), text);
     }
     for guard in controller.entry_guards().unwrap() {
         picture.insert(format!("guard {}", fingerprint(&guard.relay)), guard.status.to_string());
@@ -90,9 +94,10 @@ fn contents_of_tor(controller: &Controller) -> Contents {
         picture.insert(format!("address {}", mapping.address), mapping.new_address);
     }
     for connection in controller.orconn_status().unwrap() {
-        let peer = connection.peer.to_string();
+        let peer = connection.peer().to_string();
         let peer = peer.split('~').next().unwrap_or_default();
-        let count = picture.entry(format!("connection {peer} {}", connection.status)).or_default();
+        let count =
+            picture.entry(format!("connection {peer} {}", connection.status())).or_default();
         count.push('I');
     }
     let bootstrap = controller.bootstrap_phase().unwrap();

@@ -55,7 +55,9 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
     });
     assert_same(controller, "orconn-status", || {
         let connections = controller.orconn_status().unwrap();
-        assert!(connections.iter().any(|connection| connection.status == OrConnStatus::Connected));
+        assert!(
+            connections.iter().any(|connection| connection.status() == OrConnStatus::Connected)
+        );
         texts(connections.iter().map(ToString::to_string).collect(), "ORCONN ")
     });
     let relays: BTreeSet<_> = shared_network().relays().iter().map(|r| r.fingerprint).collect();
@@ -87,12 +89,12 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
     });
     let streams = controller.stream_status().unwrap();
     let target = format!("127.0.0.1:{}", echo.address.port());
-    let stream = streams.iter().find(|stream| stream.target.to_string() == target);
+    let stream = streams.iter().find(|stream| stream.target().to_string() == target);
     let stream = stream.unwrap_or_else(|| panic!("{target} is not in {streams:?}"));
-    assert_eq!(stream.status, StreamStatus::Succeeded);
+    assert_eq!(stream.status(), StreamStatus::Succeeded);
     let circuits = controller.circuit_status().unwrap();
-    let circuit = circuits.iter().find(|circuit| Some(circuit.id) == stream.circuit);
-    assert_eq!(circuit.expect("it is listed").status, CircuitStatus::Built);
+    let circuit = circuits.iter().find(|circuit| Some(circuit.id()) == stream.circuit());
+    assert_eq!(circuit.expect("it is listed").status(), CircuitStatus::Built);
     drop(open);
     echo.finish();
     tor.quit().unwrap();
@@ -128,10 +130,12 @@ fn a_tor_with_a_network_tells_that_it_is_ready() {
     let mut events = Vec::new();
     eventually(LIMIT, "tor has read something since somebody listens", || {
         events = controller.bw_event_cache().unwrap();
-        events.iter().any(|event| event.read > 0)
+        events.iter().any(|event| event.bytes_read() > 0)
     });
-    let told: Vec<_> =
-        events.iter().map(|event| format!("{},{}", event.read, event.written)).collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| format!("{},{}", event.bytes_read(), event.bytes_written()))
+        .collect();
     // It may have gone on since.
     let raw = controller.get_info_one("bw-event-cache").unwrap();
     assert!(raw.starts_with(&told.join(" ")), "{told:?} and {raw}");
@@ -303,7 +307,7 @@ fn a_service_and_its_client_have_its_descriptor() {
     let service = serving.add_onion(&AddOnion::new([OnionPort::new(80, 8080)])).unwrap();
     let address = service.address;
     let uploaded = find_in(&uploads, 2 * LIMIT, |event| match event {
-        Event::HsDesc(event) if event.action == HsDescAction::Uploaded => Some(()),
+        Event::HsDesc(event) if event.action() == HsDescAction::Uploaded => Some(()),
         _ => None,
     });
     uploaded.expect("a directory takes the descriptor");

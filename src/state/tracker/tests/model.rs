@@ -181,20 +181,21 @@ fn known(tracker: &Tracker) -> Model {
     let mut model = Model::default();
     for cell in tracker.circuits() {
         let info = cell.info();
-        let purpose = info.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-        let value = (info.status.to_string(), info.path.len(), purpose);
-        model.circuits.insert(info.id.to_string(), value);
+        let purpose = info.purpose().map(|purpose| purpose.to_string()).unwrap_or_default();
+        let value = (info.status().to_string(), info.path().len(), purpose);
+        model.circuits.insert(info.id().to_string(), value);
     }
     for cell in tracker.streams() {
         let info = cell.info();
         // tor lists every stream that waits as a new one.
-        let status = match info.status.as_str() {
+        let status = info.status();
+        let status = match status.as_str() {
             "DETACHED" | "CONTROLLER_WAIT" => "NEW",
             other => other,
         };
-        let circuit = info.circuit.map_or("0".to_owned(), |id| id.to_string());
-        let value = (status.to_owned(), circuit, info.target.to_string());
-        model.streams.insert(info.id.to_string(), value);
+        let circuit = info.circuit().map_or("0".to_owned(), |id| id.to_string());
+        let value = (status.to_owned(), circuit, info.target().to_string());
+        model.streams.insert(info.id().to_string(), value);
     }
     for guard in tracker.guards() {
         model.guards.insert(guard.relay.to_string(), guard.status.to_string());

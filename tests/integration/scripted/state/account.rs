@@ -31,7 +31,7 @@ impl Account {
     fn take(&self, update: &CircuitUpdate) {
         self.delivered.fetch_add(1, Ordering::AcqRel);
         self.lost.fetch_add(update.lost, Ordering::AcqRel);
-        self.last.store(update.info.path.len() as u64, Ordering::Release);
+        self.last.store(update.info.path().len() as u64, Ordering::Release);
     }
 
     fn total(&self) -> u64 {

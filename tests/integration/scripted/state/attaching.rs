@@ -138,8 +138,8 @@ fn an_attacher_sends_these_commands_and_these_at_each_way_to_end_it() {
         let (called, calls) = bounded(2);
         let (wake, sleeping) = bounded::<()>(0);
         let guard = state.set_attacher(move |stream, circuits| {
-            called.send(stream.id).unwrap();
-            if stream.target.host() == "slow.example" {
+            called.send(stream.id()).unwrap();
+            if stream.target().host() == "slow.example" {
                 sleeping.recv_timeout(LIMIT).ok();
             }
             Attach::To(circuits[0].clone())

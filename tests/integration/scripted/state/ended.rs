@@ -225,7 +225,7 @@ fn a_listener_of_one_state_cannot_be_removed_by_another_state() {
     });
     let other = State::new(&controller).unwrap();
     let (seen, updates) = unbounded();
-    let first = state.on_circuit(move |update| seen.send(update.info.id).unwrap()).unwrap();
+    let first = state.on_circuit(move |update| seen.send(update.info.id()).unwrap()).unwrap();
     let second = other.on_circuit(|_| {}).unwrap();
     next(&updates);
     assert_ne!(first, second);

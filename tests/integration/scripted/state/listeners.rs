@@ -15,7 +15,7 @@ use crate::support::signal::signal;
 fn written() -> (impl FnMut(&CircuitUpdate) + Send + 'static, Receiver<String>) {
     let (seen, updates) = unbounded();
     let write = move |update: &CircuitUpdate| {
-        let text = format!("{} {:?} {}", update.info.id, update.change, update.info.status);
+        let text = format!("{} {:?} {}", update.info.id(), update.change, update.info.status());
         let _ = seen.send(text);
     };
     (write, updates)
@@ -103,7 +103,7 @@ fn a_removed_listener_is_not_called_again_also_if_it_removes_itself() {
     let id = state.on_circuit(move |update| {
         let id = own_id.recv_timeout(LIMIT).unwrap();
         update.circuit.state().remove_listener(id).unwrap();
-        seen.send(update.info.id).unwrap();
+        seen.send(update.info.id()).unwrap();
     });
     tell_id.send(id.unwrap()).unwrap();
     send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
@@ -149,7 +149,7 @@ fn lost_updates_of_a_slow_listener_are_counted_and_reported_and_the_state_has_th
     let mut test_says = Some(test_says);
     let (seen, updates) = unbounded();
     let slow = move |update: &CircuitUpdate| {
-        seen.send((update.info.path.len(), update.lost)).unwrap();
+        seen.send((update.info.path().len(), update.lost)).unwrap();
         if let Some(test_says) = test_says.take() {
             test_says.wait();
         }
@@ -161,7 +161,7 @@ fn lost_updates_of_a_slow_listener_are_counted_and_reported_and_the_state_has_th
         send_event(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(length)));
     }
     let info = state.circuits()[0].info();
-    assert_eq!(info.path.len(), 10);
+    assert_eq!(info.path().len(), 10);
     go_on.fire();
     // As many as fit, and then the newest, which tells how many it replaced.
     let (mut length, mut lost) = (0, 0);
@@ -199,7 +199,7 @@ fn a_listener_may_send_commands_wait_add_listeners_and_close_the_connection() {
                 assert_eq!(state.circuits().len(), 2);
                 let seen = seen.clone();
                 state
-                    .on_stream(move |update| seen.send(update.info.target.to_string()).unwrap())
+                    .on_stream(move |update| seen.send(update.info.target().to_string()).unwrap())
                     .unwrap();
                 send_event(controller, "STREAM 1 NEW 0 a.example:80");
             } else {

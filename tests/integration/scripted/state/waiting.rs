@@ -100,7 +100,7 @@ fn every_waiter_is_woken_by_the_event_that_it_waits_for() {
         built.join().unwrap().unwrap();
         also_built.join().unwrap().unwrap();
         send_event(&controller, "STREAM 17 CLOSED 0 a.example:80 REASON=DONE");
-        assert_eq!(gone.join().unwrap().unwrap().reason.as_ref().unwrap().as_str(), "DONE");
+        assert_eq!(gone.join().unwrap().unwrap().reason().as_ref().unwrap().as_str(), "DONE");
         send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
         closed.join().unwrap().unwrap();
     });

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crossbeam_channel::{bounded, unbounded};
 use parking_lot::Mutex;
 use torcon::error::SocksCode;
-use torcon::event::StreamEvent;
 use torcon::names::{CircuitId, CircuitPurpose, StreamStatus};
 use torcon::state::{Attach, AttacherGuard, AttacherOptions, Circuit, StreamInfo};
 use torcon::{Error, Event, EventKind};
@@ -47,7 +46,8 @@ fn a_hundred_streams_at_once_go_through_the_chosen_ones_of_three_circuits() {
     let mut by: BTreeMap<String, Vec<CircuitId>> = BTreeMap::new();
     for event in events.timeout_iter(LIMIT) {
         let Event::Stream(stream) = event else { continue };
-        let StreamEvent { id, status, circuit, target, .. } = &stream;
+        let (id, status) = (&stream.id(), &stream.status());
+        let (circuit, target) = (stream.circuit(), stream.target());
         if *status == StreamStatus::New && target.port() == Some(setup.echo_server.port()) {
             names.insert(*id, target.host().to_owned());
         }
@@ -124,7 +124,7 @@ fn no_stream_stays_unattached_however_an_attacher_fails() {
     let by = survives(&setup, "busy", LIMIT, move |stream, _| {
         let state = weak.upgrade().unwrap();
         state.controller().get_info_one("version").unwrap();
-        assert_eq!(state.stream(&stream.id).unwrap().status(), StreamStatus::ControllerWait);
+        assert_eq!(state.stream(&stream.id()).unwrap().status(), StreamStatus::ControllerWait);
         let circuit = built(&state, &relays()[1..4], &CircuitPurpose::Controller);
         made.send(circuit.id()).unwrap();
         Attach::To(circuit)
@@ -154,8 +154,8 @@ fn an_attacher_can_close_streams_and_those_to_onion_services_are_left_to_tor() {
     let (sender, asked) = unbounded();
     let ours = setup.circuit(0);
     let guard = setup.state.set_attacher(move |stream, _| {
-        sender.send(stream.target.to_string()).unwrap();
-        match label(stream) {
+        sender.send(stream.target().to_string()).unwrap();
+        match &*label(stream) {
             "closed" => Attach::Close,
             _ => Attach::To(ours.clone()),
         }
@@ -184,7 +184,7 @@ fn an_attacher_is_asked_again_if_the_exit_does_not_connect_and_in_the_end_tor_ch
     let times = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&times);
     let guard = setup.state.set_attacher(move |stream, _| {
-        seen.lock().push(stream.reason.clone());
+        seen.lock().push(stream.reason());
         Attach::To(ours.clone())
     });
     assert!(setup.proxy().connect("a.nx.test:80").is_err());

@@ -37,15 +37,16 @@ fn streams_through_circuits_and_those_of_applications_are_kept_apart() {
     let mut connected = 0;
     for event in events.timeout_iter(LIMIT) {
         let Event::Stream(stream) = event else { continue };
-        if stream.status == StreamStatus::New
-            && stream.target.port() == Some(setup.echo_server.port())
+        if stream.status() == StreamStatus::New
+            && stream.target().port() == Some(setup.echo_server.port())
         {
-            names.insert(stream.id, stream.target.host().to_owned());
+            names.insert(stream.id(), stream.target().host().to_owned());
         }
-        let (Some(name), StreamStatus::Succeeded) = (names.get(&stream.id), &stream.status) else {
+        let (Some(name), StreamStatus::Succeeded) = (names.get(&stream.id()), &stream.status())
+        else {
             continue;
         };
-        let by = circuits.iter().position(|circuit| Some(circuit.id()) == stream.circuit);
+        let by = circuits.iter().position(|circuit| Some(circuit.id()) == stream.circuit());
         let own = name.strip_prefix("own").map(|name| name[..1].parse().unwrap());
         assert_eq!(by, own, "{name}");
         connected += 1;
@@ -66,7 +67,7 @@ fn no_attacher_is_asked_about_a_stream_through_a_circuit() {
     let circuit = ours.clone();
     let target = setup.echo_server.target("within");
     let guard = options.set(&setup.state, move |stream, _| {
-        sender.send(label(stream).to_owned()).unwrap();
+        sender.send(label(stream)).unwrap();
         // It can be opened inside an attacher too.
         let stream = circuit.connect_stream(&*target).expect("nobody is asked about it");
         is_greeted(&stream, "within");
@@ -103,7 +104,7 @@ fn a_stream_goes_through_a_circuit_also_at_a_unix_socket() {
                     let is_on_it = |stream: &torcon::state::Stream| {
                         stream
                             .info()
-                            .socks_username
+                            .socks_username()
                             .as_ref()
                             .is_some_and(|n| *n == "torcon-circuit")
                     };
@@ -130,8 +131,8 @@ fn a_stream_whose_circuit_ends_while_it_connects_fails_and_is_not_attached_again
     };
     let is_sent = |event: &Event| {
         matches!(event, Event::Stream(stream)
-            if stream.target.host() == "192.0.2.1"
-            && matches!(stream.status, StreamStatus::SentConnect | StreamStatus::Detached))
+            if stream.target().host() == "192.0.2.1"
+            && matches!(stream.status(), StreamStatus::SentConnect | StreamStatus::Detached))
     };
     events.timeout_iter(LIMIT).find(is_sent).expect("it is sent");
     ours.close().unwrap();

@@ -83,7 +83,7 @@ fn an_option_that_another_controller_has_changed_is_not_restored() {
     let (sender, asked) = unbounded();
     let circuit = ours.clone();
     let attacher = move |stream: &StreamInfo, _: &[Circuit]| {
-        sender.send(label(stream).to_owned()).unwrap();
+        sender.send(label(stream)).unwrap();
         Attach::To(circuit.clone())
     };
     let guard = setup.state.set_attacher(attacher.clone()).unwrap();
@@ -123,8 +123,8 @@ fn an_option_that_another_controller_has_set_stays_on_and_its_streams_are_left_t
     });
     let is_theirs = |event: Event| match event {
         Event::Stream(stream) => {
-            let waits = stream.status == StreamStatus::ControllerWait;
-            (waits && stream.target.host() == "theirs.test").then_some(stream.id)
+            let waits = stream.status() == StreamStatus::ControllerWait;
+            (waits && stream.target().host() == "theirs.test").then_some(stream.id())
         }
         _ => None,
     };
