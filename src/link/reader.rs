@@ -261,10 +261,11 @@ impl Reader {
     }
 
     /// Returns the reason for the end of the stream. A peer that closed in the middle of its first line
-    /// may not speak the control protocol.
+    /// may not speak the control protocol. After authentication this is a line of a filtering proxy.
     fn end_of_stream(&self) -> Disconnect {
         match self.frame.rest() {
-            rest if !self.frame.is_inside_message()
+            rest if self.limits.is_some()
+                && !self.frame.is_inside_message()
                 && rest.first().is_some_and(|first| !first.is_ascii_digit()) =>
             {
                 Disconnect::Protocol(ProtocolError::new("a line", "a status code", rest))

@@ -14,7 +14,7 @@ use super::configuration::{Configuration, Failed, FormerLines};
 use super::directory::{DirectoryPlace, ServiceDirectory};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
-use crate::error::{OnionError, OnionProblem, Result};
+use crate::error::{OnionError, OnionProblem, RemovedBy, Result};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
@@ -45,6 +45,8 @@ pub(super) struct FilesystemService {
     /// are not in tor's configuration files are forgotten: a killed program left them.
     former: FormerLines,
     former_is_in_file: bool,
+    /// Whether tor has read its configuration files again since the service was last added.
+    was_reloaded: bool,
     configured: bool,
 }
 
@@ -97,6 +99,7 @@ impl FilesystemService {
                 lines,
                 former,
                 former_is_in_file,
+                was_reloaded: false,
                 configured: true,
             }),
             Err(error) => {
@@ -142,11 +145,20 @@ impl FilesystemService {
 
     /// Adds the service again, if its directory is unchanged: tor would generate another key in a new
     /// directory, and would exit if it could not use the one it finds.
-    pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
+    ///
+    /// After a reload the lines that the directory has are those of tor's configuration files, which
+    /// may have been edited. They are what is restored later.
+    pub(super) fn add_again(&mut self, controller: &Controller, by: RemovedBy) -> Result<()> {
+        self.was_reloaded |= by == RemovedBy::Reload;
         self.directory.check_again(self.address)?;
         let (path, address) = (self.directory.path(), Some(self.address));
         let added = self.configuration.add(controller, path, &self.lines, address);
-        added.map(drop).map_err(|failed| failed.error)
+        let former = added.map_err(|failed| failed.error)?;
+        if std::mem::take(&mut self.was_reloaded) {
+            self.former = former;
+            self.former_is_in_file = true;
+        }
+        Ok(())
     }
 
     /// Removes the service from tor's configuration. A failed call can be repeated.

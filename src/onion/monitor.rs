@@ -114,7 +114,7 @@ impl Monitor {
             (None, None) => registration.removed_by(),
         };
         let source = match self.if_removed {
-            IfRemoved::AddAgain => match registration.add_again(&self.controller) {
+            IfRemoved::AddAgain => match registration.add_again(&self.controller, by) {
                 Ok(()) => return Ok(Some(by)),
                 Err(error) if is_passing(&error) || error.is_closed() => return Err(error),
                 Err(error) => Some(error),

@@ -325,10 +325,10 @@ impl Registration {
         }
     }
 
-    pub(super) fn add_again(&mut self, controller: &Controller) -> Result<()> {
+    pub(super) fn add_again(&mut self, controller: &Controller, by: RemovedBy) -> Result<()> {
         match self {
             Self::Ephemeral(service) => service.add_again(controller),
-            Self::Filesystem(service) => service.add_again(controller),
+            Self::Filesystem(service) => service.add_again(controller, by),
         }
     }
 

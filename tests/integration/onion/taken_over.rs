@@ -1,8 +1,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{controller, endpoint, entries, listen, services};
+use super::{LONG, controller, endpoint, entries, listen, services};
+use crate::support::log_capture::LogCapture;
 use crate::support::real_tor::RealTor;
+use crate::support::watchdog::eventually;
 
 /// A tor with a service in its torrc, whose directory is below `directory`.
 fn tor_with_a_service(directory: &Path) -> RealTor {
@@ -37,6 +39,29 @@ fn a_service_of_the_torrc_that_was_taken_over_is_left_as_it_was_found() {
     fs::write(tor.torrc_path(), "").unwrap();
     listen(endpoint(&tor).hidden_service_dir(&path)).close().unwrap();
     assert_eq!(services(&tor), ["HiddenServiceOptions"]);
+}
+
+#[test]
+fn a_service_of_the_torrc_that_was_edited_meanwhile_is_left_as_the_torrc_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let tor = tor_with_a_service(directory.path());
+    let path = directory.path().join("service");
+    let torrc = fs::read_to_string(tor.torrc_path()).unwrap();
+    let edited = torrc.replace("HiddenServicePort 81", "HiddenServicePort 82");
+    let kept = |line: &&str| !line.starts_with("HiddenService");
+    let removed: String = torrc.split_inclusive('\n').filter(kept).collect();
+    for (text, left) in [(&edited, 4), (&removed, 1), (&edited, 4)] {
+        let log = LogCapture::start();
+        let listener = listen(endpoint(&tor).hidden_service_dir(&path));
+        fs::write(tor.torrc_path(), text).unwrap();
+        assert_eq!(tor.raw().ask("SIGNAL RELOAD"), ["250 OK"]);
+        let again = format!("{} was added to tor again", listener.onion_address());
+        eventually(LONG, "the service is there again", || !log.lines_with(&again).is_empty());
+        listener.close().unwrap();
+        let services = services(&tor);
+        assert_eq!(services.len(), left, "{services:?}");
+        assert!(!services.iter().any(|line| line.ends_with("81")), "{services:?}");
+    }
 }
 
 #[test]

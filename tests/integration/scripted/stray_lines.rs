@@ -4,7 +4,7 @@ use crossbeam_channel::unbounded;
 use torcon::event::{BwEvent, EventText};
 use torcon::{ConnectOptions, Event, EventKind, PendingReply};
 
-use super::{answer, closed, connected, connected_with, next};
+use super::{LIMIT, answer, closed, connected, connected_with, next};
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
 
@@ -106,6 +106,19 @@ fn replaced_lines_that_a_stuck_listener_misses_are_counted_as_lost() {
     }
     assert_eq!(delivered + lost, LINES);
     assert!(lost > 0);
+    drop(controller);
+    tor.finish();
+}
+
+#[test]
+fn a_replaced_line_that_is_cut_off_is_the_end_of_the_stream() {
+    let (tor, controller) = connected(|script| {
+        script.hostile("lines that a filter has replaced");
+        script.expect("GETINFO a").send("250-a=1\r\n250 OK\r\nXXX\r\nXXXred").close();
+    });
+    assert_eq!(controller.get_info_one("a").unwrap(), "1");
+    let reason = controller.wait_closed(LIMIT).unwrap();
+    assert_eq!(reason.to_string(), "tor closed the connection");
     drop(controller);
     tor.finish();
 }
