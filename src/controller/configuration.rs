@@ -72,8 +72,8 @@ impl Controller {
     /// `MinimalAcceptedServerVersion`, sizes of `nan`; and, if tor is proved to see the same files
     /// as this program, a `HiddenServiceDir`, `CookieAuthFile` or `ExtORPortCookieAuthFile` that
     /// tor cannot create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it
-    /// would wait; and `CookieAuthentication` and `ExtORPort` for a tor with `Sandbox 1`, for which
-    /// `GETCONF Sandbox` is sent before. Otherwise those of [`execute`](Self::execute).
+    /// would wait; and `CookieAuthentication` and `ExtORPort`, if they are off, for a tor with
+    /// `Sandbox 1`, for which `GETCONF Sandbox` and a `GETCONF` of the option are sent before. Otherwise those of [`execute`](Self::execute).
     ///
     /// # Examples
     ///

@@ -275,7 +275,8 @@ impl OnionEndpoint {
     ///
     /// - `SETEVENTS` with `HS_DESC`, and `GETCONF DisableNetwork` before the wait for publication.
     /// - For an ephemeral service `ADD_ONION ED25519-V3:key`, or `ADD_ONION NEW:ED25519-V3` if no key
-    ///   was given and a filter refuses the first form; `DEL_ONION` if the reply is late.
+    ///   was given and a filter refuses the first form; `DEL_ONION` if the reply is late or
+    ///   unreadable.
     /// - For a filesystem service `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `GETINFO process/pid
     ///   process/uid`, if the address is known `GETINFO onions/current` and `GETINFO
     ///   onions/detached`, `GETCONF HiddenServiceOptions`, and `SETCONF` with the lines of all

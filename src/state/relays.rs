@@ -104,8 +104,8 @@ impl State {
     /// Returns the relays of the consensus.
     ///
     /// The first call loads them; later calls read what events have changed. If tor reports the
-    /// descriptor of an unknown relay, or if a filter in front of tor refuses the events, the next
-    /// call loads all relays again.
+    /// descriptor of an unknown relay, or if a filter in front of tor refuses the events or has
+    /// replaced one, the next call loads all relays again.
     ///
     /// To load, sends `SETEVENTS` with `NEWCONSENSUS`, `NEWDESC` and `NS` and all other events that
     /// are wanted, then `GETINFO ns/all`. Blocks for at most the
@@ -188,13 +188,15 @@ struct Unread {
     size: usize,
     /// The relays of which tor has received descriptors.
     described: HashSet<Fingerprint>,
-    /// A limit was exceeded, so that all relays must be loaded again.
-    overflowed: bool,
+    /// The number of the last event that is missing here, so that all relays must be loaded again: a
+    /// limit was exceeded, or a filter has replaced an event.
+    missing: Option<u64>,
 }
 
 impl Unread {
-    fn overflow(&mut self) {
-        *self = Self { overflowed: true, ..Self::default() };
+    /// Drops all events up to this one.
+    fn overflow(&mut self, number: u64) {
+        *self = Self { missing: Some(number), ..Self::default() };
     }
 }
 
@@ -210,15 +212,17 @@ impl EventHook for PendingEvents {
             let mut unread = self.unread.lock();
             unread.size += wire.len();
             if unread.size > MAX_STATUS_BYTES {
-                return unread.overflow();
+                return unread.overflow(raw.number());
             }
             unread.texts.push((raw.number(), text));
         } else if let Event::NewDesc(event) = raw.event() {
             let mut unread = self.unread.lock();
             unread.described.extend(event.relays().iter().filter_map(RelaySpec::fingerprint));
             if unread.described.len() > MAX_DESCRIBED {
-                unread.overflow();
+                unread.overflow(raw.number());
             }
+        } else if raw.event().is_stray_line() {
+            self.unread.lock().overflow(raw.number());
         }
     }
 
@@ -256,7 +260,7 @@ impl RelayCache {
         if let Some(pending) = &self.pending {
             let mut unread = pending.unread.lock();
             unread.texts.retain(|(number, _)| *number >= events_before);
-            unread.overflowed = false;
+            unread.missing.take_if(|number| *number < events_before);
         }
         let mut index = Index::default();
         index.insert_all(&entries, &mut self.unreadable);
@@ -271,7 +275,7 @@ impl RelayCache {
     fn catch_up(&mut self) {
         let Some(pending) = &self.pending else { return };
         let unread = std::mem::take(&mut *pending.unread.lock());
-        let Unread { texts, described, overflowed, .. } = unread;
+        let Unread { texts, described, missing, .. } = unread;
         for (_, text) in texts {
             match Event::parse(text) {
                 Event::NewConsensus(event) => {
@@ -292,6 +296,6 @@ impl RelayCache {
         }
         // A descriptor of a known relay does not change what the consensus says.
         let is_known = |fingerprint: &Fingerprint| self.index.indexes.contains_key(fingerprint);
-        self.is_loaded &= !overflowed && described.iter().all(is_known);
+        self.is_loaded &= missing.is_none() && described.iter().all(is_known);
     }
 }

@@ -111,6 +111,29 @@ fn the_descriptor_of_an_unknown_relay_makes_the_next_call_load_again() {
 }
 
 #[test]
+fn a_line_in_place_of_an_event_makes_the_next_call_load_again() {
+    let (tor, state) = made(|script| {
+        script.hostile("lines that a filter has replaced");
+        script.expect(SETEVENTS).send("250 OK\r\n").expect("GETINFO ns/all");
+        // It came before the answer, which has everything.
+        script.send("XXXredactedXXX\r\n").send(answer(&[entry('B', "alice", "Running")]));
+        script.expect("GETINFO 1").send("XXXredactedXXX\r\n250-1=\r\n250 OK\r\n");
+        script.answer("GETINFO traffic/read", &["250-traffic/read=1", "250 OK"]);
+        script.expect("GETINFO ns/all");
+        script.send(answer(&[entry('B', "alice", "Running"), entry('C', "bob", "Running")]));
+        script.drain();
+    });
+    assert_eq!(names(&state), ["alice"]);
+    assert_eq!(names(&state), ["alice"]);
+    state.controller().get_info_one("1").unwrap();
+    state.controller().get_info_one("traffic/read").unwrap();
+    assert_eq!(names(&state), ["alice", "bob"]);
+    assert_eq!(names(&state), ["alice", "bob"]);
+    drop(state);
+    tor.finish();
+}
+
+#[test]
 fn relays_that_could_not_be_loaded_are_loaded_by_the_next_call() {
     let (tor, state) = made(|script| {
         script.expect(SETEVENTS).send("250 OK\r\n").expect("GETINFO ns/all");
