@@ -86,8 +86,8 @@ fn a_path_that_no_socket_or_no_command_can_have_is_refused() {
     let blank = tor.directory().join("a socket");
     assert_eq!(
         refusal(endpoint(&tor).ephemeral().local_unix(&blank).listen()),
-        "invalid argument \"target\": has a blank or a quote in its path, which ADD_ONION cannot \
-         say"
+        "invalid argument \"target\": has a blank or a quote in its path, which ADD_ONION does not \
+         support"
     );
     assert!(!blank.exists());
     assert_eq!(
