@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::EventText;
-use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::keyword::{event_keywords, fields_after, find_each, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::{CircuitId, ConnectionId, ConnectionType, StreamId, TokenBucket};
-use crate::wire::fields::{Fields, read_number};
+use crate::wire::fields::{Fields, Value, read_number};
 use crate::wire::timestamp::read_time;
 
 /// `BW`: how many bytes tor read and wrote in the last second.
@@ -139,21 +139,14 @@ event_keywords!(CircBwEvent, words 1 + 0, stored ["ID", "READ", "WRITTEN"] {
 
 impl CircBwEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let (mut id, mut read, mut written) = (None, None, None);
-        for field in fields_after(&text, 1, 0) {
-            match field.key {
-                b"ID" => id = CircuitId::from_bytes(field.value.inside()),
-                b"READ" => read = field.value.number(),
-                b"WRITTEN" => written = field.value.number(),
-                _ => {}
-            }
-            if id.is_some() && read.is_some() && written.is_some() {
-                break;
-            }
-        }
-        let Some(id) = id else { return Err((text, "ID with a circuit id")) };
-        let Some(bytes_read) = read else { return Err((text, "READ with a number of bytes")) };
-        let Some(bytes_written) = written else {
+        let [id, read, written] = find_each(fields_after(&text, 1, 0), ["ID", "READ", "WRITTEN"]);
+        let Some(id) = id.and_then(|id| CircuitId::from_bytes(id.inside())) else {
+            return Err((text, "ID with a circuit id"));
+        };
+        let Some(bytes_read) = read.and_then(Value::number) else {
+            return Err((text, "READ with a number of bytes"));
+        };
+        let Some(bytes_written) = written.and_then(Value::number) else {
             return Err((text, "WRITTEN with a number of bytes"));
         };
         Ok(Self { id, bytes_read, bytes_written, text })
@@ -195,23 +188,19 @@ event_keywords!(ConnBwEvent, words 1 + 0, stored ["ID", "TYPE", "READ", "WRITTEN
 
 impl ConnBwEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let (mut id, mut connection_type, mut read, mut written) = (None, None, None, None);
-        for field in fields_after(&text, 1, 0) {
-            let value = field.value;
-            match field.key {
-                b"ID" => id = ConnectionId::from_bytes(value.inside()),
-                b"TYPE" => connection_type = Some(ConnectionType::from_bytes(value.inside())),
-                b"READ" => read = value.number(),
-                b"WRITTEN" => written = value.number(),
-                _ => {}
-            }
-        }
-        let Some(id) = id else { return Err((text, "ID with a connection id")) };
+        let keys = ["ID", "TYPE", "READ", "WRITTEN"];
+        let [id, connection_type, read, written] = find_each(fields_after(&text, 1, 0), keys);
+        let Some(id) = id.and_then(|id| ConnectionId::from_bytes(id.inside())) else {
+            return Err((text, "ID with a connection id"));
+        };
         let Some(connection_type) = connection_type else {
             return Err((text, "TYPE with what the connection is for"));
         };
-        let Some(bytes_read) = read else { return Err((text, "READ with a number of bytes")) };
-        let Some(bytes_written) = written else {
+        let connection_type = ConnectionType::from_bytes(connection_type.inside());
+        let Some(bytes_read) = read.and_then(Value::number) else {
+            return Err((text, "READ with a number of bytes"));
+        };
+        let Some(bytes_written) = written.and_then(Value::number) else {
             return Err((text, "WRITTEN with a number of bytes"));
         };
         Ok(Self { id, connection_type, bytes_read, bytes_written, text })
@@ -266,16 +255,9 @@ impl TbEmptyEvent {
         if fields.word_unless_keyword().is_none() {
             return Err((text, "the name of an allowance"));
         }
-        let (mut read, mut written, mut last) = (None, None, None);
-        for field in fields {
-            let milliseconds = || field.value.number().map(Duration::from_millis);
-            match field.key {
-                b"READ" => read = milliseconds(),
-                b"WRITTEN" => written = milliseconds(),
-                b"LAST" => last = milliseconds(),
-                _ => {}
-            }
-        }
+        let milliseconds = |value: Value<'_>| value.number().map(Duration::from_millis);
+        let [read, written, last] = find_each(fields, ["READ", "WRITTEN", "LAST"])
+            .map(|value| value.and_then(milliseconds));
         let Some(read_bucket_empty) = read else { return Err((text, "READ with milliseconds")) };
         let Some(write_bucket_empty) = written else {
             return Err((text, "WRITTEN with milliseconds"));

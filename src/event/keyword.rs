@@ -28,6 +28,26 @@ pub(crate) fn word(text: &EventText, index: usize) -> &[u8] {
     fields_after(text, index, 0).word().unwrap_or_default()
 }
 
+/// Finds the values of some keywords, the first one of each.
+#[inline]
+pub(crate) fn find_each<'a, const N: usize>(
+    fields: Fields<'a>,
+    keys: [&str; N],
+) -> [Option<Value<'a>>; N] {
+    let mut found = [None; N];
+    for field in fields {
+        for (value, key) in found.iter_mut().zip(keys) {
+            if value.is_none() && field.key == key.as_bytes() {
+                *value = Some(field.value);
+            }
+        }
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    found
+}
+
 /// The value of a keyword; none if the event does not have the keyword.
 ///
 /// If an event repeats a keyword, which tor never does, the first one counts.
@@ -43,6 +63,11 @@ impl<'a> Keyword<'a> {
     pub(crate) fn find(text: &'a EventText, mut fields: Fields<'a>, key: &str) -> Self {
         let found = fields.find(|field| field.key == key.as_bytes());
         Self { text, value: found.map(|field| field.value) }
+    }
+
+    /// Takes a text that is one value, as it stood in its event.
+    pub(crate) fn of(value: &'a EventText) -> Self {
+        Self { text: value, value: Some(Value::new(value.as_bytes())) }
     }
 
     pub(crate) fn is_some(self) -> bool {
@@ -150,7 +175,7 @@ macro_rules! event_keywords {
         });
 
         impl $name {
-            const KEYWORDS: &'static [&'static str] = &[$($stored,)* $($key,)*];
+            pub(crate) const KEYWORDS: &'static [&'static str] = &[$($stored,)* $($key,)*];
 
             #[allow(dead_code, reason = "some events have no keywords")]
             fn keyword(&self, key: &str) -> $crate::event::keyword::Keyword<'_> {

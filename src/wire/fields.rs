@@ -168,6 +168,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// Takes a raw value, with quotes and escapes.
+    pub(crate) fn new(raw: &'a [u8]) -> Self {
+        Self { raw }
+    }
+
     /// Returns the raw value, with quotes and escapes.
     pub(crate) fn raw(self) -> &'a [u8] {
         self.raw

@@ -94,6 +94,28 @@ fn tb_empty_has_every_field() {
 }
 
 /// The parts of a direction as text.
+#[test]
+fn of_a_repeated_keyword_the_first_counts_also_where_the_event_must_have_it() {
+    let circ_bw =
+        parse_as!(CircBw, "CIRC_BW ID=3 ID=4 READ=1 READ=5 WRITTEN=2 WRITTEN=6 RTT=7 RTT=8");
+    assert_eq!(circ_bw.id(), 3.into());
+    assert_eq!((circ_bw.bytes_read(), circ_bw.bytes_written()), (1, 2));
+    assert_eq!(circ_bw.rtt(), Some(Duration::from_millis(7)));
+    let conn_bw =
+        parse_as!(ConnBw, "CONN_BW ID=3 ID=4 TYPE=DIR TYPE=OR READ=1 READ=5 WRITTEN=2 WRITTEN=6");
+    assert_eq!(
+        (conn_bw.id().to_string().as_str(), conn_bw.connection_type().as_str()),
+        ("3", "DIR")
+    );
+    assert_eq!((conn_bw.bytes_read(), conn_bw.bytes_written()), (1, 2));
+    let tb_empty =
+        parse_as!(TbEmpty, "TB_EMPTY ORCONN READ=1 READ=5 WRITTEN=2 WRITTEN=6 LAST=3 LAST=7");
+    let times =
+        [tb_empty.read_bucket_empty(), tb_empty.write_bucket_empty(), tb_empty.last_refill()];
+    assert_eq!(times, [1, 2, 3].map(Duration::from_millis));
+    assert!(matches!(parse("CIRC_BW ID=3 READ=x READ=1 WRITTEN=2"), Event::Malformed { .. }));
+}
+
 fn parts(queue: &CellQueue) -> [Vec<(String, u128)>; 3] {
     let count = |count: &crate::event::CellCount| (count.cell_type.to_string(), count.count.into());
     [
