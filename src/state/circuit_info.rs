@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::cell::Cell;
-use super::record::{Record, Words};
+use super::record::{Layout, Record};
 use super::stream_info::StreamInfo;
 use crate::event::circuit::{circuit_keywords, path_word, read_path};
 use crate::event::{CircEvent, CircMinorEvent, EventText, HsPow};
@@ -38,7 +38,7 @@ pub struct CircuitInfo {
 }
 
 /// In `CIRC` and `CIRC_MINOR`.
-const WORDS: Words = (3, 1);
+static LAYOUT: Layout = Layout { words: (3, 1), keywords: CircEvent::KEYWORDS };
 
 circuit_keywords!(keyword_methods!(CircuitInfo) {
     /// Returns why the circuit was closed or failed.
@@ -54,7 +54,7 @@ impl CircuitInfo {
             id: event.id(),
             status: event.status(),
             earlier_path: None,
-            record: Record::new(WORDS, event.text().clone()),
+            record: Record::new(&LAYOUT, event.text().clone()),
         }
     }
 
@@ -74,18 +74,18 @@ impl CircuitInfo {
     /// reasons: the other fields stay. No circuit loses its relays.
     pub(super) fn after(before: &Self, event: &CircEvent) -> Self {
         let is_described = event.purpose().is_some();
-        let keeps = |key: &[u8]| !is_described && !is_reason(key);
+        let keeps = |key: &str| !is_described && !is_reason(key);
         Self { status: event.status(), ..before.next(event.text(), keeps) }
     }
 
     /// Takes an event that leaves the status as it was.
     pub(super) fn changed(before: &Self, event: &CircMinorEvent) -> Self {
         let is_described = event.purpose().is_some();
-        let keeps = |key: &[u8]| !is_described || is_reason(key);
+        let keeps = |key: &str| !is_described || is_reason(key);
         before.next(event.text(), keeps)
     }
 
-    fn next(&self, text: &EventText, keeps: impl Fn(&[u8]) -> bool) -> Self {
+    fn next(&self, text: &EventText, keeps: impl Fn(&str) -> bool) -> Self {
         let earlier_path = match path_word(text) {
             b"" => Some(self.record.text().part(self.path_word())).filter(|path| *path != ""),
             _ => None,
@@ -96,7 +96,7 @@ impl CircuitInfo {
 
     /// Takes the SOCKS credentials of the first stream that tor attached to the circuit.
     pub(super) fn bound_to(before: &Self, stream: &StreamInfo) -> Self {
-        let is_credential = |key: &[u8]| matches!(key, b"SOCKS_USERNAME" | b"SOCKS_PASSWORD");
+        let is_credential = |key: &str| matches!(key, "SOCKS_USERNAME" | "SOCKS_PASSWORD");
         Self { record: before.record.joined(stream.record(), is_credential), ..before.clone() }
     }
 
@@ -164,8 +164,8 @@ impl CircuitInfo {
     }
 }
 
-fn is_reason(key: &[u8]) -> bool {
-    matches!(key, b"REASON" | b"REMOTE_REASON")
+fn is_reason(key: &str) -> bool {
+    matches!(key, "REASON" | "REMOTE_REASON")
 }
 
 impl fmt::Debug for CircuitInfo {

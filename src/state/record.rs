@@ -1,46 +1,65 @@
 //! The last event of a circuit or stream, and the fields of earlier events that still hold.
 
+use std::sync::Arc;
+
 use crate::event::EventText;
 use crate::event::keyword::{Keyword, fields_after};
-use crate::wire::fields::{Field, Fields};
+use crate::wire::fields::{Fields, Value};
 
-/// How many words stand before the first keyword of an event: those that must, and those that may.
-pub(super) type Words = (usize, usize);
+/// How the fields of an event are found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// How many words stand before the first keyword: those that must, and those that may.
+    pub(super) words: (usize, usize),
+    /// The keywords that are read. No others are kept, so what is kept has a limit.
+    pub(super) keywords: &'static [&'static str],
+}
 
 /// The last event, and fields that it does not repeat. They are read when somebody asks for them.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    words: Words,
+    layout: &'static Layout,
     text: EventText,
-    /// Fields of earlier events, as tor wrote them.
-    earlier: Option<EventText>,
+    /// Values of earlier events, as tor wrote them. Each has its own text: if one with broken quotes
+    /// stood before others, it would end elsewhere than in its event.
+    earlier: Option<Arc<[(&'static str, EventText)]>>,
 }
 
 impl Record {
-    pub(super) fn new(words: Words, text: EventText) -> Self {
-        Self { words, text, earlier: None }
+    pub(super) fn new(layout: &'static Layout, text: EventText) -> Self {
+        Self { layout, text, earlier: None }
     }
 
     /// Makes the record after the next event, which keeps the fields of some keys unless the event
     /// has them itself.
-    pub(super) fn after(before: &Self, text: EventText, keeps: impl Fn(&[u8]) -> bool) -> Self {
-        let mut now = Self::new(before.words, text);
-        let is_kept = |field: &Field<'_>| keeps(field.key) && !now.has(field.key);
+    pub(super) fn after(before: &Self, text: EventText, keeps: impl Fn(&str) -> bool) -> Self {
+        let mut now = Self::new(before.layout, text);
+        if !before.layout.keywords.iter().any(|key| keeps(key)) {
+            return now;
+        }
+        let own = now.own();
+        let is_kept = |key: &str| keeps(key) && !own.iter().any(|(it, _)| *it == key);
+        let new = before.own();
         // The usual case: everything that holds was kept before.
-        let is_new =
-            fields_after(&before.text, before.words.0, before.words.1).any(|it| is_kept(&it));
-        now.earlier = match is_new || !before.earlier_fields().all(|field| is_kept(&field)) {
-            true => unless_empty(&before.fields().filter(is_kept).fold(Vec::new(), write)),
+        let is_new = new.iter().any(|(key, _)| is_kept(key));
+        now.earlier = match is_new || !before.earlier().iter().all(|(key, _)| is_kept(key)) {
+            true => {
+                let new = new.iter().map(|(key, value)| (*key, EventText::new(value.raw())));
+                let all = new.chain(before.earlier().iter().cloned());
+                unless_empty(all.filter(|(key, _)| is_kept(key)))
+            }
             false => before.earlier.clone(),
         };
         now
     }
 
     /// Makes a record that has fields of another one besides its own.
-    pub(super) fn joined(&self, other: &Self, takes: impl Fn(&[u8]) -> bool) -> Self {
-        let theirs = other.fields().filter(|field| takes(field.key));
-        let all = self.earlier_fields().chain(theirs).fold(Vec::new(), write);
-        Self { words: self.words, text: self.text.clone(), earlier: unless_empty(&all) }
+    pub(super) fn joined(&self, other: &Self, takes: impl Fn(&str) -> bool) -> Self {
+        let own = other.own();
+        let own = own.iter().map(|(key, value)| (*key, EventText::new(value.raw())));
+        let theirs = own.chain(other.earlier().iter().cloned()).filter(|(key, _)| takes(key));
+        let earlier = unless_empty(self.earlier().iter().cloned().chain(theirs));
+        Self { earlier, ..self.clone() }
     }
 
     /// Returns the text of the last event.
@@ -50,46 +69,49 @@ impl Record {
 
     /// Finds a keyword in the last event, or else in the earlier ones.
     pub(super) fn keyword(&self, key: &str) -> Keyword<'_> {
-        let own = fields_after(&self.text, self.words.0, self.words.1);
-        let found = Keyword::find(&self.text, own, key);
-        match &self.earlier {
-            Some(earlier) if !found.is_some() => {
-                Keyword::find(earlier, Fields::new(earlier.as_bytes()), key)
-            }
-            _ => found,
+        let own = Keyword::find(&self.text, self.fields(), key);
+        if own.is_some() {
+            return own;
         }
+        let earlier = self.earlier().iter().find(|(it, _)| *it == key);
+        earlier.map_or(own, |(_, value)| Keyword::of(value))
     }
 
     /// Returns about how many bytes this keeps.
     pub(super) fn size(&self) -> usize {
-        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.as_bytes().len());
-        self.text.as_bytes().len() + earlier
+        let kept = self.earlier();
+        let values = kept.iter().map(|(_, value)| value.as_bytes().len()).sum::<usize>();
+        self.text.as_bytes().len() + size_of_val(kept) + values
     }
 
-    fn has(&self, key: &[u8]) -> bool {
-        fields_after(&self.text, self.words.0, self.words.1).any(|field| field.key == key)
+    fn fields(&self) -> Fields<'_> {
+        fields_after(&self.text, self.layout.words.0, self.layout.words.1)
     }
 
-    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        fields_after(&self.text, self.words.0, self.words.1).chain(self.earlier_fields())
+    /// Returns the fields of the last event that are read, each once.
+    fn own(&self) -> Vec<(&'static str, Value<'_>)> {
+        let keywords = self.layout.keywords;
+        let mut own = Vec::with_capacity(keywords.len());
+        for field in self.fields() {
+            let Some(key) = keywords.iter().find(|key| key.as_bytes() == field.key) else {
+                continue;
+            };
+            if !own.iter().any(|(it, _)| it == key) {
+                own.push((*key, field.value));
+            }
+        }
+        own
     }
 
-    fn earlier_fields(&self) -> Fields<'_> {
-        Fields::new(self.earlier.as_ref().map_or(b"", EventText::as_bytes))
+    fn earlier(&self) -> &[(&'static str, EventText)] {
+        self.earlier.as_deref().unwrap_or_default()
     }
 }
 
-/// Writes a field behind others, as it stood in its event.
-fn write(mut text: Vec<u8>, field: Field<'_>) -> Vec<u8> {
-    if !text.is_empty() {
-        text.push(b' ');
-    }
-    text.extend_from_slice(field.key);
-    text.push(b'=');
-    text.extend_from_slice(field.value.raw());
-    text
+fn unless_empty<T>(items: impl Iterator<Item = T>) -> Option<Arc<[T]>> {
+    let items: Vec<T> = items.collect();
+    (!items.is_empty()).then(|| items.into())
 }
 
-fn unless_empty(text: &[u8]) -> Option<EventText> {
-    (!text.is_empty()).then(|| EventText::new(text))
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cell::Cell;
-use super::record::{Record, Words};
+use super::record::{Layout, Record};
 use crate::event::stream::{stream_keywords, target_word};
 use crate::event::{EventText, StreamEvent};
 use crate::names::{
@@ -26,7 +26,7 @@ pub struct StreamInfo {
 }
 
 /// In `STREAM`.
-const WORDS: Words = (5, 0);
+static LAYOUT: Layout = Layout { words: (5, 0), keywords: StreamEvent::KEYWORDS };
 
 stream_keywords!(keyword_methods!(StreamInfo));
 
@@ -39,7 +39,7 @@ impl StreamInfo {
             StreamStatus::Detached | StreamStatus::ControllerWait => None,
             _ => event.circuit(),
         };
-        let record = Record::new(WORDS, event.text().clone());
+        let record = Record::new(&LAYOUT, event.text().clone());
         Self { id: event.id(), status, circuit, record }
     }
 
@@ -60,11 +60,11 @@ impl StreamInfo {
             _ => false,
         };
         let is_silent = !info.keyword("CLIENT_PROTOCOL").is_some();
-        let keeps = |key: &[u8]| match key {
-            b"SOURCE" | b"SOURCE_ADDR" | b"PURPOSE" | b"SOCKS_USERNAME" | b"SOCKS_PASSWORD"
-            | b"NYM_EPOCH" | b"SESSION_GROUP" => true,
-            b"CLIENT_PROTOCOL" | b"ISO_FIELDS" => is_silent,
-            b"REASON" | b"REMOTE_REASON" => keeps_reason,
+        let keeps = |key: &str| match key {
+            "SOURCE" | "SOURCE_ADDR" | "PURPOSE" | "SOCKS_USERNAME" | "SOCKS_PASSWORD"
+            | "NYM_EPOCH" | "SESSION_GROUP" => true,
+            "CLIENT_PROTOCOL" | "ISO_FIELDS" => is_silent,
+            "REASON" | "REMOTE_REASON" => keeps_reason,
             _ => false,
         };
         info.record = Record::after(&before.record, event.text().clone(), keeps);
