@@ -28,7 +28,7 @@ const BLOCK: usize = 4 << 10;
 
 pub(crate) fn run() {
     assert_eq!(CIRC.len(), 325);
-    measure::<CircEvent>("CIRC events of 325 bytes, unix socket, replay", CIRC, 150_000, Some(0.2));
+    measure::<CircEvent>("CIRC events of 325 bytes, unix socket, replay", CIRC, 150_000, Some(0.3));
     measure::<BwEvent>("BW events of 14 bytes, unix socket, replay", BW, 1_000_000, None);
 }
 
