@@ -1,8 +1,8 @@
-//! What tor answers about itself: the types of `GETINFO` that no event has.
+//! The replies of `GETINFO` that have no event type.
 //!
-//! Each is returned by a method of [`Controller`](crate::Controller) of its own, such as
-//! [`entry_guards`](crate::Controller::entry_guards). Answers that say what an event would say,
-//! such as `circuit-status`, are given as that event; what relays say is in
+//! A method of [`Controller`](crate::Controller) returns each of them, such as
+//! [`entry_guards`](crate::Controller::entry_guards). Replies in the format of an event, such as
+//! `circuit-status`, are returned as that event; directory documents are in
 //! [`descriptor`](crate::descriptor).
 //!
 //! **Invariant**: pure. No socket, file, thread, clock or log.

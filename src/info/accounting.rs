@@ -1,4 +1,4 @@
-//! How much of its allowance a relay has used.
+//! Accounting: the bandwidth limit of a relay for an interval, and its use.
 
 use std::time::SystemTime;
 
@@ -6,34 +6,33 @@ use super::answers::Answers;
 use crate::error::ProtocolError;
 use crate::names::HibernationStatus;
 
-/// How much of its allowance (`AccountingMax`) tor has used.
+/// The accounting of a relay (`AccountingMax`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accounting {
-    /// How far tor has gone to sleep.
+    /// The hibernation state.
     pub hibernation: HibernationStatus,
-    /// The interval in which it counts now; `None` if it has no allowance.
+    /// The current interval; `None` if accounting is off.
     pub interval: Option<AccountingInterval>,
 }
 
-/// An interval for which tor has an allowance.
+/// An accounting interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountingInterval {
-    /// When it began.
+    /// The start of the interval.
     pub start: SystemTime,
-    /// When tor begins, or began, to use the allowance.
+    /// When tor wakes, or woke, to use the limit.
     pub wake: SystemTime,
-    /// When it ends, and the next begins.
+    /// The end of the interval, and the start of the next.
     pub end: SystemTime,
-    /// Bytes read up to now.
+    /// Bytes read in the interval.
     pub read: u64,
-    /// Bytes written up to now.
+    /// Bytes written in the interval.
     pub written: u64,
-    /// Bytes that may yet be read. If the allowance is for the sum (`AccountingRule sum`), this and
-    /// the next are the same.
+    /// Bytes that remain to be read. With `AccountingRule sum` this equals the next value.
     pub read_left: u64,
-    /// Bytes that may yet be written.
+    /// Bytes that remain to be written.
     pub written_left: u64,
 }
 

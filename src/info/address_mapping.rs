@@ -1,4 +1,4 @@
-//! Names and addresses that stand for others.
+//! Address mappings.
 
 use std::time::SystemTime;
 
@@ -9,26 +9,26 @@ use crate::wire::quoted::read_cstring;
 use crate::wire::timestamp::read_time;
 
 keywords! {
-    /// Where a mapping comes from.
+    /// The origin of an address mapping.
     pub enum MappingOrigin {
-        /// tor remembers it from resolving a name.
+        /// tor's cache of resolved names.
         Cache = "cache",
-        /// The configuration has it (`MapAddress`).
+        /// The option `MapAddress`.
         Config = "config",
-        /// A controller gave it ([`map_address`](crate::Controller::map_address)).
+        /// A controller ([`map_address`](crate::Controller::map_address)).
         Control = "control",
     }
 }
 
-/// A name or address that stands for another, by `GETINFO address-mappings/..`.
+/// An address mapping, from `GETINFO address-mappings/..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressMapping {
-    /// The name or address that stands for another; `*.example` for all names of a domain.
+    /// The mapped name or address; `*.example` for all names of a domain.
     pub address: String,
-    /// The name or address for which it stands.
+    /// The name or address that replaces it.
     pub new_address: String,
-    /// When the mapping expires; `None` if it does not. tor prolongs a mapping of `TrackHostExits`
+    /// When the mapping expires; `None` if it does not. tor extends a mapping of `TrackHostExits`
     /// without an event.
     pub expires: Option<SystemTime>,
 }

@@ -1,4 +1,4 @@
-//! What tor notes beside a descriptor.
+//! Annotations of descriptors in tor's cache.
 
 use std::time::SystemTime;
 
@@ -7,15 +7,15 @@ use crate::names::RouterPurpose;
 use crate::wire::quoted::decode_value;
 use crate::wire::timestamp::read_time;
 
-/// What tor has noted beside the descriptor of a relay. Each is `None` if tor has not noted it.
+/// The annotations that tor stores with a server descriptor. Each is `None` if it is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DescriptorAnnotations {
-    /// When it got the descriptor.
+    /// When tor received the descriptor.
     pub downloaded_at: Option<SystemTime>,
-    /// From where, such as the address of a directory.
+    /// The source, such as the address of a directory.
     pub source: Option<String>,
-    /// What the relay is for.
+    /// The purpose of the relay.
     pub purpose: Option<RouterPurpose>,
     text: String,
 }
@@ -34,7 +34,7 @@ impl DescriptorAnnotations {
         }
     }
 
-    /// Returns the lines as tor wrote them, each beginning with `@`.
+    /// Returns the lines as tor sent them, each beginning with `@`.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

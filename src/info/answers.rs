@@ -1,4 +1,4 @@
-//! Several answers of one `GETINFO`, and those that are one word.
+//! The values of one `GETINFO` reply, and parsers of single words.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use crate::error::ProtocolError;
 use crate::wire::fields::read_number;
 use crate::wire::timestamp::read_time;
 
-/// The answers of one `GETINFO`, by key.
+/// The values of one `GETINFO` reply, by key.
 #[derive(Clone, Copy)]
 pub(crate) struct Answers<'a> {
     find: &'a dyn Fn(&str) -> &'a [u8],
@@ -17,7 +17,7 @@ impl<'a> Answers<'a> {
         Self { find }
     }
 
-    /// Returns what tor answered, nothing if it was not asked.
+    /// Returns the value of a key; empty if the key was not queried.
     pub(crate) fn bytes(self, key: &str) -> &'a [u8] {
         (self.find)(key)
     }
@@ -41,7 +41,7 @@ impl<'a> Answers<'a> {
         read_time(time).ok_or_else(|| ProtocolError::new(key, "a time", time))
     }
 
-    /// Reads two numbers with a blank between them.
+    /// Reads two numbers separated by a space.
     pub(crate) fn two_numbers(self, key: &str) -> Result<(u64, u64), ProtocolError> {
         let numbers = self.bytes(key);
         let read = || {
@@ -53,13 +53,13 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Reads 0 for no, and any other number for yes.
+/// Reads 0 as `false`, and any other number as `true`.
 pub(crate) fn read_flag(key: &str, answer: &[u8]) -> Result<bool, ProtocolError> {
     let number: Option<u64> = read_number(answer);
     number.map(|number| number != 0).ok_or_else(|| ProtocolError::new(key, "0 or 1", answer))
 }
 
-/// Returns the lines of an answer; an empty answer has none.
+/// Returns the lines of a value; an empty value has none.
 pub(crate) fn lines(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
     answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
@@ -69,7 +69,7 @@ pub(super) mod tests {
     use super::{Answers, lines, read_flag};
     use crate::error::ProtocolError;
 
-    /// Reads something from answers that are written as `key=value`, one to a line.
+    /// Calls `read` with values written as `key=value`, one to a line.
     pub(in crate::info) fn read<'t, T>(
         text: &'t str,
         read: impl FnOnce(Answers<'_>) -> Result<T, ProtocolError>,

@@ -9,7 +9,7 @@ use crate::error::ProtocolError;
 use crate::names::keywords;
 
 keywords! {
-    /// A form of the consensus.
+    /// A flavor of the consensus.
     pub enum ConsensusFlavor {
         /// With the digests of server descriptors, which relays and authorities use.
         Ns = "ns",
@@ -18,27 +18,27 @@ keywords! {
     }
 }
 
-/// For how long the consensus holds that tor has.
+/// The validity of tor's consensus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsensusLifetime {
-    /// From when on it holds.
+    /// `valid-after`.
     pub valid_after: SystemTime,
-    /// Until when it is the newest.
+    /// `fresh-until`: when the next consensus is due.
     pub fresh_until: SystemTime,
-    /// Until when it holds. Clients use it for a day more if they have to.
+    /// `valid-until`. Clients use it a day longer if they find no newer one.
     pub valid_until: SystemTime,
 }
 
-/// The random values on which the authorities agreed, as the consensus has them.
+/// The shared random values of the consensus.
 ///
-/// They decide which relays keep the descriptor of an onion service.
+/// They determine which relays store an onion service's descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SharedRandom {
-    /// The newest; `None` if tor has no consensus, or its consensus has none.
+    /// The current value; `None` if tor has no consensus, or its consensus has none.
     pub current: Option<[u8; 32]>,
-    /// The one before.
+    /// The previous value.
     pub previous: Option<[u8; 32]>,
 }
 
@@ -56,7 +56,7 @@ impl ConsensusLifetime {
     pub(crate) const KEYS: &'static [&'static str] =
         &["consensus/valid-after", "consensus/fresh-until", "consensus/valid-until"];
 
-    /// `None` if tor has no consensus: then it answers nothing.
+    /// Returns `None` if tor has no consensus: the value is then empty.
     pub(crate) fn read(answers: Answers<'_>) -> Result<Option<Self>, ProtocolError> {
         if Self::KEYS.iter().all(|key| answers.bytes(key).is_empty()) {
             return Ok(None);

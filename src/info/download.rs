@@ -1,4 +1,4 @@
-//! How tor gets on with what it fetches from the directory.
+//! The status of tor's downloads from the directory.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,81 +9,81 @@ use crate::wire::fields::read_number;
 use crate::wire::timestamp::read_time;
 
 keywords! {
-    /// By which rules tor tries again.
+    /// The schedule of retries.
     pub enum DownloadSchedule {
-        /// Those for most things.
+        /// The schedule of most downloads.
         Generic = "DL_SCHED_GENERIC",
-        /// Those for the consensus.
+        /// The schedule of consensus downloads.
         Consensus = "DL_SCHED_CONSENSUS",
-        /// Those for bridges.
+        /// The schedule of bridge descriptors.
         Bridge = "DL_SCHED_BRIDGE",
     }
 }
 
 keywords! {
-    /// From whom tor wants something.
+    /// The source of a download.
     pub enum DownloadSource {
-        /// From any directory.
+        /// Any directory.
         AnyDirServer = "DL_WANT_ANY_DIRSERVER",
-        /// From an authority.
+        /// A directory authority.
         Authority = "DL_WANT_AUTHORITY",
     }
 }
 
 keywords! {
-    /// After what tor waits longer before it tries again.
+    /// What increases the delay before a retry.
     pub enum DownloadIncrement {
-        /// After each failure.
+        /// Each failure.
         Failure = "DL_SCHED_INCREMENT_FAILURE",
-        /// After each attempt.
+        /// Each attempt.
         Attempt = "DL_SCHED_INCREMENT_ATTEMPT",
     }
 }
 
 keywords! {
-    /// How tor chooses for how long it waits.
+    /// How the delay before a retry is chosen.
     pub enum DownloadBackoff {
-        /// By a fixed list. Old versions of tor had it.
+        /// By a fixed list; only in old versions of tor.
         Deterministic = "DL_SCHED_DETERMINISTIC",
-        /// At random, and longer each time.
+        /// Random, with exponential growth.
         RandomExponential = "DL_SCHED_RANDOM_EXPONENTIAL",
     }
 }
 
-/// How tor gets on with one thing that it fetches.
+/// The status of one download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DownloadStatus {
-    /// When it tries next; the end of time, about 2038 or later, if never.
+    /// The time of the next attempt; the largest time, in 2038 or later, means never.
     pub next_attempt_at: SystemTime,
-    /// How many times it has failed since it last succeeded.
+    /// The number of failures since the last success.
     pub failures: u64,
-    /// How many times it has tried.
+    /// The number of attempts.
     pub attempts: u64,
-    /// By which rules it tries again.
+    /// The schedule of retries.
     pub schedule: DownloadSchedule,
-    /// From whom it wants it.
+    /// The source.
     #[doc(alias = "want_authority")]
     pub source: DownloadSource,
-    /// After what it waits longer.
+    /// What increases the delay.
     pub increment_on: DownloadIncrement,
-    /// How it chooses for how long.
+    /// How the delay is chosen.
     pub backoff: DownloadBackoff,
-    /// How often it has waited longer, if the backoff is exponential.
+    /// The position in the exponential backoff, if that is used.
     pub last_backoff_position: Option<u64>,
-    /// How long it waited last, if the backoff is exponential.
+    /// The last delay of the exponential backoff, if that is used.
     pub last_delay_used: Option<Duration>,
 }
 
-/// How tor gets on with the consensus of one flavor.
+/// The downloads of the consensus of one flavor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsensusDownload {
-    /// By the rules that hold now: one of the other two.
+    /// The download in effect: one of the other two.
     pub current: DownloadStatus,
-    /// By the rules for its start.
+    /// The download during bootstrap.
     pub bootstrap: DownloadStatus,
-    /// By the rules for later.
+    /// The download after bootstrap.
     pub running: DownloadStatus,
 }
 
@@ -116,7 +116,7 @@ impl DownloadStatus {
 }
 
 impl ConsensusDownload {
-    /// Reads the answers of the keys that [`ConsensusDownload::keys`] gives.
+    /// Reads the values of the keys of [`ConsensusDownload::keys`].
     pub(crate) fn read(keys: &[String; 3], answers: Answers<'_>) -> Result<Self, ProtocolError> {
         let [current, bootstrap, running] = keys;
         let status = |key: &str| DownloadStatus::read(key, answers.bytes(key));

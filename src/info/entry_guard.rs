@@ -1,4 +1,4 @@
-//! The guards through which tor enters the network.
+//! Entry guards.
 
 use std::time::SystemTime;
 
@@ -8,30 +8,30 @@ use crate::names::{RelaySpec, keywords};
 use crate::wire::timestamp::read_time;
 
 keywords! {
-    /// What tor knows of one of its guards, by `GETINFO entry-guards`.
+    /// The status of an entry guard in `GETINFO entry-guards`.
     pub enum EntryGuardStatus {
-        /// It was never tried.
+        /// Never connected.
         NeverConnected = "never-connected",
-        /// It can be reached.
+        /// Reachable.
         Up = "up",
-        /// It cannot be reached.
+        /// Not reachable.
         Down = "down",
-        /// The consensus does not have it any more.
+        /// No longer in the consensus.
         Unlisted = "unlisted",
-        /// The configuration or its flags forbid it.
+        /// Not usable by the configuration or its flags.
         Unusable = "unusable",
     }
 }
 
-/// A relay or bridge through which tor enters the network, by `GETINFO entry-guards`.
+/// An entry guard, from `GETINFO entry-guards`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EntryGuard {
     /// The relay.
     pub relay: RelaySpec,
-    /// What tor knows of it.
+    /// The status of the guard.
     pub status: EntryGuardStatus,
-    /// Since when it has not been usable.
+    /// When the guard became unusable.
     pub since: Option<SystemTime>,
 }
 

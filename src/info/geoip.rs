@@ -1,15 +1,15 @@
-//! What tor has to find the countries of addresses.
+//! tor's GeoIP data.
 
 use super::answers::Answers;
 use crate::error::ProtocolError;
 
-/// For which addresses tor has data about countries.
+/// The address families for which tor has GeoIP data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GeoIpData {
-    /// For those of IPv4.
+    /// IPv4 (`GeoIPFile`).
     pub ipv4: bool,
-    /// For those of IPv6.
+    /// IPv6 (`GeoIPv6File`).
     pub ipv6: bool,
 }
 

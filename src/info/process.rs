@@ -6,21 +6,21 @@ use super::answers::Answers;
 use crate::error::ProtocolError;
 use crate::wire::fields::read_number;
 
-/// tor as a process of its machine.
+/// The process of tor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessInfo {
-    /// The identifier of the process.
+    /// The process id.
     pub pid: u32,
-    /// The effective user, by number; `None` if tor does not know it.
+    /// The effective user id; `None` if tor cannot tell it.
     pub uid: Option<u32>,
-    /// The same by name; `None` if it has none.
+    /// The user name; `None` if there is none.
     pub user: Option<String>,
-    /// How many sockets tor lets itself have open; `None` if it does not know.
+    /// The limit of open sockets; `None` if it is unknown.
     pub descriptor_limit: Option<u64>,
 }
 
-/// How many bytes went through tor since it was started.
+/// The traffic of tor since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -30,13 +30,13 @@ pub struct Traffic {
     pub written: u64,
 }
 
-/// What the clock of tor's machine says.
+/// The clock of tor's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CurrentTime {
     /// The time, in whole seconds.
     pub utc: SystemTime,
-    /// By how many minutes local time is ahead of UTC there; negative if it is behind.
+    /// The offset of local time from UTC in minutes; negative west of Greenwich.
     pub utc_offset: i32,
 }
 

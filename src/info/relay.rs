@@ -3,33 +3,33 @@
 use super::answers::Answers;
 use crate::error::ProtocolError;
 
-/// Whether tor, as a relay, has found that others can reach it.
+/// Whether this relay found its ports reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reachability {
-    /// At its ports for relays and clients; also true of a tor that has none.
+    /// The `ORPort`; also `true` for a tor without one.
     pub or: bool,
-    /// At its port for directories; also true of a tor that has none.
+    /// The `DirPort`; also `true` for a tor without one.
     pub dir: bool,
 }
 
-/// How many handshakes of one kind a relay was asked for.
+/// The circuit handshakes of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeCount {
-    /// Those that were asked for.
+    /// Requested handshakes.
     pub requested: u64,
-    /// Those of them for which tor found the time.
+    /// Handshakes that were answered; the others were dropped under load.
     pub assigned: u64,
 }
 
-/// How many handshakes a relay was asked for to make circuits, since it last wrote its statistics.
+/// The circuit handshakes that a relay received since its last heartbeat statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeCounts {
-    /// Of today's kind.
+    /// ntor, the current kind.
     pub ntor: HandshakeCount,
-    /// Of the old kind.
+    /// TAP, the old kind.
     pub tap: HandshakeCount,
 }
 

@@ -1,23 +1,23 @@
-//! What the directory thinks of tor's version.
+//! The recommendation of the directory authorities for tor's version.
 
 use super::answers::Answers;
 use crate::names::{TorVersion, keywords};
 
 keywords! {
-    /// What the directory authorities think of the version of a tor.
+    /// The standing of a version of tor with the directory authorities.
     pub enum VersionStanding {
-        /// It is recommended.
+        /// Recommended.
         Recommended = "recommended",
-        /// It is newer than every version that is recommended.
+        /// Newer than every recommended version.
         New = "new",
-        /// It is newer than every version of its series that is recommended.
+        /// Newer than every recommended version of its series.
         NewInSeries = "new in series",
-        /// It is older than every version that is recommended. tor 0.4.9 calls this
+        /// Older than every recommended version. tor 0.4.9 calls this
         /// [obsolete](Self::Obsolete).
         Old = "old",
-        /// It is too old.
+        /// Obsolete.
         Obsolete = "obsolete",
-        /// It is not recommended, but neither older nor newer than all that are.
+        /// Not recommended, but neither older nor newer than all recommended versions.
         Unrecommended = "unrecommended",
         /// The authorities recommend no version.
         NoneRecommended = "none recommended",
@@ -26,13 +26,13 @@ keywords! {
     }
 }
 
-/// What the directory authorities think of tor's version.
+/// tor's version with the recommendation of the directory authorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VersionStatus {
-    /// What they think of the one that runs.
+    /// The standing of the running version.
     pub current: VersionStanding,
-    /// Those that they recommend, for relays if this is one; none if tor has no consensus.
+    /// The recommended versions, for relays if this is one; empty if tor has no consensus.
     pub recommended: Vec<TorVersion>,
 }
 

@@ -1,4 +1,4 @@
-//! What can happen to circuits, streams and mappings, as listeners are told.
+//! The changes of circuits, streams and address mappings that listeners receive.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,92 +9,91 @@ use super::{Circuit, Stream};
 use crate::info::AddressMapping;
 use crate::names::{CircuitId, CircuitPurpose, CircuitStatus, HsState, StreamStatus};
 
-/// What has happened to a circuit.
+/// A change of a circuit.
 ///
-/// A circuit begins with [`New`](Self::New), or with [`Existing`](Self::Existing) if it was there
-/// before the listener, and ends with [`Closed`](Self::Closed) or [`Failed`](Self::Failed); nothing
-/// comes after that.
+/// The first change of a circuit is [`New`](Self::New), or [`Existing`](Self::Existing) if it
+/// existed before the listener; the last is [`Closed`](Self::Closed) or [`Failed`](Self::Failed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitChange {
-    /// It was there when the listener was added.
+    /// The circuit existed when the listener was added.
     Existing,
-    /// It is seen for the first time; what has happened to it comes next, and may be anything.
+    /// The circuit is seen for the first time; the change that made it known follows.
     New,
-    /// It has been begun.
+    /// The circuit was launched.
     Launched,
-    /// One more hop is there.
+    /// The circuit was extended by one hop.
     Extended,
-    /// It is built. A circuit that is made longer, or used for something else, is built again.
+    /// The circuit was built. A circuit that is extended or cannibalized is built again.
     Built,
-    /// Its purpose is another, or it has come further as a circuit of onion services.
+    /// The purpose or the onion service state changed.
     #[non_exhaustive]
     PurposeChanged {
-        /// What it was used for before.
+        /// The former purpose.
         old_purpose: Option<CircuitPurpose>,
-        /// How far it had come before.
+        /// The former onion service state.
         old_hs_state: Option<HsState>,
     },
-    /// It was taken for something else than it had been built for, and will be extended.
+    /// The circuit was cannibalized: it gets another purpose and is extended.
     #[non_exhaustive]
     Cannibalized {
-        /// What it was used for before.
+        /// The former purpose.
         old_purpose: Option<CircuitPurpose>,
-        /// How far it had come before.
+        /// The former onion service state.
         old_hs_state: Option<HsState>,
-        /// When it was begun, if that was changed to the time when it was taken.
+        /// The former creation time, if tor replaced it by the time of cannibalization.
         old_time_created: Option<SystemTime>,
     },
-    /// It ended after it was built.
+    /// The circuit closed after it was built.
     Closed,
-    /// It ended before it was built.
+    /// The circuit failed before it was built.
     Failed,
-    /// Something else, told by an event with this state.
+    /// Another change, reported by an event with this state.
     Other(CircuitStatus),
 }
 
-/// What has happened to a stream.
+/// A change of a stream.
 ///
-/// A stream begins with [`New`](Self::New), or with [`Existing`](Self::Existing) if it was there
-/// before the listener, and ends with [`Closed`](Self::Closed); nothing comes after that.
+/// The first change of a stream is [`New`](Self::New), or [`Existing`](Self::Existing) if it
+/// existed before the listener; the last is [`Closed`](Self::Closed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamChange {
-    /// It was there when the listener was added.
+    /// The stream existed when the listener was added.
     Existing,
-    /// It is seen for the first time; what has happened to it may come next.
+    /// The stream is seen for the first time; the change that made it known may follow.
     New,
-    /// It waits for a controller to choose its circuit.
+    /// The stream waits for a controller to attach it.
     Waiting,
-    /// It is on this circuit now. A stream on a pair of circuits may change between them.
+    /// The stream was attached to this circuit. On a conflux pair it may change between the legs.
     Attached(CircuitId),
-    /// Its request went out over its circuit.
+    /// The request was sent on the circuit.
     Sent,
-    /// Its target was replaced by another address.
+    /// The target was remapped.
     Remapped,
-    /// It is connected, or the name resolved.
+    /// The stream is connected, or the name resolved.
     Succeeded,
-    /// It left its circuit, which this is, and may be tried on another.
+    /// The stream was detached from this circuit and may be retried on another.
     Detached(Option<CircuitId>),
-    /// It failed, and will be closed.
+    /// The stream failed and will be closed.
     Failed,
-    /// It ended.
+    /// The stream was closed.
     Closed,
-    /// Something else, told by an event with this status.
+    /// Another change, reported by an event with this status.
     Other(StreamStatus),
 }
 
-/// What has happened to a mapping of a name or address to another.
+/// A change of an address mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressChange {
-    /// It was there when the listener was added.
+    /// The mapping existed when the listener was added.
     Existing,
-    /// The name or address was mapped, perhaps anew.
+    /// The name or address was mapped or remapped.
     Mapped,
-    /// The time of the mapping is over.
+    /// The mapping expired.
     Expired,
-    /// The mapping was taken away.
+    /// The mapping was removed.
     Removed,
 }
 
@@ -102,14 +101,14 @@ pub enum AddressChange {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CircuitUpdate {
-    /// The circuit, as it is by now.
+    /// A handle to the circuit.
     pub circuit: Circuit,
-    /// What was known of it right after the change.
+    /// The circuit as it was right after the change.
     pub info: Arc<CircuitInfo>,
-    /// What has happened.
+    /// The change.
     pub change: CircuitChange,
-    /// How many updates of this listener were lost just before this one because listeners were too
-    /// slow; nearly always 0. What the state itself knows is never lost.
+    /// How many updates this listener lost just before this one because listeners were too slow.
+    /// The state itself loses none.
     pub lost: u64,
 }
 
@@ -117,14 +116,14 @@ pub struct CircuitUpdate {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamUpdate {
-    /// The stream, as it is by now.
+    /// A handle to the stream.
     pub stream: Stream,
-    /// What was known of it right after the change.
+    /// The stream as it was right after the change.
     pub info: Arc<StreamInfo>,
-    /// What has happened.
+    /// The change.
     pub change: StreamChange,
-    /// How many updates of this listener were lost just before this one because listeners were too
-    /// slow; nearly always 0. What the state itself knows is never lost.
+    /// How many updates this listener lost just before this one because listeners were too slow.
+    /// The state itself loses none.
     pub lost: u64,
 }
 
@@ -134,14 +133,14 @@ pub struct StreamUpdate {
 pub struct AddressUpdate {
     /// The mapping.
     pub mapping: AddressMapping,
-    /// What has happened.
+    /// The change.
     pub change: AddressChange,
-    /// How many updates of this listener were lost just before this one because listeners were too
-    /// slow; nearly always 0. What the state itself knows is never lost.
+    /// How many updates this listener lost just before this one because listeners were too slow.
+    /// The state itself loses none.
     pub lost: u64,
 }
 
-/// A change, as the tracker finds it.
+/// A change, as the tracker reports it.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Circuit { cell: Arc<CircuitCell>, info: Arc<CircuitInfo>, change: CircuitChange },
@@ -150,7 +149,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Returns about how many bytes this keeps, also if nothing else keeps them.
+    /// Returns an estimate of the memory that this change keeps alive.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Circuit { info, .. } => size_of::<CircuitCell>() + info.size(),
@@ -160,7 +159,7 @@ impl Change {
     }
 }
 
-/// What a listener is called with first: that the circuit exists, or how it ended.
+/// Returns a listener's first change of a circuit: that it exists, or how it ended.
 pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     let info = cell.info();
     let change = match info.status() {
@@ -171,7 +170,7 @@ pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     Change::Circuit { cell, info, change }
 }
 
-/// What a listener is called with first: that the stream exists, or that it ended.
+/// Returns a listener's first change of a stream: that it exists, or that it ended.
 pub(super) fn existing_stream(cell: Arc<StreamCell>) -> Change {
     let info = cell.info();
     let change = match info.status() {

@@ -1,4 +1,4 @@
-//! What a state asks tor, and everything that it knows at one moment.
+//! The queries of a state, and its snapshots.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
 
-/// A question of a state.
+/// A `GETINFO` query of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     Circuits,
@@ -25,7 +25,7 @@ pub(super) enum Question {
 }
 
 impl Question {
-    /// In the order in which they are asked.
+    /// All queries, in the order in which they are sent.
     pub(super) const ALL: [Self; 7] = [
         Self::Circuits,
         Self::Streams,
@@ -49,7 +49,7 @@ impl Question {
         }
     }
 
-    /// Reads an answer, every line that can be read. Returns the error of the first other line.
+    /// Reads every line of a value that can be read, and returns the error of the first other line.
     pub(super) fn read(self, answer: &[u8], answers: &mut Answers) -> Result<(), ProtocolError> {
         match self {
             Self::Circuits => lines(answer, CircEvent::read_status, &mut answers.circuits),
@@ -64,7 +64,7 @@ impl Question {
                 answers.bootstrap = Some(Bootstrap::from_bytes(answer)?);
                 Ok(())
             }
-            // GETINFO says in lower case what the event says in upper case.
+            // The value is in lower case, the word of the event in upper case.
             Self::Liveness => {
                 answers.liveness = Some(match answer {
                     b"up" => NetworkLiveness::Up,
@@ -92,9 +92,9 @@ fn lines<T>(
     outcome
 }
 
-/// What tor was doing at one moment: everything up to one event, and nothing after it.
+/// The contents of a state at one moment: after one event, and before the next.
 ///
-/// Made by [`State::snapshot`](super::State::snapshot). It can be kept and never changes.
+/// Returned by [`State::snapshot`](super::State::snapshot). It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -102,7 +102,7 @@ pub struct Snapshot {
     pub circuits: Vec<Arc<CircuitInfo>>,
     /// The streams, by identifier.
     pub streams: Vec<Arc<StreamInfo>>,
-    /// The guards through which tor enters the network; see [`State::guards`](super::State::guards)
+    /// The entry guards; see [`State::guards`](super::State::guards)
     /// for what can be out of date.
     pub guards: Vec<EntryGuard>,
     /// The active address mappings, sorted by name; see
@@ -119,7 +119,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes everything, in no order: the reader waits meanwhile.
+    /// Copies everything unsorted: the reader waits for this.
     pub(super) fn of(tracker: &Tracker, now: SystemTime) -> Self {
         Self {
             circuits: tracker.circuits().map(|cell| cell.info()).collect(),
@@ -133,17 +133,15 @@ impl Snapshot {
         }
     }
 
-    /// Sorts what has an order.
+    /// Sorts the lists.
     pub(super) fn sorted(mut self) -> Self {
         self.circuits.sort_by_cached_key(|info| info.id());
         self.streams.sort_by_cached_key(|info| info.id());
         self
     }
 
-    /// Returns the number of the moment: one that is later has a higher number, unless nothing
-    /// has happened in between.
-    ///
-    /// It counts the events of the connection up to this moment.
+    /// Returns the number of events of the connection up to this snapshot. A later snapshot has the
+    /// same number or a higher one.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number

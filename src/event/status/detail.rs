@@ -9,10 +9,10 @@ use crate::names::{
 };
 use crate::wire::fields::read_number;
 
-/// What a status says, by its action: the arguments that the specification names, read.
+/// The arguments of a status event, by its action.
 ///
-/// An argument that tor left out, or that cannot be read, is `None`; its text, and arguments that
-/// are not known, are in [`StatusEvent::arguments`].
+/// An argument that tor omitted, or that cannot be read, is `None`; its text, and unknown arguments,
+/// are in [`StatusEvent::arguments`].
 ///
 /// # Examples
 ///
@@ -34,173 +34,173 @@ use crate::wire::fields::read_number;
 pub enum StatusDetail {
     /// The action has no arguments, or is not known to this version of torcon.
     None,
-    /// How far tor has come on its way to its first circuit.
+    /// Bootstrap progress.
     Bootstrap(Box<Bootstrap>),
     /// tor can no longer build circuits.
     #[non_exhaustive]
     CircuitNotEstablished {
-        /// The status that is the reason.
+        /// The status that is the reason for it.
         reason: Option<StatusAction>,
     },
-    /// An application asked for a port whose protocol does not protect its user.
+    /// An application connects to a port whose protocol sends data in the clear.
     #[non_exhaustive]
     DangerousPort {
         /// The port.
         port: Option<u16>,
-        /// What tor did.
+        /// What tor did with the stream.
         result: Option<PortResult>,
     },
-    /// An application asked for an address, so it may have leaked the name.
+    /// An application asked for an IP address, so it may have resolved the name outside of Tor.
     #[non_exhaustive]
     DangerousSocks {
-        /// The protocol by which it asked.
+        /// The protocol of the request.
         protocol: Option<ClientProtocol>,
-        /// The address that it asked for.
+        /// The requested address.
         address: Option<Target>,
     },
-    /// An application speaks something else than SOCKS.
+    /// An application sent something that is not SOCKS.
     #[non_exhaustive]
     SocksUnknownProtocol {
-        /// The first bytes that it sent.
+        /// The first bytes.
         data: Option<EventText>,
     },
-    /// An application asked for a host name that cannot be one.
+    /// An application asked for an invalid host name.
     #[non_exhaustive]
     SocksBadHostname {
-        /// The name.
+        /// The host name.
         hostname: Option<EventText>,
     },
-    /// tor found a fault in itself.
+    /// tor found a bug in itself.
     #[non_exhaustive]
     Bug {
-        /// What it found.
+        /// The description of the bug.
         reason: Option<EventText>,
     },
-    /// The clock made a jump.
+    /// The clock jumped.
     #[non_exhaustive]
     ClockJumped {
-        /// By how many seconds; backwards if this is negative.
+        /// The jump in seconds; negative if the clock was set back.
         time: Option<i64>,
-        /// Whether tor was idle during the jump, as after the computer slept.
+        /// Whether tor was idle during the jump, as when the computer slept.
         idle: Option<bool>,
     },
     /// The clock is wrong.
     #[non_exhaustive]
     ClockSkew {
-        /// By how many seconds, negative if the clock is behind.
+        /// The skew in seconds; negative if the clock is behind.
         skew: Option<i64>,
-        /// By how many seconds at least.
+        /// The least skew in seconds.
         min_skew: Option<i64>,
-        /// From what tor took the time.
+        /// The source of the time.
         source: Option<ClockSource>,
     },
     /// This version of tor should not be used.
     #[non_exhaustive]
     DangerousVersion {
-        /// This version.
+        /// The running version.
         current: Option<EventText>,
         /// Why it should not be used.
         reason: Option<VersionReason>,
-        /// The versions that should be used.
+        /// The recommended versions.
         recommended: Vec<EventText>,
     },
-    /// tor has no sockets left.
+    /// tor is out of sockets.
     #[non_exhaustive]
     TooManyConnections {
-        /// How many it has.
+        /// The number of open sockets.
         current: Option<u64>,
     },
-    /// libevent has a known fault.
+    /// libevent has a known bug.
     #[non_exhaustive]
     BadLibevent {
-        /// The method of libevent.
+        /// The event method of libevent.
         method: Option<EventText>,
         /// The version of libevent.
         version: Option<EventText>,
-        /// How bad it is.
+        /// The severity of the bug.
         badness: Option<LibeventBadness>,
-        /// Whether tor could take another method.
+        /// Whether tor switched to another method.
         recovered: Option<bool>,
     },
-    /// The address of the relay is known, or has changed.
+    /// The relay learned its external address, or the address changed.
     #[non_exhaustive]
     ExternalAddress {
         /// The address.
         address: Option<IpAddr>,
-        /// The name that was resolved to it.
+        /// The host name that was resolved to it.
         hostname: Option<EventText>,
-        /// How it was found.
+        /// How the relay learned it.
         method: Option<AddressMethod>,
     },
     /// The relay tests whether it can be reached.
     #[non_exhaustive]
     CheckingReachability {
-        /// The address of its relay port, if this is tested.
+        /// The address of the `ORPort`, if it is tested.
         or_address: Option<Target>,
-        /// The address of its directory port, if this is tested.
+        /// The address of the `DirPort`, if it is tested.
         dir_address: Option<Target>,
     },
     /// The relay can be reached.
     #[non_exhaustive]
     ReachabilitySucceeded {
-        /// The address of its relay port, if this was tested.
+        /// The address of the `ORPort`, if it was tested.
         or_address: Option<Target>,
-        /// The address of its directory port, if this was tested.
+        /// The address of the `DirPort`, if it was tested.
         dir_address: Option<Target>,
     },
     /// The relay cannot be reached.
     #[non_exhaustive]
     ReachabilityFailed {
-        /// The address of its relay port, if this was tested.
+        /// The address of the `ORPort`, if it was tested.
         or_address: Option<Target>,
-        /// The address of its directory port, if this was tested.
+        /// The address of the `DirPort`, if it was tested.
         dir_address: Option<Target>,
     },
-    /// A directory took the descriptor of the relay.
+    /// A directory accepted the descriptor of the relay.
     #[non_exhaustive]
     AcceptedServerDescriptor {
         /// The directory.
         dirauth: Option<Target>,
     },
-    /// A directory refused the descriptor of the relay.
+    /// A directory rejected the descriptor of the relay.
     #[non_exhaustive]
     BadServerDescriptor {
         /// The directory.
         dirauth: Option<Target>,
-        /// Why it refused.
+        /// The reason.
         reason: Option<EventText>,
     },
-    /// The relay came into the consensus or left it.
+    /// The relay was added to the consensus or removed from it.
     #[non_exhaustive]
     ServerDescriptorStatus {
-        /// Whether it is in it.
+        /// Whether the relay is in the consensus.
         status: Option<DescriptorListing>,
     },
-    /// A name server of the relay came or went.
+    /// A name server of the relay went up or down.
     #[non_exhaustive]
     NameserverStatus {
         /// The name server.
         ns: Option<EventText>,
-        /// Whether it answers.
+        /// Whether the name server answers.
         status: Option<NameserverStatus>,
-        /// Why it does not.
+        /// The error, if it does not.
         err: Option<EventText>,
     },
-    /// The relay went to sleep or woke, to stay within its allowance.
+    /// The relay began or ended hibernating, to stay within its bandwidth limit.
     #[non_exhaustive]
     HibernationStatus {
-        /// How far it has gone to sleep.
+        /// The hibernation state.
         status: Option<HibernationStatus>,
     },
 }
 
-/// From what tor took the time when it found that the clock is wrong.
+/// The source of the time by which tor found that the clock is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClockSource {
-    /// What it is.
+    /// The kind of source.
     pub source_type: ClockSourceType,
-    /// The address of the directory or the relay, if it is one.
+    /// The address of the directory or relay, if the source is one.
     pub address: Option<Target>,
 }
 
@@ -274,7 +274,7 @@ impl Arguments<'_> {
         read(self.status.argument(key)?.as_bytes())
     }
 
-    /// Reads a number; that of a difference may have a sign.
+    /// Reads a number, with or without a sign.
     fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
         self.read(key, read_number)
     }
@@ -287,7 +287,7 @@ impl Arguments<'_> {
         self.read(key, |value| Some(read(value)))
     }
 
-    /// Reads one of two words, of which the first means yes.
+    /// Reads one of two words, of which the first means `true`.
     fn flag(&self, key: &str, [yes, no]: [&[u8]; 2]) -> Option<bool> {
         self.read(key, |value| match value {
             value if value == yes => Some(true),
@@ -296,7 +296,7 @@ impl Arguments<'_> {
         })
     }
 
-    /// Divides a list with a comma and perhaps a blank between its elements.
+    /// Splits a list at commas, with or without a space after them.
     fn list(&self, key: &str) -> Vec<EventText> {
         let Some(list) = self.status.argument(key) else { return Vec::new() };
         let elements = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
