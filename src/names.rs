@@ -36,7 +36,7 @@ use std::fmt;
 
 pub use auth_method::AuthMethod;
 pub use circuit::{
-    BuildFlag, BuildTimeoutAction, CircuitChange, CircuitId, CircuitPurpose, CircuitReason,
+    BuildFlag, BuildTimeoutAction, CircMinorChange, CircuitId, CircuitPurpose, CircuitReason,
     CircuitStatus, HsState,
 };
 pub use connection::{

@@ -6,7 +6,7 @@ use crate::event::EventText;
 use crate::event::keyword::{fields_after, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::{
-    BuildFlag, CircuitChange, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState,
+    BuildFlag, CircMinorChange, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState,
     RelaySpec,
 };
 use crate::wire::fields::{Fields, read_number, split_list};
@@ -160,8 +160,8 @@ impl CircMinorEvent {
 
     /// Returns what changed.
     #[must_use]
-    pub fn change(&self) -> CircuitChange {
-        CircuitChange::from_bytes(word(&self.text, 2))
+    pub fn change(&self) -> CircMinorChange {
+        CircMinorChange::from_bytes(word(&self.text, 2))
     }
 
     /// Returns the relays to which the circuit extends so far, the guard first.

@@ -158,7 +158,7 @@ super::keywords! {
 
 super::keywords! {
     /// What a `CIRC_MINOR` event reports.
-    pub enum CircuitChange {
+    pub enum CircMinorChange {
         /// The purpose or the onion service state of the circuit changed.
         PurposeChanged = "PURPOSE_CHANGED",
         /// The circuit was cannibalized: it gets another purpose and is extended.

@@ -1,10 +1,10 @@
-//! What events make of what was known. Pure: no lock of its own, no clock, no thread.
+//! The tracker: applies events to the contents of a state. Pure: no lock of its own, no clock, no
+//! thread.
 //!
-//! The state begins with a snapshot, the answer to one question. Events that come before it are
-//! kept; those that it knows already are then left out, the others follow. tor may answer before
-//! it has told of what happened just before: such events come after the answer that knows of them
-//! too, and are taken a second time. So what follows from an event never depends on how often it
-//! was seen: the last one of a circuit or stream says how things are.
+//! A state begins with a snapshot, the reply to one `GETINFO`. Events that arrive before it are kept;
+//! when it arrives, those numbered before the reply are discarded and the others applied. tor may
+//! send the event of a change after a reply that contains the change; such an event is applied a
+//! second time. So applying an event is idempotent: the last event of a circuit or stream decides.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::event::{
 };
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{
-    CircuitChange as MinorChange, CircuitId, CircuitStatus, GuardStatus, NetworkLiveness, Signal,
-    StreamId, StreamStatus,
+    CircMinorChange, CircuitId, CircuitStatus, GuardStatus, NetworkLiveness, Signal, StreamId,
+    StreamStatus,
 };
 
 /// The answers of a snapshot.
@@ -195,11 +195,11 @@ impl Tracker {
         let Some(cell) = self.circuits.get(&event.id()) else { return };
         let (old_purpose, old_hs_state) = (event.old_purpose(), event.old_hs_state());
         let change = match event.change() {
-            MinorChange::Cannibalized => {
+            CircMinorChange::Cannibalized => {
                 let old_time_created = event.old_time_created();
                 CircuitChange::Cannibalized { old_purpose, old_hs_state, old_time_created }
             }
-            MinorChange::PurposeChanged | MinorChange::Unrecognized(_) => {
+            CircMinorChange::PurposeChanged | CircMinorChange::Unrecognized(_) => {
                 CircuitChange::PurposeChanged { old_purpose, old_hs_state }
             }
         };

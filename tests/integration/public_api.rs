@@ -219,7 +219,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::BootstrapTag,
     torcon::names::BuildFlag,
     torcon::names::BuildTimeoutAction,
-    torcon::names::CircuitChange,
+    torcon::names::CircMinorChange,
     torcon::names::CircuitId,
     torcon::names::CircuitPurpose,
     torcon::names::CircuitReason,

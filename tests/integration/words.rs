@@ -68,7 +68,7 @@ words! {
     names::BootstrapTag,
     names::BuildFlag,
     names::BuildTimeoutAction,
-    names::CircuitChange,
+    names::CircMinorChange,
     names::CircuitPurpose,
     names::CircuitReason,
     names::CircuitStatus,

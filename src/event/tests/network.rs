@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{parse, text, time};
 use crate::event::{Decimal, Event, HsPow, MappedAddress};
 use crate::names::{
-    BuildFlag, BuildTimeoutAction, CircuitChange, CircuitPurpose, GuardStatus, GuardType, HsState,
-    NetworkLiveness, PtConnect, PtSeverity, TransportType,
+    BuildFlag, BuildTimeoutAction, CircMinorChange, CircuitPurpose, GuardStatus, GuardType,
+    HsState, NetworkLiveness, PtConnect, PtSeverity, TransportType,
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn circ_minor_has_every_field() {
          OLD_TIME_CREATED=2026-11-23T09:29:47.399169"
     );
     let minor = parse_as!(CircMinor, &line);
-    assert_eq!((minor.id(), minor.change()), (12.into(), CircuitChange::Cannibalized));
+    assert_eq!((minor.id(), minor.change()), (12.into(), CircMinorChange::Cannibalized));
     let relays: Vec<_> = minor.path().iter().map(ToString::to_string).collect();
     assert_eq!(relays.join(","), path);
     assert_eq!(
@@ -50,7 +50,7 @@ fn circ_minor_has_what_belongs_to_onion_services_and_to_pairs() {
          CONFLUX_ID=498E0DCE2E604D8FA1BA6ACD644A43F0 CONFLUX_RTT=125165 \
          OLD_PURPOSE=CONFLUX_UNLINKED OLD_HS_STATE=HSCR_ESTABLISHED_WAITING NEW=1"
     );
-    assert_eq!((minor.change(), minor.path().len()), (CircuitChange::PurposeChanged, 0));
+    assert_eq!((minor.change(), minor.path().len()), (CircMinorChange::PurposeChanged, 0));
     assert_eq!(minor.hs_state(), Some(HsState::ClientRendJoined));
     let onion = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
     assert_eq!(minor.rend_query(), Some(text(onion)));
