@@ -65,7 +65,7 @@ use crate::wire::{Reply, Request};
 ///     fn reply(&self, reply: Reply) -> torcon::Result<u64> {
 ///         let reply = reply.into_result(Self::KEYWORD)?;
 ///         let line = reply.lines().next().map_or(&b""[..], |line| line.bytes());
-///         let value = line.strip_prefix(b"uptime=").and_then(|it| str::from_utf8(it).ok());
+///         let value = line.strip_prefix(b"uptime=").and_then(|it| std::str::from_utf8(it).ok());
 ///         let unreadable = || ProtocolError::new("uptime", "a number", line);
 ///         Ok(value.and_then(|it| it.parse().ok()).ok_or_else(unreadable)?)
 ///     }

@@ -32,7 +32,7 @@ impl Controller {
     /// use torcon::event::CircEvent;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// controller.on(|circ: &CircEvent| println!("{} {}", circ.id, circ.status))?;
+    /// controller.on(|circ: &CircEvent| println!("{} {}", circ.id(), circ.status()))?;
     /// # Ok(())
     /// # }
     /// ```
