@@ -1,15 +1,15 @@
 //! Launches, connects to and controls Tor through its control port, with blocking calls and plain
 //! threads.
 //!
-//! torcon is for programs without an async runtime: any thread may call any function, which
-//! returns when tor has answered or a time limit has passed, and closures are called for events.
-//! It is not an implementation of Tor: it needs the `tor` program, which it can start itself.
+//! torcon is for programs without an async runtime. Any thread may call any function; a call
+//! returns when tor has answered or a time limit has passed. A separate thread calls closures for events.
+//! torcon is not an implementation of Tor: it needs the `tor` program, which it can launch.
 //!
 //! ```no_run
 //! use torcon::EventKind;
 //!
 //! # fn main() -> torcon::Result<()> {
-//! // A running tor, which says how to authenticate.
+//! // Connects to a running tor and authenticates by the method that it offers.
 //! let controller = torcon::connect("127.0.0.1:9051")?; // or "unix:/run/tor/control"
 //! println!("tor {}", controller.version());
 //! println!("{} bytes read", controller.get_info_one("traffic/read")?);
@@ -28,21 +28,21 @@
 //!   one with a password, other limits or several addresses.
 //! - A [`Launcher`] launches a tor with a private configuration and, by default, a temporary
 //!   directory. It returns a [`TorProcess`], which ends when it is dropped.
-//! - An [`Event`] is an asynchronous reply of tor. Closures take events as they are
-//!   ([`Controller::add_event_listener`]), by type ([`Controller::on`]) or as text
-//!   ([`Controller::add_text_listener`]); an [`EventQueue`] holds them for any thread.
-//! - A [`Tor`] is a controller and, if it was launched, its process, for what needs both or more:
-//!   streams through Tor, names resolved by it, one tor for the whole program.
-//! - An [`OnionEndpoint`] puts an onion service in front of a local socket. It returns an
-//!   [`OnionListener`], which accepts as the listeners of `std` do.
-//! - A [`State`] follows what tor is doing: circuits, streams, relays, guards and mappings, kept up
-//!   to date by events. It builds circuits along chosen relays, opens streams through them and
-//!   lets closures choose the circuits of other streams.
-//! - A [`Config`] is tor's configuration: options with their types, saved by one command.
+//! - An [`Event`] is an asynchronous reply of tor. Closures receive events of a kind
+//!   ([`Controller::add_event_listener`]), of a type ([`Controller::on`]) or as text
+//!   ([`Controller::add_text_listener`]); an [`EventQueue`] is read by any thread.
+//! - A [`Tor`] is a controller and, if it was launched, its process. It opens streams through Tor,
+//!   resolves names, and can be shared by the whole program.
+//! - An [`OnionEndpoint`] adds an onion service in front of a local socket. It returns an
+//!   [`OnionListener`], which accepts connections as a `TcpListener` does.
+//! - A [`State`] holds tor's circuits, streams, relays, guards and mappings, kept up to date by
+//!   events. It builds circuits along chosen relays, opens streams through them, and attaches
+//!   streams to circuits by closures.
+//! - A [`Config`] is tor's configuration: typed options, saved by one command.
 //! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
-//!   event), [`info`] (what tor answers about itself), [`descriptor`] (what the directory says
-//!   about relays), [`names`] (circuits, streams, relays, onion addresses and the words of the
-//!   protocol), [`state`], [`config`], [`process`], [`onion`], [`socks`] and [`error`]; `testnet`
+//!   event), [`info`] (replies of `GETINFO`), [`descriptor`] (directory documents about relays),
+//!   [`names`] (identifiers, onion addresses and keywords of the protocol), [`state`], [`config`],
+//!   [`process`], [`onion`], [`socks`] and [`error`]; `testnet`
 //!   is behind a Cargo feature.
 //!
 //! Names are those of the control specification. A search for a name of txtorcon or Stem finds the
@@ -52,7 +52,7 @@
 //!
 //! | thread | does | never does |
 //! | --- | --- | --- |
-//! | any of the program | writes a command, waits for its reply, parses it | reads the socket |
+//! | any thread of the program | writes a command, waits for its reply, parses it | reads the socket |
 //! | `torcon-reader` | reads the socket; hands replies to their callers, and events to the next thread | runs a closure of the program |
 //! | `torcon-events` | calls listeners, one event at a time, in the order of the wire | reads the socket |
 //! | `torcon-stdout`, `torcon-stderr` | drain the output of a launched tor | wait for another thread |
@@ -60,11 +60,11 @@
 //! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to the program's sinks | |
 //! | `torcon-state` | calls listeners of a state, from the first one on | reads the socket |
 //! | `torcon-attach`, `torcon-streams` | call attachers; send what they chose | |
-//! | `torcon-onion` | watches one onion service and adds it again if tor has lost it | |
+//! | `torcon-onion` | watches one onion service and adds it again if tor lost it | |
 //!
 //! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
-//! A listener may do anything, also send commands, wait, and close the connection; it delays later
-//! events and nothing else.
+//! A listener may do anything, such as send commands, wait, or close the connection; it delays only
+//! later events.
 //!
 //! # Time
 //!
@@ -77,21 +77,20 @@
 //!
 //! # Errors
 //!
-//! Everything that can fail returns the one [`Error`], whose variants are few and whose details
-//! are in types of their own: what tor refused and in which words, which addresses were tried,
-//! what tor printed before it died. When a connection ends, every call that waits and every later
-//! one fails with the same reason. No input makes torcon panic: neither an argument, nor what tor
-//! sends, nor what another program sends in its place.
+//! Every fallible call returns [`Error`]. It has few variants; their types hold the details, such
+//! as tor's words of refusal, the addresses that were tried, or the last lines that a launched tor
+//! printed. When a connection ends, every waiting and every later call fails with the same reason.
+//! No argument, no reply of tor, and nothing that another program sends makes torcon panic.
 //!
-//! Nothing that is given to a function can become a second command: line breaks and NUL are
-//! refused in every argument, blanks where a single word is needed, and values are quoted.
+//! No argument can become a second command: line breaks and NUL are refused, blanks are refused
+//! where a single word is needed, and values are quoted where tor needs it.
 //!
 //! # Events
 //!
-//! An event always keeps its text. A kind that this version does not know arrives as
-//! [`Event::Other`], one that cannot be parsed as [`Event::Malformed`], and neither disturbs any
-//! other event. If listeners are slower than tor, up to 64 MiB of events wait for them
-//! ([`ConnectOptions::event_limit`]); then the newest are dropped, and [`Event::Lagged`] and [`Controller::on_lagged`] say how many, in their place.
+//! An event keeps its text, and its methods read the fields. An unknown kind arrives as
+//! [`Event::Other`], an event that cannot be parsed as [`Event::Malformed`]. If listeners are slower
+//! than tor, up to 64 MiB of events are queued ([`ConnectOptions::event_limit`]); then the newest are
+//! dropped, and [`Event::Lagged`] and [`Controller::on_lagged`] report their number in their place.
 //!
 //! # Logging
 //!
@@ -99,7 +98,7 @@
 //!
 //! | level | holds |
 //! | --- | --- |
-//! | ERROR | a closure of the program panicked, or a thread of torcon failed |
+//! | ERROR | a closure of the program panicked, or a launched tor could not be ended |
 //! | WARN | a connection was lost, events were dropped, a tor had to be killed |
 //! | INFO | connected, launched, closed |
 //! | DEBUG | the keyword and the status code of each command |
