@@ -9,7 +9,7 @@ use crate::names::{
     BuildFlag, CircMinorChange, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState,
     RelaySpec,
 };
-use crate::wire::fields::{Fields, read_number, split_list};
+use crate::wire::fields::{read_number, split_list};
 
 /// `CIRC`: a circuit changed its status.
 ///
@@ -117,11 +117,7 @@ circuit_keywords!(event_keywords!(CircMinorEvent, words 3 + 1, stored []) {
 
 impl CircEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let id = match read_words(&text, "the state of the circuit") {
-            Ok(id) => id,
-            Err(expected) => return Err((text, expected)),
-        };
-        Ok(Self { id, text })
+        read_words(text, "the state of the circuit").map(|(id, text)| Self { id, text })
     }
 
     /// Returns the identifier of the circuit.
@@ -145,11 +141,7 @@ impl CircEvent {
 
 impl CircMinorEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let id = match read_words(&text, "what has changed about the circuit") {
-            Ok(id) => id,
-            Err(expected) => return Err((text, expected)),
-        };
-        Ok(Self { id, text })
+        read_words(text, "what has changed about the circuit").map(|(id, text)| Self { id, text })
     }
 
     /// Returns the identifier of the circuit.
@@ -173,12 +165,15 @@ impl CircMinorEvent {
 
 /// Reads the identifier, and requires the word after it.
 #[inline]
-fn read_words(text: &EventText, second: &'static str) -> Result<CircuitId, &'static str> {
-    let mut fields = Fields::new(text.as_bytes());
-    fields.word();
-    let id = fields.word().and_then(CircuitId::from_bytes).ok_or("a circuit id")?;
-    fields.word_unless_keyword().ok_or(second)?;
-    Ok(id)
+fn read_words(text: EventText, second: &'static str) -> Parsed<(CircuitId, EventText)> {
+    let mut fields = fields_after(&text, 1, 0);
+    let Some(id) = fields.word().and_then(CircuitId::from_bytes) else {
+        return Err((text, "a circuit id"));
+    };
+    match fields.word_unless_keyword() {
+        Some(_) => Ok((id, text)),
+        None => Err((text, second)),
+    }
 }
 
 /// Returns the path of a `CIRC` or `CIRC_MINOR` event; empty if it has none.
