@@ -78,10 +78,7 @@ event_keywords!(PtLogEvent, words 1 + 0, stored ["PT"] {
 
 impl PtLogEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        match read_pt(&text) {
-            Some(pt) => Ok(Self { pt, text }),
-            None => Err((text, "PT with a program")),
-        }
+        read_pt(text).map(|(pt, text)| Self { pt, text })
     }
 
     /// Returns the program, as the configuration names it.
@@ -121,10 +118,7 @@ event_keywords!(PtStatusEvent, words 1 + 0, stored ["PT"] {
 
 impl PtStatusEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        match read_pt(&text) {
-            Some(pt) => Ok(Self { pt, text }),
-            None => Err((text, "PT with a program")),
-        }
+        read_pt(text).map(|(pt, text)| Self { pt, text })
     }
 
     /// Returns the program, as the configuration names it.
@@ -134,6 +128,10 @@ impl PtStatusEvent {
     }
 }
 
-fn read_pt(text: &EventText) -> Option<EventText> {
-    Keyword::find(text, fields_after(text, 1, 0), "PT").text()
+/// Reads the program, which an event must have.
+fn read_pt(text: EventText) -> Parsed<(EventText, EventText)> {
+    match Keyword::find(&text, fields_after(&text, 1, 0), "PT").text() {
+        Some(pt) => Ok((pt, text)),
+        None => Err((text, "PT with a program")),
+    }
 }
