@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::EventText;
-use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::keyword::{event_keywords, require_words, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::BuildTimeoutAction;
 use crate::wire::fields::read_number;
@@ -42,10 +42,7 @@ event_keywords!(BuildTimeoutSetEvent, words 2 + 0, stored [] {
 
 impl BuildTimeoutSetEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        match fields_after(&text, 1, 0).word_unless_keyword() {
-            Some(_) => Ok(Self { text }),
-            None => Err((text, "why the time was set")),
-        }
+        require_words(text, &["why the time was set"]).map(|text| Self { text })
     }
 
     /// Returns why tor set the timeout.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::event::EventText;
-use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::keyword::{event_keywords, require_words, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::{ConnectionId, OrConnReason, OrConnStatus, RelaySpec, Target};
 
@@ -54,14 +54,8 @@ event_keywords!(OrConnEvent, words 3 + 0, stored [] {
 
 impl OrConnEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let mut fields = fields_after(&text, 1, 0);
-        if fields.word_unless_keyword().is_none() {
-            return Err((text, "a relay or an address"));
-        }
-        if fields.word_unless_keyword().is_none() {
-            return Err((text, "the state of the connection"));
-        }
-        Ok(Self { text })
+        let expected = ["a relay or an address", "the state of the connection"];
+        require_words(text, &expected).map(|text| Self { text })
     }
 
     /// Returns the peer.

@@ -1,6 +1,6 @@
 //! Onion service descriptors.
 
-use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::keyword::{event_keywords, fields_after, require_words, word};
 use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::{HsDescAction, HsDescAuth, HsDescReason, RelaySpec};
@@ -27,17 +27,12 @@ event_keywords!(HsDescEvent, words 4 + 2, stored [] {
 
 impl HsDescEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let mut fields = fields_after(&text, 1, 0);
-        for expected in [
+        let expected = [
             "what happened to the descriptor",
             "the address of an onion service",
             "a kind of authorization",
-        ] {
-            if fields.word_unless_keyword().is_none() {
-                return Err((text, expected));
-            }
-        }
-        Ok(Self { text })
+        ];
+        require_words(text, &expected).map(|text| Self { text })
     }
 
     /// Returns what happened to the descriptor.

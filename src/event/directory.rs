@@ -1,7 +1,7 @@
 //! Descriptors and router status entries of relays.
 
 use crate::event::descriptor::first_line;
-use crate::event::keyword::{event_keywords, fields_after};
+use crate::event::keyword::{event_keywords, fields_after, require_words};
 use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::RelaySpec;
@@ -17,10 +17,7 @@ typed_event!(NewDescEvent, NewDesc: NewDesc);
 
 impl NewDescEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        match fields_after(&text, 1, 0).word_unless_keyword() {
-            Some(_) => Ok(Self { text }),
-            None => Err((text, "a relay")),
-        }
+        require_words(text, &["a relay"]).map(|text| Self { text })
     }
 
     /// Returns the relays.

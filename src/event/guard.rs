@@ -1,7 +1,7 @@
 //! Entry guards and network liveness.
 
 use crate::event::EventText;
-use crate::event::keyword::{event_keywords, fields_after, word};
+use crate::event::keyword::{event_keywords, require_words, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::{GuardStatus, GuardType, NetworkLiveness, RelaySpec};
 
@@ -16,13 +16,8 @@ event_keywords!(GuardEvent, words 4 + 0, stored [] {});
 
 impl GuardEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let mut fields = fields_after(&text, 1, 0);
-        for expected in ["what the guard is for", "a relay", "what happened to the guard"] {
-            if fields.word_unless_keyword().is_none() {
-                return Err((text, expected));
-            }
-        }
-        Ok(Self { text })
+        let expected = ["what the guard is for", "a relay", "what happened to the guard"];
+        require_words(text, &expected).map(|text| Self { text })
     }
 
     /// Returns the type of the guard.
@@ -57,10 +52,7 @@ event_keywords!(NetworkLivenessEvent, words 2 + 0, stored [] {});
 
 impl NetworkLivenessEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        match fields_after(&text, 1, 0).word_unless_keyword() {
-            Some(_) => Ok(Self { text }),
-            None => Err((text, "whether the network can be reached")),
-        }
+        require_words(text, &["whether the network can be reached"]).map(|text| Self { text })
     }
 
     /// Returns whether the network is reachable.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::event::typed::Parsed;
 use crate::event::{EventText, HsPow};
 use crate::names::Target;
 use crate::wire::fields::{Fields, Value, read_number};
@@ -26,6 +27,18 @@ pub(crate) fn fields_after(text: &EventText, words: usize, optional: usize) -> F
 #[inline]
 pub(crate) fn word(text: &EventText, index: usize) -> &[u8] {
     fields_after(text, index, 0).word().unwrap_or_default()
+}
+
+/// Requires a word behind the name of the event for each of these, none of them a keyword.
+#[inline]
+pub(crate) fn require_words(text: EventText, expected: &[&'static str]) -> Parsed<EventText> {
+    let mut fields = fields_after(&text, 1, 0);
+    for expected in expected {
+        if fields.word_unless_keyword().is_none() {
+            return Err((text, expected));
+        }
+    }
+    Ok(text)
 }
 
 /// Finds the values of some keywords, the first one of each.
