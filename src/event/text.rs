@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::names::secret::{REDACTED, redact};
-use crate::wire::StatusLine;
+use crate::wire::{Separator, StatusLine};
 
 /// The text of an event or of a part of it, as tor sent it.
 ///
@@ -59,17 +59,16 @@ impl EventText {
     #[inline]
     pub(crate) fn from_wire(chunk: &Arc<[u8]>, range: Range<usize>) -> Self {
         let wire = chunk.get(range.clone()).unwrap_or_default();
-        if StatusLine::parse(strip_line_end(wire)).is_none() {
-            return Self { is_stray: true, ..Self::new(strip_line_end(wire)) };
+        let line = strip_line_end(wire);
+        match StatusLine::parse(line).map(|status| status.separator) {
+            Some(Separator::Last) => {
+                let end = range.start + line.len();
+                let range = (range.start + 4).min(end)..end;
+                Self { chunk: Arc::clone(chunk), range, is_secret: false, is_stray: false }
+            }
+            Some(Separator::More | Separator::Data) => Self::new(&join_lines(wire)),
+            None => Self { is_stray: true, ..Self::new(line) },
         }
-        if wire.get(3) != Some(&b' ') {
-            return Self::new(&join_lines(wire));
-        }
-        let without_end = strip_line_end(wire);
-        let start = range.start + 4;
-        let end = range.start + without_end.len();
-        let range = start..end.max(start);
-        Self { chunk: Arc::clone(chunk), range, is_secret: false, is_stray: false }
     }
 
     /// Copies a whole event from the wire, status codes and line ends included.
