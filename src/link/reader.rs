@@ -175,11 +175,10 @@ impl Reader {
         let size = Chunk::size(bytes.len(), 1);
         let mut lost = LostEvents::default();
         lost.count(&EventKind::from_bytes(b""), 1);
-        if connection.wait_for_room(&mut self.events, size) {
-            let _ = self.events.send(chunk, size, lost);
-        } else {
-            self.events.lose(lost);
-        }
+        connection.wait_for_room(&mut self.events, size);
+        // Counts the line as lost if there is no room. Sending fails only after the event thread has
+        // ended.
+        let _ = self.events.send(chunk, size, lost);
         Ok(())
     }
 
