@@ -209,19 +209,17 @@ impl Router {
         let mut may_be_reply = false;
         for swallowed in StatusLine::all_within(line) {
             let is_reply = swallowed.is_reply() && !self.slots.is_empty();
-            let detail = match swallowed.separator {
-                Separator::More | Separator::Data if is_reply => {
-                    "a line without a status code came, and may hold the beginning of a reply"
-                }
-                Separator::Data if swallowed.is_event() => {
-                    "a line without a status code came, and may hold the beginning of an event"
-                }
-                _ => {
-                    may_be_reply |= is_reply;
-                    continue;
-                }
-            };
-            return Err(Disconnect::OutOfStep { detail });
+            if is_reply && swallowed.separator != Separator::Last {
+                let detail =
+                    "a line without a status code came, and may hold the beginning of a reply";
+                return Err(Disconnect::OutOfStep { detail });
+            }
+            if swallowed.is_event() && swallowed.separator == Separator::Data {
+                let detail =
+                    "a line without a status code came, and may hold the beginning of an event";
+                return Err(Disconnect::OutOfStep { detail });
+            }
+            may_be_reply |= is_reply;
         }
         self.owes_probe |= may_be_reply;
         Ok(())
