@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::event::keyword::{Keyword, keyword_methods};
+use crate::event::keyword::{Keyword, flag, keyword_methods};
 use crate::event::typed::{Parsed, extra_of, typed_event};
 use crate::event::{EventText, ExtraField};
 use crate::names::StreamId;
@@ -54,7 +54,7 @@ keyword_methods!(AddrMapEvent {
     /// Returns when the mapping expires; `None` if it does not.
     "EXPIRES" => expires: Option<SystemTime> = time();
     /// Returns whether tor keeps the mapping; if not, the event only answers a `RESOLVE`.
-    "CACHED" => cached: Option<bool> = try_word(read_yes_or_no);
+    "CACHED" => cached: Option<bool> = try_word(flag([b"YES", b"NO"]));
     /// Returns the stream for which the name was resolved: for a `RESOLVE`, that of the request.
     #[doc(alias = "STREAMID")]
     "STREAMID" => stream: Option<StreamId> = try_word(StreamId::from_bytes);
@@ -148,13 +148,5 @@ impl AddrMapEvent {
     pub fn extra(&self) -> impl Iterator<Item = ExtraField<'_>> {
         const KEYWORDS: &[&str] = &["error", "EXPIRES", "CACHED", "STREAMID"];
         extra_of(Parts::read(&self.text).rest, KEYWORDS)
-    }
-}
-
-fn read_yes_or_no(value: &[u8]) -> Option<bool> {
-    match value {
-        b"YES" => Some(true),
-        b"NO" => Some(false),
-        _ => None,
     }
 }

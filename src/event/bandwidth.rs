@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::EventText;
-use crate::event::keyword::{event_keywords, fields_after, find_each, word};
+use crate::event::keyword::{event_keywords, fields_after, find_each, flag, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::{CircuitId, ConnectionId, ConnectionType, StreamId, TokenBucket};
 use crate::wire::fields::{Fields, Value, read_number};
@@ -127,7 +127,7 @@ event_keywords!(CircBwEvent, words 1 + 0, stored ["ID", "READ", "WRITTEN"] {
     /// Returns whether congestion control is in slow start. tor gives this field and the three
     /// after it if the last hop takes part in congestion control.
     #[doc(alias = "SS")]
-    "SS" => slow_start: Option<bool> = try_word(read_flag);
+    "SS" => slow_start: Option<bool> = try_word(flag([b"1", b"0"]));
     /// Returns the congestion window in cells.
     #[doc(alias = "CWND")]
     "CWND" => congestion_window: Option<u64> = number();
@@ -291,13 +291,5 @@ impl TbEmptyEvent {
     #[must_use]
     pub fn last_refill(&self) -> Duration {
         self.last_refill
-    }
-}
-
-fn read_flag(value: &[u8]) -> Option<bool> {
-    match value {
-        b"1" => Some(true),
-        b"0" => Some(false),
-        _ => None,
     }
 }

@@ -41,6 +41,15 @@ pub(crate) fn require_words(text: EventText, expected: &[&'static str]) -> Parse
     Ok(text)
 }
 
+/// Returns a reader of one of two words, of which the first means `true`.
+pub(crate) fn flag([yes, no]: [&'static [u8]; 2]) -> impl FnOnce(&[u8]) -> Option<bool> {
+    move |word| match word {
+        _ if word == yes => Some(true),
+        _ if word == no => Some(false),
+        _ => None,
+    }
+}
+
 /// Finds the values of some keywords, the first one of each.
 #[inline]
 pub(crate) fn find_each<'a, const N: usize>(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::event::keyword::flag;
 use crate::event::{Bootstrap, EventText, StatusEvent};
 use crate::names::{
     AddressMethod, ClientProtocol, ClockSourceType, DescriptorListing, HibernationStatus,
@@ -288,12 +289,8 @@ impl Arguments<'_> {
     }
 
     /// Reads one of two words, of which the first means `true`.
-    fn flag(&self, key: &str, [yes, no]: [&[u8]; 2]) -> Option<bool> {
-        self.read(key, |value| match value {
-            value if value == yes => Some(true),
-            value if value == no => Some(false),
-            _ => None,
-        })
+    fn flag(&self, key: &str, words: [&'static [u8]; 2]) -> Option<bool> {
+        self.read(key, flag(words))
     }
 
     /// Splits a list at commas, with or without a space after them.
