@@ -50,16 +50,9 @@ impl Controller {
         if !path.is_absolute() {
             return PathView::Unknown("the path is relative to a directory that only tor knows");
         }
-        let process = match self.tor_process() {
-            Ok(process) => process,
-            Err(reason) => return PathView::Unknown(reason),
-        };
-        match view_of_process(process.pid, path) {
-            // A child inherits the mounts of its parent. Not every system shows them, and mount
-            // tables may be incomplete.
-            Err(_) if process.is_launched => PathView::Same,
+        match self.tor_process() {
+            Ok(process) => process.view_of(path, &resolved(path), process.mounts().as_ref()),
             Err(reason) => PathView::Unknown(reason),
-            Ok(view) => view,
         }
     }
 
@@ -97,19 +90,32 @@ impl Controller {
     }
 }
 
-/// Compares the mounts of a process with those of this program, or returns why that is
-/// impossible.
-fn view_of_process(pid: u32, path: &Path) -> Result<PathView, &'static str> {
-    let tables = Mounts::of_this_process().zip(Mounts::of_process(pid));
-    let (here, there) = tables.ok_or("the mounts of tor's process cannot be read")?;
-    let found = resolved(path);
-    if let Some(view) = mounts::compare(&here, &there, path, &found) {
-        return Ok(view);
+impl TorProcessId {
+    fn mounts(self) -> Option<Mounts> {
+        Mounts::of_process(self.pid)
     }
-    let agree = here.agrees_above(&there, path) && here.agrees_above(&there, &found);
-    match agree && has_root_of_this_program(pid) {
-        true => Ok(PathView::Same),
-        false => Err("tor or this program has another root directory"),
+
+    /// Returns how the process sees a path. `found` is the path without links, `mounts` are those of
+    /// the process.
+    fn view_of(self, path: &Path, found: &Path, mounts: Option<&Mounts>) -> PathView {
+        let here = Mounts::of_this_process();
+        let Some((here, there)) = here.as_ref().zip(mounts) else {
+            return self.without_proof("the mounts of tor's process cannot be read");
+        };
+        if let Some(view) = mounts::compare(here, there, path, found) {
+            return view;
+        }
+        let agree = here.agrees_above(there, path) && here.agrees_above(there, found);
+        match agree && has_root_of_this_program(self.pid) {
+            true => PathView::Same,
+            false => self.without_proof("tor or this program has another root directory"),
+        }
+    }
+
+    /// A child inherits the mounts of its parent. Not every system shows them, and mount tables may
+    /// be incomplete.
+    fn without_proof(self, reason: &'static str) -> PathView {
+        if self.is_launched { PathView::Same } else { PathView::Unknown(reason) }
     }
 }
 
@@ -123,9 +129,16 @@ fn has_root_of_this_program(pid: u32) -> bool {
 
 /// Returns the pid that a process has in its own PID namespace.
 fn innermost_pid(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    pids.split_ascii_whitespace().next_back()?.parse().ok()
+    let status = process_status(pid)?;
+    status_field(&status, "NSpid:")?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+fn process_status(pid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/status")).ok()
+}
+
+fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name))
 }
 
 /// Resolves the symbolic links in the part of a path that exists.

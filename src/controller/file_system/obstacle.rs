@@ -9,11 +9,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::mounts::Mounts;
-use super::{PathView, resolved, view_of_process};
+use super::{PathView, TorProcessId, process_status, resolved, status_field};
 use crate::controller::Controller;
-
-const NO_PROCESS: &str = "tor's process cannot be seen";
 
 impl Controller {
     /// Returns why tor may be unable to use a directory, as the end of a sentence about the path.
@@ -30,30 +27,25 @@ impl Controller {
             // Other systems have no mounts per process.
             return None;
         }
-        let proved = self.tor_process().ok().map(|tor| tor.pid);
-        let Some(pid) = proved.or_else(|| probable_process(reported)) else {
-            return Some(match self.path_view(path) {
-                PathView::Unknown(reason) => reason,
-                PathView::Same | PathView::Different => NO_PROCESS,
-            });
+        let process = self.tor_process();
+        let process = match process.or_else(|reason| probable_process(reported).ok_or(reason)) {
+            Ok(process) => process,
+            Err(reason) => return Some(reason),
         };
-        let view = match proved {
-            Some(_) => self.path_view(path),
-            None => view_of_process(pid, path).unwrap_or_else(PathView::Unknown),
-        };
-        match view {
+        let (found, mounts) = (resolved(path), process.mounts());
+        match process.view_of(path, &found, mounts.as_ref()) {
             PathView::Same => {}
             PathView::Different => return Some("tor sees another file system there"),
             PathView::Unknown(reason) => return Some(reason),
         }
-        let found = resolved(path);
-        if Mounts::of_process(pid).is_some_and(|mounts| mounts.is_read_only(&found)) {
+        if mounts.is_some_and(|mounts| mounts.is_read_only(&found)) {
             return Some("tor may only read there");
         }
-        if is_confined(pid) && !self.is_in_data_directory(path) {
+        if is_confined(process.pid) && !self.is_in_data_directory(path) {
             return Some("a security profile confines tor to other directories");
         }
-        if found.ancestors().skip(1).any(|parent| !may_enter(pid, parent)) {
+        let ids = FileIds::of_process(process.pid);
+        if found.ancestors().skip(1).any(|parent| !ids.may_enter(parent)) {
             return Some("the user that tor runs as may not enter the directory above it");
         }
         None
@@ -67,19 +59,16 @@ impl Controller {
     }
 }
 
-/// Returns the reported pid, if the process of this pid is called `tor` and has the reported uid.
-/// In another PID namespace the pid may be that of another program.
-fn probable_process(reported: (Option<i32>, Option<u32>)) -> Option<u32> {
+/// Returns the process of the reported pid, if it is called `tor` and has the reported uid. In another
+/// PID namespace the pid may be that of another program.
+fn probable_process(reported: (Option<i32>, Option<u32>)) -> Option<TorProcessId> {
     let (Some(pid), Some(user)) = reported else { return None };
     let pid = u32::try_from(pid).ok()?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let is_tor = field(&status, "Name:")?.trim() == "tor";
-    let real_user = field(&status, "Uid:")?.split_ascii_whitespace().next()?.parse().ok();
-    (pid > 1 && is_tor && real_user == Some(user)).then_some(pid)
-}
-
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name))
+    let status = process_status(pid)?;
+    let is_tor = status_field(&status, "Name:")?.trim() == "tor";
+    let real_user = status_field(&status, "Uid:")?.split_ascii_whitespace().next()?.parse().ok();
+    let is_probable = pid > 1 && is_tor && real_user == Some(user);
+    is_probable.then_some(TorProcessId { pid, is_launched: false })
 }
 
 /// Returns whether tor has an enforced security profile that this program does not have: in a
@@ -99,25 +88,37 @@ fn security_label(process: &str) -> String {
     label.trim_end_matches('\0').trim().to_owned()
 }
 
-/// Returns whether the user of a process may enter a directory, by its mode.
-fn may_enter(pid: u32, directory: &Path) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let ids = |name| -> Vec<u32> {
-        let words = field(&status, name).unwrap_or_default().split_ascii_whitespace();
-        words.filter_map(|word| word.parse().ok()).collect()
-    };
-    // The file system ids are the last of four.
-    let (user, group) = (ids("Uid:").pop(), ids("Gid:").pop());
-    let found = match directory.metadata() {
-        Ok(found) => found,
-        // A missing directory is reported when it is opened.
-        Err(error) => return error.kind() == ErrorKind::NotFound,
-    };
-    let class = match user {
-        Some(0) => return true,
-        Some(user) if user == found.uid() => 0o100,
-        _ if group == Some(found.gid()) || ids("Groups:").contains(&found.gid()) => 0o010,
-        _ => 0o001,
-    };
-    found.mode() & class != 0
+/// The ids that decide which files a process may access.
+struct FileIds {
+    user: Option<u32>,
+    groups: Vec<u32>,
+}
+
+impl FileIds {
+    fn of_process(pid: u32) -> Self {
+        let status = process_status(pid).unwrap_or_default();
+        let ids = |name| -> Vec<u32> {
+            let words = status_field(&status, name).unwrap_or_default().split_ascii_whitespace();
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        // The file system ids are the last of four.
+        let (user, group) = (ids("Uid:").pop(), ids("Gid:").pop());
+        Self { user, groups: ids("Groups:").into_iter().chain(group).collect() }
+    }
+
+    /// Returns whether the process may enter a directory, by its mode.
+    fn may_enter(&self, directory: &Path) -> bool {
+        let found = match directory.metadata() {
+            Ok(found) => found,
+            // A missing directory is reported when it is opened.
+            Err(error) => return error.kind() == ErrorKind::NotFound,
+        };
+        let class = match self.user {
+            Some(0) => return true,
+            Some(user) if user == found.uid() => 0o100,
+            _ if self.groups.contains(&found.gid()) => 0o010,
+            _ => 0o001,
+        };
+        found.mode() & class != 0
+    }
 }
