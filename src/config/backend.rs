@@ -10,8 +10,8 @@ use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption, known_schema};
 use super::service_lines::ConfiguredLine;
 use crate::command::{ConfMap, GetConf};
-use crate::controller::{Controller, HookGuard};
-use crate::error::{Error, InvalidInput, Result};
+use crate::controller::{Controller, HookGuard, if_allowed};
+use crate::error::{InvalidInput, Result};
 use crate::event::EventKind;
 use crate::link::lock_within;
 
@@ -90,24 +90,16 @@ impl TorBackend {
         let limit = self.controller.timeout();
         let mut hook = lock_within(&self.hook, "GETINFO", limit)?;
         if hook.is_none() {
-            match self.controller.hook(&[EventKind::ConfChanged], self.cache.clone()) {
-                Ok(guard) => {
-                    *hook = Some(guard);
-                    self.is_subscribed.store(true, Ordering::Release);
-                }
-                Err(Error::Rejected(_)) => {}
-                Err(error) => return Err(error),
-            }
+            let made = self.controller.hook(&[EventKind::ConfChanged], self.cache.clone());
+            *hook = if_allowed(made)?;
+            self.is_subscribed.store(hook.is_some(), Ordering::Release);
         }
         // Another thread may have read them while this one waited for the lock.
         if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
-        let schema = match self.controller.config_names() {
-            Ok(names) => Schema::of_tor(&names),
-            Err(Error::Rejected(_)) => Schema::known(),
-            Err(error) => return Err(error),
-        };
+        let names = if_allowed(self.controller.config_names())?;
+        let schema = names.map_or_else(Schema::known, |names| Schema::of_tor(&names));
         Ok(self.cache.schema.get_or_init(|| schema))
     }
 

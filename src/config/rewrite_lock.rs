@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::service_lines::ServiceLines;
-use crate::controller::Controller;
-use crate::error::{Error, Result};
+use crate::controller::{Controller, if_allowed};
+use crate::error::Result;
 use crate::link::lock_within;
 
 /// The process of a tor, as `GETINFO` reports it.
@@ -28,14 +28,8 @@ impl Identity {
     /// Sends `GETINFO process/pid process/uid`. If a filtering proxy refuses it, the address of the
     /// control port stands for the process.
     pub(crate) fn read(controller: &Controller) -> Result<Self> {
-        let info = match controller.get_info(["process/pid", "process/uid"]) {
-            Ok(info) => info,
-            Err(Error::Rejected(_)) => {
-                return Ok(Self { key: controller.endpoint().to_string(), user: None });
-            }
-            Err(error) => return Err(error),
-        };
-        let value = |key| info.get(key).map(|value| value.trim().to_owned());
+        let info = if_allowed(controller.get_info(["process/pid", "process/uid"]))?;
+        let value = |key| Some(info.as_ref()?.get(key)?.trim().to_owned());
         let key = value("process/pid").filter(|pid| !pid.is_empty());
         let key = key.unwrap_or_else(|| controller.endpoint().to_string());
         Ok(Self { key, user: value("process/uid").and_then(|uid| uid.parse().ok()) })

@@ -143,3 +143,11 @@ pub(in crate::controller) fn none_if_refused<T>(
         outcome => outcome.map(Some),
     }
 }
+
+/// Returns `None` for any refusal: a filter in front of tor may refuse an optional query or event.
+pub(crate) fn if_allowed<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(Error::Rejected(_)) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}

@@ -8,7 +8,7 @@ mod paths;
 mod policy;
 
 use self::paths::FatalPath;
-use super::Controller;
+use super::{Controller, if_allowed};
 use crate::error::{Error, InvalidInput, Result};
 use crate::names::TorFeature;
 use crate::wire::Request;
@@ -106,23 +106,14 @@ impl Controller {
     /// Returns whether tor runs in its sandbox, in which it may open only the files that were configured
     /// when it started; `false` if a filter refuses the query.
     pub(crate) fn has_sandbox(&self) -> Result<bool> {
-        match self.get_conf(["Sandbox"]) {
-            Ok(conf) => Ok(conf.get("Sandbox").is_some_and(|value| value.first() == Some("1"))),
-            Err(Error::Rejected(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.is_on("Sandbox")
     }
 
     /// Returns whether an option has a value other than `0`; `false` if a filter refuses the query.
     fn is_on(&self, option: &str) -> Result<bool> {
-        match self.get_conf([option]) {
-            Ok(conf) => {
-                let value = conf.get(option).and_then(|value| value.first());
-                Ok(value.is_some_and(|value| value != "0"))
-            }
-            Err(Error::Rejected(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let conf = if_allowed(self.get_conf([option]))?;
+        let value = conf.as_ref().and_then(|conf| conf.get(option)?.first());
+        Ok(value.is_some_and(|value| value != "0"))
     }
 
     /// Refuses an `HSFETCH` from a relay outside the consensus if tor would abort on it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::controller::{Controller, HookGuard};
-use crate::error::{Disconnect, Error, Result};
+use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent, deadline_after};
 
@@ -14,14 +14,6 @@ pub(crate) enum Seen<'a> {
     Event(&'a Event),
     /// The connection has ended.
     Ended(&'a Disconnect),
-}
-
-/// Returns `None` for a refusal: a filter in front of tor may refuse an optional event.
-pub(crate) fn if_allowed<T>(outcome: Result<T>) -> Result<Option<T>> {
-    match outcome {
-        Err(Error::Rejected(_)) => Ok(None),
-        outcome => outcome.map(Some),
-    }
 }
 
 struct ClosureHook<F>(F);

@@ -8,12 +8,10 @@
 use std::time::Duration;
 
 use crate::command::{GetInfo, HsFetch};
-use crate::controller::Controller;
 use crate::controller::wait::Waiter;
+use crate::controller::{Controller, if_allowed};
 use crate::descriptor::OnionDescriptor;
-use crate::error::{
-    Error, HsDirFailure, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait,
-};
+use crate::error::{HsDirFailure, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelaySpec};
@@ -163,10 +161,10 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Onion`] with [`OnionProblem::NotFetched`] and the reason of each directory if all
-    /// that tor asked have failed, or it asked none, as without a network; [`Error::Timeout`];
-    /// [`Error::Closed`]; otherwise those of [`hs_fetch`](Self::hs_fetch) and
-    /// [`add_event_listener`](Self::add_event_listener).
+    /// [`Error::Onion`](crate::Error::Onion) with [`OnionProblem::NotFetched`] and the reason of each
+    /// directory if all that tor asked have failed, or it asked none, as without a network;
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); otherwise
+    /// those of [`hs_fetch`](Self::hs_fetch) and [`add_event_listener`](Self::add_event_listener).
     ///
     /// # Examples
     ///
@@ -204,8 +202,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor); [`Error::InvalidInput`]
-    /// also if no server is given, or one is not in the consensus of a tor up to 0.4.9.11.
+    /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor);
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also if no server is given, or one is not in the consensus of a tor up to 0.4.9.11.
     pub fn fetch_onion_descriptor_from(
         &self,
         service: OnionAddress,
@@ -254,10 +252,7 @@ impl Controller {
     /// Returns the number of the next event once tor has acted on every earlier command and event;
     /// `None` if a filter refuses the query.
     fn barrier(&self) -> Result<Option<u64>> {
-        match self.execute_sequenced(&GetInfo::new(["version"])) {
-            Ok((_, next)) => Ok(Some(next)),
-            Err(Error::Rejected(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let outcome = self.execute_sequenced(&GetInfo::new(["version"]));
+        Ok(if_allowed(outcome)?.map(|(_, next)| next))
     }
 }
