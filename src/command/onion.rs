@@ -187,28 +187,19 @@ impl AddOnion {
     }
 }
 
-/// Adds `keyword=value`.
-fn pair(
-    request: Request,
-    keyword: &'static str,
-    value: impl AsRef<[u8]>,
-) -> Result<Request, InvalidInput> {
-    request.token(keyword, [keyword.as_bytes(), b"=", value.as_ref()].concat())
-}
-
 /// Adds a port. tor accepts no quotes here.
 fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
     if port.virtual_port() == 0 {
         return Err(InvalidInput::new("port", "must not be 0"));
     }
     let Some(target) = port.target() else {
-        return pair(request, "Port", port.to_string());
+        return request.pair("Port", port.to_string());
     };
     if target.port() == Some(0) {
         return Err(InvalidInput::new("target", "must not have port 0"));
     }
     let PortTarget::Unix(path) = target else {
-        return pair(request, "Port", port.to_string());
+        return request.pair("Port", port.to_string());
     };
     let bytes = path.as_os_str().as_bytes();
     if !path.is_absolute() {
@@ -220,7 +211,7 @@ fn port(request: Request, port: &OnionPort) -> Result<Request, InvalidInput> {
     }
     let mut value = format!("{},unix:", port.virtual_port()).into_bytes();
     value.extend_from_slice(bytes);
-    pair(request, "Port", value)
+    request.pair("Port", value)
 }
 
 impl Command for AddOnion {
@@ -237,7 +228,7 @@ impl Command for AddOnion {
         let mut request = Request::new(Self::KEYWORD).token("key", blob)?;
         let flags = self.flags();
         if !flags.is_empty() {
-            request = pair(request, "Flags", flags.join(","))?;
+            request = request.pair("Flags", flags.join(","))?;
         }
         let numbers = [
             ("MaxStreams", self.max_streams.map(u32::from)),
@@ -247,14 +238,13 @@ impl Command for AddOnion {
         ];
         for (keyword, number) in numbers {
             if let Some(number) = number {
-                request = pair(request, keyword, number.to_string())?;
+                request = request.pair(keyword, number.to_string())?;
             }
         }
         let request = self.ports.iter().try_fold(request, port)?;
-        let clients = self.clients.iter();
-        clients
-            .map(ToString::to_string)
-            .try_fold(request, |request, client| pair(request, "ClientAuthV3", client))
+        self.clients
+            .iter()
+            .try_fold(request, |request, client| request.pair("ClientAuthV3", client.to_string()))
     }
 
     fn reply(&self, reply: Reply) -> Result<AddedOnion> {

@@ -2,7 +2,6 @@
 
 use zeroize::Zeroizing;
 
-use super::pair;
 use crate::command::{Command, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{ClientAuthKey, ClientName, OnionAddress};
@@ -65,10 +64,10 @@ impl Command for OnionClientAuthAdd {
             .token("service", self.service.service_id())?
             .token("key", blob.as_bytes())?;
         if let Some(name) = self.name {
-            request = pair(request, "ClientName", name.as_str())?;
+            request = request.pair("ClientName", name.as_str())?;
         }
         if self.permanent {
-            request = pair(request, "Flags", "Permanent")?;
+            request = request.pair("Flags", "Permanent")?;
         }
         Ok(request)
     }
