@@ -219,6 +219,14 @@ impl RelaySpec {
             Form::Unread(_) => None,
         }
     }
+
+    /// Returns whether both name one relay: by the fingerprints, if both have one.
+    pub(crate) fn is_same_relay(&self, other: &Self) -> bool {
+        match (self.fingerprint(), other.fingerprint()) {
+            (Some(own), Some(other)) => own == other,
+            _ => self == other,
+        }
+    }
 }
 
 impl Form {

@@ -51,7 +51,7 @@ impl Entry {
     }
 
     fn goes_to(&self, hsdir: &RelaySpec) -> bool {
-        is_same(&self.upload.hsdir, hsdir)
+        self.upload.hsdir.is_same_relay(hsdir)
     }
 }
 
@@ -229,14 +229,6 @@ fn is_fetch_reason(reason: &HsDescReason) -> bool {
             | HsDescReason::QueryRateLimited
             | HsDescReason::QueryRejected
     )
-}
-
-/// Returns whether two names mean the same relay: the fingerprint decides, if both have one.
-fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
-    match (one.fingerprint(), other.fingerprint()) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
-    }
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl<'a> Fetch<'a> {
             (HsDescAction::Failed, Some(hsdir)) => {
                 let query = self.queries.iter_mut().find(|query| {
                     query.failure.is_none()
-                        && is_same(&query.hsdir, hsdir)
+                        && query.hsdir.is_same_relay(hsdir)
                         && id.as_ref().is_none_or(|id| *id == query.descriptor_id)
                 });
                 if let Some(query) = query {
@@ -105,7 +105,7 @@ impl<'a> Fetch<'a> {
     /// goes on to all that should have the descriptor, possibly to one that was asked already.
     fn is_requested(&self, hsdir: &RelaySpec) -> bool {
         let is_server = |server| hsdir.fingerprint() == Some(server);
-        let is_asked = || self.queries.iter().any(|query| is_same(&query.hsdir, hsdir));
+        let is_asked = || self.queries.iter().any(|query| query.hsdir.is_same_relay(hsdir));
         self.servers.is_empty() || self.servers.iter().copied().any(is_server) && !is_asked()
     }
 
@@ -114,7 +114,7 @@ impl<'a> Fetch<'a> {
         let id = event.descriptor_id();
         let id = id.as_bytes();
         let is_answered =
-            |query: &Query| is_same(&query.hsdir, &hsdir) && query.descriptor_id == id;
+            |query: &Query| query.hsdir.is_same_relay(&hsdir) && query.descriptor_id == id;
         self.queries.iter().any(is_answered).then(|| {
             let id = String::from_utf8_lossy(id);
             OnionDescriptor::new(self.address, id, hsdir.clone(), text.as_bytes())
@@ -132,14 +132,6 @@ impl<'a> Fetch<'a> {
         let refusals = self.refusals.into_iter().map(|reason| HsDirFailure::new(None, reason));
         let failures = failed.chain(refusals).collect();
         OnionError::new(OnionProblem::NotFetched { address: self.address, failures })
-    }
-}
-
-/// Returns whether two specifications name one relay; only one of them may have the nickname.
-fn is_same(one: &RelaySpec, other: &RelaySpec) -> bool {
-    match (one.fingerprint(), other.fingerprint()) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
     }
 }
 
