@@ -44,7 +44,7 @@ pub use connection::{
 };
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
-pub(crate) use keyword::{hash_without_case, keywords};
+pub(crate) use keyword::{hash_without_case, keywords, starts_without_case};
 pub use listener::ListenerKind;
 pub use onion::{
     ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,

@@ -11,6 +11,7 @@ pub use self::get::GetConf;
 pub use self::map::{ConfMap, ConfValue};
 use super::{Command, acknowledged};
 use crate::error::{InvalidInput, Result};
+use crate::names::starts_without_case;
 use crate::wire::{Reply, Request};
 
 /// The new value of an option; or none, which clears the option.
@@ -232,8 +233,7 @@ const OF_ALL_SERVICES: [&str; 3] =
 
 /// Returns whether an option belongs to one onion service, in future versions of tor too.
 pub(crate) fn is_service_option(name: &str) -> bool {
-    let start = name.get(.."HiddenService".len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
+    starts_without_case(name, "HiddenService")
         && is_option(name.as_bytes())
         && !name.eq_ignore_ascii_case("HiddenServiceOptions")
         && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(name))

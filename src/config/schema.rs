@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::known_options::KNOWN_OPTIONS;
 use crate::command::is_service_option;
 use crate::error::InvalidInput;
-use crate::names::keywords;
+use crate::names::{keywords, starts_without_case};
 
 keywords! {
     /// The type of an option, as `GETINFO config/names` reports it.
@@ -245,10 +245,7 @@ impl Schema {
         }
         let option = self.option(name)?;
         if self.known_option(name).is_none() {
-            let is_longer = |other: &&TorOption| {
-                let start = other.name.get(..name.len());
-                start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-            };
+            let is_longer = |other: &&TorOption| starts_without_case(&*other.name, name);
             if let Some(whole) = self.options.iter().find(is_longer) {
                 return refuse(&format!(
                     "is the beginning of {}: write the whole name",

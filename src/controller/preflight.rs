@@ -10,7 +10,7 @@ mod policy;
 use self::paths::FatalPath;
 use super::{Controller, if_allowed};
 use crate::error::{Error, InvalidInput, Result};
-use crate::names::TorFeature;
+use crate::names::{TorFeature, starts_without_case};
 use crate::wire::Request;
 use crate::wire::fields::Fields;
 use crate::wire::torrc::read_options;
@@ -179,8 +179,7 @@ fn in_torrc(text: &[u8]) -> Vec<(&'static FatalOption, Vec<u8>)> {
 /// Finds an option by its name, or by an abbreviation as tor accepts it.
 fn find(name: &[u8]) -> Option<&'static FatalOption> {
     let is_meant = |option: &&FatalOption| {
-        let start = option.name.as_bytes().get(..name.len());
-        name.len() >= option.shortest && start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        name.len() >= option.shortest && starts_without_case(option.name, name)
     };
     FATAL_OPTIONS.iter().find(is_meant)
 }
@@ -192,8 +191,7 @@ fn empty(value: &[u8]) -> Option<&'static str> {
 fn not_a_number(value: &[u8]) -> Option<&'static str> {
     let value = value.trim_ascii_start();
     let value = value.strip_prefix(b"-").or_else(|| value.strip_prefix(b"+")).unwrap_or(value);
-    let is_nan = value.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"nan"));
-    is_nan.then_some("is not a number, and tor would abort")
+    starts_without_case(value, "nan").then_some("is not a number, and tor would abort")
 }
 
 #[cfg(test)]

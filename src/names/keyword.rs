@@ -129,6 +129,12 @@ pub(crate) fn hash_without_case<H: Hasher>(word: &str, state: &mut H) {
     state.write_u8(0xff);
 }
 
+/// Returns whether a text has this beginning, whether its letters are upper or lower case.
+pub(crate) fn starts_without_case(text: impl AsRef<[u8]>, start: impl AsRef<[u8]>) -> bool {
+    let (text, start) = (text.as_ref(), start.as_ref());
+    text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
+}
+
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "the macro makes public types")]
 mod tests {

@@ -13,7 +13,7 @@ use crate::error::{
 };
 use crate::event::{ConfChangedEvent, Event, EventKind, HsDescEvent};
 use crate::link::deadline_after;
-use crate::names::{OnionAddress, Signal};
+use crate::names::{OnionAddress, Signal, starts_without_case};
 
 /// The directories that must have the descriptor before a service counts as published.
 ///
@@ -312,11 +312,7 @@ impl ServiceStatus {
 
 /// Returns whether an option of onion services has changed.
 fn concerns_services(event: &ConfChangedEvent) -> bool {
-    const START: &[u8] = b"HiddenService";
-    event.changes().any(|change| {
-        let start = change.name.as_bytes().get(..START.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(START))
-    })
+    event.changes().any(|change| starts_without_case(change.name.as_bytes(), "HiddenService"))
 }
 
 impl State {

@@ -7,6 +7,7 @@ use super::control::ControlVia;
 use super::directory::Directories;
 use crate::error::InvalidInput;
 use crate::names::secret::is_secret;
+use crate::names::starts_without_case;
 use crate::wire::torrc::{Torrc, quoted_unix_path};
 
 /// The options that torcon sets, with the error for a program that sets them.
@@ -113,10 +114,7 @@ fn bytes(path: &Path) -> &[u8] {
 
 fn check_name(name: &str) -> Result<(), InvalidInput> {
     // tor accepts abbreviations of names, in any case.
-    let managed = MANAGED.iter().find(|(managed, _)| {
-        let start = managed.as_bytes().get(..name.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-    });
+    let managed = MANAGED.iter().find(|(managed, _)| starts_without_case(managed, name));
     match managed {
         // An option itself, and an abbreviation of another.
         Some(_) if name.eq_ignore_ascii_case("ControlPort") => Ok(()),

@@ -7,7 +7,7 @@ use super::OnionEndpoint;
 use crate::command::{AddOnion, Command};
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result};
-use crate::names::{ClientAuthPublicKey, OnionKey, OnionPort};
+use crate::names::{ClientAuthPublicKey, OnionKey, OnionPort, starts_without_case};
 use crate::onion::client_auth::{AuthorizedClient, WantedClient, prepare};
 use crate::onion::directory::DirectoryPlace;
 use crate::onion::filesystem::FilesystemPlan;
@@ -323,15 +323,12 @@ impl ServiceOptions {
 
 /// Refuses a line that would not belong to this service: `HiddenServiceDir` starts another one.
 fn check_option(name: &str, value: &str) -> Result<(), InvalidInput> {
-    let start = name.get(.."HiddenService".len());
-    let is_of_a_service = start.is_some_and(|start| start.eq_ignore_ascii_case("HiddenService"))
+    let is_of_a_service = starts_without_case(name, "HiddenService")
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     // tor accepts abbreviated option names.
-    let is_of_tor =
-        ["HiddenServiceDir", "HiddenServicePort", "HiddenServiceOptions"].iter().any(|own| {
-            name.len() <= own.len()
-                && own.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-        });
+    let is_of_tor = ["HiddenServiceDir", "HiddenServicePort", "HiddenServiceOptions"]
+        .iter()
+        .any(|own| starts_without_case(own, name));
     if !is_of_a_service || is_of_tor {
         return Err(InvalidInput::new("option", "is not an additional option of an onion service"));
     }

@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::error::InvalidInput;
+use crate::names::starts_without_case;
 
 impl Request {
     /// Refuses a command at which tor would abort, never answer, answer twice, or report a false event.
@@ -11,10 +12,6 @@ impl Request {
             .split(|byte| matches!(byte, b' ' | b'\t'))
             .filter(|word| !word.is_empty())
             .skip(1);
-        let starts_with = |word: &[u8], prefix: &str| {
-            word.get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
         let refuse = |problem: &'static str| {
             Err(InvalidInput::new(self.keyword.clone().into_owned(), problem))
         };
@@ -27,15 +24,16 @@ impl Request {
             {
                 refuse("has the reason 0, with which tor reports the stream as connected")
             }
-            "ADD_ONION" if words.any(|word| starts_with(word, "ClientAuth=")) => {
+            "ADD_ONION" if words.any(|word| starts_without_case(word, "ClientAuth=")) => {
                 refuse("has ClientAuth=, which tor never answers: use ClientAuthV3=")
             }
-            "HSPOST" if !words.any(|word| starts_with(word, "HSADDRESS=")) => {
+            "HSPOST" if !words.any(|word| starts_without_case(word, "HSADDRESS=")) => {
                 refuse("has no HSADDRESS=, without which tor never answers")
             }
             "ONION_CLIENT_AUTH_ADD"
                 if words.any(|word| {
-                    starts_with(word, "ClientName=") && word.len() > "ClientName=".len() + 16
+                    starts_without_case(word, "ClientName=")
+                        && word.len() > "ClientName=".len() + 16
                 }) =>
             {
                 refuse("has a ClientName of over 16 characters, which tor answers twice")
