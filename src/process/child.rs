@@ -2,7 +2,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -126,22 +126,12 @@ impl Child {
         if state.is_finished { state.exit.clone() } else { None }
     }
 
-    /// Waits for the end of the child until the deadline, if there is one.
-    pub(super) fn wait_deadline(&self, deadline: Option<Instant>) -> Option<ExitResult> {
-        let is_running = |state: &mut State| !state.is_finished;
+    /// Waits for the end of the child, for at most `limit`. [`Duration::MAX`] is no limit.
+    pub(super) fn wait_for(&self, limit: Duration) -> Option<ExitResult> {
         let mut state = self.state.lock();
-        match deadline {
-            None => self.finished.wait_while(&mut state, is_running),
-            Some(deadline) => {
-                let _ = self.finished.wait_while_until(&mut state, is_running, deadline);
-            }
-        }
+        let _ = self.finished.wait_while_for(&mut state, |state| !state.is_finished, limit);
         drop(state);
         self.try_wait()
-    }
-
-    pub(super) fn wait_for(&self, limit: Duration) -> Option<ExitResult> {
-        self.wait_deadline(Instant::now().checked_add(limit))
     }
 
     /// Ends the child: SIGTERM, so that tor can end its pluggable transports, then after `grace`

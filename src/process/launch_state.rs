@@ -1,5 +1,5 @@
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -73,38 +73,28 @@ impl LaunchState {
     }
 
     pub(super) fn wait_ready(&self) -> Result<()> {
-        self.wait(None, Wait::Bootstrap, |state| state.is_ready)
+        self.wait(Duration::MAX, Wait::Bootstrap, |state| state.is_ready)
     }
 
     pub(super) fn wait_bootstrapped(&self, limit: Duration) -> Result<()> {
-        self.wait(Some(limit), Wait::Bootstrap, |state| state.is_bootstrapped)
+        self.wait(limit, Wait::Bootstrap, |state| state.is_bootstrapped)
     }
 
     pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
         let is_done = |_: &State| self.without_control || self.controller.get().is_some();
-        self.wait(Some(limit), Wait::Connect, is_done)?;
+        self.wait(limit, Wait::Connect, is_done)?;
         self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
     }
 
-    fn wait(
-        &self,
-        limit: Option<Duration>,
-        wait: Wait,
-        is_done: impl Fn(&State) -> bool,
-    ) -> Result<()> {
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    /// Waits for at most `limit`. [`Duration::MAX`] is no limit.
+    fn wait(&self, limit: Duration, wait: Wait, is_done: impl Fn(&State) -> bool) -> Result<()> {
         let is_pending = |state: &mut State| !is_done(state) && state.failure.is_none();
         let mut state = self.state.lock();
-        match deadline {
-            None => self.changed.wait_while(&mut state, is_pending),
-            Some(deadline) => {
-                let _ = self.changed.wait_while_until(&mut state, is_pending, deadline);
-            }
-        }
+        let _ = self.changed.wait_while_for(&mut state, is_pending, limit);
         match &state.failure {
             _ if is_done(&state) => Ok(()),
             Some(error) => Err(error.clone()),
-            None => Err(Timeout::new(wait, limit.unwrap_or(Duration::MAX)).into()),
+            None => Err(Timeout::new(wait, limit).into()),
         }
     }
 

@@ -186,10 +186,7 @@ impl TorProcess {
     ///
     /// Those of [`try_wait`](Self::try_wait).
     pub fn wait(&self) -> Result<ExitStatus> {
-        match self.shared.child.wait_deadline(None) {
-            Some(exit) => self.status(exit),
-            None => Err(Timeout::new(Wait::Exit, Duration::MAX).into()),
-        }
+        self.wait_timeout(Duration::MAX)
     }
 
     /// Waits for the end of tor.
