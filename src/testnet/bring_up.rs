@@ -19,9 +19,8 @@ use super::progress::Reporter;
 use super::stage::Stage;
 use super::{Nodes, PrivateNetwork};
 use crate::controller::EventQueue;
-use crate::error::{Error, InvalidInput, Result, TestnetStep};
+use crate::error::{Error, Result, TestnetStep};
 use crate::event::EventKind;
-use crate::names::Nickname;
 
 /// How often a network is started again because another program took the port of an authority.
 const ATTEMPTS: u32 = 3;
@@ -123,7 +122,7 @@ fn launch(
     for (name, directory, ports) in authorities {
         let role = Role::Authority { ports: ports.ports };
         let settings = settings(&plan.authority_options);
-        let node = Node::new(nickname(&name)?, role, plan.tor.clone(), directory, settings);
+        let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
         // Frees the ports for the authority, and for any other program.
         drop(ports);
         node.spawn(stage)?;
@@ -136,7 +135,7 @@ fn launch(
         let role = Role::Relay { is_exit, resolv_conf: resolv_conf.clone() };
         let directory = network.path().join(&name);
         let settings = settings(&plan.relay_options);
-        let node = Node::new(nickname(&name)?, role, plan.tor.clone(), directory, settings);
+        let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
         node.spawn(stage)?;
         network.record_process(&node);
         nodes.0.push(node);
@@ -145,10 +144,6 @@ fn launch(
         node.connect(stage)?;
     }
     Ok((nodes, client_options))
-}
-
-fn nickname(name: &str) -> Result<Nickname> {
-    name.parse::<Nickname>().map_err(|error| InvalidInput::from(error).into())
 }
 
 /// Waits until every authority has the descriptors of all relays.
