@@ -21,6 +21,7 @@ use super::{Nodes, PrivateNetwork};
 use crate::controller::EventQueue;
 use crate::error::{Error, Result, TestnetStep};
 use crate::event::EventKind;
+use crate::link::deadline_after;
 
 /// How often a network is started again because another program took the port of an authority.
 const ATTEMPTS: u32 = 3;
@@ -181,11 +182,11 @@ fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
             authority.set_conf(stage, &when)?;
         }
         let limit = Duration::from_secs(delay).saturating_add(VOTE_GRACE);
-        let end = Instant::now().checked_add(limit);
+        let end = deadline_after(limit);
         for (authority, events) in nodes.authorities().zip(&queues) {
             while !has_consensus(authority, &all, stage)? {
                 nodes.check(stage)?;
-                if end.is_some_and(|end| end <= Instant::now()) {
+                if end <= Instant::now() {
                     break;
                 }
                 wait_for_event(events, stage);
@@ -207,7 +208,7 @@ fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
 fn wait_until_complete(nodes: &Nodes, stage: Stage) -> Result<()> {
     let all = nodes.nicknames();
     let mut missing: Vec<&Node> = nodes.0.iter().collect();
-    let mut next_fetch = None;
+    let mut next_fetch = Instant::now();
     loop {
         let mut incomplete = Vec::new();
         for node in missing {
@@ -228,7 +229,7 @@ fn wait_until_complete(nodes: &Nodes, stage: Stage) -> Result<()> {
 
 /// Waits until a restarted relay can build circuits.
 pub(super) fn wait_until_back(node: &Node, stage: Stage) -> Result<()> {
-    let mut next_fetch = Instant::now().checked_add(FETCH_PAUSE);
+    let mut next_fetch = deadline_after(FETCH_PAUSE);
     while !has_enough(node, stage)? {
         node.check_alive(stage)?;
         if stage.is_over() {
@@ -243,12 +244,11 @@ pub(super) fn wait_until_back(node: &Node, stage: Stage) -> Result<()> {
 
 /// Reloads relays, if it is time: a relay that tried to fetch the consensus too early would wait
 /// before it tries again.
-fn fetch_if_due(due: &mut Option<Instant>, nodes: &[&Node], stage: Stage) -> Result<()> {
-    let now = Instant::now();
-    if due.is_some_and(|due| due > now) {
+fn fetch_if_due(due: &mut Instant, nodes: &[&Node], stage: Stage) -> Result<()> {
+    if *due > Instant::now() {
         return Ok(());
     }
-    *due = now.checked_add(FETCH_PAUSE);
+    *due = deadline_after(FETCH_PAUSE);
     // A reload would drop the schedule of an authority, which has its own consensus anyway.
     nodes.iter().filter(|node| !node.is_authority()).try_for_each(|node| node.reload(stage))
 }

@@ -1,19 +1,19 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, TestnetError, TestnetProblem, TestnetStep};
+use crate::link::deadline_after;
 
 /// A step of an operation on a network, and the deadline of the operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     pub(super) step: TestnetStep,
     limit: Duration,
-    /// `None` if the limit is too long for the clock.
-    deadline: Option<Instant>,
+    deadline: Instant,
 }
 
 impl Stage {
     pub(super) fn new(step: TestnetStep, limit: Duration) -> Self {
-        Self { step, limit, deadline: Instant::now().checked_add(limit) }
+        Self { step, limit, deadline: deadline_after(limit) }
     }
 
     pub(super) fn at(self, step: TestnetStep) -> Self {
@@ -21,8 +21,7 @@ impl Stage {
     }
 
     pub(super) fn time_left(self) -> Duration {
-        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        left.unwrap_or(Duration::MAX)
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     pub(super) fn is_over(self) -> bool {
