@@ -18,7 +18,7 @@ use crate::link::Peer;
 
 /// How tor sees a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PathView {
+pub(in crate::controller) enum PathView {
     /// The path is proved to be the same file to tor and to this program.
     Same,
     /// The path is proved to be another file to tor.
@@ -46,7 +46,7 @@ impl Controller {
     ///
     /// Sends `GETINFO process/pid`, once per connection, if the connection is a unix socket and tor
     /// was not launched by this program. Blocks for at most the [time limit](Self::with_timeout).
-    pub(crate) fn path_view(&self, path: &Path) -> PathView {
+    pub(in crate::controller) fn path_view(&self, path: &Path) -> PathView {
         if !path.is_absolute() {
             return PathView::Unknown("the path is relative to a directory that only tor knows");
         }
@@ -63,7 +63,7 @@ impl Controller {
     }
 
     /// Records that this program has spawned tor as the process `pid`.
-    pub(crate) fn set_launched(&self, pid: u32) {
+    pub(in crate::controller) fn set_launched(&self, pid: u32) {
         // Only the first counts: a connection has one tor.
         let _ = self.inner.process.set(TorProcessId { pid, is_launched: true });
     }
