@@ -148,7 +148,7 @@ pub(crate) fn names(directory: &File) -> io::Result<Vec<String>> {
     let entries = Dir::from_fd(dup(directory)?)?.into_iter();
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
     let names: Result<Vec<CString>, Errno> = names.collect();
-    // tor ignores names that are not ASCII.
+    // tor ignores names that are not ASCII, and this program makes none.
     Ok(names?.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 

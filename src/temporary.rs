@@ -16,18 +16,16 @@ use std::env;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, chown, geteuid, unlinkat};
 
-use crate::private_files::open_directory;
+use crate::private_files::{names, open_directory};
 
 const PREFIX: &str = "torcon-";
 const SUFFIX: &str = ".tmp";
@@ -139,24 +137,14 @@ pub(crate) fn root() -> PathBuf {
 /// Removes the temporary directories of ended programs from `parent`. A failure is logged and left
 /// to the next sweep.
 pub(crate) fn sweep(parent: &Path) {
-    let deadline = Instant::now().checked_add(SWEEP_LIMIT);
+    let deadline = Instant::now() + SWEEP_LIMIT;
     let Ok(directory) = File::open(parent) else { return };
-    let Ok(mut entries) = directory.try_clone().map_err(drop).and_then(|fd| {
-        let fd = OwnedFd::from(fd);
-        Dir::from_fd(fd).map_err(drop)
-    }) else {
-        return;
-    };
-    for entry in entries.iter().flatten() {
-        let name = entry.file_name().to_bytes();
-        if !(name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())) {
-            continue;
-        }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    let Ok(names) = names(&directory) else { return };
+    for name in names.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+        if deadline <= Instant::now() {
             return;
         }
-        let name = Path::new(std::ffi::OsStr::from_bytes(name));
-        match sweep_one(&directory, name) {
+        match sweep_one(&directory, Path::new(name)) {
             Ok(true) => {
                 log::info!("removed {:?} of a program that has ended", parent.join(name));
             }
