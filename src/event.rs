@@ -1,18 +1,17 @@
 //! Asynchronous events of tor.
 //!
-//! Every event is an [`Event`]: one of a type with methods for its fields where there is such a
-//! type, and always with the text that tor sent. Nothing that tor sends makes an event unreadable
-//! or ends a connection: an unknown word is `Unrecognized`, an unknown field is in `extra()`, an
-//! unknown kind of event is [`Event::Other`], and an event that contradicts the specification is
-//! [`Event::Malformed`].
+//! Every [`Event`] keeps the text that tor sent; an event of a known kind has a type with methods
+//! for its fields. Parsing never fails and never ends the connection: an unknown word is
+//! `Unrecognized`, an unknown field is in `extra()`, an unknown kind of event is [`Event::Other`],
+//! and an event that contradicts the specification is [`Event::Malformed`].
 //!
-//! An event keeps its text and checks the fields that it must have when it arrives; each method
-//! reads its field when it is called. A listener reads one to four fields of an event and pays for
-//! no other; public fields would make tor's busiest events (`CIRC`, `STREAM`) cost several times as
-//! much to receive. A method also returns its value, which a listener can compare and keep without
-//! borrowing or cloning; call it once if you need the value more than once.
+//! Only the required fields are checked when an event arrives; each method parses its field when it
+//! is called. A listener reads one to four fields of an event and pays for no other; with public
+//! fields, the events that tor sends most (`CIRC`, `STREAM`) would cost several times as much. A
+//! method returns a value that a listener can compare and keep without borrowing or cloning; call
+//! it once if you need the value more than once.
 //!
-//! **Invariant**: pure. Nothing here subscribes, waits or calls.
+//! **Invariant**: pure. No socket, file, thread, clock or log.
 
 mod address;
 mod answers;
@@ -64,8 +63,7 @@ use crate::names::Severity;
 
 /// An event of tor, or the notice that events were lost.
 ///
-/// Prints the text that tor sent, so that `println!("{event}")` shows what a listener of any
-/// other library would get.
+/// `Display` prints the text that tor sent.
 ///
 /// # Examples
 ///
@@ -83,25 +81,25 @@ use crate::names::Severity;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Bytes of the last second.
+    /// Bytes read and written in the last second.
     Bw(BwEvent),
-    /// A circuit changed its state.
+    /// A circuit changed its status.
     Circ(CircEvent),
-    /// A stream changed its state.
+    /// A stream changed its status.
     Stream(StreamEvent),
-    /// A connection to a relay, or from another tor, changed its state.
+    /// An OR connection changed its status.
     OrConn(OrConnEvent),
-    /// A line of tor's log.
+    /// A message of tor's log.
     Log(LogEvent),
-    /// The condition of tor.
+    /// The status of tor changed.
     Status(StatusEvent),
-    /// A descriptor of an onion service is made, sent or fetched.
+    /// An onion service descriptor was created, uploaded or fetched.
     HsDesc(HsDescEvent),
-    /// Options have changed.
+    /// Options changed.
     ConfChanged(ConfChangedEvent),
     /// tor received a signal.
     Signal(SignalEvent),
-    /// A circuit changed, but its state did not.
+    /// A circuit changed, but not its status.
     CircMinor(CircMinorEvent),
     /// Bytes of a stream.
     StreamBw(StreamBwEvent),
@@ -111,56 +109,56 @@ pub enum Event {
     ConnBw(ConnBwEvent),
     /// Cells of a circuit.
     CellStats(CellStatsEvent),
-    /// An allowance of bytes had been used up.
+    /// A token bucket was empty, and was refilled.
     TbEmpty(TbEmptyEvent),
-    /// Where a bridge's clients were.
+    /// Numbers of the clients of a bridge.
     ClientsSeen(ClientsSeenEvent),
-    /// Descriptors of relays have come.
+    /// tor received server descriptors of relays.
     NewDesc(NewDescEvent),
-    /// The descriptor of this relay has changed.
+    /// The descriptor of this relay changed.
     DescChanged(DescChangedEvent),
-    /// What tor knows of some relays has changed.
+    /// Router status entries changed.
     Ns(NsEvent),
-    /// A new consensus has come.
+    /// tor received a new consensus.
     NewConsensus(NewConsensusEvent),
     /// A name or address was mapped to another.
     AddrMap(AddrMapEvent),
-    /// The set of guards has changed.
+    /// The set of guards, or the status of a guard, changed.
     Guard(GuardEvent),
-    /// The time that circuits may take to build was set.
+    /// tor set its circuit build timeout.
     BuildTimeoutSet(BuildTimeoutSetEvent),
-    /// The network can be reached, or no longer.
+    /// tor found that the network is reachable, or no longer.
     NetworkLiveness(NetworkLivenessEvent),
-    /// A pluggable transport has started.
+    /// A pluggable transport was launched.
     TransportLaunched(TransportLaunchedEvent),
-    /// A pluggable transport says something for the log.
+    /// A pluggable transport sent a log message.
     PtLog(PtLogEvent),
-    /// A pluggable transport tells what it does.
+    /// A pluggable transport reported its status.
     PtStatus(PtStatusEvent),
-    /// A descriptor of an onion service, in full.
+    /// The content of an onion service descriptor that a directory returned.
     HsDescContent(HsDescContentEvent),
     /// An event of a kind that this version of torcon does not know.
     Other(OtherEvent),
-    /// An event of a kind that has a type, but not of its form; or a line without a status code.
+    /// An event of a known kind with a syntax error, or a line without a status code.
     ///
-    /// Such a line comes from a filter in front of tor that has replaced an event. It has no kind
-    /// and goes to every listener and queue of events of the connection, except those that take
-    /// texts or single types.
+    /// A filtering proxy in front of tor sends such a line instead of an event. The line has no
+    /// kind; every listener and event queue of the connection receives it, except those for texts
+    /// and for single types.
     #[non_exhaustive]
     Malformed {
-        /// What tor sent.
+        /// The text that tor sent.
         text: EventText,
-        /// What is wrong with it.
+        /// The syntax error.
         reason: ProtocolError,
     },
-    /// Events were lost at this place, since they came faster than they were taken.
+    /// Events were lost at this position, since the listener was too slow.
     ///
-    /// It is no event of tor, has no kind and no text, and goes to every listener that had
-    /// subscribed to one of the lost events. Listeners that take texts or single types learn of it
-    /// by [`Controller::on_lagged`](crate::Controller::on_lagged).
+    /// tor does not send this event. It has no kind and no text; every listener that subscribed to
+    /// one of the lost events receives it. For texts and single types,
+    /// [`Controller::on_lagged`](crate::Controller::on_lagged) reports the loss.
     #[non_exhaustive]
     Lagged {
-        /// How many events were lost that the listener had subscribed to.
+        /// The number of lost events of the kinds to which the listener subscribed.
         dropped: u64,
     },
 }
@@ -190,11 +188,11 @@ impl fmt::Display for OtherEvent {
 }
 
 impl Event {
-    /// Reads an event. This never fails: see [`Event::Malformed`].
+    /// Parses an event. A syntax error makes it [`Event::Malformed`].
     #[must_use]
     pub fn parse(text: EventText) -> Self {
         if text.is_stray() {
-            // Whatever it looks like: between two events everything has a status code.
+            // Even if the line looks like an event, since tor sends a status code with each.
             let reason = ProtocolError::new("an event", "a status code", text.as_bytes());
             return Self::Malformed { text, reason };
         }
@@ -252,18 +250,18 @@ impl Event {
         }
     }
 
-    /// Returns whether this is a line without a status code, which may stand for any event.
+    /// Returns whether this is a line without a status code, which may have been any event.
     pub(crate) fn is_stray_line(&self) -> bool {
         matches!(self, Self::Malformed { text, .. } if text.is_stray())
     }
 
-    /// Makes the notice that events were lost.
+    /// Creates the event for lost events.
     pub(crate) fn lagged(dropped: u64) -> Self {
         Self::Lagged { dropped }
     }
 
     /// Returns the kind of the event; `None` for [`Event::Lagged`] and for a line without a status
-    /// code, which are none of tor's.
+    /// code.
     #[must_use]
     pub fn kind(&self) -> Option<EventKind> {
         Some(match self {
@@ -340,10 +338,10 @@ impl Event {
         })
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that shares no memory with other events.
     ///
-    /// Events share the bytes of everything that arrived together with them, up to 64 KiB and
-    /// more; a program that keeps events for long keeps less with this.
+    /// Events share the bytes of one read from the socket, 64 KiB or more; detached events take
+    /// less memory in a program that stores them.
     #[must_use]
     pub fn detached(&self) -> Self {
         match self.text() {
@@ -353,7 +351,8 @@ impl Event {
     }
 }
 
-/// Puts an event into its variant, or says why it could not be read: what was expected.
+/// Wraps an event in its variant, or its text and the failed expectation in
+/// [`Event::Malformed`].
 #[inline]
 fn parsed<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
     match parsed {
@@ -366,7 +365,7 @@ fn parsed<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
     }
 }
 
-/// Prints the text that tor sent; of [`Event::Lagged`], a note in parentheses.
+/// Prints the text that tor sent, and for [`Event::Lagged`] a note in parentheses.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.text()) {

@@ -354,8 +354,7 @@ pub(crate) fn lock_within<'a, T>(
     lock_before(mutex, command, deadline_after(limit), limit)
 }
 
-/// Waits for such a lock as one step of a call, which has one time limit for all of them. `limit`
-/// is what an error says about the deadline.
+/// Takes such a lock as one step of a call with one deadline. A timeout error reports `limit`.
 pub(crate) fn lock_before<'a, T>(
     mutex: &'a Mutex<T>,
     command: &str,

@@ -30,7 +30,7 @@ use crate::link::{Endpoint, Stream};
 use crate::names::Target;
 
 /// The default limit for a whole call. tor gives up after about 120 seconds, and its SOCKS error
-/// code then tells more than a local timeout.
+/// code is more precise than a local timeout.
 const TIMEOUT: Duration = Duration::from_secs(130);
 
 /// The default limit until the proxy answers the greeting.
@@ -99,7 +99,7 @@ impl SocksProxy {
 
     /// Sets the time limit for each call of [`connect`](Self::connect), [`resolve`](Self::resolve)
     /// and [`resolve_ptr`](Self::resolve_ptr). The default is 130 seconds, a little longer than tor
-    /// itself tries. For one call with another limit, clone the proxy.
+    /// tries. For one call with another limit, clone the proxy.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self

@@ -17,13 +17,13 @@ const COUNT: usize = 30;
 
 pub(crate) fn run() {
     let consensus = reply("GETINFO ns/all", "250+ns/all=\r\n", RELAYS);
-    // The same relays again and again, about 50 MB of them.
+    // The same relays repeatedly, about 50 MB.
     let long = reply("GETINFO desc/all", "250+desc/all=\r\n", 28 * RELAYS);
     let (length, long_length) = (consensus.len(), long.len());
     let replay = Replay::start(vec![consensus, long]);
     let mut raw = Raw::log_in(&replay.unix, &replay.cookie);
     let controller = torcon::connect(replay.unix.to_string().as_str()).unwrap();
-    // From here on the peak is counted anew; only Linux does that.
+    // Resets the peak, which only Linux can do.
     let counted = fs::write("/proc/self/clear_refs", "5");
     let before = peak();
     read_lines(&controller, "desc/all");
@@ -72,7 +72,7 @@ fn read_lines(controller: &Controller, key: &str) {
     outcome.unwrap();
 }
 
-/// A reply about so many relays, made of blocks of a hundred.
+/// Returns a reply with `relays` relays, in blocks of a hundred.
 fn reply(command: &'static str, head: &str, relays: usize) -> Answer {
     let relay = |n: usize| {
         format!(
@@ -96,7 +96,7 @@ fn reply(command: &'static str, head: &str, relays: usize) -> Answer {
     }
 }
 
-/// The most memory that this process has held, in kB.
+/// Returns the peak memory of this process in kB.
 fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

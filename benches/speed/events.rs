@@ -22,8 +22,8 @@ const CIRC: &str = "650 CIRC 1234 BUILT \
 
 const BW: &str = "650 BW 15 20\r\n";
 
-/// About what one write of the flood holds: tor keeps what it is about to send in buffers of
-/// this size, and writes them one by one.
+/// The approximate size of one write of the flood: tor queues its output in buffers of this size,
+/// and writes them one by one.
 const BLOCK: usize = 4 << 10;
 
 pub(crate) fn run() {
@@ -42,7 +42,7 @@ fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: Optio
     let length = flood.len();
     let replay = Replay::start(vec![flood]);
     let connect = || {
-        // Nothing may be dropped here, however late a thread is called.
+        // No event may be dropped, however late a thread is scheduled.
         let options = ConnectOptions::new().event_limit(1 << 30);
         options.connect(replay.unix.to_string().as_str()).unwrap()
     };

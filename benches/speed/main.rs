@@ -1,9 +1,9 @@
-//! How fast torcon is, beside what the sockets of the same machine allow.
+//! The speed of torcon, relative to the sockets of the same machine.
 //!
-//! Every number stands beside a limit: a loop on a raw socket that exchanges the same bytes and
-//! looks at none of them. Both run in turn, round by round, in this one process, so that what
-//! else the machine does hits both; what counts is the ratio, and rates of different machines
-//! or days cannot be compared.
+//! Every measurement has a limit: a loop on a raw socket that exchanges the same bytes without
+//! parsing them. Both run alternately, round by round, in one process, so that other load of the
+//! machine affects both. The result is the ratio; rates of different machines or days cannot be
+//! compared.
 //!
 //! - `round_trips`: one `GETINFO` after the other, against a raw loop that writes and reads; and
 //!   16 threads that share one `Controller`, against a raw loop that writes 16 requests at once.
@@ -13,11 +13,11 @@
 //! - `relays`: the same consensus as a list of relays, and one relay after the other, against
 //!   reading it; and how long it takes to read name, identity, address and flags of every relay.
 //! - `state`: a flood of events of 10,000 circuits and 10,000 streams that a state follows, against
-//!   reading it; the memory that such a state takes; and what is read from it.
+//!   reading it; the memory that such a state takes; and reads of the state.
 //! - `connect`: connecting, SAFECOOKIE and closing, against the same dialogue on a raw socket.
 //!
-//! The other side is a thread that replays fixed answers and, for the first and the last, also a
-//! real tor without network; without a tor on the path that part is left out.
+//! The peer is a thread that replays fixed answers. If `tor` is on the path, `round_trips` and
+//! `connect` also measure a real tor without network.
 //!
 //! `cargo bench` runs everything, `cargo bench -- events connect` a part. `TORCON_BENCH_ROUNDS`
 //! sets the number of rounds, 7 by default; on a machine that does other work more are better.
@@ -28,7 +28,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a benchmark prints, and what goes wrong in it may end it"
+    reason = "a benchmark prints, and any error may end it"
 )]
 
 mod big_reply;
@@ -38,7 +38,7 @@ mod relays;
 mod round_trips;
 mod state;
 
-/// The raw side: sockets, a tor that replays, a real tor, and the race between the two.
+/// Raw sockets, a server that replays answers, a real tor, and the comparison of rates.
 mod support;
 
 use std::env;
@@ -53,7 +53,7 @@ const BENCHES: [(&str, fn()); 6] = [
 ];
 
 fn main() {
-    // cargo adds an option of its own.
+    // cargo adds the option `--bench`.
     let wanted: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     for (name, run) in BENCHES {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {

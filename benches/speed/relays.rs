@@ -11,13 +11,13 @@ use crate::support::race::Race;
 use crate::support::raw::Raw;
 use crate::support::replay::{Answer, Replay};
 
-/// As many as the public network has.
+/// About the size of the public network.
 const RELAYS: usize = 8_000;
 
 /// Replies in one measurement.
 const COUNT: usize = 30;
 
-/// What reading every entry may take on the machine on which Stem takes 147 ms.
+/// The goal for reading every entry, on a machine on which Stem takes 147 ms.
 const GOAL: Duration = Duration::from_millis(6);
 
 pub(crate) fn run() {
@@ -78,7 +78,7 @@ pub(crate) fn run() {
     println!("  found and read: {:.2?}, at best {:.2?}   goal {GOAL:?}: {verdict}", read.0, read.1);
 }
 
-/// Returns the median and the best time of dividing the text and of what is done then.
+/// Returns the median and the best time of splitting the text and of `work`.
 fn measure(text: &str, work: impl Fn(&RouterStatuses)) -> (Duration, Duration) {
     let mut took: Vec<Duration> = (0..COUNT)
         .map(|_| {

@@ -15,7 +15,7 @@ use crate::support::replay::{Answer, Replay};
 const CIRCUITS: usize = 10_000;
 const STREAMS: usize = 10_000;
 
-/// How often each of them changes in one round.
+/// The number of changes of each circuit and stream in one round.
 const TURNS: usize = 10;
 
 const GETINFO: &str = "GETINFO circuit-status stream-status orconn-status entry-guards \
@@ -39,13 +39,13 @@ pub(crate) fn run() {
         head: Vec::new(),
         body: events().into_bytes(),
         times: TURNS,
-        // Who has this reply has folded every event.
+        // When this reply arrives, the state has applied every event.
         tail: b"250 OK\r\n".to_vec(),
     };
     let length = flood.len();
     let replay = Replay::start(vec![flood, Answer::new(GETINFO, &snapshot())]);
     let connect = || {
-        // Nothing may be dropped here, however late a thread is called.
+        // No event may be dropped, however late a thread is scheduled.
         let options = ConnectOptions::new().event_limit(1 << 30);
         options.connect(replay.unix.to_string().as_str()).unwrap()
     };
@@ -140,7 +140,7 @@ fn snapshot() -> String {
     text
 }
 
-/// How much memory this process has in use, in kB; 0 if the system does not say.
+/// Returns the resident memory of this process in kB; 0 if the system does not report it.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -70,7 +70,7 @@ impl From<[u8; SIZE]> for Cookie {
     }
 }
 
-/// Returns what a file is, unless it is a regular file.
+/// Returns the type of a file, unless it is a regular file.
 fn other_than_file(found: FileType) -> Option<&'static str> {
     if found.is_file() {
         None
@@ -187,11 +187,11 @@ mod tests {
                 if source.kind() == std::io::ErrorKind::NotFound
         ));
 
-        // A path cannot hold a zero byte; the other side can name one.
+        // A path cannot contain NUL, but the peer can send one that does.
         let zero = Path::new(OsStr::from_bytes(b"/tmp/a\0b"));
         assert!(matches!(refusal(zero), AuthProblem::CookieUnreadable { .. }));
 
-        // The superuser may read everything, so the permission shows only to others.
+        // The superuser may read every file.
         if !nix::unistd::geteuid().is_root() {
             let closed = directory.path().join("closed");
             fs::write(&closed, BYTES).unwrap();

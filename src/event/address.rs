@@ -26,20 +26,20 @@ pub struct AddrMapEvent {
     text: EventText,
 }
 
-/// What a name or address is mapped to.
+/// The target of an address mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MappedAddress {
     /// Another name or address.
     Address(EventText),
-    /// Nothing: the mapping was removed.
+    /// None, since the mapping was removed.
     Removed,
-    /// Nothing: the name could not be resolved.
+    /// None, since the name could not be resolved.
     Failed,
 }
 
 impl MappedAddress {
-    /// Returns the name or address, if there is one.
+    /// Returns the name or address, if any.
     #[must_use]
     pub fn address(&self) -> Option<&EventText> {
         match self {
@@ -69,7 +69,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Divides at single blanks: the new address of a removed mapping is empty.
+    /// Splits at single blanks, since the new address of a removed mapping is empty.
     fn read(text: &'a EventText) -> Self {
         let mut words = text.as_bytes().splitn(4, |byte| *byte == b' ').skip(1);
         let address = words.next().unwrap_or_default();
@@ -83,7 +83,7 @@ impl<'a> Parts<'a> {
         Self { address, new_address, expiry, rest }
     }
 
-    /// Returns whether tor could not even launch a `RESOLVE`: `a.example a.example ".." internal`.
+    /// Returns whether tor failed to launch a `RESOLVE`: `a.example a.example ".." internal`.
     fn is_internal_error(&self) -> bool {
         self.rest.clone().any(|field| field.key.is_empty() && field.value.inside() == b"internal")
     }
@@ -115,7 +115,7 @@ impl AddrMapEvent {
         self.text.part(Parts::read(&self.text).address)
     }
 
-    /// Returns what it is mapped to.
+    /// Returns the target of the mapping.
     #[must_use]
     pub fn new_address(&self) -> MappedAddress {
         let parts = Parts::read(&self.text);
@@ -127,15 +127,15 @@ impl AddrMapEvent {
         }
     }
 
-    /// Returns when the mapping expires as tor's local clock shows it, such as
-    /// `2026-11-23 10:14:06`; `None` if it does not. [`expires`](Self::expires) needs no time zone.
+    /// Returns when the mapping expires, in tor's local time, such as `2026-11-23 10:14:06`; `None`
+    /// if it does not. [`expires`](Self::expires) needs no time zone.
     #[must_use]
     pub fn local_expiry(&self) -> Option<EventText> {
         let expiry = Parts::read(&self.text).expiry?.value.inside();
         (expiry != b"NEVER").then(|| self.text.part(expiry))
     }
 
-    /// Returns why there is no address. tor has few words for that, above all `yes`.
+    /// Returns the error of a failed mapping, for which tor has few words, mostly `yes`.
     #[must_use]
     pub fn error(&self) -> Option<EventText> {
         if Parts::read(&self.text).is_internal_error() {

@@ -1,12 +1,12 @@
-//! Answers of `GETINFO` whose lines are those of events without their first word.
+//! Values of `GETINFO` whose lines are events without their first word.
 
 use crate::error::ProtocolError;
 use crate::event::typed::Parsed;
 use crate::event::{BwEvent, CircEvent, ClientsSeenEvent, EventText, OrConnEvent, StreamEvent};
 
-/// Reads each line of an answer as the event that would tell of it.
+/// Parses each line of a value as an event.
 ///
-/// Each event has its own text, so that keeping one does not keep all.
+/// The events share no memory, so that a program can store one without the others.
 fn read_lines<E>(
     key: &str,
     keyword: &[u8],

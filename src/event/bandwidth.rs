@@ -92,7 +92,7 @@ impl StreamBwEvent {
         self.bytes_read
     }
 
-    /// Returns when tor made the event.
+    /// Returns when tor created the event.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         fields_after(&self.text, 4, 0).word_unless_keyword().and_then(read_time)
@@ -114,17 +114,17 @@ pub struct CircBwEvent {
 
 typed_event!(CircBwEvent, CircBw: CircBw);
 event_keywords!(CircBwEvent, words 1 + 0, stored ["ID", "READ", "WRITTEN"] {
-    /// Returns when tor made the event.
+    /// Returns when tor created the event.
     "TIME" => time: Option<SystemTime> = time();
     /// Returns the bytes read that were data.
     "DELIVERED_READ" => delivered_read: Option<u64> = number();
-    /// Returns the bytes read that only filled cells up.
+    /// Returns the unused bytes in the cells that were read.
     "OVERHEAD_READ" => overhead_read: Option<u64> = number();
     /// Returns the bytes written that were data.
     "DELIVERED_WRITTEN" => delivered_written: Option<u64> = number();
-    /// Returns the bytes written that only filled cells up.
+    /// Returns the unused bytes in the cells that were written.
     "OVERHEAD_WRITTEN" => overhead_written: Option<u64> = number();
-    /// Returns whether congestion control is in slow start. tor gives this field and the three
+    /// Returns whether congestion control is in slow start. tor sends this field and the three
     /// after it if the last hop takes part in congestion control.
     #[doc(alias = "SS")]
     "SS" => slow_start: Option<bool> = try_word(flag([b"1", b"0"]));

@@ -55,8 +55,8 @@ impl BuildTimeoutSetEvent {
 
 /// A number with decimals.
 ///
-/// Two of them are equal if they are the same number, also if they are none (`nan`), so that
-/// events can be compared.
+/// Two decimals are equal if they are the same number, or both `nan`, so that events can be
+/// compared.
 #[derive(Clone, Copy)]
 pub struct Decimal {
     value: f64,

@@ -37,8 +37,8 @@ pub struct CircEvent {
 
 /// `CIRC_MINOR`: a circuit changed, but not its status.
 ///
-/// The methods that [`CircEvent`] has too return what the circuit is now, those whose names begin
-/// with `old_` what it was before.
+/// The methods that [`CircEvent`] has too return the new values; methods whose names begin with
+/// `old_` return the values before the change.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircMinorEvent {
     id: CircuitId,
@@ -64,7 +64,7 @@ impl HsPow {
     }
 }
 
-/// The one definition of what tor says of every circuit, for `CIRC`, `CIRC_MINOR` and
+/// The keywords of every circuit, for `CIRC`, `CIRC_MINOR` and
 /// [`CircuitInfo`](crate::state::CircuitInfo).
 macro_rules! circuit_keywords {
     ($define:ident!($($head:tt)*) { $($own:tt)* }) => {
@@ -181,10 +181,10 @@ pub(crate) fn path_word(text: &EventText) -> &[u8] {
     fields_after(text, 3, 0).word_unless_keyword().unwrap_or_default()
 }
 
-/// Reads a path: relays divided by commas.
+/// Reads a path: relays separated by commas.
 pub(crate) fn read_path(path: &[u8]) -> Vec<RelaySpec> {
     const FINGERPRINT: usize = 41;
-    // Memory is asked for once if every relay has its fingerprint, as tor's have.
+    // One allocation suffices if every relay has a fingerprint, as in tor's events.
     let mut relays = Vec::with_capacity(path.len().div_ceil(FINGERPRINT));
     for relay in split_list(path) {
         relays.push(RelaySpec::from_bytes(relay));

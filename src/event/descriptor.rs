@@ -9,7 +9,7 @@ use crate::wire::fields::Fields;
 /// `HS_DESC`: an onion service descriptor was created, uploaded or fetched.
 ///
 /// tor uploads a descriptor to several hidden service directories and fetches it from one after
-/// the other; the failure of one says nothing about the others.
+/// the other; the failure of one does not imply that of the others.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescEvent {
     text: EventText,
@@ -19,7 +19,7 @@ typed_event!(HsDescEvent, HsDesc: HsDesc);
 event_keywords!(HsDescEvent, words 4 + 2, stored [] {
     /// Returns why a directory failed.
     "REASON" => reason: Option<HsDescReason> = word(HsDescReason::from_bytes);
-    /// Returns which of several descriptors of the service it is; only of version 2.
+    /// Returns the number of the replica, which only descriptors of version 2 have.
     "REPLICA" => replica: Option<u64> = number();
     /// Returns the index of the directory in the hash ring: 64 hexadecimal digits.
     "HSDIR_INDEX" => hsdir_index: Option<EventText> = text();
@@ -47,7 +47,7 @@ impl HsDescEvent {
         unless_unknown(word(&self.text, 2)).map(|address| self.text.part(address))
     }
 
-    /// Returns how clients of the service are authorized, as far as tor says so.
+    /// Returns how clients of the service are authorized, as far as tor reports it.
     #[must_use]
     pub fn auth(&self) -> HsDescAuth {
         HsDescAuth::from_bytes(word(&self.text, 3))
@@ -70,8 +70,8 @@ impl HsDescEvent {
 
 /// `HS_DESC_CONTENT`: the content of an onion service descriptor that a directory returned.
 ///
-/// tor sends it without a descriptor if a directory returned none; [`HsDescEvent::reason`] says
-/// why.
+/// tor sends it without a descriptor if a directory returned none; [`HsDescEvent::reason`] returns
+/// the reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescContentEvent {
     text: EventText,
@@ -143,7 +143,7 @@ fn unless_unknown(word: &[u8]) -> Option<&[u8]> {
     Some(word).filter(|word| *word != b"UNKNOWN")
 }
 
-/// Divides a text behind its first line.
+/// Splits a text behind its first line.
 pub(super) fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
     let (line, rest) = text.split_at_checked(end).unwrap_or((text, b""));

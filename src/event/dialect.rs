@@ -1,9 +1,9 @@
-//! Requires of unit tests that they feed what a real tor says.
+//! Checks that the events of unit tests are events of a real tor.
 
 #[path = "../../tests/integration/support/dialect.rs"]
 mod lines;
 
-/// Panics if no tor was recorded with an event of this shape.
+/// Panics unless an event of this shape was recorded from tor.
 #[track_caller]
 pub(crate) fn assert_dialect(event: &str) {
     let outcome = lines::Dialect::default().check(format!("650 {event}\r\n").as_bytes());

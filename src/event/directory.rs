@@ -36,7 +36,7 @@ impl NewDescEvent {
     }
 }
 
-/// `DESCCHANGED`: this tor, a relay, has a new descriptor of its own.
+/// `DESCCHANGED`: the descriptor of this relay changed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DescChangedEvent {
     text: EventText,
@@ -79,7 +79,7 @@ pub struct NewConsensusEvent {
 typed_event!(NsEvent, Ns: Ns);
 typed_event!(NewConsensusEvent, NewConsensus: NewConsensus);
 
-/// Gives an event of router status entries what both have.
+/// Implements the methods of both events with router status entries.
 macro_rules! status_entries {
     ($name:ident) => {
         impl $name {
@@ -94,7 +94,7 @@ macro_rules! status_entries {
             }
 
             /// Returns the text of each entry: its line `r` and the lines up to the next one,
-            /// divided by line feeds.
+            /// separated by line feeds.
             pub fn entries(&self) -> impl Iterator<Item = EventText> {
                 entries(self.body())
             }
@@ -113,7 +113,7 @@ macro_rules! status_entries {
 status_entries!(NsEvent);
 status_entries!(NewConsensusEvent);
 
-/// Divides router status entries before each line that begins with `r`.
+/// Splits router status entries before each line that begins with `r`.
 fn entries(body: EventText) -> impl Iterator<Item = EventText> {
     let mut at =
         if body.as_bytes().starts_with(b"r ") { Some(0) } else { next_entry(body.as_bytes(), 0) };

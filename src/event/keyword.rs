@@ -1,4 +1,4 @@
-//! Fields of events, read when a method asks for them.
+//! The fields of events, parsed by the methods that return them.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,10 @@ use crate::names::Target;
 use crate::wire::fields::{Fields, Value, read_number};
 use crate::wire::timestamp::read_time;
 
-/// Returns the fields of a text behind `words` words and at most `optional` words more.
+/// Returns the fields of a text behind `words` words and at most `optional` more that are no
+/// keywords.
 ///
-/// The name of the event is the first word. An optional word is one that is no keyword.
+/// The name of the event is the first word.
 #[inline]
 pub(crate) fn fields_after(text: &EventText, words: usize, optional: usize) -> Fields<'_> {
     let mut fields = Fields::new(text.as_bytes());
@@ -50,7 +51,7 @@ pub(crate) fn flag([yes, no]: [&'static [u8]; 2]) -> impl FnOnce(&[u8]) -> Optio
     }
 }
 
-/// Finds the values of some keywords, the first one of each.
+/// Finds the first value of each of these keywords.
 #[inline]
 pub(crate) fn find_each<'a, const N: usize>(
     fields: Fields<'a>,
@@ -70,7 +71,7 @@ pub(crate) fn find_each<'a, const N: usize>(
     found
 }
 
-/// The value of a keyword; none if the event does not have the keyword.
+/// The value of a keyword, if the event has the keyword.
 ///
 /// If an event repeats a keyword, which tor never does, the first one counts.
 #[derive(Clone, Copy)]
@@ -87,7 +88,7 @@ impl<'a> Keyword<'a> {
         Self { text, value: found.map(|field| field.value) }
     }
 
-    /// Takes a text that is one value, as it stood in its event.
+    /// Takes a text that is one raw value of an event, with quotes and escapes.
     pub(crate) fn of(value: &'a EventText) -> Self {
         Self { text: value, value: Some(Value::new(value.as_bytes())) }
     }
@@ -96,22 +97,22 @@ impl<'a> Keyword<'a> {
         self.value.is_some()
     }
 
-    /// Reads the value without its quotes, but with its escapes: a word that needs none.
+    /// Reads a word, which has no escapes.
     pub(crate) fn word<T>(self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         self.value.map(|value| read(value.inside()))
     }
 
-    /// Reads a word that may be unreadable.
+    /// Reads a word that `read` can refuse.
     pub(crate) fn try_word<T>(self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         self.value.and_then(|value| read(value.inside()))
     }
 
-    /// Reads each element of a list with commas.
+    /// Reads each element of a comma-separated list.
     pub(crate) fn list<T>(self, read: impl FnMut(&[u8]) -> T) -> Vec<T> {
         self.value.map(|value| value.list().map(read).collect()).unwrap_or_default()
     }
 
-    /// Reads each element of a list with commas as a name and a number behind `separator`; elements
+    /// Reads each element of a comma-separated list as a name, `separator` and a number. Elements
     /// of another form are left out.
     pub(crate) fn counts<T>(self, separator: u8, make: impl Fn(EventText, u64) -> T) -> Vec<T> {
         let read = |element: &[u8]| {
@@ -160,7 +161,7 @@ impl<'a> Keyword<'a> {
     }
 }
 
-/// Gives a type one method for each keyword, which reads the keyword with a method of [`Keyword`].
+/// Implements one method for each keyword, which reads it with a method of [`Keyword`].
 macro_rules! keyword_methods {
     ($name:ident {
         $(
@@ -181,10 +182,10 @@ macro_rules! keyword_methods {
 }
 pub(crate) use keyword_methods;
 
-/// Gives a type of event one method for each keyword, and the list of all other fields.
+/// Implements one method for each keyword of a type of event, and `extra` for all other fields.
 ///
-/// `words` counts the words before the first keyword, the name of the event included: those that
-/// must be there, and those that may. `stored` are keywords that the type reads when it is made.
+/// `words` are the numbers of required and of optional words before the first keyword, with the
+/// name of the event. `stored` are the keywords that `parse` reads.
 macro_rules! event_keywords {
     ($name:ident, words $words:literal + $optional:literal, stored [$($stored:literal),*] {
         $(

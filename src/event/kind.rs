@@ -1,63 +1,69 @@
 //! The kinds of events.
 
 crate::names::keywords! {
-    /// A kind of event, by the name under which tor subscribes to it and sends it.
+    /// A kind of event: its name in `SETEVENTS` and at the beginning of the event.
     ///
-    /// A tor may offer fewer or more kinds: ask it with `GETINFO events/names`. A kind that this
-    /// version does not know can be subscribed to all the same, as
+    /// The kinds depend on the version of tor; `GETINFO events/names` lists them. A program can
+    /// also subscribe to a kind that this version of torcon does not know, as
     /// `EventKind::from("NEW_KIND")`.
     #[doc(alias = "EventType")]
     pub enum EventKind {
-        /// A circuit changed its state: [`CircEvent`](crate::event::CircEvent).
+        /// A circuit changed its status: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",
-        /// A circuit changed its purpose: [`CircMinorEvent`](crate::event::CircMinorEvent).
+        /// A circuit changed, but not its status:
+        /// [`CircMinorEvent`](crate::event::CircMinorEvent).
         CircMinor = "CIRC_MINOR",
-        /// A stream changed its state: [`StreamEvent`](crate::event::StreamEvent).
+        /// A stream changed its status: [`StreamEvent`](crate::event::StreamEvent).
         Stream = "STREAM",
-        /// A connection to a relay changed its state: [`OrConnEvent`](crate::event::OrConnEvent).
+        /// An OR connection changed its status: [`OrConnEvent`](crate::event::OrConnEvent).
         OrConn = "ORCONN",
-        /// Bytes of the last second: [`BwEvent`](crate::event::BwEvent).
+        /// Bytes read and written in the last second: [`BwEvent`](crate::event::BwEvent).
         Bw = "BW",
-        /// A line of the log: [`LogEvent`](crate::event::LogEvent).
+        /// A message of the log: [`LogEvent`](crate::event::LogEvent).
         Debug = "DEBUG",
-        /// A line of the log: [`LogEvent`](crate::event::LogEvent).
+        /// A message of the log: [`LogEvent`](crate::event::LogEvent).
         Info = "INFO",
-        /// A line of the log: [`LogEvent`](crate::event::LogEvent).
+        /// A message of the log: [`LogEvent`](crate::event::LogEvent).
         Notice = "NOTICE",
-        /// A line of the log: [`LogEvent`](crate::event::LogEvent).
+        /// A message of the log: [`LogEvent`](crate::event::LogEvent).
         Warn = "WARN",
-        /// A line of the log: [`LogEvent`](crate::event::LogEvent).
+        /// A message of the log: [`LogEvent`](crate::event::LogEvent).
         Err = "ERR",
-        /// Descriptors of relays have come: [`NewDescEvent`](crate::event::NewDescEvent).
+        /// tor received server descriptors of relays:
+        /// [`NewDescEvent`](crate::event::NewDescEvent).
         NewDesc = "NEWDESC",
         /// A name or address was mapped to another: [`AddrMapEvent`](crate::event::AddrMapEvent).
         AddrMap = "ADDRMAP",
-        /// The descriptor of this relay has changed:
+        /// The descriptor of this relay changed:
         /// [`DescChangedEvent`](crate::event::DescChangedEvent).
         DescChanged = "DESCCHANGED",
-        /// The status of relays has changed: [`NsEvent`](crate::event::NsEvent).
+        /// Router status entries changed: [`NsEvent`](crate::event::NsEvent).
         Ns = "NS",
-        /// The condition of tor: [`StatusEvent`](crate::event::StatusEvent).
+        /// The status of tor changed: [`StatusEvent`](crate::event::StatusEvent).
         StatusGeneral = "STATUS_GENERAL",
-        /// The condition of tor as a client: [`StatusEvent`](crate::event::StatusEvent).
+        /// The status of tor as a client changed:
+        /// [`StatusEvent`](crate::event::StatusEvent).
         StatusClient = "STATUS_CLIENT",
-        /// The condition of tor as a relay: [`StatusEvent`](crate::event::StatusEvent).
+        /// The status of tor as a relay changed:
+        /// [`StatusEvent`](crate::event::StatusEvent).
         StatusServer = "STATUS_SERVER",
-        /// The set of guards has changed: [`GuardEvent`](crate::event::GuardEvent).
+        /// The set of guards, or the status of a guard, changed:
+        /// [`GuardEvent`](crate::event::GuardEvent).
         Guard = "GUARD",
         /// Bytes of a stream: [`StreamBwEvent`](crate::event::StreamBwEvent).
         StreamBw = "STREAM_BW",
-        /// Where a bridge's clients are from: [`ClientsSeenEvent`](crate::event::ClientsSeenEvent).
+        /// Numbers of the clients of a bridge:
+        /// [`ClientsSeenEvent`](crate::event::ClientsSeenEvent).
         ClientsSeen = "CLIENTS_SEEN",
-        /// A new consensus is there, in full:
+        /// tor received a new consensus:
         /// [`NewConsensusEvent`](crate::event::NewConsensusEvent).
         NewConsensus = "NEWCONSENSUS",
-        /// The time that circuits may take to build has changed:
+        /// tor set its circuit build timeout:
         /// [`BuildTimeoutSetEvent`](crate::event::BuildTimeoutSetEvent).
         BuildTimeoutSet = "BUILDTIMEOUT_SET",
         /// tor received a signal: [`SignalEvent`](crate::event::SignalEvent).
         Signal = "SIGNAL",
-        /// Options have changed: [`ConfChangedEvent`](crate::event::ConfChangedEvent).
+        /// Options changed: [`ConfChangedEvent`](crate::event::ConfChangedEvent).
         ConfChanged = "CONF_CHANGED",
         /// Bytes of a connection; only in test networks:
         /// [`ConnBwEvent`](crate::event::ConnBwEvent).
@@ -67,25 +73,25 @@ crate::names::keywords! {
         CellStats = "CELL_STATS",
         /// Bytes of a circuit: [`CircBwEvent`](crate::event::CircBwEvent).
         CircBw = "CIRC_BW",
-        /// A pluggable transport has started:
+        /// A pluggable transport was launched:
         /// [`TransportLaunchedEvent`](crate::event::TransportLaunchedEvent).
         TransportLaunched = "TRANSPORT_LAUNCHED",
-        /// A descriptor of an onion service is on its way:
+        /// An onion service descriptor was created, uploaded or fetched:
         /// [`HsDescEvent`](crate::event::HsDescEvent).
         HsDesc = "HS_DESC",
-        /// A descriptor of an onion service, in full:
+        /// The content of an onion service descriptor that a directory returned:
         /// [`HsDescContentEvent`](crate::event::HsDescContentEvent).
         HsDescContent = "HS_DESC_CONTENT",
-        /// The network can be reached, or no longer:
+        /// tor found that the network is reachable, or no longer:
         /// [`NetworkLivenessEvent`](crate::event::NetworkLivenessEvent).
         NetworkLiveness = "NETWORK_LIVENESS",
-        /// The allowance of a connection was used up; tor 0.4.9 does not offer it:
+        /// A token bucket was empty, and was refilled; tor 0.4.9 does not offer it:
         /// [`TbEmptyEvent`](crate::event::TbEmptyEvent).
         TbEmpty = "TB_EMPTY",
-        /// A line of the log of a pluggable transport; tor 0.4.9 does not offer it:
+        /// A log message of a pluggable transport; tor 0.4.9 does not offer it:
         /// [`PtLogEvent`](crate::event::PtLogEvent).
         PtLog = "PT_LOG",
-        /// A message of a pluggable transport; tor 0.4.9 does not offer it:
+        /// The status of a pluggable transport; tor 0.4.9 does not offer it:
         /// [`PtStatusEvent`](crate::event::PtStatusEvent).
         PtStatus = "PT_STATUS",
     }

@@ -27,7 +27,7 @@ impl LogEvent {
         self.severity
     }
 
-    /// Returns the message. Those of `INFO` and `DEBUG` begin with the name of a function of tor.
+    /// Returns the message. `INFO` and `DEBUG` messages begin with the name of a function of tor.
     #[must_use]
     pub fn message(&self) -> EventText {
         let message = self.text.as_bytes().get(self.severity.as_str().len()..).unwrap_or_default();

@@ -51,7 +51,7 @@ pub enum StatusArea {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatusArgument {
-    /// The key before the `=`; empty for a word that stands alone.
+    /// The key before the `=`; empty for a word without key.
     pub key: EventText,
     /// The value without quotes and escapes.
     pub value: EventText,
@@ -115,7 +115,7 @@ impl StatusEvent {
         Bootstrap::from_bytes(fields_after(&self.text, 1, 0).rest()).ok()
     }
 
-    /// Returns the arguments that the specification names for this action, read.
+    /// Parses the arguments that the specification names for this action.
     #[must_use]
     pub fn detail(&self) -> StatusDetail {
         StatusDetail::read(self)
@@ -141,10 +141,9 @@ impl StatusEvent {
     }
 }
 
-/// How far tor has come on its way to its first circuit.
+/// tor's bootstrap progress.
 ///
-/// Comes with a [`StatusEvent`], and is what `GETINFO status/bootstrap-phase` answers, which
-/// `FromStr` reads.
+/// A [`StatusEvent`] contains it. `FromStr` parses the value of `GETINFO status/bootstrap-phase`.
 ///
 /// # Examples
 ///
@@ -161,23 +160,23 @@ impl StatusEvent {
 pub struct Bootstrap {
     /// `NOTICE` for progress, `WARN` for a problem.
     pub severity: Severity,
-    /// How far tor has come, in percent.
+    /// The progress in percent.
     pub progress: u8,
-    /// The step that tor is at.
+    /// The current step.
     pub tag: BootstrapTag,
-    /// The step in words.
+    /// The description of the step.
     pub summary: String,
-    /// The problem in words.
+    /// The description of the problem.
     pub warning: Option<String>,
-    /// Why a connection could not be made.
+    /// Why a connection failed.
     pub reason: Option<OrConnReason>,
-    /// How many problems there have been so far at this step.
+    /// The number of problems at this step so far.
     pub count: Option<u64>,
-    /// What tor recommends to do about the problem.
+    /// tor's recommendation about the problem.
     pub recommendation: Option<Recommendation>,
-    /// The relay with which there is a problem.
+    /// The relay that the problem concerns.
     pub host_id: Option<Fingerprint>,
-    /// The address with which there is a problem.
+    /// The address that the problem concerns.
     pub host_addr: Option<Target>,
 }
 

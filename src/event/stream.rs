@@ -20,8 +20,7 @@ pub struct StreamEvent {
     text: EventText,
 }
 
-/// The one definition of what tor says of every stream, for `STREAM` and
-/// [`StreamInfo`](crate::state::StreamInfo).
+/// The keywords of every stream, for `STREAM` and [`StreamInfo`](crate::state::StreamInfo).
 macro_rules! stream_keywords {
     ($define:ident!($($head:tt)*)) => {
         $crate::event::keyword::$define!($($head)* {
@@ -32,10 +31,10 @@ macro_rules! stream_keywords {
                 word(StreamReason::from_bytes);
             /// Returns what remapped the target: tor's cache or the exit.
             "SOURCE" => source: Option<StreamSource> = word(StreamSource::from_bytes);
-            /// Returns the address of the application that opened the stream. tor says it of new
-            /// streams only, and its own streams have none.
+            /// Returns the address of the application that opened the stream. tor sends it for new
+            /// streams only, and not for its own streams.
             "SOURCE_ADDR" => source_addr: Option<Target> = target();
-            /// Returns the purpose of the stream. tor says it of new streams only.
+            /// Returns the purpose of the stream. tor sends it for new streams only.
             "PURPOSE" => purpose: Option<StreamPurpose> = word(StreamPurpose::from_bytes);
             /// Returns the user name of the SOCKS request.
             "SOCKS_USERNAME" => socks_username: Option<EventText> = secret();
@@ -46,8 +45,8 @@ macro_rules! stream_keywords {
                 word(ClientProtocol::from_bytes);
             /// Returns the number of `NEWNYM` signals before the stream.
             "NYM_EPOCH" => nym_epoch: Option<u64> = number();
-            /// Returns the session group of the port that the application used; those of tor
-            /// itself are negative.
+            /// Returns the session group of the port that the application used; it is negative for
+            /// streams of tor.
             "SESSION_GROUP" => session_group: Option<i64> = number();
             /// Returns the fields by which tor isolates the stream from others.
             "ISO_FIELDS" => iso_fields: Vec<IsoField> = list(IsoField::from_bytes);

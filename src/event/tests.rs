@@ -19,8 +19,8 @@ use crate::names::{
 /// Events of tor 0.4.9.11, as it sent them but with a line feed for each line end.
 const RECORDED: &str = include_str!("tests/recorded.txt");
 
-/// Events that tor was never seen to send: the examples of the control specification, and its
-/// syntax or the format strings of tor 0.4.9.11 filled in where it has no example.
+/// Events that were not recorded: the examples of the control specification, and its syntax or the
+/// format strings of tor 0.4.9.11 filled in where it has no example.
 const SPECIFIED: &str = include_str!("tests/specified.txt");
 
 /// Every event of both files with its status codes and line ends.
@@ -121,7 +121,7 @@ fn every_recorded_event_is_read_completely() {
         if let Event::Status(status) = &event {
             assert_eq!(status.extra().count(), 0, "{shown}");
         }
-        // tor really says UNKNOWN_264; every other word is one that we know.
+        // tor sends UNKNOWN_264; torcon knows every other word.
         let fields = fields::shown(&event);
         assert_eq!(fields.contains("Unrecognized"), shown.contains("UNKNOWN_2"), "{fields}");
         assert_eq!(parse(&event.to_string()), event, "{shown}");
@@ -190,7 +190,7 @@ fn circ_without_a_path_is_not_shifted() {
     assert!(circ.path().is_empty());
     assert_eq!(circ.build_flags(), [BuildFlag::IsInternal]);
     assert_eq!(circ.reason(), Some(CircuitReason::ChannelClosed));
-    // A controller's circuit has no flags, and may have nothing at all.
+    // A circuit of a controller has no flags, and can have no fields at all.
     let circ = parse_as!(Circ, "CIRC 1 LAUNCHED");
     assert_eq!((circ.path().len(), circ.build_flags().len(), circ.purpose()), (0, 0, None));
 }
@@ -365,7 +365,7 @@ fn the_progress_of_bootstrapping_is_read_from_getinfo_too() {
             )
         );
     }
-    // As an event it is still a status, with what can be read.
+    // The event is still a status, with its other arguments.
     let odd = parse_as!(Status, "STATUS_CLIENT NOTICE BOOTSTRAP TAG=done");
     assert_eq!(
         (odd.action(), odd.bootstrap(), odd.arguments().count()),

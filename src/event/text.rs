@@ -11,19 +11,18 @@ use crate::wire::{Separator, StatusLine};
 
 /// The text of an event or of a part of it, as tor sent it.
 ///
-/// An event's text has neither status codes nor line ends. If tor sent it over several lines,
-/// these are divided by a line feed, without the codes, the stuffing and the closing lines of the
-/// protocol: `CONF_CHANGED`, line feed, `Nickname=a`. Parts of events, such as
+/// The text of an event has no status codes and no line ends. Line feeds separate the lines of an
+/// event of several lines, without status codes, dot-stuffing and end lines: `CONF_CHANGED`, line
+/// feed, `Nickname=a`. Parts of events, such as
 /// [`CircEvent::socks_username`](crate::event::CircEvent::socks_username), are decoded: without
 /// quotes and escapes.
 ///
-/// tor's text is nearly always UTF-8, but it does not have to be: it repeats what applications,
-/// relays and onion services say. [`as_bytes`](Self::as_bytes) is what was sent; everything that
-/// gives text replaces bytes that are not UTF-8.
+/// The text is nearly always UTF-8. It can contain other bytes, since tor repeats text of
+/// applications, relays and onion services. [`as_bytes`](Self::as_bytes) returns the bytes that tor
+/// sent; methods that return text replace bytes that are not UTF-8.
 ///
-/// A clone is cheap, since it shares the bytes. They are those of everything that arrived
-/// together with the event, so holding on to one short text can keep 64 KiB alive;
-/// [`detached`](Self::detached) makes a copy of just the text.
+/// A clone is cheap, since it shares the bytes of all events of one read from the socket. So one
+/// short text can keep 64 KiB in memory; [`detached`](Self::detached) copies the text alone.
 ///
 /// # Examples
 ///
@@ -41,21 +40,21 @@ pub struct EventText {
     range: Range<usize>,
     /// Whether `Debug` hides it.
     is_secret: bool,
-    /// Whether it is a line that had no status code.
+    /// Whether the line had no status code.
     is_stray: bool,
 }
 
 impl EventText {
     /// Copies a text, without status codes and line ends, with a line feed between its lines.
     ///
-    /// tor's own events come ready made; this is for tests, and for texts that were kept.
+    /// For tests and for stored texts; torcon creates the texts of tor's events.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
         Self { chunk: text.into(), range: 0..text.len(), is_secret: false, is_stray: false }
     }
 
-    /// Makes the text of the whole event that lies in this range, status codes and line ends
-    /// included. An event of one line is not copied.
+    /// Creates the text of the event in this range of bytes from the wire, with status codes and
+    /// line ends, or of a line without a status code. An event of one line is not copied.
     #[inline]
     pub(crate) fn from_wire(chunk: &Arc<[u8]>, range: Range<usize>) -> Self {
         let wire = chunk.get(range.clone()).unwrap_or_default();
@@ -71,13 +70,13 @@ impl EventText {
         }
     }
 
-    /// Copies a whole event from the wire, status codes and line ends included.
+    /// Copies an event from the wire, with status codes and line ends.
     #[inline]
     pub(crate) fn copied(wire: &[u8]) -> Self {
         Self::from_wire(&wire.into(), 0..wire.len())
     }
 
-    /// Shares a part of this text; copies it if it is not one.
+    /// Returns a part of this text, which shares its bytes. Copies bytes from elsewhere.
     #[inline]
     pub(crate) fn part(&self, part: &[u8]) -> Self {
         let start = part.as_ptr().addr().checked_sub(self.chunk.as_ptr().addr());
@@ -89,7 +88,7 @@ impl EventText {
         }
     }
 
-    /// Shares a decoded value of this text, unless decoding changed it.
+    /// Returns a decoded value of this text, which shares its bytes unless decoding changed it.
     #[inline]
     pub(crate) fn value(&self, value: Cow<'_, [u8]>) -> Self {
         match value {
@@ -116,7 +115,7 @@ impl EventText {
         String::from_utf8_lossy(self.as_bytes())
     }
 
-    /// Returns the first word: of an event, the name of its kind.
+    /// Returns the first word, which is the name of the kind of an event.
     #[must_use]
     pub fn keyword(&self) -> &[u8] {
         let text = self.as_bytes();
@@ -124,20 +123,20 @@ impl EventText {
         text.get(..end).unwrap_or_default()
     }
 
-    /// Returns a copy that keeps nothing alive but itself.
+    /// Returns a copy that shares no memory with other texts.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { is_secret: self.is_secret, is_stray: self.is_stray, ..Self::new(self.as_bytes()) }
     }
 
-    /// Returns whether this is no event but a line without a status code.
+    /// Returns whether this is a line without a status code instead of an event.
     #[inline]
     pub(crate) fn is_stray(&self) -> bool {
         self.is_stray
     }
 }
 
-/// Joins the lines of an event without what belongs to the protocol alone.
+/// Joins the lines of an event, without status codes, dot-stuffing and end lines.
 fn join_lines(wire: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(wire.len());
     let mut add = |line: &[u8]| {
@@ -179,7 +178,7 @@ impl fmt::Display for EventText {
 }
 
 impl fmt::Debug for EventText {
-    /// Shows the text without what is known to be secret.
+    /// Shows the text without known secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_secret {
             true => write!(f, "\"{REDACTED}\""),

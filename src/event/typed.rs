@@ -1,4 +1,4 @@
-//! What the types of events have in common.
+//! The common parts of the types of events.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,39 +8,39 @@ use crate::names::quoted;
 use crate::names::secret::{REDACTED, is_secret, redact};
 use crate::wire::fields::Fields;
 
-/// An event with a type of its own.
+/// A type of event.
 ///
-/// A closure that takes one, such as `|circ: &CircEvent| ..`, says by that which events it is to
-/// be called with. This trait is sealed: the types of this module are all there are.
+/// The type of its parameter selects the events that a closure receives, as in
+/// `|circ: &CircEvent| ..`. The trait is sealed: only the types of this module implement it.
 pub trait TypedEvent: sealed::Sealed + Sized + 'static {
-    /// The kinds to which one subscribes for this type.
+    /// The kinds to which a listener of this type subscribes.
     const KINDS: &'static [EventKind];
 
-    /// Returns the event as this type, if it is of it.
+    /// Returns the event as this type, if it has this type.
     fn from_event(event: &Event) -> Option<&Self>;
 }
 
 pub(crate) mod sealed {
-    /// Keeps the trait to this crate.
-    #[expect(unnameable_types, reason = "nobody outside is to name it")]
+    /// Seals the trait.
+    #[expect(unnameable_types, reason = "seals the trait")]
     pub trait Sealed {}
 }
 
-/// A field of an event that has no place of its own in the event's type.
+/// A field of an event for which the event's type has no method.
 ///
-/// tor may add fields in any version. Those that this version of torcon does not know are given
-/// by the functions `extra` of the types.
+/// Any version of tor can add fields. The methods `extra` of the types return the fields that this
+/// version of torcon does not know.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExtraField<'a> {
-    /// The key before the `=`; empty for a word that stands alone.
+    /// The key before the `=`; empty for a word without key.
     pub key: &'a str,
     /// The value without quotes and escapes.
     pub value: Cow<'a, [u8]>,
 }
 
 impl fmt::Debug for ExtraField<'_> {
-    /// Shows the value without what is known to be secret.
+    /// Shows the value without known secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match is_secret(self.key) {
             true => write!(f, "{}={REDACTED}", self.key),
@@ -64,17 +64,17 @@ pub(crate) fn extra_of<'a>(
 ) -> impl Iterator<Item = ExtraField<'a>> {
     fields.filter(|field| !known.iter().any(|key| key.as_bytes() == field.key)).map(|field| {
         ExtraField {
-            // Only ASCII is taken for a key.
+            // Keys are ASCII.
             key: std::str::from_utf8(field.key).unwrap_or_default(),
             value: field.value.bytes(),
         }
     })
 }
 
-/// What the parser of an event returns: the event, or its text and what was expected of it.
+/// The result of parsing an event: the event, or its text and the failed expectation.
 pub(crate) type Parsed<E> = Result<E, (EventText, &'static str)>;
 
-/// Gives a type of event what all have: its text, how it is printed, and its trait.
+/// Implements `text`, `Display`, `Debug` and [`TypedEvent`] for a type of event.
 macro_rules! typed_event {
     ($name:ident, $variant:ident: $($kind:ident),+) => {
         impl $name {
@@ -92,7 +92,7 @@ macro_rules! typed_event {
             }
         }
 
-        /// Shows the text of the event without what is known to be secret.
+        /// Shows the text of the event without known secrets.
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_tuple(stringify!($name)).field(&self.text).finish()

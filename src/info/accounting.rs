@@ -51,7 +51,7 @@ impl Accounting {
         // The event has the same words in upper case.
         let word = answers.bytes("accounting/hibernating").to_ascii_uppercase();
         let hibernation = HibernationStatus::from_bytes(&word);
-        // Without accounting tor says 0 and 1970 for all the others.
+        // Without accounting, tor returns 0 and 1970 for all other keys.
         let interval = if answers.flag("accounting/enabled")? {
             Some(AccountingInterval::read(answers)?)
         } else {

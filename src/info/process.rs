@@ -12,7 +12,7 @@ use crate::wire::fields::read_number;
 pub struct ProcessInfo {
     /// The process id.
     pub pid: u32,
-    /// The effective user id; `None` if tor cannot tell it.
+    /// The effective user id; `None` if tor does not know it.
     pub uid: Option<u32>,
     /// The user name; `None` if there is none.
     pub user: Option<String>,
@@ -80,7 +80,7 @@ impl CurrentTime {
     pub(crate) fn read(answers: Answers<'_>) -> Result<Self, ProtocolError> {
         let utc = answers.time("current-time/utc")?;
         let local = answers.time("current-time/local")?;
-        // The clock may have gone on by a second between the two.
+        // tor can read the clock for the second value a second later.
         let minutes = |difference: Duration| (difference.as_secs() + 30) / 60;
         let offset = match local.duration_since(utc) {
             Ok(ahead) => i32::try_from(minutes(ahead)),

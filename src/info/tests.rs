@@ -1,4 +1,4 @@
-//! Answers that no tor gives.
+//! Replies that no tor sends.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
@@ -8,7 +8,7 @@ use super::{
     SharedRandom, Traffic, VersionStatus, read_digests,
 };
 
-/// Answers of tor 0.4.9.11, one of each form.
+/// Replies of tor 0.4.9.11, one of each form.
 const REAL: [&str; 12] = [
     "1",
     "-1",
@@ -27,7 +27,7 @@ const REAL: [&str; 12] = [
     "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r unusable 2026-11-23 10:14:06",
 ];
 
-/// Any bytes, or an answer of tor with some bytes exchanged for others.
+/// Any bytes, or a reply of tor with some bytes replaced.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     let changes = proptest::collection::vec((any::<u16>(), any::<u8>()), 0..4);
     let changed = (0..REAL.len(), changes).prop_map(|(which, changes)| {
@@ -64,7 +64,7 @@ proptest! {
         for refusal in refusals.into_iter().flatten() {
             assert!(refusal.to_string().starts_with("cannot read "), "{refusal}");
         }
-        // These take whatever there is.
+        // These accept any reply.
         let annotations = DescriptorAnnotations::read(&bytes);
         assert_eq!(annotations.text(), String::from_utf8_lossy(&bytes));
         let status = VersionStatus::read(answers);

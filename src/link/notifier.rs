@@ -6,7 +6,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Disconnect, Error, Timeout, Wait};
 
-/// A value with a wake-up for those who wait for a change of it.
+/// A value that wakes the waiting threads when it changes.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier<T> {
     /// A leaf lock. The closures of the methods run under it.
@@ -38,7 +38,7 @@ impl WaitEnd {
 }
 
 impl<T> Notifier<T> {
-    /// Returns something of the value.
+    /// Calls `read` with the value.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.state.lock().value)
     }
@@ -56,8 +56,8 @@ impl<T> Notifier<T> {
         self.changed.notify_all();
     }
 
-    /// Waits until `find` finds something in the value, and returns it. What is in the value
-    /// already is found without waiting, also after the end.
+    /// Waits until `find` returns a result for the value. A result of the first call is returned
+    /// without waiting, also after the end.
     pub(crate) fn wait<R>(
         &self,
         deadline: Instant,

@@ -102,7 +102,7 @@ pub(super) fn exchange(
         match stream.write_all(&message, limits.deadline(step)) {
             WriteOutcome::All => {}
             WriteOutcome::Nothing => return Err(limits.timeout(step)),
-            // An answer that the proxy sent before it closed can still be read, and tells more.
+            // An answer that the proxy sent before it closed can still be read, and has the reason.
             WriteOutcome::Failed(error) if is_end(&error) => {}
             WriteOutcome::Failed(error) => return Err(limits.io_problem(step, error)),
         }

@@ -119,10 +119,10 @@ impl Frame {
     /// Records that the peer is tor or a filtering proxy in front of it. From now on these limits apply,
     /// and a line without a status code between two messages is [`Message::Stray`].
     ///
-    /// Filtering proxies replace whole lines of events, also without a status code: onion-grater's
-    /// profile for `OnionShare` writes `XXXredactedXXX`. Inside a reply or an event such a line is an
-    /// error, since it can replace the last line, and the next message would count as part of this
-    /// one.
+    /// Filtering proxies replace whole lines of events, also by text without a status code, as
+    /// onion-grater does with its profile for `OnionShare`. Inside a reply or an event such a line is
+    /// an error, since it can replace the last line, and the next message would count as part of
+    /// this one.
     pub(crate) fn set_authenticated(&mut self, limits: Limits) {
         self.limits = limits;
         self.allows_stray_lines = true;

@@ -36,11 +36,11 @@ pub(crate) fn write_cstring(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
-/// Returns whether `SETCONF` and `RESETCONF` read a value as it stands only in quotes.
+/// Returns whether `SETCONF` and `RESETCONF` read a value unchanged only in quotes.
 ///
-/// tor (`kvline_parse`) takes an unquoted value up to the next blank or line end, and one that
-/// begins with a quote for a CString. Everything else that can be printed stands for itself, the
-/// backslash and the number sign too. An empty value is quoted so that it is seen.
+/// tor (`kvline_parse`) ends an unquoted value at the next blank or line end, and parses a value
+/// that begins with a quote as a CString. All other printable characters are literal, also the
+/// backslash and the number sign. An empty value is quoted so that a reader sees it.
 pub(crate) fn needs_quotes(value: &[u8]) -> bool {
     let is_plain = value.iter().all(u8::is_ascii_graphic) && !value.starts_with(b"\"");
     value.is_empty() || !is_plain

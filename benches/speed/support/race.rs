@@ -3,23 +3,23 @@
 use std::env;
 use std::time::Instant;
 
-/// A limit and those that are measured against it, all in turn, round by round.
+/// A limit and the entrants that are measured against it, alternately, round by round.
 pub(crate) struct Race<'a> {
     entrants: Vec<Entrant<'a>>,
 }
 
 struct Entrant<'a> {
     name: &'a str,
-    /// The ratio to the limit that is wanted.
+    /// The wanted ratio to the limit.
     goal: Option<f64>,
-    /// Does a number of things and returns the number.
+    /// Performs a number of operations, and returns the number.
     run: Box<dyn FnMut() -> usize + 'a>,
-    /// Things per second, round by round.
+    /// Operations per second, round by round.
     rates: Vec<f64>,
 }
 
 impl<'a> Race<'a> {
-    /// Begins with the limit. What is run returns how many things it has done.
+    /// Creates a race with its limit. `run` returns the number of its operations.
     pub(crate) fn against(name: &'a str, run: impl FnMut() -> usize + 'a) -> Self {
         Self { entrants: Vec::new() }.with(name, None, run)
     }
@@ -28,7 +28,7 @@ impl<'a> Race<'a> {
         self.with(name, None, run)
     }
 
-    /// Adds one that is to reach a ratio to the limit.
+    /// Adds an entrant with a goal.
     pub(crate) fn enter_with_goal(
         self,
         name: &'a str,
@@ -38,7 +38,7 @@ impl<'a> Race<'a> {
         self.with(name, Some(goal), run)
     }
 
-    /// Adds one that is to reach a ratio to the limit, if one is given.
+    /// Adds an entrant, with or without a goal.
     pub(crate) fn with(
         mut self,
         name: &'a str,
@@ -53,11 +53,11 @@ impl<'a> Race<'a> {
     /// round the median, the lowest and the highest.
     pub(crate) fn run(mut self, title: &str) {
         for entrant in &mut self.entrants {
-            // A round that does not count: memory is fetched and threads are there afterwards.
+            // The first round does not count, since it allocates memory and starts threads.
             (entrant.run)();
         }
         for round in 0..rounds() {
-            // Whoever comes second in one round comes first in the next.
+            // The order alternates from round to round.
             let mut order: Vec<_> = self.entrants.iter_mut().collect();
             if round % 2 == 1 {
                 order.reverse();

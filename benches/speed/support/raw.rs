@@ -1,4 +1,4 @@
-//! A control connection on a raw socket: what the system allows, with nothing on top.
+//! A control connection on a raw socket, the limit of the measurements.
 
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ use data_encoding::HEXUPPER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Where the other side listens.
+/// The address of a server.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
@@ -82,7 +82,7 @@ impl Raw {
         self.socket.write_all(bytes).expect("the other side reads");
     }
 
-    /// Reads and forgets so many bytes.
+    /// Reads and discards this number of bytes.
     pub(crate) fn drain(&mut self, bytes: usize) {
         let mut left = bytes;
         while left > 0 {
@@ -92,7 +92,7 @@ impl Raw {
         }
     }
 
-    /// Asks, and returns the reply, which ends with `250 ` and some text.
+    /// Sends a request, and returns the reply, which ends with `250 ` and some text.
     pub(crate) fn ask(&mut self, request: &[u8]) -> Vec<u8> {
         self.write(request);
         let mut reply = Vec::new();

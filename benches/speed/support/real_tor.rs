@@ -1,4 +1,4 @@
-//! A real tor without network, in a directory of its own.
+//! A real tor without network, in a private directory.
 
 use std::fs::{self, File, Permissions};
 use std::net::SocketAddr;
@@ -25,14 +25,14 @@ pub(crate) struct RealTor {
 }
 
 impl RealTor {
-    /// Starts one; `None` if there is no tor on the path.
+    /// Starts tor; `None` if `tor` is not on the path.
     pub(crate) fn start() -> Option<Self> {
         let Some(binary) = binary() else {
             println!("\nno tor was found, so nothing is measured against a real one");
             return None;
         };
         let directory = tempfile::Builder::new()
-            // tor refuses to make a socket where others could reach it.
+            // tor refuses to create a socket in a directory that other users can enter.
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .unwrap();
@@ -60,7 +60,7 @@ impl RealTor {
         let cookie = root.join("cookie");
         let mut tor = Self { child, unix, tcp: unknown, cookie, directory };
         let end = Instant::now() + Duration::from_secs(60);
-        // Socket and file are there before tor answers.
+        // tor creates the socket and the file before it answers.
         while torcon::connect(tor.unix.to_string().as_str()).is_err() || !tor.find_port() {
             assert!(Instant::now() < end, "tor did not answer");
             assert_eq!(tor.child.try_wait().unwrap(), None, "tor ended");

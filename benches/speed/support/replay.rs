@@ -1,4 +1,4 @@
-//! A tor that answers at once, and always the same.
+//! A server that sends fixed answers at once.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use super::raw::{Address, Duplex, SERVER_TO_CONTROLLER, proof};
 
 const COOKIE: [u8; 32] = [0x5a; 32];
 
-/// What comes for one command: `head`, then `body` as often as said, then `tail`.
+/// The answer to one command: `head`, then `body` repeated `times` times, then `tail`.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) command: &'static str,
@@ -35,8 +35,8 @@ impl Answer {
     }
 }
 
-/// A server on a unix socket and on a TCP port, with a thread for each connection. Its threads
-/// end with their connections, and those that wait for connections with the process.
+/// A server on a unix socket and on a TCP port, with a thread for each connection. These threads
+/// end with their connections, and the accepting threads with the process.
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) unix: Address,
@@ -46,8 +46,8 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Starts a server that offers SAFECOOKIE, knows these commands besides, and says `250 OK` to
-    /// every other.
+    /// Starts a server that offers SAFECOOKIE, sends these answers, and answers every other command
+    /// with `250 OK`.
     pub(crate) fn start(answers: Vec<Answer>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control");
@@ -74,7 +74,7 @@ fn accept<S: Duplex + Send + 'static>(
     let serve = move || {
         while let Ok(stream) = next() {
             let script = Arc::clone(&script);
-            // The client has gone away.
+            // The client closed the connection.
             let serve = move || drop(script.serve(stream));
             thread::Builder::new().name("replay".into()).spawn(serve).unwrap();
         }
@@ -97,7 +97,7 @@ impl Script {
         Self { answers, protocol_info }
     }
 
-    /// Answers until the client leaves; as tor does, with one write to all that one read brought.
+    /// Answers until the client closes; like tor, with one write for all commands of one read.
     fn serve(&self, mut stream: impl Duplex) -> io::Result<()> {
         let mut buffer = vec![0; 64 << 10];
         let mut filled = 0;

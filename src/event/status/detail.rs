@@ -1,4 +1,4 @@
-//! The arguments of each action of a status, read.
+//! The arguments of status events, parsed by action.
 
 use std::net::IpAddr;
 

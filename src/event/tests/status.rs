@@ -7,7 +7,7 @@ use crate::names::{
     LibeventBadness, NameserverStatus, PortResult, StatusAction, VersionReason,
 };
 
-/// Reads the arguments of a status after checking that one which is not known is found.
+/// Parses the arguments of a status, after checking that `extra` returns an unknown one.
 fn detail(rest: &str) -> StatusDetail {
     let status = parse_as!(Status, &format!("STATUS_{rest} NEW=1"));
     let extra: Vec<_> = status.extra().map(|argument| argument.key.to_string()).collect();
@@ -69,8 +69,8 @@ fn the_recorded_bug_is_read() {
     );
 }
 
-// Apart from what is said to be recorded, this and all that follows is the syntax of the
-// specification, or the form strings of tor, filled in.
+// From here on, the events have the syntax of the specification or of tor's format strings, unless
+// a comment calls them recorded.
 #[test]
 fn the_other_details_of_a_client_are_read() {
     assert_eq!(

@@ -8,14 +8,14 @@ use crate::names::{CircuitId, ConnectionType, TokenBucket};
 
 #[test]
 fn stream_bw_has_every_field() {
-    // Recorded: an application sent 5019 bytes and got 5012.
+    // Recorded: an application sent 5019 bytes and received 5012.
     let line = "STREAM_BW 17 5019 5012 2026-11-23T09:27:52.640983";
     let stream_bw = parse_as!(StreamBw, line);
     assert_eq!(stream_bw.id(), 17.into());
     assert_eq!((stream_bw.bytes_written(), stream_bw.bytes_read()), (5019, 5012));
     assert_eq!(stream_bw.time(), Some(time(1_795_426_072, 640_983)));
     assert_eq!((stream_bw.extra().count(), stream_bw.text()), (0, &text(line)));
-    // Before tor 0.3.2 there was no time.
+    // Before 0.3.2, tor sent no time.
     let old = parse_as!(StreamBw, "STREAM_BW 17 5019 5012 NEW=1");
     assert_eq!((old.time(), old.extra().map(|field| field.key).next()), (None, Some("NEW")));
 }
@@ -80,7 +80,7 @@ fn conn_bw_has_every_field() {
     assert_eq!((other.connection_type(), other.bytes_written()), ("ODD".into(), 1));
 }
 
-// The examples of the specification: no tor of today sends this.
+// The examples of the specification: tor 0.4.9 does not offer the event.
 #[test]
 fn tb_empty_has_every_field() {
     let connection = parse_as!(TbEmpty, "TB_EMPTY ORCONN ID=16 READ=0 WRITTEN=93 LAST=100 NEW=1");
@@ -201,7 +201,7 @@ fn clients_seen_has_every_field() {
     assert_eq!(counts(&seen.countries()), [pair("us", 16), pair("de", 8), pair("uk", 8)]);
     assert_eq!(counts(&seen.ip_versions()), [pair("v4", 16), pair("v6", 40)]);
     assert_eq!(seen.extra().map(|field| field.key).collect::<Vec<_>>(), ["New"]);
-    // What `GETINFO status/clients-seen` says of a tor without clients.
+    // The value of `GETINFO status/clients-seen` of a tor without clients.
     let none = parse_as!(
         ClientsSeen,
         "CLIENTS_SEEN TimeStarted=\"1970-01-01 00:00:00\" CountrySummary= IPVersions=v4=0,v6=0"

@@ -188,7 +188,7 @@ fn a_proxy_that_does_not_accept_the_offered_method_is_reported() {
     }
 }
 
-/// Bytes that go far into a handshake more often than chance would.
+/// Bytes that reach the later steps of a handshake more often than random ones.
 fn answers() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(b"\x05\x00".to_vec()),
@@ -208,7 +208,7 @@ proptest! {
             let made = || handshake(Command::Connect, "a.example", 80, &isolation);
             let (sent, outcome, left) = play(made(), &answers, chunk);
             assert!(sent.len() <= 3);
-            // In whatever pieces the bytes come, the outcome is the same.
+            // The outcome does not depend on the sizes of the reads.
             let (sent_1, outcome_1, left_1) = play(made(), &answers, 1);
             assert_eq!(sent, sent_1);
             assert_eq!(outcome.is_ok(), outcome_1.is_ok());

@@ -1,4 +1,4 @@
-//! Checks of a command for defects of tor, whoever wrote the command.
+//! Checks of every command, also of a raw one, for defects of tor.
 
 use super::Request;
 use crate::error::InvalidInput;

@@ -59,7 +59,7 @@ fn a_token_is_one_word() {
 
 #[test]
 fn data_is_dot_stuffed_and_ends_with_a_lone_dot() {
-    // Stem: what followed a lone dot in LOADCONF ran as commands (peers 17).
+    // Stem: tor ran the lines behind a lone dot in LOADCONF as commands (peers 17).
     let request = Request::new("LOADCONF").data("text", b"a\n.\r\n..b\nSIGNAL HALT").unwrap();
     assert_eq!(encoded(&request), "+LOADCONF\r\na\r\n..\r\n...b\r\nSIGNAL HALT\r\n.\r\n");
     let ended = Request::new("LOADCONF").data("text", b"a\n").unwrap();

@@ -58,7 +58,7 @@ fn a_reply_inside_a_line_without_a_status_code_shifts_no_other() {
 
 #[test]
 fn the_data_of_an_event_inside_a_line_without_a_status_code_is_no_reply() {
-    // Somebody else wrote the descriptor.
+    // The operator of the onion service wrote the descriptor.
     let mut tor = Connection::new();
     let (_, asked) = tor.push();
     let event = "REDACTED650+HS_DESC_CONTENT a b c\r\n250 forged\r\n.\r\n650 OK\r\n";
