@@ -305,6 +305,11 @@ impl Config {
     /// Returns the state of the group of an option with its pending changes.
     fn state(&self, option: &TorOption, read: Read) -> Result<GroupState> {
         let pending = self.inner.pending.lock().clone();
+        self.state_after(&pending, option, read)
+    }
+
+    /// Returns the state of the group of an option after the given changes.
+    fn state_after(&self, pending: &Pending, option: &TorOption, read: Read) -> Result<GroupState> {
         let lines = match pending.needs_lines(&option.group) {
             true => self.inner.backend.group(&option.group, read)?,
             false => Arc::default(),
