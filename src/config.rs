@@ -5,9 +5,8 @@
 //! accepts a [`NewValue`]; a [`ConfiguredService`] is an onion service of the configuration.
 //!
 //! **Invariant**: a cached value is never older than the last command of this connection that
-//! changed the configuration, nor than the last `CONF_CHANGED` event. Nothing is saved or decided
-//! by a cached value. Only the locks for subscribing, saving and rewriting are held during a
-//! command.
+//! changed the configuration, nor than the last `CONF_CHANGED` event. No save and no decision uses a
+//! cached value. Only the locks for subscribing, saving and rewriting are held during a command.
 
 mod backend;
 mod cache;

@@ -8,7 +8,7 @@ mod file_system;
 mod preflight;
 
 // rustdoc lists the methods of `Controller` in the order of these modules, one heading for each:
-// the most used come first. Blank lines keep rustfmt from sorting them.
+// the most used first. Blank lines keep rustfmt from sorting them.
 
 mod getinfo;
 
@@ -119,7 +119,7 @@ struct Inner {
     protocol_info: ProtocolInfo,
     event_limit: usize,
     subscription: Subscription,
-    /// Held while a `RESOLVE` begins; comes before every other lock. Reentrant, since a logger
+    /// Held while a `RESOLVE` begins; taken before every other lock. Reentrant, since a logger
     /// that the command calls may resolve too.
     resolving: ReentrantMutex<()>,
     /// The pid of the tor that exits with this connection.

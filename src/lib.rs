@@ -2,7 +2,8 @@
 //! threads.
 //!
 //! torcon is for programs without an async runtime. Any thread may call any function; a call
-//! returns when tor has answered or a time limit has passed. A separate thread calls closures for events.
+//! returns when tor has answered or a time limit has passed. A separate thread calls closures for
+//! events.
 //! torcon is not an implementation of Tor: it needs the `tor` program, which it can launch.
 //!
 //! ```no_run
@@ -39,7 +40,7 @@
 //!   events. It builds circuits along chosen relays, opens streams through them, and attaches
 //!   streams to circuits by closures.
 //! - A [`Config`] is tor's configuration: typed options, saved by one command.
-//! - The families have pages of their own: [`command`] (one type per command), [`event`] (one per
+//! - The modules are: [`command`] (one type per command), [`event`] (one per
 //!   event), [`info`] (replies of `GETINFO`), [`descriptor`] (directory documents about relays),
 //!   [`names`] (identifiers, onion addresses and keywords of the protocol), [`state`], [`config`],
 //!   [`process`], [`onion`], [`socks`] and [`error`]; `testnet`
@@ -73,7 +74,7 @@
 //! connection takes at most 30 seconds ([`ConnectOptions::timeout`]), a command at most 60
 //! ([`Controller::with_timeout`]), and a launch has two limits ([`Launcher::timeout`],
 //! [`Launcher::stall_timeout`]). The late reply to a command that has timed out is discarded; see
-//! [`Controller::with_timeout`] for what happens if the reply never comes.
+//! [`Controller::with_timeout`] for a reply that never arrives.
 //!
 //! # Errors
 //!
@@ -105,7 +106,7 @@
 //! | TRACE | commands with their arguments, where these cannot be secret |
 //!
 //! Passwords, cookies, keys, the arguments of commands that may hold such things and the contents
-//! of replies are not logged at any level. What a launched tor prints is not logged either.
+//! of replies are not logged at any level. The output of a launched tor is not logged either.
 //!
 //! # Features
 //!

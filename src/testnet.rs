@@ -1,4 +1,5 @@
-//! A private Tor network on 127.0.0.1, for tests and demonstrations, with the Cargo feature `testnet`.
+//! A private Tor network on 127.0.0.1 for tests and demonstrations; needs the Cargo feature
+//! `testnet`.
 //!
 //! [`PrivateNetwork::launch`] starts a whole Tor network of real `tor` processes: a directory
 //! authority and five relays, which are all exits. It takes four to eight seconds and 100 to 250 MB
@@ -33,7 +34,7 @@
 //! The authorities make a consensus once and then every half hour. It is valid for a day, in which
 //! a killed relay stays listed.
 //!
-//! The network is for tests and protects nobody: every relay has every flag, and the keys are in
+//! The network is for tests and gives no anonymity: every relay has every flag, and the keys are in
 //! temporary directories.
 
 mod bring_up;

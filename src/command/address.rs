@@ -6,7 +6,7 @@ use super::{Command, acknowledged, check_host, out_of_step};
 use crate::error::{InvalidInput, RejectionLine, Result};
 use crate::wire::{Reply, ReplyLine, Request};
 
-/// Maps addresses: a stream to the first address of a pair goes to the second.
+/// Maps addresses: tor sends a stream for the first address of a pair to the second.
 ///
 /// `MAPADDRESS from=to [from=to ...]`, in the given order. Each pair has its own
 /// [outcome](MapOutcome).

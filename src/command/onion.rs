@@ -168,7 +168,7 @@ impl AddOnion {
         is_given.into_iter().find_map(|(argument, is_given)| is_given.then_some(argument))
     }
 
-    /// Returns whether nobody is to have the new key.
+    /// Returns whether tor discards the new key.
     pub(crate) fn discards_key(&self) -> bool {
         self.discard_key
     }

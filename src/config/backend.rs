@@ -25,7 +25,7 @@ pub(super) enum Backend {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read {
     Cached,
-    /// Another connection may have changed the value, and its event may still be on its way.
+    /// Another connection may have changed the value, and its event may not have arrived yet.
     Now,
 }
 

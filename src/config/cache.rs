@@ -1,8 +1,8 @@
 //! The cache of option values that were read from tor.
 //!
 //! **Invariant**: a value is returned only if no command of this connection and no `CONF_CHANGED`
-//! event has changed it since it was read. Another controller's event may still be on its way, so nothing is decided by a
-//! cached value.
+//! event has changed it since it was read. The event of another controller's change may not have
+//! arrived yet, so no decision uses a cached value.
 //!
 //! An event does not update the cache. It drops the value, and the next read fetches it: tor
 //! answers commands at once and delays events, so an event can be older than the reply before it.
@@ -46,7 +46,7 @@ impl Cache {
         (*read_in == epoch).then(|| Arc::clone(lines))
     }
 
-    /// Stores the lines of a reply that came after `events_before` events, unless a later event
+    /// Stores the lines of a reply that followed `events_before` events, unless a later event
     /// reported a change. `epoch` is that in which the command was sent.
     pub(super) fn insert(
         &self,
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_reply_is_stored_only_if_no_later_event_reports_a_change() {
         // Every order of a reply and three events, two of them of the option: the reply can be
-        // stored after events that came later.
+        // stored after events that followed it.
         for events_before in 0..=3 {
             for seen_before in events_before..=3 {
                 let cache = cache();

@@ -100,7 +100,7 @@ impl Config {
 
     /// Removes all occurrences of an entry from a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`, whatever is cached. Blocks as [`get`](Self::get) does.
+    /// Sends `GETCONF` even if the option is cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Config {
 
     /// Replaces all occurrences of an entry of a list. Returns whether the list contains it.
     ///
-    /// Sends `GETCONF`, whatever is cached. Blocks as [`get`](Self::get) does.
+    /// Sends `GETCONF` even if the option is cached. Blocks as [`get`](Self::get) does.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ impl RewriteLock {
     /// Locks within the time limit of the controller.
     ///
     /// The lock against other programs is best effort, since a program notices if another one
-    /// overwrote its service: only Linux has it, and after five seconds it is not waited for.
+    /// overwrote its service: only Linux has it, and the wait for it ends after five seconds.
     pub(crate) fn lock<'a>(&'a self, controller: &'a Controller) -> Result<RewriteGuard<'a>> {
         let limit = controller.timeout();
         let lock = lock_within(&self.lock, "SETCONF", limit)?;
@@ -97,7 +97,7 @@ impl RewriteGuard<'_> {
 }
 
 /// Binds a socket in the abstract namespace, whose name one program of this machine can have at a
-/// time, whatever its user. It leaves no file, and the kernel frees it when the program ends.
+/// time, of any user. It leaves no file, and the kernel frees it when the program ends.
 #[cfg(target_os = "linux")]
 fn lock_among_programs(key: &str, limit: Duration) -> Option<UnixListener> {
     use std::io;

@@ -163,7 +163,7 @@ fn settings(
     settings
 }
 
-/// Returns the option that a refusal is about: the only one, or the one that tor's text names.
+/// Returns the option that tor refused: the only one, or the one that tor's text names.
 fn rejected_option<'a>(text: &str, states: &'a [(TorOption, GroupState)]) -> Option<&'a str> {
     let only = |matches: &dyn Fn(&TorOption) -> bool| {
         let mut meant = states.iter().filter(|(option, _)| matches(option));

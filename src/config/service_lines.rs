@@ -89,8 +89,8 @@ impl ServiceLines {
         Self { lines: lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// Makes a pending change. To make it twice is to make it once: a `SETCONF` whose reply was
-    /// lost is saved again.
+    /// Makes a pending change. A second time it changes nothing: a `SETCONF` whose reply was lost is
+    /// saved again.
     pub(super) fn apply(&mut self, edit: &ServiceEdit) {
         let mut services = self.services();
         match edit {

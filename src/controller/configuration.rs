@@ -73,7 +73,8 @@ impl Controller {
     /// as this program, a `HiddenServiceDir`, `CookieAuthFile` or `ExtORPortCookieAuthFile` that
     /// tor cannot create, a `ServerDNSResolvConfFile` that it cannot read, and a FIFO on which it
     /// would wait; and `CookieAuthentication` and `ExtORPort`, if they are off, for a tor with
-    /// `Sandbox 1`, for which `GETCONF Sandbox` and a `GETCONF` of the option are sent before. Otherwise those of [`execute`](Self::execute).
+    /// `Sandbox 1`, for which `GETCONF Sandbox` and a `GETCONF` of the option are sent before.
+    /// Otherwise those of [`execute`](Self::execute).
     ///
     /// # Examples
     ///

@@ -69,9 +69,9 @@ impl ConnectOptions {
     /// Methods are preferred in this order:
     ///
     /// 1. SAFECOOKIE, with the file of [`cookie_file`](Self::cookie_file), or with the file that
-    ///    tor names if the connection is a unix socket or within this machine. Each side proves that it knows the cookie, and
-    ///    neither sends it. A peer that does not know the cookie ends the attempt: nothing more is
-    ///    sent, no password either.
+    ///    tor names if the connection is a unix socket or within this machine. Each side proves that
+    ///    it knows the cookie, and neither sends it. A peer that does not know the cookie ends the
+    ///    attempt: nothing more is sent, no password either.
     /// 2. COOKIE, only with [`plain_cookie_file`](Self::plain_cookie_file).
     /// 3. HASHEDPASSWORD, with the [`password`](Self::password). If tor refuses the cookie, this
     ///    takes a second connection, since tor closes the first.

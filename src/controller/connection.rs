@@ -209,11 +209,10 @@ impl Controller {
         }
     }
 
-    /// Returns the value of a type that all users of this connection share, made when it is first
-    /// wanted.
+    /// Returns the value of a type that all users of this connection share; the first call makes it.
     ///
-    /// For the rows above, such as the attachment service of `state`: this row cannot name their
-    /// types, so that the values are found by type.
+    /// The rows above use it, such as the attachment service of `state`. This row cannot name their
+    /// types, so it finds the values by type.
     pub(crate) fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut shared = self.inner.shared.lock();
         let found = shared.iter().find_map(|value| Arc::clone(value).downcast().ok());

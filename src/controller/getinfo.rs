@@ -1,4 +1,4 @@
-//! `GETINFO`: any key, and what the typed queries of the other files share.
+//! `GETINFO` of any key, and the parts that the typed queries of the other files share.
 
 use std::borrow::Cow;
 

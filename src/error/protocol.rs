@@ -80,7 +80,7 @@ impl ProtocolError {
 
 /// Returns the beginning of `bytes`, without secrets and escaped.
 pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
-    // Redacting comes first, since cutting can split a secret.
+    // Redacted before it is cut, since a cut can split a secret.
     let redacted = redact(bytes.get(..4 * EXCERPT).unwrap_or(bytes));
     let shown = redacted.get(..EXCERPT).unwrap_or(&redacted);
     let dots = if shown.len() < redacted.len() { ".." } else { "" };

@@ -19,7 +19,7 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveProblem {
-    /// The lookup failed. tor does not say whether the name does not exist: it mostly reports
+    /// The lookup failed. tor does not report whether the name exists: it mostly sends
     /// `error=yes`, and `internal` if it could not start the lookup.
     #[error("tor answered {}", .error.as_ref().map_or("that the lookup failed".to_owned(), |error| word_of_error(error)))]
     Failed {
@@ -34,7 +34,7 @@ pub enum ResolveProblem {
     },
 }
 
-/// Returns the word as tor says it in `ADDRMAP`: `internal`, or `error=yes`.
+/// Returns the word as tor writes it in `ADDRMAP`: `internal`, or `error=yes`.
 fn word_of_error(error: &str) -> String {
     let keyword = if error == "internal" { "" } else { "error=" };
     format!("{keyword}{}", printable(error))
@@ -51,7 +51,7 @@ impl ResolveError {
         &self.inner.name
     }
 
-    /// Returns what went wrong.
+    /// Returns why the name or the address could not be resolved.
     #[must_use]
     pub fn problem(&self) -> &ResolveProblem {
         &self.inner.problem

@@ -34,7 +34,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What tor uses a circuit for.
+    /// The purpose of a circuit.
     pub enum CircuitPurpose {
         /// Client streams and directory requests.
         General = "GENERAL",
@@ -93,13 +93,13 @@ super::keywords! {
         /// The connection that carried the circuit ended; the specification calls this
         /// `OR_CONN_CLOSED`.
         ChannelClosed = "CHANNEL_CLOSED",
-        /// The connection that carried the circuit ended, as very old versions of tor say it.
+        /// The connection that carried the circuit ended, as very old versions of tor report it.
         OrConnClosed = "OR_CONN_CLOSED",
         /// The circuit was old and no longer used.
         Finished = "FINISHED",
         /// Building the circuit took too long.
         Timeout = "TIMEOUT",
-        /// A `DESTROY` cell arrived; the remote reason says why.
+        /// A `DESTROY` cell arrived; the remote reason gives the cause.
         Destroyed = "DESTROYED",
         /// No path could be chosen.
         NoPath = "NOPATH",
@@ -157,7 +157,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What a `CIRC_MINOR` event reports.
+    /// The change of a circuit that a `CIRC_MINOR` event reports.
     pub enum CircMinorChange {
         /// The purpose or the onion service state of the circuit changed.
         PurposeChanged = "PURPOSE_CHANGED",

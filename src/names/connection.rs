@@ -52,7 +52,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What a connection is for.
+    /// The purpose of a connection.
     pub enum ConnectionType {
         /// Traffic within the network.
         Or = "OR",

@@ -2,7 +2,7 @@
 //! descriptors.
 
 super::keywords! {
-    /// What an `HS_DESC` event reports about an onion service descriptor.
+    /// The action on an onion service descriptor that an `HS_DESC` event reports.
     pub enum HsDescAction {
         /// tor requested it from a directory.
         Requested = "REQUESTED",
@@ -22,15 +22,15 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How clients of an onion service are authorized, as far as `HS_DESC` says so.
+    /// How clients of an onion service are authorized, as far as `HS_DESC` reports it.
     pub enum HsDescAuth {
-        /// No authorization, or tor does not say; version 3 services always report this.
+        /// No authorization, or tor does not report it; version 3 services always report this.
         NoAuth = "NO_AUTH",
         /// Basic authorization of version 2 services.
         BasicAuth = "BASIC_AUTH",
         /// Stealth authorization of version 2 services.
         StealthAuth = "STEALTH_AUTH",
-        /// tor does not say.
+        /// tor does not report the kind.
         Unknown = "UNKNOWN",
     }
 }

@@ -1,7 +1,7 @@
 //! Guards: the relays that tor keeps using for the first hops of its circuits.
 
 super::keywords! {
-    /// What a guard is for.
+    /// The purpose of a guard.
     pub enum GuardType {
         /// An entry guard.
         Entry = "ENTRY",
@@ -9,7 +9,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What a `GUARD` event reports about a guard.
+    /// The change of a guard that a `GUARD` event reports.
     pub enum GuardStatus {
         /// The relay was chosen as a guard.
         New = "NEW",

@@ -71,7 +71,7 @@ macro_rules! identifiers {
             }
         }
 
-        /// Numbers are ordered as numbers: a shorter identifier comes first.
+        /// Numbers are ordered as numbers: a shorter identifier is less.
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
                 (self.length(), self.text).cmp(&(other.length(), other.text))

@@ -151,8 +151,8 @@ impl fmt::Debug for Nickname {
 /// A relay as tor or a user names it: by fingerprint, by nickname, or by both.
 ///
 /// Prints itself in the form that it was read from: `$FP~nick`, `$FP=nick` (very old versions of
-/// tor), `$FP`, `FP` or `nick`; `$FP~` is a relay without a nickname. What tor sends and is none
-/// of these is kept as text, without fingerprint and nickname.
+/// tor), `$FP`, `FP` or `nick`; `$FP~` is a relay without a nickname. Any other form that tor sends
+/// is kept as text, without fingerprint and nickname.
 ///
 /// # Examples
 ///

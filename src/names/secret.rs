@@ -13,7 +13,7 @@ pub(crate) const REDACTED: &str = "[redacted]";
 const NAMES: &[&str] = &[
     // HashedControlPassword, __HashedControlSessionPassword, Socks5ProxyPassword, SOCKS_PASSWORD.
     "password",
-    // They separate the streams of one user from those of another, and tell who that is.
+    // They separate the streams of one user from those of another, and identify the user.
     "socks_username",
     "socks5proxyusername",
     // HTTPProxyAuthenticator, HTTPSProxyAuthenticator.

@@ -3,7 +3,7 @@
 super::keywords! {
     /// A signal, as `SIGNAL` sends it and the event `SIGNAL` reports it.
     ///
-    /// Several words stand for the same signal; tor reports such a signal under the first of its
+    /// Several words name the same signal; tor reports such a signal under the first of its
     /// words, which [`canonical`](Signal::canonical) returns.
     ///
     /// # Examples
@@ -35,7 +35,7 @@ super::keywords! {
         Term = "TERM",
         /// Another word for [`Shutdown`](Self::Shutdown).
         Int = "INT",
-        /// Uses new circuits for new streams; tor delays a second one that comes too soon.
+        /// Uses new circuits for new streams; tor delays a second one that follows too soon.
         Newnym = "NEWNYM",
         /// Forgets the addresses of host names that tor has learned.
         ClearDnsCache = "CLEARDNSCACHE",

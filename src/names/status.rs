@@ -1,7 +1,7 @@
 //! Keywords of tor's status events.
 
 super::keywords! {
-    /// What a status event reports.
+    /// The action of a status event.
     pub enum StatusAction {
         /// Bootstrap progress.
         Bootstrap = "BOOTSTRAP",
@@ -33,7 +33,7 @@ super::keywords! {
         DangerousVersion = "DANGEROUS_VERSION",
         /// tor is out of sockets.
         TooManyConnections = "TOO_MANY_CONNECTIONS",
-        /// libevent has a known fault, as very old versions of tor say it.
+        /// libevent has a known fault, as very old versions of tor report it.
         BadLibevent = "BAD_LIBEVENT",
         /// No directory can be reached.
         DirAllUnreachable = "DIR_ALL_UNREACHABLE",
@@ -125,7 +125,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What tor recommends to do about a bootstrap problem.
+    /// tor's recommendation about a bootstrap problem.
     pub enum Recommendation {
         /// Nothing: it may resolve without help.
         Ignore = "ignore",
@@ -141,7 +141,7 @@ super::keywords! {
         New = "NEW",
         /// It is older than every recommended one.
         Obsolete = "OBSOLETE",
-        /// It is older than every recommended one, as very old versions of tor say it.
+        /// It is older than every recommended one, as very old versions of tor report it.
         Old = "OLD",
         /// Some recommended ones are newer, and some are older.
         Unrecommended = "UNRECOMMENDED",
@@ -175,7 +175,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// What tor did with a stream to a dangerous port.
+    /// tor's action on a stream to a dangerous port.
     pub enum PortResult {
         /// tor refused the stream.
         Reject = "REJECT",

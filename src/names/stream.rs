@@ -70,7 +70,7 @@ super::keywords! {
         TorProtocol = "TORPROTOCOL",
         /// A directory request was sent to a relay that is no directory.
         NotDirectory = "NOTDIRECTORY",
-        /// An `END` cell arrived; the remote reason says why.
+        /// An `END` cell arrived; the remote reason gives the cause.
         End = "END",
         /// No circuit was available for the stream.
         CantAttach = "CANT_ATTACH",
@@ -159,9 +159,9 @@ super::keywords! {
         ClientProtocol = "CLIENT_PROTOCOL",
         /// The address of the application.
         ClientAddress = "CLIENTADDR",
-        /// The port that the stream goes to.
+        /// The port of the target.
         DestinationPort = "DESTPORT",
-        /// The address that the stream goes to.
+        /// The address of the target.
         DestinationAddress = "DESTADDR",
         /// The session group of tor's port that the application used.
         SessionGroup = "SESSION_GROUP",
@@ -171,7 +171,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// Who remapped the target of a stream.
+    /// The component that remapped the target of a stream.
     pub enum StreamSource {
         /// tor, from its cache of addresses.
         Cache = "CACHE",

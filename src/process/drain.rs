@@ -24,8 +24,7 @@ pub(super) enum Printed<'a> {
     Line(&'a str),
 }
 
-/// Reads one output of the child to its end, whatever happens, so that the child never blocks in
-/// writing.
+/// Reads one output of the child to its end, so that the child never blocks in writing.
 pub(super) struct Drain<F> {
     pub(super) sink: Option<Sink>,
     pub(super) on_printed: F,

@@ -78,7 +78,7 @@ struct ConnectRetry {
     last_error: Option<Error>,
 }
 
-/// What is due at a deadline.
+/// An action that is due at a deadline.
 enum Due {
     TimedOut(Wait, Duration),
     /// tor runs on although its control connection was closed.

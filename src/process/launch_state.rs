@@ -9,7 +9,7 @@ use crate::controller::Controller;
 use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
 
-/// What [`Launcher::launch`](super::Launcher::launch) waits for.
+/// The state of tor that [`Launcher::launch`](super::Launcher::launch) waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ready {

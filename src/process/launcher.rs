@@ -40,7 +40,7 @@ const ENVIRONMENT: [&str; 9] = [
 ///
 /// The tor reads only a private configuration file, has a temporary data directory unless one is
 /// given, and a private control connection. It ends with its [`TorProcess`], or with this program
-/// in whatever way the program ends.
+/// however the program ends.
 ///
 /// # Examples
 ///
@@ -177,7 +177,7 @@ impl Launcher {
         self
     }
 
-    /// Sets what the launch waits for. The default is [`Ready::Bootstrapped`].
+    /// Sets the state of tor that the launch waits for. The default is [`Ready::Bootstrapped`].
     pub fn wait_for(mut self, ready: Ready) -> Self {
         self.ready = ready;
         self
@@ -215,7 +215,7 @@ impl Launcher {
     /// Sets whether tor is ended when it writes on standard error, also after the launch. The default
     /// is `true`.
     ///
-    /// tor itself writes only on standard output. Output on standard error comes from a library, a
+    /// tor itself writes only on standard output. Output on standard error is that of a library, a
     /// crash or a wrong program. The option `Log notice stderr` is refused unless this is `false`.
     pub fn kill_on_stderr(mut self, kill: bool) -> Self {
         self.kill_on_stderr = kill;

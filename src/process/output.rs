@@ -91,7 +91,7 @@ impl Output {
 const STACK_FRAME: &str = "Bug:     ";
 
 /// Returns the text of a warning or an error. A line of standard error that is not in tor's log
-/// format is one: it comes from the loader, a library or a script.
+/// format is one: the loader, a library or a script wrote it.
 fn warning(line: &str, is_stderr: bool) -> Option<&str> {
     match LogLine::parse(line) {
         Some(LogLine { severity: Severity::Normal, .. }) => None,

@@ -20,7 +20,7 @@ use nix::unistd::{Gid, Uid, User, dup, fchown, geteuid};
 use crate::private_files::open_directory;
 
 /// Whether tor with this `User` creates unix sockets late: if it is root and the name is not `root`,
-/// it skips them at the start, and creates them at its next check of listeners, which never comes
+/// it skips them at the start, and creates them at its next check of listeners, which it never makes
 /// with `DisableNetwork 1`.
 pub(super) fn defers_unix_sockets(name: &OsStr) -> bool {
     geteuid().is_root() && name.as_bytes().trim_ascii() != b"root"

@@ -19,7 +19,7 @@ const LINES: usize = 100;
 /// A problem and the last lines of the program.
 pub(super) type KeysFailure = (TestnetProblem, Vec<String>);
 
-/// The keys by which a directory authority is known.
+/// The identity keys of a directory authority.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
     /// The fingerprint of its authority identity key.

@@ -27,7 +27,7 @@ const START_LIMIT: Duration = Duration::from_secs(1);
 
 type Outcome = Result<EventText, ResolveProblem>;
 
-/// What an event reports about a request.
+/// The progress of a request that an event reports.
 enum Step {
     /// It has a stream.
     Started,

@@ -122,8 +122,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses server descriptors; otherwise those of
-    /// [`get_info`](Self::get_info).
+    /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses server descriptors;
+    /// otherwise those of [`get_info`](Self::get_info).
     #[doc(alias = "get_microdescriptor")]
     pub fn microdescriptor(&self, fingerprint: Fingerprint) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/id/{fingerprint}"))
@@ -178,8 +178,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses microdescriptors; otherwise those of
-    /// [`get_info`](Self::get_info).
+    /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses microdescriptors;
+    /// otherwise those of [`get_info`](Self::get_info).
     #[doc(alias = "get_server_descriptor")]
     pub fn server_descriptor(&self, fingerprint: Fingerprint) -> Result<Option<ServerDescriptor>> {
         self.descriptor(&format!("desc/id/{fingerprint}"))

@@ -66,8 +66,10 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know the event; the former subscription stays active.
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the kind is not a word; [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know the event; the former
+    /// subscription stays active. [`Error::InvalidInput`](crate::Error::InvalidInput) if the kind is
+    /// not a word; [`Error::Timeout`](crate::Error::Timeout);
+    /// [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Examples
     ///
@@ -127,8 +129,9 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener; [`Error::Timeout`](crate::Error::Timeout) or
-    /// [`Error::Rejected`](crate::Error::Rejected) if `SETEVENTS` fails, in which case the listener is removed all the same.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener;
+    /// [`Error::Timeout`](crate::Error::Timeout) or [`Error::Rejected`](crate::Error::Rejected) if
+    /// `SETEVENTS` fails, in which case the listener is removed all the same.
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
         match self.unlisten(listener) {
             Ok(false) => Err(InvalidInput::new("listener", "is not there").into()),

@@ -1,8 +1,8 @@
 //! Obstacles that keep tor from using a directory of an onion service.
 //!
-//! tor exits if it cannot create or use the directory. `preflight` refuses what is certain to fail;
-//! before this program creates a directory itself, it also excludes what is likely to: another
-//! mount, a read-only mount, a security profile, a parent that tor's user may not enter.
+//! tor exits if it cannot create or use the directory. `preflight` refuses a directory only if this
+//! is certain. Before this program creates a directory itself, it also excludes the likely causes:
+//! another mount, a read-only mount, a security profile, a parent that tor's user may not enter.
 
 use std::fs;
 use std::io::ErrorKind;

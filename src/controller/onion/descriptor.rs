@@ -195,7 +195,8 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor);
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also if no server is given, or one is not in the consensus of a tor up to 0.4.9.11.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also if no server is given, or one is not
+    /// in the consensus of a tor up to 0.4.9.11.
     pub fn fetch_onion_descriptor_from(
         &self,
         service: OnionAddress,

@@ -22,7 +22,7 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 
 /// The secret key of an onion service: an expanded ed25519 key of 64 bytes.
 ///
-/// Everyone who has the key can run the service. It is made without tor, so that the address is
+/// Any holder of the key can run the service. It is made without tor, so that the address is
 /// known before tor has the service. `Debug` does not show it, and it is overwritten in memory when
 /// it is dropped. The methods whose names begin with `reveal` return it.
 ///

@@ -78,7 +78,7 @@ fn what_is_no_list_is_told() {
     }
 }
 
-// A tor on another machine was told 127.0.0.1, and sent the streams to whoever listens there.
+// A tor on another machine got the target 127.0.0.1, and sent the streams to any listener there.
 #[test]
 fn tor_is_told_an_address_at_which_it_reaches_this_program() {
     let far = tcp("192.0.2.5", "192.0.2.9");
