@@ -56,7 +56,7 @@ pub(super) fn subscribe(
     Ok(hooks)
 }
 
-/// Asks for everything: together or, if that is refused, key by key. Returns the answers, with the
+/// Queries everything: together or, if that is refused, key by key. Returns the answers, with the
 /// number of events that all of them know of.
 pub(super) fn ask(
     controller: &Controller,
@@ -65,33 +65,21 @@ pub(super) fn ask(
     deadline: Instant,
 ) -> Result<(Answers, u64)> {
     let mut answers = Answers::default();
-    let keys = Question::ALL.map(Question::key);
-    match controller.execute_before(&GetInfo::new(keys), deadline) {
-        Ok((info, events_before)) => {
-            for question in Question::ALL {
-                let answer = info.bytes(question.key()).unwrap_or_default();
-                read(question, answer, &mut answers, missing);
-            }
-            return Ok((answers, events_before));
-        }
+    match query(controller, &Question::ALL, &mut answers, missing, deadline) {
+        Ok(events_before) => return Ok((answers, events_before)),
         Err(Error::Rejected(_)) => {}
         Err(error) => return Err(error),
     }
     // An event that a later answer knows of is applied again, which changes nothing.
     let mut first_known = None;
     for question in Question::ALL {
-        match controller.execute_before(&GetInfo::new([question.key()]), deadline) {
-            Ok((info, events_before)) => {
-                let answer = info.bytes(question.key()).unwrap_or_default();
-                read(question, answer, &mut answers, missing);
+        match query(controller, &[question], &mut answers, missing, deadline) {
+            Ok(events_before) => {
                 first_known.get_or_insert(events_before);
             }
             Err(error @ Error::Rejected(_)) => {
-                match question {
-                    Question::Connections => store.set_unavailable(Part::Connections),
-                    Question::Guards => store.set_unavailable(Part::Guards),
-                    Question::Addresses => store.set_unavailable(Part::Addresses),
-                    _ => {}
+                if let Some(part) = Part::ALL.into_iter().find(|part| part.question() == question) {
+                    store.set_unavailable(part);
                 }
                 missing.push(MissingPart::new(question.key(), error));
             }
@@ -101,8 +89,22 @@ pub(super) fn ask(
     Ok((answers, first_known.unwrap_or_default()))
 }
 
-fn read(question: Question, answer: &[u8], answers: &mut Answers, missing: &mut Vec<MissingPart>) {
-    if let Err(error) = question.read(answer, answers) {
-        missing.push(MissingPart::new(question.key(), error.into()));
+/// Sends one `GETINFO`, and adds the answers to `answers`. Returns the number of events that they
+/// know of. An answer with a line that cannot be parsed is added to `missing` too.
+pub(super) fn query(
+    controller: &Controller,
+    questions: &[Question],
+    answers: &mut Answers,
+    missing: &mut Vec<MissingPart>,
+    deadline: Instant,
+) -> Result<u64> {
+    let keys = questions.iter().map(|question| question.key());
+    let (info, events_before) = controller.execute_before(&GetInfo::new(keys), deadline)?;
+    for question in questions {
+        let answer = info.bytes(question.key()).unwrap_or_default();
+        if let Err(error) = question.read(answer, answers) {
+            missing.push(MissingPart::new(question.key(), error.into()));
+        }
     }
+    Ok(events_before)
 }

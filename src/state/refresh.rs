@@ -8,10 +8,10 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::missing::query;
 use super::snapshot::Question;
 use super::tracker::Answers;
 use super::{Inner, MissingPart};
-use crate::command::GetInfo;
 use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
 use crate::link::deadline_after;
@@ -26,7 +26,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Connections, Self::Guards, Self::Addresses];
+    pub(super) const ALL: [Self; 3] = [Self::Connections, Self::Guards, Self::Addresses];
 
     fn bit(self) -> u8 {
         match self {
@@ -177,21 +177,13 @@ impl Inner {
         deadline: Instant,
         unreadable: &mut Vec<MissingPart>,
     ) -> Result<()> {
-        let keys: Vec<_> = parts.iter().map(|part| part.question().key()).collect();
-        let asked = self.controller.execute_before(&GetInfo::new(&keys), deadline);
-        let (info, events_before) = asked.inspect_err(|error| {
+        let questions: Vec<_> = parts.iter().map(Part::question).collect();
+        let (mut answers, before) = (Answers::default(), unreadable.len());
+        let asked = query(&self.controller, &questions, &mut answers, unreadable, deadline);
+        let events_before = asked.inspect_err(|error| {
             // A refusal would come again.
             self.store.abort_refresh(parts, !matches!(error, Error::Rejected(_)));
         })?;
-        let mut answers = Answers::default();
-        let before = unreadable.len();
-        for part in parts.iter() {
-            let question = part.question();
-            let answer = info.bytes(question.key()).unwrap_or_default();
-            if let Err(error) = question.read(answer, &mut answers) {
-                unreadable.push(MissingPart::new(question.key(), error.into()));
-            }
-        }
         match unreadable.len() == before {
             true => self.store.finish_refresh(parts, answers, events_before),
             false => self.store.abort_refresh(parts, false),
