@@ -15,7 +15,7 @@ use super::{Inner, MissingPart};
 use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
 use crate::link::deadline_after;
-use crate::names::{Signal, StatusAction, StreamStatus};
+use crate::names::{GuardStatus, Signal, StatusAction};
 
 /// A part of a state that can be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
         {
             parts.add(Part::Guards);
         }
+        Event::Guard(event) if event.status() == GuardStatus::Down => parts.add(Part::Guards),
         // A mapping that does not expire may be a wildcard mapping, which only the list says.
         Event::AddrMap(event)
             if event.expires().is_none() && event.new_address().address().is_some() =>
@@ -133,11 +134,6 @@ fn has_other_option(event: &ConfChangedEvent) -> bool {
     event.changes().any(|change| !is_own(&change.name.to_str_lossy()))
 }
 
-/// Returns whether an event shows that tor may have prolonged a mapping of `TrackHostExits`.
-pub(super) fn prolongs_mappings(event: &Event) -> bool {
-    matches!(event, Event::Stream(stream) if stream.status() == StreamStatus::Succeeded)
-}
-
 impl Inner {
     /// Asks tor again for the stale ones of some parts. They stay as they are if tor does not answer.
     pub(super) fn refresh(&self, wanted: Parts) {
@@ -151,10 +147,9 @@ impl Inner {
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let mut unreadable = Vec::new();
         let mut outcome = self.ask_again(parts, deadline, &mut unreadable);
-        if matches!(outcome, Err(Error::Rejected(_))) && parts.iter().nth(1).is_some() {
+        if matches!(outcome, Err(Error::Rejected(_))) {
             // A filter in front of tor may allow each key alone.
             for part in parts.iter() {
-                self.store.abort_refresh(Parts::of(part), true);
                 if let Some(part) = self.store.begin_refresh(Parts::of(part)) {
                     outcome = self.ask_again(part, deadline, &mut unreadable);
                 }
@@ -181,12 +176,13 @@ impl Inner {
         let (mut answers, before) = (Answers::default(), unreadable.len());
         let asked = query(&self.controller, &questions, &mut answers, unreadable, deadline);
         let events_before = asked.inspect_err(|error| {
-            // A refusal would come again.
-            self.store.abort_refresh(parts, !matches!(error, Error::Rejected(_)));
+            // tor would refuse a single key again.
+            let is_final = matches!(error, Error::Rejected(_)) && questions.len() == 1;
+            self.store.abort_refresh(!is_final);
         })?;
         match unreadable.len() == before {
-            true => self.store.finish_refresh(parts, answers, events_before),
-            false => self.store.abort_refresh(parts, false),
+            true => self.store.finish_refresh(answers, events_before),
+            false => self.store.abort_refresh(false),
         }
         Ok(())
     }

@@ -235,17 +235,17 @@ impl Store {
     }
 
     /// Takes the answers to a refresh, which know of so many events.
-    pub(super) fn finish_refresh(&self, parts: Parts, answers: Answers, events_before: u64) {
+    pub(super) fn finish_refresh(&self, answers: Answers, events_before: u64) {
         self.with(|inner| {
             inner.change(|tracker, changes| {
-                tracker.finish_refresh(parts, answers, events_before, changes);
+                tracker.finish_refresh(answers, events_before, changes);
             });
         });
     }
 
     /// Ends a refresh without answers. `again` says whether the parts stay stale.
-    pub(super) fn abort_refresh(&self, parts: Parts, again: bool) {
-        self.with(|inner| inner.tracker.abort_refresh(parts, again));
+    pub(super) fn abort_refresh(&self, again: bool) {
+        self.with(|inner| inner.tracker.abort_refresh(again));
     }
 
     /// Records that tor refuses to answer about a part.

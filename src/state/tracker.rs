@@ -14,15 +14,14 @@ use super::addresses::Addresses;
 use super::change::{AddressChange, Change, CircuitChange, StreamChange};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::connections::{Connections, Fit, Guards, OrConnection};
-use super::refresh::{Part, Parts, made_stale, prolongs_mappings};
+use super::refresh::{Part, Parts, made_stale};
 use super::stream_info::{StreamCell, StreamInfo};
 use crate::event::{
     Bootstrap, CircEvent, CircMinorEvent, Event, EventText, OrConnEvent, SignalEvent, StreamEvent,
 };
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{
-    CircMinorChange, CircuitId, CircuitStatus, GuardStatus, NetworkLiveness, Signal, StreamId,
-    StreamStatus,
+    CircMinorChange, CircuitId, CircuitStatus, NetworkLiveness, Signal, StreamId, StreamStatus,
 };
 
 /// The answers of a snapshot.
@@ -65,8 +64,8 @@ pub(crate) struct Tracker {
     refreshing: Parts,
     /// The parts that cannot be asked for.
     unavailable: Parts,
-    /// What came since a refresh began.
-    recent: Option<Vec<(u64, Event)>>,
+    /// The events about these parts since the refresh began.
+    recent: Vec<(u64, Event)>,
     /// How many events of the connection are in this, counted from the first of all.
     number: u64,
     /// What came before the snapshot; `None` after it.
@@ -88,10 +87,8 @@ impl Tracker {
             None => {
                 self.number = number + 1;
                 self.look_for_staleness(&event);
-                if let Some(recent) = &mut self.recent {
-                    if is_refreshed(&event) {
-                        recent.push((number, event.clone()));
-                    }
+                if part_of(&event).is_some_and(|part| self.refreshing.has(part)) {
+                    self.recent.push((number, event.clone()));
                 }
                 self.fold(event, changes);
             }
@@ -287,12 +284,14 @@ impl Tracker {
     fn look_for_staleness(&mut self, event: &Event) {
         let mut stale = made_stale(event);
         match event {
-            Event::Guard(event) if event.status() == GuardStatus::Down => stale.add(Part::Guards),
             // tor tries a guard again that was down.
             Event::OrConn(event) if self.guards.is_unusable(&event.peer()) => {
                 stale.add(Part::Guards);
             }
-            event if prolongs_mappings(event) && self.addresses.has_exits() => {
+            // tor may have prolonged a mapping of `TrackHostExits`.
+            Event::Stream(event)
+                if event.status() == StreamStatus::Succeeded && self.addresses.has_exits() =>
+            {
                 stale.add(Part::Addresses);
             }
             _ => {}
@@ -313,19 +312,17 @@ impl Tracker {
         }
         self.stale = self.stale.without(parts);
         self.refreshing = parts;
-        self.recent = Some(Vec::new());
         Some(parts)
     }
 
     /// Takes the answers to a refresh, and again the events that came after them.
     pub(super) fn finish_refresh(
         &mut self,
-        parts: Parts,
         mut answers: Answers,
         events_before: u64,
         changes: &mut Vec<Change>,
     ) {
-        for part in parts.iter() {
+        for part in std::mem::take(&mut self.refreshing).iter() {
             match part {
                 Part::Connections => {
                     self.connections.refresh(&answers.connections);
@@ -341,24 +338,17 @@ impl Tracker {
                 }
             }
         }
-        self.refreshing = Parts::default();
-        let recent = self.recent.take().unwrap_or_default();
-        for (_, event) in recent.into_iter().filter(|(number, _)| *number >= events_before) {
-            let part = match &event {
-                Event::OrConn(_) => Part::Connections,
-                Event::Guard(_) => Part::Guards,
-                _ => Part::Addresses,
-            };
-            if parts.has(part) {
+        for (number, event) in std::mem::take(&mut self.recent) {
+            if number >= events_before {
                 self.fold(event, changes);
             }
         }
     }
 
     /// Ends a refresh without answers.
-    pub(super) fn abort_refresh(&mut self, parts: Parts, again: bool) {
-        self.recent = None;
-        self.refreshing = Parts::default();
+    pub(super) fn abort_refresh(&mut self, again: bool) {
+        self.recent.clear();
+        let parts = std::mem::take(&mut self.refreshing);
         if again {
             self.stale = self.stale.or(parts);
         }
@@ -472,9 +462,14 @@ fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
     Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(&event))))
 }
 
-/// Whether an event tells something of a part that can be asked for again.
-fn is_refreshed(event: &Event) -> bool {
-    matches!(event, Event::OrConn(_) | Event::Guard(_) | Event::AddrMap(_) | Event::Signal(_))
+/// Returns the part that an event is about, if tor can be asked for it again.
+fn part_of(event: &Event) -> Option<Part> {
+    match event {
+        Event::OrConn(_) => Some(Part::Connections),
+        Event::Guard(_) => Some(Part::Guards),
+        Event::AddrMap(_) | Event::Signal(_) => Some(Part::Addresses),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -415,7 +415,7 @@ fn the_end_of_a_connection_that_may_be_another_removes_nothing_and_makes_the_lis
             ..Texts::default()
         };
         let mut changes = Vec::new();
-        state.tracker.finish_refresh(connections, answers.read(), 6, &mut changes);
+        state.tracker.finish_refresh(answers.read(), 6, &mut changes);
         let list: Vec<_> =
             state.tracker.connections().iter().map(|it| it.status.as_str()).collect();
         assert_eq!(list, ["CONNECTED", "CONNECTED"], "{text}");
@@ -505,7 +505,7 @@ fn a_refresh_of_mappings_tells_what_has_changed_and_takes_the_events_that_follow
     };
     let mut state = Joined::with(&texts);
     state.take("SIGNAL RELOAD");
-    let parts = state.tracker.begin_refresh(Parts::of(Part::Addresses)).unwrap();
+    state.tracker.begin_refresh(Parts::of(Part::Addresses)).unwrap();
     assert_eq!(state.tracker.begin_refresh(Parts::of(Part::Addresses)), None, "it goes on");
     state.take("ADDRMAP i.com j.com \"2027-01-01 00:00:00\" EXPIRES=\"2027-01-01 00:00:00\"");
     let answers = Texts {
@@ -513,7 +513,7 @@ fn a_refresh_of_mappings_tells_what_has_changed_and_takes_the_events_that_follow
         ..Texts::default()
     };
     let mut changes = Vec::new();
-    state.tracker.finish_refresh(parts, answers.read(), 1, &mut changes);
+    state.tracker.finish_refresh(answers.read(), 1, &mut changes);
     let told: Vec<_> = changes.iter().map(shown).collect();
     assert_eq!(
         told,
