@@ -40,14 +40,9 @@ impl EphemeralService {
         Ok((Self { address: added.address, detached, again }, added))
     }
 
-    /// Returns whether tor has the service, or `true` if it does not tell.
     pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
         let listed = if self.detached { controller.detached_onions() } else { controller.onions() };
-        match listed {
-            Ok(addresses) => Ok(addresses.contains(&self.address)),
-            Err(Error::Rejected(_)) => Ok(true),
-            Err(error) => Err(error),
-        }
+        Ok(listed?.contains(&self.address))
     }
 
     pub(super) fn add_again(&self, controller: &Controller) -> Result<()> {
