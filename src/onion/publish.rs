@@ -168,19 +168,6 @@ impl Publisher {
         state.expire();
         state.uploads.list()
     }
-
-    /// Waits on this thread, on which `tell` is called.
-    pub(super) fn wait(
-        &self,
-        wanted: Publication,
-        limit: Duration,
-        tell: Option<&mut dyn FnMut(HsDirUpload)>,
-    ) -> Result<()> {
-        if wanted == Publication::None {
-            return Ok(());
-        }
-        self.status.wait(wanted, limit, tell)
-    }
 }
 
 impl ServiceStatus {
@@ -222,20 +209,10 @@ impl ServiceStatus {
     /// Waits until the service may have been removed from tor, for at most `limit`. Returns `false`
     /// if the service has ended.
     pub(super) fn wait_suspicion(&self, limit: Duration) -> bool {
-        let deadline = deadline_after(limit);
         let mut state = self.state.lock();
-        loop {
-            if state.ending.is_some() || state.disconnected.is_some() {
-                return false;
-            }
-            if state.suspected_removal.is_some() {
-                return true;
-            }
-            if Instant::now() >= deadline {
-                return true;
-            }
-            self.changed.wait_until(&mut state, deadline);
-        }
+        let is_calm = |state: &mut State| !state.is_over() && state.suspected_removal.is_none();
+        self.changed.wait_while_until(&mut state, is_calm, deadline_after(limit));
+        !state.is_over()
     }
 
     /// Returns what may have removed the service since this was last called.
@@ -263,7 +240,8 @@ impl ServiceStatus {
         &self.ended
     }
 
-    fn wait(
+    /// Waits for the publication on this thread, on which `tell` is called.
+    pub(super) fn wait(
         &self,
         wanted: Publication,
         limit: Duration,
@@ -316,6 +294,11 @@ fn concerns_services(event: &ConfChangedEvent) -> bool {
 }
 
 impl State {
+    /// Returns whether no more events arrive.
+    fn is_over(&self) -> bool {
+        self.ending.is_some() || self.disconnected.is_some()
+    }
+
     fn record(&mut self, event: &HsDescEvent) {
         let Some(address) = self.address else {
             if self.ending.is_none() && self.early.len() < EARLY {

@@ -190,7 +190,7 @@ impl OnionService {
     /// - [`Error::Closed`](crate::Error::Closed) if tor is gone.
     /// - [`OnionProblem::Closed`] if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
-        self.publisher.wait(wanted, limit, None)
+        self.publish(wanted, limit, None)
     }
 
     pub(super) fn publish(
@@ -199,7 +199,7 @@ impl OnionService {
         limit: Duration,
         tell: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
-        self.publisher.wait(wanted, limit, tell)
+        self.status().wait(wanted, limit, tell)
     }
 
     /// Returns whether at least one directory has a descriptor.
