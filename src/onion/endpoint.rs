@@ -306,10 +306,8 @@ impl OnionEndpoint {
         self.check()?;
         let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
         let local = LocalSocket::bind(place)?;
-        let service = match self.reached_at.clone() {
-            Some(target) => self.add(target, Some(&local), true)?,
-            None => self.add(local.target(), Some(&local), false)?,
-        };
+        let target = self.reached_at.clone().unwrap_or_else(|| local.target());
+        let service = self.add(target, Some(&local))?;
         Ok(OnionListener::new(service, local, port, tells_circuits))
     }
 
@@ -332,7 +330,7 @@ impl OnionEndpoint {
             return Err(InvalidInput::new("reached_at", problem).into());
         }
         self.check()?;
-        self.add(target.into(), None, true)
+        self.add(target.into(), None)
     }
 
     fn resolve(&mut self) {

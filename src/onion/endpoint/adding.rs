@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::options::Plan;
+use super::options::{Plan, is_set};
+use super::progress::ProgressListener;
 use super::tor_source::obtain;
 use super::{OnionEndpoint, OnionProgress};
-use crate::command::ConfMap;
 use crate::config::Identity;
 use crate::controller::Controller;
-use crate::error::{Error, HsDirUpload, InvalidInput, OnionError, OnionProblem, Result};
+use crate::error::{Error, InvalidInput, OnionError, OnionProblem, Result};
 use crate::names::{OnionPort, PortTarget};
 use crate::onion::ephemeral::EphemeralService;
 use crate::onion::filesystem::FilesystemService;
@@ -17,17 +17,19 @@ use crate::onion::publish::{EventNeeds, Publication, Publisher};
 use crate::onion::service::{AddedService, OnionService, Registration};
 
 impl OnionEndpoint {
-    /// Adds the service. `named` is whether the caller chose the target explicitly.
+    /// Adds the service.
     pub(super) fn add(
         self,
         target: PortTarget,
         local: Option<&LocalSocket>,
-        named: bool,
     ) -> Result<OnionService> {
-        let first = OnionPort::new(self.port, target);
-        let ports: Vec<_> = [first].into_iter().chain(self.more_ports.iter().cloned()).collect();
+        let ports_to = |target| -> Vec<_> {
+            let first = OnionPort::new(self.port, target);
+            [first].into_iter().chain(self.more_ports.iter().cloned()).collect()
+        };
+        let mut ports = ports_to(target);
         // Invalid input must fail before a tor is launched.
-        let plan = self.service.plan(&ports)?;
+        let mut plan = self.service.plan(&ports)?;
         let Self { source, connect, launcher, on_progress, service, .. } = self;
         let (controller, lease) =
             obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
@@ -35,17 +37,11 @@ impl OnionEndpoint {
         if let Some(local) = local.filter(|local| local.is_file()) {
             local.admit(Identity::read(&controller)?.user.unwrap_or_default());
         }
-        let listener = local.filter(|_| !named).map(LocalSocket::address);
-        let (ports, plan) = match listener.filter(|_| !controller.is_on_this_machine()) {
-            None => (ports, plan),
-            Some(listener) => {
-                let first = OnionPort::new(self.port, reached(&controller, listener)?);
-                let others = ports.into_iter().skip(1);
-                let ports: Vec<_> = [first].into_iter().chain(others).collect();
-                let plan = service.plan(&ports)?;
-                (ports, plan)
-            }
-        };
+        let needs_other_target = self.reached_at.is_none() && !controller.is_on_this_machine();
+        if let Some(local) = local.filter(|_| needs_other_target) {
+            ports = ports_to(reached(&controller, local.address())?);
+            plan = service.plan(&ports)?;
+        }
         // Subscribe before the service is added, so that no event is missed.
         let publication = self.publication.unwrap_or_default();
         let needs = EventNeeds {
@@ -55,8 +51,8 @@ impl OnionEndpoint {
         };
         let publisher = Publisher::start(&controller, needs)?;
         let added = match plan {
-            Plan::Ephemeral { command, detached, clients } => {
-                let (service, added) = EphemeralService::add(&controller, command, detached)?;
+            Plan::Ephemeral { command, clients } => {
+                let (service, added) = EphemeralService::add(&controller, command, service.detach)?;
                 let registration = Registration::Ephemeral(service);
                 AddedService { registration, address: added.address, key: added.key, clients }
             }
@@ -70,14 +66,11 @@ impl OnionEndpoint {
         };
         let service =
             OnionService::new(controller, lease, publisher, added, ports, self.monitoring)?;
-        let tell = |progress| {
-            if let Some(listener) = &on_progress {
-                listener.report(progress);
-            }
-        };
-        tell(OnionProgress::Added(service.onion_address()));
+        if let Some(listener) = &on_progress {
+            listener.report(OnionProgress::Added(service.onion_address()));
+        }
         let published =
-            await_publication(&service, publication, self.timeout, on_progress.is_some(), &tell);
+            await_publication(&service, publication, self.timeout, on_progress.as_ref());
         match published {
             // At least one directory has the descriptor, so some clients can reach the service.
             Err(Error::Timeout(_)) if service.is_uploaded() => {
@@ -98,8 +91,7 @@ fn await_publication(
     service: &OnionService,
     wanted: Publication,
     limit: Duration,
-    telling: bool,
-    tell: &dyn Fn(OnionProgress),
+    on_progress: Option<&ProgressListener>,
 ) -> Result<()> {
     if wanted == Publication::None {
         return Ok(());
@@ -111,20 +103,16 @@ fn await_publication(
         return Ok(());
     }
     // With the network disabled tor sends no event at all.
-    let conf = service.controller().get_conf(["DisableNetwork"]);
-    let value = |conf: &ConfMap| Some(conf.get("DisableNetwork")?.first()?.trim() == "1");
-    match conf {
-        Ok(conf) if value(&conf) == Some(true) => {
-            return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
-        }
-        // A filter may refuse the query.
-        Ok(_) | Err(Error::Rejected(_)) => {}
-        Err(error) => return Err(error),
+    if is_set(service.controller(), "DisableNetwork")? == Some(true) {
+        return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
     }
-    let mut tell_upload = |upload| tell(OnionProgress::Upload(upload));
-    let tell_upload: Option<&mut dyn FnMut(HsDirUpload)> =
-        if telling { Some(&mut tell_upload) } else { None };
-    service.publish(wanted, limit, tell_upload)
+    match on_progress {
+        None => service.publish(wanted, limit, None),
+        Some(listener) => {
+            let mut tell = |upload| listener.report(OnionProgress::Upload(upload));
+            service.publish(wanted, limit, Some(&mut tell))
+        }
+    }
 }
 
 /// Returns the target at which a tor on another machine reaches a local listener.

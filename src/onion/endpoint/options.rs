@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::OnionEndpoint;
-use crate::command::{AddOnion, Command};
-use crate::controller::Controller;
-use crate::error::{Error, InvalidInput, Result};
+use crate::command::{AddOnion, Command, ConfMap};
+use crate::controller::{Controller, if_allowed};
+use crate::error::{InvalidInput, Result};
 use crate::names::{ClientAuthPublicKey, OnionKey, OnionPort, starts_without_case};
 use crate::onion::client_auth::{AuthorizedClient, WantedClient, prepare};
 use crate::onion::directory::DirectoryPlace;
@@ -186,7 +186,7 @@ pub(super) struct ServiceOptions {
 
 /// How the service is added.
 pub(super) enum Plan {
-    Ephemeral { command: Box<AddOnion>, detached: bool, clients: Vec<AuthorizedClient> },
+    Ephemeral { command: Box<AddOnion>, clients: Vec<AuthorizedClient> },
     Filesystem(FilesystemPlan),
 }
 
@@ -230,11 +230,7 @@ impl ServiceOptions {
             let command = self.add_onion(ports, &clients);
             // Reports invalid arguments before a tor is launched.
             command.request()?;
-            return Ok(Plan::Ephemeral {
-                command: Box::new(command),
-                detached: self.detach,
-                clients,
-            });
+            return Ok(Plan::Ephemeral { command: Box::new(command), clients });
         }
         Ok(Plan::Filesystem(FilesystemPlan {
             directory: match &self.directory {
@@ -306,19 +302,24 @@ impl ServiceOptions {
         if self.ephemeral || !self.non_anonymous {
             return Ok(());
         }
-        let conf = match controller.get_conf([NON_ANONYMOUS]) {
-            Ok(conf) => conf,
-            // A filter may refuse the query.
-            Err(Error::Rejected(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let value = conf.get(NON_ANONYMOUS).and_then(|value| value.first());
-        if value.is_some_and(|value| value.trim() == "1") {
-            return Ok(());
+        match is_set(controller, NON_ANONYMOUS)? {
+            Some(true) | None => Ok(()),
+            Some(false) => {
+                let problem = "needs a tor that was started with HiddenServiceNonAnonymousMode";
+                Err(InvalidInput::new("non_anonymous", problem).into())
+            }
         }
-        let problem = "needs a tor that was started with HiddenServiceNonAnonymousMode";
-        Err(InvalidInput::new("non_anonymous", problem).into())
     }
+}
+
+/// Returns whether an option of tor is 1; `None` if a filter refuses the query.
+pub(super) fn is_set(controller: &Controller, option: &str) -> Result<Option<bool>> {
+    let conf = if_allowed(controller.get_conf([option]))?;
+    let is_one = |conf: ConfMap| {
+        let value = conf.get(option).and_then(|value| value.first());
+        value.is_some_and(|value| value.trim() == "1")
+    };
+    Ok(conf.map(is_one))
 }
 
 /// Refuses a line that would not belong to this service: `HiddenServiceDir` starts another one.
