@@ -20,8 +20,12 @@ pub(crate) mod greeting;
 pub(crate) mod leaks;
 /// What was logged.
 pub(crate) mod log_capture;
+/// Threads with names.
+pub(crate) mod named_thread;
 /// A program that is killed: a test, run again in another process.
 pub(crate) mod program;
+/// A proxy in front of a real tor.
+pub(crate) mod proxy;
 /// A control connection without torcon, as a witness.
 pub(crate) mod raw_control;
 /// A real tor in a directory of its own.

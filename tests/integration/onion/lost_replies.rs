@@ -1,14 +1,10 @@
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemoved};
 use torcon::names::{ClientAuthKey, OnionKey};
 use torcon::onion::{OnionEndpoint, Publication};
@@ -17,97 +13,72 @@ use torcon::{ConnectOptions, Controller, Error};
 use super::{LONG, entries, services};
 use crate::error_text::check_text;
 use crate::support::exclusive::exclusive;
+use crate::support::proxy::Proxy;
 use crate::support::real_tor::RealTor;
+use crate::support::socket::{Lines, QUIET, Socket};
 use crate::support::watchdog::{eventually, within};
 
 /// How long a command waits for its answer. Where tor takes longer, more answers are late, and the
 /// test wants the same.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Sits in front of a tor and keeps back one reply to each of some commands.
-struct LossyProxy {
-    endpoint: String,
-    _directory: TempDir,
-}
+/// A proxy that keeps back one reply to each of some commands.
+struct LossyProxy(Proxy);
 
 impl LossyProxy {
-    /// Keeps back the reply to the command with this keyword that comes after so many others of
-    /// it, for each pair.
+    /// For each pair, keeps back the reply to the command with this keyword that follows so many
+    /// others with it.
     fn before(tor: &RealTor, losses: &[(&'static str, usize)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("control");
-        let listener = UnixListener::bind(&path).unwrap();
-        let tor = tor.socket_path();
         let losses = losses.to_vec();
-        start("proxy-accept", move || {
-            let client = listener.accept().unwrap().0;
-            let tor = UnixStream::connect(tor).unwrap();
-            let pending = Arc::new(Mutex::new(VecDeque::new()));
-            let (from_tor, to_client) = (tor.try_clone().unwrap(), client.try_clone().unwrap());
-            let expected = Arc::clone(&pending);
-            start("proxy-replies", move || pass_replies(&from_tor, &to_client, &expected));
-            pass_commands(&client, &tor, losses, &pending);
-        });
-        Self { endpoint: format!("unix:{}", path.display()), _directory: directory }
+        let pending = Arc::new(Mutex::new(VecDeque::new()));
+        let expected = Arc::clone(&pending);
+        Self(Proxy::before(
+            tor.address(),
+            move |client, tor| pass_commands(client, tor, losses, &pending),
+            move |tor, client| pass_replies(tor, client, &expected),
+        ))
     }
 
     fn connect(&self) -> Controller {
-        ConnectOptions::new().command_timeout(SHORT).connect(self.endpoint.as_str()).unwrap()
+        let endpoint = self.0.endpoint();
+        ConnectOptions::new().command_timeout(SHORT).connect(endpoint.as_str()).unwrap()
     }
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().name(name.to_owned()).spawn(work).unwrap();
 }
 
 /// Notes for each command whether its reply is lost.
 fn pass_commands(
-    client: &UnixStream,
-    mut tor: &UnixStream,
+    client: &mut Socket,
+    tor: &mut Socket,
     mut losses: Vec<(&str, usize)>,
     pending: &Mutex<VecDeque<bool>>,
 ) {
-    for line in BufReader::new(client).split(b'\n').map_while(Result::ok) {
-        let text = String::from_utf8_lossy(&line);
-        let keyword = text.split([' ', '\r']).next().unwrap();
-        // The question that puts replies back in step is no command of a caller.
+    let mut lines = Lines::default();
+    while let Ok(line) = lines.next_text(client, QUIET) {
+        let keyword = line.split(' ').next().unwrap();
+        // The probe of the connection is no command of a caller.
         let loss = losses
             .iter_mut()
-            .find(|(lost, _)| *lost == keyword && !text.starts_with("GETINFO torcon/sync/"));
+            .find(|(lost, _)| *lost == keyword && !line.starts_with("GETINFO torcon/sync/"));
         let is_lost = loss.is_some_and(|(_, others)| {
             *others = others.wrapping_sub(1);
             *others == usize::MAX
         });
         pending.lock().push_back(is_lost);
-        if tor.write_all(&[&line[..], b"\n"].concat()).is_err() {
+        if tor.write_lines(&[line]).is_err() {
             break;
         }
     }
-    tor.shutdown(Shutdown::Both).ok();
 }
 
-fn pass_replies(tor: &UnixStream, mut client: &UnixStream, pending: &Mutex<VecDeque<bool>>) {
-    let (mut message, mut in_data) = (Vec::new(), false);
-    for line in BufReader::new(tor).split(b'\n').map_while(Result::ok) {
-        let is_event =
-            message.is_empty() && line.starts_with(b"650") || message.starts_with(b"650");
-        message.extend_from_slice(&line);
-        message.push(b'\n');
-        if in_data {
-            in_data = line != b".\r";
-            continue;
-        }
-        in_data = line[3] == b'+';
-        if line[3] != b' ' {
-            continue;
-        }
+fn pass_replies(tor: &mut Socket, client: &mut Socket, pending: &Mutex<VecDeque<bool>>) {
+    let mut lines = Lines::default();
+    while let Ok(message) = lines.next_message(tor, QUIET) {
+        let is_event = message[0].starts_with("650");
         let is_lost = !is_event && pending.lock().pop_front().unwrap_or_default();
-        let message = std::mem::take(&mut message);
-        if !is_lost && client.write_all(&message).is_err() {
+        if !is_lost && client.write_lines(&message).is_err() {
             break;
         }
     }
-    client.shutdown(Shutdown::Both).ok();
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -19,11 +19,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use parking_lot::Mutex;
 
 use self::session::Session;
+use super::named_thread::named;
 use super::socket::{Address, Socket};
 
 pub(crate) use self::pattern::{captures, filled};
@@ -106,14 +106,14 @@ impl Filter {
         let ended = Arc::new(AtomicBool::new(false));
         let record = Arc::new(Record::default());
         let for_sessions = (Arc::clone(&ended), Arc::clone(&record));
-        start("filter", move || {
+        named("filter", move || {
             for client in listener.incoming() {
                 if for_sessions.0.load(Ordering::Acquire) {
                     return;
                 }
                 let client = Socket::Tcp(client.expect("a client can be accepted"));
                 let session = Session::open(client, &tor, &cookie, profile, &for_sessions.1);
-                start("filter-session", move || session.run());
+                named("filter-session", move || session.run());
             }
         });
         Self { address, ended, record }
@@ -141,8 +141,4 @@ impl Drop for Filter {
         // Wakes the thread that accepts.
         std::net::TcpStream::connect(self.address).ok();
     }
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started");
 }

@@ -106,32 +106,9 @@ impl RawControl {
     }
 
     fn message(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line();
-            let separator = line.as_bytes().get(3).copied();
-            lines.push(line);
-            match separator {
-                Some(b' ') => return lines,
-                Some(b'-') => {}
-                Some(b'+') => loop {
-                    match self.line() {
-                        dot if dot == "." => break,
-                        data => lines.push(data),
-                    }
-                },
-                _ => panic!("no reply line: {lines:?}"),
-            }
-        }
-    }
-
-    fn line(&mut self) -> String {
-        match self.lines.next(&mut self.socket, Instant::now() + DEADLINE) {
-            Ok(Incoming::Line(line)) => {
-                String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
-            }
-            Ok(Incoming::End(rest)) => panic!("tor ended the connection after {rest:?}"),
-            Err(error) => panic!("tor did not answer: {error}"),
-        }
+        let message = self.lines.next_message(&mut self.socket, DEADLINE);
+        let mut lines = message.unwrap_or_else(|error| panic!("tor did not answer: {error}"));
+        lines.retain(|line| line != ".");
+        lines
     }
 }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How long one operation of a test peer may take before the test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long a proxy waits for each line: a test may leave a connection quiet for long.
+pub(crate) const QUIET: Duration = Duration::from_secs(600);
+
 /// Where something listens; printed as users write an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
@@ -112,6 +115,12 @@ impl Socket {
         }
         Ok(())
     }
+
+    /// Writes lines that have no ends, with CRLF.
+    pub(crate) fn write_lines(&mut self, lines: &[impl AsRef<str>]) -> io::Result<()> {
+        let text: String = lines.iter().map(|line| format!("{}\r\n", line.as_ref())).collect();
+        self.write_all(text.as_bytes(), Instant::now() + DEADLINE)
+    }
 }
 
 /// The socket's own limit is only a slice of ours, so its end is not yet a failure.
@@ -164,6 +173,47 @@ impl Lines {
                     return Ok(Incoming::End(std::mem::take(&mut self.buffer)));
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads the next line, without its end. The end of the stream is an error.
+    pub(crate) fn next_text(&mut self, socket: &mut Socket, limit: Duration) -> io::Result<String> {
+        match self.next(socket, Instant::now() + limit)? {
+            Incoming::Line(line) => {
+                Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+            }
+            Incoming::End(rest) => {
+                let problem = format!("the connection ended after {rest:?}");
+                Err(io::Error::new(ErrorKind::UnexpectedEof, problem))
+            }
+        }
+    }
+
+    /// Reads the lines of the next reply or event of a tor, data lines and the dot that ends them
+    /// included. `limit` is for each line.
+    pub(crate) fn next_message(
+        &mut self,
+        socket: &mut Socket,
+        limit: Duration,
+    ) -> io::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.next_text(socket, limit)?;
+            let separator = line.as_bytes().get(3).copied();
+            lines.push(line);
+            match separator {
+                Some(b' ') => return Ok(lines),
+                Some(b'-') => {}
+                Some(b'+') => {
+                    while lines.last().is_some_and(|line| line != ".") {
+                        lines.push(self.next_text(socket, limit)?);
+                    }
+                }
+                _ => {
+                    let problem = format!("no reply line: {lines:?}");
+                    return Err(io::Error::new(ErrorKind::InvalidData, problem));
+                }
             }
         }
     }

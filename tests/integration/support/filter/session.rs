@@ -5,20 +5,17 @@ use std::io;
 use std::net::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use data_encoding::HEXUPPER;
 use parking_lot::Mutex;
 
 use super::{EventRule, Profile, Record, Replacements, captures, filled};
-use crate::support::socket::{Address, DEADLINE, Incoming, Lines, Socket};
+use crate::support::named_thread::named;
+use crate::support::socket::{Address, DEADLINE, Lines, QUIET, Socket};
 
 /// The longest line of a client; a longer one ends its connection.
 const LONGEST_LINE: usize = 10 * 1024;
-
-/// A test ends sooner, and both sockets with it.
-const QUIET: Duration = Duration::from_secs(600);
 
 /// A client, and the connection to tor that is made for it.
 pub(super) struct Session {
@@ -51,7 +48,7 @@ impl Session {
             profile,
             record: Arc::clone(record),
         };
-        super::start("filter-from-tor", move || reader.run());
+        named("filter-from-tor", move || reader.run());
         let record = Arc::clone(record);
         let mut session =
             Self { client, to_client, tor, replies, version: String::new(), profile, record };
@@ -67,8 +64,7 @@ impl Session {
     /// Answers the client until either side ends.
     pub(super) fn run(mut self) {
         let mut lines = Lines::default();
-        while let Ok(Incoming::Line(line)) = lines.next(&mut self.client, Instant::now() + QUIET) {
-            let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        while let Ok(line) = lines.next_text(&mut self.client, QUIET) {
             if line.len() > LONGEST_LINE || !self.take(&line) {
                 break;
             }
@@ -137,19 +133,13 @@ impl Session {
         if !matches!(keyword, "AUTHENTICATE" | "PROTOCOLINFO") {
             self.record.passed.lock().push(line.to_owned());
         }
-        let until = Instant::now() + DEADLINE;
-        self.tor.write_all(format!("{line}\r\n").as_bytes(), until).ok()?;
+        self.tor.write_lines(&[line]).ok()?;
         self.replies.recv_timeout(DEADLINE).ok()
     }
 
     fn respond(&self, lines: &[String]) -> io::Result<()> {
-        write(&self.to_client, lines)
+        self.to_client.lock().write_lines(lines)
     }
-}
-
-fn write(to_client: &Mutex<Socket>, lines: &[String]) -> io::Result<()> {
-    let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    to_client.lock().write_all(text.as_bytes(), Instant::now() + DEADLINE)
 }
 
 fn replaced(replacements: Replacements, line: String) -> String {
@@ -174,7 +164,7 @@ struct Reader {
 
 impl Reader {
     fn run(mut self) {
-        while let Some(message) = self.message() {
+        while let Ok(message) = self.lines.next_message(&mut self.tor, QUIET) {
             let goes_on = match message.first() {
                 Some(first) if first.starts_with('6') => self.event(message),
                 _ => self.replies.send(message).is_ok(),
@@ -200,37 +190,6 @@ impl Reader {
             }
             *line = new;
         }
-        write(&self.to_client, &lines).is_ok()
-    }
-
-    /// Reads the lines of a reply or an event, data and its closing dot included.
-    fn message(&mut self) -> Option<Vec<String>> {
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line()?;
-            let separator = line.as_bytes().get(3).copied();
-            lines.push(line);
-            match separator {
-                Some(b'+') => loop {
-                    let data = self.line()?;
-                    let is_end = data == ".";
-                    lines.push(data);
-                    if is_end {
-                        break;
-                    }
-                },
-                Some(b'-') => {}
-                _ => return Some(lines),
-            }
-        }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        match self.lines.next(&mut self.tor, Instant::now() + QUIET) {
-            Ok(Incoming::Line(line)) => {
-                Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
-            }
-            Ok(Incoming::End(_)) | Err(_) => None,
-        }
+        self.to_client.lock().write_lines(&lines).is_ok()
     }
 }
