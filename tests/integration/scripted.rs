@@ -86,13 +86,14 @@ mod typed_info;
 mod waiting;
 
 use std::error::Error as StdError;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use torcon::{ConnectOptions, Controller, Error};
 
 use crate::support::fake_tor::FakeTor;
+use crate::support::named_thread::named;
 use crate::support::script::Script;
 
 /// Far more than anything takes here that ends at all.
@@ -154,7 +155,7 @@ fn value(key: &str) -> String {
 
 /// Starts a thread.
 fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    thread::Builder::new().name("caller".to_owned()).spawn(work).expect("a thread can be started")
+    named("caller", work)
 }
 
 /// Waits for a thread; a panic of it fails the test.

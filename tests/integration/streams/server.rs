@@ -1,8 +1,9 @@
 use std::io::copy;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::LIMIT;
+use crate::support::named_thread::named;
 use crate::support::watchdog::within;
 
 /// A server that plays the same to a number of clients, to each on a thread of its own.
@@ -54,13 +55,6 @@ impl Server<u64> {
     pub(super) fn echo(clients: usize) -> Self {
         Self::start(clients, |stream| copy(&mut &stream, &mut &stream).unwrap())
     }
-}
-
-pub(super) fn named<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).unwrap()
 }
 
 /// A port of loopback where nobody listens.

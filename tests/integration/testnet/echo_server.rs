@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
+
+use crate::support::named_thread::named;
 
 /// Answers each line with `hello` and the line, to any number of clients at once.
 pub(super) struct EchoServer {
@@ -68,11 +70,4 @@ pub(super) fn is_greeted(mut stream: impl Read + Write, name: &str) {
     let mut answer = vec![0; expected.len()];
     stream.read_exact(&mut answer).expect("the server answers");
     assert_eq!(String::from_utf8_lossy(&answer), expected);
-}
-
-pub(super) fn named<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).unwrap()
 }

@@ -11,9 +11,10 @@ use torcon::state::{Attach, AttacherGuard, AttacherOptions, Circuit, StreamInfo}
 use torcon::{Error, Event, EventKind};
 
 use super::{Setup, connected_by, label};
+use crate::support::named_thread::named;
 use crate::testnet::LIMIT;
 use crate::testnet::built::{attaches_itself, built, relays, unattached};
-use crate::testnet::echo_server::{is_greeted, named};
+use crate::testnet::echo_server::is_greeted;
 
 /// The time limit of an attacher that exceeds it.
 const SHORT: Duration = Duration::from_millis(300);

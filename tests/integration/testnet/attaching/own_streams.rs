@@ -9,8 +9,9 @@ use torcon::state::{Attach, AttacherOptions, State};
 use torcon::{Event, EventKind, Launcher};
 
 use super::{Setup, connected_by, label};
+use crate::support::named_thread::named;
 use crate::testnet::built::{attaches_itself, built, problem, relays};
-use crate::testnet::echo_server::{EchoServer, is_greeted, named};
+use crate::testnet::echo_server::{EchoServer, is_greeted};
 use crate::testnet::{LIMIT, shared_network};
 
 #[test]

@@ -7,9 +7,10 @@ use torcon::state::{Attach, AttacherGuard, Circuit, StreamInfo};
 use torcon::{Event, EventKind};
 
 use super::{Setup, label};
+use crate::support::named_thread::named;
 use crate::support::watchdog::eventually;
 use crate::testnet::built::{attaches_itself, unattached};
-use crate::testnet::echo_server::{is_greeted, named};
+use crate::testnet::echo_server::is_greeted;
 use crate::testnet::{LIMIT, join};
 
 /// Starts an application about whose stream an attacher is asked that waits for its wake-up.
