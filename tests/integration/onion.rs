@@ -45,10 +45,13 @@ mod unanswered;
 /// Publication, judged by what real tors report of their uploads.
 mod uploads;
 
+use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use torcon::names::OnionKey;
+use torcon::names::{OnionKey, PortTarget};
 use torcon::onion::{OnionEndpoint, OnionListener, Publication};
 use torcon::{Controller, Error};
 
@@ -87,6 +90,15 @@ fn target(listener: &OnionListener) -> String {
     target.expect("a listener has a target").to_string()
 }
 
+/// Returns the address of a local listener on TCP.
+#[track_caller]
+fn tcp_address(listener: &OnionListener) -> SocketAddr {
+    match listener.local_addr() {
+        PortTarget::Tcp(address) => *address,
+        other => panic!("{other} is no address of TCP"),
+    }
+}
+
 /// Returns the text of the refusal that a call met, with its causes.
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
@@ -99,6 +111,19 @@ fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
 fn services(tor: &RealTor) -> Vec<String> {
     let lines = tor.raw().get_conf("HiddenServiceOptions");
     lines.into_iter().map(|line| line[4..].to_owned()).collect()
+}
+
+/// Whether the configuration of tor has the service of a listener at port 80.
+fn is_configured(tor: &RealTor, listener: &OnionListener) -> bool {
+    services(tor).contains(&format!("HiddenServicePort=80 {}", target(listener)))
+}
+
+/// Opens files until this process may open no more.
+fn exhaust_descriptors() -> Vec<File> {
+    let pid = std::process::id().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=100:"]).status();
+    assert!(limited.unwrap().success());
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
 /// Returns the names of what is in a directory, sorted.

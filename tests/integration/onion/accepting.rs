@@ -1,25 +1,18 @@
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use torcon::names::PortTarget;
-use torcon::onion::{OnionEndpoint, OnionListener, Publication};
+use torcon::onion::{OnionEndpoint, Publication};
 
 use super::publication::id;
-use super::{LONG, SOON, endpoint, key, listen, refusal};
+use super::{LONG, SOON, endpoint, exhaust_descriptors, key, listen, refusal, tcp_address};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::RealTor;
-
-fn address(listener: &OnionListener) -> SocketAddr {
-    let PortTarget::Tcp(address) = listener.local_addr() else { panic!("{listener:?}") };
-    *address
-}
 
 #[test]
 fn idle_connections_hold_nobody() {
@@ -28,14 +21,14 @@ fn idle_connections_hold_nobody() {
     let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
     let idle: Vec<_> = (0..20)
         .map(|_| {
-            let mut stream = TcpStream::connect(address(&listener)).unwrap();
+            let mut stream = TcpStream::connect(tcp_address(&listener)).unwrap();
             stream.write_all(b"PROXY").unwrap();
             stream
         })
         .collect();
     let begin = Instant::now();
     assert!(listener.try_accept().unwrap().is_none());
-    let mut like_tor = TcpStream::connect(address(&listener)).unwrap();
+    let mut like_tor = TcpStream::connect(tcp_address(&listener)).unwrap();
     let (begin_of_header, end) =
         (b"PROXY TCP6 fc00:dead:beef:", b"4dad::0:2a ::1 65535 80\r\nhello");
     like_tor.write_all(begin_of_header).unwrap();
@@ -57,7 +50,7 @@ fn a_stream_sends_at_once() {
     // With Nagle's algorithm two small writes took 46 ms.
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor));
-    let _client = TcpStream::connect(address(&listener)).unwrap();
+    let _client = TcpStream::connect(tcp_address(&listener)).unwrap();
     assert!(listener.accept_timeout(LONG).unwrap().into_tcp().unwrap().nodelay().unwrap());
 }
 
@@ -70,13 +63,13 @@ fn a_listener_can_be_polled_and_does_not_listen_after_it_is_closed() {
         poll(&mut polled, PollTimeout::from(limit)).unwrap() == 1
     };
     assert!(!is_readable(0));
-    let client = TcpStream::connect(address(&listener)).unwrap();
+    let client = TcpStream::connect(tcp_address(&listener)).unwrap();
     assert!(is_readable(60_000));
     assert!(listener.try_accept().unwrap().is_some());
     drop(client);
     listener.close().unwrap();
-    TcpStream::connect(address(&listener)).unwrap_err();
-    let again = TcpListener::bind(address(&listener)).unwrap();
+    TcpStream::connect(tcp_address(&listener)).unwrap_err();
+    let again = TcpListener::bind(tcp_address(&listener)).unwrap();
     drop(again);
     assert_eq!(refusal(listener.accept()), "the listener is closed");
 }
@@ -87,14 +80,8 @@ fn without_free_descriptors_incoming_takes_its_time() {
     exclusive(|| {
         let tor = RealTor::start();
         let listener = listen(endpoint(&tor));
-        let client = TcpStream::connect(address(&listener)).unwrap();
-        let pid = std::process::id().to_string();
-        let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=100:"]).status();
-        assert!(limited.unwrap().success());
-        let mut held = Vec::new();
-        while let Ok(file) = File::open("/dev/null") {
-            held.push(file);
-        }
+        let client = TcpStream::connect(tcp_address(&listener)).unwrap();
+        let held = exhaust_descriptors();
         let begin = Instant::now();
         let errors = listener.incoming().take(6).filter(Result::is_err).count();
         assert_eq!(errors, 6);

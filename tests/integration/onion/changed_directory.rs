@@ -2,9 +2,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::mkfifo;
 use torcon::Error;
 use torcon::error::{OnionProblem, RemovedBy};
 
@@ -54,7 +53,7 @@ fn a_service_whose_directory_was_changed_ends_at_a_reload_and_tor_lives() {
         let directory = hidden(&parent);
         let listener = listen(endpoint(&tor).hidden_service_dir(&directory));
         change(&directory);
-        kill(Pid::from_raw(i32::try_from(tor.pid()).unwrap()), Signal::SIGHUP).unwrap();
+        tor.hang_up();
         let error = listener.accept_timeout(LONG).unwrap_err();
         let text = chain(&error);
         assert!(text.contains(reason), "{number}: {text}");

@@ -1,20 +1,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use torcon::names::{ClientAuthKey, PortTarget};
+use torcon::names::ClientAuthKey;
 use torcon::onion::{OnionEndpoint, Publication};
 
-use super::{LONG, controller, endpoint, key, listen, refusal, services, target};
+use super::{LONG, controller, endpoint, key, listen, refusal, services, target, tcp_address};
 use crate::support::capability::Capability;
 use crate::support::real_tor::RealTor;
-
-/// Connects as tor would.
-fn client(address: &PortTarget) -> TcpStream {
-    match address {
-        PortTarget::Tcp(address) => TcpStream::connect(address).unwrap(),
-        other => panic!("{other} is no address of TCP"),
-    }
-}
 
 #[test]
 fn an_ephemeral_service_lives_as_long_as_its_listener() {
@@ -32,7 +24,7 @@ fn an_ephemeral_service_lives_as_long_as_its_listener() {
     assert_eq!(services(&tor), ["HiddenServiceOptions"]);
     assert_eq!(witness.subscribed_events(), [torcon::EventKind::HsDesc]);
 
-    let mut dialling = client(listener.local_addr());
+    let mut dialling = TcpStream::connect(tcp_address(&listener)).unwrap();
     dialling.write_all(b"hello").unwrap();
     let mut stream = listener.accept_timeout(LONG).unwrap();
     let mut bytes = [0; 5];
@@ -52,7 +44,7 @@ fn closing_ends_the_service_and_the_local_port_once() {
     let listener = listen(
         OnionEndpoint::with_controller(&witness, 80).ephemeral().publication(Publication::None),
     );
-    let PortTarget::Tcp(local) = *listener.local_addr() else { panic!("{listener:?}") };
+    let local = tcp_address(&listener);
     listener.close().unwrap();
     assert!(witness.onions().unwrap().is_empty());
     assert!(TcpStream::connect(local).is_err());

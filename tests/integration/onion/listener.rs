@@ -1,5 +1,5 @@
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread;
@@ -8,18 +8,11 @@ use std::time::{Duration, Instant};
 use torcon::Error;
 use torcon::error::Wait;
 use torcon::names::PortTarget;
-use torcon::onion::{OnionListener, OnionStream};
+use torcon::onion::OnionStream;
 
-use super::{LONG, SOON, endpoint, listen, refusal};
+use super::{LONG, SOON, endpoint, listen, refusal, tcp_address};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::{eventually, within};
-
-fn tcp(listener: &OnionListener) -> SocketAddr {
-    match listener.local_addr() {
-        PortTarget::Tcp(address) => *address,
-        other => panic!("{other} is no address of TCP"),
-    }
-}
 
 fn read(stream: &mut OnionStream) -> String {
     let mut text = String::new();
@@ -33,7 +26,7 @@ fn a_port_of_ones_own_choice_is_listened_on() {
     // A port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listener = listen(endpoint(&tor).ephemeral().local_addr(free));
-    assert_eq!(tcp(&listener), free);
+    assert_eq!(tcp_address(&listener), free);
     assert_eq!(
         refusal(endpoint(&tor).local_addr(free).listen()),
         format!("cannot listen on {free}: Address already in use (os error 98)")
@@ -46,7 +39,7 @@ fn a_port_of_ones_own_choice_is_listened_on() {
 fn a_listener_on_every_address_is_reached_by_tor_on_its_own_one() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().local_addr((Ipv4Addr::UNSPECIFIED, 0)));
-    let port = tcp(&listener).port();
+    let port = tcp_address(&listener).port();
     assert_eq!(listener.service().ports()[0].to_string(), format!("80,{port}"));
 }
 
@@ -100,8 +93,8 @@ fn a_path_that_no_socket_or_no_command_can_have_is_refused() {
 fn a_listener_can_be_made_by_a_closure() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().bind_with(|| TcpListener::bind("[::1]:0")));
-    assert!(tcp(&listener).is_ipv6());
-    TcpStream::connect(tcp(&listener)).unwrap().write_all(b"x").unwrap();
+    assert!(tcp_address(&listener).is_ipv6());
+    TcpStream::connect(tcp_address(&listener)).unwrap().write_all(b"x").unwrap();
     assert!(listener.accept_timeout(LONG).unwrap().into_tcp().is_ok());
 
     let path = tor.directory().join("their socket");
@@ -134,7 +127,7 @@ fn accepting_has_every_form_of_waiting() {
     assert!(listener.accept().unwrap_err().is_timeout());
     listener.set_nonblocking(false);
 
-    let address = tcp(&listener);
+    let address = tcp_address(&listener);
     let dialling: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
     let streams: Vec<_> = listener.incoming().take(3).map(Result::unwrap).collect();
     assert_eq!(streams.len(), dialling.len());
@@ -144,7 +137,7 @@ fn accepting_has_every_form_of_waiting() {
 fn a_stream_is_used_like_one_of_the_standard_library() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral());
-    let mut client = TcpStream::connect(tcp(&listener)).unwrap();
+    let mut client = TcpStream::connect(tcp_address(&listener)).unwrap();
     let mut stream = listener.accept().unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     stream.set_write_timeout(Some(SOON)).unwrap();
@@ -167,7 +160,7 @@ fn a_stream_is_used_like_one_of_the_standard_library() {
 fn many_threads_can_accept_and_all_are_told_of_the_end() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral());
-    let address = tcp(&listener);
+    let address = tcp_address(&listener);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| listener.incoming().map(Result::unwrap).count()))
@@ -216,9 +209,9 @@ fn the_header_with_the_circuit_is_taken_off() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
     // Somebody on this machine who is not tor.
-    let mut stranger = TcpStream::connect(tcp(&listener)).unwrap();
+    let mut stranger = TcpStream::connect(tcp_address(&listener)).unwrap();
     stranger.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-    let mut like_tor = TcpStream::connect(tcp(&listener)).unwrap();
+    let mut like_tor = TcpStream::connect(tcp_address(&listener)).unwrap();
     like_tor.write_all(b"PROXY TCP6 fc00:dead:beef:4dad::0:2a ::1 65535 80\r\nhello").unwrap();
     drop(like_tor);
     let mut stream = listener.accept_timeout(LONG).unwrap();

@@ -1,16 +1,13 @@
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torcon::names::PortTarget;
 use torcon::onion::{OnionListener, Publication};
 
-use super::{LONG, SOON, endpoint, listen};
+use super::{LONG, SOON, endpoint, exhaust_descriptors, listen, tcp_address};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogClosure;
@@ -18,8 +15,7 @@ use crate::support::real_tor::RealTor;
 use crate::support::watchdog::{eventually, within};
 
 fn connect(listener: &OnionListener) -> TcpStream {
-    let PortTarget::Tcp(address) = listener.local_addr() else { panic!("it is one of TCP") };
-    TcpStream::connect(address).unwrap()
+    TcpStream::connect(tcp_address(listener)).unwrap()
 }
 
 #[test]
@@ -104,13 +100,7 @@ fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
         let tor = RealTor::start();
         let mut raw = tor.raw();
         let listener = listen(endpoint(&tor).temporary_dir());
-        let pid = std::process::id().to_string();
-        let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=100:"]).status();
-        assert!(limited.unwrap().success());
-        let mut held = Vec::new();
-        while let Ok(file) = File::open("/dev/null") {
-            held.push(file);
-        }
+        let held = exhaust_descriptors();
         assert_eq!(raw.ask("SIGNAL RELOAD"), ["250 OK"]);
         // Without a descriptor accept() would fail at once.
         let ended = listener.wait_published(Publication::All, Duration::from_secs(2)).unwrap_err();

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use torcon::{ConnectOptions, Error};
 
-use super::{LONG, SOON, endpoint, key, listen, services, target};
+use super::{LONG, SOON, endpoint, is_configured, key, listen, services};
 use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::RealTor;
 use crate::support::recording_proxy::RecordingProxy;
@@ -47,8 +47,7 @@ fn the_shortest_and_the_longest_interval_are_taken() {
         let listener = listen(endpoint(&tor).check_interval(interval).temporary_dir());
         assert!(listener.accept_timeout(BRIEF).unwrap_err().is_timeout());
         assert_eq!(tor.raw().ask("RESETCONF HiddenServiceOptions"), ["250 OK"]);
-        let line = format!("HiddenServicePort=80 {}", target(&listener));
-        eventually(LONG, "the service is there again", || services(&tor).contains(&line));
+        eventually(LONG, "the service is there again", || is_configured(&tor, &listener));
         let begin = Instant::now();
         listener.close().unwrap();
         assert!(begin.elapsed() < SOON);

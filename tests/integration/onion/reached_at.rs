@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use torcon::names::PortTarget;
 use torcon::onion::Publication;
 
-use super::{endpoint, refusal};
+use super::{endpoint, refusal, tcp_address};
 use crate::support::real_tor::RealTor;
 
 #[test]
@@ -22,9 +22,8 @@ fn a_listener_on_every_address_is_reached_by_a_loopback_address_of_this_machine(
     let tor = RealTor::start();
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
     let listener = endpoint(&tor).ephemeral().local_addr(everywhere).listen().unwrap();
-    let PortTarget::Tcp(local) = listener.local_addr() else { panic!("{listener:?}") };
     // tor takes a port alone for one of 127.0.0.1.
-    let expected = PortTarget::Port(local.port());
+    let expected = PortTarget::Port(tcp_address(&listener).port());
     assert_eq!(listener.service().ports()[0].target(), Some(&expected));
 }
 

@@ -1,24 +1,12 @@
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use torcon::Error;
 use torcon::error::{OnionProblem, RemovedBy};
-use torcon::onion::{IfRemoved, OnionEndpoint, OnionListener};
+use torcon::onion::{IfRemoved, OnionEndpoint};
 
-use super::{LONG, controller, endpoint, key, listen, refusal, services, target};
+use super::{LONG, controller, endpoint, is_configured, key, listen, refusal, services};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
-
-/// Sends the signal that a rotation of logs sends.
-fn hang_up(tor: &RealTor) {
-    kill(Pid::from_raw(i32::try_from(tor.pid()).unwrap()), Signal::SIGHUP).unwrap();
-}
-
-fn is_configured(tor: &RealTor, listener: &OnionListener) -> bool {
-    let line = format!("HiddenServicePort=80 {}", target(listener));
-    services(tor).contains(&line)
-}
 
 fn removed_by(outcome: Result<torcon::onion::OnionStream, Error>) -> RemovedBy {
     let error = outcome.unwrap_err();
@@ -36,7 +24,7 @@ fn a_service_is_added_again_after_each_reload() {
     let temporary = listen(endpoint(&tor).temporary_dir());
     for reload in 1..=20 {
         let reloads = || tor.log_text().matches("Received reload signal").count();
-        hang_up(&tor);
+        tor.hang_up();
         eventually(LONG, "tor has reloaded", || reloads() >= reload);
         for listener in [&filed, &temporary] {
             eventually(LONG, "the service is there again", || is_configured(&tor, listener));
@@ -90,7 +78,7 @@ fn accept_ends_with_the_reason_if_the_service_is_not_to_be_added_again() {
     let tor = RealTor::start();
     let end = |endpoint: OnionEndpoint| listen(endpoint.if_removed(IfRemoved::End));
     let reloaded = end(endpoint(&tor).temporary_dir());
-    hang_up(&tor);
+    tor.hang_up();
     assert_eq!(removed_by(reloaded.accept_timeout(LONG)), RemovedBy::Reload);
     assert_eq!(
         refusal(reloaded.accept()),

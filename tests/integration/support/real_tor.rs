@@ -295,6 +295,11 @@ impl RealTor {
         self.send(Signal::SIGSTOP);
     }
 
+    /// Sends SIGHUP, as a rotation of logs does: tor reads its torrc again.
+    pub(crate) fn hang_up(&self) {
+        self.send(Signal::SIGHUP);
+    }
+
     /// Lets a stopped process go on.
     pub(crate) fn cont(&self) {
         self.send(Signal::SIGCONT);
