@@ -225,21 +225,12 @@ fn read_invented(text: &'static str) -> Vec<&'static str> {
 
 /// Whether a line is of a pattern in which `…` stands for any text.
 fn matches(pattern: &str, line: &str) -> bool {
-    let mut parts = pattern.split('…');
-    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.split_once(part) {
-            Some((_, behind)) => rest = behind,
-            None => return false,
+    let Some((start, pattern)) = pattern.split_once('…') else { return pattern == line };
+    let Some(rest) = line.strip_prefix(start) else { return false };
+    let mut rest = rest.chars();
+    while !matches(pattern, rest.as_str()) {
+        if rest.next().is_none() {
+            return false;
         }
     }
     true
