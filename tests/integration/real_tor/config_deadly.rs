@@ -236,6 +236,30 @@ fn is_swept(name: &str, kind: &OptionType) -> bool {
         && !SPECIAL.iter().any(|special| name.contains(special))
 }
 
+/// How many settings tor took, tor refused, and torcon refused.
+#[derive(Debug, Default)]
+struct Counts {
+    taken: u32,
+    by_tor: u32,
+    here: u32,
+}
+
+impl Counts {
+    /// Sets an option, with others that it needs, and resets it if tor took it.
+    #[track_caller]
+    fn set(&mut self, controller: &Controller, option: &str, settings: &[(&str, &str)]) {
+        match controller.set_conf(settings.iter().copied()) {
+            Ok(()) => {
+                self.taken += 1;
+                controller.reset_conf([(option, None::<&str>)]).unwrap();
+            }
+            Err(Error::Rejected(_)) => self.by_tor += 1,
+            Err(Error::InvalidInput(_)) => self.here += 1,
+            Err(error) => panic!("{settings:?}: {error}"),
+        }
+    }
+}
+
 #[test]
 fn no_odd_value_ends_tor() {
     let is_whole = std::env::var_os("TORCON_SWEEP").is_some();
@@ -243,7 +267,7 @@ fn no_odd_value_ends_tor() {
     let controller = controller(&tor);
     let options = Config::new(&controller).options().unwrap();
     let options: Vec<_> = options.iter().filter(|(name, kind)| is_swept(name, kind)).collect();
-    let (start, mut counts) = (Instant::now(), [0; 3]);
+    let (start, mut counts) = (Instant::now(), Counts::default());
     for (at, (name, _)) in options.iter().enumerate() {
         let is_deadly = DEADLY.iter().any(|(deadly, _)| deadly == name);
         if !is_whole && !is_deadly && at % 20 != 0 {
@@ -251,19 +275,11 @@ fn no_odd_value_ends_tor() {
         }
         for value in ODD {
             // A unix socket would be created in the directory of the test.
-            match controller.set_conf([(name, value)]) {
-                Ok(()) => {
-                    counts[0] += 1;
-                    controller.reset_conf([(name, None::<&str>)]).unwrap();
-                }
-                Err(Error::Rejected(_)) => counts[1] += 1,
-                Err(Error::InvalidInput(_)) => counts[2] += 1,
-                Err(error) => panic!("{name} {value:?}: {error}"),
-            }
+            counts.set(&controller, name, &[(name, value)]);
         }
         alive(&tor, &controller);
     }
-    let [taken, by_tor, here] = counts;
+    let Counts { taken, by_tor, here } = counts;
     println!("{taken} taken, {by_tor} refused by tor, {here} refused here: {:?}", start.elapsed());
     assert!(taken > 50 && by_tor > 50 && here > 20, "{counts:?}");
 }
@@ -305,7 +321,7 @@ fn no_odd_file_ends_tor() {
     let options = Config::new(&controller).options().unwrap();
     let is_file = |kind: &OptionType| *kind == OptionType::Filename;
     let options = options.iter().filter(|(_, kind)| is_file(kind)).map(|(name, _)| &**name);
-    let mut counts = [0; 3];
+    let mut counts = Counts::default();
     for option in options.chain(["HiddenServiceDir"]) {
         let more: &[(&str, &str)] = match option {
             "HiddenServiceDir" => &[("HiddenServicePort", "80")],
@@ -315,20 +331,12 @@ fn no_odd_file_ends_tor() {
         };
         for name in names {
             let value = if name.is_empty() { String::new() } else { path(name) };
-            let settings = [(option, &*value)].into_iter().chain(more.iter().copied());
-            match controller.set_conf(settings) {
-                Ok(()) => {
-                    counts[0] += 1;
-                    controller.reset_conf([(option, None::<&str>)]).unwrap();
-                }
-                Err(Error::Rejected(_)) => counts[1] += 1,
-                Err(Error::InvalidInput(_)) => counts[2] += 1,
-                Err(error) => panic!("{option} {name}: {error}"),
-            }
+            let settings = [&[(option, &*value)], more].concat();
+            counts.set(&controller, option, &settings);
         }
         alive(&tor, &controller);
     }
-    let [taken, by_tor, here] = counts;
+    let Counts { taken, by_tor, here } = counts;
     println!("{taken} taken, {by_tor} refused by tor, {here} refused here");
     assert!(taken > 20 && by_tor > 20 && here > 20, "{counts:?}");
 }
