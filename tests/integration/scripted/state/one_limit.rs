@@ -6,7 +6,7 @@ use torcon::names::{CircuitId, CircuitPurpose, Fingerprint, StreamId, StreamReas
 use torcon::state::{Attach, Path, State};
 use torcon::{Error, Tor};
 
-use super::{GETINFO, SETEVENTS, greet, serve_events};
+use super::{GETINFO, SETEVENTS, greet, relays, serve_events};
 use crate::scripted::{LIMIT, connected, join, start};
 use crate::support::script::Script;
 
@@ -72,12 +72,7 @@ fn a_call_of_a_state_has_one_time_limit_for_its_commands_and_its_wait() {
                 circuit.connect_stream_timeout("a.example:80", CALL).map(drop)
             },
         ),
-        (
-            "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD NETWORK_LIVENESS NEWCONSENSUS \
-          NEWDESC NS ORCONN SIGNAL STATUS_CLIENT STREAM",
-            "250 OK",
-            |state| state.relays().map(drop),
-        ),
+        (relays::SETEVENTS, "250 OK", |state| state.relays().map(drop)),
     ];
     let threads = calls.map(|(command, reply, call)| start(move || check(command, reply, call)));
     threads.into_iter().for_each(join);

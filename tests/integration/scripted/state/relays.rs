@@ -4,8 +4,9 @@ use super::{followed, serve_events};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
 
-const SETEVENTS: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD NETWORK_LIVENESS \
-                         NEWCONSENSUS NEWDESC NS ORCONN SIGNAL STATUS_CLIENT STREAM";
+/// The events of a state that follows relays too.
+pub(super) const SETEVENTS: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD NETWORK_LIVENESS NEWCONSENSUS NEWDESC NS \
+     ORCONN SIGNAL STATUS_CLIENT STREAM";
 
 /// An entry of the consensus; the identity is made of the letter.
 fn entry(letter: char, name: &str, flags: &str) -> String {
