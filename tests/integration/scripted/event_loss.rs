@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use torcon::event::{BwEvent, EventText};
 use torcon::{ConnectOptions, Controller, Error, Event, EventKind};
 
@@ -31,6 +31,35 @@ fn flooded(limit: usize, events: u64, ends: bool) -> (FakeTor, Controller, Trigg
     (tor, controller, begin)
 }
 
+/// Adds a listener that passes `BW` events on and waits after the first one.
+pub(super) fn add_stuck_listener(controller: &Controller) -> (Trigger, Receiver<Event>) {
+    let (go_on, test_says) = signal();
+    let (seen, events) = unbounded();
+    let mut is_first = true;
+    let stuck = move |event: &Event| {
+        seen.send(event.clone()).unwrap();
+        if std::mem::take(&mut is_first) {
+            test_says.wait();
+        }
+    };
+    controller.add_event_listener(EventKind::Bw, stuck).unwrap();
+    (go_on, events)
+}
+
+/// Receives `count` events, lost ones included, and returns how many were lost.
+#[track_caller]
+pub(super) fn lost_of(count: u64, events: &Receiver<Event>) -> u64 {
+    let (mut delivered, mut lost) = (0, 0);
+    while delivered + lost < count {
+        match next(events) {
+            Event::Lagged { dropped, .. } => lost += dropped,
+            _ => delivered += 1,
+        }
+    }
+    assert_eq!(delivered + lost, count);
+    lost
+}
+
 /// The numbers of received and of lost events.
 #[derive(Default)]
 struct Tally {
@@ -55,16 +84,7 @@ impl Tally {
 fn a_loss_is_reported_without_another_event() {
     const EVENTS: u64 = 200_000;
     let (tor, controller, begin) = flooded(64 << 10, EVENTS, false);
-    let (go_on, test_says) = signal();
-    let (seen, events) = unbounded();
-    let mut is_first = true;
-    let stuck = move |event: &Event| {
-        seen.send(event.clone()).unwrap();
-        if std::mem::take(&mut is_first) {
-            test_says.wait();
-        }
-    };
-    controller.add_event_listener(EventKind::Bw, stuck).unwrap();
+    let (go_on, events) = add_stuck_listener(&controller);
     let (report, losses) = unbounded();
     controller.on_lagged(move |lost| report.send(lost).unwrap()).unwrap();
     begin.fire();
@@ -73,14 +93,7 @@ fn a_loss_is_reported_without_another_event() {
     controller.get_info_one("a").unwrap();
     controller.get_info_one("b").unwrap();
     go_on.fire();
-    let (mut delivered, mut lost) = (1, 0);
-    while delivered + lost < EVENTS {
-        match next(&events) {
-            Event::Lagged { dropped, .. } => lost += dropped,
-            _ => delivered += 1,
-        }
-    }
-    assert_eq!(delivered + lost, EVENTS);
+    let lost = lost_of(EVENTS - 1, &events);
     assert!(lost > EVENTS / 2, "only {lost} were lost");
     let mut reported = 0;
     while reported < lost {

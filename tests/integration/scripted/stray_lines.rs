@@ -4,6 +4,7 @@ use crossbeam_channel::unbounded;
 use torcon::event::{BwEvent, EventText};
 use torcon::{ConnectOptions, Event, EventKind, PendingReply};
 
+use super::event_loss::{add_stuck_listener, lost_of};
 use super::{LIMIT, answer, closed, connected, connected_with, next};
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
@@ -83,29 +84,12 @@ fn replaced_lines_that_a_stuck_listener_misses_are_counted_as_lost() {
         script.flood("XXXredactedXXX\r\n", LINES);
         script.serve(answer);
     });
-    let (go_on, test_says) = signal();
-    let (seen, events) = unbounded();
-    let mut is_first = true;
-    let stuck = move |event: &Event| {
-        seen.send(event.clone()).unwrap();
-        if std::mem::take(&mut is_first) {
-            test_says.wait();
-        }
-    };
-    controller.add_event_listener(EventKind::Bw, stuck).unwrap();
+    let (go_on, events) = add_stuck_listener(&controller);
     listening.fire();
     // The fake tor answers after it has sent all lines.
     controller.get_info_one("a").unwrap();
     go_on.fire();
-    let (mut delivered, mut lost) = (0, 0);
-    while delivered + lost < LINES {
-        match next(&events) {
-            Event::Lagged { dropped, .. } => lost += dropped,
-            _ => delivered += 1,
-        }
-    }
-    assert_eq!(delivered + lost, LINES);
-    assert!(lost > 0);
+    assert!(lost_of(LINES, &events) > 0);
     drop(controller);
     tor.finish();
 }
