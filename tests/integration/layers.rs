@@ -14,7 +14,6 @@ const ROWS: &[(&str, u8)] = &[
     ("names", 0),
     ("error", 1),
     ("wire", 2),
-    ("torrc", 2),
     ("command", 3),
     ("descriptor", 3),
     ("event", 3),
