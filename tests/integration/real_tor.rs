@@ -93,7 +93,7 @@ fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     chain(&outcome.expect_err("this is refused"))
 }
 
-/// Does something as a user to whom tor's data directory is closed; only within `alone()`.
+/// Does something as a user to whom tor's data directory is closed; only within `exclusive()`.
 fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
     let us = Uid::effective();
     if us.is_root() {

@@ -27,7 +27,7 @@ impl Holdings {
     /// Counts. Panics if the test does not run alone, since the result would mean nothing.
     #[track_caller]
     pub(crate) fn now() -> Self {
-        assert!(is_exclusive(), "leaks can be counted only within alone()");
+        assert!(is_exclusive(), "leaks can be counted only within exclusive()");
         let mut files: Vec<_> = fs::read_dir(std::env::temp_dir())
             .expect("the temporary directory can be read")
             .map(|entry| entry.expect("an entry can be read").path())
