@@ -49,6 +49,25 @@ fn private(tor: &torcon::process::TorProcess) -> PathBuf {
 }
 
 #[test]
+fn a_program_that_is_killed_leaves_no_tor() {
+    exclusive(|| {
+        if is_program() {
+            return;
+        }
+        let test = "a_program_that_is_killed_leaves_no_tor";
+        let (program, tor) = start(test, End::Signal(Signal::SIGKILL));
+        let tor = PathBuf::from(format!("/proc/{tor}"));
+        assert!(tor.exists());
+        program.end();
+        eventually(LONG, "tor has ended with its program", || !tor.exists());
+        // The killed program did not delete its directory.
+        for directory in entries() {
+            fs::remove_dir_all(directory).unwrap();
+        }
+    });
+}
+
+#[test]
 fn the_next_launch_removes_the_directories_of_an_ended_program() {
     exclusive(|| {
         if is_program() {

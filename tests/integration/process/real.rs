@@ -16,11 +16,9 @@ use super::fake_process::{LONG, SOON};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
-use crate::support::program::{End, Program, run_as_program};
 use crate::support::raw_control::RawControl;
 use crate::support::real_tor::tor_binary;
 use crate::support::socket::Address;
-use crate::support::watchdog::eventually;
 
 /// Returns a launcher of the real tor, without network.
 pub(super) fn offline() -> Launcher {
@@ -360,27 +358,4 @@ fn a_launched_tor_is_ended_and_a_connected_tor_is_left() {
         error.to_string(),
         "invalid argument \"launcher\": has no control connection, which a Tor needs"
     );
-}
-
-#[test]
-fn a_program_that_is_killed_leaves_no_tor() {
-    exclusive(|| {
-        if run_as_program(|_, _| {
-            let tor = offline().launch().unwrap();
-            let pid = tor.pid().to_string();
-            (tor, vec![pid])
-        }) {
-            return;
-        }
-        let name = "process::real::a_program_that_is_killed_leaves_no_tor";
-        let mut program = Program::start(name, End::Signal(Signal::SIGKILL), "", Path::new(""));
-        let tor = format!("/proc/{}", program.report().concat());
-        assert!(Path::new(&tor).exists());
-        program.end();
-        eventually(LONG, "tor has ended with its program", || !Path::new(&tor).exists());
-        // The killed program did not delete its directory.
-        for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
-            fs::remove_dir_all(entry.unwrap().path()).unwrap();
-        }
-    });
 }
