@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use super::client_auth::AuthorizedClient;
 use super::configuration::{Configuration, Failed, FormerLines};
 use super::directory::{DirectoryPlace, ServiceDirectory};
+use super::service::{AddedService, Registration};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, RemovedBy, Result};
@@ -38,8 +39,6 @@ pub(super) struct FilesystemService {
     configuration: Configuration,
     tor_pid: Option<i32>,
     address: OnionAddress,
-    key: Option<OnionKey>,
-    clients: Vec<AuthorizedClient>,
     lines: Vec<ConfiguredLine>,
     /// The lines that the directory had before. When the service is [kept](Self::keep), lines that
     /// are not in tor's configuration files are forgotten: a killed program left them.
@@ -52,7 +51,7 @@ pub(super) struct FilesystemService {
 
 impl FilesystemService {
     /// Adds the service. A failure undoes all changes.
-    pub(super) fn add(controller: &Controller, plan: FilesystemPlan) -> Result<Self> {
+    pub(super) fn add(controller: &Controller, plan: FilesystemPlan) -> Result<AddedService> {
         if !controller.is_on_this_machine() {
             return Err(OnionError::new(OnionProblem::Remote).into());
         }
@@ -64,10 +63,13 @@ impl FilesystemService {
             return Err(OnionError::new(OnionProblem::NotForTor { path: wanted, detail }).into());
         }
         let mut directory = ServiceDirectory::prepare(&plan.directory, identity.user)?;
-        if let Some(key) = &plan.key {
-            directory.install_key(key)?;
-        }
-        let known = directory.existing_address()?;
+        let known = match &plan.key {
+            Some(key) => {
+                directory.install_key(key)?;
+                Some(key.address())
+            }
+            None => directory.existing_address()?,
+        };
         let clients = directory.authorize_clients(plan.clients)?;
         directory.expect_files()?;
         let configuration = Configuration::of(&identity);
@@ -87,44 +89,33 @@ impl FilesystemService {
             }
         };
         let former_is_in_file = former.is_in_file(controller, directory.path());
-        let outcome = directory.read_address().map(|address| (address, directory.read_key()));
-        match outcome {
-            Ok((address, key)) => Ok(Self {
-                directory,
-                configuration,
-                tor_pid: identity.pid(),
-                address,
-                key: plan.key.or(key),
-                clients,
-                lines,
-                former,
-                former_is_in_file,
-                was_reloaded: false,
-                configured: true,
-            }),
+        let address = match directory.read_address() {
+            Ok(address) => address,
             Err(error) => {
-                // Nobody could say where the service is.
+                // Without its address the service cannot be used.
                 if let Err(error) = configuration.restore(controller, directory.path(), &former) {
                     directory.abandon();
                     log::warn!(
                         "an onion service that could not be added could not be removed: {error}"
                     );
                 }
-                Err(error)
+                return Err(error);
             }
-        }
-    }
-
-    pub(super) fn address(&self) -> OnionAddress {
-        self.address
-    }
-
-    pub(super) fn key(&self) -> Option<&OnionKey> {
-        self.key.as_ref()
-    }
-
-    pub(super) fn clients(&self) -> &[AuthorizedClient] {
-        &self.clients
+        };
+        let key = plan.key.or_else(|| directory.read_key());
+        let service = Self {
+            directory,
+            configuration,
+            tor_pid: identity.pid(),
+            address,
+            lines,
+            former,
+            former_is_in_file,
+            was_reloaded: false,
+            configured: true,
+        };
+        let registration = Registration::Filesystem(Box::new(service));
+        Ok(AddedService { registration, address, key, clients })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -56,13 +56,7 @@ impl OnionEndpoint {
                 let registration = Registration::Ephemeral(service);
                 AddedService { registration, address: added.address, key: added.key, clients }
             }
-            Plan::Filesystem(plan) => {
-                let service = FilesystemService::add(&controller, plan)?;
-                let (address, key) = (service.address(), service.key().cloned());
-                let clients = service.clients().to_vec();
-                let registration = Registration::Filesystem(Box::new(service));
-                AddedService { registration, address, key, clients }
-            }
+            Plan::Filesystem(plan) => FilesystemService::add(&controller, plan)?,
         };
         let service =
             OnionService::new(controller, lease, publisher, added, ports, self.monitoring)?;
