@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Tor;
 use crate::error::{InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
+use crate::link::deadline_after;
 use crate::process::Launcher;
 
 /// The shared tor.
@@ -45,7 +46,7 @@ impl Acquired {
     /// Returns the shared tor, or the right to launch one. Waits while another thread launches it,
     /// for at most `limit`: that launch may be waiting for this thread.
     fn acquire(limit: Duration) -> Result<Self> {
-        let deadline = Instant::now().checked_add(limit);
+        let deadline = deadline_after(limit);
         loop {
             let last = {
                 let mut state = SHARED.lock();
@@ -57,14 +58,11 @@ impl Acquired {
                             let problem = "is requested by a closure or logger that its own launch has called";
                             return Err(InvalidInput::new("the shared tor", problem).into());
                         }
-                        State::Launching(_) => match deadline {
-                            None => CHANGED.wait(&mut state),
-                            Some(deadline) => {
-                                if CHANGED.wait_until(&mut state, deadline).timed_out() {
-                                    return Err(Timeout::new(Wait::Bootstrap, limit).into());
-                                }
+                        State::Launching(_) => {
+                            if CHANGED.wait_until(&mut state, deadline).timed_out() {
+                                return Err(Timeout::new(Wait::Bootstrap, limit).into());
                             }
-                        },
+                        }
                     }
                 }
             };
