@@ -15,7 +15,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::change::{Change, CircuitChange, StreamChange};
-use super::listeners::{Listener, StateListenerId};
+use super::listeners::Listener;
 use crate::error::Disconnect;
 use crate::link::{ListenerId, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
@@ -203,8 +203,8 @@ impl Feed {
     }
 
     /// Removes a listener: no call to it begins after this. Returns whether it was there.
-    pub(super) fn remove(&self, id: StateListenerId) -> bool {
-        let Some(listener) = self.listeners.remove(id.0) else { return false };
+    pub(super) fn remove(&self, id: ListenerId) -> bool {
+        let Some(listener) = self.listeners.remove(id) else { return false };
         drop_quietly(listener.remove());
         true
     }

@@ -22,7 +22,7 @@ use crate::link::{self, ListenerId, drop_quietly};
 /// Identifies a listener of a [`State`], so that it can be removed. No two listeners
 /// of a program have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StateListenerId(pub(super) ListenerId);
+pub struct StateListenerId(ListenerId);
 
 /// The longest time until the clock, which may be set, is read again for expired mappings.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ impl Listeners {
     /// Removes a listener. Returns whether it was there.
     pub(super) fn remove(&self, id: StateListenerId) -> bool {
         let feed = self.feed.lock().clone();
-        feed.is_some_and(|feed| feed.remove(id))
+        feed.is_some_and(|feed| feed.remove(id.0))
     }
 
     /// Ends the thread, which may be the current one, without waiting for it.
@@ -234,7 +234,7 @@ impl Caller {
             log::error!("a listener of a state panicked and was removed: {panic}");
         }
         if update.is_last || called.is_err() {
-            self.feed.remove(StateListenerId(update.listener.id()));
+            self.feed.remove(update.listener.id());
         }
     }
 
