@@ -118,7 +118,7 @@ pub struct WeakState {
     inner: Weak<Inner>,
 }
 
-/// What the handles of one state share.
+/// The parts of a state that all its handles share.
 ///
 /// Lock order, before the locks of the link: `refreshing` > `listeners` > `store` > the queue of the
 /// feed > the registry of the feed, single circuits and streams. The reader thread takes only the

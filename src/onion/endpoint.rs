@@ -71,8 +71,8 @@ use crate::process::Launcher;
 pub struct OnionEndpoint {
     source: TorSource,
     connect: ConnectOptions,
-    // This lock is never contended. It makes the endpoint `Sync`, which the closure in it is not.
     launcher: Option<Launcher>,
+    // This lock is never contended. It makes the endpoint `Sync`, which the closure in it is not.
     bind_target: Mutex<Option<BindTarget>>,
     reached_at: Option<PortTarget>,
     on_progress: Option<ProgressListener>,

@@ -52,19 +52,19 @@ impl EphemeralService {
         add_onion(controller, command).map(drop)
     }
 
-    /// Ends the service, unless it is detached: then it goes on until somebody deletes it.
+    /// Removes the service, unless it is detached: then it stays until a controller deletes it.
     pub(super) fn remove(&self, controller: &Controller) -> Result<()> {
         if self.detached {
             return Ok(());
         }
         match controller.del_onion(self.address) {
-            // It has ended with the connection, or somebody has deleted it.
+            // It has ended with the connection, or another controller has deleted it.
             Err(error) if error.is_closed() || error.status_code() == Some(552) => Ok(()),
             outcome => outcome,
         }
     }
 
-    /// Lets it end like any other, though it is detached.
+    /// Makes a detached service end as others do.
     pub(super) fn attach(&mut self) {
         self.detached = false;
     }
@@ -78,7 +78,7 @@ fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> 
     };
     let Some(address) = command.own_address() else { return Err(error) };
     if error.is_timeout() || matches!(error, Error::Protocol(_) | Error::Buffer(_)) {
-        // tor answers in order: a service whose answer was late is there before this.
+        // tor answers in order: a service whose answer was late was added before this.
         let _ = controller.del_onion(address);
     }
     if error.status_code() == Some(550) {

@@ -226,7 +226,7 @@ impl Drop for LocalSocket {
     }
 }
 
-/// Removes a socket file that a killed program left, on which nobody listens.
+/// Removes a socket file on which no process listens: a killed program left it.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = || io::Error::from(Errno::EADDRINUSE);
     let found = fs::symlink_metadata(path)?;

@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The shortest interval between two queries.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What to do when a reload of tor's configuration or another controller removed a service.
+/// The reaction when a reload of tor's configuration or another controller removed a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IfRemoved {
@@ -80,8 +80,8 @@ impl Monitor {
                 }
             };
         }
-        // The owner may have been dropped while this thread held the service; then nobody else removes
-        // it.
+        // The owner may have been dropped while this thread held the service; then only this
+        // thread can remove it.
         if Arc::strong_count(&self.parts) == 1 {
             let parts = self.parts.lock().take();
             if let Some(parts) = parts {
@@ -90,7 +90,7 @@ impl Monitor {
         }
     }
 
-    /// Adds the service again if tor has lost it, and returns who removed it.
+    /// Adds the service again if tor has lost it, and returns what removed it.
     fn check(&self) -> Result<Option<RemovedBy>, Error> {
         let suspected_removal = self.status.take_suspected_removal();
         let mut parts = self.parts.lock();

@@ -25,8 +25,8 @@ const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 /// cheap. A handle keeps its state and the connection open. After the end of the circuit it has
 /// what tor reported last. Dropping it does not close the circuit.
 ///
-/// The thread that reads the connection wakes those who wait for a circuit, so that they can also
-/// wait inside a listener.
+/// The thread that reads the connection wakes the threads that wait for a circuit, so a listener
+/// can wait too.
 #[derive(Clone)]
 pub struct Circuit {
     pub(super) inner: Arc<Inner>,

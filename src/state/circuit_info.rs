@@ -1,4 +1,4 @@
-//! What the state knows of one circuit.
+//! The fields of one circuit.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::names::{
 };
 use crate::wire::fields::split_list;
 
-/// What tor said of a circuit, up to one event.
+/// The fields of a circuit, by tor's events up to one of them.
 ///
 /// It never changes: [`Circuit::info`](super::Circuit::info) returns another one after the next
 /// event. A field is as old as the last `CIRC` or `CIRC_MINOR` event of the circuit, and
@@ -48,7 +48,7 @@ circuit_keywords!(keyword_methods!(CircuitInfo) {
 });
 
 impl CircuitInfo {
-    /// Takes what an event tells.
+    /// Returns the circuit of an event.
     pub(super) fn of(event: &CircEvent) -> Self {
         Self {
             id: event.id(),
@@ -58,7 +58,8 @@ impl CircuitInfo {
         }
     }
 
-    /// Takes a line of `circuit-status`. tor lists a circuit without relays as if it had some.
+    /// Returns the circuit of a line of `circuit-status`. tor lists a circuit without relays as if
+    /// it had some.
     pub(super) fn listed(event: &CircEvent) -> Self {
         let mut info = Self::of(event);
         if info.status == CircuitStatus::Extended && path_word(event.text()).is_empty() {
@@ -67,7 +68,7 @@ impl CircuitInfo {
         info
     }
 
-    /// Takes what an event tells after what was known before.
+    /// Returns the circuit after the next `CIRC` event.
     ///
     /// tor describes the whole circuit in each event, so fields that the event does not repeat do
     /// not hold any longer. An event without a purpose describes nothing but the status and its
@@ -78,7 +79,7 @@ impl CircuitInfo {
         Self { status: event.status(), ..before.next(event.text(), keeps) }
     }
 
-    /// Takes an event that leaves the status as it was.
+    /// Returns the circuit after a `CIRC_MINOR` event, which does not change the status.
     pub(super) fn changed(before: &Self, event: &CircMinorEvent) -> Self {
         let is_described = event.purpose().is_some();
         let keeps = |key: &str| !is_described || is_reason(key);
@@ -94,7 +95,7 @@ impl CircuitInfo {
         Self { id: self.id, status: self.status.clone(), earlier_path, record }
     }
 
-    /// Takes the SOCKS credentials of the first stream that tor attached to the circuit.
+    /// Returns the circuit with the SOCKS credentials of the first stream that tor attached to it.
     pub(super) fn bound_to(before: &Self, stream: &StreamInfo) -> Self {
         let is_credential = |key: &str| matches!(key, "SOCKS_USERNAME" | "SOCKS_PASSWORD");
         Self { record: before.record.joined(stream.record(), is_credential), ..before.clone() }
@@ -174,5 +175,5 @@ impl fmt::Debug for CircuitInfo {
     }
 }
 
-/// The place of one circuit.
+/// The cell of one circuit.
 pub(crate) type CircuitCell = Cell<CircuitId, CircuitInfo>;

@@ -20,14 +20,14 @@ use crate::error::Disconnect;
 use crate::link::{ListenerId, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
 
-/// How many bytes an update takes beside what it reports: its entry in the queue and allocations.
+/// How many bytes an update takes besides its change: its entry in the queue and allocations.
 const OVERHEAD: usize = 256;
 
 /// How often the thread yields before it sleeps. To wake it for each event of a flood would cost the
 /// reader thread more than everything else.
 const MAX_YIELDS: u32 = 50;
 
-/// What a listener wants to hear of.
+/// The changes that a listener gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Topic {
     Circuits,
@@ -100,7 +100,7 @@ pub(super) struct Feed {
     listeners: Registry<Listener, Topic>,
     /// Comes before the lock of the registry.
     queue: Mutex<Queue>,
-    /// Signaled when there is something to do; goes with `queue`.
+    /// Signaled when `queue` has updates or has ended.
     ready: Condvar,
     /// How many bytes wait, with those of the batch that the thread has taken.
     held: AtomicUsize,
@@ -202,7 +202,7 @@ impl Feed {
         true
     }
 
-    /// Removes a listener: no call to it begins after this. Returns whether it was there.
+    /// Removes a listener: no call to it begins after this. Returns whether it existed.
     pub(super) fn remove(&self, id: ListenerId) -> bool {
         let Some(listener) = self.listeners.remove(id) else { return false };
         drop_quietly(listener.remove());
@@ -271,7 +271,7 @@ impl Feed {
         self.held.fetch_sub(update.size, Ordering::Relaxed);
     }
 
-    /// Returns whether a listener wants to hear of address mappings.
+    /// Returns whether a listener gets the changes of address mappings.
     pub(super) fn has_address_listener(&self) -> bool {
         self.listeners.has_key(&Topic::Addresses)
     }

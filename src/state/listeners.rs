@@ -84,7 +84,7 @@ impl Listeners {
         Ok(feed)
     }
 
-    /// Removes a listener. Returns whether it was there.
+    /// Removes a listener. Returns whether it existed.
     pub(super) fn remove(&self, id: StateListenerId) -> bool {
         let feed = self.feed.lock().clone();
         feed.is_some_and(|feed| feed.remove(id.0))
@@ -181,13 +181,13 @@ impl State {
         })
     }
 
-    /// Removes a listener. No call to it begins after this has returned; one that is running goes on,
-    /// and may be the one that removes the listener.
+    /// Removes a listener. No call to it begins after this has returned. A call that is running
+    /// continues, and may itself remove the listener.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener. One that
-    /// panicked is removed already, and one whose circuit or stream has ended.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener. A
+    /// listener that panicked, or whose circuit or stream has ended, is removed already.
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
         match self.inner.listeners.remove(listener) {
             true => Ok(()),

@@ -176,7 +176,7 @@ impl Circuit {
 
     /// Asks the proxy of tor for a stream or an address through this circuit.
     ///
-    /// `action` says what for, in errors.
+    /// `action` is the purpose that errors name.
     fn through<T>(
         &self,
         action: &str,
@@ -215,7 +215,7 @@ impl Circuit {
         }
     }
 
-    /// Checks that the stream that the proxy has granted goes through this circuit.
+    /// Checks that the stream that the proxy has granted is on this circuit.
     fn check(
         &self,
         action: &str,
@@ -233,8 +233,8 @@ impl Circuit {
         };
         let circuit = Arc::clone(&self.cell);
         let reservation = Arc::clone(&reserved.reservation);
-        // The events of the stream come to this state. The reservation has only what they do not
-        // say.
+        // This state gets the events of the stream. The reservation has only what they do not
+        // report.
         let checked = store.wait_stream(&stream, deadline, move |tracker, cell| {
             let info = cell.info();
             match info.circuit() {

@@ -15,7 +15,7 @@ pub(super) struct Layout {
     pub(super) keywords: &'static [&'static str],
 }
 
-/// The last event, and fields that it does not repeat. They are read when somebody asks for them.
+/// The last event, and fields that it does not repeat. They are parsed when they are read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Record {
     layout: &'static Layout,

@@ -99,7 +99,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
             parts.add(Part::Guards);
             parts.add(Part::Addresses);
         }
-        // It may stand for any event.
+        // The line may have been any event.
         stray if stray.is_stray_line() => {
             Part::ALL.into_iter().for_each(|part| parts.add(part));
         }

@@ -204,7 +204,7 @@ impl EventHook for PendingEvents {
     fn event(&self, raw: &RawEvent<'_>) {
         let wire = raw.wire();
         if wire.starts_with(b"650+NEWCONSENSUS") {
-            // It replaces what came before.
+            // A consensus replaces all events before it.
             let texts = vec![(raw.number(), raw.text().clone())];
             *self.unread.lock() = Unread { texts, ..Unread::default() };
         } else if wire.starts_with(b"650+NS") {

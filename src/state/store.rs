@@ -337,7 +337,7 @@ impl EventHook for Store {
         let (number, event) = (event.number(), event.event().clone());
         let mut inner = self.inner.lock();
         if let Event::AddrMap(_) = &event {
-            // Expired mappings would stay for ever in a state that nobody reads.
+            // Expired mappings would stay for ever if no thread reads the state.
             inner.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
         }
         inner.change(|tracker, changes| tracker.event(number, event, changes));

@@ -1,4 +1,4 @@
-//! What the state knows of one stream.
+//! The fields of one stream.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::names::{
     StreamStatus, Target,
 };
 
-/// What tor said of a stream, up to one event.
+/// The fields of a stream, by tor's events up to one of them.
 ///
 /// It never changes: [`Stream::info`](super::Stream::info) returns another one after the next
 /// event. tor reports what does not change only once, and of streams that began before the state
@@ -31,7 +31,7 @@ static LAYOUT: Layout = Layout { words: (5, 0), keywords: StreamEvent::KEYWORDS 
 stream_keywords!(keyword_methods!(StreamInfo));
 
 impl StreamInfo {
-    /// Takes what an event tells.
+    /// Returns the stream of an event.
     pub(super) fn of(event: &StreamEvent) -> Self {
         let status = event.status();
         let circuit = match status {
@@ -43,7 +43,7 @@ impl StreamInfo {
         Self { id: event.id(), status, circuit, record }
     }
 
-    /// Takes what an event tells after what was known before.
+    /// Returns the stream after the next event.
     pub(super) fn after(before: &Self, event: &StreamEvent) -> Self {
         let mut info = Self::of(event);
         if !is_state(&info.status) {
@@ -132,7 +132,7 @@ impl StreamInfo {
     }
 }
 
-/// Whether a status is one in which a stream can be, and not something that happens to it.
+/// Returns whether a stream can be in a status; the others are only reported once.
 fn is_state(status: &StreamStatus) -> bool {
     !matches!(
         status,
@@ -150,5 +150,5 @@ impl fmt::Debug for StreamInfo {
     }
 }
 
-/// The place of one stream.
+/// The cell of one stream.
 pub(crate) type StreamCell = Cell<StreamId, StreamInfo>;

@@ -36,53 +36,52 @@ pub(super) struct Answers {
     pub(super) liveness: Option<NetworkLiveness>,
 }
 
-/// How many circuits are kept after their end for those who wait for tor's answer which circuit it
-/// has begun. Between that answer and the thread that reads it, far fewer end.
+/// How many ended circuits are kept for threads that wait for the reply to `EXTENDCIRCUIT`, which
+/// names the circuit. Far fewer end between the reply and the moment when the thread reads it.
 const ENDED_KEPT: usize = 2048;
 
-/// What tor is doing, as far as events and a snapshot have told.
+/// The contents of a state, by its snapshot and the events after it.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     circuits: HashMap<CircuitId, Arc<CircuitCell>>,
-    /// Circuits that have ended while somebody waits for tor's answer which circuit it has begun:
-    /// the last of them.
+    /// The last circuits that ended while a thread was waiting for the reply to `EXTENDCIRCUIT`.
     ended: VecDeque<Arc<CircuitCell>>,
-    /// The highest circuit that was left out of these.
+    /// The highest circuit that was removed from `ended` for lack of room.
     left_out: Option<CircuitId>,
-    /// How many threads do that.
+    /// How many threads wait for the reply to `EXTENDCIRCUIT`.
     beginning: usize,
-    /// Also those that have failed and are still to be closed.
+    /// Includes streams that have failed and are not closed yet.
     streams: HashMap<StreamId, Arc<StreamCell>>,
     connections: Connections,
     guards: Guards,
     addresses: Addresses,
     bootstrap: Option<Bootstrap>,
     liveness: Option<NetworkLiveness>,
-    /// The parts that are to be asked for again.
+    /// The parts that the next reader refreshes.
     stale: Parts,
-    /// The parts of which the answer is awaited.
+    /// The parts that a thread refreshes now.
     refreshing: Parts,
-    /// The parts that cannot be asked for.
+    /// The parts whose keys tor or a filter refuses.
     unavailable: Parts,
-    /// The events about these parts since the refresh began.
+    /// The events about the parts in `refreshing` since the refresh began.
     recent: Vec<(u64, Event)>,
-    /// How many events of the connection are in this, counted from the first of all.
+    /// How many events of the connection this contains, counted from its first event.
     number: u64,
-    /// What came before the snapshot; `None` after it.
+    /// The events that arrived before the snapshot; `None` after it.
     early: Option<Vec<(u64, Event)>>,
 }
 
 impl Tracker {
-    /// Makes one that keeps events until its snapshot comes.
+    /// Returns a tracker that keeps events until its snapshot arrives.
     pub(super) fn new() -> Self {
         Self { early: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Takes an event, and says what has changed by it.
+    /// Applies an event, and adds what it changes to `changes`.
     pub(super) fn event(&mut self, number: u64, event: Event, changes: &mut Vec<Change>) {
         match &mut self.early {
             Some(early) => early.push((number, event)),
-            // The snapshot knows of what came before it.
+            // The snapshot contains this event.
             None if number < self.number => {}
             None => {
                 self.number = number + 1;
@@ -95,7 +94,8 @@ impl Tracker {
         }
     }
 
-    /// Takes the snapshot, which knows of so many events, and then those that came meanwhile.
+    /// Applies the snapshot, which contains so many events, and then the events that arrived
+    /// meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
         for event in answers.circuits {
             let cell = CircuitCell::new(event.id(), CircuitInfo::listed(&event));
@@ -187,7 +187,7 @@ impl Tracker {
         self.ended.push_back(cell);
     }
 
-    /// A circuit that is not there has ended before.
+    /// Applies an event of a circuit; an unknown circuit has ended before.
     fn circ_minor(&mut self, event: &CircMinorEvent, changes: &mut Vec<Change>) {
         let Some(cell) = self.circuits.get(&event.id()) else { return };
         let (old_purpose, old_hs_state) = (event.old_purpose(), event.old_hs_state());
@@ -245,7 +245,7 @@ impl Tracker {
             tell(StreamChange::Attached(circuit));
         }
         match status {
-            // That it is new has been told.
+            // `StreamChange::New` is reported above.
             StreamStatus::New | StreamStatus::NewResolve => {}
             StreamStatus::ControllerWait => tell(StreamChange::Waiting),
             StreamStatus::SentConnect | StreamStatus::SentResolve => tell(StreamChange::Sent),
@@ -258,8 +258,8 @@ impl Tracker {
         }
     }
 
-    /// tor gives the SOCKS credentials of the first stream to a circuit, and to the other leg of its
-    /// conflux pair, without an event of the circuit.
+    /// Records the SOCKS credentials of a circuit's first stream. tor gives them to the circuit, and
+    /// to the other leg of its conflux pair, without an event of the circuit.
     fn bind(&self, stream: &StreamInfo) {
         let Some(cell) = stream.circuit().and_then(|id| self.circuits.get(&id)) else { return };
         let info = cell.info();
@@ -280,7 +280,7 @@ impl Tracker {
         }
     }
 
-    /// Notes what an event shows besides what it tells.
+    /// Marks the parts that may have changed in a way that no event reports itself.
     fn look_for_staleness(&mut self, event: &Event) {
         let mut stale = made_stale(event);
         match event {
@@ -299,12 +299,12 @@ impl Tracker {
         self.stale = self.stale.or(stale);
     }
 
-    /// Returns whether one of these parts is to be asked for again, or is being asked for.
+    /// Returns whether one of these parts is stale, or being refreshed.
     pub(super) fn is_stale(&self, wanted: Parts) -> bool {
         !self.stale.or(self.refreshing).and(wanted).without(self.unavailable).is_empty()
     }
 
-    /// Begins to ask again for what is stale of these parts.
+    /// Begins a refresh of the stale ones of these parts, and returns them.
     pub(super) fn begin_refresh(&mut self, wanted: Parts) -> Option<Parts> {
         let parts = self.stale.and(wanted).without(self.unavailable);
         if parts.is_empty() {
@@ -315,7 +315,7 @@ impl Tracker {
         Some(parts)
     }
 
-    /// Takes the answers to a refresh, and again the events that came after them.
+    /// Applies the answers to a refresh, and again the events after them.
     pub(super) fn finish_refresh(
         &mut self,
         mut answers: Answers,
@@ -326,7 +326,7 @@ impl Tracker {
             match part {
                 Part::Connections => {
                     self.connections.refresh(&answers.connections);
-                    // Whether the events that follow are doubtful, the new list decides.
+                    // The new list decides whether the events after it are doubtful.
                     self.stale = self.stale.without(Parts::of(part));
                 }
                 Part::Guards => self.guards.snapshot(std::mem::take(&mut answers.guards)),
@@ -354,12 +354,12 @@ impl Tracker {
         }
     }
 
-    /// Notes that a part cannot be asked for.
+    /// Records that tor or a filter refuses the key of a part.
     pub(super) fn set_unavailable(&mut self, part: Part) {
         self.unavailable.add(part);
     }
 
-    /// tor forgets what it has resolved without telling of each name.
+    /// Applies a signal: tor clears its DNS cache without an event for each name.
     fn signal(&mut self, event: &SignalEvent, changes: &mut Vec<Change>) {
         if matches!(event.signal(), Signal::Newnym | Signal::ClearDnsCache) {
             while let Some(mapping) = self.addresses.take_transient() {
@@ -368,24 +368,25 @@ impl Tracker {
         }
     }
 
-    /// Takes out the mappings whose time is over.
+    /// Removes the mappings that have expired.
     pub(super) fn expire(&mut self, now: SystemTime, changes: &mut Vec<Change>) {
         while let Some(mapping) = self.addresses.take_expired(now) {
             changes.push(Change::Address { mapping, change: AddressChange::Expired });
         }
     }
 
-    /// Returns a circuit that is there.
+    /// Returns a circuit, unless it has ended.
     pub(crate) fn circuit(&self, id: &CircuitId) -> Option<&Arc<CircuitCell>> {
         self.circuits.get(id)
     }
 
-    /// From now on, circuits that end can still be found.
+    /// Keeps the circuits that end from now on, so that [`begun`](Self::begun) finds them.
     pub(super) fn keep_ended(&mut self) {
         self.beginning += 1;
     }
 
-    /// Takes back one [`keep_ended`](Self::keep_ended). Returns what nobody wants any more.
+    /// Takes back one [`keep_ended`](Self::keep_ended). Returns the circuits that no thread
+    /// needs any more.
     pub(super) fn forget_ended(&mut self) -> VecDeque<Arc<CircuitCell>> {
         self.beginning = self.beginning.saturating_sub(1);
         if self.beginning > 0 {
@@ -395,27 +396,27 @@ impl Tracker {
         std::mem::take(&mut self.ended)
     }
 
-    /// Returns a circuit that is there, or was when [`keep_ended`](Self::keep_ended) was called.
+    /// Returns a circuit, unless it ended before [`keep_ended`](Self::keep_ended) was called.
     pub(crate) fn begun(&self, id: CircuitId) -> Option<Arc<CircuitCell>> {
         let is_it = |cell: &&Arc<CircuitCell>| cell.id() == id;
         let found = self.circuits.get(&id).or_else(|| self.ended.iter().rev().find(is_it));
-        // tor counts its circuits: one before another that has begun has begun too, and has ended
-        // if it is not there.
+        // tor numbers its circuits in order: a lower number than one that has begun has begun too,
+        // and its circuit has ended if it is not found.
         let is_left_out = || self.left_out.is_some_and(|left_out| id <= left_out);
         found.cloned().or_else(|| is_left_out().then(|| ended_cell(id)).flatten())
     }
 
-    /// Returns the circuits that are there, in no order.
+    /// Returns the circuits that have not ended, in no order.
     pub(crate) fn circuits(&self) -> impl Iterator<Item = &Arc<CircuitCell>> {
         self.circuits.values()
     }
 
-    /// Returns a stream that is there, or has failed and is still to be closed.
+    /// Returns a stream that is not closed; it may have failed.
     pub(crate) fn stream(&self, id: &StreamId) -> Option<&Arc<StreamCell>> {
         self.streams.get(id)
     }
 
-    /// Returns the streams that are there, in no order; not those that have failed.
+    /// Returns the streams that have not ended, in no order.
     pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<StreamCell>> {
         self.streams.values().filter(|cell| !cell.info().is_over())
     }
@@ -430,33 +431,33 @@ impl Tracker {
         self.guards.list()
     }
 
-    /// Returns the mappings that are in force at a time.
+    /// Returns the mappings that have not expired at a time.
     pub(super) fn address_map(&self, now: SystemTime) -> Vec<AddressMapping> {
         self.addresses.list(now)
     }
 
-    /// Returns when the next mapping ends.
+    /// Returns when the next mapping expires.
     pub(super) fn next_expiry(&self) -> Option<SystemTime> {
         self.addresses.next_expiry()
     }
 
-    /// Returns how far tor's start has come.
+    /// Returns tor's bootstrap progress.
     pub(crate) fn bootstrap(&self) -> Option<&Bootstrap> {
         self.bootstrap.as_ref()
     }
 
-    /// Returns whether the network can be reached.
+    /// Returns whether tor reaches the network.
     pub(crate) fn liveness(&self) -> Option<&NetworkLiveness> {
         self.liveness.as_ref()
     }
 
-    /// Returns how many events of the connection are in this.
+    /// Returns how many events of the connection this contains.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 }
 
-/// Returns the place of a circuit of which nothing is known but that it has ended.
+/// Returns the cell of a circuit of which only the end is known.
 fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
     let event = CircEvent::parse(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
     Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(&event))))

@@ -19,7 +19,7 @@ pub(super) struct Ticket(u64);
 
 type Checks<Id, Info> = Vec<(Ticket, Check<Id, Info>)>;
 
-/// The waiters by circuit or stream: an event costs those of other ones nothing.
+/// The waiters by circuit or stream: an event of one circuit does not check the waiters of others.
 pub(super) struct Waiters<Id, Info> {
     by_id: HashMap<Id, Checks<Id, Info>>,
     next: u64,

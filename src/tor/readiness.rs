@@ -17,7 +17,7 @@ const BOOTSTRAP_PHASE: &str = "status/bootstrap-phase";
 /// How often tor is asked whether it is ready, besides after each event.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Says whether a wanted event came since the last [`wait`](Self::wait).
+/// Records whether a wanted event arrived since the last [`wait`](Self::wait).
 struct EventFlag {
     came: Arc<Notifier<bool>>,
     /// `None` if a filter in front of tor refuses the event.
@@ -49,7 +49,7 @@ impl EventFlag {
         Self { came: Arc::default(), _hook: None }
     }
 
-    /// Waits until a wanted event has come, and clears the flag.
+    /// Waits until a wanted event has arrived, and clears the flag.
     fn wait(&self, deadline: Instant) -> Result<(), WaitEnd> {
         self.came.wait(deadline, |came| std::mem::take(came).then_some(()))
     }
@@ -139,7 +139,7 @@ impl Tor {
 
 fn is_ready(controller: &Controller, deadline: Instant) -> Result<bool> {
     let ask = |key| controller.execute_before(&GetInfo::new([key]), deadline);
-    // Behind a filter that refuses the key the phase has to do.
+    // If a filter refuses the key, the phase alone decides.
     if let Some((established, _)) = if_allowed(ask(CIRCUIT_ESTABLISHED))? {
         if established.get(CIRCUIT_ESTABLISHED).is_none_or(|value| value.trim() != "1") {
             return Ok(false);

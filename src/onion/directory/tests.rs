@@ -162,7 +162,8 @@ fn a_client_that_is_there_keeps_its_key() {
     drop(directory);
 
     let mut again = prepare(Some(&path), None).unwrap();
-    // A new pair was to be made: the client has one already, whose secret half nobody knows here.
+    // The caller requested a new key pair, but the client has one already; only the client has its
+    // secret key.
     let made = again.authorize_clients(vec![client("alice", 2), client("bob", 3)]).unwrap();
     assert_eq!(made[0].public_key, client("alice", 1).public_key);
     assert!(made[0].key.is_none());
@@ -194,7 +195,7 @@ fn only_the_named_clients_are_let_in_and_all_are_told() {
     // A service that could not be added leaves the clients as they were.
     drop(directory);
     assert_eq!(there(), ["alice.auth", "bob.auth"]);
-    // Nobody is named: whom the directory lets in is told.
+    // No client is named: the clients of the directory are returned.
     let (directory, mut names) = with(Vec::new());
     names.sort();
     assert_eq!(names, ["alice", "bob"]);

@@ -2,7 +2,7 @@
 //!
 //! It owns the attachers, the reservations and what it has done about each stream; others send it
 //! messages. One queue carries them all, so that the order is that of the causes: a reservation is
-//! known before tor reports its stream, and a stop comes behind every stream that tor has left to
+//! known before tor reports its stream, and a stop is behind every stream that tor has left to
 //! controllers.
 
 use std::collections::{BTreeMap, HashMap};
@@ -44,7 +44,7 @@ pub(crate) enum Message {
     Release(Arc<StreamReservation>),
     AddAttacher(AttacherId, Attacher),
     RemoveAttacher(AttacherId),
-    /// What an attacher chose for a stream.
+    /// The choice of an attacher for a stream.
     Choice(StreamId, AttacherId, Attach),
     /// Leave the streams that wait to tor, drop the sender, and end.
     Stop(Sender<()>),
@@ -79,7 +79,7 @@ impl Drop for Attacher {
     }
 }
 
-/// What the thread has done about a stream that has waited and is not closed.
+/// The progress of a stream that has waited and is not closed.
 #[derive(Default)]
 struct Progress {
     /// How often the stream has waited for a controller.

@@ -8,7 +8,7 @@ use crate::event::EventText;
 use crate::names::CircuitId;
 use crate::state::stream_info::StreamInfo;
 
-/// What distinguishes a stream of this program from all others in tor's `STREAM` events.
+/// The fields of tor's `STREAM` events that distinguish a stream of this program from all others.
 pub(crate) enum StreamOrigin {
     /// This program's end of the TCP connection to the proxy.
     Address(SocketAddr),

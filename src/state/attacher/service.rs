@@ -24,11 +24,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// The attaching of streams on one connection; kept by the controller.
 #[derive(Default)]
 struct AttachService {
-    /// Held across commands, so it comes before every other lock of the connection.
+    /// Held across commands, so it is taken before every other lock of the connection.
     running: Mutex<Option<Running>>,
 }
 
-/// What exists while streams are attached.
+/// The thread and the option of a service while streams are attached.
 struct Running {
     /// How many [`AttachGuard`]s there are.
     users: usize,

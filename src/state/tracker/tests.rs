@@ -15,7 +15,7 @@ const GUARD: &str = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
 const MIDDLE: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
 const EXIT: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
 
-/// What tor answers, in its own words.
+/// tor's answers, as it writes them.
 #[derive(Clone, Debug, Default)]
 struct Texts {
     circuits: String,
@@ -118,7 +118,7 @@ fn a_circuit_is_followed_from_its_beginning_to_its_end() {
         ["circuit 3 Closed"]
     );
     assert!(state.circuit(3).is_none());
-    // Who has it still learns why.
+    // The cell still has the reason.
     let last = cell.info();
     assert_eq!(last.reason().unwrap().as_str(), "DESTROYED");
     assert_eq!(last.remote_reason().unwrap().as_str(), "FINISHED");
@@ -286,7 +286,7 @@ fn a_stream_is_followed_from_circuit_to_circuit() {
     let info = cell.info();
     assert_eq!(info.circuit(), Some(CircuitId::from(15)), "the last one");
     assert_eq!(info.remote_reason().unwrap().as_str(), "MISC");
-    // Only the first event told these.
+    // Only the first event had these.
     assert_eq!(info.source_addr().unwrap().as_str(), "127.0.0.1:53442");
     assert_eq!(info.purpose().unwrap().as_str(), "USER");
     assert_eq!(info.socks_username().unwrap(), "us er");
@@ -346,7 +346,7 @@ fn mappings_come_end_and_are_taken_away() {
     assert_eq!(state.take("ADDRMAP a.com  NEVER CACHED=\"YES\""), ["address a.com Removed"]);
     assert!(state.take("ADDRMAP a.com  NEVER CACHED=\"YES\"").is_empty());
     assert!(names(&state, at(0)).is_empty());
-    // tor forgets what it resolved, but not what it was told.
+    // tor forgets the names that it resolved, but not the mappings of controllers.
     state.take("ADDRMAP e.com f.com NEVER CACHED=\"YES\"");
     state.take(
         "ADDRMAP c.com 1.2.3.5 \"2026-11-23 10:00:10\" EXPIRES=\"2026-11-23 10:00:10\" CACHED=\"YES\"",
@@ -406,7 +406,7 @@ fn the_end_of_a_connection_that_may_be_another_removes_nothing_and_makes_the_lis
         assert!(state.tracker.connections().len() >= 2, "{text}");
         assert!(state.tracker.is_stale(connections), "{text}");
         assert_eq!(state.tracker.begin_refresh(Parts::ALL), Some(connections));
-        // One more comes while tor answers, one is known to the answer.
+        // The answer contains the first of these events, and not the second.
         state.number = 5;
         state.take(&format!("ORCONN {EXIT} LAUNCHED ID=8"));
         state.take(&format!("ORCONN {EXIT} CONNECTED ID=8"));

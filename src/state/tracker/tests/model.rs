@@ -9,7 +9,7 @@ use super::{Texts, event, shown};
 use crate::state::change::{Change, CircuitChange, StreamChange};
 use crate::state::tracker::Tracker;
 
-/// What the model knows of tor: the last words of each thing.
+/// The model of tor's contents: the last words about each circuit, stream, guard and mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Model {
     /// State, number of relays, purpose.
@@ -25,7 +25,7 @@ struct Model {
 struct Script {
     model: Model,
     last_id: u32,
-    /// Those that have failed and are still to be closed.
+    /// The streams that have failed and are not closed yet.
     failed: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl Script {
         self.last_id.to_string()
     }
 
-    /// Makes something happen, and tells it as tor does.
+    /// Makes a change, and returns tor's event of it.
     fn step(&mut self, (what, which, how): (u8, u8, u8)) -> String {
         match what % 12 {
             0 | 1 => {
@@ -156,7 +156,7 @@ impl Script {
         format!("STREAM {id} {told} {on} {target} CLIENT_PROTOCOL=SOCKS5")
     }
 
-    /// What `GETINFO` answers now.
+    /// Returns tor's answers to `GETINFO` at this moment.
     fn answers(&self) -> Texts {
         let mut texts = Texts::default();
         for (id, (status, length, purpose)) in &self.model.circuits {
@@ -176,7 +176,7 @@ impl Script {
     }
 }
 
-/// What a tracker knows, in the words of the model.
+/// Returns the contents of a tracker as a model.
 fn known(tracker: &Tracker) -> Model {
     let mut model = Model::default();
     for cell in tracker.circuits() {
@@ -206,7 +206,8 @@ fn known(tracker: &Tracker) -> Model {
     model
 }
 
-/// Requires that whatever is told of begins once and ends at most once, and nothing comes after.
+/// Requires that each circuit and stream begins once and ends at most once, without a change after
+/// that.
 fn assert_in_order(changes: &[Change]) {
     let mut lives = BTreeMap::<String, Vec<&'static str>>::new();
     for change in changes {
@@ -229,7 +230,7 @@ fn assert_in_order(changes: &[Change]) {
             ),
             Change::Address { .. } => continue,
         };
-        // What is not there is seen as closed again and again.
+        // An unknown circuit or stream is reported as closed again and again.
         if !key.ends_with(" 999999") {
             lives.entry(key).or_default().push(word);
         }
@@ -243,9 +244,9 @@ fn assert_in_order(changes: &[Change]) {
 }
 
 proptest! {
-    /// The snapshot may stand anywhere among the events, and four things may be anywhere: where we
-    /// subscribe, where the answer stands on the wire, of how many more events it knows already,
-    /// and how many have come before it is looked at.
+    /// The snapshot may be anywhere among the events. Four positions vary: the subscription, the
+    /// answer on the wire, how many more events it contains, and how many events arrive before it
+    /// is applied.
     #[test]
     fn wherever_the_snapshot_stands_the_state_is_that_of_the_model(
         steps in vec(any::<(u8, u8, u8)>(), 0..120),
@@ -263,7 +264,7 @@ proptest! {
             places.iter().map(|place| place.index(texts.len() + 1)).collect();
         order.sort_unstable();
         let (subscribed, on_wire, looked_at) = (order[0], order[1], order[3]);
-        // tor may answer before it has told of what has just happened.
+        // tor may answer before it has sent the events of the last changes.
         let known_to_answer = (on_wire + ahead).min(texts.len());
         let number = |place: usize| u64::try_from(place - subscribed).unwrap();
 
