@@ -5,39 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::command::{GetConf, SetConf};
-use crate::controller::{Controller, HookGuard, if_allowed};
-use crate::error::{Disconnect, Error, ProtocolError, Result};
-use crate::event::{Event, EventKind};
-use crate::link::{EventHook, Notifier, RawEvent, deadline_after};
+use crate::controller::{Controller, HookGuard, Seen, if_allowed};
+use crate::error::{Error, ProtocolError, Result};
+use crate::event::{ConfChange, ConfChangedEvent, Event, EventKind};
+use crate::link::{Notifier, deadline_after};
 
 const OPTION: &str = "__LeaveStreamsUnattached";
 
 /// The longest wait for the `CONF_CHANGED` of a change that tor has confirmed.
 const EVENT_LIMIT: Duration = Duration::from_secs(1);
 
-/// The value that the last `CONF_CHANGED` reported; `None` while that of a change is awaited.
-#[derive(Default)]
-struct ReportedValue(Notifier<Option<bool>>);
-
-impl EventHook for ReportedValue {
-    fn event(&self, event: &RawEvent<'_>) {
-        let Event::ConfChanged(event) = event.event() else { return };
-        for change in event.changes() {
-            if change.name.to_str_lossy().eq_ignore_ascii_case(OPTION) {
-                let is_on = change.value.as_ref().is_some_and(|value| value.as_bytes() == b"1");
-                self.0.update(|value| *value = Some(is_on));
-            }
-        }
-    }
-
-    fn ended(&self, reason: &Disconnect) {
-        self.0.end(reason);
-    }
-}
-
 /// The option, while this program has it switched on.
 pub(super) struct LeaveStreams {
-    reported: Arc<ReportedValue>,
+    /// The value that the last `CONF_CHANGED` reported; `None` while that of a change is awaited.
+    reported: Arc<Notifier<Option<bool>>>,
     /// The option was on before: another controller attaches streams too.
     was_on: bool,
     is_restored: AtomicBool,
@@ -52,13 +33,23 @@ impl LeaveStreams {
         controller: &Controller,
         deadline: Instant,
     ) -> Result<(Self, Option<HookGuard>)> {
-        let reported = Arc::new(ReportedValue::default());
-        let hook = controller.hook_before(&[EventKind::ConfChanged], reported.clone(), deadline);
+        let reported = Arc::new(Notifier::default());
+        let for_reader = Arc::clone(&reported);
+        let see = move |seen: Seen<'_>| match seen {
+            Seen::Event(Event::ConfChanged(event)) => {
+                if let Some(is_on) = value_in(event) {
+                    for_reader.update(|value| *value = Some(is_on));
+                }
+            }
+            Seen::Event(_) => {}
+            Seen::Ended(reason) => for_reader.end(reason),
+        };
+        let hook = controller.watch_events_before(&[EventKind::ConfChanged], see, deadline);
         let hook = if_allowed(hook)?;
         let was_on = read(controller, deadline)?;
         let option = Self { reported, was_on, is_restored: AtomicBool::new(false) };
         if was_on {
-            option.reported.0.update(|value| *value = Some(true));
+            option.reported.update(|value| *value = Some(true));
         } else if let Err(error) = option.set(controller, deadline) {
             if error.is_timeout() {
                 // tor may still carry it out, and carries out this one behind it.
@@ -76,11 +67,11 @@ impl LeaveStreams {
     }
 
     fn set(&self, controller: &Controller, deadline: Instant) -> Result<()> {
-        self.reported.0.update(|value| *value = None);
+        self.reported.update(|value| *value = None);
         controller.execute_before(&SetConf::new([(OPTION, "1")]), deadline)?;
         self.wait_reported(true, deadline);
         // A tor that reports no changes of options has confirmed the command all the same.
-        self.reported.0.update(|value| *value.get_or_insert(true));
+        self.reported.update(|value| *value.get_or_insert(true));
         Ok(())
     }
 
@@ -90,12 +81,12 @@ impl LeaveStreams {
         let deadline = deadline.min(deadline_after(EVENT_LIMIT));
         let is_it = |value: &mut Option<bool>| (*value == Some(wanted)).then_some(());
         // Without the event, some streams are handled later.
-        let _ = self.reported.0.wait(deadline, is_it);
+        let _ = self.reported.wait(deadline, is_it);
     }
 
     /// Returns whether the option is on, by tor's last report.
     pub(super) fn is_on(&self) -> bool {
-        let is_on = self.reported.0.read(|value| *value == Some(true));
+        let is_on = self.reported.read(|value| *value == Some(true));
         is_on && !self.is_restored.load(Ordering::Acquire)
     }
 
@@ -115,6 +106,13 @@ impl LeaveStreams {
         self.wait_reported(false, deadline);
         Ok(())
     }
+}
+
+/// Returns the value of the option in an event; `None` if the event is about other options.
+fn value_in(event: &ConfChangedEvent) -> Option<bool> {
+    let is_it = |change: &ConfChange| change.name.to_str_lossy().eq_ignore_ascii_case(OPTION);
+    let change = event.changes().filter(is_it).last()?;
+    Some(change.value.as_ref().is_some_and(|value| value.as_bytes() == b"1"))
 }
 
 fn read(controller: &Controller, deadline: Instant) -> Result<bool> {
