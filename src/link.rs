@@ -72,7 +72,7 @@ pub(crate) use self::listener::{Listener, drop_quietly, panic_text};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
 pub(crate) use self::peer::{Peer, canonical};
 use self::pipe::Part;
-pub(crate) use self::poll::poll_until;
+pub(crate) use self::poll::readable_until;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
 pub(crate) use self::registry::Registry;

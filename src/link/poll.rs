@@ -1,11 +1,23 @@
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Waits until a descriptor is readable or the deadline has passed. Returns which are readable: an
+/// error or a hang-up counts too, since a read then returns it.
+pub(crate) fn readable_until<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    deadline: Option<Instant>,
+) -> io::Result<[bool; N]> {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    poll_until(&mut fds, deadline)?;
+    Ok(fds.map(|fd| fd.any().unwrap_or(true)))
+}
 
 /// Waits until a descriptor is ready or the deadline has passed. Returns whether one is ready.
-pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
+pub(super) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = match left {

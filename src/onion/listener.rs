@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
 use parking_lot::Mutex;
 
 use super::client_auth::AuthorizedClient;
@@ -19,7 +18,7 @@ use super::service::OnionService;
 use super::stream::OnionStream;
 use crate::controller::Controller;
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::link::{deadline_after, poll_until};
+use crate::link::{deadline_after, readable_until};
 use crate::names::{OnionAddress, OnionKey, PortTarget};
 
 /// How often a connection without its header is polled. tor sends the header at once; only another
@@ -176,23 +175,20 @@ impl OnionListener {
         let Some(since) = self.exhausted.lock().take() else { return Ok(()) };
         let until = since.checked_add(EXHAUSTION_PAUSE).unwrap_or(since);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let mut polled = [PollFd::new(self.service.status().ended().as_fd(), PollFlags::POLLIN)];
-        poll_until(&mut polled, Some(until)).map(drop).map_err(failed)
+        let ended = self.service.status().ended().as_fd();
+        readable_until([ended], Some(until)).map(drop).map_err(failed)
     }
 
     /// Waits until a connection may be ready, or the service has ended.
     fn wait(&self, deadline: Option<Instant>) -> Result<()> {
-        let mut polled = [
-            PollFd::new(self.local.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.service.status().ended().as_fd(), PollFlags::POLLIN),
-        ];
         let look_again = || deadline_after(HEADER_PAUSE);
         let until = match (deadline, self.half_open.is_empty()) {
             (deadline, true) => deadline,
             (None, false) => Some(look_again()),
             (Some(deadline), false) => Some(deadline.min(look_again())),
         };
-        poll_until(&mut polled, until).map(drop).map_err(failed)
+        let ended = self.service.status().ended().as_fd();
+        readable_until([self.local.as_fd(), ended], until).map(drop).map_err(failed)
     }
 
     /// Returns an iterator over the connections of clients. It ends when this program closes the

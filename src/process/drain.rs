@@ -4,12 +4,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags};
-
 use super::sink::Sink;
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
-use crate::link::poll_until;
+use crate::link::readable_until;
 
 /// How much of a line is kept.
 const LINE_LIMIT: usize = 4096;
@@ -52,7 +50,9 @@ impl<F: FnMut(Printed<'_>) + Send + 'static> Drain<F> {
         // How much may be read once the child has ended.
         let mut rest = None;
         loop {
-            let (is_readable, is_stopped) = wait(&pipe, stop, rest.is_some())?;
+            // Once the child has ended, this does not wait.
+            let deadline = rest.is_some().then(Instant::now);
+            let [is_readable, is_stopped] = readable_until([pipe.as_fd(), stop.as_fd()], deadline)?;
             if is_stopped && rest.is_none() {
                 rest = Some(REST_LIMIT);
                 continue;
@@ -100,16 +100,6 @@ impl<F: FnMut(Printed<'_>) + Send + 'static> Drain<F> {
         let line = line.strip_suffix('\r').unwrap_or(&line);
         (self.on_printed)(Printed::Line(line));
     }
-}
-
-/// Waits until the pipe is readable or `stop` is closed, and returns both. Once the child has
-/// ended, it does not wait.
-fn wait(pipe: &impl AsFd, stop: &UnixStream, has_ended: bool) -> io::Result<(bool, bool)> {
-    let mut fds = [pipe.as_fd(), stop.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    poll_until(&mut fds, has_ended.then(Instant::now))?;
-    // An error or a hang-up counts too: the read then returns it.
-    let [pipe, stop] = fds.map(|fd| fd.any().unwrap_or(true));
-    Ok((pipe, stop))
 }
 
 #[cfg(test)]

@@ -5,10 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use nix::poll::{PollFd, PollFlags};
-
 use crate::error::TestnetProblem;
-use crate::link::poll_until;
+use crate::link::readable_until;
 
 /// The longest message without extensions.
 const LONGEST: usize = 512;
@@ -74,10 +72,7 @@ impl Drop for NameServer {
 fn serve(socket: &UdpSocket, stopped: &UnixStream) -> io::Result<()> {
     let mut buffer = [0; LONGEST];
     loop {
-        let mut fds =
-            [socket.as_fd(), stopped.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll_until(&mut fds, None)?;
-        let [is_readable, is_stopped] = fds.map(|fd| fd.any().unwrap_or(true));
+        let [is_readable, is_stopped] = readable_until([socket.as_fd(), stopped.as_fd()], None)?;
         if is_stopped {
             return Ok(());
         }
