@@ -71,11 +71,9 @@ use crate::wire::{Reply, Request};
 ///     }
 /// }
 ///
-/// # fn main() -> torcon::Result<()> {
 /// let controller = torcon::connect("127.0.0.1:9051")?;
 /// println!("up for {} s", controller.execute(&GetUptime)?);
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 pub trait Command {
     /// The parsed reply.

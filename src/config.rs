@@ -77,7 +77,6 @@ use crate::error::Result;
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use std::time::Duration;
 ///
 /// use torcon::config::Config;
@@ -92,8 +91,7 @@ use crate::error::Result;
 ///     println!("nothing was changed: {error}");
 ///     config.revert();
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[doc(alias = "TorConfig")]
 #[derive(Clone)]

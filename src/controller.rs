@@ -3,6 +3,25 @@
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and does not read the socket.
 
+/// Documents a method that sends one command: the command, the blocking, and the errors, which are
+/// those of another method of `Controller`.
+macro_rules! sends {
+    ($command:literal) => {
+        sends!($command, get_info)
+    };
+    ($command:literal, $method:ident) => {
+        concat!(
+            "\nSends `",
+            $command,
+            "`. Blocks for at most the [time limit](Self::with_timeout).\n\n# Errors\n\nThose of [`",
+            stringify!($method),
+            "`](Self::",
+            stringify!($method),
+            ").",
+        )
+    };
+}
+
 mod connect;
 mod file_system;
 mod preflight;
@@ -85,12 +104,10 @@ use crate::names::Signal;
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// let controller = torcon::connect("127.0.0.1:9051")?;
 /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
 /// println!("tor {}: {info:?}", controller.version());
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[doc(alias = "TorControlProtocol")]
 #[derive(Clone)]

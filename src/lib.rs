@@ -9,7 +9,6 @@
 //! ```no_run
 //! use torcon::EventKind;
 //!
-//! # fn main() -> torcon::Result<()> {
 //! // Connects to a running tor and authenticates by the method that it offers.
 //! let controller = torcon::connect("127.0.0.1:9051")?; // or "unix:/run/tor/control"
 //! println!("tor {}", controller.version());
@@ -18,8 +17,7 @@
 //! let id = controller.add_event_listener(EventKind::Bw, |event| println!("{event}"))?;
 //! controller.set_conf([("MaxCircuitDirtiness", "300")])?;
 //! controller.remove_event_listener(id)?;
-//! # Ok(())
-//! # }
+//! # Ok::<(), torcon::Error>(())
 //! ```
 //!
 //! # The nouns

@@ -50,15 +50,13 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// use torcon::socks::{Isolation, SocksProxy};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let proxy = SocksProxy::new("127.0.0.1:9050")?.isolation(Isolation::token("account 7")?);
 /// let mut stream = proxy.connect("example.com:80")?;
 /// stream.write_all(b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n")?;
 /// let mut page = String::new();
 /// stream.read_to_string(&mut page)?;
 /// println!("{} has {} bytes", proxy.resolve("example.com")?, page.len());
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a proxy does nothing until it connects or resolves"]

@@ -11,15 +11,13 @@
 //! Circuits, streams, name resolution and onion services work as in the real network.
 //!
 //! ```no_run
-//! # fn main() -> torcon::Result<()> {
 //! use torcon::Launcher;
 //! use torcon::testnet::PrivateNetwork;
 //!
 //! let network = PrivateNetwork::launch()?;
 //! let tor = Launcher::new().network(&network).option("SocksPort", "auto").launch()?;
 //! println!("{}", tor.controller()?.get_info_one("circuit-status")?);
-//! # Ok(())
-//! # }
+//! # Ok::<(), torcon::Error>(())
 //! ```
 //!
 //! Nothing leaves the machine: every tor listens on 127.0.0.1 and connects from it, and the exits
@@ -232,14 +230,12 @@ impl Launcher {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> torcon::Result<()> {
     /// use torcon::Launcher;
     /// use torcon::testnet::PrivateNetwork;
     ///
     /// let network = PrivateNetwork::launch()?;
     /// let tor = Launcher::new().network(&network).launch()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn network(self, network: &PrivateNetwork) -> Self {
         let options = network.client_options.iter();

@@ -50,13 +50,11 @@ impl Password {
     /// # Examples
     ///
     /// ```
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use torcon::Password;
     ///
     /// let line = format!("HashedControlPassword {}", Password::from("foo").hashed()?);
     /// assert!(line.starts_with("HashedControlPassword 16:"));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn hashed(&self) -> Result<String> {
         let salt = random()

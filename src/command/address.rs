@@ -19,7 +19,6 @@ use crate::wire::{Reply, ReplyLine, Request};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use torcon::command::{MapAddress, MapOutcome};
 ///
 /// let controller = torcon::connect("127.0.0.1:9051")?;
@@ -30,8 +29,7 @@ use crate::wire::{Reply, ReplyLine, Request};
 ///         refused => eprintln!("{refused:?}"),
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]

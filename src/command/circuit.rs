@@ -18,7 +18,6 @@ use crate::wire::{Reply, Request};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use torcon::command::ExtendCircuit;
 /// use torcon::names::{CircuitPurpose, Fingerprint};
 ///
@@ -27,8 +26,7 @@ use crate::wire::{Reply, Request};
 /// let exit: Fingerprint = "$a65f314c8459ae7eea37a8bbdf50d7668516965d".parse()?;
 /// let circuit = ExtendCircuit::along([guard, exit]).purpose(CircuitPurpose::Controller);
 /// println!("circuit {} is being built", controller.extend_circuit(&circuit)?);
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]

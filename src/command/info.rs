@@ -152,14 +152,12 @@ fn value_of<'a>(line: ReplyLine<'a>, key: &str) -> Option<&'a [u8]> {
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// let controller = torcon::connect("127.0.0.1:9051")?;
 /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
 /// for (key, value) in &info {
 ///     println!("{key}: {value}");
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct InfoMap {

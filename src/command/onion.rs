@@ -28,15 +28,13 @@ use crate::wire::{Reply, Request};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use torcon::command::AddOnion;
 /// use torcon::names::OnionPort;
 ///
 /// let controller = torcon::connect("127.0.0.1:9051")?;
 /// let added = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)]).max_streams(100))?;
 /// println!("http://{}", added.address);
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is executed"]

@@ -44,7 +44,6 @@ impl Config {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use torcon::Error;
     /// use torcon::config::Config;
     ///
@@ -56,8 +55,7 @@ impl Config {
     ///     config.set("MaxCircuitDirtiness", "12 minutes")?;
     ///     config.save()?;
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn save(&self) -> Result<()> {
         let tor = self.inner.backend.tor()?;

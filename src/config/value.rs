@@ -22,7 +22,6 @@ use crate::error::{InvalidInput, ProtocolError, Result};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use torcon::config::Config;
 ///
 /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
@@ -30,8 +29,7 @@ use crate::error::{InvalidInput, ProtocolError, Result};
 /// let log = config.get("Log")?;
 /// println!("{} lines of {}", log.lines().count(), log.option_type());
 /// config.set("Log", log)?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptionValue {

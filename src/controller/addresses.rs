@@ -35,25 +35,13 @@ impl Controller {
 
     /// Returns the active address mappings: those of the configuration, those of tor's DNS cache,
     /// and those of [`map_address`](Self::map_address).
-    ///
-    /// Sends `GETINFO address-mappings/all`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO address-mappings/all")]
     pub fn address_mappings(&self) -> Result<Vec<AddressMapping>> {
         self.read_mappings("address-mappings/all")
     }
 
     /// Returns the active address mappings of one origin.
-    ///
-    /// Sends `GETINFO address-mappings/origin`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO address-mappings/origin")]
     pub fn address_mappings_from(&self, origin: &MappingOrigin) -> Result<Vec<AddressMapping>> {
         self.read_mappings(&format!("address-mappings/{}", origin.as_str()))
     }
@@ -79,13 +67,7 @@ impl Controller {
     }
 
     /// Returns whether tor has GeoIP data for IPv4 and for IPv6 (`GeoIPFile`, `GeoIPv6File`).
-    ///
-    /// Sends `GETINFO ip-to-country/ipv4-available ip-to-country/ipv6-available`. Blocks for at
-    /// most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO ip-to-country/ipv4-available ip-to-country/ipv6-available")]
     #[doc(alias = "is_geoip_unavailable")]
     pub fn geoip_data(&self) -> Result<GeoIpData> {
         self.read_infos(GeoIpData::KEYS, GeoIpData::read)

@@ -15,23 +15,16 @@ use crate::names::{CircuitId, CircuitPurpose, StreamId, StreamReason};
 /// [`State`](crate::State) follows them by events.
 impl Controller {
     /// Returns tor's circuits, each in the form of a `CIRC` event.
-    ///
-    /// Sends `GETINFO circuit-status`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO circuit-status")]
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// for circuit in controller.circuit_status()? {
     ///     println!("{} {}", circuit.id(), circuit.status());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn circuit_status(&self) -> Result<Vec<CircEvent>> {
         self.read_info("circuit-status", CircEvent::read_status)
@@ -82,24 +75,14 @@ impl Controller {
     }
 
     /// Closes a circuit unless streams are attached to it. tor's reply is the same in both cases.
-    ///
-    /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`close_circuit`](Self::close_circuit).
+    #[doc = sends!("CLOSECIRCUIT id IfUnused", close_circuit)]
     pub fn close_circuit_if_unused(&self, circuit: CircuitId) -> Result<()> {
         self.execute(&CloseCircuit::new(circuit).if_unused())
     }
 
     /// Returns tor's streams, each in the form of a `STREAM` event with its status, circuit and
     /// target. A stream that waits for a controller to attach it is reported as new.
-    ///
-    /// Sends `GETINFO stream-status`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO stream-status")]
     pub fn stream_status(&self) -> Result<Vec<StreamEvent>> {
         self.read_info("stream-status", StreamEvent::read_status)
     }
@@ -146,46 +129,26 @@ impl Controller {
     }
 
     /// Returns tor's connections to relays, each in the form of an `ORCONN` event.
-    ///
-    /// Sends `GETINFO orconn-status`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO orconn-status")]
     pub fn orconn_status(&self) -> Result<Vec<OrConnEvent>> {
         self.read_info("orconn-status", OrConnEvent::read_status)
     }
 
     /// Returns tor's entry guards.
-    ///
-    /// Sends `GETINFO entry-guards`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO entry-guards")]
     pub fn entry_guards(&self) -> Result<Vec<EntryGuard>> {
         self.read_info("entry-guards", EntryGuard::read_list)
     }
 
     /// Drops tor's entry guards, so that it chooses others. Each choice is another chance to
     /// choose a malicious guard.
-    ///
-    /// Sends `DROPGUARDS`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("DROPGUARDS", execute)]
     pub fn drop_guards(&self) -> Result<()> {
         self.execute(&DropGuards::new())
     }
 
     /// Resets the circuit build times that tor has measured, and so its circuit build timeout.
-    ///
-    /// Sends `DROPTIMEOUTS`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("DROPTIMEOUTS", execute)]
     pub fn drop_timeouts(&self) -> Result<()> {
         self.execute(&DropTimeouts::new())
     }

@@ -30,13 +30,11 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use torcon::command::GetInfo;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let info = controller.execute(&GetInfo::new(["version"]))?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
         self.execute_sequenced(command).map(|(reply, _)| reply)
@@ -76,27 +74,20 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let pending = ["version", "uptime", "process/pid"]
     ///     .map(|key| controller.queue_command(&format!("GETINFO {key}")));
     /// for reply in pending {
     ///     println!("{}", reply?.wait()?.lines().next().map(|l| l.text()).unwrap_or_default());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn queue_command(&self, command: &str) -> Result<PendingReply> {
         self.queue_before(command, deadline_after(self.timeout))
     }
 
     /// Queries tor's version and its authentication methods.
-    ///
-    /// Sends `PROTOCOLINFO 1`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("PROTOCOLINFO 1", execute)]
     #[doc(alias = "get_protocolinfo")]
     #[doc(alias = "protocolinfo")]
     pub fn protocol_info(&self) -> Result<ProtocolInfo> {
@@ -136,12 +127,7 @@ impl Controller {
     }
 
     /// Returns the names of the features that [`use_feature`](Self::use_feature) accepts.
-    ///
-    /// Sends `GETINFO features/names`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO features/names")]
     pub fn valid_features(&self) -> Result<Vec<String>> {
         let names = self.get_info_one("features/names")?;
         Ok(names.split_ascii_whitespace().map(str::to_owned).collect())

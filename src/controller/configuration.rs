@@ -79,12 +79,10 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// controller.set_conf([("ContactInfo", "me@example.org"), ("Nickname", "MyRelay")])?;
     /// controller.set_conf([("ContactInfo", None::<&str>)])?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "set_options")]
     pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
@@ -152,25 +150,14 @@ impl Controller {
 
     /// Returns whether [`save_conf`](Self::save_conf) is possible: not if the configuration file
     /// has `%include` lines.
-    ///
-    /// Sends `GETINFO config-can-saveconf`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config-can-saveconf")]
     pub fn can_save_conf(&self) -> Result<bool> {
         self.read_flag("config-can-saveconf")
     }
 
     /// Returns the text that [`save_conf`](Self::save_conf) would write: every option that is not
     /// at its default, one to a line.
-    ///
-    /// Sends `GETINFO config-text`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config-text")]
     pub fn config_text(&self) -> Result<String> {
         self.get_info_one("config-text")
     }
@@ -178,49 +165,28 @@ impl Controller {
     /// Returns the path of tor's configuration file, which need not exist.
     ///
     /// A tor that was started with `-f -` names the default file, which it has not read.
-    ///
-    /// Sends `GETINFO config-file`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config-file")]
     pub fn config_file(&self) -> Result<PathBuf> {
         self.read_info("config-file", |path| Ok(OsStr::from_bytes(path).into()))
     }
 
     /// Returns the path of the file of defaults that tor reads before its configuration file. It
     /// need not exist.
-    ///
-    /// Sends `GETINFO config-defaults-file`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config-defaults-file")]
     pub fn config_defaults_file(&self) -> Result<PathBuf> {
         self.read_info("config-defaults-file", |path| Ok(OsStr::from_bytes(path).into()))
     }
 
     /// Returns the options of this version of tor: each name with its type, such as `Boolean` or
     /// `LineList`.
-    ///
-    /// Sends `GETINFO config/names`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config/names")]
     pub fn config_names(&self) -> Result<Vec<(String, String)>> {
         self.read_pairs("config/names", " ")
     }
 
     /// Returns the default values of options, some internal ones included. Options without a default
     /// are left out.
-    ///
-    /// Sends `GETINFO config/defaults`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO config/defaults")]
     pub fn config_defaults(&self) -> Result<ConfMap> {
         self.read_info("config/defaults", ConfMap::read_defaults)
     }

@@ -26,11 +26,9 @@ const DEFAULT_ENDPOINTS: [&str; 4] =
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// let controller = torcon::connect("unix:/run/tor/control")?;
 /// println!("tor {}", controller.version());
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 pub fn connect<E>(endpoint: E) -> Result<Controller>
 where

@@ -42,13 +42,11 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::Duration;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let version = controller.with_timeout(Duration::from_secs(1)).get_info_one("version")?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[must_use]
     pub fn with_timeout(&self, limit: Duration) -> Self {
@@ -109,11 +107,9 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// controller.on_disconnect(|reason| eprintln!("the connection to tor ended: {reason}"));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "add_status_listener")]
     pub fn on_disconnect<F>(&self, closure: F)

@@ -31,12 +31,10 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
     /// println!("read {} bytes", info.get("traffic/read").unwrap_or_default());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn get_info<I>(&self, keys: I) -> Result<InfoMap>
     where
@@ -47,24 +45,14 @@ impl Controller {
     }
 
     /// Queries one `GETINFO` key; bytes that are not UTF-8 are replaced.
-    ///
-    /// Sends `GETINFO key`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO key")]
     pub fn get_info_one(&self, key: &str) -> Result<String> {
         let info = self.get_info([key])?;
         Ok(info.get(key).map(Cow::into_owned).unwrap_or_default())
     }
 
     /// Queries `GETINFO` keys, and returns the unparsed reply.
-    ///
-    /// Sends `GETINFO key [key ...]`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO key [key ...]")]
     pub fn get_info_raw<I>(&self, keys: I) -> Result<Reply>
     where
         I: IntoIterator,
@@ -77,12 +65,7 @@ impl Controller {
 
     /// Returns the `GETINFO` keys of this version of tor: each key, or pattern of keys such as
     /// `desc/id/<OR identity>`, with its description.
-    ///
-    /// Sends `GETINFO info/names`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO info/names")]
     #[doc(alias = "TorInfo")]
     pub fn info_names(&self) -> Result<Vec<(String, String)>> {
         self.read_pairs("info/names", " -- ")

@@ -55,50 +55,28 @@ impl Controller {
 
     /// Returns the ephemeral onion services of this connection, without
     /// [detached](Self::detached_onions) ones.
-    ///
-    /// Sends `GETINFO onions/current`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO onions/current")]
     #[doc(alias = "list_ephemeral_hidden_services")]
     pub fn onions(&self) -> Result<Vec<OnionAddress>> {
         self.read_addresses("onions/current")
     }
 
     /// Returns the detached ephemeral onion services of tor.
-    ///
-    /// Sends `GETINFO onions/detached`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO onions/detached")]
     pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
         self.read_addresses("onions/detached")
     }
 
     /// Returns the descriptor of a service of this tor; `None` if there is no such service, or tor
     /// has not made its descriptor yet.
-    ///
-    /// Sends `GETINFO hs/service/desc/id/address`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO hs/service/desc/id/address")]
     pub fn hs_service_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
         self.read_descriptor("service", service)
     }
 
     /// Returns the descriptor of an onion service from tor's client cache; `None` if tor has not
     /// fetched it. [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) fetches it.
-    ///
-    /// Sends `GETINFO hs/client/desc/id/address`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO hs/client/desc/id/address")]
     pub fn hs_client_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
         self.read_descriptor("client", service)
     }
@@ -144,13 +122,7 @@ impl Controller {
     }
 
     /// Removes the client authorization key for an onion service.
-    ///
-    /// Sends `ONION_CLIENT_AUTH_REMOVE id`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("ONION_CLIENT_AUTH_REMOVE id", execute)]
     pub fn remove_onion_client_auth(
         &self,
         service: OnionAddress,
@@ -159,12 +131,7 @@ impl Controller {
     }
 
     /// Returns tor's client authorization keys.
-    ///
-    /// Sends `ONION_CLIENT_AUTH_VIEW`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("ONION_CLIENT_AUTH_VIEW", execute)]
     pub fn onion_client_auths(&self) -> Result<Vec<OnionClientCredential>> {
         self.execute(&OnionClientAuthView::new())
     }

@@ -57,12 +57,7 @@ impl Controller {
     }
 
     /// Ends the ownership: tor outlives this connection.
-    ///
-    /// Sends `DROPOWNERSHIP`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`execute`](Self::execute).
+    #[doc = sends!("DROPOWNERSHIP", execute)]
     pub fn drop_ownership(&self) -> Result<()> {
         self.execute(&DropOwnership::new())?;
         *self.inner.owned.lock() = None;

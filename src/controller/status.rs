@@ -12,38 +12,20 @@ use crate::names::NetworkLiveness;
 /// # The status of tor
 impl Controller {
     /// Returns tor's bootstrap progress.
-    ///
-    /// Sends `GETINFO status/bootstrap-phase`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO status/bootstrap-phase")]
     pub fn bootstrap_phase(&self) -> Result<Bootstrap> {
         self.read_info("status/bootstrap-phase", Bootstrap::from_bytes)
     }
 
     /// Returns whether tor has built a circuit, so that it can be used, and has not lost the network
     /// since.
-    ///
-    /// Sends `GETINFO status/circuit-established`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO status/circuit-established")]
     pub fn is_circuit_established(&self) -> Result<bool> {
         self.read_flag("status/circuit-established")
     }
 
     /// Returns whether tor has enough directory information to build circuits.
-    ///
-    /// Sends `GETINFO status/enough-dir-info`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO status/enough-dir-info")]
     pub fn has_enough_dir_info(&self) -> Result<bool> {
         self.read_flag("status/enough-dir-info")
     }
@@ -53,24 +35,14 @@ impl Controller {
     ///
     /// [`Signal::Dormant`](crate::Signal::Dormant) does not change this value, although tor then
     /// uses the network for nothing.
-    ///
-    /// Sends `GETINFO dormant`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO dormant")]
     pub fn is_dormant(&self) -> Result<bool> {
         self.read_flag("dormant")
     }
 
     /// Returns whether tor believes the network to be reachable. It does not before a relay has
     /// answered.
-    ///
-    /// Sends `GETINFO network-liveness`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO network-liveness")]
     pub fn network_liveness(&self) -> Result<NetworkLiveness> {
         // The event has the same words in upper case.
         let word = |value: &[u8]| Ok(NetworkLiveness::from_bytes(&value.to_ascii_uppercase()));
@@ -78,13 +50,7 @@ impl Controller {
     }
 
     /// Returns how the directory authorities rate tor's version, and which versions they recommend.
-    ///
-    /// Sends `GETINFO status/version/current status/version/recommended`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO status/version/current status/version/recommended")]
     pub fn version_status(&self) -> Result<VersionStatus> {
         self.read_infos(VersionStatus::KEYS, |answers| Ok(VersionStatus::read(answers)))
     }

@@ -95,7 +95,6 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::Duration;
     ///
     /// use torcon::{Event, EventKind};
@@ -103,8 +102,7 @@ impl Controller {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let is_much = |event: &Event| matches!(event, Event::Bw(bw) if bw.bytes_read() > 1 << 20);
     /// let event = controller.wait_for(EventKind::Bw, is_much, Duration::from_secs(60))?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn wait_for<F>(&self, kind: EventKind, mut predicate: F, limit: Duration) -> Result<Event>
     where
@@ -131,7 +129,6 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::Duration;
     ///
     /// use torcon::command::ExtendCircuit;
@@ -148,8 +145,7 @@ impl Controller {
     /// let limit = Duration::from_secs(60);
     /// let (circuit, event) =
     ///     controller.execute_and_wait(&ExtendCircuit::new(), EventKind::Circ, is_over, limit)?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn execute_and_wait<C, F>(
         &self,

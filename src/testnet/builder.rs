@@ -20,7 +20,6 @@ const MINIMUM: usize = 3;
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> torcon::Result<()> {
 /// use torcon::testnet::PrivateNetwork;
 ///
 /// let network = PrivateNetwork::builder()
@@ -28,8 +27,7 @@ const MINIMUM: usize = 3;
 ///     .exits(2)
 ///     .on_progress(|progress| eprintln!("{progress}"))
 ///     .launch()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[must_use = "nothing happens until launch() is called"]
 pub struct PrivateNetworkBuilder {

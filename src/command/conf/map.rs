@@ -13,7 +13,6 @@ use crate::wire::quoted::decode_value;
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> Result<(), torcon::Error> {
 /// use torcon::command::ConfValue;
 ///
 /// let controller = torcon::connect("127.0.0.1:9051")?;
@@ -22,8 +21,7 @@ use crate::wire::quoted::decode_value;
 ///     Some(ConfValue::Set(ports)) => println!("configured: {ports:?}"),
 ///     _ => println!("not set: tor uses its default"),
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfMap {

@@ -142,14 +142,12 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::Duration;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let address = controller.resolve("www.torproject.org", Duration::from_secs(30))?;
     /// println!("{address}");
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn resolve(&self, name: &str, limit: Duration) -> Result<IpAddr> {
         let answer = self.look_up(name, &Resolve::new([name]), limit)?;

@@ -33,7 +33,6 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::ops::ControlFlow;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
@@ -42,8 +41,7 @@ impl Controller {
     ///     relays += usize::from(line.bytes().starts_with(b"r "));
     ///     ControlFlow::Continue(())
     /// })?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn get_info_incremental<F>(&self, key: &str, mut take: F) -> Result<()>
     where

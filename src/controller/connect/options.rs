@@ -28,12 +28,10 @@ const REPLY_BUFFER: BufferLimits = BufferLimits { memory: 4 << 20, file: 1 << 30
 ///
 /// use torcon::ConnectOptions;
 ///
-/// # fn main() -> Result<(), torcon::Error> {
 /// let options = ConnectOptions::new().password("correct horse").timeout(Duration::from_secs(5));
 /// let controller = options.connect("localhost:9051")?;
 /// println!("tor {}", controller.version());
-/// # Ok(())
-/// # }
+/// # Ok::<(), torcon::Error>(())
 /// ```
 #[doc(alias = "TorProtocolFactory")]
 #[doc(alias = "build_tor_connection")]

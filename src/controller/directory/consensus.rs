@@ -11,18 +11,11 @@ use crate::names::Fingerprint;
 /// # The consensus and other documents
 impl Controller {
     /// Returns the lifetime of tor's consensus; `None` if it has none.
-    ///
-    /// Sends `GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until`. Blocks
-    /// for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO consensus/valid-after consensus/fresh-until consensus/valid-until")]
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::SystemTime;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
@@ -30,8 +23,7 @@ impl Controller {
     /// if lifetime.is_none_or(|lifetime| lifetime.valid_until < SystemTime::now()) {
     ///     println!("tor has no valid consensus");
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn consensus_lifetime(&self) -> Result<Option<ConsensusLifetime>> {
         self.read_infos(ConsensusLifetime::KEYS, ConsensusLifetime::read)
@@ -55,37 +47,19 @@ impl Controller {
     }
 
     /// Returns the shared random values on which the authorities agreed.
-    ///
-    /// Sends `GETINFO sr/current sr/previous`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO sr/current sr/previous")]
     pub fn shared_random(&self) -> Result<SharedRandom> {
         self.read_infos(SharedRandom::KEYS, SharedRandom::read)
     }
 
     /// Returns whether tor downloads server descriptors, as relays do.
-    ///
-    /// Sends `GETINFO desc/download-enabled`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO desc/download-enabled")]
     pub fn fetches_server_descriptors(&self) -> Result<bool> {
         self.read_flag("desc/download-enabled")
     }
 
     /// Returns whether tor downloads microdescriptors, as clients do.
-    ///
-    /// Sends `GETINFO md/download-enabled`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO md/download-enabled")]
     pub fn fetches_microdescriptors(&self) -> Result<bool> {
         self.read_flag("md/download-enabled")
     }
@@ -162,13 +136,7 @@ impl Controller {
     /// Returns the extra-info document of a relay, by the
     /// [digest](ServerDescriptor::extra_info_digest) in its server descriptor; `None` if tor does
     /// not have it. tor downloads those of other relays only if `DownloadExtraInfo` is set.
-    ///
-    /// Sends `GETINFO extra-info/digest/digest`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO extra-info/digest/digest")]
     pub fn extra_info(&self, digest: [u8; 20]) -> Result<Option<ExtraInfo>> {
         self.descriptor(&format!("extra-info/digest/{}", Fingerprint::from(digest)))
     }
@@ -189,13 +157,7 @@ impl Controller {
 
     /// Returns the annotations of the server descriptor of a relay; `None` if tor has no such
     /// descriptor.
-    ///
-    /// Sends `GETINFO desc-annotations/id/fingerprint`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO desc-annotations/id/fingerprint")]
     pub fn descriptor_annotations(
         &self,
         relay: Fingerprint,

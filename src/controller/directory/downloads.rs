@@ -9,14 +9,10 @@ use crate::names::Fingerprint;
 /// # Downloads
 impl Controller {
     /// Returns the download status of the consensus.
-    ///
-    /// Sends
-    /// `GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap downloads/networkstatus/flavor/running`.
-    /// Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!(
+        "GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap \
+         downloads/networkstatus/flavor/running"
+    )]
     pub fn consensus_download(&self, flavor: &ConsensusFlavor) -> Result<ConsensusDownload> {
         let keys = ConsensusDownload::keys(flavor);
         let queried: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -24,12 +20,7 @@ impl Controller {
     }
 
     /// Returns the fingerprints of the authorities whose certificates tor downloads.
-    ///
-    /// Sends `GETINFO downloads/cert/fps`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/cert/fps")]
     pub fn certificate_downloads(&self) -> Result<Vec<Fingerprint>> {
         const KEY: &str = "downloads/cert/fps";
         self.read_info(KEY, |answer| read_digests(KEY, answer))
@@ -37,26 +28,14 @@ impl Controller {
 
     /// Returns the download status of the certificate of an authority; `None` if the authority is
     /// not in [`certificate_downloads`](Self::certificate_downloads).
-    ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/cert/fp/fingerprint")]
     pub fn certificate_download(&self, authority: Fingerprint) -> Result<Option<DownloadStatus>> {
         self.download(&format!("downloads/cert/fp/{authority}"), "Failed to get download status")
     }
 
     /// Returns the signing keys of an authority whose certificates tor downloads; `None` if the
     /// authority is not in [`certificate_downloads`](Self::certificate_downloads).
-    ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint/sks`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/cert/fp/fingerprint/sks")]
     pub fn certificate_signing_keys(
         &self,
         authority: Fingerprint,
@@ -68,13 +47,7 @@ impl Controller {
 
     /// Returns the download status of the certificate of an authority for one signing key; `None`
     /// if the key is not in [`certificate_signing_keys`](Self::certificate_signing_keys).
-    ///
-    /// Sends `GETINFO downloads/cert/fp/fingerprint/fingerprint`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/cert/fp/fingerprint/fingerprint")]
     pub fn certificate_download_for_key(
         &self,
         authority: Fingerprint,
@@ -90,13 +63,7 @@ impl Controller {
     /// The digests are in the
     /// [entries of the consensus](crate::descriptor::RouterStatus::descriptor_digest). The key
     /// `downloads/desc/descs` lists them too, but makes a tor that uses server descriptors abort.
-    ///
-    /// Sends `GETINFO downloads/desc/digest`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/desc/digest")]
     pub fn descriptor_download(&self, digest: [u8; 20]) -> Result<Option<DownloadStatus>> {
         let digest = Fingerprint::from(digest);
         self.download(&format!("downloads/desc/{digest}"), "No such descriptor digest found")
@@ -104,13 +71,7 @@ impl Controller {
 
     /// Returns the fingerprints of the bridges whose descriptors tor downloads; none if tor uses no
     /// bridges.
-    ///
-    /// Sends `GETINFO downloads/bridge/bridges`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/bridge/bridges")]
     pub fn bridge_downloads(&self) -> Result<Vec<Fingerprint>> {
         const KEY: &str = "downloads/bridge/bridges";
         let outcome = self.read_info(KEY, |answer| read_digests(KEY, answer));
@@ -120,13 +81,7 @@ impl Controller {
 
     /// Returns the download status of the descriptor of a bridge; `None` if the bridge is not in
     /// [`bridge_downloads`](Self::bridge_downloads).
-    ///
-    /// Sends `GETINFO downloads/bridge/fingerprint`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO downloads/bridge/fingerprint")]
     pub fn bridge_download(&self, bridge: Fingerprint) -> Result<Option<DownloadStatus>> {
         self.download(&format!("downloads/bridge/{bridge}"), "No such bridge identity digest found")
     }

@@ -18,24 +18,17 @@ use crate::names::{Fingerprint, Nickname, RouterPurpose};
 /// A method that returns `None` found no relay or no descriptor of this name.
 impl Controller {
     /// Returns the entry of a relay in the consensus.
-    ///
-    /// Sends `GETINFO ns/id/fingerprint`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO ns/id/fingerprint")]
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let fingerprint = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
     /// if let Some(relay) = controller.relay_status(fingerprint)? {
     ///     println!("{} at {}", relay.nickname(), relay.address());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_network_status")]
     pub fn relay_status(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
@@ -45,12 +38,7 @@ impl Controller {
     /// Returns the entry of a relay in the consensus, by nickname.
     ///
     /// Nicknames are not unique: tor chooses one of several relays, and logs a warning.
-    ///
-    /// Sends `GETINFO ns/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO ns/name/nickname")]
     pub fn relay_status_by_name(&self, nickname: Nickname) -> Result<Option<RouterStatus>> {
         self.descriptor(&format!("ns/name/{nickname}"))
     }
@@ -69,7 +57,6 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use torcon::names::RelayFlag;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
@@ -79,8 +66,7 @@ impl Controller {
     ///         println!("{} {}", relay.identity(), relay.nickname());
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_network_statuses")]
     pub fn relay_statuses(&self) -> Result<RouterStatuses> {
@@ -89,12 +75,7 @@ impl Controller {
 
     /// Returns entries of the relays of a purpose, made from tor's server descriptors. A client has
     /// server descriptors of its bridges only.
-    ///
-    /// Sends `GETINFO ns/purpose/purpose`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`relay_statuses`](Self::relay_statuses).
+    #[doc = sends!("GETINFO ns/purpose/purpose", relay_statuses)]
     pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
         self.descriptors(&format!("ns/purpose/{}", purpose.as_str()))
     }
@@ -130,12 +111,7 @@ impl Controller {
     }
 
     /// Returns the microdescriptor of a relay, by nickname.
-    ///
-    /// Sends `GETINFO md/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`microdescriptor`](Self::microdescriptor).
+    #[doc = sends!("GETINFO md/name/nickname", microdescriptor)]
     pub fn microdescriptor_by_name(&self, nickname: Nickname) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/name/{nickname}"))
     }
@@ -186,12 +162,7 @@ impl Controller {
     }
 
     /// Returns the server descriptor of a relay, by nickname.
-    ///
-    /// Sends `GETINFO desc/name/nickname`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`server_descriptor`](Self::server_descriptor).
+    #[doc = sends!("GETINFO desc/name/nickname", server_descriptor)]
     pub fn server_descriptor_by_name(
         &self,
         nickname: Nickname,

@@ -161,15 +161,13 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// use std::time::Duration;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let address = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
     /// let descriptor = controller.fetch_onion_descriptor(address, Duration::from_secs(60))?;
     /// println!("{} from {}", descriptor.id(), descriptor.hsdir());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     ///
     /// [`fetch_onion_descriptor_from`]: Self::fetch_onion_descriptor_from

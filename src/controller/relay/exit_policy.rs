@@ -19,14 +19,12 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// match controller.exit_policy()? {
     ///     None => println!("tor is not a relay"),
     ///     Some(policy) => println!("{}", policy.allows([192, 0, 2, 1].into(), 443)),
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_exit_policy")]
     pub fn exit_policy(&self) -> Result<Option<ExitPolicy>> {
@@ -34,23 +32,13 @@ impl Controller {
     }
 
     /// Returns the IPv4 rules of the [exit policy](Self::exit_policy). They allow no IPv6 address.
-    ///
-    /// Sends `GETINFO exit-policy/ipv4`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`exit_policy`](Self::exit_policy).
+    #[doc = sends!("GETINFO exit-policy/ipv4", exit_policy)]
     pub fn exit_policy_ipv4(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/ipv4", ExitPolicy::from_ipv4_rules_of_relay)
     }
 
     /// Returns the IPv6 rules of the [exit policy](Self::exit_policy). They allow no IPv4 address.
-    ///
-    /// Sends `GETINFO exit-policy/ipv6`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`exit_policy`](Self::exit_policy).
+    #[doc = sends!("GETINFO exit-policy/ipv6", exit_policy)]
     pub fn exit_policy_ipv6(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/ipv6", ExitPolicy::from_ipv6_rules_of_relay)
     }
@@ -58,25 +46,13 @@ impl Controller {
     /// Returns the rules that this relay puts before its policy because of
     /// `ExitPolicyRejectPrivate` and `ExitPolicyRejectLocalInterfaces`; `None` if tor is not a
     /// relay, or both are off.
-    ///
-    /// Sends `GETINFO exit-policy/reject-private/relay`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`exit_policy`](Self::exit_policy).
+    #[doc = sends!("GETINFO exit-policy/reject-private/relay", exit_policy)]
     pub fn exit_policy_reject_private(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/reject-private/relay", ExitPolicy::from_rules_of_relay)
     }
 
     /// Returns tor's default exit policy, which follows the configured rules.
-    ///
-    /// Sends `GETINFO exit-policy/default`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO exit-policy/default")]
     pub fn default_exit_policy(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/default";
         self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))
@@ -84,13 +60,7 @@ impl Controller {
 
     /// Returns the rules for private networks that tor puts before the configured rules if
     /// `ExitPolicyRejectPrivate` is on.
-    ///
-    /// Sends `GETINFO exit-policy/reject-private/default`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO exit-policy/reject-private/default")]
     pub fn default_exit_policy_reject_private(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/reject-private/default";
         self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))

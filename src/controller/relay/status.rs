@@ -13,12 +13,7 @@ use crate::names::Fingerprint;
 /// # This relay
 impl Controller {
     /// Returns the fingerprint of this relay; `None` if tor is not a relay.
-    ///
-    /// Sends `GETINFO fingerprint`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO fingerprint")]
     pub fn fingerprint(&self) -> Result<Option<Fingerprint>> {
         let read = |digits: &[u8]| {
             let malformed = || ProtocolError::new("fingerprint", "40 hexadecimal digits", digits);
@@ -30,34 +25,19 @@ impl Controller {
     /// Returns tor's best guess of its external address; `None` if it has none, as a relay before
     /// its first descriptor. Current versions of tor return the
     /// [IPv4 address](Self::external_ipv4).
-    ///
-    /// Sends `GETINFO address`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO address")]
     pub fn external_address(&self) -> Result<Option<IpAddr>> {
         self.read_address("address")
     }
 
     /// Returns tor's best guess of its external IPv4 address.
-    ///
-    /// Sends `GETINFO address/v4`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO address/v4")]
     pub fn external_ipv4(&self) -> Result<Option<Ipv4Addr>> {
         self.read_address("address/v4")
     }
 
     /// Returns tor's best guess of its external IPv6 address.
-    ///
-    /// Sends `GETINFO address/v6`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO address/v6")]
     pub fn external_ipv6(&self) -> Result<Option<Ipv6Addr>> {
         self.read_address("address/v6")
     }
@@ -71,25 +51,19 @@ impl Controller {
     }
 
     /// Returns how much of `AccountingMax` tor has used, and whether it hibernates.
-    ///
-    /// Sends
-    /// `GETINFO accounting/enabled accounting/hibernating accounting/bytes accounting/bytes-left accounting/interval-start accounting/interval-wake accounting/interval-end`.
-    /// Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!(
+        "GETINFO accounting/enabled accounting/hibernating accounting/bytes accounting/bytes-left \
+         accounting/interval-start accounting/interval-wake accounting/interval-end"
+    )]
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// if let Some(interval) = controller.accounting()?.interval {
     ///     println!("{} bytes left to write", interval.written_left);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_accounting_stats")]
     pub fn accounting(&self) -> Result<Accounting> {
@@ -159,27 +133,16 @@ impl Controller {
 
     /// Returns the numbers of circuit handshakes that this relay has received and processed since it
     /// last wrote its statistics.
-    ///
-    /// Sends
-    /// `GETINFO stats/ntor/requested stats/ntor/assigned stats/tap/requested stats/tap/assigned`.
-    /// Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!(
+        "GETINFO stats/ntor/requested stats/ntor/assigned stats/tap/requested stats/tap/assigned"
+    )]
     pub fn handshake_counts(&self) -> Result<HandshakeCounts> {
         self.read_infos(HandshakeCounts::KEYS, HandshakeCounts::read)
     }
 
     /// Returns the clients of this bridge by country, rounded, in the form of a `CLIENTS_SEEN`
     /// event; none if tor is not a bridge.
-    ///
-    /// Sends `GETINFO status/clients-seen`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO status/clients-seen")]
     pub fn clients_seen(&self) -> Result<ClientsSeenEvent> {
         self.read_info("status/clients-seen", |answer| Ok(ClientsSeenEvent::read_status(answer)))
     }

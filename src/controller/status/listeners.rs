@@ -23,12 +23,7 @@ impl Controller {
     /// address of the control port, or with a loopback address if tor is on this machine. Every
     /// other address is returned as tor reports it: `127.0.0.1` and unix sockets are on tor's
     /// machine, which may be another.
-    ///
-    /// Sends `GETINFO net/listeners/kind`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO net/listeners/kind")]
     #[doc(alias = "get_ports")]
     #[doc(alias = "get_listeners")]
     pub fn listeners(&self, kind: &ListenerKind) -> Result<Vec<Endpoint>> {

@@ -13,12 +13,7 @@ impl Controller {
     /// Returns tor's version with the suffix of its build, such as ` (git-f1d4ba3)`.
     ///
     /// [`version`](Self::version) returns the version without a query.
-    ///
-    /// Sends `GETINFO version`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO version")]
     pub fn full_version(&self) -> Result<TorVersion> {
         self.read_info("version", |version| {
             Ok(TorVersion::from_text(&String::from_utf8_lossy(version)))
@@ -26,23 +21,15 @@ impl Controller {
     }
 
     /// Returns tor's pid, its user, and its limit of open sockets.
-    ///
-    /// Sends `GETINFO process/pid process/uid process/user process/descriptor-limit`. Blocks for at
-    /// most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO process/pid process/uid process/user process/descriptor-limit")]
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), torcon::Error> {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let process = controller.process_info()?;
     /// println!("tor has pid {} and runs as {:?}", process.pid, process.user);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_user")]
     #[doc(alias = "get_pid")]
@@ -51,37 +38,20 @@ impl Controller {
     }
 
     /// Returns how long tor has been running, in whole seconds.
-    ///
-    /// Sends `GETINFO uptime`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO uptime")]
     #[doc(alias = "get_uptime")]
     pub fn uptime(&self) -> Result<Duration> {
         self.read_infos(&["uptime"], |answers| answers.number("uptime").map(Duration::from_secs))
     }
 
     /// Returns the time and the time zone of tor's machine.
-    ///
-    /// Sends `GETINFO current-time/utc current-time/local`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO current-time/utc current-time/local")]
     pub fn current_time(&self) -> Result<CurrentTime> {
         self.read_infos(CurrentTime::KEYS, CurrentTime::read)
     }
 
     /// Returns the bytes that tor has read and written since it started.
-    ///
-    /// Sends `GETINFO traffic/read traffic/written`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO traffic/read traffic/written")]
     pub fn traffic(&self) -> Result<Traffic> {
         self.read_infos(Traffic::KEYS, Traffic::read)
     }
@@ -89,25 +59,14 @@ impl Controller {
     /// Returns the last `BW` events, at most 300, oldest first.
     ///
     /// tor keeps an event of each second in which a controller was subscribed to `BW`.
-    ///
-    /// Sends `GETINFO bw-event-cache`. Blocks for at most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO bw-event-cache")]
     pub fn bw_event_cache(&self) -> Result<Vec<BwEvent>> {
         self.read_info("bw-event-cache", BwEvent::read_cache)
     }
 
     /// Returns the size of tor's queues, in bytes, above which it closes circuits to free memory:
     /// the option `MaxMemInQueues`, or tor's default for this machine.
-    ///
-    /// Sends `GETINFO limits/max-mem-in-queues`. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    #[doc = sends!("GETINFO limits/max-mem-in-queues")]
     pub fn max_mem_in_queues(&self) -> Result<u64> {
         const KEY: &str = "limits/max-mem-in-queues";
         self.read_infos(&[KEY], |answers| answers.number(KEY))
