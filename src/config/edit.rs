@@ -4,8 +4,8 @@ use super::new_value::NewValue;
 use super::pending::{Action, GroupState, ListEdit};
 use super::schema::{ImpliedDefault, TorOption};
 use super::service_lines::ConfiguredLine;
-use super::value::comma_entries;
 use crate::error::{InvalidInput, Result};
+use crate::wire::fields::split_spaced_list;
 
 /// Pending changes. None of these methods changes tor; [`save`](Config::save) does.
 impl Config {
@@ -186,7 +186,7 @@ impl Config {
         let implied = implied.iter().filter(|(name, _)| *name == *option.name);
         let mut lines = value.lines().chain(implied.map(|(_, value)| value.as_slice()));
         Ok(match option.kind.is_comma_list() {
-            true => lines.flat_map(comma_entries).any(|other| other == entry),
+            true => lines.flat_map(split_spaced_list).any(|other| other == entry),
             false => lines.any(|line| line == entry),
         })
     }

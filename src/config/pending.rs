@@ -6,7 +6,8 @@
 
 use super::schema::TorOption;
 use super::service_lines::{ConfiguredLine, ServiceEdit, ServiceLines, replace_option};
-use super::value::{OptionValue, comma_entries};
+use super::value::OptionValue;
+use crate::wire::fields::split_spaced_list;
 
 /// The value of an option such as `SocksPort` that opens no listener.
 const NO_LISTENER: &[u8] = b"0";
@@ -216,7 +217,7 @@ impl OptionChange {
         let own = lines.iter().filter(|line| line.0.eq_ignore_ascii_case(&self.option.name));
         let values = own.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty());
         match self.option.kind.is_comma_list() {
-            true => values.flat_map(comma_entries).map(<[u8]>::to_vec).collect(),
+            true => values.flat_map(split_spaced_list).map(<[u8]>::to_vec).collect(),
             false => values.map(<[u8]>::to_vec).collect(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::schema::{OptionType, TorOption};
 use super::units::{parse_bytes, parse_milliseconds, parse_seconds};
 use crate::error::{InvalidInput, ProtocolError, Result};
+use crate::wire::fields::split_spaced_list;
 
 /// The value of an option: not set, or one or several lines of text.
 ///
@@ -85,7 +86,7 @@ impl OptionValue {
         if !self.kind.is_comma_list() {
             return Some(lines.iter().map(|line| text(line)).collect());
         }
-        let entries = lines.iter().flat_map(|line| comma_entries(line));
+        let entries = lines.iter().flat_map(|line| split_spaced_list(line));
         Some(entries.map(text).collect())
     }
 
@@ -227,12 +228,6 @@ fn parse_bool(text: &str) -> Option<bool> {
         "1" => Some(true),
         _ => None,
     }
-}
-
-/// Returns the entries of a line of a comma list.
-pub(super) fn comma_entries(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let entries = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    entries.filter(|entry| !entry.is_empty())
 }
 
 impl fmt::Display for OptionValue {

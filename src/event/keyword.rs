@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::event::typed::Parsed;
 use crate::event::{EventText, HsPow};
 use crate::names::Target;
-use crate::wire::fields::{Fields, Value, read_number};
+use crate::wire::fields::{Fields, Value, read_number, split_spaced_list};
 use crate::wire::timestamp::read_time;
 
 /// Returns the fields of a text behind `words` words and at most `optional` more that are no
@@ -110,6 +110,12 @@ impl<'a> Keyword<'a> {
     /// Reads each element of a comma-separated list.
     pub(crate) fn list<T>(self, read: impl FnMut(&[u8]) -> T) -> Vec<T> {
         self.value.map(|value| value.list().map(read).collect()).unwrap_or_default()
+    }
+
+    /// Returns the elements of a comma-separated list, without blanks around them.
+    pub(crate) fn texts(self) -> Vec<EventText> {
+        let elements = self.value.into_iter().flat_map(|value| split_spaced_list(value.inside()));
+        elements.map(|element| self.text.part(element)).collect()
     }
 
     /// Reads each element of a comma-separated list as a name, `separator` and a number. Elements

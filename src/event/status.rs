@@ -181,6 +181,18 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    const KEYS: &'static [&'static str] = &[
+        "PROGRESS",
+        "TAG",
+        "SUMMARY",
+        "WARNING",
+        "REASON",
+        "COUNT",
+        "RECOMMENDATION",
+        "HOSTID",
+        "HOSTADDR",
+    ];
+
     pub(crate) fn from_bytes(text: &[u8]) -> Result<Self, ProtocolError> {
         let failed = |expected| ProtocolError::new("the progress of bootstrapping", expected, text);
         let mut fields = Fields::new(text);

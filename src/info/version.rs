@@ -2,6 +2,7 @@
 
 use super::answers::Answers;
 use crate::names::{TorVersion, keywords};
+use crate::wire::fields::split_list;
 
 keywords! {
     /// The standing of a version of tor with the directory authorities.
@@ -41,12 +42,13 @@ impl VersionStatus {
         &["status/version/current", "status/version/recommended"];
 
     pub(crate) fn read(answers: Answers<'_>) -> Self {
-        let list = String::from_utf8_lossy(answers.bytes("status/version/recommended"));
         // A question mark means that there is no consensus.
-        let versions = list.split(',').filter(|version| !matches!(*version, "" | "?"));
+        let versions = split_list(answers.bytes("status/version/recommended"))
+            .filter(|version| *version != b"?")
+            .map(|version| TorVersion::from_text(&String::from_utf8_lossy(version)));
         Self {
             current: VersionStanding::from_bytes(answers.bytes("status/version/current")),
-            recommended: versions.map(TorVersion::from_text).collect(),
+            recommended: versions.collect(),
         }
     }
 }

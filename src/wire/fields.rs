@@ -227,6 +227,11 @@ pub(crate) fn split_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Splits a comma-separated list with blanks around its elements. Empty elements are skipped.
+pub(crate) fn split_spaced_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    split_list(list).map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
 /// Parses a decimal number.
 pub(crate) fn read_number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
     std::str::from_utf8(digits).ok()?.parse().ok()

@@ -203,7 +203,7 @@ fn entries(option: &TorOption, lines: &[ConfiguredLine]) -> Vec<Vec<u8>> {
     let own = lines.iter().filter(|(name, _)| *name == *option.name).map(|(_, value)| value);
     match option.kind.is_comma_list() {
         true => own
-            .flat_map(|line| super::comma_entries(line).map(<[u8]>::to_vec).collect::<Vec<_>>())
+            .flat_map(|line| super::split_spaced_list(line).map(<[u8]>::to_vec).collect::<Vec<_>>())
             .collect(),
         false => own.cloned().collect(),
     }

@@ -8,191 +8,227 @@ use crate::names::{
     AddressMethod, ClientProtocol, ClockSourceType, DescriptorListing, HibernationStatus,
     LibeventBadness, NameserverStatus, PortResult, StatusAction, Target, VersionReason,
 };
-use crate::wire::fields::read_number;
 
-/// The arguments of a status event, by its action.
-///
-/// An argument that tor omitted, or that cannot be read, is `None`; its text, and unknown arguments,
-/// are in [`StatusEvent::arguments`].
-///
-/// # Examples
-///
-/// ```
-/// use torcon::event::{Event, EventText, StatusDetail};
-/// use torcon::names::PortResult;
-///
-/// let text = EventText::new(b"STATUS_CLIENT WARN DANGEROUS_PORT PORT=23 RESULT=REJECT");
-/// let Event::Status(status) = Event::parse(text) else { panic!() };
-/// match status.detail() {
-///     StatusDetail::DangerousPort { port, result, .. } => {
-///         assert_eq!((port, result), (Some(23), Some(PortResult::Reject)));
-///     }
-///     other => panic!("{other:?}"),
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StatusDetail {
-    /// The action has no arguments, or is not known to this version of torcon.
-    None,
-    /// Bootstrap progress.
-    Bootstrap(Box<Bootstrap>),
-    /// tor can no longer build circuits.
+/// Generates [`StatusDetail`], the keys of each action and their reading from one table. A row is a
+/// key, its field, and the method of [`Keyword`](crate::event::keyword::Keyword) that reads it.
+macro_rules! status_details {
+    (
+        $(#[$attribute:meta])*
+        pub enum StatusDetail {
+            $(
+                $(#[$action_attribute:meta])*
+                $action:ident {
+                    $(
+                        $(#[$field_attribute:meta])*
+                        $key:literal => $field:ident: $type:ty = $read:ident($($argument:expr),*);
+                    )*
+                }
+            )*
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum StatusDetail {
+            /// The action has no arguments, or is not known to this version of torcon.
+            None,
+            /// Bootstrap progress.
+            Bootstrap(Box<Bootstrap>),
+            $(
+                $(#[$action_attribute])*
+                #[non_exhaustive]
+                $action {
+                    $( $(#[$field_attribute])* $field: $type, )*
+                },
+            )*
+        }
+
+        impl StatusDetail {
+            pub(super) fn read(status: &StatusEvent) -> Self {
+                match status.action() {
+                    StatusAction::Bootstrap => status
+                        .bootstrap()
+                        .map_or(Self::None, |bootstrap| Self::Bootstrap(Box::new(bootstrap))),
+                    $(
+                        StatusAction::$action => Self::$action {
+                            $( $field: status.keyword($key).$read($($argument),*), )*
+                        },
+                    )*
+                    _ => Self::None,
+                }
+            }
+        }
+
+        /// Returns the keys of the arguments of an action.
+        pub(super) fn keys(action: &StatusAction) -> &'static [&'static str] {
+            match action {
+                StatusAction::Bootstrap => Bootstrap::KEYS,
+                $( StatusAction::$action => &[$($key),*], )*
+                _ => &[],
+            }
+        }
+    };
+}
+
+status_details! {
+    /// The arguments of a status event, by its action.
+    ///
+    /// An argument that tor omitted, or that cannot be read, is `None`; its text, and unknown arguments,
+    /// are in [`StatusEvent::arguments`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::event::{Event, EventText, StatusDetail};
+    /// use torcon::names::PortResult;
+    ///
+    /// let text = EventText::new(b"STATUS_CLIENT WARN DANGEROUS_PORT PORT=23 RESULT=REJECT");
+    /// let Event::Status(status) = Event::parse(text) else { panic!() };
+    /// match status.detail() {
+    ///     StatusDetail::DangerousPort { port, result, .. } => {
+    ///         assert_eq!((port, result), (Some(23), Some(PortResult::Reject)));
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Eq)]
     #[non_exhaustive]
-    CircuitNotEstablished {
-        /// The status that is the reason for it.
-        reason: Option<StatusAction>,
-    },
-    /// An application connects to a port whose protocol sends data in the clear.
-    #[non_exhaustive]
-    DangerousPort {
-        /// The port.
-        port: Option<u16>,
-        /// What tor did with the stream.
-        result: Option<PortResult>,
-    },
-    /// An application asked for an IP address, so it may have resolved the name outside of Tor.
-    #[non_exhaustive]
-    DangerousSocks {
-        /// The protocol of the request.
-        protocol: Option<ClientProtocol>,
-        /// The requested address.
-        address: Option<Target>,
-    },
-    /// An application sent something that is not SOCKS.
-    #[non_exhaustive]
-    SocksUnknownProtocol {
-        /// The first bytes.
-        data: Option<EventText>,
-    },
-    /// An application asked for an invalid host name.
-    #[non_exhaustive]
-    SocksBadHostname {
-        /// The host name.
-        hostname: Option<EventText>,
-    },
-    /// tor found a bug in itself.
-    #[non_exhaustive]
-    Bug {
-        /// The description of the bug.
-        reason: Option<EventText>,
-    },
-    /// The clock jumped.
-    #[non_exhaustive]
-    ClockJumped {
-        /// The jump in seconds; negative if the clock was set back.
-        time: Option<i64>,
-        /// Whether tor was idle during the jump, as when the computer slept.
-        idle: Option<bool>,
-    },
-    /// The clock is wrong.
-    #[non_exhaustive]
-    ClockSkew {
-        /// The skew in seconds; negative if the clock is behind.
-        skew: Option<i64>,
-        /// The least skew in seconds.
-        min_skew: Option<i64>,
-        /// The source of the time.
-        source: Option<ClockSource>,
-    },
-    /// This version of tor should not be used.
-    #[non_exhaustive]
-    DangerousVersion {
-        /// The running version.
-        current: Option<EventText>,
-        /// Why it should not be used.
-        reason: Option<VersionReason>,
-        /// The recommended versions.
-        recommended: Vec<EventText>,
-    },
-    /// tor is out of sockets.
-    #[non_exhaustive]
-    TooManyConnections {
-        /// The number of open sockets.
-        current: Option<u64>,
-    },
-    /// libevent has a known bug.
-    #[non_exhaustive]
-    BadLibevent {
-        /// The event method of libevent.
-        method: Option<EventText>,
-        /// The version of libevent.
-        version: Option<EventText>,
-        /// The severity of the bug.
-        badness: Option<LibeventBadness>,
-        /// Whether tor switched to another method.
-        recovered: Option<bool>,
-    },
-    /// The relay learned its external address, or the address changed.
-    #[non_exhaustive]
-    ExternalAddress {
-        /// The address.
-        address: Option<IpAddr>,
-        /// The host name that was resolved to it.
-        hostname: Option<EventText>,
-        /// How the relay learned it.
-        method: Option<AddressMethod>,
-    },
-    /// The relay tests whether it can be reached.
-    #[non_exhaustive]
-    CheckingReachability {
-        /// The address of the `ORPort`, if it is tested.
-        or_address: Option<Target>,
-        /// The address of the `DirPort`, if it is tested.
-        dir_address: Option<Target>,
-    },
-    /// The relay can be reached.
-    #[non_exhaustive]
-    ReachabilitySucceeded {
-        /// The address of the `ORPort`, if it was tested.
-        or_address: Option<Target>,
-        /// The address of the `DirPort`, if it was tested.
-        dir_address: Option<Target>,
-    },
-    /// The relay cannot be reached.
-    #[non_exhaustive]
-    ReachabilityFailed {
-        /// The address of the `ORPort`, if it was tested.
-        or_address: Option<Target>,
-        /// The address of the `DirPort`, if it was tested.
-        dir_address: Option<Target>,
-    },
-    /// A directory accepted the descriptor of the relay.
-    #[non_exhaustive]
-    AcceptedServerDescriptor {
-        /// The directory.
-        dirauth: Option<Target>,
-    },
-    /// A directory rejected the descriptor of the relay.
-    #[non_exhaustive]
-    BadServerDescriptor {
-        /// The directory.
-        dirauth: Option<Target>,
-        /// The reason.
-        reason: Option<EventText>,
-    },
-    /// The relay was added to the consensus or removed from it.
-    #[non_exhaustive]
-    ServerDescriptorStatus {
-        /// Whether the relay is in the consensus.
-        status: Option<DescriptorListing>,
-    },
-    /// A name server of the relay went up or down.
-    #[non_exhaustive]
-    NameserverStatus {
-        /// The name server.
-        ns: Option<EventText>,
-        /// Whether the name server answers.
-        status: Option<NameserverStatus>,
-        /// The error, if it does not.
-        err: Option<EventText>,
-    },
-    /// The relay began or ended hibernating, to stay within its bandwidth limit.
-    #[non_exhaustive]
-    HibernationStatus {
-        /// The hibernation state.
-        status: Option<HibernationStatus>,
-    },
+    pub enum StatusDetail {
+        /// tor can no longer build circuits.
+        CircuitNotEstablished {
+            /// The status that is the reason for it.
+            "REASON" => reason: Option<StatusAction> = word(StatusAction::from_bytes);
+        }
+        /// An application connects to a port whose protocol sends data in the clear.
+        DangerousPort {
+            /// The port.
+            "PORT" => port: Option<u16> = number();
+            /// What tor did with the stream.
+            "RESULT" => result: Option<PortResult> = word(PortResult::from_bytes);
+        }
+        /// An application asked for an IP address, so it may have resolved the name outside of Tor.
+        DangerousSocks {
+            /// The protocol of the request.
+            "PROTOCOL" => protocol: Option<ClientProtocol> = word(ClientProtocol::from_bytes);
+            /// The requested address.
+            "ADDRESS" => address: Option<Target> = target();
+        }
+        /// An application sent something that is not SOCKS.
+        SocksUnknownProtocol {
+            /// The first bytes.
+            "DATA" => data: Option<EventText> = text();
+        }
+        /// An application asked for an invalid host name.
+        SocksBadHostname {
+            /// The host name.
+            "HOSTNAME" => hostname: Option<EventText> = text();
+        }
+        /// tor found a bug in itself.
+        Bug {
+            /// The description of the bug.
+            "REASON" => reason: Option<EventText> = text();
+        }
+        /// The clock jumped.
+        ClockJumped {
+            /// The jump in seconds; negative if the clock was set back.
+            "TIME" => time: Option<i64> = number();
+            /// Whether tor was idle during the jump, as when the computer slept.
+            "IDLE" => idle: Option<bool> = try_word(flag([b"1", b"0"]));
+        }
+        /// The clock is wrong.
+        ClockSkew {
+            /// The skew in seconds; negative if the clock is behind.
+            "SKEW" => skew: Option<i64> = number();
+            /// The least skew in seconds.
+            "MIN_SKEW" => min_skew: Option<i64> = number();
+            /// The source of the time.
+            "SOURCE" => source: Option<ClockSource> = word(ClockSource::from_bytes);
+        }
+        /// This version of tor should not be used.
+        DangerousVersion {
+            /// The running version.
+            "CURRENT" => current: Option<EventText> = text();
+            /// Why it should not be used.
+            "REASON" => reason: Option<VersionReason> = word(VersionReason::from_bytes);
+            /// The recommended versions.
+            "RECOMMENDED" => recommended: Vec<EventText> = texts();
+        }
+        /// tor is out of sockets.
+        TooManyConnections {
+            /// The number of open sockets.
+            "CURRENT" => current: Option<u64> = number();
+        }
+        /// libevent has a known bug.
+        BadLibevent {
+            /// The event method of libevent.
+            "METHOD" => method: Option<EventText> = text();
+            /// The version of libevent.
+            "VERSION" => version: Option<EventText> = text();
+            /// The severity of the bug.
+            "BADNESS" => badness: Option<LibeventBadness> = word(LibeventBadness::from_bytes);
+            /// Whether tor switched to another method.
+            "RECOVERED" => recovered: Option<bool> = try_word(flag([b"YES", b"NO"]));
+        }
+        /// The relay learned its external address, or the address changed.
+        ExternalAddress {
+            /// The address.
+            "ADDRESS" => address: Option<IpAddr> = try_word(read_ip);
+            /// The host name that was resolved to it.
+            "HOSTNAME" => hostname: Option<EventText> = text();
+            /// How the relay learned it.
+            "METHOD" => method: Option<AddressMethod> = word(AddressMethod::from_bytes);
+        }
+        /// The relay tests whether it can be reached.
+        CheckingReachability {
+            /// The address of the `ORPort`, if it is tested.
+            "ORADDRESS" => or_address: Option<Target> = target();
+            /// The address of the `DirPort`, if it is tested.
+            "DIRADDRESS" => dir_address: Option<Target> = target();
+        }
+        /// The relay can be reached.
+        ReachabilitySucceeded {
+            /// The address of the `ORPort`, if it was tested.
+            "ORADDRESS" => or_address: Option<Target> = target();
+            /// The address of the `DirPort`, if it was tested.
+            "DIRADDRESS" => dir_address: Option<Target> = target();
+        }
+        /// The relay cannot be reached.
+        ReachabilityFailed {
+            /// The address of the `ORPort`, if it was tested.
+            "ORADDRESS" => or_address: Option<Target> = target();
+            /// The address of the `DirPort`, if it was tested.
+            "DIRADDRESS" => dir_address: Option<Target> = target();
+        }
+        /// A directory accepted the descriptor of the relay.
+        AcceptedServerDescriptor {
+            /// The directory.
+            "DIRAUTH" => dirauth: Option<Target> = target();
+        }
+        /// A directory rejected the descriptor of the relay.
+        BadServerDescriptor {
+            /// The directory.
+            "DIRAUTH" => dirauth: Option<Target> = target();
+            /// The reason.
+            "REASON" => reason: Option<EventText> = text();
+        }
+        /// The relay was added to the consensus or removed from it.
+        ServerDescriptorStatus {
+            /// Whether the relay is in the consensus.
+            "STATUS" => status: Option<DescriptorListing> = word(DescriptorListing::from_bytes);
+        }
+        /// A name server of the relay went up or down.
+        NameserverStatus {
+            /// The name server.
+            "NS" => ns: Option<EventText> = text();
+            /// Whether the name server answers.
+            "STATUS" => status: Option<NameserverStatus> = word(NameserverStatus::from_bytes);
+            /// The error, if it does not.
+            "ERR" => err: Option<EventText> = text();
+        }
+        /// The relay began or ended hibernating, to stay within its bandwidth limit.
+        HibernationStatus {
+            /// The hibernation state.
+            "STATUS" => status: Option<HibernationStatus> = word(HibernationStatus::from_bytes);
+        }
+    }
 }
 
 /// The source of the time by which tor found that the clock is wrong.
@@ -215,192 +251,9 @@ impl ClockSource {
     }
 }
 
-/// Returns the keys of the arguments of an action.
-pub(super) fn keys(action: &StatusAction) -> &'static [&'static str] {
-    match action {
-        StatusAction::Bootstrap => &[
-            "PROGRESS",
-            "TAG",
-            "SUMMARY",
-            "WARNING",
-            "REASON",
-            "COUNT",
-            "RECOMMENDATION",
-            "HOSTID",
-            "HOSTADDR",
-        ],
-        StatusAction::CircuitNotEstablished | StatusAction::Bug => &["REASON"],
-        StatusAction::DangerousPort => &["PORT", "RESULT"],
-        StatusAction::DangerousSocks => &["PROTOCOL", "ADDRESS"],
-        StatusAction::SocksUnknownProtocol => &["DATA"],
-        StatusAction::SocksBadHostname => &["HOSTNAME"],
-        StatusAction::ClockJumped => &["TIME", "IDLE"],
-        StatusAction::ClockSkew => &["SKEW", "MIN_SKEW", "SOURCE"],
-        StatusAction::DangerousVersion => &["CURRENT", "REASON", "RECOMMENDED"],
-        StatusAction::TooManyConnections => &["CURRENT"],
-        StatusAction::BadLibevent => &["METHOD", "VERSION", "BADNESS", "RECOVERED"],
-        StatusAction::ExternalAddress => &["ADDRESS", "HOSTNAME", "METHOD"],
-        StatusAction::CheckingReachability
-        | StatusAction::ReachabilitySucceeded
-        | StatusAction::ReachabilityFailed => &["ORADDRESS", "DIRADDRESS"],
-        StatusAction::AcceptedServerDescriptor => &["DIRAUTH"],
-        StatusAction::BadServerDescriptor => &["DIRAUTH", "REASON"],
-        StatusAction::ServerDescriptorStatus | StatusAction::HibernationStatus => &["STATUS"],
-        StatusAction::NameserverStatus => &["NS", "STATUS", "ERR"],
-        StatusAction::CircuitEstablished
-        | StatusAction::ConsensusArrived
-        | StatusAction::EnoughDirInfo
-        | StatusAction::NotEnoughDirInfo
-        | StatusAction::DirAllUnreachable
-        | StatusAction::GoodServerDescriptor
-        | StatusAction::NameserverAllDown
-        | StatusAction::DnsHijacked
-        | StatusAction::DnsUseless
-        | StatusAction::Unrecognized(_) => &[],
-    }
-}
-
-/// Reads the arguments of one status.
-struct Arguments<'a> {
-    status: &'a StatusEvent,
-}
-
-impl Arguments<'_> {
-    fn text(&self, key: &str) -> Option<EventText> {
-        self.status.argument(key)
-    }
-
-    /// Reads a decoded value.
-    fn read<T>(&self, key: &str, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        read(self.status.argument(key)?.as_bytes())
-    }
-
-    /// Reads a number, with or without a sign.
-    fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
-        self.read(key, read_number)
-    }
-
-    fn target(&self, key: &str) -> Option<Target> {
-        self.word(key, Target::from_bytes)
-    }
-
-    fn word<W>(&self, key: &str, read: fn(&[u8]) -> W) -> Option<W> {
-        self.read(key, |value| Some(read(value)))
-    }
-
-    /// Reads one of two words, of which the first means `true`.
-    fn flag(&self, key: &str, words: [&'static [u8]; 2]) -> Option<bool> {
-        self.read(key, flag(words))
-    }
-
-    /// Splits a list at commas, with or without a space after them.
-    fn list(&self, key: &str) -> Vec<EventText> {
-        let Some(list) = self.status.argument(key) else { return Vec::new() };
-        let elements = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        elements.filter(|element| !element.is_empty()).map(|element| list.part(element)).collect()
-    }
-
-    fn ip(&self, key: &str) -> Option<IpAddr> {
-        self.read(key, |value| {
-            let address = std::str::from_utf8(value).ok()?;
-            let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
-            inner.unwrap_or(address).parse().ok()
-        })
-    }
-}
-
-impl StatusDetail {
-    pub(super) fn read(status: &StatusEvent) -> Self {
-        let get = Arguments { status };
-        let or_address = || get.target("ORADDRESS");
-        let dir_address = || get.target("DIRADDRESS");
-        match &status.action() {
-            StatusAction::Bootstrap => match status.bootstrap() {
-                Some(bootstrap) => Self::Bootstrap(Box::new(bootstrap)),
-                None => Self::None,
-            },
-            StatusAction::CircuitNotEstablished => {
-                Self::CircuitNotEstablished { reason: get.word("REASON", StatusAction::from_bytes) }
-            }
-            StatusAction::DangerousPort => Self::DangerousPort {
-                port: get.number("PORT"),
-                result: get.word("RESULT", PortResult::from_bytes),
-            },
-            StatusAction::DangerousSocks => Self::DangerousSocks {
-                protocol: get.word("PROTOCOL", ClientProtocol::from_bytes),
-                address: get.target("ADDRESS"),
-            },
-            StatusAction::SocksUnknownProtocol => {
-                Self::SocksUnknownProtocol { data: get.text("DATA") }
-            }
-            StatusAction::SocksBadHostname => {
-                Self::SocksBadHostname { hostname: get.text("HOSTNAME") }
-            }
-            StatusAction::Bug => Self::Bug { reason: get.text("REASON") },
-            StatusAction::ClockJumped => {
-                Self::ClockJumped { time: get.number("TIME"), idle: get.flag("IDLE", [b"1", b"0"]) }
-            }
-            StatusAction::ClockSkew => Self::ClockSkew {
-                skew: get.number("SKEW"),
-                min_skew: get.number("MIN_SKEW"),
-                source: get.word("SOURCE", ClockSource::from_bytes),
-            },
-            StatusAction::DangerousVersion => Self::DangerousVersion {
-                current: get.text("CURRENT"),
-                reason: get.word("REASON", VersionReason::from_bytes),
-                recommended: get.list("RECOMMENDED"),
-            },
-            StatusAction::TooManyConnections => {
-                Self::TooManyConnections { current: get.number("CURRENT") }
-            }
-            StatusAction::BadLibevent => Self::BadLibevent {
-                method: get.text("METHOD"),
-                version: get.text("VERSION"),
-                badness: get.word("BADNESS", LibeventBadness::from_bytes),
-                recovered: get.flag("RECOVERED", [b"YES", b"NO"]),
-            },
-            StatusAction::ExternalAddress => Self::ExternalAddress {
-                address: get.ip("ADDRESS"),
-                hostname: get.text("HOSTNAME"),
-                method: get.word("METHOD", AddressMethod::from_bytes),
-            },
-            StatusAction::CheckingReachability => {
-                Self::CheckingReachability { or_address: or_address(), dir_address: dir_address() }
-            }
-            StatusAction::ReachabilitySucceeded => {
-                Self::ReachabilitySucceeded { or_address: or_address(), dir_address: dir_address() }
-            }
-            StatusAction::ReachabilityFailed => {
-                Self::ReachabilityFailed { or_address: or_address(), dir_address: dir_address() }
-            }
-            StatusAction::AcceptedServerDescriptor => {
-                Self::AcceptedServerDescriptor { dirauth: get.target("DIRAUTH") }
-            }
-            StatusAction::BadServerDescriptor => Self::BadServerDescriptor {
-                dirauth: get.target("DIRAUTH"),
-                reason: get.text("REASON"),
-            },
-            StatusAction::ServerDescriptorStatus => Self::ServerDescriptorStatus {
-                status: get.word("STATUS", DescriptorListing::from_bytes),
-            },
-            StatusAction::NameserverStatus => Self::NameserverStatus {
-                ns: get.text("NS"),
-                status: get.word("STATUS", NameserverStatus::from_bytes),
-                err: get.text("ERR"),
-            },
-            StatusAction::HibernationStatus => Self::HibernationStatus {
-                status: get.word("STATUS", HibernationStatus::from_bytes),
-            },
-            StatusAction::CircuitEstablished
-            | StatusAction::ConsensusArrived
-            | StatusAction::EnoughDirInfo
-            | StatusAction::NotEnoughDirInfo
-            | StatusAction::DirAllUnreachable
-            | StatusAction::GoodServerDescriptor
-            | StatusAction::NameserverAllDown
-            | StatusAction::DnsHijacked
-            | StatusAction::DnsUseless
-            | StatusAction::Unrecognized(_) => Self::None,
-        }
-    }
+/// Reads an IP address; an IPv6 address may stand in brackets.
+fn read_ip(address: &[u8]) -> Option<IpAddr> {
+    let address = std::str::from_utf8(address).ok()?;
+    let inside = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+    inside.unwrap_or(address).parse().ok()
 }
