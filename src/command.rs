@@ -4,8 +4,6 @@
 //! [`Controller`](crate::Controller) too. A program can keep commands as values, implement
 //! [`Command`] for a command that torcon does not have, or use [`Request::encode`] and
 //! [`Reply::parse`] with another connection.
-//!
-//! **Invariant**: pure. Nothing here uses a socket or a file, or waits.
 
 mod address;
 mod authenticate;

@@ -31,8 +31,6 @@
 //! }
 //! # Ok::<(), torcon::error::ProtocolError>(())
 //! ```
-//!
-//! **Invariant**: pure. No socket, file, thread, clock or log.
 
 mod builder;
 mod exit_policy;

@@ -10,8 +10,6 @@
 //! fields, the events that tor sends most (`CIRC`, `STREAM`) would cost several times as much. A
 //! method returns a value that a listener can compare and keep without borrowing or cloning; call
 //! it once if you need the value more than once.
-//!
-//! **Invariant**: pure. No socket, file, thread, clock or log.
 
 mod address;
 mod answers;

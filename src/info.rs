@@ -4,8 +4,6 @@
 //! [`entry_guards`](crate::Controller::entry_guards). Replies in the format of an event, such as
 //! `circuit-status`, are returned as that event; directory documents are in
 //! [`descriptor`](crate::descriptor).
-//!
-//! **Invariant**: pure. No socket, file, thread, clock or log.
 
 mod accounting;
 mod address_mapping;

@@ -3,34 +3,13 @@
 //! Two threads serve a connection: `torcon-reader` reads the socket, and `torcon-events` calls the
 //! listeners. Callers write on their own threads.
 //!
-//! # The path of a command
-//!
-//! 1. The caller's thread encodes the [`Request`]. Under the lock `outbox` it appends a slot to the
-//!    queue of the [`Router`] and writes the request to the socket ([`Connection::write`]). So the
-//!    slots are in the order of the wire, and many threads pipeline their commands.
-//! 2. The [`Reader`] splits the bytes from the socket into replies and events ([`wire::Frame`]).
-//! 3. [`ReplyDelivery`](reply_delivery::ReplyDelivery) takes the first slot of the queue from the
-//!    router, and sends the bytes of the reply through the channel of the slot.
-//! 4. The caller, which waits at its [`Ticket`], parses the [`Reply`].
-//!
-//! A caller whose time limit passes leaves its slot in the queue. Since tor never answers some
-//! commands, the connection then sends a probe, which shows whether replies and slots are still in
-//! step; see `router`.
-//!
-//! # The path of an event
-//!
-//! 1. The reader passes the event to each [`EventHook`] of its kind, on the reader thread. A `State`
-//!    applies the event there, so that a listener finds the state up to date.
-//! 2. If a listener wants the kind, the reader appends the events of one read as one chunk to a queue
-//!    that is bounded in bytes ([`Backlog`]). If the queue is full, the events are dropped, and an
-//!    entry of the queue counts them.
-//! 3. The event thread takes the chunk and calls the listeners, one event at a time, without a lock
-//!    ([`Dispatcher`](dispatcher::Dispatcher)).
+//! `src/ARCHITECTURE.md` draws the path of a command ([`Connection::write`], [`Router`], [`Reader`],
+//! [`ReplyDelivery`](reply_delivery::ReplyDelivery), [`Ticket`]) and that of an event ([`Reader`],
+//! [`EventHook`], [`Backlog`], [`Dispatcher`](dispatcher::Dispatcher)); `router` has the rules by which
+//! a reply finds its command.
 //!
 //! **Invariant**: no other module has threads or locks on a control connection. This module knows no
 //! command but the probe.
-//!
-//! [`wire::Frame`]: crate::wire::Frame
 
 mod backlog;
 mod connection;

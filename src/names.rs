@@ -7,8 +7,6 @@
 //! Enumerations of keywords are open: a keyword that this version does not know is kept as
 //! `Unrecognized`. `From<&str>` and `FromStr` ignore the case of ASCII letters, as tor does;
 //! keywords that tor sends are compared exactly.
-//!
-//! **Invariant**: nothing here does input or output, and nothing here knows the control protocol.
 
 mod auth_method;
 mod circuit;

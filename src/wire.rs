@@ -6,8 +6,7 @@
 //! its comments and continued lines (`torrc`). Directory documents have a fifth, without dot-stuffing,
 //! in `descriptor`.
 //!
-//! **Invariant**: pure. No socket, file, thread, clock or log. Values are bytes, since those of tor need
-//! not be UTF-8.
+//! Values are bytes, since those of tor need not be UTF-8.
 
 pub(crate) mod fields;
 mod frame;

@@ -78,12 +78,6 @@ impl ExtraInfo {
     pub fn signature(&self) -> Option<Cow<'_, str>> {
         self.find(b"router-signature")?.object()
     }
-
-    /// Returns a copy that does not share the text of a list.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { text: self.text.detached(), ..self.clone() }
-    }
 }
 
 impl fmt::Debug for ExtraInfo {

@@ -97,6 +97,14 @@ macro_rules! has_lines {
                 self.text.as_bytes()
             }
 
+            /// Returns a copy that does not share the text of a list.
+            #[must_use]
+            pub fn detached(&self) -> Self {
+                let mut copy = self.clone();
+                copy.text = self.text.detached();
+                copy
+            }
+
             fn find(&self, keyword: &[u8]) -> Option<DescriptorItem<'_>> {
                 Items::new(self.text.as_bytes()).find_keyword(keyword)
             }

@@ -109,12 +109,6 @@ impl Microdescriptor {
     pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
-
-    /// Returns a copy that does not share the text of a list.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { text: self.text.detached() }
-    }
 }
 
 impl fmt::Debug for Microdescriptor {

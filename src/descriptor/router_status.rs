@@ -218,12 +218,6 @@ impl RouterStatus {
         self.items().filter(|item| !KNOWN.iter().any(|keyword| item.is(keyword)))
     }
 
-    /// Returns a copy that does not share the text of a list.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { text: self.text.detached(), ..self.clone() }
-    }
-
     fn words(&self, keyword: &[u8]) -> Words<'_> {
         self.find(keyword).map_or(Words::new(b""), |item| item.words())
     }

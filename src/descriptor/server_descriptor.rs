@@ -323,12 +323,6 @@ impl ServerDescriptor {
         self.find(b"router-signature")?.object()
     }
 
-    /// Returns a copy that does not share the text of a list.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { text: self.text.detached(), ..self.clone() }
-    }
-
     fn arguments(&self, keyword: &[u8]) -> Option<Cow<'_, str>> {
         Some(self.find(keyword)?.arguments())
     }

@@ -247,41 +247,37 @@ impl fmt::Display for HsDirFailure {
     }
 }
 
-/// Counts the failures for each reason.
 fn upload_reasons(uploads: &[HsDirUpload]) -> String {
-    let reason = |upload: &HsDirUpload| match &upload.outcome {
-        UploadOutcome::Failed { reason: Some(reason) } => reason.as_str().to_owned(),
-        UploadOutcome::Unanswered => "without an answer".to_owned(),
-        _ => NO_REASON.to_owned(),
-    };
-    counted(uploads.iter().map(reason))
+    count_reasons(uploads, |upload| match &upload.outcome {
+        UploadOutcome::Failed { reason: Some(reason) } => reason.as_str(),
+        UploadOutcome::Unanswered => "without an answer",
+        _ => NO_REASON,
+    })
 }
 
 fn fetch_reasons(failures: &[HsDirFailure]) -> String {
-    let reason = |failure: &HsDirFailure| {
-        failure.reason.as_ref().map_or(NO_REASON, HsDescReason::as_str).to_owned()
-    };
-    counted(failures.iter().map(reason))
+    count_reasons(failures, |failure| {
+        failure.reason.as_ref().map_or(NO_REASON, HsDescReason::as_str)
+    })
 }
 
 const NO_REASON: &str = "no reason given";
 
-fn counted(reasons: impl Iterator<Item = String>) -> String {
-    let mut order: Vec<String> = Vec::new();
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for reason in reasons {
-        match counts.get_mut(&reason) {
-            Some(count) => *count += 1,
-            None => {
-                order.push(reason.clone());
-                counts.insert(reason, 1);
-            }
+/// Counts the occurrences of each reason, in the order of the first ones.
+fn count_reasons<T>(attempts: &[T], reason: impl Fn(&T) -> &str) -> String {
+    let mut order = Vec::new();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for reason in attempts.iter().map(reason) {
+        let count = counts.entry(reason).or_default();
+        if *count == 0 {
+            order.push(reason);
         }
+        *count += 1;
     }
     if order.is_empty() {
         return "none was tried".to_owned();
     }
-    let count = |reason: &String| counts.get(reason).copied().unwrap_or_default();
+    let count = |reason: &&str| counts.get(reason).copied().unwrap_or_default();
     let texts: Vec<_> = order.iter().map(|reason| format!("{} {reason}", count(reason))).collect();
     printable(&texts.join(", ")).into_owned()
 }

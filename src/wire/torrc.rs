@@ -1,6 +1,4 @@
 //! The syntax of torrc, for a file and for `LOADCONF`.
-//!
-//! **Invariant**: pure. This module opens no file, and knows no option.
 
 mod read;
 
