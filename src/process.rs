@@ -21,6 +21,8 @@ mod log_line;
 mod options;
 mod output;
 mod progress;
+#[allow(dead_code, reason = "the supervisor uses it")]
+mod repeatable;
 mod sink;
 mod spawn;
 mod supervise;
@@ -32,4 +34,6 @@ pub use self::control::{ControlFn, ControlVia};
 pub use self::launch_state::Ready;
 pub use self::launcher::Launcher;
 pub use self::progress::Progress;
+#[allow(unused_imports, reason = "the supervisor uses it")]
+pub(crate) use self::repeatable::{LaunchCancel, RepeatableLauncher};
 pub use self::tor_process::TorProcess;

@@ -17,10 +17,21 @@ const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103
 /// A short path that every user can search.
 const COMMON_ROOT: &str = "/tmp";
 
+/// Which data directory a tor has.
+#[derive(Clone, Debug)]
+pub(super) enum DataDirectory {
+    /// One that the program has given, and that is never deleted.
+    Given(PathBuf),
+    /// One that several tors have, one after the other; made by [`create_kept`].
+    Kept(Arc<TemporaryDirectory>),
+    /// One of this tor only.
+    Temporary,
+}
+
 /// The directories and files of one tor process.
 ///
 /// A temporary directory with mode 0700 contains `torrc`, an empty `defaults-torrc` and the files
-/// that tor writes for torcon; without a given data directory, it contains that too.
+/// that tor writes for torcon; with [`DataDirectory::Temporary`], it contains the data directory too.
 ///
 /// The control socket is never in a given data directory: tor replaces an existing socket, even
 /// that of another running tor, before it finds the directory locked.
@@ -33,36 +44,41 @@ pub(super) struct Directories {
     user: Option<TorUser>,
     /// The private directory, and one in `/tmp` if the path of the socket would be too long.
     temporary: Vec<TemporaryDirectory>,
+    /// That of [`DataDirectory::Kept`].
+    kept: Option<Arc<TemporaryDirectory>>,
 }
 
 impl Directories {
     pub(super) fn prepare(
-        given: Option<&Path>,
+        data: DataDirectory,
         temporary_root: &Path,
         user: Option<TorUser>,
     ) -> Result<Self, LaunchProblem> {
-        let mut temporary = Vec::new();
-        let is_open = user.is_none_or(|user| user.can_search(temporary_root));
-        let root = if is_open { temporary_root } else { Path::new(COMMON_ROOT) };
-        let private = create_temporary(root, &mut temporary)?;
-        let (data, mut control_socket) = match given {
-            Some(data) => {
-                let data = path::absolute(data).map_err(|error| problem(data, error))?;
+        let directory = create_temporary(root_for(temporary_root, user))?;
+        let private = directory.path().to_owned();
+        let mut temporary = vec![directory];
+        let mut control_socket = private.join("control");
+        let mut kept = None;
+        let data = match data {
+            DataDirectory::Given(data) => {
+                let data = path::absolute(&data).map_err(|error| problem(&data, error))?;
                 create_directory(&data)?;
-                (data, private.join("control"))
+                data
             }
-            None => {
+            DataDirectory::Kept(directory) => kept.insert(directory).path().join("data"),
+            DataDirectory::Temporary => {
                 let data = private.join("data");
                 create_directory(&data)?;
-                let control_socket = data.join("control");
-                (data, control_socket)
+                control_socket = data.join("control");
+                data
             }
         };
         if control_socket.as_os_str().as_bytes().len() > SOCKET_PATH_LIMIT {
-            let common = create_temporary(Path::new(COMMON_ROOT), &mut temporary)?;
-            control_socket = common.join("control");
+            let common = create_temporary(Path::new(COMMON_ROOT))?;
+            control_socket = common.path().join("control");
+            temporary.push(common);
         }
-        Ok(Self { data, private, control_socket, user, temporary })
+        Ok(Self { data, private, control_socket, user, temporary, kept })
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -114,7 +130,10 @@ impl Directories {
                 user.give_empty(&path).map_err(|error| problem(&path, error))?;
             }
         }
-        user.give_empty(&self.data).map_err(|error| problem(&self.data, error))?;
+        // A kept directory belongs to that user already, who could have redirected its path.
+        if self.kept.is_none() {
+            user.give_empty(&self.data).map_err(|error| problem(&self.data, error))?;
+        }
         for file in [self.torrc(), self.defaults_torrc()] {
             user.give(&file).map_err(|error| problem(&file, error))?;
         }
@@ -126,11 +145,11 @@ impl Directories {
         Ok(())
     }
 
-    /// Returns tor's standard input: the lock file of the private directory, which is empty. tor keeps
-    /// it locked after this program has ended, so that no other program removes the directory while
-    /// tor runs.
+    /// Returns tor's standard input: the lock file of the private directory, or of a kept data
+    /// directory, which is read as empty. tor keeps it locked after this program has ended, so that no
+    /// other program removes the directory while tor runs.
     pub(super) fn stdin(&self) -> Result<OwnedFd, LaunchProblem> {
-        let lock = match self.temporary.first() {
+        let lock = match self.kept.as_deref().or(self.temporary.first()) {
             Some(directory) => {
                 directory.lock_for_child().map_err(|error| problem(directory.path(), error))?
             }
@@ -142,9 +161,10 @@ impl Directories {
     }
 
     /// Keeps the other directories from being removed while tor runs, as [`stdin`](Self::stdin) does for
-    /// the private one.
+    /// one.
     pub(super) fn record_process(&self, pid: u32) {
-        for directory in self.temporary.iter().skip(1) {
+        let locked = if self.kept.is_some() { 0 } else { 1 };
+        for directory in self.temporary.iter().skip(locked) {
             if let Err(error) = directory.record_process(pid) {
                 log::warn!("tor cannot be recorded in {:?}: {error}", directory.path());
             }
@@ -152,17 +172,33 @@ impl Directories {
     }
 }
 
+/// Creates the directory of [`DataDirectory::Kept`], for tors that change to `user`.
+pub(super) fn create_kept(
+    temporary_root: &Path,
+    user: Option<TorUser>,
+) -> Result<Arc<TemporaryDirectory>, LaunchProblem> {
+    let directory = create_temporary(root_for(temporary_root, user))?;
+    let data = directory.path().join("data");
+    create_directory(&data)?;
+    if let Some(user) = user {
+        // The parent is the last: its owner can replace everything in it.
+        for path in [data.as_path(), directory.path()] {
+            user.give(path).map_err(|error| problem(path, error))?;
+        }
+    }
+    Ok(Arc::new(directory))
+}
+
+/// Returns a directory for temporary files that the user can search.
+fn root_for(temporary_root: &Path, user: Option<TorUser>) -> &Path {
+    let is_open = user.is_none_or(|user| user.can_search(temporary_root));
+    if is_open { temporary_root } else { Path::new(COMMON_ROOT) }
+}
+
 /// Creates a temporary directory, after removing those of ended programs.
-fn create_temporary(
-    parent: &Path,
-    temporary: &mut Vec<TemporaryDirectory>,
-) -> Result<PathBuf, LaunchProblem> {
+fn create_temporary(parent: &Path) -> Result<TemporaryDirectory, LaunchProblem> {
     temporary::sweep(parent);
-    let directory = TemporaryDirectory::create_in(parent, "");
-    let directory = directory.map_err(|error| problem(parent, error))?;
-    let path = directory.path().to_owned();
-    temporary.push(directory);
-    Ok(path)
+    TemporaryDirectory::create_in(parent, "").map_err(|error| problem(parent, error))
 }
 
 /// Creates a directory, but not its parents. An existing directory is left as it is.

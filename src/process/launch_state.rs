@@ -72,29 +72,35 @@ impl LaunchState {
         !state.is_ready && state.failure.is_none()
     }
 
-    pub(super) fn wait_ready(&self) -> Result<()> {
-        self.wait(Duration::MAX, Wait::Bootstrap, |state| state.is_ready)
+    /// Returns whether tor is ready, after at most `limit`.
+    pub(super) fn wait_ready(&self, limit: Duration) -> Result<bool> {
+        self.wait(limit, |state| state.is_ready)
     }
 
     pub(super) fn wait_bootstrapped(&self, limit: Duration) -> Result<()> {
-        self.wait(limit, Wait::Bootstrap, |state| state.is_bootstrapped)
+        match self.wait(limit, |state| state.is_bootstrapped)? {
+            true => Ok(()),
+            false => Err(Timeout::new(Wait::Bootstrap, limit).into()),
+        }
     }
 
     pub(super) fn wait_controller(&self, limit: Duration) -> Result<&Controller> {
         let is_done = |_: &State| self.without_control || self.controller.get().is_some();
-        self.wait(limit, Wait::Connect, is_done)?;
+        if !self.wait(limit, is_done)? {
+            return Err(Timeout::new(Wait::Connect, limit).into());
+        }
         self.controller.get().ok_or_else(|| LaunchError::new(LaunchProblem::NotConnected).into())
     }
 
-    /// Waits for at most `limit`. [`Duration::MAX`] is no limit.
-    fn wait(&self, limit: Duration, wait: Wait, is_done: impl Fn(&State) -> bool) -> Result<()> {
+    /// Returns whether the launch is done, after at most `limit`. [`Duration::MAX`] is no limit.
+    fn wait(&self, limit: Duration, is_done: impl Fn(&State) -> bool) -> Result<bool> {
         let is_pending = |state: &mut State| !is_done(state) && state.failure.is_none();
         let mut state = self.state.lock();
         let _ = self.changed.wait_while_for(&mut state, is_pending, limit);
         match &state.failure {
-            _ if is_done(&state) => Ok(()),
+            _ if is_done(&state) => Ok(true),
             Some(error) => Err(error.clone()),
-            None => Err(Timeout::new(wait, limit).into()),
+            None => Ok(false),
         }
     }
 

@@ -1,40 +1,23 @@
-use std::collections::BTreeMap;
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::TorProcess;
 use super::control::ControlVia;
-use super::directory::Directories;
+use super::directory::{DataDirectory, Directories};
 use super::launch_state::Ready;
 use super::options::Options;
 use super::progress::{Progress, ProgressListener};
+use super::sink::SinkWriter;
 use super::spawn;
-use super::supervise::Sinks;
 use super::tor_user::{self, TorUser};
-use crate::error::{InvalidInput, LaunchError, LaunchProblem, Result};
+use crate::error::{InvalidInput, LaunchError, Result};
+use crate::link::Listener;
 use crate::temporary;
-
-/// The variables that tor inherits. Others can be secrets or meant for this program only: with
-/// `NOTIFY_SOCKET`, tor would report to systemd that this program is ready.
-const ENVIRONMENT: [&str; 9] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "SSL_CERT_DIR",
-];
 
 /// Launches a tor that belongs to this program.
 ///
@@ -78,8 +61,7 @@ pub struct Launcher {
     pub(super) options: Options,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) control: ControlVia,
-    // Makes a launcher `Sync`; it is locked only by methods that own the launcher.
-    pub(super) closures: Mutex<Closures>,
+    pub(super) closures: Closures,
     pub(super) ready: Ready,
     pub(crate) timeout: Duration,
     pub(super) stall_timeout: Duration,
@@ -87,11 +69,12 @@ pub struct Launcher {
     pub(super) kill_on_stderr: bool,
 }
 
-/// The closure and the writers of the user.
-#[derive(Default)]
+/// The closure and the writers of the user, which several launches can share.
+#[derive(Clone, Default)]
 pub(super) struct Closures {
-    pub(super) on_progress: Option<ProgressListener>,
-    pub(super) sinks: Sinks,
+    pub(super) on_progress: Option<Arc<Listener<ProgressListener>>>,
+    pub(super) stdout: Option<Arc<Listener<SinkWriter>>>,
+    pub(super) stderr: Option<Arc<Listener<SinkWriter>>>,
 }
 
 impl Launcher {
@@ -103,7 +86,7 @@ impl Launcher {
             options: Options::default(),
             environment: Vec::new(),
             control: ControlVia::default(),
-            closures: Mutex::default(),
+            closures: Closures::default(),
             ready: Ready::default(),
             timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(120),
@@ -173,7 +156,7 @@ impl Launcher {
     /// called again.
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.closures.get_mut().on_progress = Some(Box::new(listener));
+        self.closures.on_progress = Some(Listener::new(Box::new(listener)));
         self
     }
 
@@ -228,14 +211,14 @@ impl Launcher {
     /// 8 MiB are queued, and further output is dropped. A writer that fails or panics is no longer
     /// used.
     pub fn stdout(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.closures.get_mut().sinks.stdout = Some(Box::new(sink));
+        self.closures.stdout = Some(Listener::new(Box::new(sink)));
         self
     }
 
     /// Sets a writer for a copy of tor's standard error, as [`stdout`](Self::stdout) does. The default
     /// is none.
     pub fn stderr(mut self, sink: impl Write + Send + 'static) -> Self {
-        self.closures.get_mut().sinks.stderr = Some(Box::new(sink));
+        self.closures.stderr = Some(Listener::new(Box::new(sink)));
         self
     }
 
@@ -257,11 +240,7 @@ impl Launcher {
     /// has ended then, and its temporary directories are deleted.
     #[doc(alias = "launch_tor")]
     pub fn launch(self) -> Result<TorProcess> {
-        if self.ready == Ready::Bootstrapped && self.options.disable_network() {
-            let problem = "with the network disabled tor never finishes bootstrapping: leave the \
-                           option out, or wait for Ready::Controller";
-            return Err(InvalidInput::new("DisableNetwork", problem).into());
-        }
+        self.check_ready()?;
         let tor = self.spawn()?;
         tor.wait_ready()?;
         Ok(tor)
@@ -276,16 +255,21 @@ impl Launcher {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, and
     /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
-    pub fn spawn(mut self) -> Result<TorProcess> {
+    pub fn spawn(self) -> Result<TorProcess> {
         self.check()?;
+        let given = self.data_directory.clone();
+        self.start(given.map_or(DataDirectory::Temporary, DataDirectory::Given))
+    }
+
+    /// Starts tor with settings that are checked.
+    pub(super) fn start(mut self, data: DataDirectory) -> Result<TorProcess> {
         let name = self.options.values("User").last();
-        let user = name.and_then(TorUser::find);
+        let user = self.user();
         if name.is_some_and(tor_user::defers_unix_sockets) {
             self.control = self.control.without_unix_socket();
         }
-        let directories =
-            Directories::prepare(self.data_directory.as_deref(), &temporary::root(), user)
-                .map_err(LaunchError::new)?;
+        let directories = Directories::prepare(data, &temporary::root(), user);
+        let directories = directories.map_err(LaunchError::new)?;
         let torrc = self.options.torrc(&self.control, &directories)?;
         directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
         let services = self.options.values("HiddenServiceDir");
@@ -294,8 +278,9 @@ impl Launcher {
         let arguments =
             ["-f".as_ref(), torrc.as_os_str(), "--defaults-torrc".as_ref(), defaults.as_os_str()];
         let stdin = directories.stdin().map_err(LaunchError::new)?;
-        let spawned = spawn::spawn(&self.program, &arguments, &self.child_environment(), stdin)
-            .map_err(|error| LaunchError::new(spawn_problem(&self.program, error)))?;
+        let environment = spawn::child_environment(&self.environment);
+        let spawned = spawn::spawn(&self.program, &arguments, &environment, stdin)
+            .map_err(LaunchError::new)?;
         TorProcess::new(self, spawned, directories)
     }
 
@@ -328,7 +313,22 @@ impl Launcher {
         !matches!(self.control, ControlVia::None)
     }
 
-    fn check(&self) -> Result<(), InvalidInput> {
+    /// Returns the user that tor changes to, if it is not that of this program.
+    pub(super) fn user(&self) -> Option<TorUser> {
+        self.options.values("User").last().and_then(TorUser::find)
+    }
+
+    /// Refuses a launch that cannot become ready.
+    pub(super) fn check_ready(&self) -> Result<(), InvalidInput> {
+        if self.ready == Ready::Bootstrapped && self.options.disable_network() {
+            let problem = "with the network disabled tor never finishes bootstrapping: leave the \
+                           option out, or wait for Ready::Controller";
+            return Err(InvalidInput::new("DisableNetwork", problem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<(), InvalidInput> {
         self.options.check()?;
         for (name, value) in &self.environment {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
@@ -352,13 +352,6 @@ impl Launcher {
         }
         Ok(())
     }
-
-    /// Returns the environment of the child.
-    fn child_environment(&self) -> BTreeMap<OsString, OsString> {
-        let inherited =
-            ENVIRONMENT.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
-        inherited.chain(self.environment.iter().cloned()).collect()
-    }
 }
 
 impl Default for Launcher {
@@ -380,18 +373,6 @@ impl fmt::Debug for Launcher {
             .field("grace", &self.grace)
             .field("kill_on_stderr", &self.kill_on_stderr)
             .finish_non_exhaustive()
-    }
-}
-
-/// `ENOENT` also stands for the missing interpreter of an existing script.
-fn spawn_problem(program: &Path, error: io::Error) -> LaunchProblem {
-    let named_by_path = program.as_os_str().as_bytes().contains(&b'/');
-    let is_missing = error.kind() == io::ErrorKind::NotFound;
-    let program = program.to_owned();
-    if is_missing && !(named_by_path && program.exists()) {
-        LaunchProblem::NotFound { program }
-    } else {
-        LaunchProblem::Spawn { program, source: Arc::new(error) }
     }
 }
 

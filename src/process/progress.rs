@@ -1,5 +1,5 @@
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
@@ -7,6 +7,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use super::log_line::LogLine;
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
+use crate::link::Listener;
 use crate::names::printable;
 
 /// The bootstrap progress of a tor that was launched.
@@ -96,15 +97,15 @@ enum Report {
 }
 
 impl ProgressReporter {
-    pub(super) fn start(mut listener: ProgressListener) -> Result<Self, LaunchProblem> {
+    pub(super) fn start(listener: Arc<Listener<ProgressListener>>) -> Result<Self, LaunchProblem> {
         let (reports, receiver) = unbounded();
         let thread = NamedThread::start("torcon-progress", move || {
             for report in receiver {
                 match report {
                     Report::Progress(progress) => {
-                        let called = catch_unwind(AssertUnwindSafe(|| listener(&progress)));
-                        if called.is_err() {
-                            log::error!("the progress closure panicked at {progress}");
+                        // Does nothing while the reporter of an earlier launch calls the closure.
+                        if let Err(text) = listener.call(|listener| listener(&progress)) {
+                            log::error!("the progress closure panicked at {progress}: {text}");
                             return;
                         }
                     }

@@ -1,10 +1,11 @@
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
+use crate::link::{Listener, drop_quietly};
 
 /// How many chunks are queued for a slow sink: 8 MiB.
 pub(super) const SINK_QUEUE: usize = 1024;
@@ -23,9 +24,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn start(writer: SinkWriter) -> Result<(Self, NamedThread), LaunchProblem> {
+    pub(super) fn start(
+        writer: Arc<Listener<SinkWriter>>,
+    ) -> Result<(Self, NamedThread), LaunchProblem> {
         let (queue, receiver) = bounded(SINK_QUEUE);
-        let thread = NamedThread::start("torcon-sink", move || copy(&receiver, writer))?;
+        let thread = NamedThread::start("torcon-sink", move || copy(&receiver, &writer))?;
         Ok((Self { queue, has_dropped: false }, thread))
     }
 
@@ -40,22 +43,21 @@ impl Sink {
     }
 }
 
-fn copy(queue: &Receiver<Vec<u8>>, mut writer: SinkWriter) {
+fn copy(queue: &Receiver<Vec<u8>>, writer: &Listener<SinkWriter>) {
     for bytes in queue {
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            writer.write_all(&bytes)?;
-            writer.flush()
-        }));
-        match written {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                log::warn!("a sink for tor's output failed and is no longer used: {error}");
-                return;
-            }
-            Err(_) => {
-                log::error!("a sink for tor's output panicked and is no longer used");
-                return;
-            }
+        let mut written = Ok(());
+        // Does nothing while the sink of an earlier launch calls the writer: this output is dropped.
+        let called = writer.call(|writer| {
+            written = writer.write_all(&bytes).and_then(|()| writer.flush());
+        });
+        if let Err(text) = called {
+            log::error!("a sink for tor's output panicked and is no longer used: {text}");
+            return;
+        }
+        if let Err(error) = written {
+            log::warn!("a sink for tor's output failed and is no longer used: {error}");
+            drop_quietly(writer.remove());
+            return;
         }
     }
 }

@@ -12,10 +12,27 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access};
+
+use crate::error::LaunchProblem;
+
+/// The variables that tor inherits. Others can be secrets or meant for this program only: with
+/// `NOTIFY_SOCKET`, tor would report to systemd that this program is ready.
+const ENVIRONMENT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SSL_CERT_DIR",
+];
 
 /// A process that has just been started.
 #[derive(Debug)]
@@ -25,10 +42,25 @@ pub(super) struct Spawned {
     pub(super) stderr: File,
 }
 
+/// Returns the environment of a child: the inherited variables, then those of the user.
+pub(super) fn child_environment(own: &[(OsString, OsString)]) -> BTreeMap<OsString, OsString> {
+    let inherited = ENVIRONMENT.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
+    inherited.chain(own.iter().cloned()).collect()
+}
+
 /// Starts a program with pipes as its outputs and no signal blocked or ignored. It has its own
 /// process group, so that a Ctrl-C on the terminal reaches only this program, which decides how tor
 /// ends.
 pub(super) fn spawn(
+    program: &Path,
+    arguments: &[&OsStr],
+    environment: &BTreeMap<OsString, OsString>,
+    stdin: OwnedFd,
+) -> Result<Spawned, LaunchProblem> {
+    try_spawn(program, arguments, environment, stdin).map_err(|error| problem(program, error))
+}
+
+fn try_spawn(
     program: &Path,
     arguments: &[&OsStr],
     environment: &BTreeMap<OsString, OsString>,
@@ -65,6 +97,18 @@ pub(super) fn spawn(
     attributes.set_sigdefault(&defaults)?;
     let pid = posix_spawn(&*path, &actions, &attributes, &arguments, &environment)?;
     Ok(Spawned { pid, stdout: File::from(stdout), stderr: File::from(stderr) })
+}
+
+/// `ENOENT` also stands for the missing interpreter of an existing script.
+fn problem(program: &Path, error: io::Error) -> LaunchProblem {
+    let named_by_path = program.as_os_str().as_bytes().contains(&b'/');
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let program = program.to_owned();
+    if is_missing && !(named_by_path && program.exists()) {
+        LaunchProblem::NotFound { program }
+    } else {
+        LaunchProblem::Spawn { program, source: Arc::new(error) }
+    }
 }
 
 /// Returns the path of the program. A name without a slash is searched in the `PATH` of the child.

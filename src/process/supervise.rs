@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 use super::directory::Directories;
 use super::drain::{Drain, Printed};
 use super::launch_machine::LaunchMessage;
+use super::launcher::Closures;
 use super::progress::Progress;
-use super::sink::{Sink, SinkWriter};
+use super::sink::Sink;
 use super::spawn::Spawned;
 use super::thread::NamedThread;
 use super::tor_process::Shared;
@@ -21,20 +22,13 @@ pub(super) const THREAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end of tor waits for a sink to write the last output.
 const SINK_LIMIT: Duration = Duration::from_secs(1);
 
-/// The writers for copies of tor's output.
-#[derive(Default)]
-pub(super) struct Sinks {
-    pub(super) stdout: Option<SinkWriter>,
-    pub(super) stderr: Option<SinkWriter>,
-}
-
 /// Starts the threads that read the output and wait for the end of the child. If a thread cannot
 /// be started, the child is killed. `kill_on_stderr` is the grace period of a child that writes on
 /// standard error, if that ends it.
 pub(super) fn supervise(
     spawned: Spawned,
     directories: Directories,
-    sinks: Sinks,
+    closures: &Closures,
     kill_on_stderr: Option<Duration>,
     shared: &Arc<Shared>,
     messages: &Sender<LaunchMessage>,
@@ -43,18 +37,18 @@ pub(super) fn supervise(
     let started = (|| {
         let (stop, stopped) = UnixStream::pair().map_err(thread_problem)?;
         let mut sink_threads = Vec::new();
-        let mut sink = |writer: Option<SinkWriter>| -> Result<Option<Sink>, LaunchProblem> {
+        let mut sink = |writer: &Option<_>| -> Result<Option<Sink>, LaunchProblem> {
             let Some(writer) = writer else { return Ok(None) };
-            let (sink, thread) = Sink::start(writer)?;
+            let (sink, thread) = Sink::start(Arc::clone(writer))?;
             sink_threads.push(thread);
             Ok(Some(sink))
         };
         let stdout = Drain {
-            sink: sink(sinks.stdout)?,
+            sink: sink(&closures.stdout)?,
             on_printed: keep_stdout(Arc::clone(shared), messages.clone()),
         };
         let stderr = Drain {
-            sink: sink(sinks.stderr)?,
+            sink: sink(&closures.stderr)?,
             on_printed: keep_stderr(Arc::clone(shared), messages.clone(), kill_on_stderr),
         };
         let drains = [

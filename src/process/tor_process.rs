@@ -14,7 +14,7 @@ use super::control::{ControlVia, Route};
 use super::directory::Directories;
 use super::launch_machine::{LaunchMachine, LaunchMessage, SHORT_GRACE};
 use super::launch_state::LaunchState;
-use super::launcher::{Closures, Launcher};
+use super::launcher::Launcher;
 use super::output::Output;
 use super::progress::{Progress, ProgressReporter};
 use super::spawn::Spawned;
@@ -45,8 +45,8 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// a launch deletes the directories of programs and tors that have ended.
 #[doc(alias = "TorProcessProtocol")]
 pub struct TorProcess {
-    shared: Arc<Shared>,
-    messages: Sender<LaunchMessage>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) messages: Sender<LaunchMessage>,
     data_directory: PathBuf,
     grace: Duration,
     // A leaf lock.
@@ -70,20 +70,21 @@ impl TorProcess {
         let route = route(&launcher.control, &directories);
         let data_directory = directories.data().to_owned();
         let (messages, receiver) = unbounded();
-        let Closures { on_progress, sinks } = mem::take(launcher.closures.get_mut());
+        let closures = mem::take(&mut launcher.closures);
         let kill_on_stderr = launcher.kill_on_stderr.then(|| launcher.grace.min(SHORT_GRACE));
         let shared = Arc::new(Shared {
             child: Child::new(spawned.pid),
             launch: LaunchState::new(route.as_ref()),
             output: Output::default(),
         });
-        let thread = supervise(spawned, directories, sinks, kill_on_stderr, &shared, &messages)?;
+        let thread =
+            supervise(spawned, directories, &closures, kill_on_stderr, &shared, &messages)?;
         log::info!("launched tor, pid {}", shared.child.pid());
         // From here on a drop ends the child.
         let grace = launcher.grace;
         let threads = Mutex::new(vec![thread]);
         let tor = Self { shared, messages, data_directory, grace, threads };
-        let reporter = on_progress.map(ProgressReporter::start).transpose();
+        let reporter = closures.on_progress.map(ProgressReporter::start).transpose();
         let reporter = reporter.map_err(LaunchError::new)?;
         let (shared, sender) = (Arc::clone(&tor.shared), tor.messages.clone());
         let machine = LaunchMachine::new(launcher, shared, route, reporter, sender, receiver);
@@ -93,7 +94,7 @@ impl TorProcess {
     }
 
     pub(super) fn wait_ready(&self) -> Result<()> {
-        self.shared.launch.wait_ready()
+        self.shared.launch.wait_ready(Duration::MAX).map(drop)
     }
 
     /// Blocks the current thread until tor has bootstrapped to 100 %, for at most `timeout`.

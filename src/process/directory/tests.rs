@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Directories, SOCKET_PATH_LIMIT};
+use super::{DataDirectory, Directories, SOCKET_PATH_LIMIT};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn temporary_files_are_private_and_removed() {
     let root = tempfile::tempdir().unwrap();
-    let directories = Directories::prepare(None, root.path(), None).unwrap();
+    let directories = Directories::prepare(DataDirectory::Temporary, root.path(), None).unwrap();
     directories.write_torrc(b"SocksPort 0\n").unwrap();
     let private = directories.torrc().parent().unwrap().to_owned();
     assert_eq!(mode(&private), 0o700);
@@ -30,7 +30,7 @@ fn temporary_files_are_private_and_removed() {
 #[test]
 fn a_drop_removes_the_temporary_directories() {
     let root = tempfile::tempdir().unwrap();
-    drop(Directories::prepare(None, root.path(), None).unwrap());
+    drop(Directories::prepare(DataDirectory::Temporary, root.path(), None).unwrap());
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
@@ -38,7 +38,8 @@ fn a_drop_removes_the_temporary_directories() {
 fn a_given_directory_is_created_without_its_parents_and_kept() {
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let data = given.path().join("data");
-    let directories = Directories::prepare(Some(&data), root.path(), None).unwrap();
+    let directories =
+        Directories::prepare(DataDirectory::Given(data.clone()), root.path(), None).unwrap();
     assert_eq!(mode(&data), 0o700);
     drop(directories);
     assert!(data.is_dir());
@@ -46,12 +47,13 @@ fn a_given_directory_is_created_without_its_parents_and_kept() {
     // A second use keeps its mode and files.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
     fs::write(data.join("kept"), "x").unwrap();
-    drop(Directories::prepare(Some(&data), root.path(), None).unwrap());
+    drop(Directories::prepare(DataDirectory::Given(data.clone()), root.path(), None).unwrap());
     assert_eq!(mode(&data), 0o750);
     assert!(data.join("kept").exists());
 
     let deep = given.path().join("missing/data");
-    let problem = Directories::prepare(Some(&deep), root.path(), None).unwrap_err();
+    let problem =
+        Directories::prepare(DataDirectory::Given(deep.clone()), root.path(), None).unwrap_err();
     assert_eq!(problem.to_string(), format!("cannot create {deep:?}"));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
@@ -60,7 +62,9 @@ fn a_given_directory_is_created_without_its_parents_and_kept() {
 fn the_control_socket_is_not_in_a_given_directory() {
     // tor replaces the socket of another tor in the same directory.
     let (root, given) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let directories = Directories::prepare(Some(given.path()), root.path(), None).unwrap();
+    let directories =
+        Directories::prepare(DataDirectory::Given(given.path().to_owned()), root.path(), None)
+            .unwrap();
     assert!(directories.control_socket().starts_with(root.path()));
 }
 
@@ -69,7 +73,7 @@ fn a_long_temporary_directory_does_not_make_the_socket_path_too_long() {
     let root = tempfile::tempdir().unwrap();
     let deep = root.path().join("x".repeat(100));
     fs::create_dir(&deep).unwrap();
-    let directories = Directories::prepare(None, &deep, None).unwrap();
+    let directories = Directories::prepare(DataDirectory::Temporary, &deep, None).unwrap();
     let socket = directories.control_socket().to_owned();
     assert!(socket.as_os_str().as_bytes().len() <= SOCKET_PATH_LIMIT);
     assert_eq!(mode(socket.parent().unwrap()), 0o700);

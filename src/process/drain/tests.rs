@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::{Drain, LINE_LIMIT, Printed, Sink};
+use crate::link::Listener;
 use crate::process::output::Output;
 use crate::process::sink::SINK_QUEUE;
 use crate::process::thread::NamedThread;
@@ -112,7 +113,7 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Write for CallingWriter<F> {
 }
 
 fn sink(write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> (Sink, NamedThread) {
-    Sink::start(Box::new(CallingWriter(write))).unwrap()
+    Sink::start(Listener::new(Box::new(CallingWriter(write)))).unwrap()
 }
 
 fn lines_after(sink: Sink) -> (Drained, Receiver<String>) {

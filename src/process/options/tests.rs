@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{Options, quoted_unix_path};
 use crate::process::ControlVia;
-use crate::process::directory::Directories;
+use crate::process::directory::{DataDirectory, Directories};
 
 fn options(lines: &[(&str, &str)]) -> Options {
     let mut options = Options::default();
@@ -15,7 +15,7 @@ fn options(lines: &[(&str, &str)]) -> Options {
 /// Returns the torrc, with the paths of this run replaced.
 fn torrc(via: &ControlVia, lines: &[(&str, &str)]) -> String {
     let root = tempfile::tempdir().unwrap();
-    let directories = Directories::prepare(None, root.path(), None).unwrap();
+    let directories = Directories::prepare(DataDirectory::Temporary, root.path(), None).unwrap();
     let torrc = options(lines).torrc(via, &directories).unwrap();
     let text = String::from_utf8(torrc.as_bytes().to_owned()).unwrap();
     let private = directories.torrc().parent().unwrap().to_str().unwrap().to_owned();

@@ -1,6 +1,7 @@
 use crossbeam_channel::bounded;
 
 use super::{Progress, ProgressReporter};
+use crate::link::Listener;
 use std::time::Duration;
 
 fn progress(percent: u8, tag: &str, summary: &str) -> Progress {
@@ -85,7 +86,7 @@ fn a_slow_closure_does_not_delay_the_reporter() {
         wait.recv().ok();
         send.send(progress.percent).ok();
     };
-    let reporter = ProgressReporter::start(Box::new(listener)).unwrap();
+    let reporter = ProgressReporter::start(Listener::new(Box::new(listener))).unwrap();
     for percent in [1, 2, 3] {
         reporter.report(&progress(percent, "", ""));
     }
@@ -105,7 +106,7 @@ fn a_closure_that_panics_is_not_called_again() {
         send.send(progress.percent).unwrap();
         assert!(progress.percent < 2, "as planned");
     };
-    let reporter = ProgressReporter::start(Box::new(listener)).unwrap();
+    let reporter = ProgressReporter::start(Listener::new(Box::new(listener))).unwrap();
     for percent in [1, 2, 3] {
         reporter.report(&progress(percent, "", ""));
     }
