@@ -31,11 +31,17 @@ mod listener;
 mod local;
 mod monitor;
 mod publish;
+mod registration;
+mod restoration;
 mod service;
+mod status;
 mod stream;
+mod supervised;
 mod uploads;
 
 pub use self::client_auth::AuthorizedClient;
+#[cfg_attr(not(test), expect(unused_imports, reason = "for the supervisor"))]
+pub(crate) use self::endpoint::Register;
 pub(crate) use self::endpoint::{KeepAlive, TorSource};
 pub use self::endpoint::{OnionEndpoint, OnionProgress};
 pub use self::listener::OnionListener;
@@ -44,3 +50,5 @@ pub use self::monitor::IfRemoved;
 pub use self::publish::Publication;
 pub use self::service::OnionService;
 pub use self::stream::OnionStream;
+#[cfg_attr(not(test), expect(unused_imports, reason = "for the supervisor"))]
+pub(crate) use self::supervised::SupervisedService;

@@ -111,6 +111,17 @@ impl Configuration {
         Err(Failed { error, uncertain })
     }
 
+    /// Returns the lines that a directory has in tor.
+    pub(super) fn lines_of(
+        &self,
+        controller: &Controller,
+        directory: &Path,
+    ) -> Result<FormerLines> {
+        let _guard = self.0.lock(controller)?;
+        let mut services = ServiceLines::read(controller)?;
+        Ok(FormerLines(services.take(|other| is_same_directory(other, directory))))
+    }
+
     /// Restores the lines that a directory had before.
     pub(super) fn restore(
         &self,

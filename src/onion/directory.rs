@@ -184,6 +184,11 @@ impl ServiceDirectory {
         &self.path
     }
 
+    /// Sets the user that tor runs as, if tor reports it: another tor may use the directory now.
+    pub(super) fn set_owner(&mut self, tor_user: Option<u32>) {
+        self.owner = tor_user.map(Uid::from_raw);
+    }
+
     fn fd(&self) -> Result<&File> {
         let closed = || OnionError::new(OnionProblem::Closed).into();
         self.directory.as_ref().map(Directory::file).ok_or_else(closed)

@@ -15,14 +15,15 @@ use parking_lot::Mutex;
 
 use self::options::ServiceOptions;
 pub use self::progress::OnionProgress;
-use self::progress::ProgressListener;
+pub(super) use self::progress::ProgressListener;
 use self::tor_source::is_child;
-pub(crate) use self::tor_source::{KeepAlive, TorSource};
+pub(crate) use self::tor_source::{KeepAlive, Register, TorSource};
 use super::listener::OnionListener;
 use super::local::{BindTarget, LocalListener, LocalSocket};
 use super::monitor::IfRemoved;
-use super::publish::{Publication, UploadLimits};
+use super::publish::Publication;
 use super::service::{MonitorOptions, OnionService};
+use super::status::UploadLimits;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
@@ -335,7 +336,7 @@ impl OnionEndpoint {
 
     fn resolve(&mut self) {
         self.service.resolve(match &self.source {
-            TorSource::Given(_, launched) => *launched,
+            TorSource::Given(_, launched) | TorSource::Supervised(_, launched) => *launched,
             TorSource::Connect(_) => false,
             TorSource::Private | TorSource::Shared(_) => true,
         });
@@ -366,6 +367,10 @@ impl OnionEndpoint {
                 super::local::check_socket_path("target", path)?;
             }
         }
+        if self.service.discard_key && matches!(self.source, TorSource::Supervised(..)) {
+            let problem = "is not for a tor with a supervisor, which adds the service again";
+            return Err(InvalidInput::new("discard_key", problem));
+        }
         self.service.check()
     }
 }
@@ -378,6 +383,7 @@ impl fmt::Debug for OnionEndpoint {
             TorSource::Connect(Err(_)) => "Connect(..)".to_owned(),
             TorSource::Private => "Private".to_owned(),
             TorSource::Shared(_) => "Shared".to_owned(),
+            TorSource::Supervised(..) => "Supervised".to_owned(),
         };
         f.debug_struct("OnionEndpoint")
             .field("tor", &format_args!("{source}"))

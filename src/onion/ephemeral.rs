@@ -1,9 +1,17 @@
 //! Ephemeral services: added by `ADD_ONION`.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::command::{AddOnion, AddedOnion};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
+use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey};
+
+/// How long tor may take to notice that an earlier connection has ended, which had the service.
+const COLLISION_LIMIT: Duration = Duration::from_secs(3);
+const COLLISION_PAUSE: Duration = Duration::from_millis(50);
 
 /// A service that ends with the control connection, unless it is detached.
 #[derive(Debug)]
@@ -52,6 +60,32 @@ impl EphemeralService {
         add_onion(controller, command).map(drop)
     }
 
+    /// Adds the service to the tor of a new connection, unless it is detached and still in tor.
+    ///
+    /// tor removes the service of an earlier connection when it notices the end of that connection,
+    /// and refuses the address until then.
+    pub(super) fn restore(
+        &self,
+        controller: &Controller,
+        is_over: impl Fn() -> bool,
+    ) -> Result<()> {
+        match self.is_in_tor(controller) {
+            Ok(true) => return Ok(()),
+            // A filter may refuse the query.
+            Ok(false) | Err(Error::Rejected(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let deadline = deadline_after(COLLISION_LIMIT);
+        loop {
+            match self.add_again(controller) {
+                Err(error) if is_collision(&error) && !is_over() && Instant::now() < deadline => {
+                    thread::sleep(COLLISION_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Removes the service, unless it is detached: then it stays until a controller deletes it.
     pub(super) fn remove(&self, controller: &Controller) -> Result<()> {
         if self.detached {
@@ -68,6 +102,11 @@ impl EphemeralService {
     pub(super) fn attach(&mut self) {
         self.detached = false;
     }
+}
+
+/// Returns whether tor has another service of the address.
+pub(super) fn is_collision(error: &Error) -> bool {
+    matches!(error, Error::Onion(error) if matches!(error.problem(), OnionProblem::AddressInUse { .. }))
 }
 
 /// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time, or none that can be read.

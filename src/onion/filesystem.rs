@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::client_auth::AuthorizedClient;
 use super::configuration::{Configuration, Failed, FormerLines};
 use super::directory::{DirectoryPlace, ServiceDirectory};
-use super::service::{AddedService, Registration};
+use super::registration::{AddedService, Registration};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, RemovedBy, Result};
@@ -152,21 +152,87 @@ impl FilesystemService {
         Ok(())
     }
 
+    /// Adds the service to the tor of a new connection, unless that tor has it. It may be the same
+    /// process as before or another one, which may run as another user.
+    pub(super) fn restore(&mut self, controller: &Controller) -> Result<()> {
+        let identity = self.move_to(controller)?;
+        self.directory.check_again(self.address)?;
+        if let Some(detail) =
+            controller.directory_obstacle(self.path(), (identity.pid(), identity.user))
+        {
+            let path = self.path().to_owned();
+            return Err(OnionError::new(OnionProblem::NotForTor { path, detail }).into());
+        }
+        let (path, address) = (self.directory.path(), Some(self.address));
+        if self.configuration.has(controller, path, &self.lines)? {
+            // The files of another tor may have the service too.
+            if !std::mem::replace(&mut self.configured, true) {
+                let found = self.configuration.lines_of(controller, path)?;
+                self.set_former(controller, found);
+            }
+            return Ok(());
+        }
+        let added = self.configuration.add(controller, path, &self.lines, address);
+        let found = added.map_err(|Failed { error, uncertain }| {
+            self.configured |= uncertain;
+            error
+        })?;
+        self.configured = true;
+        self.set_former(controller, found);
+        Ok(())
+    }
+
+    /// Sets which lines the directory has after the service: those found in tor if they are in its
+    /// configuration files, which may have been edited meanwhile; otherwise those that it had
+    /// before if they are still there.
+    fn set_former(&mut self, controller: &Controller, found: FormerLines) {
+        self.was_reloaded = false;
+        let is_in_file = |lines: &FormerLines| lines.is_in_file(controller, self.directory.path());
+        if is_in_file(&found) {
+            (self.former, self.former_is_in_file) = (found, true);
+        } else if !is_in_file(&self.former) {
+            (self.former, self.former_is_in_file) = (FormerLines::default(), false);
+        }
+    }
+
+    /// Records the process of the tor of a new connection. Another process than before does not have
+    /// the service.
+    fn move_to(&mut self, controller: &Controller) -> Result<Identity> {
+        if !controller.is_on_this_machine() {
+            return Err(OnionError::new(OnionProblem::Remote).into());
+        }
+        let identity = Identity::read(controller)?;
+        self.configuration = Configuration::of(&identity);
+        self.directory.set_owner(identity.user);
+        self.configured &= identity.pid().is_none() || identity.pid() == self.tor_pid;
+        self.tor_pid = identity.pid();
+        Ok(identity)
+    }
+
+    /// Removes the service from the tor of a new connection if it is the process that had it.
+    pub(super) fn remove_later(&mut self, controller: &Controller) -> Result<()> {
+        self.move_to(controller)?;
+        self.remove(controller)
+    }
+
     /// Removes the service from tor's configuration. A failed call can be repeated.
     pub(super) fn remove(&mut self, controller: &Controller) -> Result<()> {
-        if self.configured {
-            let outcome = self.configuration.restore(controller, self.path(), &self.former);
-            if outcome.as_ref().is_err_and(|error| !error.is_closed()) {
-                return outcome;
-            }
-            self.configured = false;
-            // The connection may have ended while tor runs on with the service.
-            if outcome.is_err() && !self.is_tor_gone() {
-                self.directory.abandon();
-            }
-            return outcome;
+        if !self.configured {
+            return Ok(());
         }
-        Ok(())
+        let outcome = self.configuration.restore(controller, self.path(), &self.former);
+        self.configured = match &outcome {
+            Ok(()) => false,
+            // The connection may have ended while tor runs on with the service.
+            Err(error) if error.is_closed() => !self.is_tor_gone(),
+            Err(_) => true,
+        };
+        outcome
+    }
+
+    /// Returns whether tor may have the service.
+    pub(super) fn is_configured(&self) -> bool {
+        self.configured
     }
 
     /// Waits for the exit of tor: a process closes its connections some time before it is gone.

@@ -97,7 +97,8 @@ impl OnionListener {
     /// - [`OnionProblem::Closed`] if the listener was closed.
     /// - [`OnionProblem::Removed`] if tor lost the service and it could not be added again.
     /// - [`Error::Closed`] if the control connection ended, usually because tor is gone. A detached
-    ///   service survives that, and its clients are accepted until the listener is closed.
+    ///   service survives that, and so does a service whose tor has a supervisor: clients are
+    ///   accepted until the listener is closed, or the supervisor is stopped or gives up.
     /// - [`OnionProblem::Accept`] if the local listener failed.
     /// - [`Error::Timeout`] if the listener is non-blocking and no client has connected.
     pub fn accept(&self) -> Result<OnionStream> {
@@ -266,9 +267,9 @@ impl OnionListener {
         self.service.clients()
     }
 
-    /// Returns the controller of the tor that has the service.
+    /// Returns the controller of the tor that has the service, as [`OnionService::controller`] does.
     #[must_use]
-    pub fn controller(&self) -> &Controller {
+    pub fn controller(&self) -> Controller {
         self.service.controller()
     }
 

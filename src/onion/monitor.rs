@@ -10,14 +10,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
+use super::ephemeral::is_collision;
 use super::listener::is_exhaustion;
-use super::publish::ServiceStatus;
-use super::service::Parts;
+use super::service::ServiceInner;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, RemovedBy};
-use crate::names::OnionAddress;
 
 /// The time limit of each command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -38,95 +35,103 @@ pub enum IfRemoved {
     End,
 }
 
-/// The state of the thread that watches a service.
+/// The state of the thread that watches a service over one connection.
 pub(super) struct Monitor {
+    pub(super) service: Arc<ServiceInner>,
     pub(super) controller: Controller,
-    pub(super) status: Arc<ServiceStatus>,
-    pub(super) parts: Arc<Mutex<Option<Parts>>>,
-    pub(super) address: OnionAddress,
-    pub(super) if_removed: IfRemoved,
-    /// The interval between two queries.
-    pub(super) interval: Duration,
+    /// The number of the connection.
+    pub(super) generation: u64,
+    /// Whether tor of this connection has got the service. If not, the monitor tries again.
+    pub(super) is_restored: bool,
 }
 
 impl Monitor {
     pub(super) fn start(self) -> io::Result<JoinHandle<()>> {
         let thread = thread::Builder::new().name("torcon-onion".to_owned());
         let controller = self.controller.with_timeout(self.controller.timeout().min(ANSWER_LIMIT));
-        let interval = self.interval.max(SHORTEST_INTERVAL);
-        let monitor = Self { controller, interval, ..self };
+        let monitor = Self { controller, ..self };
         thread.spawn(move || monitor.run())
     }
 
-    fn run(self) {
-        let mut limit = self.interval;
-        while self.status.wait_suspicion(limit) {
+    fn run(mut self) {
+        let (status, address) = (Arc::clone(self.service.status()), self.service.address);
+        let interval = self.service.monitoring.interval.max(SHORTEST_INTERVAL);
+        let mut limit = if self.is_restored { interval } else { RETRY };
+        while status.wait_suspicion(self.generation, limit) {
             limit = match self.check() {
-                Ok(None) => self.interval,
-                Ok(Some(by)) => {
-                    log::warn!("{} was added to tor again after it was lost: {by}", self.address);
-                    self.interval
+                Ok(None) => interval,
+                Ok(Some(by)) if self.is_restored => {
+                    log::warn!("{address} was added to tor again after it was lost: {by}");
+                    interval
                 }
-                Err(error) if is_passing(&error) => RETRY,
+                Ok(Some(_)) => {
+                    self.is_restored = true;
+                    status.set_restored(self.generation);
+                    self.service.announce(self.generation);
+                    interval
+                }
+                Err(error) if self.is_passing(&error) => RETRY,
                 // The reader thread may not have reported the end yet.
                 Err(error) if error.is_closed() => {
-                    self.status.disconnect(error);
+                    status.disconnect(self.generation, error);
                     break;
                 }
                 Err(error) => {
-                    log::warn!("{} has ended: {error}", self.address);
-                    self.status.finish(error);
+                    log::warn!("{address} has ended: {error}");
+                    status.lose(self.generation, error);
                     break;
                 }
             };
         }
-        // The owner may have been dropped while this thread held the service; then only this
-        // thread can remove it.
-        if Arc::strong_count(&self.parts) == 1 {
-            let parts = self.parts.lock().take();
-            if let Some(parts) = parts {
-                parts.remove(&self.controller);
-            }
-        }
+        // The owner may have been dropped while this thread held the service.
+        self.service.end_if_abandoned();
     }
 
     /// Adds the service again if tor has lost it, and returns what removed it.
     fn check(&self) -> Result<Option<RemovedBy>, Error> {
-        let suspected_removal = self.status.take_suspected_removal();
-        let mut parts = self.parts.lock();
+        let status = self.service.status();
+        let suspected_removal = status.take_suspected_removal(self.generation);
+        let mut parts = self.service.parts.lock();
         let Some(parts) = &mut *parts else { return Ok(None) };
         let registration = &mut parts.registration;
         match registration.is_in_tor(&self.controller) {
             Ok(true) => return Ok(None),
             Ok(false) => {}
             // A filter refuses the query now.
-            Err(Error::Rejected(_)) => return Ok(None),
+            Err(Error::Rejected(_)) if self.is_restored => return Ok(None),
             Err(error) => return Err(error),
         }
-        // The owner closed the service during the query.
-        if self.status.ending().is_some() {
+        // The owner closed the service during the query, or it has moved to another connection.
+        if !status.is_current(self.generation) {
             return Ok(None);
         }
         // tor reports a reload after the changes it causes, and both before the reply to the query.
-        let by = match (suspected_removal, self.status.take_suspected_removal()) {
+        let by = match (suspected_removal, status.take_suspected_removal(self.generation)) {
             (Some(RemovedBy::Reload), _) | (_, Some(RemovedBy::Reload)) => RemovedBy::Reload,
             (Some(by), _) | (None, Some(by)) => by,
             (None, None) => registration.removed_by(),
         };
-        let source = match self.if_removed {
-            IfRemoved::AddAgain => match registration.add_again(&self.controller, by) {
+        let source = match self.service.monitoring.if_removed {
+            IfRemoved::End if self.is_restored => None,
+            _ => match registration.add_again(&self.controller, by) {
                 Ok(()) => return Ok(Some(by)),
-                Err(error) if is_passing(&error) || error.is_closed() => return Err(error),
+                Err(error) if self.is_passing(&error) || error.is_closed() => return Err(error),
                 Err(error) => Some(error),
             },
-            IfRemoved::End => None,
         };
-        Err(OnionError::new(OnionProblem::Removed { address: self.address, by, source }).into())
+        let address = self.service.address;
+        Err(OnionError::new(OnionProblem::Removed { address, by, source }).into())
+    }
+
+    /// Returns whether the same attempt may succeed a moment later. tor may not have noticed yet that
+    /// the earlier connection has ended.
+    fn is_passing(&self, error: &Error) -> bool {
+        is_passing(error) || !self.is_restored && is_collision(error)
     }
 }
 
 /// Returns whether the same attempt may succeed a moment later.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     let exhausted = |error: &OnionError| match error.problem() {
         OnionProblem::File { source, .. } => is_exhaustion(source),
         _ => false,

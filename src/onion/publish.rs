@@ -1,19 +1,15 @@
-//! The status of a service as events report it, and the wait for its publication.
+//! The subscription of a service to the events that its publication and its monitor need.
 
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use super::uploads::Uploads;
+use super::status::{AtDisconnection, ServiceStatus, UploadLimits};
 use crate::controller::{Controller, HookGuard, Seen};
-use crate::error::{
-    Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, Wait,
-};
-use crate::event::{ConfChangedEvent, Event, EventKind, HsDescEvent};
-use crate::link::deadline_after;
-use crate::names::{OnionAddress, Signal, starts_without_case};
+use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result};
+use crate::event::EventKind;
+use crate::names::OnionAddress;
 
 /// The directories that must have the descriptor before a service counts as published.
 ///
@@ -36,25 +32,14 @@ pub enum Publication {
     All,
 }
 
-/// How many events are kept while the address is not yet known.
-const EARLY: usize = 1024;
-
-/// How long uploads may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct UploadLimits {
-    /// The time limit of one upload.
-    pub(super) answer: Duration,
-    /// The time limit for the start of another upload after every upload has failed.
-    pub(super) grace: Duration,
-}
-
 /// Follows the descriptor uploads of one service, from before it is added until it is dropped.
 pub(super) struct Publisher {
     status: Arc<ServiceStatus>,
+    needs: EventNeeds,
     /// Removed when the service is closed or the publisher dropped.
     hooks: Mutex<Vec<HookGuard>>,
     /// Whether tor reports uploads.
-    has_uploads: bool,
+    has_uploads: AtomicBool,
 }
 
 /// The events that a service needs.
@@ -64,39 +49,7 @@ pub(super) struct EventNeeds {
     pub(super) uploads: bool,
     /// `CONF_CHANGED` and `SIGNAL`: the service is in tor's configuration.
     pub(super) changes: bool,
-    /// The service stays in tor when the control connection ends.
-    pub(super) outlives_connection: bool,
-}
-
-/// The status of a service, for threads that wait for its publication or its clients.
-pub(super) struct ServiceStatus {
-    // A leaf lock.
-    state: Mutex<State>,
-    changed: Condvar,
-    outlives_connection: bool,
-    /// Readable when the service has ended, for threads that poll a socket at the same time.
-    ended: UnixStream,
-    end: UnixStream,
-}
-
-#[derive(Default)]
-struct State {
-    address: Option<OnionAddress>,
-    /// Events that arrived before the address was known.
-    early: Vec<HsDescEvent>,
-    uploads: Uploads,
-    limits: Option<UploadLimits>,
-    /// When the last upload started or ended.
-    changed_at: Option<Instant>,
-    /// Changed uploads that were not reported yet; filled only while a progress closure is waiting.
-    unreported: Vec<HsDirUpload>,
-    is_reporting: bool,
-    /// Why the service has ended; the first reason is kept.
-    ending: Option<Error>,
-    /// Why no more events arrive, if the service outlives the connection.
-    disconnected: Option<Error>,
-    /// What may have removed the service from tor since the last query.
-    suspected_removal: Option<RemovedBy>,
+    pub(super) at_disconnection: AtDisconnection,
 }
 
 impl Publisher {
@@ -105,23 +58,36 @@ impl Publisher {
     /// A filter in front of the control port may refuse events. The service works without those that
     /// it does not need.
     pub(super) fn start(controller: &Controller, needs: EventNeeds) -> Result<Self> {
-        let status = Arc::new(ServiceStatus::new(needs.outlives_connection)?);
+        let publisher = Self {
+            status: Arc::new(ServiceStatus::new(needs.at_disconnection)?),
+            needs,
+            hooks: Mutex::default(),
+            has_uploads: AtomicBool::new(false),
+        };
+        publisher.subscribe(controller)?;
+        Ok(publisher)
+    }
+
+    /// Subscribes to the events of a connection, whose number is returned, instead of those of the
+    /// connection before. The uploads of that one's tor are forgotten.
+    pub(super) fn subscribe(&self, controller: &Controller) -> Result<u64> {
+        let generation = self.status.begin_generation();
         let watch = |kinds: &[EventKind]| {
-            let status = Arc::clone(&status);
-            controller.watch_events(kinds, move |seen: Seen<'_>| status.apply(seen))
+            let status = Arc::clone(&self.status);
+            controller.watch_events(kinds, move |seen: Seen<'_>| status.apply(generation, seen))
         };
         let without = |error: &dyn std::fmt::Display| {
             log::info!("an onion service works without events that were refused: {error}");
             None
         };
         let uploads = match watch(&[EventKind::HsDesc]) {
-            Err(Error::Rejected(error)) if !needs.uploads => without(&error),
+            Err(Error::Rejected(error)) if !self.needs.uploads => without(&error),
             uploads => Some(uploads?),
         };
         let mut changes = Vec::new();
         let wanted: [&[EventKind]; 2] =
             [&[EventKind::ConfChanged, EventKind::Signal], &[EventKind::ConfChanged]];
-        for kinds in wanted.into_iter().filter(|_| needs.changes) {
+        for kinds in wanted.into_iter().filter(|_| self.needs.changes) {
             if changes.is_empty() {
                 changes.extend(match watch(kinds) {
                     Err(Error::Rejected(error)) => without(&error),
@@ -129,14 +95,16 @@ impl Publisher {
                 });
             }
         }
-        let has_uploads = uploads.is_some();
-        let hooks = Mutex::new(uploads.into_iter().chain(changes).collect());
-        Ok(Self { status, hooks, has_uploads })
+        self.has_uploads.store(uploads.is_some(), Ordering::Relaxed);
+        let hooks = uploads.into_iter().chain(changes).collect();
+        let former = std::mem::replace(&mut *self.hooks.lock(), hooks);
+        drop(former);
+        Ok(generation)
     }
 
     /// Whether publication can be waited for.
     pub(super) fn has_uploads(&self) -> bool {
-        self.has_uploads
+        self.has_uploads.load(Ordering::Relaxed)
     }
 
     pub(super) fn status(&self) -> &Arc<ServiceStatus> {
@@ -146,14 +114,7 @@ impl Publisher {
     /// Sets the service's address and the limits of its uploads. Events of other services are
     /// discarded.
     pub(super) fn set_address(&self, address: OnionAddress, limits: UploadLimits) {
-        let mut state = self.status.state.lock();
-        state.address = Some(address);
-        state.limits = Some(limits);
-        for event in std::mem::take(&mut state.early) {
-            state.record(&event);
-        }
-        drop(state);
-        self.status.changed.notify_all();
+        self.status.set_address(address, limits);
     }
 
     /// Ends every wait, present and future.
@@ -164,201 +125,6 @@ impl Publisher {
     }
 
     pub(super) fn uploads(&self) -> Vec<HsDirUpload> {
-        let mut state = self.status.state.lock();
-        state.expire();
-        state.uploads.list()
-    }
-}
-
-impl ServiceStatus {
-    fn new(outlives_connection: bool) -> Result<Self> {
-        let pair = UnixStream::pair();
-        let (ended, end) =
-            pair.map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))))?;
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok(Self { state, changed, outlives_connection, ended, end })
-    }
-
-    /// Applies an event, on the reader thread.
-    fn apply(&self, seen: Seen<'_>) {
-        match seen {
-            Seen::Event(event) => match event {
-                Event::HsDesc(event) => self.state.lock().record(event),
-                Event::Signal(event) if event.signal() == Signal::Reload => {
-                    self.state.lock().suspected_removal = Some(RemovedBy::Reload);
-                }
-                Event::ConfChanged(event) if concerns_services(event) => {
-                    self.state.lock().suspected_removal.get_or_insert(RemovedBy::Reconfiguration);
-                }
-                _ => return,
-            },
-            Seen::Ended(reason) => return self.disconnect(reason.clone().into()),
-        }
-        self.changed.notify_all();
-    }
-
-    /// Records the end of the control connection, which a detached service outlives.
-    pub(super) fn disconnect(&self, reason: Error) {
-        if !self.outlives_connection {
-            return self.finish(reason);
-        }
-        self.state.lock().disconnected.get_or_insert(reason);
-        self.changed.notify_all();
-    }
-
-    /// Waits until the service may have been removed from tor, for at most `limit`. Returns `false`
-    /// if the service has ended.
-    pub(super) fn wait_suspicion(&self, limit: Duration) -> bool {
-        let mut state = self.state.lock();
-        let is_calm = |state: &mut State| !state.is_over() && state.suspected_removal.is_none();
-        self.changed.wait_while_until(&mut state, is_calm, deadline_after(limit));
-        !state.is_over()
-    }
-
-    /// Returns what may have removed the service since this was last called.
-    pub(super) fn take_suspected_removal(&self) -> Option<RemovedBy> {
-        self.state.lock().suspected_removal.take()
-    }
-
-    pub(super) fn finish(&self, reason: Error) {
-        let mut state = self.state.lock();
-        state.ending.get_or_insert(reason);
-        state.early.clear();
-        drop(state);
-        self.changed.notify_all();
-        // This fails only if it was done before.
-        let _ = self.end.shutdown(std::net::Shutdown::Both);
-    }
-
-    /// Returns why the service has ended, if it has.
-    pub(super) fn ending(&self) -> Option<Error> {
-        self.state.lock().ending.clone()
-    }
-
-    /// Returns a socket that becomes readable when the service ends, and stays readable.
-    pub(super) fn ended(&self) -> &UnixStream {
-        &self.ended
-    }
-
-    /// Waits for the publication on this thread, on which `tell` is called.
-    pub(super) fn wait(
-        &self,
-        wanted: Publication,
-        limit: Duration,
-        mut tell: Option<&mut dyn FnMut(HsDirUpload)>,
-    ) -> Result<()> {
-        let deadline = deadline_after(limit);
-        let mut state = self.state.lock();
-        if tell.is_some() {
-            state.is_reporting = true;
-            state.unreported = state.uploads.list();
-        }
-        let outcome = loop {
-            state.expire();
-            if let Some(tell) = tell.as_mut().filter(|_| !state.unreported.is_empty()) {
-                let unreported = std::mem::take(&mut state.unreported);
-                // A user's closure never runs under a lock.
-                drop(state);
-                unreported.into_iter().for_each(&mut **tell);
-                state = self.state.lock();
-                continue;
-            }
-            if state.is_published(wanted) {
-                break Ok(());
-            }
-            if let Some(ending) = state.ending.as_ref().or(state.disconnected.as_ref()) {
-                break Err(ending.clone());
-            }
-            let (now, hopeless_at) = (Instant::now(), state.hopeless_at());
-            if hopeless_at.is_some_and(|hopeless_at| hopeless_at <= now) {
-                break Err(state.not_published());
-            }
-            if now >= deadline {
-                break Err(Timeout::new(Wait::Publication, limit).into());
-            }
-            let until = [hopeless_at, state.next_expiry()].into_iter().flatten().min();
-            let until = until.map_or(deadline, |until| until.min(deadline));
-            self.changed.wait_until(&mut state, until);
-        };
-        if tell.is_some() {
-            state.is_reporting = false;
-            state.unreported.clear();
-        }
-        outcome
-    }
-}
-
-/// Returns whether an option of onion services has changed.
-fn concerns_services(event: &ConfChangedEvent) -> bool {
-    event.changes().any(|change| starts_without_case(change.name.as_bytes(), "HiddenService"))
-}
-
-impl State {
-    /// Returns whether no more events arrive.
-    fn is_over(&self) -> bool {
-        self.ending.is_some() || self.disconnected.is_some()
-    }
-
-    fn record(&mut self, event: &HsDescEvent) {
-        let Some(address) = self.address else {
-            if self.ending.is_none() && self.early.len() < EARLY {
-                self.early.push(event.clone());
-            }
-            return;
-        };
-        let is_ours = |text: &crate::event::EventText| {
-            text.as_bytes().eq_ignore_ascii_case(address.service_id().as_bytes())
-        };
-        if !event.address().as_ref().is_some_and(is_ours) {
-            return;
-        }
-        let now = Instant::now();
-        let changed = self.uploads.apply(event, now);
-        self.record_changes(changed, now);
-    }
-
-    /// Marks uploads that were not answered in time.
-    fn expire(&mut self) {
-        let (Some(limits), now) = (self.limits, Instant::now()) else { return };
-        let changed = self.uploads.expire(limits.answer, now);
-        self.record_changes(changed, now);
-    }
-
-    fn record_changes(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
-        for upload in changed {
-            self.changed_at = Some(now);
-            if self.is_reporting {
-                self.unreported.push(upload);
-            }
-        }
-    }
-
-    fn is_published(&self, wanted: Publication) -> bool {
-        match wanted {
-            Publication::None => true,
-            Publication::First => self.uploads.any_uploaded(),
-            Publication::Reachable => self.uploads.is_reachable(),
-            Publication::All => self.uploads.all_answered(),
-        }
-    }
-
-    fn next_expiry(&self) -> Option<Instant> {
-        self.uploads.next_expiry(self.limits?.answer)
-    }
-
-    /// Returns when publication fails, if every upload so far has failed and tor starts no other.
-    fn hopeless_at(&self) -> Option<Instant> {
-        let since = self.changed_at.filter(|_| self.uploads.all_failed())?;
-        since.checked_add(self.limits?.grace)
-    }
-
-    fn not_published(&self) -> Error {
-        let uploads = self.uploads.list().into();
-        match self.address {
-            Some(address) => {
-                OnionError::new(OnionProblem::NotPublished { address, uploads }).into()
-            }
-            None => OnionError::new(OnionProblem::Closed).into(),
-        }
+        self.status.uploads()
     }
 }

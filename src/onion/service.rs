@@ -1,27 +1,23 @@
 //! `OnionService`: a service that tor has, and its removal.
 
+mod inner;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
+pub(super) use self::inner::ServiceInner;
 use super::client_auth::AuthorizedClient;
-use super::endpoint::KeepAlive;
-use super::ephemeral::EphemeralService;
-use super::filesystem::FilesystemService;
-use super::monitor::{IfRemoved, Monitor};
-use super::publish::{Publication, Publisher, ServiceStatus, UploadLimits};
+use super::monitor::IfRemoved;
+use super::publish::{Publication, Publisher};
+use super::registration::{AddedService, Lease, Parts, Registration};
+use super::restoration::Announcement;
+use super::status::{ServiceStatus, UploadLimits};
+use super::supervised::SupervisedService;
 use crate::controller::Controller;
-use crate::error::{HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, UploadOutcome};
-use crate::link::lock_within;
+use crate::error::{HsDirUpload, Result, UploadOutcome};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
-use crate::process::TorProcess;
-
-/// How long the drop of a service waits for each of tor's answers, of which there are at most three.
-const DROP_LIMIT: Duration = Duration::from_secs(3);
 
 /// An onion service whose ports are forwarded to servers elsewhere, without a local listener.
 ///
@@ -34,47 +30,7 @@ const DROP_LIMIT: Duration = Duration::from_secs(3);
 #[doc(alias = "FilesystemOnionService")]
 #[doc(alias = "EphemeralOnionService")]
 pub struct OnionService {
-    controller: Controller,
-    address: OnionAddress,
-    ports: Vec<OnionPort>,
-    key: Option<OnionKey>,
-    clients: Vec<AuthorizedClient>,
-    directory: Option<std::path::PathBuf>,
-    publisher: Publisher,
-    // The monitor holds this lock while it exchanges commands with tor, before any lock of a
-    // controller; everything else only takes the value out.
-    parts: Arc<Mutex<Option<Parts>>>,
-    monitor: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What is removed with the service, in this order.
-pub(super) struct Parts {
-    pub(super) registration: Registration,
-    lease: Lease,
-}
-
-/// The service as tor has it.
-pub(super) enum Registration {
-    Ephemeral(EphemeralService),
-    Filesystem(Box<FilesystemService>),
-}
-
-/// Keeps tor running for the service.
-pub(super) enum Lease {
-    /// The tor of a controller that the caller gave.
-    None,
-    /// A tor launched for this service alone.
-    Process(Box<TorProcess>),
-    /// The tor that the parts of this program share.
-    Shared(#[expect(dead_code, reason = "held only for its drop")] KeepAlive),
-}
-
-/// A service that was just added.
-pub(super) struct AddedService {
-    pub(super) registration: Registration,
-    pub(super) address: OnionAddress,
-    pub(super) key: Option<OnionKey>,
-    pub(super) clients: Vec<AuthorizedClient>,
+    inner: Arc<ServiceInner>,
 }
 
 /// How a service is monitored.
@@ -94,41 +50,29 @@ impl OnionService {
         added: AddedService,
         ports: Vec<OnionPort>,
         monitoring: MonitorOptions,
+        announcement: Announcement,
     ) -> Result<Self> {
-        let directory = match &added.registration {
-            Registration::Filesystem(service) => Some(service.path().to_owned()),
-            Registration::Ephemeral(_) => None,
-        };
-        publisher.set_address(added.address, monitoring.limits);
-        let service = Self {
-            controller: controller.clone(),
-            address: added.address,
-            ports,
-            key: added.key,
-            clients: added.clients,
-            directory,
-            parts: Arc::new(Mutex::new(Some(Parts { registration: added.registration, lease }))),
+        let generation = publisher.status().generation();
+        let inner = ServiceInner::new(
+            controller.clone(),
+            lease,
             publisher,
-            monitor: Mutex::default(),
-        };
-        let monitor = Monitor {
-            controller,
-            status: Arc::clone(service.status()),
-            parts: Arc::clone(&service.parts),
-            address: service.address,
-            if_removed: monitoring.if_removed,
-            interval: monitoring.interval,
-        };
-        let started =
-            monitor.start().map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))));
-        match started {
-            Ok(monitor) => *service.monitor.lock() = Some(monitor),
-            Err(error) => {
-                service.take_back();
-                return Err(error.into());
-            }
+            added,
+            ports,
+            monitoring,
+            announcement,
+        );
+        let service = Self { inner };
+        if let Err(error) = service.inner.start_monitor(controller, generation, true) {
+            service.take_back();
+            return Err(error);
         }
         Ok(service)
+    }
+
+    /// Returns the part of the service that a supervisor moves to another tor.
+    pub(super) fn supervised(&self) -> Arc<dyn SupervisedService> {
+        Arc::new(Arc::clone(&self.inner))
     }
 
     /// Returns the address of the service.
@@ -136,13 +80,13 @@ impl OnionService {
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn onion_address(&self) -> OnionAddress {
-        self.address
+        self.inner.address
     }
 
     /// Returns the virtual ports of the service and their targets; the endpoint's own port is first.
     #[must_use]
     pub fn ports(&self) -> &[OnionPort] {
-        &self.ports
+        &self.inner.ports
     }
 
     /// Returns the key of the service; `None` if it was discarded, or if this program may not read
@@ -150,31 +94,32 @@ impl OnionService {
     #[doc(alias = "onion_private_key")]
     #[must_use]
     pub fn private_key(&self) -> Option<&OnionKey> {
-        self.key.as_ref()
+        self.inner.key.as_ref()
     }
 
     /// Returns the directory of the service; `None` if it is ephemeral.
     #[must_use]
     pub fn hidden_service_dir(&self) -> Option<&Path> {
-        self.directory.as_deref()
+        self.inner.directory.as_deref()
     }
 
     /// Returns the authorized clients; if there are none, every client is allowed.
     #[must_use]
     pub fn clients(&self) -> &[AuthorizedClient] {
-        &self.clients
+        &self.inner.clients
     }
 
-    /// Returns the controller of the tor that has the service.
+    /// Returns the controller of the tor that has the service. With a supervisor it is the one of
+    /// the present connection, or of the last one while there is none.
     #[must_use]
-    pub fn controller(&self) -> &Controller {
-        &self.controller
+    pub fn controller(&self) -> Controller {
+        self.inner.controller()
     }
 
     /// Returns the last 128 descriptor uploads of the service with their outcomes, oldest first.
     #[must_use]
     pub fn uploads(&self) -> Vec<HsDirUpload> {
-        self.publisher.uploads()
+        self.inner.publisher.uploads()
     }
 
     /// Waits until the service is published. Can be called repeatedly, and inside event listeners.
@@ -187,7 +132,8 @@ impl OnionService {
     /// - [`OnionProblem::NotPublished`] if every upload failed and tor started no other within the
     ///   [grace period](super::OnionEndpoint::upload_grace).
     /// - [`Error::Timeout`](crate::Error::Timeout) if the service was not published in time.
-    /// - [`Error::Closed`](crate::Error::Closed) if tor is gone.
+    /// - [`Error::Closed`](crate::Error::Closed) if tor is gone. With a supervisor the wait goes on
+    ///   with the next tor.
     /// - [`OnionProblem::Closed`] if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publish(wanted, limit, None)
@@ -199,28 +145,28 @@ impl OnionService {
         limit: Duration,
         tell: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
-        self.status().wait(wanted, limit, tell)
+        self.status().wait(wanted, limit, None, tell)
     }
 
     /// Returns whether at least one directory has a descriptor.
     pub(super) fn is_uploaded(&self) -> bool {
         let is_uploaded = |upload: &HsDirUpload| upload.outcome == UploadOutcome::Uploaded;
-        self.publisher.uploads().iter().any(is_uploaded)
+        self.inner.publisher.uploads().iter().any(is_uploaded)
     }
 
     /// Returns whether tor reports uploads, so that publication can be waited for.
     pub(super) fn has_uploads(&self) -> bool {
-        self.publisher.has_uploads()
+        self.inner.publisher.has_uploads()
     }
 
     pub(super) fn status(&self) -> &Arc<ServiceStatus> {
-        self.publisher.status()
+        self.inner.status()
     }
 
     /// Commits the service: from now on, its end restores nothing in a given directory.
     pub(super) fn keep(&self) {
         if let Some(Parts { registration: Registration::Filesystem(service), .. }) =
-            &mut *self.parts.lock()
+            &mut *self.inner.parts.lock()
         {
             service.keep();
         }
@@ -229,11 +175,11 @@ impl OnionService {
     /// Undoes the addition of the service, of a detached one too.
     pub(super) fn take_back(&self) {
         if let Some(Parts { registration: Registration::Ephemeral(service), .. }) =
-            &mut *self.parts.lock()
+            &mut *self.inner.parts.lock()
         {
             service.attach();
         }
-        self.end_quietly();
+        self.inner.end_quietly();
     }
 
     /// Removes the service from tor unless it is detached, and deletes a temporary directory.
@@ -254,126 +200,31 @@ impl OnionService {
     /// service, and its directory stays.
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
-        self.end(&self.controller, true)
+        let limit = self.inner.controller.lock().timeout();
+        self.inner.remove(limit, true)
     }
 
     /// Ends every wait for the service, present and future.
     pub(super) fn announce_end(&self) {
-        self.publisher.close();
-    }
-
-    /// If `patient`, waits for the end of a tor of its own as long as the launcher's options say;
-    /// otherwise tor is killed earlier.
-    fn end(&self, controller: &Controller, patient: bool) -> Result<()> {
-        self.announce_end();
-        let taken = lock_within(&self.parts, "DEL_ONION", controller.timeout())?.take();
-        let Some(Parts { mut registration, lease }) = taken else { return Ok(()) };
-        // The monitor ends, since it finds no service.
-        let monitor = self.monitor.lock().take();
-        // A logger may close the service on the monitor's thread, and a thread cannot join itself.
-        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        if let Some(monitor) = monitor.filter(is_other) {
-            let _ = monitor.join();
-        }
-        // The services of a tor end with it.
-        let outcome = match &lease {
-            Lease::Process(process) if patient => process.quit().map(drop),
-            Lease::Process(_) => Ok(()),
-            Lease::None | Lease::Shared(_) => registration.remove(controller),
-        };
-        let stays = !matches!(lease, Lease::Process(_))
-            && outcome.as_ref().is_err_and(|error| !error.is_closed());
-        if stays && patient {
-            *self.parts.lock() = Some(Parts { registration, lease });
-            return outcome;
-        }
-        if stays {
-            registration.abandon();
-        }
-        // The directory is removed only after tor has ended, which writes there.
-        let is_gone = matches!(lease, Lease::Process(_));
-        drop(lease);
-        if is_gone {
-            registration.forget();
-        }
-        drop(registration);
-        outcome
-    }
-
-    fn end_quietly(&self) {
-        let limit = self.controller.timeout().min(DROP_LIMIT);
-        if let Err(error) = self.end(&self.controller.with_timeout(limit), false) {
-            log::warn!("an onion service could not be removed: {error}");
-        }
-    }
-}
-
-impl Parts {
-    /// Removes a service whose owner was dropped.
-    pub(super) fn remove(mut self, controller: &Controller) {
-        if let Err(error) = self.registration.remove(controller) {
-            log::warn!("an onion service could not be removed: {error}");
-        }
-    }
-}
-
-impl Registration {
-    pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
-        match self {
-            Self::Ephemeral(service) => service.is_in_tor(controller),
-            Self::Filesystem(service) => service.is_in_tor(controller),
-        }
-    }
-
-    pub(super) fn add_again(&mut self, controller: &Controller, by: RemovedBy) -> Result<()> {
-        match self {
-            Self::Ephemeral(service) => service.add_again(controller),
-            Self::Filesystem(service) => service.add_again(controller, by),
-        }
-    }
-
-    /// Returns what must have removed the service, if no event said so.
-    pub(super) fn removed_by(&self) -> RemovedBy {
-        match self {
-            Self::Ephemeral(_) => RemovedBy::Deletion,
-            Self::Filesystem(_) => RemovedBy::Reconfiguration,
-        }
-    }
-
-    /// Keeps the directory for a tor that may still have the service.
-    fn abandon(&mut self) {
-        if let Self::Filesystem(service) = self {
-            service.abandon();
-        }
-    }
-
-    /// Records that the tor that had the service has ended.
-    fn forget(&mut self) {
-        if let Self::Filesystem(service) = self {
-            service.forget();
-        }
-    }
-
-    fn remove(&mut self, controller: &Controller) -> Result<()> {
-        match self {
-            Self::Ephemeral(service) => service.remove(controller),
-            Self::Filesystem(service) => service.remove(controller),
-        }
+        self.inner.publisher.close();
     }
 }
 
 impl Drop for OnionService {
     fn drop(&mut self) {
-        self.end_quietly();
+        self.inner.end_quietly();
+        self.inner.status().abandon();
+        // The monitor or a restoration may have released the service between the two calls.
+        self.inner.end_if_abandoned();
     }
 }
 
 impl fmt::Debug for OnionService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnionService")
-            .field("address", &self.address)
-            .field("ports", &self.ports)
-            .field("directory", &self.directory)
+            .field("address", &self.inner.address)
+            .field("ports", &self.inner.ports)
+            .field("directory", &self.inner.directory)
             .finish_non_exhaustive()
     }
 }

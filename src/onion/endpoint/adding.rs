@@ -14,7 +14,10 @@ use crate::onion::ephemeral::EphemeralService;
 use crate::onion::filesystem::FilesystemService;
 use crate::onion::local::LocalSocket;
 use crate::onion::publish::{EventNeeds, Publication, Publisher};
-use crate::onion::service::{AddedService, OnionService, Registration};
+use crate::onion::registration::{AddedService, Registration};
+use crate::onion::restoration::Announcement;
+use crate::onion::service::OnionService;
+use crate::onion::status::AtDisconnection;
 
 impl OnionEndpoint {
     /// Adds the service.
@@ -31,7 +34,7 @@ impl OnionEndpoint {
         // Invalid input must fail before a tor is launched.
         let mut plan = self.service.plan(&ports)?;
         let Self { source, connect, launcher, on_progress, service, .. } = self;
-        let (controller, lease) =
+        let (controller, lease, register) =
             obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
         service.check_mode(&controller)?;
         if let Some(local) = local.filter(|local| local.is_file()) {
@@ -47,7 +50,11 @@ impl OnionEndpoint {
         let needs = EventNeeds {
             uploads: self.publication.is_some_and(|wanted| wanted != Publication::None),
             changes: matches!(plan, Plan::Filesystem(_)),
-            outlives_connection: service.detach,
+            at_disconnection: match register {
+                Some(_) => AtDisconnection::AwaitSupervisor,
+                None if service.detach => AtDisconnection::Outlive,
+                None => AtDisconnection::End,
+            },
         };
         let publisher = Publisher::start(&controller, needs)?;
         let added = match plan {
@@ -58,8 +65,23 @@ impl OnionEndpoint {
             }
             Plan::Filesystem(plan) => FilesystemService::add(&controller, plan)?,
         };
-        let service =
-            OnionService::new(controller, lease, publisher, added, ports, self.monitoring)?;
+        let announcement = Announcement {
+            wanted: publication,
+            limit: self.timeout,
+            listener: on_progress.clone().filter(|_| register.is_some()),
+        };
+        let service = OnionService::new(
+            controller,
+            lease,
+            publisher,
+            added,
+            ports,
+            self.monitoring,
+            announcement,
+        )?;
+        if let Some(register) = register {
+            register(service.supervised());
+        }
         if let Some(listener) = &on_progress {
             listener.report(OnionProgress::Added(service.onion_address()));
         }
@@ -74,39 +96,45 @@ impl OnionEndpoint {
                 service.take_back();
                 return Err(error);
             }
-            Ok(()) => {}
+            Ok(is_published) => {
+                if let Some(listener) = on_progress.filter(|_| is_published) {
+                    listener.report(OnionProgress::Published(service.onion_address()));
+                }
+            }
         }
         service.keep();
         Ok(service)
     }
 }
 
+/// Waits for the publication. Returns whether it could be waited for.
 fn await_publication(
     service: &OnionService,
     wanted: Publication,
     limit: Duration,
     on_progress: Option<&ProgressListener>,
-) -> Result<()> {
+) -> Result<bool> {
     if wanted == Publication::None {
-        return Ok(());
+        return Ok(false);
     }
     if !service.has_uploads() {
         log::warn!(
             "HS_DESC events were refused, so the publication of an onion service cannot be waited for"
         );
-        return Ok(());
+        return Ok(false);
     }
     // With the network disabled tor sends no event at all.
-    if is_set(service.controller(), "DisableNetwork")? == Some(true) {
+    if is_set(&service.controller(), "DisableNetwork")? == Some(true) {
         return Err(OnionError::new(OnionProblem::NetworkDisabled).into());
     }
-    match on_progress {
+    let published = match on_progress {
         None => service.publish(wanted, limit, None),
         Some(listener) => {
             let mut tell = |upload| listener.report(OnionProgress::Upload(upload));
             service.publish(wanted, limit, Some(&mut tell))
         }
-    }
+    };
+    published.map(|()| true)
 }
 
 /// Returns the target at which a tor on another machine reaches a local listener.

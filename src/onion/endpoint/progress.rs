@@ -20,6 +20,11 @@ pub enum OnionProgress {
     Added(OnionAddress),
     /// An upload of a descriptor started, succeeded, failed or timed out.
     Upload(HsDirUpload),
+    /// The service is published as [`publication`](super::OnionEndpoint::publication) requested: for
+    /// the first time, or by the tor of a new connection of a supervisor.
+    Published(OnionAddress),
+    /// A supervisor has a new connection, whose tor has the service now and starts to publish it.
+    Restored(OnionAddress),
 }
 
 impl fmt::Display for OnionProgress {
@@ -28,6 +33,8 @@ impl fmt::Display for OnionProgress {
             Self::Launching(progress) => write!(f, "tor: {progress}"),
             Self::Added(address) => write!(f, "added {address}"),
             Self::Upload(upload) => write!(f, "{upload}"),
+            Self::Published(address) => write!(f, "published {address}"),
+            Self::Restored(address) => write!(f, "restored {address}"),
         }
     }
 }
@@ -40,7 +47,7 @@ type Closure = Box<dyn FnMut(&OnionProgress) + Send>;
 /// at a time calls the closure, in the order of the reports, without a lock: a thread that finds the
 /// closure running leaves its report in the queue for the other.
 #[derive(Clone)]
-pub(super) struct ProgressListener(Arc<Mutex<State>>);
+pub(in crate::onion) struct ProgressListener(Arc<Mutex<State>>);
 
 struct State {
     /// `None` while it runs, and after it has panicked.
@@ -55,7 +62,7 @@ impl ProgressListener {
     }
 
     /// Never waits for another thread.
-    pub(super) fn report(&self, progress: OnionProgress) {
+    pub(in crate::onion) fn report(&self, progress: OnionProgress) {
         self.0.lock().queue.push_back(progress);
         while let Some((mut closure, next)) = self.take_next() {
             closure(&next);

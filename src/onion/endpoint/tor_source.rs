@@ -8,7 +8,8 @@ use super::progress::ProgressListener;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{InvalidInput, Result};
 use crate::link::Endpoint;
-use crate::onion::service::Lease;
+use crate::onion::registration::Lease;
+use crate::onion::supervised::SupervisedService;
 use crate::process::Launcher;
 
 /// Keeps a shared tor running for as long as it is held.
@@ -26,7 +27,18 @@ pub(crate) enum TorSource {
     Connect(Result<Endpoint>),
     Private,
     Shared(TorFactory),
+    /// The tor of a supervisor, and whether that launches it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the supervisor"))]
+    Supervised(SupervisedTor, bool),
 }
+
+/// Returns the controller of the present connection, and the registration of a service that was
+/// added over it. If that connection has ended by the time of the registration, the supervisor
+/// restores the service at once.
+pub(crate) type SupervisedTor = Box<dyn FnOnce() -> Result<(Controller, Register)> + Send + Sync>;
+
+/// Gives a service to its supervisor.
+pub(crate) type Register = Box<dyn FnOnce(Arc<dyn SupervisedService>) + Send>;
 
 /// Connects to or launches the tor.
 pub(super) fn obtain(
@@ -35,7 +47,7 @@ pub(super) fn obtain(
     launcher: Option<Launcher>,
     on_progress: Option<&ProgressListener>,
     non_anonymous: bool,
-) -> Result<(Controller, Lease)> {
+) -> Result<(Controller, Lease, Option<Register>)> {
     let launches = matches!(source, TorSource::Private | TorSource::Shared(_));
     if launcher.is_some() && !launches {
         let problem = "is given where no tor is launched";
@@ -51,17 +63,21 @@ pub(super) fn obtain(
         }
     };
     match source {
-        TorSource::Given(controller, _) => Ok((controller, Lease::None)),
-        TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None)),
+        TorSource::Given(controller, _) => Ok((controller, Lease::None, None)),
+        TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None, None)),
         TorSource::Private => {
             let process = prepared(launcher).launch()?;
             let controller = process.controller()?.clone();
-            Ok((controller, Lease::Process(Box::new(process))))
+            Ok((controller, Lease::Process(Box::new(process)), None))
         }
         TorSource::Shared(share) => {
             let demanded = launcher.is_some() || non_anonymous;
             let (controller, keep) = share(prepared(launcher), demanded)?;
-            Ok((controller, Lease::Shared(keep)))
+            Ok((controller, Lease::Shared(keep), None))
+        }
+        TorSource::Supervised(supervised, _) => {
+            let (controller, register) = supervised()?;
+            Ok((controller, Lease::None, Some(register)))
         }
     }
 }

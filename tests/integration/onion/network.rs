@@ -127,8 +127,9 @@ fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
     let launching = told.iter().take_while(is_launch).count();
     assert!(launching > 3, "{told:?}");
     assert_eq!(told[launching], OnionProgress::Added(address));
-    assert!(matches!(&told[told.len() - 1], OnionProgress::Upload(upload)
+    assert!(matches!(&told[told.len() - 2], OnionProgress::Upload(upload)
         if upload.outcome == UploadOutcome::Uploaded));
+    assert_eq!(told[told.len() - 1], OnionProgress::Published(address));
 
     let client = tor();
     served(&[listener], || {

@@ -1,0 +1,113 @@
+//! A service whose tor has a supervisor: it moves from the tor of one connection to that of the next
+//! one, while its local listener stays open.
+
+use std::sync::Arc;
+
+use super::ephemeral::is_collision;
+use super::monitor::is_passing;
+use super::service::ServiceInner;
+use crate::controller::Controller;
+use crate::error::{Error, Result};
+use crate::link::lock_within;
+use crate::names::OnionAddress;
+
+/// A service that a supervisor moves to the tor of each new connection.
+///
+/// While there is no connection, no wait for the service ends. Its calls may be made on every thread;
+/// none runs code of the program except a logger.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the supervisor"))]
+pub(crate) trait SupervisedService: Send + Sync {
+    /// Returns the address of the service.
+    fn address(&self) -> OnionAddress;
+
+    /// Moves the service to the tor of `controller`, which is another connection than before.
+    ///
+    /// Returns `true` if that tor has the service. Its publication is then awaited and reported on a
+    /// thread of its own. Returns `false` if the program closed the service or the service has
+    /// ended; what tor still has of it is removed, and the supervisor forgets it.
+    ///
+    /// The call can be repeated with the same controller, after an error too. After an error that may pass, a time limit or an address that an
+    /// earlier connection still uses, the service's own thread tries again.
+    ///
+    /// Blocks the current thread until tor has answered, for at most about five times the time limit
+    /// of `controller`.
+    fn restore(&self, controller: &Controller) -> Result<bool>;
+
+    /// Ends every wait for the service with `reason`, and removes the service from tor if its
+    /// connection still exists: the supervisor was stopped or has given up.
+    fn end(&self, reason: &Error);
+
+    /// Returns whether the service has ended, so that the supervisor can forget it.
+    fn is_over(&self) -> bool;
+}
+
+impl SupervisedService for Arc<ServiceInner> {
+    fn address(&self) -> OnionAddress {
+        self.address
+    }
+
+    fn restore(&self, controller: &Controller) -> Result<bool> {
+        let restored = self.move_to(controller);
+        // The handle may have been dropped while this thread held the service.
+        self.end_if_abandoned();
+        restored
+    }
+
+    fn end(&self, reason: &Error) {
+        self.status().finish(reason.clone());
+        self.end_quietly();
+        // A service that could not be removed keeps its directory, since tor may still have it.
+        let left = self.parts.try_lock().and_then(|mut parts| parts.take());
+        drop(left);
+    }
+
+    fn is_over(&self) -> bool {
+        let is_removed = self.parts.try_lock().is_some_and(|parts| parts.is_none());
+        is_removed && self.status().ending().is_some()
+    }
+}
+
+impl ServiceInner {
+    fn move_to(self: &Arc<Self>, controller: &Controller) -> Result<bool> {
+        let limit = controller.timeout();
+        let mut parts = lock_within(&self.parts, "ADD_ONION", limit)?;
+        let Some(present) = &mut *parts else { return Ok(false) };
+        if present.is_closing {
+            present.registration.remove_later(controller)?;
+            let removed = parts.take();
+            drop(parts);
+            drop(removed);
+            return Ok(false);
+        }
+        // tor lost the service, and it could or should not be added again.
+        if self.status().ending().is_some() {
+            return Ok(false);
+        }
+        // Its own thread may have added it meanwhile.
+        if self.controller().is_same_connection(controller) && self.status().is_restored() {
+            return Ok(true);
+        }
+        // Subscribe before the service is added, so that no event is missed.
+        let generation = self.publisher.subscribe(controller).inspect_err(|error| {
+            self.status().disconnect(self.status().generation(), error.clone());
+        })?;
+        let is_over = || !self.status().is_current(generation);
+        let outcome = present.registration.restore(controller, is_over);
+        let is_lasting =
+            |error: &Error| !is_passing(error) && !is_collision(error) || error.is_closed();
+        if let Some(error) = outcome.as_ref().err().filter(|error| is_lasting(error)) {
+            self.status().disconnect(generation, error.clone());
+            return outcome.map(|()| false);
+        }
+        *self.controller.lock() = controller.clone();
+        drop(parts);
+        self.start_monitor(controller.clone(), generation, outcome.is_ok())?;
+        if outcome.is_ok() {
+            self.announce(generation);
+        }
+        outcome.map(|()| !self.is_over())
+    }
+}
+
+#[cfg(test)]
+mod tests;
