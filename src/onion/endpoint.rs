@@ -257,7 +257,8 @@ impl OnionEndpoint {
     /// It is called on the thread `torcon-progress` for the bootstrap of a tor that is launched for
     /// the service (instead of the launcher's own closure), and for later steps on the thread that
     /// called [`listen`](Self::listen), or on `torcon-progress` if the closure is still running
-    /// there. It is never called by two threads at once. A closure that panics is not called again.
+    /// there. If the tor has a supervisor, it is called on `torcon-progress` after each new
+    /// connection too, with [`OnionProgress::Restored`] and the steps that follow. It is never called by two threads at once. A closure that panics is not called again.
     #[doc(alias = "add_progress_listener")]
     pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
         self.on_progress = Some(ProgressListener::new(Box::new(listener)));
