@@ -129,12 +129,12 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// - [`OnionProblem::NotPublished`] if every upload failed and tor started no other within the
+    /// - [`OnionProblem::NotPublished`](crate::error::OnionProblem::NotPublished) if every upload failed and tor started no other within the
     ///   [grace period](super::OnionEndpoint::upload_grace).
     /// - [`Error::Timeout`](crate::Error::Timeout) if the service was not published in time.
     /// - [`Error::Closed`](crate::Error::Closed) if tor is gone. With a supervisor the wait goes on
     ///   with the next tor.
-    /// - [`OnionProblem::Closed`] if the service was closed.
+    /// - [`OnionProblem::Closed`](crate::error::OnionProblem::Closed) if the service was closed.
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publish(wanted, limit, None)
     }
@@ -187,7 +187,7 @@ impl OnionService {
     /// Sends `DEL_ONION`; for a filesystem service `GETCONF HiddenServiceOptions`, and `SETCONF` with
     /// the lines of all other services and, if tor's configuration files have a service of the same
     /// directory, those of that one. Calls that wait for the service on other threads return
-    /// [`OnionProblem::Closed`]. If tor has not removed the service, the call can be repeated;
+    /// [`OnionProblem::Closed`](crate::error::OnionProblem::Closed). If tor has not removed the service, the call can be repeated;
     /// otherwise a second call does nothing.
     ///
     /// Blocks the current thread until tor has answered, for at most three times the time limit of
