@@ -17,6 +17,7 @@ mod protocol;
 mod rejection;
 mod resolve;
 mod socks;
+mod supervisor;
 #[cfg(feature = "testnet")]
 mod testnet;
 mod timeout;
@@ -36,6 +37,7 @@ pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
 pub use resolve::{ResolveError, ResolveProblem};
 pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
+pub use supervisor::{SupervisorError, SupervisorProblem};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
 pub use timeout::{Timeout, Wait};
@@ -111,6 +113,8 @@ pub enum Error {
     Onion(OnionError),
     /// A name or an address could not be resolved.
     Resolve(ResolveError),
+    /// A supervisor has no tor now, or has ended.
+    Supervisor(SupervisorError),
     /// An argument is not valid; nothing was sent.
     InvalidInput(InvalidInput),
     /// An operation of `std::io` failed. No function of torcon returns this variant; with it, a
@@ -131,6 +135,7 @@ impl Error {
             Self::Launch(error) => error.is_timeout(),
             Self::Connect(error) => error.is_timeout(),
             Self::Socks(error) => error.is_timeout(),
+            Self::Supervisor(error) => error.is_timeout(),
             #[cfg(feature = "testnet")]
             Self::Testnet(error) => error.is_timeout(),
             _ => false,
@@ -207,6 +212,7 @@ areas! {
     Circuit(CircuitError),
     Onion(OnionError),
     Resolve(ResolveError),
+    Supervisor(SupervisorError),
     InvalidInput(InvalidInput),
     #[cfg(feature = "testnet")]
     Testnet(TestnetError),

@@ -35,6 +35,7 @@ mod transport;
 mod typed;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use address::{AddrMapEvent, MappedAddress};
 pub use bandwidth::{BwEvent, CircBwEvent, ConnBwEvent, StreamBwEvent, TbEmptyEvent};
@@ -159,6 +160,17 @@ pub enum Event {
         /// The number of lost events of the kinds to which the listener subscribed.
         dropped: u64,
     },
+    /// A [`Supervisor`](crate::Supervisor) has connected again: the events before this one are from
+    /// the former connection.
+    ///
+    /// tor does not send this event. It has no kind and no text; every listener and event queue of
+    /// the supervisor receives it once for each new connection. For texts and single types,
+    /// [`Supervisor::on_reconnected`](crate::Supervisor::on_reconnected) reports it.
+    #[non_exhaustive]
+    Reconnected {
+        /// The time from the end of the former connection to the new subscription.
+        gap: Duration,
+    },
 }
 
 /// An event of a kind that this version of torcon does not know.
@@ -258,8 +270,13 @@ impl Event {
         Self::Lagged { dropped }
     }
 
-    /// Returns the kind of the event; `None` for [`Event::Lagged`] and for a line without a status
-    /// code.
+    /// Creates the event of a new connection.
+    pub(crate) fn reconnected(gap: Duration) -> Self {
+        Self::Reconnected { gap }
+    }
+
+    /// Returns the kind of the event; `None` for [`Event::Lagged`], [`Event::Reconnected`] and a line
+    /// without a status code.
     #[must_use]
     pub fn kind(&self) -> Option<EventKind> {
         Some(match self {
@@ -294,11 +311,12 @@ impl Event {
             Self::Other(other) => other.kind.clone(),
             Self::Malformed { text, .. } if text.is_stray() => return None,
             Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
-            Self::Lagged { .. } => return None,
+            Self::Lagged { .. } | Self::Reconnected { .. } => return None,
         })
     }
 
-    /// Returns the text that tor sent; `None` for [`Event::Lagged`], which tor did not send.
+    /// Returns the text that tor sent; `None` for [`Event::Lagged`] and [`Event::Reconnected`],
+    /// which tor did not send.
     #[must_use]
     pub fn text(&self) -> Option<&EventText> {
         Some(match self {
@@ -332,7 +350,7 @@ impl Event {
             Self::HsDescContent(event) => event.text(),
             Self::Other(event) => event.text(),
             Self::Malformed { text, .. } => text,
-            Self::Lagged { .. } => return None,
+            Self::Lagged { .. } | Self::Reconnected { .. } => return None,
         })
     }
 
@@ -363,11 +381,13 @@ fn parsed<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
     }
 }
 
-/// Prints the text that tor sent, and for [`Event::Lagged`] a note in parentheses.
+/// Prints the text that tor sent; for [`Event::Lagged`] and [`Event::Reconnected`] a note in
+/// parentheses.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.text()) {
             (Self::Lagged { dropped }, _) => write!(f, "({dropped} events were lost)"),
+            (Self::Reconnected { gap }, _) => write!(f, "(connected again after {gap:?})"),
             (_, Some(text)) => fmt::Display::fmt(text, f),
             (_, None) => Ok(()),
         }

@@ -142,6 +142,7 @@ mod private_files;
 pub mod process;
 pub mod socks;
 pub mod state;
+pub mod supervisor;
 mod temporary;
 #[cfg(feature = "testnet")]
 pub mod testnet;
@@ -161,6 +162,7 @@ pub use crate::names::Signal;
 pub use crate::onion::{OnionEndpoint, OnionListener};
 pub use crate::process::{Launcher, TorProcess};
 pub use crate::state::State;
+pub use crate::supervisor::Supervisor;
 pub use crate::tor::Tor;
 pub use crate::wire::{Line, Reply, ReplyLine, Request};
 

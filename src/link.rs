@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Received, backlog, deadline_after};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Loss, Received, backlog, deadline_after};
 use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};

@@ -78,7 +78,11 @@ impl Tor {
             let problem = "has no control connection, which a Tor needs";
             return Err(InvalidInput::new("launcher", problem).into());
         }
-        let process = launcher.launch()?;
+        Self::of_process(launcher.launch()?)
+    }
+
+    /// Returns the tor of a process whose control connection is ready.
+    pub(crate) fn of_process(process: TorProcess) -> Result<Self> {
         let controller = process.controller()?.clone();
         Ok(Self {
             controller,

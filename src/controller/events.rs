@@ -3,6 +3,7 @@
 mod bootstrap;
 mod collect;
 pub(super) mod hook;
+pub(super) mod lasting;
 mod listeners;
 pub(super) mod queue;
 pub(super) mod subscription;

@@ -55,6 +55,8 @@ pub enum Wait {
     StreamClosed(StreamId),
     /// The effect of `SIGNAL NEWNYM`, which tor delays.
     NewIdentity,
+    /// A status of a supervisor.
+    Status,
 }
 
 impl fmt::Display for Wait {
@@ -78,6 +80,7 @@ impl fmt::Display for Wait {
             Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
             Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),
             Self::NewIdentity => f.write_str("the new identity"),
+            Self::Status => f.write_str("a status of the supervisor"),
         }
     }
 }

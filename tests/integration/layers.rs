@@ -29,6 +29,7 @@ const ROWS: &[(&str, u8)] = &[
     ("process", 7),
     ("onion", 8),
     ("tor", 9),
+    ("supervisor", 10),
     ("testnet", 10),
 ];
 

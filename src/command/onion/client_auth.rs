@@ -39,6 +39,12 @@ impl OnionClientAuthAdd {
         Self { service, key, name: None, permanent: false }
     }
 
+    /// Returns the address of the service.
+    #[must_use]
+    pub fn service(&self) -> OnionAddress {
+        self.service
+    }
+
     /// Sets a name for the key, which tor does not send anywhere. The default is none.
     pub fn name(mut self, name: ClientName) -> Self {
         self.name = Some(name);

@@ -203,6 +203,11 @@ impl ConnectOptions {
         self.limits.events = bytes;
         self
     }
+
+    /// Returns the limit of the queue of events, in bytes.
+    pub(crate) fn events(&self) -> usize {
+        self.limits.events
+    }
 }
 
 impl fmt::Debug for ConnectOptions {

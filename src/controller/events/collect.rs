@@ -17,7 +17,7 @@ use crate::event::{EventKind, EventText};
 use crate::link::{Backlog, BacklogSender, EventHook, RawEvent, Received, backlog};
 
 /// The size of a queued event besides its text: the header of its allocation and its entry.
-const OVERHEAD: usize = 104;
+pub(super) const OVERHEAD: usize = 104;
 
 /// The events of some kinds, from its creation until it is dropped, which ends the subscription
 /// without waiting for tor.

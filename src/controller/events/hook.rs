@@ -49,4 +49,9 @@ impl Controller {
     ) -> Result<HookGuard> {
         self.hook_before(kinds, Arc::new(ClosureHook(closure)), deadline)
     }
+
+    /// Adds a hook that sees no events, only the end of the connection. Sends nothing.
+    pub(crate) fn watch_end(&self, hook: Arc<dyn EventHook>) -> HookGuard {
+        HookGuard::new(self, self.inner.link.add_hook(&[], hook))
+    }
 }

@@ -1,7 +1,9 @@
 //! Queues of events, taken by any thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::lasting::{EventSink, LastingEvents};
 use crate::controller::Controller;
 use crate::controller::events::{CollectedEvents, SequencedEvent};
 use crate::error::{Result, Timeout, Wait};
@@ -10,7 +12,8 @@ use crate::link::{Received, deadline_after};
 
 /// A queue of events, from which any thread may take.
 ///
-/// Made by [`Controller::events`]. If several threads take events, each event goes to one of them.
+/// Made by [`Controller::events`], or by [`Supervisor::events`](crate::Supervisor::events) for one
+/// connection after the other. If several threads take events, each event goes to one of them.
 ///
 /// The queue is bounded in bytes
 /// ([`ConnectOptions::event_limit`](crate::ConnectOptions::event_limit)). If it is full, new events
@@ -21,7 +24,8 @@ use crate::link::{Received, deadline_after};
 /// The thread `torcon-reader` fills the queue, so it works inside a listener and while another
 /// listener is stuck.
 ///
-/// The queue keeps its connection open. Dropping it ends the subscription, without waiting for tor.
+/// The queue of a controller keeps its connection open. Dropping a queue ends the subscription,
+/// without waiting for tor.
 ///
 /// # Examples
 ///
@@ -44,33 +48,58 @@ use crate::link::{Received, deadline_after};
 /// ```
 #[derive(Debug)]
 pub struct EventQueue {
-    events: CollectedEvents,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Connection(CollectedEvents),
+    Supervisor(LastingEvents),
 }
 
 impl EventQueue {
     pub(in crate::controller) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
-        Ok(Self {
-            events: CollectedEvents::new(controller, kinds, deadline_after(controller.timeout()))?,
-        })
+        let deadline = deadline_after(controller.timeout());
+        let events = CollectedEvents::new(controller, kinds, deadline)?;
+        Ok(Self { source: Source::Connection(events) })
+    }
+
+    /// Creates a queue of up to `limit` bytes that outlives connections. `guard` gets the sink that
+    /// fills it, and returns a value that is dropped with the queue. `timeout` is the limit of
+    /// [`recv`](Self::recv).
+    pub(crate) fn lasting(
+        limit: usize,
+        timeout: Duration,
+        guard: impl FnOnce(&Arc<EventSink>) -> Box<dyn Send + Sync>,
+    ) -> Self {
+        Self { source: Source::Supervisor(EventSink::queue(limit, timeout, guard)) }
     }
 
     /// Returns the next event if one is queued. Never blocks.
     #[must_use]
     pub fn try_recv(&self) -> Option<Event> {
-        self.events.try_recv().map(read)
+        match &self.source {
+            Source::Connection(events) => events.try_recv().map(read),
+            Source::Supervisor(events) => events.try_recv(),
+        }
     }
 
     /// Returns the next event.
     ///
     /// Blocks the current thread until an event arrives, for at most the
-    /// [time limit](Controller::with_timeout) of the controller that made the queue.
+    /// [time limit](Controller::with_timeout) of the controller that made the queue, or 60 seconds
+    /// for a queue of a supervisor.
     ///
     /// # Errors
     ///
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed) if the
-    /// connection has ended and every event was taken.
+    /// connection has ended and every event was taken, or
+    /// [`Error::Supervisor`](crate::Error::Supervisor) if the supervisor has ended.
     pub fn recv(&self) -> Result<Event> {
-        self.recv_timeout(self.events.controller().timeout())
+        self.recv_timeout(match &self.source {
+            Source::Connection(events) => events.controller().timeout(),
+            Source::Supervisor(events) => events.timeout(),
+        })
     }
 
     /// Returns the next event.
@@ -99,7 +128,11 @@ impl EventQueue {
         if let Some(event) = self.try_recv() {
             return Ok(event);
         }
-        self.events.recv_deadline(deadline, &Timeout::new(Wait::Event, limit)).map(read)
+        let timeout = Timeout::new(Wait::Event, limit);
+        match &self.source {
+            Source::Connection(events) => events.recv_deadline(deadline, &timeout).map(read),
+            Source::Supervisor(events) => events.recv_deadline(deadline, &timeout),
+        }
     }
 
     /// Iterates over the queued events. Never blocks.
@@ -127,7 +160,10 @@ impl EventQueue {
     /// Returns the number of queued events, each [`Event::Lagged`] included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.events.len()
+        match &self.source {
+            Source::Connection(events) => events.len(),
+            Source::Supervisor(events) => events.len(),
+        }
     }
 
     /// Returns whether no event is queued.
@@ -147,7 +183,10 @@ impl Iterator for EventQueueIter<'_> {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        self.queue.events.recv().map(read)
+        match &self.queue.source {
+            Source::Connection(events) => events.recv().map(read),
+            Source::Supervisor(events) => events.recv(),
+        }
     }
 }
 
@@ -163,9 +202,12 @@ impl<'a> IntoIterator for &'a EventQueue {
 fn read(queued: Received<SequencedEvent>) -> Event {
     match queued {
         Received::Item(event) => Event::parse(event.text),
-        Received::Lost(count) => {
-            log::warn!("{count} events were lost: a queue of events was full");
-            Event::lagged(count)
-        }
+        Received::Lost(count) => lost(count),
     }
+}
+
+/// Logs a loss, and returns its event.
+pub(super) fn lost(count: u64) -> Event {
+    log::warn!("{count} events were lost: a queue of events was full");
+    Event::lagged(count)
 }

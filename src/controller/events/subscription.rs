@@ -81,6 +81,12 @@ pub(crate) struct HookGuard {
     id: ListenerId,
 }
 
+impl HookGuard {
+    pub(super) fn new(controller: &Controller, id: ListenerId) -> Self {
+        Self { controller: controller.clone(), id }
+    }
+}
+
 impl Drop for HookGuard {
     fn drop(&mut self) {
         self.controller.inner.link.remove_hook(self.id);
@@ -104,7 +110,7 @@ impl Controller {
         let link = &self.inner.link;
         let add = || Ok(link.add_hook(kinds, hook));
         let id = self.subscribe(kinds, deadline, add, |id| link.remove_hook(id))?;
-        Ok(HookGuard { controller: self.clone(), id })
+        Ok(HookGuard::new(self, id))
     }
 
     pub(super) fn listen(

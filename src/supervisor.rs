@@ -1,0 +1,208 @@
+//! A tor that is always there: a connection that is made again when it ends, with everything that the
+//! program set up on it.
+//!
+//! tor restarts, and its control connection breaks. A [`Controller`](crate::Controller) is one
+//! connection and ends with it. A [`Supervisor`] connects again, or launches its tor again, and
+//! restores in this order, each in the order in which the program gave it:
+//!
+//! 1. the options of [`Supervisor::set_conf`],
+//! 2. the client authorization keys of [`Supervisor::add_onion_client_auth`],
+//! 3. the listeners and queues of [`Supervisor::on`], [`Supervisor::add_event_listener`],
+//!    [`Supervisor::add_text_listener`] and [`Supervisor::events`],
+//! 4. the [`State`](crate::State) of [`Supervisor::state`] with its listeners and attachers,
+//! 5. the onion services of `Supervisor::onion_endpoint`, with the same address; their local
+//!    listeners stay open.
+//!
+//! It hides no loss. A call that is in flight when the connection ends fails with
+//! [`Error::Closed`]; [`Event::Reconnected`](crate::Event::Reconnected)
+//! marks the place where events are missing; [`Supervisor::status`] names each part that could not be
+//! restored, which does not stop the others.
+//!
+//! # Examples
+//!
+//! An onion service that survives its tor:
+//!
+//! ```no_run
+//! # fn main() -> torcon::Result<()> {
+//! use std::time::Duration;
+//!
+//! use torcon::{Launcher, Supervisor};
+//!
+//! let supervisor = Supervisor::launch(Launcher::new())?;
+//! supervisor.on_status(|status| eprintln!("{status}"))?;
+//! supervisor.wait_tor(Duration::from_secs(300))?;
+//! let listener = supervisor.wait_tor(Duration::MAX)?.onion_endpoint(80).listen()?;
+//! println!("http://{}", listener.onion_address());
+//! for stream in listener.incoming() {
+//!     println!("{:?}", stream?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which failures end it
+//!
+//! | failure of an attempt | then |
+//! | --- | --- |
+//! | refused connection, no socket yet, no answer in time, another program at the endpoint | tries again |
+//! | cookie missing, unreadable, of another size, or refused | tries again: tor may be starting |
+//! | the server's proof is wrong | tries again, and ends at the fifth in a row |
+//! | wrong or missing password, no usable authentication method | ends |
+//! | invalid argument; the program to launch is missing or cannot be executed | ends |
+//! | the launched tor ends or does not become ready | tries again, and ends at the limit of [`SupervisorOptions::crash_loop`] |
+//!
+//! Each attempt reads the cookie and asks for the password anew. Delays and limits are those of
+//! [`SupervisorOptions`].
+//!
+//! # Threads
+//!
+//! `torcon-restore` connects and restores. `torcon-notify`, which the first closure starts, calls the
+//! closures. The connections have their own threads.
+
+mod backoff;
+mod keeper;
+mod listeners;
+mod notify;
+mod options;
+mod restorer;
+mod settings;
+mod shared;
+mod source;
+mod status;
+mod subscription;
+mod tmp;
+mod tor_access;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+
+pub use self::options::{IfChanged, SupervisorOptions};
+pub use self::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
+
+use self::keeper::Keeper;
+use self::shared::Shared;
+use self::source::Source;
+use crate::controller::ConnectOptions;
+use crate::error::{Error, InvalidInput, Result};
+use crate::link::{Endpoint, drop_quietly};
+use crate::process::Launcher;
+
+/// Keeps a connection to tor, and everything that the program set up on it.
+///
+/// Made by [`Supervisor::connect`], [`Supervisor::launch`] or [`SupervisorOptions`]. All methods can
+/// be called from several threads at once; share it in an [`Arc`].
+///
+/// Dropping it does what [`stop`](Self::stop) does.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Supervisor {
+    /// Returns a supervisor of a running tor, at the first of several endpoints that answers, with
+    /// the default [options](SupervisorOptions).
+    ///
+    /// Does not wait for the connection; see [`wait_tor`](Self::wait_tor).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if there is no endpoint or one is malformed, or if no thread can be
+    /// started.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> torcon::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::{ConnectOptions, Supervisor};
+    ///
+    /// let supervisor = Supervisor::connect(["unix:/run/tor/control"], ConnectOptions::new())?;
+    /// let tor = supervisor.wait_tor(Duration::from_secs(30))?;
+    /// println!("tor {}", tor.controller().version());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect<I>(endpoints: I, options: ConnectOptions) -> Result<Self>
+    where
+        I: IntoIterator,
+        I::Item: TryInto<Endpoint>,
+        Error: From<<I::Item as TryInto<Endpoint>>::Error>,
+    {
+        SupervisorOptions::new().connect(endpoints, options)
+    }
+
+    /// Returns a supervisor of a tor that it launches, with the default
+    /// [options](SupervisorOptions).
+    ///
+    /// Each launch uses the same data directory, and so the same keys and guards: the given one, or a
+    /// temporary one that is deleted with the supervisor. The closure and the writers of the launcher
+    /// serve every launch.
+    ///
+    /// Does not wait for the launch; see [`wait_tor`](Self::wait_tor).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the launcher is invalid or has
+    /// [`ControlVia::None`](crate::process::ControlVia::None), or if no thread can be started;
+    /// [`Error::Launch`] if the temporary data directory cannot be created.
+    pub fn launch(launcher: Launcher) -> Result<Self> {
+        SupervisorOptions::new().launch(launcher)
+    }
+
+    fn start(options: SupervisorOptions, source: Source) -> Result<Self> {
+        let shared = Arc::new(Shared::new(options, source.event_limit()));
+        let keeper = Keeper::new(Arc::clone(&shared), source);
+        let thread = thread::Builder::new().name("torcon-restore".to_owned());
+        let thread = thread.spawn(move || keeper.run()).map_err(|error| {
+            let problem = format!("cannot work, since no thread can be started: {error}");
+            InvalidInput::new("supervisor", problem)
+        })?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the supervisor: the connection is closed, a launched tor ends, the services are removed
+    /// from tor unless they are detached, and the listeners are removed.
+    ///
+    /// Every waiting and every later call fails with
+    /// [`SupervisorProblem::Stopped`](crate::error::SupervisorProblem::Stopped). The listeners of the
+    /// status get [`SupervisorStatus::Stopped`]. A second call does nothing.
+    ///
+    /// Blocks the current thread until the attempt or the command that is running has ended, for at
+    /// most the time limit of one attempt ([`ConnectOptions::timeout`], 30 seconds by default); for
+    /// at most one second until a closure that is running has returned.
+    pub fn stop(&self) {
+        self.shared.stop();
+        let thread = self.thread.lock().take();
+        // A thread cannot join itself: a password closure or a logger may stop the supervisor.
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(thread) = thread.filter(is_other) {
+            if thread.join().is_err() {
+                log::error!("the thread of a supervisor panicked");
+            }
+        }
+        self.shared.notifications.end();
+        for listener in self.shared.take_status_listeners() {
+            drop_quietly(listener.remove());
+        }
+    }
+
+    fn check_running(&self) -> Result<()> {
+        self.shared.ending().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,207 @@
+//! Restores what a program set up through its supervisor on a new connection, and keeps it there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shared::{Shared, stopped};
+use super::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
+use super::subscription::Subscription;
+use crate::controller::Controller;
+use crate::error::{Disconnect, Error, Result};
+use crate::link::{deadline_after, lock_within};
+
+/// The time limit of each part of a restore.
+const RESTORE_LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) struct Restorer<'a> {
+    shared: &'a Arc<Shared>,
+    controller: Controller,
+    generation: u64,
+    unrestored: Vec<UnrestoredPart>,
+}
+
+impl<'a> Restorer<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>, controller: &Controller, generation: u64) -> Self {
+        let controller = controller.with_timeout(controller.timeout().min(RESTORE_LIMIT));
+        Self { shared, controller, generation, unrestored: Vec::new() }
+    }
+
+    /// Restores everything. An error means that the connection is of no use.
+    pub(super) fn restore_all(&mut self) -> Result<()> {
+        self.restore_options(true)?;
+        self.restore_client_auths()?;
+        self.restore_subscriptions()?;
+        self.restore_state()?;
+        self.restore_services()
+    }
+
+    /// Sets the status [`Up`](SupervisorStatus::Up), and keeps everything restored until the
+    /// connection has ended. Returns its reason.
+    pub(super) fn stay_up(&mut self) -> Result<Disconnect> {
+        let since = Instant::now();
+        log::info!("a supervisor is connected to tor, connection {}", self.generation);
+        let mut reported = self.report(since);
+        loop {
+            let is_incomplete = !self.unrestored.is_empty();
+            let checks = is_incomplete || self.shared.settings.lock().has_options();
+            let interval = checks.then_some(self.shared.options.check_interval);
+            let Some(tasks) = self.shared.wait_tasks(interval) else { return Err(stopped()) };
+            if let Some(reason) = tasks.ended {
+                return Ok(reason);
+            }
+            let is_check = !tasks.conf_changed && !tasks.services;
+            let outcome = self.check(tasks.conf_changed || is_check, tasks.services || is_check);
+            match outcome {
+                // Later calls find it open or ended.
+                Err(error) if error.is_closed() => {
+                    self.controller.wait_closed(RESTORE_LIMIT)?;
+                }
+                Err(error) => log::debug!("a check of a supervisor failed: {error}"),
+                Ok(()) => {}
+            }
+            let texts = self.texts();
+            if texts != reported {
+                reported = self.report(since);
+            }
+        }
+    }
+
+    fn check(&mut self, options: bool, services: bool) -> Result<()> {
+        if options {
+            self.restore_options(false)?;
+        }
+        if services {
+            self.restore_services()?;
+        }
+        let has = |parts: &[UnrestoredPart], wanted: fn(&SupervisedPart) -> bool| {
+            parts.iter().any(|part| wanted(&part.part))
+        };
+        if has(&self.unrestored, |part| matches!(part, SupervisedPart::ClientAuth(_))) {
+            self.restore_client_auths()?;
+        }
+        if has(&self.unrestored, |part| matches!(part, SupervisedPart::Events(_))) {
+            self.restore_subscriptions()?;
+        }
+        if has(&self.unrestored, |part| matches!(part, SupervisedPart::State)) {
+            self.restore_state()?;
+        }
+        Ok(())
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.unrestored.iter().map(ToString::to_string).collect()
+    }
+
+    /// Sets the status with the parts that could not be restored, and logs these. Returns their texts.
+    fn report(&self, since: Instant) -> Vec<String> {
+        let texts = self.texts();
+        for text in &texts {
+            log::warn!("{text}");
+        }
+        self.shared.set_status(SupervisorStatus::Up {
+            since,
+            generation: self.generation,
+            unrestored: self.unrestored.clone().into(),
+        });
+        texts
+    }
+
+    /// Replaces the parts of one kind that could not be restored.
+    fn replace(&mut self, is_kind: fn(&SupervisedPart) -> bool, found: Vec<UnrestoredPart>) {
+        self.unrestored.retain(|part| !is_kind(&part.part));
+        self.unrestored.extend(found);
+    }
+
+    fn deadline() -> Instant {
+        deadline_after(RESTORE_LIMIT)
+    }
+
+    fn restore_options(&mut self, is_new: bool) -> Result<()> {
+        let if_changed = self.shared.options.if_changed;
+        let found = {
+            let mut settings = lock_within(&self.shared.settings, "SETCONF", RESTORE_LIMIT)?;
+            if settings.has_options() {
+                // Watch first, so that no change is missed.
+                settings.watch(self.shared, &self.controller, self.generation, Self::deadline())?;
+            }
+            settings.restore_options(&self.controller, is_new, if_changed, Self::deadline())?
+        };
+        self.replace(|part| matches!(part, SupervisedPart::Option(_)), found);
+        Ok(())
+    }
+
+    fn restore_client_auths(&mut self) -> Result<()> {
+        let found = {
+            let command = "ONION_CLIENT_AUTH_ADD";
+            let settings = lock_within(&self.shared.settings, command, RESTORE_LIMIT)?;
+            settings.restore_client_auths(&self.controller, Self::deadline())?
+        };
+        self.replace(|part| matches!(part, SupervisedPart::ClientAuth(_)), found);
+        Ok(())
+    }
+
+    fn restore_subscriptions(&mut self) -> Result<()> {
+        let subscriptions: Vec<Arc<Subscription>> = {
+            let entries = self.shared.subscriptions.lock();
+            entries.iter().map(|entry| Arc::clone(&entry.subscription)).collect()
+        };
+        let mut found = Vec::new();
+        for subscription in subscriptions {
+            let deadline = Self::deadline();
+            match subscription.connect(&self.controller, self.generation, deadline) {
+                Err(error) if is_fatal(&error) => return Err(error),
+                Err(error) => {
+                    let part = SupervisedPart::Events(subscription.kinds().into());
+                    found.push(UnrestoredPart { part, error });
+                }
+                Ok(()) => {}
+            }
+        }
+        self.replace(|part| matches!(part, SupervisedPart::Events(_)), found);
+        Ok(())
+    }
+
+    fn restore_state(&mut self) -> Result<()> {
+        let outcome = {
+            let state = lock_within(&self.shared.state, "GETINFO", RESTORE_LIMIT)?;
+            state.as_ref().map_or(Ok(()), |state| state.move_to(&self.controller))
+        };
+        let found = match outcome {
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => vec![UnrestoredPart { part: SupervisedPart::State, error }],
+            Ok(()) => Vec::new(),
+        };
+        self.replace(|part| matches!(part, SupervisedPart::State), found);
+        Ok(())
+    }
+
+    fn restore_services(&mut self) -> Result<()> {
+        let stale: Vec<_> = {
+            let services = self.shared.services.lock();
+            let stale = services.iter().filter(|entry| entry.generation != self.generation);
+            stale.map(|entry| Arc::clone(&entry.service)).collect()
+        };
+        let mut found = Vec::new();
+        for service in stale {
+            match service.restore(&self.controller) {
+                Ok(true) => self.shared.set_restored(&service, self.generation),
+                Ok(false) => self.shared.forget_service(&service),
+                Err(error) if is_fatal(&error) => return Err(error),
+                Err(error) => {
+                    let part = SupervisedPart::Service(service.address());
+                    found.push(UnrestoredPart { part, error });
+                }
+            }
+            if self.shared.is_stopping() {
+                return Err(stopped());
+            }
+        }
+        self.replace(|part| matches!(part, SupervisedPart::Service(_)), found);
+        Ok(())
+    }
+}
+
+/// Returns whether an error ends the restore: the connection has ended, or does not answer.
+fn is_fatal(error: &Error) -> bool {
+    error.is_closed() || matches!(error, Error::Timeout(_))
+}

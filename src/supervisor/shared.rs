@@ -1,0 +1,374 @@
+//! What the threads of a supervisor share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::notify::{Listener, Notifications};
+use super::options::SupervisorOptions;
+use super::settings::Settings;
+use super::status::SupervisorStatus;
+use super::subscription::Subscription;
+use super::tmp::SupervisedService;
+use crate::controller::Controller;
+use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
+use crate::link::{ListenerId, deadline_after, drop_quietly};
+use crate::state::State;
+use crate::tor::Tor;
+
+/// What the threads of a supervisor share.
+///
+/// Lock order: `settings` or `state` (held across commands), then `present`, then the queue of
+/// `notifications`. The other locks are leaf locks. No closure of the program is called or dropped
+/// under any of them.
+pub(super) struct Shared {
+    pub(super) options: SupervisorOptions,
+    /// The limit of each queue of events, in bytes.
+    pub(super) event_limit: usize,
+    pub(super) notifications: Arc<Notifications>,
+    present: Mutex<Present>,
+    changed: Condvar,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) subscriptions: Mutex<Vec<Entry>>,
+    pub(super) services: Mutex<Vec<ServiceEntry>>,
+    /// `None` until it is first requested.
+    pub(super) state: Mutex<Option<State>>,
+}
+
+/// A subscription, and its listener if it has one.
+pub(super) struct Entry {
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) listener: Option<Arc<Listener>>,
+}
+
+impl Entry {
+    fn end(self) {
+        self.subscription.end();
+        if let Some(listener) = self.listener {
+            drop_quietly(listener.remove());
+        }
+    }
+}
+
+/// A service, and the connection on which it was added last.
+pub(super) struct ServiceEntry {
+    pub(super) service: Arc<dyn SupervisedService>,
+    pub(super) generation: u64,
+}
+
+struct Present {
+    status: SupervisorStatus,
+    /// The number of changes of the status.
+    version: u64,
+    /// The tor, from the moment when its connection is made.
+    tor: Option<Arc<Tor>>,
+    generation: u64,
+    last_error: Option<Error>,
+    stopping: bool,
+    tasks: Tasks,
+    listeners: Vec<Arc<Listener>>,
+}
+
+/// What the supervisor's thread has to do.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    /// The connection has ended.
+    pub(super) ended: Option<Disconnect>,
+    /// Options may have been changed by others.
+    pub(super) conf_changed: bool,
+    /// A service was added on a connection that has ended since, or was closed without one.
+    pub(super) services: bool,
+}
+
+impl Tasks {
+    fn any(&self) -> bool {
+        self.ended.is_some() || self.conf_changed || self.services
+    }
+}
+
+impl Shared {
+    pub(super) fn new(options: SupervisorOptions, event_limit: usize) -> Self {
+        let status =
+            SupervisorStatus::Connecting { attempt: 1, next: Instant::now(), last_error: None };
+        let present = Present {
+            status,
+            version: 0,
+            tor: None,
+            generation: 0,
+            last_error: None,
+            stopping: false,
+            tasks: Tasks::default(),
+            listeners: Vec::new(),
+        };
+        Self {
+            options,
+            event_limit,
+            notifications: Notifications::new(event_limit),
+            present: Mutex::new(present),
+            changed: Condvar::new(),
+            settings: Mutex::default(),
+            subscriptions: Mutex::default(),
+            services: Mutex::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn status(&self) -> SupervisorStatus {
+        self.present.lock().status.clone()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.present.lock().stopping
+    }
+
+    /// Returns the tor if the status is [`Up`](SupervisorStatus::Up).
+    pub(super) fn tor(&self) -> Result<Arc<Tor>> {
+        let present = self.present.lock();
+        match (&present.status, &present.tor) {
+            (SupervisorStatus::Up { .. }, Some(tor)) if present.tasks.ended.is_none() => {
+                Ok(Arc::clone(tor))
+            }
+            _ => Err(present.error(None)),
+        }
+    }
+
+    /// Waits for [`Up`](SupervisorStatus::Up).
+    pub(super) fn wait_tor(&self, deadline: Instant, limit: Duration) -> Result<Arc<Tor>> {
+        let mut present = self.present.lock();
+        loop {
+            if let (true, Some(tor)) = (present.status.is_up(), &present.tor) {
+                if present.tasks.ended.is_none() {
+                    return Ok(Arc::clone(tor));
+                }
+            }
+            if present.status.is_final() {
+                return Err(present.error(None));
+            }
+            if self.changed.wait_until(&mut present, deadline).timed_out() {
+                return Err(present.error(Some(limit)));
+            }
+        }
+    }
+
+    pub(super) fn wait_status(
+        &self,
+        deadline: Instant,
+        mut is_wanted: impl FnMut(&SupervisorStatus) -> bool,
+    ) -> Option<SupervisorStatus> {
+        let mut present = self.present.lock();
+        loop {
+            let (version, status) = (present.version, present.status.clone());
+            // The closure of the program runs without the lock.
+            if MutexGuard::unlocked(&mut present, || is_wanted(&status)) {
+                return Some(status);
+            }
+            while present.version == version {
+                if self.changed.wait_until(&mut present, deadline).timed_out() {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Returns the tor of the present connection and its generation, also while it is restored.
+    pub(super) fn connected(&self) -> Option<(Controller, u64)> {
+        let present = self.present.lock();
+        let tor = present.tor.as_ref().filter(|_| present.tasks.ended.is_none())?;
+        Some((tor.controller().clone(), present.generation))
+    }
+
+    /// Records a new connection, and returns its generation.
+    pub(super) fn set_connected(&self, tor: &Arc<Tor>) -> u64 {
+        let mut present = self.present.lock();
+        present.tor = Some(Arc::clone(tor));
+        present.generation += 1;
+        present.tasks = Tasks::default();
+        present.generation
+    }
+
+    /// Records the end of the connection of a generation.
+    pub(super) fn set_ended(&self, generation: u64, reason: &Disconnect) {
+        self.add_task(|generation_now, tasks| {
+            if generation_now == generation {
+                tasks.ended.get_or_insert_with(|| reason.clone());
+            }
+        });
+    }
+
+    pub(super) fn add_task(&self, add: impl FnOnce(u64, &mut Tasks)) {
+        let mut present = self.present.lock();
+        let generation = present.generation;
+        add(generation, &mut present.tasks);
+        drop(present);
+        self.changed.notify_all();
+    }
+
+    /// Takes the connection away.
+    pub(super) fn take_tor(&self, last_error: Option<Error>) -> Option<Arc<Tor>> {
+        let mut present = self.present.lock();
+        present.last_error = last_error;
+        present.tor.take()
+    }
+
+    /// Waits for tasks, for at most `limit`, and takes them. Returns `None` if the supervisor is
+    /// stopping.
+    pub(super) fn wait_tasks(&self, limit: Option<Duration>) -> Option<Tasks> {
+        let deadline = limit.map(deadline_after);
+        let mut present = self.present.lock();
+        while !present.stopping && !present.tasks.any() {
+            match deadline {
+                None => self.changed.wait(&mut present),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut present, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        if present.stopping {
+            return None;
+        }
+        let ended = present.tasks.ended.clone();
+        // The end stays visible for `connected`.
+        Some(std::mem::replace(&mut present.tasks, Tasks { ended, ..Tasks::default() }))
+    }
+
+    /// Waits for a delay. Returns `false` if the supervisor is stopping.
+    pub(super) fn sleep(&self, delay: Duration) -> bool {
+        let deadline = deadline_after(delay);
+        let mut present = self.present.lock();
+        let is_running = |present: &mut Present| !present.stopping;
+        self.changed.wait_while_until(&mut present, is_running, deadline);
+        !present.stopping
+    }
+
+    /// Sets the status, unless the supervisor has ended, and notifies the listeners.
+    pub(super) fn set_status(&self, status: SupervisorStatus) {
+        let mut present = self.present.lock();
+        if present.status.is_final() {
+            return;
+        }
+        if let SupervisorStatus::Up { .. } = status {
+            present.last_error = None;
+        }
+        present.status = status;
+        present.version += 1;
+        present.notify(&self.notifications);
+        drop(present);
+        self.changed.notify_all();
+    }
+
+    /// Adds a listener of the status, which gets the present one first.
+    pub(super) fn add_status_listener(&self, listener: Arc<Listener>) {
+        let mut present = self.present.lock();
+        self.notifications.status(&listener, present.status.clone());
+        present.listeners.push(listener);
+    }
+
+    /// Removes a listener of the status, and returns it.
+    pub(super) fn remove_status_listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
+        let mut present = self.present.lock();
+        let index = present.listeners.iter().position(|listener| listener.id() == id)?;
+        Some(present.listeners.swap_remove(index))
+    }
+
+    /// Removes every listener of the status, and returns them.
+    pub(super) fn take_status_listeners(&self) -> Vec<Arc<Listener>> {
+        std::mem::take(&mut self.present.lock().listeners)
+    }
+
+    /// Removes a subscription. Returns whether it was there.
+    pub(super) fn remove_subscription(&self, is_it: impl Fn(&Entry) -> bool) -> bool {
+        let mut entries = self.subscriptions.lock();
+        let index = entries.iter().position(is_it);
+        let removed = index.map(|index| entries.remove(index));
+        drop(entries);
+        removed.is_some_and(|entry| {
+            entry.end();
+            true
+        })
+    }
+
+    /// Ends every subscription, since the supervisor has ended.
+    pub(super) fn end_subscriptions(&self, reason: &Error) {
+        let entries = std::mem::take(&mut *self.subscriptions.lock());
+        for entry in entries {
+            entry.subscription.finish(reason);
+            entry.end();
+        }
+    }
+
+    /// Records that a service was added on a connection.
+    #[expect(dead_code, reason = "used with the endpoint of a supervisor")]
+    pub(super) fn add_service(&self, service: Arc<dyn SupervisedService>, generation: u64) {
+        self.services.lock().push(ServiceEntry { service, generation });
+        // If the connection has ended meanwhile, the thread adds the service on the next one.
+        self.add_task(|_, tasks| tasks.services = true);
+    }
+
+    pub(super) fn set_restored(&self, service: &Arc<dyn SupervisedService>, generation: u64) {
+        let mut services = self.services.lock();
+        let is_it = |entry: &&mut ServiceEntry| Arc::ptr_eq(&entry.service, service);
+        if let Some(entry) = services.iter_mut().find(is_it) {
+            entry.generation = generation;
+        }
+    }
+
+    pub(super) fn forget_service(&self, service: &Arc<dyn SupervisedService>) {
+        self.services.lock().retain(|entry| !Arc::ptr_eq(&entry.service, service));
+    }
+
+    /// Returns why the last connection ended.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.present.lock().last_error.clone()
+    }
+
+    /// Asks the supervisor's thread to end.
+    pub(super) fn stop(&self) {
+        self.present.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Returns the error of a supervisor that has ended or is stopping.
+    pub(super) fn ending(&self) -> Option<Error> {
+        let present = self.present.lock();
+        match &present.status {
+            SupervisorStatus::GivenUp(error) => Some(error.clone()),
+            _ if present.stopping => Some(stopped()),
+            _ => None,
+        }
+    }
+}
+
+impl Present {
+    fn notify(&self, notifications: &Notifications) {
+        for listener in &self.listeners {
+            notifications.status(listener, self.status.clone());
+        }
+    }
+
+    /// Returns the error of a call that needs a tor; `limit` is that of a wait that reached it.
+    fn error(&self, limit: Option<Duration>) -> Error {
+        match &self.status {
+            SupervisorStatus::GivenUp(error) => return error.clone(),
+            SupervisorStatus::Stopped => return stopped(),
+            _ => {}
+        }
+        let of_status = match &self.status {
+            SupervisorStatus::Connecting { last_error, .. } => last_error.clone(),
+            _ => None,
+        };
+        let ended = self.tasks.ended.clone().map(Error::Closed);
+        let last_error = ended.or(of_status).or_else(|| self.last_error.clone());
+        let problem = match limit {
+            Some(limit) => SupervisorProblem::Timeout { limit, last_error },
+            None => SupervisorProblem::NotConnected { last_error },
+        };
+        SupervisorError::new(problem).into()
+    }
+}
+
+pub(super) fn stopped() -> Error {
+    SupervisorError::new(SupervisorProblem::Stopped).into()
+}

@@ -1,0 +1,119 @@
+//! The tors of a supervisor: connected to or launched, again and again.
+
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::controller::ConnectOptions;
+use crate::error::{
+    AuthError, AuthProblem, ConnectAttempt, ConnectProblem, Error, LaunchProblem, Result,
+};
+use crate::link::Endpoint;
+use crate::names::AuthMethod;
+use crate::process::RepeatableLauncher;
+use crate::tor::Tor;
+
+/// How often a launch looks whether the supervisor was stopped.
+const LAUNCH_STEP: Duration = Duration::from_millis(50);
+
+pub(super) enum Source {
+    Connect { endpoints: Vec<Endpoint>, options: Box<ConnectOptions> },
+    Launch(Box<RepeatableLauncher>),
+}
+
+impl Source {
+    /// Connects to tor or launches it. Returns `None` if `is_stopped` became true.
+    pub(super) fn obtain(&self, is_stopped: impl Fn() -> bool) -> Result<Option<Tor>> {
+        match self {
+            Self::Connect { endpoints, options } => {
+                let controller = match &**endpoints {
+                    [only] => options.connect(only.clone()),
+                    several => options.connect_first(several),
+                };
+                Ok(Some(Tor::from(controller?)))
+            }
+            Self::Launch(launcher) => {
+                let process = launcher.spawn()?;
+                while !process.wait_ready_for(LAUNCH_STEP)? {
+                    if is_stopped() {
+                        return Ok(None);
+                    }
+                }
+                Tor::of_process(process).map(Some)
+            }
+        }
+    }
+
+    pub(super) fn launches(&self) -> bool {
+        matches!(self, Self::Launch(_))
+    }
+
+    /// Returns how many bytes of events are queued at most.
+    pub(super) fn event_limit(&self) -> usize {
+        match self {
+            Self::Connect { options, .. } => options.events(),
+            Self::Launch(_) => ConnectOptions::new().events(),
+        }
+    }
+}
+
+/// The outcome that another attempt can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prospect {
+    /// Another attempt may succeed.
+    Open,
+    /// The server's proof was wrong: tor may be replacing its cookie, or another program listens.
+    WrongProof,
+    /// Every attempt would fail.
+    None,
+}
+
+/// Returns whether another attempt may succeed after an error.
+pub(super) fn prospect(error: &Error) -> Prospect {
+    match error {
+        Error::InvalidInput(_) => Prospect::None,
+        Error::Auth(error) => prospect_of_auth(error),
+        Error::Connect(error) => {
+            let problem = |attempt: &ConnectAttempt| match attempt.problem() {
+                ConnectProblem::Auth(error) => prospect_of_auth(error),
+                ConnectProblem::InvalidInput(_) => Prospect::None,
+                _ => Prospect::Open,
+            };
+            // One endpoint that may answer is enough.
+            let mut prospects = error.attempts().iter().map(problem);
+            let first = prospects.next().unwrap_or(Prospect::Open);
+            if prospects.all(|prospect| prospect == first) { first } else { Prospect::Open }
+        }
+        Error::Launch(error) => match error.problem() {
+            LaunchProblem::NotFound { .. }
+            | LaunchProblem::OtherTor { .. }
+            | LaunchProblem::ConnectorPanicked => Prospect::None,
+            LaunchProblem::Spawn { source, .. } => {
+                match source.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
+                        Prospect::Open
+                    }
+                    _ => Prospect::None,
+                }
+            }
+            _ => Prospect::Open,
+        },
+        _ => Prospect::Open,
+    }
+}
+
+fn prospect_of_auth(error: &AuthError) -> Prospect {
+    match error.problem() {
+        AuthProblem::WrongServerProof { .. } => Prospect::WrongProof,
+        // A wrong password stays wrong. A wrong cookie is that of a tor that has ended.
+        AuthProblem::Refused(_) if error.tried() == Some(&AuthMethod::HashedPassword) => {
+            Prospect::None
+        }
+        AuthProblem::PasswordMissing
+        | AuthProblem::CookieElsewhere { .. }
+        | AuthProblem::PlainCookieOnly
+        | AuthProblem::CookieLeftOut
+        | AuthProblem::NoKnownMethod => Prospect::None,
+        _ => Prospect::Open,
+    }
+}

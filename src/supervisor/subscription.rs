@@ -1,0 +1,151 @@
+//! A subscription to events that is made again on each connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::controller::{Controller, EventSink, HookGuard};
+use crate::error::{Disconnect, Error, Result};
+use crate::event::EventKind;
+use crate::link::{EventHook, RawEvent, lock_before};
+
+/// The receiver of the events of a subscription.
+pub(super) trait Sink: Send + Sync {
+    /// Queues an event, on the reader thread of a connection.
+    fn event(&self, event: &RawEvent<'_>);
+
+    /// Queues the marker that a new connection continues the events.
+    fn reconnected(&self, gap: Duration);
+
+    /// Records that no events follow.
+    fn end(&self, reason: &Error);
+}
+
+impl Sink for EventSink {
+    fn event(&self, event: &RawEvent<'_>) {
+        self.event(event);
+    }
+
+    fn reconnected(&self, gap: Duration) {
+        self.reconnected(gap);
+    }
+
+    fn end(&self, reason: &Error) {
+        self.end(reason);
+    }
+}
+
+pub(super) struct Subscription {
+    kinds: Box<[EventKind]>,
+    sink: Arc<dyn Sink>,
+    /// Comes before the lock of the sink. A reader thread holds it while it queues an event, so
+    /// events and markers are queued in one order.
+    progress: Mutex<Progress>,
+    /// The generation and the hook of the present connection. Held across `SETEVENTS`.
+    hook: Mutex<Option<(u64, HookGuard)>>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The connection whose events are queued. Those of earlier ones are dropped: the reader thread
+    /// of a connection that this program closes may still have some.
+    generation: u64,
+    /// When the last connection ended, until the marker of the next one is queued.
+    silent_since: Option<Instant>,
+    /// Whether the present connection has ended.
+    ended: bool,
+}
+
+impl Subscription {
+    pub(super) fn new(kinds: Box<[EventKind]>, sink: Arc<dyn Sink>) -> Arc<Self> {
+        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::default() })
+    }
+
+    pub(super) fn kinds(&self) -> &[EventKind] {
+        &self.kinds
+    }
+
+    /// Subscribes to the events on a connection, unless that was done before, and queues the marker
+    /// if it is not the first connection.
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        controller: &Controller,
+        generation: u64,
+        deadline: Instant,
+    ) -> Result<()> {
+        // Dropped without the lock, since it sends a command.
+        let former;
+        {
+            let mut hook = lock_before(&self.hook, "SETEVENTS", deadline, controller.timeout())?;
+            if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
+                return Ok(());
+            }
+            {
+                let mut progress = self.progress.lock();
+                progress.generation = generation;
+                progress.ended = false;
+            }
+            let events = ConnectionHook { subscription: Arc::clone(self), generation };
+            let guard = match self.kinds.is_empty() {
+                true => controller.watch_end(Arc::new(events)),
+                false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
+            };
+            former = hook.replace((generation, guard));
+            let mut progress = self.progress.lock();
+            // Otherwise no event of this connection has been queued, and the gap continues.
+            if !progress.ended {
+                self.mark(&mut progress);
+            }
+        }
+        drop(former);
+        Ok(())
+    }
+
+    /// Ends the subscription, and reports to the receiver that its supervisor has ended.
+    pub(super) fn finish(&self, reason: &Error) {
+        self.end();
+        self.sink.end(reason);
+    }
+
+    /// Ends the subscription.
+    pub(super) fn end(&self) {
+        self.progress.lock().generation = u64::MAX;
+        let hook = self.hook.lock().take();
+        drop(hook);
+    }
+
+    fn mark(&self, progress: &mut Progress) {
+        if let Some(since) = progress.silent_since.take() {
+            self.sink.reconnected(since.elapsed());
+        }
+    }
+}
+
+/// The hook of a subscription on one connection.
+struct ConnectionHook {
+    subscription: Arc<Subscription>,
+    generation: u64,
+}
+
+impl EventHook for ConnectionHook {
+    fn event(&self, event: &RawEvent<'_>) {
+        let mut progress = self.subscription.progress.lock();
+        if progress.generation == self.generation {
+            self.subscription.mark(&mut progress);
+            self.subscription.sink.event(event);
+        }
+    }
+
+    fn feeds_other_threads(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, _reason: &Disconnect) {
+        let mut progress = self.subscription.progress.lock();
+        if progress.generation == self.generation {
+            progress.ended = true;
+            progress.silent_since.get_or_insert_with(Instant::now);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The tor of a supervisor, its status, and what is set up on every tor.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Supervisor;
+use super::status::SupervisorStatus;
+use crate::command::{Command, ConfSetting, OnionClientAuthAdd, SetConf};
+use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
+use crate::link::{deadline_after, lock_before};
+use crate::names::{OnionAddress, starts_without_case};
+use crate::state::State;
+use crate::tor::Tor;
+
+/// The time limit of the commands of a supervisor.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long after a failed stream the control connection may end for the same reason.
+const SAME_END: Duration = Duration::from_millis(200);
+
+/// # The tor and the status
+impl Supervisor {
+    /// Returns the present tor. Does not block.
+    ///
+    /// The tor is that of one connection. When this ends, its calls fail, and
+    /// [`tor`](Self::tor) returns another one as soon as everything is restored on the next.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Supervisor`] with the last reason if there is no tor now, or if the supervisor has
+    /// ended.
+    pub fn tor(&self) -> Result<Arc<Tor>> {
+        self.shared.tor()
+    }
+
+    /// Waits until there is a tor, and returns it.
+    ///
+    /// Blocks the current thread until the status is [`Up`](SupervisorStatus::Up) or the supervisor
+    /// has ended, for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Supervisor`], with the error of the last attempt after a timeout.
+    pub fn wait_tor(&self, limit: Duration) -> Result<Arc<Tor>> {
+        self.shared.wait_tor(deadline_after(limit), limit)
+    }
+
+    /// Waits until there is a tor, and calls a closure with it, once.
+    ///
+    /// Blocks the current thread until there is a tor, for at most `limit`, and while the closure
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_tor`](Self::wait_tor) and of the closure: [`Error::Closed`] if the connection
+    /// ended meanwhile.
+    pub fn with_tor<T>(&self, limit: Duration, call: impl FnOnce(&Tor) -> Result<T>) -> Result<T> {
+        call(&*self.wait_tor(limit)?)
+    }
+
+    /// Waits until there is a tor, and calls a closure with it; again with the next tor, if the
+    /// closure failed because the connection ended.
+    ///
+    /// So the closure may run several times, also after tor has executed some of its commands: use
+    /// [`with_tor`](Self::with_tor) for what must not be repeated.
+    ///
+    /// Blocks the current thread until there is a tor and while the closure runs. It is not called
+    /// again after `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_tor`](Self::wait_tor) and of the closure.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> torcon::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use torcon::{ConnectOptions, Supervisor};
+    ///
+    /// let supervisor = Supervisor::connect(["127.0.0.1:9051"], ConnectOptions::new())?;
+    /// let limit = Duration::from_secs(60);
+    /// let read = supervisor
+    ///     .repeat_with_tor(limit, |tor| tor.controller().get_info_one("traffic/read"))?;
+    /// println!("{read} bytes read");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn repeat_with_tor<T>(
+        &self,
+        limit: Duration,
+        mut call: impl FnMut(&Tor) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = deadline_after(limit);
+        loop {
+            let tor = self.shared.wait_tor(deadline, limit)?;
+            match call(&tor) {
+                Err(error) if Instant::now() < deadline && failed_with(&tor, &error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Returns the status. Does not block.
+    #[must_use]
+    pub fn status(&self) -> SupervisorStatus {
+        self.shared.status()
+    }
+
+    /// Waits for a status, and returns it. The closure is called with the present status and with
+    /// later ones; if they change quickly, it may miss some, unlike one of
+    /// [`on_status`](Self::on_status).
+    ///
+    /// Blocks the current thread until the closure returns true, for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`].
+    pub fn wait_status(
+        &self,
+        limit: Duration,
+        is_wanted: impl FnMut(&SupervisorStatus) -> bool,
+    ) -> Result<SupervisorStatus> {
+        let status = self.shared.wait_status(deadline_after(limit), is_wanted);
+        status.ok_or_else(|| Timeout::new(Wait::Status, limit).into())
+    }
+}
+
+/// # What every tor gets
+impl Supervisor {
+    /// Changes options, on this and every later connection: all of them, or none if tor refuses one.
+    ///
+    /// If another controller or a reload changes one of these options, it is set again, unless
+    /// [`SupervisorOptions::if_option_changed`](super::SupervisorOptions::if_option_changed) chooses
+    /// another reaction. A later call replaces the settings of the options that it names;
+    /// [`forget_conf`](Self::forget_conf) takes them back. Options of onion services are not possible:
+    /// use `onion_endpoint`.
+    ///
+    /// Sends `SETCONF` if there is a connection, then `SETEVENTS` with `CONF_CHANGED` and `GETCONF`.
+    /// On every later connection sends `GETCONF`, and one `SETCONF` with the options that differ; if
+    /// tor refuses it, one for each option. Blocks for at most 60 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Controller::set_conf`](crate::Controller::set_conf); then nothing is kept. If there
+    /// is no connection or it ends, the options are kept for the next one, and the call succeeds; if
+    /// the next tor refuses them, the status reports that. [`Error::Supervisor`] if the supervisor
+    /// has ended.
+    pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: Into<ConfSetting>,
+    {
+        let settings: Vec<(Box<str>, ConfSetting)> = settings
+            .into_iter()
+            .map(|(name, setting)| (name.as_ref().into(), setting.into()))
+            .collect();
+        if settings.iter().any(|(name, _)| starts_without_case(&**name, "HiddenService")) {
+            let problem = "is of an onion service: use Supervisor::onion_endpoint";
+            return Err(InvalidInput::new("options", problem).into());
+        }
+        let command = SetConf::new(settings.iter().map(|(name, setting)| (name, setting.clone())));
+        command.request()?;
+        self.check_running()?;
+        let deadline = deadline_after(LIMIT);
+        let mut kept = lock_before(&self.shared.settings, SetConf::KEYWORD, deadline, LIMIT)?;
+        let Some((controller, generation)) = self.shared.connected() else {
+            kept.record(settings, false);
+            return Ok(());
+        };
+        let outcome = controller.execute_before(&command, deadline).and_then(|_| {
+            kept.record(settings.clone(), true);
+            kept.watch(&self.shared, &controller, generation, deadline)?;
+            kept.read_accepted(&controller, deadline)
+        });
+        match outcome {
+            Err(error) if error.is_closed() => {
+                kept.record(settings, false);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Stops keeping options at their values. Tor's present values stay. Returns how many of the
+    /// options were kept. Sends nothing. Blocks while another thread sends settings, for at most 60
+    /// seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`].
+    pub fn forget_conf<I>(&self, options: I) -> Result<usize>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let names: Vec<Box<str>> = options.into_iter().map(|name| name.as_ref().into()).collect();
+        let deadline = deadline_after(LIMIT);
+        let mut kept = lock_before(&self.shared.settings, SetConf::KEYWORD, deadline, LIMIT)?;
+        Ok(names.iter().filter(|name| kept.forget(name)).count())
+    }
+
+    /// Adds a client authorization key for an onion service, on this and every later connection.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_ADD` if there is a connection, and on every later one. Blocks for at
+    /// most 60 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Controller::add_onion_client_auth`](crate::Controller::add_onion_client_auth); then
+    /// the key is not kept. Without a connection it is kept for the next one.
+    /// [`Error::Supervisor`] if the supervisor has ended.
+    pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<()> {
+        key.request()?;
+        self.check_running()?;
+        let deadline = deadline_after(LIMIT);
+        let keyword = OnionClientAuthAdd::KEYWORD;
+        let mut kept = lock_before(&self.shared.settings, keyword, deadline, LIMIT)?;
+        if let Some((controller, _)) = self.shared.connected() {
+            match controller.execute_before(key, deadline) {
+                Err(error) if !error.is_closed() => return Err(error),
+                _ => {}
+            }
+        }
+        kept.record_client_auth(key);
+        Ok(())
+    }
+
+    /// Removes a client authorization key that was added with
+    /// [`add_onion_client_auth`](Self::add_onion_client_auth). Returns whether there was one.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_REMOVE` if there is a connection. Blocks for at most 60 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of
+    /// [`Controller::remove_onion_client_auth`](crate::Controller::remove_onion_client_auth); the key
+    /// is not added to later connections all the same.
+    pub fn remove_onion_client_auth(&self, service: OnionAddress) -> Result<bool> {
+        let deadline = deadline_after(LIMIT);
+        let keyword = OnionClientAuthAdd::KEYWORD;
+        let mut kept = lock_before(&self.shared.settings, keyword, deadline, LIMIT)?;
+        if !kept.forget_client_auth(service) {
+            return Ok(false);
+        }
+        if let Some((controller, _)) = self.shared.connected() {
+            let limit = deadline.saturating_duration_since(Instant::now());
+            match controller.with_timeout(limit).remove_onion_client_auth(service) {
+                Err(error) if !error.is_closed() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns a [`State`] that lives as long as the supervisor. The first call makes it; later calls
+    /// return the same one.
+    ///
+    /// When a connection ends, listeners get the change `Lost` for every circuit and stream, and the
+    /// handles of these fail with [`Error::Closed`]. On the next connection the state has what the
+    /// new tor has, listeners get it as `Existing`, and attachers are set again.
+    ///
+    /// The first call sends what [`State::new`] does, and so does each new connection. Blocks for at
+    /// most the time limit of the controller.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`State::new`]; [`Error::Supervisor`] if there is no connection when the state is
+    /// made.
+    pub fn state(&self) -> Result<State> {
+        self.check_running()?;
+        let deadline = deadline_after(LIMIT);
+        let mut kept = lock_before(&self.shared.state, "GETINFO", deadline, LIMIT)?;
+        if let Some(state) = &*kept {
+            return Ok(state.clone());
+        }
+        let Some((controller, _)) = self.shared.connected() else {
+            return Err(self.shared.tor().err().unwrap_or_else(super::shared::stopped));
+        };
+        let state = State::supervised(&controller)?;
+        *kept = Some(state.clone());
+        Ok(state)
+    }
+}
+
+/// Returns whether a call failed because the connection of its tor has ended.
+fn failed_with(tor: &Tor, error: &Error) -> bool {
+    match error {
+        Error::Closed(_) => true,
+        // tor closes its streams, and this program's reader notices the end a moment later.
+        Error::Socks(_) | Error::Circuit(_) | Error::Io(_) | Error::Onion(_) => {
+            tor.controller().wait_closed(SAME_END).is_ok()
+        }
+        _ => false,
+    }
+}
