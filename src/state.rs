@@ -49,6 +49,7 @@ mod circuit;
 mod circuit_info;
 mod connections;
 mod feed;
+mod generation;
 mod listeners;
 mod missing;
 mod open_stream;
@@ -59,6 +60,7 @@ mod snapshot;
 mod store;
 mod stream;
 mod stream_info;
+mod supervised;
 mod tracker;
 mod waiters;
 
@@ -83,11 +85,14 @@ pub use self::snapshot::Snapshot;
 pub use self::stream::Stream;
 pub use self::stream_info::StreamInfo;
 
+use self::attacher::Attachers;
+use self::generation::{Generation, Owner};
 use self::listeners::Listeners;
 use self::refresh::{Part, Parts};
-use self::relays::RelaySource;
 use self::store::Store;
-use crate::controller::{Controller, HookGuard};
+use self::stream_info::StreamCell;
+use self::tracker::Tracker;
+use crate::controller::Controller;
 use crate::error::Result;
 use crate::event::Bootstrap;
 use crate::info::{AddressMapping, EntryGuard};
@@ -101,13 +106,21 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 /// events are unsubscribed and its listeners are not called any more. When the connection ends, the
 /// state stays as it was.
 ///
+/// A state of a supervisor is one object for all connections of the supervisor. When one ends, it
+/// becomes empty, and its listeners get [`CircuitChange::Lost`], [`StreamChange::Lost`] or
+/// [`AddressChange::Lost`] for everything that it had. When the next one is made, they get `Existing`
+/// for everything that tor has then. In between, commands fail with
+/// [`Error::Closed`](crate::Error::Closed), and listeners can be added. Circuits and streams belong
+/// to their connection: after its end their commands and waits fail, and they never name a circuit
+/// or stream of the next one.
+///
 /// Circuits and streams are read without a command. [`guards`](Self::guards),
 /// [`address_map`](Self::address_map) and [`connections`](Self::connections) ask tor again if an
 /// event has shown that they may have changed without an event of their own.
 #[doc(alias = "TorState")]
 #[derive(Clone)]
 pub struct State {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
 /// A handle that does not keep its state alive, for closures that the state owns.
@@ -115,23 +128,25 @@ pub struct State {
 /// Made by [`State::downgrade`].
 #[derive(Clone, Debug)]
 pub struct WeakState {
-    inner: Weak<Inner>,
+    shared: Weak<Shared>,
 }
 
 /// The parts of a state that all its handles share.
 ///
-/// Lock order, before the locks of the link: `refreshing` > `listeners` > `store` > the queue of the
-/// feed > the registry of the feed, single circuits and streams. The reader thread takes only the
-/// locks from `store` on. No closure of a user is called or dropped with any of them.
-pub(crate) struct Inner {
-    pub(crate) controller: Controller,
-    pub(crate) store: Arc<Store>,
+/// Lock order, before the locks of the link: `Generation::refreshing` > `listeners` > the store of a
+/// generation > the queue of the feed > the leaf locks: `generation`, the attachers, the registry of
+/// the feed, single circuits and streams. The reader thread takes only the locks from the store on.
+/// No closure of a user is called or dropped with any of them.
+///
+/// A handle of a circuit or stream keeps this and its [`Generation`]; a generation keeps no handle
+/// and not this. The threads of listeners and attachers keep neither.
+pub(crate) struct Shared {
+    /// The present generation; the only one of a state that is not supervised. A leaf lock.
+    generation: Mutex<Arc<Generation>>,
     listeners: Listeners,
-    relays: RelaySource,
-    missing: Vec<MissingPart>,
-    /// Held across the `GETINFO` of a refresh.
-    refreshing: Mutex<()>,
-    _hooks: Vec<HookGuard>,
+    attachers: Attachers,
+    /// A supervisor moves the state to the next connection when this one has ended.
+    is_supervised: bool,
 }
 
 impl State {
@@ -159,39 +174,30 @@ impl State {
 
     /// Makes a state as one step of a call, which has one time limit for all of them.
     pub(crate) fn new_before(controller: &Controller, deadline: Instant) -> Result<Self> {
-        let store = Arc::new(Store::new());
-        let mut missing = Vec::new();
-        // Subscribe first, ask second, so that no change is missed.
-        let hooks = missing::subscribe(controller, &store, &mut missing, deadline)?;
-        let (answers, events_before) = missing::ask(controller, &store, &mut missing, deadline)?;
-        store.join(answers, events_before);
-        let inner = Inner {
-            controller: controller.clone(),
-            store,
-            listeners: Listeners::default(),
-            relays: RelaySource::default(),
-            missing,
-            refreshing: Mutex::new(()),
-            _hooks: hooks,
-        };
-        Ok(Self::from_inner(Arc::new(inner)))
+        let generation = Generation::new(controller, Store::new(false), deadline)?;
+        Ok(Self::from_shared(Shared::new(generation, false)))
+    }
+
+    fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Returns what handles of present circuits and streams belong to.
+    fn owner(&self) -> Owner {
+        Owner::new(Arc::clone(&self.shared), self.shared.present())
     }
 
     /// Returns the parts that this state lacks: events that it could not subscribe to, and answers
     /// that were refused or had a line that could not be parsed. Usually empty.
     #[must_use]
-    pub fn missing(&self) -> &[MissingPart] {
-        &self.inner.missing
+    pub fn missing(&self) -> Vec<MissingPart> {
+        self.shared.present().missing.clone()
     }
 
-    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
-        Self { inner }
-    }
-
-    /// Returns the controller.
+    /// Returns the controller; that of the last connection in a state of a supervisor.
     #[must_use]
-    pub fn controller(&self) -> &Controller {
-        &self.inner.controller
+    pub fn controller(&self) -> Controller {
+        self.shared.present().controller.clone()
     }
 
     /// Returns a handle that does not keep the state alive.
@@ -200,7 +206,7 @@ impl State {
     /// the closure would keep the state alive, and the state the closure.
     #[must_use]
     pub fn downgrade(&self) -> WeakState {
-        WeakState { inner: Arc::downgrade(&self.inner) }
+        WeakState { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Returns a copy of everything at one moment.
@@ -210,27 +216,23 @@ impl State {
     /// [time limit](Controller::with_timeout), and usually not at all.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.inner.refresh(Parts::ALL);
+        let generation = self.shared.present();
+        generation.refresh(Parts::ALL);
         let now = SystemTime::now();
-        self.inner.store.read(|tracker| Snapshot::of(tracker, now)).sorted()
+        generation.store.read(|tracker| Snapshot::of(tracker, now)).sorted()
     }
 
     /// Returns the circuits, sorted by identifier.
     #[doc(alias = "get_circuits")]
     #[must_use]
     pub fn circuits(&self) -> Vec<Circuit> {
-        let circuit = |cell: &Arc<_>| Circuit::new(Arc::clone(&self.inner), Arc::clone(cell));
-        let mut circuits: Vec<_> =
-            self.inner.store.read(|tracker| tracker.circuits().map(circuit).collect());
-        circuits.sort_by_cached_key(Circuit::id);
-        circuits
+        self.owner().circuits()
     }
 
     /// Returns a circuit, if it has not ended.
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
-        let cell = self.inner.store.read(|tracker| tracker.circuit(id).cloned())?;
-        Some(Circuit::new(Arc::clone(&self.inner), cell))
+        self.owner().circuit(id)
     }
 
     /// Returns the streams, sorted by identifier, without those that have failed and are about to be
@@ -238,21 +240,17 @@ impl State {
     #[doc(alias = "get_streams")]
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
-        let stream = |cell: &Arc<_>| Stream::new(Arc::clone(&self.inner), Arc::clone(cell));
-        let mut streams: Vec<_> =
-            self.inner.store.read(|tracker| tracker.streams().map(stream).collect());
-        streams.sort_by_cached_key(Stream::id);
-        streams
+        self.owner().streams()
     }
 
     /// Returns a stream, if it has not ended.
     #[must_use]
     pub fn stream(&self, id: &StreamId) -> Option<Stream> {
-        let cell = self
-            .inner
-            .store
-            .read(|tracker| tracker.stream(id).filter(|cell| !cell.info().is_over()).cloned())?;
-        Some(Stream::new(Arc::clone(&self.inner), cell))
+        let owner = self.owner();
+        let is_open = |cell: &&Arc<StreamCell>| !cell.info().is_over();
+        let find = |tracker: &Tracker| tracker.stream(id).filter(is_open).cloned();
+        let cell = owner.generation.store.read(find)?;
+        Some(Stream::new(owner, cell))
     }
 
     /// Returns tor's entry guards, in its order.
@@ -265,8 +263,9 @@ impl State {
     /// [time limit](Controller::with_timeout). If there is no answer, returns the guards of before.
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
-        self.inner.refresh(Parts::of(Part::Guards));
-        self.inner.store.read(|tracker| tracker.guards().to_vec())
+        let generation = self.shared.present();
+        generation.refresh(Parts::of(Part::Guards));
+        generation.store.read(|tracker| tracker.guards().to_vec())
     }
 
     /// Returns the active address mappings, sorted by name; expired ones are left out.
@@ -283,9 +282,10 @@ impl State {
     #[doc(alias = "addrmap")]
     #[must_use]
     pub fn address_map(&self) -> Vec<AddressMapping> {
-        self.inner.refresh(Parts::of(Part::Addresses));
+        let generation = self.shared.present();
+        generation.refresh(Parts::of(Part::Addresses));
         let now = SystemTime::now();
-        self.inner.store.read(|tracker| tracker.address_map(now))
+        generation.store.read(|tracker| tracker.address_map(now))
     }
 
     /// Returns tor's connections to relays.
@@ -298,21 +298,22 @@ impl State {
     /// before.
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
-        self.inner.refresh(Parts::of(Part::Connections));
-        self.inner.store.read(|tracker| tracker.connections().to_vec())
+        let generation = self.shared.present();
+        generation.refresh(Parts::of(Part::Connections));
+        generation.store.read(|tracker| tracker.connections().to_vec())
     }
 
     /// Returns tor's bootstrap progress, by its last event.
     #[must_use]
     pub fn bootstrap(&self) -> Option<Bootstrap> {
-        self.inner.store.read(|tracker| tracker.bootstrap().cloned())
+        self.shared.present().store.read(|tracker| tracker.bootstrap().cloned())
     }
 
     /// Returns whether tor reaches the network, by its last event.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let up = |liveness: &NetworkLiveness| *liveness == NetworkLiveness::Up;
-        self.inner.store.read(|tracker| tracker.liveness().is_some_and(up))
+        self.shared.present().store.read(|tracker| tracker.liveness().is_some_and(up))
     }
 }
 
@@ -320,32 +321,45 @@ impl WeakState {
     /// Returns the state, unless its last handle was dropped.
     #[must_use]
     pub fn upgrade(&self) -> Option<State> {
-        self.inner.upgrade().map(State::from_inner)
+        self.shared.upgrade().map(State::from_shared)
     }
 }
 
-impl Drop for Inner {
+impl Shared {
+    fn new(generation: Arc<Generation>, is_supervised: bool) -> Arc<Self> {
+        let generation = Mutex::new(generation);
+        let (listeners, attachers) = (Listeners::default(), Attachers::default());
+        Arc::new(Self { generation, listeners, attachers, is_supervised })
+    }
+
+    /// Returns the present generation.
+    fn present(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.lock())
+    }
+}
+
+impl Drop for Shared {
     fn drop(&mut self) {
-        self.listeners.end();
+        self.listeners.lock().end();
     }
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (circuits, streams) = self
-            .inner
+        let generation = self.shared.present();
+        let (circuits, streams) = generation
             .store
             .read(|tracker| (tracker.circuits().count(), tracker.streams().count()));
         f.debug_struct("State")
-            .field("controller", &self.inner.controller)
+            .field("controller", &generation.controller)
             .field("circuits", &circuits)
             .field("streams", &streams)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("controller", &self.controller).finish_non_exhaustive()
+        f.debug_struct("Shared").field("generation", &self.generation).finish_non_exhaustive()
     }
 }

@@ -109,6 +109,14 @@ impl Addresses {
         self.by_address.remove(&address)
     }
 
+    /// Removes all mappings, and returns them sorted by address.
+    pub(super) fn take_all(&mut self) -> Vec<AddressMapping> {
+        self.expiries.clear();
+        let mut all: Vec<_> = self.by_address.drain().map(|(_, mapping)| mapping).collect();
+        all.sort_by(|one, other| one.address.cmp(&other.address));
+        all
+    }
+
     /// Returns the mappings that have not expired at a time, sorted by address.
     pub(super) fn list(&self, now: SystemTime) -> Vec<AddressMapping> {
         let has_expired =

@@ -9,23 +9,27 @@
 mod attach_loop;
 mod eligible;
 mod leave_streams;
+mod registered;
 mod reservation;
 mod service;
 mod worker;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
+use parking_lot::Mutex;
 
 pub(super) use self::attach_loop::Message;
 pub(super) use self::eligible::{check_purpose, is_onion};
+pub(super) use self::registered::Attachers;
 pub(super) use self::reservation::{StreamOrigin, StreamReservation};
-pub(super) use self::service::AttachGuard;
+pub(super) use self::service::{AttachGuard, hand_over};
 
-use self::attach_loop::{Attacher, AttacherId};
+use self::attach_loop::AttacherId;
+use self::registered::RegisteredAttacher;
 use self::service::no_thread;
 use self::worker::Worker;
 use super::{Circuit, State, StreamInfo};
@@ -124,25 +128,34 @@ impl AttacherOptions {
         F: FnMut(&StreamInfo, &[Circuit]) -> R + Send + 'static,
         R: Into<Attach>,
     {
-        let limit = state.inner.controller.timeout();
-        let attaching = AttachGuard::new(&state.inner, deadline_after(limit), limit)?;
-        let id = AttacherId::new(self.priority);
-        let active = Arc::new(AtomicBool::new(true));
         let (requests, inbox) = unbounded();
+        let registered = Arc::new(RegisteredAttacher {
+            id: AttacherId::new(self.priority),
+            limit: self.limit,
+            requests,
+            is_set: Arc::new(AtomicBool::new(true)),
+            attaching: Mutex::new(None),
+        });
         let worker = Worker {
-            inner: Arc::clone(&state.inner),
-            id,
+            shared: Arc::downgrade(&state.shared),
+            id: registered.id,
             requests: inbox,
-            active: Arc::clone(&active),
-            answers: attaching.messages().clone(),
+            is_set: Arc::clone(&registered.is_set),
         };
         let closure = move |stream: &StreamInfo, circuits: &[Circuit]| -> Attach {
             attacher(stream, circuits).into()
         };
+        let guard = AttacherGuard { state: state.clone(), registered };
+        // Registered first: if the state moves meanwhile, one of the two threads sets it.
+        state.shared.attachers.add(&guard.registered);
+        let generation = state.shared.present();
+        let limit = generation.controller.timeout();
+        let set = guard.registered.set_on(&generation, deadline_after(limit), limit);
+        if guard.registered.attaching.lock().is_none() {
+            set?;
+        }
         worker.start(Box::new(closure)).map_err(|error| no_thread(&error))?;
-        let attacher = Attacher { limit: self.limit, requests, active: Arc::clone(&active) };
-        attaching.send(Message::AddAttacher(id, attacher));
-        Ok(AttacherGuard { id, active, attaching })
+        Ok(guard)
     }
 }
 
@@ -180,6 +193,9 @@ impl State {
     /// not asked any more ([`AttacherGuard::is_active`]) until another one is set, and nothing is
     /// restored. If the option was on before, the other controller may attach streams as well, and
     /// the option stays on.
+    ///
+    /// A supervisor sets the attachers of its state again on each connection, and restores the
+    /// option there if the former connection ended before it was restored.
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED`, then `GETCONF __LeaveStreamsUnattached`, and `SETCONF
     /// __LeaveStreamsUnattached=1` if it is not; then `ATTACHSTREAM` or `CLOSESTREAM` for each
@@ -233,9 +249,9 @@ impl State {
 /// also inside the attacher. It keeps the state and the connection open.
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
-    id: AttacherId,
-    active: Arc<AtomicBool>,
-    attaching: AttachGuard,
+    /// Keeps the state and its connection open.
+    state: State,
+    registered: Arc<RegisteredAttacher>,
 }
 
 impl AttacherGuard {
@@ -243,15 +259,14 @@ impl AttacherGuard {
     /// leaves streams to controllers, and the connection is open.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire) && self.attaching.is_in_force()
+        self.registered.is_active()
     }
 }
 
 impl Drop for AttacherGuard {
     fn drop(&mut self) {
-        // No call begins after this, also while the attach loop waits for a reply.
-        self.active.store(false, Ordering::Release);
-        self.attaching.send(Message::RemoveAttacher(self.id));
+        self.state.shared.attachers.remove(&self.registered);
+        self.registered.remove();
     }
 }
 

@@ -166,7 +166,7 @@ impl State {
     /// ```
     #[doc(alias = "new_circuit")]
     pub fn build_circuit<P: Into<Path>>(&self, path: P) -> Result<Circuit> {
-        let limit = self.inner.controller.timeout();
+        let limit = self.shared.present().controller.timeout();
         self.begin(path.into(), None, deadline_after(limit), limit)
     }
 
@@ -185,7 +185,7 @@ impl State {
     where
         P: Into<Path>,
     {
-        let limit = self.inner.controller.timeout();
+        let limit = self.shared.present().controller.timeout();
         self.begin(path.into(), Some(purpose), deadline_after(limit), limit)
     }
 
@@ -224,8 +224,9 @@ impl State {
         deadline: Instant,
         limit: Duration,
     ) -> Result<Circuit> {
-        let store = &self.inner.store;
-        let controller = &self.inner.controller.with_timeout(limit);
+        let owner = self.owner();
+        let store = &owner.generation.store;
+        let controller = &owner.generation.controller.with_timeout(limit);
         let command = match path.relays() {
             Some(relays) => ExtendCircuit::along(relays.iter().cloned()),
             None => ExtendCircuit::new(),
@@ -244,7 +245,7 @@ impl State {
         let found = store.wait_circuit(id, None, deadline, find);
         drop(keeping);
         let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
-        let circuit = Circuit::along(Arc::clone(&self.inner), cell, path.into_relays());
+        let circuit = Circuit::along(owner.clone(), cell, path.into_relays());
         let Some(purpose) = later else { return Ok(circuit) };
         match controller.execute_before(&SetCircuitPurpose::new(id, purpose.clone()), deadline) {
             // `Circuit::connect_stream` checks the purpose.

@@ -12,11 +12,12 @@ use crate::names::{CircuitId, CircuitPurpose, CircuitStatus, HsState, StreamStat
 /// A change of a circuit.
 ///
 /// The first change of a circuit is [`New`](Self::New), or [`Existing`](Self::Existing) if it
-/// existed before the listener; the last is [`Closed`](Self::Closed) or [`Failed`](Self::Failed).
+/// existed before the listener; the last is [`Closed`](Self::Closed), [`Failed`](Self::Failed) or
+/// [`Lost`](Self::Lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitChange {
-    /// The circuit existed when the listener was added.
+    /// The circuit existed when the listener was added, or when a supervisor connected again.
     Existing,
     /// The circuit is seen for the first time; the change that made it known follows.
     New,
@@ -48,6 +49,9 @@ pub enum CircuitChange {
     Closed,
     /// The circuit failed before it was built.
     Failed,
+    /// The connection to tor ended, so it is unknown whether the circuit still exists. Only a state
+    /// of a supervisor reports this.
+    Lost,
     /// Another change, reported by an event with this state.
     Other(CircuitStatus),
 }
@@ -55,11 +59,11 @@ pub enum CircuitChange {
 /// A change of a stream.
 ///
 /// The first change of a stream is [`New`](Self::New), or [`Existing`](Self::Existing) if it
-/// existed before the listener; the last is [`Closed`](Self::Closed).
+/// existed before the listener; the last is [`Closed`](Self::Closed) or [`Lost`](Self::Lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamChange {
-    /// The stream existed when the listener was added.
+    /// The stream existed when the listener was added, or when a supervisor connected again.
     Existing,
     /// The stream is seen for the first time; the change that made it known may follow.
     New,
@@ -79,6 +83,9 @@ pub enum StreamChange {
     Failed,
     /// The stream was closed.
     Closed,
+    /// The connection to tor ended, so it is unknown whether the stream still exists. Only a state
+    /// of a supervisor reports this.
+    Lost,
     /// Another change, reported by an event with this status.
     Other(StreamStatus),
 }
@@ -87,7 +94,7 @@ pub enum StreamChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressChange {
-    /// The mapping existed when the listener was added.
+    /// The mapping existed when the listener was added, or when a supervisor connected again.
     Existing,
     /// The name or address was mapped or remapped.
     Mapped,
@@ -95,6 +102,9 @@ pub enum AddressChange {
     Expired,
     /// The mapping was removed.
     Removed,
+    /// The connection to tor ended, so it is unknown whether the mapping still exists. Only a state
+    /// of a supervisor reports this.
+    Lost,
 }
 
 /// A change of a circuit, for listeners.

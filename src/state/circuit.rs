@@ -8,10 +8,12 @@ use super::build::Path;
 use super::change::{CircuitUpdate, existing_circuit};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::feed::Topic;
+use super::generation::Owner;
 use super::listeners::{Callback, StateListenerId};
 use super::tracker::Tracker;
-use super::{Inner, State, Stream};
+use super::{State, Stream};
 use crate::command::{CloseCircuit, ExtendCircuit};
+use crate::controller::Controller;
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
@@ -22,30 +24,34 @@ const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 /// A circuit of tor.
 ///
 /// Returned by [`State::build_circuit`], [`State::circuits`] and [`State::circuit`]. Clones are
-/// cheap. A handle keeps its state and the connection open. After the end of the circuit it has
-/// what tor reported last. Dropping it does not close the circuit.
+/// cheap. A handle keeps its state and the connection open. After the end of the circuit, or of the
+/// connection, it has what tor reported last. Dropping it does not close the circuit.
 ///
 /// The thread that reads the connection wakes the threads that wait for a circuit, so a listener
 /// can wait too.
 #[derive(Clone)]
 pub struct Circuit {
-    pub(super) inner: Arc<Inner>,
+    pub(super) owner: Owner,
     pub(super) cell: Arc<CircuitCell>,
     /// The relays that the circuit is being built along, if they are known.
     wanted: Option<Arc<[RelaySpec]>>,
 }
 
 impl Circuit {
-    pub(super) fn new(inner: Arc<Inner>, cell: Arc<CircuitCell>) -> Self {
-        Self { inner, cell, wanted: None }
+    pub(super) fn new(owner: Owner, cell: Arc<CircuitCell>) -> Self {
+        Self { owner, cell, wanted: None }
     }
 
     pub(super) fn along(
-        inner: Arc<Inner>,
+        owner: Owner,
         cell: Arc<CircuitCell>,
         wanted: Option<Arc<[RelaySpec]>>,
     ) -> Self {
-        Self { inner, cell, wanted }
+        Self { owner, cell, wanted }
+    }
+
+    pub(super) fn controller(&self) -> &Controller {
+        &self.owner.generation.controller
     }
 
     /// Returns the identifier of the circuit.
@@ -104,7 +110,7 @@ impl Circuit {
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
         let id = Some(self.id());
-        let mut streams = self.state().streams();
+        let mut streams = self.owner.streams();
         streams.retain(|stream| stream.info().circuit() == id);
         streams
     }
@@ -112,7 +118,7 @@ impl Circuit {
     /// Returns the state that this handle belongs to.
     #[must_use]
     pub fn state(&self) -> State {
-        State::from_inner(Arc::clone(&self.inner))
+        self.owner.state()
     }
 
     /// Waits until the circuit is built, and returns it.
@@ -156,7 +162,7 @@ impl Circuit {
     ///
     /// Those of [`extend_timeout`](Self::extend_timeout).
     pub fn extend<P: Into<Path>>(&self, path: P) -> Result<Self> {
-        self.extend_timeout(path, self.inner.controller.timeout())
+        self.extend_timeout(path, self.controller().timeout())
     }
 
     /// Extends the circuit by the given relays, with another time limit; see
@@ -177,10 +183,10 @@ impl Circuit {
         let before = self.info();
         let whole: Arc<[_]> = before.path().into_iter().chain(more.iter().cloned()).collect();
         let longer =
-            Self::along(Arc::clone(&self.inner), Arc::clone(&self.cell), Some(Arc::clone(&whole)));
+            Self::along(self.owner.clone(), Arc::clone(&self.cell), Some(Arc::clone(&whole)));
         let command = ExtendCircuit::of(self.id(), more.iter().cloned());
         let deadline = deadline_after(limit);
-        match self.inner.controller.with_timeout(limit).execute_before(&command, deadline) {
+        match self.controller().with_timeout(limit).execute_before(&command, deadline) {
             Ok(_) => {}
             Err(Error::Rejected(_)) if self.info().is_over() => return Err(longer.ended()),
             Err(error) => return Err(error),
@@ -206,9 +212,9 @@ impl Circuit {
         if self.info().is_over() {
             return Ok(());
         }
-        let limit = self.inner.controller.timeout();
+        let limit = self.controller().timeout();
         let deadline = deadline_after(limit);
-        match self.inner.controller.execute_before(&CloseCircuit::new(self.id()), deadline) {
+        match self.controller().execute_before(&CloseCircuit::new(self.id()), deadline) {
             // tor has closed the circuit already, and is about to report it.
             Ok(_) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
@@ -229,7 +235,7 @@ impl Circuit {
     /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), except that a
     /// circuit that has ended is no error.
     pub fn close_if_unused(&self) -> Result<()> {
-        match self.inner.controller.close_circuit_if_unused(self.id()) {
+        match self.controller().close_circuit_if_unused(self.id()) {
             Err(Error::Rejected(_)) if self.info().is_over() => Ok(()),
             outcome => outcome,
         }
@@ -237,7 +243,7 @@ impl Circuit {
 
     /// Closes a circuit that no caller waits for any more, without waiting for the reply.
     pub(super) fn give_up(&self) {
-        let controller = self.inner.controller.with_timeout(GIVE_UP_LIMIT);
+        let controller = self.controller().with_timeout(GIVE_UP_LIMIT);
         if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {}", self.id())) {
             log::warn!("circuit {} could not be closed: {error}", self.id());
         }
@@ -279,7 +285,8 @@ impl Circuit {
             let is_wanted = is_wanted(&info);
             (is_wanted || info.is_over()).then_some(is_wanted)
         };
-        let found = self.inner.store.wait_circuit(self.id(), Some(&self.cell), deadline, find);
+        let found =
+            self.owner.generation.store.wait_circuit(self.id(), Some(&self.cell), deadline, find);
         match found.map_err(|end| end.into_error(wait, limit))? {
             true => Ok(()),
             false => Err(self.ended()),
@@ -310,8 +317,8 @@ impl Circuit {
     /// Calls a closure for every change of this circuit, beginning with
     /// [`CircuitChange::Existing`](super::CircuitChange::Existing).
     ///
-    /// The last call reports that the circuit was closed or failed, and is never lost; the closure
-    /// is dropped after it. If the circuit has ended already, that is the only call.
+    /// The last call reports that the circuit was closed or failed, or in a state of a supervisor that
+    /// the connection ended. It is never lost; the closure is dropped after it. If the circuit has ended already, that is the only call.
     ///
     /// Everything else is as with [`State::on_circuit`].
     ///
@@ -324,7 +331,7 @@ impl Circuit {
     {
         let callback = Callback::Circuit(Box::new(listener));
         let (topic, cell) = (Topic::Circuit(self.id()), Arc::clone(&self.cell));
-        self.inner.listeners.add(&self.inner, topic, callback, |_| vec![existing_circuit(cell)])
+        self.owner.add_listener(topic, callback, || existing_circuit(cell))
     }
 }
 
@@ -332,7 +339,7 @@ impl Circuit {
 /// belong to different states of it.
 impl PartialEq for Circuit {
     fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)
+        self.id() == other.id() && self.controller().is_same_connection(other.controller())
     }
 }
 

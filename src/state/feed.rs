@@ -3,18 +3,22 @@
 //! The reader thread never waits. Updates are queued up to a limit in bytes; beyond it each listener
 //! keeps its newest update only, which counts the ones that it replaced. So every loss is reported
 //! by an update that follows it, and the last update of a circuit or stream is never lost.
+//!
+//! A supervised state has one feed for all its connections. The queue has an entry where the updates
+//! of the next connection begin.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::slice;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::change::{Change, CircuitChange, StreamChange};
+use super::generation::Generation;
 use super::listeners::Listener;
 use crate::error::Disconnect;
 use crate::link::{ListenerId, Registry, drop_quietly};
@@ -42,11 +46,21 @@ impl Topic {
     fn ends_with(self, change: &Change) -> bool {
         match (self, change) {
             (Self::Circuit(_), Change::Circuit { change, .. }) => {
-                matches!(change, CircuitChange::Closed | CircuitChange::Failed)
+                matches!(
+                    change,
+                    CircuitChange::Closed | CircuitChange::Failed | CircuitChange::Lost
+                )
             }
-            (Self::Stream(_), Change::Stream { change, .. }) => *change == StreamChange::Closed,
+            (Self::Stream(_), Change::Stream { change, .. }) => {
+                matches!(change, StreamChange::Closed | StreamChange::Lost)
+            }
             _ => false,
         }
+    }
+
+    /// Returns whether this is about one circuit or stream, and so about one connection.
+    pub(super) fn is_single(self) -> bool {
+        matches!(self, Self::Circuit(_) | Self::Stream(_))
     }
 
     /// Returns the topics that a change belongs to.
@@ -85,6 +99,17 @@ impl Update {
     }
 }
 
+/// An entry of the queue.
+pub(super) enum Item {
+    Update(Update),
+    /// The updates from here on belong to another generation. The entry keeps the former one until
+    /// the updates before it are delivered.
+    NextGeneration {
+        former: Arc<Generation>,
+        next: Weak<Generation>,
+    },
+}
+
 /// Why [`Feed::next`] returns.
 pub(super) enum Next {
     /// There are updates in the batch.
@@ -109,7 +134,7 @@ pub(super) struct Feed {
 
 #[derive(Default)]
 struct Queue {
-    updates: VecDeque<Update>,
+    items: VecDeque<Item>,
     /// The newest update of each listener for which there was no room, with its order among all.
     overflow: HashMap<ListenerId, (u64, Update)>,
     next: u64,
@@ -154,7 +179,7 @@ impl Feed {
     }
 
     fn push_one(&self, queue: &mut Queue, update: Update) {
-        let Queue { updates, overflow, next, .. } = queue;
+        let Queue { items, overflow, next, .. } = queue;
         let has_room =
             |size: usize| self.held.load(Ordering::Relaxed).saturating_add(size) <= self.limit;
         let id = update.listener.id();
@@ -167,7 +192,7 @@ impl Feed {
             }
             if let Some((_, waiting)) = overflow.remove(&id) {
                 self.held.fetch_add(waiting.size, Ordering::Relaxed);
-                updates.push_back(waiting);
+                items.push_back(Item::Update(waiting));
             }
         } else if !has_room(update.size) {
             overflow.insert(id, (*next, update));
@@ -175,11 +200,36 @@ impl Feed {
             return;
         }
         self.held.fetch_add(update.size, Ordering::Relaxed);
-        updates.push_back(update);
+        items.push_back(Item::Update(update));
+    }
+
+    /// Queues updates for which there was no room, whatever their size.
+    fn queue_overflow(&self, mut waiting: Vec<(u64, Update)>, into: &mut VecDeque<Item>) {
+        waiting.sort_by_key(|(order, _)| *order);
+        let sizes = waiting.iter().map(|(_, update)| update.size).sum();
+        self.held.fetch_add(sizes, Ordering::Relaxed);
+        into.extend(waiting.into_iter().map(|(_, update)| Item::Update(update)));
+    }
+
+    /// Queues the change to another generation: behind all updates of the former one, and before
+    /// all of the next.
+    pub(super) fn change_generation(&self, former: Arc<Generation>, next: Weak<Generation>) {
+        let mut queue = self.queue.lock();
+        if queue.ended {
+            // The thread may not read the queue any more, which would keep the generation. Dropped
+            // without the lock.
+            drop(queue);
+            return drop(former);
+        }
+        let Queue { items, overflow, .. } = &mut *queue;
+        let waiting = overflow.drain().map(|(_, waiting)| waiting).collect();
+        self.queue_overflow(waiting, items);
+        items.push_back(Item::NextGeneration { former, next });
+        self.wake(queue);
     }
 
     fn wake(&self, queue: MutexGuard<'_, Queue>) {
-        let is_ready = queue.waiting && !(queue.updates.is_empty() && queue.overflow.is_empty());
+        let is_ready = queue.waiting && !(queue.items.is_empty() && queue.overflow.is_empty());
         drop(queue);
         if is_ready {
             self.ready.notify_one();
@@ -225,22 +275,18 @@ impl Feed {
     }
 
     /// Waits for updates, and swaps them with an empty batch.
-    pub(super) fn next(&self, batch: &mut VecDeque<Update>, deadline: Option<Instant>) -> Next {
+    pub(super) fn next(&self, batch: &mut VecDeque<Item>, deadline: Option<Instant>) -> Next {
         let mut queue = self.queue.lock();
         let mut yields = 0;
         loop {
-            if !queue.updates.is_empty() {
-                mem::swap(&mut queue.updates, batch);
+            if !queue.items.is_empty() {
+                mem::swap(&mut queue.items, batch);
                 return Next::Batch;
             }
             if !queue.overflow.is_empty() {
-                let mut waiting: Vec<_> =
-                    queue.overflow.drain().map(|(_, waiting)| waiting).collect();
+                let waiting = queue.overflow.drain().map(|(_, waiting)| waiting).collect();
                 drop(queue);
-                waiting.sort_by_key(|(order, _)| *order);
-                let sizes = waiting.iter().map(|(_, update)| update.size).sum();
-                self.held.fetch_add(sizes, Ordering::Relaxed);
-                batch.extend(waiting.into_iter().map(|(_, update)| update));
+                self.queue_overflow(waiting, batch);
                 return Next::Batch;
             }
             if queue.ended {

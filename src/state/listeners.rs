@@ -6,16 +6,13 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::change::{
-    AddressChange, AddressUpdate, Change, CircuitUpdate, StreamUpdate, existing_circuit,
-    existing_stream,
-};
-use super::feed::{Feed, Next, Topic, Update};
-use super::store::Store;
+use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
+use super::feed::{Feed, Item, Next, Topic, Update};
+use super::generation::{Generation, Owner};
 use super::tracker::Tracker;
-use super::{Circuit, Inner, State, Stream};
+use super::{Circuit, Shared, State, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
 
@@ -39,63 +36,120 @@ pub(super) type Listener = link::Listener<Callback>;
 /// The listeners of a state, and their thread, which the first listener starts.
 #[derive(Default)]
 pub(super) struct Listeners {
+    /// Held while a listener is added, and while the generation changes, so that each listener gets
+    /// what exists exactly once.
+    service: Mutex<Service>,
+}
+
+#[derive(Default)]
+pub(super) struct Service {
     /// `None` until there is a listener.
-    feed: Mutex<Option<Arc<Feed>>>,
+    feed: Option<Arc<Feed>>,
+    /// Why a supervised state has no further generation.
+    ended: Option<Disconnect>,
 }
 
 impl Listeners {
-    /// Adds a listener. `existing` returns the changes that it gets first.
-    pub(super) fn add(
-        &self,
-        inner: &Arc<Inner>,
-        topic: Topic,
-        callback: Callback,
-        existing: impl FnOnce(&Tracker) -> Vec<Change>,
-    ) -> Result<StateListenerId> {
-        let listener = Listener::new(callback);
-        let added = inner.controller.is_alive() && {
-            let feed = self.start(inner)?;
-            inner.store.add_listener(&feed, topic, &listener, existing)
-        };
-        if added {
-            return Ok(StateListenerId(listener.id()));
-        }
-        // Dropped without a lock: the closure may do anything when it is dropped.
-        drop_quietly(listener);
-        Err(inner.controller.closed_reason().unwrap_or(Disconnect::ReaderFailed).into())
+    pub(super) fn lock(&self) -> MutexGuard<'_, Service> {
+        self.service.lock()
     }
 
+    /// Removes a listener. Returns whether it existed.
+    pub(super) fn remove(&self, id: StateListenerId) -> bool {
+        let feed = self.service.lock().feed.clone();
+        feed.is_some_and(|feed| feed.remove(id.0))
+    }
+}
+
+impl Service {
     /// Returns the feed, and starts the thread for the first listener.
-    fn start(&self, inner: &Arc<Inner>) -> Result<Arc<Feed>> {
-        let mut started = self.feed.lock();
-        if let Some(feed) = &*started {
+    fn start(&mut self, shared: &Arc<Shared>, present: &Arc<Generation>) -> Result<Arc<Feed>> {
+        if let Some(feed) = &self.feed {
             return Ok(Arc::clone(feed));
         }
-        let feed = Arc::new(Feed::new(inner.controller.event_limit()));
-        let store = Arc::clone(&inner.store);
-        let caller = Caller { store, inner: Arc::downgrade(inner), feed: Arc::clone(&feed) };
+        let feed = Arc::new(Feed::new(present.controller.event_limit()));
+        let caller = Caller {
+            shared: Arc::downgrade(shared),
+            generation: Arc::downgrade(present),
+            feed: Arc::clone(&feed),
+        };
         let thread = thread::Builder::new().name("torcon-state".to_owned());
         if let Err(error) = thread.spawn(move || caller.run()) {
             let problem = format!("cannot be called, since no thread can be started: {error}");
             return Err(InvalidInput::new("listener", problem).into());
         }
-        inner.store.set_feed(&feed);
-        *started = Some(Arc::clone(&feed));
+        present.store.set_feed(&feed);
+        self.feed = Some(Arc::clone(&feed));
         Ok(feed)
     }
 
-    /// Removes a listener. Returns whether it existed.
-    pub(super) fn remove(&self, id: StateListenerId) -> bool {
-        let feed = self.feed.lock().clone();
-        feed.is_some_and(|feed| feed.remove(id.0))
+    pub(super) fn feed(&self) -> Option<&Arc<Feed>> {
+        self.feed.as_ref()
+    }
+
+    /// Returns why a supervised state has no further generation.
+    pub(super) fn end_reason(&self) -> Option<Disconnect> {
+        self.ended.clone()
+    }
+
+    /// Ends the thread, and adds no listener from now on.
+    pub(super) fn end_for(&mut self, reason: &Disconnect) {
+        self.ended.get_or_insert_with(|| reason.clone());
+        self.end();
     }
 
     /// Ends the thread, which may be the current one, without waiting for it.
-    pub(super) fn end(&self) {
-        let feed = self.feed.lock().take();
-        if let Some(feed) = feed {
+    pub(super) fn end(&mut self) {
+        if let Some(feed) = self.feed.take() {
             feed.end();
         }
+    }
+}
+
+impl Shared {
+    /// Adds a listener, either of one generation or of the present one and those that follow.
+    /// `existing` returns the changes that it gets first.
+    fn add_listener(
+        self: &Arc<Self>,
+        of: Option<&Arc<Generation>>,
+        topic: Topic,
+        callback: Callback,
+        existing: impl FnOnce(&Tracker) -> Vec<Change>,
+    ) -> Result<StateListenerId> {
+        let listener = Listener::new(callback);
+        let mut service = self.listeners.lock();
+        let present = self.present();
+        let is_former = of.is_some_and(|generation| !Arc::ptr_eq(generation, &present));
+        let generation = of.unwrap_or(&present);
+        let has_ended = !self.is_supervised && !present.controller.is_alive();
+        let added = match &service.ended {
+            Some(reason) => Err(reason.clone().into()),
+            None if is_former || has_ended => Ok(false),
+            None => service
+                .start(self, &present)
+                .map(|feed| present.store.add_listener(&feed, topic, &listener, existing)),
+        };
+        drop(service);
+        if matches!(added, Ok(true)) {
+            return Ok(StateListenerId(listener.id()));
+        }
+        // Dropped without a lock: the closure may do anything when it is dropped.
+        drop_quietly(listener);
+        added?;
+        let reason = generation.store.end_reason().or_else(|| present.controller.closed_reason());
+        Err(reason.unwrap_or(Disconnect::ReaderFailed).into())
+    }
+}
+
+impl Owner {
+    /// Adds a listener of one circuit or stream. `existing` is the change that it gets first.
+    pub(super) fn add_listener(
+        &self,
+        topic: Topic,
+        callback: Callback,
+        existing: impl FnOnce() -> Change,
+    ) -> Result<StateListenerId> {
+        self.shared().add_listener(Some(&self.generation), topic, callback, |_| vec![existing()])
     }
 }
 
@@ -118,12 +172,12 @@ impl State {
     /// were. If a closure panics, the panic is logged and the listener removed. A closure should hold
     /// a [`WeakState`](super::WeakState) and not a [`State`]; the handles of its argument are enough
     /// in most cases. When the connection ends, the queued updates are still delivered, unless this
-    /// program closed it. No lock is held while a closure is called or dropped.
+    /// program closed it; in a state of a supervisor always. No lock is held while a closure is called or dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended;
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
+    /// [`Error::Closed`](crate::Error::Closed) if the connection has ended, or the supervisor of the
+    /// state; [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
     #[doc(alias = "ICircuitListener")]
     #[doc(alias = "add_circuit_listener")]
     pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
@@ -131,11 +185,7 @@ impl State {
         F: FnMut(&CircuitUpdate) + Send + 'static,
     {
         let callback = Callback::Circuit(Box::new(listener));
-        self.inner.listeners.add(&self.inner, Topic::Circuits, callback, |tracker| {
-            let mut circuits: Vec<_> = tracker.circuits().cloned().collect();
-            circuits.sort_unstable_by_key(|cell| cell.id());
-            circuits.into_iter().map(existing_circuit).collect()
-        })
+        self.shared.add_listener(None, Topic::Circuits, callback, Tracker::existing_circuits)
     }
 
     /// Calls a closure for every change of every stream, beginning with
@@ -153,15 +203,11 @@ impl State {
         F: FnMut(&StreamUpdate) + Send + 'static,
     {
         let callback = Callback::Stream(Box::new(listener));
-        self.inner.listeners.add(&self.inner, Topic::Streams, callback, |tracker| {
-            let mut streams: Vec<_> = tracker.streams().cloned().collect();
-            streams.sort_unstable_by_key(|cell| cell.id());
-            streams.into_iter().map(existing_stream).collect()
-        })
+        self.shared.add_listener(None, Topic::Streams, callback, Tracker::existing_streams)
     }
 
     /// Calls a closure for every change of the address mappings, beginning with
-    /// [`AddressChange::Existing`] for each mapping that is active.
+    /// [`AddressChange::Existing`](super::AddressChange::Existing) for each mapping that is active.
     ///
     /// tor does not report that a mapping has expired: the state finds out with the local clock.
     /// Everything else is as with [`on_circuit`](Self::on_circuit).
@@ -175,10 +221,8 @@ impl State {
     {
         let callback = Callback::Address(Box::new(listener));
         let now = SystemTime::now();
-        self.inner.listeners.add(&self.inner, Topic::Addresses, callback, |tracker| {
-            let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
-            tracker.address_map(now).into_iter().map(existing).collect()
-        })
+        let existing = |tracker: &Tracker| tracker.existing_addresses(now);
+        self.shared.add_listener(None, Topic::Addresses, callback, existing)
     }
 
     /// Removes a listener. No call to it begins after this has returned. A call that is running
@@ -189,7 +233,7 @@ impl State {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener. A
     /// listener that panicked, or whose circuit or stream has ended, is removed already.
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
-        match self.inner.listeners.remove(listener) {
+        match self.shared.listeners.remove(listener) {
             true => Ok(()),
             false => Err(InvalidInput::new("listener", "is not there").into()),
         }
@@ -198,36 +242,49 @@ impl State {
 
 /// The thread. It keeps neither the state nor the connection open.
 struct Caller {
-    store: Arc<Store>,
-    inner: Weak<Inner>,
+    shared: Weak<Shared>,
+    /// That of the next update.
+    generation: Weak<Generation>,
     feed: Arc<Feed>,
 }
 
 impl Caller {
-    fn run(self) {
+    fn run(mut self) {
         let mut batch = VecDeque::new();
         while !matches!(self.feed.next(&mut batch, self.next_expiry()), Next::End) {
-            while let Some(update) = batch.pop_front() {
+            while let Some(item) = batch.pop_front() {
+                let update = match item {
+                    Item::Update(update) => update,
+                    Item::NextGeneration { former, next } => {
+                        self.generation = next;
+                        drop(former);
+                        continue;
+                    }
+                };
                 // If the last handle of the state was dropped, or this program has closed the
                 // connection, the rest is not wanted.
-                let inner = self.inner.upgrade();
-                let Some(inner) = inner.filter(|inner| !is_closed_by_program(inner)) else {
+                let Some(owner) = self.owner().filter(|owner| !is_closed_by_program(owner)) else {
                     return self.feed.close();
                 };
-                self.deliver(&inner, &update);
+                self.deliver(&owner, &update);
             }
         }
         self.feed.close();
     }
 
+    /// Returns what the handles of an update belong to, unless the state is gone.
+    fn owner(&self) -> Option<Owner> {
+        Some(Owner::new(self.shared.upgrade()?, self.generation.upgrade()?))
+    }
+
     /// Calls the listener of an update, and removes it after its last one.
-    fn deliver(&self, inner: &Arc<Inner>, update: &Update) {
+    fn deliver(&self, owner: &Owner, update: &Update) {
         let called = update.listener.call(|callback| {
             if update.lost > 0 {
                 // The reader thread must not log: a logger may use the connection.
                 log::warn!("a listener of a state is too slow: {} updates lost", update.lost);
             }
-            call(inner, callback, update);
+            call(owner, callback, update);
         });
         self.feed.delivered(update);
         if let Err(panic) = &called {
@@ -245,25 +302,27 @@ impl Caller {
             return None;
         }
         let now = SystemTime::now();
-        let expiry = self.store.expire(now)?;
+        let expiry = self.generation.upgrade()?.store.expire(now)?;
         let left = expiry.duration_since(now).unwrap_or_default();
         Instant::now().checked_add(left.min(CLOCK_INTERVAL))
     }
 }
 
-fn is_closed_by_program(inner: &Inner) -> bool {
-    inner.controller.closed_reason().is_some_and(|reason| reason.is_clean())
+/// Returns whether no update is wanted any more. Another connection may follow in a supervised state.
+fn is_closed_by_program(owner: &Owner) -> bool {
+    let reason = owner.generation.controller.closed_reason();
+    !owner.shared().is_supervised && reason.is_some_and(|reason| reason.is_clean())
 }
 
-fn call(inner: &Arc<Inner>, callback: &mut Callback, update: &Update) {
+fn call(owner: &Owner, callback: &mut Callback, update: &Update) {
     let lost = update.lost;
     match (callback, update.change.clone()) {
         (Callback::Circuit(callback), Change::Circuit { cell, info, change }) => {
-            let circuit = Circuit::new(Arc::clone(inner), cell);
+            let circuit = Circuit::new(owner.clone(), cell);
             callback(&CircuitUpdate { circuit, info, change, lost });
         }
         (Callback::Stream(callback), Change::Stream { cell, info, change }) => {
-            let stream = Stream::new(Arc::clone(inner), cell);
+            let stream = Stream::new(owner.clone(), cell);
             callback(&StreamUpdate { stream, info, change, lost });
         }
         (Callback::Address(callback), Change::Address { mapping, change }) => {

@@ -40,7 +40,7 @@ struct ReservedStream {
 
 impl ReservedStream {
     fn new(circuit: &Circuit, attaching: AttachGuard) -> Self {
-        let store = Arc::clone(&circuit.inner.store);
+        let store = Arc::clone(&circuit.owner.generation.store);
         let reservation = Arc::new(StreamReservation::new(circuit.id()));
         let found = store.expect_stream(&reservation);
         attaching.send(Message::Reserve(Arc::clone(&reservation)));
@@ -196,11 +196,11 @@ impl Circuit {
         if let Err(problem) = check_purpose(info.purpose().as_ref(), !needs_circuit) {
             return Err(self.failed(action, problem));
         }
-        let controller = &self.inner.controller;
+        let controller = self.controller();
         let command_limit = limit.min(controller.timeout());
         let command_deadline = deadline_after(command_limit);
         let endpoint = controller.with_timeout(command_limit).socks_endpoint(action)?;
-        let attaching = AttachGuard::new(&self.inner, command_deadline, command_limit)?;
+        let attaching = AttachGuard::new(&self.owner.generation, command_deadline, command_limit)?;
         let reserved = ReservedStream::new(self, attaching);
         let proxy = reserved.recognize(SocksProxy::new(endpoint)?)?;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -224,7 +224,7 @@ impl Circuit {
         deadline: Instant,
     ) -> Result<()> {
         let deadline = deadline.min(deadline_after(EVENT_LIMIT));
-        let store = &self.inner.store;
+        let store = &self.owner.generation.store;
         let Ok(stream) = reserved.found.recv_deadline(deadline) else {
             return Err(match store.end_reason() {
                 Some(reason) => Error::Closed(reason),
@@ -273,7 +273,7 @@ impl Circuit {
                 let info = cell.info();
                 info.is_over().then_some(info)
             };
-            self.inner.store.wait_stream(&stream, deadline, find).ok()
+            self.owner.generation.store.wait_stream(&stream, deadline, find).ok()
         });
         let problem = match (reserved.reservation.problem(), ended) {
             (Some(problem), _) => problem,

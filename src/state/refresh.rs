@@ -8,10 +8,11 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::MissingPart;
+use super::generation::Generation;
 use super::missing::query;
 use super::snapshot::Question;
 use super::tracker::Answers;
-use super::{Inner, MissingPart};
 use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
 use crate::link::deadline_after;
@@ -134,7 +135,7 @@ fn has_other_option(event: &ConfChangedEvent) -> bool {
     event.changes().any(|change| !is_own(&change.name.to_str_lossy()))
 }
 
-impl Inner {
+impl Generation {
     /// Asks tor again for the stale ones of some parts. They stay as they are if tor does not answer.
     pub(super) fn refresh(&self, wanted: Parts) {
         if !self.store.read(|tracker| tracker.is_stale(wanted)) {

@@ -115,7 +115,10 @@ impl State {
     ///
     /// Those of [`Controller::add_event_listener`] and of [`Controller::relay_statuses`].
     pub fn relays(&self) -> Result<Relays> {
-        self.inner.relays.get(&self.inner.controller)
+        {
+            let generation = self.shared.present();
+            generation.relays.get(&generation.controller)
+        }
     }
 
     /// Returns what the consensus says about a relay; `None` if it does not list it. See

@@ -140,8 +140,8 @@ impl Snapshot {
         self
     }
 
-    /// Returns the number of events of the connection up to this snapshot. A later snapshot has the
-    /// same number or a higher one.
+    /// Returns the number of events of the connection up to this snapshot. A later snapshot of the
+    /// connection has the same number or a higher one.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number

@@ -60,12 +60,16 @@ struct StoreInner {
     expected: Vec<Expected>,
     /// Why the connection ended.
     ended: Option<Disconnect>,
+    /// Everything is lost at the end of the connection, and the feed goes on.
+    is_supervised: bool,
 }
 
 type Expected = (Arc<StreamReservation>, Sender<Arc<StreamCell>>);
 
 impl Store {
-    pub(super) fn new() -> Self {
+    /// Makes an empty store that waits for its snapshot. At the end of the connection, that of a
+    /// supervised state reports everything as lost; another one stays as it was.
+    pub(super) fn new(is_supervised: bool) -> Self {
         let inner = StoreInner {
             tracker: Tracker::new(),
             changes: Vec::new(),
@@ -75,6 +79,7 @@ impl Store {
             attach_loops: Vec::new(),
             expected: Vec::new(),
             ended: None,
+            is_supervised,
         };
         Self { inner: Mutex::new(inner) }
     }
@@ -142,7 +147,7 @@ impl Store {
     {
         let (sender, found) = bounded(1);
         let ticket = self.with(|inner| {
-            let known = known(&inner.tracker);
+            let known = known(&inner.tracker).filter(|cell| !cell.is_lost());
             if let Some(value) = known.and_then(|cell| find(&inner.tracker, &cell)) {
                 return ControlFlow::Break(Ok(value));
             }
@@ -254,7 +259,8 @@ impl Store {
     }
 
     /// Adds a listener with its first changes; it gets the changes from then on. Returns whether it
-    /// could: not after the end of the connection.
+    /// could: not after the end of the connection, except for all circuits, streams or mappings of a
+    /// supervised state.
     pub(super) fn add_listener(
         &self,
         feed: &Feed,
@@ -263,7 +269,8 @@ impl Store {
         existing: impl FnOnce(&Tracker) -> Vec<Change>,
     ) -> bool {
         self.with(|inner| {
-            inner.ended.is_none() && feed.add(topic, listener, &existing(&inner.tracker))
+            let goes_on = inner.ended.is_none() || inner.is_supervised && !topic.is_single();
+            goes_on && feed.add(topic, listener, &existing(&inner.tracker))
         })
     }
 
@@ -271,8 +278,23 @@ impl Store {
     /// ended.
     pub(super) fn set_feed(&self, feed: &Arc<Feed>) {
         self.with(|inner| match inner.ended {
-            Some(_) => feed.end(),
             None => inner.feed = Some(Arc::clone(feed)),
+            Some(_) if inner.is_supervised => {}
+            Some(_) => feed.end(),
+        });
+    }
+
+    /// Does what [`set_feed`](Self::set_feed) does for a feed that has listeners already. They get
+    /// first what exists.
+    pub(super) fn go_on_with_feed(&self, feed: &Arc<Feed>, now: SystemTime) {
+        self.with(|inner| {
+            if inner.ended.is_none() {
+                let tracker = &inner.tracker;
+                feed.push(tracker.existing_circuits().into_iter());
+                feed.push(tracker.existing_streams().into_iter());
+                feed.push(tracker.existing_addresses(now).into_iter());
+                inner.feed = Some(Arc::clone(feed));
+            }
         });
     }
 }
@@ -313,6 +335,17 @@ impl StoreInner {
             None => changes.clear(),
         }
     }
+
+    /// Removes everything, and reports it as lost. Returns what is to be dropped without the lock.
+    fn lose(&mut self) -> (Tracker, Option<Arc<Feed>>) {
+        let mut changes = Vec::new();
+        let tracker = self.tracker.lose(&mut changes);
+        let feed = self.feed.take();
+        if let Some(feed) = &feed {
+            feed.push(changes.into_iter());
+        }
+        (tracker, feed)
+    }
 }
 
 /// Sends a message to every attach loop that has not ended.
@@ -336,6 +369,9 @@ impl EventHook for Store {
     fn event(&self, event: &RawEvent<'_>) {
         let (number, event) = (event.number(), event.event().clone());
         let mut inner = self.inner.lock();
+        if inner.is_supervised && inner.ended.is_some() {
+            return;
+        }
         if let Event::AddrMap(_) = &event {
             // Expired mappings would stay for ever if no thread reads the state.
             inner.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
@@ -345,6 +381,9 @@ impl EventHook for Store {
 
     fn ended(&self, reason: &Disconnect) {
         let mut inner = self.inner.lock();
+        if inner.ended.is_some() {
+            return;
+        }
         inner.ended = Some(reason.clone());
         for messages in inner.attach_loops.drain(..) {
             let _ = messages.send(Message::Disconnected);
@@ -353,6 +392,11 @@ impl EventHook for Store {
         // Their channels end, which wakes them.
         inner.circuit_waiters.clear();
         inner.stream_waiters.clear();
+        if inner.is_supervised {
+            let lost = inner.lose();
+            drop(inner);
+            return drop(lost);
+        }
         let feed = inner.feed.take();
         drop(inner);
         if let Some(feed) = feed {

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::change::{StreamUpdate, existing_stream};
 use super::feed::Topic;
+use super::generation::Owner;
 use super::listeners::{Callback, StateListenerId};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
-use super::{Circuit, Inner, State};
+use super::{Circuit, State};
 use crate::command::CloseStream;
+use crate::controller::Controller;
 use crate::error::{Error, Result, Wait};
 use crate::link::deadline_after;
 use crate::names::{StreamId, StreamReason, StreamStatus, Target};
@@ -18,17 +20,21 @@ use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 /// A stream of tor.
 ///
 /// Returned by [`State::streams`], [`State::stream`] and [`Circuit::streams`]. Clones are cheap. A
-/// handle keeps its state and the connection open. After the end of the stream it has what tor
-/// reported last. Dropping it does not close the stream.
+/// handle keeps its state and the connection open. After the end of the stream, or of the connection,
+/// it has what tor reported last. Dropping it does not close the stream.
 #[derive(Clone)]
 pub struct Stream {
-    inner: Arc<Inner>,
+    owner: Owner,
     cell: Arc<StreamCell>,
 }
 
 impl Stream {
-    pub(super) fn new(inner: Arc<Inner>, cell: Arc<StreamCell>) -> Self {
-        Self { inner, cell }
+    pub(super) fn new(owner: Owner, cell: Arc<StreamCell>) -> Self {
+        Self { owner, cell }
+    }
+
+    fn controller(&self) -> &Controller {
+        &self.owner.generation.controller
     }
 
     /// Returns the identifier of the stream.
@@ -59,13 +65,13 @@ impl Stream {
     /// there is none, or if the circuit has ended.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
-        self.state().circuit(&self.info().circuit()?)
+        self.owner.circuit(&self.info().circuit()?)
     }
 
     /// Returns the state that this handle belongs to.
     #[must_use]
     pub fn state(&self) -> State {
-        State::from_inner(Arc::clone(&self.inner))
+        self.owner.state()
     }
 
     /// Waits until the stream is closed, and returns what tor reported of it last, with the
@@ -85,7 +91,7 @@ impl Stream {
             let info = cell.info();
             (info.status() == StreamStatus::Closed).then_some(info)
         };
-        let closed = self.inner.store.wait_stream(&self.cell, deadline, find);
+        let closed = self.owner.generation.store.wait_stream(&self.cell, deadline, find);
         closed.map_err(|end| end.into_error(Wait::StreamClosed(self.id()), limit))
     }
 
@@ -102,9 +108,9 @@ impl Stream {
     /// Those of [`Controller::close_stream`](crate::Controller::close_stream), except that a stream
     /// that tor does not know any more counts as closed.
     pub fn close(&self, reason: StreamReason) -> Result<()> {
-        let limit = self.inner.controller.timeout();
+        let limit = self.controller().timeout();
         let deadline = deadline_after(limit);
-        match self.inner.controller.execute_before(&CloseStream::new(self.id(), reason), deadline) {
+        match self.controller().execute_before(&CloseStream::new(self.id(), reason), deadline) {
             // tor has closed the stream already, and has reported it or is about to.
             Ok(_) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
@@ -115,8 +121,8 @@ impl Stream {
     /// Calls a closure for every change of this stream, beginning with
     /// [`StreamChange::Existing`](super::StreamChange::Existing).
     ///
-    /// The last call reports that the stream was closed, and is never lost; the closure is dropped
-    /// after it. If the stream is closed already, that is the only call.
+    /// The last call reports that the stream was closed, or in a state of a supervisor that the
+    /// connection ended. It is never lost; the closure is dropped after it. If the stream is closed already, that is the only call.
     ///
     /// Everything else is as with [`State::on_stream`].
     ///
@@ -129,7 +135,7 @@ impl Stream {
     {
         let callback = Callback::Stream(Box::new(listener));
         let (topic, cell) = (Topic::Stream(self.id()), Arc::clone(&self.cell));
-        self.inner.listeners.add(&self.inner, topic, callback, |_| vec![existing_stream(cell)])
+        self.owner.add_listener(topic, callback, || existing_stream(cell))
     }
 }
 
@@ -137,7 +143,7 @@ impl Stream {
 /// belong to different states of it.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id() && self.inner.controller.is_same_connection(&other.inner.controller)
+        self.id() == other.id() && self.controller().is_same_connection(other.controller())
     }
 }
 

@@ -6,6 +6,8 @@
 //! send the event of a change after a reply that contains the change; such an event is applied a
 //! second time. So applying an event is idempotent: the last event of a circuit or stream decides.
 
+mod handover;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -22,7 +22,7 @@ use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
 use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
-use crate::state::Inner;
+use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
 
 /// How often attachers are asked about a stream, which waits again when its exit does not connect,
@@ -69,7 +69,9 @@ impl AttacherId {
 pub(crate) struct Attacher {
     pub(super) limit: Duration,
     pub(super) requests: Sender<ChoiceRequest>,
-    /// Whether the closure may be called; shared with its [`Worker`](super::worker::Worker).
+    /// The queue of the thread that asks.
+    pub(super) answers: Sender<Message>,
+    /// Whether this thread still asks the attacher; shared with its requests.
     pub(super) active: Arc<AtomicBool>,
 }
 
@@ -92,7 +94,7 @@ struct Progress {
 pub(super) struct AttachLoop {
     controller: Controller,
     /// Keeps the store, which sends the messages about streams.
-    inner: Arc<Inner>,
+    generation: Arc<Generation>,
     option: Arc<LeaveStreams>,
     messages: Receiver<Message>,
     attachers: BTreeMap<AttacherId, Attacher>,
@@ -104,14 +106,14 @@ pub(super) struct AttachLoop {
 
 impl AttachLoop {
     pub(super) fn new(
-        inner: Arc<Inner>,
+        generation: Arc<Generation>,
         option: Arc<LeaveStreams>,
         messages: Receiver<Message>,
     ) -> Self {
-        let limit = inner.controller.timeout().min(REPLY_LIMIT);
+        let limit = generation.controller.timeout().min(REPLY_LIMIT);
         Self {
-            controller: inner.controller.with_timeout(limit),
-            inner,
+            controller: generation.controller.with_timeout(limit),
+            generation,
             option,
             messages,
             attachers: BTreeMap::new(),
@@ -216,7 +218,7 @@ impl AttachLoop {
         was_attached: bool,
     ) -> Result<()> {
         // A stream that is closed by now has its reason in the event.
-        if self.inner.store.read(|tracker| tracker.stream(&stream.id()).is_none()) {
+        if self.generation.store.read(|tracker| tracker.stream(&stream.id()).is_none()) {
             return Ok(());
         }
         if was_attached {
@@ -228,7 +230,7 @@ impl AttachLoop {
         }
         // The purpose may have changed since the stream was reserved.
         let id = reservation.circuit;
-        let circuit = self.inner.store.read(|tracker| tracker.circuit(&id).cloned());
+        let circuit = self.generation.store.read(|tracker| tracker.circuit(&id).cloned());
         if let Some(Err(problem)) = circuit.map(|cell| check_circuit(&cell.info(), stream)) {
             reservation.set_problem(problem);
             return self.close(stream.id(), StreamReason::Misc);
@@ -252,7 +254,14 @@ impl AttachLoop {
             };
             let Some((id, attacher)) = next else { return self.leave(stream.id()) };
             let deadline = deadline_after(attacher.limit);
-            let request = ChoiceRequest { stream: Arc::clone(stream), attacher: *id, deadline };
+            let request = ChoiceRequest {
+                stream: Arc::clone(stream),
+                attacher: *id,
+                deadline,
+                generation: Arc::downgrade(&self.generation),
+                active: Arc::clone(&attacher.active),
+                answers: attacher.answers.clone(),
+            };
             // It fails if the attacher has panicked just now.
             if attacher.requests.send(request.clone()).is_ok() {
                 self.requests.insert(stream.id(), request);
@@ -270,7 +279,7 @@ impl AttachLoop {
             Attach::To(circuit) => {
                 let problem = if is_onion(&stream.target()) {
                     "tor builds the circuits to onion services itself".to_owned()
-                } else if !self.controller.is_same_connection(circuit.state().controller()) {
+                } else if !self.controller.is_same_connection(circuit.controller()) {
                     "the circuit is of another tor".to_owned()
                 } else if let Err(problem) = check_circuit(&circuit.info(), stream) {
                     problem.to_string()
@@ -331,7 +340,7 @@ impl AttachLoop {
             let unattached = self.streams.iter().filter(|(_, progress)| !progress.is_attached);
             let is_waiting =
                 |cell: &Arc<StreamCell>| cell.info().status() == StreamStatus::ControllerWait;
-            self.inner.store.read(|tracker| {
+            self.generation.store.read(|tracker| {
                 let waits = |id: &StreamId| tracker.stream(id).is_some_and(is_waiting);
                 unattached.map(|(id, _)| *id).filter(waits).collect()
             })

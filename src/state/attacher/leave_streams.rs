@@ -22,15 +22,19 @@ pub(super) struct LeaveStreams {
     /// The option was on before: another controller attaches streams too.
     was_on: bool,
     is_restored: AtomicBool,
+    /// The connection ended before the option was restored.
+    is_left_on: AtomicBool,
 }
 
 impl LeaveStreams {
-    /// Switches the option on. Its changes are followed until the hook is dropped; there is none
+    /// Switches the option on. If this program has left it on when another connection ended, that is
+    /// taken over. Its changes are followed until the hook is dropped; there is none
     /// if a filter in front of tor refuses the event.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
     pub(super) fn switch_on(
         controller: &Controller,
+        was_left_on: bool,
         deadline: Instant,
     ) -> Result<(Self, Option<HookGuard>)> {
         let reported = Arc::new(Notifier::default());
@@ -46,9 +50,14 @@ impl LeaveStreams {
         };
         let hook = controller.watch_events_before(&[EventKind::ConfChanged], see, deadline);
         let hook = if_allowed(hook)?;
-        let was_on = read(controller, deadline)?;
-        let option = Self { reported, was_on, is_restored: AtomicBool::new(false) };
-        if was_on {
+        let is_on = read(controller, deadline)?;
+        let option = Self {
+            reported,
+            was_on: is_on && !was_left_on,
+            is_restored: AtomicBool::new(false),
+            is_left_on: AtomicBool::new(false),
+        };
+        if is_on {
             option.reported.update(|value| *value = Some(true));
         } else if let Err(error) = option.set(controller, deadline) {
             if error.is_timeout() {
@@ -102,9 +111,20 @@ impl LeaveStreams {
         if self.is_restored.swap(true, Ordering::AcqRel) || !is_on || self.was_on {
             return Ok(());
         }
-        controller.execute_before(&SetConf::new([(OPTION, "0")]), deadline)?;
+        let restored = controller.execute_before(&SetConf::new([(OPTION, "0")]), deadline);
+        restored.inspect_err(|_| self.is_left_on.store(true, Ordering::Release))?;
         self.wait_reported(false, deadline);
         Ok(())
+    }
+
+    /// Leaves the option to the next connection, since this one has ended. Returns whether it is to
+    /// be restored there.
+    pub(super) fn hand_over(&self) -> bool {
+        if self.is_on() && !self.was_on {
+            self.is_left_on.store(true, Ordering::Release);
+        }
+        self.is_restored.store(true, Ordering::Release);
+        self.is_left_on.load(Ordering::Acquire)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Starts the attaching of streams on a connection for its first user, and stops it after the last.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::controller::{CloseHookId, Controller, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::{deadline_after, lock_before};
 use crate::names::TorFeature;
-use crate::state::Inner;
+use crate::state::generation::Generation;
 
 /// The longest time to start. Other threads wait for the lock meanwhile, also those that stop.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -26,6 +27,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 struct AttachService {
     /// Held across commands, so it is taken before every other lock of the connection.
     running: Mutex<Option<Running>>,
+    /// This program has switched the option on through this connection or an earlier one of the
+    /// same state, and no [`Running`] will restore it.
+    is_left_on: AtomicBool,
 }
 
 /// The thread and the option of a service while streams are attached.
@@ -51,18 +55,24 @@ pub(crate) struct AttachGuard {
 impl AttachGuard {
     /// Makes tor leave new streams to this program, if it does not yet. `limit` is what an error
     /// says about the deadline.
-    pub(crate) fn new(inner: &Arc<Inner>, deadline: Instant, limit: Duration) -> Result<Self> {
-        if let Some(reason) = inner.controller.closed_reason() {
+    pub(crate) fn new(
+        generation: &Arc<Generation>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Self> {
+        if let Some(reason) = generation.controller.closed_reason() {
             return Err(reason.into());
         }
         // An older tor does not report that a stream waits, so that no stream would be attached.
-        if let Some(problem) = TorFeature::ControllerWait.problem_of(inner.controller.version()) {
+        if let Some(problem) =
+            TorFeature::ControllerWait.problem_of(generation.controller.version())
+        {
             let problem = format!("attaching streams {problem}");
             return Err(InvalidInput::new("controller", problem).into());
         }
         let limit = limit.min(START_LIMIT);
         let deadline = deadline.min(deadline_after(limit));
-        let controller = &inner.controller.with_timeout(limit);
+        let controller = &generation.controller.with_timeout(limit);
         let service = controller.shared::<AttachService>();
         let mut running = lock_before(&service.running, "SETCONF", deadline, limit)?;
         let running_now = match &mut *running {
@@ -71,11 +81,16 @@ impl AttachGuard {
                 running.users += 1;
                 running
             }
-            none => none.insert(Running::start(inner, controller, deadline)?),
+            none => {
+                let was_left_on = service.is_left_on.load(Ordering::Acquire);
+                let started = Running::start(generation, controller, was_left_on, deadline)?;
+                service.is_left_on.store(false, Ordering::Release);
+                none.insert(started)
+            }
         };
         let (option, messages) = (Arc::clone(&running_now.option), running_now.messages.clone());
         drop(running);
-        Ok(Self { service, controller: inner.controller.clone(), option, messages })
+        Ok(Self { service, controller: generation.controller.clone(), option, messages })
     }
 
     /// Returns the queue of the attach loop.
@@ -106,7 +121,9 @@ impl Drop for AttachGuard {
         };
         let Some(last) = last else { return };
         let limit = self.controller.timeout().min(STOP_LIMIT);
+        let option = Arc::clone(&last.option);
         let outcome = last.stop(&self.controller.with_timeout(limit));
+        self.service.is_left_on.store(option.hand_over(), Ordering::Release);
         // A logger may attach streams.
         drop(running);
         log_stop(outcome);
@@ -114,14 +131,19 @@ impl Drop for AttachGuard {
 }
 
 impl Running {
-    fn start(inner: &Arc<Inner>, controller: &Controller, deadline: Instant) -> Result<Self> {
+    fn start(
+        generation: &Arc<Generation>,
+        controller: &Controller,
+        was_left_on: bool,
+        deadline: Instant,
+    ) -> Result<Self> {
         let (messages, inbox) = unbounded();
         // Before the option, so that no stream is missed. Streams that wait already were left to
         // another controller.
-        inner.store.add_attach_loop(messages.clone());
-        let (option, hook) = LeaveStreams::switch_on(controller, deadline)?;
+        generation.store.add_attach_loop(messages.clone());
+        let (option, hook) = LeaveStreams::switch_on(controller, was_left_on, deadline)?;
         let option = Arc::new(option);
-        let attach_loop = AttachLoop::new(Arc::clone(inner), Arc::clone(&option), inbox);
+        let attach_loop = AttachLoop::new(Arc::clone(generation), Arc::clone(&option), inbox);
         let thread = thread::Builder::new().name("torcon-streams".to_owned());
         if let Err(error) = thread.spawn(move || attach_loop.run()) {
             // The error that is returned says more.
@@ -165,6 +187,27 @@ fn log_stop(outcome: Result<()>) {
         }
         Err(error) => log::warn!("tor could not be told to attach streams again: {error}"),
     }
+}
+
+/// Passes on to the next connection of a state whether this program has left tor's option on, since
+/// tor may be the same one.
+pub(in crate::state) fn hand_over(former: &Controller, next: &Controller) {
+    if former.is_alive() {
+        return;
+    }
+    let former = former.shared::<AttachService>();
+    let running = former.running.lock();
+    let is_left_on = match &*running {
+        Some(running) => running.option.hand_over(),
+        None => former.is_left_on.load(Ordering::Acquire),
+    };
+    drop(running);
+    next.shared::<AttachService>().is_left_on.store(is_left_on, Ordering::Release);
+}
+
+/// Returns whether tor's option may be on because an earlier connection of the state has left it on.
+pub(super) fn is_left_on(controller: &Controller) -> bool {
+    controller.shared::<AttachService>().is_left_on.load(Ordering::Acquire)
 }
 
 pub(super) fn no_thread(error: &std::io::Error) -> Error {

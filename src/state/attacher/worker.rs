@@ -1,8 +1,8 @@
 //! The thread of one attacher, `torcon-attach`, which calls its closure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -12,8 +12,9 @@ use super::Attach;
 use super::attach_loop::{AttacherId, Message};
 use super::eligible::check_purpose;
 use crate::link::{drop_quietly, panic_text};
+use crate::state::generation::{Generation, Owner};
 use crate::state::stream_info::StreamInfo;
-use crate::state::{Circuit, Inner};
+use crate::state::{Circuit, Shared};
 
 /// A stream for which an attacher is to choose a circuit.
 #[derive(Clone)]
@@ -21,68 +22,79 @@ pub(super) struct ChoiceRequest {
     pub(super) stream: Arc<StreamInfo>,
     pub(super) attacher: AttacherId,
     pub(super) deadline: Instant,
+    /// That of the stream.
+    pub(super) generation: Weak<Generation>,
+    /// Whether the attach loop still asks the attacher.
+    pub(super) active: Arc<AtomicBool>,
+    /// The queue of the attach loop.
+    pub(super) answers: Sender<Message>,
 }
 
 pub(super) type Closure = Box<dyn FnMut(&StreamInfo, &[Circuit]) -> Attach + Send>;
 
+/// It keeps neither the state nor the connection open.
 pub(super) struct Worker {
-    pub(super) inner: Arc<Inner>,
+    pub(super) shared: Weak<Shared>,
     pub(super) id: AttacherId,
     pub(super) requests: Receiver<ChoiceRequest>,
     /// Whether the closure may be called; cleared when the attacher is removed.
-    pub(super) active: Arc<AtomicBool>,
-    pub(super) answers: Sender<Message>,
+    pub(super) is_set: Arc<AtomicBool>,
 }
 
 impl Worker {
-    /// Starts the thread. It ends when the attach loop drops the attacher.
+    /// Starts the thread. It ends when the attacher is removed: when its last sender of requests is
+    /// dropped.
     pub(super) fn start(self, closure: Closure) -> std::io::Result<()> {
         let name = "torcon-attach".to_owned();
         thread::Builder::new().name(name).spawn(move || self.run(closure)).map(drop)
     }
 
     fn run(self, mut closure: Closure) {
-        while let Ok(ChoiceRequest { stream, deadline, .. }) = self.requests.recv() {
-            // A stream that waited behind a slow one may have been left to tor by now.
-            if !self.active.load(Ordering::Acquire) || Instant::now() >= deadline {
-                continue;
-            }
-            let circuits = self.circuits();
-            let call = AssertUnwindSafe(|| closure(&stream, &circuits));
+        while let Ok(request) = self.requests.recv() {
+            let Some(owner) = self.owner_if_wanted(&request) else { continue };
+            let ChoiceRequest { stream, answers, .. } = &request;
+            let circuits = usable_circuits(&owner);
+            drop(owner);
+            let call = AssertUnwindSafe(|| closure(stream, &circuits));
             let (choice, panicked) = match catch_unwind(call) {
                 Ok(choice) => (choice, false),
                 Err(panic) => {
                     let text = panic_text(&*panic).into_owned();
                     log::error!("an attacher panicked and was removed: {text}");
-                    self.active.store(false, Ordering::Release);
+                    self.is_set.store(false, Ordering::Release);
                     drop_quietly(panic);
                     (Attach::Failed(text.into()), true)
                 }
             };
             // The attach loop is gone if the connection has ended.
-            let _ = self.answers.send(Message::Choice(stream.id(), self.id, choice));
+            let _ = answers.send(Message::Choice(stream.id(), self.id, choice));
             if panicked {
-                let _ = self.answers.send(Message::RemoveAttacher(self.id));
+                let _ = answers.send(Message::RemoveAttacher(self.id));
                 break;
             }
         }
         drop_quietly(closure);
     }
 
-    /// Returns the circuits that can take streams of applications, sorted by identifier.
-    fn circuits(&self) -> Vec<Circuit> {
-        let cells = self.inner.store.read(|tracker| {
-            let usable = tracker.circuits().filter(|cell| {
-                let info = cell.info();
-                info.is_built()
-                    && info.hops() > 1
-                    && check_purpose(info.purpose().as_ref(), false).is_ok()
-            });
-            usable.cloned().collect::<Vec<_>>()
-        });
-        let circuit = |cell| Circuit::new(Arc::clone(&self.inner), cell);
-        let mut circuits: Vec<_> = cells.into_iter().map(circuit).collect();
-        circuits.sort_by_key(Circuit::id);
-        circuits
+    /// Returns what the circuits for a request belong to; `None` if the closure is not to be called.
+    fn owner_if_wanted(&self, request: &ChoiceRequest) -> Option<Owner> {
+        let is_wanted =
+            self.is_set.load(Ordering::Acquire) && request.active.load(Ordering::Acquire);
+        // A stream that waited behind a slow one may have been left to tor by now.
+        if !is_wanted || Instant::now() >= request.deadline {
+            return None;
+        }
+        Some(Owner::new(self.shared.upgrade()?, request.generation.upgrade()?))
     }
+}
+
+/// Returns the circuits that can take streams of applications, sorted by identifier.
+fn usable_circuits(owner: &Owner) -> Vec<Circuit> {
+    let is_usable = |circuit: &Circuit| {
+        let info = circuit.info();
+        info.is_built() && info.hops() > 1 && check_purpose(info.purpose().as_ref(), false).is_ok()
+    };
+    let mut circuits = owner.circuits();
+    circuits.retain(is_usable);
+    circuits
 }

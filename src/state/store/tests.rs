@@ -16,7 +16,7 @@ use crate::state::tracker::{Answers, Tracker};
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn joined() -> Store {
-    let store = Store::new();
+    let store = Store::new(false);
     store.join(Answers::default(), 0);
     store
 }

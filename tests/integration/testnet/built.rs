@@ -27,7 +27,7 @@ pub(super) fn relays() -> Vec<Fingerprint> {
 #[track_caller]
 pub(super) fn built(state: &State, path: impl Into<Path>, purpose: &CircuitPurpose) -> Circuit {
     let path = path.into();
-    retried(state.controller(), "a circuit is built", || {
+    retried(&state.controller(), "a circuit is built", || {
         let circuit = state.build_circuit_for(path.clone(), purpose.clone());
         circuit.and_then(|circuit| circuit.wait_built(LIMIT)).map_err(|error| chain(&error))
     })
@@ -108,7 +108,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
 /// Builds a circuit that fails when it has so many relays.
 #[track_caller]
 fn failed_after(state: &State, path: [Fingerprint; 3], hops: usize) -> CircuitError {
-    retried(state.controller(), "a circuit fails", || {
+    retried(&state.controller(), "a circuit fails", || {
         match state.build_circuit(path).unwrap().wait_built(LIMIT) {
             Err(Error::Circuit(error)) if error.end().is_some_and(|e| e.path.len() == hops) => {
                 Ok(error)

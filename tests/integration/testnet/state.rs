@@ -131,7 +131,7 @@ fn assert_same(state: &State, storm: usize) {
     let end = Instant::now() + LIMIT;
     loop {
         let before = state.snapshot();
-        let asked = contents_of_tor(state.controller());
+        let asked = contents_of_tor(&state.controller());
         let after = state.snapshot();
         let told = contents_of_state(&after);
         if before.number() == after.number() && told == asked {

@@ -195,13 +195,13 @@ fn a_listener_may_send_commands_wait_add_listeners_and_close_the_connection() {
             if update.change == CircuitChange::Existing {
                 assert_eq!(controller.get_info_one("version").unwrap(), "value of version");
                 // What comes while it runs is seen by the state.
-                send_event(controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
+                send_event(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
                 assert_eq!(state.circuits().len(), 2);
                 let seen = seen.clone();
                 state
                     .on_stream(move |update| seen.send(update.info.target().to_string()).unwrap())
                     .unwrap();
-                send_event(controller, "STREAM 1 NEW 0 a.example:80");
+                send_event(&controller, "STREAM 1 NEW 0 a.example:80");
             } else {
                 controller.close();
                 seen.send("closed".to_owned()).unwrap();

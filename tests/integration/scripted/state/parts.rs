@@ -64,7 +64,7 @@ fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_used() {
     let refused = &["entry-guards", "orconn-status", "network-liveness"];
     let (tor, controller) = connected(|script| filtered(script, &[], refused));
     let state = State::new(&controller).unwrap();
-    let missing: Vec<_> = state.missing().iter().map(|part| &*part.name).collect();
+    let missing: Vec<_> = state.missing().into_iter().map(|part| part.name.into_string()).collect();
     assert_eq!(missing, ["orconn-status", "entry-guards", "network-liveness"]);
     assert!(state.missing().iter().all(|part| part.error.is_filtered()));
     assert_eq!(state.circuits().len(), 2, "one of the answer, one of an event after it");
@@ -84,7 +84,7 @@ fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_used() {
 fn an_event_that_a_filter_refuses_is_named_and_the_others_are_followed() {
     let (tor, controller) = connected(|script| filtered(script, &["GUARD", "SIGNAL"], &[]));
     let state = State::new(&controller).unwrap();
-    let missing: Vec<_> = state.missing().iter().map(|part| &*part.name).collect();
+    let missing: Vec<_> = state.missing().into_iter().map(|part| part.name.into_string()).collect();
     assert_eq!(missing, ["GUARD", "SIGNAL"]);
     send_event(&controller, "CIRC 9 LAUNCHED PURPOSE=GENERAL");
     assert!(state.circuit(&CircuitId::from(9)).is_some());

@@ -148,7 +148,7 @@ fn a_stream_whose_circuit_ends_while_it_connects_fails_and_is_not_attached_again
 #[test]
 fn two_states_of_one_connection_attach_streams_together() {
     let setup = Setup::new();
-    let second = State::new(setup.state.controller()).unwrap();
+    let second = State::new(&setup.state.controller()).unwrap();
     let ours = built(&second, &relays()[..3], &CircuitPurpose::Controller);
     let choice = ours.clone();
     let guard = second.set_attacher(move |_, _| Attach::To(choice.clone())).unwrap();

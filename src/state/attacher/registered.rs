@@ -1,0 +1,129 @@
+//! The attachers of a state, each set on one connection after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use super::attach_loop::{Attacher, AttacherId, Message};
+use super::service::{AttachGuard, is_left_on};
+use super::worker::ChoiceRequest;
+use crate::error::Result;
+use crate::link::deadline_after;
+use crate::names::StreamStatus;
+use crate::state::State;
+use crate::state::generation::Generation;
+
+/// An attacher: its closure, which has its own thread, and the connection on which it is set.
+pub(super) struct RegisteredAttacher {
+    pub(super) id: AttacherId,
+    pub(super) limit: Duration,
+    /// The queue of the thread.
+    pub(super) requests: Sender<ChoiceRequest>,
+    /// Whether the closure may be called: the attacher was not removed, and has not panicked.
+    pub(super) is_set: Arc<AtomicBool>,
+    /// That of the last connection on which it was set. A leaf lock.
+    pub(super) attaching: Mutex<Option<AttachGuard>>,
+}
+
+impl RegisteredAttacher {
+    /// Sets the attacher on a connection; it is removed from the former one.
+    pub(super) fn set_on(
+        &self,
+        generation: &Arc<Generation>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<()> {
+        let attaching = AttachGuard::new(generation, deadline, limit)?;
+        let mut present = self.attaching.lock();
+        // Dropped without the lock, as it sends commands.
+        let unused = match generation.controller.closed_reason() {
+            _ if !self.is_set.load(Ordering::Acquire) => Some(attaching),
+            // It may be set on the next connection already.
+            Some(_) if present.is_some() => Some(attaching),
+            _ => {
+                let attacher = Attacher {
+                    limit: self.limit,
+                    requests: self.requests.clone(),
+                    answers: attaching.messages().clone(),
+                    active: Arc::new(AtomicBool::new(true)),
+                };
+                attaching.send(Message::AddAttacher(self.id, attacher));
+                present.replace(attaching)
+            }
+        };
+        drop(present);
+        drop(unused);
+        Ok(())
+    }
+
+    /// Returns whether the attacher is asked about new streams.
+    pub(super) fn is_active(&self) -> bool {
+        let is_in_force = || self.attaching.lock().as_ref().is_some_and(AttachGuard::is_in_force);
+        self.is_set.load(Ordering::Acquire) && is_in_force()
+    }
+
+    /// Removes the attacher: no call to it begins after this, also while the attach loop waits for a
+    /// reply.
+    pub(super) fn remove(&self) {
+        self.is_set.store(false, Ordering::Release);
+        let attaching = self.attaching.lock().take();
+        if let Some(attaching) = attaching {
+            attaching.send(Message::RemoveAttacher(self.id));
+        }
+    }
+}
+
+/// The attachers of a state, in the order in which they were set.
+#[derive(Default)]
+pub(in crate::state) struct Attachers {
+    /// A leaf lock.
+    list: Mutex<Vec<Arc<RegisteredAttacher>>>,
+}
+
+impl Attachers {
+    pub(super) fn add(&self, attacher: &Arc<RegisteredAttacher>) {
+        self.list.lock().push(Arc::clone(attacher));
+    }
+
+    pub(super) fn remove(&self, attacher: &Arc<RegisteredAttacher>) {
+        self.list.lock().retain(|other| !Arc::ptr_eq(other, attacher));
+    }
+}
+
+impl State {
+    /// Sets the attachers again, on the connection to which the state was moved. The streams that
+    /// tor left to the former connection are left to the attachers too.
+    ///
+    /// Tries all, and returns the first error; this can be called again. Sends what
+    /// [`set_attacher`](Self::set_attacher) does, unless there is no attacher.
+    #[allow(dead_code, reason = "for the supervisor")]
+    pub(crate) fn set_attachers_again(&self) -> Result<()> {
+        let generation = self.shared.present();
+        let limit = generation.controller.timeout();
+        let deadline = deadline_after(limit);
+        let attachers = self.shared.attachers.list.lock().clone();
+        let was_left_on = is_left_on(&generation.controller);
+        if attachers.is_empty() && !was_left_on {
+            return Ok(());
+        }
+        // Without an attacher, this restores the option when it is dropped.
+        let attaching = AttachGuard::new(&generation, deadline, limit)?;
+        let mut outcome = Ok(());
+        for attacher in attachers {
+            outcome = outcome.and(attacher.set_on(&generation, deadline, limit));
+        }
+        if was_left_on {
+            // tor lists a stream that waits for a controller as a new one.
+            let waits = |status| matches!(status, StreamStatus::New | StreamStatus::NewResolve);
+            let streams = generation.store.read(|tracker| {
+                let infos = tracker.streams().map(|cell| cell.info());
+                infos.filter(|info| waits(info.status())).collect::<Vec<_>>()
+            });
+            streams.into_iter().for_each(|stream| attaching.send(Message::Waiting(stream)));
+        }
+        outcome
+    }
+}

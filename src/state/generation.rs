@@ -1,0 +1,109 @@
+//! A generation: the part of a state that belongs to one connection.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::circuit_info::CircuitCell;
+use super::relays::RelaySource;
+use super::store::Store;
+use super::{Circuit, MissingPart, Shared, State, Stream, missing};
+use crate::controller::{Controller, HookGuard};
+use crate::error::Result;
+use crate::names::CircuitId;
+
+/// What a state has of one connection. Its circuits and streams keep it, so that they never belong
+/// to another tor.
+///
+/// Lock order: see [`Shared`].
+pub(crate) struct Generation {
+    pub(crate) controller: Controller,
+    pub(crate) store: Arc<Store>,
+    pub(super) relays: RelaySource,
+    pub(super) missing: Vec<MissingPart>,
+    /// Held across the `GETINFO` of a refresh.
+    pub(super) refreshing: Mutex<()>,
+    _hooks: Vec<HookGuard>,
+}
+
+impl Generation {
+    /// Subscribes to the events of a connection, and takes a snapshot.
+    pub(super) fn new(
+        controller: &Controller,
+        store: Store,
+        deadline: Instant,
+    ) -> Result<Arc<Self>> {
+        let store = Arc::new(store);
+        let mut missing = Vec::new();
+        // Subscribe first, ask second, so that no change is missed.
+        let hooks = missing::subscribe(controller, &store, &mut missing, deadline)?;
+        let (answers, events_before) = missing::ask(controller, &store, &mut missing, deadline)?;
+        store.join(answers, events_before);
+        Ok(Arc::new(Self {
+            controller: controller.clone(),
+            store,
+            relays: RelaySource::default(),
+            missing,
+            refreshing: Mutex::new(()),
+            _hooks: hooks,
+        }))
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation").field("controller", &self.controller).finish_non_exhaustive()
+    }
+}
+
+/// The state and the generation that a circuit or stream belongs to.
+#[derive(Clone)]
+pub(super) struct Owner {
+    shared: Arc<Shared>,
+    pub(super) generation: Arc<Generation>,
+}
+
+impl Owner {
+    pub(super) fn new(shared: Arc<Shared>, generation: Arc<Generation>) -> Self {
+        Self { shared, generation }
+    }
+
+    pub(super) fn state(&self) -> State {
+        State::from_shared(Arc::clone(&self.shared))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns the circuit of a cell.
+    pub(super) fn handle_of(&self, cell: &Arc<CircuitCell>) -> Circuit {
+        Circuit::new(self.clone(), Arc::clone(cell))
+    }
+
+    /// Returns the circuits, sorted by identifier.
+    pub(super) fn circuits(&self) -> Vec<Circuit> {
+        let circuit = |cell: &Arc<_>| self.handle_of(cell);
+        let mut circuits: Vec<_> =
+            self.generation.store.read(|tracker| tracker.circuits().map(circuit).collect());
+        circuits.sort_by_cached_key(Circuit::id);
+        circuits
+    }
+
+    /// Returns a circuit, if it has not ended.
+    pub(super) fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
+        let cell = self.generation.store.read(|tracker| tracker.circuit(id).cloned())?;
+        Some(Circuit::new(self.clone(), cell))
+    }
+
+    /// Returns the streams that have not ended, sorted by identifier.
+    pub(super) fn streams(&self) -> Vec<Stream> {
+        let stream = |cell: &Arc<_>| Stream::new(self.clone(), Arc::clone(cell));
+        let mut streams: Vec<_> =
+            self.generation.store.read(|tracker| tracker.streams().map(stream).collect());
+        streams.sort_by_cached_key(Stream::id);
+        streams
+    }
+}

@@ -1,0 +1,78 @@
+//! A state for life, which a supervisor moves from one connection to the next.
+//!
+//! Everything that belongs to one connection is a [`Generation`]; the listeners with their thread
+//! belong to [`Shared`] and stay. At the end of a connection, on its reader thread, the generation
+//! becomes empty and its listeners get the loss of everything. [`State::move_to`] exchanges the
+//! generation and queues what exists now, with the lock of the listeners held, so that a listener
+//! that is added meanwhile gets it once.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::attacher::hand_over;
+use super::generation::Generation;
+use super::store::Store;
+use super::{Shared, State};
+use crate::controller::Controller;
+use crate::error::{Disconnect, Error, Result};
+use crate::link::{EventHook, deadline_after};
+
+impl State {
+    /// Makes a state that [`move_to`](Self::move_to) moves to the next connection. At the end of a
+    /// connection it becomes empty, and its listeners stay.
+    ///
+    /// Sends what [`new`](Self::new) does, and has its errors.
+    #[allow(dead_code, reason = "for the supervisor")]
+    pub(crate) fn supervised(controller: &Controller) -> Result<Self> {
+        let deadline = deadline_after(controller.timeout());
+        let generation = Generation::new(controller, Store::new(true), deadline)?;
+        Ok(Self::from_shared(Shared::new(generation, true)))
+    }
+
+    /// Moves the state to another connection: listeners get the loss of everything that they did not
+    /// get yet, then what exists now. If this fails, the state stays as it was, and this can be
+    /// called again.
+    ///
+    /// Sends what [`new`](Self::new) does, and has its errors; [`Error::Closed`] also if the new
+    /// connection has ended meanwhile, or after [`end`](Self::end).
+    #[allow(dead_code, reason = "for the supervisor")]
+    pub(crate) fn move_to(&self, controller: &Controller) -> Result<()> {
+        let deadline = deadline_after(controller.timeout());
+        let next = Generation::new(controller, Store::new(true), deadline)?;
+        hand_over(&self.shared.present().controller, controller);
+        let former = self.shared.exchange(&next)?;
+        // Dropped without the lock.
+        drop(former);
+        Ok(())
+    }
+
+    /// Ends the listeners when they have got their queued updates, the loss of everything the last
+    /// of them. The state stays empty, and no listener can be added.
+    #[allow(dead_code, reason = "for the supervisor")]
+    pub(crate) fn end(&self, reason: &Disconnect) {
+        let mut service = self.shared.listeners.lock();
+        self.shared.present().store.ended(reason);
+        service.end_for(reason);
+    }
+}
+
+impl Shared {
+    /// Makes a generation the present one, and returns the former.
+    fn exchange(&self, next: &Arc<Generation>) -> Result<Arc<Generation>> {
+        let service = self.listeners.lock();
+        if let Some(reason) = service.end_reason().or_else(|| next.store.end_reason()) {
+            return Err(Error::Closed(reason));
+        }
+        let former = std::mem::replace(&mut *self.generation.lock(), Arc::clone(next));
+        // Does nothing if the connection has ended, as it has in general.
+        former.store.ended(&former.controller.closed_reason().unwrap_or(Disconnect::Closed));
+        if let Some(feed) = service.feed() {
+            feed.change_generation(Arc::clone(&former), Arc::downgrade(next));
+            next.store.go_on_with_feed(feed, SystemTime::now());
+        }
+        Ok(former)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What listeners get when a supervised state has lost its connection, and when it has the next one.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Tracker;
+use crate::state::change::{
+    AddressChange, Change, CircuitChange, StreamChange, existing_circuit, existing_stream,
+};
+
+impl Tracker {
+    /// Removes everything, and adds the loss of each circuit, stream and mapping to `changes`.
+    /// Returns what was removed, to be dropped without a lock.
+    pub(in crate::state) fn lose(&mut self, changes: &mut Vec<Change>) -> Self {
+        let rest = Self { beginning: self.beginning, number: self.number, ..Self::default() };
+        let mut lost = std::mem::replace(self, rest);
+        let mut streams: Vec<_> = lost.streams.values().cloned().collect();
+        streams.sort_unstable_by_key(|cell| cell.id());
+        for cell in streams {
+            cell.set_lost();
+            changes.push(Change::Stream { info: cell.info(), cell, change: StreamChange::Lost });
+        }
+        let mut circuits: Vec<_> = lost.circuits.values().cloned().collect();
+        circuits.sort_unstable_by_key(|cell| cell.id());
+        for cell in circuits {
+            cell.set_lost();
+            changes.push(Change::Circuit { info: cell.info(), cell, change: CircuitChange::Lost });
+        }
+        for mapping in lost.addresses.take_all() {
+            changes.push(Change::Address { mapping, change: AddressChange::Lost });
+        }
+        lost
+    }
+
+    /// Returns a listener's first changes: the circuits that exist, by identifier.
+    pub(in crate::state) fn existing_circuits(&self) -> Vec<Change> {
+        let mut circuits: Vec<_> = self.circuits().map(Arc::clone).collect();
+        circuits.sort_unstable_by_key(|cell| cell.id());
+        circuits.into_iter().map(existing_circuit).collect()
+    }
+
+    /// Returns a listener's first changes: the streams that exist, by identifier.
+    pub(in crate::state) fn existing_streams(&self) -> Vec<Change> {
+        let mut streams: Vec<_> = self.streams().map(Arc::clone).collect();
+        streams.sort_unstable_by_key(|cell| cell.id());
+        streams.into_iter().map(existing_stream).collect()
+    }
+
+    /// Returns a listener's first changes: the mappings that are active at a time.
+    pub(in crate::state) fn existing_addresses(&self, now: SystemTime) -> Vec<Change> {
+        let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
+        self.address_map(now).into_iter().map(existing).collect()
+    }
+}
