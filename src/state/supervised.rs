@@ -22,21 +22,29 @@ impl State {
     /// connection it becomes empty, and its listeners stay.
     ///
     /// Sends what [`new`](Self::new) does, and has its errors.
-    #[allow(dead_code, reason = "for the supervisor")]
     pub(crate) fn supervised(controller: &Controller) -> Result<Self> {
         let deadline = deadline_after(controller.timeout());
         let generation = Generation::new(controller, Store::new(true), deadline)?;
         Ok(Self::from_shared(Shared::new(generation, true)))
     }
 
-    /// Moves the state to another connection: listeners get the loss of everything that they did not
-    /// get yet, then what exists now. If this fails, the state stays as it was, and this can be
-    /// called again.
+    /// Moves the state to another connection, unless it is there: listeners get the loss of
+    /// everything that they did not get yet, then what exists now. Then sets the attachers again. If
+    /// something fails, this can be called again, and does what is left: a state that cannot be made
+    /// stays as it was, and an attacher that cannot be set prevents nothing else.
     ///
-    /// Sends what [`new`](Self::new) does, and has its errors; [`Error::Closed`] also if the new
-    /// connection has ended meanwhile, or after [`end`](Self::end).
-    #[allow(dead_code, reason = "for the supervisor")]
+    /// Sends what [`new`](Self::new) does, and what [`set_attacher`](Self::set_attacher) does if
+    /// there is an attacher; each has the time limit of the controller. Has the errors of both;
+    /// [`Error::Closed`] also if the new connection has ended meanwhile, or after
+    /// [`end`](Self::end).
     pub(crate) fn move_to(&self, controller: &Controller) -> Result<()> {
+        if !self.shared.present().controller.is_same_connection(controller) {
+            self.change_generation(controller)?;
+        }
+        self.set_attachers_again()
+    }
+
+    fn change_generation(&self, controller: &Controller) -> Result<()> {
         let deadline = deadline_after(controller.timeout());
         let next = Generation::new(controller, Store::new(true), deadline)?;
         hand_over(&self.shared.present().controller, controller);
@@ -48,7 +56,6 @@ impl State {
 
     /// Ends the listeners when they have got their queued updates, the loss of everything the last
     /// of them. The state stays empty, and no listener can be added.
-    #[allow(dead_code, reason = "for the supervisor")]
     pub(crate) fn end(&self, reason: &Disconnect) {
         let mut service = self.shared.listeners.lock();
         self.shared.present().store.ended(reason);

@@ -29,13 +29,16 @@ pub(super) struct RegisteredAttacher {
 }
 
 impl RegisteredAttacher {
-    /// Sets the attacher on a connection; it is removed from the former one.
+    /// Sets the attacher on a connection, unless it is; it is removed from the former one.
     pub(super) fn set_on(
         &self,
         generation: &Arc<Generation>,
         deadline: Instant,
         limit: Duration,
     ) -> Result<()> {
+        if self.attaching.lock().as_ref().is_some_and(|set| set.is_for(generation)) {
+            return Ok(());
+        }
         let attaching = AttachGuard::new(generation, deadline, limit)?;
         let mut present = self.attaching.lock();
         // Dropped without the lock, as it sends commands.
@@ -94,13 +97,9 @@ impl Attachers {
 }
 
 impl State {
-    /// Sets the attachers again, on the connection to which the state was moved. The streams that
-    /// tor left to the former connection are left to the attachers too.
-    ///
-    /// Tries all, and returns the first error; this can be called again. Sends what
-    /// [`set_attacher`](Self::set_attacher) does, unless there is no attacher.
-    #[allow(dead_code, reason = "for the supervisor")]
-    pub(crate) fn set_attachers_again(&self) -> Result<()> {
+    /// Sets the attachers on the connection to which the state was moved. They are also asked about
+    /// the streams that tor left to the former connection. Tries all, and returns the first error.
+    pub(in crate::state) fn set_attachers_again(&self) -> Result<()> {
         let generation = self.shared.present();
         let limit = generation.controller.timeout();
         let deadline = deadline_after(limit);

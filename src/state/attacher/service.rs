@@ -103,6 +103,11 @@ impl AttachGuard {
         let _ = self.messages.send(message);
     }
 
+    /// Returns whether this is for the connection of a generation.
+    pub(super) fn is_for(&self, generation: &Generation) -> bool {
+        self.controller.is_same_connection(&generation.controller)
+    }
+
     /// Returns whether tor leaves streams to this program, by tor's last report.
     pub(super) fn is_in_force(&self) -> bool {
         self.option.is_on() && self.controller.is_alive()

@@ -7,7 +7,7 @@ use crossbeam_channel::{bounded, unbounded};
 
 use super::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use super::{LIMIT, next};
-use crate::state::{Attach, AttacherOptions, State, StreamInfo};
+use crate::state::{Attach, AttacherOptions, CircuitChange, State, StreamInfo};
 
 const BUILT: Contents = Contents {
     circuits: &["7 BUILT $E8F7~x,$0A9C~y PURPOSE=GENERAL"],
@@ -54,7 +54,6 @@ fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
         assert!(state.set_attacher(|_, _| Attach::Tor).is_err());
         let next = FakeTor::start(&BUILT);
         state.move_to(&next.controller).unwrap();
-        state.set_attachers_again().unwrap();
         assert_eq!(next.commands("SETCONF"), [set(1)]);
         tor = next;
     }
@@ -88,7 +87,6 @@ fn a_closure_that_runs_at_the_end_of_the_connection_is_not_called_by_two_threads
     first.cut();
     let second = FakeTor::start(&BUILT);
     state.move_to(&second.controller).unwrap();
-    state.set_attachers_again().unwrap();
     new_stream(&second, 8);
     drop(go_on);
     assert_eq!(next(&asked), "8");
@@ -105,13 +103,11 @@ fn an_option_that_the_former_connection_left_on_is_taken_over_with_the_streams_t
     eventually(|| !guard.is_active());
     // Another connection to the same tor, which still leaves streams to controllers.
     let left = Contents { leaves_streams: true, streams: &["5 NEW 0 a.example:80"], ..BUILT };
-    let ended = FakeTor::start(&left);
-    state.move_to(&ended.controller).unwrap();
+    let ended = FakeTor::start(&Contents { refused: Some("GETCONF"), ..left.clone() });
+    assert!(state.move_to(&ended.controller).is_err(), "GETCONF is refused");
     ended.cut();
     let second = FakeTor::start(&left);
     state.move_to(&second.controller).unwrap();
-    assert!(!guard.is_active());
-    state.set_attachers_again().unwrap();
     assert!(guard.is_active());
     eventually(|| second.commands("ATTACHSTREAM") == ["ATTACHSTREAM 5 7"]);
     drop(guard);
@@ -128,14 +124,12 @@ fn an_option_that_was_left_on_is_restored_also_if_the_attacher_is_gone() {
     let left = Contents { leaves_streams: true, streams: &["5 NEW 0 a.example:80"], ..BUILT };
     let second = FakeTor::start(&left);
     state.move_to(&second.controller).unwrap();
-    state.set_attachers_again().unwrap();
     assert_eq!(second.commands("SETCONF"), [set(0)]);
     assert_eq!(second.commands("ATTACHSTREAM"), ["ATTACHSTREAM 5 0"]);
     // An option of another controller stays as it is.
     second.cut();
     let third = FakeTor::start(&left);
     state.move_to(&third.controller).unwrap();
-    state.set_attachers_again().unwrap();
     assert_eq!(third.commands("SETCONF"), [""; 0]);
 }
 
@@ -145,8 +139,14 @@ fn attachers_that_cannot_be_set_do_not_prevent_the_move() {
     let state = State::supervised(&first.controller).unwrap();
     let guard = state.set_attacher(|_, _| Attach::Tor).unwrap();
     first.cut();
+    eventually(|| state.circuits().is_empty());
     let refuses = FakeTor::start(&Contents { refused: Some("SETCONF"), ..BUILT });
-    state.move_to(&refuses.controller).unwrap();
-    assert!(state.set_attachers_again().is_err());
+    let (seen, changes) = unbounded();
+    state.on_circuit(move |update| seen.send(update.change.clone()).unwrap()).unwrap();
+    assert!(state.move_to(&refuses.controller).is_err());
+    assert!(state.move_to(&refuses.controller).is_err());
     assert!(!guard.is_active() && state.circuits().len() == 1);
+    assert_eq!(next(&changes), CircuitChange::Existing);
+    assert!(changes.is_empty(), "the second call does not move the state again");
+    assert_eq!(refuses.commands("GETINFO circuit-status").len(), 1);
 }
