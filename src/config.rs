@@ -64,13 +64,13 @@ use crate::error::Result;
 ///
 /// # Changing
 ///
-/// [`set`](Self::set), [`push`](Self::push), [`remove`](Self::remove),
-/// [`replace`](Self::replace), [`clear`](Self::clear), [`reset`](Self::reset) and the methods for
-/// onion services add a pending change, and [`save`](Self::save) sends all of them.
-/// [`get`](Self::get) returns an option with its pending changes, [`in_force`](Self::in_force)
-/// its value in tor. A pending change stays if another controller changes the option: a value that
-/// was set overrides the other's, and an entry is pushed, removed or replaced in the other's list.
-/// [`Controller::save_conf`] writes tor's configuration to its file.
+/// [`set`](Self::set), [`push`](Self::push), [`remove`](Self::remove), [`replace`](Self::replace),
+/// [`clear`](Self::clear), [`reset`](Self::reset) and the methods for onion services add a pending
+/// change, and [`save`](Self::save) sends all pending changes. [`get`](Self::get) returns an option
+/// with its pending changes, [`in_force`](Self::in_force) its value in tor. A pending change stays
+/// if another controller changes the option: a value that was set overrides the other's, and an
+/// entry is pushed, removed or replaced in the other's list. [`Controller::save_conf`] writes tor's
+/// configuration to its file.
 ///
 /// Dropping the last clone ends the subscription and discards the pending changes.
 ///
@@ -161,8 +161,8 @@ impl Config {
 
     /// Returns a handle that does not keep the connection open.
     ///
-    /// A listener should own this instead of a `Config`: the connection owns the listener, and
-    /// would then keep itself open.
+    /// A listener should own this handle instead of a `Config`: the connection owns the listener,
+    /// and would then keep itself open.
     #[must_use]
     pub fn downgrade(&self) -> WeakConfig {
         WeakConfig { inner: Arc::downgrade(&self.inner) }

@@ -1,5 +1,4 @@
-//! The control connection as programs hold it: every command as a method, events by closure or
-//! queue.
+//! The handle of a control connection: every command as a method, events by closure or queue.
 //!
 //! **Invariant**: keeps no state of circuits, streams or relays, and does not read the socket.
 
@@ -132,7 +131,7 @@ struct Inner {
     peer: Peer,
     /// The endpoint of [`ConnectOptions::socks_port`].
     socks: Option<Endpoint>,
-    /// The process of tor, once it is proved.
+    /// The process of tor, once its identity is proved.
     process: OnceLock<TorProcessId>,
     protocol_info: ProtocolInfo,
     event_limit: usize,

@@ -56,10 +56,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Errors are cheap to clone: when a connection ends, every caller gets the same error.
 ///
-/// `{}` prints what failed and the first reason. `{:#}` and `{:?}` print the whole chain of
-/// reasons in one line, so `fn main() -> torcon::Result<()>` ends with a readable sentence.
-/// `{:#?}` prints the structure, for developers. [`source`](StdError::source) returns the first
-/// reason that `{}` does not contain, so a program that prints the chain repeats nothing.
+/// `{}` prints what failed and the first reason. `{:#}` and `{:?}` print the whole chain of reasons
+/// in one line, so that `fn main() -> torcon::Result<()>` prints a readable sentence. `{:#?}`
+/// prints the structure, for developers. [`source`](StdError::source) returns the first reason that
+/// `{}` does not contain, so a program that prints the chain repeats nothing.
 ///
 /// The operator `?` converts a `std::io::Error` into [`Error::Io`], and an `Error` into a
 /// `std::io::Error` of the matching kind; both conversions keep the original error.
@@ -88,8 +88,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// tor understood the command and refused it.
     Rejected(Rejection),
-    /// The control connection has ended; the reason is the first one that was seen, and the same
-    /// for every caller.
+    /// The control connection has ended; the reason is the first one that was seen, the same for
+    /// every caller.
     Closed(Disconnect),
     /// tor refused to apply a changed configuration.
     Config(ConfigError),

@@ -5,11 +5,8 @@
 //! `Unrecognized`, an unknown field is in `extra()`, an unknown kind of event is [`Event::Other`],
 //! and an event that contradicts the specification is [`Event::Malformed`].
 //!
-//! Only the required fields are checked when an event arrives; each method parses its field when it
-//! is called. A listener reads one to four fields of an event and pays for no other; with public
-//! fields, the events that tor sends most (`CIRC`, `STREAM`) would cost several times as much. A
-//! method returns a value that a listener can compare and keep without borrowing or cloning; call
-//! it once if you need the value more than once.
+//! Only the required fields are checked when an event arrives. Each method of another field parses
+//! it when it is called: call it once if you need the value more than once.
 
 mod address;
 mod answers;

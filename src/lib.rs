@@ -20,7 +20,7 @@
 //! # Ok::<(), torcon::Error>(())
 //! ```
 //!
-//! # The nouns
+//! # Overview
 //!
 //! - A [`Controller`] is a connection to a running tor. It sends every command of the control
 //!   protocol; its clones share the connection. [`connect`] opens one, [`ConnectOptions`] opens
@@ -58,7 +58,7 @@
 //! | `torcon-child`, `torcon-launch`, `torcon-end` | wait for the end of a launched tor; run the launch; end a tor that wrote on stderr | run a closure of the program |
 //! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to the program's sinks | |
 //! | `torcon-state` | calls listeners of a state, from the first one on | reads the socket |
-//! | `torcon-attach`, `torcon-streams` | call attachers; send what they chose | |
+//! | `torcon-attach`, `torcon-streams` | call attachers; send their choices | |
 //! | `torcon-onion` | watches one onion service and adds it again if tor lost it | |
 //!
 //! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
@@ -117,9 +117,9 @@
 //! torcon is tested with tor 0.4.8.14, 0.4.9.11 and 0.4.9.15. It should work with every tor that
 //! has version 3 onion services; words and events that it does not know are kept.
 //!
-//! It needs Rust 1.85 and a Unix system; it is tested on Linux. A newer Rust will be asked for
-//! only by a minor release, never by a patch. Before 1.0, a minor release may change the interface;
-//! the changelog says what to write instead.
+//! It needs Rust 1.85 and a Unix system; it is tested on Linux. Only a minor release raises the
+//! required Rust version, never a patch. Before 1.0, a minor release may change the interface; the
+//! changelog describes the replacement.
 
 // Unit tests may print; the rules for code hold everywhere else.
 #![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr, reason = "tests may print"))]

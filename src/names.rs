@@ -79,13 +79,13 @@ impl InvalidName {
         Self { what, problem }
     }
 
-    /// Returns what the text was parsed as, such as `"relay fingerprint"`.
+    /// Returns the expected kind of name, such as `"relay fingerprint"`.
     #[must_use]
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// Returns what is wrong with the text.
+    /// Returns the problem of the text.
     #[must_use]
     pub fn problem(&self) -> &'static str {
         self.problem

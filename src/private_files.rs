@@ -79,7 +79,7 @@ pub(crate) fn create_file(
     written
 }
 
-/// Gives a file or directory that was just created to tor's user.
+/// Makes tor's user the owner of a file or directory that was just created.
 fn give(file: &File, owner: Option<Uid>) -> io::Result<()> {
     let Some(owner) = owner else { return Ok(()) };
     if fstat(file)?.st_uid == owner.as_raw() {

@@ -170,7 +170,7 @@ impl SocksProxy {
 
     /// Resolves an address to a host name through tor.
     ///
-    /// The owner of the address chooses the name, so it proves nothing.
+    /// The owner of the address chooses the name, so the name proves nothing.
     ///
     /// Blocks the current thread until tor answers, for at most the [time limit](Self::timeout).
     ///

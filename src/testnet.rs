@@ -32,8 +32,8 @@
 //! The authorities make a consensus once and then every half hour. It is valid for a day, in which
 //! a killed relay stays listed.
 //!
-//! The network is for tests and gives no anonymity: every relay has every flag, and the keys are in
-//! temporary directories.
+//! The network is for tests and provides no anonymity: every relay has every flag, and the keys are
+//! in temporary directories.
 
 mod bring_up;
 mod builder;
@@ -66,7 +66,7 @@ pub use self::progress::NetworkProgress;
 
 /// A running private Tor network.
 ///
-/// Returned by [`PrivateNetwork::launch`] and [`PrivateNetworkBuilder::launch`]. All methods can be
+/// Made by [`PrivateNetwork::launch`] and [`PrivateNetworkBuilder::launch`]. All methods can be
 /// called from several threads at once; share it in an [`Arc`](std::sync::Arc).
 ///
 /// Dropping it kills every tor of the network and deletes the temporary directory, in less than a

@@ -1,6 +1,6 @@
 //! The cookie: 32 bytes that tor writes to a file.
 //!
-//! The peer may have named the path, and may not be a tor. The path could be a secret of the user,
+//! The peer may have named the path, and need not be a tor. The path could be a secret of the user,
 //! a pipe without end, or a device that acts when it is opened. So only a regular file of exactly
 //! 32 bytes is read, and its type is checked before it is opened and again on the descriptor.
 

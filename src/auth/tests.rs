@@ -409,7 +409,7 @@ fn a_cookie_that_cannot_be_used_is_an_error() {
     assert_eq!(
         dialogue(&nowhere, None, &[]).story(),
         "cannot authenticate by SAFECOOKIE (tor offers SAFECOOKIE): \
-         set CookieAuthFile in the torrc: tor does not say where its cookie file is"
+         set CookieAuthFile in the torrc: tor does not report the path of its cookie file"
     );
 }
 

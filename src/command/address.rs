@@ -96,7 +96,7 @@ impl MapAddress {
     }
 }
 
-/// Returns whether a line is about one pair, and not a refusal of the whole command.
+/// Returns whether a line answers one pair, and does not refuse the whole command.
 fn is_of_a_pair(line: ReplyLine<'_>) -> bool {
     match line.code() {
         ..400 | 451 => true,

@@ -208,7 +208,7 @@ impl Command for Authenticate {
     fn request(&self) -> Result<Request, InvalidInput> {
         let (length, limit) = (self.secret.len(), (COMMAND_LIMIT - "AUTHENTICATE \r\n".len()) / 2);
         if length > limit {
-            let problem = format!("has {length} bytes, and tor takes at most {limit}");
+            let problem = format!("has {length} bytes, and tor accepts at most {limit}");
             return Err(InvalidInput::new("password", problem));
         }
         let request = Request::new(Self::KEYWORD);

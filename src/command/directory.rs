@@ -5,7 +5,7 @@ use crate::error::{InvalidInput, Result};
 use crate::names::{Fingerprint, OnionAddress, RouterPurpose};
 use crate::wire::{Reply, Request};
 
-/// Gives tor the server descriptor of a relay.
+/// Adds the server descriptor of a relay to tor.
 ///
 /// `+POSTDESCRIPTOR [purpose=..] [cache=..]` and the descriptor, dot-stuffed.
 #[derive(Clone, Debug, PartialEq, Eq)]

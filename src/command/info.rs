@@ -95,7 +95,7 @@ impl<'a> AnswerCheck<'a> {
 
     fn out_of_step(&self, found: &[u8]) -> Error {
         let expected = match self.answered < self.keys.len() {
-            true => "each key as it was asked for",
+            true => "each queried key",
             false => "OK after the last key",
         };
         out_of_step(GetInfo::KEYWORD, expected, found)
@@ -109,7 +109,7 @@ impl<'a> AnswerCheck<'a> {
         if set.contains(key) {
             return Ok(());
         }
-        Err(out_of_step(GetInfo::KEYWORD, "a refusal of a key that was asked for", b""))
+        Err(out_of_step(GetInfo::KEYWORD, "a refusal of a queried key", b""))
     }
 }
 

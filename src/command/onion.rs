@@ -156,7 +156,7 @@ impl AddOnion {
         self.key.as_ref().map(OnionKey::address)
     }
 
-    /// Returns the first argument that is about the proof of work.
+    /// Returns the first proof-of-work argument.
     pub(crate) fn pow_argument(&self) -> Option<&'static str> {
         let is_given = [
             ("pow_defenses", self.pow_defenses.is_some()),

@@ -50,7 +50,7 @@ impl Command for AttachStream {
             None => request.token("circuit", "0")?,
         };
         match self.hop {
-            // tor takes 0 for the default.
+            // tor reads 0 as the default.
             Some(0) => Err(InvalidInput::new("hop", "must not be 0")),
             Some(_) if self.circuit.is_none() => Err(InvalidInput::new("hop", "needs a circuit")),
             Some(hop) => request.pair("HOP", hop.to_string()),

@@ -81,7 +81,7 @@ impl Config {
     ///
     /// While a list is not set, tor uses its default and drops it with the first entry. The default
     /// is therefore saved too: `SocksPort 9050`, `Log notice stdout`, or the built-in lines of
-    /// `DirAuthority` and `FallbackDir`. [`set`](Self::set) the entry to have it alone. In
+    /// `DirAuthority` and `FallbackDir`. To replace the default, [`set`](Self::set) the entry. In
     /// `SocksPort` and the other options of listeners the entry replaces a `0`. An
     /// [offline](Self::offline) configuration has no defaults.
     ///

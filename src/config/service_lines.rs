@@ -58,7 +58,7 @@ impl ServiceLines {
         lines.map(|(_, value)| PathBuf::from(OsString::from_vec(value.clone())))
     }
 
-    /// Takes out the services whose directory matches, and returns their lines.
+    /// Removes the services whose directory matches, and returns their lines.
     pub(crate) fn take(&mut self, matches: impl Fn(&Path) -> bool) -> Vec<ConfiguredLine> {
         let mut is_taken = false;
         let (taken, kept) =

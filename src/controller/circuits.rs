@@ -12,7 +12,7 @@ use crate::names::{CircuitId, CircuitPurpose, StreamId, StreamReason};
 
 /// # Circuits and streams
 ///
-/// [`State`](crate::State) follows them by events.
+/// [`State`](crate::State) keeps circuits and streams current by events.
 impl Controller {
     /// Returns tor's circuits, each in the form of a `CIRC` event.
     #[doc = sends!("GETINFO circuit-status")]
@@ -41,8 +41,8 @@ impl Controller {
     /// # Errors
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if tor does not know a relay, the
-    /// circuit or the purpose, 551 if it cannot start, as without a network; otherwise those of
-    /// [`execute`](Self::execute).
+    /// circuit or the purpose, 551 if tor cannot launch the circuit, as without a network;
+    /// otherwise those of [`execute`](Self::execute).
     pub fn extend_circuit(&self, circuit: &ExtendCircuit) -> Result<CircuitId> {
         self.execute(circuit)
     }

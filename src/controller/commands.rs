@@ -137,7 +137,7 @@ impl Controller {
     /// that preceded its reply.
     ///
     /// An event with a lower number preceded the reply. An event with this or a higher number
-    /// followed it, and yet the reply may reflect it: tor delays events, but never replies.
+    /// followed it, although the reply may reflect it: tor delays events, but never replies.
     pub(crate) fn execute_sequenced<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
         self.execute_before(command, deadline_after(self.timeout))
     }
@@ -171,8 +171,8 @@ impl Controller {
         Ok(PendingReply::new(ticket, self.timeout, GetInfo::of_request(&request)))
     }
 
-    /// Checks a request, and runs what must precede it. The guard must live until the request is
-    /// written.
+    /// Checks a request, and begins a configuration epoch if it changes the configuration. The
+    /// guard must live until the request is written.
     fn prepare(&self, request: &Request) -> Result<Option<ConfCommand<'_>>> {
         self.preflight(request)?;
         if request.ends_connection() {

@@ -78,8 +78,8 @@ impl ConnectOptions {
     /// The control port is trusted to be tor's. Another program that listens there can offer a
     /// method that does not authenticate it, receives the password if it asks for one, and can
     /// relay the SAFECOOKIE handshake to the real tor. It cannot obtain the contents of a cookie or
-    /// of another file, but whether a path is a file of 32 bytes that this program may read. A unix
-    /// socket in a directory that only tor's user can write to prevents that.
+    /// of another file; it can learn whether a path is a file of 32 bytes that this program may
+    /// read. A unix socket in a directory that only tor's user can write to prevents that.
     ///
     /// # Errors
     ///
@@ -122,8 +122,8 @@ impl ConnectOptions {
 
     /// Connects to the first of several endpoints whose tor accepts the authentication.
     ///
-    /// Each endpoint gets an equal share of the remaining time, so that one that hangs does not
-    /// keep the others from being tried. Each is sent the commands of [`connect`](Self::connect).
+    /// Each endpoint gets an equal share of the remaining time, so that an endpoint that hangs does
+    /// not prevent the others. Each receives the commands of [`connect`](Self::connect).
     ///
     /// Blocks the current thread until a tor accepts the authentication, for at most the
     /// [time limit](Self::timeout).

@@ -1,4 +1,5 @@
-//! The connection itself: its time limit, its end, and what runs before a deliberate close.
+//! The connection itself: its time limit, its end, and the hooks that run before a deliberate
+//! close.
 
 use std::mem;
 use std::sync::Arc;

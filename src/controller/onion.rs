@@ -14,7 +14,7 @@ use crate::names::{OnionAddress, TorFeature};
 /// # Onion services
 ///
 /// [`OnionEndpoint`](crate::onion::OnionEndpoint) adds a service, waits for its publication and
-/// keeps it up.
+/// adds it again if tor loses it.
 impl Controller {
     /// Adds an ephemeral onion service, which lives as long as this connection, or as tor if it is
     /// detached.

@@ -1,8 +1,8 @@
 //! Checks of commands that would make tor exit or abort instead of refusing them.
 //!
-//! This is the one such check: every command of a connection passes it. The table [`FATAL_OPTIONS`]
-//! was found by setting every option of tor 0.4.9.11 to odd values, and every option that names a
-//! file to odd files; 0.4.8.14 and 0.4.9.15 have no others.
+//! Every command of a connection passes this check. The table [`FATAL_OPTIONS`] was found by
+//! setting every option of tor 0.4.9.11 to odd values, and every option that names a file to odd
+//! files; 0.4.8.14 and 0.4.9.15 have no others.
 
 mod paths;
 mod policy;

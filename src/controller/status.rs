@@ -40,7 +40,7 @@ impl Controller {
         self.read_flag("dormant")
     }
 
-    /// Returns whether tor believes the network to be reachable. It does not before a relay has
+    /// Returns whether tor believes the network to be reachable. tor does so only after a relay has
     /// answered.
     #[doc = sends!("GETINFO network-liveness")]
     pub fn network_liveness(&self) -> Result<NetworkLiveness> {

@@ -78,7 +78,7 @@ impl Controller {
     /// Waits for an event of one kind that satisfies a predicate, and returns it.
     ///
     /// Only events that tor sends after the call are tested, on the calling thread; malformed ones
-    /// and [`Event::Lagged`] too. Any thread may wait, also a listener: other listeners get the
+    /// and [`Event::Lagged`] too. Any thread may wait, also a listener: other listeners receive the
     /// events later. For an event that a command causes, use
     /// [`execute_and_wait`](Self::execute_and_wait).
     ///
@@ -116,8 +116,8 @@ impl Controller {
     /// Sends a command, waits for an event of one kind that satisfies a predicate, and returns the
     /// reply and the event.
     ///
-    /// The subscription precedes the command, so that no event is missed. The predicate gets the
-    /// reply too; otherwise it is called as that of [`wait_for`](Self::wait_for).
+    /// The subscription precedes the command, so that no event is missed. The predicate receives
+    /// the reply too; otherwise it is called as that of [`wait_for`](Self::wait_for).
     ///
     /// Blocks the current thread until the event arrives, for at most `limit` after the reply, and
     /// before that for at most the [time limit](Self::with_timeout).

@@ -101,8 +101,8 @@ impl RouterStatus {
 
     /// Returns the digest of the descriptor, if the entry has one.
     ///
-    /// In `ns/purpose/..` this is the digest of the server descriptor. Otherwise a tor that uses
-    /// microdescriptors, as clients do, gives the first 20 of the 32 bytes of the digest of the
+    /// In `ns/purpose/..` this is the digest of the server descriptor. Otherwise it is, in a tor
+    /// that uses microdescriptors, as clients do, the first 20 of the 32 bytes of the digest of the
     /// microdescriptor.
     #[must_use]
     pub fn descriptor_digest(&self) -> Option<[u8; 20]> {

@@ -57,7 +57,7 @@ pub enum AuthProblem {
         size: u64,
     },
     /// tor offers cookie authentication without the path of the cookie file.
-    #[error("tor does not say where its cookie file is")]
+    #[error("tor does not report the path of its cookie file")]
     CookiePathMissing,
     /// The peer is on another machine, so the cookie file that it named was not read.
     #[error("the control port is on another machine, so the cookie file {} was not read", quoted_path(.path))]
@@ -86,8 +86,8 @@ pub enum AuthProblem {
     /// tor offers no method that this version supports.
     #[error("tor offers no known method")]
     NoKnownMethod,
-    /// The operating system gave no random numbers.
-    #[error("the operating system gave no random numbers")]
+    /// The operating system returned no random numbers.
+    #[error("the operating system returned no random numbers")]
     Random(#[source] Arc<io::Error>),
 }
 

@@ -56,7 +56,7 @@ pub enum CircuitProblem {
     Stream {
         /// Why the stream failed or was detached.
         reason: Option<StreamReason>,
-        /// The reason that the exit gave.
+        /// The reason that the exit reported.
         remote_reason: Option<StreamReason>,
     },
     /// The stream was attached to another circuit, and is closed: another controller attached it, or

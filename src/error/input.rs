@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::names::{InvalidName, printable};
 
-/// An argument that is not valid in the control protocol, or that tor must not get.
+/// An argument that is not valid in the control protocol, or that would make tor exit.
 ///
 /// Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl InvalidInput {
         &self.inner.argument
     }
 
-    /// Returns what is wrong with the argument. The text never contains the value, which may be a
+    /// Returns the problem of the argument. The text never contains the value, which may be a
     /// secret.
     #[must_use]
     pub fn problem(&self) -> &str {

@@ -146,8 +146,8 @@ pub enum OnionProblem {
         /// The requested value.
         wanted: Box<str>,
     },
-    /// The operating system gave no random numbers for a key.
-    #[error("the operating system gave no random numbers for a key")]
+    /// The operating system returned no random numbers for a key.
+    #[error("the operating system returned no random numbers for a key")]
     Random(#[source] Arc<io::Error>),
 }
 

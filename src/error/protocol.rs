@@ -59,13 +59,13 @@ impl ProtocolError {
         self.inner.out_of_step
     }
 
-    /// Returns what was being read, such as `the reply to GETINFO`.
+    /// Returns the name of the malformed message, such as `the reply to GETINFO`.
     #[must_use]
     pub fn reading(&self) -> &str {
         &self.inner.reading
     }
 
-    /// Returns what was expected.
+    /// Returns the expectation that failed.
     #[must_use]
     pub fn expected(&self) -> &str {
         self.inner.expected

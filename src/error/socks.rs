@@ -84,8 +84,8 @@ pub enum SocksProblem {
     /// The proxy sent an answer that is not valid in SOCKS5.
     #[error(transparent)]
     Protocol(ProtocolError),
-    /// The operating system gave no random numbers for a fresh isolation token.
-    #[error("the operating system gave no random numbers")]
+    /// The operating system returned no random numbers for a fresh isolation token.
+    #[error("the operating system returned no random numbers")]
     NoRandom(#[source] Arc<io::Error>),
 }
 

@@ -98,8 +98,8 @@ impl AddrMapEvent {
         if parts.expiry.is_none() {
             let has_new_address = memchr::memchr_iter(b' ', text.as_bytes()).nth(1).is_some();
             return Err(match has_new_address {
-                true => (text, "the end of the mapping"),
-                false => (text, "what the address stands for"),
+                true => (text, "the expiry of the mapping"),
+                false => (text, "the new address"),
             });
         }
         Ok(Self { text })
@@ -135,7 +135,7 @@ impl AddrMapEvent {
         (expiry != b"NEVER").then(|| self.text.part(expiry))
     }
 
-    /// Returns the error of a failed mapping, for which tor has few words, mostly `yes`.
+    /// Returns the error of a failed mapping, mostly `yes`.
     #[must_use]
     pub fn error(&self) -> Option<EventText> {
         if Parts::read(&self.text).is_internal_error() {

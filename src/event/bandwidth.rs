@@ -194,7 +194,7 @@ impl ConnBwEvent {
             return Err((text, "ID with a connection id"));
         };
         let Some(connection_type) = connection_type else {
-            return Err((text, "TYPE with what the connection is for"));
+            return Err((text, "TYPE with the type of the connection"));
         };
         let connection_type = ConnectionType::from_bytes(connection_type.inside());
         let Some(bytes_read) = read.and_then(Value::number) else {
@@ -253,7 +253,7 @@ impl TbEmptyEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let mut fields = fields_after(&text, 1, 0);
         if fields.word_unless_keyword().is_none() {
-            return Err((text, "the name of an allowance"));
+            return Err((text, "the name of a token bucket"));
         }
         let milliseconds = |value: Value<'_>| value.number().map(Duration::from_millis);
         let [read, written, last] = find_each(fields, ["READ", "WRITTEN", "LAST"])

@@ -42,7 +42,7 @@ event_keywords!(BuildTimeoutSetEvent, words 2 + 0, stored [] {
 
 impl BuildTimeoutSetEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        require_words(text, &["why the time was set"]).map(|text| Self { text })
+        require_words(text, &["why the timeout was set"]).map(|text| Self { text })
     }
 
     /// Returns why tor set the timeout.

@@ -102,7 +102,7 @@ typed_event!(CircMinorEvent, CircMinor: CircMinor);
 circuit_keywords!(event_keywords!(CircEvent, words 3 + 1, stored []) {
     /// Returns why the circuit was closed or failed.
     "REASON" => reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
-    /// Returns the reason that the last hop gave, if that hop ended the circuit.
+    /// Returns the reason that the last hop reported, if that hop ended the circuit.
     "REMOTE_REASON" => remote_reason: Option<CircuitReason> = word(CircuitReason::from_bytes);
 });
 
@@ -117,7 +117,7 @@ circuit_keywords!(event_keywords!(CircMinorEvent, words 3 + 1, stored []) {
 
 impl CircEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        read_words(text, "the state of the circuit").map(|(id, text)| Self { id, text })
+        read_words(text, "the status of the circuit").map(|(id, text)| Self { id, text })
     }
 
     /// Returns the identifier of the circuit.
@@ -141,7 +141,7 @@ impl CircEvent {
 
 impl CircMinorEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        read_words(text, "what has changed about the circuit").map(|(id, text)| Self { id, text })
+        read_words(text, "the change of the circuit").map(|(id, text)| Self { id, text })
     }
 
     /// Returns the identifier of the circuit.
@@ -150,7 +150,7 @@ impl CircMinorEvent {
         self.id
     }
 
-    /// Returns what changed.
+    /// Returns the kind of change.
     #[must_use]
     pub fn change(&self) -> CircMinorChange {
         CircMinorChange::from_bytes(word(&self.text, 2))

@@ -54,7 +54,7 @@ event_keywords!(OrConnEvent, words 3 + 0, stored [] {
 
 impl OrConnEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let expected = ["a relay or an address", "the state of the connection"];
+        let expected = ["a relay or an address", "the status of the connection"];
         require_words(text, &expected).map(|text| Self { text })
     }
 

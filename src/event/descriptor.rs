@@ -28,14 +28,14 @@ event_keywords!(HsDescEvent, words 4 + 2, stored [] {
 impl HsDescEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let expected = [
-            "what happened to the descriptor",
+            "the action on the descriptor",
             "the address of an onion service",
-            "a kind of authorization",
+            "a type of authorization",
         ];
         require_words(text, &expected).map(|text| Self { text })
     }
 
-    /// Returns what happened to the descriptor.
+    /// Returns the action on the descriptor.
     #[must_use]
     pub fn action(&self) -> HsDescAction {
         HsDescAction::from_bytes(word(&self.text, 1))
@@ -47,13 +47,13 @@ impl HsDescEvent {
         unless_unknown(word(&self.text, 2)).map(|address| self.text.part(address))
     }
 
-    /// Returns how clients of the service are authorized, as far as tor reports it.
+    /// Returns the type of the client authorization, as far as tor reports it.
     #[must_use]
     pub fn auth(&self) -> HsDescAuth {
         HsDescAuth::from_bytes(word(&self.text, 3))
     }
 
-    /// Returns the hidden service directory, if the event is about one.
+    /// Returns the hidden service directory, if the event names one.
     #[must_use]
     pub fn hsdir(&self) -> Option<RelaySpec> {
         let hsdir = fields_after(&self.text, 4, 0).word_unless_keyword();
@@ -86,7 +86,7 @@ impl HsDescContentEvent {
         for expected in [
             "the address of an onion service",
             "the identifier of a descriptor",
-            "the directory that was asked",
+            "a hidden service directory",
         ] {
             if fields.word_unless_keyword().is_none() {
                 return Err((text, expected));
@@ -107,7 +107,7 @@ impl HsDescContentEvent {
         self.text.part(self.word(2))
     }
 
-    /// Returns the hidden service directory, if one was asked.
+    /// Returns the hidden service directory, if the event names one.
     #[must_use]
     pub fn hsdir(&self) -> Option<RelaySpec> {
         unless_unknown(self.word(3)).map(RelaySpec::from_bytes)

@@ -16,7 +16,7 @@ event_keywords!(GuardEvent, words 4 + 0, stored [] {});
 
 impl GuardEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        let expected = ["what the guard is for", "a relay", "what happened to the guard"];
+        let expected = ["the type of the guard", "a relay", "the status of the guard"];
         require_words(text, &expected).map(|text| Self { text })
     }
 
@@ -34,7 +34,7 @@ impl GuardEvent {
         RelaySpec::from_bytes(word(&self.text, 2))
     }
 
-    /// Returns what happened to the guard.
+    /// Returns the status of the guard.
     #[must_use]
     pub fn status(&self) -> GuardStatus {
         GuardStatus::from_bytes(word(&self.text, 3))
@@ -52,7 +52,7 @@ event_keywords!(NetworkLivenessEvent, words 2 + 0, stored [] {});
 
 impl NetworkLivenessEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
-        require_words(text, &["whether the network can be reached"]).map(|text| Self { text })
+        require_words(text, &["the status of the network"]).map(|text| Self { text })
     }
 
     /// Returns whether the network is reachable.

@@ -6,8 +6,8 @@ use crate::names::Severity;
 
 /// `DEBUG`, `INFO`, `NOTICE`, `WARN`, `ERR`: a message of tor's log.
 ///
-/// A closure that takes this type receives `NOTICE`, `WARN` and `ERR`; subscribe to the thousands
-/// of messages of `INFO` and `DEBUG` by their [`EventKind`].
+/// A closure with a parameter of this type receives `NOTICE`, `WARN` and `ERR`; subscribe to the
+/// thousands of messages of `INFO` and `DEBUG` by their [`EventKind`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
     severity: Severity,

@@ -35,7 +35,7 @@ pub struct StatusEvent {
     text: EventText,
 }
 
-/// The part of tor that a status is about.
+/// The part of tor that a status concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StatusArea {
@@ -69,12 +69,12 @@ impl StatusEvent {
             return Err((text, "a severity"));
         };
         if fields.word_unless_keyword().is_none() {
-            return Err((text, "what the status is about"));
+            return Err((text, "the action of the status"));
         }
         Ok(Self { area, severity, text })
     }
 
-    /// Returns the part of tor that the status is about.
+    /// Returns the part of tor that the status concerns.
     #[must_use]
     pub fn area(&self) -> StatusArea {
         self.area
@@ -194,7 +194,7 @@ impl Bootstrap {
     ];
 
     pub(crate) fn from_bytes(text: &[u8]) -> Result<Self, ProtocolError> {
-        let failed = |expected| ProtocolError::new("the progress of bootstrapping", expected, text);
+        let failed = |expected| ProtocolError::new("the bootstrap progress", expected, text);
         let mut fields = Fields::new(text);
         let severity = fields.word().and_then(Severity::from_bytes);
         let severity = severity.ok_or_else(|| failed("a severity"))?;

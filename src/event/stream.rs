@@ -26,10 +26,10 @@ macro_rules! stream_keywords {
         $crate::event::keyword::$define!($($head)* {
             /// Returns why the stream ended or left its circuit.
             "REASON" => reason: Option<StreamReason> = word(StreamReason::from_bytes);
-            /// Returns the reason that the exit gave, if the exit ended the stream.
+            /// Returns the reason that the exit reported, if the exit ended the stream.
             "REMOTE_REASON" => remote_reason: Option<StreamReason> =
                 word(StreamReason::from_bytes);
-            /// Returns what remapped the target: tor's cache or the exit.
+            /// Returns the component that remapped the target: tor's cache or the exit.
             "SOURCE" => source: Option<StreamSource> = word(StreamSource::from_bytes);
             /// Returns the address of the application that opened the stream. tor sends it for new
             /// streams only, and not for its own streams.
@@ -66,12 +66,12 @@ impl StreamEvent {
             return Err((text, "a stream id"));
         };
         if fields.word_unless_keyword().is_none() {
-            return Err((text, "the state of the stream"));
+            return Err((text, "the status of the stream"));
         }
         let Some(circuit) = fields.word().and_then(CircuitId::from_bytes) else {
             return Err((text, "a circuit id"));
         };
-        // An application may ask for any name, also for one that looks like a keyword.
+        // An application may request any name, also one with the syntax of a keyword.
         if fields.word().is_none() {
             return Err((text, "the target of the stream"));
         }

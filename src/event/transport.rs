@@ -22,7 +22,7 @@ impl TransportLaunchedEvent {
     pub(crate) fn parse(text: EventText) -> Parsed<Self> {
         let mut fields = fields_after(&text, 1, 0);
         if fields.word_unless_keyword().is_none() {
-            return Err((text, "the side of the transport"));
+            return Err((text, "the type of the transport"));
         }
         for expected in ["the name of the transport", "an address"] {
             if fields.word().is_none() {
@@ -35,7 +35,7 @@ impl TransportLaunchedEvent {
         }
     }
 
-    /// Returns the side of the transport.
+    /// Returns the type of the transport.
     #[doc(alias = "Type")]
     #[must_use]
     pub fn transport_type(&self) -> TransportType {

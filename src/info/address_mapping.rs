@@ -36,7 +36,7 @@ pub struct AddressMapping {
 impl AddressMapping {
     pub(crate) fn read_list(key: &str, answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
         let unreadable =
-            |line| ProtocolError::new(key, "an address, another and when it ends", line);
+            |line| ProtocolError::new(key, "an address, a new address and an expiry", line);
         lines(answer).map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
     }
 
@@ -75,7 +75,7 @@ mod tests {
         for line in ["a.test", "a.test b.test", "a.test b.test soon", "a.test b.test \"soon\""] {
             let error = AddressMapping::read_list("address-mappings/all", line.as_bytes());
             let text = error.unwrap_err().to_string();
-            assert!(text.contains("expected an address, another and when it ends"), "{text}");
+            assert!(text.contains("expected an address, a new address and an expiry"), "{text}");
         }
     }
 }

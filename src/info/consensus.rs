@@ -24,7 +24,7 @@ keywords! {
 pub struct ConsensusLifetime {
     /// `valid-after`.
     pub valid_after: SystemTime,
-    /// `fresh-until`: when the next consensus is due.
+    /// `fresh-until`: the time at which the next consensus is due.
     pub fresh_until: SystemTime,
     /// `valid-until`. Clients use it a day longer if they find no newer one.
     pub valid_until: SystemTime,

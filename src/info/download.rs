@@ -31,7 +31,7 @@ keywords! {
 }
 
 keywords! {
-    /// What increases the delay before a retry.
+    /// The event that increases the delay before a retry.
     pub enum DownloadIncrement {
         /// Each failure.
         Failure = "DL_SCHED_INCREMENT_FAILURE",
@@ -65,7 +65,7 @@ pub struct DownloadStatus {
     /// The source.
     #[doc(alias = "want_authority")]
     pub source: DownloadSource,
-    /// What increases the delay.
+    /// The event that increases the delay.
     pub increment_on: DownloadIncrement,
     /// How the delay is chosen.
     pub backoff: DownloadBackoff,
@@ -100,7 +100,7 @@ impl DownloadStatus {
         Ok(Self {
             next_attempt_at: find(b"next-attempt-at")
                 .and_then(|time| read_time(&time))
-                .ok_or_else(|| unreadable("when tor tries next"))?,
+                .ok_or_else(|| unreadable("the time of the next attempt"))?,
             failures: number(b"n-download-failures")
                 .ok_or_else(|| unreadable("the number of failures"))?,
             attempts: number(b"n-download-attempts")
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_no_status_is_told() {
         for (word, expected) in [
-            ("next-attempt-at ", "when tor tries next"),
+            ("next-attempt-at ", "the time of the next attempt"),
             ("n-download-failures ", "the number of failures"),
             ("n-download-attempts ", "the number of attempts"),
         ] {

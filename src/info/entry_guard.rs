@@ -37,7 +37,7 @@ pub struct EntryGuard {
 
 impl EntryGuard {
     pub(crate) fn read_list(answer: &[u8]) -> Result<Vec<Self>, ProtocolError> {
-        let unreadable = |line| ProtocolError::new("entry-guards", "a relay and its state", line);
+        let unreadable = |line| ProtocolError::new("entry-guards", "a relay and its status", line);
         lines(answer).map(|line| Self::read(line).ok_or_else(|| unreadable(line))).collect()
     }
 
@@ -71,7 +71,7 @@ mod tests {
         let error = EntryGuard::read_list(b"$E8F7~a").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot read entry-guards: expected a relay and its state, got \"$E8F7~a\""
+            "cannot read entry-guards: expected a relay and its status, got \"$E8F7~a\""
         );
     }
 }

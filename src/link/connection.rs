@@ -175,7 +175,7 @@ impl Connection {
     }
 
     /// Ends the connection: wakes the reader, then calls the hooks, then fails every slot with the
-    /// reason. So when a caller learns of the end, the hooks have been called.
+    /// reason. So the hooks have been called before any caller receives the reason.
     pub(super) fn end(&self, reason: &Disconnect) {
         let Some(reason) = self.router.lock().begin_end(reason) else { return };
         let slots = FailSlotsOnDrop(self);

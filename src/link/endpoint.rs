@@ -168,8 +168,8 @@ fn check_host(host: &str) -> Result<(), InvalidInput> {
 }
 
 impl fmt::Display for Endpoint {
-    /// Writes the text form. Unprintable characters are escaped, since the address of a `SocksPort`
-    /// comes from the peer.
+    /// Writes the text form. Unprintable characters are escaped, since the peer reports the address
+    /// of a `SocksPort`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),

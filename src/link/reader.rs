@@ -65,7 +65,7 @@ impl Reader {
         }
     }
 
-    /// Reads until the connection ends, then ends it for everyone.
+    /// Reads until the connection ends, then ends it for every caller.
     pub(super) fn run(mut self) {
         // Fails every slot even if a hook panics.
         let _end = EndOnDrop(Arc::clone(&self.connection));

@@ -25,7 +25,7 @@
 //! When the refusal arrives, every command in front of the probe was answered, or never will be:
 //!
 //! - If the number of held replies equals the number of slots in front of the probe, all are in
-//!   step, and each held reply goes to its slot.
+//!   step, and each held reply is delivered to its slot.
 //! - If replies are missing, but all slots in front of the probe are canceled, no caller is affected,
 //!   and the held replies are discarded.
 //! - Otherwise it is unknown whose reply is missing, and the connection ends.
@@ -210,13 +210,11 @@ impl Router {
         for swallowed in StatusLine::all_within(line) {
             let is_reply = swallowed.is_reply() && !self.slots.is_empty();
             if is_reply && swallowed.separator != Separator::Last {
-                let detail =
-                    "a line without a status code came, and may hold the beginning of a reply";
+                let detail = "a line without a status code arrived, and may begin a reply";
                 return Err(Disconnect::OutOfStep { detail });
             }
             if swallowed.is_event() && swallowed.separator == Separator::Data {
-                let detail =
-                    "a line without a status code came, and may hold the beginning of an event";
+                let detail = "a line without a status code arrived, and may begin an event";
                 return Err(Disconnect::OutOfStep { detail });
             }
             may_be_reply |= is_reply;
@@ -371,7 +369,7 @@ impl Router {
 }
 
 const UNEXPECTED_REPLY: Disconnect =
-    Disconnect::OutOfStep { detail: "a reply came without a command" };
+    Disconnect::OutOfStep { detail: "a reply arrived without a command" };
 
 /// Returns whether a filtering proxy refused the command.
 fn is_filtered(reply: &[u8]) -> bool {

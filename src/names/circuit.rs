@@ -1,4 +1,4 @@
-//! Circuits: their identifiers, states, purposes and ends.
+//! Circuits: identifiers, statuses, purposes and reasons.
 
 super::identifier::identifiers! {
     /// The identifier of a circuit, unique in the life of a tor.
@@ -16,7 +16,7 @@ super::identifier::identifiers! {
 }
 
 super::keywords! {
-    /// The state of a circuit.
+    /// The status of a circuit.
     pub enum CircuitStatus {
         /// The circuit was launched.
         Launched = "LAUNCHED",
@@ -80,7 +80,7 @@ super::keywords! {
         TorProtocol = "TORPROTOCOL",
         /// An internal error.
         Internal = "INTERNAL",
-        /// A client asked for it with a `TRUNCATE`.
+        /// A client requested it by a `TRUNCATE` cell.
         Requested = "REQUESTED",
         /// The relay is hibernating to stay within its bandwidth limit.
         Hibernating = "HIBERNATING",

@@ -6,7 +6,7 @@ super::identifier::identifiers! {
 }
 
 super::keywords! {
-    /// The state of a connection to a relay or from another tor.
+    /// The status of a connection to a relay or from another tor.
     pub enum OrConnStatus {
         /// An incoming connection.
         New = "NEW",

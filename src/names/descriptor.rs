@@ -22,7 +22,7 @@ super::keywords! {
 }
 
 super::keywords! {
-    /// How clients of an onion service are authorized, as far as `HS_DESC` reports it.
+    /// The type of the client authorization of an onion service in `HS_DESC`.
     pub enum HsDescAuth {
         /// No authorization, or tor does not report it; version 3 services always report this.
         NoAuth = "NO_AUTH",
@@ -46,9 +46,9 @@ super::keywords! {
         UploadRejected = "UPLOAD_REJECTED",
         /// The directory does not have it.
         NotFound = "NOT_FOUND",
-        /// There is no directory to ask.
+        /// tor found no suitable directory.
         QueryNoHsdir = "QUERY_NO_HSDIR",
-        /// Every directory was asked too often lately.
+        /// tor has queried every directory too often recently.
         QueryRateLimited = "QUERY_RATE_LIMITED",
         /// Another reason.
         Unexpected = "UNEXPECTED",

@@ -1,7 +1,7 @@
 //! Guards: the relays that tor keeps using for the first hops of its circuits.
 
 super::keywords! {
-    /// The purpose of a guard.
+    /// The type of a guard.
     pub enum GuardType {
         /// An entry guard.
         Entry = "ENTRY",

@@ -5,8 +5,8 @@ use std::hash::Hasher;
 /// Defines an open enumeration of keywords: known variants and `Unrecognized`.
 ///
 /// Two values are equal if their keywords are, without regard to case: `Unrecognized("CIRC")`
-/// equals the variant of that keyword, so nothing changes for a program when a later version learns
-/// a keyword.
+/// equals the variant of that keyword, so a program is not affected when a later version knows the
+/// keyword.
 macro_rules! keywords {
     (
         $(#[$attribute:meta])*
@@ -54,8 +54,8 @@ macro_rules! keywords {
         }
 
         impl From<&str> for $name {
-            /// Recognizes a word in upper and lower case, as tor does; one that is not known keeps
-            /// its text.
+            /// Recognizes a word in upper and lower case, as tor does; an unknown word keeps its
+            /// text.
             fn from(word: &str) -> Self {
                 let known = Self::KNOWN.iter().find(|known| known.as_str().eq_ignore_ascii_case(word));
                 known.cloned().unwrap_or_else(|| Self::Unrecognized(word.into()))
@@ -117,7 +117,7 @@ macro_rules! keywords {
 
 pub(crate) use keywords;
 
-/// Hashes a word so that it does not matter whether its letters are upper or lower case.
+/// Hashes a word without regard to the case of its letters.
 pub(crate) fn hash_without_case<H: Hasher>(word: &str, state: &mut H) {
     for part in word.as_bytes().chunks(32) {
         let mut lower = [0; 32];
@@ -129,7 +129,7 @@ pub(crate) fn hash_without_case<H: Hasher>(word: &str, state: &mut H) {
     state.write_u8(0xff);
 }
 
-/// Returns whether a text has this beginning, whether its letters are upper or lower case.
+/// Returns whether a text has this beginning, without regard to the case of its letters.
 pub(crate) fn starts_without_case(text: impl AsRef<[u8]>, start: impl AsRef<[u8]>) -> bool {
     let (text, start) = (text.as_ref(), start.as_ref());
     text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))

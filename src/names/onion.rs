@@ -1,4 +1,4 @@
-//! Onion services: addresses, keys, and the clients that may use them.
+//! Onion services: addresses, ports, keys and client authorization.
 
 mod client_auth;
 mod key;
@@ -58,12 +58,13 @@ impl OnionAddress {
     ///
     /// [`InvalidName`] if the bytes are not a public key that tor would accept.
     pub fn from_public_key(key: [u8; 32]) -> Result<Self, InvalidName> {
-        // tor refuses what is not on the curve, and what is not in the group of the base point.
+        // tor refuses a key that is not a point of the curve, or not in the group of the base
+        // point.
         match CompressedEdwardsY(key).decompress() {
             Some(point) if point.is_torsion_free() && !point.is_small_order() => {
                 Ok(Self::of_valid_key(key))
             }
-            _ => Err(InvalidName::new("onion address", "holds no valid public key")),
+            _ => Err(InvalidName::new("onion address", "contains no valid public key")),
         }
     }
 
@@ -113,7 +114,7 @@ impl FromStr for OnionAddress {
             return refuse("must be letters and digits from 2 to 7, with or without .onion");
         }
         if name.len() == LENGTH_2 {
-            return refuse("is of version 2, which tor has ceased to support");
+            return refuse("is of version 2, which tor no longer supports");
         }
         let mut bytes = [0; 35];
         let upper = name.to_ascii_uppercase();
@@ -126,10 +127,10 @@ impl FromStr for OnionAddress {
             return refuse("must have 56 characters before .onion");
         };
         if *version != VERSION {
-            return refuse("must be of version 3, and ends otherwise");
+            return refuse("must be of version 3");
         }
         if *sum != checksum(key) {
-            return refuse("has a wrong checksum: a character is not what it was");
+            return refuse("has a wrong checksum: a character is wrong");
         }
         Self::from_public_key(*key)
     }
@@ -137,7 +138,7 @@ impl FromStr for OnionAddress {
 
 impl fmt::Display for OnionAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece, so that width and alignment are those of the whole.
+        // Written at once, so that width and alignment apply to the whole.
         let mut text = [0; LENGTH + ".onion".len()];
         let letters = self.text.iter().chain(b".onion");
         text.iter_mut().zip(letters).for_each(|(place, letter)| *place = *letter);

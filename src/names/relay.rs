@@ -9,8 +9,8 @@ use crate::names::{InvalidName, printable};
 
 /// The fingerprint of a relay: 20 bytes that are derived from its identity key.
 ///
-/// Reads itself from 40 hexadecimal digits, with or without tor's `$` before them, and prints
-/// itself as 40 upper-case digits without it.
+/// `FromStr` accepts 40 hexadecimal digits, with or without tor's `$` before them; `Display` prints
+/// 40 upper-case digits without it.
 ///
 /// # Examples
 ///
@@ -27,7 +27,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Reads 40 hexadecimal digits; `None` if these are none.
+    /// Reads 40 hexadecimal digits.
     #[inline]
     pub(crate) fn from_hex(digits: &[u8]) -> Option<Self> {
         Self::from_digits(digits.try_into().ok()?)
@@ -150,9 +150,9 @@ impl fmt::Debug for Nickname {
 
 /// A relay as tor or a user names it: by fingerprint, by nickname, or by both.
 ///
-/// Prints itself in the form that it was read from: `$FP~nick`, `$FP=nick` (very old versions of
-/// tor), `$FP`, `FP` or `nick`; `$FP~` is a relay without a nickname. Any other form that tor sends
-/// is kept as text, without fingerprint and nickname.
+/// `Display` prints the parsed form: `$FP~nick`, `$FP=nick` (very old versions of tor), `$FP`, `FP`
+/// or `nick`; `$FP~` is a relay without a nickname. Any other form that tor sends is kept as text,
+/// without fingerprint and nickname.
 ///
 /// # Examples
 ///
@@ -179,7 +179,7 @@ enum Form {
     Unread(Box<str>),
 }
 
-/// How a fingerprint, and what follows it, is written.
+/// The written form of a fingerprint and of the text behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Style {
     /// `FP`
@@ -220,7 +220,7 @@ impl RelaySpec {
         }
     }
 
-    /// Returns whether both name one relay: by the fingerprints, if both have one.
+    /// Returns whether both name the same relay, compared by fingerprint if both have one.
     pub(crate) fn is_same_relay(&self, other: &Self) -> bool {
         match (self.fingerprint(), other.fingerprint()) {
             (Some(own), Some(other)) => own == other,

@@ -19,7 +19,7 @@ keywords! {
         HsDir = "HSDir",
         /// It is only to be used as a middle relay.
         MiddleOnly = "MiddleOnly",
-        /// Its name belonged to it; no longer given.
+        /// Its name belonged to it. The authorities no longer assign this flag.
         Named = "Named",
         /// The authorities do not agree about its Ed25519 identity.
         NoEdConsensus = "NoEdConsensus",
@@ -31,7 +31,7 @@ keywords! {
         StaleDesc = "StaleDesc",
         /// It is one of too many at the same address.
         Sybil = "Sybil",
-        /// Its name belonged to another relay; no longer given.
+        /// Its name belonged to another relay. The authorities no longer assign this flag.
         Unnamed = "Unnamed",
         /// It answers directory requests.
         V2Dir = "V2Dir",

@@ -1,4 +1,4 @@
-//! The table of what is secret, and the redaction of texts that may hold a secret.
+//! The table of secret options and keys, and the redaction of texts that may contain a secret.
 //!
 //! `Debug` of every type that holds text of tor or of a user, and every error that quotes such text,
 //! uses this module.

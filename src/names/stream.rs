@@ -1,4 +1,4 @@
-//! Streams: their identifiers, states, origins and ends.
+//! Streams: identifiers, statuses, purposes and reasons.
 
 super::identifier::identifiers! {
     /// The identifier of a stream, unique in the life of a tor.
@@ -6,7 +6,7 @@ super::identifier::identifiers! {
 }
 
 super::keywords! {
-    /// The state of a stream.
+    /// The status of a stream.
     pub enum StreamStatus {
         /// A new request to connect.
         New = "NEW",
@@ -14,7 +14,7 @@ super::keywords! {
         NewResolve = "NEWRESOLVE",
         /// The target was replaced by another address.
         Remap = "REMAP",
-        /// The request to connect was sent on a circuit; reported twice by some streams.
+        /// The request to connect was sent on a circuit; reported twice for some streams.
         SentConnect = "SENTCONNECT",
         /// The request to resolve was sent on a circuit.
         SentResolve = "SENTRESOLVE",
@@ -86,8 +86,8 @@ super::keywords! {
 }
 
 impl StreamReason {
-    /// Returns the number of the reason on the wire between relays, if it has one: 1 to 14. The
-    /// others are known to this tor alone.
+    /// Returns the number of the reason on the wire between relays, if it has one: 1 to 14. Relays
+    /// never send the others.
     #[must_use]
     pub fn number(&self) -> Option<u8> {
         let numbered = [
@@ -155,7 +155,7 @@ super::keywords! {
         SocksUsername = "SOCKS_USERNAME",
         /// The password of the SOCKS request.
         SocksPassword = "SOCKS_PASSWORD",
-        /// The protocol by which the application asked.
+        /// The protocol of the request.
         ClientProtocol = "CLIENT_PROTOCOL",
         /// The address of the application.
         ClientAddress = "CLIENTADDR",

@@ -74,7 +74,7 @@ impl Target {
             return None;
         }
         let (host, port) = self.text.rsplit_once(':')?;
-        // `parse` would take a sign.
+        // `parse` would accept a sign.
         if !port.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -113,7 +113,7 @@ impl From<&Self> for Target {
 impl TryFrom<(&str, u16)> for Target {
     type Error = InvalidName;
 
-    /// Takes an IPv6 address with or without brackets.
+    /// Accepts an IPv6 address with or without brackets.
     fn try_from((host, port): (&str, u16)) -> Result<Self, InvalidName> {
         match host.parse::<IpAddr>() {
             Ok(address) => Ok(Self::from((address, port))),
@@ -161,7 +161,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let refuse = |problem| Err(InvalidName::new("target", problem));
         if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return refuse("must not hold blanks or control characters");
+            return refuse("must not contain blanks or control characters");
         }
         let target = Self { text: text.into() };
         let Some((host, _)) = target.parts() else {
@@ -240,8 +240,8 @@ mod tests {
             (":80", "must have a host before the port"),
             ("[host]:80", "must have an IPv6 address between brackets"),
             ("::1:80", "must have an IPv6 address in brackets"),
-            ("a b:80", "must not hold blanks or control characters"),
-            ("a\r\nQUIT:80", "must not hold blanks or control characters"),
+            ("a b:80", "must not contain blanks or control characters"),
+            ("a\r\nQUIT:80", "must not contain blanks or control characters"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert_eq!(error.to_string(), format!("invalid target: {problem}"), "{text:?}");

@@ -1,7 +1,7 @@
 //! Pluggable transports.
 
 super::keywords! {
-    /// The side of a pluggable transport.
+    /// The type of a pluggable transport.
     pub enum TransportType {
         /// The client of a bridge.
         Client = "client",

@@ -9,11 +9,11 @@ use crate::names::{InvalidName, printable};
 
 /// The version of a tor, such as `0.4.9.11` or `0.4.9.1-alpha-dev (git-f1d4ba3)`.
 ///
-/// Versions are ordered as tor orders them: by their four numbers, then by the status tag as
-/// text. Additional text, such as the commit a tor was built from, is kept and printed, but has
-/// no part in the order or in equality.
+/// Versions are ordered as tor orders them: by their four numbers, then by the status tag as text.
+/// Additional text, such as the commit a tor was built from, is kept and printed, but does not
+/// affect order or equality.
 ///
-/// It is printed as tor wrote it, but for characters that do not print, which are escaped.
+/// `Display` prints it as tor wrote it, with characters that do not print escaped.
 ///
 /// A text from tor that is not a version is kept too: it sorts before every version, and
 /// [`is_recognized`](Self::is_recognized) returns `false`.
@@ -31,7 +31,7 @@ use crate::names::{InvalidName, printable};
 #[derive(Clone)]
 pub struct TorVersion {
     text: Box<str>,
-    /// Invariant: what `Parts::read` makes of `text`; `None` if that is not a version.
+    /// Invariant: the result of `Parts::read` for `text`.
     parts: Option<Parts>,
 }
 
@@ -58,7 +58,7 @@ impl Parts {
         let mut read = [0; 4];
         let mut count = 0;
         for number in numbers.split('.') {
-            // `parse` would take a sign.
+            // `parse` would accept a sign.
             if !number.bytes().all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
@@ -70,7 +70,7 @@ impl Parts {
 }
 
 impl TorVersion {
-    /// Returns the release of these four numbers, which is what a comparison usually needs.
+    /// Returns the release with these four numbers, for comparisons.
     #[must_use]
     pub fn new(major: u32, minor: u32, micro: u32, patch: u32) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl TorVersion {
         }
     }
 
-    /// Keeps any text; one that is no version is not recognized.
+    /// Keeps any text; a text that is not a version is not recognized.
     pub(crate) fn from_text(text: &str) -> Self {
         Self { text: text.into(), parts: Parts::read(text) }
     }
@@ -98,7 +98,7 @@ impl TorVersion {
 
     /// Returns major, minor, micro and patch level, if the text could be read as a version.
     ///
-    /// A patch level that is not there is 0.
+    /// A missing patch level is 0.
     #[must_use]
     pub fn numbers(&self) -> Option<[u32; 4]> {
         self.parts.as_ref().map(|parts| parts.numbers)

@@ -10,8 +10,8 @@ use super::handshake::{Answer, Handshake, Progress};
 use crate::error::{ConnectProblem, SocksProblem, SocksStep, Timeout, Wait, excerpt};
 use crate::link::{Endpoint, Stream, WriteOutcome, deadline_after};
 
-/// How many bytes an error quotes of a peer that is not a SOCKS proxy, and how long they are waited
-/// for: the greeting of another protocol usually arrives in one segment.
+/// How many bytes an error quotes of a peer that is not a SOCKS proxy, and how long the caller
+/// waits for them: the greeting of another protocol usually arrives in one segment.
 const EXCERPT: usize = 80;
 const EXCERPT_TIME: Duration = Duration::from_millis(100);
 

@@ -137,7 +137,7 @@ impl Handshake {
         length.saturating_sub(self.received.len())
     }
 
-    /// Takes bytes of the answer, at most [`missing`](Self::missing).
+    /// Accepts bytes of the answer, at most [`missing`](Self::missing).
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Progress, SocksProblem> {
         self.received.extend(bytes);
         match self.step {

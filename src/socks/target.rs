@@ -142,11 +142,11 @@ mod tests {
             ("abc.onion:80".to_owned(), "the onion address must have 56 characters before .onion"),
             (
                 "expyuzz4wqqyqhjn.onion:80".to_owned(),
-                "the onion address is of version 2, which tor has ceased to support",
+                "the onion address is of version 2, which tor no longer supports",
             ),
             (
                 format!("{}:80", ONION.replace("duckduck", "duckduch")),
-                "the onion address has a wrong checksum: a character is not what it was",
+                "the onion address has a wrong checksum: a character is wrong",
             ),
         ] {
             assert_eq!(

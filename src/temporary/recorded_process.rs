@@ -1,6 +1,6 @@
-//! The processes that a lock file lists, one a line: PID, start time, PID namespace, boot id.
+//! The processes that a lock file lists, one per line: PID, start time, PID namespace, boot id.
 //!
-//! The PID alone can belong to another process by now.
+//! The system may have reused the PID for another process.
 
 use std::fs;
 

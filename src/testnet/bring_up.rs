@@ -199,7 +199,7 @@ fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
         if all_agree {
             return Ok(());
         }
-        log::debug!("this vote made no consensus; the next one gets more time");
+        log::debug!("this vote produced no consensus; the next one gets more time");
         delay += 1;
     }
 }

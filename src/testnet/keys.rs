@@ -87,14 +87,14 @@ impl Keys {
     pub(super) fn finish(self, stage: Stage) -> Result<Identity, KeysFailure> {
         let printed = self.list_fingerprint.finish(stage)?;
         let fingerprint = fingerprint_line(&printed, &self.nickname).ok_or_else(|| {
-            let what = "the fingerprint that tor should have printed".into();
+            let what = "the fingerprint printed by tor".into();
             (TestnetProblem::Unreadable { what }, last_lines(&printed))
         })?;
         self.gencert.finish(stage)?;
         let certificate = fs::read_to_string(&self.certificate)
             .map_err(|error| (directory_problem(&self.certificate, error), Vec::new()))?;
         let v3ident = certificate_fingerprint(&certificate).ok_or_else(|| {
-            let what = "the certificate that tor-gencert should have made".into();
+            let what = "the certificate of tor-gencert".into();
             (TestnetProblem::Unreadable { what }, Vec::new())
         })?;
         Ok(Identity { v3ident, fingerprint })

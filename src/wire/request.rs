@@ -232,7 +232,7 @@ impl Request {
         if length > COMMAND_LIMIT {
             return Err(InvalidInput::new(
                 "command",
-                format!("has {length} bytes, and tor takes at most {COMMAND_LIMIT}"),
+                format!("has {length} bytes, and tor accepts at most {COMMAND_LIMIT}"),
             ));
         }
         let mut bytes = Vec::with_capacity(length);

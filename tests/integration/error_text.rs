@@ -91,7 +91,7 @@ fn the_reasons_for_the_end_of_a_connection_have_good_texts() {
         Disconnect::Write(system_error()),
         Disconnect::LineTooLong { limit: 16_777_216 },
         Disconnect::ReplyTooLong { limit: 268_435_456 },
-        Disconnect::OutOfStep { detail: "a reply came without a command" },
+        Disconnect::OutOfStep { detail: "a reply arrived without a command" },
         Disconnect::ReaderFailed,
     ];
     for reason in reasons {

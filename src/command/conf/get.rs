@@ -56,7 +56,7 @@ impl GetConf {
             if !lengths.iter().any(is_queried)
                 && !group_names(&name).any(|it| queried.contains(&it))
             {
-                let expected = "the options by the names that were asked for";
+                let expected = "the options by the queried names";
                 let name = name.as_bytes();
                 return Err(ProtocolError::new(&reading(Self::KEYWORD), expected, name).into());
             }
@@ -73,7 +73,7 @@ impl GetConf {
             let name = name.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
             match name {
                 Some(name) if !queried.contains(&name) => {
-                    let expected = "a refusal of an option that was asked for";
+                    let expected = "a refusal of a queried option";
                     Err(out_of_step(Self::KEYWORD, expected, b""))
                 }
                 _ => Ok(()),

@@ -62,7 +62,7 @@ fn an_empty_descriptor_and_a_purpose_that_is_no_word_are_refused() {
     let long = PostDescriptor::new("x\n".repeat(400_000));
     assert_eq!(
         refusal(&long),
-        "invalid argument \"command\": has 1200020 bytes, and tor takes at most 1048575"
+        "invalid argument \"command\": has 1200020 bytes, and tor accepts at most 1048575"
     );
 }
 

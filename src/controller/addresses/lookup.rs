@@ -2,8 +2,8 @@
 //!
 //! tor answers `RESOLVE` at once, and reports the address by an `ADDRMAP` event that names the
 //! stream which tor made for the request. A `STREAM` event with status `NEWRESOLVE` follows the
-//! reply and reports this stream with the name as it was sent. Two requests for one name look alike
-//! there, so on one connection they start one after the other.
+//! reply and reports this stream with the name as it was sent. That event does not distinguish two
+//! requests for one name, so the requests of one connection start one after the other.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,9 +29,9 @@ type Outcome = Result<EventText, ResolveProblem>;
 
 /// The progress of a request that an event reports.
 enum Step {
-    /// It has a stream.
+    /// The request has a stream.
     Started,
-    /// It has an answer, or will never get one.
+    /// The request has an answer, or will never have one.
     Finished(Outcome),
 }
 
@@ -41,7 +41,7 @@ struct Lookup<'a> {
     /// The number of the first event after the reply.
     first: u64,
     stream: Option<StreamId>,
-    /// The targets by which tor has replaced the name; for versions of tor whose `ADDRMAP` events
+    /// The targets with which tor has replaced the name, for versions of tor whose `ADDRMAP` events
     /// do not name the stream.
     targets: Vec<String>,
     /// The last answer in an event that does not name its stream.
@@ -119,12 +119,13 @@ impl Controller {
     ///
     /// tor returns at most one address for a name, and none if the name has IPv6 addresses only.
     /// Names that are mapped, as by [`map_address`](Self::map_address), are resolved by tor without
-    /// the network. Any thread may call this, also a listener. While the option
+    /// the network. Any thread may call this method, also a listener. While the option
     /// `__LeaveStreamsUnattached` is 1, the request waits to be attached like any stream. To start
     /// requests without waiting, [`execute`](Self::execute) a [`Resolve`].
     ///
-    /// Each call on one connection gets the answer to its own request. If another program requests
-    /// the same name from the same tor at the same moment, either may get the answer of the other.
+    /// Each call on one connection receives the answer to its own request. If another program
+    /// requests the same name from the same tor at the same moment, each may receive the answer to
+    /// the other request.
     ///
     /// Sends `RESOLVE name`, and `SETEVENTS` as [`add_event_listener`](Self::add_event_listener)
     /// does for `ADDRMAP` and `STREAM`.

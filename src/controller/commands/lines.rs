@@ -11,11 +11,11 @@ use crate::wire::{Line, PartLine, PartReader, Request};
 impl Controller {
     /// Queries one `GETINFO` key, and calls a closure with each line of its value as it arrives.
     ///
-    /// The closure runs on the calling thread and gets each line without its line end; an empty
+    /// The closure runs on the calling thread and receives each line without its line end; an empty
     /// value has no line. If it returns [`ControlFlow::Break`], the rest of the value is discarded.
-    /// A value of any size takes little memory, and nothing waits for a slow closure: lines that it
-    /// has not taken are kept in memory up to 4 MiB (or one line, if that is longer), and beyond
-    /// that in a temporary file without a name, up to
+    /// A value of any size needs little memory, and a slow closure delays only this call: lines
+    /// that it has not received yet are kept in memory up to 4 MiB (or one line, if that is
+    /// longer), and beyond that in a temporary file without a name, up to
     /// [`ConnectOptions::reply_buffer_limit`](crate::ConnectOptions::reply_buffer_limit). So the
     /// closure may send commands and wait for events.
     ///
@@ -26,8 +26,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Buffer`] if more of the value waits for the closure than may wait, or the file
-    /// cannot be written, in which case the connection stays open; otherwise those of
+    /// [`Error::Buffer`] if the lines that wait for the closure exceed the limit, or the file
+    /// cannot be written; the connection then stays open; otherwise those of
     /// [`get_info`](Self::get_info).
     ///
     /// # Examples
@@ -59,8 +59,8 @@ impl Controller {
     /// Sends one line of text as a command, and calls a closure with each line of its reply as it
     /// arrives.
     ///
-    /// The closure gets the text of every line with a status code, without the code, and every line
-    /// of data, but not the last line of the reply. It is called, and the call blocks, as with
+    /// The closure receives the text of every line with a status code, without the code, and every
+    /// line of data, but not the last line of the reply. It is called, and the call blocks, as with
     /// [`get_info_incremental`](Self::get_info_incremental). The command is checked as by
     /// [`queue_command`](Self::queue_command).
     ///

@@ -1,4 +1,4 @@
-//! Replies that are taken after their command was sent.
+//! Replies that are received after their command was sent.
 
 use std::time::{Duration, Instant};
 

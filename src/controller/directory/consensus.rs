@@ -141,7 +141,7 @@ impl Controller {
         self.descriptor(&format!("extra-info/digest/{}", Fingerprint::from(digest)))
     }
 
-    /// Gives tor the server descriptor of a relay.
+    /// Adds the server descriptor of a relay to tor.
     ///
     /// Sends [`+POSTDESCRIPTOR`](PostDescriptor). Blocks for at most the
     /// [time limit](Self::with_timeout).

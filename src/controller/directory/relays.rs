@@ -46,7 +46,7 @@ impl Controller {
     /// Returns the entries of all relays in the consensus; none if tor has no consensus.
     ///
     /// They are kept as one text of several megabytes, and parsed as they are read.
-    /// [`for_each_relay_status`](Self::for_each_relay_status) takes less memory.
+    /// [`for_each_relay_status`](Self::for_each_relay_status) needs less memory.
     ///
     /// Sends `GETINFO ns/all`. Blocks for at most the [time limit](Self::with_timeout).
     ///
@@ -73,16 +73,16 @@ impl Controller {
         self.descriptors("ns/all")
     }
 
-    /// Returns entries of the relays of a purpose, made from tor's server descriptors. A client has
-    /// server descriptors of its bridges only.
+    /// Returns entries of the relays of a purpose, made from tor's server descriptors. A client
+    /// only has server descriptors of its bridges.
     #[doc = sends!("GETINFO ns/purpose/purpose", relay_statuses)]
     pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
         self.descriptors(&format!("ns/purpose/{}", purpose.as_str()))
     }
 
-    /// Calls a closure with each entry of the consensus as it arrives, in little memory.
+    /// Calls a closure with each entry of the consensus as it arrives, which needs little memory.
     ///
-    /// Malformed entries are skipped; after all others, the first of them is returned as the error.
+    /// Malformed entries are skipped; at the end, the first of them is returned as the error.
     ///
     /// Sends `GETINFO ns/all`. It calls the closure and blocks as
     /// [`get_info_incremental`](Self::get_info_incremental) does.

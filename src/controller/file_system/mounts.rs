@@ -48,7 +48,8 @@ impl Mounts {
         covering.max_by_key(|mount| mount.point.components().count())
     }
 
-    /// Returns whether both tables locate each ancestor of a path alike, or neither locates it.
+    /// Returns whether both tables locate each ancestor of a path at the same place, or neither
+    /// locates it.
     pub(super) fn agrees_above(&self, other: &Self, path: &Path) -> bool {
         path.ancestors().all(|part| match (self.locate(part), other.locate(part)) {
             (None, None) => true,
@@ -73,9 +74,9 @@ impl Mounts {
     }
 }
 
-/// Compares a path in two mount tables. `resolved` is the path without links. `None` if a table does
-/// not locate it: that of a process in a changed root lacks the root, unless the root is a mount
-/// point.
+/// Compares a path in two mount tables. `resolved` is the path without links. `None` if a table
+/// does not locate it: the table of a process in a changed root lacks the root, unless the root is
+/// a mount point.
 pub(super) fn compare(
     here: &Mounts,
     there: &Mounts,

@@ -2,7 +2,8 @@
 //!
 //! tor exits if it cannot create or use the directory. `preflight` refuses a directory only if this
 //! is certain. Before this program creates a directory itself, it also excludes the likely causes:
-//! another mount, a read-only mount, a security profile, a parent that tor's user may not enter.
+//! another mount, a read-only mount, a security profile, a parent directory that tor's user may not
+//! enter.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -46,7 +47,7 @@ impl Controller {
         }
         let ids = FileIds::of_process(process.pid);
         if found.ancestors().skip(1).any(|parent| !ids.may_enter(parent)) {
-            return Some("the user that tor runs as may not enter the directory above it");
+            return Some("tor's user may not enter the parent directory");
         }
         None
     }

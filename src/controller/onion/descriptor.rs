@@ -1,9 +1,9 @@
 //! `HSFETCH`, and the wait for its `HS_DESC_CONTENT` event.
 //!
-//! tor answers `HSFETCH` at once, and reports by events which directory it asks and the result. If
-//! a directory fails, tor asks the next one; it does not report that none is left. But it asks the
-//! next one before it answers the next command. So a `GETINFO` is sent as a barrier: if no
-//! directory is being asked when its reply arrives, none will be.
+//! tor answers `HSFETCH` at once, and reports each queried directory and its result by events. If a
+//! directory fails, tor queries the next one; it does not report that none is left. But it queries
+//! the next one before it answers the next command. So a `GETINFO` is sent as a barrier: if no
+//! query is pending when its reply arrives, none will follow.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelayS
 /// The state of a fetch, where that allows a conclusion.
 enum Step {
     Found(OnionDescriptor),
-    /// No directory is being asked; only a barrier shows whether tor asks another one.
+    /// No query is pending; only a barrier shows whether tor queries another directory.
     Idle,
-    /// No directory was being asked at the barrier.
+    /// No query was pending at the barrier.
     Exhausted,
 }
 
-/// A directory that was asked.
+/// A query to one directory.
 struct Query {
     hsdir: RelaySpec,
     descriptor_id: Vec<u8>,
-    /// The reason that it gave, if it has failed.
+    /// The reason of the failure, if the query has failed.
     failure: Option<Option<HsDescReason>>,
 }
 
@@ -43,7 +43,7 @@ struct Fetch<'a> {
     /// The number of the first event after the last barrier; `u64::MAX` without one.
     barrier: u64,
     queries: Vec<Query>,
-    /// The reasons why tor could ask no directory.
+    /// The reasons why tor could query no directory.
     refusals: Vec<Option<HsDescReason>>,
 }
 
@@ -102,7 +102,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Returns whether this fetch requested the directory. When a requested one has failed, tor
-    /// goes on to all that should have the descriptor, possibly to one that was asked already.
+    /// queries all directories that should have the descriptor, possibly one that it has queried
+    /// already.
     fn is_requested(&self, hsdir: &RelaySpec) -> bool {
         let is_server = |server| hsdir.fingerprint() == Some(server);
         let is_asked = || self.queries.iter().any(|query| query.hsdir.is_same_relay(hsdir));
@@ -121,7 +122,7 @@ impl<'a> Fetch<'a> {
         })
     }
 
-    /// Returns whether no directory is being asked.
+    /// Returns whether no query is pending.
     fn is_idle(&self) -> bool {
         self.queries.iter().all(|query| query.failure.is_some())
     }
@@ -140,11 +141,12 @@ impl Controller {
     /// Fetches the descriptor of an onion service from the directories that are responsible for
     /// it.
     ///
-    /// tor asks one directory after another. It does not ask a directory again within 15 minutes;
-    /// [`fetch_onion_descriptor_from`] does. Any thread may call this, also a listener.
+    /// tor queries one directory after another. It does not query a directory again within 15
+    /// minutes; [`fetch_onion_descriptor_from`] does. Any thread may call this method, also a
+    /// listener.
     ///
     /// Sends `HSFETCH address`; `GETINFO version` behind it and after each failure, to learn
-    /// whether tor asks another directory; and `SETEVENTS` as
+    /// whether tor queries another directory; and `SETEVENTS` as
     /// [`add_event_listener`](Self::add_event_listener) does for `HS_DESC` and `HS_DESC_CONTENT`.
     ///
     /// Blocks the current thread until tor has the descriptor or every directory has failed, for at
@@ -153,10 +155,11 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Onion`](crate::Error::Onion) with [`OnionProblem::NotFetched`] and the reason of each
-    /// directory if all that tor asked have failed, or it asked none, as without a network;
-    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); otherwise
-    /// those of [`hs_fetch`](Self::hs_fetch) and [`add_event_listener`](Self::add_event_listener).
+    /// [`Error::Onion`](crate::Error::Onion) with [`OnionProblem::NotFetched`] and the reason of
+    /// each directory if all queries have failed, or tor sent none, as without a network;
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed);
+    /// otherwise those of [`hs_fetch`](Self::hs_fetch) and
+    /// [`add_event_listener`](Self::add_event_listener).
     ///
     /// # Examples
     ///
@@ -181,9 +184,9 @@ impl Controller {
     }
 
     /// Fetches the descriptor of an onion service from the given directories, and returns the first
-    /// that one of them gives.
+    /// one that arrives.
     ///
-    /// tor asks all of them at once. When they have failed it asks others, whose results are
+    /// tor queries all of them at once. When they have failed it queries others, whose results are
     /// ignored here.
     ///
     /// Sends `HSFETCH address SERVER=$fingerprint ..`; to tor up to 0.4.9.11, which aborts on a

@@ -19,7 +19,7 @@ pub(super) enum FatalPath {
     File,
     /// Reads a file, and exits if it exists and cannot be read.
     Readable,
-    /// Opens a file, and waits for ever if that is a FIFO or an endless device.
+    /// Opens a file, and waits forever if it is a FIFO or an endless device.
     Open,
 }
 
@@ -61,13 +61,13 @@ fn problem(
     let is_directory = found.as_ref().is_some_and(Metadata::is_dir);
     let is_fifo = found.as_ref().is_some_and(|found| found.file_type().is_fifo());
     if is_fifo && fatal != FatalPath::File {
-        return Some("names a FIFO, and tor would wait for ever");
+        return Some("names a FIFO, and tor would wait forever");
     }
     match fatal {
         FatalPath::Open => {
             return found
                 .is_some_and(|found| is_endless(&found))
-                .then_some("names a device, and tor would read it for ever");
+                .then_some("names a device, and tor would read it forever");
         }
         FatalPath::Readable if is_directory => {
             return Some("names a directory, and tor would exit");
@@ -80,7 +80,7 @@ fn problem(
     }
     let parent = path.parent()?;
     if is_missing(parent) {
-        return Some("names something in a directory that does not exist, and tor would exit");
+        return Some("is in a directory that does not exist, and tor would exit");
     }
     // tor refuses anything else that exists there.
     if fatal == FatalPath::Directory && path.symlink_metadata().is_ok() {
@@ -99,9 +99,7 @@ fn problem(
         }
     }
     let is_open = is_open_to(&parent.metadata().ok()?, user, WRITE_AND_SEARCH)?;
-    (!is_open).then_some(
-        "names something in a directory that is closed to tor's user, and tor would exit",
-    )
+    (!is_open).then_some("is in a directory that tor's user cannot write to, and tor would exit")
 }
 
 /// Returns whether a file is an endless device such as `/dev/zero`; `/dev/null` is empty.

@@ -70,8 +70,8 @@ impl Controller {
         self.read_infos(Accounting::KEYS, Accounting::read)
     }
 
-    /// Returns whether the self-tests of this relay found its ports reachable. For a port that tor
-    /// does not have, it reports success.
+    /// Returns whether the self-tests of this relay found its ports reachable. For a port that is
+    /// not configured, tor reports success.
     ///
     /// Sends `GETINFO status/reachability-succeeded/or status/reachability-succeeded/dir`, which
     /// `info/names` does not list. Blocks for at most the [time limit](Self::with_timeout).

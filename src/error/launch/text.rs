@@ -26,7 +26,7 @@ const ADVICE: [(&str, &str); 11] = [
     ("Could not bind to ", "another program has this address: choose another, or auto"),
     (
         "another Tor process is running with the same data directory",
-        "each tor needs a data directory of its own",
+        "each tor needs its own data directory",
     ),
     (
         "there is no configured transport called ",
@@ -41,14 +41,8 @@ const ADVICE: [(&str, &str); 11] = [
         "error while loading shared libraries",
         "install the library, or set LD_LIBRARY_PATH with Launcher::env",
     ),
-    (
-        "is not owned by this user",
-        "give the directory to the user that tor runs as, and to nobody else",
-    ),
-    (
-        "cannot be read: Permission denied",
-        "give the directory to the user that tor runs as, and to nobody else",
-    ),
+    ("is not owned by this user", "give the directory to tor's user alone"),
+    ("cannot be read: Permission denied", "give the directory to tor's user alone"),
     ("Failed to parse/validate config", "correct the option"),
     ("Reading config failed", "correct the option"),
 ];

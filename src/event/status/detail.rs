@@ -101,7 +101,7 @@ status_details! {
         DangerousPort {
             /// The port.
             "PORT" => port: Option<u16> = number();
-            /// What tor did with the stream.
+            /// tor's action on the stream.
             "RESULT" => result: Option<PortResult> = word(PortResult::from_bytes);
         }
         /// An application asked for an IP address, so it may have resolved the name outside of Tor.

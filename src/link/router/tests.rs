@@ -130,7 +130,7 @@ fn read_available(parts: &mut PipeReader) -> (String, Option<Result<(), String>>
     }
 }
 
-const UNEXPECTED: &str = "replies are out of step with commands: a reply came without a command";
+const UNEXPECTED: &str = "replies are out of step with commands: a reply arrived without a command";
 
 #[test]
 fn replies_belong_to_the_callers_in_the_order_of_their_commands() {

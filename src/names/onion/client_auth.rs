@@ -18,7 +18,7 @@ const DESCRIPTOR: &str = "descriptor:x25519:";
 
 /// The secret key of an authorized client of an onion service: 32 bytes of x25519.
 ///
-/// The client keeps it and gives the [`public`](Self::public) key to the service. `Debug` does not
+/// The client keeps it, and the service needs the [`public`](Self::public) key. `Debug` does not
 /// show it, and it is overwritten in memory when it is dropped. The methods whose names begin with
 /// `reveal` return it.
 ///
@@ -38,7 +38,7 @@ pub struct ClientAuthKey {
 }
 
 impl ClientAuthKey {
-    /// Makes a key of 32 random bytes, which must come from a cryptographically secure generator.
+    /// Makes a key of 32 random bytes, from a cryptographically secure generator.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl ClientAuthKey {
         Ok(Self { secret })
     }
 
-    /// Reads a key as `ONION_CLIENT_AUTH_ADD` takes it and `ONION_CLIENT_AUTH_VIEW` shows it:
-    /// `x25519:` and 32 bytes in base64.
+    /// Parses a key in the form of `ONION_CLIENT_AUTH_ADD` and `ONION_CLIENT_AUTH_VIEW`: `x25519:`
+    /// and 32 bytes in base64.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl ClientAuthKey {
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return refuse("must begin with x25519:");
         };
-        // tor takes it without padding, too.
+        // tor accepts it without padding too.
         let base64 = base64.trim_end_matches('=').as_bytes();
         let mut secret = Box::new(Zeroizing::new([0; 32]));
         if BASE64_NOPAD.decode_len(base64.len()) != Ok(secret.len())
@@ -76,8 +76,8 @@ impl ClientAuthKey {
         Self::from_secret(secret)
     }
 
-    /// Reads a key in base32, as the files of tor and its browser's dialogue have it: 52
-    /// characters, with or without `descriptor:x25519:` before them.
+    /// Parses a key in base32, the form of tor's files and of Tor Browser: 52 characters, with or
+    /// without `descriptor:x25519:` before them.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl ClientAuthKey {
         ClientAuthPublicKey(MontgomeryPoint::mul_base_clamped(**self.secret).to_bytes())
     }
 
-    /// Returns the key as `ONION_CLIENT_AUTH_ADD` takes it: `x25519:` and the secret in base64.
+    /// Returns the key in the form of `ONION_CLIENT_AUTH_ADD`: `x25519:` and the secret in base64.
     #[must_use]
     pub fn reveal_blob(&self) -> String {
         let mut blob = String::with_capacity(BLOB_TYPE.len() + BASE64.encode_len(32));
@@ -108,7 +108,7 @@ impl ClientAuthKey {
         blob
     }
 
-    /// Returns the secret in base32, as people type it into the browser's dialogue.
+    /// Returns the secret in base32, as users enter it in Tor Browser.
     #[must_use]
     pub fn reveal_base32(&self) -> String {
         BASE32_NOPAD.encode(&**self.secret)

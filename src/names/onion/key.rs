@@ -44,15 +44,15 @@ pub struct OnionKey {
 }
 
 impl OnionKey {
-    /// Derives the key from a seed of 32 random bytes, which must come from a cryptographically
-    /// secure generator and are as secret as the key.
+    /// Derives the key from a seed of 32 random bytes, from a cryptographically secure generator,
+    /// which are as secret as the key.
     #[must_use]
     pub fn from_seed(mut seed: [u8; 32]) -> Self {
         let mut secret = Box::new(Zeroizing::new([0; 64]));
         let hash = Sha512::new().chain_update(seed);
         seed.zeroize();
         hash.finalize_into((&mut **secret).into());
-        // As RFC 8032 has it: a multiple of the cofactor, with the highest bit but one set.
+        // RFC 8032: a multiple of the cofactor, with the highest bit but one set.
         if let Some(first) = secret.first_mut() {
             *first &= 0b1111_1000;
         }
@@ -70,7 +70,7 @@ impl OnionKey {
         Ok(Self { secret, address })
     }
 
-    /// Reads a key as `ADD_ONION` takes and returns it: `ED25519-V3:` and 64 bytes in base64.
+    /// Parses a key in the form of `ADD_ONION`: `ED25519-V3:` and 64 bytes in base64.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl OnionKey {
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return Err(refusal("must begin with ED25519-V3:"));
         };
-        // tor takes it without padding, too.
+        // tor accepts it without padding too.
         let base64 = base64.trim_end_matches('=').as_bytes();
         let mut secret = Box::new(Zeroizing::new([0; 64]));
         if BASE64_NOPAD.decode_len(base64.len()) != Ok(secret.len())
@@ -90,7 +90,7 @@ impl OnionKey {
         Self::from_secret(secret)
     }
 
-    /// Reads a key as the file `hs_ed25519_secret_key` of a service's directory holds it.
+    /// Parses the contents of the file `hs_ed25519_secret_key` of a service's directory.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl OnionKey {
         self.address
     }
 
-    /// Returns the key as `ADD_ONION` takes it: `ED25519-V3:` and the secret in base64.
+    /// Returns the key in the form of `ADD_ONION`: `ED25519-V3:` and the secret in base64.
     #[must_use]
     pub fn reveal_blob(&self) -> String {
         // In one allocation, so that none is left behind with a part of the secret.

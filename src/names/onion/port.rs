@@ -9,9 +9,9 @@ use crate::names::InvalidName;
 
 /// The target of a virtual port of an onion service: tor forwards connections to it.
 ///
-/// Made by `From` from a port of 127.0.0.1, from an address, and from the path of a unix socket, or
-/// read from text. It is printed in the form in which it was written: tor takes `8080` for
-/// `127.0.0.1:8080`, but a filter in front of its control port may not.
+/// `From` makes it from a port of 127.0.0.1, an address, or the path of a unix socket; `FromStr`
+/// parses text. `Display` keeps the given form: tor reads `8080` as `127.0.0.1:8080`, but a filter
+/// in front of its control port may not.
 ///
 /// Addresses and paths are those of the machine on which tor runs.
 ///
@@ -49,7 +49,7 @@ impl PortTarget {
     /// Returns the target that reaches a server which listens at this address.
     ///
     /// For 127.0.0.1 and for every address of the machine (`0.0.0.0`) it is the port alone, which
-    /// tor takes for a port of 127.0.0.1; for `[::]` it has the address `::1`.
+    /// tor reads as a port of 127.0.0.1; for `[::]` it has the address `::1`.
     #[must_use]
     pub fn of_listener(address: SocketAddr) -> Self {
         let ip = match address.ip() {
@@ -138,7 +138,7 @@ impl FromStr for PortTarget {
     }
 }
 
-/// Reads `name:port`, or `name` if it has a dot: tor takes other words for a port.
+/// Reads `name:port`, or `name` if it has a dot: tor reads other words as a port.
 fn read_host(text: &str) -> Option<(&str, Option<u16>)> {
     let (name, port) = match text.split_once(':') {
         Some((name, port)) => (name, Some(read_port(port)?)),
@@ -165,8 +165,8 @@ impl fmt::Display for PortTarget {
 
 /// A port of an onion service and its target.
 ///
-/// It is printed as `ADD_ONION` takes it, `80,127.0.0.1:8080`; the form of a torrc, with a blank
-/// instead of the comma, is read too.
+/// `Display` prints the form of `ADD_ONION`, `80,127.0.0.1:8080`; `FromStr` also accepts the form
+/// of a torrc, with a blank instead of the comma.
 ///
 /// # Examples
 ///
@@ -239,7 +239,7 @@ impl fmt::Display for OnionPort {
     }
 }
 
-/// Reads the number of a port; 0 is none, and `parse` would take a sign.
+/// Reads a port number other than 0; `parse` would accept a sign.
 fn read_port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0)

@@ -39,7 +39,7 @@ impl Request {
                 refuse("has a ClientName of over 16 characters, which tor answers twice")
             }
             "GETINFO" if words.any(|word| word == b"downloads/desc/descs") => {
-                refuse("asks for downloads/desc/descs, which makes some versions of tor abort")
+                refuse("queries downloads/desc/descs, which makes some versions of tor abort")
             }
             _ => Ok(()),
         }

@@ -107,7 +107,7 @@ fn a_command_that_tor_never_answers_or_answers_twice_is_refused() {
     );
     assert_eq!(
         refusal("GETINFO version downloads/desc/descs"),
-        "invalid argument \"GETINFO\": asks for downloads/desc/descs, \
+        "invalid argument \"GETINFO\": queries downloads/desc/descs, \
          which makes some versions of tor abort"
     );
     let post = Request::new("HSPOST").data("descriptor", b"x").unwrap();
@@ -125,7 +125,7 @@ fn the_longest_command_is_one_byte_shorter_than_a_mebibyte() {
     assert_eq!(longest.encode().unwrap().len(), COMMAND_LIMIT);
     assert_eq!(
         refusal(&line(COMMAND_LIMIT + 1)),
-        "invalid argument \"command\": has 1048576 bytes, and tor takes at most 1048575"
+        "invalid argument \"command\": has 1048576 bytes, and tor accepts at most 1048575"
     );
 }
 

@@ -128,7 +128,7 @@ fn a_tor_in_a_sandbox_gets_a_service_or_the_reason_why_not_and_lives() {
         assert_eq!(refused(&outside.path().join("service")), "tor may only read there");
         assert_eq!(
             refused(&closed.join("service")),
-            "the user that tor runs as may not enter the directory above it"
+            "tor's user may not enter the parent directory"
         );
         let temporary = refusal(try_listen(&tor, OnionEndpoint::temporary_dir));
         assert!(temporary.contains(elsewhere), "{temporary}");

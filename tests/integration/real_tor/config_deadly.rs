@@ -95,7 +95,7 @@ fn a_path_that_would_end_tor_is_refused_if_tor_shares_the_file_system() {
     symlink("dir", path("to-dir")).unwrap();
     let fifo = nix::sys::stat::Mode::S_IRWXU;
     nix::unistd::mkfifo(&*path("fifo"), fifo).unwrap();
-    let ends = "names something in a directory that does not exist, and tor would exit";
+    let ends = "is in a directory that does not exist, and tor would exit";
     let long = "n".repeat(252);
     for (option, name, problem) in [
         ("ExtORPortCookieAuthFile", "missing/x", ends),
@@ -106,14 +106,14 @@ fn a_path_that_would_end_tor_is_refused_if_tor_shares_the_file_system() {
         ("CookieAuthFile", "dir", "names a directory, and tor would exit"),
         ("CookieAuthFile", &long, "has a name that is too long, and tor would exit"),
         ("HiddenServiceDir", "missing/x", ends),
-        ("HiddenServiceDir", "fifo", "names a FIFO, and tor would wait for ever"),
+        ("HiddenServiceDir", "fifo", "names a FIFO, and tor would wait forever"),
         ("ServerDNSResolvConfFile", "to-dir", "names a directory, and tor would exit"),
-        ("ClientOnionAuthDir", "fifo", "names a FIFO, and tor would wait for ever"),
-        ("DirPortFrontPage", "fifo", "names a FIFO, and tor would wait for ever"),
-        ("GeoIPFile", "fifo", "names a FIFO, and tor would wait for ever"),
-        ("GeoIPv6File", "fifo", "names a FIFO, and tor would wait for ever"),
-        ("GeoIPFile", "/dev/zero", "names a device, and tor would read it for ever"),
-        ("GeoIPv6File", "/dev/zero", "names a device, and tor would read it for ever"),
+        ("ClientOnionAuthDir", "fifo", "names a FIFO, and tor would wait forever"),
+        ("DirPortFrontPage", "fifo", "names a FIFO, and tor would wait forever"),
+        ("GeoIPFile", "fifo", "names a FIFO, and tor would wait forever"),
+        ("GeoIPv6File", "fifo", "names a FIFO, and tor would wait forever"),
+        ("GeoIPFile", "/dev/zero", "names a device, and tor would read it forever"),
+        ("GeoIPv6File", "/dev/zero", "names a device, and tor would read it forever"),
     ] {
         let more = match option {
             "HiddenServiceDir" => ("HiddenServicePort", "80"),

@@ -292,7 +292,7 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
         (
             "GETINFO version downloads/desc/descs".to_owned(),
             "GETINFO",
-            "asks for downloads/desc/descs, which makes some versions of tor abort",
+            "queries downloads/desc/descs, which makes some versions of tor abort",
         ),
         ("+HSPOST".to_owned(), "command", "begins with \"+\": commands with data have methods"),
         (

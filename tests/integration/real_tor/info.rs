@@ -323,14 +323,14 @@ fn a_line_of_nine_hundred_thousand_bytes_is_sent_and_received() {
     let too_long = "x".repeat(1_048_560);
     assert_eq!(
         refusal(controller.set_conf([("ContactInfo", &too_long)])),
-        "invalid argument \"command\": has 1048582 bytes, and tor takes at most 1048575"
+        "invalid argument \"command\": has 1048582 bytes, and tor accepts at most 1048575"
     );
     let rest = "SETCONF ContactInfo=\r\n".len();
     let fits = "x".repeat(1_048_575 - rest);
     controller.set_conf([("ContactInfo", &fits)]).unwrap();
     assert_eq!(
         refusal(controller.set_conf([("ContactInfo", &format!("{fits}x"))])),
-        "invalid argument \"command\": has 1048576 bytes, and tor takes at most 1048575"
+        "invalid argument \"command\": has 1048576 bytes, and tor accepts at most 1048575"
     );
     assert!(controller.is_alive());
 }

@@ -146,8 +146,7 @@ fn a_service_or_cookie_below_a_missing_parent_is_not_sent() {
     let controller = controller(&tor);
     let missing = tor.directory().join("missing/parent/hs");
     let missing = missing.to_str().unwrap();
-    let would_exit =
-        "names something in a directory that does not exist, and tor would exit".to_owned();
+    let would_exit = "is in a directory that does not exist, and tor would exit".to_owned();
     let services = [("HiddenServiceDir", missing), ("HiddenServicePort", "80")];
     let expected = format!("invalid argument \"HiddenServiceDir\": {would_exit}");
     assert_eq!(refusal(controller.set_conf(services)), expected);

@@ -96,7 +96,8 @@ fn the_limits_of_the_handshake_end_with_it() {
 #[test]
 fn a_password_that_no_command_can_hold_is_refused_by_name() {
     let password = "x".repeat(600_000);
-    let expected = "invalid argument \"password\": has 600000 bytes, and tor takes at most 524280";
+    let expected =
+        "invalid argument \"password\": has 600000 bytes, and tor accepts at most 524280";
     let tor = FakeTor::unix(|script| {
         script.protocol_info("HASHEDPASSWORD", None).expect_end();
     });

@@ -375,7 +375,7 @@ fn a_command_that_tor_never_answers_answers_twice_or_aborts_at_is_refused_in_eve
     }
     let too_long = format!("GETINFO {}", "x".repeat(1 << 20));
     for (function, call) in &COMMANDS[..3] {
-        let problem = "has 1048586 bytes, and tor takes at most 1048575";
+        let problem = "has 1048586 bytes, and tor accepts at most 1048575";
         check(call(&controller, &too_long), function, "command", problem, "a long one");
     }
     drop(controller);

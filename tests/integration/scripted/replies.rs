@@ -288,7 +288,7 @@ fn a_reply_without_a_command_ends_the_connection() {
     let reason = controller.wait_closed(super::LIMIT).unwrap();
     assert_eq!(
         reason.to_string(),
-        "replies are out of step with commands: a reply came without a command"
+        "replies are out of step with commands: a reply arrived without a command"
     );
     tor.finish();
 }

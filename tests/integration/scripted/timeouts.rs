@@ -193,7 +193,7 @@ fn a_surplus_reply_after_a_timeout_ends_the_connection() {
     go_on.fire();
     assert_eq!(
         closed(pending.wait()),
-        "replies are out of step with commands: a reply came without a command"
+        "replies are out of step with commands: a reply arrived without a command"
     );
     tor.finish();
 }

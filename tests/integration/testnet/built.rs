@@ -201,7 +201,7 @@ fn what_cannot_be_built_or_reached_has_a_typed_error() {
     );
     for (target, problem) in [
         ("nowhere", "invalid argument \"target\": must be host:port"),
-        ("a b:80", "invalid argument \"target\": must not hold blanks or control characters"),
+        ("a b:80", "invalid argument \"target\": must not contain blanks or control characters"),
     ] {
         let error = circuit.connect_stream(target).unwrap_err();
         assert!(text(error.clone()).contains(problem), "{error}");

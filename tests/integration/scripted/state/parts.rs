@@ -120,7 +120,7 @@ fn a_line_that_cannot_be_parsed_is_named_and_the_others_are_used() {
              \"7\"",
             "stream-status: cannot read stream-status: expected the state of the stream, got \
              \"5\"",
-            "status/bootstrap-phase: cannot read the progress of bootstrapping: expected PROGRESS \
+            "status/bootstrap-phase: cannot read the bootstrap progress: expected PROGRESS \
              in percent, got \"NOTICE BOOTSTRAP PROGRESS=x TAG=done SUMMARY=\\\"Done\\\"\"",
             "network-liveness: cannot read network-liveness: expected up or down, got \"UP\"",
         ]
