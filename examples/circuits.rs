@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// Draws the screen whenever something has changed, for some time or for ever.
+/// Draws the screen whenever something has changed, for some time or forever.
 fn show(state: &State, time: Option<Duration>) -> Result<()> {
     // A full channel says what there is to say.
     let (changed, changes) = bounded(1);

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    // What the tor is to begin with.
+    // The configuration of the new tor.
     let start = Config::offline();
     start.set("DisableNetwork", true)?;
     start.set("SocksPort", OrAuto::<u16>::Auto)?;
@@ -72,7 +72,7 @@ fn run() -> Result<()> {
     config.save()?;
     println!("mended: {} bytes a second", config.get("BandwidthRate")?);
 
-    // An onion service beside those that are there.
+    // An onion service in addition to the existing ones.
     let directory = tor.process().map(|process| process.data_directory().join("web"));
     if let Some(directory) = directory {
         config.add_onion_service(ConfiguredService::new(directory).port(80, 8080))?;

@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     }
     let controller = torcon::connect(&endpoint)?;
 
-    // By closure, on the thread of the connection: typed, so the fields are there.
+    // By closure, on the thread of the connection: typed, with methods for the fields.
     controller.on(|bandwidth: &BwEvent| {
         println!(
             "  {:>9} B/s in, {:>9} B/s out",

@@ -55,7 +55,7 @@ fn fetch_on_a_private_network(launcher: Launcher, begin: Instant) -> Result<()> 
     println!("{:6.2?}  an onion service is published", begin.elapsed());
 
     let agent = agent(&tor)?;
-    // The exits find the name; here nobody knows it.
+    // The exits resolve the name, which this machine cannot.
     fetch(&agent, &format!("http://web.test:{}/", address.port()))?;
     fetch(&agent, &format!("http://{}/", service.onion_address()))
 }

@@ -1,4 +1,4 @@
-//! Launches a tor of its own, shows how it comes up, and ends it.
+//! Launches a tor, shows its bootstrap progress, and ends it.
 //!
 //! ```text
 //! cargo run --example launch -- [--offline]

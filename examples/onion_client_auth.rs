@@ -4,8 +4,8 @@
 //! cargo run --example onion_client_auth
 //! ```
 //!
-//! Everything happens on a private Tor network of this machine: a service that lets in Alice, and a
-//! visitor who is refused, gets Alice's key, and is let in.
+//! Everything happens on a private Tor network of this machine: a service that authorizes Alice, and a
+//! client that fails, receives Alice's key, and connects.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::io::{Read, Write};
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         .listen()?;
     println!("the service is {}", listener.onion_address());
     for client in listener.clients() {
-        println!("it lets in {}, whose public key is {}", client.name, client.public_key);
+        println!("it authorizes {}, whose public key is {}", client.name, client.public_key);
     }
 
     thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn greet(listener: &OnionListener) -> Result<()> {
 fn visit(listener: &OnionListener, visitor: &Tor) -> Result<()> {
     let address = listener.onion_address();
     match visitor.connect_stream((address, 80)) {
-        Ok(_) => return Err("a visitor without a key was let in".into()),
+        Ok(_) => return Err("a client without a key was connected".into()),
         Err(Error::Socks(error)) => println!("without a key: {}", error.problem()),
         Err(error) => return Err(error.into()),
     }

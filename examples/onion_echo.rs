@@ -65,7 +65,7 @@ fn echo(stream: &OnionStream) -> io::Result<()> {
 fn visit(network: &PrivateNetwork, address: &OnionAddress) -> Result<()> {
     let tor = Tor::launch(launcher(Some(network)))?;
     let mut stream = tor.connect_stream((*address, PORT))?;
-    let question = b"is anybody there?";
+    let question = b"hello, onion service";
     stream.write_all(question)?;
     // Tor closes a stream in both directions at once, so its end cannot be waited for.
     let mut answer = vec![0; question.len()];

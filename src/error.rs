@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::BrokenPipe);
         let error = io::Error::from(refused());
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(matches!(Error::from(error), Error::Connect(_)), "the original comes back");
+        assert!(matches!(Error::from(error), Error::Connect(_)), "the original error is returned");
         let kinds = [
             (Disconnect::Closed.into(), io::ErrorKind::ConnectionAborted),
             (InvalidInput::new("name", "is empty").into(), io::ErrorKind::InvalidInput),

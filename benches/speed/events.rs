@@ -100,7 +100,7 @@ impl Flood {
 
     fn run(&self) -> usize {
         self.controller.command("FLOOD").unwrap();
-        self.done.recv_timeout(Duration::from_secs(60)).expect("every event comes");
+        self.done.recv_timeout(Duration::from_secs(60)).expect("every event arrives");
         self.count
     }
 }

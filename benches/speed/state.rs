@@ -87,7 +87,7 @@ pub(crate) fn run() {
         raw.drain(length);
         per_round
     })
-    .enter("no state, nobody listens", || flooded(&plain))
+    .enter("no state, no listeners", || flooded(&plain))
     .enter("state", || flooded(&alone))
     .enter("state with two listeners", || flooded(&listened_to))
     .run("CIRC and STREAM events in turn, unix socket, replay; goal 500,000 a second");

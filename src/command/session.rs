@@ -293,6 +293,6 @@ mod tests {
             r#"cannot read the reply to DROPOWNERSHIP: expected OK, got "config-text=""#
         );
         let stray = misrouted(&TakeOwnership, b"250-PrivateKey=ED25519-V3:c2VjcmV0\r\n250 OK\r\n");
-        assert!(!stray.contains("ED25519"), "somebody's secret is shown: {stray}");
+        assert!(!stray.contains("ED25519"), "a secret is shown: {stray}");
     }
 }

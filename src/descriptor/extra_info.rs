@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_document_is_told() {
+    fn an_invalid_document_is_an_error() {
         for (text, expected) in [
             ("router me", "a line that begins with extra-info"),
             ("", "a line that begins with extra-info"),

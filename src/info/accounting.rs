@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
+    fn unreadable_values_are_errors() {
         let told =
             |from: &str, to: &str| read(&ENABLED.replace(from, to), Accounting::read).unwrap_err();
         assert_eq!(

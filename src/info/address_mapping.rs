@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mapping_is_told() {
+    fn an_invalid_mapping_is_an_error() {
         for line in ["a.test", "a.test b.test", "a.test b.test soon", "a.test b.test \"soon\""] {
             let error = AddressMapping::read_list("address-mappings/all", line.as_bytes());
             let text = error.unwrap_err().to_string();

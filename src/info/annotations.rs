@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_noted_is_none() {
+    fn missing_annotations_are_none() {
         assert_eq!(DescriptorAnnotations::read(b""), DescriptorAnnotations::default());
         let annotations = DescriptorAnnotations::read(b"@downloaded-at soon\n@new thing");
         assert_eq!(annotations.downloaded_at, None);

@@ -99,7 +99,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_kind_is_told_with_its_key() {
+    fn an_unreadable_value_is_an_error_with_its_key() {
         const TEXT: &str = "n=x\nf=yes\nt=NEVER\np=5\nq=5 x";
         #[track_caller]
         fn told<T: std::fmt::Debug>(outcome: Result<T, String>, problem: &str) {

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_status_is_told() {
+    fn an_invalid_status_is_an_error() {
         for (word, expected) in [
             ("next-attempt-at ", "the time of the next attempt"),
             ("n-download-failures ", "the number of failures"),

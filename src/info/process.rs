@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tor_does_not_know_of_its_process_is_none() {
+    fn values_that_tor_does_not_know_are_none() {
         let text = "process/pid=1\nprocess/uid=-1\nprocess/user=\nprocess/descriptor-limit=-1";
         let process = read(text, ProcessInfo::read).unwrap();
         assert_eq!((process.uid, process.user, process.descriptor_limit), (None, None, None));

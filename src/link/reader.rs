@@ -215,7 +215,7 @@ impl Reader {
         }
     }
 
-    /// Returns the size of an event in a chunk of its own.
+    /// Returns the size of an event in a separate chunk.
     fn size(&self, event: usize) -> usize {
         Chunk::size(self.begin(event + 1) - self.begin(event), 1)
     }

@@ -71,7 +71,7 @@ mod tests {
     use super::{LIMIT, printable, quoted};
 
     #[test]
-    fn what_prints_is_left_as_it_is() {
+    fn printable_text_is_unchanged() {
         for text in ["", "0.4.9.11 (git-f1d4ba3)", "it's \"quoted\" \\ x", "caf\u{e9} \u{2713}"] {
             assert_eq!(printable(text), text);
         }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_print_is_escaped() {
+    fn unprintable_characters_are_escaped() {
         assert_eq!(printable("a\r\nb\0\x1b[2J\x7f"), r"a\r\nb\0\u{1b}[2J\u{7f}");
         assert_eq!(printable("\u{85}\u{9b}31m"), r"\u{85}\u{9b}31m");
         assert_eq!(printable("\u{202e}\u{2066}\u{200f}\u{2028}"), {

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_relay_is_refused_from_users_and_kept_from_tor() {
+    fn invalid_relays_are_refused_from_users_and_kept_from_tor() {
         let long = format!("${FINGERPRINT}~{}", "n".repeat(20));
         for text in ["", "$", "$abc", "a b", "a,b", "a\r\nQUIT", SHORT, &long] {
             assert_eq!(

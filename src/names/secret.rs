@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_shown() {
+    fn text_without_secrets_is_shown() {
         for text in ["", "SocksPort=9050 x=1", "UseBridges 1", "16:30:00", "no = here", "a:b"] {
             assert_eq!(shown(text), text);
         }

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_refused_from_users_and_kept_from_tor() {
+    fn invalid_versions_are_refused_from_users_and_kept_from_tor() {
         for text in ["", "0.4", "0.4.9.11.2", "0.4.x", "0.+4.1", "0.4.9-", "0.4.9 x", "v0.4.9"] {
             let error = text.parse::<TorVersion>().unwrap_err();
             assert_eq!(

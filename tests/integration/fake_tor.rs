@@ -20,7 +20,7 @@ fn send(socket: &mut Socket, bytes: &[u8]) {
     socket.write_all(bytes, Instant::now() + DEADLINE).unwrap();
 }
 
-/// Reads until the peer ends, and returns what came.
+/// Reads until the end of the stream, and returns the bytes.
 fn read_to_end(socket: &mut Socket) -> Vec<u8> {
     let mut all = Vec::new();
     let mut lines = Lines::default();

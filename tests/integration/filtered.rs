@@ -1,6 +1,6 @@
 //! A real tor behind a filter, as Whonix and Tails run it: by the profiles of real applications.
 
-/// What filters allow.
+/// The profiles of the filters.
 mod profiles;
 /// A service that is published on a whole network, and a visit, each behind a filter.
 mod published;
@@ -38,8 +38,8 @@ impl Filtered {
     }
 }
 
-/// Returns what came of a call in a few words: `ok`, the command that the filter refused, or the
-/// whole text of another error.
+/// Returns the outcome of a call: `ok`, the command that the filter refused, or the whole text of
+/// another error.
 #[track_caller]
 fn outcome<T>(result: Result<T, Error>) -> String {
     match result {

@@ -48,7 +48,7 @@ const NARROWER: &[(&str, &str, &str)] = &[
     ("socks", "controller", "SOCKS has nothing to do with the control protocol"),
 ];
 
-/// What is allowed in spite of that.
+/// The exceptions.
 const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Endpoint"),
     ("socks", "crate::link::Stream"),
@@ -57,7 +57,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::delegate_socket"),
 ];
 
-/// What pure code may not name, with everything below it.
+/// The paths that pure code may not use, with everything below them.
 const IMPURE: &[&str] = &[
     "crossbeam_channel",
     "getrandom",

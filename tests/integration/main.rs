@@ -23,7 +23,7 @@ mod fake_tor;
 /// The layers of the library's modules, read from its sources.
 mod layers;
 
-/// What the public interface promises, and what it must not show.
+/// The promises of the public interface, and types that it must not show.
 mod public_api;
 
 /// The names that other libraries have for the same things.
@@ -32,7 +32,7 @@ mod names_elsewhere;
 /// The words of the protocol, known and unknown.
 mod words;
 
-/// The texts of errors, and of what they are made of.
+/// The texts of errors and of their sources.
 mod error_text;
 
 /// Parsers of long texts: time that grows with the length, not faster.
@@ -56,7 +56,7 @@ mod onion;
 /// Streams and names through a tor of the private network.
 mod streams;
 
-/// Keys and addresses of onion services, and what a real tor says to them.
+/// Keys and addresses of onion services, checked by a real tor.
 mod onion_keys;
 
 /// Everything that a script can show: the public interface against the fake tor.

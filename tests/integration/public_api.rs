@@ -1,7 +1,7 @@
-//! What the public interface promises of every type, and what it must not show.
+//! The promises of the public interface for every type, and types that it must not show.
 //!
 //! The sources are read as text to see that no public type is missing from the lists here: a new
-//! type fails the test until somebody has said what it promises.
+//! type fails the test until the lists say what it promises.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -409,7 +409,7 @@ fn public_types() -> Vec<String> {
     for (file, text) in library_sources() {
         let inner = file.trim_start_matches("src/").trim_end_matches(".rs");
         let family = inner.split('/').next().unwrap_or(inner);
-        // What a private family has to show stands at the root.
+        // The public items of a private family stand at the root.
         let is_page = root.lines().any(|line| line == format!("pub mod {family};"));
         let place = if is_page { format!("torcon::{family}") } else { "torcon".to_owned() };
         for found in signatures(&file, &text) {
@@ -426,7 +426,7 @@ fn public_types() -> Vec<String> {
 /// its family and by the root.
 fn missing<'a>(types: impl Iterator<Item = &'a String>, lists: &[&[&str]]) -> Vec<&'a String> {
     let name = |path: &str| {
-        // What a type holds may be a path too.
+        // A generic argument may be a path too.
         let path = path.split('<').next().unwrap_or(path);
         path.rsplit("::").next().unwrap_or(path).trim().to_owned()
     };

@@ -1,28 +1,28 @@
 //! torcon against a real tor whose network is off: what the documentation promises is true of tor.
 //!
-//! Tests that only read share one tor; the others have one of their own.
+//! Tests that only read share one tor; each other test starts its own.
 
-/// Ways to prove who we are.
+/// The authentication methods.
 mod auth;
-/// Cookies elsewhere, wrong ones, and passwords beside them.
+/// Cookies at other paths, wrong cookies, and passwords as the second method.
 mod auth_cookie;
 /// Commands for circuits and streams that do not exist.
 mod circuits;
 /// Signals, features, ownership, commands as text.
 mod commands;
-/// The options of the configuration: read, changed, and their values there and back.
+/// Options: reading, changing, and the round trip of their values.
 mod conf;
 /// Values of options, quoted and not.
 mod conf_values;
-/// The configuration: every option with its type, there and back.
+/// `Config`: the round trip of every option with its type.
 mod config;
 /// Settings that would end tor.
 mod config_deadly;
-/// What others have configured, and what tor does by default.
+/// Configuration by other controllers, and tor's defaults.
 mod config_kept;
-/// Cached values, and who changes the configuration at the same time.
+/// Cached values, and concurrent changes of the configuration.
 mod config_races;
-/// Saving the configuration: what tor refuses, lists, and who else changes them.
+/// Saving the configuration: refusals, lists, and concurrent changes.
 mod config_save;
 /// The onion services of the configuration.
 mod config_services;
@@ -32,9 +32,9 @@ mod connect;
 mod event_kinds;
 /// Listeners, queues and waits.
 mod events;
-/// A tor that dies or is stopped, and commands that nobody may send.
+/// A tor that dies or is stopped, and commands that are refused before they are sent.
 mod faults;
-/// Which paths are checked for tor, and which are left to it.
+/// The paths that are checked before they are sent, and those that only tor checks.
 mod file_system;
 /// `GETINFO` of any key.
 mod info;
@@ -44,7 +44,7 @@ mod info_keys;
 mod info_relay;
 /// Address mappings, resolving, guards and descriptors.
 mod network;
-/// A command that a program brings itself.
+/// A command type of the program.
 mod own_command;
 /// A state whose tor is stopped.
 mod state_stopped;
@@ -67,13 +67,13 @@ use crate::support::real_tor::{RealTor, shared};
 /// Connects to the tor that tests share.
 #[track_caller]
 fn reader() -> Controller {
-    torcon::connect(shared().endpoint()).expect("the shared tor lets us in")
+    torcon::connect(shared().endpoint()).expect("the shared tor accepts the authentication")
 }
 
 /// Connects to a tor of the test's own.
 #[track_caller]
 fn controller(tor: &RealTor) -> Controller {
-    torcon::connect(tor.endpoint()).expect("the tor of the test lets us in")
+    torcon::connect(tor.endpoint()).expect("the tor of the test accepts the authentication")
 }
 
 /// Returns the text of an error and of all its causes.

@@ -8,31 +8,31 @@
 mod auth;
 /// Which cookie is used, where it is, and what follows a refused one.
 mod auth_cookie;
-/// What a peer can do before it has authenticated itself.
+/// Memory and time that a peer can use before authentication.
 mod before_authentication;
-/// What each method sends.
+/// The command of each method.
 mod commands;
 /// Answers, events and changes of the configuration that cross each other.
 mod config;
-/// What a configuration does without behind a filter.
+/// A configuration behind a filter.
 mod config_filtered;
-/// What is read again after a reload.
+/// Options that are read again after a reload.
 mod config_reload;
-/// What is sent on connecting, and what is found that is no tor.
+/// The commands of connecting, and peers that are not a tor.
 mod connect;
 /// The end of a connection, from either side.
 mod disconnect;
-/// What many listeners and waits cost.
+/// The cost of many listeners and waits.
 mod event_cost;
-/// Floods of events: who loses how many, and how that is told.
+/// Floods of events: lost events, and how their number is reported.
 mod event_loss;
-/// Events: order, shapes, what is lost and how that is told.
+/// Events: order, shapes, loss and its report.
 mod events;
-/// What a peer says, where it is printed.
+/// Text of a peer in output.
 mod foreign;
 /// Keys in memory that was freed.
 mod freed_memory;
-/// Secrets, wherever they stand.
+/// Secrets in every place.
 mod hidden;
 /// Input in pieces of every size, and input that means harm.
 mod hostile;
@@ -42,7 +42,7 @@ mod incremental;
 mod injection;
 /// Limits for lines and replies.
 mod limits;
-/// What a listener may do.
+/// Calls by listeners.
 mod listeners;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
@@ -54,17 +54,17 @@ mod one_deadline;
 mod paths;
 /// `QUIT`, however it is sent.
 mod quitting;
-/// What tor said in recorded dialogues.
+/// Recorded dialogues with tor.
 mod recorded;
-/// What closures, what they hold and loggers may do: call back.
+/// Calls into torcon by closures, by the drop of their captures, and by loggers.
 mod reentrancy;
 /// Relays: one, all, or one by one.
 mod relays;
 /// Replies of every shape.
 mod replies;
-/// Whose a reply is.
+/// The owner of a reply.
 mod reply_owners;
-/// What must not be logged or shown.
+/// Secrets in logs and in `Debug`.
 mod secrets;
 /// `SETEVENTS`: when it is sent, and what a refusal leaves.
 mod setevents;
@@ -78,7 +78,7 @@ mod state;
 mod stray_lines;
 /// Many threads on one connection, and many replies for one thread.
 mod threads;
-/// Replies that come late, twice or never.
+/// Replies that arrive late, twice or never.
 mod timeouts;
 /// The typed answers of `GETINFO`: what is asked, and answers that a real tor does not give here.
 mod typed_info;
@@ -98,8 +98,8 @@ use crate::support::script::Script;
 
 /// Far more than anything takes here that ends at all.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long something may take that waits for nobody, where eight programs share two processors.
-/// What it must not wait for takes longer.
+/// The limit of an operation that does not block, where eight programs share two processors. The
+/// operations that it must not wait for take longer.
 const SOON: Duration = Duration::from_secs(20);
 
 /// Connects to a fake tor that lets everybody in and then plays `play`.
@@ -148,7 +148,7 @@ fn answer(line: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(reply.as_bytes());
 }
 
-/// What [`answer`] says to a `GETINFO` for this key.
+/// The value with which [`answer`] answers `GETINFO` for this key.
 fn value(key: &str) -> String {
     format!("value of {key}")
 }
@@ -167,10 +167,10 @@ fn join<T>(thread: JoinHandle<T>) -> T {
     }
 }
 
-/// Takes the next value of a channel; a test that waits in vain fails.
+/// Returns the next value of a channel; fails the test if none arrives.
 #[track_caller]
 fn next<T>(channel: &Receiver<T>) -> T {
-    channel.recv_timeout(LIMIT).expect("what was waited for came")
+    channel.recv_timeout(LIMIT).expect("the awaited value arrives")
 }
 
 /// Returns an error's text with those of its sources.

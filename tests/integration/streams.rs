@@ -1,6 +1,6 @@
 //! Streams through a tor of the private network, and names resolved by it.
 //!
-//! Most tests use one tor, which joined the shared network; what would disturb others has a tor of
+//! Most tests use one tor, which joined the shared network; a test that would disturb others starts
 //! its own.
 
 /// How streams, tors and programs end, and what is left.
@@ -9,9 +9,9 @@ mod endings;
 mod isolation;
 /// A `SocksPort` on every address of its machine.
 mod places;
-/// What can be reached, through which port of tor, and what arrives.
+/// Targets that can be reached, by each port of tor, and the data that arrives.
 mod reach;
-/// What cannot be reached, what is late, and what tor says to that.
+/// Targets that cannot be reached or are late, and the codes of tor.
 mod refusals;
 /// Servers on the loopback interface.
 mod server;

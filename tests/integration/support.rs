@@ -1,12 +1,12 @@
-//! What the tests stand on. Nothing here uses torcon, so that its defects cannot hide themselves.
+//! The tools of the tests. Nothing here uses torcon, so that its defects cannot hide themselves.
 
-/// What the tor under test has, by its version.
+/// The features of the tor under test, by its version.
 pub(crate) mod capability;
-/// Whether a line is of tor's dialect.
+/// Checks that a line is one that a real tor sends.
 pub(crate) mod dialect;
-/// What was said on the connections of a fake tor.
+/// The dialogues of a fake tor.
 pub(crate) mod dialogue;
-/// Runs a test in a process of its own.
+/// Runs a test in a separate process.
 pub(crate) mod exclusive;
 /// Tests of what must fail a test.
 pub(crate) mod failure;
@@ -18,7 +18,7 @@ pub(crate) mod filter;
 pub(crate) mod greeting;
 /// Threads, children, files and descriptors that a test left behind.
 pub(crate) mod leaks;
-/// What was logged.
+/// The captured log.
 pub(crate) mod log_capture;
 /// Threads with names.
 pub(crate) mod named_thread;
@@ -26,19 +26,19 @@ pub(crate) mod named_thread;
 pub(crate) mod program;
 /// A proxy in front of a real tor.
 pub(crate) mod proxy;
-/// A control connection without torcon, as a witness.
+/// A control connection without torcon.
 pub(crate) mod raw_control;
-/// A real tor in a directory of its own.
+/// A real tor in a private directory.
 pub(crate) mod real_tor;
-/// A relay that writes down what torcon and a real tor say to each other.
+/// A proxy that records the dialogue of torcon and a real tor.
 pub(crate) mod recording_proxy;
 /// The steps of a fake tor on one connection.
 pub(crate) mod script;
-/// One thread tells another that something has happened.
+/// A signal from one thread to another.
 pub(crate) mod signal;
 /// Sockets on which every operation has a deadline.
 pub(crate) mod socket;
-/// What a source file of the library names and shows.
+/// The paths and public items of a source file of the library.
 pub(crate) mod source;
 /// Limits for what might hang.
 pub(crate) mod watchdog;

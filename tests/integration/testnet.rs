@@ -1,34 +1,34 @@
-//! The private network: what it is, what works in it, and how it ends.
+//! The private network: its options, its features, and its end.
 //!
-//! A network takes its seconds to come up, so one is shared by all tests that do it no harm.
+//! A network needs seconds to start, so all tests that do not disturb it share one.
 
 /// Attachers: what they choose, how they fail, and how they end.
 mod attaching;
-/// Circuits of a state: built, made longer, used and lost.
+/// Circuits of a state: built, extended, used and lost.
 mod built;
-/// Circuits and streams that a controller makes and places.
+/// Circuits that a controller builds, and streams that it attaches.
 mod circuits;
-/// Descriptors of relays and of onion services, given to tor and asked for.
+/// Descriptors of relays and of onion services, posted and fetched.
 mod descriptors;
 /// A server for streams.
 mod echo_server;
-/// How networks end, by themselves and by force, and what is left of those that fail.
+/// The end of networks, and the remains of those that fail.
 mod endings;
-/// What a tor that joins tells.
+/// The events of a tor that joins.
 mod events;
-/// What a tor can do that joined the network.
+/// The features of a tor that joined the network.
 mod joining;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
-/// Networks with numbers of their own.
+/// Networks with other numbers of relays.
 mod numbers;
-/// SOCKS without torcon, and a server that sends back what it gets.
+/// SOCKS without torcon, and an echo server.
 mod raw_socks;
-/// What the tors of a network know about its relays.
+/// The relays of a network, as its tors report them.
 mod relays;
 /// Retries what depends on tor's random choices.
 pub(crate) mod retry;
-/// The state of a tor, against what that tor says when it is asked.
+/// The state of a tor, compared with the replies of that tor.
 mod state;
 /// The typed answers of `GETINFO` from tors that have a network.
 mod typed_info;
@@ -73,7 +73,7 @@ fn shared() -> &'static Shared {
     SHARED.get_or_init(|| {
         let begin = Instant::now();
         let network = PrivateNetwork::builder().timeout(2 * UP).launch();
-        let network = network.expect("a network comes up");
+        let network = network.expect("a network starts");
         let took = begin.elapsed();
         let mut directories = private_directories(&network);
         directories.push(network.directory().to_owned());

@@ -87,7 +87,7 @@ impl Raw {
         let mut left = bytes;
         while left > 0 {
             let read = self.socket.read(&mut self.buffer).expect("the other side writes");
-            assert!(read > 0 && read <= left, "{read} bytes came where {left} were to come");
+            assert!(read > 0 && read <= left, "{read} bytes arrived instead of at most {left}");
             left -= read;
         }
     }

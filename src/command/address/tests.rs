@@ -50,7 +50,7 @@ fn pairs_are_sent_in_order_and_removals_last() {
 
 #[test]
 fn each_pair_has_an_outcome_of_its_own() {
-    // Mixed codes left txtorcon waiting for ever (peers 6).
+    // Mixed codes made txtorcon wait forever (peers 6).
     let pairs = [("xxx", "@@@"), ("0.0.0.0", "bogus1.example")];
     let reply =
         b"512-syntax error: invalid address '@@@'\r\n250 127.251.215.122=bogus1.example\r\n";
@@ -100,7 +100,7 @@ fn a_refusal_of_the_whole_command_is_no_outcome() {
 }
 
 #[test]
-fn what_is_no_address_is_refused() {
+fn an_invalid_address_is_refused() {
     for (address, problem) in [
         // tor takes `a=`, which leads nowhere.
         ("", "is empty"),

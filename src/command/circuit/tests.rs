@@ -36,7 +36,7 @@ fn a_circuit_is_new_or_made_longer_along_relays_or_as_tor_likes() {
 
 #[test]
 fn relays_are_named_in_the_way_that_tor_takes_everywhere() {
-    // What an event calls a relay can be sent back; tor takes no `$FP=nick`.
+    // The relays of events can be sent back; tor does not accept `$FP=nick`.
     let equals = format!("${FIRST}=test004r");
     let tilde = format!("${FIRST}~test004r");
     let path = relays(&[&equals, &tilde, FIRST, "test005r"]);
@@ -47,7 +47,7 @@ fn relays_are_named_in_the_way_that_tor_takes_everywhere() {
 }
 
 #[test]
-fn what_is_no_path_and_no_circuit_is_refused() {
+fn an_invalid_path_or_circuit_is_refused() {
     for (command, message) in [
         (ExtendCircuit::along(relays(&[])), "\"path\": no relay is given"),
         (ExtendCircuit::of(id(1), relays(&[])), "\"path\": no relay is given"),

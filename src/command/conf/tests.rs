@@ -255,7 +255,7 @@ fn settings_are_made_of_text_bytes_and_options() {
 
 proptest::proptest! {
     #[test]
-    fn what_get_conf_returned_can_be_given_to_set_conf(
+    fn the_values_of_get_conf_are_accepted_by_set_conf(
         values in proptest::collection::vec("[^\r\n\0]{0,12}|[ -~]{0,12}", 1..4),
         broken in 0x80_u8..,
     ) {

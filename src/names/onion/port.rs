@@ -277,7 +277,7 @@ mod tests {
                              name:port or unix:/path";
 
     #[test]
-    fn what_is_no_port_is_refused() {
+    fn an_invalid_port_is_refused() {
         for (text, problem) in [
             ("", "invalid onion port: must begin with a number from 1 to 65535"),
             ("0", "invalid onion port: must begin with a number from 1 to 65535"),

@@ -137,7 +137,7 @@ fn a_key_that_is_no_point_of_the_group_has_no_address() {
 }
 
 #[test]
-fn what_is_no_onion_key_is_refused() {
+fn an_invalid_onion_key_is_refused() {
     let zero = format!("ED25519-V3:{}==", "A".repeat(86));
     for (blob, problem) in [
         ("", "must begin with ED25519-V3:"),
@@ -199,7 +199,7 @@ fn client_keys_have_the_forms_of_the_commands_and_of_the_files() {
     for text in [base32, &base32.to_uppercase(), &format!("descriptor:x25519:{base32}")] {
         assert_eq!(ClientAuthKey::from_base32(text).unwrap().reveal_blob(), blob);
     }
-    // What tor itself wrote for this key, but for the case.
+    // tor's spelling of this key, apart from the case.
     let service = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd";
     assert_eq!(
         key.reveal_auth_private(service.parse().unwrap()),
@@ -213,7 +213,7 @@ fn client_keys_have_the_forms_of_the_commands_and_of_the_files() {
 }
 
 #[test]
-fn what_is_no_client_key_is_refused() {
+fn an_invalid_client_key_is_refused() {
     let zero = format!("x25519:{}=", "A".repeat(43));
     for (blob, problem) in [
         ("", "must begin with x25519:"),

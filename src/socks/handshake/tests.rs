@@ -131,7 +131,7 @@ fn a_refusal_is_reported_as_soon_as_its_code_arrives() {
 }
 
 #[test]
-fn what_is_no_socks_proxy_is_recognized_by_its_first_byte() {
+fn another_protocol_is_recognized_by_its_first_byte() {
     for answer in [&b"HTTP/1.0 400 Bad Request\r\n"[..], b"SSH-2.0-OpenSSH", b"\x00\x5b", b"514"] {
         let (_, outcome, left) = play(plain(Command::Connect, "a", 1), answer, 1);
         assert!(matches!(outcome, Err(Some(SocksProblem::NotSocks { .. }))), "{outcome:?}");

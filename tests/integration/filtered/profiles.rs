@@ -1,4 +1,4 @@
-//! What filters allow to real applications.
+//! The profiles of the filters of real applications.
 //!
 //! All but one are written after the profiles in `usr/share/doc/onion-grater-merger/examples` of
 //! `Whonix/onion-grater`; each names its file. Rules for other versions of an application are left
@@ -71,7 +71,7 @@ pub(super) const BITCOIND: Profile = Profile {
     events: &[],
 };
 
-/// `40_bisq.yml`: `SETCONF` without quotes; events that nobody has foreseen are dropped.
+/// `40_bisq.yml`: `SETCONF` without quotes; unknown events are dropped.
 pub(super) const BISQ: Profile = Profile {
     name: "bisq",
     commands: &[

@@ -13,7 +13,7 @@ use super::profiles::ALL;
 use super::{Filtered, LIMIT, outcome};
 use crate::support::filter::Profile;
 
-/// What each feature came to, in the order of [`ALL`].
+/// The outcome of each feature, in the order of [`ALL`].
 const EXPECTED: &[(&str, [&str; 8])] = &[
     ("ephemeral service", ["ok", "ok", "ok", "ok", "ok", "ok", "ok", "no ADD_ONION"]),
     ("its removal", ["ok", "no DEL_ONION", "ok", "ok", "ok", "ok", "ok", "none"]),
@@ -155,7 +155,7 @@ const EXPECTED: &[(&str, [&str; 8])] = &[
     ),
 ];
 
-/// Uses a feature, and returns what came of it.
+/// Uses a feature, and returns the outcome.
 type Feature = fn(&Filtered, &Controller) -> String;
 
 const FEATURES: &[(&str, Feature)] = &[

@@ -129,7 +129,7 @@ fn a_cookie_is_proved_and_never_sent() {
 #[test]
 fn a_readable_cookie_is_preferred_to_a_password() {
     let tor = with_password(RealTor::builder(), &"swordfish".into()).start();
-    let options = ConnectOptions::new().password_with(|| panic!("nobody is to be asked"));
+    let options = ConnectOptions::new().password_with(|| panic!("the closure must not be called"));
     let by_cookie = ["PROTOCOLINFO", "AUTHCHALLENGE", "AUTHENTICATE"];
     assert_eq!(keywords(&tor, &options), by_cookie);
     let info = controller(&tor).protocol_info().unwrap();

@@ -121,7 +121,7 @@ fn tor_refuses_as_text_what_no_method_sends() {
         let error = controller.command(command).unwrap_err();
         assert_eq!(error.to_string(), format!("tor refused {keyword}: {message}"));
     }
-    // What would make tor abort, or report a connected stream, does not get there.
+    // Commands that would make tor abort, or report a connected stream, are not sent.
     for command in ["SETCIRCUITPURPOSE", "CLOSESTREAM 99 0"] {
         let error = controller.command(command).unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");

@@ -188,7 +188,7 @@ fn text_that_is_not_one_command_is_not_sent() {
     assert_eq!(error.to_string(), "tor refused FOO: 510 \"Unrecognized command \\\"FOO\\\"\"");
     assert_eq!((error.status_code(), error.is_filtered()), (Some(510), false));
     assert_eq!(tap.sent().last().unwrap(), "FOO bar");
-    // What other commands answer: several codes in one reply, and none of `OK` (peers 6).
+    // Replies of other commands: several codes in one reply, and no `OK` (peers 6).
     let reply = controller.command("SETEVENTS").unwrap();
     assert_eq!((reply.code(), &*reply.text()), (250, "OK"));
 }
@@ -210,7 +210,7 @@ fn a_reply_of_mixed_codes_is_a_refusal_with_every_line() {
             (512, "syntax error: invalid address '@@@'".to_owned())
         ]
     );
-    // What it could do, tor has done.
+    // tor has executed the valid part.
     let mapped = controller.get_info_one("address-mappings/control").unwrap();
     assert_eq!(mapped, "a.example b.example NEVER");
 }
@@ -294,8 +294,8 @@ fn quit_is_a_clean_end_for_every_caller() {
     }
     let reason = receive.recv_timeout(LIMIT).unwrap();
     assert!(matches!(reason, Disconnect::Quit) && reason.is_clean());
-    assert_eq!(receive.recv_timeout(LIMIT).ok().map(|r| r.is_clean()), None, "told once");
-    // Whoever comes later is told too.
+    assert_eq!(receive.recv_timeout(LIMIT).ok().map(|r| r.is_clean()), None, "called once");
+    // A callback that is added later is called too.
     let (send, receive) = crossbeam_channel::unbounded();
     waiting.on_disconnect(move |reason| send.send(reason.is_clean()).unwrap());
     assert_eq!(receive.recv_timeout(LIMIT), Ok(true));

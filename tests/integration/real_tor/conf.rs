@@ -81,8 +81,8 @@ fn option_names_ignore_case_and_unknown_ones_are_refused() {
         lines,
         ["Unrecognized configuration key \"No1\"", "Unrecognized configuration key \"No2\""]
     );
-    // tor takes abbreviations and old names, and answers about another option: `SocksPolicy`,
-    // `BandwidthRate`. Whoever looks for what was asked for must not find nothing.
+    // tor accepts abbreviations and old names, and answers with another option: `SocksPolicy`,
+    // `BandwidthRate`. A lookup by the queried name must not find nothing.
     for short in ["SocksP", "l", "BandwidthRateBytes"] {
         let text = refusal(controller.get_conf([short]));
         let start =

@@ -8,7 +8,7 @@ use torcon::ConnectOptions;
 use crate::support::real_tor::RealTor;
 use crate::support::recording_proxy::RecordingProxy;
 
-/// What might be read as something else.
+/// Values that tor might read as something else.
 const ODD: [&str; 17] = [
     "\"", "\"\"", "\\", "a\\", "#", "a#b", "a # b", "'", "=", "a=b", ";", "+", "/", "\t", "\u{b}",
     "\u{c}", "\u{7f}",
@@ -59,7 +59,7 @@ fn every_value_comes_back_unchanged_whether_it_was_quoted_or_not() {
 }
 
 #[test]
-fn what_needs_no_quotes_is_sent_as_it_was_given() {
+fn values_that_need_no_quotes_are_sent_unchanged() {
     let tor = RealTor::start();
     let proxy = RecordingProxy::before(tor.address());
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();

@@ -231,8 +231,8 @@ fn an_invalid_change_is_refused_before_a_command_is_sent() {
     direct.set("CookieAuthFile", "/nonexistent/a/b").unwrap();
     assert_eq!(
         refusal(direct.save()),
-        "invalid argument \"CookieAuthFile\": names something in a directory that does not \
-         exist, and tor would exit"
+        "invalid argument \"CookieAuthFile\": is in a directory that does not exist, \
+         and tor would exit"
     );
     assert_eq!(direct.pending().len(), 1);
 }
@@ -321,7 +321,7 @@ impl ConfEvents {
     fn wait(&self, option: &str) {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let event = self.0.recv_deadline(deadline).expect("tor tells of what was changed");
+            let event = self.0.recv_deadline(deadline).expect("tor reports the change");
             if event.to_string().contains(option) {
                 return;
             }

@@ -313,8 +313,8 @@ fn an_invalid_service_is_refused_and_the_others_are_kept() {
     direct.add_onion_service(ConfiguredService::new("/nonexistent/a/b").port(80, 80)).unwrap();
     assert_eq!(
         refusal(direct.save()),
-        "invalid argument \"HiddenServiceDir\": names something in a directory that does not \
-         exist, and tor would exit"
+        "invalid argument \"HiddenServiceDir\": is in a directory that does not exist, \
+         and tor would exit"
     );
     assert!(direct.remove_onion_service("/nonexistent/a/b").unwrap());
 

@@ -118,7 +118,7 @@ fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
 fn the_default_endpoints_are_tried_in_order() {
     let usual =
         ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
-    // The machine may or may not have a tor of its own, and it may or may not let us in.
+    // The machine may have a tor, which may accept or refuse the authentication.
     match ConnectOptions::new().timeout(Duration::from_secs(20)).connect_default() {
         Ok(controller) => assert!(usual.contains(&controller.endpoint().to_string().as_str())),
         Err(Error::Connect(error)) => {
@@ -186,7 +186,7 @@ fn the_password_closure_may_decline_and_take_time() {
     assert_eq!(refusal(declining.connect(tor.endpoint())), refused);
     assert_eq!(refusal(torcon::connect(tor.endpoint())), refused);
 
-    // Somebody types for longer than the whole connection may take.
+    // The password closure needs longer than the limit of the whole connection.
     let limit = Duration::from_secs(3);
     let slow = ConnectOptions::new().timeout(limit).password_with(move || {
         std::thread::sleep(limit + Duration::from_millis(200));

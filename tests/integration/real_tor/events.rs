@@ -35,7 +35,7 @@ fn texts(events: &Receiver<Event>, count: usize) -> Vec<String> {
     (0..count).map(|_| events.recv_timeout(LIMIT).unwrap().to_string()).collect()
 }
 
-// Row `add_event_listener(evt, cb)`: BW comes every second.
+// Row `add_event_listener(evt, cb)`: tor sends BW every second.
 #[test]
 fn bandwidth_events_arrive_in_every_form() {
     let controller = reader();
@@ -181,7 +181,7 @@ fn conf_changed_events_have_each_value() {
         ("MapAddress", Some("c.example d.example")),
     ]);
     next(&[("ExitNodes", Some("{us}"))]);
-    // What changes nothing is not told.
+    // A command that changes nothing causes no event.
     controller.set_conf([("ContactInfo", "0")]).unwrap();
     next(&[("ContactInfo", Some("1"))]);
 }
@@ -325,7 +325,7 @@ fn bootstrap_events_report_progress_and_problems() {
     assert_eq!(problem.warning.as_deref(), Some("Connection refused"));
     assert_eq!(problem.reason.unwrap().as_str(), "CONNECTREFUSED");
     assert_eq!(problem.host_addr.unwrap().as_str(), closed.to_string());
-    // Peers 41: who comes late asks.
+    // Peers 41: a client that subscribes late queries the phase.
     let phase = controller.bootstrap_phase().unwrap();
     assert_eq!((phase.progress, phase.warning.as_deref()), (5, Some("Connection refused")));
     let launched = connections.recv_timeout(LIMIT).unwrap();
@@ -430,7 +430,7 @@ fn a_queue_returns_every_event_before_the_end() {
     assert!(queue.recv_timeout(LIMIT).unwrap_err().is_closed());
 }
 
-// What a listener cannot take in time is dropped, and it is told how much.
+// Events that exceed the queue of a slow listener are dropped, and their number is reported.
 #[test]
 fn a_slow_listener_gets_the_number_of_lost_events() {
     let tor = RealTor::start();
@@ -465,7 +465,7 @@ fn a_slow_listener_gets_the_number_of_lost_events() {
                 delivered += 1;
                 next += 1;
             }
-            // The notice comes with the next event that there is room for.
+            // `Lagged` precedes the next event that fits into the queue.
             Err(_) => controller.set_conf([("ContactInfo", "room")]).unwrap(),
         }
     }

@@ -1,5 +1,5 @@
-//! A tor that dies, is stopped or is shut down while threads wait for it, and commands that
-//! nobody may send.
+//! A tor that dies, is stopped or is shut down while threads wait for it, and commands that are
+//! refused before they are sent.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ use crate::support::signal::signal;
 use crate::support::watchdog::within;
 
 const LIMIT: Duration = Duration::from_secs(90);
-/// How long something may take that waits for nobody, where eight programs share two processors.
+/// The limit of an operation that does not block, where eight programs share two processors.
 const SOON: Duration = Duration::from_secs(20);
 const THREADS: usize = 16;
 
@@ -30,7 +30,7 @@ fn ask_own(controller: &Controller, thread: usize, number: usize) -> Result<(), 
     };
     let error = error.expect_err("there is no such key");
     let Error::Rejected(rejection) = &error else { return Err(error) };
-    // Anything else is the reply to somebody else's command.
+    // Anything else is the reply to another command.
     assert_eq!(rejection.text(), format!("Unrecognized key \"{key}\""));
     Ok(())
 }
@@ -67,12 +67,12 @@ type End = fn(&RealTor, &Controller);
 
 // Every caller returns with the same reason at the end of the connection, and waits for no limit.
 #[test]
-fn whatever_ends_tor_every_thread_is_told_the_same_at_once() {
+fn whatever_ends_tor_every_thread_gets_the_same_reason_at_once() {
     let ways: [(&str, End); 7] = [
         ("SIGKILL", |tor, _| tor.kill()),
         ("SIGTERM", |tor, _| tor.terminate()),
         ("SIGNAL SHUTDOWN", |tor, _| controller(tor).signal(Signal::Shutdown).unwrap()),
-        ("SIGNAL HALT of its own", |_, controller| controller.signal(Signal::Halt).unwrap()),
+        ("SIGNAL HALT by the controller", |_, controller| controller.signal(Signal::Halt).unwrap()),
         // A second controller owns tor, and goes.
         ("TAKEOWNERSHIP", |tor, _| controller(tor).take_ownership().unwrap()),
         ("quit", |_, controller| controller.quit().unwrap()),
@@ -145,9 +145,10 @@ fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_nobody_waiting() {
     }
 }
 
-// A stopped tor: every caller gets Timeout, and after SIGCONT nobody gets another's reply.
+// A stopped tor: every caller gets Timeout, and after SIGCONT no caller gets the reply to another
+// command.
 #[test]
-fn after_a_tor_was_stopped_and_goes_on_every_reply_finds_its_owner() {
+fn after_a_tor_was_stopped_and_continued_every_reply_finds_its_owner() {
     let tor = RealTor::start();
     within(LIMIT, "16 threads of a stopped tor", move || {
         let whole = controller(&tor);
@@ -162,7 +163,7 @@ fn after_a_tor_was_stopped_and_goes_on_every_reply_finds_its_owner() {
                 scope.spawn(move || {
                     let (mut number, mut own_answers) = (0, 0);
                     while stopping.load(Ordering::Relaxed) || number < 50 || own_answers < 32 {
-                        // Some are patient, so that they stand between those who are not.
+                        // Callers with long limits stand between callers with short limits.
                         let who = if thread % 4 == 0 { whole } else { hasty };
                         match ask_own(who, thread, number) {
                             Ok(()) => {
@@ -196,9 +197,10 @@ fn after_a_tor_was_stopped_and_goes_on_every_reply_finds_its_owner() {
     });
 }
 
-// A stopped tor that is killed: who waits is told; a tor that does not read: who writes is told.
+// Callers that wait for a stopped tor that is killed, and callers that write to a tor that does not
+// read, get an error.
 #[test]
-fn a_stopped_tor_that_takes_no_more_commands_lets_its_callers_go() {
+fn callers_of_a_stopped_tor_that_reads_no_more_commands_return() {
     let tor = RealTor::start();
     within(LIMIT, "commands to a stopped tor", move || {
         let patient = controller(&tor);
@@ -252,7 +254,7 @@ fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
         controller.signal(Signal::Heartbeat).unwrap();
         let told: Vec<_> =
             changes.timeout_iter(LIMIT).take(5 * THREADS).map(|event| event.to_string()).collect();
-        // Of each thread every change was told once, and in its order.
+        // Every change of each thread was reported once, and in order.
         for thread in 0..THREADS {
             let prefix = format!("CONF_CHANGED\nNickname=t{thread}n");
             let own: Vec<_> = told.iter().filter_map(|text| text.strip_prefix(&prefix)).collect();
@@ -265,7 +267,7 @@ fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
 
 // Protocol facts 5.5: commands that tor never answers, answers twice or dies of.
 #[test]
-fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
+fn commands_that_tor_does_not_answer_once_or_dies_of_are_not_sent() {
     let tor = RealTor::start();
     let tap = RecordingProxy::before(tor.address());
     let controller = torcon::connect(tap.endpoint()).unwrap();
@@ -313,7 +315,7 @@ fn what_tor_never_answers_answers_twice_or_dies_of_is_not_sent() {
         refusal(controller.get_info(["downloads/desc/descs"])),
         "invalid argument \"key\": makes some versions of tor abort"
     );
-    // What is nearly the same is sent, and tor is fine.
+    // Similar commands are sent, and tor survives them.
     for (command, code) in [
         ("SETCIRCUITPURPOSE 1".to_owned(), 552),
         ("ADD_ONION NEW:BEST ClientAuthV3=x Port=80".to_owned(), 512),
@@ -404,9 +406,9 @@ fn a_connection_is_in_step_after_every_command_that_tor_has() {
     assert_eq!(tor.try_wait(), None);
 }
 
-// A tor that dies of what it was told ends the connection: that is not a refusal.
+// A tor that dies of a command ends the connection: this is not a refusal.
 #[test]
-fn a_tor_that_dies_of_a_command_is_told_from_one_that_refuses() {
+fn a_tor_that_dies_of_a_command_is_distinguished_from_a_refusal() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     // No directory can be made there, and whether that is so cannot be seen before.
@@ -424,10 +426,10 @@ fn fill(controller: &Controller) {
     assert!(controller.is_alive());
 }
 
-// A question that could not be asked, since the socket was full, was asked only with the next
-// command; if there was none, whoever was waiting waited in vain for a reply that was there.
+// A probe that did not fit into the full socket was sent only with the next command; without one, a
+// waiting caller never received its reply.
 #[test]
-fn a_full_socket_does_not_keep_replies_from_those_who_wait() {
+fn a_full_socket_does_not_keep_replies_from_waiting_callers() {
     let tor = RealTor::start();
     within(LIMIT, "a patient caller", move || {
         let controller = controller(&tor).with_timeout(SOON);

@@ -5,8 +5,8 @@ use torcon::process::Launcher;
 use super::{controller, refusal};
 use crate::support::real_tor::{RealTor, tor_binary};
 
-const WOULD_EXIT: &str = "invalid argument \"HiddenServiceDir\": names something in a directory \
-                          that does not exist, and tor would exit";
+const WOULD_EXIT: &str = "invalid argument \"HiddenServiceDir\": is in a directory that does not \
+                          exist, and tor would exit";
 
 #[test]
 fn a_tor_behind_its_own_unix_socket_and_a_launched_one_are_protected() {

@@ -67,7 +67,7 @@ fn every_form_of_value_equals_the_raw_value() {
     assert!(info.get("status/clients-seen").unwrap().contains("IPVersions=v4=0,v6=0"));
     assert!(info.get("config/names").unwrap().lines().count() > 300);
     assert_eq!(info.get("net/listeners/socks").unwrap(), "");
-    assert_eq!(info.get("uptime"), None, "nobody asked");
+    assert_eq!(info.get("uptime"), None, "the key was not queried");
 }
 
 // Row `get_info(*keys)`: one round trip, and repeated keys.
@@ -161,7 +161,7 @@ fn one_unknown_key_fails_the_query_and_each_is_named() {
         "tor refused GETINFO: 551 \"Address unknown\""
     );
     assert_eq!(
-        refusal(controller.get_info_incremental("nope", |_| panic!("no line comes"))),
+        refusal(controller.get_info_incremental("nope", |_| panic!("no line is expected"))),
         "tor refused GETINFO: 552 \"Unrecognized key \\\"nope\\\"\""
     );
     assert_eq!(refusal(controller.get_info([""; 0])), "invalid argument \"keys\": none is given");
@@ -205,7 +205,7 @@ fn the_closure_may_break() {
             })
             .unwrap();
         assert_eq!(lines, [first.as_str()]);
-        // The rest of the reply goes to nobody.
+        // The rest of the reply is discarded.
         assert_eq!(controller.get_info_one("process/pid").unwrap(), shared().pid().to_string());
     }
 }

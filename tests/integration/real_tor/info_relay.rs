@@ -70,8 +70,8 @@ fn relay(lines: &[&str]) -> RealTor {
     lines.iter().fold(builder, |builder, line| builder.line(*line)).start()
 }
 
-/// Makes a relay make its descriptor, which without network it does not do by itself. It does when
-/// it is asked for its statistics.
+/// Makes a relay create its descriptor. Without a network, it does so only when its statistics are
+/// queried.
 fn with_descriptor(controller: &Controller) {
     assert_eq!(
         refusal(controller.exit_policy()),

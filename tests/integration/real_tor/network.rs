@@ -144,7 +144,7 @@ fn resolving_and_fetching_without_a_network_end_with_an_error() {
     assert_eq!(address.to_string(), "192.0.2.9");
     let error = controller.resolve("a.example", Duration::from_millis(50)).unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    // tor takes the command and asks nobody, which its events cannot tell.
+    // tor accepts the command and queries no directory, and no event reports that.
     let error = controller.fetch_onion_descriptor(service(), LIMIT).unwrap_err();
     assert_eq!(
         error.to_string(),

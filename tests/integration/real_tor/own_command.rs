@@ -1,4 +1,4 @@
-//! A command that a program brings itself, with torcon's connection and with one of its own.
+//! A command type of the program, with a connection of torcon and with another connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

@@ -13,7 +13,7 @@ use crate::support::real_tor::RealTor;
 /// Far more than anything takes here that ends at all.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the callers have met.
+/// The outcomes of the callers.
 #[derive(Debug, Default)]
 struct Count {
     right: AtomicUsize,
@@ -66,8 +66,8 @@ fn ask_own(controller: &Controller, name: &str, number: usize) -> Result<(), Err
 
 #[test]
 fn replies_of_a_tor_that_is_stopped_again_and_again_reach_their_own_callers() {
-    // While replies were held, the beginning of one that came in two reads went to another caller:
-    // 13 of 380. `TORCON_TEST_SECONDS=30` is the long form.
+    // While replies were held, the beginning of a reply that arrived in two reads was delivered to
+    // another caller: 13 of 380. `TORCON_TEST_SECONDS=30` is the long form.
     let seconds = std::env::var("TORCON_TEST_SECONDS").map_or(5, |text| text.parse().unwrap());
     let tor = RealTor::start();
     let controller = controller(&tor).with_timeout(LIMIT);
@@ -112,7 +112,8 @@ fn replies_of_a_tor_that_is_stopped_again_and_again_reach_their_own_callers() {
     });
     println!("streaming {streaming:?}, hurried {hurried:?}, patient {patient:?}");
     assert!(controller.is_alive(), "{:?}", controller.closed_reason());
-    // None of the patient is late, and the hurried are in vain often enough to matter.
+    // No caller with a long limit times out, and those with short limits time out often enough to
+    // matter.
     for count in [&streaming, &patient] {
         assert!(count.right.load(Ordering::Relaxed) > 10, "{count:?}");
         assert_eq!(count.late.load(Ordering::Relaxed), 0, "{count:?}");

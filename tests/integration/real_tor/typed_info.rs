@@ -122,7 +122,7 @@ fn features_and_configuration_files_equal_the_raw_values() {
     let text = controller.config_text().unwrap();
     assert_eq!(text, raw.get_info("config-text"));
     assert!(text.lines().any(|line| line == "DisableNetwork 1"), "{text}");
-    // What it gave can be given back.
+    // The returned value is accepted by the setter.
     controller.load_conf(&text).unwrap();
     assert_eq!(controller.config_text().unwrap(), text);
 

@@ -1,4 +1,5 @@
-//! What a peer can do before it has shown that it is a tor, and what is refused before it is sent.
+//! Memory and time that a peer can use before authentication, and values that are refused before
+//! they are sent.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use crate::support::exclusive::exclusive_beside;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
 
-/// What a peer says to the first question, and what it then says until the connection ends.
+/// The beginning of a peer's answer to the first command, and the text that it then repeats until
+/// the connection ends.
 const FLOODS: [(&str, &str); 9] = [
     ("250-PROTOCOLINFO 1\r\n250-AUTH METHODS=", "A,"),
     ("250-PROTOCOLINFO 1\r\n", "250-AUTH METHODS=A,B,C\r\n"),
@@ -66,7 +68,7 @@ fn a_peer_takes_little_memory_and_time_before_authentication() {
     };
     let peer = exclusive_beside(start, |endpoint| {
         let options = ConnectOptions::new().timeout(Duration::from_secs(2));
-        // What the first connection takes is not the peer's doing.
+        // The memory of the first connection is not caused by the peer.
         drop(options.connect(endpoint).unwrap());
         for (start, flood) in FLOODS {
             let (memory, time) = (peak_memory(), processor_time());

@@ -1,4 +1,4 @@
-//! What is sent on connecting, and what is found that is no tor.
+//! The commands of connecting, and peers that are not a tor.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -99,7 +99,7 @@ fn every_connection_has_a_nonce_of_its_own() {
 }
 
 #[test]
-fn what_the_peer_says_of_itself_can_be_asked() {
+fn the_protocol_info_of_the_peer_is_returned() {
     let (tor, controller) = super::connected(|script| {
         script.protocol_info("NULL,NEW_METHOD", None).drain();
     });
@@ -377,7 +377,7 @@ fn the_first_of_several_that_lets_us_in_is_taken() {
     good.finish();
     refusing.finish();
 
-    // All of them are told if none does, and no address is an error too.
+    // The error lists every address if none accepts, and an empty list is an error too.
     let error = options.connect_first(&endpoints[..1]).unwrap_err();
     assert!(matches!(&error, Error::Connect(error) if error.attempts().len() == 1), "{error:?}");
     let error = options.connect_first(&[]).unwrap_err();

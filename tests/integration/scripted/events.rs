@@ -1,4 +1,4 @@
-//! Events: order, shapes, what is lost and how that is told.
+//! Events: order, shapes, loss and its report.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::signal::signal;
 
 #[test]
 fn events_come_in_the_order_of_the_wire_in_every_shape() {
-    // peers 12: buffered events came out newest first (`stem`).
+    // peers 12: buffered events were delivered newest first (`stem`).
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW CIRC CONF_CHANGED NEWCONSENSUS NOTICE");
         script.send("650 BW 1 2\r\n250 OK\r\n");
@@ -100,7 +100,7 @@ fn an_event_that_cannot_be_read_is_delivered_and_ends_nothing() {
         script.send("650 BW 1 2\r\n").drain();
     });
     let queue = controller.events(kinds.map(EventKind::from)).unwrap();
-    // Nobody subscribes to an event without a name, and all the others come.
+    // An event without a name has no subscribers, and all the others arrive.
     for line in lines.iter().filter(|line| !line.is_empty()) {
         let event = queue.recv().unwrap();
         assert_eq!(event.to_string(), *line);
@@ -161,7 +161,8 @@ fn a_slow_listener_is_told_how_many_events_it_lost_and_replies_go_on() {
     // Events that were read together with a reply are handed on after it; now they all are.
     controller.get_info_one("settle").unwrap();
     go_on.fire();
-    // What fitted comes in order and without a gap, and the count behind it without another event.
+    // The events that fit arrive in order and without a gap, and the count behind them arrives
+    // without another event.
     let mut expected = 0;
     let dropped = loop {
         match next(&events) {
@@ -180,7 +181,7 @@ fn a_slow_listener_is_told_how_many_events_it_lost_and_replies_go_on() {
 
 #[test]
 fn a_full_event_queue_tells_how_many_it_lost() {
-    // Rule 4 for queues: the queue of one's own is bounded in the same way.
+    // Rule 4 for queues: an `EventQueue` is bounded in the same way.
     const EVENTS: u64 = 5_000;
     let (tor, controller) =
         connected_with(&ConnectOptions::new().event_limit(32 << 10), |script| {
@@ -220,7 +221,7 @@ fn a_full_event_queue_tells_how_many_it_lost() {
 
 #[test]
 fn events_lost_before_a_queue_are_told_by_the_queue() {
-    // Rule 4: whichever of the two was full, the loss is told.
+    // Rule 4: the loss is reported by the queue that was full.
     let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(4 << 10), |script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 0 0\r\n");
         script.expect("GETINFO a").flood("650 BW 1 0\r\n", 1000).send("250-a=1\r\n250 OK\r\n");
@@ -337,7 +338,7 @@ fn a_queue_waits_as_long_as_it_is_told() {
 #[test]
 fn events_that_nobody_wants_cost_nothing_and_hurt_nobody() {
     let (tor, controller) = connected(|script| {
-        script.hostile("events that nobody reads");
+        script.hostile("events without a reader");
         script.flood("650 BW 1 2\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n", 50_000).serve(answer);
     });
     assert_eq!(controller.get_info_one("a").unwrap(), value("a"));

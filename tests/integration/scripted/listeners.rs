@@ -296,7 +296,7 @@ fn a_listener_may_close_the_connection() {
             seen.send(controller.get_info_one("a")).unwrap();
         };
         controller.add_event_listener(EventKind::Bw, listener).unwrap();
-        // The reply comes behind the event; the listener may be faster or slower than it.
+        // The reply follows the event; the listener may be faster or slower than it.
         let _ = controller.queue_command("GETINFO event/bw").unwrap().wait();
         let outcome = next(&outcomes);
         assert_eq!(super::closed(outcome), "this program closed the connection");

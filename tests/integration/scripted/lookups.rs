@@ -66,7 +66,7 @@ fn ok() -> String {
 #[test]
 fn only_the_answer_of_its_own_stream_is_used() {
     let address = resolve(vec![
-        // A request for the same name that was there before.
+        // An earlier request for the same name.
         begun(1, "a.example"),
         ok(),
         resolved(1, "a.example", "10.0.0.1"),
@@ -327,11 +327,11 @@ fn received(service: &str, hsdir: &str) -> String {
     )
 }
 
-/// What tor tells, and what it tells once it has answered the next command.
+/// The events before the answer to the next command, and those behind it.
 type Stage = (String, String);
 
-/// Plays a tor that takes a fetch. Each stage is told around the answer to the next `GETINFO`: what
-/// follows at once from what came before is told before it.
+/// Plays a tor that accepts a fetch. The events of each stage surround the answer to the next
+/// `GETINFO`: consequences of earlier events precede it.
 fn fetching(servers: &str, begin: &str, stages: Vec<Stage>) -> (FakeTor, Controller) {
     let command = format!("HSFETCH {SERVICE}{servers}");
     let begin = format!("250 OK\r\n{begin}");
@@ -384,11 +384,11 @@ fn failures(error: &Error) -> Vec<String> {
 fn only_the_descriptor_of_its_own_fetch_is_used() {
     let events = [
         asked(SERVICE, A),
-        // Of another service, and of a directory that nobody has asked since.
+        // Events of another service, and of a directory that was not queried again.
         asked(OTHER, A),
         received(OTHER, A),
         received(SERVICE, B),
-        // An upload of the same service, and what came of it.
+        // An upload of the same service, and its result.
         format!("650 HS_DESC UPLOAD {SERVICE} UNKNOWN {B} {ID} HSDIR_INDEX={INDEX}\r\n"),
         format!("650 HS_DESC FAILED {SERVICE} NO_AUTH {A} {ID} REASON=UPLOAD_REJECTED\r\n"),
         // Lines that cannot be read.
@@ -506,7 +506,7 @@ fn a_fetch_ends_with_its_limit_the_connection_or_the_command() {
         let command = format!("HSFETCH {SERVICE}");
         script.answer(subscription, &["250 OK"]).expect(&command).send(&begin);
         script.answer("GETINFO version", &version).answer("SETEVENTS", &["250 OK"]);
-        // A filter does not let the question through: then nobody knows.
+        // A filter refuses the query, so the result is unknown.
         script.answer(subscription, &["250 OK"]).answer(&command, &["250 OK"]);
         script.answer("GETINFO version", &["510 Command filtered"]);
         script.answer("SETEVENTS", &["250 OK"]);

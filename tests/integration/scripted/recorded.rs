@@ -18,7 +18,7 @@ use super::{LIMIT, connected};
 /// escaped, and so is the backslash.
 const DIALOGUES: &str = include_str!("recorded/dialogues.txt");
 
-/// What tor said in one dialogue, with status codes and line ends.
+/// tor's lines in one dialogue, with status codes and line ends.
 struct Dialogue {
     name: &'static str,
     messages: Vec<Message>,
@@ -84,8 +84,8 @@ fn unescaped(line: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads the file. This is another reading of the protocol than the library's: line by line, and
-/// every line is there already.
+/// Reads the file. This parser is independent of the library's: it works line by line, on complete
+/// input.
 fn dialogues() -> Vec<Dialogue> {
     let mut dialogues: Vec<Dialogue> = Vec::new();
     let mut message = Message { wire: Vec::new(), lines: Vec::new() };
@@ -201,7 +201,7 @@ fn play(dialogue: Dialogue, sizes: &[usize]) -> (usize, BTreeMap<String, usize>)
         }
         let text = event.text().unwrap();
         assert_eq!(text.as_bytes(), recorded.event_text(), "{name}");
-        // What is printed is what would be read.
+        // The printed text parses to the same value.
         assert_eq!(Event::parse(text.detached()), event, "{name}");
         assert_eq!(event.to_string().as_bytes(), text.as_bytes(), "{name}");
         *kinds.entry(event.kind().unwrap().to_string()).or_default() += 1;
@@ -318,7 +318,7 @@ fn a_spoiled_event_harms_no_other() {
                 prop_assert!(matches!(event, Event::Signal(_)), "{event:?}");
                 good += 1;
             } else {
-                // One whose kind was spoiled is nobody's.
+                // An event with a corrupted kind has no listener.
                 others += 1;
                 prop_assert!(others <= good, "{event:?}");
                 prop_assert_eq!(Event::parse(text.detached()), event);

@@ -48,7 +48,7 @@ impl Drop for Held {
 }
 
 #[test]
-fn what_a_closure_holds_may_call_back_when_it_is_dropped() {
+fn captures_of_a_closure_may_call_torcon_when_they_are_dropped() {
     within(LIMIT, "a closure that calls back", || {
         let (tor, controller) = connected(|script| {
             script.serve(|line, out| match line {
@@ -126,7 +126,7 @@ fn what_a_closure_holds_may_call_back_when_it_is_dropped() {
 }
 
 #[test]
-fn what_a_closure_holds_may_close_the_connection_when_it_is_dropped() {
+fn captures_of_a_closure_may_close_the_connection_when_they_are_dropped() {
     struct Closes(WeakController);
 
     impl Drop for Closes {

@@ -151,7 +151,7 @@ fn server_descriptors_of_fifty_megabytes_pass_in_little_memory() {
         const COUNT: u64 = 22_000;
         let body = format!(
             "router test004r 127.0.0.1 5004 0 0\r\naccept *:80\r\nreject *:*\r\n{}router-signature\r\n",
-            "opt filled with what nobody knows, to the length of a real one\r\n".repeat(38)
+            "opt filled with unknown words to the length of a real document\r\n".repeat(38)
         );
         assert!(body.len() as u64 * COUNT > 50 << 20);
         let (tor, controller) = connected(move |script| {

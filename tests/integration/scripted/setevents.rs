@@ -95,8 +95,8 @@ fn an_invalid_kind_is_refused_before_it_is_sent() {
 
 #[test]
 fn after_a_timeout_the_whole_set_is_sent_again() {
-    // Rule 7: nobody can know which set is in force, so the next change tells it anew, even where
-    // the last known one would do.
+    // Rule 7: the set in force is unknown, so the next change sends the whole set, even if it
+    // equals the last known one.
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS BW", &["250 OK"]);
         script.expect("SETEVENTS BW CIRC").expect("GETINFO torcon/sync/4");
@@ -129,7 +129,7 @@ fn the_next_change_drops_the_kind_of_a_listener_that_panicked() {
     let (seen, events) = unbounded();
     let circ = move |event: &Event| seen.send(event.to_string()).unwrap();
     controller.add_event_listener(EventKind::Circ, circ).unwrap();
-    // The other event comes after the panic.
+    // The other event arrives after the panic.
     assert_eq!(next(&events), "CIRC 1 LAUNCHED");
     controller.add_event_listener(EventKind::Stream, |_| {}).unwrap();
     assert_eq!(controller.subscribed_events(), [EventKind::Circ, EventKind::Stream]);

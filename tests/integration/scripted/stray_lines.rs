@@ -50,7 +50,7 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
                 }
                 other => panic!("{other:?}"),
             }
-            // What is kept is no event either.
+            // The rest of the line is not an event either.
             assert_eq!(event.detached(), event);
         }
     }

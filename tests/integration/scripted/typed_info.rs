@@ -427,7 +427,7 @@ fn each_method_queries_its_keys_at_once_and_parses_the_values() {
     tor.finish();
 }
 
-/// What a method makes of an answer of nothing: nothing, or an error that names the key.
+/// The result of each method for an empty value: an empty result, or an error that names the key.
 type Empty = (fn(&Controller) -> Result<String, torcon::Error>, &'static str);
 
 const EMPTY: &[Empty] = &[
@@ -467,8 +467,8 @@ const EMPTY: &[Empty] = &[
     ),
     (
         |c| c.bridge_download(one()).map(|_| String::new()),
-        "cannot read downloads/bridge/1111111111111111111111111111111111111111: expected when tor \
-         tries next, got \"\"",
+        "cannot read downloads/bridge/1111111111111111111111111111111111111111: expected \
+         the time of the next attempt, got \"\"",
     ),
     (|c| c.config_defaults().map(|map| map.len().to_string()), "0"),
     (|c| c.consensus_lifetime().map(|lifetime| format!("{lifetime:?}")), "None"),

@@ -21,7 +21,7 @@ fn the_first_matching_event_is_returned_and_the_subscription_ends() {
     let (tor, controller) = connected(|script| {
         let events = ["650 BW 1 2", "650 CIRC 1 LAUNCHED", "650 BW 3 4", "650 BW 5 6"];
         script.expect("SETEVENTS BW").send("250 OK\r\n").send_lines(&events);
-        // Nobody waits for the answer.
+        // No caller waits for the answer.
         script.expect("SETEVENTS").expect_end();
     });
     let mut seen = Vec::new();

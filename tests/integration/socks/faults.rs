@@ -195,7 +195,7 @@ fn a_proxy_that_does_not_listen_is_unreachable() {
         error.to_string(),
         "invalid argument \"endpoint\": is not host:port, tcp:host:port or unix:/path"
     );
-    // Reserved by RFC 2606: nobody has such a name.
+    // Reserved by RFC 2606: the name does not exist.
     let error = SocksProxy::new("proxy.invalid:9050").unwrap().connect("a.example:80").unwrap_err();
     let torcon::Error::Socks(error) = error else { panic!("{error:?}") };
     assert!(

@@ -82,7 +82,7 @@ fn tor_refuses_with_the_codes_that_are_documented() {
         assert_eq!(code(proxy.connect("[::1]:80")), SocksCode::GeneralFailure);
         assert_eq!(code(proxy.connect("bad!host:80")), SocksCode::GeneralFailure);
         assert_eq!(code(proxy.resolve("bad!host")), SocksCode::GeneralFailure);
-        // No code of its own for the missing circuit, and an address of type 0.
+        // There is no special code for the missing circuit; the address has type 0.
         let private = "10.9.9.9".parse().unwrap();
         assert_eq!(code(proxy.resolve_ptr(private)), SocksCode::HostUnreachable);
         // After SocksTimeout.

@@ -40,7 +40,7 @@ fn the_end_of_writing_ends_the_whole_stream_after_what_was_written() {
     let server = Server::start(6, |mut stream: TcpStream| {
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
-        // Nobody hears the answer: tor knows no half-closed streams.
+        // The answer is lost: tor has no half-closed streams.
         writes_fail(&stream);
         received.len()
     });

@@ -27,7 +27,7 @@ fn exchange(stream: &TorStream, sent: &[u8]) {
         let mut reader = stream;
         reader.read_exact(&mut received).unwrap();
     });
-    assert!(received == sent, "what came back is something else");
+    assert!(received == sent, "the echo differs");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn a_tor_with_a_unix_port_only_is_reached_there() {
 }
 
 #[test]
-fn what_a_server_says_first_arrives_at_once_and_whole() {
-    // txtorcon holds back what comes with the reply (peers 46).
+fn the_greeting_of_a_server_arrives_at_once_and_whole() {
+    // txtorcon holds back data that arrives with the reply (peers 46).
     let greeting = content(5, 200_000);
     let said = greeting.clone();
     let server = Server::start(12, move |mut stream| {
@@ -151,7 +151,7 @@ fn names_and_addresses_are_resolved_by_the_exit() {
     assert_eq!(done(tor, || tor.resolve("some.test")), loopback);
     assert_eq!(done(tor, || tor.resolve_ptr(somewhere)), "loopback.test");
     assert_eq!(done(tor, || tor.resolve_ptr(somewhere_else)), "loopback.test");
-    // What is an address needs no exit.
+    // An address needs no exit.
     assert_eq!(tor.resolve("192.0.2.7").unwrap(), somewhere);
     assert_eq!(tor.resolve("2001:db8::7").unwrap(), somewhere_else);
     for proxy in tor.socks_proxies().unwrap() {
@@ -160,7 +160,7 @@ fn names_and_addresses_are_resolved_by_the_exit() {
     }
 }
 
-/// For a stream to a server on IPv6, which needs an exit of its own.
+/// For a stream to a server on IPv6, which needs an exit for IPv6.
 pub(super) fn reaches_ipv6(tor: &Tor) {
     let server =
         Server::start_at("[::1]:0", 1, |stream| std::io::copy(&mut &stream, &mut &stream).unwrap());

@@ -120,7 +120,7 @@ fn an_onion_service_that_wants_a_key_is_told_apart_where_errors_are_extended() {
 
     tor.controller().add_onion_client_auth(&OnionClientAuthAdd::new(address, key)).unwrap();
     drop(done(&tor, || extended.connect((address, 80))));
-    // Nobody is behind the one, and the other is no port of the service.
+    // No server listens behind the first port, and the second is not a port of the service.
     refused(&tor, SocksCode::GeneralFailure, || extended.connect((address, 81)));
     refused(&tor, SocksCode::ConnectionRefused, || extended.connect((address, 82)));
 }

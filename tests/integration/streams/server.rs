@@ -6,7 +6,7 @@ use super::LIMIT;
 use crate::support::named_thread::named;
 use crate::support::watchdog::within;
 
-/// A server that plays the same to a number of clients, to each on a thread of its own.
+/// A server that plays the same to a number of clients, each on a separate thread.
 pub(super) struct Server<T> {
     pub(super) address: SocketAddr,
     thread: JoinHandle<Vec<T>>,
@@ -57,7 +57,7 @@ impl Server<u64> {
     }
 }
 
-/// A port of loopback where nobody listens.
+/// A port of loopback without a listener.
 pub(super) fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

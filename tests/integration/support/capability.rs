@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 
 use super::real_tor::tor_binary;
 
-/// What not every tor that the tests run on has. A test of a tor without it wants the refusal.
+/// A feature that not every tested tor has. The test of a tor without it expects the refusal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Capability {
     /// `ADD_ONION` takes the arguments of the proof of work.

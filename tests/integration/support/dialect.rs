@@ -1,4 +1,4 @@
-//! What a real tor says: every line of a fake tor is compared with recordings.
+//! Compares every line of a fake tor with recordings of a real tor.
 //!
 //! A line is reduced to its shape: the words stay, and each value is replaced by its kind, such as
 //! `#` for a number, `$` for relays or `@` for an address. A real tor must have been recorded with
@@ -18,18 +18,18 @@ use std::sync::LazyLock;
 
 use self::shape::Shape;
 
-/// What tor 0.4.9.11 said; the first file has its backslashes escaped.
+/// Lines of tor 0.4.9.11; the first file has its backslashes escaped.
 const RECORDED: [&str; 3] = [
     include_str!("../scripted/recorded/dialogues.txt"),
     include_str!("../../../src/event/tests/recorded.txt"),
     include_str!("dialect/recorded.txt"),
 ];
-/// What the control specification or tor's source says, and nobody has recorded.
+/// Lines from the control specification or from tor's source that are not recorded.
 const SPECIFIED: &str = include_str!("../../../src/event/tests/specified.txt");
-/// What a fake tor may say all the same, with reasons. `…` stands for any text.
+/// Invented lines that a fake tor may send, with reasons. `…` stands for any text.
 const INVENTED: &str = include_str!("dialect/invented.txt");
 
-/// What is known of tor's dialect.
+/// The known shapes of tor's lines.
 #[derive(Debug, Default)]
 struct Known {
     /// The orders of keywords that were recorded, by topic and words.

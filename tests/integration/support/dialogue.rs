@@ -1,4 +1,4 @@
-//! What was said on the connections of a fake tor, for the message of a failing test.
+//! The dialogues of a fake tor, for the message of a failing test.
 
 use std::fmt;
 

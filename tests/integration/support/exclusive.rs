@@ -1,4 +1,4 @@
-//! Runs a test in a process of its own, for what belongs to the whole process: threads, children,
+//! Runs a test in a separate process, for tests of process-wide things: threads, children,
 //! descriptors, memory, the temporary directory, the environment.
 
 use std::any::type_name;
@@ -18,7 +18,7 @@ pub(crate) fn is_exclusive() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Runs `body` in a process of its own, with an empty temporary directory of its own.
+/// Runs `body` in a separate process, with a separate, empty temporary directory.
 ///
 /// It must be the whole body of a test function: the test program is started again for exactly
 /// that test, whose name is taken from the type of the closure.

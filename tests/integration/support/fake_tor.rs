@@ -46,7 +46,7 @@ pub(crate) struct FakeTor {
 }
 
 impl FakeTor {
-    /// Listens on a free port of the loopback address. The script begins when somebody connects.
+    /// Listens on a free port of the loopback address. The script begins when a client connects.
     pub(crate) fn tcp(play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
         Self::tcp_at("127.0.0.1", play)
     }
@@ -58,7 +58,7 @@ impl FakeTor {
         Self::start(address, Listener::Tcp(listener), None, play)
     }
 
-    /// Listens on a unix socket in a directory of its own.
+    /// Listens on a unix socket in a new directory.
     pub(crate) fn unix(play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = directory.path().join("control");
@@ -86,7 +86,7 @@ impl FakeTor {
                     Ok((number, socket)) => {
                         play(&mut Script::new(number, socket, dialogue, door));
                     }
-                    Err(error) => panic!("nobody connected to the fake tor: {error}"),
+                    Err(error) => panic!("no client connected to the fake tor: {error}"),
                 }
             })
             .expect("a thread can be started");
@@ -188,7 +188,7 @@ impl Listener {
     }
 }
 
-/// Where clients come in, and the list of those who did.
+/// The listening socket, and the list of accepted clients.
 #[derive(Debug)]
 pub(crate) struct Door {
     listener: Listener,

@@ -28,7 +28,7 @@ use super::socket::{Address, Socket};
 
 pub(crate) use self::pattern::{captures, filled};
 
-/// What a filter allows, by the profile of one application.
+/// The profile of a filter for one application.
 #[derive(Debug)]
 pub(crate) struct Profile {
     /// The application that it models.
@@ -54,7 +54,7 @@ pub(crate) struct Rule {
 /// Patterns of lines, and what replaces them; the first that matches counts.
 pub(crate) type Replacements = &'static [(&'static str, &'static str)];
 
-/// What becomes of an allowed event.
+/// The treatment of an allowed event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventRule {
     Pass,
@@ -91,7 +91,7 @@ pub(crate) struct Filter {
     record: Arc<Record>,
 }
 
-/// What a filter did.
+/// An action of a filter.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     passed: Mutex<Vec<String>>,

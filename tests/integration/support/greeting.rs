@@ -12,12 +12,12 @@ use super::script::Script;
 
 const SERVER_KEY: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
 const CLIENT_KEY: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
-/// What tor 0.4.9.11 says of itself in the reply to PROTOCOLINFO.
+/// The version line of tor 0.4.9.11 in the reply to PROTOCOLINFO.
 const VERSION: &str = "250-VERSION Tor=\"0.4.9.11\"";
 /// tor takes its nonce from a random source; the tests take always the same.
 const SERVER_NONCE: [u8; 32] = [0x5a; 32];
 
-/// A cookie file in a directory of its own.
+/// A cookie file in a new directory.
 #[derive(Debug)]
 pub(crate) struct Cookie {
     path: PathBuf,
@@ -92,7 +92,7 @@ impl Script {
         self.protocol_info("NULL", None).answer("AUTHENTICATE", &["250 OK"])
     }
 
-    /// Offers only the plain cookie and lets in who sends it.
+    /// Offers only COOKIE and accepts a client that sends the cookie.
     pub(crate) fn greet_cookie(&mut self, cookie: &Cookie) -> &mut Self {
         self.protocol_info("COOKIE", Some(cookie.path()));
         let sent = self.hex_argument("AUTHENTICATE ");
@@ -102,7 +102,7 @@ impl Script {
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers both cookie methods and lets in who proves in SAFECOOKIE to know the cookie.
+    /// Offers both cookie methods and accepts a client with a valid SAFECOOKIE proof.
     pub(crate) fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self {
         self.greet_safecookie_naming(cookie, cookie.path())
     }
@@ -169,7 +169,8 @@ impl Script {
         client_nonce
     }
 
-    /// Offers only the password and lets in who sends it, in hex or as a QuotedString.
+    /// Offers only HASHEDPASSWORD and accepts a client that sends the password, in hex or as a
+    /// QuotedString.
     pub(crate) fn greet_password(&mut self, password: &[u8]) -> &mut Self {
         self.protocol_info("HASHEDPASSWORD", None);
         let sent = self.password_argument();
@@ -179,7 +180,7 @@ impl Script {
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers only the password, refuses whatever comes in tor's words, and closes.
+    /// Offers only HASHEDPASSWORD, refuses every password in tor's words, and closes.
     pub(crate) fn greet_password_and_refuse(&mut self) -> &mut Self {
         self.protocol_info("HASHEDPASSWORD", None);
         self.password_argument();

@@ -1,7 +1,7 @@
-//! What a test has left behind: threads, children, files in the temporary directory, descriptors.
+//! The leaks of a test: threads, children, files in the temporary directory, descriptors.
 //!
-//! All of them belong to the whole process, and tests run beside each other. So a test of this
-//! kind runs [`exclusive`](super::exclusive::exclusive), in a process and a temporary directory of its own.
+//! All of them belong to the whole process, and tests run beside each other. So a test of this kind
+//! runs [`exclusive`](super::exclusive::exclusive), in a separate process and temporary directory.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::exclusive::is_exclusive;
 
-/// What this process has of each kind.
+/// The resources of this process, by kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holdings {
     /// The names of torcon's threads.
@@ -33,11 +33,11 @@ impl Holdings {
             .map(|entry| entry.expect("an entry can be read").path())
             .collect();
         files.sort();
-        let descriptors = fs::read_dir("/proc/self/fd").expect("/proc is there").count();
+        let descriptors = fs::read_dir("/proc/self/fd").expect("/proc is mounted").count();
         Self { threads: threads("torcon-"), children: children(), files, descriptors }
     }
 
-    /// Requires that the process comes back to these holdings within `limit`.
+    /// Requires that the process returns to these holdings within `limit`.
     #[track_caller]
     pub(crate) fn assert_restored(&self, limit: Duration) {
         let end = Instant::now() + limit;
@@ -58,7 +58,7 @@ impl Holdings {
 /// Returns the names of this process's threads that begin with `prefix`, sorted.
 pub(crate) fn threads(prefix: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir("/proc/self/task")
-        .expect("/proc is there")
+        .expect("/proc is mounted")
         // A thread may end between the listing and the look.
         .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
         .map(|name| name.trim_end().to_owned())
@@ -72,7 +72,7 @@ pub(crate) fn threads(prefix: &str) -> Vec<String> {
 pub(crate) fn children() -> Vec<String> {
     let parent = std::process::id().to_string();
     let mut children: Vec<_> = fs::read_dir("/proc")
-        .expect("/proc is there")
+        .expect("/proc is mounted")
         .filter_map(|entry| {
             let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
             // The name stands in parentheses and may hold anything, parentheses too.
@@ -89,14 +89,14 @@ pub(crate) fn children() -> Vec<String> {
 
 /// Returns the most memory that this process has ever had in use, in bytes.
 pub(crate) fn peak_memory() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let line = line.expect("the kernel counts memory");
     let number = line.trim().trim_end_matches("kB").trim().parse::<u64>();
     number.expect("the size is a number") * 1024
 }
 
-/// Returns a listing of what is there, for the message of an assertion.
+/// Returns a listing of the resources, for the message of an assertion.
 pub(crate) fn describe() -> String {
     let mut text = String::new();
     writeln!(text, "threads: {:?}", threads("")).unwrap();

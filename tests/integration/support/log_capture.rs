@@ -1,4 +1,4 @@
-//! What was logged while a test ran.
+//! Captures the log during a test.
 //!
 //! A program has one logger, and tests run beside each other: a capture therefore holds what all
 //! threads logged, and a test looks for words that only it uses.
@@ -35,7 +35,7 @@ impl LogCapture {
     /// Begins to capture. Logging is off while nothing is captured.
     pub(crate) fn start() -> Self {
         static INSTALL: Once = Once::new();
-        INSTALL.call_once(|| log::set_logger(&LOGGER).expect("nobody else sets a logger"));
+        INSTALL.call_once(|| log::set_logger(&LOGGER).expect("no other logger is set"));
         let lines = Arc::default();
         let mut captures = LOGGER.captures.lock();
         captures.push(Arc::downgrade(&lines));

@@ -13,7 +13,7 @@ use super::socket::{Address, DEADLINE, Incoming, Lines, Socket};
 pub(crate) struct RawControl {
     socket: Socket,
     lines: Lines,
-    /// Event lines that came while a reply was awaited.
+    /// Event lines that arrived before an awaited reply.
     events: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl RawControl {
         self.ask(&format!("GETCONF {option}"))
     }
 
-    /// Reads the lines of the next event, or returns one that came earlier, line by line.
+    /// Reads the lines of the next event, or returns those of an earlier one.
     pub(crate) fn next_event(&mut self) -> Vec<String> {
         if !self.events.is_empty() {
             return vec![self.events.remove(0)];

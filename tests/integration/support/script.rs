@@ -57,7 +57,7 @@ impl Script {
                 }
                 next
             }
-            Err(error) => self.fail(&format!("nobody else connected: {error}")),
+            Err(error) => self.fail(&format!("no other client connected: {error}")),
         }
     }
 
@@ -264,8 +264,8 @@ impl Script {
         }
     }
 
-    /// Answers every line by `answer(line, out)` until the client ends the connection; what is
-    /// put into `out` is sent as it is. Replies to lines that came together are sent together.
+    /// Answers every line by `answer(line, out)` until the client ends the connection; what is put
+    /// into `out` is sent as it is. Replies to lines that arrived together are sent together.
     pub(crate) fn serve(&mut self, mut answer: impl FnMut(&str, &mut Vec<u8>)) -> &mut Self {
         let mut out = Vec::new();
         loop {
@@ -276,7 +276,7 @@ impl Script {
                     let rest = rest.escape_ascii();
                     self.fail(&format!("the client ended within a line: \"{rest}\""))
                 }
-                Err(error) => self.fail(&format!("no command came: {error}")),
+                Err(error) => self.fail(&format!("no command arrived: {error}")),
             };
             answer(&String::from_utf8_lossy(&line), &mut out);
             if !self.lines.is_ready() && !out.is_empty() {

@@ -25,7 +25,7 @@ pub(crate) fn signal() -> (Trigger, Signal) {
 }
 
 impl Trigger {
-    /// Tells; a waiter that is gone, or 64 that nobody waited for, are no failure.
+    /// Signals. A dropped waiter, or 64 signals without a wait, are no failure.
     pub(crate) fn fire(&self) {
         self.sender.try_send(()).ok();
     }

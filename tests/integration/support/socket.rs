@@ -65,7 +65,7 @@ impl Socket {
         }
     }
 
-    /// Reads what is there, at least one byte; 0 is the end of the stream.
+    /// Reads the available bytes, at least one; 0 is the end of the stream.
     pub(crate) fn read_some(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
         loop {
             let left = Some(time_left(until)?);
@@ -141,17 +141,17 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
 }
 
-/// What a stream gave.
+/// The outcome of reading from a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// A line with its end.
     Line(Vec<u8>),
-    /// The stream ended; these bytes came after the last line end.
+    /// The stream ended; these bytes follow the last line end.
     End(Vec<u8>),
 }
 
 impl Lines {
-    /// Returns whether a whole line is there without reading.
+    /// Returns whether a whole line is buffered.
     pub(crate) fn is_ready(&self) -> bool {
         self.buffer.contains(&b'\n')
     }

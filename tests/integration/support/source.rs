@@ -25,13 +25,13 @@ pub(crate) struct Signature {
     pub(crate) paths: Vec<Vec<String>>,
 }
 
-/// What the checks need to know of a file.
+/// The contents of a file that the checks need.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     pub(crate) paths: Vec<UsedPath>,
     /// The names of the modules that the file declares, with their lines.
     pub(crate) modules: Vec<(String, usize)>,
-    /// What the file shows to others, without what only tests see.
+    /// The public items of the file, without items for tests.
     pub(crate) signatures: Vec<Signature>,
 }
 
@@ -80,7 +80,7 @@ struct Reader {
     /// After `#[cfg(test)]`, up to the item it belongs to.
     next_is_test: bool,
     is_test_file: bool,
-    /// What the file calls things, for `use std::time; time::Instant::now()`.
+    /// The imported names, for `use std::time; time::Instant::now()`.
     imports: BTreeMap<String, Vec<String>>,
     /// The modules that the file declares, by their full paths: one can have the name of a crate.
     declared: BTreeSet<Vec<String>>,
@@ -183,7 +183,7 @@ impl Reader {
         }
         let kind = self.word(0).unwrap_or("(").to_owned();
         let name = self.word(1).unwrap_or_default().to_owned();
-        // What is inside is public too, or is not, or is marked on its own.
+        // The items inside are public too, or are not, or have their own marks.
         let takes_body = matches!(kind.as_str(), "enum" | "trait" | "use");
         let mut depth = 0_usize;
         let mut paths = Vec::new();

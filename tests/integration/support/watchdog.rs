@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-/// Runs `work` on a thread of its own and returns what it returns.
+/// Runs `work` on a new thread and returns its result.
 ///
 /// Panics with `what` if it takes longer than `limit` (the thread is then left behind), and
 /// passes on a panic of `work`.

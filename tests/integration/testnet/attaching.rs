@@ -1,6 +1,6 @@
 //! Attachers and streams through chosen circuits, in the private network.
 
-/// What attachers choose, and how they fail.
+/// The choices of attachers, and their failures.
 mod choices;
 /// Streams that a program opens through a circuit.
 mod own_streams;

@@ -61,7 +61,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
 
     let stream = circuit.connect_stream(echo_server.target("one")).unwrap();
     is_greeted(&stream, "one");
-    // What tor itself says of it.
+    // tor's report of the circuit.
     let circuits = controller.circuit_status().unwrap();
     let ours = circuits.iter().find(|other| other.id() == circuit.id()).expect("tor knows it");
     assert_eq!(fingerprints(&ours.path()), relays[1..4]);
@@ -144,7 +144,7 @@ fn circuits_are_extended_kept_from_tor_and_closed_after_a_timeout() {
     let longer = circuit.extend([relays[2], relays[3]]).unwrap();
     assert_eq!(fingerprints(&longer.path()), relays[..4]);
     assert_eq!(longer, circuit);
-    // tor cannot make one for a controller along a path of its own in one command.
+    // tor has no single command for a controller circuit along a path that tor chooses.
     let any = built(&state, Path::any(), &CircuitPurpose::Controller);
     assert_eq!(any.path().len(), 3);
     assert_eq!(any.purpose(), Some(CircuitPurpose::Controller));
@@ -177,7 +177,7 @@ fn circuits_are_extended_kept_from_tor_and_closed_after_a_timeout() {
 }
 
 #[test]
-fn what_cannot_be_built_or_reached_has_a_typed_error() {
+fn circuits_and_targets_that_fail_have_a_typed_error() {
     let tor = join();
     let state = State::new(tor.controller().unwrap()).unwrap();
     let relays = relays();
@@ -264,7 +264,7 @@ fn a_stream_is_closed_with_a_reason_and_close_waits_for_tor_s_report() {
     assert_eq!(stream.status(), StreamStatus::Closed);
     assert_eq!(stream.info().reason(), Some(StreamReason::Misc));
     assert!(circuit.streams().is_empty() && state.stream(&stream.id()).is_none());
-    // What is known last stays known.
+    // The last known values stay.
     assert_eq!(stream.circuit().as_ref(), Some(&circuit));
     circuit.close().unwrap();
     assert_eq!(stream.circuit(), None);

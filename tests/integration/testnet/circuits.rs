@@ -71,11 +71,11 @@ fn a_circuit_is_built_along_chosen_relays_extended_repurposed_and_closed() {
     controller.set_circuit_purpose(id, CircuitPurpose::General).unwrap();
     let begin = format!("CIRC_MINOR {id} PURPOSE_CHANGED ");
     let changed = minor.timeout_iter(LIMIT).find(|event| event.to_string().starts_with(&begin));
-    let changed = changed.expect("tor tells of the change").to_string();
+    let changed = changed.expect("tor reports the change").to_string();
     assert!(changed.contains(" PURPOSE=GENERAL "), "{changed}");
     assert!(changed.contains(" OLD_PURPOSE=CONTROLLER"), "{changed}");
 
-    // What can be refused only for a circuit that is there.
+    // Refusals that need an existing circuit.
     assert_eq!(
         refusal(controller.set_circuit_purpose(id, CircuitPurpose::HsVanguards)),
         r#"SETCIRCUITPURPOSE: 552 "Unknown purpose \"hs_vanguards\"""#
@@ -136,7 +136,7 @@ fn find(events: &EventQueue, is_wanted: impl Fn(&StreamEvent) -> bool) -> Stream
         Event::Stream(stream) if is_wanted(&stream) => Some(stream),
         _ => None,
     });
-    found.expect("the stream comes so far")
+    found.expect("the stream has the status")
 }
 
 /// Waits until a stream to this host waits for its circuit.
@@ -163,7 +163,7 @@ fn opened(
     if stream.status() == Succeeded {
         return Ok(stream);
     }
-    // The application of one that was detached would wait for ever.
+    // The application of a detached stream would wait forever.
     controller.close_stream(id, StreamReason::Misc).ok();
     Err(stream.to_string())
 }

@@ -51,12 +51,12 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
         let (head, descriptor) = text.split_once('\n')?;
         head.starts_with(&format!("HS_DESC_CONTENT {id} ")).then(|| descriptor.to_owned())
     });
-    let content = content.expect("the descriptor comes");
+    let content = content.expect("the descriptor arrives");
     assert!(content.starts_with("hs-descriptor 3\n"), "{content}");
     // Without servers it is tor who chooses.
     fetched(&HsFetch::new(service.address), &|_| true);
 
-    // What the directory says of it depends on which it has.
+    // The answer of the directory depends on the descriptor that it has.
     controller.hs_post(&HsPost::new(service.address, content).server(server)).unwrap();
     let answers = [HsDescAction::Uploaded, HsDescAction::Failed];
     let is_answer = |event: &Event| {

@@ -1,4 +1,4 @@
-//! A server on loopback whose answers can be told from anything else.
+//! A server on loopback whose answers cannot be mistaken for others.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -49,7 +49,7 @@ fn nothing_is_left_of_a_network_that_a_panic_drops() {
 fn a_network_ends_soon_in_a_program_that_blocks_signals() {
     exclusive(|| {
         let before = Holdings::now();
-        // What a program launches blocks the same.
+        // A launched program blocks the same signals.
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         signals.thread_block().unwrap();
         let network = PrivateNetwork::builder().relays(2).timeout(UP).launch().unwrap();
@@ -237,7 +237,7 @@ fn every_tor_ends_when_the_program_is_killed() {
         working.is_empty()
     });
     for &(pid, _) in victims.iter().filter(|&&(pid, _)| is_running(pid)) {
-        // A tor that still serves somebody would wait for its sockets.
+        // A tor that still serves clients would wait for its sockets.
         let waits_in = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
         kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
         assert!(!waits_in.contains("poll"), "{waits_in}");
@@ -258,7 +258,7 @@ fn turns(pid: i32) -> Option<u64> {
     sleeps.then_some(count)
 }
 
-/// Whether there is such a process; one that nobody has reaped does not count.
+/// Whether a process runs; a zombie does not count.
 fn is_running(pid: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))

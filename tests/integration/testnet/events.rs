@@ -78,7 +78,7 @@ fn a_tor_that_joins_makes_nearly_every_kind_of_event_and_all_have_types() {
     wait_for(&events, "TRANSPORT_LAUNCHED");
 }
 
-/// Waits until something is told of which the predicate says that it is wanted.
+/// Waits for a status event that satisfies the predicate.
 #[track_caller]
 fn wait_until(events: &EventQueue, what: &str, is_wanted: impl Fn(&StatusDetail) -> bool) {
     let mut told = Vec::new();
@@ -86,11 +86,11 @@ fn wait_until(events: &EventQueue, what: &str, is_wanted: impl Fn(&StatusDetail)
         told.push(event.to_string());
         matches!(event, Event::Status(status) if is_wanted(&status.detail()))
     };
-    assert!(events.timeout_iter(LIMIT).any(&mut is_it), "{what} was not told, but {told:?}");
+    assert!(events.timeout_iter(LIMIT).any(&mut is_it), "{what} was not reported, but {told:?}");
 }
 
 #[test]
-fn what_applications_do_wrong_is_told_with_what_they_did() {
+fn mistakes_of_applications_are_reported_with_their_arguments() {
     let tor = join();
     let controller = tor.controller().unwrap();
     controller.set_conf([("SafeSocks", "1")]).unwrap();

@@ -50,7 +50,7 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
         scope.spawn(|| (&stream).write_all(&sent).unwrap());
         (&stream).read_exact(&mut received).unwrap();
     });
-    assert!(received == sent, "what came back is something else");
+    assert!(received == sent, "the echo differs");
     // tor knows no half-closed streams.
     drop(stream);
     assert_eq!(echo.finish(), 1 << 20);
@@ -92,7 +92,7 @@ fn names_are_resolved_by_the_network_s_own_server() {
 #[test]
 fn an_exit_reaches_no_address_beyond_this_machine() {
     let tor = join();
-    // An address for documentation, which nobody has.
+    // An address for documentation, which no host has.
     let code = ask(socks_port(&tor), "192.0.2.1", Wish::Connect(80)).map(drop);
     assert!(code.is_err(), "{code:?}");
 }

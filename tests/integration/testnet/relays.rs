@@ -1,4 +1,4 @@
-//! What the tors of a network know about its relays.
+//! The relays of a network, as its tors report them.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -57,7 +57,7 @@ fn a_client_has_the_microdescriptor_of_every_relay_and_no_server_descriptor() {
     let controller = tor.controller().unwrap();
     let network = shared_network().relays();
     // A tor is ready as soon as it has most of them.
-    eventually(LIMIT, "every microdescriptor is there", || {
+    eventually(LIMIT, "every microdescriptor has arrived", || {
         controller.microdescriptors().unwrap().len() == network.len()
     });
     for relay in &network {
@@ -138,7 +138,7 @@ fn the_text_of_an_event_is_a_list_of_relays() {
     let event = EventText::new(format!("NEWCONSENSUS\n{text}").as_bytes());
     let Event::NewConsensus(event) = Event::parse(event) else { panic!("another event") };
     let list = RouterStatuses::new(event.body().as_bytes());
-    // The event has a text of its own for each entry.
+    // The event has a separate text for each entry.
     assert_eq!(list.len(), event.entries().count());
     let identity = |status: Result<RouterStatus, _>| status.unwrap().identity();
     let from_event: BTreeSet<_> = list.iter().map(identity).collect();

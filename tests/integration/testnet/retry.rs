@@ -2,21 +2,22 @@ use std::time::{Duration, Instant};
 
 use torcon::{Controller, Event, EventKind, EventQueue};
 
-/// How often something that depends on tor's own luck is tried.
+/// How often something that depends on tor's random choices is tried.
 const TRIES: u32 = 5;
 /// How long attempts may take together; one that has begun goes on to its end.
 const ENOUGH: Duration = Duration::from_secs(90);
 /// How many events of an attempt are worth reading.
 const MOST: usize = 200;
 /// How long events of the first attempt, if it has failed, may take to their queue; of each later
-/// one more. What comes too late for one attempt may have come for the next.
+/// one more. An event that is too late for one attempt may be in time for the next.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
 
-/// Tries what depends on tor's own luck until it succeeds, at most a few times: tor chooses
-/// circuits and relays by chance, and a relay without time for its work refuses circuits.
+/// Retries an operation that depends on tor's random choices until it succeeds, at most a few
+/// times: tor chooses circuits and relays at random, and a relay without time for its work refuses
+/// circuits.
 ///
-/// Each attempt has to begin anew, with circuits and streams of its own. If none succeeds the test
-/// fails, and tells how each of them did and which circuits and streams there were meanwhile.
+/// Each attempt begins anew, with new circuits and streams. If none succeeds the test fails, and
+/// reports each outcome and the circuits and streams at that time.
 #[track_caller]
 pub(crate) fn retried<T>(
     controller: &Controller,

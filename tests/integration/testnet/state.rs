@@ -27,7 +27,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The words by which a state and the answers of tor are compared.
 type Contents = BTreeMap<String, String>;
 
-/// What a snapshot says.
+/// The contents of a snapshot.
 fn contents_of_state(snapshot: &Snapshot) -> Contents {
     let mut picture = Contents::new();
     for info in &snapshot.circuits {
@@ -75,7 +75,7 @@ fn contents_of_state(snapshot: &Snapshot) -> Contents {
     picture
 }
 
-/// What tor says when it is asked.
+/// tor's replies to queries.
 fn contents_of_tor(controller: &Controller) -> Contents {
     let mut picture = Contents::new();
     for circuit in controller.circuit_status().unwrap() {
@@ -207,7 +207,7 @@ fn after_each_of_ten_storms_the_state_equals_tor_s_answers() {
 
     for storm in 0..10 {
         let begin = changes.load(Ordering::Relaxed);
-        // Some are there when it is looked at.
+        // The state has some streams when it is read.
         let mut open = Vec::new();
         let end = Instant::now() + 3 * LIMIT;
         for turn in 0.. {
@@ -243,7 +243,7 @@ fn after_each_of_ten_storms_the_state_equals_tor_s_answers() {
         controller.map_address([(name.as_str(), format!("10.0.0.{storm}"))]).unwrap();
         assert_same(&state, storm);
         println!(
-            "storm {storm}: {} changes; {} circuits and {} streams are there",
+            "storm {storm}: {} changes; {} circuits and {} streams are open",
             changes.load(Ordering::Relaxed) - begin,
             state.circuits().len(),
             state.streams().len(),
@@ -271,7 +271,9 @@ fn a_state_that_is_made_before_the_network_is_enabled_follows_the_whole_bootstra
         state.bootstrap().is_some_and(|bootstrap| bootstrap.is_done())
     });
     let network = shared_network().relays();
-    eventually(LIMIT, "the consensus is there", || state.relays().unwrap().len() == network.len());
+    eventually(LIMIT, "the consensus has arrived", || {
+        state.relays().unwrap().len() == network.len()
+    });
     assert!(state.is_live());
     assert!(!state.guards().is_empty() && !state.connections().is_empty());
     assert_same(&state, 0);

@@ -123,12 +123,12 @@ fn a_tor_with_a_network_tells_that_it_is_ready() {
     let raw: u64 = controller.get_info_one("traffic/read").unwrap().parse().unwrap();
     assert!(before.read <= raw && raw <= controller.traffic().unwrap().read);
 
-    // tor remembers only while somebody listens.
+    // tor records only while a controller is subscribed.
     assert!(controller.bw_event_cache().unwrap().is_empty());
     let _queue = controller.events([EventKind::Bw]).unwrap();
     resolve(&tor, "some.test");
     let mut events = Vec::new();
-    eventually(LIMIT, "tor has read something since somebody listens", || {
+    eventually(LIMIT, "tor has recorded traffic", || {
         events = controller.bw_event_cache().unwrap();
         events.iter().any(|event| event.bytes_read() > 0)
     });
@@ -170,7 +170,7 @@ fn a_resolved_name_is_remembered_until_a_time() {
     assert!(raw[0].starts_with("some.test 127.0.0.1 \""), "{raw:?}");
     assert_eq!((&*cached[0].address, &*cached[0].new_address), ("some.test", "127.0.0.1"));
     let now = SystemTime::now();
-    let expires = cached[0].expires.expect("it is not for ever");
+    let expires = cached[0].expires.expect("the mapping expires");
     assert!(now < expires && expires < now + Duration::from_secs(24 * 3600), "{raw:?}");
     let control = controller.address_mappings_from(&MappingOrigin::Control).unwrap();
     assert_eq!((control.len(), control[0].expires), (1, None));
@@ -216,9 +216,9 @@ fn the_times_of_the_consensus_are_those_of_its_text() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let keys = ["consensus/valid-after", "consensus/fresh-until", "consensus/valid-until"];
-    // The one key of this kind that has no method: nobody votes for packages.
+    // The only key of this kind without a method: no authority votes for packages.
     assert_eq!(controller.get_info_one("consensus/packages").unwrap(), "");
-    eventually(LIMIT, "no new consensus comes between two questions", || {
+    eventually(LIMIT, "no new consensus arrives between two queries", || {
         let before = controller.get_info(keys).unwrap();
         let lifetime = controller.consensus_lifetime().unwrap().expect("it has one");
         let document = controller.consensus_document(&ConsensusFlavor::Microdesc).unwrap();
@@ -283,7 +283,7 @@ fn an_authority_serves_the_descriptors_of_all_relays() {
     let found: BTreeSet<_> =
         served.iter().map(|descriptor| descriptor.unwrap().fingerprint().unwrap()).collect();
     assert_eq!(found, some.into_iter().collect());
-    eventually(LIMIT, "no new descriptor comes between two questions", || {
+    eventually(LIMIT, "no new descriptor arrives between two queries", || {
         let statuses = controller.relay_statuses_of_purpose(&RouterPurpose::General).unwrap();
         statuses.iter().map(Result::unwrap).all(|status| {
             let digest = status.descriptor_digest().expect("an authority knows it");
@@ -328,7 +328,7 @@ fn a_service_and_its_client_have_its_descriptor() {
     assert_eq!(asking.hs_service_descriptor(address).unwrap(), None);
     let key = format!("hs/client/desc/id/{}", address.service_id());
     // Each directory was asked, and each has another text of it.
-    eventually(LIMIT, "no other comes between two questions", || {
+    eventually(LIMIT, "no other arrives between two queries", || {
         let raw = asking.get_info_one(&key).unwrap();
         asking.hs_client_descriptor(address).unwrap().is_some_and(|fetched| fetched == raw)
     });
@@ -348,7 +348,7 @@ fn a_tor_that_fetches_server_descriptors_tells_how_it_gets_on() {
     let digest = status.descriptor_digest().expect("it is in this consensus");
     // A tor is ready as soon as it has most of them.
     let mut annotations = None;
-    eventually(LIMIT, "its descriptor is there", || {
+    eventually(LIMIT, "its descriptor has arrived", || {
         annotations = controller.descriptor_annotations(relay.fingerprint).unwrap();
         annotations.is_some()
     });
@@ -359,7 +359,7 @@ fn a_tor_that_fetches_server_descriptors_tells_how_it_gets_on() {
     let failures = format!("n-download-failures {}", download.failures);
     assert!(raw.lines().any(|line| line == failures), "{download:?} and {raw}");
     assert_eq!(controller.descriptor_download([7; 20]).unwrap(), None);
-    let annotations = annotations.expect("it is there");
+    let annotations = annotations.expect("tor has the descriptor");
     assert!(annotations.downloaded_at.is_some_and(|time| time <= SystemTime::now()));
     assert!(annotations.source.is_some(), "{annotations:?}");
     let key = format!("desc-annotations/id/{}", relay.fingerprint);

@@ -71,7 +71,7 @@ fn the_loopback_of_another_machine_is_not_reached() {
 }
 
 #[test]
-fn what_is_no_list_is_told() {
+fn an_invalid_list_is_an_error() {
     for list in [&b"127.0.0.1:9050"[..], b"\"127.0.0.1:9050", b"\"somewhere\""] {
         let error = read_listeners(KEY, list).unwrap_err().to_string();
         assert!(error.contains("expected a list of quoted addresses"), "{error}");

@@ -116,9 +116,9 @@ fn a_line_that_cannot_be_parsed_is_named_and_the_others_are_used() {
     assert_eq!(
         missing,
         [
-            "circuit-status: cannot read circuit-status: expected the state of the circuit, got \
+            "circuit-status: cannot read circuit-status: expected the status of the circuit, got \
              \"7\"",
-            "stream-status: cannot read stream-status: expected the state of the stream, got \
+            "stream-status: cannot read stream-status: expected the status of the stream, got \
              \"5\"",
             "status/bootstrap-phase: cannot read the bootstrap progress: expected PROGRESS \
              in percent, got \"NOTICE BOOTSTRAP PROGRESS=x TAG=done SUMMARY=\\\"Done\\\"\"",

@@ -1,4 +1,4 @@
-//! What remains of a line when each value is replaced by its kind.
+//! The shape of a line: each value is replaced by its kind.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ const EVENTS: [(&str, &str); 4] = [
 ];
 /// Events whose text may be any.
 const MESSAGES: [&str; 5] = ["DEBUG", "INFO", "NOTICE", "WARN", "ERR"];
-/// What documents of many lines begin with: of a line in them, the first word counts.
+/// The beginnings of documents of many lines. Of a line in a document, the first word counts.
 const DOCUMENTS: [&str; 12] = [
     "NS",
     "NEWCONSENSUS",

@@ -152,7 +152,7 @@ fn replaced(replacements: Replacements, line: String) -> String {
     }
 }
 
-/// What reads from tor.
+/// The reader of tor's socket.
 struct Reader {
     tor: Socket,
     lines: Lines,

@@ -124,7 +124,7 @@ fn public_signatures_are_found_with_what_they_name() {
 }
 
 #[test]
-fn what_only_tests_see_is_marked() {
+fn items_for_tests_are_marked() {
     let text = "fn a() { std::fs::read(); }\n\
                     #[cfg(test)]\nuse std::thread::sleep;\n\
                     fn b() { std::fs::read(); }\n\

@@ -93,7 +93,7 @@ fn an_option_that_another_controller_has_changed_is_not_restored() {
     for change in ["SETCONF __LeaveStreamsUnattached=0", "SIGNAL RELOAD"] {
         assert!(guard.is_active());
         setup.controller().command(change).unwrap();
-        eventually(LIMIT, "the attacher is told", || !guard.is_active());
+        eventually(LIMIT, "the guard notices", || !guard.is_active());
         setup.visit("unasked");
         // The next need for the option switches it on again, also for the attacher.
         let stream = ours.connect_stream(setup.echo_server.target("own")).unwrap();
@@ -104,9 +104,9 @@ fn an_option_that_another_controller_has_changed_is_not_restored() {
     let asked: Vec<_> = asked.try_iter().collect();
     assert_eq!(asked, ["before", "asked", "asked"]);
     setup.controller().set_conf([("__LeaveStreamsUnattached", "0")]).unwrap();
-    eventually(LIMIT, "the attacher is told", || !guard.is_active());
+    eventually(LIMIT, "the guard notices", || !guard.is_active());
     setup.controller().set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
-    eventually(LIMIT, "the attacher is told", || guard.is_active());
+    eventually(LIMIT, "the guard notices", || guard.is_active());
     drop(guard);
     attaches_itself(setup.controller());
     setup.tor.quit().unwrap();
