@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_is_told() {
+    fn a_line_that_cannot_be_read_is_an_error() {
         let error = StreamEvent::read_status(b"37 NEW 0 127.0.0.1:33123\n38 NEW").unwrap_err();
         assert_eq!(
             error.to_string(),

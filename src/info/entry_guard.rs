@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_state_is_told() {
+    fn a_line_without_status_is_an_error() {
         let error = EntryGuard::read_list(b"$E8F7~a").unwrap_err();
         assert_eq!(
             error.to_string(),

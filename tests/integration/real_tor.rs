@@ -94,7 +94,7 @@ fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
 }
 
 /// Does something as a user to whom tor's data directory is closed; only within `exclusive()`.
-fn as_somebody_else<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
+fn as_another_user<T>(tor: &RealTor, work: impl FnOnce() -> T) -> T {
     let us = Uid::effective();
     if us.is_root() {
         // Nothing is closed to root.

@@ -1,3 +1,6 @@
+/// The words of the project's own sentences.
+mod plain_language;
+
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;

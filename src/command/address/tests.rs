@@ -49,7 +49,7 @@ fn pairs_are_sent_in_order_and_removals_last() {
 }
 
 #[test]
-fn each_pair_has_an_outcome_of_its_own() {
+fn each_pair_has_its_own_outcome() {
     // Mixed codes made txtorcon wait forever (peers 6).
     let pairs = [("xxx", "@@@"), ("0.0.0.0", "bogus1.example")];
     let reply =

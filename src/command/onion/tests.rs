@@ -94,7 +94,7 @@ fn values_that_add_onion_does_not_support_are_refused() {
 }
 
 #[test]
-fn a_new_key_is_told_and_a_given_one_is_kept() {
+fn a_new_key_is_returned_and_a_given_one_is_kept() {
     let reply = format!("250-ServiceID={ID}\r\n250-PrivateKey={BLOB}\r\n250 OK\r\n");
     let added = answered(&AddOnion::new(ports()), reply.as_bytes()).unwrap();
     assert_eq!(added.address.service_id(), ID);

@@ -1,7 +1,7 @@
 //! tor's listeners, and the endpoints at which this program reaches them.
 //!
-//! tor reports addresses of its own machine: `0.0.0.0` means every address of that machine, and
-//! `127.0.0.1` that machine. Both are translated by the address of the control port.
+//! tor reports addresses as seen from its machine: `0.0.0.0` means every address of that machine,
+//! and `127.0.0.1` that machine. Both are translated by the address of the control port.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

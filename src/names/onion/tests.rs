@@ -92,7 +92,7 @@ fn addresses_are_read_with_and_without_onion_and_in_any_case() {
 }
 
 #[test]
-fn each_defect_of_an_address_has_a_text_of_its_own() {
+fn each_defect_of_an_address_has_its_own_text() {
     let id = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
     let alphabet = "must be letters and digits from 2 to 7, with or without .onion";
     let length = "must have 56 characters before .onion";

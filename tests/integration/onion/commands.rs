@@ -33,7 +33,7 @@ fn a_service_can_be_added_with_everything_that_tor_knows() {
     .client(client(2).public())
     .max_streams(65535)
     .max_streams_close_circuit();
-    if Capability::AddOnionPow.is_there() {
+    if Capability::AddOnionPow.is_available() {
         let rate = everything.pow_defenses(true).pow_queue_rate(u32::MAX);
         everything = rate.pow_queue_burst(u32::MAX);
     }
@@ -55,7 +55,7 @@ fn an_old_tor_is_not_asked_for_a_proof_of_work() {
         ("pow_queue_burst", service().pow_queue_burst(1)),
     ] {
         let outcome = controller.add_onion(&service);
-        if Capability::AddOnionPow.is_there() {
+        if Capability::AddOnionPow.is_available() {
             outcome.unwrap();
             continue;
         }

@@ -99,7 +99,7 @@ fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
         endpoint.max_streams(5).max_streams_close_circuit()
     };
     let with_pow = endpoint().pow_defenses(true).pow_queue_rate(10).pow_queue_burst(20);
-    let listener = if Capability::AddOnionPow.is_there() {
+    let listener = if Capability::AddOnionPow.is_available() {
         listen(with_pow)
     } else {
         let refused = refusal(with_pow.listen());

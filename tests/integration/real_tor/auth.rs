@@ -11,7 +11,7 @@ use torcon::error::AuthProblem;
 use torcon::names::AuthMethod;
 use torcon::{ConnectOptions, Disconnect, Error, Password};
 
-use super::{as_somebody_else, controller, refusal};
+use super::{as_another_user, controller, refusal};
 use crate::support::log_capture::LogCapture;
 use crate::support::real_tor::{RealTor, RealTorBuilder};
 use crate::support::recording_proxy::RecordingProxy;
@@ -294,7 +294,7 @@ fn a_cookie_in_a_directory_without_access_is_reported() {
             .control_port()
             .line("CookieAuthentication 1")
             .start();
-        let text = as_somebody_else(&tor, || refusal(torcon::connect(tor.control_addr())));
+        let text = as_another_user(&tor, || refusal(torcon::connect(tor.control_addr())));
         let path = tor.data_dir().join("control_auth_cookie");
         assert_eq!(
             text,

@@ -28,7 +28,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn every_value_comes_back_unchanged_whether_it_was_quoted_or_not() {
+fn every_value_is_returned_unchanged_whether_it_was_quoted_or_not() {
     let tor = RealTor::start();
     let proxy = RecordingProxy::before(tor.address());
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();

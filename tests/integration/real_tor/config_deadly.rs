@@ -63,7 +63,7 @@ fn a_value_that_would_end_tor_is_refused_by_every_command() {
         alive(&tor, &controller);
     }
     let option = "MinimalAcceptedServerVersion";
-    let has_option = Capability::MinimalAcceptedServerVersion.is_there();
+    let has_option = Capability::MinimalAcceptedServerVersion.is_available();
     if has_option {
         config.clear(option).unwrap();
         is_refused_here(config.save(), "cleared");

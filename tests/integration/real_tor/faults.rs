@@ -102,7 +102,7 @@ fn whatever_ends_tor_every_thread_gets_the_same_reason_at_once() {
 
 // At any moment: also while long replies come, and while commands stand in a queue.
 #[test]
-fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_nobody_waiting() {
+fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_no_caller_waiting() {
     for round in 0..4 {
         let tor = RealTor::builder().without_cookie().start();
         within(LIMIT, "16 threads of a killed tor", move || {
@@ -446,7 +446,7 @@ fn a_full_socket_does_not_keep_replies_from_waiting_callers() {
 
 // The same while another is writing.
 #[test]
-fn a_writer_that_waits_for_room_does_not_keep_replies_from_those_who_wait() {
+fn a_writer_that_waits_for_room_does_not_keep_replies_from_waiting_callers() {
     let tor = RealTor::start();
     within(LIMIT, "a patient writer", move || {
         let controller = controller(&tor).with_timeout(SOON);

@@ -62,7 +62,7 @@ fn addresses_are_mapped_and_unmapped_and_each_pair_may_be_refused() {
     );
     let mapped = controller.get_info_one("address-mappings/control").unwrap();
     assert!(!mapped.contains("a.example b.example"), "{mapped}");
-    // What no method says.
+    // Commands that no method sends.
     for (command, message) in [
         ("MAPADDRESS", "512 \"syntax error: not enough arguments to mapaddress.\""),
         ("MAPADDRESS foo", "512 \"Bad arguments to MAPADDRESS: Cannot parse keyword argument(s)\""),
@@ -201,7 +201,7 @@ fn hsfetch_and_hspost_name_the_service_by_address() {
     let unknown = format!("552 \"Server \\\"${}\\\" not found\"", server());
     let unlisted = HsFetch::new(service()).server(server());
     let outcome = controller.hs_fetch(&unlisted);
-    if Capability::HsFetchRefusesUnlisted.is_there() {
+    if Capability::HsFetchRefusesUnlisted.is_available() {
         assert_eq!(outcome.unwrap_err().status_code(), Some(552));
     } else {
         let refused = format!(
@@ -220,7 +220,7 @@ fn hsfetch_and_hspost_name_the_service_by_address() {
         let message = format!("tor refused HSPOST: {message}");
         assert_eq!(refusal(controller.hs_post(&command)), message);
     }
-    // What no method says.
+    // Commands that no method sends.
     let id = service().service_id().to_owned();
     for (arguments, message) in [
         (" v3-abc", r#"513 "Invalid argument \"v3-abc\"""#.to_owned()),

@@ -33,7 +33,7 @@ impl Command for GetNumber {
 }
 
 #[test]
-fn a_program_can_bring_a_command_of_its_own() {
+fn a_program_can_implement_a_command() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let pid = u64::from(tor.pid());
@@ -50,7 +50,7 @@ fn a_program_can_bring_a_command_of_its_own() {
 }
 
 #[test]
-fn a_program_can_bring_a_connection_of_its_own() {
+fn a_program_can_use_another_connection() {
     let tor = RealTor::builder().without_cookie().start();
     let mut stream = UnixStream::connect(tor.socket_path()).unwrap();
     let mut replies = BufReader::new(stream.try_clone().unwrap());

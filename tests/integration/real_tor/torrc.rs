@@ -10,7 +10,7 @@ use torcon::names::Signal;
 use torcon::{Error, EventKind};
 
 use super::conf::{set, value};
-use super::{as_somebody_else, controller, refusal};
+use super::{as_another_user, controller, refusal};
 use crate::support::real_tor::RealTor;
 
 /// Returns the lines that a LOADCONF must repeat so that the tor keeps its control port.
@@ -190,7 +190,7 @@ fn a_service_in_a_directory_without_access_is_left_to_tor() {
         let directory = parent.join("hs");
         let services =
             [("HiddenServiceDir", directory.to_str().unwrap()), ("HiddenServicePort", "80")];
-        let outcome = as_somebody_else(&tor, || controller.set_conf(services));
+        let outcome = as_another_user(&tor, || controller.set_conf(services));
         if Uid::effective().is_root() {
             outcome.unwrap();
             assert!(directory.join("hostname").exists());

@@ -84,7 +84,7 @@ fn nothing_is_sent_but_the_documented_commands_and_nothing_on_the_way_out() {
 }
 
 #[test]
-fn every_connection_has_a_nonce_of_its_own() {
+fn every_connection_has_a_new_nonce() {
     let nonces: Vec<_> = (0..3)
         .map(|_| {
             let cookie = Cookie::new();
@@ -132,7 +132,7 @@ fn a_greeting_of_a_later_version_is_understood() {
 }
 
 #[test]
-fn something_that_is_no_control_port_is_told_by_what_it_said() {
+fn another_protocol_is_reported_with_its_first_bytes() {
     // peers 15: a SOCKS port given by mistake hung or gave a riddle.
     let peers: [(&[u8], &str); 9] = [
         (b"\x05\xff", "\\x05\\xff"),
@@ -273,7 +273,7 @@ fn a_refused_greeting_keeps_the_words_of_tor() {
 }
 
 #[test]
-fn an_end_during_the_handshake_is_told_as_one() {
+fn an_end_during_the_handshake_is_reported() {
     let problem = problem(ConnectOptions::new(), |script| {
         script.protocol_info("NULL", None).expect("AUTHENTICATE").close();
     });
@@ -353,7 +353,7 @@ fn an_endpoint_may_be_said_in_every_way() {
 }
 
 #[test]
-fn the_first_of_several_that_lets_us_in_is_taken() {
+fn the_first_of_several_that_accepts_is_used() {
     let refusing = FakeTor::unix(|script| {
         script.greet_password_and_refuse();
     });

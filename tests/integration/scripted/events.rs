@@ -133,7 +133,7 @@ fn streams_of_every_form_are_events() {
 }
 
 #[test]
-fn a_slow_listener_is_told_how_many_events_it_lost_and_replies_go_on() {
+fn a_slow_listener_gets_the_number_of_lost_events_and_replies_go_on() {
     // Rule 4.
     const EVENTS: u64 = 20_000;
     let (tor, controller) =
@@ -220,7 +220,7 @@ fn a_full_event_queue_tells_how_many_it_lost() {
 }
 
 #[test]
-fn events_lost_before_a_queue_are_told_by_the_queue() {
+fn events_lost_before_a_queue_are_reported_by_the_queue() {
     // Rule 4: the loss is reported by the queue that was full.
     let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(4 << 10), |script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 0 0\r\n");
@@ -318,7 +318,7 @@ fn a_queue_gives_every_event_before_it_tells_the_end() {
 }
 
 #[test]
-fn a_queue_waits_as_long_as_it_is_told() {
+fn a_queue_waits_for_the_given_limit() {
     // Rule 10.
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n").drain();
@@ -336,7 +336,7 @@ fn a_queue_waits_as_long_as_it_is_told() {
 }
 
 #[test]
-fn events_that_nobody_wants_cost_nothing_and_hurt_nobody() {
+fn events_without_a_listener_cost_nothing_and_do_no_harm() {
     let (tor, controller) = connected(|script| {
         script.hostile("events without a reader");
         script.flood("650 BW 1 2\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n", 50_000).serve(answer);

@@ -64,7 +64,7 @@ fn ok() -> String {
 }
 
 #[test]
-fn only_the_answer_of_its_own_stream_is_used() {
+fn only_the_answer_for_the_stream_of_the_request_is_used() {
     let address = resolve(vec![
         // An earlier request for the same name.
         begun(1, "a.example"),
@@ -381,7 +381,7 @@ fn failures(error: &Error) -> Vec<String> {
 }
 
 #[test]
-fn only_the_descriptor_of_its_own_fetch_is_used() {
+fn only_the_descriptor_for_the_fetch_is_used() {
     let events = [
         asked(SERVICE, A),
         // Events of another service, and of a directory that was not queried again.

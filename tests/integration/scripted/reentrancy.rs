@@ -260,7 +260,7 @@ fn a_logger_may_call_back_when_events_are_lost() {
 }
 
 #[test]
-fn a_queue_that_is_dropped_while_its_events_come_hurts_nobody() {
+fn a_queue_that_is_dropped_while_its_events_arrive_does_no_harm() {
     let (tor, controller) = served();
     let (dropped, drops) = unbounded();
     let held = Held { weak: controller.downgrade(), dropped, name: "beside it" };

@@ -9,7 +9,7 @@ use super::{answer, connected, value};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::peak_memory;
 
-/// What a client said about a relay of a private network.
+/// The entry of a relay of a private network, as a client returned it.
 const STATUS: &str = "r test004r 6PeNDK0uSrN68tulQ+U+hPeyBqw FANtNjdwf/PO5Ex06DjrCVOi690 \
                       2038-01-01 00:00:00 127.0.0.1 5004 0";
 const FINGERPRINT: &str = "E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC";
@@ -102,7 +102,7 @@ fn a_relay_that_is_not_known_is_none_and_every_other_refusal_an_error() {
 }
 
 #[test]
-fn one_by_one_a_bad_entry_is_told_at_the_end_and_an_early_end_needs_no_more() {
+fn a_bad_entry_is_reported_at_the_end_and_an_early_end_needs_no_more() {
     let (tor, controller) = connected(|script| {
         script.hostile("entries that cannot be read");
         let lines = ["250+ns/all=", STATUS, "r bad", "r worse", STATUS, ".", "250 OK"];

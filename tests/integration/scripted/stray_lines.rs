@@ -123,7 +123,7 @@ fn a_line_without_a_status_code_inside_a_reply_or_an_event_ends_the_connection()
 }
 
 #[test]
-fn a_reply_that_a_replaced_line_has_swallowed_goes_to_nobody_else() {
+fn the_reply_in_a_replaced_line_is_not_delivered_to_another_caller() {
     // The line end was replaced too, and the reply behind it is part of the line. The next reply
     // would go to the wrong caller.
     let (tor, controller) = connected(|script| {

@@ -30,7 +30,7 @@ fn isolated() -> Isolated {
     let zeros = "A".repeat(40);
     let tor = RealTor::builder()
         .line("DisableNetwork 0")
-        .line(format!("DirAuthority nobody orport=1 v3ident={zeros} 127.0.0.1:1 {zeros}"))
+        .line(format!("DirAuthority none orport=1 v3ident={zeros} 127.0.0.1:1 {zeros}"))
         .line("UseDefaultFallbackDirs 0")
         .line("SocksPort 127.0.0.1:auto ExtendedErrors")
         .line(format!("SocksPort unix:{} NoPreferIPv6Automap", path.display()))

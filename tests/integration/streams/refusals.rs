@@ -28,7 +28,7 @@ fn code_of_refusal<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksCode 
 }
 
 #[test]
-fn a_target_that_refuses_and_a_name_without_an_address_are_told_by_tors_codes() {
+fn a_target_that_refuses_and_a_name_without_an_address_have_the_codes_of_tor() {
     let tor = shared_tor();
     let port = closed_port();
     let error = tor.connect_stream(("127.0.0.1", port)).unwrap_err();
@@ -64,26 +64,26 @@ fn a_target_that_refuses_and_a_name_without_an_address_are_told_by_tors_codes() 
 }
 
 #[test]
-fn an_onion_service_that_does_not_exist_is_told_apart_where_errors_are_extended() {
+fn an_onion_service_that_does_not_exist_has_its_code_where_errors_are_extended() {
     let tor = shared_tor();
-    let nobody = OnionKey::generate().unwrap().address();
+    let missing = OnionKey::generate().unwrap().address();
     let proxies = tor.socks_proxies().unwrap();
-    refused(tor, SocksCode::OnionDescriptorNotFound, || proxies[0].connect((nobody, 80)));
+    refused(tor, SocksCode::OnionDescriptorNotFound, || proxies[0].connect((missing, 80)));
     for plain in &proxies[1..] {
-        refused(tor, SocksCode::HostUnreachable, || plain.connect((nobody, 80)));
+        refused(tor, SocksCode::HostUnreachable, || plain.connect((missing, 80)));
     }
-    let error = tor.connect_stream((nobody, 80)).unwrap_err();
+    let error = tor.connect_stream((missing, 80)).unwrap_err();
     check_text(&error);
     assert_eq!(
         chain(&error),
         format!(
-            "cannot connect to {nobody}:80 through the SOCKS proxy {}: the proxy refused: the \
+            "cannot connect to {missing}:80 through the SOCKS proxy {}: the proxy refused: the \
              onion service's descriptor was not found (0xF0)",
             proxies[0].endpoint()
         )
     );
     // One that cannot exist does not get as far as tor.
-    let mistyped = nobody.to_string().replace(".onion", "x.onion");
+    let mistyped = missing.to_string().replace(".onion", "x.onion");
     let error = tor.connect_stream((mistyped.as_str(), 80)).unwrap_err();
     assert_eq!(
         chain(&error),
@@ -92,7 +92,7 @@ fn an_onion_service_that_does_not_exist_is_told_apart_where_errors_are_extended(
 }
 
 #[test]
-fn an_onion_service_that_wants_a_key_is_told_apart_where_errors_are_extended() {
+fn an_onion_service_that_wants_a_key_has_its_code_where_errors_are_extended() {
     let service = Tor::launch(launcher().option("SocksPort", "0")).unwrap();
     let key = ClientAuthKey::generate().unwrap();
     let listener = OnionEndpoint::with_tor(&service, 80)
@@ -210,7 +210,7 @@ fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
 }
 
 #[test]
-fn a_tor_without_an_open_port_for_socks_is_told_by_its_control_connection() {
+fn a_tor_without_an_open_socks_port_is_detected_by_its_control_connection() {
     let tor = Tor::launch(launcher().option("SocksPort", "auto")).unwrap();
     let control = tor.controller().endpoint().to_string();
     let no_port = |wish: &str| {

@@ -26,7 +26,7 @@ impl Capability {
 
     /// Returns whether the tor under test has it.
     #[track_caller]
-    pub(crate) fn is_there(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         static VERSION: OnceLock<[u32; 4]> = OnceLock::new();
         *VERSION.get_or_init(version) >= self.since()
     }

@@ -1,4 +1,4 @@
-//! A real tor, one per test, with everything it writes in a directory of its own.
+//! A real tor, one per test, which writes only to a private directory.
 //!
 //! The network is off unless a test says otherwise, and nothing of the system's configuration is
 //! read or written: the torrc and the defaults-torrc are private files.
@@ -32,7 +32,7 @@ const GEOIP6: &str = "2001:db8::,2001:db8::ffff,YZ\n";
 /// an idle machine; the limit is for a loaded one.
 const START: Duration = Duration::from_secs(60);
 
-/// What a tor is started with.
+/// The configuration of a tor.
 #[derive(Debug)]
 pub(crate) struct RealTorBuilder {
     lines: Vec<String>,
@@ -188,7 +188,7 @@ impl RealTor {
     fn wait_until_it_answers(&mut self, has_port: bool) {
         let end = Instant::now() + START;
         loop {
-            // The socket and the file are there half a second before tor answers.
+            // The socket and the file exist half a second before tor answers.
             if has_port && self.control_port.is_none() {
                 let text = fs::read_to_string(self.directory.path().join("control-port"));
                 self.control_port = text.ok().and_then(|text| {
@@ -342,11 +342,11 @@ impl Drop for RealTor {
     }
 }
 
-/// Returns the tor that all tests share that only read.
+/// Returns the tor that is shared by all tests that only read.
 ///
-/// It has a control port and a unix socket, cookie authentication, and no network. It ends with
-/// the test program, however that ends: tor is told that it belongs to a connection that the
-/// program holds, and a shell that waits for it removes the directory.
+/// It has a control port and a unix socket, cookie authentication, and no network. It ends with the
+/// test program, however that ends: a connection of the program takes ownership of tor, and a shell
+/// that waits for it removes the directory.
 pub(crate) fn shared() -> &'static SharedTor {
     static SHARED: OnceLock<SharedTor> = OnceLock::new();
     SHARED.get_or_init(SharedTor::start)
@@ -365,7 +365,7 @@ pub(crate) struct SharedTor {
 impl SharedTor {
     fn start() -> Self {
         let mut tor = RealTor::builder().control_port().start();
-        // A static is never dropped, so somebody else has to tidy up after tor.
+        // A static is never dropped, so another process has to clean up after tor.
         tor.directory.disable_cleanup(true);
         let mut owner = tor.raw();
         assert_eq!(owner.ask("TAKEOWNERSHIP"), ["250 OK"]);

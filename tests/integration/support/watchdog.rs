@@ -67,7 +67,7 @@ fn the_watchdog_names_what_hung() {
 }
 
 #[test]
-fn a_condition_that_comes_late_is_waited_for() {
+fn a_condition_that_is_late_is_waited_for() {
     let mut looks = 0;
     eventually(Duration::from_secs(30), "three looks", || {
         looks += 1;

@@ -9,7 +9,7 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, EventQueue};
 
 use super::joining::socks_port;
-use super::raw_socks::{Echo, Wish, ask};
+use super::raw_socks::{Command, Echo, ask};
 use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
@@ -125,7 +125,7 @@ fn application(
     port: u16,
 ) -> JoinHandle<Result<std::net::TcpStream, u8>> {
     let (server, host) = (socks_port(tor), host.to_owned());
-    let wait = move || ask(server, &host, Wish::Connect(port)).map(|(stream, _)| stream);
+    let wait = move || ask(server, &host, Command::Connect(port)).map(|(stream, _)| stream);
     thread::Builder::new().name("application".to_owned()).spawn(wait).unwrap()
 }
 

@@ -6,7 +6,7 @@ use torcon::event::Event;
 use torcon::names::CircuitStatus;
 use torcon::{EventKind, TorProcess};
 
-use super::raw_socks::{Echo, Wish, ask};
+use super::raw_socks::{Command, Echo, ask};
 use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
@@ -40,9 +40,9 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
 
     // A stream, a mebibyte each way.
     let echo = Echo::start();
-    let wish = Wish::Connect(echo.address.port());
+    let command = Command::Connect(echo.address.port());
     let (stream, _) = retried(controller, "the server is reached", || {
-        ask(socks_port(&tor), "127.0.0.1", wish).map_err(|code| format!("refused by {code}"))
+        ask(socks_port(&tor), "127.0.0.1", command).map_err(|code| format!("refused by {code}"))
     });
     let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
     let mut received = vec![0; sent.len()];
@@ -62,14 +62,14 @@ fn names_are_resolved_by_the_network_s_own_server() {
     let tor = join();
     let server = socks_port(&tor);
     let controller = tor.controller().unwrap();
-    for (host, wish, expected) in [
-        ("some.test", Wish::Resolve, Ok("127.0.0.1")),
-        ("192.0.2.7", Wish::ResolvePtr, Ok("loopback.test")),
+    for (host, command, expected) in [
+        ("some.test", Command::Resolve, Ok("127.0.0.1")),
+        ("192.0.2.7", Command::ResolvePtr, Ok("loopback.test")),
         // 4 is "host unreachable".
-        ("a.nx.test", Wish::Resolve, Err(4)),
+        ("a.nx.test", Command::Resolve, Err(4)),
     ] {
         retried(controller, &format!("{host} has its answer"), || {
-            let answer = ask(server, host, wish).map(|(_, answer)| answer);
+            let answer = ask(server, host, command).map(|(_, answer)| answer);
             let is_right = answer.as_deref() == expected.as_ref().copied();
             assert!(is_right || answer.is_err(), "{answer:?}");
             if is_right { Ok(()) } else { Err(format!("{answer:?}")) }
@@ -77,9 +77,9 @@ fn names_are_resolved_by_the_network_s_own_server() {
     }
 
     let echo = Echo::start();
-    let wish = Wish::Connect(echo.address.port());
+    let command = Command::Connect(echo.address.port());
     let (mut stream, _) = retried(controller, "the name leads to the server", || {
-        ask(server, "echo.test", wish).map_err(|code| format!("refused by {code}"))
+        ask(server, "echo.test", command).map_err(|code| format!("refused by {code}"))
     });
     stream.write_all(b"by name").unwrap();
     let mut text = [0; 7];
@@ -93,6 +93,6 @@ fn names_are_resolved_by_the_network_s_own_server() {
 fn an_exit_reaches_no_address_beyond_this_machine() {
     let tor = join();
     // An address for documentation, which no host has.
-    let code = ask(socks_port(&tor), "192.0.2.1", Wish::Connect(80)).map(drop);
+    let code = ask(socks_port(&tor), "192.0.2.1", Command::Connect(80)).map(drop);
     assert!(code.is_err(), "{code:?}");
 }

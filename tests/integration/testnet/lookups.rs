@@ -213,7 +213,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
     let nobody = Fingerprint::from([0xaa; 20]);
     let outcome = controller.fetch_onion_descriptor_from(other, [nobody], LIMIT);
     let error = outcome.unwrap_err();
-    let is_from_tor = Capability::HsFetchRefusesUnlisted.is_there();
+    let is_from_tor = Capability::HsFetchRefusesUnlisted.is_available();
     assert_eq!(matches!(error, Error::Rejected(_)), is_from_tor, "{error:?}");
     assert_eq!(matches!(error, Error::InvalidInput(_)), !is_from_tor, "{error:?}");
     tor.quit().unwrap();

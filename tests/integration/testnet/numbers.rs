@@ -63,7 +63,7 @@ fn two_authorities_agree_and_the_given_directory_stays() {
 }
 
 #[test]
-fn a_relay_that_was_killed_comes_back_as_the_same() {
+fn a_relay_that_was_killed_is_restarted_with_its_identity() {
     let network = PrivateNetwork::builder().relays(3).timeout(UP).launch().unwrap();
     let relay = |name: &str| {
         network.relays().into_iter().find(|relay| relay.nickname.as_str() == name).unwrap()

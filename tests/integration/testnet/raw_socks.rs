@@ -4,9 +4,9 @@ use std::thread::{self, JoinHandle};
 
 use super::LIMIT;
 
-/// What a SOCKS server is asked for.
+/// A request to a SOCKS server.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Wish {
+pub(super) enum Command {
     Connect(u16),
     Resolve,
     ResolvePtr,
@@ -14,11 +14,15 @@ pub(super) enum Wish {
 
 /// Asks a SOCKS server of tor; returns the stream and the answered name or address, or the code of
 /// the refusal.
-pub(super) fn ask(server: SocketAddr, host: &str, wish: Wish) -> Result<(TcpStream, String), u8> {
-    let (command, port) = match wish {
-        Wish::Connect(port) => (1, port),
-        Wish::Resolve => (0xf0, 0),
-        Wish::ResolvePtr => (0xf1, 0),
+pub(super) fn ask(
+    server: SocketAddr,
+    host: &str,
+    command: Command,
+) -> Result<(TcpStream, String), u8> {
+    let (command, port) = match command {
+        Command::Connect(port) => (1, port),
+        Command::Resolve => (0xf0, 0),
+        Command::ResolvePtr => (0xf1, 0),
     };
     let mut stream = TcpStream::connect_timeout(&server, LIMIT).expect("tor listens");
     stream.set_read_timeout(Some(LIMIT)).unwrap();

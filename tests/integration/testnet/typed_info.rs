@@ -13,7 +13,7 @@ use torcon::names::{
 use torcon::{Controller, Event, EventKind, Launcher, TorProcess};
 
 use super::joining::socks_port;
-use super::raw_socks::{Echo, Wish, ask};
+use super::raw_socks::{Command, Echo, ask};
 use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
@@ -36,7 +36,7 @@ fn assert_same(controller: &Controller, key: &str, typed: impl Fn() -> Vec<Strin
 /// Has a name resolved by an exit.
 fn resolve(tor: &TorProcess, name: &str) {
     let answer = retried(tor.controller().unwrap(), "the name is resolved", || {
-        let answer = ask(socks_port(tor), name, Wish::Resolve).map(|(_, answer)| answer);
+        let answer = ask(socks_port(tor), name, Command::Resolve).map(|(_, answer)| answer);
         answer.map_err(|code| format!("SOCKS says {code}"))
     });
     assert_eq!(answer, "127.0.0.1");
@@ -77,8 +77,8 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
 
     let (echo, open) = retried(controller, "the server is reached", || {
         let echo = Echo::start();
-        let wish = Wish::Connect(echo.address.port());
-        match ask(socks_port(&tor), "127.0.0.1", wish) {
+        let command = Command::Connect(echo.address.port());
+        match ask(socks_port(&tor), "127.0.0.1", command) {
             Ok((open, _)) => Ok((echo, open)),
             Err(code) => Err(format!("SOCKS says {code}")),
         }

@@ -80,7 +80,7 @@ fn an_invalid_list_is_an_error() {
 
 // A tor on another machine got the target 127.0.0.1, and sent the streams to any listener there.
 #[test]
-fn tor_is_told_an_address_at_which_it_reaches_this_program() {
+fn the_target_is_an_address_at_which_tor_reaches_this_program() {
     let far = tcp("192.0.2.5", "192.0.2.9");
     let far6 = tcp("2001:db8::5", "[2001:db8::9]");
     let near = tcp("127.0.0.1", "127.0.0.1");

@@ -26,7 +26,7 @@ fn streams_through_circuits_and_those_of_applications_are_kept_apart() {
                 let name = format!("own{number}x{turn}");
                 scope.spawn(move || {
                     let stream = circuit.connect_stream(setup.echo_server.target(&name));
-                    is_greeted(stream.expect("the circuit is there"), &name);
+                    is_greeted(stream.expect("the circuit exists"), &name);
                 });
                 let name = format!("other{number}x{turn}");
                 scope.spawn(move || setup.visit(&name));
@@ -70,7 +70,7 @@ fn no_attacher_is_asked_about_a_stream_through_a_circuit() {
     let guard = options.set(&setup.state, move |stream, _| {
         sender.send(label(stream)).unwrap();
         // It can be opened inside an attacher too.
-        let stream = circuit.connect_stream(&*target).expect("nobody is asked about it");
+        let stream = circuit.connect_stream(&*target).expect("no attacher is called for it");
         is_greeted(&stream, "within");
         Attach::Tor
     });
