@@ -46,6 +46,7 @@ const LEFT_OUT: &[&str] = &[
     "src/controller/events",
     "src/onion",
     "src/state",
+    "src/supervisor",
     "tests/integration/onion",
     "tests/integration/real_tor/state_stopped.rs",
     "tests/integration/scripted/state",
