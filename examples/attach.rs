@@ -4,10 +4,10 @@
 //! cargo run --example attach
 //! ```
 //!
-//! It runs on a private Tor network of this machine: three circuits are built, streams to three
-//! servers are made as applications do it, and each goes through the circuit of its server. It
+//! It runs on a private Tor network on this machine: it builds three circuits, opens streams to
+//! three servers as applications do, and attaches each stream to the circuit of its server. It
 //! needs no internet.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts a server that sends back what it gets, and returns its port.
+/// Starts an echo server, and returns its port.
 fn serve() -> std::io::Result<u16> {
     let server = TcpListener::bind("127.0.0.1:0")?;
     let port = server.local_addr()?.port();

@@ -1,14 +1,14 @@
-//! Shows the circuits and streams of a tor as they are, and as they change.
+//! Shows the circuits and streams of a tor, and their changes.
 //!
 //! ```text
 //! cargo run --example circuits [-- --for SECONDS] [--connect ENDPOINT]
 //! ```
 //!
-//! Without an endpoint it brings up a private Tor network on this machine, with a tor that opens a
-//! stream now and then, and shows that tor for ten seconds. With an endpoint, `host:port` or
-//! `unix:/path`, it shows the tor that runs there until Ctrl-C. If its output is no terminal it
-//! prints what there is once, and ends.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+//! Without an endpoint it starts a private Tor network on this machine, with a tor that opens
+//! streams, and shows that tor for ten seconds. With an endpoint, `host:port` or `unix:/path`, it
+//! shows the tor that runs there until Ctrl-C. If its output is not a terminal, it prints the state
+//! once, and ends.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -36,14 +36,14 @@ fn main() -> Result<()> {
     if let Some(endpoint) = endpoint {
         return show(&Tor::connect(&endpoint)?.state()?, time);
     }
-    eprintln!("bringing up a private Tor network");
+    eprintln!("starting a private Tor network");
     let network = PrivateNetwork::launch()?;
     let tor = Tor::launch(Launcher::new().network(&network).option("SocksPort", "auto"))?;
     let server = echo()?;
     let state = tor.state()?;
     let (stop, stopped) = bounded::<()>(0);
     thread::scope(|scope| {
-        // So that there is something to see.
+        // Makes streams and circuits to show.
         let visitor = scope.spawn(|| visit(&tor, server, &stopped));
         let shown = show(&state, Some(time.unwrap_or(Duration::from_secs(10))));
         drop(stop);
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
 
 /// Draws the screen whenever something has changed, for some time or forever.
 fn show(state: &State, time: Option<Duration>) -> Result<()> {
-    // A full channel says what there is to say.
+    // A full channel already has a message.
     let (changed, changes) = bounded(1);
     let of_streams = changed.clone();
     state.on_circuit(move |_| changed.try_send(()).unwrap_or_default())?;
@@ -65,7 +65,7 @@ fn show(state: &State, time: Option<Duration>) -> Result<()> {
     let is_over = || time.is_some_and(|time| begin.elapsed() >= time);
 
     if !io::stdout().is_terminal() {
-        // A tor that has just begun has nothing to show.
+        // A tor that has just started has no circuits.
         let is_carried = |stream: &Stream| stream.info().status() == StreamStatus::Succeeded;
         while time.is_some() && !is_over() && !state.streams().iter().any(is_carried) {
             let _ = changes.recv_timeout(FRAME);
@@ -74,7 +74,7 @@ fn show(state: &State, time: Option<Duration>) -> Result<()> {
         return Ok(());
     }
     while !is_over() && state.controller().is_alive() {
-        // From the upper left corner, and nothing below what is written.
+        // From the upper left corner; the rest of the screen is cleared.
         print!("\x1b[H\x1b[J{}", screen(&state.snapshot(), 20));
         io::stdout().flush()?;
         thread::sleep(FRAME);
@@ -84,7 +84,7 @@ fn show(state: &State, time: Option<Duration>) -> Result<()> {
     Ok(())
 }
 
-/// Writes what there is, at most so many circuits and so many streams.
+/// Formats the state, with at most so many circuits and streams.
 fn screen(snapshot: &Snapshot, most: usize) -> String {
     let mut text = String::new();
     let percent = snapshot.bootstrap.as_ref().map_or(0, |bootstrap| bootstrap.progress);
@@ -122,7 +122,7 @@ fn screen(snapshot: &Snapshot, most: usize) -> String {
     text
 }
 
-/// A relay in few letters.
+/// The short name of a relay.
 fn name(relay: &RelaySpec) -> String {
     match (relay.nickname(), relay.fingerprint()) {
         (Some(nickname), _) => nickname.to_string(),
@@ -153,7 +153,7 @@ fn greet(tor: &Tor, server: SocketAddr) -> Result<TorStream> {
     Ok(stream)
 }
 
-/// A server that says back what it hears.
+/// An echo server.
 fn echo() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

@@ -1,13 +1,14 @@
-//! Reads and changes the configuration of a tor that it launches for itself.
+//! Launches a tor, and reads and changes its configuration.
 //!
 //! ```text
 //! cargo run --example config
 //! ```
 //!
-//! That tor does not try to reach its network. Options of every type are shown, some are changed
-//! and saved by one command, a refusal is mended, and the result is printed as a torrc.
+//! The network of that tor is disabled. The example shows options of every type, saves changes of
+//! several options by one command, corrects an option that tor refuses, and prints the result as a
+//! torrc.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ fn run() -> Result<()> {
     }
     config.set("BandwidthRate", 2_u32 << 20)?;
     config.save()?;
-    println!("mended: {} bytes a second", config.get("BandwidthRate")?);
+    println!("corrected: {} bytes per second", config.get("BandwidthRate")?);
 
     // An onion service in addition to the existing ones.
     let directory = tor.process().map(|process| process.data_directory().join("web"));
@@ -84,7 +85,7 @@ fn run() -> Result<()> {
     tor.close()
 }
 
-/// Prints how many options there are of each type, with an example of each.
+/// Prints the number of options of each type, with an example.
 fn show_types(config: &Config) -> Result<()> {
     config.load_all()?;
     let mut types: BTreeMap<OptionType, Vec<String>> = BTreeMap::new();

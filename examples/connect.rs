@@ -1,13 +1,13 @@
-//! Connects to a running tor and asks it a few things.
+//! Connects to a running tor and queries it.
 //!
 //! ```text
 //! cargo run --example connect -- [endpoint]
 //! ```
 //!
-//! The endpoint is `host:port` or `unix:/path`; without one, tor is looked for where it usually
-//! listens. If a password is needed, it is taken from the variable `TOR_CONTROL_PASSWORD`.
+//! The endpoint is `host:port` or `unix:/path`, by default the first of the usual endpoints. A
+//! password is read from the variable `TOR_CONTROL_PASSWORD`.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::env;
 use std::process::ExitCode;

@@ -1,12 +1,12 @@
-//! A circuit along three relays of our choice, and a stream through it.
+//! A circuit along three chosen relays, and a stream through it.
 //!
 //! ```text
 //! cargo run --example custom_path [-- CONTROL_PORT HOST:PORT RELAY RELAY RELAY]
 //! ```
 //!
-//! It runs on a private Tor network of this machine. With arguments it uses a tor that runs,
-//! such as the one at `127.0.0.1:9051`, and the relays of these fingerprints.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+//! It runs on a private Tor network on this machine. With arguments it uses a running tor, such as
+//! the one at `127.0.0.1:9051`, and the relays with these fingerprints.
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! Shows the events of a running tor as they come, for ten seconds.
+//! Shows the events of a running tor for ten seconds.
 //!
 //! ```text
 //! cargo run --example events -- [endpoint] [EVENT ...]
@@ -6,7 +6,7 @@
 //!
 //! The endpoint is `host:port` or `unix:/path`, by default `localhost:9051`; the events are those
 //! that `GETINFO events/names` lists, by default `BW`, `CIRC`, `STREAM` and `NOTICE`.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::env;
 use std::time::{Duration, Instant};

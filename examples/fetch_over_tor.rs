@@ -4,10 +4,10 @@
 //! cargo run --example fetch_over_tor [-- URL...]
 //! ```
 //!
-//! Without a URL it brings up a private Tor network on this machine, with a little web server, and
+//! Without a URL it starts a private Tor network on this machine, with a small web server, and
 //! fetches that server's page twice: through an exit, and from an onion service. With URLs it
 //! fetches these over the real Tor network.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
@@ -47,7 +47,7 @@ fn fetch_on_a_private_network(launcher: Launcher, begin: Instant) -> Result<()> 
     let server = TcpListener::bind("127.0.0.1:0")?;
     let address = server.local_addr()?;
     thread::Builder::new().name("web".to_owned()).spawn(move || serve(&server))?;
-    // Whichever directory tor will ask for the service, it has to know it.
+    // Every directory that tor may query must have the descriptor.
     let service = OnionEndpoint::with_tor(&tor, 80)
         .ephemeral()
         .publication(Publication::All)
@@ -60,7 +60,7 @@ fn fetch_on_a_private_network(launcher: Launcher, begin: Instant) -> Result<()> 
     fetch(&agent, &format!("http://{}/", service.onion_address()))
 }
 
-/// A client whose every connection, and every name, goes through tor.
+/// An HTTP client that sends every connection and every name through tor.
 fn agent(tor: &Tor) -> Result<Agent> {
     let port = tor.socks_proxy()?.endpoint().to_string();
     // With "socks5", without the "h", names would be resolved here, for all to see.
@@ -85,7 +85,7 @@ fn serve(server: &TcpListener) {
     for mut stream in server.incoming().flatten() {
         let lines = BufReader::new(&stream).lines().map_while(io::Result::ok);
         lines.take_while(|line| !line.is_empty()).for_each(drop);
-        // A client that has gone is none of our business.
+        // A client that has disconnected is ignored.
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n");
         let _ = write!(stream, "Content-Length: {length}\r\nConnection: close\r\n\r\n{page}");
     }

@@ -4,10 +4,10 @@
 //! cargo run --example launch -- [--offline]
 //! ```
 //!
-//! With `--offline` tor does not try to reach its network. Where it cannot reach it, the example
-//! says so after a minute without progress.
+//! With `--offline` the network of tor is disabled. If tor cannot reach its network, the example
+//! ends after a minute without progress.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::env;
 use std::process::ExitCode;
@@ -19,10 +19,10 @@ use torcon::{Launcher, Result};
 fn main() -> ExitCode {
     match launch(env::args().any(|argument| argument == "--offline")) {
         Ok(()) => ExitCode::SUCCESS,
-        // Without the internet this is how it ends; tor is gone already.
+        // The result without the internet; tor has ended already.
         Err(error) if error.is_timeout() => {
-            println!("tor does not come up, perhaps it cannot reach its network: {error}");
-            println!("with --offline it does not try");
+            println!("tor does not bootstrap, perhaps it cannot reach its network: {error}");
+            println!("with --offline its network is disabled");
             ExitCode::SUCCESS
         }
         Err(error) => {

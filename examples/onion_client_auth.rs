@@ -1,12 +1,12 @@
-//! An onion service for some: who has no key does not even learn where it is.
+//! An onion service with client authorization: without a key its descriptor cannot be read.
 //!
 //! ```text
 //! cargo run --example onion_client_auth
 //! ```
 //!
-//! Everything happens on a private Tor network of this machine: a service that authorizes Alice, and a
+//! It runs on a private Tor network on this machine, with a service that authorizes Alice, and a
 //! client that fails, receives Alice's key, and connects.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::io::{Read, Write};
 use std::thread;
@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 fn main() -> Result<()> {
     let network = PrivateNetwork::launch()?;
-    // The flag makes tor say by a code what is wrong with an onion service.
+    // With this flag tor has SOCKS codes for failures of onion services.
     let launcher = || Launcher::new().network(&network).option("SocksPort", "auto ExtendedErrors");
     let (service, visitor) = (Tor::launch(launcher())?, Tor::launch(launcher())?);
 
@@ -62,7 +62,7 @@ fn visit(listener: &OnionListener, visitor: &Tor) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
 
-    // Alice gets her key from the service by another way, and gives it to her tor.
+    // The service sends Alice her key on another path, and she adds it to her tor.
     let alice = listener.clients().iter().find_map(|client| client.key.clone());
     let key = alice.ok_or("no key was made for Alice")?;
     let outcome =

@@ -1,13 +1,12 @@
-//! An onion service that says back what it hears.
+//! An onion service with an echo server.
 //!
 //! ```text
 //! cargo run --example onion_echo [-- --internet]
 //! ```
 //!
-//! It runs on a private Tor network of this machine, where a second tor visits it once, and ends.
-//! With `--internet` it runs on the real Tor network until Ctrl-C; any program that speaks through
-//! Tor can visit it then.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+//! It runs on a private Tor network on this machine, where a second tor connects to it once, and
+//! ends. With `--internet` it runs on the real Tor network until Ctrl-C, for any client of Tor.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::io::{self, Read, Write};
 use std::{env, thread};
@@ -45,7 +44,7 @@ fn main() -> Result<()> {
             let stream = stream?;
             scope.spawn(move || {
                 if let Err(error) = echo(&stream) {
-                    eprintln!("a visitor has gone: {error}");
+                    eprintln!("a client has disconnected: {error}");
                 }
             });
         }
@@ -61,13 +60,13 @@ fn echo(stream: &OnionStream) -> io::Result<()> {
     io::copy(&mut &*stream, &mut &*stream).map(drop)
 }
 
-/// Says something to the service, through another tor.
+/// Sends a line to the service, through another tor.
 fn visit(network: &PrivateNetwork, address: &OnionAddress) -> Result<()> {
     let tor = Tor::launch(launcher(Some(network)))?;
     let mut stream = tor.connect_stream((*address, PORT))?;
     let question = b"hello, onion service";
     stream.write_all(question)?;
-    // Tor closes a stream in both directions at once, so its end cannot be waited for.
+    // Tor closes a stream in both directions at once, so the client cannot wait for its end.
     let mut answer = vec![0; question.len()];
     stream.read_exact(&mut answer)?;
     println!("the echo: {}", String::from_utf8_lossy(&answer));

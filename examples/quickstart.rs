@@ -1,14 +1,14 @@
-//! A first look, from a network to an onion service and back.
+//! A quick tour: launching, queries, events, options, and an onion service.
 //!
 //! ```text
 //! cargo run --example quickstart [-- --public]
 //! ```
 //!
-//! Brings up a private Tor network on this machine, so that no internet is needed, and on it a tor
-//! of this program's own: asks it, listens to it, changes an option, puts an onion service in
-//! front of a little server, and reaches it through a second tor. With `--public` all of this
-//! happens on the Tor network of the world.
-#![expect(clippy::print_stdout, reason = "a program for people")]
+//! Starts a private Tor network on this machine, so that no internet is needed, and launches a tor
+//! in it. Queries that tor, subscribes to its events, changes an option, adds an onion service in
+//! front of a small server, and connects to it through a second tor. With `--public` it uses the
+//! public Tor network.
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -27,7 +27,7 @@ fn main() -> Outcome {
     let public = env::args().any(|argument| argument == "--public");
     let network = if public { None } else { Some(bring_up_network()?) };
 
-    let tor = launch("a tor of our own", network.as_ref())?;
+    let tor = launch("a new tor", network.as_ref())?;
     ask(tor.controller())?;
     listen(tor.controller())?;
     configure(tor.controller())?;
@@ -48,7 +48,7 @@ fn main() -> Outcome {
 
     visitor.close()?;
     tor.close()?;
-    println!("\nboth tors have ended, and nothing of them is left");
+    println!("\nboth tors have ended, and their directories are removed");
     Ok(())
 }
 

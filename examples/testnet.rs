@@ -4,9 +4,9 @@
 //! cargo run --example testnet [-- --relays 5] [--authorities 1] [--for SECONDS]
 //! ```
 //!
-//! Brings up a private network of real tors on 127.0.0.1, prints how another tor joins it, and
-//! takes it down again at Ctrl-C, or after some seconds. It needs no internet.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+//! Starts a private network of real tors on 127.0.0.1, prints the configuration with which another
+//! tor joins it, and ends the network at Ctrl-C, or after some seconds. It needs no internet.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -52,10 +52,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Blocks the signals that ask a program to end; one thread waits for them and tells.
+/// Blocks the signals that end a program; one thread waits for them and notifies the main thread.
 ///
-/// A second one, when the network takes its time to come up or to end, ends the program at once:
-/// its tors end with it all the same.
+/// A second signal, while the network starts or ends, ends the program at once; its tors end with
+/// it.
 fn on_stop_signal() -> Result<Receiver<()>, Box<dyn Error>> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     signals.thread_block()?;

@@ -92,7 +92,7 @@ impl HsFetch {
         Self { service, servers: Vec::new() }
     }
 
-    /// Adds a directory to ask, which must be a relay in the consensus.
+    /// Adds a directory to query, which must be a relay in the consensus.
     ///
     /// tor up to 0.4.9.11 aborts on another one: for these versions, `GETINFO ns/id/` is sent before,
     /// and such a relay is refused with [`Error::InvalidInput`](crate::Error::InvalidInput). The

@@ -115,18 +115,18 @@ mod tests {
 
     #[test]
     fn unreadable_values_are_errors() {
-        let told =
+        let problem =
             |from: &str, to: &str| read(&ENABLED.replace(from, to), Accounting::read).unwrap_err();
         assert_eq!(
-            told("enabled=1", "enabled=on"),
+            problem("enabled=1", "enabled=on"),
             "cannot read accounting/enabled: expected 0 or 1, got \"on\""
         );
         assert_eq!(
-            told("bytes=512 1024", "bytes=512"),
+            problem("bytes=512 1024", "bytes=512"),
             "cannot read accounting/bytes: expected two numbers, got \"512\""
         );
         assert_eq!(
-            told("2026-11-24 12:00:00", "tomorrow"),
+            problem("2026-11-24 12:00:00", "tomorrow"),
             "cannot read accounting/interval-end: expected a time, got \"tomorrow\""
         );
     }

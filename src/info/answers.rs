@@ -102,18 +102,18 @@ pub(super) mod tests {
     fn an_unreadable_value_is_an_error_with_its_key() {
         const TEXT: &str = "n=x\nf=yes\nt=NEVER\np=5\nq=5 x";
         #[track_caller]
-        fn told<T: std::fmt::Debug>(outcome: Result<T, String>, problem: &str) {
+        fn is_error<T: std::fmt::Debug>(outcome: Result<T, String>, problem: &str) {
             assert_eq!(outcome.unwrap_err(), format!("cannot read {problem}"));
         }
         let number = |key: &str| read(TEXT, |answers| answers.number(key));
-        told(number("n"), "n: expected a number, got \"x\"");
-        told(number("z"), "z: expected a number, got \"\"");
+        is_error(number("n"), "n: expected a number, got \"x\"");
+        is_error(number("z"), "z: expected a number, got \"\"");
         let number = read(TEXT, |answers| answers.number_if_known("f"));
-        told(number, "f: expected a number, got \"yes\"");
-        told(read(TEXT, |answers| answers.flag("f")), "f: expected 0 or 1, got \"yes\"");
-        told(read(TEXT, |answers| answers.time("t")), "t: expected a time, got \"NEVER\"");
+        is_error(number, "f: expected a number, got \"yes\"");
+        is_error(read(TEXT, |answers| answers.flag("f")), "f: expected 0 or 1, got \"yes\"");
+        is_error(read(TEXT, |answers| answers.time("t")), "t: expected a time, got \"NEVER\"");
         let numbers = |key: &str| read(TEXT, |answers| answers.two_numbers(key));
-        told(numbers("p"), "p: expected two numbers, got \"5\"");
-        told(numbers("q"), "q: expected two numbers, got \"5 x\"");
+        is_error(numbers("p"), "p: expected two numbers, got \"5\"");
+        is_error(numbers("q"), "q: expected two numbers, got \"5 x\"");
     }
 }

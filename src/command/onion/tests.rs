@@ -70,7 +70,7 @@ fn everything_stands_in_one_order_whatever_the_order_of_the_calls() {
 
 #[test]
 fn values_that_add_onion_does_not_support_are_refused() {
-    // ADD_ONION knows no quoting: unix targets with blanks cannot be said (peers 33).
+    // ADD_ONION has no quoting, so unix targets with blanks are refused (peers 33).
     let unix = |path: &str| AddOnion::new([OnionPort::new(80, Path::new(path))]);
     let blank = "invalid argument \"target\": has a blank or a quote in its path, which ADD_ONION \
                  does not support";
