@@ -34,7 +34,7 @@ impl Controller {
     /// about an hour.
     ///
     /// [`Signal::Dormant`](crate::Signal::Dormant) does not change this value, although tor then
-    /// uses the network for nothing.
+    /// does not use the network.
     #[doc = sends!("GETINFO dormant")]
     pub fn is_dormant(&self) -> Result<bool> {
         self.read_flag("dormant")

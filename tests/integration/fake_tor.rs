@@ -1,4 +1,4 @@
-//! The fake tor itself, spoken to by a raw socket.
+//! Tests of the fake tor with a raw socket.
 
 use std::net::Shutdown;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 /// The profiles of the filters.
 mod profiles;
-/// A service that is published on a whole network, and a visit, each behind a filter.
+/// A service that is published on a whole network, and a client, each behind a filter.
 mod published;
 /// Every feature by every profile.
 mod table;
@@ -15,7 +15,7 @@ use crate::error_text::{chain, check_text};
 use crate::support::filter::{Filter, Profile};
 use crate::support::real_tor::RealTor;
 
-/// Far more than anything takes here that ends at all.
+/// A limit that only a hanging operation reaches.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A tor whose network is off, and a filter in front of it.
@@ -34,7 +34,7 @@ impl Filtered {
 
     #[track_caller]
     fn connect(&self) -> Controller {
-        torcon::connect(self.filter.endpoint().as_str()).expect("a filter lets everybody in")
+        torcon::connect(self.filter.endpoint().as_str()).expect("the filter accepts every client")
     }
 }
 

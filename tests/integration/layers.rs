@@ -88,7 +88,7 @@ const PURE: &[&str] = &[
     "std::net::SocketAddrV6",
 ];
 
-/// Names that say nothing.
+/// Names without meaning.
 const EMPTY_NAMES: &[&str] =
     &["base", "common", "handler", "handlers", "helper", "helpers", "manager", "misc", "types"];
 const EMPTY_PARTS: &[&str] = &["util"];

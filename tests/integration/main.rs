@@ -14,10 +14,10 @@
               reach the functions that tests share"
 )]
 
-/// Fakes, fixtures and witnesses; no tests but of themselves.
+/// Fakes and fixtures, with their own tests.
 mod support;
 
-/// The fake tor against clients on raw sockets: the scripts of the tests can be trusted.
+/// Tests of the fake tor with clients on raw sockets.
 mod fake_tor;
 
 /// The layers of the library's modules, read from its sources.
@@ -38,13 +38,13 @@ mod error_text;
 /// Parsers of long texts: time that grows with the length, not faster.
 mod linear;
 
-/// Launching tor, real or played by a shell script, and its end.
+/// Launching and ending a real tor, or a shell script in its place.
 mod process;
 
 /// Everything that can be shown with a real tor whose network is off.
 mod real_tor;
 
-/// Streams and names through a SOCKS proxy, played or real.
+/// Streams and names through a fake or a real SOCKS proxy.
 mod socks;
 
 /// A real tor behind a filter.

@@ -8,7 +8,7 @@ use torcon::names::{ClientAuthKey, OnionAddress, OnionKey};
 
 use crate::support::real_tor::RealTor;
 
-/// Keys of the tests may be known to everybody.
+/// Keys of the tests are public.
 fn key(number: u8) -> OnionKey {
     OnionKey::from_seed([number; 32])
 }

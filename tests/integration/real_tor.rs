@@ -1,4 +1,4 @@
-//! torcon against a real tor whose network is off: what the documentation promises is true of tor.
+//! torcon against a real tor whose network is off: the promises of the documentation hold.
 //!
 //! Tests that only read share one tor; each other test starts its own.
 
@@ -70,7 +70,7 @@ fn reader() -> Controller {
     torcon::connect(shared().endpoint()).expect("the shared tor accepts the authentication")
 }
 
-/// Connects to a tor of the test's own.
+/// Connects to the tor of one test.
 #[track_caller]
 fn controller(tor: &RealTor) -> Controller {
     torcon::connect(tor.endpoint()).expect("the tor of the test accepts the authentication")
@@ -87,7 +87,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Returns the text of the refusal that a call met, with its causes.
+/// Returns the text of the refusal of a call, with its causes.
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     chain(&outcome.expect_err("this is refused"))

@@ -6,13 +6,13 @@
 
 /// Methods of authentication, good and bad.
 mod auth;
-/// Which cookie is used, where it is, and what follows a refused one.
+/// The choice of the cookie, its path, and the method after a refused one.
 mod auth_cookie;
 /// Memory and time that a peer can use before authentication.
 mod before_authentication;
 /// The command of each method.
 mod commands;
-/// Answers, events and changes of the configuration that cross each other.
+/// Replies, events and changes of the configuration that overlap.
 mod config;
 /// A configuration behind a filter.
 mod config_filtered;
@@ -34,7 +34,7 @@ mod foreign;
 mod freed_memory;
 /// Secrets in every place.
 mod hidden;
-/// Input in pieces of every size, and input that means harm.
+/// Input in pieces of every size, and hostile input.
 mod hostile;
 /// Replies line by line.
 mod incremental;
@@ -46,9 +46,9 @@ mod limits;
 mod listeners;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
-/// Closures that panic or close while they take a reply, and replies that cannot be kept.
+/// Closures that panic or close during a reply, and replies that cannot be buffered.
 mod misused_streams;
-/// Calls of several commands, and the time they may take.
+/// The time limit of calls of several commands.
 mod one_deadline;
 /// Paths that are missing here, of a tor that may see other files.
 mod paths;
@@ -66,11 +66,11 @@ mod replies;
 mod reply_owners;
 /// Secrets in logs and in `Debug`.
 mod secrets;
-/// `SETEVENTS`: when it is sent, and what a refusal leaves.
+/// `SETEVENTS`: when it is sent, and its refusal.
 mod setevents;
 /// Replies line by line to closures that are slow.
 mod slow_closures;
-/// Where the `SocksPort` of a tor is reached.
+/// The address of the `SocksPort`.
 mod socks_port;
 /// The live state: circuits, streams, relays and their listeners.
 mod state;
@@ -80,7 +80,7 @@ mod stray_lines;
 mod threads;
 /// Replies that arrive late, twice or never.
 mod timeouts;
-/// The typed answers of `GETINFO`: what is asked, and answers that a real tor does not give here.
+/// The typed answers of `GETINFO`: the queries, and values that a real tor does not return here.
 mod typed_info;
 /// Waiting for an event.
 mod waiting;
@@ -96,13 +96,13 @@ use crate::support::fake_tor::FakeTor;
 use crate::support::named_thread::named;
 use crate::support::script::Script;
 
-/// Far more than anything takes here that ends at all.
+/// A limit that only a hanging operation reaches.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The limit of an operation that does not block, where eight programs share two processors. The
 /// operations that it must not wait for take longer.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Connects to a fake tor that lets everybody in and then plays `play`.
+/// Connects to a fake tor without authentication that runs `play`.
 #[track_caller]
 fn connected(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Controller) {
     connected_with(&ConnectOptions::new(), play)
@@ -118,7 +118,7 @@ fn connected_with(
         script.greet_null_auth();
         play(script);
     });
-    let controller = options.connect(tor.endpoint()).expect("the fake tor lets everybody in");
+    let controller = options.connect(tor.endpoint()).expect("the fake tor accepts every client");
     (tor, controller)
 }
 
@@ -130,8 +130,8 @@ fn served() -> (FakeTor, Controller) {
     })
 }
 
-/// Answers a command as tor would, where tests have no other wish: every reply repeats its
-/// question, so that a reply which goes to the wrong caller shows.
+/// Answers a command as tor would, by default: every reply repeats its command, so that a reply to
+/// the wrong caller is detected.
 fn answer(line: &str, out: &mut Vec<u8>) {
     let (keyword, arguments) = line.split_once(' ').unwrap_or((line, ""));
     let reply = match keyword {
@@ -184,7 +184,7 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// Requires that a call failed since the connection has ended, and returns why it has.
+/// Requires that a call failed since the connection has ended, and returns the reason.
 #[track_caller]
 fn closed<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     match outcome {

@@ -3,7 +3,7 @@
 //! Most tests use one tor, which joined the shared network; a test that would disturb others starts
 //! its own.
 
-/// How streams, tors and programs end, and what is left.
+/// The end of streams, tors and programs.
 mod endings;
 /// Which streams share circuits.
 mod isolation;
@@ -32,7 +32,7 @@ use crate::error_text::chain;
 use crate::testnet::retry::retried;
 use crate::testnet::{private_directory, removed_at_the_end, shared_network};
 
-/// How long something may take that takes a second or two.
+/// The limit of operations of a second or two.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A launcher of tors that join the shared network.
@@ -42,8 +42,8 @@ fn launcher() -> Launcher {
 
 /// The tor that the tests share, and which no test may change.
 ///
-/// It has three ports for SOCKS: one on TCP, which tells the failures of onion services apart, one
-/// on a unix socket whose path has a blank and a quotation mark, and one on IPv6.
+/// It has three ports for SOCKS: one on TCP, which distinguishes the failures of onion services,
+/// one on a unix socket whose path has a blank and a quotation mark, and one on IPv6.
 fn shared_tor() -> &'static Tor {
     &shared().tor
 }
@@ -77,19 +77,19 @@ fn shared() -> &'static Shared {
     })
 }
 
-/// A directory in which tor is willing to make a socket.
+/// A directory in which tor accepts a socket.
 fn private_tempdir(prefix: &str) -> TempDir {
     let mode = Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix(prefix).permissions(mode).tempdir().unwrap()
 }
 
-/// Returns what a tor does for us, where that depends on its luck.
+/// Returns the result of an operation that depends on tor's random choices.
 #[track_caller]
 fn done<T>(tor: &Tor, mut attempt: impl FnMut() -> torcon::Result<T>) -> T {
     retried(tor.controller(), "tor does it", || attempt().map_err(|error| chain(&error)))
 }
 
-/// Requires that tor refuses with this code, where that depends on its luck.
+/// Requires that tor refuses with this code, where that depends on its random choices.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(
     tor: &Tor,
@@ -102,7 +102,7 @@ fn refused<T: std::fmt::Debug>(
     });
 }
 
-/// Why a proxy did not do what it was asked for.
+/// The problem of a failed request to a proxy.
 #[track_caller]
 fn problem<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksProblem {
     match outcome {

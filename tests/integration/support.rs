@@ -8,13 +8,13 @@ pub(crate) mod dialect;
 pub(crate) mod dialogue;
 /// Runs a test in a separate process.
 pub(crate) mod exclusive;
-/// Tests of what must fail a test.
+/// Tests of failures.
 pub(crate) mod failure;
 /// A listener on a real socket, played by a thread that follows a script.
 pub(crate) mod fake_tor;
 /// A filter in front of a real tor.
 pub(crate) mod filter;
-/// The openings of a control connection, right and wrong.
+/// Valid and invalid greetings of a control connection.
 pub(crate) mod greeting;
 /// Threads, children, files and descriptors that a test left behind.
 pub(crate) mod leaks;
@@ -40,5 +40,5 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 /// The paths and public items of a source file of the library.
 pub(crate) mod source;
-/// Limits for what might hang.
+/// Limits for operations that might hang.
 pub(crate) mod watchdog;

@@ -2,7 +2,7 @@
 //!
 //! A network needs seconds to start, so all tests that do not disturb it share one.
 
-/// Attachers: what they choose, how they fail, and how they end.
+/// Attachers: their choices, failures and ends.
 mod attaching;
 /// Circuits of a state: built, extended, used and lost.
 mod built;
@@ -41,9 +41,9 @@ use std::time::{Duration, Instant};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Controller, Launcher, TorProcess};
 
-/// How long a network may take where eight programs share two processors.
+/// The limit of a network, where eight programs share two processors.
 const UP: Duration = Duration::from_secs(90);
-/// The same for everything that takes a second or two.
+/// The limit of operations of a second or two.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the network that the tests share: one authority and five exits.
@@ -84,7 +84,7 @@ fn shared() -> &'static Shared {
 
 /// Removes directories when this program has ended, and the tors that live in them with it.
 ///
-/// For what a static owns, which is never dropped.
+/// For directories of a static, which is never dropped.
 pub(crate) fn removed_at_the_end(directories: &[PathBuf]) -> Child {
     Command::new("/bin/sh")
         // The pipe ends with this program, and a second later every tor has ended.

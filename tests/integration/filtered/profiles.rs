@@ -11,8 +11,8 @@ const DONE: Replacements = &[(
     "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"",
 )];
 
-/// `40_onionshare.yml`. Events of uploads come without their directories, and what no pattern
-/// matches is replaced by a line without a status code.
+/// `40_onionshare.yml`. Events of uploads arrive without their directories, and an event that no
+/// pattern matches is replaced by a line without a status code.
 pub(super) const ONIONSHARE: Profile = Profile {
     name: "onionshare",
     commands: &[
@@ -186,7 +186,7 @@ pub(super) const ZERONET: Profile = Profile {
     events: &[],
 };
 
-/// Not after a file: what a monitor of streams is let see, as the comments of onion-grater describe
+/// Not after a file: the permissions of a stream monitor, as the comments of onion-grater describe
 /// the one for Tor Browser. One key at a time, and addresses replaced in replies and events, of
 /// which some lose their status code.
 pub(super) const MONITOR: Profile = Profile {

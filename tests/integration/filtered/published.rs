@@ -1,5 +1,5 @@
-//! A service on a whole network, behind the profile of `OnionShare`, and a visit through the tor of a
-//! monitor of streams.
+//! A service on a whole network, behind the profile of `OnionShare`, and a client that uses the tor
+//! of a stream monitor.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,7 +16,7 @@ use crate::support::filter::{Filter, Profile};
 use crate::support::socket::Address;
 use crate::testnet::shared_network;
 
-/// How long anything may take where eight programs share two processors.
+/// The limit of every operation, where eight programs share two processors.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A tor that has joined the network, and a filter in front of it.

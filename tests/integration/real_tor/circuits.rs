@@ -88,7 +88,7 @@ fn circuits_and_streams_that_do_not_exist_are_named_in_the_refusal() {
 }
 
 #[test]
-fn tor_refuses_as_text_what_no_method_sends() {
+fn tor_refuses_commands_that_no_method_sends() {
     let controller = reader();
     for (command, message) in [
         ("EXTENDCIRCUIT", "512 \"Bad arguments to EXTENDCIRCUIT: Need at least 1 argument(s)\""),

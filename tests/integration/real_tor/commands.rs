@@ -43,7 +43,7 @@ fn every_signal_that_does_not_end_tor_is_sent_and_reported() {
         assert_eq!(expected, "invalid argument \"signal\": is not a signal of tor", "{name:?}");
     }
     assert_eq!(events.try_recv(), None);
-    // tor compares without case, and so does torcon.
+    // tor and torcon ignore the case.
     controller.signal(Signal::from("active")).unwrap();
     assert_eq!(events.recv_timeout(LIMIT).unwrap().to_string(), "SIGNAL ACTIVE");
     assert!(controller.is_alive());
@@ -64,7 +64,7 @@ fn each_signal_that_ends_tor_ends_the_connection() {
     }
 }
 
-// Row `queue_command(cmd, arg)`: many may be queued; everything funnels through it.
+// Row `queue_command(cmd, arg)`: many commands may be queued.
 #[test]
 fn three_hundred_replies_may_be_pending_while_events_arrive() {
     let tor = RealTor::start();
@@ -265,7 +265,7 @@ fn a_tor_whose_ownership_is_dropped_outlives_the_connection() {
     owner.drop_ownership().unwrap();
     assert_eq!(owner.owned_pid(), None);
     owner.quit().unwrap();
-    // tor deals with its connections in order: this one is made and asked after the other ended.
+    // tor handles its connections in order: this one is opened and used after the other ended.
     assert_eq!(controller(&tor).get_info_one("process/pid").unwrap(), tor.pid().to_string());
     controller(&tor).close();
     assert_eq!(controller(&tor).get_info_one("process/pid").unwrap(), tor.pid().to_string());
@@ -300,18 +300,18 @@ fn quit_is_a_clean_end_for_every_caller() {
     waiting.on_disconnect(move |reason| send.send(reason.is_clean()).unwrap());
     assert_eq!(receive.recv_timeout(LIMIT), Ok(true));
     assert!(!waiting.is_alive());
-    // A second one finds nothing to end, and says so.
+    // A second call returns an error.
     assert!(waiting.quit().unwrap_err().is_closed());
     waiting.close();
 
-    // The same in writing.
+    // The same as text.
     let controller = reader();
     let reply = controller.command("QUIT").unwrap();
     assert_eq!((reply.code(), &*reply.text()), (250, "closing connection"));
     assert!(matches!(assert_ended(&controller), Disconnect::Quit));
 }
 
-// Row `on_disconnect`: told once, with the cause if it was not clean.
+// Row `on_disconnect`: called once, with the cause if the end was not clean.
 #[test]
 fn on_disconnect_is_called_once_with_the_reason() {
     let tor = RealTor::start();

@@ -56,7 +56,7 @@ fn every_form_of_endpoint_connects() {
 #[test]
 fn a_control_port_on_ipv6_is_reached() {
     if TcpListener::bind("[::1]:0").is_err() {
-        // Nothing can be shown where the system has no IPv6 at all; that it refuses is.
+        // Without IPv6 on the system, the test checks the refusal.
         assert!(refusal(torcon::connect("[::1]:9")).starts_with("cannot connect to [::1]:9: "));
         return;
     }
@@ -129,7 +129,7 @@ fn the_default_endpoints_are_tried_in_order() {
     }
 }
 
-// Row `connect`: what is sent. Filtering proxies must let it pass.
+// Row `connect`: the commands that are sent. Filtering proxies must allow them.
 #[test]
 fn connecting_sends_only_the_documented_commands() {
     let tap = RecordingProxy::before(shared().address());
@@ -270,7 +270,7 @@ fn other_ports_of_tor_are_not_control_ports() {
         "cannot connect to ADDRESS: not a control port: it answered \"HTTP/1.0 501 Tor is not an \
          HTTP Proxy\""
     );
-    // It waits for the rest of what it takes for the head of a request.
+    // It waits for the rest of an HTTP request.
     assert_eq!(
         attempt("httptunnel", Duration::from_secs(1)),
         "cannot connect to ADDRESS: no answer to the first command: not a control port, or a tor that is \

@@ -15,7 +15,7 @@ use crate::support::real_tor::RealTor;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Hands every event of a type to the test.
+/// Sends every event of a type to the test.
 fn listen<E: TypedEvent + Clone + Send>(controller: &Controller) -> Receiver<E> {
     let (send, receive) = unbounded();
     controller
@@ -39,14 +39,14 @@ fn every_kind_that_tor_offers_has_a_type_and_can_be_subscribed_to() {
     let queue = controller.events(kinds.clone()).unwrap();
     assert_eq!(controller.subscribed_events().len(), kinds.len());
     drop(queue);
-    // Those that cannot happen here are subscribed to by their types all the same.
+    // The other kinds are subscribed to by their types too.
     listen::<GuardEvent>(&controller);
     listen::<CircMinorEvent>(&controller);
     assert_eq!(controller.subscribed_events(), [EventKind::CircMinor, EventKind::Guard]);
 }
 
 #[test]
-fn addresses_that_are_mapped_and_set_free_make_addrmap() {
+fn addresses_that_are_mapped_and_unmapped_cause_addrmap() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let maps = listen::<AddrMapEvent>(&controller);
@@ -65,7 +65,7 @@ fn addresses_that_are_mapped_and_set_free_make_addrmap() {
 }
 
 #[test]
-fn a_request_to_resolve_that_fails_makes_addrmap_with_its_stream() {
+fn a_request_to_resolve_that_fails_causes_addrmap_with_its_stream() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let maps = listen::<AddrMapEvent>(&controller);
@@ -86,7 +86,7 @@ fn a_request_to_resolve_that_fails_makes_addrmap_with_its_stream() {
 }
 
 #[test]
-fn dropped_build_times_make_buildtimeout_set() {
+fn dropped_build_times_cause_buildtimeout_set() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let timeouts = listen::<BuildTimeoutSetEvent>(&controller);

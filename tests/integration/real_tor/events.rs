@@ -21,7 +21,7 @@ use crate::support::signal::signal;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Adds a listener that hands every event to the test.
+/// Adds a listener that sends every event to the test.
 fn listen(controller: &Controller, kind: EventKind) -> Receiver<Event> {
     let (send, receive) = unbounded();
     let listener = move |event: &Event| {
@@ -213,7 +213,7 @@ fn addrmap_events_report_mappings_and_failed_resolutions() {
         ["SOCKS_USERNAME", "SOCKS_PASSWORD", "CLIENTADDR", "SESSION_GROUP", "NYM_EPOCH"]
     );
     assert_eq!(stream.extra().count(), 0, "every field has a place: {stream}");
-    // With its network off again, tor gives up.
+    // With the network off again, tor stops trying.
     controller.set_conf([("__LeaveStreamsUnattached", "1")]).unwrap();
     let closed = streams.recv_timeout(LIMIT).unwrap();
     assert_eq!((closed.status().as_str(), &closed.id()), ("CLOSED", &stream.id()));
@@ -245,8 +245,7 @@ fn a_bug_of_tor_is_a_status_event() {
             _ => None,
         })
         .unwrap();
-    // 0 is no reason, and tor remarks on its own negligence.
-    // torcon refuses to send it.
+    // 0 is no reason, and tor logs a bug. torcon refuses to send it.
     tor.raw().ask(&format!("CLOSESTREAM {waiting} 0"));
     let status = status.recv_timeout(LIMIT).unwrap();
     assert_eq!((status.area(), status.severity()), (StatusArea::General, Severity::Warn));
@@ -272,7 +271,7 @@ fn log_events_have_a_severity_and_the_whole_message() {
         let option = format!("Nope{end}");
         controller.command(&format!("SETCONF \"{option}\"=1")).unwrap_err();
     }
-    // An obsolete option is taken, with a warning.
+    // tor accepts an obsolete option, with a warning.
     controller.set_conf([("FastFirstHopPK", "1")]).unwrap();
     let warning = texts(&warnings, 1).remove(0);
     assert!(warning.contains("FastFirstHopPK"), "{warning}");
@@ -336,7 +335,7 @@ fn bootstrap_events_report_progress_and_problems() {
     controller.set_conf([("DisableNetwork", "1")]).unwrap();
 }
 
-// An event that a command causes may come before or after its reply; listeners get it once.
+// An event that a command causes may precede or follow its reply; listeners get it once.
 #[test]
 fn signal_events_arrive_in_order_on_every_connection() {
     let tor = RealTor::start();
@@ -367,7 +366,7 @@ fn a_listener_may_send_commands_subscribe_wait_and_remove_itself() {
             let pid = controller.get_info_one("process/pid").unwrap();
             let queue = controller.events([EventKind::ConfChanged]).unwrap();
             controller.set_conf([("Nickname", "inside")]).unwrap();
-            // The reader thread fills queues, so events come while a listener runs.
+            // The reader thread fills queues, so events arrive while a listener runs.
             let change = queue.recv_timeout(LIMIT).ok().and_then(|event| event.kind());
             let own: torcon::ListenerId = mine.lock().take().unwrap();
             controller.remove_event_listener(own).unwrap();
@@ -380,7 +379,7 @@ fn a_listener_may_send_commands_subscribe_wait_and_remove_itself() {
     let expected = ("SIGNAL HEARTBEAT".to_owned(), tor.pid().to_string(), change);
     assert_eq!(receive.recv_timeout(LIMIT).unwrap(), expected);
     controller.signal(Signal::Heartbeat).unwrap();
-    // The listener is gone, and with it its end of the channel.
+    // The listener was dropped, with its end of the channel.
     assert!(receive.recv_timeout(LIMIT).is_err());
     assert_eq!(controller.subscribed_events(), []);
 }
@@ -402,7 +401,7 @@ fn a_listener_that_panics_is_removed_and_the_others_stay() {
         assert_eq!(texts(&events, 1), [format!("SIGNAL {name}")]);
     }
     assert_eq!(panics.iter().count(), 1);
-    // The queue of another goes on too, and a new listener is welcome.
+    // Another queue still receives events, and a new listener can be added.
     let queue = controller.events([EventKind::Signal]).unwrap();
     controller.signal(Signal::Heartbeat).unwrap();
     assert_eq!(queue.recv_timeout(LIMIT).unwrap().to_string(), "SIGNAL HEARTBEAT");
@@ -417,7 +416,7 @@ fn a_queue_returns_every_event_before_the_end() {
     for number in 0..50 {
         controller.set_conf([("Nickname", format!("n{number}"))]).unwrap();
     }
-    // Events of a command may come after its reply, but come before those of later ones.
+    // Events of a command may follow its reply, but precede those of later commands.
     controller.get_info_one("version").unwrap();
     let first = queue.recv_timeout(LIMIT).unwrap();
     assert_eq!(first.to_string(), "CONF_CHANGED\nNickname=n0");

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(20);
 const THREADS: usize = 16;
 
-/// Asks a question whose answer names the one who asked.
+/// Sends a query whose reply names the caller.
 fn ask_own(controller: &Controller, thread: usize, number: usize) -> Result<(), Error> {
     let key = format!("torcon-test/{thread}/{number}");
     let error = match number % 3 {
@@ -35,7 +35,8 @@ fn ask_own(controller: &Controller, thread: usize, number: usize) -> Result<(), 
     Ok(())
 }
 
-/// Asks on many threads until the connection ends; returns what each thread met, and when.
+/// Sends queries on many threads until the connection ends; returns the error of each thread, and
+/// its time.
 fn ask_until_the_end(controller: &Controller, when_busy: impl FnOnce()) -> Vec<(Error, Instant)> {
     let answered = AtomicUsize::new(0);
     let (busy, is_busy) = signal();
@@ -73,7 +74,7 @@ fn whatever_ends_tor_every_thread_gets_the_same_reason_at_once() {
         ("SIGTERM", |tor, _| tor.terminate()),
         ("SIGNAL SHUTDOWN", |tor, _| controller(tor).signal(Signal::Shutdown).unwrap()),
         ("SIGNAL HALT by the controller", |_, controller| controller.signal(Signal::Halt).unwrap()),
-        // A second controller owns tor, and goes.
+        // A second controller owns tor, and closes.
         ("TAKEOWNERSHIP", |tor, _| controller(tor).take_ownership().unwrap()),
         ("quit", |_, controller| controller.quit().unwrap()),
         ("close", |_, controller| controller.close()),
@@ -100,7 +101,7 @@ fn whatever_ends_tor_every_thread_gets_the_same_reason_at_once() {
     }
 }
 
-// At any moment: also while long replies come, and while commands stand in a queue.
+// At any moment: also while long replies arrive, and while commands are queued.
 #[test]
 fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_no_caller_waiting() {
     for round in 0..4 {
@@ -137,7 +138,7 @@ fn a_tor_that_is_killed_in_the_middle_of_replies_leaves_no_caller_waiting() {
                     });
                 }
                 is_busy.wait();
-                // A little later every time, so that it is not always the same moment.
+                // A little later in each round.
                 thread::sleep(Duration::from_millis(7 * round));
                 tor.kill();
             });
@@ -209,7 +210,7 @@ fn callers_of_a_stopped_tor_that_reads_no_more_commands_return() {
         tor.stop();
         let comment = "x".repeat(200_000);
         let begun = Instant::now();
-        // Its socket takes some, and then no more.
+        // Its socket buffers some commands, and then no more.
         for _ in 0..8 {
             let error = controller.set_conf([("ContactInfo", &comment)]).unwrap_err();
             assert!(error.is_timeout() || error.is_closed(), "{error:?}");
@@ -224,7 +225,7 @@ fn callers_of_a_stopped_tor_that_reads_no_more_commands_return() {
 
 // Issue: 16 threads with 500 commands each on one connection during an event flood.
 #[test]
-fn sixteen_threads_ask_five_hundred_times_each_in_a_flood_of_events() {
+fn sixteen_threads_send_five_hundred_queries_each_in_a_flood_of_events() {
     let tor = RealTor::start();
     within(LIMIT, "16 threads in a flood", move || {
         let controller = controller(&tor);
@@ -329,7 +330,7 @@ fn commands_that_tor_does_not_answer_once_or_dies_of_are_not_sent() {
     assert_eq!(tor.try_wait(), None);
 }
 
-// Whatever tor does not know of ours, it says so, and the next command is answered in step.
+// tor refuses every command that it does not know, and the next command gets its own reply.
 #[test]
 fn a_connection_is_in_step_after_every_command_that_tor_has() {
     let tor = RealTor::start();
@@ -411,7 +412,7 @@ fn a_connection_is_in_step_after_every_command_that_tor_has() {
 fn a_tor_that_dies_of_a_command_is_distinguished_from_a_refusal() {
     let tor = RealTor::start();
     let controller = controller(&tor);
-    // No directory can be made there, and whether that is so cannot be seen before.
+    // No directory can be created there, which torcon cannot know before.
     let settings = [("HiddenServiceDir", "/proc/torcon-test"), ("HiddenServicePort", "80")];
     let error = controller.set_conf(settings).unwrap_err();
     assert_eq!(super::chain(&error), "the control connection is closed: tor closed the connection");
@@ -419,7 +420,7 @@ fn a_tor_that_dies_of_a_command_is_distinguished_from_a_refusal() {
     assert_eq!(tor.wait(LIMIT).code(), Some(1));
 }
 
-/// Fills the socket of a stopped tor with small commands until it takes no more.
+/// Fills the socket of a stopped tor with small commands.
 fn fill(controller: &Controller) {
     let hasty = controller.with_timeout(Duration::from_millis(20));
     while hasty.queue_command("GETINFO version").is_ok() {}
@@ -444,7 +445,7 @@ fn a_full_socket_does_not_keep_replies_from_waiting_callers() {
     });
 }
 
-// The same while another is writing.
+// The same while another caller writes.
 #[test]
 fn a_writer_that_waits_for_room_does_not_keep_replies_from_waiting_callers() {
     let tor = RealTor::start();
@@ -455,7 +456,7 @@ fn a_writer_that_waits_for_room_does_not_keep_replies_from_waiting_callers() {
         fill(&controller);
         thread::scope(|scope| {
             let writer = scope.spawn(|| controller.get_info_one("process/pid"));
-            // Whether it is writing already cannot be seen.
+            // The test cannot see whether it is writing already.
             thread::sleep(Duration::from_millis(50));
             assert!(hasty.wait_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
             tor.cont();

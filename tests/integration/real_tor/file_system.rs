@@ -16,7 +16,7 @@ fn a_tor_behind_its_own_unix_socket_and_a_launched_one_are_protected() {
     assert_eq!(refusal(controller.set_conf(missing)), WOULD_EXIT);
     assert_eq!(refusal(controller.set_conf(missing)), WOULD_EXIT);
 
-    // A launched tor is known, whatever way leads to it.
+    // A launched tor is known on every kind of connection.
     let via = torcon::process::ControlVia::Tcp;
     let launcher = Launcher::new().program(tor_binary()).control(via);
     let launcher = launcher.option("DisableNetwork", "1").option("SocksPort", "0");
@@ -26,7 +26,7 @@ fn a_tor_behind_its_own_unix_socket_and_a_launched_one_are_protected() {
     assert!(controller.is_alive());
 }
 
-// The comment was taken for a part of the path, and its directory looked for.
+// The comment was read as a part of the path, and its directory was checked.
 #[test]
 fn a_comment_behind_a_path_is_not_a_part_of_it() {
     let tor = RealTor::start();

@@ -13,8 +13,8 @@ use crate::support::leaks::peak_memory;
 use crate::support::real_tor::{RealTor, shared};
 use crate::support::watchdog::within;
 
-/// Keys whose answers do not change from one question to the next, of every shape: one word,
-/// empty, with blanks, with equals signs, quoted, lists of one and of many lines.
+/// Keys with constant values, of every shape: one word, empty, with blanks, with equals signs,
+/// quoted, lists of one and of many lines.
 const STEADY: [&str; 24] = [
     "version",
     "process/pid",
@@ -115,7 +115,7 @@ fn the_valid_names_are_those_of_tor() {
     assert!(names.iter().all(|(name, kind)| !name.is_empty() && !kind.is_empty()));
 }
 
-// Every key that tor lists is either answered or refused, and the connection goes on.
+// Every key that tor lists is either answered or refused, and the connection stays open.
 #[test]
 fn every_key_that_tor_names_is_answered_or_refused() {
     let controller = reader();
@@ -123,7 +123,7 @@ fn every_key_that_tor_names_is_answered_or_refused() {
     let names = controller.info_names().unwrap();
     let (mut answered, mut refused) = (0, 0);
     for (name, _) in &names {
-        // Patterns are asked for as they are: tor refuses them or says something.
+        // Patterns are queried unchanged: tor refuses or answers them.
         let key: String = name.chars().filter(|letter| !letter.is_whitespace()).collect();
         match controller.get_info_one(&key) {
             Ok(_) => answered += 1,
@@ -242,7 +242,7 @@ fn a_reply_of_24_megabytes_is_complete() {
     assert_eq!(info.len(), REPEATED);
     assert!(info.iter().all(|(_, value)| value == list));
 
-    // Row "limits", settable: the same reply with a limit ends the connection, and says so.
+    // Row "limits", settable: the same reply with a limit ends the connection with that reason.
     let options = ConnectOptions::new().reply_limit(1 << 20);
     let limited = options.connect(shared().endpoint()).unwrap();
     assert_eq!(
@@ -278,7 +278,7 @@ fn a_reply_of_48_megabytes_line_by_line_takes_little_memory_while_events_arrive(
                 counting.fetch_add(1, Ordering::Relaxed);
             })
             .unwrap();
-        // Another connection makes tor talk.
+        // Another connection causes events.
         let chatter = super::controller(&tor);
         let before = peak_memory();
         let (mut bytes, mut count) = (0, 0);
@@ -319,7 +319,7 @@ fn a_line_of_nine_hundred_thousand_bytes_is_sent_and_received() {
         refusal(short.get_conf(["ContactInfo"])),
         "the control connection is closed: a line from tor exceeds the limit of 100000 bytes"
     );
-    // tor takes commands of 1,048,575 bytes and no more; it would close the connection.
+    // tor accepts commands of at most 1,048,575 bytes; it would close the connection.
     let too_long = "x".repeat(1_048_560);
     assert_eq!(
         refusal(controller.set_conf([("ContactInfo", &too_long)])),

@@ -9,7 +9,8 @@ use crate::support::source::library_sources;
 /// Why a key has no method.
 const PATTERN: &str = "- a pattern, whose keys are listed beside it";
 
-/// Every key or pattern of keys that tor names, with the methods that ask it, or why there is none.
+/// Every key or pattern of keys that tor names, with the methods that query it, or why there is
+/// none.
 const KEYS: &[(&str, &str)] = &[
     ("accounting/bytes", "accounting"),
     ("accounting/bytes-left", "accounting"),

@@ -125,7 +125,7 @@ fn the_status_of_a_relay_equals_the_raw_values() {
     assert_eq!(statistics.to_string().trim_end(), raw.get_info(&key).trim_end());
     assert_eq!(statistics.published(), descriptor.published());
 
-    // It knows its address as soon as it has made a descriptor.
+    // The relay knows its address once it has a descriptor.
     assert_eq!(controller.external_address().unwrap(), Some(address));
     assert_eq!(controller.external_ipv4().unwrap().map(IpAddr::V4), Some(address));
     assert_eq!(controller.external_ipv6().unwrap(), None);

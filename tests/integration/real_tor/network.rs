@@ -104,7 +104,7 @@ fn virtual_addresses_are_chosen_by_tor_and_constant() {
 fn resolve_is_answered_at_once_and_its_result_is_an_event() {
     let tor = RealTor::start();
     let controller = controller(&tor);
-    // tor finds out by itself that this is no name; it would wait for a network for others.
+    // tor detects itself that this is not a name; for other names it would wait for a network.
     let resolve = Resolve::new(["bad_host!name"]);
     let is_answer = |(): &(), event: &Event| event.to_string().starts_with("ADDRMAP bad_host!name");
     let ((), event) =

@@ -10,7 +10,7 @@ use torcon::{Controller, Error, Line};
 use super::controller;
 use crate::support::real_tor::RealTor;
 
-/// Far more than anything takes here that ends at all.
+/// A limit that only a hanging operation reaches.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The outcomes of the callers.
@@ -22,7 +22,7 @@ struct Count {
 }
 
 impl Count {
-    /// Calls `ask` until the time is over; it must fail by its limit or return what is its own.
+    /// Calls `ask` until the time is over; it must time out or return its own reply.
     fn ask(&self, mut ask: impl FnMut(usize) -> Result<(), Error>) {
         for number in 0.. {
             if self.is_over.load(Ordering::Relaxed) {
@@ -51,7 +51,7 @@ fn lines(controller: &Controller, keys: &str) -> Result<Vec<String>, Error> {
     Ok(lines)
 }
 
-/// Asks a question whose answer names the one who asked.
+/// Sends a query whose reply names the caller.
 fn ask_own(controller: &Controller, name: &str, number: usize) -> Result<(), Error> {
     let key = format!("torcon-test/{name}/{number}");
     match controller.get_info_one(&key) {
@@ -71,7 +71,7 @@ fn replies_of_a_tor_that_is_stopped_again_and_again_reach_their_own_callers() {
     let seconds = std::env::var("TORCON_TEST_SECONDS").map_or(5, |text| text.parse().unwrap());
     let tor = RealTor::start();
     let controller = controller(&tor).with_timeout(LIMIT);
-    // The long ones come in several reads.
+    // The long ones arrive in several reads.
     let long = ["config/names ", "info/names "].map(|key| key.repeat(12).trim_end().to_owned());
     let keys = ["config/names", &long[0], "info/names", &long[1]];
     let expected = keys.map(|key| lines(&controller, key).unwrap());

@@ -230,7 +230,7 @@ fn the_download_status_equals_the_raw_values() {
         ];
         for (phase, status) in three {
             let text = raw.get_info(&format!("downloads/networkstatus/{flavor}{phase}"));
-            // The time may be another when asked again.
+            // The time may differ in the next query.
             assert_eq!(text.split_once('\n').unwrap().1.trim_end(), download_text(status));
             assert_eq!(status.schedule, DownloadSchedule::Consensus);
             assert_eq!(status.backoff, DownloadBackoff::RandomExponential);

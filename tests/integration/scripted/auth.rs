@@ -177,7 +177,7 @@ fn a_declined_or_missing_password_is_an_error() {
 fn a_wrong_password_is_tried_once_and_reported_with_the_text_of_tor() {
     let (error, text) = failure(ConnectOptions::new().password("wrong-7c1"), |script| {
         script.protocol_info("HASHEDPASSWORD,NULL", None).expect("AUTHENTICATE 77726F6E672D376331");
-        // Nothing else is tried, although no password would have done.
+        // Nothing else is tried, although NULL would have succeeded.
         script.send(format!("{WRONG}\r\n")).expect_end();
     });
     assert!(matches!(error.problem(), AuthProblem::Refused(_)), "{text}");
@@ -239,8 +239,8 @@ fn each_bad_cookie_file_has_its_own_error_and_is_not_sent() {
 
 #[test]
 fn after_a_wrong_server_proof_nothing_more_is_sent() {
-    // peers 19: the raw cookie was sent after a wrong proof (`stem`), or the proof never looked at
-    // (torut). `expect_end` fails at any byte; a password and no method at all are at hand too.
+    // peers 19: the raw cookie was sent after a wrong proof (`stem`), or the proof was never
+    // checked (torut). `expect_end` fails at any byte; a password and NULL are available too.
     for proof in [Proof::Wrong, Proof::Short, Proof::WithClientKey, Proof::OfAnotherCookie] {
         let cookie = Cookie::new();
         let hex = cookie.hex();

@@ -103,7 +103,7 @@ const CASES: [Case; 26] = [
         "251",
     ),
     (|c| c.set_conf([("A", "x")]).unwrap_err().to_string(), "SETCONF A=x", &["552 no"], REFUSED),
-    // Asked once, then known.
+    // Queried once, then cached.
     (|c| c.valid_events().unwrap().len().to_string(), "", &[], "2"),
     (|c| c.valid_signals().unwrap().len().to_string(), "", &[], "2"),
 ];

@@ -17,7 +17,7 @@ use crate::support::script::Script;
 use crate::support::socket::Address;
 use crate::support::watchdog::within;
 
-/// Connects to what must not be taken for a tor, and returns the problem.
+/// Connects to a peer that is not a tor, and returns the problem.
 #[track_caller]
 fn problem(
     options: ConnectOptions,
@@ -34,7 +34,7 @@ fn problem(
 }
 
 #[test]
-fn nothing_is_sent_but_the_documented_commands_and_nothing_on_the_way_out() {
+fn only_the_documented_commands_are_sent_and_none_at_the_end() {
     // Rule 8, part 7 of peers (no hidden commands), and the documentation of `connect`.
     for by_close in [false, true] {
         let leave = |controller: Controller| {
@@ -133,7 +133,7 @@ fn a_greeting_of_a_later_version_is_understood() {
 
 #[test]
 fn another_protocol_is_reported_with_its_first_bytes() {
-    // peers 15: a SOCKS port given by mistake hung or gave a riddle.
+    // peers 15: connecting to a SOCKS port hung or failed with an unclear error.
     let peers: [(&[u8], &str); 9] = [
         (b"\x05\xff", "\\x05\\xff"),
         (b"\x00\x5b\x00\x00\x00\x00\x00\x00", "\\x00["),
@@ -142,7 +142,7 @@ fn another_protocol_is_reported_with_its_first_bytes() {
             "HTTP/1.0",
         ),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH-2.0-OpenSSH_9.2p1"),
-        // A TLS alert: the record of a server that was spoken to in plain text.
+        // A TLS alert: the record of a server that received plain text.
         (b"\x15\x03\x03\x00\x02\x02\x0a", "\\x15\\x03\\x03\\x00\\x02\\x02"),
         (b"220 mail.example ESMTP\r\n", "mail.example ESMTP"),
         (b"* OK IMAP4 ready\r\n", "* OK IMAP4 ready"),
@@ -150,7 +150,7 @@ fn another_protocol_is_reported_with_its_first_bytes() {
         (b"hello", "hello"),
     ];
     for (said, start) in peers {
-        // Whether it speaks first or after our question, and whether it closes.
+        // Whether it sends first or after the command, and whether it closes.
         for (waits, closes) in [(false, true), (true, true), (true, false)] {
             let begin = Instant::now();
             let options = ConnectOptions::new().timeout(LIMIT);
@@ -316,7 +316,7 @@ fn nothing_is_left_of_a_connection_that_was_not_made() {
 }
 
 #[test]
-fn an_endpoint_may_be_said_in_every_way() {
+fn an_endpoint_can_be_given_in_every_form() {
     let tor = FakeTor::tcp(|script| {
         script.greet_null_auth();
         let mut rest = Vec::new();
@@ -385,7 +385,7 @@ fn the_first_of_several_that_accepts_is_used() {
 }
 
 #[test]
-fn a_greeting_may_come_in_the_smallest_pieces() {
+fn a_greeting_may_arrive_in_the_smallest_pieces() {
     let tor = FakeTor::tcp(|script| {
         script.expect("PROTOCOLINFO 1").send_in_bytes(
             "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n",
@@ -400,9 +400,9 @@ fn a_greeting_may_come_in_the_smallest_pieces() {
 }
 
 #[test]
-fn nothing_is_asked_of_a_peer_that_has_not_let_us_in() {
-    // The question after a timeout would be an error before authentication, where tor allows
-    // PROTOCOLINFO once and nothing unknown.
+fn no_probe_is_sent_before_authentication() {
+    // A probe before authentication would be an error: tor allows PROTOCOLINFO once and nothing
+    // unknown.
     let tor = FakeTor::unix(|script| {
         script.protocol_info("NULL", None).expect("AUTHENTICATE").expect_end();
     });

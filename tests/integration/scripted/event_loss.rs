@@ -1,4 +1,4 @@
-//! Floods of events: a stuck consumer learns how many events it lost, and any other loses none.
+//! Floods of events: a stuck consumer gets the number of its lost events, and the others lose none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -11,7 +11,7 @@ use super::{answer, closed, connected, connected_with, next, value};
 use crate::support::signal::signal;
 
 #[test]
-fn events_come_in_the_order_of_the_wire_in_every_shape() {
+fn events_arrive_in_the_order_of_the_wire_in_every_shape() {
     // peers 12: buffered events were delivered newest first (`stem`).
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW CIRC CONF_CHANGED NEWCONSENSUS NOTICE");
@@ -158,7 +158,7 @@ fn a_slow_listener_gets_the_number_of_lost_events_and_replies_go_on() {
     has_begun.wait();
     // The listener is busy, and the reader brings a reply from behind the flood all the same.
     assert_eq!(controller.get_info_one("a").unwrap(), "1");
-    // Events that were read together with a reply are handed on after it; now they all are.
+    // Events that were read together with a reply are delivered after it; now all of them are.
     controller.get_info_one("settle").unwrap();
     go_on.fire();
     // The events that fit arrive in order and without a gap, and the count behind them arrives
@@ -180,7 +180,7 @@ fn a_slow_listener_gets_the_number_of_lost_events_and_replies_go_on() {
 }
 
 #[test]
-fn a_full_event_queue_tells_how_many_it_lost() {
+fn a_full_event_queue_reports_the_number_of_lost_events() {
     // Rule 4 for queues: an `EventQueue` is bounded in the same way.
     const EVENTS: u64 = 5_000;
     let (tor, controller) =
@@ -201,7 +201,7 @@ fn a_full_event_queue_tells_how_many_it_lost() {
         controller.get_info_one(&format!("k/{n}")).unwrap();
         next(&delivered);
     }
-    // The last says that others were lost.
+    // The last one reports that others were lost.
     let kept = queue.len() as u64 - 1;
     assert!((100..1000).contains(&kept), "{kept} events were kept");
     for n in 0..kept {
@@ -261,7 +261,7 @@ fn events_lost_before_a_queue_are_reported_by_the_queue() {
 }
 
 #[test]
-fn a_small_limit_holds_what_fits_of_events_that_came_together() {
+fn a_small_limit_keeps_the_events_of_one_read_that_fit() {
     // Rule 4: the limit counts events; that they arrived in one piece must not drop all of them.
     let (tor, controller) = connected_with(&ConnectOptions::new().event_limit(100), |script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n");
@@ -290,7 +290,7 @@ fn a_small_limit_holds_what_fits_of_events_that_came_together() {
 }
 
 #[test]
-fn a_queue_gives_every_event_before_it_tells_the_end() {
+fn a_queue_returns_every_event_before_its_end() {
     let (finish, test_is_ready) = signal();
     let (tor, controller) = connected(move |script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n650 BW 1 0\r\n");

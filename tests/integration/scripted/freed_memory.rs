@@ -1,7 +1,7 @@
 //! Keys that a program has sent or received are not left in memory that was freed.
 //!
-//! The memory of the process is searched through `/proc/self/mem`, while the key itself is held only
-//! in a masked form. The peer is not the fake tor, which records what it hears.
+//! The memory of the process is searched through `/proc/self/mem`, while the key itself is held
+//! only in a masked form. The peer is not the fake tor, which records the bytes that it receives.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -79,7 +79,7 @@ impl Masked {
     }
 }
 
-/// Plays a tor that takes everything, and answers `ADD_ONION NEW` with the key.
+/// Plays a tor that accepts every command, and answers `ADD_ONION NEW` with the key.
 fn play(mut socket: UnixStream, key: &Masked) {
     let mut buffer = Zeroizing::new([0; 65_536]);
     let mut filled = 0;

@@ -191,7 +191,7 @@ fn the_closure_may_send_commands() {
 #[test]
 fn the_closure_may_wait_for_an_event_behind_the_reply() {
     // The connection waits for a slow closure, but not long in all: here the closure waits for
-    // what only the connection can bring. It waited a quarter of a second for each part.
+    // another reply of the connection, which waited a quarter of a second for each part.
     let (tor, controller) = connected(|script| {
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.expect("GETINFO ns/all").send("250+ns/all=\r\n");
@@ -294,7 +294,7 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
         }
         script.send(".\r\n250 OK\r\n");
         script.expect("GETINFO stuck").send("250+stuck=\r\n1\r\n");
-        // The rest of a reply that has begun is discarded; there is nothing to ask.
+        // The rest of a reply that has begun is discarded; no probe is needed.
         script.expect("GETINFO a").send("2\r\n.\r\n250 OK\r\n250-a=1\r\n250 OK\r\n").drain();
     });
     let mut lines = Vec::new();
@@ -332,7 +332,7 @@ fn lines_of_another_reply_never_reach_the_closure() {
     for one_by_one in [false, true] {
         let (tor, controller) = connected(move |script| {
             script.expect("GETINFO a");
-            // It is found out at its first line.
+            // It is detected at its first line.
             if one_by_one {
                 script.send_in_bytes("250+b=\r\n")
             } else {

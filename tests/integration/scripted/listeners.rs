@@ -164,7 +164,7 @@ fn a_listener_may_send_commands_and_subscribe() {
 #[test]
 fn a_listener_may_wait_for_events_on_another_thread_and_times_out_on_its_own() {
     // A queue is filled by the thread that calls listeners, so a listener that waits for its own
-    // queue waits no longer than it says, and then everything goes on.
+    // queue waits for at most its limit, and then delivery continues.
     exclusive(|| {
         let holdings = Holdings::now();
         let (tor, controller) = with_events();
@@ -219,7 +219,7 @@ fn a_listener_may_add_listeners_and_remove_them() {
             event(&controller);
             next(&is_done);
         }
-        // Added by the first event, and removed by the third before it was its turn.
+        // Added by the first event, and removed by the third before its call.
         controller.close();
         assert_eq!(events.try_iter().collect::<Vec<_>>(), ["BW 2 0"]);
         drop(controller);
@@ -248,7 +248,7 @@ fn a_listener_may_remove_itself() {
         assert_eq!(text, "BW 1 0");
         event(&controller);
         assert_eq!(controller.subscribed_events(), []);
-        // The closure is gone, and with it what it held.
+        // The closure and its captures were dropped.
         assert!(outcomes.recv_timeout(LIMIT).is_err());
         drop(controller);
         end(&holdings, tor);
@@ -435,7 +435,7 @@ fn a_handle_in_a_listener_keeps_the_connection_until_it_is_closed() {
     });
 }
 
-/// Tells a channel when it is dropped.
+/// Sends to a channel when it is dropped.
 struct Tell(Sender<()>);
 
 impl Drop for Tell {

@@ -39,7 +39,7 @@ fn ended(stream: u32, name: &str, reason: &str) -> String {
     format!("650 STREAM {stream} CLOSED 3 {name}:0 REASON={reason} CLIENT_PROTOCOL=UNKNOWN")
 }
 
-/// Plays a tor that is subscribed to what requests need, takes one, and then sends these lines.
+/// Plays a tor that accepts the subscription and one request, and then sends these lines.
 fn resolving(command: &'static str, lines: Vec<String>) -> (FakeTor, Controller) {
     connected(move |script| {
         script.answer("SETEVENTS ADDRMAP STREAM", &["250 OK"]);
@@ -107,7 +107,7 @@ fn addrmap_events_without_a_stream_are_understood() {
         begun(4, "a.example"),
         unsigned("x.example", "10.0.0.1"),
         "650 STREAM 4 SENTRESOLVE 3 a.example:0".to_owned(),
-        // This one says that the name is kept, and not that it was asked for.
+        // This event reports a cached mapping, and not the answer to a request.
         "650 ADDRMAP a.example 10.0.0.6 \"2026-11-23 09:27:58\" CACHED=\"YES\"".to_owned(),
         unsigned("A.EXAMPLE", "10.0.0.4"),
         "650 ADDRMAP a.example 10.0.0.7 NEVER".to_owned(),
@@ -305,12 +305,12 @@ fn service() -> OnionAddress {
     SERVICE.parse().unwrap()
 }
 
-/// A directory is asked.
+/// A directory is queried.
 fn asked(service: &str, hsdir: &str) -> String {
     format!("650 HS_DESC REQUESTED {service} NO_AUTH {hsdir} {ID} HSDIR_INDEX={INDEX}\r\n")
 }
 
-/// A directory says no.
+/// A directory refuses.
 fn failed(service: &str, hsdir: &str, reason: &str) -> String {
     format!(
         "650 HS_DESC FAILED {service} NO_AUTH {hsdir} {ID} REASON={reason}\r\n\
@@ -318,7 +318,7 @@ fn failed(service: &str, hsdir: &str, reason: &str) -> String {
     )
 }
 
-/// A directory gives a descriptor.
+/// A directory returns a descriptor.
 fn received(service: &str, hsdir: &str) -> String {
     format!(
         "650 HS_DESC RECEIVED {service} NO_AUTH {hsdir} {ID}\r\n\
@@ -419,7 +419,7 @@ fn an_earlier_fetch_of_the_same_service_is_ignored() {
 }
 
 #[test]
-fn directories_are_asked_one_after_another_until_one_has_it() {
+fn directories_are_queried_one_after_another_until_one_has_it() {
     let fetched = fetch(
         &asked(SERVICE, A),
         vec![
@@ -456,7 +456,7 @@ fn a_fetch_fails_when_every_directory_has_failed_with_each_reason() {
         let error = fetch(&refused, vec![]).unwrap_err();
         assert_eq!(failures(&error), [format!("no directory, {reason}")]);
     }
-    // Without a network tor says nothing at all.
+    // Without a network tor sends no event.
     assert_eq!(fetch("", vec![]).unwrap_err().to_string(), format!("{begin}: none was tried"));
 }
 
@@ -467,7 +467,7 @@ fn only_the_given_directories_count() {
         digits.parse::<Fingerprint>().unwrap()
     });
     let c = "$06827E770326B548864E1E86AF12EF174E1E9A8D~relay0";
-    // tor asks both at once, and when one has failed, others, and the second once more.
+    // tor queries both at once, and when one has failed, others, and the second once more.
     let begin = [
         asked(SERVICE, A),
         asked(SERVICE, B),

@@ -29,7 +29,7 @@ fn call(first: &'static str, call: impl FnOnce(&Controller) -> Result<(), Error>
 
 #[test]
 fn a_call_of_several_commands_has_one_time_limit() {
-    // Each command, and each wait for others that send the same, had the limit for itself.
+    // Each command, and each wait for others that send the same, had its own limit.
     let wait = start(|| {
         call("SETEVENTS CIRC", |controller| {
             let is_any = |_: &_, _: &_| true;
@@ -42,7 +42,7 @@ fn a_call_of_several_commands_has_one_time_limit() {
             controller.resolve("a.example", LIMIT).map(drop)
         })
     });
-    // Taken all the same if tor does not tell its pid.
+    // Ownership is taken also if tor does not report its pid.
     let own = start(|| call("TAKEOWNERSHIP", Controller::take_ownership));
     assert!(join(wait) && join(resolve) && !join(own));
 }

@@ -1,5 +1,5 @@
-//! Paths that are missing here: of a tor that is not proved to see the same files, nothing is
-//! refused on their account.
+//! Paths that are missing here: of a tor that is not proved to see the same files, no path is
+//! refused because of them.
 
 use torcon::names::Signal;
 
@@ -62,7 +62,7 @@ fn a_unix_socket_proves_it_only_if_tor_itself_listens_there() {
 }
 
 #[test]
-fn nothing_is_asked_while_no_path_is_missing() {
+fn nothing_is_queried_while_no_path_is_missing() {
     let (tor, controller) = connected(|script| {
         script.answer("SETCONF HiddenServiceDir=/tmp/hs", &["250 OK"]);
         script.answer("SIGNAL NEWNYM", &["250 OK"]).expect_end();

@@ -1,4 +1,4 @@
-//! `QUIT`, however it is sent.
+//! `QUIT`, sent in every form.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{LIMIT, connected};
 use crate::support::signal::signal;
 
 #[test]
-fn the_end_after_a_quit_is_the_one_that_was_asked_for_however_it_was_sent() {
+fn after_a_quit_in_any_form_the_reason_of_the_end_is_quit() {
     // `execute(&Quit)` did not expect it.
     type Call = fn(&Controller) -> Result<(), Error>;
     let calls: [(&str, Call); 5] = [
@@ -40,7 +40,7 @@ fn a_quit_that_was_not_sent_explains_no_end() {
     });
     let hurried = controller.with_timeout(Duration::from_millis(1));
     // This fills what the system keeps for a peer that does not read. Every command fits into one
-    // packet, so that none goes out in part.
+    // packet, so that none is sent in part.
     let filler = "x".repeat(1000);
     while let Ok(pending) = hurried.queue_command(&format!("ECHO {filler}")) {
         drop(pending);

@@ -1,9 +1,9 @@
-//! Everything that tor 0.4.9.11 said in twenty recorded dialogues, of starting, configuring,
-//! joining a network, circuits, streams and onion services.
+//! The lines of tor 0.4.9.11 in twenty recorded dialogues, of starting, configuring, joining a
+//! network, circuits, streams and onion services.
 //!
-//! Left out are five answers that are no whole messages: two of HTTP and one of version 0 of the
-//! protocol, which end a connection, and two refusals of a key with a carriage return, which have
-//! no last line. Commands that would bring them about are not sent.
+//! Five incomplete answers are left out: two of HTTP and one of version 0 of the protocol, which
+//! end a connection, and two refusals of a key with a carriage return, which have no last line.
+//! torcon does not send the commands that cause them.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ impl Message {
         self.wire.starts_with(b"6")
     }
 
-    /// The text of an event as torcon has it.
+    /// The text of an event in torcon.
     fn event_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for line in &self.lines {
@@ -126,7 +126,7 @@ fn dialogues() -> Vec<Dialogue> {
     dialogues
 }
 
-/// Requires that torcon made of a reply what was recorded.
+/// Requires that torcon returns a reply as it was recorded.
 fn check_reply(reply: Result<Reply, Error>, recorded: &Message, name: &str) {
     let found: Vec<RecordedLine> = match reply {
         Ok(reply) => {
@@ -154,13 +154,13 @@ fn check_reply(reply: Result<Reply, Error>, recorded: &Message, name: &str) {
     assert_eq!(found, recorded.lines, "{name}");
 }
 
-/// Plays everything that tor said, in pieces of these sizes, while as many commands wait as there
-/// are replies. Every reply and every event must come out as it was recorded. Returns how many
-/// replies and how many events of each kind there were.
+/// Plays all lines of tor, in pieces of these sizes, while one command waits for each reply. torcon
+/// must return every reply and every event as it was recorded. Returns the number of replies, and
+/// of events of each kind.
 fn play(dialogue: Dialogue, sizes: &[usize]) -> (usize, BTreeMap<String, usize>) {
     let Dialogue { name, messages } = dialogue;
     let mut wire: Vec<u8> = messages.iter().flat_map(|message| message.wire.clone()).collect();
-    // Behind it all, so that no event can come later.
+    // The last command, so that no event can follow.
     wire.extend_from_slice(b"250 END\r\n");
     let replies: Vec<_> = messages.iter().filter(|message| !message.is_event()).collect();
     let events: Vec<_> = messages.iter().filter(|message| message.is_event()).collect();
@@ -212,7 +212,7 @@ fn play(dialogue: Dialogue, sizes: &[usize]) -> (usize, BTreeMap<String, usize>)
     (count, kinds)
 }
 
-/// Plays every dialogue and adds up what there was.
+/// Plays every dialogue and adds up the counts.
 fn play_all(sizes: &[usize]) -> (usize, BTreeMap<String, usize>) {
     let mut total = (0, BTreeMap::new());
     for dialogue in dialogues() {
@@ -283,7 +283,7 @@ fn spoilable(wire: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn a_spoiled_event_harms_no_other() {
+fn a_corrupted_event_affects_no_other() {
     let messages = dialogues().into_iter().flat_map(|dialogue| dialogue.messages);
     let events: Vec<_> = messages.filter(Message::is_event).map(|event| event.wire).collect();
     let byte = any::<u8>().prop_filter("no line end", |byte| !matches!(byte, b'\r' | b'\n'));

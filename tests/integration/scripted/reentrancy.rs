@@ -1,5 +1,5 @@
-//! A logger that calls back, and closures that hold something whose drop calls back: wherever they
-//! are called, logged or dropped, no lock is held.
+//! A logger that calls back, and closures with captures whose drop calls back: no lock is held when
+//! they are called, logged or dropped.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn call_back(weak: &WeakController) {
     assert!(answer.is_ok() || !controller.is_alive() || !was_alive, "{answer:?}");
 }
 
-/// Something whose drop calls back.
+/// A value whose drop calls back.
 struct Held {
     weak: WeakController,
     dropped: Sender<&'static str>,
@@ -36,7 +36,7 @@ struct Held {
 }
 
 impl Held {
-    /// Makes a closure hold all of this, and not just one part.
+    /// Makes a closure capture the whole value, and not just one field.
     fn is_held(&self) {}
 }
 

@@ -17,7 +17,7 @@ const NO_SERVER_DESCRIPTORS: &str = "We fetch microdescriptors, not router descr
                                      need to use md/id/* instead of desc/id/*.";
 
 #[test]
-fn each_method_asks_for_its_key_and_reads_the_answer() {
+fn each_method_queries_its_key_and_parses_the_value() {
     let (tor, controller) = connected(|script| {
         let key = format!("ns/id/{FINGERPRINT}");
         script.expect(&format!("GETINFO {key}"));

@@ -1,4 +1,4 @@
-//! Where the `SocksPort` of a tor is reached: where the control port is, or where the user says.
+//! The address of the `SocksPort`: that of the control port, or the configured one.
 
 use std::net::TcpListener;
 
@@ -49,7 +49,7 @@ fn the_address_that_was_reached_counts_and_not_the_name() {
 }
 
 #[test]
-fn the_user_says_where_the_port_is_reached_and_tor_is_not_asked() {
+fn a_configured_socks_port_is_used_and_tor_is_not_queried() {
     let proxy = TcpListener::bind("127.0.0.2:0").unwrap();
     let address = proxy.local_addr().unwrap();
     let fake = FakeTor::unix(|script| {
@@ -66,7 +66,7 @@ fn the_user_says_where_the_port_is_reached_and_tor_is_not_asked() {
 }
 
 #[test]
-fn a_place_that_is_no_endpoint_is_refused_before_anything_is_sent() {
+fn an_invalid_endpoint_is_refused_before_anything_is_sent() {
     let options = ConnectOptions::new().socks_port("9050");
     let error = options.connect("unix:/nonexistent/control").unwrap_err();
     assert_eq!(

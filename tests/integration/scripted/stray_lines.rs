@@ -10,7 +10,7 @@ use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
 
 #[test]
-fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
+fn a_replaced_event_line_is_dropped_and_reported_and_the_connection_stays_open() {
     // Whonix's profile for OnionShare ends with the replacement `XXXredactedXXX`; with it the
     // connection ended at the first HS_DESC event that no other pattern matched.
     let log = LogCapture::start();
@@ -54,11 +54,12 @@ fn a_replaced_event_line_is_dropped_and_told_and_the_connection_goes_on() {
             assert_eq!(event.detached(), event);
         }
     }
-    // Listeners of one type and of texts hear of the event alone.
+    // Typed and text listeners receive only the event.
     assert_eq!([next(&some_events), next(&some_events)], ["1", "BW 1 2"]);
     assert_eq!(controller.get_info_one("a").unwrap(), "value of a");
     assert!(some_events.is_empty());
-    // A filter that replaces every event fills no log: each time the number has doubled.
+    // A filter that replaces every event does not fill the log: a line is logged each time the
+    // number has doubled.
     for (line, logged) in [
         ("1 so far: cannot read an event: expected a status code, got \"XXXredactedXXX one\"", 1),
         ("got \"BW 3 4 two\"", 1),
@@ -125,7 +126,7 @@ fn a_line_without_a_status_code_inside_a_reply_or_an_event_ends_the_connection()
 #[test]
 fn the_reply_in_a_replaced_line_is_not_delivered_to_another_caller() {
     // The line end was replaced too, and the reply behind it is part of the line. The next reply
-    // would go to the wrong caller.
+    // would be delivered to the wrong caller.
     let (tor, controller) = connected(|script| {
         script.hostile("lines that a filter has replaced");
         script.expect("ECHO one").send("XXXredactedXXX250 one\r\n");

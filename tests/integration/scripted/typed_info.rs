@@ -20,14 +20,14 @@ fn service() -> OnionAddress {
     SERVICE.parse().unwrap()
 }
 
-/// Answers each key of a question with nothing.
+/// Answers each queried key with an empty value.
 fn nothing(line: &str) -> String {
     let keys = line.strip_prefix("GETINFO ").expect("only questions are asked").split(' ');
     keys.map(|key| format!("250-{key}=\r\n")).chain(["250 OK\r\n".to_owned()]).collect()
 }
 
-/// A method, given as what it makes of an answer, the keys that it asks for, and the values of
-/// these, one to a line, in a shorter form: a value of several lines has `|` between them.
+/// A method: the result of a value, the queried keys, and their values, one per line, in a shorter
+/// form: a value of several lines has `|` between them.
 type Case = (fn(&Controller) -> String, &'static str, &'static [&'static str], &'static str);
 
 const ONES: &str = "1111111111111111111111111111111111111111";
@@ -499,7 +499,7 @@ fn an_empty_value_is_none_or_an_error_with_its_key() {
     tor.finish();
 }
 
-/// Methods with the refusals that mean that there is nothing to tell.
+/// Methods with the refusals that mean that there is no value.
 const NONE: &[Empty] = &[
     (|c| c.fingerprint().map(|it| format!("{it:?}")), "551 Not running in server mode"),
     (|c| c.external_address().map(|it| format!("{it:?}")), "551 Address unknown"),

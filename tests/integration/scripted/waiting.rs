@@ -154,7 +154,7 @@ fn events_that_arrive_faster_than_they_are_tested_are_counted() {
     let is_last = |event: &Event| {
         match event {
             Event::Bw(bw) if bw.bytes_read() == 1 => {
-                // Behind the answer nothing of the flood is still to come.
+                // The answer follows the whole flood.
                 asking.get_info_one("a").unwrap();
             }
             Event::Bw(bw) if bw.bytes_read() == 2 => {

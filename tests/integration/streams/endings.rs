@@ -14,7 +14,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::eventually;
 
-/// Reads until the stream ends in good order.
+/// Reads until the stream ends without an error.
 #[track_caller]
 fn rest(mut stream: &TorStream) -> Vec<u8> {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -23,7 +23,7 @@ fn rest(mut stream: &TorStream) -> Vec<u8> {
     rest
 }
 
-/// Writes until that fails, which it does some time after the other side has gone.
+/// Writes until writing fails, which happens some time after the other side has closed.
 fn writes_fail(mut stream: impl Write) {
     eventually(LIMIT, "writing fails", || match stream.write(b"x") {
         Ok(_) => false,
@@ -61,7 +61,7 @@ fn a_server_that_ends_its_side_ends_the_whole_stream_after_what_it_wrote() {
     let server = Server::start(2, |mut stream: TcpStream| {
         stream.write_all(&[8; 100_000]).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
-        // Only one side has ended, and yet there is nothing to read any more.
+        // Only one direction was shut down, but reading ends too.
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
         received.len()
@@ -75,7 +75,7 @@ fn a_server_that_ends_its_side_ends_the_whole_stream_after_what_it_wrote() {
 }
 
 #[test]
-fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
+fn a_tor_that_dies_ends_its_streams_and_every_call_fails() {
     let directory = private_tempdir("torcon-test-");
     let socket = format!("unix:{}", directory.path().join("socks").display());
     let launcher = launcher().option("SocksPort", "auto").option("SocksPort", socket);
@@ -94,7 +94,7 @@ fn a_tor_that_dies_ends_its_streams_and_every_call_says_so() {
     process.kill().unwrap();
     process.wait_timeout(LIMIT).unwrap();
     for stream in &streams {
-        // It looks like an end in good order.
+        // It cannot be distinguished from an orderly end.
         assert_eq!(rest(stream), b"");
         writes_fail(stream);
     }

@@ -10,7 +10,7 @@ use super::{LIMIT, launcher};
 use crate::error_text::chain;
 use crate::testnet::retry::{find_in, retried};
 
-/// Waits until tor says on which circuit it has opened a stream to this port, not yet told of.
+/// Waits until tor reports the circuit of a new stream to this port.
 fn circuit(events: &EventQueue, port: u16) -> CircuitId {
     let found = find_in(events, LIMIT, |event| {
         let Event::Stream(event) = event else { return None };
@@ -60,7 +60,7 @@ fn streams_share_circuits_with_those_of_the_same_token_only() {
     let (streams, more) = streams;
     let [one, _, none, first_fresh] = &streams;
 
-    // tor's own list of circuits says the same.
+    // tor's list of circuits agrees.
     let list = tor.controller().get_info_one("circuit-status").unwrap();
     let line = |circuit: CircuitId| {
         let begin = format!("{circuit} BUILT ");

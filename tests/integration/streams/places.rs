@@ -19,7 +19,7 @@ fn streams_go_to_the_address_of_the_control_port() {
     let tor = Tor::connect(control.clone()).unwrap();
     let placed = tor.socks_proxy().unwrap().endpoint().to_string();
     assert!(placed.starts_with("127.0.0.2:"), "{placed}");
-    // The same port by the way of the unix socket.
+    // The same port through the unix socket.
     let near = launched.socks_proxy().unwrap().endpoint().to_string();
     assert_eq!(near, placed.replace("127.0.0.2:", "127.0.0.1:"));
 

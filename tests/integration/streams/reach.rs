@@ -9,13 +9,13 @@ use torcon::socks::TorStream;
 use super::server::Server;
 use super::{LIMIT, done, launcher, private_tempdir, shared, shared_tor, unix_proxy};
 
-/// Bytes of which no two places look alike.
+/// Bytes that differ at every position.
 fn content(seed: u32, length: usize) -> Vec<u8> {
     let numbers = (0..).map(|n: u32| (n ^ seed).wrapping_mul(0x9e37_79b9));
     numbers.flat_map(u32::to_be_bytes).take(length).collect()
 }
 
-/// Sends bytes to a server that sends back what it gets, and requires that they come back.
+/// Sends bytes to an echo server, and requires that they are returned.
 #[track_caller]
 fn exchange(stream: &TorStream, sent: &[u8]) {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -119,7 +119,7 @@ fn the_greeting_of_a_server_arrives_at_once_and_whole() {
     let said = greeting.clone();
     let server = Server::start(12, move |mut stream| {
         stream.write_all(b"220 hello\r\n").unwrap();
-        // More only when the client has heard the first.
+        // More only when the client has received the first.
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         stream.write_all(&said).unwrap();
@@ -133,7 +133,7 @@ fn the_greeting_of_a_server_arrives_at_once_and_whole() {
             stream.read_exact(&mut line).unwrap();
             assert_eq!(&line, b"220 hello\r\n");
             stream.write_all(b"x").unwrap();
-            // The server closes when it has said everything, and nothing of it is lost.
+            // The server closes after its last byte, and nothing is lost.
             let mut rest = Vec::new();
             stream.read_to_end(&mut rest).unwrap();
             assert!(rest == greeting, "{} bytes arrived", rest.len());

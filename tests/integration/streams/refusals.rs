@@ -18,7 +18,7 @@ use crate::support::watchdog::eventually;
 use crate::testnet::retry::{find_in, retried};
 
 /// The code for a target that refuses the connection. Exits of tor 0.4.9 send the reason of some
-/// earlier failure, mostly none, and tor asks three of them.
+/// earlier failure, mostly none, and tor tries three of them.
 #[track_caller]
 fn code_of_refusal<T: std::fmt::Debug>(outcome: torcon::Result<T>) -> SocksCode {
     let code = code(outcome);
@@ -82,7 +82,7 @@ fn an_onion_service_that_does_not_exist_has_its_code_where_errors_are_extended()
             proxies[0].endpoint()
         )
     );
-    // One that cannot exist does not get as far as tor.
+    // An impossible address is refused before it is sent.
     let mistyped = missing.to_string().replace(".onion", "x.onion");
     let error = tor.connect_stream((mistyped.as_str(), 80)).unwrap_err();
     assert_eq!(
@@ -128,7 +128,7 @@ fn an_onion_service_that_wants_a_key_has_its_code_where_errors_are_extended() {
 #[test]
 fn waits_for_targets_that_do_not_answer_have_limits() {
     let tor = shared_tor();
-    // A target whose queue is full takes no connection and refuses none.
+    // A target whose queue is full neither accepts nor refuses a connection.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listen(&listener, Backlog::new(0).unwrap()).unwrap();
     let target = listener.local_addr().unwrap();
@@ -157,7 +157,7 @@ fn waits_for_targets_that_do_not_answer_have_limits() {
         other => panic!("{other:?}"),
     }
 
-    // One that takes the connection and says nothing.
+    // A target that accepts the connection and sends nothing.
     let server = Server::start(1, |mut stream| stream.read(&mut [0]).unwrap());
     let mut stream = done(tor, || tor.connect_stream(server.address));
     let limit = Duration::from_millis(200);
@@ -188,11 +188,11 @@ fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
             policy.starts_with(&format!("reject *:{port}\n"))
         });
     }
-    // Clients do not know of it, so the exits have to say so; tor asks them all, for so long.
+    // Clients do not know it, so tor tries all exits until its limit.
     tor.controller().set_conf([("SocksTimeout", "3")]).unwrap();
     let events = tor.controller().events([EventKind::Stream]).unwrap();
     retried(tor.controller(), "an exit names its policy", || {
-        // By where tor stands when the time is over.
+        // Depending on the progress of tor at the limit.
         let code = code(tor.connect_stream(("some.test", port)));
         let expected = [SocksCode::GeneralFailure, SocksCode::TtlExpired];
         assert!(expected.contains(&code), "{code:?}");
@@ -204,7 +204,7 @@ fn exits_reach_ipv6_if_they_may_and_refuse_what_they_may_not() {
         });
         if over == Some(true) { Ok(()) } else { Err(format!("{code:?}, and no exit has said it")) }
     });
-    // Nothing but us has come as far as the server.
+    // Only this test has connected to the server.
     drop(TcpStream::connect(server.address).unwrap());
     assert_eq!(server.finish(), [0]);
 }

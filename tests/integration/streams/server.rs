@@ -44,14 +44,14 @@ impl<T: Send + 'static> Server<T> {
         self.address.port()
     }
 
-    /// Returns what each client led to, when all have ended.
+    /// Returns the result of each client, when all have ended.
     pub(super) fn finish(self) -> Vec<T> {
         within(LIMIT, "the server's clients", || self.thread.join().unwrap())
     }
 }
 
 impl Server<u64> {
-    /// Sends back what it gets, and counts it.
+    /// Echoes and counts the received bytes.
     pub(super) fn echo(clients: usize) -> Self {
         Self::start(clients, |stream| copy(&mut &stream, &mut &stream).unwrap())
     }

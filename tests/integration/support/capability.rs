@@ -6,7 +6,7 @@ use super::real_tor::tor_binary;
 /// A feature that not every tested tor has. The test of a tor without it expects the refusal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Capability {
-    /// `ADD_ONION` takes the arguments of the proof of work.
+    /// `ADD_ONION` accepts the proof-of-work arguments.
     AddOnionPow,
     /// The option `MinimalAcceptedServerVersion`.
     MinimalAcceptedServerVersion,

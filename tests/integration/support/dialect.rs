@@ -75,7 +75,7 @@ struct Place {
 }
 
 impl Dialect {
-    /// Takes bytes that are sent; returns what is wrong with the first line that is not tor's.
+    /// Checks bytes that are sent; returns the problem of the first line that no real tor sends.
     pub(crate) fn check(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.check_with(&KNOWN, bytes)
     }
@@ -195,7 +195,7 @@ impl Known {
         }
     }
 
-    /// Returns what of a shape is not known.
+    /// Returns the unknown part of a shape.
     fn problem(&self, shape: &Shape) -> Option<String> {
         let Some(orders) = self.orders.get(&(shape.topic.clone(), shape.words.clone())) else {
             return Some("unknown words".to_owned());

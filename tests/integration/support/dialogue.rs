@@ -29,7 +29,7 @@ struct Entry {
 pub(crate) enum Who {
     Client,
     Server,
-    /// Something that happened, not something that was said.
+    /// An event beside the dialogue, such as a closed connection.
     Note,
 }
 

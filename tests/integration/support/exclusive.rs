@@ -31,8 +31,9 @@ pub(crate) fn exclusive<F: FnOnce()>(body: F) {
     again::<F>("");
 }
 
-/// Runs `body` as [`exclusive`] does, beside a peer that stays in this process, so that what the peer
-/// takes is not counted. `start` starts it and returns it with its address; `body` gets the address.
+/// Runs `body` as [`exclusive`] does, beside a peer that stays in this process, so that the memory
+/// and time of the peer are not counted. `start` starts it and returns it with its address; `body`
+/// gets the address.
 #[track_caller]
 pub(crate) fn exclusive_beside<T, F: FnOnce(&str)>(
     start: impl FnOnce() -> (T, String),

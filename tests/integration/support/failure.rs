@@ -1,8 +1,8 @@
-//! Tests of what must fail a test.
+//! Tests of failures.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs what must panic, and returns the text of the panic.
+/// Runs a closure that must panic, and returns the text of the panic.
 #[track_caller]
 pub(crate) fn panic_of<T>(work: impl FnOnce() -> T) -> String {
     match catch_unwind(AssertUnwindSafe(work)) {

@@ -1,4 +1,4 @@
-//! A tor that is none: a listener on a real socket, played by a thread that follows a script.
+//! A fake tor: a listener on a real socket, played by a thread that follows a script.
 //!
 //! ```ignore
 //! let tor = FakeTor::tcp(|script| {
@@ -153,7 +153,7 @@ impl Drop for FakeTor {
             return;
         }
         if thread::panicking() {
-            // The test has failed already: show what was said, and let the thread go.
+            // The test has failed already: print the dialogue, and detach the thread.
             eprintln!("{}", self.dialogue);
             self.door.shut();
         } else {

@@ -2,15 +2,15 @@
 //!
 //! It behaves as their onion-grater does (`Whonix/onion-grater`, `usr/lib/onion-grater`):
 //!
-//! - It has authenticated itself to tor, and takes every `AUTHENTICATE`; `PROTOCOLINFO` offers
+//! - It has authenticated itself to tor, and accepts every `AUTHENTICATE`; `PROTOCOLINFO` offers
 //!   `NULL` alone.
 //! - `TAKEOWNERSHIP` and `RESETCONF` are answered with `250 OK` and not passed on, as Whonix does.
 //! - `SETEVENTS` is allowed if each event is. Suppressed events are confirmed and never sent.
 //! - Another command is passed on if a pattern matches all of its arguments, and may be replaced.
-//!   What is not allowed is answered with `510 Command filtered`.
-//! - The lines of a reply, and whole events of one line, can be replaced by whatever the profile
-//!   says, also by a line without a status code. An event that is replaced by nothing is dropped.
-//! - It knows no data: each line behind `+LOADCONF` is a command to it.
+//!   Every other command is answered with `510 Command filtered`.
+//! - The lines of a reply, and whole events of one line, can be replaced as the profile says, also
+//!   by a line without a status code. An event that is replaced by nothing is dropped.
+//! - It does not parse data: it reads each line behind `+LOADCONF` as a command.
 
 mod pattern;
 mod session;
@@ -34,7 +34,7 @@ pub(crate) struct Profile {
     /// The application that it models.
     pub(crate) name: &'static str,
     pub(crate) commands: &'static [Rule],
-    /// Options that `GETCONF` may ask for, one at a time, in either case of letters.
+    /// Options that `GETCONF` may query, one at a time, in either case of letters.
     pub(crate) confs: &'static [&'static str],
     pub(crate) events: &'static [(&'static str, EventRule)],
 }
@@ -47,11 +47,11 @@ pub(crate) struct Rule {
     pub(crate) pattern: &'static str,
     /// The arguments for tor; `None` leaves them as they are.
     pub(crate) replacement: Option<&'static str>,
-    /// Patterns of reply lines, and what replaces them.
+    /// Patterns of reply lines, and their replacements.
     pub(crate) replies: Replacements,
 }
 
-/// Patterns of lines, and what replaces them; the first that matches counts.
+/// Patterns of lines, and their replacements; the first that matches counts.
 pub(crate) type Replacements = &'static [(&'static str, &'static str)];
 
 /// The treatment of an allowed event.
@@ -124,12 +124,12 @@ impl Filter {
         self.address.to_string()
     }
 
-    /// Returns the commands that tor got, as it got them.
+    /// Returns the commands that tor received.
     pub(crate) fn passed(&self) -> Vec<String> {
         self.record.passed.lock().clone()
     }
 
-    /// Returns what the client got in place of events.
+    /// Returns the lines that the client received in place of events.
     pub(crate) fn replaced_events(&self) -> Vec<String> {
         self.record.replaced_events.lock().clone()
     }

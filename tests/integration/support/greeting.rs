@@ -14,7 +14,7 @@ const SERVER_KEY: &[u8] = b"Tor safe cookie authentication server-to-controller 
 const CLIENT_KEY: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
 /// The version line of tor 0.4.9.11 in the reply to PROTOCOLINFO.
 const VERSION: &str = "250-VERSION Tor=\"0.4.9.11\"";
-/// tor takes its nonce from a random source; the tests take always the same.
+/// tor uses a random nonce; the tests use a fixed one.
 const SERVER_NONCE: [u8; 32] = [0x5a; 32];
 
 /// A cookie file in a new directory.
@@ -87,7 +87,7 @@ impl Script {
         ])
     }
 
-    /// Lets everybody in, as a tor without authentication does.
+    /// Accepts every client, as a tor without authentication does.
     pub(crate) fn greet_null_auth(&mut self) -> &mut Self {
         self.protocol_info("NULL", None).answer("AUTHENTICATE", &["250 OK"])
     }
@@ -122,8 +122,8 @@ impl Script {
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers both cookie methods and gives a proof that may be wrong; what follows is up to the
-    /// test, and after a wrong one should be `expect_end`.
+    /// Offers both cookie methods and sends a proof that may be wrong; the test plays the rest,
+    /// after a wrong proof `expect_end`.
     pub(crate) fn greet_safecookie_up_to_the_proof(
         &mut self,
         cookie: &Cookie,

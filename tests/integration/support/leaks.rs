@@ -59,7 +59,7 @@ impl Holdings {
 pub(crate) fn threads(prefix: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir("/proc/self/task")
         .expect("/proc is mounted")
-        // A thread may end between the listing and the look.
+        // A thread may end after the listing.
         .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
         .map(|name| name.trim_end().to_owned())
         .filter(|name| name.starts_with(prefix))
@@ -78,7 +78,7 @@ pub(crate) fn children() -> Vec<String> {
             // The name stands in parentheses and may hold anything, parentheses too.
             let (front, back) = stat.rsplit_once(')')?;
             let mut fields = back.split_whitespace();
-            // Whether it runs or sleeps just now is chance.
+            // Whether it runs or sleeps is random.
             let state = if fields.next()? == "Z" { "Z" } else { "alive" };
             (fields.next()? == parent).then(|| format!("{front}) {state}"))
         })
@@ -134,7 +134,7 @@ fn a_thread_a_child_and_a_directory_are_found() {
         assert_eq!(now.descriptors, before.descriptors + 1);
 
         child.kill().unwrap();
-        // Killed but not waited for: still there.
+        // Killed but not waited for: a zombie.
         let message = panic_of(|| before.assert_restored(Duration::from_millis(20)));
         assert!(message.contains("(sleep) Z"), "{message}");
         child.wait().unwrap();

@@ -18,8 +18,8 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Listens in front of the control port at `tor`.
     ///
-    /// `commands` passes on what the client sends, and `replies` what tor sends. Each runs on its own
-    /// thread and gets the socket to read and the socket to write, which are shut down when it
+    /// `commands` forwards the bytes of the client, and `replies` those of tor. Each runs on its
+    /// own thread and gets the socket to read and the socket to write, which are shut down when it
     /// returns.
     pub(crate) fn before(
         tor: Address,

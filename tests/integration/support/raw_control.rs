@@ -1,4 +1,4 @@
-//! A control connection without torcon: an independent witness of what tor says.
+//! A control connection without torcon, as an independent check.
 
 use std::fs;
 use std::path::Path;
@@ -25,14 +25,14 @@ impl RawControl {
         Self { socket, lines: Lines::default(), events: Vec::new() }
     }
 
-    /// Proves by the plain cookie who we are.
+    /// Authenticates with COOKIE.
     pub(crate) fn authenticate_by_cookie(&mut self, cookie: &Path) -> &mut Self {
         let cookie = fs::read(cookie).unwrap_or_else(|error| panic!("{cookie:?}: {error}"));
         assert_eq!(self.ask(&format!("AUTHENTICATE {}", HEXUPPER.encode(&cookie))), ["250 OK"]);
         self
     }
 
-    /// Authenticates to a tor that asks for nothing.
+    /// Authenticates with NULL.
     pub(crate) fn authenticate(&mut self) -> &mut Self {
         assert_eq!(self.ask("AUTHENTICATE"), ["250 OK"]);
         self

@@ -1,7 +1,7 @@
 //! A real tor, one per test, which writes only to a private directory.
 //!
-//! The network is off unless a test says otherwise, and nothing of the system's configuration is
-//! read or written: the torrc and the defaults-torrc are private files.
+//! The network is off unless a test enables it, and nothing of the system's configuration is read
+//! or written: the torrc and the defaults-torrc are private files.
 
 use std::env;
 use std::fmt::Write;
@@ -57,13 +57,13 @@ impl RealTorBuilder {
         self
     }
 
-    /// Leaves the unix control socket out; a control port must then be there.
+    /// Leaves the unix control socket out; a control port is then required.
     pub(crate) fn without_socket(mut self) -> Self {
         self.has_socket = false;
         self
     }
 
-    /// Leaves cookie authentication off: without another line tor lets everybody in.
+    /// Leaves cookie authentication off: without another line tor accepts every client.
     pub(crate) fn without_cookie(mut self) -> Self {
         self.has_cookie = false;
         self
@@ -81,12 +81,12 @@ impl RealTorBuilder {
         assert!(self.has_socket || self.has_port, "a tor of the tests has a control port");
         let directory = tempfile::Builder::new()
             .prefix("torcon-test-")
-            // tor refuses to make a socket where others could reach it.
+            // tor refuses to create a socket where others could reach it.
             .permissions(Permissions::from_mode(0o700))
             .tempdir();
         let directory = directory.expect("a temporary directory can be made");
         let root = directory.path();
-        // Both are refused by tor when they are not there, and /dev/null is refused as a torrc.
+        // tor refuses to start if they are missing, and refuses /dev/null as a torrc.
         fs::write(root.join("torrc"), self.torrc(root)).expect("the torrc can be written");
         fs::write(root.join("defaults-torrc"), "").expect("the file can be written");
         fs::write(root.join("geoip"), GEOIP).expect("the file can be written");
@@ -99,8 +99,8 @@ impl RealTorBuilder {
             .arg(root.join("torrc"))
             .stdin(Stdio::null())
             .stderr(log.try_clone().expect("the log can be shared"))
-            // A file never fills up as a pipe does, and it holds what tor says before it has
-            // read its own log options.
+            // A file never fills up as a pipe does, and it has the lines that tor prints before it
+            // has read its log options.
             .stdout(log)
             .spawn()
             .expect("tor can be started");
@@ -219,7 +219,7 @@ impl RealTor {
         matches!(line, Ok(Incoming::Line(line)) if line == b"250-PROTOCOLINFO 1\r\n")
     }
 
-    /// Returns where the control connection is: the unix socket if there is one.
+    /// Returns the address of the control connection: the unix socket, if any.
     pub(crate) fn address(&self) -> Address {
         if self.has_socket {
             Address::Unix(self.socket_path())
@@ -259,7 +259,7 @@ impl RealTor {
         self.directory.path()
     }
 
-    /// Returns what tor has printed up to now.
+    /// Returns the output of tor so far.
     pub(crate) fn log_text(&self) -> String {
         let log = fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
@@ -300,7 +300,7 @@ impl RealTor {
         self.send(Signal::SIGHUP);
     }
 
-    /// Lets a stopped process go on.
+    /// Continues a stopped process.
     pub(crate) fn cont(&self) {
         self.send(Signal::SIGCONT);
     }
@@ -323,7 +323,7 @@ impl RealTor {
 
     fn send(&self, signal: Signal) {
         let mut child = self.child.lock();
-        // A process that was waited for has no number any more, and another may have got it.
+        // The PID of a reaped process may belong to another process.
         if child.try_wait().expect("our child can be waited for").is_none() {
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
             kill(pid, signal).expect("our child can be signaled");
@@ -468,7 +468,7 @@ fn a_stopped_tor_answers_after_it_goes_on() {
     // abort there ("Error locking a mutex").
     let status = tor.wait(Duration::from_secs(10));
     assert_eq!(tor.try_wait(), Some(status));
-    // A signal to a process that was reaped goes nowhere.
+    // A signal to a reaped process has no effect.
     tor.kill();
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::proxy::Proxy;
 use super::socket::{Address, DEADLINE, QUIET, Socket};
 
-/// A [`Proxy`] that passes everything on and records it.
+/// A [`Proxy`] that forwards and records everything.
 #[derive(Debug)]
 pub(crate) struct RecordingProxy {
     proxy: Proxy,

@@ -1,4 +1,4 @@
-//! The part of one connection of a fake tor, as steps that the test writes down.
+//! The script of one connection of a fake tor: the steps that the test calls.
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -24,7 +24,7 @@ pub(crate) struct Script {
     deadline: Duration,
     dialogue: Arc<Dialogue>,
     door: Arc<Door>,
-    /// `None` for a connection that says what no tor would.
+    /// `None` for a connection with lines that no real tor sends.
     dialect: Option<Dialect>,
 }
 
@@ -135,14 +135,14 @@ impl Script {
         }
     }
 
-    /// Sends what no real tor says, from here on: its lines are not compared with recordings.
+    /// Allows lines that no real tor sends, from here on: they are not compared with recordings.
     pub(crate) fn hostile(&mut self, reason: &str) -> &mut Self {
         self.note(&format!("from here on this is no tor: {reason}"));
         self.dialect = None;
         self
     }
 
-    /// Sends bytes as they are. Like all that is sent, they must be what a [real tor](Dialect) says.
+    /// Sends bytes unchanged. They must be lines that a [real tor](Dialect) sends.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
         self.check(bytes);
@@ -227,14 +227,14 @@ impl Script {
         (sent, None)
     }
 
-    /// Says nothing for a while, as a slow tor would.
+    /// Sends nothing for a while, like a slow tor.
     pub(crate) fn pause(&mut self, time: Duration) -> &mut Self {
         self.note(&format!("pause of {time:?}"));
         thread::sleep(time);
         self
     }
 
-    /// Waits until the test tells to go on.
+    /// Waits for the signal of the test.
     pub(crate) fn wait_for(&mut self, signal: &Signal) -> &mut Self {
         self.note("waiting for the test");
         if let Err(problem) = signal.wait_timeout(self.deadline) {
@@ -294,7 +294,7 @@ impl Script {
         }
     }
 
-    /// Fails the test if it says what no recorded tor says.
+    /// Fails the test if a line is not in the recordings.
     fn check(&mut self, bytes: &[u8]) {
         if let Some(Err(problem)) = self.dialect.as_mut().map(|dialect| dialect.check(bytes)) {
             self.fail(&problem);

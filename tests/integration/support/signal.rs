@@ -1,4 +1,4 @@
-//! One thread tells another that something has happened: what tests use instead of sleeping.
+//! A signal from one thread to another, which tests use instead of sleeping.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::socket::DEADLINE;
 
-/// The end that tells.
+/// The sending end.
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     sender: Sender<()>,
 }
 
-/// The end that waits.
+/// The waiting end.
 #[derive(Clone, Debug)]
 pub(crate) struct Signal {
     receiver: Receiver<()>,
@@ -32,7 +32,7 @@ impl Trigger {
 }
 
 impl Signal {
-    /// Waits until the other end tells, and fails the test after the usual deadline.
+    /// Waits for the signal, and fails the test after the usual deadline.
     #[track_caller]
     pub(crate) fn wait(&self) {
         if let Err(problem) = self.wait_timeout(DEADLINE) {
@@ -40,7 +40,7 @@ impl Signal {
         }
     }
 
-    /// Waits until the other end tells; the error says why that did not happen.
+    /// Waits for the signal; the error has the reason of a failure.
     pub(crate) fn wait_timeout(&self, limit: Duration) -> Result<(), String> {
         self.receiver.recv_timeout(limit).map_err(|error| match error {
             RecvTimeoutError::Timeout => format!("the signal did not come within {limit:?}"),
@@ -50,7 +50,7 @@ impl Signal {
         })
     }
 
-    /// Returns whether the other end has told, without waiting.
+    /// Returns whether the signal was sent, without waiting.
     pub(crate) fn has_fired(&self) -> bool {
         self.receiver.try_recv().is_ok()
     }

@@ -13,7 +13,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a proxy waits for each line: a test may leave a connection quiet for long.
 pub(crate) const QUIET: Duration = Duration::from_secs(600);
 
-/// Where something listens; printed as users write an endpoint.
+/// The address of a listener, printed as an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
@@ -123,7 +123,7 @@ impl Socket {
     }
 }
 
-/// The socket's own limit is only a slice of ours, so its end is not yet a failure.
+/// The limit of the socket is a part of the deadline, so its end is not yet a failure.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! A limit for what might hang: the test fails by name instead of never ending.
+//! A limit for operations that might hang: the test fails with a name instead of never ending.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -31,10 +31,9 @@ pub(crate) fn within<T: Send + 'static>(
     }
 }
 
-/// Looks every few milliseconds until `condition` holds; panics with `what` after `limit`.
+/// Polls every few milliseconds until `condition` holds; panics with `what` after `limit`.
 ///
-/// For what can only be looked at, such as the list of processes. Where there is something to
-/// wait for, wait for it.
+/// For conditions that can only be polled, such as the list of processes.
 #[track_caller]
 pub(crate) fn eventually(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + limit;

@@ -59,7 +59,7 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
 }
 
 #[test]
-fn names_that_are_mapped_are_resolved_to_what_they_stand_for() {
+fn mapped_names_are_resolved_to_their_targets() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let resolve = |name: &str| controller.resolve(name, LIMIT);

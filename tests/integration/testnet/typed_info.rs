@@ -101,7 +101,7 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
 }
 
 #[test]
-fn a_tor_with_a_network_tells_that_it_is_ready() {
+fn a_tor_with_a_network_reports_that_it_is_ready() {
     let tor = join();
     let controller = tor.controller().unwrap();
     assert!(controller.bootstrap_phase().unwrap().is_done());
@@ -143,7 +143,7 @@ fn a_tor_with_a_network_tells_that_it_is_ready() {
 }
 
 #[test]
-fn a_tor_that_is_sent_to_sleep_does_not_call_itself_dormant() {
+fn signal_dormant_does_not_change_the_dormant_status() {
     let tor = join();
     let controller = tor.controller().unwrap();
     controller.signal(Signal::Dormant).unwrap();
@@ -238,7 +238,7 @@ fn the_times_of_the_consensus_are_those_of_its_text() {
 }
 
 #[test]
-fn relays_tell_of_themselves() {
+fn relays_report_their_status() {
     let network = shared_network();
     for relay in network.relays() {
         let controller = network.controller(relay.nickname.as_str()).unwrap();
@@ -337,7 +337,7 @@ fn a_service_and_its_client_have_its_descriptor() {
 }
 
 #[test]
-fn a_tor_that_fetches_server_descriptors_tells_how_it_gets_on() {
+fn a_tor_that_fetches_server_descriptors_reports_their_download_status() {
     let launcher = Launcher::new().network(shared_network()).timeout(LIMIT);
     let tor = launcher.option("UseMicrodescriptors", "0").option("SocksPort", "0").launch();
     let tor = tor.expect("a tor can join the network");

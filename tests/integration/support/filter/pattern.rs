@@ -1,4 +1,4 @@
-//! Patterns of lines, and what is made of what they match.
+//! Patterns of lines, and the replacements of matches.
 
 /// Returns what stands in the angle brackets of a pattern, if the pattern matches the whole text.
 ///

@@ -73,7 +73,7 @@ impl Session {
         self.tor.shutdown(Shutdown::Both).ok();
     }
 
-    /// Answers one line; returns whether the connection goes on.
+    /// Answers one line; returns whether the connection stays open.
     fn take(&mut self, line: &str) -> bool {
         if line.trim().is_empty() {
             return true;

@@ -172,14 +172,14 @@ fn an_attacher_can_close_streams_and_those_to_onion_services_are_left_to_tor() {
     // tor would abort if this were attached to a circuit of a controller.
     assert_eq!(setup.proxy().resolve("name.test").unwrap().to_string(), "127.0.0.1");
     let asked: Vec<_> = asked.try_iter().collect();
-    // Not about the streams with which tor fetches the descriptor of the onion service.
+    // Not for the streams with which tor fetches the descriptor of the onion service.
     assert_eq!(asked, [&*setup.echo_server.target("closed"), onion, "name.test:0"]);
     drop(guard);
     setup.tor.quit().unwrap();
 }
 
 #[test]
-fn an_attacher_is_asked_again_if_the_exit_does_not_connect_and_in_the_end_tor_chooses() {
+fn an_attacher_is_called_again_if_the_exit_does_not_connect_and_in_the_end_tor_chooses() {
     let setup = Setup::new();
     let ours = setup.circuit(0);
     let times = Arc::new(Mutex::new(Vec::new()));
@@ -198,7 +198,7 @@ fn an_attacher_is_asked_again_if_the_exit_does_not_connect_and_in_the_end_tor_ch
 }
 
 #[test]
-fn the_attacher_of_the_highest_priority_is_asked_first_and_passes_to_the_next() {
+fn the_attacher_of_the_highest_priority_is_called_first_and_passes_to_the_next() {
     let setup = Setup::new();
     let circuits: Vec<_> = (0..3).map(|first| setup.circuit(first)).collect();
     let events = setup.controller().events([EventKind::Stream]).unwrap();
@@ -228,7 +228,7 @@ fn the_attacher_of_the_highest_priority_is_asked_first_and_passes_to_the_next() 
         }
         assert_eq!(std::mem::take(&mut *asked.lock()), whom, "{name}");
     }
-    // Among equals the one that was added last is first, and a removed one is not asked.
+    // Among equals the one that was added last is first, and a removed one is not called.
     let younger = options(5).set(&setup.state, attacher(1, "young")).unwrap();
     drop((high, middle));
     setup.visit("young");

@@ -60,7 +60,7 @@ fn streams_through_circuits_and_those_of_applications_are_kept_apart() {
 }
 
 #[test]
-fn no_attacher_is_asked_about_a_stream_through_a_circuit() {
+fn no_attacher_is_called_for_a_stream_through_a_circuit() {
     let setup = Setup::new();
     let ours = setup.circuit(0);
     let (sender, asked) = unbounded();
