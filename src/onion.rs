@@ -40,9 +40,7 @@ mod supervised;
 mod uploads;
 
 pub use self::client_auth::AuthorizedClient;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for the supervisor"))]
-pub(crate) use self::endpoint::Register;
-pub(crate) use self::endpoint::{KeepAlive, TorSource};
+pub(crate) use self::endpoint::{KeepAlive, Register, TorSource};
 pub use self::endpoint::{OnionEndpoint, OnionProgress};
 pub use self::listener::OnionListener;
 pub use self::local::LocalListener;
@@ -50,5 +48,4 @@ pub use self::monitor::IfRemoved;
 pub use self::publish::Publication;
 pub use self::service::OnionService;
 pub use self::stream::OnionStream;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for the supervisor"))]
 pub(crate) use self::supervised::SupervisedService;

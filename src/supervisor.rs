@@ -10,7 +10,7 @@
 //! 3. the listeners and queues of [`Supervisor::on`], [`Supervisor::add_event_listener`],
 //!    [`Supervisor::add_text_listener`] and [`Supervisor::events`],
 //! 4. the [`State`](crate::State) of [`Supervisor::state`] with its listeners and attachers,
-//! 5. the onion services of `Supervisor::onion_endpoint`, with the same address; their local
+//! 5. the onion services of [`Supervisor::onion_endpoint`], with the same address; their local
 //!    listeners stay open.
 //!
 //! It hides no loss. A call that is in flight when the connection ends fails with
@@ -31,7 +31,7 @@
 //! let supervisor = Supervisor::launch(Launcher::new())?;
 //! supervisor.on_status(|status| eprintln!("{status}"))?;
 //! supervisor.wait_tor(Duration::from_secs(300))?;
-//! let listener = supervisor.wait_tor(Duration::MAX)?.onion_endpoint(80).listen()?;
+//! let listener = supervisor.onion_endpoint(80).listen()?;
 //! println!("http://{}", listener.onion_address());
 //! for stream in listener.incoming() {
 //!     println!("{:?}", stream?);
@@ -65,17 +65,18 @@ mod listeners;
 mod notify;
 mod options;
 mod restorer;
+mod services;
 mod settings;
 mod shared;
 mod source;
 mod status;
 mod subscription;
-mod tmp;
 mod tor_access;
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -87,8 +88,11 @@ use self::shared::Shared;
 use self::source::Source;
 use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::{Endpoint, drop_quietly};
+use crate::link::{Endpoint, deadline_after, drop_quietly};
 use crate::process::Launcher;
+
+/// How long the end of a supervisor waits for the replies to commands.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Keeps a connection to tor, and everything that the program set up on it.
 ///
@@ -98,6 +102,8 @@ use crate::process::Launcher;
 /// Dropping it does what [`stop`](Self::stop) does.
 pub struct Supervisor {
     shared: Arc<Shared>,
+    /// Whether the supervisor launches its tor.
+    launches: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -155,13 +161,14 @@ impl Supervisor {
 
     fn start(options: SupervisorOptions, source: Source) -> Result<Self> {
         let shared = Arc::new(Shared::new(options, source.event_limit()));
+        let launches = source.launches();
         let keeper = Keeper::new(Arc::clone(&shared), source);
         let thread = thread::Builder::new().name("torcon-restore".to_owned());
         let thread = thread.spawn(move || keeper.run()).map_err(|error| {
             let problem = format!("cannot work, since no thread can be started: {error}");
             InvalidInput::new("supervisor", problem)
         })?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, launches, thread: Mutex::new(Some(thread)) })
     }
 
     /// Ends the supervisor: the connection is closed, a launched tor ends, the services are removed
@@ -171,15 +178,27 @@ impl Supervisor {
     /// [`SupervisorProblem::Stopped`](crate::error::SupervisorProblem::Stopped). The listeners of the
     /// status get [`SupervisorStatus::Stopped`]. A second call does nothing.
     ///
-    /// Blocks the current thread until the attempt or the command that is running has ended, for at
-    /// most the time limit of one attempt ([`ConnectOptions::timeout`], 30 seconds by default); for
-    /// at most one second until a closure that is running has returned.
+    /// Blocks the current thread until an attempt that is running has ended, for at most its time
+    /// limit ([`ConnectOptions::timeout`], 30 seconds by default); for about five seconds until tor
+    /// has answered; until a launched tor has exited, as
+    /// [`TorProcess::quit`](crate::TorProcess::quit) does; and for at most one second until a closure
+    /// that is running has returned.
     pub fn stop(&self) {
         self.shared.stop();
         let thread = self.thread.lock().take();
         // A thread cannot join itself: a password closure or a logger may stop the supervisor.
         let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
         if let Some(thread) = thread.filter(is_other) {
+            if self
+                .shared
+                .wait_status(deadline_after(STOP_LIMIT), SupervisorStatus::is_final)
+                .is_none()
+            {
+                // A command that tor does not answer fails at once.
+                if let Some((controller, _)) = self.shared.connected() {
+                    controller.hang_up();
+                }
+            }
             if thread.join().is_err() {
                 log::error!("the thread of a supervisor panicked");
             }

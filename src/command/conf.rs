@@ -26,6 +26,11 @@ impl ConfSetting {
     pub fn clear() -> Self {
         Self(None)
     }
+
+    /// Returns the value; `None` if the setting clears the option.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|value| value.as_slice())
+    }
 }
 
 impl From<Vec<u8>> for ConfSetting {

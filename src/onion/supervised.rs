@@ -15,7 +15,6 @@ use crate::names::OnionAddress;
 ///
 /// While there is no connection, no wait for the service ends. Its calls may be made on every thread;
 /// none runs code of the program except a logger.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the supervisor"))]
 pub(crate) trait SupervisedService: Send + Sync {
     /// Returns the address of the service.
     fn address(&self) -> OnionAddress;

@@ -75,7 +75,10 @@ impl Keeper {
             let next = deadline_after(delay);
             let status =
                 SupervisorStatus::Connecting { attempt, next, last_error: last_error.clone() };
-            self.shared.set_status(status);
+            // A new supervisor has this status from the beginning.
+            if attempt > 1 || last_error.is_some() {
+                self.shared.set_status(status);
+            }
             if !self.shared.sleep(delay) {
                 return Err(stopped());
             }
@@ -160,21 +163,18 @@ impl Keeper {
         let shared = &self.shared;
         let is_stopped = shared.is_stopping();
         shared.end_subscriptions(&ending);
-        let services = std::mem::take(&mut *shared.services.lock());
-        for entry in services {
-            entry.service.end(&ending);
-        }
+        shared.end_services(&ending);
         // Dropped without the lock, since it sends a command.
         let watch = shared.settings.lock().watch.take();
         drop(watch);
-        let state = shared.state.lock().take();
-        if let Some(state) = state {
-            state.end(&Disconnect::Closed);
-        }
         if let Some(tor) = shared.take_tor(None) {
             if let Err(error) = tor.close() {
                 log::warn!("the tor of a supervisor could not be ended: {error}");
             }
+        }
+        let state = shared.state.lock().take();
+        if let Some(state) = state {
+            state.end(&Disconnect::Closed);
         }
         shared.set_status(match is_stopped {
             true => SupervisorStatus::Stopped,

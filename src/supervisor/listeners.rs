@@ -213,7 +213,11 @@ impl Supervisor {
         listener: Option<Arc<Listener>>,
     ) -> Result<()> {
         let entry = Entry { subscription: Arc::clone(subscription), listener };
-        self.shared.subscriptions.lock().push(entry);
+        let added = self.shared.subscriptions.lock().add(entry);
+        if let Err((entry, reason)) = added {
+            entry.end();
+            return Err(reason);
+        }
         let Some((controller, generation)) = self.shared.connected() else { return Ok(()) };
         match subscription.connect(&controller, generation, deadline_after(LIMIT)) {
             // The next connection has it.

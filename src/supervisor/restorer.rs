@@ -143,7 +143,7 @@ impl<'a> Restorer<'a> {
     fn restore_subscriptions(&mut self) -> Result<()> {
         let subscriptions: Vec<Arc<Subscription>> = {
             let entries = self.shared.subscriptions.lock();
-            entries.iter().map(|entry| Arc::clone(&entry.subscription)).collect()
+            entries.entries.iter().map(|entry| Arc::clone(&entry.subscription)).collect()
         };
         let mut found = Vec::new();
         for subscription in subscriptions {
@@ -178,7 +178,7 @@ impl<'a> Restorer<'a> {
     fn restore_services(&mut self) -> Result<()> {
         let stale: Vec<_> = {
             let services = self.shared.services.lock();
-            let stale = services.iter().filter(|entry| entry.generation != self.generation);
+            let stale = services.entries.iter().filter(|entry| entry.generation != self.generation);
             stale.map(|entry| Arc::clone(&entry.service)).collect()
         };
         let mut found = Vec::new();
@@ -186,7 +186,8 @@ impl<'a> Restorer<'a> {
             match service.restore(&self.controller) {
                 Ok(true) => self.shared.set_restored(&service, self.generation),
                 Ok(false) => self.shared.forget_service(&service),
-                Err(error) if is_fatal(&error) => return Err(error),
+                Err(error) if error.is_closed() => return Err(error),
+                // A service that tor is slow to add tries again on its own thread.
                 Err(error) => {
                     let part = SupervisedPart::Service(service.address());
                     found.push(UnrestoredPart { part, error });

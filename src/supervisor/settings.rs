@@ -33,10 +33,41 @@ struct WantedOption {
 enum Progress {
     /// No tor has accepted the settings.
     Pending,
-    /// A tor has accepted the settings.
-    Sent,
-    /// The value that tor returned then, which can be written in another way.
+    /// A tor has accepted the settings. The value that it returned then may already be that of
+    /// another controller.
+    Sent(Option<ConfValue>),
+    /// The value that tor returns for the settings, which can be written in another way.
     Accepted(ConfValue),
+}
+
+impl WantedOption {
+    /// Records that a tor has accepted the settings.
+    fn sent(&mut self) {
+        self.progress = match std::mem::replace(&mut self.progress, Progress::Pending) {
+            Progress::Pending => Progress::Sent(None),
+            // Usually the same value is returned again.
+            Progress::Accepted(value) => Progress::Sent(Some(value)),
+            sent @ Progress::Sent(_) => sent,
+        };
+    }
+
+    /// Records the value that tor returned after it had accepted the settings. It is that of the
+    /// settings if it is written in the same way, or if it was returned twice.
+    fn returned(&mut self, value: &ConfValue) {
+        if let Progress::Sent(last) = &self.progress {
+            let is_certain = last.as_ref() == Some(value) || self.is_written_as(value);
+            let value = value.clone();
+            self.progress = match is_certain {
+                true => Progress::Accepted(value),
+                false => Progress::Sent(Some(value)),
+            };
+        }
+    }
+
+    fn is_written_as(&self, value: &ConfValue) -> bool {
+        let settings = self.settings.iter().map(ConfSetting::value);
+        settings.eq(value.values().iter().map(|value| Some(value.as_bytes())))
+    }
 }
 
 impl Settings {
@@ -74,7 +105,7 @@ impl Settings {
             match recorded.iter_mut().find(|option| option.name.eq_ignore_ascii_case(&name)) {
                 Some(option) => option.settings.push(setting),
                 None => {
-                    let progress = if is_sent { Progress::Sent } else { Progress::Pending };
+                    let progress = if is_sent { Progress::Sent(None) } else { Progress::Pending };
                     recorded.push(WantedOption { name, settings: vec![setting], progress });
                 }
             }
@@ -113,19 +144,32 @@ impl Settings {
         self.client_auths.len() < before
     }
 
-    /// Reads the values of options that tor has just accepted, for later comparisons.
-    pub(super) fn read_accepted(
-        &mut self,
-        controller: &Controller,
-        deadline: Instant,
-    ) -> Result<()> {
-        let Some(conf) = self.query(controller, deadline)? else { return Ok(()) };
-        for option in &mut self.options {
-            if let (Progress::Sent, Some(value)) = (&option.progress, conf.get(&option.name)) {
-                option.progress = Progress::Accepted(value.clone());
+    /// Reads the values of options that tor has just accepted, for later comparisons. Sets and reads
+    /// those again that tor writes in another way.
+    pub(super) fn settle(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
+        for is_repeated in [false, true] {
+            let is_sent = |option: &WantedOption| matches!(option.progress, Progress::Sent(_));
+            let unsettled = self.indices(is_sent);
+            if unsettled.is_empty() {
+                return Ok(());
+            }
+            if is_repeated {
+                self.set(controller, &unsettled, deadline)?;
+            }
+            let Some(conf) = self.query(controller, deadline)? else { return Ok(()) };
+            for option in &mut self.options {
+                if let Some(value) = conf.get(&option.name) {
+                    option.returned(value);
+                }
             }
         }
+        // Another controller changes it at this moment; the next check continues.
         Ok(())
+    }
+
+    fn indices(&self, is_wanted: impl Fn(&WantedOption) -> bool) -> Vec<usize> {
+        let options = self.options.iter().enumerate();
+        options.filter(|(_, option)| is_wanted(option)).map(|(index, _)| index).collect()
     }
 
     /// Sets the options that tor does not have as they were set, all in one command; if tor refuses
@@ -143,14 +187,12 @@ impl Settings {
         }
         let conf = self.query(controller, deadline)?;
         let differs = |option: &WantedOption| match (&conf, &option.progress) {
-            (_, Progress::Pending) => true,
+            (_, Progress::Pending) | (Some(_), Progress::Sent(_)) => true,
             (Some(conf), Progress::Accepted(value)) => conf.get(&option.name) != Some(value),
             // A filter refuses the query.
-            _ => is_new,
+            (None, _) => is_new,
         };
-        let differing: Vec<usize> = (0..self.options.len())
-            .filter(|index| self.options.get(*index).is_some_and(differs))
-            .collect();
+        let differing = self.indices(differs);
         if differing.is_empty() {
             return Ok(Vec::new());
         }
@@ -175,7 +217,7 @@ impl Settings {
             }
             outcome => outcome?,
         }
-        self.read_accepted(controller, deadline)?;
+        self.settle(controller, deadline)?;
         Ok(unrestored)
     }
 
@@ -188,7 +230,7 @@ impl Settings {
         controller.execute_before(&SetConf::new(settings), deadline)?;
         for index in indices {
             if let Some(option) = self.options.get_mut(*index) {
-                option.progress = Progress::Sent;
+                option.sent();
             }
         }
         Ok(())

@@ -10,10 +10,10 @@ use super::options::SupervisorOptions;
 use super::settings::Settings;
 use super::status::SupervisorStatus;
 use super::subscription::Subscription;
-use super::tmp::SupervisedService;
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
 use crate::link::{ListenerId, deadline_after, drop_quietly};
+use crate::onion::SupervisedService;
 use crate::state::State;
 use crate::tor::Tor;
 
@@ -30,10 +30,41 @@ pub(super) struct Shared {
     present: Mutex<Present>,
     changed: Condvar,
     pub(super) settings: Mutex<Settings>,
-    pub(super) subscriptions: Mutex<Vec<Entry>>,
-    pub(super) services: Mutex<Vec<ServiceEntry>>,
+    pub(super) subscriptions: Mutex<Kept<Entry>>,
+    pub(super) services: Mutex<Kept<ServiceEntry>>,
     /// `None` until it is first requested.
     pub(super) state: Mutex<Option<State>>,
+}
+
+/// The members of a list, until the supervisor ends.
+pub(super) struct Kept<T> {
+    pub(super) entries: Vec<T>,
+    /// Why the supervisor has ended. No member is added after that.
+    ended: Option<Error>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), ended: None }
+    }
+}
+
+impl<T> Kept<T> {
+    /// Adds a member. Returns it if the supervisor has ended.
+    pub(super) fn add(&mut self, entry: T) -> Result<(), (T, Error)> {
+        match &self.ended {
+            Some(reason) => Err((entry, reason.clone())),
+            None => {
+                self.entries.push(entry);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, reason: &Error) -> Vec<T> {
+        self.ended.get_or_insert_with(|| reason.clone());
+        std::mem::take(&mut self.entries)
+    }
 }
 
 /// A subscription, and its listener if it has one.
@@ -43,7 +74,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn end(self) {
+    pub(super) fn end(self) {
         self.subscription.end();
         if let Some(listener) = self.listener {
             drop_quietly(listener.remove());
@@ -55,6 +86,16 @@ impl Entry {
 pub(super) struct ServiceEntry {
     pub(super) service: Arc<dyn SupervisedService>,
     pub(super) generation: u64,
+}
+
+impl Kept<ServiceEntry> {
+    /// Removes the services that have ended.
+    fn take_over(&mut self) -> Vec<ServiceEntry> {
+        let entries = std::mem::take(&mut self.entries);
+        let (over, left) = entries.into_iter().partition(|entry| entry.service.is_over());
+        self.entries = left;
+        over
+    }
 }
 
 struct Present {
@@ -133,13 +174,13 @@ impl Shared {
         }
     }
 
-    /// Waits for [`Up`](SupervisorStatus::Up).
-    pub(super) fn wait_tor(&self, deadline: Instant, limit: Duration) -> Result<Arc<Tor>> {
+    /// Waits for [`Up`](SupervisorStatus::Up). Returns the tor with its generation.
+    pub(super) fn wait_tor(&self, deadline: Instant, limit: Duration) -> Result<(Arc<Tor>, u64)> {
         let mut present = self.present.lock();
         loop {
             if let (true, Some(tor)) = (present.status.is_up(), &present.tor) {
                 if present.tasks.ended.is_none() {
-                    return Ok(Arc::clone(tor));
+                    return Ok((Arc::clone(tor), present.generation));
                 }
             }
             if present.status.is_final() {
@@ -281,8 +322,8 @@ impl Shared {
     /// Removes a subscription. Returns whether it was there.
     pub(super) fn remove_subscription(&self, is_it: impl Fn(&Entry) -> bool) -> bool {
         let mut entries = self.subscriptions.lock();
-        let index = entries.iter().position(is_it);
-        let removed = index.map(|index| entries.remove(index));
+        let index = entries.entries.iter().position(is_it);
+        let removed = index.map(|index| entries.entries.remove(index));
         drop(entries);
         removed.is_some_and(|entry| {
             entry.end();
@@ -292,17 +333,32 @@ impl Shared {
 
     /// Ends every subscription, since the supervisor has ended.
     pub(super) fn end_subscriptions(&self, reason: &Error) {
-        let entries = std::mem::take(&mut *self.subscriptions.lock());
+        let entries = self.subscriptions.lock().end(reason);
         for entry in entries {
             entry.subscription.finish(reason);
             entry.end();
         }
     }
 
+    /// Ends every service, since the supervisor has ended.
+    pub(super) fn end_services(&self, reason: &Error) {
+        let services = self.services.lock().end(reason);
+        for entry in services {
+            entry.service.end(reason);
+        }
+    }
+
     /// Records that a service was added on a connection.
-    #[expect(dead_code, reason = "used with the endpoint of a supervisor")]
     pub(super) fn add_service(&self, service: Arc<dyn SupervisedService>, generation: u64) {
-        self.services.lock().push(ServiceEntry { service, generation });
+        let (over, added) = {
+            let mut services = self.services.lock();
+            let over = services.take_over();
+            (over, services.add(ServiceEntry { service, generation }))
+        };
+        drop(over);
+        if let Err((entry, reason)) = added {
+            return entry.service.end(&reason);
+        }
         // If the connection has ended meanwhile, the thread adds the service on the next one.
         self.add_task(|_, tasks| tasks.services = true);
     }
@@ -310,13 +366,13 @@ impl Shared {
     pub(super) fn set_restored(&self, service: &Arc<dyn SupervisedService>, generation: u64) {
         let mut services = self.services.lock();
         let is_it = |entry: &&mut ServiceEntry| Arc::ptr_eq(&entry.service, service);
-        if let Some(entry) = services.iter_mut().find(is_it) {
+        if let Some(entry) = services.entries.iter_mut().find(is_it) {
             entry.generation = generation;
         }
     }
 
     pub(super) fn forget_service(&self, service: &Arc<dyn SupervisedService>) {
-        self.services.lock().retain(|entry| !Arc::ptr_eq(&entry.service, service));
+        self.services.lock().entries.retain(|entry| !Arc::ptr_eq(&entry.service, service));
     }
 
     /// Returns why the last connection ended.

@@ -62,7 +62,7 @@ pub enum SupervisedPart {
     /// The state of [`Supervisor::state`](super::Supervisor::state).
     State,
     /// An onion service of
-    /// `Supervisor::onion_endpoint`.
+    /// [`Supervisor::onion_endpoint`](super::Supervisor::onion_endpoint).
     Service(OnionAddress),
 }
 

@@ -42,7 +42,7 @@ impl Supervisor {
     ///
     /// [`Error::Supervisor`], with the error of the last attempt after a timeout.
     pub fn wait_tor(&self, limit: Duration) -> Result<Arc<Tor>> {
-        self.shared.wait_tor(deadline_after(limit), limit)
+        self.shared.wait_tor(deadline_after(limit), limit).map(|(tor, _)| tor)
     }
 
     /// Waits until there is a tor, and calls a closure with it, once.
@@ -94,7 +94,7 @@ impl Supervisor {
     ) -> Result<T> {
         let deadline = deadline_after(limit);
         loop {
-            let tor = self.shared.wait_tor(deadline, limit)?;
+            let (tor, _) = self.shared.wait_tor(deadline, limit)?;
             match call(&tor) {
                 Err(error) if Instant::now() < deadline && failed_with(&tor, &error) => {}
                 outcome => return outcome,
@@ -135,10 +135,10 @@ impl Supervisor {
     /// [`SupervisorOptions::if_option_changed`](super::SupervisorOptions::if_option_changed) chooses
     /// another reaction. A later call replaces the settings of the options that it names;
     /// [`forget_conf`](Self::forget_conf) takes them back. Options of onion services are not possible:
-    /// use `onion_endpoint`.
+    /// use [`onion_endpoint`](Self::onion_endpoint).
     ///
-    /// Sends `SETCONF` if there is a connection, then `SETEVENTS` with `CONF_CHANGED` and `GETCONF`.
-    /// On every later connection sends `GETCONF`, and one `SETCONF` with the options that differ; if
+    /// Sends `SETEVENTS` with `CONF_CHANGED`, `SETCONF` and `GETCONF` if there is a connection, and
+    /// the last two again if tor returns a value in another form, such as `300` for `5 minutes`. On every later connection sends `GETCONF`, and one `SETCONF` with the options that differ; if
     /// tor refuses it, one for each option. Blocks for at most 60 seconds.
     ///
     /// # Errors
@@ -170,10 +170,15 @@ impl Supervisor {
             kept.record(settings, false);
             return Ok(());
         };
-        let outcome = controller.execute_before(&command, deadline).and_then(|_| {
+        // Watch first, so that no change is missed.
+        let watched = kept.watch(&self.shared, &controller, generation, deadline);
+        let outcome = watched.and_then(|()| {
+            controller.execute_before(&command, deadline)?;
             kept.record(settings.clone(), true);
-            kept.watch(&self.shared, &controller, generation, deadline)?;
-            kept.read_accepted(&controller, deadline)
+            if let Err(error) = kept.settle(&controller, deadline) {
+                log::debug!("the values of options could not be read: {error}");
+            }
+            Ok(())
         });
         match outcome {
             Err(error) if error.is_closed() => {

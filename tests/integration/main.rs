@@ -64,3 +64,6 @@ mod scripted;
 
 /// The private network, and tors that join it.
 mod testnet;
+
+/// The supervisor: a tor that comes back.
+mod supervisor;

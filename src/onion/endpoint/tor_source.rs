@@ -28,7 +28,6 @@ pub(crate) enum TorSource {
     Private,
     Shared(TorFactory),
     /// The tor of a supervisor, and whether that launches it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the supervisor"))]
     Supervised(SupervisedTor, bool),
 }
 
