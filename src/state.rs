@@ -232,7 +232,7 @@ impl State {
     /// Returns a circuit, if it has not ended.
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
-        self.owner().circuit(id)
+        self.owner().into_circuit(id)
     }
 
     /// Returns the streams, sorted by identifier, without those that have failed and are about to be

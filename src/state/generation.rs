@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::circuit_info::CircuitCell;
 use super::relays::RelaySource;
 use super::store::Store;
+use super::tracker::Tracker;
 use super::{Circuit, MissingPart, Shared, State, Stream, missing};
 use crate::controller::{Controller, HookGuard};
 use crate::error::Result;
@@ -78,32 +78,25 @@ impl Owner {
         &self.shared
     }
 
-    /// Returns the circuit of a cell.
-    pub(super) fn handle_of(&self, cell: &Arc<CircuitCell>) -> Circuit {
-        Circuit::new(self.clone(), Arc::clone(cell))
-    }
-
     /// Returns the circuits, sorted by identifier.
     pub(super) fn circuits(&self) -> Vec<Circuit> {
-        let circuit = |cell: &Arc<_>| self.handle_of(cell);
-        let mut circuits: Vec<_> =
-            self.generation.store.read(|tracker| tracker.circuits().map(circuit).collect());
-        circuits.sort_by_cached_key(Circuit::id);
-        circuits
+        let cells = |tracker: &Tracker| tracker.circuits().cloned().collect::<Vec<_>>();
+        let mut cells = self.generation.store.read(cells);
+        cells.sort_by_cached_key(|cell| cell.id());
+        cells.into_iter().map(|cell| Circuit::new(self.clone(), cell)).collect()
     }
 
     /// Returns a circuit, if it has not ended.
-    pub(super) fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
+    pub(super) fn into_circuit(self, id: &CircuitId) -> Option<Circuit> {
         let cell = self.generation.store.read(|tracker| tracker.circuit(id).cloned())?;
-        Some(Circuit::new(self.clone(), cell))
+        Some(Circuit::new(self, cell))
     }
 
     /// Returns the streams that have not ended, sorted by identifier.
     pub(super) fn streams(&self) -> Vec<Stream> {
-        let stream = |cell: &Arc<_>| Stream::new(self.clone(), Arc::clone(cell));
-        let mut streams: Vec<_> =
-            self.generation.store.read(|tracker| tracker.streams().map(stream).collect());
-        streams.sort_by_cached_key(Stream::id);
-        streams
+        let cells = |tracker: &Tracker| tracker.streams().cloned().collect::<Vec<_>>();
+        let mut cells = self.generation.store.read(cells);
+        cells.sort_by_cached_key(|cell| cell.id());
+        cells.into_iter().map(|cell| Stream::new(self.clone(), cell)).collect()
     }
 }

@@ -65,7 +65,7 @@ impl Stream {
     /// there is none, or if the circuit has ended.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
-        self.owner.circuit(&self.info().circuit()?)
+        self.owner.clone().into_circuit(&self.info().circuit()?)
     }
 
     /// Returns the state that this handle belongs to.

@@ -65,5 +65,5 @@ mod scripted;
 /// The private network, and tors that join it.
 mod testnet;
 
-/// The supervisor: a tor that comes back.
+/// The supervisor, with tors that end and are launched again.
 mod supervisor;

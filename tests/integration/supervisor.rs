@@ -1,9 +1,11 @@
-//! The supervisor: a tor that comes back with everything that the program set up on it.
+//! The supervisor: a connection that is made again, with everything that the program set up on it.
 
-/// Which failures end it.
+/// The failures that end it.
 mod attempts;
-/// What comes back after a launched tor was killed.
+/// The parts that are restored after a launched tor was killed.
 mod restored;
+/// The state, with its listeners and attachers, from one tor to the next.
+mod state;
 
 use std::time::Duration;
 

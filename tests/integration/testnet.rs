@@ -11,7 +11,7 @@ mod circuits;
 /// Descriptors of relays and of onion services, posted and fetched.
 mod descriptors;
 /// A server for streams.
-mod echo_server;
+pub(crate) mod echo_server;
 /// The end of networks, and the remains of those that fail.
 mod endings;
 /// The events of a tor that joins.

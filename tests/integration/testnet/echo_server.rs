@@ -9,14 +9,14 @@ use std::thread::JoinHandle;
 use crate::support::named_thread::named;
 
 /// Answers each line with `hello` and the line, to any number of clients at once.
-pub(super) struct EchoServer {
+pub(crate) struct EchoServer {
     address: SocketAddr,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EchoServer {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let ending = Arc::new(AtomicBool::new(false));
@@ -33,12 +33,12 @@ impl EchoServer {
         Self { address, ending, thread: Some(named("echo_server", accept)) }
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// The server, by a name that only this call uses: every name is 127.0.0.1 in the network.
-    pub(super) fn target(&self, name: &str) -> String {
+    pub(crate) fn target(&self, name: &str) -> String {
         format!("{name}.test:{}", self.port())
     }
 }
@@ -64,7 +64,7 @@ fn greet(stream: &TcpStream) {
 
 /// Speaks with the server, and checks that it is the one.
 #[track_caller]
-pub(super) fn is_greeted(mut stream: impl Read + Write, name: &str) {
+pub(crate) fn is_greeted(mut stream: impl Read + Write, name: &str) {
     stream.write_all(format!("{name}\n").as_bytes()).expect("the stream is open");
     let expected = format!("hello {name}\n");
     let mut answer = vec![0; expected.len()];
