@@ -182,7 +182,7 @@ fn a_silent_peer_is_tried_again_after_the_time_limit_of_one_attempt() {
 }
 
 #[test]
-fn what_will_never_succeed_is_refused_at_once() {
+fn endpoints_and_launchers_that_never_succeed_are_refused_at_once() {
     let none: [&str; 0] = [];
     let errors = [
         Supervisor::connect(none, ConnectOptions::new()).unwrap_err(),
@@ -231,7 +231,7 @@ fn the_time_without_a_connection_is_bounded() {
 }
 
 #[test]
-fn the_delays_are_told_before_they_begin() {
+fn each_delay_is_reported_before_it_begins() {
     let options = SupervisorOptions::new().backoff(10 * SHORT, Duration::from_secs(1)).attempts(4);
     let supervisor = options.connect(["127.0.0.1:1"], ConnectOptions::new()).unwrap();
     let (sender, received) = unbounded();

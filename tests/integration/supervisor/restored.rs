@@ -1,4 +1,4 @@
-//! What comes back after a launched tor was killed, and what does not.
+//! The parts that are restored after a launched tor was killed, and the parts that are not.
 
 use std::sync::Arc;
 use std::time::Duration;
