@@ -32,6 +32,8 @@
 //!   ([`Controller::add_text_listener`]); an [`EventQueue`] is read by any thread.
 //! - A [`Tor`] is a controller and, if it was launched, its process. It opens streams through Tor,
 //!   resolves names, and can be shared by the whole program.
+//! - A [`Supervisor`] connects or launches again when tor has ended, and restores options,
+//!   listeners, a state and onion services.
 //! - An [`OnionEndpoint`] adds an onion service in front of a local socket. It returns an
 //!   [`OnionListener`], which accepts connections as a `TcpListener` does.
 //! - A [`State`] holds tor's circuits, streams, relays, guards and mappings, kept up to date by
@@ -41,7 +43,7 @@
 //! - The modules are: [`command`] (one type per command), [`event`] (one per
 //!   event), [`info`] (replies of `GETINFO`), [`descriptor`] (directory documents about relays),
 //!   [`names`] (identifiers, onion addresses and keywords of the protocol), [`state`], [`config`],
-//!   [`process`], [`onion`], [`socks`] and [`error`]; `testnet`
+//!   [`process`], [`onion`], [`socks`], [`supervisor`] and [`error`]; `testnet`
 //!   is behind a Cargo feature.
 //!
 //! Names are those of the control specification. A search for a name of txtorcon or Stem finds the
@@ -60,6 +62,7 @@
 //! | `torcon-state` | calls listeners of a state, from the first one on | reads the socket |
 //! | `torcon-attach`, `torcon-streams` | call attachers; send their choices | |
 //! | `torcon-onion` | watches one onion service and adds it again if tor lost it | |
+//! | `torcon-restore`, `torcon-notify` | connect and restore for a supervisor; call its closures | |
 //!
 //! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
 //! A listener may do anything, such as send commands, wait, or close the connection; it delays only
