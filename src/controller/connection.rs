@@ -200,9 +200,9 @@ impl Controller {
         if hooks.is_empty() || !self.is_alive() {
             return;
         }
-        let hurried = self.with_timeout(self.timeout().min(HOOK_LIMIT));
+        let limited = self.with_timeout(self.timeout().min(HOOK_LIMIT));
         for (_, hook) in hooks {
-            hook(&hurried);
+            hook(&limited);
         }
     }
 

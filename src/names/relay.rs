@@ -111,12 +111,12 @@ impl Nickname {
         if bytes.is_empty() || bytes.len() > text.len() {
             return None;
         }
-        let mut good = true;
-        for (place, byte) in text.iter_mut().zip(bytes) {
-            good &= byte.is_ascii_alphanumeric();
-            *place = *byte;
+        let mut is_valid = true;
+        for (letter, byte) in text.iter_mut().zip(bytes) {
+            is_valid &= byte.is_ascii_alphanumeric();
+            *letter = *byte;
         }
-        good.then_some(Self { text })
+        is_valid.then_some(Self { text })
     }
 
     /// Returns the nickname as text.

@@ -1,6 +1,6 @@
 //! The owners of replies, with many callers of every kind on one connection.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -230,7 +230,11 @@ fn storm(seed: u64, count: usize) -> usize {
     });
     assert!(controller.is_alive(), "{:?}", controller.closed_reason());
     drop(controller);
-    join(tor).unwrap();
+    match join(tor) {
+        // The connection was open until now, so this was a late reply to a caller that timed out.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        outcome => outcome.unwrap(),
+    }
     answered
 }
 
