@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_file_says_why() {
+    fn an_unreadable_file_has_the_reason() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing");
         let problem = refusal(&missing);

@@ -150,7 +150,7 @@ mod tests {
     const THIRD: [(&str, &str); 2] = [("HiddenServiceDir", "/c"), ("HiddenServiceNovelty", "2")];
 
     #[test]
-    fn a_service_is_taken_with_all_its_lines_and_the_others_keep_theirs() {
+    fn a_service_is_removed_with_all_its_lines_and_the_others_keep_theirs() {
         let all = [&FIRST[..], &SECOND, &THIRD].concat();
         let mut kept = services(&all);
         let taken = kept.take(|path| path == Path::new("/b b"));

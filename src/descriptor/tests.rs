@@ -324,7 +324,7 @@ fn split<D: Descriptor + std::fmt::Display>(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn list_and_builder_split_a_text_alike() {
+fn list_and_builder_split_a_text_at_the_same_positions() {
     let annotated = format!("@downloaded-at 2026-11-23 19:05:47\n@source \"x\"\n{SERVER}");
     let text = format!("{annotated}{SERVER}{annotated}{annotated}");
     assert_eq!(split::<ServerDescriptor>(&text), [&annotated, SERVER, &annotated, &annotated]);

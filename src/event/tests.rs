@@ -264,7 +264,7 @@ fn a_reason_behind_a_blank_does_not_shift_the_fields_of_a_stream() {
 }
 
 #[test]
-fn streams_may_go_to_and_come_from_odd_places() {
+fn streams_can_have_unusual_targets_and_sources() {
     for target in [
         ":0",
         "(Tor_internal):0",
@@ -282,7 +282,7 @@ fn streams_may_go_to_and_come_from_odd_places() {
 }
 
 #[test]
-fn orconn_tells_relays_from_addresses() {
+fn orconn_distinguishes_relays_from_addresses() {
     let relay = parse_as!(
         OrConn,
         "ORCONN $D514DEE5CD26283F498AD3433026B60B37BE14EB~test008r FAILED REASON=TLS_ERROR NCIRCS=1 \
@@ -457,7 +457,7 @@ fn an_event_of_an_unknown_kind_keeps_its_kind_and_its_text() {
 }
 
 #[test]
-fn an_event_that_contradicts_its_form_says_what_is_wrong() {
+fn a_malformed_event_has_the_failed_expectation() {
     for (line, kind, expected) in [
         ("BW", "BW", "the number of bytes read"),
         ("BW 1 x", "BW", "the number of bytes written"),
@@ -560,7 +560,7 @@ fn an_event_stays_small_enough_to_be_moved() {
 
 proptest! {
     #[test]
-    fn a_spoiled_event_is_read_without_a_panic(
+    fn a_corrupted_event_is_read_without_a_panic(
         which: Index,
         spoiled in vec((any::<Index>(), any::<u8>()), 1..8),
         end: Index,

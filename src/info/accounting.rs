@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_allowance_there_is_no_interval() {
+    fn without_accounting_there_is_no_interval() {
         let text = "accounting/enabled=0\naccounting/hibernating=exiting\naccounting/bytes=0 0\n\
                     accounting/interval-start=1970-01-01 00:00:00";
         let accounting = read(text, Accounting::read).unwrap();

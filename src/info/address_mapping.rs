@@ -59,7 +59,7 @@ mod tests {
     use super::AddressMapping;
 
     #[test]
-    fn mappings_with_and_without_an_end_are_read() {
+    fn mappings_with_and_without_an_expiry_are_read() {
         let answer = b".a.example b.example NEVER\nc.test 127.0.0.1 \"2026-11-23 10:14:06\"";
         let mappings = AddressMapping::read_list("address-mappings/all", answer).unwrap();
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_428_846);

@@ -55,7 +55,7 @@ mod tests {
     use super::{EntryGuard, EntryGuardStatus};
 
     #[test]
-    fn guards_are_read_with_their_state_and_since_when() {
+    fn guards_are_read_with_their_status_and_its_time() {
         let answer = b"$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a up\n\
             $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AD~b unusable 2026-11-23 10:14:06";
         let guards = EntryGuard::read_list(answer).unwrap();

@@ -35,7 +35,7 @@ fn a_circuit_is_new_or_made_longer_along_relays_or_as_tor_likes() {
 }
 
 #[test]
-fn relays_are_named_in_the_way_that_tor_takes_everywhere() {
+fn relays_are_written_in_the_form_that_tor_accepts_everywhere() {
     // The relays of events can be sent back; tor does not accept `$FP=nick`.
     let equals = format!("${FIRST}=test004r");
     let tilde = format!("${FIRST}~test004r");

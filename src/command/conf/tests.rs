@@ -12,7 +12,7 @@ fn set<const N: usize>(values: [&str; N]) -> ConfValue {
 }
 
 #[test]
-fn default_differs_from_empty_wherever_it_stands() {
+fn default_differs_from_empty_at_every_position() {
     // txtorcon glued a bare key to the value before it (peers 23).
     let command = GetConf::new(["SocksPort", "MyFamily", "ExitNodes", "ContactInfo"]);
     assert_eq!(sent(&command), "GETCONF SocksPort MyFamily ExitNodes ContactInfo\r\n");
@@ -81,7 +81,7 @@ fn only_values_in_quotes_are_decoded() {
 }
 
 #[test]
-fn an_option_is_asked_for_once() {
+fn an_option_is_queried_once() {
     // tor answers as often as it is asked, and the value would look like two.
     assert_eq!(sent(&GetConf::new(["Log", "log", "LOG"])), "GETCONF Log\r\n");
 }

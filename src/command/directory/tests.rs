@@ -13,7 +13,7 @@ fn server(number: u8) -> Fingerprint {
 }
 
 #[test]
-fn a_descriptor_is_sent_as_data_with_what_was_asked_for() {
+fn a_descriptor_is_sent_as_data_with_its_options() {
     assert_eq!(sent(&PostDescriptor::new("foo")), "+POSTDESCRIPTOR\r\nfoo\r\n.\r\n");
     let everything = PostDescriptor::new("a\n.\nb\n").purpose(RouterPurpose::Bridge).cache(true);
     assert_eq!(
@@ -27,7 +27,7 @@ fn a_descriptor_is_sent_as_data_with_what_was_asked_for() {
 }
 
 #[test]
-fn tor_takes_a_descriptor_or_has_it_already_or_refuses_it() {
+fn tor_accepts_a_descriptor_or_has_it_already_or_refuses_it() {
     let post = PostDescriptor::new("foo");
     assert_eq!(answered(&post, b"250 OK\r\n").unwrap(), DescriptorPosted::Added);
     assert_eq!(

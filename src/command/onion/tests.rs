@@ -185,7 +185,7 @@ fn the_three_good_outcomes_of_adding_a_client_key_are_values() {
 }
 
 #[test]
-fn removing_a_key_that_is_not_there_is_a_value() {
+fn removing_a_missing_key_is_a_value() {
     let remove = OnionClientAuthRemove::new(service());
     assert_eq!(sent(&remove), format!("ONION_CLIENT_AUTH_REMOVE {SERVICE}\r\n"));
     assert_eq!(answered(&remove, b"250 OK\r\n").unwrap(), OnionClientAuthRemoved::Removed);

@@ -30,7 +30,7 @@ fn descchanged_is_its_name() {
 }
 
 #[test]
-fn router_status_entries_are_given_one_by_one() {
+fn router_status_entries_are_returned_one_by_one() {
     // Recorded.
     let wire = b"650+NS\r\n\
         r test000a CIpWjaakkxh/qUtxyxmOBvc9cPE bu7j9hxCSVJpp7gWJ3IGb1tyHy0 2038-01-01 00:00:00 \
@@ -123,7 +123,7 @@ fn hs_desc_content_has_its_descriptor() {
 }
 
 #[test]
-fn hs_desc_content_may_know_neither_service_nor_directory() {
+fn hs_desc_content_may_name_neither_service_nor_directory() {
     // Of the specification.
     let unknown = parse_as!(HsDescContent, "HS_DESC_CONTENT UNKNOWN id UNKNOWN NEW=1\n");
     assert_eq!((unknown.address(), unknown.hsdir()), (None, None));

@@ -85,7 +85,7 @@ fn addrmap_of_an_answer_has_every_field() {
 }
 
 #[test]
-fn addrmap_of_a_failure_says_so() {
+fn addrmap_reports_a_failed_resolution() {
     // Recorded.
     let map = parse_as!(
         AddrMap,

@@ -42,7 +42,7 @@ fn circ_bw_has_every_field() {
 }
 
 #[test]
-fn circ_bw_tells_whether_there_is_congestion_control() {
+fn circ_bw_has_the_fields_of_congestion_control() {
     // Recorded.
     let with = parse_as!(
         CircBw,
@@ -126,7 +126,7 @@ fn parts(queue: &CellQueue) -> [Vec<(String, u128)>; 3] {
 }
 
 #[test]
-fn cell_stats_of_an_own_circuit_have_every_field() {
+fn cell_stats_of_a_circuit_of_this_tor_have_every_field() {
     // Recorded.
     let stats = parse_as!(
         CellStats,

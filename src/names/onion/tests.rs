@@ -249,7 +249,7 @@ fn an_invalid_client_key_is_refused() {
 }
 
 #[test]
-fn names_of_clients_have_the_characters_and_the_length_that_tor_takes() {
+fn names_of_clients_have_the_characters_and_the_length_that_tor_accepts() {
     for text in ["a", "exactly_16_chars", "A-z+0_9"] {
         let name: ClientName = text.parse().unwrap();
         assert_eq!((name.as_str(), name.to_string()), (text, text.to_owned()));
