@@ -57,84 +57,157 @@ use self::typed::Parsed;
 use crate::error::ProtocolError;
 use crate::names::Severity;
 
-/// An event of tor, or the notice that events were lost.
-///
-/// `Display` prints the text that tor sent.
-///
-/// # Examples
-///
-/// ```
-/// use torcon::event::{Event, EventKind, EventText};
-///
-/// let event = Event::parse(EventText::new(b"BW 15 20"));
-/// assert_eq!(event.kind(), Some(EventKind::Bw));
-/// assert_eq!(event.to_string(), "BW 15 20");
-/// match event {
-///     Event::Bw(bw) => assert_eq!(bw.bytes_read() + bw.bytes_written(), 35),
-///     other => panic!("{other}"),
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Bytes read and written in the last second.
-    Bw(BwEvent),
-    /// A circuit changed its status.
-    Circ(CircEvent),
-    /// A stream changed its status.
-    Stream(StreamEvent),
-    /// An OR connection changed its status.
-    OrConn(OrConnEvent),
-    /// A message of tor's log.
-    Log(LogEvent),
-    /// The status of tor changed.
-    Status(StatusEvent),
-    /// An onion service descriptor was created, uploaded or fetched.
-    HsDesc(HsDescEvent),
-    /// Options changed.
-    ConfChanged(ConfChangedEvent),
-    /// tor received a signal.
-    Signal(SignalEvent),
-    /// A circuit changed, but not its status.
-    CircMinor(CircMinorEvent),
-    /// Bytes of a stream.
-    StreamBw(StreamBwEvent),
-    /// Bytes of a circuit.
-    CircBw(CircBwEvent),
-    /// Bytes of a connection.
-    ConnBw(ConnBwEvent),
-    /// Cells of a circuit.
-    CellStats(CellStatsEvent),
-    /// A token bucket was empty, and was refilled.
-    TbEmpty(TbEmptyEvent),
-    /// Numbers of the clients of a bridge.
-    ClientsSeen(ClientsSeenEvent),
-    /// tor received server descriptors of relays.
-    NewDesc(NewDescEvent),
-    /// The descriptor of this relay changed.
-    DescChanged(DescChangedEvent),
-    /// Router status entries changed.
-    Ns(NsEvent),
-    /// tor received a new consensus.
-    NewConsensus(NewConsensusEvent),
-    /// A name or address was mapped to another.
-    AddrMap(AddrMapEvent),
-    /// The set of guards, or the status of a guard, changed.
-    Guard(GuardEvent),
-    /// tor set its circuit build timeout.
-    BuildTimeoutSet(BuildTimeoutSetEvent),
-    /// tor found that the network is reachable, or no longer.
-    NetworkLiveness(NetworkLivenessEvent),
-    /// A pluggable transport was launched.
-    TransportLaunched(TransportLaunchedEvent),
-    /// A pluggable transport sent a log message.
-    PtLog(PtLogEvent),
-    /// A pluggable transport reported its status.
-    PtStatus(PtStatusEvent),
-    /// The content of an onion service descriptor that a directory returned.
-    HsDescContent(HsDescContentEvent),
-    /// An event of a kind that this version of torcon does not know.
-    Other(OtherEvent),
+/// Generates [`Event`] and the functions with a branch for each variant. A row has the variant with its
+/// type, and the kind with the function that wraps the parsed event; kinds that share a type have
+/// branches in the macro.
+macro_rules! events {
+    (
+        $(#[$attribute:meta])*
+        pub enum Event {
+            $( $(#[$row_attribute:meta])* $variant:ident($type:ty) $(= $parse:ident($kind:ident))?, )*
+        }
+        $($without_type:tt)*
+    ) => {
+        $(#[$attribute])*
+        pub enum Event {
+            $( $(#[$row_attribute])* $variant($type), )*
+            $($without_type)*
+        }
+
+        impl Event {
+            /// Parses an event of a kind.
+            #[inline]
+            fn parse_kind(kind: EventKind, text: EventText) -> Self {
+                match kind {
+                    $($( EventKind::$kind => $parse(<$type>::parse(text), Self::$variant), )?)*
+                    EventKind::Debug => Self::Log(LogEvent::parse(Severity::Debug, text)),
+                    EventKind::Info => Self::Log(LogEvent::parse(Severity::Info, text)),
+                    EventKind::Notice => Self::Log(LogEvent::parse(Severity::Notice, text)),
+                    EventKind::Warn => Self::Log(LogEvent::parse(Severity::Warn, text)),
+                    EventKind::Err => Self::Log(LogEvent::parse(Severity::Err, text)),
+                    EventKind::StatusGeneral => {
+                        fallible(StatusEvent::parse(StatusArea::General, text), Self::Status)
+                    }
+                    EventKind::StatusClient => {
+                        fallible(StatusEvent::parse(StatusArea::Client, text), Self::Status)
+                    }
+                    EventKind::StatusServer => {
+                        fallible(StatusEvent::parse(StatusArea::Server, text), Self::Status)
+                    }
+                    kind @ EventKind::Unrecognized(_) => Self::Other(OtherEvent { kind, text }),
+                }
+            }
+
+            /// Returns the kind of the event; `None` for [`Event::Lagged`], [`Event::Reconnected`] and
+            /// a line without a status code.
+            #[must_use]
+            pub fn kind(&self) -> Option<EventKind> {
+                Some(match self {
+                    $($( Self::$variant(_) => EventKind::$kind, )?)*
+                    Self::Log(log) => log.kind(),
+                    Self::Status(status) => status.kind(),
+                    Self::Other(other) => other.kind.clone(),
+                    Self::Malformed { text, .. } if text.is_stray() => return None,
+                    Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
+                    Self::Lagged { .. } | Self::Reconnected { .. } => return None,
+                })
+            }
+
+            /// Returns the text that tor sent; `None` for [`Event::Lagged`] and
+            /// [`Event::Reconnected`], which tor did not send.
+            #[must_use]
+            pub fn text(&self) -> Option<&EventText> {
+                match self {
+                    $( Self::$variant(event) => Some(event.text()), )*
+                    Self::Malformed { text, .. } => Some(text),
+                    Self::Lagged { .. } | Self::Reconnected { .. } => None,
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// An event of tor, or the notice that events were lost.
+    ///
+    /// `Display` prints the text that tor sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::event::{Event, EventKind, EventText};
+    ///
+    /// let event = Event::parse(EventText::new(b"BW 15 20"));
+    /// assert_eq!(event.kind(), Some(EventKind::Bw));
+    /// assert_eq!(event.to_string(), "BW 15 20");
+    /// match event {
+    ///     Event::Bw(bw) => assert_eq!(bw.bytes_read() + bw.bytes_written(), 35),
+    ///     other => panic!("{other}"),
+    /// }
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum Event {
+        /// Bytes read and written in the last second.
+        Bw(BwEvent) = fallible(Bw),
+        /// A circuit changed its status.
+        Circ(CircEvent) = fallible(Circ),
+        /// A stream changed its status.
+        Stream(StreamEvent) = fallible(Stream),
+        /// An OR connection changed its status.
+        OrConn(OrConnEvent) = fallible(OrConn),
+        /// A message of tor's log.
+        Log(LogEvent),
+        /// The status of tor changed.
+        Status(StatusEvent),
+        /// An onion service descriptor was created, uploaded or fetched.
+        HsDesc(HsDescEvent) = fallible(HsDesc),
+        /// Options changed.
+        ConfChanged(ConfChangedEvent) = infallible(ConfChanged),
+        /// tor received a signal.
+        Signal(SignalEvent) = fallible(Signal),
+        /// A circuit changed, but not its status.
+        CircMinor(CircMinorEvent) = fallible(CircMinor),
+        /// Bytes of a stream.
+        StreamBw(StreamBwEvent) = fallible(StreamBw),
+        /// Bytes of a circuit.
+        CircBw(CircBwEvent) = fallible(CircBw),
+        /// Bytes of a connection.
+        ConnBw(ConnBwEvent) = fallible(ConnBw),
+        /// Cells of a circuit.
+        CellStats(CellStatsEvent) = infallible(CellStats),
+        /// A token bucket was empty, and was refilled.
+        TbEmpty(TbEmptyEvent) = fallible(TbEmpty),
+        /// Numbers of the clients of a bridge.
+        ClientsSeen(ClientsSeenEvent) = infallible(ClientsSeen),
+        /// tor received server descriptors of relays.
+        NewDesc(NewDescEvent) = fallible(NewDesc),
+        /// The descriptor of this relay changed.
+        DescChanged(DescChangedEvent) = infallible(DescChanged),
+        /// Router status entries changed.
+        Ns(NsEvent) = infallible(Ns),
+        /// tor received a new consensus.
+        NewConsensus(NewConsensusEvent) = infallible(NewConsensus),
+        /// A name or address was mapped to another.
+        AddrMap(AddrMapEvent) = fallible(AddrMap),
+        /// The set of guards, or the status of a guard, changed.
+        Guard(GuardEvent) = fallible(Guard),
+        /// tor set its circuit build timeout.
+        BuildTimeoutSet(BuildTimeoutSetEvent) = fallible(BuildTimeoutSet),
+        /// tor found that the network is reachable, or no longer.
+        NetworkLiveness(NetworkLivenessEvent) = fallible(NetworkLiveness),
+        /// A pluggable transport was launched.
+        TransportLaunched(TransportLaunchedEvent) = fallible(TransportLaunched),
+        /// A pluggable transport sent a log message.
+        PtLog(PtLogEvent) = fallible(PtLog),
+        /// A pluggable transport reported its status.
+        PtStatus(PtStatusEvent) = fallible(PtStatus),
+        /// The content of an onion service descriptor that a directory returned.
+        HsDescContent(HsDescContentEvent) = fallible(HsDescContent),
+        /// An event of a kind that this version of torcon does not know.
+        Other(OtherEvent),
+    }
+
     /// An event of a known kind with a syntax error, or a line without a status code.
     ///
     /// A filtering proxy in front of tor sends such a line instead of an event. The line has no
@@ -203,58 +276,7 @@ impl Event {
             let reason = ProtocolError::new("an event", "a status code", text.as_bytes());
             return Self::Malformed { text, reason };
         }
-        let kind = EventKind::from_bytes(text.keyword());
-        match kind {
-            EventKind::Bw => parsed(BwEvent::parse(text), Self::Bw),
-            EventKind::Circ => parsed(CircEvent::parse(text), Self::Circ),
-            EventKind::Stream => parsed(StreamEvent::parse(text), Self::Stream),
-            EventKind::OrConn => parsed(OrConnEvent::parse(text), Self::OrConn),
-            EventKind::Debug => Self::Log(LogEvent::parse(Severity::Debug, text)),
-            EventKind::Info => Self::Log(LogEvent::parse(Severity::Info, text)),
-            EventKind::Notice => Self::Log(LogEvent::parse(Severity::Notice, text)),
-            EventKind::Warn => Self::Log(LogEvent::parse(Severity::Warn, text)),
-            EventKind::Err => Self::Log(LogEvent::parse(Severity::Err, text)),
-            EventKind::StatusGeneral => {
-                parsed(StatusEvent::parse(StatusArea::General, text), Self::Status)
-            }
-            EventKind::StatusClient => {
-                parsed(StatusEvent::parse(StatusArea::Client, text), Self::Status)
-            }
-            EventKind::StatusServer => {
-                parsed(StatusEvent::parse(StatusArea::Server, text), Self::Status)
-            }
-            EventKind::HsDesc => parsed(HsDescEvent::parse(text), Self::HsDesc),
-            EventKind::ConfChanged => Self::ConfChanged(ConfChangedEvent::parse(text)),
-            EventKind::Signal => parsed(SignalEvent::parse(text), Self::Signal),
-            EventKind::CircMinor => parsed(CircMinorEvent::parse(text), Self::CircMinor),
-            EventKind::StreamBw => parsed(StreamBwEvent::parse(text), Self::StreamBw),
-            EventKind::CircBw => parsed(CircBwEvent::parse(text), Self::CircBw),
-            EventKind::ConnBw => parsed(ConnBwEvent::parse(text), Self::ConnBw),
-            EventKind::CellStats => Self::CellStats(CellStatsEvent::parse(text)),
-            EventKind::TbEmpty => parsed(TbEmptyEvent::parse(text), Self::TbEmpty),
-            EventKind::ClientsSeen => Self::ClientsSeen(ClientsSeenEvent::parse(text)),
-            EventKind::NewDesc => parsed(NewDescEvent::parse(text), Self::NewDesc),
-            EventKind::DescChanged => Self::DescChanged(DescChangedEvent::parse(text)),
-            EventKind::Ns => Self::Ns(NsEvent::parse(text)),
-            EventKind::NewConsensus => Self::NewConsensus(NewConsensusEvent::parse(text)),
-            EventKind::AddrMap => parsed(AddrMapEvent::parse(text), Self::AddrMap),
-            EventKind::Guard => parsed(GuardEvent::parse(text), Self::Guard),
-            EventKind::BuildTimeoutSet => {
-                parsed(BuildTimeoutSetEvent::parse(text), Self::BuildTimeoutSet)
-            }
-            EventKind::NetworkLiveness => {
-                parsed(NetworkLivenessEvent::parse(text), Self::NetworkLiveness)
-            }
-            EventKind::TransportLaunched => {
-                parsed(TransportLaunchedEvent::parse(text), Self::TransportLaunched)
-            }
-            EventKind::PtLog => parsed(PtLogEvent::parse(text), Self::PtLog),
-            EventKind::PtStatus => parsed(PtStatusEvent::parse(text), Self::PtStatus),
-            EventKind::HsDescContent => {
-                parsed(HsDescContentEvent::parse(text), Self::HsDescContent)
-            }
-            kind @ EventKind::Unrecognized(_) => Self::Other(OtherEvent { kind, text }),
-        }
+        Self::parse_kind(EventKind::from_bytes(text.keyword()), text)
     }
 
     /// Returns whether this is a line without a status code, which may have been any event.
@@ -272,85 +294,6 @@ impl Event {
         Self::Reconnected { gap }
     }
 
-    /// Returns the kind of the event; `None` for [`Event::Lagged`], [`Event::Reconnected`] and a line
-    /// without a status code.
-    #[must_use]
-    pub fn kind(&self) -> Option<EventKind> {
-        Some(match self {
-            Self::Bw(_) => EventKind::Bw,
-            Self::Circ(_) => EventKind::Circ,
-            Self::Stream(_) => EventKind::Stream,
-            Self::OrConn(_) => EventKind::OrConn,
-            Self::Log(log) => log.kind(),
-            Self::Status(status) => status.kind(),
-            Self::HsDesc(_) => EventKind::HsDesc,
-            Self::ConfChanged(_) => EventKind::ConfChanged,
-            Self::Signal(_) => EventKind::Signal,
-            Self::CircMinor(_) => EventKind::CircMinor,
-            Self::StreamBw(_) => EventKind::StreamBw,
-            Self::CircBw(_) => EventKind::CircBw,
-            Self::ConnBw(_) => EventKind::ConnBw,
-            Self::CellStats(_) => EventKind::CellStats,
-            Self::TbEmpty(_) => EventKind::TbEmpty,
-            Self::ClientsSeen(_) => EventKind::ClientsSeen,
-            Self::NewDesc(_) => EventKind::NewDesc,
-            Self::DescChanged(_) => EventKind::DescChanged,
-            Self::Ns(_) => EventKind::Ns,
-            Self::NewConsensus(_) => EventKind::NewConsensus,
-            Self::AddrMap(_) => EventKind::AddrMap,
-            Self::Guard(_) => EventKind::Guard,
-            Self::BuildTimeoutSet(_) => EventKind::BuildTimeoutSet,
-            Self::NetworkLiveness(_) => EventKind::NetworkLiveness,
-            Self::TransportLaunched(_) => EventKind::TransportLaunched,
-            Self::PtLog(_) => EventKind::PtLog,
-            Self::PtStatus(_) => EventKind::PtStatus,
-            Self::HsDescContent(_) => EventKind::HsDescContent,
-            Self::Other(other) => other.kind.clone(),
-            Self::Malformed { text, .. } if text.is_stray() => return None,
-            Self::Malformed { text, .. } => EventKind::from_bytes(text.keyword()),
-            Self::Lagged { .. } | Self::Reconnected { .. } => return None,
-        })
-    }
-
-    /// Returns the text that tor sent; `None` for [`Event::Lagged`] and [`Event::Reconnected`],
-    /// which tor did not send.
-    #[must_use]
-    pub fn text(&self) -> Option<&EventText> {
-        Some(match self {
-            Self::Bw(event) => event.text(),
-            Self::Circ(event) => event.text(),
-            Self::Stream(event) => event.text(),
-            Self::OrConn(event) => event.text(),
-            Self::Log(event) => event.text(),
-            Self::Status(event) => event.text(),
-            Self::HsDesc(event) => event.text(),
-            Self::ConfChanged(event) => event.text(),
-            Self::Signal(event) => event.text(),
-            Self::CircMinor(event) => event.text(),
-            Self::StreamBw(event) => event.text(),
-            Self::CircBw(event) => event.text(),
-            Self::ConnBw(event) => event.text(),
-            Self::CellStats(event) => event.text(),
-            Self::TbEmpty(event) => event.text(),
-            Self::ClientsSeen(event) => event.text(),
-            Self::NewDesc(event) => event.text(),
-            Self::DescChanged(event) => event.text(),
-            Self::Ns(event) => event.text(),
-            Self::NewConsensus(event) => event.text(),
-            Self::AddrMap(event) => event.text(),
-            Self::Guard(event) => event.text(),
-            Self::BuildTimeoutSet(event) => event.text(),
-            Self::NetworkLiveness(event) => event.text(),
-            Self::TransportLaunched(event) => event.text(),
-            Self::PtLog(event) => event.text(),
-            Self::PtStatus(event) => event.text(),
-            Self::HsDescContent(event) => event.text(),
-            Self::Other(event) => event.text(),
-            Self::Malformed { text, .. } => text,
-            Self::Lagged { .. } | Self::Reconnected { .. } => return None,
-        })
-    }
-
     /// Returns a copy that shares no memory with other events.
     ///
     /// Events share the bytes of one read from the socket, 64 KiB or more; detached events take
@@ -364,10 +307,16 @@ impl Event {
     }
 }
 
+/// Wraps an event in its variant.
+#[inline]
+fn infallible<E>(event: E, variant: fn(E) -> Event) -> Event {
+    variant(event)
+}
+
 /// Wraps an event in its variant, or its text and the failed expectation in
 /// [`Event::Malformed`].
 #[inline]
-fn parsed<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
+fn fallible<E>(parsed: Parsed<E>, variant: fn(E) -> Event) -> Event {
     match parsed {
         Ok(event) => variant(event),
         Err((text, expected)) => {
