@@ -32,7 +32,9 @@ impl<'a> Restorer<'a> {
         self.restore_client_auths()?;
         self.restore_subscriptions()?;
         self.restore_state()?;
-        self.restore_services()
+        self.restore_services()?;
+        // tor has forgotten them if a service with a directory was added.
+        self.restore_client_auths()
     }
 
     /// Sets the status [`Up`](SupervisorStatus::Up), and keeps everything restored until the
@@ -43,7 +45,7 @@ impl<'a> Restorer<'a> {
         let mut reported = self.report(since);
         loop {
             let is_incomplete = !self.unrestored.is_empty();
-            let checks = is_incomplete || self.shared.settings.lock().has_options();
+            let checks = is_incomplete || !self.shared.settings.lock().is_empty();
             let interval = checks.then_some(self.shared.options.check_interval);
             let Some(tasks) = self.shared.wait_tasks(interval) else { return Err(stopped()) };
             if let Some(reason) = tasks.ended {
@@ -69,6 +71,7 @@ impl<'a> Restorer<'a> {
     fn check(&mut self, options: bool, services: bool) -> Result<()> {
         if options {
             self.restore_options(false)?;
+            self.restore_client_auths()?;
         }
         if services {
             self.restore_services()?;
@@ -76,9 +79,6 @@ impl<'a> Restorer<'a> {
         let has = |parts: &[UnrestoredPart], wanted: fn(&SupervisedPart) -> bool| {
             parts.iter().any(|part| wanted(&part.part))
         };
-        if has(&self.unrestored, |part| matches!(part, SupervisedPart::ClientAuth(_))) {
-            self.restore_client_auths()?;
-        }
         if has(&self.unrestored, |part| matches!(part, SupervisedPart::Events(_))) {
             self.restore_subscriptions()?;
         }
@@ -120,7 +120,7 @@ impl<'a> Restorer<'a> {
         let if_changed = self.shared.options.if_changed;
         let found = {
             let mut settings = lock_within(&self.shared.settings, "SETCONF", RESTORE_LIMIT)?;
-            if settings.has_options() {
+            if !settings.is_empty() {
                 // Watch first, so that no change is missed.
                 settings.watch(self.shared, &self.controller, self.generation, Self::deadline())?;
             }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use super::options::IfChanged;
 use super::shared::Shared;
 use super::status::{SupervisedPart, UnrestoredPart};
-use crate::command::{ConfMap, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, SetConf};
+use crate::command::{
+    ConfMap, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthView, SetConf,
+};
 use crate::controller::{Controller, HookGuard, Seen, if_allowed};
 use crate::error::{Error, Result, SupervisorError, SupervisorProblem};
 use crate::event::EventKind;
@@ -18,8 +20,7 @@ pub(super) struct Settings {
     /// In the order in which they were set.
     options: Vec<WantedOption>,
     client_auths: Vec<OnionClientAuthAdd>,
-    /// The connection on which `CONF_CHANGED` is watched, and its hook, unless a filter refuses the
-    /// event.
+    /// The connection on which changes are watched, and its hook, unless a filter refuses the events.
     pub(super) watch: Option<(u64, Option<HookGuard>)>,
 }
 
@@ -71,11 +72,12 @@ impl WantedOption {
 }
 
 impl Settings {
-    pub(super) fn has_options(&self) -> bool {
-        !self.options.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.options.is_empty() && self.client_auths.is_empty()
     }
 
-    /// Watches `CONF_CHANGED` on a connection, unless that is done.
+    /// Watches changes of the configuration on a connection, unless that is done. The event `SIGNAL`
+    /// reports a reload that changes no option.
     pub(super) fn watch(
         &mut self,
         shared: &Arc<Shared>,
@@ -92,7 +94,8 @@ impl Settings {
                 shared.add_task(|_, tasks| tasks.conf_changed = true);
             }
         };
-        let hook = controller.watch_events_before(&[EventKind::ConfChanged], see, deadline);
+        let kinds = [EventKind::ConfChanged, EventKind::Signal];
+        let hook = controller.watch_events_before(&kinds, see, deadline);
         self.watch = Some((generation, if_allowed(hook)?));
         Ok(())
     }
@@ -246,14 +249,22 @@ impl Settings {
         }
     }
 
-    /// Adds the client authorization keys.
+    /// Adds the client authorization keys that tor does not have. tor 0.4.9 forgets all keys that are
+    /// not permanent at each `SETCONF` and at each reload.
     pub(super) fn restore_client_auths(
         &self,
         controller: &Controller,
         deadline: Instant,
     ) -> Result<Vec<UnrestoredPart>> {
         let mut unrestored = Vec::new();
-        for key in &self.client_auths {
+        if self.client_auths.is_empty() {
+            return Ok(unrestored);
+        }
+        // A filter may refuse the query: a key that tor has is replaced by itself.
+        let present = controller.execute_before(&OnionClientAuthView::new(), deadline);
+        let (present, _) = if_allowed(present)?.unwrap_or_default();
+        let is_present = |key: &&OnionClientAuthAdd| present.iter().any(|found| key.is(found));
+        for key in self.client_auths.iter().filter(|key| !is_present(key)) {
             match controller.execute_before(key, deadline) {
                 Err(error) if is_refusal(&error) => {
                     let part = SupervisedPart::ClientAuth(key.service());

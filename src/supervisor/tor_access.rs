@@ -137,9 +137,10 @@ impl Supervisor {
     /// [`forget_conf`](Self::forget_conf) takes them back. Options of onion services are not possible:
     /// use [`onion_endpoint`](Self::onion_endpoint).
     ///
-    /// Sends `SETEVENTS` with `CONF_CHANGED`, `SETCONF` and `GETCONF` if there is a connection, and
-    /// the last two again if tor returns a value in another form, such as `300` for `5 minutes`. On every later connection sends `GETCONF`, and one `SETCONF` with the options that differ; if
-    /// tor refuses it, one for each option. Blocks for at most 60 seconds.
+    /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `SETCONF` and `GETCONF` if there is a
+    /// connection, and the last two again if tor returns a value in another form, such as `300` for
+    /// `5 minutes`. On every later connection sends `GETCONF`, and one `SETCONF` with the options that
+    /// differ; if tor refuses it, one for each option. Blocks for at most 60 seconds.
     ///
     /// # Errors
     ///
@@ -209,8 +210,12 @@ impl Supervisor {
 
     /// Adds a client authorization key for an onion service, on this and every later connection.
     ///
-    /// Sends `ONION_CLIENT_AUTH_ADD` if there is a connection, and on every later one. Blocks for at
-    /// most 60 seconds.
+    /// tor forgets a key that is not permanent when anybody changes its configuration or it reloads.
+    /// The supervisor adds it again then.
+    ///
+    /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, and `ONION_CLIENT_AUTH_ADD`, if there is a
+    /// connection, and on every later one; `ONION_CLIENT_AUTH_VIEW` on every later one and after each
+    /// change. Blocks for at most 60 seconds.
     ///
     /// # Errors
     ///
@@ -223,8 +228,9 @@ impl Supervisor {
         let deadline = deadline_after(LIMIT);
         let keyword = OnionClientAuthAdd::KEYWORD;
         let mut kept = lock_before(&self.shared.settings, keyword, deadline, LIMIT)?;
-        if let Some((controller, _)) = self.shared.connected() {
-            match controller.execute_before(key, deadline) {
+        if let Some((controller, generation)) = self.shared.connected() {
+            let watched = kept.watch(&self.shared, &controller, generation, deadline);
+            match watched.and_then(|()| controller.execute_before(key, deadline)) {
                 Err(error) if !error.is_closed() => return Err(error),
                 _ => {}
             }

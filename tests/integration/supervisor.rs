@@ -2,6 +2,8 @@
 
 /// The failures that end it.
 mod attempts;
+/// Client authorization keys, which tor forgets.
+mod client_authorization;
 /// The parts that are restored after a launched tor was killed.
 mod restored;
 /// The state, with its listeners and attachers, from one tor to the next.

@@ -45,6 +45,11 @@ impl OnionClientAuthAdd {
         self.service
     }
 
+    /// Returns whether tor has this key for this service.
+    pub(crate) fn is(&self, found: &OnionClientCredential) -> bool {
+        found.service == self.service && found.key.public() == self.key.public()
+    }
+
     /// Sets a name for the key, which tor does not send anywhere. The default is none.
     pub fn name(mut self, name: ClientName) -> Self {
         self.name = Some(name);

@@ -12,6 +12,8 @@ use super::watchdog::eventually;
 const MARK: &str = "TORCON_TEST_ALONE";
 const PEER: &str = "TORCON_TEST_PEER";
 const LIMIT: Duration = Duration::from_secs(300);
+/// A longer limit in seconds, for the long forms of tests.
+const LONGER: &str = "TORCON_TEST_LIMIT";
 
 /// Returns whether this process runs one test only.
 pub(crate) fn is_exclusive() -> bool {
@@ -69,7 +71,9 @@ fn again<F>(peer: &str) {
         .expect("the test program can be started");
     let mut status = None;
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eventually(LIMIT, "the test in its own process has ended", || {
+        let limit = env::var(LONGER).map(|text| text.parse().expect("it is a number"));
+        let limit = limit.map_or(LIMIT, Duration::from_secs);
+        eventually(limit, "the test in its own process has ended", || {
             status = child.try_wait().expect("a child can be waited for");
             status.is_some()
         });

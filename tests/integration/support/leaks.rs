@@ -89,8 +89,12 @@ pub(crate) fn children() -> Vec<String> {
 
 /// Returns the most memory that this process has ever had in use, in bytes.
 pub(crate) fn peak_memory() -> u64 {
+    memory("VmHWM:")
+}
+
+fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let line = line.expect("the kernel counts memory");
     let number = line.trim().trim_end_matches("kB").trim().parse::<u64>();
     number.expect("the size is a number") * 1024

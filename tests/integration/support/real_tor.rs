@@ -92,18 +92,7 @@ impl RealTorBuilder {
         fs::write(root.join("geoip"), GEOIP).expect("the file can be written");
         fs::write(root.join("geoip6"), GEOIP6).expect("the file can be written");
         let log = File::create(root.join("log")).expect("the log can be made");
-        let child = Command::new(tor_binary())
-            .arg("--defaults-torrc")
-            .arg(root.join("defaults-torrc"))
-            .arg("-f")
-            .arg(root.join("torrc"))
-            .stdin(Stdio::null())
-            .stderr(log.try_clone().expect("the log can be shared"))
-            // A file never fills up as a pipe does, and it has the lines that tor prints before it
-            // has read its log options.
-            .stdout(log)
-            .spawn()
-            .expect("tor can be started");
+        let child = spawn(root, log);
         let mut tor = RealTor {
             child: Mutex::new(child),
             control_port: None,
@@ -156,6 +145,21 @@ impl RealTorBuilder {
     }
 }
 
+fn spawn(root: &Path, log: File) -> Child {
+    Command::new(tor_binary())
+        .arg("--defaults-torrc")
+        .arg(root.join("defaults-torrc"))
+        .arg("-f")
+        .arg(root.join("torrc"))
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().expect("the log can be shared"))
+        // A file never fills up as a pipe does, and it has the lines that tor prints before it has read
+        // its log options.
+        .stdout(log)
+        .spawn()
+        .expect("tor can be started")
+}
+
 /// A running tor; it is ended and reaped when the value is dropped, also by a panic.
 #[derive(Debug)]
 pub(crate) struct RealTor {
@@ -182,6 +186,30 @@ impl RealTor {
     #[track_caller]
     pub(crate) fn start() -> Self {
         Self::builder().start()
+    }
+
+    /// Starts a tor that has ended again, with the same files and control port, and waits until it
+    /// answers. It fails to start while another program has the port.
+    #[track_caller]
+    pub(crate) fn start_again(&self) {
+        assert!(self.try_wait().is_some(), "tor still runs");
+        let end = Instant::now() + START;
+        if let Some(address) = self.control_port {
+            let torrc = fs::read_to_string(self.torrc_path()).expect("the torrc can be read");
+            let torrc = torrc.replace("127.0.0.1:auto", &address.to_string());
+            fs::write(self.torrc_path(), torrc).expect("the torrc can be written");
+        }
+        loop {
+            if self.try_wait().is_some() {
+                let log = File::options().append(true).open(self.directory.path().join("log"));
+                *self.child.lock() = spawn(self.directory(), log.expect("the log can be opened"));
+            }
+            if self.answers(end) {
+                return;
+            }
+            assert!(Instant::now() < end, "tor did not start again; its log:\n{}", self.log_text());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[track_caller]
@@ -470,6 +498,19 @@ fn a_stopped_tor_answers_after_it_goes_on() {
     assert_eq!(tor.try_wait(), Some(status));
     // A signal to a reaped process has no effect.
     tor.kill();
+}
+
+#[test]
+fn a_tor_starts_again_with_the_same_control_port_and_another_cookie() {
+    let tor = RealTor::builder().control_port().start();
+    let (address, cookie) = (tor.control_addr(), fs::read(tor.cookie_path()).unwrap());
+    tor.kill();
+    tor.wait(Duration::from_secs(10));
+    tor.start_again();
+    let mut raw = RawControl::connect(&Address::Tcp(address));
+    raw.authenticate_by_cookie(&tor.cookie_path());
+    assert_eq!(raw.get_info("process/pid"), tor.pid().to_string());
+    assert_ne!(fs::read(tor.cookie_path()).unwrap(), cookie);
 }
 
 #[test]

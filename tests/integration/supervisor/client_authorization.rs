@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+use torcon::ConnectOptions;
+use torcon::command::OnionClientAuthAdd;
+use torcon::names::{ClientAuthKey, OnionKey};
+use torcon::supervisor::SupervisorOptions;
+
+use super::LIMIT;
+use crate::support::real_tor::RealTor;
+use crate::support::watchdog::eventually;
+
+#[test]
+fn a_client_authorization_key_is_added_again_whenever_tor_forgets_it() {
+    let tor = RealTor::start();
+    let options = SupervisorOptions::new()
+        .backoff(Duration::from_millis(10), Duration::from_millis(100))
+        .check_interval(LIMIT);
+    let supervisor = options.connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
+    supervisor.wait_tor(LIMIT).unwrap();
+    let service = OnionKey::from_seed([77; 32]).address();
+    let key =
+        |byte| OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([byte; 32]).unwrap());
+    supervisor.add_onion_client_auth(&key(5)).unwrap();
+    let shown = || tor.raw().ask("ONION_CLIENT_AUTH_VIEW").concat();
+    let added = shown();
+    assert!(added.contains("x25519:"), "{added}");
+    // tor forgets the key at each change of the configuration and at each reload, also at one that
+    // changes nothing.
+    for command in ["SETCONF ContactInfo=somebody", "SIGNAL RELOAD", "SIGNAL RELOAD"] {
+        assert_eq!(tor.raw().ask(command), ["250 OK"], "{command}");
+        eventually(LIMIT, "tor has the key again", || shown() == added);
+    }
+    let other = key(6);
+    supervisor.with_tor(LIMIT, |tor| tor.controller().add_onion_client_auth(&other)).unwrap();
+    assert_ne!(shown(), added);
+    supervisor.set_conf([("ContactInfo", "nobody")]).unwrap();
+    eventually(LIMIT, "tor has the key again", || shown() == added);
+    tor.kill();
+    tor.wait(LIMIT);
+    tor.start_again();
+    eventually(LIMIT, "tor has the key again", || shown() == added);
+    assert!(supervisor.remove_onion_client_auth(service).unwrap());
+    assert!(!shown().contains("x25519:"), "{}", shown());
+}
