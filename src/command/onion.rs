@@ -109,6 +109,11 @@ impl AddOnion {
         self
     }
 
+    /// Replaces the authorized clients.
+    pub(crate) fn set_clients(&mut self, keys: impl IntoIterator<Item = ClientAuthPublicKey>) {
+        self.clients = keys.into_iter().collect();
+    }
+
     /// Makes the service non-anonymous, with shorter circuits. tor accepts it only if it was started
     /// with `HiddenServiceNonAnonymousMode`, and then no other. The default is an anonymous service.
     pub fn non_anonymous(mut self) -> Self {

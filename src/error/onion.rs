@@ -113,6 +113,16 @@ pub enum OnionProblem {
         /// The name of the client.
         name: ClientName,
     },
+    /// The client is the only one: without it, the service would be open to every client.
+    #[error(
+        "{name} is the only authorized client of {address}: without it the service would be open to every client, which only OnionService::disable_client_auth does"
+    )]
+    LastClient {
+        /// The name of the client.
+        name: ClientName,
+        /// The address of the service.
+        address: OnionAddress,
+    },
     /// tor runs on another machine, where this program cannot create a directory.
     #[error("tor runs on another machine: use an ephemeral service")]
     Remote,

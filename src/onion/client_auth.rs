@@ -25,23 +25,62 @@ pub(super) struct WantedClient {
     pub(super) public_key: Option<ClientAuthPublicKey>,
 }
 
+/// A change of the authorized clients of a running service.
+#[derive(Clone, Debug)]
+pub(super) enum ClientChange {
+    Authorize(AuthorizedClient),
+    Revoke(ClientName),
+    /// Opens the service to every client.
+    RevokeAll,
+}
+
+/// How tor is made to know a changed service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Refresh {
+    /// tor reads the clients again, and publishes the service with the same introduction points.
+    Clients,
+    /// tor removes the service and adds it again, with new introduction points: the descriptors that
+    /// clients have lead nowhere.
+    Whole,
+}
+
+impl ClientChange {
+    /// Returns the clients after the change.
+    pub(super) fn applied_to(&self, clients: &[AuthorizedClient]) -> Vec<AuthorizedClient> {
+        let others = clients.iter().cloned();
+        match self {
+            Self::Authorize(client) => others.chain([client.clone()]).collect(),
+            Self::Revoke(name) => others.filter(|client| client.name != *name).collect(),
+            Self::RevokeAll => Vec::new(),
+        }
+    }
+}
+
+impl WantedClient {
+    /// Validates the name and generates the key if it is missing.
+    pub(super) fn prepare(&self) -> Result<AuthorizedClient> {
+        let name: ClientName = self.name.parse()?;
+        let (public_key, key) = match self.public_key {
+            Some(public_key) => (public_key, None),
+            None => {
+                let key = ClientAuthKey::generate()?;
+                (key.public(), Some(key))
+            }
+        };
+        Ok(AuthorizedClient { name, public_key, key })
+    }
+}
+
 /// Validates the names and generates the missing keys.
 pub(super) fn prepare(wanted: &[WantedClient]) -> Result<Vec<AuthorizedClient>> {
     let mut names = BTreeSet::new();
     let mut clients = Vec::with_capacity(wanted.len());
     for client in wanted {
-        let name: ClientName = client.name.parse()?;
-        if !names.insert(name) {
+        let client = client.prepare()?;
+        if !names.insert(client.name) {
             return Err(InvalidInput::new("client name", "is given twice").into());
         }
-        let key = match client.public_key {
-            Some(_) => None,
-            None => Some(ClientAuthKey::generate()?),
-        };
-        let public_key = client.public_key.or_else(|| key.as_ref().map(ClientAuthKey::public));
-        if let Some(public_key) = public_key {
-            clients.push(AuthorizedClient { name, public_key, key });
-        }
+        clients.push(client);
     }
     Ok(clients)
 }

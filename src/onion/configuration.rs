@@ -122,6 +122,27 @@ impl Configuration {
         Ok(FormerLines(services.take(|other| is_same_directory(other, directory))))
     }
 
+    /// Makes tor read the files of a service again, by setting the lines of all services as they are.
+    pub(super) fn read_again(&self, controller: &Controller, directory: &Path) -> Result<()> {
+        self.0.lock(controller)?.rewrite_services(|services| {
+            Ok(services.directories().any(|other| is_same_directory(&other, directory)))
+        })
+    }
+
+    /// Removes the lines of a service and adds them again.
+    pub(super) fn renew(&self, controller: &Controller, directory: &Path) -> Result<()> {
+        let guard = self.0.lock(controller)?;
+        let mut lines = Vec::new();
+        guard.rewrite_services(|services| {
+            lines = services.take(|other| is_same_directory(other, directory));
+            Ok(!lines.is_empty())
+        })?;
+        guard.rewrite_services(|services| {
+            services.lines.extend_from_slice(&lines);
+            Ok(!lines.is_empty())
+        })
+    }
+
     /// Restores the lines that a directory had before.
     pub(super) fn restore(
         &self,

@@ -299,6 +299,23 @@ impl ServiceDirectory {
         self.undo.clear();
     }
 
+    /// Returns how many changes an undo would take back.
+    pub(super) fn changes(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Takes back the changes after the first `count`.
+    pub(super) fn undo_to(&mut self, count: usize) {
+        for step in self.undo.split_off(count.min(self.undo.len())).iter().rev() {
+            self.undo_quietly(step);
+        }
+    }
+
+    /// Keeps the changes after the first `count`.
+    pub(super) fn keep_from(&mut self, count: usize) {
+        self.undo.truncate(count);
+    }
+
     /// Keeps all changes, and a temporary directory too, since tor may be using it. A later program
     /// removes it after this one has ended.
     pub(super) fn abandon(&mut self) {
@@ -309,6 +326,15 @@ impl ServiceDirectory {
                 self.path
             );
             let _kept = ManuallyDrop::new(temporary);
+        }
+    }
+
+    fn undo_quietly(&self, step: &Undo) {
+        if let Err(error) = self.undo_step(step) {
+            log::warn!(
+                "a change of the directory {:?} of an onion service could not be undone: {error}",
+                self.path
+            );
         }
     }
 
@@ -341,14 +367,7 @@ impl Drop for ServiceDirectory {
         if self.temporary.is_some() {
             return;
         }
-        for step in std::mem::take(&mut self.undo).iter().rev() {
-            if let Err(error) = self.undo_step(step) {
-                log::warn!(
-                    "a change of the directory {:?} of an onion service could not be undone: {error}",
-                    self.path
-                );
-            }
-        }
+        self.undo_to(0);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::client_auth::AuthorizedClient;
 use crate::command::{AddOnion, AddedOnion};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
@@ -60,17 +61,50 @@ impl EphemeralService {
         add_onion(controller, command).map(drop)
     }
 
+    /// Sets the authorized clients of the next [`refresh`](Self::refresh). Returns the command that
+    /// restores the present ones.
+    pub(super) fn set_clients(&mut self, clients: &[AuthorizedClient]) -> Result<Box<AddOnion>> {
+        let Some(command) = &mut self.again else {
+            return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
+        };
+        let former = command.clone();
+        command.set_clients(clients.iter().map(|client| client.public_key));
+        Ok(former)
+    }
+
+    /// Makes tor know the service as it was added before.
+    pub(super) fn undo_clients(&mut self, controller: &Controller, former: Box<AddOnion>) {
+        self.again = Some(former);
+        // If it fails, the monitor tries again.
+        if let Err(error) = self.add_again(controller) {
+            log::debug!("{} could not be added again at once: {error}", self.address);
+        }
+    }
+
+    /// Removes the service from tor and adds it again: no command changes a service.
+    pub(super) fn refresh(&self, controller: &Controller) -> Result<()> {
+        if self.again.is_none() {
+            return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
+        }
+        match controller.del_onion(self.address) {
+            // Another controller has deleted it.
+            Err(error) if error.status_code() == Some(552) => {}
+            outcome => outcome?,
+        }
+        self.add_again(controller)
+    }
+
     /// Adds the service to the tor of a new connection, unless it is detached and still in tor.
     ///
     /// tor removes the service of an earlier connection when it notices the end of that connection,
-    /// and refuses the address until then.
+    /// and refuses the address until then. Returns whether the service was still there.
     pub(super) fn restore(
         &self,
         controller: &Controller,
         is_over: impl Fn() -> bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         match self.is_in_tor(controller) {
-            Ok(true) => return Ok(()),
+            Ok(true) => return Ok(true),
             // A filter may refuse the query.
             Ok(false) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
@@ -81,7 +115,7 @@ impl EphemeralService {
                 Err(error) if is_collision(&error) && !is_over() && Instant::now() < deadline => {
                     thread::sleep(COLLISION_PAUSE);
                 }
-                outcome => return outcome,
+                outcome => return outcome.map(|()| false),
             }
         }
     }

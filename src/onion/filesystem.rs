@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::client_auth::AuthorizedClient;
+use super::client_auth::{AuthorizedClient, ClientChange, Refresh};
 use super::configuration::{Configuration, Failed, FormerLines};
 use super::directory::{DirectoryPlace, ServiceDirectory};
 use super::registration::{AddedService, Registration};
@@ -153,8 +153,8 @@ impl FilesystemService {
     }
 
     /// Adds the service to the tor of a new connection, unless that tor has it. It may be the same
-    /// process as before or another one, which may run as another user.
-    pub(super) fn restore(&mut self, controller: &Controller) -> Result<()> {
+    /// process as before or another one, which may run as another user. Returns whether tor had it.
+    pub(super) fn restore(&mut self, controller: &Controller) -> Result<bool> {
         let identity = self.move_to(controller)?;
         self.directory.check_again(self.address)?;
         if let Some(detail) =
@@ -170,7 +170,7 @@ impl FilesystemService {
                 let found = self.configuration.lines_of(controller, path)?;
                 self.set_former(controller, found);
             }
-            return Ok(());
+            return Ok(true);
         }
         let added = self.configuration.add(controller, path, &self.lines, address);
         let found = added.map_err(|Failed { error, uncertain }| {
@@ -179,7 +179,52 @@ impl FilesystemService {
         })?;
         self.configured = true;
         self.set_former(controller, found);
-        Ok(())
+        Ok(false)
+    }
+
+    /// Changes the files of the authorized clients. Returns how many changes of the directory an undo
+    /// keeps.
+    pub(super) fn change_clients(
+        &mut self,
+        controller: &Controller,
+        change: &mut ClientChange,
+        clients: &[AuthorizedClient],
+    ) -> Result<usize> {
+        if controller.has_sandbox().unwrap_or(false) {
+            let detail = "it runs with Sandbox 1 and may open no file of a new client";
+            let path = self.path().to_owned();
+            return Err(OnionError::new(OnionProblem::NotForTor { path, detail }).into());
+        }
+        let count = self.directory.changes();
+        let changed = match change {
+            ClientChange::Authorize(client) => self.directory.authorize_client(client),
+            ClientChange::Revoke(name) => self.directory.revoke_client(*name),
+            ClientChange::RevokeAll => {
+                clients.iter().try_for_each(|client| self.directory.revoke_client(client.name))
+            }
+        };
+        if changed.is_err() {
+            self.directory.undo_to(count);
+        }
+        changed.map(|()| count)
+    }
+
+    /// Takes back the changes of the clients after the first `count` of the directory.
+    pub(super) fn undo_clients(&mut self, count: usize) {
+        self.directory.undo_to(count);
+    }
+
+    pub(super) fn keep_clients(&mut self, count: usize) {
+        self.directory.keep_from(count);
+    }
+
+    /// Makes tor read the clients again.
+    pub(super) fn refresh(&self, controller: &Controller, refresh: Refresh) -> Result<()> {
+        let path = self.directory.path();
+        match refresh {
+            Refresh::Clients => self.configuration.read_again(controller, path),
+            Refresh::Whole => self.configuration.renew(controller, path),
+        }
     }
 
     /// Sets which lines the directory has after the service: those found in tor if they are in its

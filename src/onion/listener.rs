@@ -263,7 +263,7 @@ impl OnionListener {
 
     /// Returns the authorized clients; if there are none, every client is allowed.
     #[must_use]
-    pub fn clients(&self) -> &[AuthorizedClient] {
+    pub fn clients(&self) -> Vec<AuthorizedClient> {
         self.service.clients()
     }
 

@@ -93,9 +93,8 @@ impl Monitor {
         let suspected_removal = status.take_suspected_removal(self.generation);
         let mut parts = self.service.parts.lock();
         let Some(parts) = &mut *parts else { return Ok(None) };
-        let registration = &mut parts.registration;
-        match registration.is_in_tor(&self.controller) {
-            Ok(true) => return Ok(None),
+        match parts.registration.is_in_tor(&self.controller) {
+            Ok(true) => return parts.refresh_pending(&self.controller).map(|()| None),
             Ok(false) => {}
             // A filter refuses the query now.
             Err(Error::Rejected(_)) if self.is_restored => return Ok(None),
@@ -109,12 +108,15 @@ impl Monitor {
         let by = match (suspected_removal, status.take_suspected_removal(self.generation)) {
             (Some(RemovedBy::Reload), _) | (_, Some(RemovedBy::Reload)) => RemovedBy::Reload,
             (Some(by), _) | (None, Some(by)) => by,
-            (None, None) => registration.removed_by(),
+            (None, None) => parts.registration.removed_by(),
         };
         let source = match self.service.monitoring.if_removed {
             IfRemoved::End if self.is_restored => None,
-            _ => match registration.add_again(&self.controller, by) {
-                Ok(()) => return Ok(Some(by)),
+            _ => match parts.registration.add_again(&self.controller, by) {
+                Ok(()) => {
+                    parts.pending = None;
+                    return Ok(Some(by));
+                }
                 Err(error) if self.is_passing(&error) || error.is_closed() => return Err(error),
                 Err(error) => Some(error),
             },

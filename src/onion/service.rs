@@ -1,5 +1,6 @@
 //! `OnionService`: a service that tor has, and its removal.
 
+mod clients;
 mod inner;
 
 use std::fmt;
@@ -105,8 +106,8 @@ impl OnionService {
 
     /// Returns the authorized clients; if there are none, every client is allowed.
     #[must_use]
-    pub fn clients(&self) -> &[AuthorizedClient] {
-        &self.inner.clients
+    pub fn clients(&self) -> Vec<AuthorizedClient> {
+        self.inner.clients.lock().clone()
     }
 
     /// Returns the controller of the tor that has the service. With a supervisor it is the one of

@@ -103,13 +103,16 @@ impl ServiceStatus {
         state.uploads.list()
     }
 
+    /// Forgets the uploads: tor is about to make others.
+    pub(super) fn forget_uploads(&self) {
+        self.state.lock().forget_uploads();
+    }
+
     /// Begins to follow the service on a new connection.
     pub(super) fn begin_generation(&self) -> u64 {
         let mut state = self.state.lock();
         state.generation += 1;
-        state.uploads = Uploads::default();
-        state.unreported.clear();
-        state.changed_at = None;
+        state.forget_uploads();
         state.suspected_removal = None;
         state.disconnected = None;
         state.is_restored = false;
@@ -323,6 +326,12 @@ impl State {
     /// Returns whether no more events of this connection arrive.
     fn is_over(&self, generation: u64) -> bool {
         self.ending.is_some() || self.disconnected.is_some() || self.generation != generation
+    }
+
+    fn forget_uploads(&mut self) {
+        self.uploads = Uploads::default();
+        self.unreported.clear();
+        self.changed_at = None;
     }
 
     fn record(&mut self, event: &HsDescEvent) {

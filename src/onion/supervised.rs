@@ -91,7 +91,7 @@ impl ServiceInner {
             self.status().disconnect(self.status().generation(), error.clone());
         })?;
         let is_over = || !self.status().is_current(generation);
-        let outcome = present.registration.restore(controller, is_over);
+        let outcome = present.restore(controller, is_over);
         let is_lasting =
             |error: &Error| !is_passing(error) && !is_collision(error) || error.is_closed();
         if let Some(error) = outcome.as_ref().err().filter(|error| is_lasting(error)) {

@@ -190,6 +190,7 @@ fn the_problems_of_an_onion_service_have_good_texts() {
         },
         OnionProblem::OtherKey { path, found: address, given: address },
         OnionProblem::ClientExists { name: "alice".parse().unwrap() },
+        OnionProblem::LastClient { name: "alice".parse().unwrap(), address },
         OnionProblem::Remote,
         OnionProblem::NetworkDisabled,
         OnionProblem::NotPublished { address, uploads: Box::new([]) },

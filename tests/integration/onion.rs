@@ -4,6 +4,8 @@
 mod accepting;
 /// Directories that change while their service runs, or that would stop tor.
 mod changed_directory;
+/// Clients that are authorized and revoked while the service runs.
+mod clients;
 /// The commands, and what a real tor answers to each.
 mod commands;
 /// Services that tor gets by the control connection.

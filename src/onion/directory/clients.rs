@@ -1,13 +1,12 @@
 //! The authorized clients in a service's directory: `authorized_clients`.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use super::checks::check_owner;
 use super::{CLIENTS, ServiceDirectory, Undo, files};
 use crate::error::{OnionError, OnionProblem, Result};
-use crate::names::ClientAuthPublicKey;
+use crate::names::{ClientAuthPublicKey, ClientName};
 use crate::onion::client_auth::AuthorizedClient;
 
 /// The suffix of a client's file.
@@ -30,14 +29,11 @@ impl ServiceDirectory {
                 self.undo.push(Undo::RemoveClients);
             }
         }
-        let directory = match files::open_directory(self.fd()?, name) {
-            Ok(directory) => directory,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(clients),
-            Err(error) => return Err(failed(error).into()),
-        };
+        if !files::exists(self.fd()?, CLIENTS) {
+            return Ok(clients);
+        }
+        let directory = self.open_clients()?;
         let path = self.path.join(CLIENTS);
-        check_owner(&directory, &path, self.owner)?;
-        self.clients = Some(directory.try_clone().map_err(&failed)?);
         let there = files::names(&directory).map_err(&failed)?;
         let there = there.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
         if clients.is_empty() {
@@ -51,6 +47,35 @@ impl ServiceDirectory {
             self.put_client(&directory, &path, client)?;
         }
         Ok(clients)
+    }
+
+    /// Authorizes one more client. A client whose name is in the directory keeps its key, unless the
+    /// caller gave one. [`undo_to`](Self::undo_to) takes it back.
+    pub(in crate::onion) fn authorize_client(
+        &mut self,
+        client: &mut AuthorizedClient,
+    ) -> Result<()> {
+        let made = files::create_directory(self.fd()?, Path::new(CLIENTS), self.owner);
+        if made.map_err(self.failed(CLIENTS))?.is_some() {
+            self.undo.push(Undo::RemoveClients);
+        }
+        let directory = self.open_clients()?;
+        self.put_client(&directory, &self.path.join(CLIENTS), client)
+    }
+
+    /// Removes the file of a client. [`undo_to`](Self::undo_to) restores it.
+    pub(in crate::onion) fn revoke_client(&mut self, name: ClientName) -> Result<()> {
+        let directory = self.open_clients()?;
+        let path = self.path.join(CLIENTS).join(format!("{name}{CLIENT_ENDING}"));
+        self.remove_client(&directory, &path)
+    }
+
+    fn open_clients(&mut self) -> Result<File> {
+        let failed = self.failed(CLIENTS);
+        let directory = files::open_directory(self.fd()?, Path::new(CLIENTS)).map_err(&failed)?;
+        check_owner(&directory, &self.path.join(CLIENTS), self.owner)?;
+        self.clients = Some(directory.try_clone().map_err(&failed)?);
+        Ok(directory)
     }
 
     fn remove_client(&mut self, directory: &File, path: &Path) -> Result<()> {

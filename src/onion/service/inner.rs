@@ -28,7 +28,8 @@ pub(in crate::onion) struct ServiceInner {
     pub(in crate::onion) address: OnionAddress,
     pub(in crate::onion) ports: Vec<OnionPort>,
     pub(in crate::onion) key: Option<OnionKey>,
-    pub(in crate::onion) clients: Vec<AuthorizedClient>,
+    /// Changed only while `parts` is locked.
+    pub(in crate::onion) clients: Mutex<Vec<AuthorizedClient>>,
     pub(in crate::onion) directory: Option<std::path::PathBuf>,
     pub(in crate::onion) publisher: Publisher,
     pub(in crate::onion) monitoring: MonitorOptions,
@@ -63,12 +64,17 @@ impl ServiceInner {
             address,
             ports,
             key,
-            clients,
+            clients: Mutex::new(clients),
             directory,
             publisher,
             monitoring,
             announcement,
-            parts: Mutex::new(Some(Parts { registration, lease, is_closing: false })),
+            parts: Mutex::new(Some(Parts {
+                registration,
+                lease,
+                is_closing: false,
+                pending: None,
+            })),
             controller: Mutex::new(controller),
             monitors: Mutex::default(),
         })
@@ -111,7 +117,7 @@ impl ServiceInner {
         let taken = lock_within(&self.parts, "DEL_ONION", limit)?.take();
         // A restoration may have subscribed meanwhile.
         self.publisher.close();
-        let Some(Parts { mut registration, lease, .. }) = taken else { return Ok(()) };
+        let Some(Parts { mut registration, lease, pending, .. }) = taken else { return Ok(()) };
         // The monitors end, since they find no service.
         let monitors = std::mem::take(&mut *self.monitors.lock());
         // A logger may close the service on the monitor's thread, and a thread cannot join itself.
@@ -132,7 +138,8 @@ impl ServiceInner {
         // The supervisor connects to this tor again.
         let is_later = is_supervised && outcome.is_err() && registration.may_be_in_tor();
         if is_later || stays && patient {
-            *self.parts.lock() = Some(Parts { registration, lease, is_closing: is_supervised });
+            *self.parts.lock() =
+                Some(Parts { registration, lease, is_closing: is_supervised, pending });
             return if stays && patient { outcome } else { Ok(()) };
         }
         if stays {

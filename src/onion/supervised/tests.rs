@@ -356,3 +356,30 @@ fn a_closure_that_does_not_return_holds_neither_the_supervisor_nor_the_end() {
     listener.close().unwrap();
     drop(let_go);
 }
+
+#[test]
+fn clients_that_change_without_a_connection_are_known_to_the_next_one() {
+    let supervisor = Supervisor::default();
+    let tor = tor();
+    // tor writes such a line for each SETCONF.
+    let settings = || {
+        let lines = tor.last_lines();
+        lines.iter().filter(|line| line.contains("DisableNetwork is set")).count()
+    };
+    let (first, second) = (another_connection(&tor), another_connection(&tor));
+    let listener = supervisor.endpoint(&first, true).listen().unwrap();
+    let clients = listener.hidden_service_dir().unwrap().join("authorized_clients");
+    first.close();
+    let alice = listener.authorize_client("alice").unwrap();
+    assert!(clients.join("alice.auth").exists());
+    assert_eq!(listener.clients()[0].public_key, alice.public_key);
+    let before = settings();
+    assert!(supervisor.service().restore(&second).unwrap());
+    eventually("the services are set", || settings() > before);
+    second.close();
+    let third = another_connection(&tor);
+    let before = settings();
+    assert!(supervisor.service().restore(&third).unwrap());
+    third.get_info_one("version").unwrap();
+    assert_eq!(settings(), before, "nothing has changed");
+}

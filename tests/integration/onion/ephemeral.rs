@@ -111,7 +111,8 @@ fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
     let ports: Vec<_> = listener.service().ports().iter().map(ToString::to_string).collect();
     let own = format!("80,{}", target(&listener));
     assert_eq!(ports, [own.as_str(), "81,8181", "82,unix:/srv/x.sock"]);
-    let [alice, bob] = listener.clients() else { panic!("{:?}", listener.clients()) };
+    let clients = listener.clients();
+    let [alice, bob] = &*clients else { panic!("{clients:?}") };
     assert_eq!((alice.name.as_str(), bob.name.as_str()), ("alice", "bob"));
     assert_eq!(alice.key.as_ref().unwrap().public(), alice.public_key);
     assert!(bob.key.is_none() && bob.public_key == made.public());

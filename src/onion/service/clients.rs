@@ -1,0 +1,211 @@
+//! The authorized clients of a running service.
+
+use super::super::client_auth::{AuthorizedClient, ClientChange, Refresh, WantedClient};
+use super::super::listener::OnionListener;
+use super::{OnionService, ServiceInner};
+use crate::error::{OnionError, OnionProblem, Result};
+use crate::link::lock_within;
+use crate::names::{ClientAuthPublicKey, ClientName};
+
+/// Clients of a running service.
+///
+/// tor publishes the service again after each change, which
+/// [`wait_published`](Self::wait_published) then waits for. Its directories answer a client with the
+/// former descriptor until they have the new one. A changed list survives the loss of the service and
+/// a new connection of a supervisor.
+///
+/// A filesystem service has its clients in files in `authorized_clients`. tor reads them when its
+/// services are set, so `GETCONF HiddenServiceOptions` is sent, and `SETCONF` with the lines of all
+/// services as they are. To revoke a client, the lines of the service are first left out and then
+/// added again: tor then chooses other introduction points, without which the client could still
+/// connect by a descriptor that it has. tor with `Sandbox 1` cannot read new files; a change is
+/// refused.
+///
+/// No command changes an ephemeral service: `DEL_ONION` and `ADD_ONION` with the new list are sent
+/// for every change. Until tor has published it again, which takes some seconds, new connections
+/// fail; open ones stay.
+impl OnionService {
+    /// Authorizes a client, for which a key pair is generated. If the service had no client, it
+    /// refuses every other one from now on.
+    ///
+    /// If the directory of the service has a file of this name that is not in
+    /// [`clients`](Self::clients), the client keeps that key, and the result has none.
+    ///
+    /// Blocks the current thread until tor has answered, for at most four times the time limit of
+    /// the endpoint's controller. While a supervisor has no connection, the next tor learns of the
+    /// change.
+    ///
+    /// # Errors
+    ///
+    /// - [`OnionProblem::ClientExists`] if a client has the name.
+    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if it is no name of a client: 1 to 16
+    ///   letters, digits, `+`, `-` or `_`.
+    /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
+    /// - [`OnionProblem::File`] or [`OnionProblem::Unsafe`] if the file cannot be written,
+    ///   [`OnionProblem::NotForTor`] if tor cannot read it.
+    /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
+    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not answer; the thread `torcon-onion`
+    ///   makes the change when it does.
+    /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
+    ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
+    pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
+        self.authorize(&WantedClient { name: name.into(), public_key: None })
+    }
+
+    /// Authorizes a client by its public key. If the service had no client, it refuses every other
+    /// one from now on. A client that has this name and this key stays as it is.
+    ///
+    /// Blocks and sends commands as [`authorize_client`](Self::authorize_client) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`authorize_client`](Self::authorize_client); [`OnionProblem::ClientExists`] if a
+    /// client of this name has another key.
+    pub fn authorize_client_key(
+        &self,
+        name: impl Into<String>,
+        public_key: ClientAuthPublicKey,
+    ) -> Result<()> {
+        self.authorize(&WantedClient { name: name.into(), public_key: Some(public_key) }).map(drop)
+    }
+
+    /// Revokes the authorization of a client. Returns whether it had one.
+    ///
+    /// The client can no longer connect, even by a descriptor that its tor has. Its open connections
+    /// stay: close them if need be. Until tor has published the service again, new connections of
+    /// the other clients fail.
+    ///
+    /// Blocks the current thread until tor has answered, for at most six times the time limit of
+    /// the endpoint's controller.
+    ///
+    /// # Errors
+    ///
+    /// [`OnionProblem::LastClient`] if it is the only client, since the service would be open to
+    /// every client; [`disable_client_auth`](Self::disable_client_auth) does that. Otherwise those
+    /// of [`authorize_client`](Self::authorize_client).
+    pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
+        let name: ClientName = name.as_ref().parse()?;
+        self.inner
+            .change_clients(|clients| {
+                if clients.iter().all(|client| client.name != name) {
+                    return Ok(None);
+                }
+                if clients.len() == 1 {
+                    let address = self.inner.address;
+                    return Err(OnionError::new(OnionProblem::LastClient { name, address }).into());
+                }
+                Ok(Some((ClientChange::Revoke(name), Refresh::Whole)))
+            })
+            .map(|change| change.is_some())
+    }
+
+    /// Revokes the authorization of all clients, which opens the service to everybody. Returns
+    /// whether there was a client.
+    ///
+    /// Blocks and sends commands as [`authorize_client`](Self::authorize_client) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`authorize_client`](Self::authorize_client).
+    pub fn disable_client_auth(&self) -> Result<bool> {
+        self.inner
+            .change_clients(|clients| {
+                Ok((!clients.is_empty()).then_some((ClientChange::RevokeAll, Refresh::Clients)))
+            })
+            .map(|change| change.is_some())
+    }
+
+    fn authorize(&self, wanted: &WantedClient) -> Result<AuthorizedClient> {
+        let client = wanted.prepare()?;
+        let change = self.inner.change_clients(|clients| {
+            let same = clients.iter().find(|other| other.name == client.name);
+            match same {
+                Some(same) if Some(same.public_key) == wanted.public_key => Ok(None),
+                Some(_) => {
+                    let name = client.name;
+                    Err(OnionError::new(OnionProblem::ClientExists { name }).into())
+                }
+                None => Ok(Some((ClientChange::Authorize(client.clone()), Refresh::Clients))),
+            }
+        })?;
+        // The directory may have had another key of the client.
+        Ok(match change {
+            Some(ClientChange::Authorize(client)) => client,
+            _ => client,
+        })
+    }
+}
+
+impl OnionListener {
+    /// Authorizes a client as [`OnionService::authorize_client`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnionService::authorize_client`].
+    pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
+        self.service().authorize_client(name)
+    }
+
+    /// Authorizes a client by its public key as [`OnionService::authorize_client_key`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnionService::authorize_client_key`].
+    pub fn authorize_client_key(
+        &self,
+        name: impl Into<String>,
+        public_key: ClientAuthPublicKey,
+    ) -> Result<()> {
+        self.service().authorize_client_key(name, public_key)
+    }
+
+    /// Revokes the authorization of a client as [`OnionService::revoke_client`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnionService::revoke_client`].
+    pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
+        self.service().revoke_client(name)
+    }
+}
+
+impl ServiceInner {
+    /// Makes the change that `decide` returns for the present clients, and returns it.
+    fn change_clients(
+        &self,
+        decide: impl FnOnce(&[AuthorizedClient]) -> Result<Option<(ClientChange, Refresh)>>,
+    ) -> Result<Option<ClientChange>> {
+        let limit = self.controller.lock().timeout();
+        let mut parts = lock_within(&self.parts, "SETCONF", limit)?;
+        if let Some(ending) = self.status().ending() {
+            return Err(ending);
+        }
+        let Some(parts) = &mut *parts else {
+            return Err(OnionError::new(OnionProblem::Closed).into());
+        };
+        let before = self.clients.lock().clone();
+        let Some((mut change, refresh)) = decide(&before)? else { return Ok(None) };
+        let controller = self.controller();
+        let undo = parts.registration.change_clients(&controller, &mut change, &before)?;
+        let earlier = parts.pending;
+        parts.pending = earlier.max(Some(refresh));
+        self.status().forget_uploads();
+        let outcome = parts.refresh_pending(&controller);
+        let is_lost = |error: &crate::Error| error.is_closed() && self.status().is_supervised();
+        match outcome {
+            Err(error) if !error.is_timeout() && !is_lost(&error) => {
+                parts.pending = earlier;
+                parts.registration.undo_clients(&controller, undo);
+                return Err(error);
+            }
+            _ => {}
+        }
+        parts.registration.keep_clients(&undo);
+        *self.clients.lock() = change.applied_to(&before);
+        match outcome {
+            // The supervisor tells the next tor.
+            Err(error) if !error.is_closed() => Err(error),
+            _ => Ok(Some(change)),
+        }
+    }
+}
