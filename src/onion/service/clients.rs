@@ -3,7 +3,7 @@
 use super::super::client_auth::{AuthorizedClient, ClientChange, Refresh, WantedClient};
 use super::super::listener::OnionListener;
 use super::{OnionService, ServiceInner};
-use crate::error::{OnionError, OnionProblem, Result};
+use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::link::lock_within;
 use crate::names::{ClientAuthPublicKey, ClientName};
 
@@ -191,7 +191,7 @@ impl ServiceInner {
         parts.pending = earlier.max(Some(refresh));
         self.status().forget_uploads();
         let outcome = parts.refresh_pending(&controller);
-        let is_lost = |error: &crate::Error| error.is_closed() && self.status().is_supervised();
+        let is_lost = |error: &Error| error.is_closed() && self.status().is_supervised();
         match outcome {
             Err(error) if !error.is_timeout() && !is_lost(&error) => {
                 parts.pending = earlier;
