@@ -38,13 +38,13 @@ impl OnionService {
     /// # Errors
     ///
     /// - [`OnionProblem::ClientExists`] if a client has the name.
-    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if it is no name of a client: 1 to 16
+    /// - [`Error::InvalidInput`] if it is no name of a client: 1 to 16
     ///   letters, digits, `+`, `-` or `_`.
     /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
     /// - [`OnionProblem::File`] or [`OnionProblem::Unsafe`] if the file cannot be written,
     ///   [`OnionProblem::NotForTor`] if tor cannot read it.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
-    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not answer; the thread `torcon-onion`
+    /// - [`Error::Timeout`] if tor does not answer; the thread `torcon-onion`
     ///   makes the change when it does.
     /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
     ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
