@@ -16,11 +16,9 @@ mod worker;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use parking_lot::Mutex;
 
 pub(super) use self::attach_loop::Message;
 pub(super) use self::eligible::{check_purpose, is_onion};
@@ -129,16 +127,11 @@ impl AttacherOptions {
         R: Into<Attach>,
     {
         let (requests, inbox) = unbounded();
-        let registered = Arc::new(RegisteredAttacher {
-            id: AttacherId::new(self.priority),
-            limit: self.limit,
-            requests,
-            is_set: Arc::new(AtomicBool::new(true)),
-            attaching: Mutex::new(None),
-        });
+        let id = AttacherId::new(self.priority);
+        let registered = Arc::new(RegisteredAttacher::new(id, self.limit, requests));
         let worker = Worker {
             shared: Arc::downgrade(&state.shared),
-            id: registered.id,
+            id,
             requests: inbox,
             is_set: Arc::clone(&registered.is_set),
         };
@@ -151,8 +144,11 @@ impl AttacherOptions {
         let generation = state.shared.present();
         let limit = generation.controller.timeout();
         let set = guard.registered.set_on(&generation, deadline_after(limit), limit);
-        if guard.registered.attaching.lock().is_none() {
+        if !guard.registered.is_set_on_any() {
             set?;
+        }
+        if !state.shared.is_supervised {
+            guard.registered.set_on_no_other();
         }
         worker.start(Box::new(closure)).map_err(|error| no_thread(&error))?;
         Ok(guard)

@@ -47,7 +47,7 @@ impl State {
     fn change_generation(&self, controller: &Controller) -> Result<()> {
         let deadline = deadline_after(controller.timeout());
         let next = Generation::new(controller, Store::new(true), deadline)?;
-        hand_over(&self.shared.present().controller, controller);
+        hand_over(&self.shared.present().controller, controller, deadline);
         let former = self.shared.exchange(&next)?;
         // Dropped without the lock.
         drop(former);
@@ -55,8 +55,10 @@ impl State {
     }
 
     /// Ends the listeners when they have got their queued updates, the loss of everything the last
-    /// of them. The state stays empty, and no listener can be added.
+    /// of them, and the attachers with their connection. The state stays empty, and no listener can
+    /// be added.
     pub(crate) fn end(&self, reason: &Disconnect) {
+        self.shared.attachers.end();
         let mut service = self.shared.listeners.lock();
         self.shared.present().store.ended(reason);
         service.end_for(reason);

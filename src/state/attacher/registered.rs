@@ -19,16 +19,38 @@ use crate::state::generation::Generation;
 /// An attacher: its closure, which has its own thread, and the connection on which it is set.
 pub(super) struct RegisteredAttacher {
     pub(super) id: AttacherId,
-    pub(super) limit: Duration,
-    /// The queue of the thread.
-    pub(super) requests: Sender<ChoiceRequest>,
+    limit: Duration,
     /// Whether the closure may be called: the attacher was not removed, and has not panicked.
     pub(super) is_set: Arc<AtomicBool>,
-    /// That of the last connection on which it was set. A leaf lock.
-    pub(super) attaching: Mutex<Option<AttachGuard>>,
+    /// A leaf lock.
+    setting: Mutex<Setting>,
+}
+
+struct Setting {
+    /// That of the last connection on which the attacher was set.
+    attaching: Option<AttachGuard>,
+    /// The queue of the thread, which ends when all senders are dropped; `None` if the attacher
+    /// cannot be set on another connection.
+    requests: Option<Sender<ChoiceRequest>>,
 }
 
 impl RegisteredAttacher {
+    pub(super) fn new(id: AttacherId, limit: Duration, requests: Sender<ChoiceRequest>) -> Self {
+        let setting = Setting { attaching: None, requests: Some(requests) };
+        let is_set = Arc::new(AtomicBool::new(true));
+        Self { id, limit, is_set, setting: Mutex::new(setting) }
+    }
+
+    /// Ends the thread with the connection.
+    pub(super) fn set_on_no_other(&self) {
+        let requests = self.setting.lock().requests.take();
+        drop(requests);
+    }
+
+    pub(super) fn is_set_on_any(&self) -> bool {
+        self.setting.lock().attaching.is_some()
+    }
+
     /// Sets the attacher on a connection, unless it is; it is removed from the former one.
     pub(super) fn set_on(
         &self,
@@ -36,35 +58,39 @@ impl RegisteredAttacher {
         deadline: Instant,
         limit: Duration,
     ) -> Result<()> {
-        if self.attaching.lock().as_ref().is_some_and(|set| set.is_for(generation)) {
+        let is_for = |attaching: &AttachGuard| attaching.is_for(generation);
+        if self.setting.lock().attaching.as_ref().is_some_and(is_for) {
             return Ok(());
         }
         let attaching = AttachGuard::new(generation, deadline, limit)?;
-        let mut present = self.attaching.lock();
-        // Dropped without the lock, as it sends commands.
-        let unused = match generation.controller.closed_reason() {
-            _ if !self.is_set.load(Ordering::Acquire) => Some(attaching),
-            // It may be set on the next connection already.
-            Some(_) if present.is_some() => Some(attaching),
-            _ => {
+        let mut setting = self.setting.lock();
+        // It may be set on the next connection already.
+        let is_late = setting.attaching.is_some() && !generation.controller.is_alive();
+        let requests = setting.requests.clone();
+        let requests = requests.filter(|_| !is_late && self.is_set.load(Ordering::Acquire));
+        let unused = match requests {
+            Some(requests) => {
                 let attacher = Attacher {
                     limit: self.limit,
-                    requests: self.requests.clone(),
+                    requests,
                     answers: attaching.messages().clone(),
                     active: Arc::new(AtomicBool::new(true)),
                 };
                 attaching.send(Message::AddAttacher(self.id, attacher));
-                present.replace(attaching)
+                setting.attaching.replace(attaching)
             }
+            None => Some(attaching),
         };
-        drop(present);
+        // Dropped without the lock, as it sends commands.
+        drop(setting);
         drop(unused);
         Ok(())
     }
 
     /// Returns whether the attacher is asked about new streams.
     pub(super) fn is_active(&self) -> bool {
-        let is_in_force = || self.attaching.lock().as_ref().is_some_and(AttachGuard::is_in_force);
+        let is_in_force =
+            || self.setting.lock().attaching.as_ref().is_some_and(AttachGuard::is_in_force);
         self.is_set.load(Ordering::Acquire) && is_in_force()
     }
 
@@ -72,7 +98,11 @@ impl RegisteredAttacher {
     /// reply.
     pub(super) fn remove(&self) {
         self.is_set.store(false, Ordering::Release);
-        let attaching = self.attaching.lock().take();
+        let attaching = {
+            let mut setting = self.setting.lock();
+            setting.requests = None;
+            setting.attaching.take()
+        };
         if let Some(attaching) = attaching {
             attaching.send(Message::RemoveAttacher(self.id));
         }
@@ -93,6 +123,12 @@ impl Attachers {
 
     pub(super) fn remove(&self, attacher: &Arc<RegisteredAttacher>) {
         self.list.lock().retain(|other| !Arc::ptr_eq(other, attacher));
+    }
+
+    /// Ends the threads of all attachers with the connection.
+    pub(in crate::state) fn end(&self) {
+        let list = self.list.lock().clone();
+        list.iter().for_each(|attacher| attacher.set_on_no_other());
     }
 }
 

@@ -196,12 +196,13 @@ fn log_stop(outcome: Result<()>) {
 
 /// Passes on to the next connection of a state whether this program has left tor's option on, since
 /// tor may be the same one.
-pub(in crate::state) fn hand_over(former: &Controller, next: &Controller) {
+pub(in crate::state) fn hand_over(former: &Controller, next: &Controller, deadline: Instant) {
     if former.is_alive() {
         return;
     }
     let former = former.shared::<AttachService>();
-    let running = former.running.lock();
+    // A thread that holds it waits for no reply, as the connection has ended.
+    let Some(running) = former.running.try_lock_until(deadline) else { return };
     let is_left_on = match &*running {
         Some(running) => running.option.hand_over(),
         None => former.is_left_on.load(Ordering::Acquire),

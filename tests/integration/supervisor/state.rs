@@ -1,25 +1,32 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use crossbeam_channel::unbounded;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
-use torcon::names::{CircuitPurpose, Fingerprint};
+use torcon::names::{CircuitPurpose, Fingerprint, StreamStatus};
 use torcon::socks::SocksProxy;
 use torcon::state::{Attach, Circuit, CircuitChange, State, StreamChange};
 use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
-use torcon::{Error, Launcher, Supervisor, Tor};
+use torcon::{ConnectOptions, Controller, Error, Event, EventKind, Launcher, Supervisor};
 
 use super::LIMIT;
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::threads;
+use crate::support::named_thread::named;
 use crate::support::watchdog::eventually;
 use crate::testnet::echo_server::{EchoServer, is_greeted};
 use crate::testnet::retry::retried;
-use crate::testnet::shared_network;
+use crate::testnet::{join, shared_network};
 
 /// The place of an update in the life of a circuit or stream.
 enum Turn {
@@ -89,10 +96,10 @@ fn built(state: &State) -> Circuit {
 
 /// Connects to the server as an application does, and talks to it.
 #[track_caller]
-fn visit(tor: &Tor, server: &EchoServer, name: &str) {
-    let listeners = tor.controller().get_info_one("net/listeners/socks").unwrap();
+fn visit(controller: &Controller, server: &EchoServer, name: &str) {
+    let listeners = controller.get_info_one("net/listeners/socks").unwrap();
     let proxy = SocksProxy::new(listeners.trim_matches('"')).unwrap().timeout(LIMIT);
-    let stream = retried(tor.controller(), "the server is reached", || {
+    let stream = retried(controller, "the server is reached", || {
         proxy.clone().connect(&*server.target(name)).map_err(|error| error.to_string())
     });
     is_greeted(stream, name);
@@ -156,7 +163,7 @@ fn a_state_goes_on_with_each_tor_and_tells_every_end_once() {
             let (seen, changes) = unbounded();
             circuit.on_update(move |update| seen.send(update.change.clone()).unwrap()).unwrap();
             let name = format!("round{round}");
-            visit(&tor, &server, &name);
+            visit(tor.controller(), &server, &name);
             assert!(questions.try_iter().any(|host| host.starts_with(&name)));
             if round == 1 {
                 first_threads = threads("torcon-");
@@ -197,4 +204,116 @@ fn a_state_goes_on_with_each_tor_and_tells_every_end_once() {
             threads("torcon-").iter().all(|name| !name.starts_with("torcon-state"))
         });
     });
+}
+
+/// A socket in front of a control port, whose connections can be cut.
+struct CutProxy {
+    path: std::path::PathBuf,
+    is_open: Arc<AtomicBool>,
+    ending: Arc<AtomicBool>,
+    sockets: Arc<Mutex<Vec<UnixStream>>>,
+    thread: Option<JoinHandle<()>>,
+    _directory: tempfile::TempDir,
+}
+
+impl CutProxy {
+    fn before(controller: &Controller) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let endpoint = controller.endpoint().to_string();
+        let (is_open, ending) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let sockets: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
+        let (open, over, all) = (Arc::clone(&is_open), Arc::clone(&ending), Arc::clone(&sockets));
+        let accept = move || {
+            for client in listener.incoming().map(Result::unwrap) {
+                if over.load(Ordering::Acquire) {
+                    return;
+                }
+                if open.load(Ordering::Acquire) {
+                    let tor = Path::new(endpoint.strip_prefix("unix:").unwrap());
+                    let tor = UnixStream::connect(tor).unwrap();
+                    relay(&client, &tor);
+                    relay(&tor, &client);
+                    all.lock().extend([client, tor]);
+                }
+            }
+        };
+        let thread = Some(named("cut proxy", accept));
+        Self { path, is_open, ending, sockets, thread, _directory: directory }
+    }
+
+    /// Cuts the connections, and refuses others until [`open`](Self::open).
+    fn cut(&self) {
+        self.is_open.store(false, Ordering::Release);
+        for socket in self.sockets.lock().drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for CutProxy {
+    fn drop(&mut self) {
+        self.cut();
+        self.ending.store(true, Ordering::Release);
+        drop(UnixStream::connect(&self.path));
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn relay(from: &UnixStream, to: &UnixStream) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    named("cut proxy relay", move || drop(io::copy(&mut from, &mut to)));
+}
+
+#[test]
+fn streams_that_wait_while_the_connection_is_cut_are_left_to_the_attacher_of_before() {
+    let server = EchoServer::start();
+    let tor = join();
+    let observer = tor.controller().unwrap();
+    let proxy = CutProxy::before(observer);
+    let endpoint = format!("unix:{}", proxy.path.display());
+    let supervisor = Supervisor::connect([endpoint.as_str()], ConnectOptions::new()).unwrap();
+    supervisor.wait_tor(LIMIT).unwrap();
+    let state = supervisor.state().unwrap();
+    let (asked, questions) = unbounded();
+    let attacher = state.set_attacher(move |stream, _| {
+        asked.send(stream.target().host().to_owned()).unwrap();
+        Attach::Tor
+    });
+    let attacher = attacher.unwrap();
+    visit(observer, &server, "before");
+    assert!(questions.try_iter().any(|host| host == "before.test"));
+    for round in 0..2 {
+        proxy.cut();
+        eventually(LIMIT, "the attacher is inactive", || !attacher.is_active());
+        assert_eq!(unattached(observer), "1", "tor has no other order");
+        let name = format!("meanwhile{round}");
+        let events = observer.events([EventKind::Stream]).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| visit(observer, &server, &name));
+            let waits = |event: &Event| match event {
+                Event::Stream(stream) => stream.status() == StreamStatus::ControllerWait,
+                _ => false,
+            };
+            assert!(events.timeout_iter(LIMIT).any(|event| waits(&event)));
+            proxy.open();
+        });
+        assert!(questions.try_iter().any(|host| host.starts_with(&name)));
+        assert!(attacher.is_active());
+    }
+    drop(attacher);
+    assert_eq!(unattached(observer), "0");
+    visit(observer, &server, "after");
+}
+
+fn unattached(controller: &Controller) -> String {
+    let option = "__LeaveStreamsUnattached";
+    controller.get_conf([option]).unwrap().get(option).unwrap().first().unwrap().to_owned()
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, TryRecvError, bounded, unbounded};
+use parking_lot::Mutex;
 
 use super::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use super::{LIMIT, next};
-use crate::state::{Attach, AttacherOptions, CircuitChange, State, StreamInfo};
+use crate::error::Disconnect;
+use crate::state::{Attach, AttacherGuard, AttacherOptions, CircuitChange, State, StreamInfo};
 
 const BUILT: Contents = Contents {
     circuits: &["7 BUILT $E8F7~x,$0A9C~y PURPOSE=GENERAL"],
@@ -149,4 +151,30 @@ fn attachers_that_cannot_be_set_do_not_prevent_the_move() {
     assert_eq!(next(&changes), CircuitChange::Existing);
     assert!(changes.is_empty(), "the second call does not move the state again");
     assert_eq!(refuses.commands("GETINFO circuit-status").len(), 1);
+}
+
+#[test]
+fn the_thread_of_an_attacher_ends_with_the_last_connection_also_if_its_closure_has_the_guard() {
+    for is_supervised in [false, true] {
+        let tor = FakeTor::start(&BUILT);
+        let state = match is_supervised {
+            true => State::supervised(&tor.controller).unwrap(),
+            false => State::new(&tor.controller).unwrap(),
+        };
+        let guard: Arc<Mutex<Option<AttacherGuard>>> = Arc::default();
+        let (held, state_held) = (Arc::clone(&guard), state.clone());
+        let (ended, end) = bounded::<()>(0);
+        let set = state.set_attacher(move |_, _| {
+            let _all = (&held, &state_held, &ended);
+            Attach::Tor
+        });
+        *guard.lock() = Some(set.unwrap());
+        tor.cut();
+        if is_supervised {
+            eventually(|| state.circuits().is_empty());
+            assert_eq!(end.try_recv(), Err(TryRecvError::Empty), "it may be set again");
+            state.end(&Disconnect::Closed);
+        }
+        assert_eq!(end.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected));
+    }
 }
