@@ -88,7 +88,7 @@ use self::shared::Shared;
 use self::source::Source;
 use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::{Endpoint, deadline_after, drop_quietly};
+use crate::link::{Endpoint, deadline_after};
 use crate::process::Launcher;
 
 /// How long the end of a supervisor waits for the replies to commands.
@@ -204,9 +204,7 @@ impl Supervisor {
             }
         }
         self.shared.notifications.end();
-        for listener in self.shared.take_status_listeners() {
-            drop_quietly(listener.remove());
-        }
+        self.shared.remove_listeners();
     }
 
     fn check_running(&self) -> Result<()> {

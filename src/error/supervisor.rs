@@ -56,6 +56,12 @@ pub enum SupervisorProblem {
         #[source]
         last_error: Error,
     },
+    /// A closure of the program panicked that the supervisor called to connect, or a logger did.
+    #[error("the supervisor has given up: a closure or logger of the program panicked: {message}")]
+    Panicked {
+        /// The message of the panic.
+        message: Box<str>,
+    },
     /// Another controller changed an option that the supervisor sets, and
     /// [`IfChanged::Report`](crate::supervisor::IfChanged::Report) is chosen.
     #[error("another controller changed the option, or tor reloaded its configuration")]
@@ -89,6 +95,7 @@ impl SupervisorError {
             SupervisorProblem::Permanent(_)
             | SupervisorProblem::CrashLoop { .. }
             | SupervisorProblem::Exhausted { .. }
+            | SupervisorProblem::Panicked { .. }
             | SupervisorProblem::Stopped => true,
             SupervisorProblem::NotConnected { .. }
             | SupervisorProblem::Timeout { .. }

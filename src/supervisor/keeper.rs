@@ -1,6 +1,7 @@
 //! The thread `torcon-restore`, which connects and restores.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::shared::{Shared, stopped};
 use super::source::{Prospect, Source, prospect};
 use super::status::SupervisorStatus;
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
-use crate::link::{EventHook, RawEvent, deadline_after};
+use crate::link::{EventHook, RawEvent, deadline_after, drop_quietly, panic_text};
 use crate::tor::Tor;
 
 /// How many times in a row the server's proof may be wrong: tor replaces its cookie when it starts.
@@ -34,8 +35,15 @@ impl Keeper {
 
     pub(super) fn run(mut self) {
         let ending = loop {
-            if let Err(ending) = self.next_generation() {
-                break ending;
+            // The password closure, a connector or a logger of the program may panic.
+            match catch_unwind(AssertUnwindSafe(|| self.next_generation())) {
+                Ok(Ok(())) => {}
+                Ok(Err(ending)) => break ending,
+                Err(panic) => {
+                    let message = panic_text(&*panic).into();
+                    drop_quietly(panic);
+                    break ended(SupervisorProblem::Panicked { message });
+                }
             }
         };
         self.end(ending);

@@ -61,9 +61,10 @@ impl<T> Kept<T> {
         }
     }
 
-    fn end(&mut self, reason: &Error) -> Vec<T> {
+    /// Records that the supervisor has ended.
+    fn end(&mut self, reason: &Error) -> &mut Vec<T> {
         self.ended.get_or_insert_with(|| reason.clone());
-        std::mem::take(&mut self.entries)
+        &mut self.entries
     }
 }
 
@@ -314,11 +315,6 @@ impl Shared {
         Some(present.listeners.swap_remove(index))
     }
 
-    /// Removes every listener of the status, and returns them.
-    pub(super) fn take_status_listeners(&self) -> Vec<Arc<Listener>> {
-        std::mem::take(&mut self.present.lock().listeners)
-    }
-
     /// Removes a subscription. Returns whether it was there.
     pub(super) fn remove_subscription(&self, is_it: impl Fn(&Entry) -> bool) -> bool {
         let mut entries = self.subscriptions.lock();
@@ -331,18 +327,30 @@ impl Shared {
         })
     }
 
-    /// Ends every subscription, since the supervisor has ended.
+    /// Ends every subscription, since the supervisor has ended. Queued events are still delivered.
     pub(super) fn end_subscriptions(&self, reason: &Error) {
-        let entries = self.subscriptions.lock().end(reason);
-        for entry in entries {
-            entry.subscription.finish(reason);
-            entry.end();
+        let subscriptions: Vec<_> = {
+            let mut kept = self.subscriptions.lock();
+            kept.end(reason).iter().map(|entry| Arc::clone(&entry.subscription)).collect()
+        };
+        for subscription in subscriptions {
+            subscription.finish(reason);
+        }
+    }
+
+    /// Removes every listener.
+    pub(super) fn remove_listeners(&self) {
+        let entries = std::mem::take(&mut self.subscriptions.lock().entries);
+        entries.into_iter().for_each(Entry::end);
+        let listeners = std::mem::take(&mut self.present.lock().listeners);
+        for listener in listeners {
+            drop_quietly(listener.remove());
         }
     }
 
     /// Ends every service, since the supervisor has ended.
     pub(super) fn end_services(&self, reason: &Error) {
-        let services = self.services.lock().end(reason);
+        let services = std::mem::take(self.services.lock().end(reason));
         for entry in services {
             entry.service.end(reason);
         }

@@ -42,8 +42,17 @@ pub(super) struct Subscription {
     /// Comes before the lock of the sink. A reader thread holds it while it queues an event, so
     /// events and markers are queued in one order.
     progress: Mutex<Progress>,
-    /// The generation and the hook of the present connection. Held across `SETEVENTS`.
-    hook: Mutex<Option<(u64, HookGuard)>>,
+    /// Held across `SETEVENTS`.
+    hook: Mutex<Hook>,
+}
+
+/// The hook of a subscription on the present connection.
+enum Hook {
+    None,
+    /// The hook on the connection of a generation.
+    Connected(u64, #[expect(dead_code, reason = "held only for its drop")] HookGuard),
+    /// The subscription has ended.
+    Over,
 }
 
 #[derive(Default)]
@@ -59,7 +68,7 @@ struct Progress {
 
 impl Subscription {
     pub(super) fn new(kinds: Box<[EventKind]>, sink: Arc<dyn Sink>) -> Arc<Self> {
-        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::default() })
+        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::new(Hook::None) })
     }
 
     pub(super) fn kinds(&self) -> &[EventKind] {
@@ -78,8 +87,10 @@ impl Subscription {
         let former;
         {
             let mut hook = lock_before(&self.hook, "SETEVENTS", deadline, controller.timeout())?;
-            if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
-                return Ok(());
+            match &*hook {
+                Hook::Over => return Ok(()),
+                Hook::Connected(connected, _) if *connected >= generation => return Ok(()),
+                Hook::Connected(..) | Hook::None => {}
             }
             {
                 let mut progress = self.progress.lock();
@@ -91,7 +102,7 @@ impl Subscription {
                 true => controller.watch_end(Arc::new(events)),
                 false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
             };
-            former = hook.replace((generation, guard));
+            former = std::mem::replace(&mut *hook, Hook::Connected(generation, guard));
             let mut progress = self.progress.lock();
             // Otherwise no event of this connection has been queued, and the gap continues.
             if !progress.ended {
@@ -108,10 +119,10 @@ impl Subscription {
         self.sink.end(reason);
     }
 
-    /// Ends the subscription.
+    /// Ends the subscription. Waits while another thread makes it on a connection.
     pub(super) fn end(&self) {
         self.progress.lock().generation = u64::MAX;
-        let hook = self.hook.lock().take();
+        let hook = std::mem::replace(&mut *self.hook.lock(), Hook::Over);
         drop(hook);
     }
 

@@ -77,6 +77,20 @@ fn a_wrong_password_ends_it() {
 }
 
 #[test]
+fn a_password_closure_that_panics_ends_it() {
+    let tor = FakeTor::tcp(|script| {
+        script.protocol_info("HASHEDPASSWORD", None).expect_end();
+    });
+    let options = ConnectOptions::new().password_with(|| panic!("no password today"));
+    let problem = given_up(&supervise(&tor, options));
+    assert!(
+        matches!(&problem, SupervisorProblem::Panicked { message } if &**message == "no password today"),
+        "{problem:?}"
+    );
+    tor.finish();
+}
+
+#[test]
 fn a_missing_password_ends_it() {
     let tor = FakeTor::tcp(|script| {
         script.protocol_info("HASHEDPASSWORD", None).expect_end();
