@@ -23,7 +23,7 @@ mod many;
 /// The thread that asks tor, and its end.
 mod monitored;
 /// On a whole network: published, and reached by others.
-mod network;
+pub(crate) mod network;
 /// A tor of one's own, and one for all.
 mod owned;
 /// Programs that are killed, and two at a time.

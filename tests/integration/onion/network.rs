@@ -21,16 +21,16 @@ use crate::testnet::retry::retried;
 use crate::testnet::shared_network;
 
 /// How long anything may take where eight programs share two processors.
-pub(super) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
-fn launcher() -> Launcher {
+pub(crate) fn launcher() -> Launcher {
     Launcher::new()
         .network(shared_network())
         .option("SocksPort", "127.0.0.1:auto ExtendedErrors")
         .timeout(LIMIT)
 }
 
-pub(super) fn tor() -> Tor {
+pub(crate) fn tor() -> Tor {
     Tor::launch(launcher()).expect("a tor can join the network")
 }
 
@@ -72,7 +72,7 @@ fn echo(listener: &OnionListener, number: u8) {
 }
 
 /// Runs `work` while services send back what they get.
-pub(super) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
+pub(crate) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
     /// Lets the servers end also if the work panics.
     struct Closing<'a>(&'a [OnionListener]);
     impl Drop for Closing<'_> {
@@ -91,7 +91,7 @@ pub(super) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -
 
 /// Says something to a service and returns the number of the service that said it back.
 #[track_caller]
-pub(super) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
+pub(crate) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
     let talk = || {
         let mut stream = reach(client, address, 80);
         stream.set_read_timeout(Some(LIMIT / 3))?;
