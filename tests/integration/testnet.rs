@@ -97,14 +97,14 @@ pub(crate) fn removed_at_the_end(directories: &[PathBuf]) -> Child {
         .expect("a shell can be started")
 }
 
-/// Where a tor that was launched has its configuration and its control socket.
+/// The directories of the configuration and the control socket of a launched tor.
 pub(crate) fn private_directory(controller: &Controller) -> PathBuf {
     let endpoint = controller.endpoint().to_string();
     let path = endpoint.strip_prefix("unix:").and_then(|path| path.strip_suffix("/control"));
     PathBuf::from(path.expect("it has its control socket there"))
 }
 
-/// Where the relays have their configurations and control sockets.
+/// The directories of the configurations and control sockets of the relays.
 fn private_directories(network: &PrivateNetwork) -> Vec<PathBuf> {
     let directory = |relay: torcon::testnet::NetworkRelay| {
         private_directory(&network.controller(relay.nickname.as_str()).unwrap())

@@ -18,7 +18,7 @@ use super::{LIMIT, UP, join, shared_network};
 use crate::error_text::{chain, check_text};
 use crate::support::watchdog::eventually;
 
-/// Returns the fingerprints of the relays that are no authority.
+/// Returns the fingerprints of the relays, without the authority.
 pub(super) fn relays() -> Vec<Fingerprint> {
     shared_network().relays()[1..].iter().map(|relay| relay.fingerprint).collect()
 }
@@ -71,7 +71,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     assert_eq!(on_it.len(), 1, "{streams:?}");
     assert_eq!(on_it[0].target().port(), Some(echo_server.port()));
     assert_eq!(on_it[0].status(), StreamStatus::Succeeded);
-    // And the state.
+    // The report of the state.
     let known = circuit.streams();
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].id(), on_it[0].id());
@@ -88,7 +88,7 @@ fn a_circuit_along_three_chosen_relays_carries_exactly_the_stream_that_was_sent_
     assert_eq!(last.reason(), Some(CircuitReason::Requested));
     let ended = known[0].wait_closed(LIMIT).unwrap();
     assert_eq!(ended.reason(), Some(StreamReason::Destroy), "{ended:?}");
-    // Closing what is closed does nothing.
+    // Closing a closed circuit does nothing.
     circuit.close().unwrap();
     circuit.close_if_unused().unwrap();
     known[0].close(StreamReason::Misc).unwrap();
@@ -126,8 +126,8 @@ pub(super) fn unattached(controller: &torcon::Controller) -> String {
     value.unwrap_or("unset").to_owned()
 }
 
-/// Requires that tor attaches streams itself. At the end of a guard or a connection that is waited
-/// for a second only, and a tor that has much to do may take longer.
+/// Requires that tor attaches streams itself. The end of a guard or a connection waits for this for
+/// a second only, and a busy tor may need longer.
 #[track_caller]
 pub(super) fn attaches_itself(controller: &torcon::Controller) {
     eventually(LIMIT, "tor attaches streams itself", || unattached(controller) == "0");
@@ -149,7 +149,7 @@ fn circuits_are_extended_kept_from_tor_and_closed_after_a_timeout() {
     assert_eq!(any.path().len(), 3);
     assert_eq!(any.purpose(), Some(CircuitPurpose::Controller));
 
-    // By what the consensus says.
+    // According to the consensus.
     let chosen: Vec<_> =
         relays[2..5].iter().map(|relay| state.relay(*relay).unwrap().unwrap()).collect();
     let by_status = built(&state, chosen, &CircuitPurpose::General);
@@ -224,7 +224,7 @@ fn circuits_and_targets_that_fail_have_a_typed_error() {
     assert_eq!(remote_reason, Some(StreamReason::ResolveFailed));
     let error = circuit.resolve("b.nx.test").unwrap_err();
     assert!(matches!(error, Error::Circuit(_) | Error::Socks(_)), "{error:?}");
-    // tor takes no stream to one of a single relay.
+    // tor attaches no stream to a circuit of a single relay.
     let short = built(&state, &relays[..1], &CircuitPurpose::General);
     let CircuitProblem::NotAttached(rejection) = problem(short.connect_stream("a.test:80")) else {
         panic!()
@@ -372,10 +372,10 @@ fn a_listener_builds_a_circuit_and_sends_a_stream_through_it() {
     tor.quit().unwrap();
 }
 
-/// Waits until a circuit is gone whose last relay was killed.
+/// Waits until a circuit has ended whose last relay was killed.
 ///
-/// A relay may keep the end of a circuit back until it has something else to send the same way:
-/// another circuit along the relays before gives it that.
+/// A relay may delay the end of a circuit until it sends something else to the same relay: another
+/// circuit along the preceding relays causes that.
 #[track_caller]
 fn ended(circuit: &Circuit, before: &[Fingerprint]) -> Arc<CircuitInfo> {
     for _ in 0..12 {
@@ -399,7 +399,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     let echo_server = EchoServer::start();
     let relays: Vec<_> = network.relays()[1..].iter().map(|relay| relay.fingerprint).collect();
     let path = [relays[0], relays[1], relays[2]];
-    // tor uses it for nothing else, so that nothing else ends it.
+    // tor does not use it, so nothing else ends it.
     let circuit = built(&state, path, &CircuitPurpose::Controller);
     let stream = circuit.connect_stream(echo_server.target("doomed")).unwrap();
     is_greeted(&stream, "doomed");
@@ -413,7 +413,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert_eq!(end.remote_reason, last.remote_reason());
     assert!(matches!(problem(circuit.connect_stream("a.test:80")), CircuitProblem::Closed(_)));
 
-    // The relay that is gone as the last hop, and as the first.
+    // The killed relay as the last hop, and as the first.
     let error = failed_after(&state, path, 2);
     assert_eq!(error.reason(), Some(&CircuitReason::Destroyed), "{error:?}");
     assert!(error.remote_reason().is_some(), "{error:?}");
@@ -432,7 +432,7 @@ fn a_circuit_over_a_relay_that_was_killed_fails_with_both_reasons_and_names_the_
     assert!(end.reason.is_some() && end.remote_reason.is_none(), "{end:?}");
     assert_eq!(end.next.as_ref().and_then(RelaySpec::fingerprint), Some(relays[2]));
 
-    // Making a circuit longer by it ends the circuit.
+    // Extending a circuit to it ends the circuit.
     let circuit = built(&state, &relays[..2], &CircuitPurpose::Controller);
     let problem = problem(circuit.extend([relays[2]]));
     let (CircuitProblem::Closed(end) | CircuitProblem::Failed(end)) = &problem else {

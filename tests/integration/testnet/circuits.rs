@@ -13,7 +13,7 @@ use super::raw_socks::{Command, Echo, ask};
 use super::retry::{find_in, retried};
 use super::{LIMIT, join, shared_network};
 
-/// Returns the fingerprints of the relays that are no authority.
+/// Returns the fingerprints of the relays, without the authority.
 fn relays() -> Vec<Fingerprint> {
     shared_network().relays()[1..].iter().map(|relay| relay.fingerprint).collect()
 }
@@ -118,7 +118,7 @@ fn a_path_that_cannot_work_is_accepted_and_fails() {
     tor.quit().unwrap();
 }
 
-/// An application that asks for a stream, and waits for it.
+/// An application that requests a stream, and waits for it.
 fn application(
     tor: &torcon::TorProcess,
     host: &str,
@@ -129,7 +129,7 @@ fn application(
     thread::Builder::new().name("application".to_owned()).spawn(wait).unwrap()
 }
 
-/// Waits for what is wanted of the streams.
+/// Waits until the streams satisfy a condition.
 #[track_caller]
 fn find(events: &EventQueue, is_wanted: impl Fn(&StreamEvent) -> bool) -> StreamEvent {
     let found = find_in(events, LIMIT, |event| match event {
@@ -172,8 +172,8 @@ fn opened(
 fn streams_are_attached_redirected_and_closed_by_the_controller() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    // tor would give a stream that is left to it to a general circuit of one relay, too, and that
-    // relay would refuse it.
+    // tor would also attach a stream to a general circuit of one relay, which would refuse the
+    // stream.
     let short = ExtendCircuit::along([relays()[0]]).purpose(CircuitPurpose::Controller);
     let (short, _) = retried(controller, "a short circuit is built", || built(controller, &short));
     let events = controller.events([EventKind::Stream]).unwrap();
@@ -235,7 +235,7 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     let managed = "ATTACHSTREAM: 555 \"Connection is not managed by controller.\"";
     assert_eq!(refusal(controller.attach_stream(attach(stream, circuit))), managed);
     assert_eq!(refusal(controller.attach_stream(AttachStream::left_to_tor(stream))), managed);
-    // There is a stream on it.
+    // The circuit has a stream.
     controller.close_circuit_if_unused(circuit).unwrap();
     controller.close_stream(stream, StreamReason::Misc).unwrap();
     let closed =
@@ -244,11 +244,11 @@ fn streams_are_attached_redirected_and_closed_by_the_controller() {
     let gone = format!("CLOSESTREAM: 552 \"Unknown stream \\\"{stream}\\\"\"");
     assert_eq!(refusal(controller.close_stream(stream, StreamReason::Misc)), gone);
     drop(connection);
-    // The exit is not told of the end of the stream, only of that of the circuit.
+    // The exit does not learn of the end of the stream, only of that of the circuit.
     controller.close_circuit(circuit).unwrap();
     assert_eq!(echo.finish(), 8);
 
-    // The application learns the reason: 4 is "host unreachable", 5 "connection refused".
+    // The application receives the reason: 4 is "host unreachable", 5 "connection refused".
     for (host, reason, code) in [
         ("one.test", StreamReason::ResolveFailed, 4),
         ("two.test", StreamReason::ConnectRefused, 5),

@@ -24,7 +24,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     });
     let server = server.expect("a directory has both");
 
-    // Every answer to a request is an event, be it of success or not.
+    // Every answer to a request is an event, of a success or a failure.
     let fetched = |fetch: &HsFetch, is_from: &dyn Fn(&HsDescEvent) -> bool| {
         retried(controller, "the descriptor is fetched", || {
             controller.hs_fetch(fetch).unwrap();
@@ -42,7 +42,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
         })
     };
 
-    // The uploads may still go on, and fail.
+    // The uploads may still be pending, and fail.
     let of_fetch = |event: &HsDescEvent| hsdir(event) == Some(server);
     fetched(&HsFetch::new(service.address).server(server), &of_fetch);
     let id = service.address.service_id();
@@ -53,7 +53,7 @@ fn the_descriptor_of_a_service_is_fetched_and_sent_again() {
     });
     let content = content.expect("the descriptor arrives");
     assert!(content.starts_with("hs-descriptor 3\n"), "{content}");
-    // Without servers it is tor who chooses.
+    // Without servers, tor chooses them.
     fetched(&HsFetch::new(service.address), &|_| true);
 
     // The answer of the directory depends on the descriptor that it has.

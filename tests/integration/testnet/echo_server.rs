@@ -62,7 +62,7 @@ fn greet(stream: &TcpStream) {
     }
 }
 
-/// Speaks with the server, and checks that it is the one.
+/// Talks to the server, and checks its answer.
 #[track_caller]
 pub(crate) fn is_greeted(mut stream: impl Read + Write, name: &str) {
     stream.write_all(format!("{name}\n").as_bytes()).expect("the stream is open");

@@ -20,9 +20,9 @@ use crate::support::failure::panic_of;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::{eventually, within};
 
-/// A time in which a tor that works has its turn several times.
+/// A time in which a running tor wakes several times.
 const SOME_TURNS: Duration = Duration::from_millis(2500);
-/// Set in a program that brings up a network in order to be killed.
+/// Set in a program that starts a network and is killed.
 const VICTIM: &str = "TORCON_TEST_VICTIM";
 
 #[test]
@@ -56,7 +56,7 @@ fn a_network_ends_soon_in_a_program_that_blocks_signals() {
         let begin = Instant::now();
         drop(network);
         let took = begin.elapsed();
-        // Otherwise every relay would have its ten seconds of grace.
+        // Otherwise every relay would use its limit of ten seconds.
         assert!(took < Duration::from_secs(8), "{took:?}");
         before.assert_restored(LIMIT);
     });
@@ -78,7 +78,7 @@ fn nothing_is_left_of_a_network_whose_closure_panics() {
     });
 }
 
-/// Brings up what cannot come up, and looks at what is left.
+/// Starts a network that cannot start, and checks that nothing is left.
 #[track_caller]
 fn failure(before: &Holdings, builder: PrivateNetworkBuilder) -> TestnetError {
     let error = within(UP, "a network that cannot come up", || builder.launch().unwrap_err());
@@ -220,9 +220,9 @@ fn every_tor_ends_when_the_program_is_killed() {
     program.kill().unwrap();
     program.wait().unwrap();
     assert!(victims.len() == 3 && all_ran, "{victims:?}");
-    // Relays of tor 0.4.9 sometimes hang at the very end, when they free their threads, and mostly
-    // so on a single processor; the port may still be open. The network does nothing for that;
-    // they are seen off here.
+    // Relays of tor 0.4.9 sometimes hang at the very end, when they free their threads, mostly on a
+    // single processor; the port may still be open. The network does not handle that; this test
+    // kills them.
     let mut working: Vec<_> = victims.iter().map(|&(pid, _)| (pid, turns(pid))).collect();
     let mut since = Instant::now();
     eventually(LIMIT, "every tor has ended, or hangs at its end", || {
@@ -248,8 +248,8 @@ fn is_open(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// How often the main thread of a process that sleeps has gone to sleep: of a tor that works, that
-/// is more each second. `None` if it does not sleep.
+/// The number of times that the main thread of a sleeping process has slept: for a running tor it
+/// grows each second. `None` if it does not sleep.
 fn turns(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name| status.lines().find_map(|line| line.strip_prefix(name));

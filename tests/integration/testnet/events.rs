@@ -13,7 +13,7 @@ use torcon::{Controller, Event, EventKind, EventQueue, Launcher};
 use super::joining::socks_port;
 use super::{LIMIT, join, shared_network};
 
-/// Waits until each of the kinds has come, and checks that every event on the way has a type.
+/// Waits for an event of each kind, and checks that every event has a type.
 #[track_caller]
 fn wait_for(events: &EventQueue, kinds: &str) {
     let deadline = Instant::now() + LIMIT;
@@ -32,7 +32,7 @@ fn wait_for(events: &EventQueue, kinds: &str) {
 fn all_events(controller: &Controller) -> EventQueue {
     let names = controller.get_info_one("events/names").unwrap();
     let kinds = names.split(' ').map(EventKind::from);
-    // tor's log is of no use here.
+    // tor's log is not used here.
     let is_log = |kind: &EventKind| matches!(kind, EventKind::Debug | EventKind::Info);
     controller.events(kinds.filter(|kind| !is_log(kind)).collect::<Vec<_>>()).unwrap()
 }
@@ -59,7 +59,7 @@ fn a_tor_that_joins_makes_nearly_every_kind_of_event_and_all_have_types() {
     controller.command("MAPADDRESS a.test=b.test").unwrap();
     wait_for(&events, "BUILDTIMEOUT_SET ADDRMAP");
 
-    // A transport that says that it is ready and does nothing.
+    // A transport that reports that it is ready and does nothing.
     let directory = TempDir::new().unwrap();
     let script = directory.path().join("transport");
     let lines = "echo VERSION 1\n\

@@ -21,7 +21,7 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
     assert_eq!(tor.progress().percent, 100);
     let controller = tor.controller().unwrap();
 
-    // A circuit by relays of our choice.
+    // A circuit along chosen relays.
     let relays = shared_network().relays();
     let path: Vec<_> = relays[1..4].iter().map(|relay| relay.fingerprint.to_string()).collect();
     let events = controller.events([EventKind::Circ]).unwrap();
@@ -51,7 +51,7 @@ fn a_tor_joins_builds_circuits_and_reaches_a_server_through_an_exit() {
         (&stream).read_exact(&mut received).unwrap();
     });
     assert!(received == sent, "the echo differs");
-    // tor knows no half-closed streams.
+    // tor has no half-closed streams.
     drop(stream);
     assert_eq!(echo.finish(), 1 << 20);
     tor.quit().unwrap();

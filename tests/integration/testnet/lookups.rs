@@ -38,21 +38,21 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
     let resolved =
         |name: &str| retried(controller, name, || resolve(name).map_err(|error| error.to_string()));
     assert_eq!(resolved("some.test").to_string(), "127.0.0.1");
-    // The case is the network's business, and the answer has it in lower case.
+    // The network ignores the case, and the answer is in lower case.
     assert_eq!(resolved("SoMe.TeSt").to_string(), "127.0.0.1");
     let address: IpAddr = "192.0.2.7".parse().unwrap();
     let name = retried(controller, "192.0.2.7 has a name", || {
         controller.resolve_reverse(address, LIMIT).map_err(|error| error.to_string())
     });
     assert_eq!(name, "loopback.test");
-    // The other way round, tor knows by itself.
+    // In the other direction, tor answers without the network.
     assert_eq!(resolve("192.0.2.7").unwrap(), address);
 
     let error = resolve("a.nx.test").unwrap_err();
     assert_eq!(error.to_string(), "cannot resolve a.nx.test: tor answered error=yes");
     let Error::Resolve(error) = error else { panic!("{error:?}") };
     assert_eq!(error.problem(), &ResolveProblem::Failed { error: Some("yes".into()) });
-    // tor cannot say an address of IPv6.
+    // tor cannot write an IPv6 address here.
     assert!(matches!(resolve("2001:db8::1"), Err(Error::Resolve(_))));
     assert!(controller.subscribed_events().is_empty());
     tor.quit().unwrap();
@@ -93,7 +93,7 @@ fn every_thread_gets_the_answer_to_its_own_request() {
     thread::scope(|scope| {
         for number in 0..8 {
             let controller = &controller;
-            // To tor, the events of a name and of an address that are resolved look the same.
+            // tor's events do not distinguish a resolved name from a resolved address.
             scope.spawn(move || {
                 for _ in 0..4 {
                     let same = controller.resolve("same.test", LIMIT).unwrap();
@@ -109,7 +109,7 @@ fn every_thread_gets_the_answer_to_its_own_request() {
             });
         }
     });
-    // One request and one answer each.
+    // One request and one answer for each.
     let answers: Vec<_> = streams.timeout_iter(LIMIT).take(64).collect();
     let mut ids: Vec<_> = answers
         .iter()
@@ -161,7 +161,7 @@ fn the_descriptor_of_a_service_is_what_the_service_has() {
     let known = controller.get_info_one(&format!("hs/client/desc/id/{}", address.service_id()));
     assert!(descriptor.to_string().trim_end() == known.unwrap().trim_end(), "tor has another one");
 
-    // Each directory has the same, which the service has encrypted anew for each.
+    // Each directory has the same descriptor, which the service has encrypted anew for each.
     let key = |descriptor: &OnionDescriptor| {
         let item = descriptor.items().find(|it| it.keyword() == "descriptor-signing-key-cert");
         item.unwrap().to_string()
@@ -194,7 +194,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
         let outcome = controller.fetch_onion_descriptor_from(unknown_service(), some, LIMIT);
         let mut found: Vec<_> = failures(outcome);
         found.sort_by_key(|(hsdir, _)| *hsdir);
-        // Otherwise there was no way to one of them.
+        // Otherwise one of them could not be reached.
         let is_it = found == some.map(|hsdir| (hsdir, HsDescReason::NotFound));
         if is_it { Ok(()) } else { Err(format!("{found:?}")) }
     });

@@ -45,7 +45,7 @@ fn two_authorities_agree_and_the_given_directory_stays() {
     for relay in &relays {
         assert!(directory.join(relay.nickname.as_str()).join("keys").is_dir());
     }
-    // Networks side by side have nothing in common.
+    // Networks that run at the same time share nothing.
     for other in shared_network().relays() {
         assert!(!relays.iter().any(|relay| relay.or_port == other.or_port));
         assert!(!relays.iter().any(|relay| relay.fingerprint == other.fingerprint));
@@ -88,7 +88,7 @@ fn a_relay_that_was_killed_is_restarted_with_its_identity() {
             (before.fingerprint, before.or_port, before.is_exit, before.is_authority)
         );
     }
-    // One that runs is ended first; and it is of use, for there are no others.
+    // A running relay is ended first; the network needs it, since it has no others.
     let pid = relay("relay1").pid;
     network.restart("relay1").unwrap();
     assert_ne!(relay("relay1").pid, pid);

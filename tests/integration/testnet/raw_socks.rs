@@ -12,8 +12,8 @@ pub(super) enum Command {
     ResolvePtr,
 }
 
-/// Asks a SOCKS server of tor; returns the stream and the answered name or address, or the code of
-/// the refusal.
+/// Sends a request to a `SocksPort` of tor; returns the stream and the answered name or address, or
+/// the code of the refusal.
 pub(super) fn ask(
     server: SocketAddr,
     host: &str,
@@ -67,7 +67,7 @@ fn take(stream: &mut TcpStream, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// A server that sends back what it gets, for one connection.
+/// An echo server for one connection.
 pub(super) struct Echo {
     pub(super) address: SocketAddr,
     thread: JoinHandle<u64>,
@@ -85,7 +85,7 @@ impl Echo {
         Self { address, thread }
     }
 
-    /// Returns how many bytes it sent back, once the other side has ended.
+    /// Returns the number of echoed bytes, once the client has ended.
     pub(super) fn finish(self) -> u64 {
         self.thread.join().unwrap()
     }

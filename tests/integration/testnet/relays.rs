@@ -122,7 +122,7 @@ fn an_authority_has_the_server_descriptor_of_every_relay() {
     };
     controller.for_each_server_descriptor(take).unwrap();
     assert_eq!(names, relays.iter().map(|relay| relay.nickname).collect());
-    // A list of those of which there are server descriptors, with the digests of these.
+    // A list of the relays with server descriptors, with their digests.
     let general = controller.relay_statuses_of_purpose(&RouterPurpose::General).unwrap();
     assert_eq!(general.len(), relays.len());
     for status in &general {

@@ -4,7 +4,7 @@ use torcon::{Controller, Event, EventKind, EventQueue};
 
 /// How often something that depends on tor's random choices is tried.
 const TRIES: u32 = 5;
-/// How long attempts may take together; one that has begun goes on to its end.
+/// How long attempts may take together; one that has begun is completed.
 const ENOUGH: Duration = Duration::from_secs(90);
 /// How many events of an attempt are worth reading.
 const MOST: usize = 200;
@@ -53,7 +53,7 @@ pub(crate) fn retried<T>(
     panic!("{what}: no attempt succeeded{story}");
 }
 
-/// Waits for the first event of which `wanted` makes something; the limit is for all of them.
+/// Waits for the first event for which `wanted` returns a value; the limit is for all of them.
 pub(crate) fn find_in<T>(
     events: &EventQueue,
     limit: Duration,

@@ -18,13 +18,13 @@ use super::joining::socks_port;
 use super::{LIMIT, join, shared_network};
 use crate::support::watchdog::eventually;
 
-/// How many changes make a storm.
+/// The number of changes in a storm.
 const STORM: usize = 1000;
 
-/// How long a stream may take whose circuit may be closed under it.
+/// The limit of a stream whose circuit may be closed.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// The words by which a state and the answers of tor are compared.
+/// The text with which a state and the replies of tor are compared.
 type Contents = BTreeMap<String, String>;
 
 /// The contents of a snapshot.
@@ -33,8 +33,7 @@ fn contents_of_state(snapshot: &Snapshot) -> Contents {
     for info in &snapshot.circuits {
         let mut text = info.text().to_string();
         if text.starts_with("CIRC_MINOR ") {
-            // The event has more to say than the answer, and another word in the place of the
-            // state.
+            // The event has more fields than the reply, and another status.
             text = text.replacen("CIRC_MINOR", "CIRC", 1);
             for word in ["PURPOSE_CHANGED", "CANNIBALIZED"] {
                 text = text.replacen(word, info.status().as_str(), 1);
@@ -110,7 +109,7 @@ fn fingerprint(relay: &RelaySpec) -> Fingerprint {
     relay.fingerprint().expect("tor names guards so")
 }
 
-/// The words of a circuit, but those that change without a word of tor: also the nickname of a
+/// The fields of a circuit without those that change without an event, such as the nickname of a
 /// relay, which tor learns with the first consensus.
 fn comparable(text: &str) -> String {
     let is_told = |word: &&str| {
@@ -125,7 +124,7 @@ fn comparable(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Requires that the state is what tor says, as soon as nothing happens in between.
+/// Requires that the state equals the replies of tor, once no event arrives in between.
 #[track_caller]
 fn assert_same(state: &State, storm: usize) {
     let end = Instant::now() + LIMIT;
@@ -155,7 +154,7 @@ fn assert_same(state: &State, storm: usize) {
     }
 }
 
-/// Sends back what it gets, on as many connections as come.
+/// An echo server for any number of connections.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -170,7 +169,7 @@ fn echo() -> SocketAddr {
     address
 }
 
-/// Opens a stream through tor and uses it; `None` if tor had no luck.
+/// Opens a stream through tor and uses it; `None` if tor fails.
 fn stream(socks: SocketAddr, port: u16) -> Option<TcpStream> {
     let proxy = SocksProxy::new(socks.to_string().as_str()).unwrap().timeout(ANSWER_LIMIT);
     let mut stream = proxy.connect(("echo.test", port)).ok()?.into_tcp().unwrap();

@@ -23,7 +23,7 @@ fn lines(controller: &Controller, key: &str) -> Vec<String> {
     controller.get_info_one(key).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Compares typed answers with the raw one until both were given while nothing changed.
+/// Compares typed values with the raw one until nothing changed between both queries.
 #[track_caller]
 fn assert_same(controller: &Controller, key: &str, typed: impl Fn() -> Vec<String>) {
     eventually(LIMIT, &format!("the typed answer of {key} is the raw one"), || {
@@ -33,7 +33,7 @@ fn assert_same(controller: &Controller, key: &str, typed: impl Fn() -> Vec<Strin
     });
 }
 
-/// Has a name resolved by an exit.
+/// Resolves a name by an exit.
 fn resolve(tor: &TorProcess, name: &str) {
     let answer = retried(tor.controller().unwrap(), "the name is resolved", || {
         let answer = ask(socks_port(tor), name, Command::Resolve).map(|(_, answer)| answer);
@@ -66,7 +66,7 @@ fn circuits_streams_connections_and_guards_are_those_that_tor_lists() {
         let guards = controller.entry_guards().unwrap();
         assert!(guards.iter().any(|guard| guard.status == EntryGuardStatus::Up), "{guards:?}");
         assert!(guards.iter().all(|guard| relays.contains(&guard.relay.fingerprint().unwrap())));
-        // A third word is the time since when the guard is not up.
+        // A third word is the time at which the guard went down.
         let is_same = |(guard, line): (&torcon::info::EntryGuard, &String)| {
             let words: Vec<_> = line.splitn(3, ' ').collect();
             let same = [guard.relay.to_string(), guard.status.to_string()] == words[..2];
@@ -136,7 +136,7 @@ fn a_tor_with_a_network_reports_that_it_is_ready() {
         .iter()
         .map(|event| format!("{},{}", event.bytes_read(), event.bytes_written()))
         .collect();
-    // It may have gone on since.
+    // The value may have changed since.
     let raw = controller.get_info_one("bw-event-cache").unwrap();
     assert!(raw.starts_with(&told.join(" ")), "{told:?} and {raw}");
     tor.quit().unwrap();
@@ -147,7 +147,7 @@ fn signal_dormant_does_not_change_the_dormant_status() {
     let tor = join();
     let controller = tor.controller().unwrap();
     controller.signal(Signal::Dormant).unwrap();
-    // tor has nothing to say of this; what it calls dormant is something else.
+    // tor does not report this; its dormant status is something else.
     assert!(!controller.is_dormant().unwrap());
     assert_eq!(controller.get_info_one("dormant").unwrap(), "0");
     controller.signal(Signal::Active).unwrap();
@@ -327,7 +327,7 @@ fn a_service_and_its_client_have_its_descriptor() {
     assert!(fetched.starts_with("hs-descriptor 3\n"), "{fetched}");
     assert_eq!(asking.hs_service_descriptor(address).unwrap(), None);
     let key = format!("hs/client/desc/id/{}", address.service_id());
-    // Each directory was asked, and each has another text of it.
+    // Each directory was queried, and each has a different text.
     eventually(LIMIT, "no other arrives between two queries", || {
         let raw = asking.get_info_one(&key).unwrap();
         asking.hs_client_descriptor(address).unwrap().is_some_and(|fetched| fetched == raw)

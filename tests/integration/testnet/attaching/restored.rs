@@ -13,7 +13,7 @@ use crate::testnet::built::{attaches_itself, unattached};
 use crate::testnet::echo_server::is_greeted;
 use crate::testnet::{LIMIT, join};
 
-/// Starts an application about whose stream an attacher is asked that waits for its wake-up.
+/// Starts an application whose stream is passed to an attacher that waits for a wake-up.
 fn waiting(
     setup: &Setup,
 ) -> (AttacherGuard, thread::JoinHandle<()>, crossbeam_channel::Sender<()>) {
