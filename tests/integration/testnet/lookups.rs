@@ -52,7 +52,7 @@ fn names_and_addresses_are_resolved_while_the_caller_waits() {
     assert_eq!(error.to_string(), "cannot resolve a.nx.test: tor answered error=yes");
     let Error::Resolve(error) = error else { panic!("{error:?}") };
     assert_eq!(error.problem(), &ResolveProblem::Failed { error: Some("yes".into()) });
-    // tor cannot write an IPv6 address here.
+    // tor fails for an IPv6 address.
     assert!(matches!(resolve("2001:db8::1"), Err(Error::Resolve(_))));
     assert!(controller.subscribed_events().is_empty());
     tor.quit().unwrap();

@@ -33,7 +33,7 @@ fn contents_of_state(snapshot: &Snapshot) -> Contents {
     for info in &snapshot.circuits {
         let mut text = info.text().to_string();
         if text.starts_with("CIRC_MINOR ") {
-            // The event has more fields than the reply, and another status.
+            // The event has more fields than the reply, and the kind of change instead of the status.
             text = text.replacen("CIRC_MINOR", "CIRC", 1);
             for word in ["PURPOSE_CHANGED", "CANNIBALIZED"] {
                 text = text.replacen(word, info.status().as_str(), 1);
