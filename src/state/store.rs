@@ -1,17 +1,16 @@
 //! The shared tracker: the reader thread applies events to it, all other threads read it.
 
-use std::hash::Hash;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+mod wait;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::attacher::{Message, StreamReservation};
-use super::cell::Cell;
 use super::change::{Change, StreamChange};
-use super::circuit_info::{CircuitCell, CircuitInfo};
+use super::circuit_info::CircuitInfo;
 use super::feed::{Feed, Topic};
 use super::listeners::Listener;
 use super::refresh::{Part, Parts};
@@ -20,7 +19,7 @@ use super::tracker::{Answers, Tracker};
 use super::waiters::Waiters;
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind};
-use crate::link::{EventHook, RawEvent, WaitEnd};
+use crate::link::{EventHook, RawEvent};
 use crate::names::{CircuitId, StreamId};
 
 /// The kinds of event that a state is made of.
@@ -103,93 +102,6 @@ impl Store {
     /// Reads the tracker. The reader thread waits meanwhile.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Tracker) -> T) -> T {
         self.with(|inner| read(&inner.tracker))
-    }
-
-    /// Waits until `find` finds something at a circuit, which may be reported later, and returns
-    /// it.
-    ///
-    /// `find` is called on this thread first, and then on the reader thread after each event of
-    /// this circuit, so that only the event that matters wakes this thread. See
-    /// [`Check`](super::waiters::Check) for what it must not hold.
-    pub(crate) fn wait_circuit<T: Send + 'static>(
-        &self,
-        id: CircuitId,
-        known: Option<&Arc<CircuitCell>>,
-        deadline: Instant,
-        find: impl FnMut(&Tracker, &Arc<CircuitCell>) -> Option<T> + Send + 'static,
-    ) -> Result<T, WaitEnd> {
-        let known = |tracker: &Tracker| known.cloned().or_else(|| tracker.begun(id));
-        self.wait(|inner| &mut inner.circuit_waiters, id, known, deadline, find)
-    }
-
-    /// Waits until `find` finds something at a stream; see [`wait_circuit`](Self::wait_circuit).
-    pub(crate) fn wait_stream<T: Send + 'static>(
-        &self,
-        cell: &Arc<StreamCell>,
-        deadline: Instant,
-        find: impl FnMut(&Tracker, &Arc<StreamCell>) -> Option<T> + Send + 'static,
-    ) -> Result<T, WaitEnd> {
-        let known = |_: &Tracker| Some(Arc::clone(cell));
-        self.wait(|inner| &mut inner.stream_waiters, cell.id(), known, deadline, find)
-    }
-
-    fn wait<Id, Info, T>(
-        &self,
-        waiters: fn(&mut StoreInner) -> &mut Waiters<Id, Info>,
-        id: Id,
-        known: impl FnOnce(&Tracker) -> Option<Arc<Cell<Id, Info>>>,
-        deadline: Instant,
-        mut find: impl FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> Option<T> + Send + 'static,
-    ) -> Result<T, WaitEnd>
-    where
-        Id: Copy + Eq + Hash,
-        T: Send + 'static,
-    {
-        let (sender, found) = bounded(1);
-        let ticket = self.with(|inner| {
-            let known = known(&inner.tracker).filter(|cell| !cell.is_lost());
-            if let Some(value) = known.and_then(|cell| find(&inner.tracker, &cell)) {
-                return ControlFlow::Break(Ok(value));
-            }
-            if let Some(reason) = &inner.ended {
-                return ControlFlow::Break(Err(WaitEnd::Closed(reason.clone())));
-            }
-            let check = move |tracker: &Tracker, cell: &Arc<Cell<Id, Info>>| {
-                find(tracker, cell).is_some_and(|value| {
-                    // The channel has room for one value, and gets only one.
-                    let _ = sender.try_send(value);
-                    true
-                })
-            };
-            ControlFlow::Continue(waiters(inner).add(id, Box::new(check)))
-        });
-        let ticket = match ticket {
-            ControlFlow::Continue(ticket) => ticket,
-            ControlFlow::Break(outcome) => return outcome,
-        };
-        match found.recv_deadline(deadline) {
-            Ok(value) => Ok(value),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(self.end_reason().map_or(WaitEnd::Timeout, WaitEnd::Closed))
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                self.with(|inner| waiters(inner).remove(id, ticket));
-                // The value may have been sent just before.
-                found.try_recv().map_err(|_| WaitEnd::Timeout)
-            }
-        }
-    }
-
-    /// Keeps the circuits that end from now on, so that [`Tracker::begun`] finds them.
-    pub(super) fn keep_ended(&self) {
-        self.with(|inner| inner.tracker.keep_ended());
-    }
-
-    /// Takes back one [`keep_ended`](Self::keep_ended).
-    pub(super) fn forget_ended(&self) {
-        let gone = self.with(|inner| inner.tracker.forget_ended());
-        // Freed without the lock.
-        drop(gone);
     }
 
     /// Notifies an attach loop from now on of each stream that waits, of each stream that is closed,

@@ -7,6 +7,7 @@
 //! second time. So applying an event is idempotent: the last event of a circuit or stream decides.
 
 mod handover;
+mod staleness;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::addresses::Addresses;
 use super::change::{AddressChange, Change, CircuitChange, StreamChange};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::connections::{Connections, Fit, Guards, OrConnection};
-use super::refresh::{Part, Parts, made_stale};
+use super::refresh::{Part, Parts};
 use super::stream_info::{StreamCell, StreamInfo};
 use crate::event::{
     Bootstrap, CircEvent, CircMinorEvent, Event, EventText, OrConnEvent, SignalEvent, StreamEvent,
@@ -88,7 +89,7 @@ impl Tracker {
             None => {
                 self.number = number + 1;
                 self.look_for_staleness(&event);
-                if part_of(&event).is_some_and(|part| self.refreshing.has(part)) {
+                if staleness::part_of(&event).is_some_and(|part| self.refreshing.has(part)) {
                     self.recent.push((number, event.clone()));
                 }
                 self.fold(event, changes);
@@ -282,85 +283,6 @@ impl Tracker {
         }
     }
 
-    /// Marks the parts that may have changed in a way that no event reports itself.
-    fn look_for_staleness(&mut self, event: &Event) {
-        let mut stale = made_stale(event);
-        match event {
-            // tor tries a guard again that was down.
-            Event::OrConn(event) if self.guards.is_unusable(&event.peer()) => {
-                stale.add(Part::Guards);
-            }
-            // tor may have prolonged a mapping of `TrackHostExits`.
-            Event::Stream(event)
-                if event.status() == StreamStatus::Succeeded && self.addresses.has_exits() =>
-            {
-                stale.add(Part::Addresses);
-            }
-            _ => {}
-        }
-        self.stale = self.stale.or(stale);
-    }
-
-    /// Returns whether one of these parts is stale, or being refreshed.
-    pub(super) fn is_stale(&self, wanted: Parts) -> bool {
-        !self.stale.or(self.refreshing).and(wanted).without(self.unavailable).is_empty()
-    }
-
-    /// Begins a refresh of the stale ones of these parts, and returns them.
-    pub(super) fn begin_refresh(&mut self, wanted: Parts) -> Option<Parts> {
-        let parts = self.stale.and(wanted).without(self.unavailable);
-        if parts.is_empty() {
-            return None;
-        }
-        self.stale = self.stale.without(parts);
-        self.refreshing = parts;
-        Some(parts)
-    }
-
-    /// Applies the answers to a refresh, and again the events after them.
-    pub(super) fn finish_refresh(
-        &mut self,
-        mut answers: Answers,
-        events_before: u64,
-        changes: &mut Vec<Change>,
-    ) {
-        for part in std::mem::take(&mut self.refreshing).iter() {
-            match part {
-                Part::Connections => {
-                    self.connections.refresh(&answers.connections);
-                    // The new list decides whether the events after it are doubtful.
-                    self.stale = self.stale.without(Parts::of(part));
-                }
-                Part::Guards => self.guards.snapshot(std::mem::take(&mut answers.guards)),
-                Part::Addresses => {
-                    let list = std::mem::take(&mut answers.addresses);
-                    self.addresses.refresh(list, |mapping, change| {
-                        changes.push(Change::Address { mapping, change });
-                    });
-                }
-            }
-        }
-        for (number, event) in std::mem::take(&mut self.recent) {
-            if number >= events_before {
-                self.fold(event, changes);
-            }
-        }
-    }
-
-    /// Ends a refresh without answers.
-    pub(super) fn abort_refresh(&mut self, again: bool) {
-        self.recent.clear();
-        let parts = std::mem::take(&mut self.refreshing);
-        if again {
-            self.stale = self.stale.or(parts);
-        }
-    }
-
-    /// Records that tor or a filter refuses the key of a part.
-    pub(super) fn set_unavailable(&mut self, part: Part) {
-        self.unavailable.add(part);
-    }
-
     /// Applies a signal: tor clears its DNS cache without an event for each name.
     fn signal(&mut self, event: &SignalEvent, changes: &mut Vec<Change>) {
         if matches!(event.signal(), Signal::Newnym | Signal::ClearDnsCache) {
@@ -463,16 +385,6 @@ impl Tracker {
 fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
     let event = CircEvent::parse(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
     Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(&event))))
-}
-
-/// Returns the part that an event is about, if tor can be asked for it again.
-fn part_of(event: &Event) -> Option<Part> {
-    match event {
-        Event::OrConn(_) => Some(Part::Connections),
-        Event::Guard(_) => Some(Part::Guards),
-        Event::AddrMap(_) | Event::Signal(_) => Some(Part::Addresses),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,106 @@
+//! Waits for a change of one circuit or stream.
+
+use std::hash::Hash;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+use super::{Store, StoreInner};
+use crate::link::WaitEnd;
+use crate::names::CircuitId;
+use crate::state::cell::Cell;
+use crate::state::circuit_info::CircuitCell;
+use crate::state::stream_info::StreamCell;
+use crate::state::tracker::Tracker;
+use crate::state::waiters::Waiters;
+
+impl Store {
+    /// Waits until `find` finds something at a circuit, which may be reported later, and returns
+    /// it.
+    ///
+    /// `find` is called on this thread first, and then on the reader thread after each event of
+    /// this circuit, so that only the event that matters wakes this thread. See
+    /// [`Check`](crate::state::waiters::Check) for what it must not hold.
+    pub(crate) fn wait_circuit<T: Send + 'static>(
+        &self,
+        id: CircuitId,
+        known: Option<&Arc<CircuitCell>>,
+        deadline: Instant,
+        find: impl FnMut(&Tracker, &Arc<CircuitCell>) -> Option<T> + Send + 'static,
+    ) -> Result<T, WaitEnd> {
+        let known = |tracker: &Tracker| known.cloned().or_else(|| tracker.begun(id));
+        self.wait(|inner| &mut inner.circuit_waiters, id, known, deadline, find)
+    }
+
+    /// Waits until `find` finds something at a stream; see [`wait_circuit`](Self::wait_circuit).
+    pub(crate) fn wait_stream<T: Send + 'static>(
+        &self,
+        cell: &Arc<StreamCell>,
+        deadline: Instant,
+        find: impl FnMut(&Tracker, &Arc<StreamCell>) -> Option<T> + Send + 'static,
+    ) -> Result<T, WaitEnd> {
+        let known = |_: &Tracker| Some(Arc::clone(cell));
+        self.wait(|inner| &mut inner.stream_waiters, cell.id(), known, deadline, find)
+    }
+
+    fn wait<Id, Info, T>(
+        &self,
+        waiters: fn(&mut StoreInner) -> &mut Waiters<Id, Info>,
+        id: Id,
+        known: impl FnOnce(&Tracker) -> Option<Arc<Cell<Id, Info>>>,
+        deadline: Instant,
+        mut find: impl FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> Option<T> + Send + 'static,
+    ) -> Result<T, WaitEnd>
+    where
+        Id: Copy + Eq + Hash,
+        T: Send + 'static,
+    {
+        let (sender, found) = bounded(1);
+        let ticket = self.with(|inner| {
+            let known = known(&inner.tracker).filter(|cell| !cell.is_lost());
+            if let Some(value) = known.and_then(|cell| find(&inner.tracker, &cell)) {
+                return ControlFlow::Break(Ok(value));
+            }
+            if let Some(reason) = &inner.ended {
+                return ControlFlow::Break(Err(WaitEnd::Closed(reason.clone())));
+            }
+            let check = move |tracker: &Tracker, cell: &Arc<Cell<Id, Info>>| {
+                find(tracker, cell).is_some_and(|value| {
+                    // The channel has room for one value, and gets only one.
+                    let _ = sender.try_send(value);
+                    true
+                })
+            };
+            ControlFlow::Continue(waiters(inner).add(id, Box::new(check)))
+        });
+        let ticket = match ticket {
+            ControlFlow::Continue(ticket) => ticket,
+            ControlFlow::Break(outcome) => return outcome,
+        };
+        match found.recv_deadline(deadline) {
+            Ok(value) => Ok(value),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(self.end_reason().map_or(WaitEnd::Timeout, WaitEnd::Closed))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.with(|inner| waiters(inner).remove(id, ticket));
+                // The value may have been sent just before.
+                found.try_recv().map_err(|_| WaitEnd::Timeout)
+            }
+        }
+    }
+
+    /// Keeps the circuits that end from now on, so that [`Tracker::begun`] finds them.
+    pub(in crate::state) fn keep_ended(&self) {
+        self.with(|inner| inner.tracker.keep_ended());
+    }
+
+    /// Takes back one [`keep_ended`](Self::keep_ended).
+    pub(in crate::state) fn forget_ended(&self) {
+        let gone = self.with(|inner| inner.tracker.forget_ended());
+        // Freed without the lock.
+        drop(gone);
+    }
+}
