@@ -96,8 +96,22 @@ pub trait Command {
     fn reply(&self, reply: Reply) -> Result<Self::Reply>;
 }
 
+/// Implements the keyword and the reply of a command whose reply is `250 OK`.
+macro_rules! acknowledged {
+    ($keyword:expr) => {
+        type Reply = ();
+
+        const KEYWORD: &'static str = $keyword;
+
+        fn reply(&self, reply: $crate::wire::Reply) -> $crate::error::Result<()> {
+            $crate::command::acknowledge(Self::KEYWORD, reply)
+        }
+    };
+}
+use acknowledged;
+
 /// Accepts a reply that is `250 OK` only. Any other would belong to another command.
-fn acknowledged(keyword: &str, reply: Reply) -> Result<()> {
+fn acknowledge(keyword: &str, reply: Reply) -> Result<()> {
     let reply = reply.into_result(keyword)?;
     let mut lines = reply.lines();
     match (lines.next(), lines.next()) {

@@ -166,9 +166,7 @@ impl Resolve {
 }
 
 impl Command for Resolve {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "RESOLVE";
+    acknowledged!("RESOLVE");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         if self.names.is_empty() {
@@ -183,10 +181,6 @@ impl Command for Resolve {
             check_host("name", name)?;
             Ok(request)
         })
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

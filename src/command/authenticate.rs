@@ -201,9 +201,7 @@ impl Authenticate {
 }
 
 impl Command for Authenticate {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "AUTHENTICATE";
+    acknowledged!("AUTHENTICATE");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let (length, limit) = (self.secret.len(), (COMMAND_LIMIT - "AUTHENTICATE \r\n".len()) / 2);
@@ -213,10 +211,6 @@ impl Command for Authenticate {
         }
         let request = Request::new(Self::KEYWORD);
         Ok(if self.secret.is_empty() { request } else { request.hex(&self.secret) })
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

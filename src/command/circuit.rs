@@ -179,16 +179,10 @@ impl SetCircuitPurpose {
 }
 
 impl Command for SetCircuitPurpose {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "SETCIRCUITPURPOSE";
+    acknowledged!("SETCIRCUITPURPOSE");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         purpose(circuit(Request::new(Self::KEYWORD), self.circuit)?, &self.purpose)
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -217,17 +211,11 @@ impl CloseCircuit {
 }
 
 impl Command for CloseCircuit {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "CLOSECIRCUIT";
+    acknowledged!("CLOSECIRCUIT");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let request = circuit(Request::new(Self::KEYWORD), self.circuit)?;
         if self.if_unused { request.token("flag", "IfUnused") } else { Ok(request) }
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

@@ -12,7 +12,7 @@ pub use self::map::{ConfMap, ConfValue};
 use super::{Command, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::starts_without_case;
-use crate::wire::{Reply, Request};
+use crate::wire::Request;
 
 /// The new value of an option; or none, which clears the option.
 ///
@@ -103,9 +103,7 @@ macro_rules! settings {
             }
 
             impl Command for $name {
-                type Reply = ();
-
-                const KEYWORD: &'static str = $keyword;
+                acknowledged!($keyword);
 
                 fn request(&self) -> Result<Request, InvalidInput> {
                     if self.settings.is_empty() {
@@ -119,10 +117,6 @@ macro_rules! settings {
                             None => request.token("option", &**option),
                         }
                     })
-                }
-
-                fn reply(&self, reply: Reply) -> Result<()> {
-                    acknowledged(Self::KEYWORD, reply)
                 }
             }
         )*
@@ -169,17 +163,11 @@ impl SaveConf {
 }
 
 impl Command for SaveConf {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "SAVECONF";
+    acknowledged!("SAVECONF");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let request = Request::new(Self::KEYWORD);
         if self.force { request.token("force", "FORCE") } else { Ok(request) }
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -201,16 +189,10 @@ impl LoadConf {
 }
 
 impl Command for LoadConf {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "LOADCONF";
+    acknowledged!("LOADCONF");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         Request::new(Self::KEYWORD).data("text", &self.text)
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Descriptors of relays and onion services: `POSTDESCRIPTOR`, `HSFETCH`, `HSPOST`.
 
-use super::{Command, acknowledged};
+use super::{Command, acknowledge, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::{Fingerprint, OnionAddress, RouterPurpose};
 use crate::wire::{Reply, Request};
@@ -67,7 +67,7 @@ impl Command for PostDescriptor {
         if reply.code() == 251 && reply.lines().len() == 1 {
             return Ok(DescriptorPosted::NotAdded(reply.text().into_owned()));
         }
-        acknowledged(Self::KEYWORD, reply)?;
+        acknowledge(Self::KEYWORD, reply)?;
         Ok(DescriptorPosted::Added)
     }
 }
@@ -108,17 +108,11 @@ fn servers(request: Request, servers: &[Fingerprint]) -> Result<Request, Invalid
 }
 
 impl Command for HsFetch {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "HSFETCH";
+    acknowledged!("HSFETCH");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let request = Request::new(Self::KEYWORD).token("service", self.service.service_id())?;
         servers(request, &self.servers)
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -150,18 +144,12 @@ impl HsPost {
 }
 
 impl Command for HsPost {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "HSPOST";
+    acknowledged!("HSPOST");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         servers(Request::new(Self::KEYWORD), &self.servers)?
             .pair("HSADDRESS", self.service.service_id())?
             .data("descriptor", &self.descriptor)
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

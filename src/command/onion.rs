@@ -302,16 +302,10 @@ impl DelOnion {
 }
 
 impl Command for DelOnion {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "DEL_ONION";
+    acknowledged!("DEL_ONION");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         Request::new(Self::KEYWORD).token("address", self.address.service_id())
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 

@@ -33,18 +33,12 @@ impl SetEvents {
 }
 
 impl Command for SetEvents {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "SETEVENTS";
+    acknowledged!("SETEVENTS");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         self.names
             .iter()
             .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("event", name))
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -65,19 +59,13 @@ impl SendSignal {
 }
 
 impl Command for SendSignal {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "SIGNAL";
+    acknowledged!("SIGNAL");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         if !Signal::KNOWN.contains(&self.signal) {
             return Err(InvalidInput::new("signal", "is not a signal of tor"));
         }
         Request::new(Self::KEYWORD).token("signal", self.signal.as_str())
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -103,18 +91,12 @@ impl UseFeature {
 }
 
 impl Command for UseFeature {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "USEFEATURE";
+    acknowledged!("USEFEATURE");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         self.features
             .iter()
             .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("feature", name))
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -135,16 +117,10 @@ macro_rules! without_arguments {
             }
 
             impl Command for $name {
-                type Reply = ();
-
-                const KEYWORD: &'static str = $keyword;
+                acknowledged!($keyword);
 
                 fn request(&self) -> Result<Request, InvalidInput> {
                     Ok(Request::new(Self::KEYWORD))
-                }
-
-                fn reply(&self, reply: Reply) -> Result<()> {
-                    acknowledged(Self::KEYWORD, reply)
                 }
             }
         )*

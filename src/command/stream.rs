@@ -4,7 +4,7 @@ use super::circuit::circuit;
 use super::{Command, acknowledged, check_host};
 use crate::error::{InvalidInput, Result};
 use crate::names::{CircuitId, StreamId, StreamReason};
-use crate::wire::{Reply, Request};
+use crate::wire::Request;
 
 /// Attaches an unattached stream to a circuit.
 ///
@@ -39,9 +39,7 @@ impl AttachStream {
 }
 
 impl Command for AttachStream {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "ATTACHSTREAM";
+    acknowledged!("ATTACHSTREAM");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let request = Request::new(Self::KEYWORD).token("stream", self.stream.as_str())?;
@@ -56,10 +54,6 @@ impl Command for AttachStream {
             Some(hop) => request.pair("HOP", hop.to_string()),
             None => Ok(request),
         }
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -89,9 +83,7 @@ impl RedirectStream {
 }
 
 impl Command for RedirectStream {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "REDIRECTSTREAM";
+    acknowledged!("REDIRECTSTREAM");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let request = Request::new(Self::KEYWORD)
@@ -103,10 +95,6 @@ impl Command for RedirectStream {
             Some(port) => request.token("port", port.to_string()),
             None => Ok(request),
         }
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
@@ -134,9 +122,7 @@ impl CloseStream {
 }
 
 impl Command for CloseStream {
-    type Reply = ();
-
-    const KEYWORD: &'static str = "CLOSESTREAM";
+    acknowledged!("CLOSESTREAM");
 
     fn request(&self) -> Result<Request, InvalidInput> {
         let Some(number) = self.reason.number() else {
@@ -146,10 +132,6 @@ impl Command for CloseStream {
         Request::new(Self::KEYWORD)
             .token("stream", self.stream.as_str())?
             .token("reason", number.to_string())
-    }
-
-    fn reply(&self, reply: Reply) -> Result<()> {
-        acknowledged(Self::KEYWORD, reply)
     }
 }
 
