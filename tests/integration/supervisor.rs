@@ -6,6 +6,8 @@ mod attempts;
 mod client_authorization;
 /// The parts that are restored after a launched tor was killed.
 mod restored;
+/// Ends of tor and of its connection at random moments, on the private network.
+mod rounds;
 /// Onion services whose tor is killed.
 mod services;
 /// The state, with its listeners and attachers, from one tor to the next.

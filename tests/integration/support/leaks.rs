@@ -92,6 +92,11 @@ pub(crate) fn peak_memory() -> u64 {
     memory("VmHWM:")
 }
 
+/// Returns the memory that this process has in use, in bytes.
+pub(crate) fn resident_memory() -> u64 {
+    memory("VmRSS:")
+}
+
 fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix(name));
