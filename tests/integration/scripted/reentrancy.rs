@@ -192,11 +192,17 @@ fn a_logger_may_call_back() {
             assert_eq!(refused.unwrap_err().status_code(), Some(552));
             let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
             controller.remove_event_listener(id).unwrap();
-            let panics = |_: &Event| panic!("as the test wants");
-            controller.add_event_listener(EventKind::Bw, panics).unwrap();
+            let (panics, panicked) = unbounded();
+            let listener = move |_: &Event| {
+                panics.send(()).unwrap();
+                panic!("as the test wants");
+            };
+            controller.add_event_listener(EventKind::Bw, listener).unwrap();
             let queue = controller.events([EventKind::Bw, EventKind::Circ]).unwrap();
             controller.get_info_one("event").unwrap();
             assert_eq!(queue.recv_timeout(LIMIT).unwrap().to_string(), "BW 1 2");
+            // Closing would discard the event if the listener has not been called yet.
+            panicked.recv_timeout(LIMIT).unwrap();
             drop(queue);
             let short = controller.with_timeout(Duration::from_millis(1));
             assert!(short.get_info_one("late").unwrap_err().is_timeout());
