@@ -46,6 +46,6 @@ pub use self::listener::OnionListener;
 pub use self::local::LocalListener;
 pub use self::monitor::IfRemoved;
 pub use self::publish::Publication;
-pub use self::service::OnionService;
+pub use self::service::{CheckObstacle, CheckStep, LastUpload, OnionCheck, OnionService};
 pub use self::stream::OnionStream;
 pub(crate) use self::supervised::SupervisedService;

@@ -1,6 +1,7 @@
 //! `OnionService`: a service that tor has, and its removal.
 
 mod clients;
+mod health;
 mod inner;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::health::{CheckObstacle, CheckStep, LastUpload, OnionCheck};
 pub(super) use self::inner::ServiceInner;
 use super::client_auth::AuthorizedClient;
 use super::monitor::IfRemoved;

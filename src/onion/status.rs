@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::publish::Publication;
+use super::service::LastUpload;
 use super::uploads::Uploads;
 use crate::controller::Seen;
 use crate::error::{
-    Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, Wait,
+    Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, UploadOutcome, Wait,
 };
 use crate::event::{ConfChangedEvent, Event, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, Signal, starts_without_case};
 
+/// How many directories are remembered that accepted a descriptor.
+const LAST_UPLOADS: usize = 64;
 /// How many events are kept while the address is not yet known.
 const EARLY: usize = 1024;
 
@@ -59,6 +62,9 @@ struct State {
     early: Vec<HsDescEvent>,
     uploads: Uploads,
     limits: Option<UploadLimits>,
+    /// The last successful upload to each directory; newest first. Other than `uploads` it is kept
+    /// when the service moves to another tor.
+    last_uploads: Vec<LastUpload>,
     /// When the last upload started or ended.
     changed_at: Option<Instant>,
     /// Changed uploads that were not reported yet; filled only while a progress closure is waiting.
@@ -95,6 +101,10 @@ impl ServiceStatus {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    pub(super) fn last_uploads(&self) -> Vec<LastUpload> {
+        self.state.lock().last_uploads.clone()
     }
 
     pub(super) fn uploads(&self) -> Vec<HsDirUpload> {
@@ -362,6 +372,11 @@ impl State {
     fn record_changes(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
         for upload in changed {
             self.changed_at = Some(now);
+            if upload.outcome == UploadOutcome::Uploaded {
+                self.last_uploads.retain(|last| !last.hsdir.is_same_relay(&upload.hsdir));
+                self.last_uploads.insert(0, LastUpload { hsdir: upload.hsdir.clone(), at: now });
+                self.last_uploads.truncate(LAST_UPLOADS);
+            }
             if self.reporters > 0 {
                 self.unreported.push(upload);
             }

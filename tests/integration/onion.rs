@@ -14,6 +14,8 @@ mod ephemeral;
 mod faults;
 /// Services with a directory, beside those of others.
 mod filesystem;
+/// What a check of a service finds, and a forced publication.
+mod health;
 /// Connections of clients, and the end of waiting for them.
 mod listener;
 /// Replies that do not come through a proxy in front of tor.

@@ -1,0 +1,300 @@
+//! The health of a running service: what a client finds, and a forced publication.
+
+use std::time::{Duration, Instant};
+
+use super::super::client_auth::Refresh;
+use super::super::listener::OnionListener;
+use super::super::publish::Publication;
+use super::OnionService;
+use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
+use crate::controller::Controller;
+use crate::error::{Error, OnionError, OnionProblem, Result, SocksProblem, Timeout, Wait};
+use crate::link::{deadline_after, lock_within};
+use crate::names::{ClientAuthKey, RelaySpec};
+use crate::socks::{Isolation, SocksProxy};
+
+/// How long directories keep a descriptor (`HS_DESC_MAX_LIFETIME`).
+const DESCRIPTOR_LIFETIME: Duration = Duration::from_secs(3 * 60 * 60);
+/// tor uploads two descriptors to eight directories each.
+const DIRECTORIES: usize = 16;
+
+/// The result of [`OnionService::check`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OnionCheck {
+    /// The fetch of the descriptor from a directory.
+    pub descriptor: CheckStep,
+    /// The connection to the first virtual port of the service.
+    pub connection: CheckStep,
+    /// The last successful upload to each directory, newest first. Directories keep a descriptor for
+    /// three hours.
+    pub uploads: Vec<LastUpload>,
+}
+
+/// The outcome of one step of [`OnionService::check`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CheckStep {
+    /// The step succeeded in this time.
+    Passed(Duration),
+    /// The step failed.
+    Failed {
+        /// The time until the failure.
+        after: Duration,
+        /// The reason.
+        error: Error,
+    },
+    /// The step is not possible.
+    Skipped(CheckObstacle),
+}
+
+/// Why a step of [`OnionService::check`] is not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckObstacle {
+    /// tor has no `SocksPort` that this program can reach.
+    NoSocksPort,
+    /// The service has client authorization, and this program has the secret key of no client.
+    NoClientKey,
+}
+
+/// The last successful upload of a descriptor to a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastUpload {
+    /// The directory.
+    pub hsdir: RelaySpec,
+    /// When the directory accepted it.
+    pub at: Instant,
+}
+
+impl OnionCheck {
+    /// Returns whether no step failed, and at least the descriptor was fetched.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        let is_failure = matches!(self.connection, CheckStep::Failed { .. });
+        matches!(self.descriptor, CheckStep::Passed(_)) && !is_failure
+    }
+}
+
+impl CheckStep {
+    fn of<T>(begin: Instant, outcome: Result<T>) -> Self {
+        match outcome {
+            Ok(_) => Self::Passed(begin.elapsed()),
+            Err(error) => Self::Failed { after: begin.elapsed(), error },
+        }
+    }
+}
+
+/// Health of a running service.
+impl OnionService {
+    /// Checks whether a client reaches the service: fetches its descriptor through its own tor, and
+    /// connects to its first virtual port through the `SocksPort` of that tor.
+    ///
+    /// The connection reaches the local listener, or the server of the port, and is closed at once.
+    /// If the service has client authorization, tor receives the secret key of one of
+    /// [`clients`](Self::clients) for the time of the check, unless it has one.
+    ///
+    /// For the network this looks like a visit: some directories, an introduction point and a
+    /// rendezvous point see a client, but neither its address nor that it is the service.
+    ///
+    /// Sends `HSFETCH address SERVER=..` with the directories that accepted the descriptor in the
+    /// last three hours, or without any if there is none, and what
+    /// [`Controller::fetch_onion_descriptor_from`] sends; `GETINFO net/listeners/socks`, if need be;
+    /// with client authorization `ONION_CLIENT_AUTH_VIEW`, `ONION_CLIENT_AUTH_ADD` and
+    /// `ONION_CLIENT_AUTH_REMOVE`.
+    ///
+    /// Blocks the current thread until both steps are done, for at most `limit`, of which the fetch
+    /// has half, and the time limit of the endpoint's controller for each of up to five commands.
+    ///
+    /// # Errors
+    ///
+    /// [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended,
+    /// [`Error::Closed`] if there is no control connection. Other failures are in the result.
+    pub fn check(&self, limit: Duration) -> Result<OnionCheck> {
+        if let Some(ending) = self.status().ending() {
+            return Err(ending);
+        }
+        let controller = self.controller();
+        let deadline = deadline_after(limit);
+        let begin = Instant::now();
+        let descriptor = CheckStep::of(begin, self.fetch_own_descriptor(&controller, limit / 2));
+        let connection = self.check_connection(&controller, deadline, limit)?;
+        for step in [&descriptor, &connection] {
+            if let CheckStep::Failed { error, .. } = step {
+                if error.is_closed() {
+                    return Err(error.clone());
+                }
+            }
+        }
+        Ok(OnionCheck { descriptor, connection, uploads: self.last_uploads() })
+    }
+
+    /// Returns the last successful upload to each directory, newest first.
+    #[must_use]
+    pub fn last_uploads(&self) -> Vec<LastUpload> {
+        self.status().last_uploads()
+    }
+
+    fn fetch_own_descriptor(&self, controller: &Controller, limit: Duration) -> Result<()> {
+        let is_kept = |upload: &LastUpload| upload.at.elapsed() < DESCRIPTOR_LIFETIME;
+        let uploads = self.last_uploads().into_iter().filter(is_kept).take(DIRECTORIES);
+        let servers: Vec<_> = uploads.filter_map(|upload| upload.hsdir.fingerprint()).collect();
+        let address = self.onion_address();
+        // tor does not ask a directory again within 15 minutes, unless it is named.
+        if !servers.is_empty() {
+            match controller.fetch_onion_descriptor_from(address, servers, limit) {
+                // A directory is no longer in the consensus.
+                Err(Error::InvalidInput(_) | Error::Rejected(_)) => {}
+                outcome => return outcome.map(drop),
+            }
+        }
+        controller.fetch_onion_descriptor(address, limit).map(drop)
+    }
+
+    fn check_connection(
+        &self,
+        controller: &Controller,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<CheckStep> {
+        let begin = Instant::now();
+        let endpoint = match controller.socks_endpoint("check an onion service") {
+            Err(Error::Socks(error)) if is_without_port(error.problem()) => {
+                return Ok(CheckStep::Skipped(CheckObstacle::NoSocksPort));
+            }
+            Err(error) => return Ok(CheckStep::of::<()>(begin, Err(error))),
+            Ok(endpoint) => endpoint,
+        };
+        let clients = self.clients();
+        let key = clients.iter().find_map(|client| client.key.clone());
+        let lent = match (clients.is_empty(), key) {
+            (true, _) => Ok(Some(None)),
+            (false, key) => self.lend_key(controller, key),
+        };
+        let lent = match lent {
+            Ok(Some(lent)) => lent,
+            Ok(None) => return Ok(CheckStep::Skipped(CheckObstacle::NoClientKey)),
+            Err(error) => return Ok(CheckStep::of::<()>(begin, Err(error))),
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = match left.is_zero() {
+            true => Err(Timeout::new(Wait::SocksReply, limit).into()),
+            false => self.visit(SocksProxy::new(endpoint)?.timeout(left)),
+        };
+        drop(lent);
+        Ok(CheckStep::of(begin, outcome))
+    }
+
+    fn visit(&self, proxy: SocksProxy) -> Result<()> {
+        let Some(port) = self.ports().first() else { return Ok(()) };
+        let target = (self.onion_address(), port.virtual_port());
+        proxy.isolation(Isolation::fresh()).connect(target).map(drop)
+    }
+
+    /// Gives tor a client's key, unless it has one. Returns `None` if there is no key.
+    fn lend_key(
+        &self,
+        controller: &Controller,
+        key: Option<ClientAuthKey>,
+    ) -> Result<Option<Option<LentKey>>> {
+        let address = self.onion_address();
+        if !controller.execute(&OnionClientAuthView::of(address))?.is_empty() {
+            return Ok(Some(None));
+        }
+        let Some(key) = key else { return Ok(None) };
+        controller.add_onion_client_auth(&OnionClientAuthAdd::new(address, key))?;
+        Ok(Some(Some(LentKey { controller: controller.clone(), address })))
+    }
+
+    /// Makes tor publish the service again, and waits for its publication.
+    ///
+    /// tor has no command for this. The service is removed and added again, so that it gets other
+    /// introduction points: until it is published, which takes some seconds, new connections fail;
+    /// open ones stay. (`HSPOST` of the service's descriptor does not help: directories reject a
+    /// descriptor that they have.)
+    ///
+    /// Sends `DEL_ONION` and `ADD_ONION`; for a filesystem service `GETCONF HiddenServiceOptions`
+    /// and `SETCONF` with the lines of all services, twice, first without those of this one. Blocks
+    /// the current thread until the service is published, for at most `limit` and six times the time
+    /// limit of the endpoint's controller.
+    ///
+    /// # Errors
+    ///
+    /// [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded. Otherwise
+    /// those of [`wait_published`](Self::wait_published),
+    /// [`Controller::add_onion`] and [`Controller::set_conf`].
+    pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
+        self.inner.renew()?;
+        self.wait_published(wanted, limit)
+    }
+}
+
+/// A client's key that tor has for the time of a check.
+struct LentKey {
+    controller: Controller,
+    address: crate::names::OnionAddress,
+}
+
+impl Drop for LentKey {
+    fn drop(&mut self) {
+        if let Err(error) = self.controller.remove_onion_client_auth(self.address) {
+            log::warn!("a client's key of {} could not be removed from tor: {error}", self.address);
+        }
+    }
+}
+
+fn is_without_port(problem: &SocksProblem) -> bool {
+    matches!(problem, SocksProblem::NoListener | SocksProblem::ListenerElsewhere { .. })
+}
+
+impl OnionListener {
+    /// Checks whether a client reaches the service, as [`OnionService::check`] does.
+    ///
+    /// The connection of the check is one that [`accept`](Self::accept) returns. It is closed at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnionService::check`].
+    pub fn check(&self, limit: Duration) -> Result<OnionCheck> {
+        self.service().check(limit)
+    }
+
+    /// Makes tor publish the service again, as [`OnionService::upload_again`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnionService::upload_again`].
+    pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
+        self.service().upload_again(wanted, limit)
+    }
+}
+
+impl super::ServiceInner {
+    /// Removes the service from tor and adds it again.
+    fn renew(&self) -> Result<()> {
+        let limit = self.controller.lock().timeout();
+        let mut parts = lock_within(&self.parts, "SETCONF", limit)?;
+        if let Some(ending) = self.status().ending() {
+            return Err(ending);
+        }
+        let Some(parts) = &mut *parts else {
+            return Err(OnionError::new(OnionProblem::Closed).into());
+        };
+        let earlier = parts.pending;
+        parts.pending = Some(Refresh::Whole);
+        self.status().forget_uploads();
+        match parts.refresh_pending(&self.controller()) {
+            // The next tor publishes it.
+            Err(error) if error.is_closed() && self.status().is_supervised() => Ok(()),
+            Err(error) => {
+                if !error.is_timeout() {
+                    parts.pending = earlier;
+                }
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
