@@ -258,7 +258,8 @@ impl OnionEndpoint {
     /// the service (instead of the launcher's own closure), and for later steps on the thread that
     /// called [`listen`](Self::listen), or on `torcon-progress` if the closure is still running
     /// there. If the tor has a supervisor, it is called on `torcon-progress` after each new
-    /// connection too, with [`OnionProgress::Restored`] and the steps that follow. It is never called by two threads at once. A closure that panics is not called again.
+    /// connection too, with [`OnionProgress::Restored`] and the steps that follow. It is never
+    /// called by two threads at once. A closure that panics is not called again.
     #[doc(alias = "add_progress_listener")]
     pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
         self.on_progress = Some(ProgressListener::new(Box::new(listener)));

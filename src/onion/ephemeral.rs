@@ -140,7 +140,11 @@ impl EphemeralService {
 
 /// Returns whether tor has another service of the address.
 pub(super) fn is_collision(error: &Error) -> bool {
-    matches!(error, Error::Onion(error) if matches!(error.problem(), OnionProblem::AddressInUse { .. }))
+    let problem = match error {
+        Error::Onion(error) => error.problem(),
+        _ => return false,
+    };
+    matches!(problem, OnionProblem::AddressInUse { .. })
 }
 
 /// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time, or none that can be read.

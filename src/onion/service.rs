@@ -132,12 +132,15 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// - [`OnionProblem::NotPublished`](crate::error::OnionProblem::NotPublished) if every upload failed and tor started no other within the
+    /// - [`OnionProblem::NotPublished`] if every upload failed and tor started no other within the
     ///   [grace period](super::OnionEndpoint::upload_grace).
     /// - [`Error::Timeout`](crate::Error::Timeout) if the service was not published in time.
     /// - [`Error::Closed`](crate::Error::Closed) if tor is gone. With a supervisor the wait goes on
     ///   with the next tor.
-    /// - [`OnionProblem::Closed`](crate::error::OnionProblem::Closed) if the service was closed.
+    /// - [`OnionProblem::Closed`] if the service was closed.
+    ///
+    /// [`OnionProblem::NotPublished`]: crate::error::OnionProblem::NotPublished
+    /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publish(wanted, limit, None)
     }
@@ -190,8 +193,9 @@ impl OnionService {
     /// Sends `DEL_ONION`; for a filesystem service `GETCONF HiddenServiceOptions`, and `SETCONF` with
     /// the lines of all other services and, if tor's configuration files have a service of the same
     /// directory, those of that one. Calls that wait for the service on other threads return
-    /// [`OnionProblem::Closed`](crate::error::OnionProblem::Closed). If tor has not removed the service, the call can be repeated;
-    /// otherwise a second call does nothing.
+    /// [`OnionProblem::Closed`]. If tor has not removed the service, the call can be repeated;
+    /// otherwise a second call does nothing. While a supervisor has no connection, a service that
+    /// tor may still have is removed over the next one.
     ///
     /// Blocks the current thread until tor has answered, for at most three times the time limit of
     /// the endpoint's controller. A tor that was launched for this service alone has ended when it
@@ -201,6 +205,8 @@ impl OnionService {
     ///
     /// Those of [`Controller::del_onion`] and [`Controller::set_conf`]; tor may then still have the
     /// service, and its directory stays.
+    ///
+    /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         let limit = self.inner.controller.lock().timeout();

@@ -25,8 +25,9 @@ pub(crate) trait SupervisedService: Send + Sync {
     /// thread of its own. Returns `false` if the program closed the service or the service has
     /// ended; what tor still has of it is removed, and the supervisor forgets it.
     ///
-    /// The call can be repeated with the same controller, after an error too. After an error that may pass, a time limit or an address that an
-    /// earlier connection still uses, the service's own thread tries again.
+    /// The call can be repeated with the same controller, after an error too. After an error that may
+    /// pass, a time limit or an address that an earlier connection still uses, the service's own
+    /// thread tries again.
     ///
     /// Blocks the current thread until tor has answered, for at most about five times the time limit
     /// of `controller`.

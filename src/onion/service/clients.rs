@@ -3,8 +3,7 @@
 use super::super::client_auth::{AuthorizedClient, ClientChange, Refresh, WantedClient};
 use super::super::listener::OnionListener;
 use super::{OnionService, ServiceInner};
-use crate::error::{Error, OnionError, OnionProblem, Result};
-use crate::link::lock_within;
+use crate::error::{OnionError, OnionProblem, Result};
 use crate::names::{ClientAuthPublicKey, ClientName};
 
 /// Clients of a running service.
@@ -38,13 +37,13 @@ impl OnionService {
     /// # Errors
     ///
     /// - [`OnionProblem::ClientExists`] if a client has the name.
-    /// - [`Error::InvalidInput`] if it is no name of a client: 1 to 16
+    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if it is no name of a client: 1 to 16
     ///   letters, digits, `+`, `-` or `_`.
     /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
     /// - [`OnionProblem::File`] or [`OnionProblem::Unsafe`] if the file cannot be written,
     ///   [`OnionProblem::NotForTor`] if tor cannot read it.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
-    /// - [`Error::Timeout`] if tor does not answer; the thread `torcon-onion`
+    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not answer; the thread `torcon-onion`
     ///   makes the change when it does.
     /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
     ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
@@ -175,37 +174,21 @@ impl ServiceInner {
         &self,
         decide: impl FnOnce(&[AuthorizedClient]) -> Result<Option<(ClientChange, Refresh)>>,
     ) -> Result<Option<ClientChange>> {
-        let limit = self.controller.lock().timeout();
-        let mut parts = lock_within(&self.parts, "SETCONF", limit)?;
-        if let Some(ending) = self.status().ending() {
-            return Err(ending);
-        }
-        let Some(parts) = &mut *parts else {
-            return Err(OnionError::new(OnionProblem::Closed).into());
-        };
+        let mut parts = self.lock_parts()?;
         let before = self.clients.lock().clone();
         let Some((mut change, refresh)) = decide(&before)? else { return Ok(None) };
         let controller = self.controller();
         let undo = parts.registration.change_clients(&controller, &mut change, &before)?;
-        let earlier = parts.pending;
-        parts.pending = earlier.max(Some(refresh));
-        self.status().forget_uploads();
-        let outcome = parts.refresh_pending(&controller);
-        let is_lost = |error: &Error| error.is_closed() && self.status().is_supervised();
-        match outcome {
-            Err(error) if !error.is_timeout() && !is_lost(&error) => {
-                parts.pending = earlier;
+        match self.make_known(&mut parts, refresh) {
+            Err(error) => {
                 parts.registration.undo_clients(&controller, undo);
-                return Err(error);
+                Err(error)
             }
-            _ => {}
-        }
-        parts.registration.keep_clients(&undo);
-        *self.clients.lock() = change.applied_to(&before);
-        match outcome {
-            // The supervisor tells the next tor.
-            Err(error) if !error.is_closed() => Err(error),
-            _ => Ok(Some(change)),
+            Ok(untold) => {
+                parts.registration.keep_clients(&undo);
+                *self.clients.lock() = change.applied_to(&before);
+                untold.map_or(Ok(Some(change)), Err)
+            }
         }
     }
 }

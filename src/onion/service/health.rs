@@ -8,8 +8,8 @@ use super::super::publish::Publication;
 use super::OnionService;
 use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
 use crate::controller::Controller;
-use crate::error::{Error, OnionError, OnionProblem, Result, SocksProblem, Timeout, Wait};
-use crate::link::{deadline_after, lock_within};
+use crate::error::{Error, Result, SocksProblem, Timeout, Wait};
+use crate::link::deadline_after;
 use crate::names::{ClientAuthKey, RelaySpec};
 use crate::socks::{Isolation, SocksProxy};
 
@@ -225,8 +225,10 @@ impl OnionService {
     /// those of [`wait_published`](Self::wait_published),
     /// [`Controller::add_onion`] and [`Controller::set_conf`].
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
-        self.inner.renew()?;
-        self.wait_published(wanted, limit)
+        let mut parts = self.inner.lock_parts()?;
+        let untold = self.inner.make_known(&mut parts, Refresh::Whole)?;
+        drop(parts);
+        untold.map_or_else(|| self.wait_published(wanted, limit), Err)
     }
 }
 
@@ -268,33 +270,5 @@ impl OnionListener {
     /// Those of [`OnionService::upload_again`].
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.service().upload_again(wanted, limit)
-    }
-}
-
-impl super::ServiceInner {
-    /// Removes the service from tor and adds it again.
-    fn renew(&self) -> Result<()> {
-        let limit = self.controller.lock().timeout();
-        let mut parts = lock_within(&self.parts, "SETCONF", limit)?;
-        if let Some(ending) = self.status().ending() {
-            return Err(ending);
-        }
-        let Some(parts) = &mut *parts else {
-            return Err(OnionError::new(OnionProblem::Closed).into());
-        };
-        let earlier = parts.pending;
-        parts.pending = Some(Refresh::Whole);
-        self.status().forget_uploads();
-        match parts.refresh_pending(&self.controller()) {
-            // The next tor publishes it.
-            Err(error) if error.is_closed() && self.status().is_supervised() => Ok(()),
-            Err(error) => {
-                if !error.is_timeout() {
-                    parts.pending = earlier;
-                }
-                Err(error)
-            }
-            Ok(()) => Ok(()),
-        }
     }
 }

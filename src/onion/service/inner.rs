@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::super::client_auth::AuthorizedClient;
+use super::super::client_auth::{AuthorizedClient, Refresh};
 use super::super::monitor::Monitor;
 use super::super::publish::Publisher;
 use super::super::registration::{AddedService, Lease, Parts, Registration};
@@ -14,7 +14,7 @@ use super::super::restoration::Announcement;
 use super::super::status::ServiceStatus;
 use super::MonitorOptions;
 use crate::controller::Controller;
-use crate::error::{OnionError, OnionProblem, Result};
+use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::link::lock_within;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
@@ -106,6 +106,35 @@ impl ServiceInner {
 
     pub(in crate::onion) fn controller(&self) -> Controller {
         self.controller.lock().clone()
+    }
+
+    /// Locks the parts of a service that has not ended.
+    pub(super) fn lock_parts(&self) -> Result<MappedMutexGuard<'_, Parts>> {
+        let limit = self.controller.lock().timeout();
+        let parts = lock_within(&self.parts, "SETCONF", limit)?;
+        if let Some(ending) = self.status().ending() {
+            return Err(ending);
+        }
+        let closed = |_| OnionError::new(OnionProblem::Closed).into();
+        MutexGuard::try_map(parts, Option::as_mut).map_err(closed)
+    }
+
+    /// Makes tor know a change of the service, which it publishes again. Returns an error of a tor
+    /// that has not answered in time: the monitor repeats the commands. If a supervisor has no
+    /// connection, the next tor learns of the change.
+    pub(super) fn make_known(&self, parts: &mut Parts, refresh: Refresh) -> Result<Option<Error>> {
+        let earlier = parts.pending;
+        parts.pending = earlier.max(Some(refresh));
+        self.status().forget_uploads();
+        match parts.refresh_pending(&self.controller()) {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_closed() && self.status().is_supervised() => Ok(None),
+            Err(error) if error.is_timeout() => Ok(Some(error)),
+            Err(error) => {
+                parts.pending = earlier;
+                Err(error)
+            }
+        }
     }
 
     /// Ends every wait for the service, present and future, and removes it.

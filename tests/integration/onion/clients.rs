@@ -13,6 +13,7 @@ use super::{LONG, endpoint, entries, is_configured, key, listen, refusal, servic
 use crate::support::real_tor::RealTor;
 use crate::support::recording_proxy::RecordingProxy;
 use crate::support::watchdog::eventually;
+use crate::testnet::retry::retried;
 
 fn names(listener: &OnionListener) -> Vec<String> {
     listener.clients().iter().map(|client| client.name.to_string()).collect()
@@ -186,13 +187,19 @@ impl Holder {
                 self.forget();
             }
             let proxy = self.tor.socks_proxy().unwrap().isolation(Isolation::fresh());
-            match proxy.timeout(LIMIT / 3).connect((self.address, 80)) {
-                Err(Error::Socks(error)) => {
-                    assert_eq!(error.code(), Some(SocksCode::OnionWrongClientAuth), "{error}");
+            let proxy = proxy.timeout(LIMIT / 3);
+            // Another failure is one of the circuits.
+            retried(self.tor.controller(), "the key is refused", || {
+                match proxy.connect((self.address, 80)) {
+                    Ok(_) => panic!("{} is let in (forgets: {forgets})", self.address),
+                    Err(Error::Socks(error))
+                        if error.code() == Some(SocksCode::OnionWrongClientAuth) =>
+                    {
+                        Ok(())
+                    }
+                    Err(error) => Err(error.to_string()),
                 }
-                Err(error) => panic!("{error}"),
-                Ok(_) => panic!("{} is let in (forgets: {forgets})", self.address),
-            }
+            });
         }
     }
 }
