@@ -111,6 +111,9 @@ impl OnionService {
     ///
     /// [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended,
     /// [`Error::Closed`] if there is no control connection. Other failures are in the result.
+    ///
+    /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
+    /// [`OnionProblem::Removed`]: crate::error::OnionProblem::Removed
     pub fn check(&self, limit: Duration) -> Result<OnionCheck> {
         if let Some(ending) = self.status().ending() {
             return Err(ending);
@@ -224,6 +227,8 @@ impl OnionService {
     /// [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded. Otherwise
     /// those of [`wait_published`](Self::wait_published),
     /// [`Controller::add_onion`] and [`Controller::set_conf`].
+    ///
+    /// [`OnionProblem::KeyDiscarded`]: crate::error::OnionProblem::KeyDiscarded
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
         let mut parts = self.inner.lock_parts()?;
         let untold = self.inner.make_known(&mut parts, Refresh::Whole)?;
