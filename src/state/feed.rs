@@ -84,7 +84,8 @@ pub(super) struct Update {
     pub(super) lost: u64,
     /// Whether the circuit or stream of the listener ends with it.
     pub(super) is_last: bool,
-    size: usize,
+    /// How many bytes it takes of the limit.
+    pub(super) size: usize,
 }
 
 impl Update {
@@ -312,9 +313,9 @@ impl Feed {
         }
     }
 
-    /// Makes room, once an update was delivered.
-    pub(super) fn delivered(&self, update: &Update) {
-        self.held.fetch_sub(update.size, Ordering::Relaxed);
+    /// Makes room, once an update of this size was delivered.
+    pub(super) fn delivered(&self, size: usize) {
+        self.held.fetch_sub(size, Ordering::Relaxed);
     }
 
     /// Returns whether a listener gets the changes of address mappings.

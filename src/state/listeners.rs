@@ -266,7 +266,7 @@ impl Caller {
                 let Some(owner) = self.owner().filter(|owner| !is_closed_by_program(owner)) else {
                     return self.feed.close();
                 };
-                self.deliver(&owner, &update);
+                self.deliver(owner, update);
             }
         }
         self.feed.close();
@@ -278,20 +278,21 @@ impl Caller {
     }
 
     /// Calls the listener of an update, and removes it after its last one.
-    fn deliver(&self, owner: &Owner, update: &Update) {
-        let called = update.listener.call(|callback| {
-            if update.lost > 0 {
+    fn deliver(&self, owner: Owner, update: Update) {
+        let Update { listener, change, lost, is_last, size } = update;
+        let called = listener.call(|callback| {
+            if lost > 0 {
                 // The reader thread must not log: a logger may use the connection.
-                log::warn!("a listener of a state is too slow: {} updates lost", update.lost);
+                log::warn!("a listener of a state is too slow: {lost} updates lost");
             }
-            call(owner, callback, update);
+            call(owner, callback, change, lost);
         });
-        self.feed.delivered(update);
+        self.feed.delivered(size);
         if let Err(panic) = &called {
             log::error!("a listener of a state panicked and was removed: {panic}");
         }
-        if update.is_last || called.is_err() {
-            self.feed.remove(update.listener.id());
+        if is_last || called.is_err() {
+            self.feed.remove(listener.id());
         }
     }
 
@@ -314,15 +315,14 @@ fn is_closed_by_program(owner: &Owner) -> bool {
     !owner.shared().is_supervised && reason.is_some_and(|reason| reason.is_clean())
 }
 
-fn call(owner: &Owner, callback: &mut Callback, update: &Update) {
-    let lost = update.lost;
-    match (callback, update.change.clone()) {
+fn call(owner: Owner, callback: &mut Callback, change: Change, lost: u64) {
+    match (callback, change) {
         (Callback::Circuit(callback), Change::Circuit { cell, info, change }) => {
-            let circuit = Circuit::new(owner.clone(), cell);
+            let circuit = Circuit::new(owner, cell);
             callback(&CircuitUpdate { circuit, info, change, lost });
         }
         (Callback::Stream(callback), Change::Stream { cell, info, change }) => {
-            let stream = Stream::new(owner.clone(), cell);
+            let stream = Stream::new(owner, cell);
             callback(&StreamUpdate { stream, info, change, lost });
         }
         (Callback::Address(callback), Change::Address { mapping, change }) => {
