@@ -106,10 +106,10 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 /// events are unsubscribed and its listeners are not called any more. When the connection ends, the
 /// state stays as it was.
 ///
-/// A state of a supervisor is one object for all connections of the supervisor. When one ends, it
-/// becomes empty, and its listeners get [`CircuitChange::Lost`], [`StreamChange::Lost`] or
-/// [`AddressChange::Lost`] for everything that it had. When the next one is made, they get `Existing`
-/// for everything that tor has then. In between, commands fail with
+/// A state of a [supervisor](crate::Supervisor::state) is one object for all its connections. When
+/// one ends, the state becomes empty, and its listeners get [`CircuitChange::Lost`],
+/// [`StreamChange::Lost`] or [`AddressChange::Lost`] for everything that it had. When the next one is
+/// made, they get `Existing` for everything that tor has then. In between, commands fail with
 /// [`Error::Closed`](crate::Error::Closed), and listeners can be added. Circuits and streams belong
 /// to their connection: after its end their commands and waits fail, and they never name a circuit
 /// or stream of the next one.
