@@ -17,6 +17,11 @@
 //! service, `torcon-onion`, notices this and adds the service again; see
 //! [`OnionEndpoint::if_removed`].
 //!
+//! The clients of a running service can be [authorized](OnionService::authorize_client) and
+//! [revoked](OnionService::revoke_client), and its [health](OnionService::check) be checked. A
+//! service of a [`Supervisor`](crate::Supervisor) moves from the tor of one connection to that of
+//! the next one, while its local listener stays open.
+//!
 //! **Invariant**: no failure and no drop changes other onion services of the same tor.
 
 mod client_auth;

@@ -304,11 +304,11 @@ impl ServiceDirectory {
         self.undo.len()
     }
 
-    /// Takes back the changes after the first `count`.
-    pub(super) fn undo_to(&mut self, count: usize) {
-        for step in self.undo.split_off(count.min(self.undo.len())).iter().rev() {
-            self.undo_quietly(step);
-        }
+    /// Takes back the changes after the first `count`. Returns the errors of those that could not be
+    /// taken back; it logs nothing, since the caller may hold a lock.
+    pub(super) fn undo_to(&mut self, count: usize) -> Vec<io::Error> {
+        let steps = self.undo.split_off(count.min(self.undo.len()));
+        steps.iter().rev().filter_map(|step| self.undo_step(step).err()).collect()
     }
 
     /// Keeps the changes after the first `count`.
@@ -326,15 +326,6 @@ impl ServiceDirectory {
                 self.path
             );
             let _kept = ManuallyDrop::new(temporary);
-        }
-    }
-
-    fn undo_quietly(&self, step: &Undo) {
-        if let Err(error) = self.undo_step(step) {
-            log::warn!(
-                "a change of the directory {:?} of an onion service could not be undone: {error}",
-                self.path
-            );
         }
     }
 
@@ -367,7 +358,12 @@ impl Drop for ServiceDirectory {
         if self.temporary.is_some() {
             return;
         }
-        self.undo_to(0);
+        for error in self.undo_to(0) {
+            log::warn!(
+                "a change of the directory {:?} of an onion service could not be undone: {error}",
+                self.path
+            );
+        }
     }
 }
 

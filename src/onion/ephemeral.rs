@@ -75,10 +75,8 @@ impl EphemeralService {
     /// Makes tor know the service as it was added before.
     pub(super) fn undo_clients(&mut self, controller: &Controller, former: Box<AddOnion>) {
         self.again = Some(former);
-        // If it fails, the monitor tries again.
-        if let Err(error) = self.add_again(controller) {
-            log::debug!("{} could not be added again at once: {error}", self.address);
-        }
+        // tor may still have it. If it has not and this fails, the monitor tries again.
+        let _ = self.add_again(controller);
     }
 
     /// Removes the service from tor and adds it again: no command changes a service.

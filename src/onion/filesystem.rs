@@ -204,14 +204,16 @@ impl FilesystemService {
             }
         };
         if changed.is_err() {
-            self.directory.undo_to(count);
+            // The first error is the one to report.
+            let _ = self.directory.undo_to(count);
         }
         changed.map(|()| count)
     }
 
     /// Takes back the changes of the clients after the first `count` of the directory.
     pub(super) fn undo_clients(&mut self, count: usize) {
-        self.directory.undo_to(count);
+        // The error of tor is the one to report.
+        let _ = self.directory.undo_to(count);
     }
 
     pub(super) fn keep_clients(&mut self, count: usize) {

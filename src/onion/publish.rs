@@ -32,6 +32,9 @@ pub enum Publication {
     All,
 }
 
+/// The number of the connection over which a service is added.
+const FIRST_GENERATION: u64 = 1;
+
 /// Follows the descriptor uploads of one service, from before it is added until it is dropped.
 pub(super) struct Publisher {
     status: Arc<ServiceStatus>,
@@ -77,7 +80,10 @@ impl Publisher {
             controller.watch_events(kinds, move |seen: Seen<'_>| status.apply(generation, seen))
         };
         let without = |error: &dyn std::fmt::Display| {
-            log::info!("an onion service works without events that were refused: {error}");
+            // Later calls hold a lock, under which no logger may run.
+            if generation == FIRST_GENERATION {
+                log::info!("an onion service works without events that were refused: {error}");
+            }
             None
         };
         let uploads = match watch(&[EventKind::HsDesc]) {
