@@ -8,13 +8,14 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ephemeral::is_collision;
 use super::listener::is_exhaustion;
 use super::service::ServiceInner;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, RemovedBy};
+use crate::link::deadline_after;
 
 /// The time limit of each command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -45,6 +46,13 @@ pub(super) struct Monitor {
     pub(super) is_restored: bool,
 }
 
+/// The publication that repeats a rejected one.
+struct Rejection {
+    due: Option<Instant>,
+    /// The pause before it, which doubles: another reason for the rejection may last.
+    pause: Duration,
+}
+
 impl Monitor {
     pub(super) fn start(self) -> io::Result<JoinHandle<()>> {
         let thread = thread::Builder::new().name("torcon-onion".to_owned());
@@ -57,6 +65,7 @@ impl Monitor {
         let (status, address) = (Arc::clone(self.service.status()), self.service.address);
         let interval = self.service.monitoring.interval.max(SHORTEST_INTERVAL);
         let mut limit = if self.is_restored { interval } else { RETRY };
+        let mut rejection = Rejection { due: None, pause: RETRY };
         while status.wait_suspicion(self.generation, limit) {
             limit = match self.check() {
                 Ok(None) => interval,
@@ -82,9 +91,34 @@ impl Monitor {
                     break;
                 }
             };
+            if let Some(pause) = self.publish_rejected(&mut rejection) {
+                limit = limit.min(pause);
+            }
         }
         // The owner may have been dropped while this thread held the service.
         self.service.end_if_abandoned();
+    }
+
+    /// Publishes the service again when directories have rejected its descriptor. Returns how long to
+    /// wait before that.
+    fn publish_rejected(&self, rejection: &mut Rejection) -> Option<Duration> {
+        if !self.service.status().is_rejected(self.generation) {
+            rejection.due = None;
+            return None;
+        }
+        let due = *rejection.due.get_or_insert_with(|| deadline_after(rejection.pause));
+        let left = due.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        rejection.due = None;
+        rejection.pause = rejection.pause.saturating_mul(2);
+        let address = self.service.address;
+        log::warn!("{address} is published again, since directories rejected its descriptor");
+        if let Err(error) = self.service.publish_again() {
+            log::warn!("{address} could not be published again: {error}");
+        }
+        None
     }
 
     /// Adds the service again if tor has lost it, and returns what removed it.

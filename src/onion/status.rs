@@ -81,6 +81,8 @@ struct State {
     is_abandoned: bool,
     /// What may have removed the service from tor since the last query.
     suspected_removal: Option<RemovedBy>,
+    /// Whether the monitor knows that directories rejected uploads.
+    is_rejection_seen: bool,
 }
 
 impl ServiceStatus {
@@ -185,9 +187,12 @@ impl ServiceStatus {
     /// if the service has ended, or its connection.
     pub(super) fn wait_suspicion(&self, generation: u64, limit: Duration) -> bool {
         let mut state = self.state.lock();
-        let is_calm =
-            |state: &mut State| !state.is_over(generation) && state.suspected_removal.is_none();
+        let is_calm = |state: &mut State| {
+            let is_new = !state.is_rejection_seen && state.uploads.is_rejected();
+            !state.is_over(generation) && state.suspected_removal.is_none() && !is_new
+        };
         self.changed.wait_while_until(&mut state, is_calm, deadline_after(limit));
+        state.is_rejection_seen = state.uploads.is_rejected();
         !state.is_over(generation)
     }
 
@@ -195,6 +200,12 @@ impl ServiceStatus {
     pub(super) fn take_suspected_removal(&self, generation: u64) -> Option<RemovedBy> {
         let mut state = self.state.lock();
         if state.generation == generation { state.suspected_removal.take() } else { None }
+    }
+
+    /// Returns whether directories rejected the descriptors that tor of this connection uploaded.
+    pub(super) fn is_rejected(&self, generation: u64) -> bool {
+        let state = self.state.lock();
+        !state.is_over(generation) && state.uploads.is_rejected()
     }
 
     /// Ends every wait, unless the service has moved to another connection.
@@ -342,6 +353,7 @@ impl State {
         self.uploads = Uploads::default();
         self.unreported.clear();
         self.changed_at = None;
+        self.is_rejection_seen = false;
     }
 
     fn record(&mut self, event: &HsDescEvent) {

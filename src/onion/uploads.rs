@@ -175,6 +175,23 @@ impl Uploads {
         self.list.iter().any(Entry::is_uploaded)
     }
 
+    /// Returns whether the directories rejected at least half of the uploads of a descriptor.
+    ///
+    /// The revision of a descriptor is a number of seconds. Directories reject a descriptor that is
+    /// not newer than the one they have: that of another tor, which uploaded it in the same second,
+    /// or before the clock was set back. tor uploads the next one an hour or two later.
+    pub(super) fn is_rejected(&self) -> bool {
+        let is_rejected = |entry: &&Entry| {
+            let reason = Some(HsDescReason::UploadRejected);
+            entry.upload.outcome == UploadOutcome::Failed { reason }
+        };
+        self.list.iter().filter(is_rejected).any(|one| {
+            let same = |entry: &&Entry| entry.upload.descriptor_id == one.upload.descriptor_id;
+            let all = self.list.iter().filter(same).count();
+            2 * self.list.iter().filter(same).filter(is_rejected).count() >= all
+        })
+    }
+
     /// Returns whether more than half of the uploads of every descriptor certainly succeeded.
     ///
     /// A service has a descriptor for each of two time periods; a client's clock decides which one

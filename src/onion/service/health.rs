@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::client_auth::Refresh;
 use super::super::listener::OnionListener;
 use super::super::publish::Publication;
 use super::OnionService;
@@ -230,10 +229,8 @@ impl OnionService {
     ///
     /// [`OnionProblem::KeyDiscarded`]: crate::error::OnionProblem::KeyDiscarded
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
-        let mut parts = self.inner.lock_parts()?;
-        let untold = self.inner.make_known(&mut parts, Refresh::Whole)?;
-        drop(parts);
-        untold.map_or_else(|| self.wait_published(wanted, limit), Err)
+        self.inner.publish_again()?;
+        self.wait_published(wanted, limit)
     }
 }
 

@@ -137,6 +137,15 @@ impl ServiceInner {
         }
     }
 
+    /// Makes tor publish the service again: removes it and adds it again.
+    pub(in crate::onion) fn publish_again(&self) -> Result<()> {
+        let untold = {
+            let mut parts = self.lock_parts()?;
+            self.make_known(&mut parts, Refresh::Whole)?
+        };
+        untold.map_or(Ok(()), Err)
+    }
+
     /// Ends every wait for the service, present and future, and removes it.
     ///
     /// If `patient`, waits for the end of a tor of its own as long as the launcher's options say;

@@ -184,3 +184,19 @@ fn an_answer_to_what_began_before_counts_and_memory_is_bounded() {
     }
     assert_eq!(uploads.list().len(), super::REMEMBERED);
 }
+
+#[test]
+fn a_descriptor_is_rejected_by_half_of_its_directories() {
+    let begun = [created(ONE), created(TWO), upload(A, ONE), upload(B, ONE), upload(C, TWO)];
+    let with = |more: &[String]| applied(&[&begun, more].concat());
+    let rejected = |hsdir, id| failed(hsdir, id, "UPLOAD_REJECTED");
+    assert!(!with(&[]).is_rejected());
+    assert!(!with(&[uploaded(A), uploaded(B), uploaded(C)]).is_rejected());
+    assert!(!with(&[failed(A, ONE, "UNEXPECTED"), failed(C, TWO, "UNEXPECTED")]).is_rejected());
+    assert!(with(&[rejected(A, ONE)]).is_rejected());
+    assert!(with(&[uploaded(A), uploaded(B), rejected(C, TWO)]).is_rejected());
+    // A minority does not prevent that clients find the descriptor.
+    assert!(!with(&[upload(C, ONE), rejected(C, ONE), uploaded(A), uploaded(B)]).is_rejected());
+    // A newer revision.
+    assert!(!with(&[rejected(C, TWO), upload(C, TWO)]).is_rejected());
+}
