@@ -75,7 +75,7 @@ mod tor_access;
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -88,11 +88,13 @@ use self::shared::Shared;
 use self::source::Source;
 use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::{Endpoint, deadline_after};
+use crate::link::Endpoint;
 use crate::process::Launcher;
 
 /// How long the end of a supervisor waits for the replies to commands.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+const REPLY_LIMIT: Duration = Duration::from_secs(5);
+/// How long it then waits for an attempt to connect, or for the exit of tor.
+const STOP_LIMIT: Duration = Duration::from_secs(90);
 
 /// Keeps a connection to tor, and everything that the program set up on it.
 ///
@@ -105,6 +107,7 @@ pub struct Supervisor {
     /// Whether the supervisor launches its tor.
     launches: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: ThreadId,
 }
 
 impl Supervisor {
@@ -168,7 +171,8 @@ impl Supervisor {
             let problem = format!("cannot work, since no thread can be started: {error}");
             InvalidInput::new("supervisor", problem)
         })?;
-        Ok(Self { shared, launches, thread: Mutex::new(Some(thread)) })
+        let thread_id = thread.thread().id();
+        Ok(Self { shared, launches, thread: Mutex::new(Some(thread)), thread_id })
     }
 
     /// Ends the supervisor: the connection is closed, a launched tor ends, the services are removed
@@ -176,35 +180,37 @@ impl Supervisor {
     ///
     /// Every waiting and every later call fails with
     /// [`SupervisorProblem::Stopped`](crate::error::SupervisorProblem::Stopped). The listeners of the
-    /// status get [`SupervisorStatus::Stopped`]. A second call does nothing.
+    /// status get [`SupervisorStatus::Stopped`]; events that are queued are not delivered. A second
+    /// call waits for the first. Can be called on every thread; on those of the supervisor, inside a
+    /// closure, it does not wait for that closure.
     ///
-    /// Blocks the current thread until an attempt that is running has ended, for at most its time
-    /// limit ([`ConnectOptions::timeout`], 30 seconds by default); for about five seconds until tor
-    /// has answered; until a launched tor has exited, as
-    /// [`TorProcess::quit`](crate::TorProcess::quit) does; and for at most one second until a closure
-    /// that is running has returned.
+    /// Blocks the current thread, for at most 95 seconds, until an attempt that is running has
+    /// reached its time limit ([`ConnectOptions::timeout`], 30 seconds by default); for at most five
+    /// seconds until tor has answered; until a launched tor has exited, as
+    /// [`TorProcess::quit`](crate::TorProcess::quit) does; and for at most one second each until the
+    /// running closures of the supervisor and of its tor's controller have returned.
     pub fn stop(&self) {
         self.shared.stop();
-        let thread = self.thread.lock().take();
-        // A thread cannot join itself: a password closure or a logger may stop the supervisor.
-        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        if let Some(thread) = thread.filter(is_other) {
-            if self
-                .shared
-                .wait_status(deadline_after(STOP_LIMIT), SupervisorStatus::is_final)
-                .is_none()
-            {
-                // A command that tor does not answer fails at once.
-                if let Some((controller, _)) = self.shared.connected() {
-                    controller.hang_up();
-                }
+        // A thread cannot wait for itself: a password closure or a logger may stop the supervisor.
+        if thread::current().id() == self.thread_id {
+            return;
+        }
+        if !self.shared.wait_done(REPLY_LIMIT) {
+            // A command that tor does not answer fails at once.
+            if let Some((controller, _)) = self.shared.connected() {
+                controller.hang_up();
             }
-            if thread.join().is_err() {
-                log::error!("the thread of a supervisor panicked");
+            if !self.shared.wait_done(STOP_LIMIT) {
+                log::error!("a supervisor that was stopped could not end in time");
+                return;
             }
         }
-        self.shared.notifications.end();
+        let thread = self.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the thread of a supervisor panicked");
+        }
         self.shared.remove_listeners();
+        self.shared.notifications.wait_ended();
     }
 
     fn check_running(&self) -> Result<()> {

@@ -46,7 +46,7 @@ pub enum SupervisorProblem {
         last_error: Error,
     },
     /// The limit of attempts, or of the time without a connection, was reached.
-    #[error("the supervisor has given up after {attempts} attempts in {elapsed:?}")]
+    #[error("the supervisor has given up after {} in {elapsed:?}", counted_attempts(*.attempts))]
     Exhausted {
         /// The number of attempts since the last connection.
         attempts: u32,
@@ -69,6 +69,10 @@ pub enum SupervisorProblem {
     /// This program stopped or dropped the supervisor.
     #[error("this program stopped the supervisor")]
     Stopped,
+}
+
+fn counted_attempts(attempts: u32) -> String {
+    format!("{attempts} attempt{}", if attempts == 1 { "" } else { "s" })
 }
 
 impl SupervisorError {

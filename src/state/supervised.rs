@@ -7,7 +7,7 @@
 //! that is added meanwhile gets it once.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::attacher::hand_over;
 use super::generation::Generation;
@@ -22,8 +22,7 @@ impl State {
     /// connection it becomes empty, and its listeners stay.
     ///
     /// Sends what [`new`](Self::new) does, and has its errors.
-    pub(crate) fn supervised(controller: &Controller) -> Result<Self> {
-        let deadline = deadline_after(controller.timeout());
+    pub(crate) fn supervised(controller: &Controller, deadline: Instant) -> Result<Self> {
         let generation = Generation::new(controller, Store::new(true), deadline)?;
         Ok(Self::from_shared(Shared::new(generation, true)))
     }

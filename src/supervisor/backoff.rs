@@ -1,12 +1,12 @@
 //! The delays between attempts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::options::SupervisorOptions;
 
-/// A connection that lasted less than this does not reset the delays: tor accepts and closes
-/// connections while it starts and ends.
-const STEADY: Duration = Duration::from_secs(1);
+/// A connection that lasted less than this resets neither the delays nor the count of attempts: tor
+/// accepts and closes connections while it starts and ends.
+pub(super) const STEADY: Duration = Duration::from_secs(1);
 
 /// The delays between attempts to connect: the first is made at once, the next after a delay that
 /// doubles each time.
@@ -34,19 +34,17 @@ impl Backoff {
         full - full.mul_f64(f64::from(random) / 512.0)
     }
 
-    /// Begins again with no delay after a connection that lasted long enough.
-    pub(super) fn connected(&mut self, since: Instant) {
-        if since.elapsed() >= STEADY {
-            self.delays = 0;
-        }
+    /// Begins again with no delay, after a connection that lasted long enough.
+    pub(super) fn reset(&mut self) {
+        self.delays = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
-    use super::{Backoff, STEADY};
+    use super::Backoff;
     use crate::supervisor::SupervisorOptions;
 
     fn delays(random: u8, count: usize) -> Vec<u128> {
@@ -65,14 +63,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_connection_that_lasted_begins_the_delays_again() {
+    fn a_connection_that_lasted_begins_the_delays_again() {
         let mut backoff = Backoff::new(&SupervisorOptions::new());
         let next = |backoff: &mut Backoff| backoff.next(0).as_millis();
         assert_eq!([next(&mut backoff), next(&mut backoff)], [0, 100]);
-        backoff.connected(Instant::now());
-        assert_eq!(next(&mut backoff), 200);
-        backoff.connected(Instant::now() - STEADY);
-        assert_eq!(next(&mut backoff), 0);
+        backoff.reset();
+        assert_eq!([next(&mut backoff), next(&mut backoff)], [0, 100]);
     }
 
     #[test]

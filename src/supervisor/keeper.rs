@@ -5,22 +5,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, STEADY};
 use super::restorer::Restorer;
 use super::shared::{Shared, stopped};
 use super::source::{Prospect, Source, prospect};
 use super::status::SupervisorStatus;
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
 use crate::link::{EventHook, RawEvent, deadline_after, drop_quietly, panic_text};
+use crate::process::TorProcess;
 use crate::tor::Tor;
 
 /// How many times in a row the server's proof may be wrong: tor replaces its cookie when it starts.
 const WRONG_PROOFS: u32 = 5;
 
+/// The longest wait for the exit of a tor whose connection has ended, for its reason.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long the end of a supervisor waits for the listeners of the tor's own controller.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     source: Source,
     backoff: Backoff,
+    /// The attempts since the last connection that lasted.
+    attempts: u32,
+    /// When that connection ended.
+    lost_at: Instant,
     /// When tor ended or a launch failed, within the window of the crash loop.
     deaths: VecDeque<Instant>,
     /// The error that was logged last, so that each is logged once.
@@ -30,7 +41,15 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, source: Source) -> Self {
         let backoff = Backoff::new(&shared.options);
-        Self { shared, source, backoff, deaths: VecDeque::new(), logged: None }
+        Self {
+            shared,
+            source,
+            backoff,
+            attempts: 0,
+            lost_at: Instant::now(),
+            deaths: VecDeque::new(),
+            logged: None,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -46,13 +65,16 @@ impl Keeper {
                 }
             }
         };
-        self.end(ending);
+        let shared = Arc::clone(&self.shared);
+        if catch_unwind(AssertUnwindSafe(|| self.end(ending))).is_err() {
+            log::error!("a logger panicked while a supervisor ended");
+        }
+        shared.set_done();
     }
 
     /// Connects, restores, and waits for the end of the connection. An error ends the supervisor.
     fn next_generation(&mut self) -> Result<()> {
-        let last_error = self.shared.last_error();
-        let tor = Arc::new(self.connect(last_error)?);
+        let tor = Arc::new(self.connect()?);
         let since = Instant::now();
         let generation = self.shared.set_connected(&tor);
         let controller = tor.controller().clone();
@@ -68,24 +90,29 @@ impl Keeper {
         if self.shared.is_stopping() {
             return Err(stopped());
         }
-        self.backoff.connected(since);
-        self.logged = None;
         log::warn!("a supervisor lost its connection to tor: {reason}");
-        self.leave(&tor, reason)
+        let has_lasted = since.elapsed() >= STEADY;
+        if has_lasted {
+            self.backoff.reset();
+            self.attempts = 0;
+            self.lost_at = Instant::now();
+            self.logged = None;
+        }
+        let reason = self.leave(&tor, reason)?;
+        if has_lasted { Ok(()) } else { self.check_limits(reason) }
     }
 
     /// Makes attempts until one succeeds.
-    fn connect(&mut self, mut last_error: Option<Error>) -> Result<Tor> {
-        let begun = Instant::now();
+    fn connect(&mut self) -> Result<Tor> {
+        let mut last_error = self.shared.last_error();
         let mut wrong_proofs = 0;
-        for attempt in 1_u32.. {
+        loop {
+            self.attempts = self.attempts.saturating_add(1);
             let delay = self.backoff.next(random_byte());
-            let next = deadline_after(delay);
-            let status =
-                SupervisorStatus::Connecting { attempt, next, last_error: last_error.clone() };
-            // A new supervisor has this status from the beginning.
-            if attempt > 1 || last_error.is_some() {
-                self.shared.set_status(status);
+            // The status of the first attempt is set before, by a new supervisor or at the end of a
+            // connection.
+            if self.attempts > 1 {
+                self.set_connecting(delay, last_error.clone());
             }
             if !self.shared.sleep(delay) {
                 return Err(stopped());
@@ -107,18 +134,26 @@ impl Keeper {
             if self.source.launches() {
                 self.count_death(&error)?;
             }
-            let elapsed = begun.elapsed();
-            let options = &self.shared.options;
-            if options.attempts.is_some_and(|limit| attempt >= limit)
-                || options.time_limit.is_some_and(|limit| elapsed >= limit)
-            {
-                let (attempts, last_error) = (attempt, error);
-                return Err(ended(SupervisorProblem::Exhausted { attempts, elapsed, last_error }));
-            }
+            self.check_limits(error.clone())?;
             last_error = Some(error);
         }
-        // There are as many attempts as a `u32` has values.
-        Err(stopped())
+    }
+
+    fn set_connecting(&self, delay: Duration, last_error: Option<Error>) {
+        let (attempt, next) = (self.attempts.max(1), deadline_after(delay));
+        self.shared.set_status(SupervisorStatus::Connecting { attempt, next, last_error });
+    }
+
+    /// Returns an error if the limit of attempts or of time is reached.
+    fn check_limits(&self, last_error: Error) -> Result<()> {
+        let (options, attempts) = (&self.shared.options, self.attempts);
+        let elapsed = self.lost_at.elapsed();
+        let is_reached = options.attempts.is_some_and(|limit| attempts >= limit)
+            || options.time_limit.is_some_and(|limit| elapsed >= limit);
+        match is_reached {
+            true => Err(ended(SupervisorProblem::Exhausted { attempts, elapsed, last_error })),
+            false => Ok(()),
+        }
     }
 
     fn log(&mut self, error: &Error) {
@@ -130,24 +165,28 @@ impl Keeper {
     }
 
     /// Ends a connection, and a tor that was launched, whose data directory the next one needs.
-    fn leave(&mut self, tor: &Tor, reason: Error) -> Result<()> {
-        let mut reason = reason;
+    /// Returns the reason, which tor may give.
+    fn leave(&mut self, tor: &Tor, reason: Error) -> Result<Error> {
+        let is_own = matches!(&reason, Error::Closed(reason) if reason.is_clean());
+        let reason = match tor.process().filter(|_| !is_own) {
+            Some(process) => exit_reason(process).unwrap_or(reason),
+            None => reason,
+        };
+        let former = self.shared.take_tor(Some(reason.clone()));
+        self.set_connecting(Duration::ZERO, Some(reason.clone()));
         match tor.process() {
             None => tor.controller().hang_up(),
             Some(process) => {
                 if let Err(error) = process.quit() {
                     log::debug!("a tor that was left could not be ended: {error}");
                 }
-                if let Err(error @ Error::Launch(_)) = process.wait_bootstrapped(Duration::ZERO) {
-                    reason = error;
-                }
             }
         }
-        drop(self.shared.take_tor(Some(reason.clone())));
-        match self.source.launches() {
-            true => self.count_death(&reason),
-            false => Ok(()),
+        drop(former);
+        if self.source.launches() && !is_own {
+            self.count_death(&reason)?;
         }
+        Ok(reason)
     }
 
     /// Records that tor ended or a launch failed; an error if that happens too often.
@@ -172,15 +211,20 @@ impl Keeper {
         let is_stopped = shared.is_stopping();
         shared.end_subscriptions(&ending);
         shared.end_services(&ending);
-        // Dropped without the lock, since it sends a command.
-        let watch = shared.settings.lock().watch.take();
-        drop(watch);
+        shared.settings.end();
         if let Some(tor) = shared.take_tor(None) {
-            if let Err(error) = tor.close() {
-                log::warn!("the tor of a supervisor could not be ended: {error}");
+            match tor.process() {
+                Some(process) => {
+                    if let Err(error) = process.quit() {
+                        log::warn!("the tor of a supervisor could not be ended: {error}");
+                    }
+                }
+                // A listener of the controller may be the one that stops the supervisor.
+                None => tor.controller().with_timeout(CLOSE_LIMIT).close(),
             }
         }
-        let state = shared.state.lock().take();
+        // A thread that is making the state ends it itself.
+        let state = shared.state.try_lock_for(CLOSE_LIMIT).and_then(|mut state| state.take());
         if let Some(state) = state {
             state.end(&Disconnect::Closed);
         }
@@ -191,7 +235,16 @@ impl Keeper {
                 SupervisorStatus::GivenUp(ending)
             }
         });
+        if is_stopped {
+            shared.remove_listeners();
+        }
     }
+}
+
+/// Returns why a launched tor has ended, if it has.
+fn exit_reason(process: &TorProcess) -> Option<Error> {
+    process.wait_timeout(EXIT_LIMIT).ok()?;
+    process.wait_bootstrapped(Duration::ZERO).err()
 }
 
 fn ended(problem: SupervisorProblem) -> Error {

@@ -25,8 +25,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// dropped, and [`Event::Lagged`] and [`on_lagged`](Self::on_lagged) report their number. A closure
 /// that panics is removed, and the panic is logged.
 ///
-/// No event is delivered twice. Events that tor sends between two connections are not received:
-/// [`Event::Reconnected`] is delivered in their place.
+/// No event is delivered twice. Events that tor sends between two connections are not received. In
+/// their place, listeners of kinds and queues get [`Event::Reconnected`]; listeners of types and of
+/// texts do not, and [`on_reconnected`](Self::on_reconnected) reports it instead.
 impl Supervisor {
     /// Calls a closure for every event of one type, such as
     /// [`CircEvent`](crate::event::CircEvent), on this and every later connection.
@@ -90,7 +91,8 @@ impl Supervisor {
     /// end of the former connection: events of that time were not received.
     ///
     /// It is called in the order of the events: after those of the former connection, before those
-    /// of the new one. Sends nothing.
+    /// of the new one. [`Event::Reconnected`] is the same for listeners of kinds and for queues. Sends
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -119,7 +121,8 @@ impl Supervisor {
         Ok(id)
     }
 
-    /// Calls a closure with the present status, and with each later one. Sends nothing.
+    /// Calls a closure with the present status, and with each later one. If it is too slow, more than
+    /// 32 statuses are not queued for it: the newest replaces the one before it. Sends nothing.
     ///
     /// # Errors
     ///
@@ -172,23 +175,21 @@ impl Supervisor {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener.
     pub fn remove_event_listener(&self, id: ListenerId) -> Result<()> {
-        let shared = &self.shared;
-        if let Some(listener) = shared.remove_status_listener(id) {
-            drop_quietly(listener.remove());
-            return Ok(());
+        match self.shared.remove_listener(id) {
+            true => Ok(()),
+            false => Err(InvalidInput::new("listener", "is not there").into()),
         }
-        if shared.remove_subscription(|entry| {
-            entry.listener.as_ref().is_some_and(|listener| listener.id() == id)
-        }) || shared.notifications.remove_listener_of_losses(id)
-        {
-            return Ok(());
-        }
-        Err(InvalidInput::new("listener", "is not there").into())
     }
 
     fn new_listener(&self, callback: Callback) -> Result<Arc<Listener>> {
         let listener = Listener::new(callback);
-        match self.check_running().and_then(|()| self.shared.notifications.start()) {
+        let shared = Arc::downgrade(&self.shared);
+        let remove = move |id| {
+            if let Some(shared) = shared.upgrade() {
+                shared.remove_listener(id);
+            }
+        };
+        match self.check_running().and_then(|()| self.shared.notifications.start(remove)) {
             Ok(()) => Ok(listener),
             Err(error) => {
                 drop_quietly(listener);

@@ -1,7 +1,8 @@
 //! The closures of a supervisor, and the thread `torcon-notify` that calls them.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -11,10 +12,15 @@ use super::status::SupervisorStatus;
 use super::subscription::Sink;
 use crate::error::{Error, InvalidInput, Result};
 use crate::event::{Event, EventText};
-use crate::link::{self, Backlog, BacklogSender, Loss, RawEvent, Received, backlog, drop_quietly};
+use crate::link::{
+    self, Backlog, BacklogSender, ListenerId, Loss, RawEvent, Received, backlog, drop_quietly,
+};
 
 /// The size of a queued call besides the text of its event: two allocations and the entry.
 const OVERHEAD: usize = 128;
+
+/// How many statuses wait for one closure. If it is slower, the newest replaces the one before it.
+const STATUSES: usize = 32;
 
 /// How long the end of a supervisor waits for a closure that is running.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -30,46 +36,53 @@ pub(super) enum Callback {
 
 pub(super) type Listener = link::Listener<Callback>;
 
+/// A listener of the status, with the statuses that it has not got yet.
+pub(super) struct StatusListener {
+    pub(super) listener: Arc<Listener>,
+    /// A leaf lock.
+    pending: Mutex<VecDeque<SupervisorStatus>>,
+}
+
+impl StatusListener {
+    pub(super) fn new(listener: Arc<Listener>) -> Arc<Self> {
+        Arc::new(Self { listener, pending: Mutex::default() })
+    }
+
+    /// Keeps a status for the closure. Returns whether a call must be queued for it.
+    pub(super) fn keep(&self, status: SupervisorStatus) -> bool {
+        let mut pending = self.pending.lock();
+        let has_room = pending.len() < STATUSES;
+        if !has_room {
+            pending.pop_back();
+        }
+        pending.push_back(status);
+        has_room
+    }
+}
+
 /// A call that waits for the thread.
 enum Call {
     Event(Arc<Listener>, EventText),
     Reconnected(Arc<Listener>, Duration),
-    Status(Arc<Listener>, SupervisorStatus),
-}
-
-impl Call {
-    fn run(self) {
-        match self {
-            Self::Event(listener, text) => call(&listener, |callback| match callback {
-                Callback::Typed(callback) => callback(&Event::parse(text)),
-                Callback::Text(callback) => callback(&text),
-                Callback::Lost(_) | Callback::Reconnected(_) | Callback::Status(_) => {}
-            }),
-            Self::Reconnected(listener, gap) => call(&listener, |callback| match callback {
-                Callback::Typed(callback) => callback(&Event::reconnected(gap)),
-                Callback::Reconnected(callback) => callback(gap),
-                Callback::Text(_) | Callback::Lost(_) | Callback::Status(_) => {}
-            }),
-            Self::Status(listener, status) => call(&listener, |callback| {
-                if let Callback::Status(callback) = callback {
-                    callback(&status);
-                }
-            }),
-        }
-    }
+    Status(Arc<StatusListener>),
+    /// The supervisor has ended: these listeners get no more calls.
+    End(Vec<Arc<StatusListener>>),
 }
 
 /// The number of events that each listener lost.
 #[derive(Default)]
-struct LostCalls(Vec<(Arc<Listener>, u64)>);
+struct LostCalls(BTreeMap<ListenerId, (Arc<Listener>, u64)>);
+
+impl LostCalls {
+    fn one(listener: &Arc<Listener>) -> Self {
+        Self(BTreeMap::from([(listener.id(), (Arc::clone(listener), 1))]))
+    }
+}
 
 impl Loss for LostCalls {
     fn add(&mut self, other: Self) {
-        for (listener, count) in other.0 {
-            match self.0.iter_mut().find(|(known, _)| known.id() == listener.id()) {
-                Some((_, known)) => known.add(count),
-                None => self.0.push((listener, count)),
-            }
+        for (id, (listener, count)) in other.0 {
+            self.0.entry(id).or_insert((listener, 0)).1.add(count);
         }
     }
 }
@@ -79,9 +92,11 @@ pub(super) struct Notifications {
     limit: usize,
     /// A reader thread holds it while it waits for room.
     queue: Mutex<Queue>,
-    /// The listeners of losses. A leaf lock.
-    of_losses: Arc<Mutex<Vec<Arc<Listener>>>>,
+    of_losses: Arc<ListenersOfLosses>,
 }
+
+/// A leaf lock.
+type ListenersOfLosses = Mutex<Vec<Arc<Listener>>>;
 
 enum Queue {
     NotStarted,
@@ -89,11 +104,17 @@ enum Queue {
         calls: BacklogSender<Call, LostCalls>,
         /// Dropped when events are not delivered any more.
         delivering: Sender<()>,
-        /// Ends with the thread.
-        running: Receiver<()>,
-        thread: thread::ThreadId,
+        notifier: NotifyThread,
     },
-    Ended,
+    /// With the thread, if there was one.
+    Ended(Option<NotifyThread>),
+}
+
+#[derive(Clone)]
+struct NotifyThread {
+    id: ThreadId,
+    /// Disconnected when the thread has ended.
+    running: Receiver<()>,
 }
 
 impl Notifications {
@@ -102,8 +123,9 @@ impl Notifications {
         Arc::new(Self { limit, queue, of_losses: Arc::default() })
     }
 
-    /// Starts the thread, unless it runs or the supervisor has ended.
-    pub(super) fn start(&self) -> Result<()> {
+    /// Starts the thread, unless it runs or the supervisor has ended. `remove` is called with each
+    /// listener that has panicked.
+    pub(super) fn start(&self, remove: impl Fn(ListenerId) + Send + 'static) -> Result<()> {
         let mut queue = self.queue.lock();
         if !matches!(&*queue, Queue::NotStarted) {
             return Ok(());
@@ -111,7 +133,8 @@ impl Notifications {
         let (calls, received) = backlog(self.limit);
         let (delivering, is_delivering) = bounded(0);
         let (ends, running) = bounded(0);
-        let caller = Caller { calls: received, is_delivering, of_losses: self.of_losses.clone() };
+        let of_losses = Arc::clone(&self.of_losses);
+        let caller = Caller { calls: received, is_delivering, of_losses, remove: Box::new(remove) };
         let thread = thread::Builder::new().name("torcon-notify".to_owned());
         let thread = thread.spawn(move || {
             let _ends: Sender<()> = ends;
@@ -121,8 +144,8 @@ impl Notifications {
             let problem = format!("cannot be called, since no thread can be started: {error}");
             InvalidInput::new("listener", problem)
         })?;
-        let thread = thread.thread().id();
-        *queue = Queue::Running { calls, delivering, running, thread };
+        let notifier = NotifyThread { id: thread.thread().id(), running };
+        *queue = Queue::Running { calls, delivering, notifier };
         Ok(())
     }
 
@@ -131,7 +154,7 @@ impl Notifications {
     }
 
     /// Removes a listener of losses. Returns whether it was there.
-    pub(super) fn remove_listener_of_losses(&self, id: link::ListenerId) -> bool {
+    pub(super) fn remove_listener_of_losses(&self, id: ListenerId) -> bool {
         let mut listeners = self.of_losses.lock();
         let index = listeners.iter().position(|listener| listener.id() == id);
         let removed = index.map(|index| listeners.swap_remove(index));
@@ -142,26 +165,30 @@ impl Notifications {
         })
     }
 
-    pub(super) fn status(&self, listener: &Arc<Listener>, status: SupervisorStatus) {
-        self.send(Call::Status(Arc::clone(listener), status));
-    }
-
-    pub(super) fn reconnected(&self, listener: &Arc<Listener>, gap: Duration) {
-        self.send(Call::Reconnected(Arc::clone(listener), gap));
-    }
-
-    /// Queues a call that takes no room and so is never lost.
-    fn send(&self, call: Call) {
+    /// Queues a call with the next status of a listener.
+    pub(super) fn status(&self, listener: Arc<StatusListener>) {
         if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
-            calls.send(call, 0, LostCalls::default());
+            // It takes no room and is never lost; the listener bounds their number.
+            calls.send(Call::Status(listener), 0, LostCalls::default());
         }
+    }
+
+    /// Queues a marker. Returns `false` if the queue is full.
+    fn reconnected(&self, listener: &Arc<Listener>, gap: Duration) -> bool {
+        let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return true };
+        if !calls.fits(OVERHEAD) {
+            return false;
+        }
+        let call = Call::Reconnected(Arc::clone(listener), gap);
+        calls.send(call, OVERHEAD, LostCalls::default());
+        true
     }
 
     /// Queues an event, on a reader thread.
     fn event(&self, listener: &Arc<Listener>, event: &RawEvent<'_>) {
         let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return };
         let size = event.wire().len() + OVERHEAD;
-        let loss = LostCalls(vec![(Arc::clone(listener), 1)]);
+        let loss = LostCalls::one(listener);
         if event.wait_for_room(calls, size) {
             calls.send(Call::Event(Arc::clone(listener), event.text().clone()), size, loss);
         } else {
@@ -169,15 +196,30 @@ impl Notifications {
         }
     }
 
-    /// Ends the thread: queued statuses are delivered, queued events are not. Waits for a closure
-    /// that is running, but not long.
-    pub(super) fn end(&self) {
-        let queue = std::mem::replace(&mut *self.queue.lock(), Queue::Ended);
-        if let Queue::Running { calls, delivering, running, thread } = queue {
-            drop((calls, delivering));
-            if thread != thread::current().id() {
-                let _ = running.recv_timeout(END_LIMIT);
+    /// Ends the thread when it has delivered the queued statuses: queued events are not delivered.
+    /// It then removes the listeners of the status and of losses. Does not wait.
+    pub(super) fn end(&self, listeners: Vec<Arc<StatusListener>>) {
+        let mut queue = self.queue.lock();
+        match std::mem::replace(&mut *queue, Queue::Ended(None)) {
+            Queue::Running { mut calls, delivering, notifier } => {
+                calls.send(Call::End(listeners), 0, LostCalls::default());
+                *queue = Queue::Ended(Some(notifier));
+                drop(queue);
+                drop((calls, delivering));
             }
+            Queue::NotStarted => {}
+            ended @ Queue::Ended(_) => *queue = ended,
+        }
+    }
+
+    /// Waits until the thread has ended, but not long, and not on that thread.
+    pub(super) fn wait_ended(&self) {
+        let notifier = match &*self.queue.lock() {
+            Queue::Ended(Some(notifier)) => notifier.clone(),
+            _ => return,
+        };
+        if notifier.id != thread::current().id() {
+            let _ = notifier.running.recv_timeout(END_LIMIT);
         }
     }
 }
@@ -193,8 +235,8 @@ impl Sink for ListenerSink {
         self.notifications.event(&self.listener, event);
     }
 
-    fn reconnected(&self, gap: Duration) {
-        self.notifications.reconnected(&self.listener, gap);
+    fn reconnected(&self, gap: Duration) -> bool {
+        self.notifications.reconnected(&self.listener, gap)
     }
 
     fn end(&self, _reason: &Error) {}
@@ -204,7 +246,8 @@ impl Sink for ListenerSink {
 struct Caller {
     calls: Backlog<Call, LostCalls>,
     is_delivering: Receiver<()>,
-    of_losses: Arc<Mutex<Vec<Arc<Listener>>>>,
+    of_losses: Arc<ListenersOfLosses>,
+    remove: Box<dyn Fn(ListenerId) + Send>,
 }
 
 impl Caller {
@@ -212,18 +255,43 @@ impl Caller {
         while let Ok(received) = self.calls.recv() {
             let delivers = self.is_delivering.try_recv() == Err(TryRecvError::Empty);
             match received {
-                Received::Item(item) if delivers || matches!(item, Call::Status(..)) => item.run(),
-                Received::Lost(lost) if delivers => self.report(&lost),
-                _ => {}
+                Received::Item(Call::Status(listener)) => self.status(&listener),
+                Received::Item(Call::End(listeners)) => self.end(&listeners),
+                _ if !delivers => {}
+                Received::Item(Call::Event(listener, text)) => {
+                    self.call(&listener, |callback| match callback {
+                        Callback::Typed(callback) => callback(&Event::parse(text)),
+                        Callback::Text(callback) => callback(&text),
+                        Callback::Lost(_) | Callback::Reconnected(_) | Callback::Status(_) => {}
+                    });
+                }
+                Received::Item(Call::Reconnected(listener, gap)) => {
+                    self.call(&listener, |callback| match callback {
+                        Callback::Typed(callback) => callback(&Event::reconnected(gap)),
+                        Callback::Reconnected(callback) => callback(gap),
+                        Callback::Text(_) | Callback::Lost(_) | Callback::Status(_) => {}
+                    });
+                }
+                Received::Lost(lost) => self.lost(&lost),
             }
         }
     }
 
-    fn report(&self, lost: &LostCalls) {
-        let count = lost.0.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    fn status(&self, listener: &StatusListener) {
+        let Some(status) = listener.pending.lock().pop_front() else { return };
+        self.call(&listener.listener, |callback| {
+            if let Callback::Status(callback) = callback {
+                callback(&status);
+            }
+        });
+    }
+
+    fn lost(&self, lost: &LostCalls) {
+        let counts = lost.0.values().map(|(_, count)| *count);
+        let count = counts.fold(0, u64::saturating_add);
         log::warn!("{count} events were lost: the listeners of a supervisor are too slow");
-        for (listener, count) in &lost.0 {
-            call(listener, |callback| {
+        for (listener, count) in lost.0.values() {
+            self.call(listener, |callback| {
                 if let Callback::Typed(callback) = callback {
                     callback(&Event::lagged(*count));
                 }
@@ -231,18 +299,29 @@ impl Caller {
         }
         let listeners = self.of_losses.lock().clone();
         for listener in listeners {
-            call(&listener, |callback| {
+            self.call(&listener, |callback| {
                 if let Callback::Lost(callback) = callback {
                     callback(count);
                 }
             });
         }
     }
-}
 
-/// Calls a closure, unless it was removed. One that panics is removed.
-fn call(listener: &Listener, call: impl FnOnce(&mut Callback)) {
-    if let Err(panic) = listener.call(call) {
-        log::error!("a listener of a supervisor panicked and was removed: {panic}");
+    fn end(&self, listeners: &[Arc<StatusListener>]) {
+        for listener in listeners {
+            drop_quietly(listener.listener.remove());
+        }
+        let of_losses = std::mem::take(&mut *self.of_losses.lock());
+        for listener in of_losses {
+            drop_quietly(listener.remove());
+        }
+    }
+
+    /// Calls a closure, unless it was removed. One that panics is removed.
+    fn call(&self, listener: &Listener, call: impl FnOnce(&mut Callback)) {
+        if let Err(panic) = listener.call(call) {
+            (self.remove)(listener.id());
+            log::error!("a listener of a supervisor panicked and was removed: {panic}");
+        }
     }
 }

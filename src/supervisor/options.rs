@@ -19,6 +19,9 @@ pub enum IfChanged {
     Report,
 }
 
+/// The shortest interval between two checks.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The delays, limits and reactions of a supervisor.
 ///
 /// # Examples
@@ -81,22 +84,23 @@ impl SupervisorOptions {
         self
     }
 
-    /// Sets how many attempts in a row may fail before the supervisor gives up. The default is no
-    /// limit.
+    /// Sets how many attempts in a row may fail before the supervisor gives up, at least 1. A
+    /// connection that lasts less than a second counts as a failed attempt. The default is no limit.
     pub fn attempts(mut self, limit: u32) -> Self {
-        self.attempts = Some(limit);
+        self.attempts = Some(limit.max(1));
         self
     }
 
-    /// Sets how long the supervisor may be without a connection before it gives up, at the next
-    /// failed attempt. The default is no limit.
+    /// Sets how long the supervisor may be without a connection that lasts at least a second before
+    /// it gives up, at the next failed attempt. The default is no limit.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
     /// Sets how often a tor that the supervisor launches may end, or fail to start, within a period.
-    /// At that number the supervisor gives up. The default is 5 times in 60 seconds.
+    /// At that number the supervisor gives up. A tor that ends because this program closes its
+    /// connection does not count. The default is 5 times in 60 seconds.
     pub fn crash_loop(mut self, deaths: u32, window: Duration) -> Self {
         self.deaths = deaths;
         self.death_window = window;
@@ -110,11 +114,15 @@ impl SupervisorOptions {
         self
     }
 
-    /// Sets the interval at which the options are compared with tor's, besides after each
-    /// `CONF_CHANGED` event, and at which parts that could not be restored are tried again. The
-    /// default is 30 seconds. Without options and failed parts, nothing is sent.
+    /// Sets the interval at which options and client authorization keys are compared with tor's,
+    /// besides after each `CONF_CHANGED` and `SIGNAL` event, and at which parts that could not be
+    /// restored are tried again. The default is 30 seconds, the minimum 100 milliseconds. Without
+    /// options, keys and failed parts, nothing is sent.
+    ///
+    /// If tor does not answer a check within 30 seconds, the supervisor connects again, or ends the
+    /// tor that it has launched and launches it again.
     pub fn check_interval(mut self, interval: Duration) -> Self {
-        self.check_interval = interval;
+        self.check_interval = interval.max(SHORTEST_INTERVAL);
         self
     }
 

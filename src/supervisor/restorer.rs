@@ -12,18 +12,22 @@ use crate::link::{deadline_after, lock_within};
 
 /// The time limit of each part of a restore.
 const RESTORE_LIMIT: Duration = Duration::from_secs(30);
+/// The pause between two corrections of options that others change.
+const CORRECTION_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Restorer<'a> {
     shared: &'a Arc<Shared>,
     controller: Controller,
     generation: u64,
     unrestored: Vec<UnrestoredPart>,
+    /// Until when options are not set again.
+    corrected_until: Option<Instant>,
 }
 
 impl<'a> Restorer<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, controller: &Controller, generation: u64) -> Self {
         let controller = controller.with_timeout(controller.timeout().min(RESTORE_LIMIT));
-        Self { shared, controller, generation, unrestored: Vec::new() }
+        Self { shared, controller, generation, unrestored: Vec::new(), corrected_until: None }
     }
 
     /// Restores everything. An error means that the connection is of no use.
@@ -38,39 +42,36 @@ impl<'a> Restorer<'a> {
     }
 
     /// Sets the status [`Up`](SupervisorStatus::Up), and keeps everything restored until the
-    /// connection has ended. Returns its reason.
+    /// connection has ended. Returns its reason. An error means that tor does not answer.
     pub(super) fn stay_up(&mut self) -> Result<Disconnect> {
         let since = Instant::now();
         log::info!("a supervisor is connected to tor, connection {}", self.generation);
-        let mut reported = self.report(since);
+        let mut reported = self.report(since, &[]);
         loop {
             let is_incomplete = !self.unrestored.is_empty();
-            let checks = is_incomplete || !self.shared.settings.lock().is_empty();
+            let checks = is_incomplete || !self.shared.settings.is_empty();
             let interval = checks.then_some(self.shared.options.check_interval);
             let Some(tasks) = self.shared.wait_tasks(interval) else { return Err(stopped()) };
             if let Some(reason) = tasks.ended {
                 return Ok(reason);
             }
             let is_check = !tasks.conf_changed && !tasks.services;
-            let outcome = self.check(tasks.conf_changed || is_check, tasks.services || is_check);
-            match outcome {
-                // Later calls find it open or ended.
-                Err(error) if error.is_closed() => {
-                    self.controller.wait_closed(RESTORE_LIMIT)?;
-                }
+            match self.check(tasks.conf_changed || is_check, tasks.services || is_check) {
+                // The task that reports the end follows.
+                Err(error) if error.is_closed() && !self.controller.is_alive() => {}
+                Err(error) if is_fatal(&error) => return Err(error),
                 Err(error) => log::debug!("a check of a supervisor failed: {error}"),
                 Ok(()) => {}
             }
-            let texts = self.texts();
-            if texts != reported {
-                reported = self.report(since);
+            if self.texts() != reported {
+                reported = self.report(since, &reported);
             }
         }
     }
 
     fn check(&mut self, options: bool, services: bool) -> Result<()> {
         if options {
-            self.restore_options(false)?;
+            self.correct_options()?;
             self.restore_client_auths()?;
         }
         if services {
@@ -88,14 +89,31 @@ impl<'a> Restorer<'a> {
         Ok(())
     }
 
+    /// Sets options again that others have changed. If another program does the same, the pause
+    /// keeps the two from busy loops.
+    fn correct_options(&mut self) -> Result<()> {
+        if let Some(until) = self.corrected_until {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() && !self.shared.wait_ended(left) {
+                return Ok(());
+            }
+        }
+        if self.restore_options(false)? {
+            log::warn!("options that others had changed were set again");
+            self.corrected_until = Some(deadline_after(CORRECTION_PAUSE));
+        }
+        Ok(())
+    }
+
     fn texts(&self) -> Vec<String> {
         self.unrestored.iter().map(ToString::to_string).collect()
     }
 
-    /// Sets the status with the parts that could not be restored, and logs these. Returns their texts.
-    fn report(&self, since: Instant) -> Vec<String> {
+    /// Sets the status with the parts that could not be restored, and logs those that were not
+    /// logged before. Returns their texts.
+    fn report(&self, since: Instant, logged: &[String]) -> Vec<String> {
         let texts = self.texts();
-        for text in &texts {
+        for text in texts.iter().filter(|text| !logged.contains(text)) {
             log::warn!("{text}");
         }
         self.shared.set_status(SupervisorStatus::Up {
@@ -116,25 +134,27 @@ impl<'a> Restorer<'a> {
         deadline_after(RESTORE_LIMIT)
     }
 
-    fn restore_options(&mut self, is_new: bool) -> Result<()> {
-        let if_changed = self.shared.options.if_changed;
-        let found = {
-            let mut settings = lock_within(&self.shared.settings, "SETCONF", RESTORE_LIMIT)?;
+    /// Returns whether values of others were replaced.
+    fn restore_options(&mut self, is_new: bool) -> Result<bool> {
+        let (deadline, settings) = (Self::deadline(), &self.shared.settings);
+        let restored = {
+            let _sending = settings.lock("SETCONF", deadline, RESTORE_LIMIT)?;
             if !settings.is_empty() {
                 // Watch first, so that no change is missed.
-                settings.watch(self.shared, &self.controller, self.generation, Self::deadline())?;
+                settings.watch(self.shared, &self.controller, self.generation, deadline)?;
             }
-            settings.restore_options(&self.controller, is_new, if_changed, Self::deadline())?
+            let if_changed = self.shared.options.if_changed;
+            settings.restore_options(&self.controller, is_new, if_changed, deadline)?
         };
-        self.replace(|part| matches!(part, SupervisedPart::Option(_)), found);
-        Ok(())
+        self.replace(|part| matches!(part, SupervisedPart::Option(_)), restored.unrestored);
+        Ok(restored.has_corrected)
     }
 
     fn restore_client_auths(&mut self) -> Result<()> {
+        let (deadline, settings) = (Self::deadline(), &self.shared.settings);
         let found = {
-            let command = "ONION_CLIENT_AUTH_ADD";
-            let settings = lock_within(&self.shared.settings, command, RESTORE_LIMIT)?;
-            settings.restore_client_auths(&self.controller, Self::deadline())?
+            let _sending = settings.lock("ONION_CLIENT_AUTH_ADD", deadline, RESTORE_LIMIT)?;
+            settings.restore_client_auths(&self.controller, deadline)?
         };
         self.replace(|part| matches!(part, SupervisedPart::ClientAuth(_)), found);
         Ok(())
@@ -145,8 +165,11 @@ impl<'a> Restorer<'a> {
             let entries = self.shared.subscriptions.lock();
             entries.entries.iter().map(|entry| Arc::clone(&entry.subscription)).collect()
         };
+        // Markers alone first: before the events of the new connection.
+        let (markers, events): (Vec<_>, Vec<_>) =
+            subscriptions.into_iter().partition(|subscription| subscription.kinds().is_empty());
         let mut found = Vec::new();
-        for subscription in subscriptions {
+        for subscription in markers.into_iter().chain(events) {
             let deadline = Self::deadline();
             match subscription.connect(&self.controller, self.generation, deadline) {
                 Err(error) if is_fatal(&error) => return Err(error),

@@ -15,6 +15,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 impl Supervisor {
     /// Returns an endpoint of an onion service on this and every later tor, with the same address.
     ///
+    /// If the supervisor launches its tor, the default is a filesystem service with a temporary
+    /// directory, otherwise an ephemeral one, as with
+    /// [`OnionEndpoint::with_controller`](crate::OnionEndpoint::with_controller).
+    ///
     /// When a connection ends, the local listener stays open and
     /// [`accept`](crate::OnionListener::accept) waits on. On the next connection the service is added
     /// again, unless tor still has it: with its key, ports and clients, or with its directory. Its

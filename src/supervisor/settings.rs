@@ -1,29 +1,44 @@
 //! The options and the client authorization keys that a supervisor restores.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 use super::options::IfChanged;
 use super::shared::Shared;
 use super::status::{SupervisedPart, UnrestoredPart};
 use crate::command::{
-    ConfMap, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthView, SetConf,
+    Command, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthView, SetConf,
 };
 use crate::controller::{Controller, HookGuard, Seen, if_allowed};
-use crate::error::{Error, Result, SupervisorError, SupervisorProblem};
+use crate::error::{Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
 use crate::event::EventKind;
 use crate::names::OnionAddress;
+use crate::wire::Reply;
 
 /// What a supervisor has set in tor.
 #[derive(Default)]
 pub(super) struct Settings {
+    /// Held across commands, before every other lock. Reentrant, since a logger that a command calls
+    /// may change settings.
+    sending: ReentrantMutex<()>,
+    /// A leaf lock.
+    kept: Mutex<Kept>,
+    /// The connection on which changes are watched, and its hook, unless a filter refuses the events.
+    /// A leaf lock.
+    watch: Mutex<Option<(u64, Option<HookGuard>)>>,
+}
+
+#[derive(Default)]
+struct Kept {
     /// In the order in which they were set.
     options: Vec<WantedOption>,
     client_auths: Vec<OnionClientAuthAdd>,
-    /// The connection on which changes are watched, and its hook, unless a filter refuses the events.
-    pub(super) watch: Option<(u64, Option<HookGuard>)>,
 }
 
+#[derive(Clone)]
 struct WantedOption {
     name: Box<str>,
     /// All lines of the option.
@@ -31,6 +46,7 @@ struct WantedOption {
     progress: Progress,
 }
 
+#[derive(Clone)]
 enum Progress {
     /// No tor has accepted the settings.
     Pending,
@@ -69,23 +85,54 @@ impl WantedOption {
         let settings = self.settings.iter().map(ConfSetting::value);
         settings.eq(value.values().iter().map(|value| Some(value.as_bytes())))
     }
+
+    fn lines(&self) -> impl Iterator<Item = (&str, ConfSetting)> {
+        self.settings.iter().map(|setting| (&*self.name, setting.clone()))
+    }
+
+    fn unrestored(&self, error: Error) -> UnrestoredPart {
+        UnrestoredPart { part: SupervisedPart::Option(self.name.clone()), error }
+    }
+}
+
+/// The values of options, by the names that the program uses.
+type Values = HashMap<Box<str>, ConfValue>;
+
+/// The result of a restore of options.
+#[derive(Default)]
+pub(super) struct RestoredOptions {
+    pub(super) unrestored: Vec<UnrestoredPart>,
+    /// Whether values of other controllers were replaced.
+    pub(super) has_corrected: bool,
 }
 
 impl Settings {
     pub(super) fn is_empty(&self) -> bool {
-        self.options.is_empty() && self.client_auths.is_empty()
+        let kept = self.kept.lock();
+        kept.options.is_empty() && kept.client_auths.is_empty()
+    }
+
+    /// Waits until no other thread sends settings. An error reports `limit`.
+    pub(super) fn lock(
+        &self,
+        command: &str,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<ReentrantMutexGuard<'_, ()>> {
+        let guard = self.sending.try_lock_until(deadline);
+        guard.ok_or_else(|| Timeout::new(Wait::Reply(command.into()), limit).into())
     }
 
     /// Watches changes of the configuration on a connection, unless that is done. The event `SIGNAL`
     /// reports a reload that changes no option.
     pub(super) fn watch(
-        &mut self,
+        &self,
         shared: &Arc<Shared>,
         controller: &Controller,
         generation: u64,
         deadline: Instant,
     ) -> Result<()> {
-        if self.watch.as_ref().is_some_and(|(watched, _)| *watched == generation) {
+        if self.watch.lock().as_ref().is_some_and(|(watched, _)| *watched == generation) {
             return Ok(());
         }
         let shared = Arc::downgrade(shared);
@@ -95,73 +142,83 @@ impl Settings {
             }
         };
         let kinds = [EventKind::ConfChanged, EventKind::Signal];
-        let hook = controller.watch_events_before(&kinds, see, deadline);
-        self.watch = Some((generation, if_allowed(hook)?));
+        let hook = if_allowed(controller.watch_events_before(&kinds, see, deadline))?;
+        let former = self.watch.lock().replace((generation, hook));
+        // Dropped without the lock, since it sends a command.
+        drop(former);
         Ok(())
+    }
+
+    /// Ends the watch.
+    pub(super) fn end(&self) {
+        let watch = self.watch.lock().take();
+        drop(watch);
     }
 
     /// Records options that tor has accepted (`is_sent`), or that will be sent at the next
     /// connection.
-    pub(super) fn record(&mut self, settings: Vec<(Box<str>, ConfSetting)>, is_sent: bool) {
+    pub(super) fn record(&self, settings: &[(Box<str>, ConfSetting)], is_sent: bool) {
+        let mut kept = self.kept.lock();
         let mut recorded: Vec<WantedOption> = Vec::new();
         for (name, setting) in settings {
-            match recorded.iter_mut().find(|option| option.name.eq_ignore_ascii_case(&name)) {
-                Some(option) => option.settings.push(setting),
+            match recorded.iter_mut().find(|option| option.name.eq_ignore_ascii_case(name)) {
+                Some(option) => option.settings.push(setting.clone()),
                 None => {
                     let progress = if is_sent { Progress::Sent(None) } else { Progress::Pending };
-                    recorded.push(WantedOption { name, settings: vec![setting], progress });
+                    let (name, settings) = (name.clone(), vec![setting.clone()]);
+                    recorded.push(WantedOption { name, settings, progress });
                 }
             }
         }
         for option in recorded {
-            match self.position(&option.name) {
-                Some(index) => {
-                    if let Some(known) = self.options.get_mut(index) {
-                        *known = option;
-                    }
-                }
-                None => self.options.push(option),
+            match kept.option(&option.name) {
+                Some(known) => *known = option,
+                None => kept.options.push(option),
             }
         }
     }
 
     /// Forgets an option. Returns whether it was recorded.
-    pub(super) fn forget(&mut self, name: &str) -> bool {
-        let index = self.position(name);
-        index.map(|index| self.options.remove(index)).is_some()
+    pub(super) fn forget(&self, name: &str) -> bool {
+        let mut kept = self.kept.lock();
+        let before = kept.options.len();
+        kept.options.retain(|option| !option.name.eq_ignore_ascii_case(name));
+        kept.options.len() < before
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        self.options.iter().position(|option| option.name.eq_ignore_ascii_case(name))
-    }
-
-    pub(super) fn record_client_auth(&mut self, key: &OnionClientAuthAdd) {
-        self.client_auths.retain(|known| known.service() != key.service());
-        self.client_auths.push(key.clone());
+    pub(super) fn record_client_auth(&self, key: &OnionClientAuthAdd) {
+        let mut kept = self.kept.lock();
+        kept.client_auths.retain(|known| known.service() != key.service());
+        kept.client_auths.push(key.clone());
     }
 
     /// Forgets a key. Returns whether it was recorded.
-    pub(super) fn forget_client_auth(&mut self, service: OnionAddress) -> bool {
-        let before = self.client_auths.len();
-        self.client_auths.retain(|known| known.service() != service);
-        self.client_auths.len() < before
+    pub(super) fn forget_client_auth(&self, service: OnionAddress) -> bool {
+        let mut kept = self.kept.lock();
+        let before = kept.client_auths.len();
+        kept.client_auths.retain(|known| known.service() != service);
+        kept.client_auths.len() < before
+    }
+
+    fn options(&self, is_wanted: impl Fn(&WantedOption) -> bool) -> Vec<WantedOption> {
+        self.kept.lock().options.iter().filter(|option| is_wanted(option)).cloned().collect()
     }
 
     /// Reads the values of options that tor has just accepted, for later comparisons. Sets and reads
     /// those again that tor writes in another way.
-    pub(super) fn settle(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
+    pub(super) fn settle(&self, controller: &Controller, deadline: Instant) -> Result<()> {
         for is_repeated in [false, true] {
-            let is_sent = |option: &WantedOption| matches!(option.progress, Progress::Sent(_));
-            let unsettled = self.indices(is_sent);
+            let unsettled = self.options(|option| matches!(option.progress, Progress::Sent(_)));
             if unsettled.is_empty() {
                 return Ok(());
             }
             if is_repeated {
                 self.set(controller, &unsettled, deadline)?;
             }
-            let Some(conf) = self.query(controller, deadline)? else { return Ok(()) };
-            for option in &mut self.options {
-                if let Some(value) = conf.get(&option.name) {
+            let values = query(controller, &unsettled, deadline)?;
+            let mut kept = self.kept.lock();
+            for (name, value) in &values {
+                if let Some(option) = kept.option(name) {
                     option.returned(value);
                 }
             }
@@ -170,49 +227,52 @@ impl Settings {
         Ok(())
     }
 
-    fn indices(&self, is_wanted: impl Fn(&WantedOption) -> bool) -> Vec<usize> {
-        let options = self.options.iter().enumerate();
-        options.filter(|(_, option)| is_wanted(option)).map(|(index, _)| index).collect()
-    }
-
     /// Sets the options that tor does not have as they were set, all in one command; if tor refuses
     /// it, each in its own. On a connection that is not new, [`IfChanged::Report`] only reports
-    /// them.
+    /// those that others have changed.
     pub(super) fn restore_options(
-        &mut self,
+        &self,
         controller: &Controller,
         is_new: bool,
         if_changed: IfChanged,
         deadline: Instant,
-    ) -> Result<Vec<UnrestoredPart>> {
-        if self.options.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<RestoredOptions> {
+        let mut restored = RestoredOptions::default();
+        let options = self.options(|_| true);
+        if options.is_empty() {
+            return Ok(restored);
         }
-        let conf = self.query(controller, deadline)?;
-        let differs = |option: &WantedOption| match (&conf, &option.progress) {
-            (_, Progress::Pending) | (Some(_), Progress::Sent(_)) => true,
-            (Some(conf), Progress::Accepted(value)) => conf.get(&option.name) != Some(value),
-            // A filter refuses the query.
-            (None, _) => is_new,
+        let values = query(controller, &options, deadline)?;
+        let is_changed = |option: &WantedOption| match &option.progress {
+            Progress::Accepted(value) => {
+                values.get(&option.name).is_some_and(|found| found != value)
+            }
+            Progress::Pending | Progress::Sent(_) => false,
         };
-        let differing = self.indices(differs);
-        if differing.is_empty() {
-            return Ok(Vec::new());
-        }
+        let (mut changed, others): (Vec<_>, Vec<_>) = options.into_iter().partition(is_changed);
         if if_changed == IfChanged::Report && !is_new {
-            let changed = Error::from(SupervisorError::new(SupervisorProblem::Changed));
-            let options = differing.iter().filter_map(|index| self.options.get(*index));
-            return Ok(options.map(|option| unrestored_option(option, changed.clone())).collect());
+            let error = Error::from(SupervisorError::new(SupervisorProblem::Changed));
+            let reported = changed.drain(..).map(|option| option.unrestored(error.clone()));
+            restored.unrestored.extend(reported);
         }
-        let mut unrestored = Vec::new();
-        match self.set(controller, &differing, deadline) {
+        restored.has_corrected = !changed.is_empty() && !is_new;
+        let mut wanted = changed;
+        wanted.extend(others.into_iter().filter(|option| match &option.progress {
+            Progress::Pending => true,
+            // A filter refuses the query, so that only a new connection needs them.
+            _ if !values.contains_key(&option.name) => is_new,
+            Progress::Sent(_) => true,
+            Progress::Accepted(_) => false,
+        }));
+        if wanted.is_empty() {
+            return Ok(restored);
+        }
+        match self.set(controller, &wanted, deadline) {
             Err(error) if is_refusal(&error) => {
-                for index in &differing {
-                    match self.set(controller, std::slice::from_ref(index), deadline) {
+                for option in &wanted {
+                    match self.set(controller, std::slice::from_ref(option), deadline) {
                         Err(error) if is_refusal(&error) => {
-                            unrestored.extend(
-                                self.options.get(*index).map(|it| unrestored_option(it, error)),
-                            );
+                            restored.unrestored.push(option.unrestored(error));
                         }
                         outcome => outcome?,
                     }
@@ -221,32 +281,25 @@ impl Settings {
             outcome => outcome?,
         }
         self.settle(controller, deadline)?;
-        Ok(unrestored)
+        Ok(restored)
     }
 
     /// Sends `SETCONF` with the settings of some options.
-    fn set(&mut self, controller: &Controller, indices: &[usize], deadline: Instant) -> Result<()> {
-        let options = indices.iter().filter_map(|index| self.options.get(*index));
-        let settings = options.flat_map(|option| {
-            option.settings.iter().map(|setting| (&*option.name, setting.clone()))
-        });
-        controller.execute_before(&SetConf::new(settings), deadline)?;
-        for index in indices {
-            if let Some(option) = self.options.get_mut(*index) {
+    fn set(
+        &self,
+        controller: &Controller,
+        options: &[WantedOption],
+        deadline: Instant,
+    ) -> Result<()> {
+        let lines = options.iter().flat_map(WantedOption::lines);
+        controller.execute_before(&SetConf::new(lines), deadline)?;
+        let mut kept = self.kept.lock();
+        for option in options {
+            if let Some(option) = kept.option(&option.name) {
                 option.sent();
             }
         }
         Ok(())
-    }
-
-    /// Returns the values of the options; `None` if tor or a filter refuses the query.
-    fn query(&self, controller: &Controller, deadline: Instant) -> Result<Option<ConfMap>> {
-        let command = GetConf::new(self.options.iter().map(|option| &*option.name));
-        match if_allowed(controller.execute_before(&command, deadline)) {
-            // The name of an option that tor calls by another name.
-            Err(Error::Protocol(_)) => Ok(None),
-            outcome => Ok(outcome?.map(|(conf, _)| conf)),
-        }
     }
 
     /// Adds the client authorization keys that tor does not have. tor 0.4.9 forgets all keys that are
@@ -257,14 +310,15 @@ impl Settings {
         deadline: Instant,
     ) -> Result<Vec<UnrestoredPart>> {
         let mut unrestored = Vec::new();
-        if self.client_auths.is_empty() {
+        let wanted = self.kept.lock().client_auths.clone();
+        if wanted.is_empty() {
             return Ok(unrestored);
         }
         // A filter may refuse the query: a key that tor has is replaced by itself.
         let present = controller.execute_before(&OnionClientAuthView::new(), deadline);
         let (present, _) = if_allowed(present)?.unwrap_or_default();
         let is_present = |key: &&OnionClientAuthAdd| present.iter().any(|found| key.is(found));
-        for key in self.client_auths.iter().filter(|key| !is_present(key)) {
+        for key in wanted.iter().filter(|key| !is_present(key)) {
             match controller.execute_before(key, deadline) {
                 Err(error) if is_refusal(&error) => {
                     let part = SupervisedPart::ClientAuth(key.service());
@@ -277,11 +331,63 @@ impl Settings {
     }
 }
 
-/// Returns whether tor refuses a command, or torcon does: the connection goes on.
-pub(super) fn is_refusal(error: &Error) -> bool {
-    error.status_code().is_some() || matches!(error, Error::InvalidInput(_) | Error::Protocol(_))
+impl Kept {
+    fn option(&mut self, name: &str) -> Option<&mut WantedOption> {
+        self.options.iter_mut().find(|option| option.name.eq_ignore_ascii_case(name))
+    }
 }
 
-fn unrestored_option(option: &WantedOption, error: Error) -> UnrestoredPart {
-    UnrestoredPart { part: SupervisedPart::Option(option.name.clone()), error }
+/// Returns the values of options, without those that tor or a filter refuses to return: all in one
+/// query; if tor refuses it, each in its own.
+fn query(controller: &Controller, options: &[WantedOption], deadline: Instant) -> Result<Values> {
+    let command = GetConf::new(options.iter().map(|option| &*option.name));
+    let name = |option: &WantedOption| option.name.clone();
+    match controller.execute_before(&command, deadline) {
+        Ok((conf, _)) => {
+            let found = options.iter().filter_map(|option| {
+                conf.get(&option.name).map(|value| (name(option), value.clone()))
+            });
+            Ok(found.collect())
+        }
+        Err(error) if error.is_filtered() => Ok(Values::new()),
+        // One of the names is unknown, or tor calls an option by another name.
+        Err(error) if is_refusal(&error) => {
+            let mut values = Values::new();
+            for option in options {
+                let command = QueryByAnyName(&option.name);
+                let value = if_allowed(controller.execute_before(&command, deadline))?;
+                values.extend(value.map(|(value, _)| (name(option), value)));
+            }
+            Ok(values)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `GETCONF` with one name, which can be a former name of the option.
+struct QueryByAnyName<'a>(&'a str);
+
+impl Command for QueryByAnyName<'_> {
+    type Reply = ConfValue;
+
+    const KEYWORD: &'static str = "GETCONF";
+
+    fn request(&self) -> Result<crate::wire::Request, crate::error::InvalidInput> {
+        GetConf::new([self.0]).request()
+    }
+
+    fn reply(&self, reply: Reply) -> Result<ConfValue> {
+        let reply = reply.into_result(Self::KEYWORD)?;
+        let value = |line: crate::wire::ReplyLine<'_>| {
+            let text = String::from_utf8_lossy(line.bytes()).into_owned();
+            text.split_once('=').map(|(_, value)| value.to_owned())
+        };
+        let values: Option<Vec<_>> = reply.lines().map(value).collect();
+        Ok(values.map_or(ConfValue::Default, ConfValue::Set))
+    }
+}
+
+/// Returns whether tor refuses a command, or torcon does: the connection goes on.
+fn is_refusal(error: &Error) -> bool {
+    error.status_code().is_some() || matches!(error, Error::InvalidInput(_) | Error::Protocol(_))
 }

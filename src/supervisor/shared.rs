@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::notify::{Listener, Notifications};
+use super::notify::{Listener, Notifications, StatusListener};
 use super::options::SupervisorOptions;
 use super::settings::Settings;
 use super::status::SupervisorStatus;
@@ -19,9 +19,9 @@ use crate::tor::Tor;
 
 /// What the threads of a supervisor share.
 ///
-/// Lock order: `settings` or `state` (held across commands), then `present`, then the queue of
+/// Lock order: the lock of `settings`, `state` (both held across commands), `present`, the queue of
 /// `notifications`. The other locks are leaf locks. No closure of the program is called or dropped
-/// under any of them.
+/// under any of them, but loggers, which the commands call.
 pub(super) struct Shared {
     pub(super) options: SupervisorOptions,
     /// The limit of each queue of events, in bytes.
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) notifications: Arc<Notifications>,
     present: Mutex<Present>,
     changed: Condvar,
-    pub(super) settings: Mutex<Settings>,
+    pub(super) settings: Settings,
     pub(super) subscriptions: Mutex<Kept<Entry>>,
     pub(super) services: Mutex<Kept<ServiceEntry>>,
     /// `None` until it is first requested.
@@ -109,7 +109,9 @@ struct Present {
     last_error: Option<Error>,
     stopping: bool,
     tasks: Tasks,
-    listeners: Vec<Arc<Listener>>,
+    listeners: Vec<Arc<StatusListener>>,
+    /// Whether the supervisor's thread has done its work.
+    done: bool,
 }
 
 /// What the supervisor's thread has to do.
@@ -142,6 +144,7 @@ impl Shared {
             stopping: false,
             tasks: Tasks::default(),
             listeners: Vec::new(),
+            done: false,
         };
         Self {
             options,
@@ -149,7 +152,7 @@ impl Shared {
             notifications: Notifications::new(event_limit),
             present: Mutex::new(present),
             changed: Condvar::new(),
-            settings: Mutex::default(),
+            settings: Settings::default(),
             subscriptions: Mutex::default(),
             services: Mutex::default(),
             state: Mutex::default(),
@@ -276,6 +279,15 @@ impl Shared {
         Some(std::mem::replace(&mut present.tasks, Tasks { ended, ..Tasks::default() }))
     }
 
+    /// Waits for a delay. Returns `false` if the connection has ended or the supervisor is stopping.
+    pub(super) fn wait_ended(&self, delay: Duration) -> bool {
+        let deadline = deadline_after(delay);
+        let mut present = self.present.lock();
+        let goes_on = |present: &mut Present| !present.stopping && present.tasks.ended.is_none();
+        self.changed.wait_while_until(&mut present, goes_on, deadline);
+        goes_on(&mut present)
+    }
+
     /// Waits for a delay. Returns `false` if the supervisor is stopping.
     pub(super) fn sleep(&self, delay: Duration) -> bool {
         let deadline = deadline_after(delay);
@@ -294,25 +306,42 @@ impl Shared {
         if let SupervisorStatus::Up { .. } = status {
             present.last_error = None;
         }
-        present.status = status;
         present.version += 1;
-        present.notify(&self.notifications);
+        let kept = |listener: &&Arc<StatusListener>| listener.keep(status.clone());
+        let listeners: Vec<_> = present.listeners.iter().filter(kept).cloned().collect();
+        present.status = status;
         drop(present);
         self.changed.notify_all();
+        for listener in listeners {
+            self.notifications.status(listener);
+        }
     }
 
     /// Adds a listener of the status, which gets the present one first.
     pub(super) fn add_status_listener(&self, listener: Arc<Listener>) {
+        let listener = StatusListener::new(listener);
         let mut present = self.present.lock();
-        self.notifications.status(&listener, present.status.clone());
-        present.listeners.push(listener);
+        listener.keep(present.status.clone());
+        present.listeners.push(Arc::clone(&listener));
+        drop(present);
+        self.notifications.status(listener);
     }
 
-    /// Removes a listener of the status, and returns it.
-    pub(super) fn remove_status_listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
-        let mut present = self.present.lock();
-        let index = present.listeners.iter().position(|listener| listener.id() == id)?;
-        Some(present.listeners.swap_remove(index))
+    /// Removes a listener, of whatever kind. Returns whether it was there.
+    pub(super) fn remove_listener(&self, id: ListenerId) -> bool {
+        let is_it = |listener: &Listener| listener.id() == id;
+        let removed = {
+            let mut present = self.present.lock();
+            let listeners = &mut present.listeners;
+            let index = listeners.iter().position(|listener| is_it(&listener.listener));
+            index.map(|index| listeners.swap_remove(index))
+        };
+        if let Some(removed) = removed {
+            drop_quietly(removed.listener.remove());
+            return true;
+        }
+        self.remove_subscription(|entry| entry.listener.as_deref().is_some_and(is_it))
+            || self.notifications.remove_listener_of_losses(id)
     }
 
     /// Removes a subscription. Returns whether it was there.
@@ -338,14 +367,13 @@ impl Shared {
         }
     }
 
-    /// Removes every listener.
+    /// Removes every listener: those of events now, those of the status when they have got the last
+    /// one. Does not wait.
     pub(super) fn remove_listeners(&self) {
         let entries = std::mem::take(&mut self.subscriptions.lock().entries);
         entries.into_iter().for_each(Entry::end);
         let listeners = std::mem::take(&mut self.present.lock().listeners);
-        for listener in listeners {
-            drop_quietly(listener.remove());
-        }
+        self.notifications.end(listeners);
     }
 
     /// Ends every service, since the supervisor has ended.
@@ -394,6 +422,20 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Records that the supervisor's thread has done its work.
+    pub(super) fn set_done(&self) {
+        self.present.lock().done = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the supervisor's thread has done its work, for at most `limit`.
+    pub(super) fn wait_done(&self, limit: Duration) -> bool {
+        let mut present = self.present.lock();
+        let is_working = |present: &mut Present| !present.done;
+        self.changed.wait_while_until(&mut present, is_working, deadline_after(limit));
+        present.done
+    }
+
     /// Returns the error of a supervisor that has ended or is stopping.
     pub(super) fn ending(&self) -> Option<Error> {
         let present = self.present.lock();
@@ -406,12 +448,6 @@ impl Shared {
 }
 
 impl Present {
-    fn notify(&self, notifications: &Notifications) {
-        for listener in &self.listeners {
-            notifications.status(listener, self.status.clone());
-        }
-    }
-
     /// Returns the error of a call that needs a tor; `limit` is that of a wait that reached it.
     fn error(&self, limit: Option<Duration>) -> Error {
         match &self.status {

@@ -15,8 +15,9 @@ pub(super) trait Sink: Send + Sync {
     /// Queues an event, on the reader thread of a connection.
     fn event(&self, event: &RawEvent<'_>);
 
-    /// Queues the marker that a new connection continues the events.
-    fn reconnected(&self, gap: Duration);
+    /// Queues the marker that a new connection continues the events. Returns `false` if there is no
+    /// room for it.
+    fn reconnected(&self, gap: Duration) -> bool;
 
     /// Records that no events follow.
     fn end(&self, reason: &Error);
@@ -27,8 +28,8 @@ impl Sink for EventSink {
         self.event(event);
     }
 
-    fn reconnected(&self, gap: Duration) {
-        self.reconnected(gap);
+    fn reconnected(&self, gap: Duration) -> bool {
+        self.reconnected(gap)
     }
 
     fn end(&self, reason: &Error) {
@@ -42,17 +43,8 @@ pub(super) struct Subscription {
     /// Comes before the lock of the sink. A reader thread holds it while it queues an event, so
     /// events and markers are queued in one order.
     progress: Mutex<Progress>,
-    /// Held across `SETEVENTS`.
-    hook: Mutex<Hook>,
-}
-
-/// The hook of a subscription on the present connection.
-enum Hook {
-    None,
-    /// The hook on the connection of a generation.
-    Connected(u64, #[expect(dead_code, reason = "held only for its drop")] HookGuard),
-    /// The subscription has ended.
-    Over,
+    /// The generation and the hook of the present connection. Held across `SETEVENTS`.
+    hook: Mutex<Option<(u64, HookGuard)>>,
 }
 
 #[derive(Default)]
@@ -64,11 +56,13 @@ struct Progress {
     silent_since: Option<Instant>,
     /// Whether the present connection has ended.
     ended: bool,
+    /// Whether the subscription has ended.
+    over: bool,
 }
 
 impl Subscription {
     pub(super) fn new(kinds: Box<[EventKind]>, sink: Arc<dyn Sink>) -> Arc<Self> {
-        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::new(Hook::None) })
+        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::default() })
     }
 
     pub(super) fn kinds(&self) -> &[EventKind] {
@@ -84,16 +78,20 @@ impl Subscription {
         deadline: Instant,
     ) -> Result<()> {
         // Dropped without the lock, since it sends a command.
-        let former;
-        {
+        let former = {
             let mut hook = lock_before(&self.hook, "SETEVENTS", deadline, controller.timeout())?;
-            match &*hook {
-                Hook::Over => return Ok(()),
-                Hook::Connected(connected, _) if *connected >= generation => return Ok(()),
-                Hook::Connected(..) | Hook::None => {}
+            if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
+                return Ok(());
             }
             {
                 let mut progress = self.progress.lock();
+                if progress.over {
+                    return Ok(());
+                }
+                if hook.is_some() {
+                    // The hook of the former connection may not have been told of its end yet.
+                    progress.silent_since.get_or_insert_with(Instant::now);
+                }
                 progress.generation = generation;
                 progress.ended = false;
             }
@@ -102,14 +100,19 @@ impl Subscription {
                 true => controller.watch_end(Arc::new(events)),
                 false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
             };
-            former = std::mem::replace(&mut *hook, Hook::Connected(generation, guard));
+            let former = hook.replace((generation, guard));
             let mut progress = self.progress.lock();
             // Otherwise no event of this connection has been queued, and the gap continues.
             if !progress.ended {
                 self.mark(&mut progress);
             }
-        }
+            former
+        };
         drop(former);
+        // The end may have found the hook locked.
+        if self.progress.lock().over {
+            self.end();
+        }
         Ok(())
     }
 
@@ -119,16 +122,20 @@ impl Subscription {
         self.sink.end(reason);
     }
 
-    /// Ends the subscription. Waits while another thread makes it on a connection.
+    /// Ends the subscription. If another thread is making it on a connection, that thread ends it
+    /// there.
     pub(super) fn end(&self) {
-        self.progress.lock().generation = u64::MAX;
-        let hook = std::mem::replace(&mut *self.hook.lock(), Hook::Over);
+        self.progress.lock().over = true;
+        let hook = self.hook.try_lock().and_then(|mut hook| hook.take());
         drop(hook);
     }
 
     fn mark(&self, progress: &mut Progress) {
-        if let Some(since) = progress.silent_since.take() {
-            self.sink.reconnected(since.elapsed());
+        if let Some(since) = progress.silent_since {
+            // Without room, the marker waits for the next event.
+            if self.sink.reconnected(since.elapsed()) {
+                progress.silent_since = None;
+            }
         }
     }
 }
@@ -142,7 +149,7 @@ struct ConnectionHook {
 impl EventHook for ConnectionHook {
     fn event(&self, event: &RawEvent<'_>) {
         let mut progress = self.subscription.progress.lock();
-        if progress.generation == self.generation {
+        if progress.generation == self.generation && !progress.over {
             self.subscription.mark(&mut progress);
             self.subscription.sink.event(event);
         }

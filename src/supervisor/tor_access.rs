@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Supervisor;
 use super::status::SupervisorStatus;
 use crate::command::{Command, ConfSetting, OnionClientAuthAdd, SetConf};
-use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
+use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::link::{deadline_after, lock_before};
 use crate::names::{OnionAddress, starts_without_case};
 use crate::state::State;
@@ -23,7 +23,8 @@ impl Supervisor {
     /// Returns the present tor. Does not block.
     ///
     /// The tor is that of one connection. When this ends, its calls fail, and
-    /// [`tor`](Self::tor) returns another one as soon as everything is restored on the next.
+    /// [`tor`](Self::tor) returns another one as soon as everything is restored on the next. So it is
+    /// if this program closes the connection: only [`stop`](Self::stop) ends the supervisor.
     ///
     /// # Errors
     ///
@@ -165,17 +166,17 @@ impl Supervisor {
         let command = SetConf::new(settings.iter().map(|(name, setting)| (name, setting.clone())));
         command.request()?;
         self.check_running()?;
-        let deadline = deadline_after(LIMIT);
-        let mut kept = lock_before(&self.shared.settings, SetConf::KEYWORD, deadline, LIMIT)?;
+        let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
+        let _sending = kept.lock(SetConf::KEYWORD, deadline, LIMIT)?;
         let Some((controller, generation)) = self.shared.connected() else {
-            kept.record(settings, false);
+            kept.record(&settings, false);
             return Ok(());
         };
         // Watch first, so that no change is missed.
         let watched = kept.watch(&self.shared, &controller, generation, deadline);
         let outcome = watched.and_then(|()| {
             controller.execute_before(&command, deadline)?;
-            kept.record(settings.clone(), true);
+            kept.record(&settings, true);
             if let Err(error) = kept.settle(&controller, deadline) {
                 log::debug!("the values of options could not be read: {error}");
             }
@@ -183,7 +184,7 @@ impl Supervisor {
         });
         match outcome {
             Err(error) if error.is_closed() => {
-                kept.record(settings, false);
+                kept.record(&settings, false);
                 Ok(())
             }
             outcome => outcome,
@@ -196,16 +197,20 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`].
+    /// [`Error::Timeout`]; [`Error::Supervisor`] if the supervisor has ended.
     pub fn forget_conf<I>(&self, options: I) -> Result<usize>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
         let names: Vec<Box<str>> = options.into_iter().map(|name| name.as_ref().into()).collect();
-        let deadline = deadline_after(LIMIT);
-        let mut kept = lock_before(&self.shared.settings, SetConf::KEYWORD, deadline, LIMIT)?;
-        Ok(names.iter().filter(|name| kept.forget(name)).count())
+        self.check_running()?;
+        let kept = &self.shared.settings;
+        let _sending = kept.lock(SetConf::KEYWORD, deadline_after(LIMIT), LIMIT)?;
+        let count = names.iter().filter(|name| kept.forget(name)).count();
+        // The status may name one of them.
+        self.shared.add_task(|_, tasks| tasks.conf_changed = true);
+        Ok(count)
     }
 
     /// Adds a client authorization key for an onion service, on this and every later connection.
@@ -225,9 +230,8 @@ impl Supervisor {
     pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<()> {
         key.request()?;
         self.check_running()?;
-        let deadline = deadline_after(LIMIT);
-        let keyword = OnionClientAuthAdd::KEYWORD;
-        let mut kept = lock_before(&self.shared.settings, keyword, deadline, LIMIT)?;
+        let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
+        let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
         if let Some((controller, generation)) = self.shared.connected() {
             let watched = kept.watch(&self.shared, &controller, generation, deadline);
             match watched.and_then(|()| controller.execute_before(key, deadline)) {
@@ -250,9 +254,9 @@ impl Supervisor {
     /// [`Controller::remove_onion_client_auth`](crate::Controller::remove_onion_client_auth); the key
     /// is not added to later connections all the same.
     pub fn remove_onion_client_auth(&self, service: OnionAddress) -> Result<bool> {
-        let deadline = deadline_after(LIMIT);
-        let keyword = OnionClientAuthAdd::KEYWORD;
-        let mut kept = lock_before(&self.shared.settings, keyword, deadline, LIMIT)?;
+        self.check_running()?;
+        let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
+        let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
         if !kept.forget_client_auth(service) {
             return Ok(false);
         }
@@ -274,7 +278,7 @@ impl Supervisor {
     /// new tor has, listeners get it as `Existing`, and attachers are set again.
     ///
     /// The first call sends what [`State::new`] does, and so does each new connection. Blocks for at
-    /// most the time limit of the controller.
+    /// most 60 seconds.
     ///
     /// # Errors
     ///
@@ -290,7 +294,11 @@ impl Supervisor {
         let Some((controller, _)) = self.shared.connected() else {
             return Err(self.shared.tor().err().unwrap_or_else(super::shared::stopped));
         };
-        let state = State::supervised(&controller)?;
+        let state = State::supervised(&controller, deadline)?;
+        if let Some(ending) = self.shared.ending() {
+            state.end(&Disconnect::Closed);
+            return Err(ending);
+        }
         *kept = Some(state.clone());
         Ok(state)
     }
@@ -299,9 +307,9 @@ impl Supervisor {
 /// Returns whether a call failed because the connection of its tor has ended.
 fn failed_with(tor: &Tor, error: &Error) -> bool {
     match error {
-        Error::Closed(_) => true,
-        // tor closes its streams, and this program's reader notices the end a moment later.
-        Error::Socks(_) | Error::Circuit(_) | Error::Io(_) | Error::Onion(_) => {
+        // The error may be that of another connection. A stream fails a moment before this program
+        // notices the end of its tor.
+        Error::Closed(_) | Error::Socks(_) | Error::Circuit(_) | Error::Io(_) | Error::Onion(_) => {
             tor.controller().wait_closed(SAME_END).is_ok()
         }
         _ => false,

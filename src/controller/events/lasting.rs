@@ -60,12 +60,15 @@ impl EventSink {
         }
     }
 
-    /// Queues the marker of a new connection.
-    pub(crate) fn reconnected(&self, gap: Duration) {
-        if let Some(sender) = &mut *self.sender.lock() {
-            // A marker takes no room, so it is never lost.
-            sender.send(Entry::Reconnected(gap), 0, 0);
+    /// Queues the marker of a new connection. Returns `false` if the queue is full.
+    pub(crate) fn reconnected(&self, gap: Duration) -> bool {
+        let mut sender = self.sender.lock();
+        let Some(sender) = &mut *sender else { return true };
+        let fits = sender.fits(OVERHEAD);
+        if fits {
+            sender.send(Entry::Reconnected(gap), OVERHEAD, 0);
         }
+        fits
     }
 
     /// Ends the queue, behind the events that it holds.

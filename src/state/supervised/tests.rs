@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use self::fake_tor::{Contents, FakeTor, eventually};
 use crate::controller::ConnectOptions;
 use crate::error::{Disconnect, Error, Result};
+use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamReason};
 use crate::state::{AddressChange, CircuitChange, State, StreamChange};
 
@@ -63,7 +64,7 @@ fn is_closed<T>(outcome: &Result<T>) -> bool {
 #[test]
 fn listeners_get_the_loss_of_everything_at_the_end_and_then_what_the_next_tor_has() {
     let first = FakeTor::start(&FIRST);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let circuits = report_circuits(&state);
     let (seen, streams) = unbounded();
     state.on_stream(move |update| seen.send(update.change.clone()).unwrap()).unwrap();
@@ -104,7 +105,7 @@ fn listeners_get_the_loss_of_everything_at_the_end_and_then_what_the_next_tor_ha
 #[test]
 fn handles_of_the_former_tor_fail_and_never_reach_the_next() {
     let first = FakeTor::start(&FIRST);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let (built, launched) = match &*state.circuits() {
         [built, launched] => (built.clone(), launched.clone()),
         other => panic!("{other:?}"),
@@ -159,7 +160,7 @@ fn queued_updates_of_each_tor_are_delivered_before_those_of_the_next_with_their_
     for (limit, is_complete) in [(1 << 20, true), (1, false)] {
         let options = ConnectOptions::new().event_limit(limit);
         let tors = [&FIRST, &SECOND, &FIRST].map(|it| FakeTor::start_with(it, &options));
-        let state = State::supervised(&tors[0].controller).unwrap();
+        let state = State::supervised(&tors[0].controller, deadline_after(LIMIT)).unwrap();
         let (seen, updates) = unbounded();
         let connections = tors.each_ref().map(|tor| tor.controller.clone());
         let go_on = stuck(&state);
@@ -219,7 +220,7 @@ fn a_listener_that_is_added_while_the_state_moves_gets_each_circuit_once() {
     // No update is lost.
     let options = ConnectOptions::new().event_limit(1 << 30);
     let mut tor = FakeTor::start_with(&FIRST, &options);
-    let state = State::supervised(&tor.controller).unwrap();
+    let state = State::supervised(&tor.controller, deadline_after(LIMIT)).unwrap();
     let (stop, stopped) = bounded::<()>(0);
     let adder = {
         let state = state.clone();
@@ -260,7 +261,7 @@ fn a_listener_that_is_added_while_the_state_moves_gets_each_circuit_once() {
 #[test]
 fn a_move_that_fails_leaves_the_state_and_can_be_repeated() {
     let first = FakeTor::start(&FIRST);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let circuits = report_circuits(&state);
     let refuses = FakeTor::start(&Contents { refused: Some("SETEVENTS"), ..SECOND });
     assert!(matches!(state.move_to(&refuses.controller), Err(Error::Rejected(_))));
@@ -284,7 +285,7 @@ fn a_move_that_fails_leaves_the_state_and_can_be_repeated() {
 #[test]
 fn after_the_end_listeners_have_got_the_loss_of_everything_and_none_can_be_added() {
     let first = FakeTor::start(&FIRST);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let circuits = report_circuits(&state);
     state.end(&Disconnect::Closed);
     // The channel ends: the closure is dropped.
@@ -302,7 +303,7 @@ fn nothing_of_the_former_tor_stays_and_the_last_handle_ends_everything() {
     const EXISTING: (CircuitChange, bool) = (CircuitChange::Existing, true);
     const LOST: (CircuitChange, bool) = (CircuitChange::Lost, false);
     let first = FakeTor::start(&FIRST);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let weak = state.downgrade();
     let (seen, updates) = unbounded();
     let held = weak.clone();

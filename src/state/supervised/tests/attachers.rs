@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use super::{LIMIT, next};
 use crate::error::Disconnect;
+use crate::link::deadline_after;
 use crate::state::{Attach, AttacherGuard, AttacherOptions, CircuitChange, State, StreamInfo};
 
 const BUILT: Contents = Contents {
@@ -31,7 +32,7 @@ fn set(value: u8) -> String {
 #[test]
 fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
     let first = FakeTor::start(&BUILT);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let (seen, asked) = unbounded();
     let passes = seen.clone();
     let high = AttacherOptions::new().priority(1).set(&state, move |stream: &StreamInfo, _: &_| {
@@ -70,7 +71,7 @@ fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
 #[test]
 fn a_closure_that_runs_at_the_end_of_the_connection_is_not_called_by_two_threads() {
     let first = FakeTor::start(&BUILT);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let (seen, asked) = unbounded();
     let (go_on, wait) = bounded::<()>(0);
     let running = Arc::new(AtomicUsize::new(0));
@@ -99,7 +100,7 @@ fn a_closure_that_runs_at_the_end_of_the_connection_is_not_called_by_two_threads
 #[test]
 fn an_option_that_the_former_connection_left_on_is_taken_over_with_the_streams_that_wait() {
     let first = FakeTor::start(&BUILT);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let guard = state.set_attacher(|_, circuits| Attach::To(circuits[0].clone())).unwrap();
     first.cut();
     eventually(|| !guard.is_active());
@@ -119,7 +120,7 @@ fn an_option_that_the_former_connection_left_on_is_taken_over_with_the_streams_t
 #[test]
 fn an_option_that_was_left_on_is_restored_also_if_the_attacher_is_gone() {
     let first = FakeTor::start(&BUILT);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let guard = state.set_attacher(|_, _| Attach::Tor).unwrap();
     first.cut();
     drop(guard);
@@ -138,7 +139,7 @@ fn an_option_that_was_left_on_is_restored_also_if_the_attacher_is_gone() {
 #[test]
 fn attachers_that_cannot_be_set_do_not_prevent_the_move() {
     let first = FakeTor::start(&BUILT);
-    let state = State::supervised(&first.controller).unwrap();
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let guard = state.set_attacher(|_, _| Attach::Tor).unwrap();
     first.cut();
     eventually(|| state.circuits().is_empty());
@@ -158,7 +159,7 @@ fn the_thread_of_an_attacher_ends_with_the_last_connection_also_if_its_closure_h
     for is_supervised in [false, true] {
         let tor = FakeTor::start(&BUILT);
         let state = match is_supervised {
-            true => State::supervised(&tor.controller).unwrap(),
+            true => State::supervised(&tor.controller, deadline_after(LIMIT)).unwrap(),
             false => State::new(&tor.controller).unwrap(),
         };
         let guard: Arc<Mutex<Option<AttacherGuard>>> = Arc::default();
