@@ -64,6 +64,7 @@ mod keeper;
 mod listeners;
 mod notify;
 mod options;
+mod parts;
 mod restorer;
 mod services;
 mod settings;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::notify::{Callback, Listener, ListenerSink};
-use super::shared::{Entry, Shared};
+use super::parts::SubscriptionEntry;
+use super::shared::Shared;
 use super::status::SupervisorStatus;
 use super::subscription::{Sink, Subscription};
 use crate::controller::EventQueue;
@@ -213,7 +214,7 @@ impl Supervisor {
         subscription: &Arc<Subscription>,
         listener: Option<Arc<Listener>>,
     ) -> Result<()> {
-        let entry = Entry { subscription: Arc::clone(subscription), listener };
+        let entry = SubscriptionEntry { subscription: Arc::clone(subscription), listener };
         let added = self.shared.subscriptions.lock().add(entry);
         if let Err((entry, reason)) = added {
             entry.end();
@@ -243,7 +244,9 @@ impl Drop for QueueGuard {
     fn drop(&mut self) {
         match self.shared.upgrade() {
             Some(shared) => {
-                let is_it = |entry: &Entry| Arc::ptr_eq(&entry.subscription, &self.subscription);
+                let is_it = |entry: &SubscriptionEntry| {
+                    Arc::ptr_eq(&entry.subscription, &self.subscription)
+                };
                 shared.remove_subscription(is_it);
             }
             None => self.subscription.end(),

@@ -7,13 +7,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::notify::{Listener, Notifications, StatusListener};
 use super::options::SupervisorOptions;
+use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
-use super::subscription::Subscription;
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
-use crate::link::{ListenerId, deadline_after, drop_quietly};
-use crate::onion::SupervisedService;
+use crate::link::{ListenerId, deadline_after};
 use crate::state::State;
 use crate::tor::Tor;
 
@@ -30,73 +29,10 @@ pub(super) struct Shared {
     present: Mutex<Present>,
     changed: Condvar,
     pub(super) settings: Settings,
-    pub(super) subscriptions: Mutex<Kept<Entry>>,
+    pub(super) subscriptions: Mutex<Kept<SubscriptionEntry>>,
     pub(super) services: Mutex<Kept<ServiceEntry>>,
     /// `None` until it is first requested.
     pub(super) state: Mutex<Option<State>>,
-}
-
-/// The members of a list, until the supervisor ends.
-pub(super) struct Kept<T> {
-    pub(super) entries: Vec<T>,
-    /// Why the supervisor has ended. No member is added after that.
-    ended: Option<Error>,
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), ended: None }
-    }
-}
-
-impl<T> Kept<T> {
-    /// Adds a member. Returns it if the supervisor has ended.
-    pub(super) fn add(&mut self, entry: T) -> Result<(), (T, Error)> {
-        match &self.ended {
-            Some(reason) => Err((entry, reason.clone())),
-            None => {
-                self.entries.push(entry);
-                Ok(())
-            }
-        }
-    }
-
-    /// Records that the supervisor has ended.
-    fn end(&mut self, reason: &Error) -> &mut Vec<T> {
-        self.ended.get_or_insert_with(|| reason.clone());
-        &mut self.entries
-    }
-}
-
-/// A subscription, and its listener if it has one.
-pub(super) struct Entry {
-    pub(super) subscription: Arc<Subscription>,
-    pub(super) listener: Option<Arc<Listener>>,
-}
-
-impl Entry {
-    pub(super) fn end(self) {
-        self.subscription.end();
-        if let Some(listener) = self.listener {
-            drop_quietly(listener.remove());
-        }
-    }
-}
-
-/// A service, and the connection on which it was added last.
-pub(super) struct ServiceEntry {
-    pub(super) service: Arc<dyn SupervisedService>,
-    pub(super) generation: u64,
-}
-
-impl Kept<ServiceEntry> {
-    /// Removes the services that have ended.
-    fn take_over(&mut self) -> Vec<ServiceEntry> {
-        let entries = std::mem::take(&mut self.entries);
-        let (over, left) = entries.into_iter().partition(|entry| entry.service.is_over());
-        self.entries = left;
-        over
-    }
 }
 
 struct Present {
@@ -327,88 +263,17 @@ impl Shared {
         self.notifications.status(listener);
     }
 
-    /// Removes a listener, of whatever kind. Returns whether it was there.
-    pub(super) fn remove_listener(&self, id: ListenerId) -> bool {
-        let is_it = |listener: &Listener| listener.id() == id;
-        let removed = {
-            let mut present = self.present.lock();
-            let listeners = &mut present.listeners;
-            let index = listeners.iter().position(|listener| is_it(&listener.listener));
-            index.map(|index| listeners.swap_remove(index))
-        };
-        if let Some(removed) = removed {
-            drop_quietly(removed.listener.remove());
-            return true;
-        }
-        self.remove_subscription(|entry| entry.listener.as_deref().is_some_and(is_it))
-            || self.notifications.remove_listener_of_losses(id)
+    /// Takes a listener of the status.
+    pub(super) fn take_status_listener(&self, id: ListenerId) -> Option<Arc<StatusListener>> {
+        let mut present = self.present.lock();
+        let listeners = &mut present.listeners;
+        let index = listeners.iter().position(|listener| listener.listener.id() == id)?;
+        Some(listeners.swap_remove(index))
     }
 
-    /// Removes a subscription. Returns whether it was there.
-    pub(super) fn remove_subscription(&self, is_it: impl Fn(&Entry) -> bool) -> bool {
-        let mut entries = self.subscriptions.lock();
-        let index = entries.entries.iter().position(is_it);
-        let removed = index.map(|index| entries.entries.remove(index));
-        drop(entries);
-        removed.is_some_and(|entry| {
-            entry.end();
-            true
-        })
-    }
-
-    /// Ends every subscription, since the supervisor has ended. Queued events are still delivered.
-    pub(super) fn end_subscriptions(&self, reason: &Error) {
-        let subscriptions: Vec<_> = {
-            let mut kept = self.subscriptions.lock();
-            kept.end(reason).iter().map(|entry| Arc::clone(&entry.subscription)).collect()
-        };
-        for subscription in subscriptions {
-            subscription.finish(reason);
-        }
-    }
-
-    /// Removes every listener: those of events now, those of the status when they have got the last
-    /// one. Does not wait.
-    pub(super) fn remove_listeners(&self) {
-        let entries = std::mem::take(&mut self.subscriptions.lock().entries);
-        entries.into_iter().for_each(Entry::end);
-        let listeners = std::mem::take(&mut self.present.lock().listeners);
-        self.notifications.end(listeners);
-    }
-
-    /// Ends every service, since the supervisor has ended.
-    pub(super) fn end_services(&self, reason: &Error) {
-        let services = std::mem::take(self.services.lock().end(reason));
-        for entry in services {
-            entry.service.end(reason);
-        }
-    }
-
-    /// Records that a service was added on a connection.
-    pub(super) fn add_service(&self, service: Arc<dyn SupervisedService>, generation: u64) {
-        let (over, added) = {
-            let mut services = self.services.lock();
-            let over = services.take_over();
-            (over, services.add(ServiceEntry { service, generation }))
-        };
-        drop(over);
-        if let Err((entry, reason)) = added {
-            return entry.service.end(&reason);
-        }
-        // If the connection has ended meanwhile, the thread adds the service on the next one.
-        self.add_task(|_, tasks| tasks.services = true);
-    }
-
-    pub(super) fn set_restored(&self, service: &Arc<dyn SupervisedService>, generation: u64) {
-        let mut services = self.services.lock();
-        let is_it = |entry: &&mut ServiceEntry| Arc::ptr_eq(&entry.service, service);
-        if let Some(entry) = services.entries.iter_mut().find(is_it) {
-            entry.generation = generation;
-        }
-    }
-
-    pub(super) fn forget_service(&self, service: &Arc<dyn SupervisedService>) {
-        self.services.lock().entries.retain(|entry| !Arc::ptr_eq(&entry.service, service));
+    /// Takes every listener of the status.
+    pub(super) fn take_status_listeners(&self) -> Vec<Arc<StatusListener>> {
+        std::mem::take(&mut self.present.lock().listeners)
     }
 
     /// Returns why the last connection ended.
