@@ -188,11 +188,11 @@ impl ServiceStatus {
     pub(super) fn wait_suspicion(&self, generation: u64, limit: Duration) -> bool {
         let mut state = self.state.lock();
         let is_calm = |state: &mut State| {
-            let is_new = !state.is_rejection_seen && state.uploads.is_rejected();
+            let is_new = !state.is_rejection_seen && state.is_rejected();
             !state.is_over(generation) && state.suspected_removal.is_none() && !is_new
         };
         self.changed.wait_while_until(&mut state, is_calm, deadline_after(limit));
-        state.is_rejection_seen = state.uploads.is_rejected();
+        state.is_rejection_seen = state.is_rejected();
         !state.is_over(generation)
     }
 
@@ -202,10 +202,11 @@ impl ServiceStatus {
         if state.generation == generation { state.suspected_removal.take() } else { None }
     }
 
-    /// Returns whether directories rejected the descriptors that tor of this connection uploaded.
+    /// Returns whether directories rejected the descriptors that tor of this connection uploaded, since
+    /// they have those of the connection before.
     pub(super) fn is_rejected(&self, generation: u64) -> bool {
         let state = self.state.lock();
-        !state.is_over(generation) && state.uploads.is_rejected()
+        !state.is_over(generation) && state.is_rejected()
     }
 
     /// Ends every wait, unless the service has moved to another connection.
@@ -393,6 +394,11 @@ impl State {
                 self.unreported.push(upload);
             }
         }
+    }
+
+    /// On the first connection a rejection has another reason, which is reported.
+    fn is_rejected(&self) -> bool {
+        self.generation > 1 && self.uploads.is_rejected()
     }
 
     fn is_published(&self, wanted: Publication) -> bool {
