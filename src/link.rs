@@ -259,6 +259,16 @@ impl Link {
         self.connection.end(reason);
     }
 
+    /// Returns a function that ends the connection, if it is open, from another thread.
+    pub(crate) fn ender(&self) -> impl FnOnce() + Send + 'static {
+        let connection = Arc::downgrade(&self.connection);
+        move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.end(&Disconnect::Closed);
+            }
+        }
+    }
+
     /// Ends the connection if the error shows that replies are out of step with commands.
     pub(crate) fn end_if_out_of_step(&self, error: &Error) {
         self.connection.end_if_out_of_step(error);

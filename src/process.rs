@@ -35,5 +35,5 @@ pub use self::launch_state::Ready;
 pub use self::launcher::Launcher;
 pub use self::progress::Progress;
 #[allow(unused_imports, reason = "the supervisor uses it")]
-pub(crate) use self::repeatable::{LaunchCancel, RepeatableLauncher};
+pub(crate) use self::repeatable::RepeatableLauncher;
 pub use self::tor_process::TorProcess;

@@ -166,6 +166,7 @@ impl Supervisor {
     fn start(options: SupervisorOptions, source: Source) -> Result<Self> {
         let shared = Arc::new(Shared::new(options, source.event_limit()));
         let launches = source.launches();
+        let source = source.with_cancel(&shared.cancel);
         let keeper = Keeper::new(Arc::clone(&shared), source);
         let thread = thread::Builder::new().name("torcon-restore".to_owned());
         let thread = thread.spawn(move || keeper.run()).map_err(|error| {
@@ -185,11 +186,11 @@ impl Supervisor {
     /// call waits for the first. Can be called on every thread; on those of the supervisor, inside a
     /// closure, it does not wait for that closure.
     ///
-    /// Blocks the current thread, for at most 95 seconds, until an attempt that is running has
-    /// reached its time limit ([`ConnectOptions::timeout`], 30 seconds by default); for at most five
-    /// seconds until tor has answered; until a launched tor has exited, as
-    /// [`TorProcess::quit`](crate::TorProcess::quit) does; and for at most one second each until the
-    /// running closures of the supervisor and of its tor's controller have returned.
+    /// Blocks the current thread until tor has answered, for at most five seconds; until a launched tor
+    /// has exited, as [`TorProcess::quit`](crate::TorProcess::quit) does; for at most one second each
+    /// until the running closures of the supervisor and of its tor's controller have returned. An
+    /// attempt that is running is canceled, but not the resolution of a host name, the opening of a
+    /// socket and a password closure. Blocks for at most 95 seconds in all.
     pub fn stop(&self) {
         self.shared.stop();
         // A thread cannot wait for itself: a password closure or a logger may stop the supervisor.

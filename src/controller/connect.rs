@@ -1,5 +1,6 @@
 //! Connecting to a control port.
 
+pub(super) mod cancel;
 mod handshake;
 mod options;
 

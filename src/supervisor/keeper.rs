@@ -117,9 +117,9 @@ impl Keeper {
             if !self.shared.sleep(delay) {
                 return Err(stopped());
             }
-            let error = match self.source.obtain(|| self.shared.is_stopping()) {
-                Ok(Some(tor)) => return Ok(tor),
-                Ok(None) => return Err(stopped()),
+            let error = match self.source.obtain(&self.shared.cancel) {
+                Ok(tor) => return Ok(tor),
+                Err(_) if self.shared.is_stopping() => return Err(stopped()),
                 Err(error) => error,
             };
             self.log(&error);

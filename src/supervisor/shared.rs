@@ -10,7 +10,7 @@ use super::options::SupervisorOptions;
 use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
-use crate::controller::Controller;
+use crate::controller::{Cancel, Controller};
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
 use crate::link::{ListenerId, deadline_after};
 use crate::state::State;
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     /// The limit of each queue of events, in bytes.
     pub(super) event_limit: usize,
     pub(super) notifications: Arc<Notifications>,
+    /// Cancels the attempts when the supervisor is stopped.
+    pub(super) cancel: Arc<Cancel>,
     present: Mutex<Present>,
     changed: Condvar,
     pub(super) settings: Settings,
@@ -86,6 +88,7 @@ impl Shared {
             options,
             event_limit,
             notifications: Notifications::new(event_limit),
+            cancel: Arc::default(),
             present: Mutex::new(present),
             changed: Condvar::new(),
             settings: Settings::default(),
@@ -281,10 +284,11 @@ impl Shared {
         self.present.lock().last_error.clone()
     }
 
-    /// Asks the supervisor's thread to end.
+    /// Asks the supervisor's thread to end, and cancels its attempt.
     pub(super) fn stop(&self) {
         self.present.lock().stopping = true;
         self.changed.notify_all();
+        self.cancel.cancel();
     }
 
     /// Records that the supervisor's thread has done its work.

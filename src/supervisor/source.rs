@@ -1,10 +1,11 @@
 //! The tors of a supervisor: connected to or launched, again and again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::controller::ConnectOptions;
+use crate::controller::{Cancel, ConnectOptions};
 use crate::error::{
     AuthError, AuthProblem, ConnectAttempt, ConnectProblem, Error, LaunchProblem, Result,
 };
@@ -13,34 +14,41 @@ use crate::names::AuthMethod;
 use crate::process::RepeatableLauncher;
 use crate::tor::Tor;
 
-/// How often a launch looks whether the supervisor was stopped.
-const LAUNCH_STEP: Duration = Duration::from_millis(50);
-
 pub(super) enum Source {
     Connect { endpoints: Vec<Endpoint>, options: Box<ConnectOptions> },
     Launch(Box<RepeatableLauncher>),
 }
 
 impl Source {
-    /// Connects to tor or launches it. Returns `None` if `is_stopped` became true.
-    pub(super) fn obtain(&self, is_stopped: impl Fn() -> bool) -> Result<Option<Tor>> {
+    /// Connects to tor or launches it, unless it is canceled.
+    pub(super) fn obtain(&self, cancel: &Cancel) -> Result<Tor> {
         match self {
             Self::Connect { endpoints, options } => {
                 let controller = match &**endpoints {
                     [only] => options.connect(only.clone()),
                     several => options.connect_first(several),
                 };
-                Ok(Some(Tor::from(controller?)))
+                Ok(Tor::from(controller?))
             }
             Self::Launch(launcher) => {
                 let process = launcher.spawn()?;
-                while !process.wait_ready_for(LAUNCH_STEP)? {
-                    if is_stopped() {
-                        return Ok(None);
-                    }
-                }
-                Tor::of_process(process).map(Some)
+                let launch = process.launch_cancel();
+                cancel.set(move || launch.cancel());
+                let outcome = process.wait_ready_for(Duration::MAX);
+                cancel.clear();
+                outcome?;
+                Tor::of_process(process)
             }
+        }
+    }
+
+    /// Lets `cancel` end the attempts to connect.
+    pub(super) fn with_cancel(self, cancel: &Arc<Cancel>) -> Self {
+        match self {
+            Self::Connect { endpoints, options } => {
+                Self::Connect { endpoints, options: Box::new(options.cancel(Arc::clone(cancel))) }
+            }
+            launch @ Self::Launch(_) => launch,
         }
     }
 

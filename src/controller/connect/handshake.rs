@@ -54,6 +54,9 @@ impl ConnectOptions {
                 }
                 problem => problem,
             })?;
+        if let Some(cancel) = &self.cancel {
+            cancel.set(link.ender());
+        }
         let command = GetProtocolInfo::new();
         let request = command.request().map_err(|error| problem(error.into()))?;
         let reply = link.call(&request, left(deadline)).map_err(|error| match error {
@@ -81,6 +84,9 @@ impl ConnectOptions {
         let is_local = link.peer().is_on_this_machine();
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
         link.set_authenticated();
+        if let Some(cancel) = &self.cancel {
+            cancel.clear();
+        }
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
         let socks = self.socks.clone().and_then(Result::ok);

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::cancel::Cancel;
 use crate::auth::{CookieSource, Password, PasswordSource};
 use crate::error::{Error, Result};
 use crate::link::{BufferLimits, Endpoint, LinkLimits};
@@ -44,6 +46,7 @@ pub struct ConnectOptions {
     pub(super) password: PasswordSource,
     pub(super) socks: Option<Result<Endpoint>>,
     pub(super) limits: LinkLimits,
+    pub(super) cancel: Option<Arc<Cancel>>,
 }
 
 impl Default for ConnectOptions {
@@ -59,6 +62,7 @@ impl Default for ConnectOptions {
                 events: EVENT_LIMIT,
                 replies: REPLY_BUFFER,
             },
+            cancel: None,
         }
     }
 }
@@ -201,6 +205,12 @@ impl ConnectOptions {
     /// instead, so that a listener that is not stuck loses nothing. The default is 64 MiB.
     pub fn event_limit(mut self, bytes: usize) -> Self {
         self.limits.events = bytes;
+        self
+    }
+
+    /// Lets another thread cancel the attempts, from the moment when the socket is open.
+    pub(crate) fn cancel(mut self, cancel: Arc<Cancel>) -> Self {
+        self.cancel = Some(cancel);
         self
     }
 

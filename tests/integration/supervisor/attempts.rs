@@ -1,11 +1,14 @@
 //! Which failures of an attempt end a supervisor, and which are tried again.
 
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use torcon::error::{AuthProblem, ConnectProblem, LaunchProblem, SupervisorProblem};
 use torcon::process::{Launcher, Ready};
 use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
@@ -275,4 +278,46 @@ fn one_endpoint_of_several_is_enough() {
     supervisor.wait_tor(LIMIT).unwrap();
     drop(supervisor);
     tor.finish();
+}
+
+#[test]
+fn a_stop_cancels_an_attempt_that_gets_no_answer() {
+    let (asked, is_asked) = unbounded();
+    let tor = FakeTor::tcp(move |script| {
+        script.expect_matching("PROTOCOLINFO", |line| line.starts_with("PROTOCOLINFO"));
+        asked.send(()).unwrap();
+        script.expect_end();
+    });
+    let supervisor = supervise(&tor, ConnectOptions::new().timeout(LIMIT));
+    is_asked.recv_timeout(LIMIT).unwrap();
+    let begun = Instant::now();
+    supervisor.stop();
+    assert!(begun.elapsed() < LIMIT / 4, "{:?}", begun.elapsed());
+    tor.finish();
+    // A program that never becomes a tor.
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("tor");
+    fs::write(&program, "#!/bin/sh\necho started\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    let (sink, printed) = bounded(1);
+    let launcher = Launcher::new().program(program).timeout(LIMIT).stdout(Printed(sink));
+    let supervisor = Supervisor::launch(launcher).unwrap();
+    printed.recv_timeout(LIMIT).unwrap();
+    let begun = Instant::now();
+    supervisor.stop();
+    assert!(begun.elapsed() < LIMIT / 4, "{:?}", begun.elapsed());
+}
+
+/// Reports the first output.
+struct Printed(Sender<()>);
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.try_send(());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
