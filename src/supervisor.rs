@@ -40,6 +40,47 @@
 //! # }
 //! ```
 //!
+//! Threads that use Tor meanwhile, each with the tor of the moment:
+//!
+//! ```no_run
+//! # fn main() -> torcon::Result<()> {
+//! use std::sync::Arc;
+//! use std::thread;
+//! use std::time::Duration;
+//!
+//! use torcon::{ConnectOptions, Supervisor};
+//!
+//! let supervisor = Supervisor::connect(["unix:/run/tor/control"], ConnectOptions::new())?;
+//! let supervisor = Arc::new(supervisor);
+//! for _ in 0..4 {
+//!     let supervisor = Arc::clone(&supervisor);
+//!     thread::spawn(move || {
+//!         let limit = Duration::from_secs(60);
+//!         // May be repeated, so it survives the end of a tor.
+//!         supervisor.repeat_with_tor(limit, |tor| tor.resolve("example.com"))
+//!     });
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # From a controller to a supervisor
+//!
+//! | with a [`Controller`](crate::Controller) or a [`Tor`](crate::Tor) | with a [`Supervisor`] |
+//! | --- | --- |
+//! | [`connect`](crate::connect), [`Tor::launch`](crate::Tor::launch) | [`Supervisor::connect`], [`Supervisor::launch`], then [`Supervisor::wait_tor`] |
+//! | a field with the controller | a field with the supervisor; [`Supervisor::tor`] for each piece of work |
+//! | a retry loop | [`Supervisor::repeat_with_tor`] |
+//! | `controller.set_conf(..)` at the start | [`Supervisor::set_conf`] |
+//! | `controller.on(..)`, `controller.events(..)` | [`Supervisor::on`], [`Supervisor::events`] |
+//! | `controller.on_disconnect(..)` | [`Supervisor::on_status`], [`Supervisor::on_reconnected`] |
+//! | `tor.state()` | [`Supervisor::state`] |
+//! | `tor.onion_endpoint(80)` | [`Supervisor::onion_endpoint`] |
+//! | `tor.close()` | [`Supervisor::stop`] |
+//!
+//! Circuits, streams, `MAPADDRESS` mappings and everything else that a program sends through
+//! [`Supervisor::tor`] belong to that tor and end with it.
+//!
 //! # Which failures end it
 //!
 //! | failure of an attempt | then |
@@ -115,7 +156,8 @@ impl Supervisor {
     /// Returns a supervisor of a running tor, at the first of several endpoints that answers, with
     /// the default [options](SupervisorOptions).
     ///
-    /// Does not wait for the connection; see [`wait_tor`](Self::wait_tor).
+    /// Does not wait for the connection; see [`wait_tor`](Self::wait_tor). Sends on each connection
+    /// what [`ConnectOptions::connect`] and the methods send whose effects are restored.
     ///
     /// # Errors
     ///
@@ -136,6 +178,7 @@ impl Supervisor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "reconnect")]
     pub fn connect<I>(endpoints: I, options: ConnectOptions) -> Result<Self>
     where
         I: IntoIterator,
