@@ -4,6 +4,8 @@
 mod attempts;
 /// Client authorization keys, which tor forgets.
 mod client_authorization;
+/// The directories of a killed program.
+mod leftovers;
 /// The parts that are restored after a launched tor was killed.
 mod restored;
 /// Ends of tor and of its connection at random moments, on the private network.

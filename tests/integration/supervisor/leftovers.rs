@@ -1,0 +1,67 @@
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use torcon::process::Ready;
+use torcon::{Launcher, Supervisor};
+
+use super::LIMIT;
+use crate::support::exclusive::exclusive;
+use crate::support::program::{End, Program, run_as_program};
+use crate::support::watchdog::eventually;
+
+fn offline() -> Launcher {
+    Launcher::new().option("DisableNetwork", "1").wait_for(Ready::Controller).timeout(LIMIT)
+}
+
+fn entries() -> BTreeSet<PathBuf> {
+    fs::read_dir(env::temp_dir()).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn is_running(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Launches a tor and kills it, in the process of the program, and reports the PID of the next one.
+fn is_program() -> bool {
+    run_as_program(|_, _| {
+        let supervisor = Supervisor::launch(offline()).unwrap();
+        let pid =
+            |supervisor: &Supervisor| supervisor.wait_tor(LIMIT).unwrap().process().unwrap().pid();
+        let first = pid(&supervisor);
+        kill(Pid::from_raw(i32::try_from(first).unwrap()), Signal::SIGKILL).unwrap();
+        eventually(LIMIT, "tor is launched again", || pid(&supervisor) != first);
+        let report = vec![pid(&supervisor).to_string()];
+        (supervisor, report)
+    })
+}
+
+#[test]
+fn the_next_launch_removes_the_directories_of_a_killed_supervisor() {
+    exclusive(|| {
+        if is_program() {
+            return;
+        }
+        let name =
+            "supervisor::leftovers::the_next_launch_removes_the_directories_of_a_killed_supervisor";
+        let mut program = Program::start(name, End::Signal(Signal::SIGKILL), "", Path::new(""));
+        let tor = Pid::from_raw(program.report().concat().parse().unwrap());
+        // A stopped tor does not notice that its program has ended.
+        kill(tor, Signal::SIGSTOP).unwrap();
+        program.end();
+        let left = entries();
+        // The data directory of all launches, and the private directory of the last one.
+        assert_eq!(left.len(), 2, "{left:?}");
+        let launch = || drop(offline().launch().unwrap());
+        launch();
+        assert_eq!(entries(), left);
+        kill(tor, Signal::SIGKILL).unwrap();
+        eventually(LIMIT, "tor has ended", || !is_running(tor));
+        launch();
+        assert_eq!(entries(), BTreeSet::new());
+    });
+}
