@@ -21,7 +21,6 @@ mod log_line;
 mod options;
 mod output;
 mod progress;
-#[allow(dead_code, reason = "the supervisor uses it")]
 mod repeatable;
 mod sink;
 mod spawn;
@@ -34,6 +33,5 @@ pub use self::control::{ControlFn, ControlVia};
 pub use self::launch_state::Ready;
 pub use self::launcher::Launcher;
 pub use self::progress::Progress;
-#[allow(unused_imports, reason = "the supervisor uses it")]
 pub(crate) use self::repeatable::RepeatableLauncher;
 pub use self::tor_process::TorProcess;

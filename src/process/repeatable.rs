@@ -91,11 +91,6 @@ impl RepeatableLauncher {
         *self.previous.lock() = Arc::downgrade(&tor.shared);
         Ok(tor)
     }
-
-    /// Returns whether the launches make a control connection.
-    pub(crate) fn has_control(&self) -> bool {
-        self.launcher.has_control()
-    }
 }
 
 impl TorProcess {
