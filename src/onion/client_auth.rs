@@ -13,7 +13,8 @@ pub struct AuthorizedClient {
     pub name: ClientName,
     /// The client's public key.
     pub public_key: ClientAuthPublicKey,
-    /// The client's secret key, if it was generated here. The client adds it to its tor by [`add_onion_client_auth`](crate::Controller::add_onion_client_auth).
+    /// The client's secret key, if this program generated it. The client adds it to its tor by
+    /// [`add_onion_client_auth`](crate::Controller::add_onion_client_auth).
     pub key: Option<ClientAuthKey>,
 }
 
@@ -34,13 +35,14 @@ pub(super) enum ClientChange {
     RevokeAll,
 }
 
-/// How tor is made to know a changed service.
+/// How tor applies a change of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refresh {
-    /// tor reads the clients again, and publishes the service with the same introduction points.
+    /// tor reads the files of the clients again, and publishes the service with the same
+    /// introduction points.
     Clients,
-    /// tor removes the service and adds it again, with new introduction points: the descriptors that
-    /// clients have lead nowhere.
+    /// tor removes the service and adds it again with new introduction points, so that former
+    /// descriptors no longer lead to the service.
     Whole,
 }
 

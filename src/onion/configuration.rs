@@ -21,7 +21,7 @@ const CONFIG_FILE: &str = "config-file";
 /// The services in the configuration of one tor, changed under a lock.
 pub(super) struct Configuration(RewriteLock);
 
-/// The configuration lines that a directory's service had before; empty if there was none.
+/// The former configuration lines of a directory's service; empty if it had none.
 #[derive(Debug, Default)]
 pub(super) struct FormerLines(Vec<ConfiguredLine>);
 
@@ -33,19 +33,19 @@ pub(super) struct Failed {
 }
 
 impl FormerLines {
-    /// Returns whether a configuration file of tor has a service of this directory, or may have it:
-    /// a file that cannot be read here, or one that includes others.
+    /// Returns whether a configuration file of tor has, or may have, a service of this directory. A
+    /// file that includes others may have it, and so may one that this program cannot read.
     pub(super) fn is_in_file(&self, controller: &Controller, directory: &Path) -> bool {
         let is_in = |key: &str| {
             let Ok(path) = controller.get_info_one(key) else { return true };
-            // A pipe would be waited for.
+            // Opening a named pipe would block.
             let text = fs::metadata(&path).and_then(|found| match found.is_file() {
                 true => fs::read(&path),
                 false => Err(io::ErrorKind::InvalidInput.into()),
             });
             match text {
                 Ok(text) => names_service(&text, directory),
-                // Mostly there is no file of defaults.
+                // The defaults file is usually missing.
                 Err(error) => key == CONFIG_FILE || error.kind() != io::ErrorKind::NotFound,
             }
         };
@@ -72,8 +72,8 @@ impl Configuration {
         Self(RewriteLock::of(identity))
     }
 
-    /// Adds a service by its lines, of which the first names its directory. They replace the lines
-    /// that the directory has, which are returned.
+    /// Adds a service by its lines, the first of which names its directory. Returns the lines of
+    /// that directory which they replace.
     ///
     /// `address` is the service's address, if it is known. tor would accept two services of one
     /// address and serve only one of them.
@@ -98,7 +98,7 @@ impl Configuration {
             }
             former.0 = services.take(|other| is_same_directory(other, directory));
             // A killed program leaves its service in tor. If its temporary directory has been
-            // swept, tor would create it again.
+            // removed, tor would create it again.
             services.take(is_swept);
             services.lines.extend_from_slice(lines);
             is_sent = true;
@@ -122,7 +122,7 @@ impl Configuration {
         Ok(FormerLines(services.take(|other| is_same_directory(other, directory))))
     }
 
-    /// Makes tor read the files of a service again, by setting the lines of all services as they are.
+    /// Makes tor read the files of a service again, by setting the unchanged lines of all services.
     pub(super) fn read_again(&self, controller: &Controller, directory: &Path) -> Result<()> {
         self.0.lock(controller)?.rewrite_services(|services| {
             Ok(services.directories().any(|other| is_same_directory(&other, directory)))
@@ -143,7 +143,7 @@ impl Configuration {
         })
     }
 
-    /// Restores the lines that a directory had before.
+    /// Restores the former lines of a directory.
     pub(super) fn restore(
         &self,
         controller: &Controller,

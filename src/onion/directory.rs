@@ -61,7 +61,7 @@ impl DirectoryPlace {
 pub(super) struct ServiceDirectory {
     path: PathBuf,
     directory: Option<Directory>,
-    /// The user that the files must belong to: the one that tor runs as.
+    /// The user that tor runs as, who must own the files.
     owner: Option<Uid>,
     /// The steps that undo the changes, in the order of the changes.
     undo: Vec<Undo>,
@@ -184,7 +184,7 @@ impl ServiceDirectory {
         &self.path
     }
 
-    /// Sets the user that tor runs as, if tor reports it: another tor may use the directory now.
+    /// Sets the user that the tor of a new connection runs as, if tor reports it.
     pub(super) fn set_owner(&mut self, tor_user: Option<u32>) {
         self.owner = tor_user.map(Uid::from_raw);
     }
@@ -264,7 +264,7 @@ impl ServiceDirectory {
         Ok(())
     }
 
-    /// Records that the missing files, which tor will create, are to be removed by an undo.
+    /// Records the files that tor will create, so that an undo removes them.
     pub(super) fn expect_files(&mut self) -> Result<()> {
         self.check_files()?;
         for name in FILES {
@@ -289,35 +289,35 @@ impl ServiceDirectory {
         Ok(address.map_err(|source| OnionError::new(OnionProblem::Key { path, source }))?)
     }
 
-    /// Reads the key, if this program may.
+    /// Returns the key in the directory; `None` if this program cannot read it.
     pub(super) fn read_key(&self) -> Option<OnionKey> {
         self.existing_key().ok().flatten()
     }
 
-    /// Keeps all changes. A temporary directory is still removed on drop.
+    /// Makes all changes permanent. A temporary directory is still removed on drop.
     pub(super) fn keep(&mut self) {
         self.undo.clear();
     }
 
-    /// Returns how many changes an undo would take back.
+    /// Returns the number of changes that can be undone.
     pub(super) fn changes(&self) -> usize {
         self.undo.len()
     }
 
-    /// Takes back the changes after the first `count`. Returns the errors of those that could not be
-    /// taken back; it logs nothing, since the caller may hold a lock.
+    /// Undoes the changes after the first `count`, and returns the errors of those that it could
+    /// not undo. Logs nothing, since the caller may hold a lock.
     pub(super) fn undo_to(&mut self, count: usize) -> Vec<io::Error> {
         let steps = self.undo.split_off(count.min(self.undo.len()));
         steps.iter().rev().filter_map(|step| self.undo_step(step).err()).collect()
     }
 
-    /// Keeps the changes after the first `count`.
+    /// Makes the changes after the first `count` permanent.
     pub(super) fn keep_from(&mut self, count: usize) {
         self.undo.truncate(count);
     }
 
-    /// Keeps all changes, and a temporary directory too, since tor may be using it. A later program
-    /// removes it after this one has ended.
+    /// Makes all changes permanent, and keeps a temporary directory, since tor may be using it. A
+    /// later program that uses torcon removes that directory after this one has ended.
     pub(super) fn abandon(&mut self) {
         self.undo.clear();
         if let Some(temporary) = self.temporary.take() {

@@ -2,6 +2,7 @@
 
 mod adding;
 mod options;
+mod plan;
 mod progress;
 mod tor_source;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use self::options::ServiceOptions;
+use self::plan::ServiceOptions;
 pub use self::progress::OnionProgress;
 pub(super) use self::progress::ProgressListener;
 use self::tor_source::is_child;
@@ -181,9 +182,9 @@ impl OnionEndpoint {
     /// Sets the target at which tor reaches the local listener, for a tor in a container or on
     /// another machine.
     ///
-    /// The default is the listener's own address. For a listener on every address (`0.0.0.0`) it is a
-    /// loopback address if tor is on this machine, and otherwise the local address of the control
-    /// connection.
+    /// The default is the address of the listener. For a listener on every address (`0.0.0.0`) it
+    /// is a loopback address if tor is on this machine, and otherwise the local address of the
+    /// control connection.
     pub fn reached_at(mut self, target: impl Into<PortTarget>) -> Self {
         self.reached_at = Some(target.into());
         self
@@ -240,8 +241,8 @@ impl OnionEndpoint {
         self
     }
 
-    /// Sets the interval at which tor is queried whether it still has the service, besides after
-    /// events. The default is 30 seconds, the minimum 10 milliseconds.
+    /// Sets how often tor is queried whether it still has the service, besides after events. The
+    /// default is 30 seconds, the minimum 10 milliseconds.
     ///
     /// tor sends no event for `DEL_ONION`, and a filter may suppress others. The thread
     /// `torcon-onion` sends `GETINFO onions/current` for an ephemeral service, `GETINFO
@@ -254,19 +255,20 @@ impl OnionEndpoint {
 
     /// Sets a closure that is called with the progress of the service. The default is none.
     ///
-    /// It is called on the thread `torcon-progress` for the bootstrap of a tor that is launched for
-    /// the service (instead of the launcher's own closure), and for later steps on the thread that
-    /// called [`listen`](Self::listen), or on `torcon-progress` if the closure is still running
-    /// there. If the tor has a supervisor, it is called on `torcon-progress` after each new
-    /// connection too, with [`OnionProgress::Restored`] and the steps that follow. It is never
-    /// called by two threads at once. A closure that panics is not called again.
+    /// The closure runs on the thread `torcon-progress` for the bootstrap of a tor that is launched
+    /// for the service (it replaces the closure of the launcher), and for later steps on the thread
+    /// that called [`listen`](Self::listen), or on `torcon-progress` if it is still running there.
+    /// After each new connection of a supervisor it runs on `torcon-progress`, with
+    /// [`OnionProgress::Restored`] and the steps that follow. Two threads never call it at once.
+    /// After a panic it is not called again.
     #[doc(alias = "add_progress_listener")]
     pub fn on_progress(mut self, listener: impl FnMut(&OnionProgress) + Send + 'static) -> Self {
         self.on_progress = Some(ProgressListener::new(Box::new(listener)));
         self
     }
 
-    /// Adds the service with a local listener, and returns it when it is published.
+    /// Opens the local listener and adds the service, and returns the listener when the service is
+    /// published.
     ///
     /// Blocks the current thread until tor is launched or connected, has added the service, and has
     /// published it as set by [`publication`](Self::publication), for at most
@@ -293,25 +295,25 @@ impl OnionEndpoint {
     /// # Errors
     ///
     /// - [`Error::InvalidInput`] if options contradict each other or are not valid in the protocol.
-    /// - [`Error::Onion`], whose [`problem`](crate::error::OnionError::problem) names the defect of the local
-    ///   listener, the directory, the key or the publication.
+    /// - [`Error::Onion`], whose [`problem`](crate::error::OnionError::problem) names the defect of
+    ///   the local listener, the directory, the key or the publication.
     /// - [`Error::Timeout`] if no directory accepted a descriptor in time.
     /// - Those of [`Launcher::launch`], [`ConnectOptions::connect`] and [`Controller::execute`].
     ///
-    /// After an error nothing is left: no listener, no service, and no new directory.
+    /// After an error, no listener, no service and no new directory is left.
     pub fn listen(mut self) -> Result<OnionListener> {
         self.resolve();
-        let place = self.bind_target.lock().take();
-        let place = place.unwrap_or(BindTarget::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-        if let BindTarget::Unix(path) = &place {
+        let bind_target = self.bind_target.lock().take();
+        let bind_target = bind_target.unwrap_or(BindTarget::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
+        if let BindTarget::Unix(path) = &bind_target {
             super::local::check_socket_path("local_unix", path)?;
         }
         self.check()?;
-        let (port, tells_circuits) = (self.port, self.service.export_circuit_id);
-        let local = LocalSocket::bind(place)?;
+        let (port, has_circuit_ids) = (self.port, self.service.export_circuit_id);
+        let local = LocalSocket::bind(bind_target)?;
         let target = self.reached_at.clone().unwrap_or_else(|| local.target());
         let service = self.add(target, Some(&local))?;
-        Ok(OnionListener::new(service, local, port, tells_circuits))
+        Ok(OnionListener::new(service, local, port, has_circuit_ids))
     }
 
     /// Adds the service without a local listener: its port is forwarded to `target`.
@@ -325,11 +327,11 @@ impl OnionEndpoint {
     pub fn start(mut self, target: impl Into<PortTarget>) -> Result<OnionService> {
         self.resolve();
         if self.bind_target.lock().is_some() {
-            let problem = "cannot be listened on where there is a target: use listen()";
+            let problem = "conflicts with the target of start(): use listen()";
             return Err(InvalidInput::new("local address", problem).into());
         }
         if self.reached_at.is_some() {
-            let problem = "is of a local listener, and there is none: use listen()";
+            let problem = "needs a local listener, which start() does not open: use listen()";
             return Err(InvalidInput::new("reached_at", problem).into());
         }
         self.check()?;

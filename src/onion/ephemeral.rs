@@ -10,7 +10,7 @@ use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey};
 
-/// How long tor may take to notice that an earlier connection has ended, which had the service.
+/// How long tor may take to notice the end of the earlier connection that had the service.
 const COLLISION_LIMIT: Duration = Duration::from_secs(3);
 const COLLISION_PAUSE: Duration = Duration::from_millis(50);
 
@@ -19,14 +19,14 @@ const COLLISION_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct EphemeralService {
     address: OnionAddress,
     detached: bool,
-    /// Adds the service again; `None` if its key is not known.
+    /// The command that adds the service again; `None` if its key is not known.
     again: Option<Box<AddOnion>>,
 }
 
 impl EphemeralService {
-    /// Adds the service. A new key is made here and not by tor, so that the address is known before
-    /// tor answers: if the answer is lost, the service can be removed. A filter may allow only
-    /// `NEW:ED25519-V3`, which is sent if the other form is refused.
+    /// Adds the service. This program generates a missing key, and not tor, so that it can remove
+    /// the service even if the reply is lost. A filter may allow only `NEW:ED25519-V3`, which is
+    /// sent if the other form is refused.
     pub(super) fn add(
         controller: &Controller,
         command: Box<AddOnion>,
@@ -61,8 +61,8 @@ impl EphemeralService {
         add_onion(controller, command).map(drop)
     }
 
-    /// Sets the authorized clients of the next [`refresh`](Self::refresh). Returns the command that
-    /// restores the present ones.
+    /// Sets the authorized clients of the next [`refresh`](Self::refresh). Returns the former
+    /// command.
     pub(super) fn set_clients(&mut self, clients: &[AuthorizedClient]) -> Result<Box<AddOnion>> {
         let Some(command) = &mut self.again else {
             return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
@@ -72,10 +72,10 @@ impl EphemeralService {
         Ok(former)
     }
 
-    /// Makes tor know the service as it was added before.
+    /// Restores the former command, and adds the service by it if tor no longer has the service.
     pub(super) fn undo_clients(&mut self, controller: &Controller, former: Box<AddOnion>) {
         self.again = Some(former);
-        // tor may still have it. If it has not and this fails, the monitor tries again.
+        // Fails if tor still has the service. After any other error the monitor tries again.
         let _ = self.add_again(controller);
     }
 
@@ -95,7 +95,7 @@ impl EphemeralService {
     /// Adds the service to the tor of a new connection, unless it is detached and still in tor.
     ///
     /// tor removes the service of an earlier connection when it notices the end of that connection,
-    /// and refuses the address until then. Returns whether the service was still there.
+    /// and refuses the address until then. Returns whether tor still had the service.
     pub(super) fn restore(
         &self,
         controller: &Controller,
@@ -130,7 +130,7 @@ impl EphemeralService {
         }
     }
 
-    /// Makes a detached service end as others do.
+    /// Makes [`remove`](Self::remove) remove a detached service too.
     pub(super) fn attach(&mut self) {
         self.detached = false;
     }
@@ -145,7 +145,7 @@ pub(super) fn is_collision(error: &Error) -> bool {
     matches!(problem, OnionProblem::AddressInUse { .. })
 }
 
-/// Sends `ADD_ONION`, and `DEL_ONION` if there is no answer in time, or none that can be read.
+/// Sends `ADD_ONION`, and `DEL_ONION` if the reply is late or unreadable.
 fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> {
     let error = match controller.add_onion(command) {
         Ok(added) => return Ok(added),
@@ -153,7 +153,7 @@ fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> 
     };
     let Some(address) = command.own_address() else { return Err(error) };
     if error.is_timeout() || matches!(error, Error::Protocol(_) | Error::Buffer(_)) {
-        // tor answers in order: a service whose answer was late was added before this.
+        // tor replies in order: a service whose reply was late was added before this.
         let _ = controller.del_onion(address);
     }
     if error.status_code() == Some(550) {

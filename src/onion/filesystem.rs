@@ -40,8 +40,8 @@ pub(super) struct FilesystemService {
     tor_pid: Option<i32>,
     address: OnionAddress,
     lines: Vec<ConfiguredLine>,
-    /// The lines that the directory had before. When the service is [kept](Self::keep), lines that
-    /// are not in tor's configuration files are forgotten: a killed program left them.
+    /// The former lines of the directory. [`keep`](Self::keep) discards those that are not in the
+    /// configuration files of tor: a killed program left them.
     former: FormerLines,
     former_is_in_file: bool,
     /// Whether tor has read its configuration files again since the service was last added.
@@ -122,7 +122,7 @@ impl FilesystemService {
         self.directory.path()
     }
 
-    /// Commits the service: the directory is not restored from now on.
+    /// Commits the service: from now on its end restores nothing in the directory.
     pub(super) fn keep(&mut self) {
         self.directory.keep();
         if !self.former_is_in_file {
@@ -134,11 +134,11 @@ impl FilesystemService {
         self.configuration.has(controller, self.directory.path(), &self.lines)
     }
 
-    /// Adds the service again, if its directory is unchanged: tor would generate another key in a new
-    /// directory, and would exit if it could not use the one it finds.
+    /// Adds the service again, if its directory is unchanged. In a new directory tor would generate
+    /// another key; it would exit if it could not use the key that it finds.
     ///
-    /// After a reload the lines that the directory has are those of tor's configuration files, which
-    /// may have been edited. They are what is restored later.
+    /// After a reload the directory has the lines of tor's configuration files, which may have been
+    /// edited. The end of the service restores these lines.
     pub(super) fn add_again(&mut self, controller: &Controller, by: RemovedBy) -> Result<()> {
         self.was_reloaded |= by == RemovedBy::Reload;
         self.directory.check_again(self.address)?;
@@ -152,8 +152,9 @@ impl FilesystemService {
         Ok(())
     }
 
-    /// Adds the service to the tor of a new connection, unless that tor has it. It may be the same
-    /// process as before or another one, which may run as another user. Returns whether tor had it.
+    /// Adds the service to the tor of a new connection, unless that tor has it. That may be the
+    /// same process as before or another one, which may run as another user. Returns whether tor
+    /// had the service.
     pub(super) fn restore(&mut self, controller: &Controller) -> Result<bool> {
         let identity = self.move_to(controller)?;
         self.directory.check_again(self.address)?;
@@ -182,8 +183,8 @@ impl FilesystemService {
         Ok(false)
     }
 
-    /// Changes the files of the authorized clients. Returns how many changes of the directory an undo
-    /// keeps.
+    /// Changes the files of the authorized clients. Returns the number of earlier changes of the
+    /// directory, for [`undo_clients`](Self::undo_clients).
     pub(super) fn change_clients(
         &mut self,
         controller: &Controller,
@@ -204,15 +205,15 @@ impl FilesystemService {
             }
         };
         if changed.is_err() {
-            // The first error is the one to report.
+            // The first error is returned.
             let _ = self.directory.undo_to(count);
         }
         changed.map(|()| count)
     }
 
-    /// Takes back the changes of the clients after the first `count` of the directory.
+    /// Undoes the changes of the clients: those after the first `count` changes of the directory.
     pub(super) fn undo_clients(&mut self, count: usize) {
-        // The error of tor is the one to report.
+        // The caller returns tor's error.
         let _ = self.directory.undo_to(count);
     }
 
@@ -229,9 +230,9 @@ impl FilesystemService {
         }
     }
 
-    /// Sets which lines the directory has after the service: those found in tor if they are in its
-    /// configuration files, which may have been edited meanwhile; otherwise those that it had
-    /// before if they are still there.
+    /// Sets the lines that the end of the service restores: those found in tor if its configuration
+    /// files have them, since the files may have been edited; otherwise the former ones, if the
+    /// files still have them.
     fn set_former(&mut self, controller: &Controller, found: FormerLines) {
         self.was_reloaded = false;
         let is_in_file = |lines: &FormerLines| lines.is_in_file(controller, self.directory.path());
@@ -242,8 +243,8 @@ impl FilesystemService {
         }
     }
 
-    /// Records the process of the tor of a new connection. Another process than before does not have
-    /// the service.
+    /// Records the process of the new connection's tor. A different process does not have the
+    /// service.
     fn move_to(&mut self, controller: &Controller) -> Result<Identity> {
         if !controller.is_on_this_machine() {
             return Err(OnionError::new(OnionProblem::Remote).into());
@@ -270,7 +271,7 @@ impl FilesystemService {
         let outcome = self.configuration.restore(controller, self.path(), &self.former);
         self.configured = match &outcome {
             Ok(()) => false,
-            // The connection may have ended while tor runs on with the service.
+            // The connection may have ended while tor goes on with the service.
             Err(error) if error.is_closed() => !self.is_tor_gone(),
             Err(_) => true,
         };
@@ -282,7 +283,7 @@ impl FilesystemService {
         self.configured
     }
 
-    /// Waits for the exit of tor: a process closes its connections some time before it is gone.
+    /// Waits for the exit of tor: a process closes its connections some time before it exits.
     fn is_tor_gone(&self) -> bool {
         let Some(pid) = self.tor_pid else { return true };
         let deadline = deadline_after(ENDING_LIMIT);

@@ -60,19 +60,19 @@ impl HalfOpen {
         let mut list = self.0.lock();
         let mut ready = None;
         let now = Instant::now();
-        let mut place = 0;
-        while let Some(waiting) = list.get_mut(place) {
+        let mut index = 0;
+        while let Some(waiting) = list.get_mut(index) {
             let outcome = match waiting.advance() {
                 Ok(None) if now >= waiting.until => Err(io::ErrorKind::TimedOut.into()),
                 outcome => outcome,
             };
             match outcome {
-                Ok(None) => place += 1,
+                Ok(None) => index += 1,
                 Ok(Some(circuit)) => {
-                    ready = list.remove(place).map(|waiting| waiting.stream.with_circuit(circuit));
+                    ready = list.remove(index).map(|waiting| waiting.stream.with_circuit(circuit));
                     break;
                 }
-                Err(error) => dropped.extend(list.remove(place).map(|waiting| (waiting, error))),
+                Err(error) => dropped.extend(list.remove(index).map(|waiting| (waiting, error))),
             }
         }
         drop(list);
@@ -128,8 +128,8 @@ mod tests {
     const HEADER: &[u8] = b"PROXY TCP6 fc00:dead:beef:4dad::1:2 ::1 2 80\r\n";
 
     fn connect(half_open: &HalfOpen) -> UnixStream {
-        let (tor, ours) = UnixStream::pair().unwrap();
-        half_open.push(OnionStream::from(ours));
+        let (tor, accepted) = UnixStream::pair().unwrap();
+        half_open.push(OnionStream::from(accepted));
         tor
     }
 

@@ -60,7 +60,7 @@ pub struct OnionListener {
     local_addr: PortTarget,
     public_port: u16,
     nonblocking: AtomicBool,
-    tells_circuits: bool,
+    has_circuit_ids: bool,
     half_open: HalfOpen,
     /// When `accept` last failed because no file descriptor was free.
     exhausted: Mutex<Option<Instant>>,
@@ -71,7 +71,7 @@ impl OnionListener {
         service: OnionService,
         local: LocalSocket,
         public_port: u16,
-        tells_circuits: bool,
+        has_circuit_ids: bool,
     ) -> Self {
         let local_addr = local.address().clone();
         Self {
@@ -80,7 +80,7 @@ impl OnionListener {
             local_addr,
             public_port,
             nonblocking: AtomicBool::new(false),
-            tells_circuits,
+            has_circuit_ids,
             half_open: HalfOpen::default(),
             exhausted: Mutex::default(),
         }
@@ -141,7 +141,7 @@ impl OnionListener {
                 return Err(ending);
             }
             let accepted = match self.local.accept() {
-                Ok(stream) if !self.tells_circuits => return Ok(stream),
+                Ok(stream) if !self.has_circuit_ids => return Ok(stream),
                 Ok(stream) => {
                     self.half_open.push(stream);
                     true

@@ -23,7 +23,7 @@ use crate::onion::stream::OnionStream;
 /// The longest path of a unix socket, without the NUL at its end.
 pub(super) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// A listener that the program made itself, for
+/// A listener that the program opened, for
 /// [`OnionEndpoint::bind_with`](super::OnionEndpoint::bind_with).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ impl From<UnixListener> for LocalListener {
     }
 }
 
-/// Makes the listener when `listen()` is called.
+/// Opens the listener when `listen()` is called.
 pub(super) type Bind = Box<dyn FnOnce() -> io::Result<LocalListener> + Send>;
 
 /// The address to listen on.
@@ -71,7 +71,7 @@ impl fmt::Debug for BindTarget {
 pub(super) struct LocalSocket {
     listener: LocalListener,
     address: PortTarget,
-    /// The socket file made here and its inode number, until it is removed.
+    /// The socket file that this listener created and its inode number, until it is removed.
     file: Mutex<Option<(PathBuf, u64)>>,
 }
 
@@ -143,7 +143,7 @@ impl LocalSocket {
         }
     }
 
-    /// Returns the next connection, if there is one.
+    /// Returns the next connection; fails with `WouldBlock` if none is waiting.
     pub(super) fn accept(&self) -> io::Result<OnionStream> {
         match &self.listener {
             LocalListener::Tcp(listener) => {
@@ -185,7 +185,7 @@ impl LocalSocket {
     pub(super) fn admit(&self, user: u32) {
         let file = self.file.lock().clone();
         let Some((path, _)) = file.filter(|_| geteuid().is_root() && user != 0) else { return };
-        // Where others can replace the file, the wrong file could be given to tor's user.
+        // If others can replace the file, the wrong file could be given to tor's user.
         let parent = path.parent().and_then(|parent| parent.metadata().ok());
         let is_safe = parent.is_some_and(|parent| {
             let others_write = parent.mode() & 0o022 != 0 && parent.mode() & 0o1000 == 0;
@@ -209,8 +209,8 @@ impl LocalSocket {
         let file = self.file.lock().take();
         let Some((path, number)) = file else { return };
         // Another program may have replaced the file.
-        let is_ours = |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == number;
-        if fs::symlink_metadata(&path).is_ok_and(|found| is_ours(&found)) {
+        let is_same = |found: &fs::Metadata| found.file_type().is_socket() && found.ino() == number;
+        if fs::symlink_metadata(&path).is_ok_and(|found| is_same(&found)) {
             if let Err(error) = fs::remove_file(&path) {
                 log::warn!(
                     "the socket file {path:?} of an onion service could not be removed: {error}"

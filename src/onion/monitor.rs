@@ -42,14 +42,14 @@ pub(super) struct Monitor {
     pub(super) controller: Controller,
     /// The number of the connection.
     pub(super) generation: u64,
-    /// Whether tor of this connection has got the service. If not, the monitor tries again.
+    /// Whether the tor of this connection has the service. If not, the monitor adds it.
     pub(super) is_restored: bool,
 }
 
-/// The publication that repeats a rejected one.
+/// The next publication after directories rejected the descriptor.
 struct Rejection {
     due: Option<Instant>,
-    /// The pause before it, which doubles: another reason for the rejection may last.
+    /// The pause before it, which doubles, since the cause of the rejections may last.
     pause: Duration,
 }
 
@@ -99,8 +99,8 @@ impl Monitor {
         self.service.end_if_abandoned();
     }
 
-    /// Publishes the service again when directories have rejected its descriptor. Returns how long to
-    /// wait before that.
+    /// Publishes the service again after directories have rejected its descriptor. Returns the
+    /// remaining pause before that.
     fn publish_rejected(&self, rejection: &mut Rejection) -> Option<Duration> {
         if !self.service.status().is_rejected(self.generation) {
             rejection.due = None;
@@ -121,7 +121,7 @@ impl Monitor {
         None
     }
 
-    /// Adds the service again if tor has lost it, and returns what removed it.
+    /// Adds the service again if tor has lost it, and returns the cause of the loss.
     fn check(&self) -> Result<Option<RemovedBy>, Error> {
         let status = self.service.status();
         let suspected_removal = status.take_suspected_removal(self.generation);
@@ -130,7 +130,7 @@ impl Monitor {
         match parts.registration.is_in_tor(&self.controller) {
             Ok(true) => return parts.refresh_pending(&self.controller).map(|()| None),
             Ok(false) => {}
-            // A filter refuses the query now.
+            // A filter has begun to refuse the query.
             Err(Error::Rejected(_)) if self.is_restored => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -159,14 +159,14 @@ impl Monitor {
         Err(OnionError::new(OnionProblem::Removed { address, by, source }).into())
     }
 
-    /// Returns whether the same attempt may succeed a moment later. tor may not have noticed yet that
-    /// the earlier connection has ended.
+    /// Returns whether the same command may succeed a moment later. tor may not have noticed yet
+    /// that the earlier connection has ended.
     fn is_passing(&self, error: &Error) -> bool {
         is_passing(error) || !self.is_restored && is_collision(error)
     }
 }
 
-/// Returns whether the same attempt may succeed a moment later.
+/// Returns whether the same command may succeed a moment later.
 pub(super) fn is_passing(error: &Error) -> bool {
     let exhausted = |error: &OnionError| match error.problem() {
         OnionProblem::File { source, .. } => is_exhaustion(source),

@@ -45,7 +45,7 @@ pub(super) struct Publisher {
     has_uploads: AtomicBool,
 }
 
-/// The events that a service needs.
+/// The events that a service subscribes to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventNeeds {
     /// `HS_DESC`: the caller asked to wait for publication, so a refusal is an error.
@@ -56,7 +56,7 @@ pub(super) struct EventNeeds {
 }
 
 impl Publisher {
-    /// Subscribes to the events; called before the service is added, so that none is missed.
+    /// Subscribes to the events before the service is added, so that none is missed.
     ///
     /// A filter in front of the control port may refuse events. The service works without those that
     /// it does not need.
@@ -71,8 +71,8 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Subscribes to the events of a connection, whose number is returned, instead of those of the
-    /// connection before. The uploads of that one's tor are forgotten.
+    /// Subscribes to the events of a connection instead of those of the former one, and discards
+    /// the uploads of the former tor. Returns the number of the connection.
     pub(super) fn subscribe(&self, controller: &Controller) -> Result<u64> {
         let generation = self.status.begin_generation();
         let watch = |kinds: &[EventKind]| {
@@ -108,7 +108,7 @@ impl Publisher {
         Ok(generation)
     }
 
-    /// Whether publication can be waited for.
+    /// Returns whether tor reports uploads, so that publication can be waited for.
     pub(super) fn has_uploads(&self) -> bool {
         self.has_uploads.load(Ordering::Relaxed)
     }

@@ -1,4 +1,5 @@
-//! What a service is made of: its registration in tor, and what keeps that tor running.
+//! The parts of a service that its end releases: its registration in tor, and the lease that keeps
+//! that tor running.
 
 use super::client_auth::{AuthorizedClient, ClientChange, Refresh};
 use super::endpoint::KeepAlive;
@@ -10,13 +11,14 @@ use crate::error::{RemovedBy, Result};
 use crate::names::{OnionAddress, OnionKey};
 use crate::process::TorProcess;
 
-/// What is removed with the service, in this order.
+/// The parts of a service; its end releases them in this order.
 pub(super) struct Parts {
     pub(super) registration: Registration,
     pub(super) lease: Lease,
-    /// The program closed the service, but tor could not be told: the next connection removes it.
+    /// The program closed the service while tor could not be reached: it is removed over the next
+    /// connection.
     pub(super) is_closing: bool,
-    /// What tor could not be told yet.
+    /// The change that tor has not applied yet.
     pub(super) pending: Option<Refresh>,
 }
 
@@ -36,10 +38,10 @@ pub(super) enum Lease {
     Shared(#[expect(dead_code, reason = "held only for its drop")] KeepAlive),
 }
 
-/// Takes back a change of the authorized clients.
+/// Undoes a change of the authorized clients.
 pub(super) enum ClientUndo {
     Ephemeral(Box<AddOnion>),
-    /// How many changes of the directory are kept.
+    /// The number of earlier changes of the directory, which stay.
     Filesystem(usize),
 }
 
@@ -52,8 +54,7 @@ pub(super) struct AddedService {
 }
 
 impl Parts {
-    /// Moves the service to the tor of a new connection, which learns what an earlier one could not
-    /// be told.
+    /// Moves the service to the tor of a new connection, and applies the pending change there.
     pub(super) fn restore(
         &mut self,
         controller: &Controller,
@@ -68,7 +69,7 @@ impl Parts {
         }
     }
 
-    /// Makes tor know what it could not be told before.
+    /// Applies the pending change, if any.
     pub(super) fn refresh_pending(&mut self, controller: &Controller) -> Result<()> {
         if let Some(refresh) = self.pending {
             self.registration.refresh(controller, refresh)?;
@@ -93,8 +94,8 @@ impl Registration {
         }
     }
 
-    /// Moves the service to the tor of a new connection. `is_over` says whether the program has
-    /// closed the service meanwhile. Returns whether that tor had it already.
+    /// Moves the service to the tor of a new connection. `is_over` returns whether the program has
+    /// closed the service meanwhile. Returns whether that tor had the service already.
     pub(super) fn restore(
         &mut self,
         controller: &Controller,
@@ -106,8 +107,8 @@ impl Registration {
         }
     }
 
-    /// Changes the clients, of whom tor learns by [`refresh`](Self::refresh). `before` are the
-    /// present ones.
+    /// Replaces the authorized clients `before`; [`refresh`](Self::refresh) applies the change in
+    /// tor.
     pub(super) fn change_clients(
         &mut self,
         controller: &Controller,
@@ -142,7 +143,7 @@ impl Registration {
         }
     }
 
-    /// Makes tor know the service as it is now.
+    /// Applies the changes of the service in tor.
     pub(super) fn refresh(&self, controller: &Controller, refresh: Refresh) -> Result<()> {
         match self {
             Self::Ephemeral(service) => service.refresh(controller),
@@ -153,13 +154,13 @@ impl Registration {
     /// Removes the service from a tor that may still have it from an earlier connection.
     pub(super) fn remove_later(&mut self, controller: &Controller) -> Result<()> {
         match self {
-            // It has ended with its connection.
+            // The service has ended with its connection.
             Self::Ephemeral(_) => Ok(()),
             Self::Filesystem(service) => service.remove_later(controller),
         }
     }
 
-    /// Returns what must have removed the service, if no event said so.
+    /// Returns the only possible cause of a removal that no event reported.
     pub(super) fn removed_by(&self) -> RemovedBy {
         match self {
             Self::Ephemeral(_) => RemovedBy::Deletion,

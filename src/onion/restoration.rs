@@ -1,4 +1,4 @@
-//! What is reported after a service was moved to another tor.
+//! Reports the restoration of a service in another tor, and its publication there.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +8,7 @@ use super::endpoint::{OnionProgress, ProgressListener};
 use super::publish::Publication;
 use super::service::ServiceInner;
 
-/// How the publication on another tor is awaited and reported: as the endpoint's own.
+/// The settings of the endpoint with which the publication by another tor is awaited and reported.
 #[derive(Clone)]
 pub(super) struct Announcement {
     pub(super) wanted: Publication,
@@ -17,8 +17,8 @@ pub(super) struct Announcement {
 }
 
 impl ServiceInner {
-    /// Reports that the tor of a new connection has the service, and its publication, on a thread of
-    /// its own, since the closure of the program may take any time. The thread ends with the
+    /// Reports on a new thread that the tor of a new connection has the service, and then its
+    /// publication: the closure of the program may take any time. The thread ends with the
     /// connection.
     pub(super) fn announce(self: &Arc<Self>, generation: u64) {
         let service = Arc::clone(self);
@@ -40,8 +40,8 @@ impl ServiceInner {
         if *wanted == Publication::None || !self.publisher.has_uploads() {
             return;
         }
-        let mut tell = |upload| report(OnionProgress::Upload(upload));
-        match self.status().wait(*wanted, *limit, Some(generation), Some(&mut tell)) {
+        let mut report_upload = |upload| report(OnionProgress::Upload(upload));
+        match self.status().wait(*wanted, *limit, Some(generation), Some(&mut report_upload)) {
             Ok(()) => {
                 log::info!("{} is published again", self.address);
                 report(OnionProgress::Published(self.address));

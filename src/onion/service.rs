@@ -13,9 +13,8 @@ pub use self::health::{CheckObstacle, CheckStep, LastUpload, OnionCheck};
 pub(super) use self::inner::ServiceInner;
 use super::client_auth::AuthorizedClient;
 use super::monitor::IfRemoved;
-use super::publish::{Publication, Publisher};
-use super::registration::{AddedService, Lease, Parts, Registration};
-use super::restoration::Announcement;
+use super::publish::Publication;
+use super::registration::{Parts, Registration};
 use super::status::{ServiceStatus, UploadLimits};
 use super::supervised::SupervisedService;
 use crate::controller::Controller;
@@ -41,30 +40,14 @@ pub struct OnionService {
 pub(super) struct MonitorOptions {
     pub(super) limits: UploadLimits,
     pub(super) if_removed: IfRemoved,
-    /// How often tor is queried whether it has the service, besides after an event.
+    /// How often tor is queried whether it still has the service, besides after events.
     pub(super) interval: Duration,
 }
 
 impl OnionService {
-    pub(super) fn new(
-        controller: Controller,
-        lease: Lease,
-        publisher: Publisher,
-        added: AddedService,
-        ports: Vec<OnionPort>,
-        monitoring: MonitorOptions,
-        announcement: Announcement,
-    ) -> Result<Self> {
-        let generation = publisher.status().generation();
-        let inner = ServiceInner::new(
-            controller.clone(),
-            lease,
-            publisher,
-            added,
-            ports,
-            monitoring,
-            announcement,
-        );
+    /// Starts the monitor of a service that was added to tor; removes the service on failure.
+    pub(super) fn new(inner: Arc<ServiceInner>) -> Result<Self> {
+        let (controller, generation) = (inner.controller(), inner.status().generation());
         let service = Self { inner };
         if let Err(error) = service.inner.start_monitor(controller, generation, true) {
             service.take_back();
@@ -73,7 +56,7 @@ impl OnionService {
         Ok(service)
     }
 
-    /// Returns the part of the service that a supervisor moves to another tor.
+    /// Returns the service for the supervisor that moves it to another tor.
     pub(super) fn supervised(&self) -> Arc<dyn SupervisedService> {
         Arc::new(Arc::clone(&self.inner))
     }
@@ -125,7 +108,7 @@ impl OnionService {
         self.inner.publisher.uploads()
     }
 
-    /// Waits until the service is published. Can be called repeatedly, and inside event listeners.
+    /// Waits until the service is published. Can be called repeatedly, and by event listeners.
     ///
     /// Blocks the current thread until then, for at most `limit`. The service stays in tor if it is
     /// not published in time. To stop waiting earlier, [`close`](Self::close) it on another thread.
@@ -149,9 +132,9 @@ impl OnionService {
         &self,
         wanted: Publication,
         limit: Duration,
-        tell: Option<&mut dyn FnMut(HsDirUpload)>,
+        report: Option<&mut dyn FnMut(HsDirUpload)>,
     ) -> Result<()> {
-        self.status().wait(wanted, limit, None, tell)
+        self.status().wait(wanted, limit, None, report)
     }
 
     /// Returns whether at least one directory has a descriptor.
@@ -169,7 +152,7 @@ impl OnionService {
         self.inner.status()
     }
 
-    /// Commits the service: from now on, its end restores nothing in a given directory.
+    /// Commits the service: from now on its end restores nothing in a given directory.
     pub(super) fn keep(&self) {
         if let Some(Parts { registration: Registration::Filesystem(service), .. }) =
             &mut *self.inner.parts.lock()
@@ -178,7 +161,7 @@ impl OnionService {
         }
     }
 
-    /// Undoes the addition of the service, of a detached one too.
+    /// Removes the service, even a detached one, after a failure of its endpoint.
     pub(super) fn take_back(&self) {
         if let Some(Parts { registration: Registration::Ephemeral(service), .. }) =
             &mut *self.inner.parts.lock()

@@ -1,4 +1,6 @@
-//! The status of a service as events report it, and the wait for its publication.
+//! The status of a service, as the events of its connections report it.
+
+mod publication;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -6,19 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::publish::Publication;
 use super::service::LastUpload;
 use super::uploads::Uploads;
 use crate::controller::Seen;
-use crate::error::{
-    Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result, Timeout, UploadOutcome, Wait,
-};
-use crate::event::{ConfChangedEvent, Event, HsDescEvent};
+use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result};
+use crate::event::{ConfChangedEvent, Event, EventText, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, Signal, starts_without_case};
 
-/// How many directories are remembered that accepted a descriptor.
-const LAST_UPLOADS: usize = 64;
 /// How many events are kept while the address is not yet known.
 const EARLY: usize = 1024;
 
@@ -31,18 +28,18 @@ pub(super) struct UploadLimits {
     pub(super) grace: Duration,
 }
 
-/// What the end of the control connection means for a service.
+/// The effect of the end of a control connection on a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtDisconnection {
     /// The service ends, and every wait for it.
     End,
-    /// The service stays in tor, but no more events of it arrive: waits for its publication end.
+    /// The service stays in tor, but its events no longer arrive: waits for its publication end.
     Outlive,
     /// A supervisor moves the service to the tor of a new connection: all waits go on.
     AwaitSupervisor,
 }
 
-/// The status of a service, for threads that wait for its publication or its clients.
+/// The status of a service, shared by the threads that wait for its publication or its clients.
 pub(super) struct ServiceStatus {
     // A leaf lock.
     state: Mutex<State>,
@@ -62,24 +59,25 @@ struct State {
     early: Vec<HsDescEvent>,
     uploads: Uploads,
     limits: Option<UploadLimits>,
-    /// The last successful upload to each directory; newest first. Other than `uploads` it is kept
+    /// The last successful upload to each directory; newest first. Unlike `uploads`, this is kept
     /// when the service moves to another tor.
     last_uploads: Vec<LastUpload>,
     /// When the last upload started or ended.
     changed_at: Option<Instant>,
-    /// Changed uploads that were not reported yet; filled only while a progress closure is waiting.
+    /// Changed uploads that were not reported yet; filled only while a thread calls a progress
+    /// closure.
     unreported: Vec<HsDirUpload>,
-    /// How many threads call a progress closure.
+    /// How many threads call progress closures.
     reporters: usize,
     /// Why the service has ended; the first reason is kept.
     ending: Option<Error>,
     /// Why no more events arrive, if the service outlives the connection.
     disconnected: Option<Error>,
-    /// Whether the tor of this connection has got the service.
+    /// Whether the tor of the present connection has the service.
     is_restored: bool,
     /// The handle of the service was dropped.
     is_abandoned: bool,
-    /// What may have removed the service from tor since the last query.
+    /// The possible cause of a removal since the last query.
     suspected_removal: Option<RemovedBy>,
     /// Whether the monitor knows that directories rejected uploads.
     is_rejection_seen: bool,
@@ -115,12 +113,12 @@ impl ServiceStatus {
         state.uploads.list()
     }
 
-    /// Forgets the uploads: tor is about to make others.
+    /// Discards the uploads before tor starts new ones.
     pub(super) fn forget_uploads(&self) {
         self.state.lock().forget_uploads();
     }
 
-    /// Begins to follow the service on a new connection.
+    /// Records a new connection, and returns its number.
     pub(super) fn begin_generation(&self) -> u64 {
         let mut state = self.state.lock();
         state.generation += 1;
@@ -183,8 +181,8 @@ impl ServiceStatus {
         self.changed.notify_all();
     }
 
-    /// Waits until the service may have been removed from tor, for at most `limit`. Returns `false`
-    /// if the service has ended, or its connection.
+    /// Waits until the service may have been removed from tor or its descriptors were rejected, for
+    /// at most `limit`. Returns `false` if the service or its connection has ended.
     pub(super) fn wait_suspicion(&self, generation: u64, limit: Duration) -> bool {
         let mut state = self.state.lock();
         let is_calm = |state: &mut State| {
@@ -196,20 +194,20 @@ impl ServiceStatus {
         !state.is_over(generation)
     }
 
-    /// Returns what may have removed the service since this was last called.
+    /// Returns the possible cause of a removal since the last call.
     pub(super) fn take_suspected_removal(&self, generation: u64) -> Option<RemovedBy> {
         let mut state = self.state.lock();
         if state.generation == generation { state.suspected_removal.take() } else { None }
     }
 
-    /// Returns whether directories rejected the descriptors that tor of this connection uploaded, since
-    /// they have those of the connection before.
+    /// Returns whether directories rejected the descriptors that the tor of this connection
+    /// uploaded, since they have those of the former tor.
     pub(super) fn is_rejected(&self, generation: u64) -> bool {
         let state = self.state.lock();
         !state.is_over(generation) && state.is_rejected()
     }
 
-    /// Ends every wait, unless the service has moved to another connection.
+    /// Ends the service, unless it has moved to another connection.
     pub(super) fn lose(&self, generation: u64, reason: Error) {
         if self.generation() == generation {
             self.finish(reason);
@@ -222,17 +220,17 @@ impl ServiceStatus {
         state.early.clear();
         drop(state);
         self.changed.notify_all();
-        // This fails only if it was done before.
+        // Fails only if the service has ended before.
         let _ = self.end.shutdown(std::net::Shutdown::Both);
     }
 
-    /// Records that the tor of this connection has got the service.
+    /// Records that the tor of this connection has the service.
     pub(super) fn set_restored(&self, generation: u64) {
         let mut state = self.state.lock();
         state.is_restored |= state.generation == generation;
     }
 
-    /// Returns whether the tor of the present connection has got the service.
+    /// Returns whether the tor of the present connection has the service.
     pub(super) fn is_restored(&self) -> bool {
         let state = self.state.lock();
         state.is_restored && !state.is_over(state.generation)
@@ -257,85 +255,9 @@ impl ServiceStatus {
         &self.ended
     }
 
-    /// Waits for the publication on this thread, on which `tell` is called. If a connection is
-    /// given, its end ends the wait, also if a supervisor connects again.
-    pub(super) fn wait(
-        &self,
-        wanted: Publication,
-        limit: Duration,
-        generation: Option<u64>,
-        mut tell: Option<&mut dyn FnMut(HsDirUpload)>,
-    ) -> Result<()> {
-        let deadline = deadline_after(limit);
-        let _reporting = tell.is_some().then(|| Reporting::begin(self));
-        let mut state = self.state.lock();
-        loop {
-            state.expire();
-            if let Some(tell) = tell.as_mut().filter(|_| !state.unreported.is_empty()) {
-                let unreported = std::mem::take(&mut state.unreported);
-                // A user's closure never runs under a lock.
-                drop(state);
-                unreported.into_iter().for_each(&mut **tell);
-                state = self.state.lock();
-                continue;
-            }
-            let awaits_supervisor = self.is_supervised() && state.disconnected.is_some();
-            if wanted == Publication::None || !awaits_supervisor && state.is_published(wanted) {
-                return Ok(());
-            }
-            if let Some(ending) = &state.ending {
-                return Err(ending.clone());
-            }
-            if generation.is_some_and(|generation| generation != state.generation) {
-                return Err(OnionError::new(OnionProblem::Closed).into());
-            }
-            if let Some(reason) = &state.disconnected {
-                if !awaits_supervisor || generation.is_some() {
-                    return Err(reason.clone());
-                }
-            }
-            let now = Instant::now();
-            let hopeless_at = state.hopeless_at().filter(|_| !awaits_supervisor);
-            if hopeless_at.is_some_and(|hopeless_at| hopeless_at <= now) {
-                return Err(state.not_published());
-            }
-            if now >= deadline {
-                return Err(Timeout::new(Wait::Publication, limit).into());
-            }
-            let until = [hopeless_at, state.next_expiry()].into_iter().flatten().min();
-            let until = until.map_or(deadline, |until| until.min(deadline));
-            self.changed.wait_until(&mut state, until);
-        }
-    }
-
     /// Returns whether the service is still on this connection.
     pub(super) fn is_current(&self, generation: u64) -> bool {
         !self.state.lock().is_over(generation)
-    }
-}
-
-/// A thread that reports uploads to the progress closure of a service. Several threads may report
-/// to it; each upload is reported once.
-struct Reporting<'a>(&'a ServiceStatus);
-
-impl<'a> Reporting<'a> {
-    fn begin(status: &'a ServiceStatus) -> Self {
-        let mut state = status.state.lock();
-        if state.reporters == 0 {
-            state.unreported = state.uploads.list();
-        }
-        state.reporters += 1;
-        Self(status)
-    }
-}
-
-impl Drop for Reporting<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.reporters = state.reporters.saturating_sub(1);
-        if state.reporters == 0 {
-            state.unreported.clear();
-        }
     }
 }
 
@@ -364,69 +286,14 @@ impl State {
             }
             return;
         };
-        let is_ours = |text: &crate::event::EventText| {
+        let is_same = |text: &EventText| {
             text.as_bytes().eq_ignore_ascii_case(address.service_id().as_bytes())
         };
-        if !event.address().as_ref().is_some_and(is_ours) {
+        if !event.address().as_ref().is_some_and(is_same) {
             return;
         }
         let now = Instant::now();
         let changed = self.uploads.apply(event, now);
         self.record_changes(changed, now);
-    }
-
-    /// Marks uploads that were not answered in time.
-    fn expire(&mut self) {
-        let (Some(limits), now) = (self.limits, Instant::now()) else { return };
-        let changed = self.uploads.expire(limits.answer, now);
-        self.record_changes(changed, now);
-    }
-
-    fn record_changes(&mut self, changed: impl IntoIterator<Item = HsDirUpload>, now: Instant) {
-        for upload in changed {
-            self.changed_at = Some(now);
-            if upload.outcome == UploadOutcome::Uploaded {
-                self.last_uploads.retain(|last| !last.hsdir.is_same_relay(&upload.hsdir));
-                self.last_uploads.insert(0, LastUpload { hsdir: upload.hsdir.clone(), at: now });
-                self.last_uploads.truncate(LAST_UPLOADS);
-            }
-            if self.reporters > 0 {
-                self.unreported.push(upload);
-            }
-        }
-    }
-
-    /// On the first connection a rejection has another reason, which is reported.
-    fn is_rejected(&self) -> bool {
-        self.generation > 1 && self.uploads.is_rejected()
-    }
-
-    fn is_published(&self, wanted: Publication) -> bool {
-        match wanted {
-            Publication::None => true,
-            Publication::First => self.uploads.any_uploaded(),
-            Publication::Reachable => self.uploads.is_reachable(),
-            Publication::All => self.uploads.all_answered(),
-        }
-    }
-
-    fn next_expiry(&self) -> Option<Instant> {
-        self.uploads.next_expiry(self.limits?.answer)
-    }
-
-    /// Returns when publication fails, if every upload so far has failed and tor starts no other.
-    fn hopeless_at(&self) -> Option<Instant> {
-        let since = self.changed_at.filter(|_| self.uploads.all_failed())?;
-        since.checked_add(self.limits?.grace)
-    }
-
-    fn not_published(&self) -> Error {
-        let uploads = self.uploads.list().into();
-        match self.address {
-            Some(address) => {
-                OnionError::new(OnionProblem::NotPublished { address, uploads }).into()
-            }
-            None => OnionError::new(OnionProblem::Closed).into(),
-        }
     }
 }

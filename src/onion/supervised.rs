@@ -13,21 +13,20 @@ use crate::names::OnionAddress;
 
 /// A service that a supervisor moves to the tor of each new connection.
 ///
-/// While there is no connection, no wait for the service ends. Its calls may be made on every thread;
-/// none runs code of the program except a logger.
+/// While the supervisor has no connection, no wait for the service ends. The methods can be called
+/// on every thread; none runs code of the program except a logger.
 pub(crate) trait SupervisedService: Send + Sync {
     /// Returns the address of the service.
     fn address(&self) -> OnionAddress;
 
     /// Moves the service to the tor of `controller`, which is another connection than before.
     ///
-    /// Returns `true` if that tor has the service. Its publication is then awaited and reported on a
-    /// thread of its own. Returns `false` if the program closed the service or the service has
-    /// ended; what tor still has of it is removed, and the supervisor forgets it.
+    /// Returns `true` if that tor has the service. Its publication is then awaited and reported on
+    /// another thread. Returns `false` if the program closed the service or the service has ended;
+    /// its rest in tor is removed, and the supervisor forgets it.
     ///
-    /// The call can be repeated with the same controller, after an error too. After an error that may
-    /// pass, a time limit or an address that an earlier connection still uses, the service's own
-    /// thread tries again.
+    /// The call can be repeated with the same controller, after an error too. After a timeout, or
+    /// if an earlier connection still uses the address, the thread `torcon-onion` tries again.
     ///
     /// Blocks the current thread until tor has answered, for at most about five times the time limit
     /// of `controller`.
@@ -79,11 +78,11 @@ impl ServiceInner {
             drop(removed);
             return Ok(false);
         }
-        // tor lost the service, and it could or should not be added again.
+        // tor lost the service, and adding it again failed or was not wanted.
         if self.status().ending().is_some() {
             return Ok(false);
         }
-        // Its own thread may have added it meanwhile.
+        // The monitor may have added it meanwhile.
         if self.controller().is_same_connection(controller) && self.status().is_restored() {
             return Ok(true);
         }

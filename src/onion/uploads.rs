@@ -1,9 +1,9 @@
 //! The descriptor uploads of one service, as `HS_DESC` events report them; pure.
 //!
-//! What tor sends for a v3 service (`hs_control.c`): `CREATED`, `UPLOAD` and `FAILED` carry the
-//! descriptor's id, `UPLOADED` carries the directory alone. A `FAILED` has the same shape for an
-//! upload and for a fetch, and both say `NO_AUTH`. An upload whose circuit dies, or whose
-//! directory connection is closed since a newer revision replaces it, has no further event.
+//! The events that tor sends for a v3 service (`hs_control.c`): `CREATED`, `UPLOAD` and `FAILED`
+//! carry the id of the descriptor, `UPLOADED` carries the directory alone. A `FAILED` has the same
+//! shape for an upload and for a fetch, and both say `NO_AUTH`. An upload whose circuit dies, or
+//! whose directory connection is closed since a newer revision replaces it, has no further event.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Entry {
         self.upload.outcome == UploadOutcome::Uploaded
     }
 
-    /// Returns whether an answer may still belong to this upload.
+    /// Returns whether an answer to this upload may still arrive.
     fn is_open(&self) -> bool {
         matches!(self.upload.outcome, UploadOutcome::Pending | UploadOutcome::Unanswered)
     }
@@ -73,7 +73,7 @@ impl Uploads {
             }
             (HsDescAction::Uploaded, Some(hsdir)) => {
                 // tor does not name the descriptor. Each is sent to a directory once, so the count
-                // is right whichever it is.
+                // is right for any of them.
                 let answered = self.open(hsdir, None);
                 Some(self.finish(answered, hsdir, None, UploadOutcome::Uploaded, now))
             }
@@ -84,7 +84,7 @@ impl Uploads {
                 }
                 let failed = self.open(hsdir, id.as_deref());
                 let is_upload = reason == Some(HsDescReason::UploadRejected);
-                // Anything else without an upload is a failed fetch of the same address.
+                // Without an upload, the event reports a failed fetch of the same address.
                 (failed.is_some() || is_upload)
                     .then(|| self.finish(failed, hsdir, id, UploadOutcome::Failed { reason }, now))
             }
@@ -102,7 +102,7 @@ impl Uploads {
         let upload = HsDirUpload { hsdir: hsdir.clone(), descriptor_id, outcome };
         let entry = Entry { upload: upload.clone(), began: now };
         if entry.is_redacted() {
-            // The upload may be one of any descriptor.
+            // The upload may be that of any created descriptor.
             self.created.clear();
         } else {
             let id = &upload.descriptor_id;
@@ -117,27 +117,27 @@ impl Uploads {
         upload
     }
 
-    /// Returns the index of the upload that an answer belongs to: a pending one if there is one,
-    /// otherwise one that timed out.
+    /// Returns the index of the upload that an answer belongs to: a pending one, or else one that
+    /// timed out.
     fn open(&self, hsdir: &RelaySpec, id: Option<&str>) -> Option<usize> {
-        let is_meant = |entry: &&Entry| {
+        let matches = |entry: &&Entry| {
             entry.goes_to(hsdir) && id.is_none_or(|id| entry.upload.descriptor_id == id)
         };
         let position = |wanted: fn(&Entry) -> bool| {
-            self.list.iter().position(|entry| is_meant(&entry) && wanted(entry))
+            self.list.iter().position(|entry| matches(&entry) && wanted(entry))
         };
         position(Entry::is_pending).or_else(|| position(Entry::is_open))
     }
 
     fn finish(
         &mut self,
-        place: Option<usize>,
+        index: Option<usize>,
         hsdir: &RelaySpec,
         id: Option<String>,
         outcome: UploadOutcome,
         now: Instant,
     ) -> HsDirUpload {
-        match place.and_then(|place| self.list.get_mut(place)) {
+        match index.and_then(|index| self.list.get_mut(index)) {
             Some(entry) => {
                 entry.upload.outcome = outcome;
                 entry.upload.clone()

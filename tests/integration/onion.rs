@@ -1,52 +1,52 @@
-//! Onion services: on a real tor whose network is off, and on a fake one that tells of uploads.
+//! Onion services: on a real tor whose network is off, and on a fake one that reports uploads.
 
-/// What holds accept, and what does not.
+/// Delays of accept, and conditions that do not delay it.
 mod accepting;
 /// Directories that change while their service runs, or that would stop tor.
 mod changed_directory;
 /// Clients that are authorized and revoked while the service runs.
 mod clients;
-/// The commands, and what a real tor answers to each.
+/// The commands, and the replies of a real tor.
 mod commands;
-/// Services that tor gets by the control connection.
+/// Services that are added by `ADD_ONION`.
 mod ephemeral;
-/// What goes wrong leaves nothing behind.
+/// Failures, which leave nothing behind.
 mod faults;
-/// Services with a directory, beside those of others.
+/// Services with a directory, beside those of other controllers.
 mod filesystem;
-/// What a check of a service finds, and a forced publication.
+/// The check of a service, and a forced publication.
 mod health;
-/// Connections of clients, and the end of waiting for them.
+/// Connections of clients, and the end of accept.
 mod listener;
-/// Replies that do not come through a proxy in front of tor.
+/// Replies that a proxy in front of tor drops.
 mod lost_replies;
-/// Many services and many clients, and that nothing of them is left.
+/// Many services and many clients, which leave nothing behind.
 mod many;
-/// The thread that asks tor, and its end.
+/// The thread that queries tor, and its end.
 mod monitored;
-/// On a whole network: published, and reached by others.
+/// Services on a whole network: published, and reached by clients.
 pub(crate) mod network;
-/// A tor of one's own, and one for all.
+/// A private tor, and the shared one.
 mod owned;
-/// Programs that are killed, and two at a time.
+/// Programs that are killed, and two at the same time.
 mod programs;
-/// When a service counts as published.
+/// The conditions of publication.
 mod publication;
-/// Where tor reaches the local listener.
+/// The target at which tor reaches the local listener.
 mod reached_at;
-/// Reached by others after each reload of tor.
+/// Services that clients reach after each reload of tor.
 mod reloaded;
 /// Services that tor loses: by a reload, or by other controllers.
 mod removed;
 /// A tor that sees other files than this program, as another user.
 mod sandbox;
-/// A tor whose kernel lets it open only the files that it knew when it started.
+/// A tor with a seccomp filter, which can open only files that it knew when it started.
 mod seccomp;
-/// Services of tor's configuration that a program makes its own.
+/// Services of the configuration of tor that a program replaces.
 mod taken_over;
-/// Uploads that tor or a filter tells little of.
+/// Uploads about which tor or a filter reports little.
 mod unanswered;
-/// Publication, judged by what real tors report of their uploads.
+/// Publication, by the events of real tors.
 mod uploads;
 
 use std::fs::File;
@@ -62,12 +62,12 @@ use torcon::{Controller, Error};
 use crate::error_text::{chain, check_text};
 use crate::support::real_tor::RealTor;
 
-/// A limit that is never reached where all is well.
+/// A limit that is never reached in a successful run.
 const LONG: Duration = Duration::from_secs(60);
-/// A limit for what is over at once.
+/// A limit for steps that end at once.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Keys of the tests may be known to everybody.
+/// Returns a key of the tests, which is not secret.
 fn key(number: u8) -> OnionKey {
     OnionKey::from_seed([number; 32])
 }
@@ -75,7 +75,7 @@ fn key(number: u8) -> OnionKey {
 /// Connects to the tor of the test.
 #[track_caller]
 fn controller(tor: &RealTor) -> Controller {
-    torcon::connect(tor.endpoint()).expect("the tor of the test lets us in")
+    torcon::connect(tor.endpoint()).expect("the tor of the test accepts the authentication")
 }
 
 /// Returns an endpoint on a tor that publishes nothing, since its network is off.
@@ -85,10 +85,10 @@ fn endpoint(tor: &RealTor) -> OnionEndpoint {
 
 #[track_caller]
 fn listen(endpoint: OnionEndpoint) -> OnionListener {
-    endpoint.listen().expect("there is nothing against this service")
+    endpoint.listen().expect("the service is added")
 }
 
-/// Returns where tor reaches the local listener, as tor was told.
+/// Returns the target that tor has for the local listener.
 fn target(listener: &OnionListener) -> String {
     let target = listener.service().ports()[0].target();
     target.expect("a listener has a target").to_string()
@@ -99,11 +99,11 @@ fn target(listener: &OnionListener) -> String {
 fn tcp_address(listener: &OnionListener) -> SocketAddr {
     match listener.local_addr() {
         PortTarget::Tcp(address) => *address,
-        other => panic!("{other} is no address of TCP"),
+        other => panic!("{other} is not a TCP address"),
     }
 }
 
-/// Returns the text of the refusal that a call met, with its causes.
+/// Returns the text of the error of a call, with its causes.
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     let error = outcome.expect_err("this is refused");

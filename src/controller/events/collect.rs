@@ -1,8 +1,8 @@
 //! Queues that the reader thread fills by a hook.
 //!
 //! **Invariant**: an event is copied once, from the reader's buffer into the queue. No other queue
-//! is in front of it: a stuck consumer costs the limit of its own queue, and a busy listener, which
-//! may be the consumer, delays nothing.
+//! precedes it: a stuck consumer fills only its queue, up to the limit, and a busy listener, which
+//! may be the consumer, delays no event.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::link::{Backlog, BacklogSender, EventHook, RawEvent, Received, backlog
 /// The size of a queued event besides its text: the header of its allocation and its entry.
 pub(super) const OVERHEAD: usize = 104;
 
-/// The events of some kinds, from its creation until it is dropped, which ends the subscription
-/// without waiting for tor.
+/// The events of some kinds, from its creation until it is dropped. Dropping it ends the
+/// subscription without waiting for tor.
 pub(in crate::controller) struct CollectedEvents {
     controller: Controller,
-    /// Dropped before the queue, so that no event is queued in vain.
+    /// Dropped before the queue, so that no event is queued without a receiver.
     _hook: HookGuard,
     queue: Backlog<SequencedEvent>,
 }
@@ -47,7 +47,7 @@ impl EventHook for Collector {
         let size = event.wire().len() + OVERHEAD;
         if event.wait_for_room(sender, size) {
             let item = SequencedEvent { number: event.number(), text: event.text().clone() };
-            // Fails only if the consumer is gone.
+            // Fails only if the receiver was dropped.
             sender.send(item, size, 1);
         } else {
             sender.lose(1);

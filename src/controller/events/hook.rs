@@ -1,4 +1,4 @@
-//! Hooks made of closures, for rows above that wait for events even inside a listener.
+//! Hooks made of closures, for the rows above, which wait for events even inside a listener.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +31,7 @@ impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for ClosureHook<F> {
 impl Controller {
     /// Calls a closure for every event of some kinds until the guard is dropped.
     ///
-    /// It is called on the reader thread: it must neither wait nor send commands.
+    /// The closure runs on the reader thread: it must neither wait nor send commands.
     pub(crate) fn watch_events(
         &self,
         kinds: &[EventKind],
@@ -40,7 +40,8 @@ impl Controller {
         self.watch_events_before(kinds, closure, deadline_after(self.timeout()))
     }
 
-    /// Does the same as one step of a call that has one time limit for all of them.
+    /// Calls a closure for every event as [`watch_events`](Self::watch_events) does, within the
+    /// deadline of a longer call.
     pub(crate) fn watch_events_before(
         &self,
         kinds: &[EventKind],

@@ -1,5 +1,5 @@
-//! The queue of events that outlives a connection: a supervisor fills it from one connection after
-//! the other.
+//! A queue of events that outlives a connection: a supervisor's hooks fill it from one connection
+//! after the other.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Timeout};
 use crate::event::{Event, EventText};
 use crate::link::{Backlog, BacklogSender, RawEvent, Received, backlog};
 
-/// The receiving end, which the queue of the program holds.
+/// The receiving end, which is in the [`EventQueue`](super::queue::EventQueue) of the program.
 pub(in crate::controller) struct LastingEvents {
     queue: Backlog<Entry>,
     sink: Arc<EventSink>,

@@ -17,13 +17,7 @@ impl Controller {
     /// them. The closure is called as one of
     /// [`add_event_listener`](Self::add_event_listener), but neither for malformed events nor for
     /// [`Event::Lagged`]: see [`on_lagged`](Self::on_lagged).
-    ///
-    /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does. Blocks for at
-    /// most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`add_event_listener`](Self::add_event_listener).
+    #[doc = sends!("SETEVENTS", add_event_listener)]
     ///
     /// # Examples
     ///
@@ -92,15 +86,9 @@ impl Controller {
 
     /// Calls a closure with the unparsed text of every event of one kind.
     ///
-    /// It is called as one of [`add_event_listener`](Self::add_event_listener), but not for
-    /// [`Event::Lagged`]: see [`on_lagged`](Self::on_lagged).
-    ///
-    /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does. Blocks for at
-    /// most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`add_event_listener`](Self::add_event_listener).
+    /// The closure is called as one of [`add_event_listener`](Self::add_event_listener), but not
+    /// for [`Event::Lagged`]: see [`on_lagged`](Self::on_lagged).
+    #[doc = sends!("SETEVENTS", add_event_listener)]
     pub fn add_text_listener<F>(&self, kind: EventKind, listener: F) -> Result<ListenerId>
     where
         F: FnMut(&EventText) + Send + 'static,
@@ -109,13 +97,7 @@ impl Controller {
     }
 
     /// Returns a queue of the events of some kinds, which any thread may take.
-    ///
-    /// Sends `SETEVENTS` as [`add_event_listener`](Self::add_event_listener) does. Blocks for at
-    /// most the [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`add_event_listener`](Self::add_event_listener).
+    #[doc = sends!("SETEVENTS", add_event_listener)]
     pub fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Result<EventQueue> {
         let kinds: Vec<_> = kinds.into_iter().collect();
         EventQueue::new(self, &kinds)
@@ -143,10 +125,10 @@ impl Controller {
 
     /// Calls a closure with the number of lost events, whenever listeners were too slow.
     ///
-    /// It counts each event once that any listener was subscribed to. The closure runs on the thread
-    /// `torcon-events`, in the place of the lost events. Listeners of
-    /// [`on`](Self::on) and [`add_text_listener`](Self::add_text_listener) learn of a loss only
-    /// here; others get [`Event::Lagged`] with the number of events that they lost themselves.
+    /// Each event that any listener was subscribed to counts once. The closure runs on the thread
+    /// `torcon-events`, in the place of the lost events. Listeners of [`on`](Self::on) and
+    /// [`add_text_listener`](Self::add_text_listener) get no other report of a loss; the others get
+    /// [`Event::Lagged`] with the number of events that they lost themselves.
     /// [`remove_event_listener`](Self::remove_event_listener) removes the closure. Sends nothing
     /// and does not wait.
     ///
@@ -182,14 +164,8 @@ impl Controller {
         self.inner.subscription.kinds()
     }
 
-    /// Returns the kinds of event that this tor can send.
-    ///
-    /// Sends `GETINFO events/names` on the first call. Blocks for at most the
-    /// [time limit](Self::with_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_info`](Self::get_info).
+    /// Returns the kinds of event that this tor can send. Later calls return the first reply.
+    #[doc = sends!("GETINFO events/names")]
     pub fn valid_events(&self) -> Result<&[EventKind]> {
         if let Some(kinds) = self.inner.valid_events.get() {
             return Ok(kinds);

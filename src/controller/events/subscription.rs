@@ -1,4 +1,4 @@
-//! `SETEVENTS`: keeps tor's set of events equal to what listeners and hooks want.
+//! `SETEVENTS`: keeps tor's set of events equal to that of the listeners and hooks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Controller {
         self.hook_before(kinds, hook, deadline_after(self.timeout()))
     }
 
-    /// Adds a hook as one step of a call that has one time limit for all of them.
+    /// Adds a hook within the deadline of a longer call.
     pub(crate) fn hook_before(
         &self,
         kinds: &[EventKind],
@@ -140,7 +140,7 @@ impl Controller {
         if kinds.is_empty() {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }
-        // Declared before the lock, so that what was removed is dropped after its release.
+        // Declared before the lock, so that a removed closure is dropped after its release.
         let _removed;
         let _updating = self.inner.subscription.lock(deadline, self.timeout())?;
         if let Some(reason) = self.closed_reason() {
@@ -157,7 +157,7 @@ impl Controller {
 
     /// Removes a listener, and returns whether it existed.
     pub(super) fn unlisten(&self, listener: ListenerId) -> Result<bool> {
-        // Before anything that can fail; the closure is dropped before anything that can wait.
+        // Removed before any step that can fail, and dropped before any step that can wait.
         let existed = self.inner.link.remove_listener(listener).is_some();
         let deadline = deadline_after(self.timeout());
         let _updating = self.inner.subscription.lock(deadline, self.timeout())?;
@@ -189,7 +189,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Sends `SETEVENTS` if the wanted set is not active, without waiting for anything.
+    /// Sends `SETEVENTS` if the wanted set is not active. Never blocks.
     fn unsubscribe(&self) {
         let subscription = &self.inner.subscription;
         let Some(_updating) = subscription.updating.try_lock() else {

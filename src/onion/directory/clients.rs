@@ -34,12 +34,13 @@ impl ServiceDirectory {
         }
         let directory = self.open_clients()?;
         let path = self.path.join(CLIENTS);
-        let there = files::names(&directory).map_err(&failed)?;
-        let there = there.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
+        let existing = files::names(&directory).map_err(&failed)?;
+        let existing = existing.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
         if clients.is_empty() {
-            return there.map(|name| read_client(&directory, &path, name)).collect();
+            return existing.map(|name| read_client(&directory, &path, name)).collect();
         }
-        for name in there.filter(|name| clients.iter().all(|client| client.name.as_str() != *name))
+        for name in
+            existing.filter(|name| clients.iter().all(|client| client.name.as_str() != *name))
         {
             self.remove_client(&directory, &path.join(format!("{name}{CLIENT_ENDING}")))?;
         }
@@ -49,8 +50,8 @@ impl ServiceDirectory {
         Ok(clients)
     }
 
-    /// Authorizes one more client. A client whose name is in the directory keeps its key, unless the
-    /// caller gave one. [`undo_to`](Self::undo_to) takes it back.
+    /// Authorizes one more client, which [`undo_to`](Self::undo_to) reverts. A client whose name is
+    /// in the directory keeps its key, unless the caller gave one.
     pub(in crate::onion) fn authorize_client(
         &mut self,
         client: &mut AuthorizedClient,

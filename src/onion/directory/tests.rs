@@ -54,9 +54,9 @@ fn a_new_directory_is_private_and_goes_unless_it_is_kept() {
 }
 
 #[test]
-fn of_a_directory_that_was_there_only_what_was_made_is_taken_back() {
+fn a_failure_reverts_only_its_changes_of_an_existing_directory() {
     let root = TempDir::new().unwrap();
-    fs::write(root.path().join("mine"), "precious").unwrap();
+    fs::write(root.path().join("existing"), "precious").unwrap();
     fs::set_permissions(root.path(), Permissions::from_mode(0o700)).unwrap();
     let key = OnionKey::from_seed([1; 32]);
     let mut directory = prepare(Some(root.path()), None).unwrap();
@@ -70,11 +70,11 @@ fn of_a_directory_that_was_there_only_what_was_made_is_taken_back() {
     assert_eq!(mode(&root.path().join("authorized_clients")), 0o700);
     assert_eq!(mode(&root.path().join("authorized_clients/alice.auth")), 0o600);
     drop(directory);
-    assert_eq!(entries(root.path()), ["mine"]);
+    assert_eq!(entries(root.path()), ["existing"]);
 }
 
 #[test]
-fn what_tor_would_refuse_is_refused_first() {
+fn a_directory_that_tor_would_refuse_is_refused_first() {
     let root = TempDir::new().unwrap();
     let refusal = |path: &Path, user| {
         let text = prepare(Some(path), user).unwrap_err().to_string();
@@ -111,22 +111,22 @@ fn what_tor_would_refuse_is_refused_first() {
 }
 
 #[test]
-fn a_key_that_is_there_is_used_and_never_replaced() {
+fn an_existing_key_is_used_and_never_replaced() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
-    let (mine, other) = (OnionKey::from_seed([1; 32]), OnionKey::from_seed([2; 32]));
+    let (existing, other) = (OnionKey::from_seed([1; 32]), OnionKey::from_seed([2; 32]));
     let mut directory = prepare(Some(&path), None).unwrap();
-    directory.install_key(&mine).unwrap();
+    directory.install_key(&existing).unwrap();
     directory.keep();
     drop(directory);
     let mut again = prepare(Some(&path), None).unwrap();
-    assert_eq!(again.existing_address().unwrap(), Some(mine.address()));
-    again.install_key(&mine).unwrap();
+    assert_eq!(again.existing_address().unwrap(), Some(existing.address()));
+    again.install_key(&existing).unwrap();
     assert_eq!(
         again.install_key(&other).unwrap_err().to_string(),
         format!(
             "{path:?} contains the key of {}, but the given key is that of {}",
-            mine.address(),
+            existing.address(),
             other.address()
         )
     );
@@ -147,13 +147,13 @@ fn a_key_that_is_there_is_used_and_never_replaced() {
          invalid onion key: must be a file of 96 bytes"
     );
     assert_eq!(
-        error(&mine.reveal_file_bytes(), 0o644),
+        error(&existing.reveal_file_bytes(), 0o644),
         "\"key\" has mode 0644, and a key file must be private (0600)"
     );
 }
 
 #[test]
-fn a_client_that_is_there_keeps_its_key() {
+fn an_existing_client_keeps_its_key() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
     let mut directory = prepare(Some(&path), None).unwrap();
@@ -162,8 +162,8 @@ fn a_client_that_is_there_keeps_its_key() {
     drop(directory);
 
     let mut again = prepare(Some(&path), None).unwrap();
-    // The caller requested a new key pair, but the client has one already; only the client has its
-    // secret key.
+    // The caller requested a new key pair for a client that has one; only the client has its secret
+    // key.
     let made = again.authorize_clients(vec![client("alice", 2), client("bob", 3)]).unwrap();
     assert_eq!(made[0].public_key, client("alice", 1).public_key);
     assert!(made[0].key.is_none());
@@ -179,7 +179,7 @@ fn a_client_that_is_there_keeps_its_key() {
 }
 
 #[test]
-fn only_the_named_clients_are_let_in_and_all_are_told() {
+fn only_the_named_clients_are_authorized_and_all_are_returned() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
     let with = |clients: Vec<AuthorizedClient>| {
@@ -188,24 +188,25 @@ fn only_the_named_clients_are_let_in_and_all_are_told() {
         let names: Vec<_> = clients.iter().map(|client| client.name.to_string()).collect();
         (directory, names)
     };
-    let there = || entries(&path.join("authorized_clients"));
+    let clients = || entries(&path.join("authorized_clients"));
     with(vec![client("alice", 1), client("bob", 2)]).0.keep();
     let (directory, names) = with(vec![client("bob", 2)]);
-    assert_eq!((names, there()), (vec!["bob".to_owned()], vec!["bob.auth".to_owned()]));
+    assert_eq!((names, clients()), (vec!["bob".to_owned()], vec!["bob.auth".to_owned()]));
     // A service that could not be added leaves the clients as they were.
     drop(directory);
-    assert_eq!(there(), ["alice.auth", "bob.auth"]);
-    // No client is named: the clients of the directory are returned.
+    assert_eq!(clients(), ["alice.auth", "bob.auth"]);
+    // Without a named client, those of the directory are returned.
     let (directory, mut names) = with(Vec::new());
     names.sort();
     assert_eq!(names, ["alice", "bob"]);
     drop(directory);
-    assert_eq!(there(), ["alice.auth", "bob.auth"]);
+    assert_eq!(clients(), ["alice.auth", "bob.auth"]);
 }
 
 #[test]
 fn nothing_but_regular_files_is_read_and_no_link_is_followed() {
-    // A pipe in a directory kept listen() waiting, and a link led root to chown elsewhere.
+    // A named pipe in a directory blocked listen(), and by a link root changed the owner of another
+    // file.
     let root = TempDir::new().unwrap();
     let path = root.path().join("service");
     prepare(Some(&path), None).unwrap().keep();

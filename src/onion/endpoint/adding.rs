@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::options::{Plan, is_set};
+use super::plan::{Plan, is_set};
 use super::progress::ProgressListener;
 use super::tor_source::obtain;
 use super::{OnionEndpoint, OnionProgress};
@@ -16,7 +16,7 @@ use crate::onion::local::LocalSocket;
 use crate::onion::publish::{EventNeeds, Publication, Publisher};
 use crate::onion::registration::{AddedService, Registration};
 use crate::onion::restoration::Announcement;
-use crate::onion::service::OnionService;
+use crate::onion::service::{OnionService, ServiceInner};
 use crate::onion::status::AtDisconnection;
 
 impl OnionEndpoint {
@@ -70,7 +70,7 @@ impl OnionEndpoint {
             limit: self.timeout,
             listener: on_progress.clone().filter(|_| register.is_some()),
         };
-        let service = OnionService::new(
+        let service = OnionService::new(ServiceInner::new(
             controller,
             lease,
             publisher,
@@ -78,7 +78,7 @@ impl OnionEndpoint {
             ports,
             self.monitoring,
             announcement,
-        )?;
+        ))?;
         if let Some(register) = register {
             register(service.supervised());
         }
@@ -107,7 +107,8 @@ impl OnionEndpoint {
     }
 }
 
-/// Waits for the publication. Returns whether it could be waited for.
+/// Waits for the publication. Returns `false` if tor does not report it, or the caller does not
+/// want it.
 fn await_publication(
     service: &OnionService,
     wanted: Publication,
@@ -130,8 +131,8 @@ fn await_publication(
     let published = match on_progress {
         None => service.publish(wanted, limit, None),
         Some(listener) => {
-            let mut tell = |upload| listener.report(OnionProgress::Upload(upload));
-            service.publish(wanted, limit, Some(&mut tell))
+            let mut report = |upload| listener.report(OnionProgress::Upload(upload));
+            service.publish(wanted, limit, Some(&mut report))
         }
     };
     published.map(|()| true)

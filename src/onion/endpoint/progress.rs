@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn a_report_from_within_the_closure_is_delivered_after_it() {
         let own = Arc::new(OnceLock::<ProgressListener>::new());
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let (inner, sink) = (Arc::clone(&own), Arc::clone(&told));
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let (inner, sink) = (Arc::clone(&own), Arc::clone(&reported));
         let listener = ProgressListener::new(Box::new(move |progress| {
             if *progress == step(1) {
                 inner.get().unwrap().report(step(2));
@@ -111,15 +111,15 @@ mod tests {
         }));
         assert!(own.set(listener.clone()).is_ok());
         listener.report(step(1));
-        assert_eq!(*told.lock(), [step(1), step(2)]);
+        assert_eq!(*reported.lock(), [step(1), step(2)]);
     }
 
     #[test]
     fn a_running_closure_holds_no_other_thread_and_loses_no_report() {
         let (entered, is_entered) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&reported);
         let listener = ProgressListener::new(Box::new(move |progress| {
             if *progress == step(1) {
                 entered.send(()).unwrap();
@@ -132,10 +132,10 @@ mod tests {
             scope.spawn(move || other.report(step(1)));
             is_entered.recv().unwrap();
             listener.report(step(2));
-            assert!(told.lock().is_empty());
+            assert!(reported.lock().is_empty());
             go_on.send(()).unwrap();
         });
-        assert_eq!(*told.lock(), [step(1), step(2)]);
+        assert_eq!(*reported.lock(), [step(1), step(2)]);
     }
 
     #[test]

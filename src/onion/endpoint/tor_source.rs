@@ -15,8 +15,8 @@ use crate::process::Launcher;
 /// Keeps a shared tor running for as long as it is held.
 pub(crate) type KeepAlive = Arc<dyn Any + Send + Sync>;
 
-/// Returns the shared tor, launching it with the given launcher if none is running. The flag says
-/// whether the options of a running one must match the launcher's.
+/// Returns the shared tor, and launches one with the given launcher if none is running. The flag
+/// says whether the options of a running one must match those of the launcher.
 pub(crate) type TorFactory =
     Box<dyn FnOnce(Launcher, bool) -> Result<(Controller, KeepAlive)> + Send + Sync>;
 
@@ -27,7 +27,7 @@ pub(crate) enum TorSource {
     Connect(Result<Endpoint>),
     Private,
     Shared(TorFactory),
-    /// The tor of a supervisor, and whether that launches it.
+    /// The tor of a supervisor, and whether the supervisor launches it.
     Supervised(SupervisedTor, bool),
 }
 

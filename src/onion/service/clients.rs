@@ -8,17 +8,16 @@ use crate::names::{ClientAuthPublicKey, ClientName};
 
 /// Clients of a running service.
 ///
-/// tor publishes the service again after each change, which
-/// [`wait_published`](Self::wait_published) then waits for. Its directories answer a client with the
-/// former descriptor until they have the new one. A changed list survives the loss of the service and
-/// a new connection of a supervisor.
+/// tor publishes the service again after each change, and [`wait_published`](Self::wait_published)
+/// waits for that. Directories return the former descriptor until they have the new one. A changed
+/// list stays in force when tor loses the service, and after a new connection of a supervisor.
 ///
 /// A filesystem service has its clients in files in `authorized_clients`. tor reads them when its
-/// services are set, so `GETCONF HiddenServiceOptions` is sent, and `SETCONF` with the lines of all
-/// services as they are. To revoke a client, the lines of the service are first left out and then
-/// added again: tor then chooses other introduction points, without which the client could still
-/// connect by a descriptor that it has. tor with `Sandbox 1` cannot read new files; a change is
-/// refused.
+/// services are set, so `GETCONF HiddenServiceOptions` is sent, and `SETCONF` with the unchanged
+/// lines of all services. To revoke a client, the lines of the service are first left out and then
+/// added again: tor then chooses other introduction points, since the client could still connect to
+/// the present ones by a descriptor that it has. tor with `Sandbox 1` cannot read new files; a
+/// change is refused.
 ///
 /// No command changes an ephemeral service: `DEL_ONION` and `ADD_ONION` with the new list are sent
 /// for every change. Until tor has published it again, which takes some seconds, new connections
@@ -27,24 +26,25 @@ impl OnionService {
     /// Authorizes a client, for which a key pair is generated. If the service had no client, it
     /// refuses every other one from now on.
     ///
-    /// If the directory of the service has a file of this name that is not in
-    /// [`clients`](Self::clients), the client keeps that key, and the result has none.
+    /// If the directory of the service has a file of this name whose client is not in
+    /// [`clients`](Self::clients), the client keeps the key in it, and the result has no secret
+    /// key.
     ///
     /// Blocks the current thread until tor has answered, for at most four times the time limit of
-    /// the endpoint's controller. While a supervisor has no connection, the next tor learns of the
-    /// change.
+    /// the endpoint's controller. While a supervisor has no connection, the change waits for the
+    /// next tor.
     ///
     /// # Errors
     ///
     /// - [`OnionProblem::ClientExists`] if a client has the name.
-    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if it is no name of a client: 1 to 16
+    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if the name is not valid: 1 to 16
     ///   letters, digits, `+`, `-` or `_`.
     /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
     /// - [`OnionProblem::File`] or [`OnionProblem::Unsafe`] if the file cannot be written,
     ///   [`OnionProblem::NotForTor`] if tor cannot read it.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
-    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not answer; the thread `torcon-onion`
-    ///   makes the change when it does.
+    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not reply; the thread `torcon-onion`
+    ///   repeats the commands until it does.
     /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
     ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
     pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
@@ -68,7 +68,7 @@ impl OnionService {
         self.authorize(&WantedClient { name: name.into(), public_key: Some(public_key) }).map(drop)
     }
 
-    /// Revokes the authorization of a client. Returns whether it had one.
+    /// Revokes the authorization of a client. Returns whether the client was authorized.
     ///
     /// The client can no longer connect, even by a descriptor that its tor has. Its open connections
     /// stay: close them if need be. Until tor has published the service again, new connections of
@@ -79,9 +79,9 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::LastClient`] if it is the only client, since the service would be open to
-    /// every client; [`disable_client_auth`](Self::disable_client_auth) does that. Otherwise those
-    /// of [`authorize_client`](Self::authorize_client).
+    /// [`OnionProblem::LastClient`] if it is the only client: without one the service would be open
+    /// to every client, for which [`disable_client_auth`](Self::disable_client_auth) exists.
+    /// Otherwise those of [`authorize_client`](Self::authorize_client).
     pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
         let name: ClientName = name.as_ref().parse()?;
         self.inner
@@ -98,8 +98,8 @@ impl OnionService {
             .map(|change| change.is_some())
     }
 
-    /// Revokes the authorization of all clients, which opens the service to everybody. Returns
-    /// whether there was a client.
+    /// Revokes the authorization of all clients, which opens the service to every client. Returns
+    /// whether the service had an authorized client.
     ///
     /// Blocks and sends commands as [`authorize_client`](Self::authorize_client) does.
     ///
@@ -179,7 +179,7 @@ impl ServiceInner {
         let Some((mut change, refresh)) = decide(&before)? else { return Ok(None) };
         let controller = self.controller();
         let undo = parts.registration.change_clients(&controller, &mut change, &before)?;
-        match self.make_known(&mut parts, refresh) {
+        match self.apply_change(&mut parts, refresh) {
             Err(error) => {
                 parts.registration.undo_clients(&controller, undo);
                 Err(error)

@@ -94,8 +94,8 @@ impl OnionService {
     /// If the service has client authorization, tor receives the secret key of one of
     /// [`clients`](Self::clients) for the time of the check, unless it has one.
     ///
-    /// For the network this looks like a visit: some directories, an introduction point and a
-    /// rendezvous point see a client, but neither its address nor that it is the service.
+    /// The network sees a visit of a client: some directories, an introduction point and a
+    /// rendezvous point learn neither its address nor that it is the service.
     ///
     /// Sends `HSFETCH address SERVER=..` with the directories that accepted the descriptor in the
     /// last three hours, or without any if there is none, and what
@@ -194,7 +194,8 @@ impl OnionService {
         proxy.isolation(Isolation::fresh()).connect(target).map(drop)
     }
 
-    /// Gives tor a client's key, unless it has one. Returns `None` if there is no key.
+    /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
+    /// key.
     fn lend_key(
         &self,
         controller: &Controller,
@@ -234,7 +235,7 @@ impl OnionService {
     }
 }
 
-/// A client's key that tor has for the time of a check.
+/// The key of a client that tor has during a check.
 struct LentKey {
     controller: Controller,
     address: crate::names::OnionAddress,

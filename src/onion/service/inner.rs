@@ -33,19 +33,19 @@ pub(in crate::onion) struct ServiceInner {
     pub(in crate::onion) directory: Option<std::path::PathBuf>,
     pub(in crate::onion) publisher: Publisher,
     pub(in crate::onion) monitoring: MonitorOptions,
-    /// What is done after the service was moved to another tor.
+    /// The reports of a restoration.
     pub(in crate::onion) announcement: Announcement,
-    // The monitor and a restoration hold this lock while they exchange commands with tor, before any
-    // lock of a controller; everything else only takes the value out.
+    // The monitor and a restoration hold this lock while they exchange commands with tor, before
+    // any lock of a controller; other threads hold it only to take the value out.
     pub(in crate::onion) parts: Mutex<Option<Parts>>,
     /// The present controller. Changed only while `parts` is locked.
     pub(in crate::onion) controller: Mutex<Controller>,
-    /// The monitors, of which those of earlier connections have ended or end soon.
+    /// The monitors; those of earlier connections have ended or end soon.
     monitors: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ServiceInner {
-    pub(super) fn new(
+    pub(in crate::onion) fn new(
         controller: Controller,
         lease: Lease,
         publisher: Publisher,
@@ -119,10 +119,14 @@ impl ServiceInner {
         MutexGuard::try_map(parts, Option::as_mut).map_err(closed)
     }
 
-    /// Makes tor know a change of the service, which it publishes again. Returns an error of a tor
-    /// that has not answered in time: the monitor repeats the commands. If a supervisor has no
-    /// connection, the next tor learns of the change.
-    pub(super) fn make_known(&self, parts: &mut Parts, refresh: Refresh) -> Result<Option<Error>> {
+    /// Applies a change of the service in tor, which publishes it again. Returns the timeout if tor
+    /// has not replied: the monitor repeats the commands. While a supervisor has no connection, the
+    /// change waits for the next tor.
+    pub(super) fn apply_change(
+        &self,
+        parts: &mut Parts,
+        refresh: Refresh,
+    ) -> Result<Option<Error>> {
         let earlier = parts.pending;
         parts.pending = earlier.max(Some(refresh));
         self.status().forget_uploads();
@@ -137,26 +141,27 @@ impl ServiceInner {
         }
     }
 
-    /// Makes tor publish the service again: removes it and adds it again.
+    /// Removes the service from tor and adds it again, so that tor publishes it.
     pub(in crate::onion) fn publish_again(&self) -> Result<()> {
-        let untold = {
+        let timeout = {
             let mut parts = self.lock_parts()?;
-            self.make_known(&mut parts, Refresh::Whole)?
+            self.apply_change(&mut parts, Refresh::Whole)?
         };
-        untold.map_or(Ok(()), Err)
+        timeout.map_or(Ok(()), Err)
     }
 
     /// Ends every wait for the service, present and future, and removes it.
     ///
-    /// If `patient`, waits for the end of a tor of its own as long as the launcher's options say;
-    /// otherwise tor is killed earlier.
-    pub(in crate::onion) fn remove(&self, limit: Duration, patient: bool) -> Result<()> {
+    /// `is_close` tells [`OnionService::close`](super::OnionService::close) from a drop: a close
+    /// waits for the exit of a private tor as long as the options of its launcher say, and returns
+    /// a failure, after which it can be repeated. A drop kills that tor.
+    pub(in crate::onion) fn remove(&self, limit: Duration, is_close: bool) -> Result<()> {
         self.publisher.close();
         let taken = lock_within(&self.parts, "DEL_ONION", limit)?.take();
         // A restoration may have subscribed meanwhile.
         self.publisher.close();
         let Some(Parts { mut registration, lease, pending, .. }) = taken else { return Ok(()) };
-        // The monitors end, since they find no service.
+        // A monitor ends when it finds no service.
         let monitors = std::mem::take(&mut *self.monitors.lock());
         // A logger may close the service on the monitor's thread, and a thread cannot join itself.
         let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
@@ -166,7 +171,7 @@ impl ServiceInner {
         let controller = self.controller().with_timeout(limit);
         // The services of a tor end with it.
         let outcome = match &lease {
-            Lease::Process(process) if patient => process.quit().map(drop),
+            Lease::Process(process) if is_close => process.quit().map(drop),
             Lease::Process(_) => Ok(()),
             Lease::None | Lease::Shared(_) => registration.remove(&controller),
         };
@@ -175,10 +180,10 @@ impl ServiceInner {
         let is_supervised = self.status().is_supervised();
         // The supervisor connects to this tor again.
         let is_later = is_supervised && outcome.is_err() && registration.may_be_in_tor();
-        if is_later || stays && patient {
+        if is_later || stays && is_close {
             *self.parts.lock() =
                 Some(Parts { registration, lease, is_closing: is_supervised, pending });
-            return if stays && patient { outcome } else { Ok(()) };
+            return if stays && is_close { outcome } else { Ok(()) };
         }
         if stays {
             registration.abandon();
@@ -191,7 +196,7 @@ impl ServiceInner {
         }
         drop(registration);
         match outcome {
-            // With a supervisor, a lost connection is no failure.
+            // With a supervisor, a lost connection is not a failure.
             Err(error) if error.is_closed() && is_supervised => Ok(()),
             outcome => outcome,
         }

@@ -18,7 +18,7 @@ use crate::onion::{
 };
 use crate::process::{Launcher, Ready, TorProcess};
 
-/// A limit that is never reached where all is well.
+/// A limit that is never reached in a successful run.
 const LONG: Duration = Duration::from_secs(60);
 const BRIEF: Duration = Duration::from_millis(100);
 
@@ -31,7 +31,7 @@ fn another_connection(tor: &TorProcess) -> Controller {
     ConnectOptions::new().connect(tor.control_endpoint().unwrap()).unwrap()
 }
 
-/// What a supervisor knows of its services.
+/// The services of a supervisor.
 #[derive(Clone, Default)]
 struct Supervisor(Arc<Mutex<Vec<Arc<dyn SupervisedService>>>>);
 
@@ -56,7 +56,7 @@ fn key(number: u8) -> OnionKey {
     OnionKey::from_seed([number; 32])
 }
 
-/// Shows that the listener is open and accepts.
+/// Requires that the listener is open and accepts.
 #[track_caller]
 fn accepts(listener: &OnionListener) {
     let PortTarget::Tcp(address) = listener.local_addr() else { panic!("no TCP") };
@@ -96,8 +96,8 @@ fn an_ephemeral_service_moves_to_each_next_tor_while_its_listener_accepts() {
     let supervisor = Supervisor::default();
     let mut first = tor();
     let mut controller = first.controller().unwrap().clone();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&reported);
     let endpoint = supervisor.endpoint(&controller, false).key(key(1));
     let listener = endpoint.on_progress(move |step| sink.lock().push(step.clone())).listen();
     let listener = listener.unwrap();
@@ -115,12 +115,12 @@ fn an_ephemeral_service_moves_to_each_next_tor_while_its_listener_accepts() {
         assert!(has(&controller, address));
         assert!(listener.controller().is_alive());
         accepts(&listener);
-        eventually("it is told", || told.lock().len() > round);
+        eventually("it is reported", || reported.lock().len() > round);
     }
     let mut steps = vec![OnionProgress::Added(address)];
     steps.resize(4, OnionProgress::Restored(address));
-    assert_eq!(*told.lock(), steps);
-    // The monitor watches the service in the present tor.
+    assert_eq!(*reported.lock(), steps);
+    // The monitor watches the service in the new tor.
     controller.del_onion(address).unwrap();
     eventually("it is added again", || has(&controller, address));
     drop(listener);
@@ -151,7 +151,7 @@ fn a_filesystem_service_moves_with_its_directory() {
     assert!(service.restore(controller).unwrap());
     assert!(is_configured(controller, &directory));
     accepts(&listener);
-    // The monitor notices in the present tor what others do.
+    // The monitor notices changes of other controllers in the new tor.
     controller.reset_conf([("HiddenServiceOptions", None::<&str>)]).unwrap();
     eventually("it is added again", || is_configured(controller, &directory));
     assert_eq!(listener.onion_address(), address);
@@ -168,7 +168,7 @@ fn an_address_that_an_earlier_connection_still_uses_is_added_when_that_has_ended
     let listener = supervisor.endpoint(&first, false).key(key(1)).listen().unwrap();
     let (service, address) = (supervisor.service(), key(1).address());
     let second = another_connection(&tor);
-    // tor knows nothing of the end of a connection that has not ended.
+    // The former connection has not ended, so tor still has the service.
     let error = service.restore(&second).unwrap_err();
     assert!(
         matches!(&error, Error::Onion(error)
@@ -180,7 +180,7 @@ fn an_address_that_an_earlier_connection_still_uses_is_added_when_that_has_ended
     eventually("the monitor adds it", || has(&second, address));
     accepts(&listener);
     assert!(service.restore(&second).unwrap());
-    // With a connection that has just ended, nothing of this is seen.
+    // A connection that has just ended causes no such error.
     let third = another_connection(&tor);
     second.close();
     assert!(service.restore(&third).unwrap());
@@ -208,7 +208,7 @@ fn a_detached_service_is_still_there_or_added_again() {
 }
 
 #[test]
-fn what_is_closed_without_a_connection_is_removed_by_the_next_one() {
+fn a_service_closed_without_a_connection_is_removed_over_the_next_one() {
     let supervisor = Supervisor::default();
     let tor = tor();
     let (first, second) = (another_connection(&tor), another_connection(&tor));
@@ -227,7 +227,7 @@ fn what_is_closed_without_a_connection_is_removed_by_the_next_one() {
 }
 
 #[test]
-fn what_is_closed_without_a_tor_leaves_nothing() {
+fn a_service_closed_without_a_tor_leaves_nothing() {
     for launched in [false, true] {
         let supervisor = Supervisor::default();
         let first = tor();
@@ -293,7 +293,7 @@ fn a_service_that_cannot_be_restored_waits_for_the_next_attempt() {
 }
 
 #[test]
-fn a_service_of_the_files_of_the_next_tor_is_there_after_it() {
+fn a_service_in_the_torrc_of_the_next_tor_is_restored_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("service");
     let supervisor = Supervisor::default();
@@ -335,9 +335,9 @@ fn a_key_may_not_be_discarded_where_the_service_must_be_added_again() {
     assert!(supervisor.0.lock().is_empty());
 }
 
-/// The closure of the program runs on a thread that nothing waits for.
+/// No thread waits for the one that calls the closure of the program.
 #[test]
-fn a_closure_that_does_not_return_holds_neither_the_supervisor_nor_the_end() {
+fn a_closure_that_does_not_return_delays_neither_the_supervisor_nor_the_end() {
     let supervisor = Supervisor::default();
     let first = tor();
     let controller = first.controller().unwrap();
@@ -361,7 +361,7 @@ fn a_closure_that_does_not_return_holds_neither_the_supervisor_nor_the_end() {
 fn clients_that_change_without_a_connection_are_known_to_the_next_one() {
     let supervisor = Supervisor::default();
     let tor = tor();
-    // tor writes such a line for each SETCONF.
+    // tor logs such a line for each SETCONF.
     let settings = || {
         let lines = tor.last_lines();
         lines.iter().filter(|line| line.contains("DisableNetwork is set")).count()

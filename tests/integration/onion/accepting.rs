@@ -15,8 +15,8 @@ use crate::support::fake_tor::FakeTor;
 use crate::support::real_tor::RealTor;
 
 #[test]
-fn idle_connections_hold_nobody() {
-    // tor's header was waited for inside accept, for five seconds with each connection.
+fn idle_connections_do_not_delay_accept() {
+    // accept used to wait for the header of each connection, up to five seconds.
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
     let idle: Vec<_> = (0..20)
@@ -36,7 +36,7 @@ fn idle_connections_hold_nobody() {
     like_tor.write_all(end).unwrap();
     drop(like_tor);
     let mut stream = listener.accept_timeout(LONG).unwrap();
-    // The time that one of the others would have taken.
+    // An idle connection would have delayed it for longer.
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -46,7 +46,7 @@ fn idle_connections_hold_nobody() {
 }
 
 #[test]
-fn a_stream_sends_at_once() {
+fn a_stream_has_tcp_nodelay() {
     // With Nagle's algorithm two small writes took 46 ms.
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor));
@@ -75,8 +75,8 @@ fn a_listener_can_be_polled_and_does_not_listen_after_it_is_closed() {
 }
 
 #[test]
-fn without_free_descriptors_incoming_takes_its_time() {
-    // EMFILE in incoming() used up a processor.
+fn incoming_pauses_without_free_descriptors() {
+    // With EMFILE, incoming() kept a processor busy.
     exclusive(|| {
         let tor = RealTor::start();
         let listener = listen(endpoint(&tor));
@@ -87,7 +87,7 @@ fn without_free_descriptors_incoming_takes_its_time() {
         assert_eq!(errors, 6);
         assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
         drop(held);
-        // The connection is still there.
+        // The connection is still queued.
         listener.accept_timeout(LONG).unwrap();
         drop(client);
     });
@@ -111,7 +111,7 @@ fn a_socket_that_a_killed_program_left_is_replaced() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 
-/// A tor behind a filter that refuses the events of descriptors.
+/// A tor behind a filter that refuses `HS_DESC` events.
 fn filtered(adds: bool) -> FakeTor {
     FakeTor::unix(move |script| {
         script.greet_null_auth();
@@ -137,7 +137,7 @@ fn a_filter_that_refuses_the_events_does_not_stop_a_service() {
         drop(endpoint.listen().unwrap());
         tor.finish();
     }
-    // Whoever asks for publication is told that it cannot be seen.
+    // A wait for the publication fails with the rejection.
     let tor = filtered(false);
     let endpoint = OnionEndpoint::system_tor(tor.endpoint(), 80).publication(Publication::First);
     let refused = refusal(endpoint.listen());

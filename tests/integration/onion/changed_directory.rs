@@ -15,7 +15,7 @@ fn fifo(path: &Path) {
     mkfifo(path, Mode::from_bits_truncate(0o600)).unwrap();
 }
 
-/// tor would make a key of another address in a new directory, read a named pipe for ever, or exit.
+/// tor would generate a key of another address in a new directory, block on a named pipe, or exit.
 #[test]
 fn a_service_whose_directory_was_changed_ends_at_a_reload_and_tor_lives() {
     let tor = RealTor::start();

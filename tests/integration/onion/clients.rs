@@ -20,7 +20,7 @@ fn names(listener: &OnionListener) -> Vec<String> {
 }
 
 #[test]
-fn clients_of_a_directory_are_files_that_tor_is_made_to_read() {
+fn changed_clients_of_a_directory_are_files_that_tor_reads_again() {
     let tor = RealTor::start();
     let proxy = RecordingProxy::before(tor.address());
     let directory = tor.directory().join("service");
@@ -41,7 +41,7 @@ fn clients_of_a_directory_are_files_that_tor_is_made_to_read() {
     let bob = ClientAuthKey::generate().unwrap();
     listener.authorize_client_key("bob", bob.public()).unwrap();
     assert_eq!(settings(), 3);
-    // What is as it is needs no command.
+    // An unchanged client needs no command.
     listener.authorize_client_key("bob", bob.public()).unwrap();
     assert!(!listener.revoke_client("carol").unwrap());
     assert_eq!(settings(), 3);
@@ -67,9 +67,9 @@ fn clients_of_a_directory_are_files_that_tor_is_made_to_read() {
     assert!(refused.contains("alice is the only authorized client of"), "{refused}");
     assert_eq!((files(), names(&listener)), (vec!["alice.auth".to_owned()], vec!["alice".into()]));
 
-    // It is as it was made when tor has lost it.
+    // The changed clients stay in force when tor loses the service.
     assert_eq!(tor.raw().ask("RESETCONF HiddenServiceOptions"), ["250 OK"]);
-    eventually(LONG, "the service is there again", || is_configured(&tor, &listener));
+    eventually(LONG, "tor has the service again", || is_configured(&tor, &listener));
     assert!(listener.service().disable_client_auth().unwrap());
     assert!(!listener.service().disable_client_auth().unwrap());
     assert!(files().is_empty() && listener.clients().is_empty());
@@ -82,7 +82,7 @@ fn clients_of_a_directory_are_files_that_tor_is_made_to_read() {
 }
 
 #[test]
-fn clients_of_an_ephemeral_service_are_those_of_the_command_that_adds_it() {
+fn changed_clients_of_an_ephemeral_service_are_in_a_new_add_onion() {
     let tor = RealTor::start();
     for detached in [false, true] {
         let proxy = RecordingProxy::before(tor.address());
@@ -172,14 +172,14 @@ impl Holder {
         self.tor.controller().add_onion_client_auth(&add).unwrap();
     }
 
-    /// Makes tor forget what it knows of the service.
+    /// Makes tor forget the descriptor and the circuits of the service.
     fn forget(&self) {
         self.tor.controller().signal(Signal::Newnym).unwrap();
         // tor forgets the key too.
         self.add_key();
     }
 
-    /// Requires that the client is refused, with what its tor knows and with nothing of it.
+    /// Requires that the client is refused, with the descriptor that its tor has and without.
     #[track_caller]
     fn is_refused(&self) {
         for forgets in [false, true] {
@@ -188,10 +188,10 @@ impl Holder {
             }
             let proxy = self.tor.socks_proxy().unwrap().isolation(Isolation::fresh());
             let proxy = proxy.timeout(LIMIT / 3);
-            // Another failure is one of the circuits.
+            // Any other failure is one of the circuits.
             retried(self.tor.controller(), "the key is refused", || {
                 match proxy.connect((self.address, 80)) {
-                    Ok(_) => panic!("{} is let in (forgets: {forgets})", self.address),
+                    Ok(_) => panic!("{} accepts the client (forgets: {forgets})", self.address),
                     Err(Error::Socks(error))
                         if error.code() == Some(SocksCode::OnionWrongClientAuth) =>
                     {
@@ -204,7 +204,7 @@ impl Holder {
     }
 }
 
-fn changes_count_at_once(service: &Tor, endpoint: OnionEndpoint) {
+fn changes_take_effect_at_once(service: &Tor, endpoint: OnionEndpoint) {
     let endpoint = endpoint.authorize_client("alice").publication(Publication::All);
     let listener = endpoint.timeout(LIMIT).listen().unwrap();
     let address = listener.onion_address();
@@ -230,13 +230,13 @@ fn changes_count_at_once(service: &Tor, endpoint: OnionEndpoint) {
 }
 
 #[test]
-fn a_new_client_of_a_filesystem_service_is_let_in_and_a_revoked_one_is_not() {
+fn a_filesystem_service_accepts_a_new_client_and_refuses_a_revoked_one() {
     let service = tor();
-    changes_count_at_once(&service, service.onion_endpoint(80));
+    changes_take_effect_at_once(&service, service.onion_endpoint(80));
 }
 
 #[test]
-fn a_new_client_of_an_ephemeral_service_is_let_in_and_a_revoked_one_is_not() {
+fn an_ephemeral_service_accepts_a_new_client_and_refuses_a_revoked_one() {
     let service = tor();
-    changes_count_at_once(&service, service.onion_endpoint(80).ephemeral());
+    changes_take_effect_at_once(&service, service.onion_endpoint(80).ephemeral());
 }

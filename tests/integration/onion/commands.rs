@@ -19,7 +19,7 @@ fn ports() -> [OnionPort; 1] {
 }
 
 #[test]
-fn a_service_can_be_added_with_everything_that_tor_knows() {
+fn a_service_can_be_added_with_every_option_of_tor() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let mut everything = AddOnion::new([
@@ -45,7 +45,7 @@ fn a_service_can_be_added_with_everything_that_tor_knows() {
 }
 
 #[test]
-fn an_old_tor_is_not_asked_for_a_proof_of_work() {
+fn proof_of_work_is_refused_for_an_old_tor() {
     let tor = RealTor::start();
     let controller = controller(&tor);
     let service = || AddOnion::new(ports());
@@ -63,14 +63,14 @@ fn an_old_tor_is_not_asked_for_a_proof_of_work() {
         let expected =
             format!("invalid argument \"{argument}\": {problem} {}", controller.version());
         assert_eq!(refusal(outcome), expected);
-        // tor says less.
+        // The reply of tor does not name the version.
         let error = controller.execute(&service).unwrap_err();
         assert!(error.to_string().contains("Unrecognized keyword argument \\\"PoW"), "{error}");
     }
 }
 
 #[test]
-fn a_key_is_kept_whoever_made_it() {
+fn a_key_is_kept_if_tor_or_the_program_generated_it() {
     // A key given to ADD_ONION is not echoed (peers 36).
     let tor = RealTor::start();
     let controller = controller(&tor);
@@ -84,7 +84,7 @@ fn a_key_is_kept_whoever_made_it() {
 }
 
 #[test]
-fn current_services_are_those_of_the_connection_and_detached_ones_everybodys() {
+fn each_connection_lists_its_services_and_all_list_detached_ones() {
     // `onions/current` belongs to the connection, ids come without `.onion` (peers 35).
     let tor = RealTor::start();
     let [one, other] = [controller(&tor), controller(&tor)];
@@ -103,12 +103,12 @@ fn current_services_are_those_of_the_connection_and_detached_ones_everybodys() {
     one.close();
     assert_eq!(other.detached_onions().unwrap(), [free]);
     other.del_onion(free).unwrap();
-    // The first went with its connection.
+    // The first service ended with its connection.
     other.add_onion(&AddOnion::new(ports()).key(key(1))).unwrap();
 }
 
 #[test]
-fn a_service_that_does_not_hide_needs_a_tor_that_does_not() {
+fn a_non_anonymous_service_needs_a_non_anonymous_tor() {
     let tor = RealTor::start();
     let plain = AddOnion::new(ports());
     assert_eq!(
@@ -160,7 +160,7 @@ fn client_keys_are_added_replaced_listed_and_removed() {
 }
 
 #[test]
-fn a_permanent_client_key_is_a_file_of_tors() {
+fn a_permanent_client_key_is_in_a_file_of_tor() {
     let directory = tempfile::tempdir().unwrap();
     let tor = RealTor::builder()
         .line(format!("ClientOnionAuthDir {}", directory.path().display()))
@@ -180,7 +180,7 @@ fn a_permanent_client_key_is_a_file_of_tors() {
 }
 
 #[test]
-fn keys_stand_neither_in_the_log_nor_in_debug() {
+fn neither_the_log_nor_debug_shows_keys() {
     let capture = LogCapture::start();
     let tor = RealTor::start();
     let controller = controller(&tor);

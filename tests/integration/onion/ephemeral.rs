@@ -33,12 +33,12 @@ fn an_ephemeral_service_lives_as_long_as_its_listener() {
 
     drop(listener);
     assert!(witness.onions().unwrap().is_empty());
-    // Nobody listens to events any more.
+    // The listener was the last subscriber.
     assert!(witness.subscribed_events().is_empty());
 }
 
 #[test]
-fn closing_ends_the_service_and_the_local_port_once() {
+fn close_ends_the_service_and_the_local_port_once() {
     let tor = RealTor::start();
     let witness = controller(&tor);
     let listener = listen(
@@ -69,14 +69,14 @@ fn a_detached_service_stays_until_it_is_deleted() {
 }
 
 #[test]
-fn a_discarded_key_is_nobodys() {
+fn a_discarded_key_is_not_returned() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().discard_key());
     assert!(listener.private_key().is_none());
 }
 
 #[test]
-fn the_address_of_a_given_key_is_known_before() {
+fn the_address_of_a_given_key_is_known_in_advance() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().key(key(3)));
     assert_eq!(listener.onion_address(), key(3).address());
@@ -88,7 +88,7 @@ fn the_address_of_a_given_key_is_known_before() {
 }
 
 #[test]
-fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
+fn every_option_reaches_tor_and_additional_ports_have_their_targets() {
     let tor = RealTor::start();
     let made = ClientAuthKey::generate().unwrap();
     let endpoint = || {
@@ -119,7 +119,7 @@ fn every_wish_reaches_tor_and_further_ports_go_elsewhere() {
 }
 
 #[test]
-fn a_service_can_go_to_a_server_elsewhere() {
+fn a_service_can_be_forwarded_to_another_server() {
     let tor = RealTor::start();
     let witness = controller(&tor);
     let service = OnionEndpoint::with_controller(&witness, 80)
@@ -133,7 +133,6 @@ fn a_service_can_go_to_a_server_elsewhere() {
     assert!(witness.onions().unwrap().is_empty());
     assert_eq!(
         refusal(endpoint(&tor).local_addr(([127, 0, 0, 1], 0)).start(80)),
-        "invalid argument \"local address\": cannot be listened on where there is a target: use \
-         listen()"
+        "invalid argument \"local address\": conflicts with the target of start(): use listen()"
     );
 }

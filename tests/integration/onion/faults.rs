@@ -5,7 +5,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::real_tor::RealTor;
 
-/// Does something that fails, and requires that it leaves nothing.
+/// Makes an attempt that fails, and requires that it leaves nothing.
 #[track_caller]
 fn leaves_nothing(
     before: &Holdings,
@@ -24,7 +24,7 @@ fn leaves_nothing(
 }
 
 #[test]
-fn what_fails_leaves_no_listener_no_service_no_directory_and_no_thread() {
+fn a_failure_leaves_no_listener_no_service_no_directory_and_no_thread() {
     exclusive(|| {
         let tor = RealTor::start();
         let before = Holdings::now();

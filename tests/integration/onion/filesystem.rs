@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 
 /// A tor that has a service in its torrc, with repeated and with unusual options.
 fn tor_with_a_service(directory: &Path) -> (RealTorBuilder, Vec<String>) {
-    let directory = directory.join("their own");
+    let directory = directory.join("torrc service");
     let lines = [
         format!("HiddenServiceDir {}", directory.display()),
         "HiddenServicePort 80 127.0.0.1:8080".to_owned(),
@@ -30,7 +30,7 @@ fn tor_with_a_service(directory: &Path) -> (RealTorBuilder, Vec<String>) {
 }
 
 #[test]
-fn a_service_has_a_temporary_directory_if_that_is_asked_for() {
+fn temporary_dir_uses_a_temporary_directory() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).temporary_dir());
     let directory = listener.hidden_service_dir().unwrap().to_owned();
@@ -67,7 +67,7 @@ fn a_given_directory_stays_and_gives_the_same_address_again() {
 }
 
 #[test]
-fn a_key_can_be_brought_along() {
+fn a_given_key_is_used() {
     let tor = RealTor::start();
     let directory = tor.directory().join("service");
     let listener = listen(endpoint(&tor).hidden_service_dir(&directory).key(key(5)));
@@ -89,15 +89,15 @@ fn a_key_can_be_brought_along() {
 }
 
 #[test]
-fn services_of_others_survive_the_coming_and_going_of_ours() {
+fn other_services_survive_an_addition_and_a_removal() {
     // SETCONF HiddenServiceDir replaces all services; txtorcon lost unknown options (peers 30).
     let root = tempfile::tempdir().unwrap();
-    let (builder, theirs) = tor_with_a_service(root.path());
+    let (builder, torrc_services) = tor_with_a_service(root.path());
     let tor = builder.start();
-    assert_eq!(services(&tor), theirs);
+    assert_eq!(services(&tor), torrc_services);
     let one = listen(endpoint(&tor).temporary_dir());
     let other = listen(endpoint(&tor).temporary_dir().max_streams(3).export_circuit_id());
-    let ours = |listener: &torcon::onion::OnionListener| {
+    let added = |listener: &torcon::onion::OnionListener| {
         [
             format!("HiddenServiceDir={}", listener.hidden_service_dir().unwrap().display()),
             format!("HiddenServicePort=80 {}", target(listener)),
@@ -105,13 +105,13 @@ fn services_of_others_survive_the_coming_and_going_of_ours() {
     };
     let further = ["HiddenServiceMaxStreams=3", "HiddenServiceExportCircuitID=haproxy"];
     let further = further.map(str::to_owned);
-    let all = [&theirs[..], &ours(&one), &ours(&other), &further].concat();
+    let all = [&torrc_services[..], &added(&one), &added(&other), &further].concat();
     assert_eq!(services(&tor), all);
     assert_ne!(one.onion_address(), other.onion_address());
     drop(one);
-    assert_eq!(services(&tor), [&theirs[..], &ours(&other), &further].concat());
+    assert_eq!(services(&tor), [&torrc_services[..], &added(&other), &further].concat());
     other.close().unwrap();
-    assert_eq!(services(&tor), theirs);
+    assert_eq!(services(&tor), torrc_services);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn threads_do_not_lose_each_others_services() {
     let shared = controller(&tor);
     thread::scope(|scope| {
         let make = |number: usize| {
-            // Some by one connection, some by connections of their own.
+            // Half of the services share a connection, the others have a new one each.
             let endpoint = match number % 2 {
                 0 => OnionEndpoint::with_controller(&shared, 80),
                 _ => OnionEndpoint::system_tor(tor.endpoint(), 80),
@@ -154,21 +154,21 @@ fn clients_have_files_that_tor_reads() {
     assert_eq!(text, format!("descriptor:x25519:{bob}\n"));
     let alice = listener.clients()[0].clone();
     assert_eq!(alice.key.unwrap().public(), alice.public_key);
-    // tor complains of files that it does not understand, and has read these.
+    // tor logs a warning about each file that it cannot parse, and has read these.
     assert!(!tor.log_text().contains("client authorization"), "{}", tor.log_text());
     drop(listener);
 
-    // The keys of a directory that stays are those of the clients, who have them.
+    // The keys in a given directory stay: the clients have them.
     let again = listen(endpoint(&tor).hidden_service_dir(&directory).authorize_client("alice"));
     assert_eq!(again.clients()[0].public_key, alice.public_key);
     assert!(again.clients()[0].key.is_none());
-    // Who is named no more is let in no more.
+    // A client that is no longer named loses its authorization.
     assert_eq!(entries(&clients), ["alice.auth"]);
     drop(again);
-    let told = listen(endpoint(&tor).hidden_service_dir(&directory));
-    assert_eq!(told.clients().len(), 1);
-    assert_eq!(told.clients()[0].public_key, alice.public_key);
-    drop(told);
+    let again = listen(endpoint(&tor).hidden_service_dir(&directory));
+    assert_eq!(again.clients().len(), 1);
+    assert_eq!(again.clients()[0].public_key, alice.public_key);
+    drop(again);
     let other = ClientAuthKey::generate().unwrap().public();
     assert_eq!(
         refusal(
@@ -184,44 +184,44 @@ fn clients_have_files_that_tor_reads() {
 #[test]
 fn a_directory_or_an_address_has_one_service_only() {
     let root = tempfile::tempdir().unwrap();
-    let (builder, theirs) = tor_with_a_service(root.path());
+    let (builder, torrc_services) = tor_with_a_service(root.path());
     let tor = builder.start();
-    let their_directory = root.path().join("their own");
-    let ours = tor.directory().join("ours");
-    let _ours = listen(endpoint(&tor).hidden_service_dir(&ours));
+    let torrc_directory = root.path().join("torrc service");
+    let added = tor.directory().join("added");
+    let _ours = listen(endpoint(&tor).hidden_service_dir(&added));
     assert_eq!(
-        refusal(endpoint(&tor).hidden_service_dir(&ours).listen()),
-        format!("{ours:?} is the directory of another onion service")
+        refusal(endpoint(&tor).hidden_service_dir(&added).listen()),
+        format!("{added:?} is the directory of another onion service")
     );
-    // The same by another way.
+    // The same directory by another path.
     let link = root.path().join("link");
     std::os::unix::fs::symlink(tor.directory(), &link).unwrap();
-    let same = link.join("ours");
+    let same = link.join("added");
     assert_eq!(
         refusal(endpoint(&tor).hidden_service_dir(&same).listen()),
         format!("{same:?} is the directory of another onion service")
     );
     drop(_ours);
-    // tor would take the same address twice, and serve only one of the two.
-    let their_key = OnionKey::read_file(their_directory.join("hs_ed25519_secret_key")).unwrap();
+    // tor would accept the address twice, and serve only one of the two services.
+    let torrc_key = OnionKey::read_file(torrc_directory.join("hs_ed25519_secret_key")).unwrap();
     let in_use =
-        format!("{} is the address of another onion service of this tor", their_key.address());
-    assert_eq!(refusal(endpoint(&tor).temporary_dir().key(their_key.clone()).listen()), in_use);
-    assert_eq!(refusal(endpoint(&tor).key(their_key).listen()), in_use);
+        format!("{} is the address of another onion service of this tor", torrc_key.address());
+    assert_eq!(refusal(endpoint(&tor).temporary_dir().key(torrc_key.clone()).listen()), in_use);
+    assert_eq!(refusal(endpoint(&tor).key(torrc_key).listen()), in_use);
     let _ephemeral = listen(endpoint(&tor).ephemeral().detach().key(key(9)));
     assert_eq!(
         refusal(endpoint(&tor).temporary_dir().key(key(9)).listen()),
         format!("{} is the address of another onion service of this tor", key(9).address())
     );
-    assert_eq!(services(&tor), theirs);
-    assert!(their_directory.join("hostname").exists());
+    assert_eq!(services(&tor), torrc_services);
+    assert!(torrc_directory.join("hostname").exists());
 }
 
 #[test]
 fn a_directory_that_tor_cannot_use_does_not_end_it() {
     // A directory under a missing or unwritable parent makes tor exit (peers 31).
     let root = tempfile::tempdir().unwrap();
-    let (builder, theirs) = tor_with_a_service(root.path());
+    let (builder, torrc_services) = tor_with_a_service(root.path());
     let tor = builder.start();
     let path = |name: &str| root.path().join(name);
     fs::create_dir(path("open")).unwrap();
@@ -248,7 +248,7 @@ fn a_directory_that_tor_cannot_use_does_not_end_it() {
         );
     }
     assert_eq!(entries(root.path()), before);
-    assert_eq!(services(&tor), theirs);
+    assert_eq!(services(&tor), torrc_services);
     assert!(tor.try_wait().is_none());
     let relative = listen(endpoint(&tor).temporary_dir());
     assert!(relative.hidden_service_dir().unwrap().is_absolute());
@@ -283,9 +283,9 @@ fn a_bad_key_file_is_refused_before_tor_sees_it() {
 }
 
 #[test]
-fn what_tor_refuses_leaves_no_directory() {
+fn a_refused_service_leaves_no_directory() {
     let root = tempfile::tempdir().unwrap();
-    let (builder, theirs) = tor_with_a_service(root.path());
+    let (builder, torrc_services) = tor_with_a_service(root.path());
     let tor = builder.start();
     let directory = tor.directory().join("service");
     let refused = endpoint(&tor)
@@ -299,8 +299,8 @@ fn what_tor_refuses_leaves_no_directory() {
          'HiddenServiceNoSuchThing'.  Failing.\""
     );
     assert!(!directory.exists());
-    assert_eq!(services(&tor), theirs);
-    // One rejected option does not poison what comes later (peers 34).
+    assert_eq!(services(&tor), torrc_services);
+    // A rejected option does not affect the next service (peers 34).
     listen(endpoint(&tor).hidden_service_dir(&directory));
 }
 
@@ -323,7 +323,7 @@ fn a_unix_target_may_have_blanks_here() {
 }
 
 #[test]
-fn not_hiding_needs_a_tor_that_does_not_hide() {
+fn a_non_anonymous_filesystem_service_needs_a_non_anonymous_tor() {
     let tor = RealTor::start();
     assert_eq!(
         refusal(endpoint(&tor).temporary_dir().non_anonymous().listen()),

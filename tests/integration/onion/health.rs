@@ -18,8 +18,8 @@ fn published(endpoint: OnionEndpoint) -> OnionListener {
     endpoint.publication(Publication::All).timeout(LIMIT).listen().unwrap()
 }
 
-/// Checks a service until the steps end as they should: tor chooses the circuits of a client by
-/// chance, and a relay without time for its work refuses them.
+/// Checks a service until the steps have the expected outcome: tor chooses the circuits of a client
+/// at random, and a busy relay refuses them.
 #[track_caller]
 fn check(service: &OnionService, is_right: impl Fn(&OnionCheck) -> bool) -> OnionCheck {
     retried(&service.controller(), "the check ends as it should", || {
@@ -45,7 +45,7 @@ fn a_published_service_is_healthy_as_often_as_it_is_checked() {
             let check = check(listener.service(), OnionCheck::is_healthy);
             println!("{:?} and {:?}", check.descriptor, check.connection);
             assert!(passed(&check.descriptor) < LIMIT && passed(&check.connection) < LIMIT);
-            // The small network has fewer directories than a descriptor has places.
+            // The network has fewer relays than a descriptor has directories.
             assert!(check.uploads.len() >= 4, "{:?}", check.uploads);
             assert!(check.uploads.windows(2).all(|pair| pair[0].at >= pair[1].at));
             drop(listener.accept_timeout(LIMIT).unwrap());
@@ -55,14 +55,14 @@ fn a_published_service_is_healthy_as_often_as_it_is_checked() {
 }
 
 #[test]
-fn a_check_uses_the_key_of_a_client_and_takes_it_back() {
+fn a_check_uses_the_key_of_a_client_and_removes_it_from_tor() {
     let service = tor();
     let listener = published(service.onion_endpoint(80).authorize_client("alice"));
     let healthy = check(listener.service(), OnionCheck::is_healthy);
     passed(&healthy.connection);
     assert!(service.controller().onion_client_auths().unwrap().is_empty());
 
-    // A directory sends the descriptor to everybody; only the key reads it.
+    // A directory sends the descriptor to every client; only an authorized one can read it.
     let other = ClientAuthKey::generate().unwrap().public();
     let listener = published(service.onion_endpoint(80).authorize_client_key("bob", other));
     let check = check(listener.service(), OnionCheck::is_healthy);
@@ -107,7 +107,7 @@ fn a_service_that_is_not_published_is_not_healthy() {
 }
 
 #[test]
-fn a_service_is_published_again_when_the_program_wants_it() {
+fn upload_again_publishes_a_service_again() {
     let (service, client) = (tor(), tor());
     let listeners =
         [published(service.onion_endpoint(80)), published(service.onion_endpoint(80).ephemeral())];
@@ -122,7 +122,7 @@ fn a_service_is_published_again_when_the_program_wants_it() {
             println!("published again after {:.1?}", sent.elapsed());
             assert!(newest(listener) > before);
             assert!(listener.uploads().len() >= 4);
-            // Its tor has the former descriptor.
+            // The tor of the client has the former descriptor.
             assert_eq!(say(&client, &address, "after"), number);
         }
     });

@@ -21,9 +21,9 @@ fn read(stream: &mut OnionStream) -> String {
 }
 
 #[test]
-fn a_port_of_ones_own_choice_is_listened_on() {
+fn the_chosen_local_port_is_listened_on() {
     let tor = RealTor::start();
-    // A port that was free a moment ago.
+    // A port that was just free.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listener = listen(endpoint(&tor).ephemeral().local_addr(free));
     assert_eq!(tcp_address(&listener), free);
@@ -36,7 +36,7 @@ fn a_port_of_ones_own_choice_is_listened_on() {
 }
 
 #[test]
-fn a_listener_on_every_address_is_reached_by_tor_on_its_own_one() {
+fn tor_reaches_a_listener_on_every_address_by_a_loopback_address() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral().local_addr((Ipv4Addr::UNSPECIFIED, 0)));
     let port = tcp_address(&listener).port();
@@ -44,7 +44,7 @@ fn a_listener_on_every_address_is_reached_by_tor_on_its_own_one() {
 }
 
 #[test]
-fn a_unix_socket_is_listened_on_and_goes_with_the_listener() {
+fn a_unix_socket_is_removed_with_its_listener() {
     let tor = RealTor::start();
     let path = tor.directory().join("socket");
     let listener = listen(endpoint(&tor).ephemeral().local_unix(&path));
@@ -64,7 +64,7 @@ fn a_unix_socket_is_listened_on_and_goes_with_the_listener() {
 }
 
 #[test]
-fn a_path_that_no_socket_or_no_command_can_have_is_refused() {
+fn a_path_that_is_invalid_for_a_socket_or_a_command_is_refused() {
     let tor = RealTor::start();
     let long = PathBuf::from(format!("/tmp/{}", "x".repeat(120)));
     assert_eq!(
@@ -75,7 +75,7 @@ fn a_path_that_no_socket_or_no_command_can_have_is_refused() {
         refusal(endpoint(&tor).port(81, long.as_path()).listen()),
         "invalid argument \"target\": has a path of 125 bytes; a unix socket allows 107"
     );
-    // ADD_ONION knows no quoting (peers 33).
+    // ADD_ONION has no quoting (peers 33).
     let blank = tor.directory().join("a socket");
     assert_eq!(
         refusal(endpoint(&tor).ephemeral().local_unix(&blank).listen()),
@@ -113,7 +113,7 @@ fn a_listener_can_be_made_by_a_closure() {
 }
 
 #[test]
-fn accepting_has_every_form_of_waiting() {
+fn accept_waits_without_a_limit_with_one_or_not_at_all() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral());
     assert!(listener.try_accept().unwrap().is_none());
@@ -157,7 +157,7 @@ fn a_stream_is_used_like_one_of_the_standard_library() {
 }
 
 #[test]
-fn many_threads_can_accept_and_all_are_told_of_the_end() {
+fn many_threads_can_accept_and_all_get_the_end() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral());
     let address = tcp_address(&listener);
@@ -176,7 +176,7 @@ fn many_threads_can_accept_and_all_are_told_of_the_end() {
 }
 
 #[test]
-fn tor_dying_ends_accept() {
+fn the_death_of_tor_ends_accept() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor));
     let (tor, error, items) = within(LONG, "accept", move || {
@@ -189,12 +189,12 @@ fn tor_dying_ends_accept() {
         })
     });
     assert!(error.is_closed());
-    assert_eq!(items, [false], "the end is told once");
+    assert_eq!(items, [false], "the end is returned once");
     drop(tor);
 }
 
 #[test]
-fn a_stopped_tor_does_not_hold_a_drop_for_long() {
+fn a_stopped_tor_delays_a_drop_only_a_few_seconds() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).ephemeral());
     tor.stop();
@@ -205,12 +205,12 @@ fn a_stopped_tor_does_not_hold_a_drop_for_long() {
 }
 
 #[test]
-fn the_header_with_the_circuit_is_taken_off() {
+fn the_proxy_header_is_removed_from_the_stream() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).temporary_dir().export_circuit_id());
-    // Somebody on this machine who is not tor.
-    let mut stranger = TcpStream::connect(tcp_address(&listener)).unwrap();
-    stranger.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    // A program on this machine that is not tor.
+    let mut other_program = TcpStream::connect(tcp_address(&listener)).unwrap();
+    other_program.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     let mut like_tor = TcpStream::connect(tcp_address(&listener)).unwrap();
     like_tor.write_all(b"PROXY TCP6 fc00:dead:beef:4dad::0:2a ::1 65535 80\r\nhello").unwrap();
     drop(like_tor);
@@ -218,7 +218,7 @@ fn the_header_with_the_circuit_is_taken_off() {
     assert_eq!(stream.circuit_id().unwrap().to_string(), "42");
     assert_eq!(read(&mut stream), "hello");
     let mut rest = Vec::new();
-    // The stranger was sent away: the connection is closed, or reset for what was not read.
-    let _ = stranger.read_to_end(&mut rest);
+    // The connection of the other program is closed, or reset because of unread bytes.
+    let _ = other_program.read_to_end(&mut rest);
     assert!(rest.is_empty());
 }

@@ -18,16 +18,16 @@ use crate::support::real_tor::RealTor;
 use crate::support::socket::{Lines, QUIET, Socket};
 use crate::support::watchdog::{eventually, within};
 
-/// How long a command waits for its answer. Where tor takes longer, more answers are late, and the
-/// test wants the same.
+/// How long a command waits for its reply. With a slower tor more replies are late, and the
+/// requirements are the same.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A proxy that keeps back one reply to each of some commands.
+/// A proxy that drops one reply to each of some commands.
 struct LossyProxy(Proxy);
 
 impl LossyProxy {
-    /// For each pair, keeps back the reply to the command with this keyword that follows so many
-    /// others with it.
+    /// For each pair, drops the reply to the command with this keyword that follows so many others
+    /// with it.
     fn before(tor: &RealTor, losses: &[(&'static str, usize)]) -> Self {
         let losses = losses.to_vec();
         let pending = Arc::new(Mutex::new(VecDeque::new()));
@@ -45,7 +45,7 @@ impl LossyProxy {
     }
 }
 
-/// Notes for each command whether its reply is lost.
+/// Records for each command whether its reply is lost.
 fn pass_commands(
     client: &mut Socket,
     tor: &mut Socket,
@@ -55,7 +55,7 @@ fn pass_commands(
     let mut lines = Lines::default();
     while let Ok(line) = lines.next_text(client, QUIET) {
         let keyword = line.split(' ').next().unwrap();
-        // The probe of the connection is no command of a caller.
+        // The probe of the connection is not a command of a caller.
         let loss = losses
             .iter_mut()
             .find(|(lost, _)| *lost == keyword && !line.starts_with("GETINFO torcon/sync/"));
@@ -90,7 +90,7 @@ enum Kind {
     Given,
 }
 
-/// Makes a service and ends it while one reply is lost, and requires that nothing is left.
+/// Adds a service and closes it while one reply is lost, and requires that nothing is left.
 fn lose(tor: &RealTor, root: &Path, kind: Kind, keyword: &'static str, others: usize) {
     let what = format!("{kind:?} {keyword} {others}");
     let proxy = LossyProxy::before(tor, &[(keyword, others)]);
@@ -111,7 +111,7 @@ fn lose(tor: &RealTor, root: &Path, kind: Kind, keyword: &'static str, others: u
     let path = match within(LONG, &what, move || endpoint.listen()) {
         Ok(listener) => {
             let path = listener.hidden_service_dir().map(Path::to_owned);
-            // What has failed for want of an answer can be tried again.
+            // A call that failed with a timeout can be repeated.
             eventually(LONG, "the service can be closed", || {
                 listener.close().map_err(|error| is_known(&error)).is_ok()
             });
@@ -142,17 +142,16 @@ fn lose(tor: &RealTor, root: &Path, kind: Kind, keyword: &'static str, others: u
 }
 
 #[test]
-fn no_lost_answer_leaves_a_service_or_a_directory_behind() {
+fn no_lost_reply_leaves_a_service_or_a_directory() {
     exclusive(|| {
         let tor = RealTor::start();
         let root = tempfile::tempdir_in(tor.directory()).unwrap();
         let ephemeral = [("SETEVENTS", 0), ("ADD_ONION", 0), ("DEL_ONION", 0)];
-        // The second GETCONF is that of the thread that looks after the service: if its reply is
-        // lost while the service is closed, the connection may end by name, since tor numbers no
-        // reply.
+        // The second GETCONF is that of the monitor: if its reply is lost while the service is
+        // closed, the connection may end deliberately, since tor numbers no reply.
         let filed =
             [("SETEVENTS", 0), ("GETINFO", 0), ("GETCONF", 0), ("SETCONF", 0), ("SETCONF", 1)];
-        // At the same time: nearly all of it is waiting for what does not come.
+        // In parallel: nearly all of the time is waiting for lost replies.
         thread::scope(|scope| {
             for kind in [Kind::Ephemeral, Kind::DiscardedKey, Kind::Detached] {
                 for (keyword, others) in ephemeral {
@@ -177,7 +176,7 @@ fn no_lost_answer_leaves_a_service_or_a_directory_behind() {
 }
 
 #[test]
-fn a_key_of_a_client_whose_answer_is_lost_can_be_given_again() {
+fn a_client_key_whose_reply_is_lost_can_be_added_again() {
     let tor = RealTor::start();
     let commands = ["ONION_CLIENT_AUTH_ADD", "ONION_CLIENT_AUTH_VIEW", "ONION_CLIENT_AUTH_REMOVE"];
     let proxy = LossyProxy::before(&tor, &commands.map(|command| (command, 0)));
@@ -185,7 +184,7 @@ fn a_key_of_a_client_whose_answer_is_lost_can_be_given_again() {
     let service = OnionKey::generate().unwrap().address();
     let add = OnionClientAuthAdd::new(service, ClientAuthKey::generate().unwrap());
     assert!(controller.add_onion_client_auth(&add).unwrap_err().is_timeout());
-    // tor had it already.
+    // tor had the key already.
     assert_eq!(controller.add_onion_client_auth(&add).unwrap(), OnionClientAuthAdded::Replaced);
     assert!(controller.onion_client_auths().unwrap_err().is_timeout());
     assert_eq!(controller.onion_client_auths().unwrap().len(), 1);

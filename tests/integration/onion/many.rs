@@ -22,7 +22,7 @@ fn connect(listener: &OnionListener) -> TcpStream {
 fn fifty_services_leave_no_thread_no_descriptor_and_no_file() {
     exclusive(|| {
         let tor = RealTor::start();
-        // What is made once in a process.
+        // Creates the threads and files that a process has once.
         listen(endpoint(&tor)).close().unwrap();
         let before = Holdings::now();
         for number in 0..50 {
@@ -43,7 +43,7 @@ fn fifty_services_leave_no_thread_no_descriptor_and_no_file() {
     });
 }
 
-/// Reads nothing of a stream's bytes for the header, and waits for no silent one.
+/// The header is read without the bytes after it, and no silent client delays others.
 #[test]
 fn two_hundred_idle_clients_with_headers_are_all_accepted() {
     let tor = RealTor::start();
@@ -53,7 +53,7 @@ fn two_hundred_idle_clients_with_headers_are_all_accepted() {
     let connect = |number: u32| {
         let mut client = TcpStream::connect(&local).unwrap();
         let header = format!("PROXY TCP6 fc00:dead:beef:4dad::0:{number:x} ::1 {number} 80\r\n");
-        // In two parts, as a full socket would take it.
+        // In two parts, as from a full socket.
         let (start, end) = header.as_bytes().split_at(number as usize % header.len());
         client.write_all(start).unwrap();
         client.write_all(end).unwrap();
@@ -61,7 +61,7 @@ fn two_hundred_idle_clients_with_headers_are_all_accepted() {
     };
     let begin = Instant::now();
     let (clients, mut seen): (Vec<_>, Vec<u32>) = thread::scope(|scope| {
-        // The queue of a listener is shorter, so they connect while others are accepted.
+        // The backlog of a listener is shorter, so the clients connect while others are accepted.
         let clients = scope.spawn(|| (1..=200).map(connect).collect());
         let accepted = || listener.accept_timeout(LONG).unwrap().circuit_id().unwrap();
         let seen = (1..=200).map(|_| accepted().as_str().parse().unwrap()).collect();
@@ -102,19 +102,19 @@ fn a_lack_of_descriptors_delays_a_removed_service_and_does_not_end_it() {
         let listener = listen(endpoint(&tor).temporary_dir());
         let held = exhaust_descriptors();
         assert_eq!(raw.ask("SIGNAL RELOAD"), ["250 OK"]);
-        // Without a descriptor accept() would fail at once.
+        // Without a free descriptor accept() would fail at once.
         let ended = listener.wait_published(Publication::All, Duration::from_secs(2)).unwrap_err();
         assert!(ended.is_timeout(), "{ended:?}");
         drop(held);
         let directory = listener.hidden_service_dir().unwrap();
         let line = format!("250 HiddenServiceDir={}", directory.display());
-        let is_there = || raw.ask("GETCONF HiddenServiceDir") == [line.as_str()];
-        eventually(LONG, "the service is there again", is_there);
+        let has_service = || raw.ask("GETCONF HiddenServiceDir") == [line.as_str()];
+        eventually(LONG, "tor has the service again", has_service);
         listener.close().unwrap();
     });
 }
 
-/// A logger runs on the thread that logs: here on the one that looks after the service.
+/// A logger runs on the thread that logs: here on that of the monitor.
 #[test]
 fn a_logger_may_close_the_service_on_the_thread_of_its_monitor() {
     exclusive(|| {

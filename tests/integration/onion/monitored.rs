@@ -10,17 +10,17 @@ use crate::support::watchdog::eventually;
 
 const BRIEF: Duration = Duration::from_millis(300);
 
-/// What the monitor sends, and how often.
+/// The commands of the monitor, and their interval.
 #[test]
-fn tor_is_asked_at_intervals_and_no_faster_than_the_shortest_one() {
+fn tor_is_queried_at_intervals_not_below_the_minimum() {
     let tor = RealTor::start();
-    for (kind, question) in [
+    for (kind, query) in [
         ("ephemeral", "GETINFO onions/current"),
         ("detached", "GETINFO onions/detached"),
         ("directory", "GETCONF HiddenServiceOptions"),
     ] {
         let tap = RecordingProxy::before(tor.address());
-        let asked = || tap.sent().iter().filter(|line| *line == question).count();
+        let query_count = || tap.sent().iter().filter(|line| *line == query).count();
         let endpoint = torcon::onion::OnionEndpoint::system_tor(tap.endpoint(), 80)
             .publication(torcon::onion::Publication::None)
             .check_interval(Duration::ZERO);
@@ -30,38 +30,39 @@ fn tor_is_asked_at_intervals_and_no_faster_than_the_shortest_one() {
             _ => endpoint.hidden_service_dir(tor.directory().join("service")),
         };
         let listener = listen(endpoint);
-        let (begin, before) = (Instant::now(), asked());
-        eventually(LONG, "tor is asked", || asked() >= before + 20);
+        let (begin, before) = (Instant::now(), query_count());
+        eventually(LONG, "tor is queried", || query_count() >= before + 20);
         assert!(begin.elapsed() >= Duration::from_millis(150), "{kind}: {:?}", begin.elapsed());
         listener.close().unwrap();
-        let after = asked();
+        let after = query_count();
         std::thread::yield_now();
-        assert_eq!(asked(), after, "{kind}: the monitor has ended");
+        assert_eq!(query_count(), after, "{kind}: the monitor has ended");
     }
 }
 
 #[test]
-fn the_shortest_and_the_longest_interval_are_taken() {
+fn the_shortest_and_the_longest_interval_are_accepted() {
     let tor = RealTor::start();
     for interval in [Duration::ZERO, Duration::MAX] {
         let listener = listen(endpoint(&tor).check_interval(interval).temporary_dir());
         assert!(listener.accept_timeout(BRIEF).unwrap_err().is_timeout());
         assert_eq!(tor.raw().ask("RESETCONF HiddenServiceOptions"), ["250 OK"]);
-        eventually(LONG, "the service is there again", || is_configured(&tor, &listener));
+        eventually(LONG, "tor has the service again", || is_configured(&tor, &listener));
         let begin = Instant::now();
         listener.close().unwrap();
         assert!(begin.elapsed() < SOON);
     }
 }
 
-/// The monitor may add the service again after its owner is gone.
+/// The monitor may add the service again after its handle was dropped.
 #[test]
 fn a_service_that_is_dropped_while_its_monitor_waits_for_tor_is_removed_later() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).temporary_dir().check_interval(Duration::from_millis(10)));
     let directory = listener.hidden_service_dir().unwrap().to_owned();
     tor.stop();
-    // Longer than the interval: the monitor waits for an answer, with the service in its hands.
+    // Longer than the interval: the monitor waits for a reply while it holds the lock of the
+    // service.
     assert!(listener.accept_timeout(BRIEF).unwrap_err().is_timeout());
     let begin = Instant::now();
     drop(listener);
@@ -74,7 +75,7 @@ fn a_service_that_is_dropped_while_its_monitor_waits_for_tor_is_removed_later() 
 }
 
 #[test]
-fn closing_can_be_tried_again_when_the_monitor_waited_for_tor() {
+fn close_can_be_repeated_after_the_monitor_waited_for_tor() {
     let tor = RealTor::start();
     let options = ConnectOptions::new().command_timeout(BRIEF);
     let endpoint = endpoint(&tor).connect_options(options).temporary_dir();
@@ -89,9 +90,9 @@ fn closing_can_be_tried_again_when_the_monitor_waited_for_tor() {
     assert!(!directory.exists());
 }
 
-/// The question of the monitor and the reader thread report the end of the connection in any order.
+/// The query of the monitor and the reader thread report the end of the connection in any order.
 #[test]
-fn a_detached_service_goes_on_when_the_connection_ends_while_tor_is_asked() {
+fn a_detached_service_survives_the_end_of_the_connection_during_a_query() {
     for _ in 0..10 {
         let tor = FakeTor::unix(|script| {
             script.greet_null_auth();

@@ -20,7 +20,7 @@ use crate::support::signal::signal;
 use crate::testnet::retry::retried;
 use crate::testnet::shared_network;
 
-/// How long anything may take where eight programs share two processors.
+/// The longest time for each step if eight programs share two processors.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 pub(crate) fn launcher() -> Launcher {
@@ -34,16 +34,16 @@ pub(crate) fn tor() -> Tor {
     Tor::launch(launcher()).expect("a tor can join the network")
 }
 
-/// Connects to a service as often as it takes: a client whose first directory has no descriptor
-/// yet, or whose circuit led over a relay that is no more, may have to try again.
+/// Connects to a service, with as many attempts as it needs: the first directory of a client may
+/// not have the descriptor yet, or a circuit may lead over a relay that has ended.
 #[track_caller]
 fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let end = Instant::now() + 2 * LIMIT;
-    // If the service gives up the way to the rendezvous point, tor keeps the client's circuit
-    // there for minutes, and every stream that may share it waits too.
+    // If the service gives up its circuit to the rendezvous point, tor keeps the circuit of the
+    // client there for minutes, and every stream that may share it waits too.
     let proxy = client.socks_proxy().unwrap().isolation(Isolation::fresh());
     loop {
-        // tor itself would hold on to a bad way for two minutes.
+        // tor itself would keep a broken circuit for two minutes.
         match proxy.clone().timeout(LIMIT / 4).connect((*address, port)) {
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
@@ -57,12 +57,12 @@ fn echo(listener: &OnionListener, number: u8) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            // What a dead circuit leaves behind must not keep the test.
+            // A stream on a dead circuit must not delay the test.
             stream.set_read_timeout(Some(LIMIT / 2)).unwrap();
             stream.set_write_timeout(Some(LIMIT / 2)).unwrap();
             scope.spawn(move || {
                 let mut reading = stream.try_clone().unwrap();
-                // A client that has gone is none of our business.
+                // A client that has disconnected is not a failure.
                 let _ = stream.write_all(&[number]);
                 let _ = std::io::copy(&mut reading, &mut stream);
                 let _ = stream.shutdown(Shutdown::Write);
@@ -71,9 +71,9 @@ fn echo(listener: &OnionListener, number: u8) {
     });
 }
 
-/// Runs `work` while services send back what they get.
+/// Runs `work` while services echo.
 pub(crate) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -> T {
-    /// Lets the servers end also if the work panics.
+    /// Ends the servers even if the work panics.
     struct Closing<'a>(&'a [OnionListener]);
     impl Drop for Closing<'_> {
         fn drop(&mut self) {
@@ -89,7 +89,7 @@ pub(crate) fn served<T>(listeners: &[OnionListener], work: impl FnOnce() -> T) -
     })
 }
 
-/// Says something to a service and returns the number of the service that said it back.
+/// Sends a text to a service and returns the number of the service that echoed it.
 #[track_caller]
 pub(crate) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
     let talk = || {
@@ -110,8 +110,8 @@ pub(crate) fn say(client: &Tor, address: &OnionAddress, text: &str) -> u8 {
 
 #[test]
 fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&told);
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&steps);
     let begin = Instant::now();
     let listener = OnionEndpoint::private_tor(80)
         .launcher(launcher())
@@ -123,13 +123,13 @@ fn a_service_of_a_private_tor_is_published_and_reached_by_another_tor() {
     let address = listener.onion_address();
     let directory = listener.hidden_service_dir().unwrap().to_owned();
     let is_launch = |progress: &&OnionProgress| matches!(progress, OnionProgress::Launching(_));
-    let told = std::mem::take(&mut *told.lock());
-    let launching = told.iter().take_while(is_launch).count();
-    assert!(launching > 3, "{told:?}");
-    assert_eq!(told[launching], OnionProgress::Added(address));
-    assert!(matches!(&told[told.len() - 2], OnionProgress::Upload(upload)
+    let steps = std::mem::take(&mut *steps.lock());
+    let launching = steps.iter().take_while(is_launch).count();
+    assert!(launching > 3, "{steps:?}");
+    assert_eq!(steps[launching], OnionProgress::Added(address));
+    assert!(matches!(&steps[steps.len() - 2], OnionProgress::Upload(upload)
         if upload.outcome == UploadOutcome::Uploaded));
-    assert_eq!(told[told.len() - 1], OnionProgress::Published(address));
+    assert_eq!(steps[steps.len() - 1], OnionProgress::Published(address));
 
     let client = tor();
     served(&[listener], || {
@@ -169,37 +169,37 @@ fn two_services_of_one_tor_are_published_and_not_confused() {
 }
 
 #[test]
-fn a_service_of_the_torrc_is_reached_while_ours_comes_and_when_it_has_gone() {
+fn a_service_of_the_torrc_is_reached_before_and_after_another_is_removed() {
     let root = tempfile::tempdir().unwrap();
-    let theirs = root.path().join("theirs");
-    // Their server is anything that listens.
+    let torrc_service = root.path().join("torrc_service");
+    // The server of that service only listens.
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("80 {}", server.local_addr().unwrap());
     let launcher = launcher()
-        .option("HiddenServiceDir", &theirs)
+        .option("HiddenServiceDir", &torrc_service)
         .option("HiddenServicePort", &target)
         .option("HiddenServiceMaxStreams", "9");
     let (service, client) = (Tor::launch(launcher).unwrap(), tor());
-    let their_address = fs::read_to_string(theirs.join("hostname")).unwrap();
-    let their_address: OnionAddress = their_address.trim().parse().unwrap();
+    let torrc_address = fs::read_to_string(torrc_service.join("hostname")).unwrap();
+    let torrc_address: OnionAddress = torrc_address.trim().parse().unwrap();
     let listener = service.onion_endpoint(80).timeout(LIMIT).listen().unwrap();
     let reached = |address: &OnionAddress| drop(reach(&client, address, 80));
-    reached(&their_address);
+    reached(&torrc_address);
     reached(&listener.onion_address());
     listener.close().unwrap();
     drop(listener);
     client.wait_new_identity(LIMIT).unwrap();
-    reached(&their_address);
+    reached(&torrc_address);
     assert_eq!(service.controller().get_conf(["HiddenServiceOptions"]).unwrap().lines().count(), 3);
 }
 
 #[test]
-fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
+fn ten_clients_use_a_service_at_once_and_one_transfers_ten_megabytes_each_way() {
     let (service, client) = (tor(), tor());
     let endpoint = service.onion_endpoint(80).ephemeral().timeout(LIMIT);
     let listener = endpoint.listen().unwrap();
     let address = listener.onion_address();
-    // Different for each, and of no period that a lost block would hide.
+    // Different for each client, and without a period that would hide a lost block.
     let byte = |seed: usize, at: usize| (at.wrapping_mul(31).wrapping_add(at >> 8) ^ seed) as u8;
     served(&[listener], || {
         drop(reach(&client, &address, 80));
@@ -233,7 +233,7 @@ fn ten_use_a_service_at_once_and_one_of_them_moves_ten_megabytes_each_way() {
     });
 }
 
-/// Requires that only a client with its key gets through.
+/// Requires that only an authorized client connects.
 fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
     let endpoint = endpoint.authorize_client("alice").publication(Publication::All);
     let listener = endpoint.timeout(LIMIT).listen().unwrap();
@@ -245,7 +245,7 @@ fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
         let Error::Socks(error) = error else { panic!("{error:?}") };
         assert_eq!(error.code(), Some(SocksCode::OnionMissingClientAuth));
         let add = OnionClientAuthAdd::new(address, alice.clone());
-        // The descriptor had come and could not be read.
+        // tor had the descriptor and could not decrypt it.
         let outcome = client.controller().add_onion_client_auth(&add).unwrap();
         assert_eq!(outcome, OnionClientAuthAdded::Decrypted);
         assert_eq!(say(&client, &address, "it is me"), 0);
@@ -261,7 +261,7 @@ fn a_client_without_authorization_is_refused_and_one_with_it_is_not() {
 }
 
 #[test]
-fn the_circuit_of_each_client_is_told() {
+fn each_stream_has_the_circuit_of_its_client() {
     let (service, client) = (tor(), tor());
     let listener = service.onion_endpoint(80).export_circuit_id().timeout(LIMIT).listen().unwrap();
     let address = listener.onion_address();
@@ -276,12 +276,12 @@ fn the_circuit_of_each_client_is_told() {
         let (circuit, bytes) = loop {
             let mut stream = listener.accept_timeout(LIMIT).unwrap();
             let mut bytes = [0; 5];
-            // An attempt that the client has given up may have come so far.
+            // An attempt that the client has given up may have reached the listener.
             if stream.read_exact(&mut bytes).is_ok() {
                 break (stream.circuit_id().unwrap(), bytes);
             }
         };
-        // Nothing of the header is left for us, and nothing of the client is lost.
+        // No byte of the header is left, and no byte of the client is lost.
         assert_eq!(&bytes, b"first");
         let circuits = service.controller().get_info_one("circuit-status").unwrap();
         let line = circuits.lines().find(|line| line.starts_with(&format!("{circuit} BUILT ")));
@@ -292,8 +292,8 @@ fn the_circuit_of_each_client_is_told() {
 }
 
 #[test]
-fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
-    // A network of its own: this one is damaged.
+fn a_service_is_reached_again_after_a_relay_died_under_load() {
+    // A separate network, since this test damages it.
     let network = PrivateNetwork::builder().timeout(LIMIT).launch().unwrap();
     let join = || {
         let launcher = Launcher::new().network(&network).option("SocksPort", "127.0.0.1:auto");
@@ -324,7 +324,7 @@ fn a_service_is_reached_again_when_a_relay_has_died_under_load() {
             has_moved.wait();
             network.kill("relay2").unwrap();
             let begin = Instant::now();
-            // The way that a first stream finds may lead over the dead relay too.
+            // The circuit of a first stream may lead over the dead relay too.
             let answers = || {
                 let stream = reach(&client, &address, 80);
                 stream.set_read_timeout(Some(LIMIT / 6)).unwrap();

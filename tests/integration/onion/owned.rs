@@ -44,7 +44,7 @@ fn a_private_tor_ends_with_its_listener() {
 }
 
 #[test]
-fn a_private_tor_that_cannot_publish_is_gone_when_that_is_told() {
+fn a_private_tor_that_cannot_publish_has_ended_when_listen_fails() {
     exclusive(|| {
         let before = Holdings::now();
         let outcome = OnionEndpoint::private_tor(80).launcher(offline()).listen();
@@ -76,7 +76,7 @@ fn a_service_on_a_tor_leaves_the_tor_running() {
 }
 
 #[test]
-fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
+fn all_handles_share_the_global_tor_and_the_last_ends_it() {
     exclusive(|| {
         let before = Holdings::now();
         let threads: Vec<_> = (0..3)
@@ -94,7 +94,7 @@ fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
         assert!(tor.controller().is_alive());
         drop(tor);
         before.assert_restored(SOON);
-        // The next one is another.
+        // The next one is another process.
         let tor = Tor::global_with(offline()).unwrap();
         assert!(tor.controller().is_alive());
         drop(tor);
@@ -103,7 +103,7 @@ fn the_global_tor_is_one_for_all_and_ends_with_the_last() {
 }
 
 #[test]
-fn the_global_tor_must_be_what_is_asked_for() {
+fn the_options_of_the_global_tor_must_match() {
     exclusive(|| {
         let before = Holdings::now();
         let tor = Tor::global_with(offline()).unwrap();
@@ -124,12 +124,12 @@ fn the_global_tor_must_be_what_is_asked_for() {
 }
 
 #[test]
-fn a_global_tor_that_cannot_be_launched_can_be_tried_again() {
+fn the_launch_of_the_global_tor_can_be_repeated_after_a_failure() {
     exclusive(|| {
         let broken = offline().option("NoSuchOption", "1");
         assert!(matches!(Tor::global_with(broken), Err(Error::Launch(_))));
         let tor = Tor::global_with(offline()).unwrap();
-        // One that has died is replaced, though somebody still holds it.
+        // A dead tor is replaced, though another handle still holds it.
         tor.process().unwrap().kill().unwrap();
         tor.controller().wait_closed(LONG).unwrap();
         let another = Tor::global_with(offline()).unwrap();
@@ -139,7 +139,7 @@ fn a_global_tor_that_cannot_be_launched_can_be_tried_again() {
 }
 
 #[test]
-fn a_tor_that_is_never_ready_is_waited_for_in_vain_or_until_it_dies() {
+fn wait_ready_ends_with_a_timeout_or_with_tor() {
     exclusive(|| {
         let tor = Tor::launch(offline()).unwrap();
         assert!(!tor.is_ready().unwrap());
@@ -167,7 +167,7 @@ fn a_new_identity_can_be_waited_for_even_in_a_listener() {
             .wait_for(Ready::Controller);
         let tor = Arc::new(Tor::launch(launcher).unwrap());
         tor.wait_new_identity(LONG).unwrap();
-        // The second is delayed by tor.
+        // tor delays the second one.
         tor.new_identity().unwrap();
         let (done, outcome) = crossbeam_channel::bounded(1);
         let weak = Arc::downgrade(&tor);

@@ -46,7 +46,7 @@ fn a_program_that_was_killed_starts_again_with_the_same_address() {
         assert_eq!(*address.get_or_insert_with(|| found.clone()), found, "{end:?}");
         program.end();
     }
-    // One that is over has left its service in tor; there is one, not five.
+    // The killed program has left its service in tor: one, not five.
     assert_eq!(services(&tor).len(), 2, "{:?}", services(&tor));
     let last = listen(endpoint(&tor).hidden_service_dir(&directory));
     assert_eq!(vec![last.onion_address().to_string()], address.unwrap());
@@ -93,9 +93,9 @@ fn two_programs_do_not_lose_each_others_services() {
         });
         let addresses = programs.each_mut().map(Program::report);
         let count = || services(&tor).iter().filter(|l| l.starts_with("HiddenServiceDir=")).count();
-        eventually(LONG, "all services are there", || count() == 30);
+        eventually(LONG, "tor has all services", || count() == 30);
         assert_eq!(addresses.concat().len(), 30);
         programs.into_iter().for_each(Program::end);
-        eventually(LONG, "no service is there", || count() == 0);
+        eventually(LONG, "tor has no service", || count() == 0);
     }
 }

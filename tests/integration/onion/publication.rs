@@ -17,7 +17,7 @@ use crate::support::watchdog::within;
 /// Directories of the network on which these lines were recorded.
 pub(super) const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
 pub(super) const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
-/// A descriptor of each of two times.
+/// The descriptors of two time periods.
 pub(super) const ONE: &str = "a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
 pub(super) const TWO: &str = "LFjky7ywjd1ZKZJLzHqu6SMGiWcm3YotLSETfmXkERI";
 const INDEX: &str = "HSDIR_INDEX=3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F3C0A5A1B2C3D4E5F";
@@ -43,12 +43,12 @@ pub(super) fn failed(number: u8, hsdir: &str, descriptor: &str) -> String {
     format!("650 HS_DESC FAILED {service} NO_AUTH {hsdir} {descriptor} REASON=UPLOAD_REJECTED")
 }
 
-pub(super) fn tell(script: &mut Script, lines: &[String]) {
+pub(super) fn send_events(script: &mut Script, lines: &[String]) {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     script.send_lines(&lines);
 }
 
-/// Takes the service, as tor does, and says that the network is on.
+/// Accepts the service as tor does, and reports an enabled network.
 fn add(script: &mut Script) {
     // First the events, then the service (peers 32).
     script.answer("SETEVENTS HS_DESC", &["250 OK"]);
@@ -57,11 +57,11 @@ fn add(script: &mut Script) {
     script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
 }
 
-fn ask(script: &mut Script) {
+fn answer_network(script: &mut Script) {
     script.answer("GETCONF DisableNetwork", &["250 DisableNetwork=0"]);
 }
 
-/// Lets the service go.
+/// Answers the removal of the service.
 fn remove(script: &mut Script) {
     script.answer("SETEVENTS", &["250 OK"]);
     script.answer(&format!("DEL_ONION {}", id(1)), &["250 OK"]);
@@ -72,7 +72,7 @@ pub(super) fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeT
     FakeTor::unix(|script| {
         script.greet_null_auth();
         add(script);
-        ask(script);
+        answer_network(script);
         play(script);
         remove(script);
     })
@@ -87,13 +87,13 @@ pub(super) fn endpoint(tor: &FakeTor) -> OnionEndpoint {
         .upload_grace(LONG)
 }
 
-/// Listens, and lets go of the listener, on a fake tor that tells this.
+/// Listens on a fake tor that sends these events, and drops the listener. Returns the uploads.
 #[track_caller]
-fn told(
+fn uploads_after(
     lines: Vec<String>,
     change: impl FnOnce(OnionEndpoint) -> OnionEndpoint,
 ) -> Result<Vec<String>, String> {
-    let tor = fake_tor(move |script| tell(script, &lines));
+    let tor = fake_tor(move |script| send_events(script, &lines));
     let outcome = change(endpoint(&tor)).listen();
     let outcome = match outcome {
         Ok(listener) => Ok(listener.uploads().iter().map(ToString::to_string).collect()),
@@ -103,21 +103,21 @@ fn told(
     outcome
 }
 
-/// Runs out, but not before tor has been told of the service.
+/// A limit that ends, but not before tor got the service.
 const SHORT: Duration = Duration::from_millis(1200);
 
 #[test]
-fn the_first_directory_that_takes_it_is_enough() {
+fn first_waits_for_one_directory() {
     let lines = vec![
         created(1, ONE),
         upload(1, A, ONE),
         upload(1, B, ONE),
-        // A failure among successes is none (protocol of HSDirs: some refuse).
+        // A failure besides a success is ignored (protocol of HSDirs: some refuse).
         failed(1, B, ONE),
         uploaded(1, A),
     ];
     assert_eq!(
-        told(lines, |endpoint| endpoint),
+        uploads_after(lines, |endpoint| endpoint),
         Ok(vec![format!("{A}: uploaded"), format!("{B}: failed, UPLOAD_REJECTED")])
     );
 }
@@ -133,7 +133,7 @@ fn uploads_of_another_service_do_not_count() {
         failed(2, A, TWO),
     ];
     assert_eq!(
-        told(lines, |endpoint| endpoint.timeout(SHORT)),
+        uploads_after(lines, |endpoint| endpoint.timeout(SHORT)),
         Err(format!("timed out after {SHORT:?} waiting for the onion service to be published"))
     );
 }
@@ -149,11 +149,11 @@ fn all_failed_counts_only_after_a_while_without_another_upload() {
         upload(1, A, TWO),
         uploaded(1, A),
     ];
-    assert!(told(lines, |endpoint| endpoint).is_ok());
+    assert!(uploads_after(lines, |endpoint| endpoint).is_ok());
 
     let lines = vec![created(1, ONE), upload(1, A, ONE), failed(1, A, ONE)];
     assert_eq!(
-        told(lines, |endpoint| endpoint.upload_grace(SHORT)),
+        uploads_after(lines, |endpoint| endpoint.upload_grace(SHORT)),
         Err(format!(
             "no directory accepted the descriptor of {}: 1 UPLOAD_REJECTED",
             key(1).address()
@@ -162,9 +162,12 @@ fn all_failed_counts_only_after_a_while_without_another_upload() {
 }
 
 #[test]
-fn a_failed_publication_tells_of_each_directory() {
+fn a_failed_publication_reports_each_directory() {
     let tor = fake_tor(|script| {
-        tell(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, A, ONE), failed(1, B, ONE)]);
+        send_events(
+            script,
+            &[upload(1, A, ONE), upload(1, B, ONE), failed(1, A, ONE), failed(1, B, ONE)],
+        );
     });
     let error = endpoint(&tor).upload_grace(SHORT).listen().unwrap_err();
     let Error::Onion(error) = error else { panic!("{error:?}") };
@@ -184,7 +187,7 @@ fn a_failed_fetch_of_the_address_is_no_failed_upload() {
     let fetch = format!("650 HS_DESC FAILED {} NO_AUTH {A} {ONE} REASON=NOT_FOUND", id(1));
     let lines = vec![upload(1, A, ONE), fetch, uploaded(1, A)];
     assert_eq!(
-        told(lines, |endpoint| endpoint.upload_grace(Duration::ZERO)),
+        uploads_after(lines, |endpoint| endpoint.upload_grace(Duration::ZERO)),
         Ok(vec![format!("{A}: uploaded")])
     );
 }
@@ -193,10 +196,13 @@ fn a_failed_fetch_of_the_address_is_no_failed_upload() {
 fn all_waits_for_both_descriptors_and_every_directory() {
     let (go_on, wait) = signal();
     let tor = fake_tor(move |script| {
-        tell(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
+        send_events(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
         script.wait_for(&wait);
-        // One directory gets both; it answers each.
-        tell(script, &[upload(1, A, TWO), upload(1, B, TWO), uploaded(1, A), failed(1, B, TWO)]);
+        // One directory gets both descriptors; it answers each.
+        send_events(
+            script,
+            &[upload(1, A, TWO), upload(1, B, TWO), uploaded(1, A), failed(1, B, TWO)],
+        );
     });
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
@@ -221,23 +227,23 @@ fn all_waits_for_both_descriptors_and_every_directory() {
 }
 
 #[test]
-fn what_is_told_before_the_address_is_known_counts() {
+fn events_before_the_address_is_known_count() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
-        // A filter that allows no key of the program's own.
+        // A filter that refuses keys of the program.
         script.expect_matching("a key", |line| line.starts_with("ADD_ONION ED25519-V3:"));
         script.send_lines(&["510 Command filtered"]);
         script.expect_matching("ADD_ONION", |line| line.starts_with("ADD_ONION NEW:ED25519-V3 "));
-        // tor sends its events between the lines of others, and may be faster than we are.
-        tell(script, &[upload(2, B, TWO), upload(1, A, ONE), uploaded(1, A)]);
+        // tor sends events between the replies to others, and may be faster than this program.
+        send_events(script, &[upload(2, B, TWO), upload(1, A, ONE), uploaded(1, A)]);
         let blob = key(1).reveal_blob();
         script.send_lines(&[
             &format!("250-ServiceID={}", id(1)),
             &format!("250-PrivateKey={blob}"),
             "250 OK",
         ]);
-        ask(script);
+        answer_network(script);
         remove(script);
     });
     let endpoint = OnionEndpoint::system_tor(tor.endpoint(), 80).ephemeral().timeout(SOON);
@@ -249,18 +255,18 @@ fn what_is_told_before_the_address_is_known_counts() {
 }
 
 #[test]
-fn without_waiting_the_address_is_there_and_publication_can_be_waited_for_later() {
+fn without_a_wait_the_address_is_known_and_publication_can_be_awaited_later() {
     let (go_on, wait) = signal();
     let tor = FakeTor::unix(move |script| {
         script.greet_null_auth();
         add(script);
         script.wait_for(&wait);
-        tell(script, &[upload(1, A, ONE), uploaded(1, A)]);
+        send_events(script, &[upload(1, A, ONE), uploaded(1, A)]);
         remove(script);
     });
     let listener = endpoint(&tor).publication(Publication::None).listen().unwrap();
     assert_eq!(listener.onion_address(), key(1).address());
-    // The service stays when publication takes longer than one likes to wait.
+    // The service stays in tor if publication takes longer than the limit.
     let error = listener.wait_published(Publication::First, SHORT).unwrap_err();
     let Error::Timeout(timeout) = error else { panic!("{error:?}") };
     assert_eq!(*timeout.wait(), Wait::Publication);
@@ -291,12 +297,12 @@ fn a_wait_for_publication_ends_with_the_service() {
 }
 
 #[test]
-fn tor_dying_while_it_publishes_is_told_at_once() {
+fn the_death_of_tor_during_publication_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         add(script);
-        ask(script);
-        tell(script, &[upload(1, A, ONE)]);
+        answer_network(script);
+        send_events(script, &[upload(1, A, ONE)]);
         script.close();
     });
     let endpoint = endpoint(&tor);
@@ -306,7 +312,7 @@ fn tor_dying_while_it_publishes_is_told_at_once() {
 }
 
 #[test]
-fn tor_dying_before_it_has_the_service_is_told_at_once() {
+fn the_death_of_tor_before_add_onion_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
@@ -360,7 +366,7 @@ fn a_service_whose_address_a_filter_has_replaced_is_removed() {
 }
 
 #[test]
-fn a_disabled_network_is_told_and_not_waited_for() {
+fn a_disabled_network_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         add(script);
@@ -375,12 +381,12 @@ fn a_disabled_network_is_told_and_not_waited_for() {
 }
 
 #[test]
-fn a_filter_that_keeps_back_the_question_is_no_obstacle() {
+fn a_filter_that_drops_the_query_does_not_stop_a_service() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         add(script);
         script.answer("GETCONF DisableNetwork", &["510 Command filtered"]);
-        tell(script, &[uploaded(1, A)]);
+        send_events(script, &[uploaded(1, A)]);
         remove(script);
     });
     endpoint(&tor).listen().unwrap();
@@ -388,13 +394,13 @@ fn a_filter_that_keeps_back_the_question_is_no_obstacle() {
 }
 
 #[test]
-fn a_detached_service_that_was_not_published_is_taken_back() {
+fn a_detached_service_that_was_not_published_is_removed() {
     let tor = FakeTor::unix(|script| {
         script.greet_null_auth();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
         script.expect_matching("ADD_ONION", |line| line.contains(" Flags=Detach "));
         script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
-        ask(script);
+        answer_network(script);
         remove(script);
     });
     let error = endpoint(&tor).detach().timeout(SHORT).listen().unwrap_err();
@@ -412,8 +418,8 @@ fn a_service_can_be_made_inside_a_listener_of_events() {
         script.answer("SETEVENTS HS_DESC SIGNAL", &["250 OK"]);
         script.expect_line("ADD_ONION");
         script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
-        ask(script);
-        tell(script, &[upload(1, A, ONE), uploaded(1, A)]);
+        answer_network(script);
+        send_events(script, &[upload(1, A, ONE), uploaded(1, A)]);
         script.answer("SETEVENTS SIGNAL", &["250 OK"]);
         script.answer(&format!("DEL_ONION {}", id(1)), &["250 OK"]);
         script.drain();
@@ -436,7 +442,7 @@ fn a_service_can_be_made_inside_a_listener_of_events() {
 }
 
 #[test]
-fn events_that_are_late_and_of_unknown_shape_disturb_nobody() {
+fn late_events_and_events_of_unknown_shape_are_ignored() {
     let lines = vec![
         "650 HS_DESC".to_owned(),
         "650 HS_DESC NOVELTY x".to_owned(),
@@ -445,5 +451,5 @@ fn events_that_are_late_and_of_unknown_shape_disturb_nobody() {
         upload(1, A, ONE),
         uploaded(1, A),
     ];
-    assert_eq!(told(lines, |endpoint| endpoint), Ok(vec![format!("{A}: uploaded")]));
+    assert_eq!(uploads_after(lines, |endpoint| endpoint), Ok(vec![format!("{A}: uploaded")]));
 }

@@ -27,7 +27,7 @@ fn a_service_is_added_again_after_each_reload() {
         tor.hang_up();
         eventually(LONG, "tor has reloaded", || reloads() >= reload);
         for listener in [&filed, &temporary] {
-            eventually(LONG, "the service is there again", || is_configured(&tor, listener));
+            eventually(LONG, "tor has the service again", || is_configured(&tor, listener));
         }
     }
     let current = ephemeral.controller().onions().unwrap();
@@ -44,15 +44,15 @@ fn a_service_is_added_again_when_another_controller_removes_it() {
     let tor = RealTor::start();
     let first = listen(endpoint(&tor).temporary_dir());
     let second = listen(endpoint(&tor).temporary_dir());
-    let theirs = tor.directory().join("theirs");
+    let other = tor.directory().join("other");
     for command in [
         "RESETCONF HiddenServiceOptions".to_owned(),
-        format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", theirs.display()),
+        format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", other.display()),
         "SIGNAL RELOAD".to_owned(),
     ] {
         assert_eq!(tor.raw().ask(&command), ["250 OK"]);
         for listener in [&first, &second] {
-            eventually(LONG, "the service is there again", || is_configured(&tor, listener));
+            eventually(LONG, "tor has the service again", || is_configured(&tor, listener));
         }
     }
     drop((first, second));
@@ -60,16 +60,16 @@ fn a_service_is_added_again_when_another_controller_removes_it() {
 }
 
 #[test]
-fn the_services_of_others_survive_when_ours_are_added_again() {
+fn other_services_survive_when_a_service_is_added_again() {
     let tor = RealTor::start();
-    let ours = listen(endpoint(&tor).temporary_dir());
-    let theirs = tor.directory().join("theirs");
-    let command = format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", theirs.display());
+    let service = listen(endpoint(&tor).temporary_dir());
+    let other = tor.directory().join("other");
+    let command = format!("SETCONF HiddenServiceDir={} HiddenServicePort=81", other.display());
     assert_eq!(tor.raw().ask(&command), ["250 OK"]);
-    eventually(LONG, "the service is there again", || is_configured(&tor, &ours));
+    eventually(LONG, "tor has the service again", || is_configured(&tor, &service));
     assert_eq!(
         services(&tor)[..2],
-        [format!("HiddenServiceDir={}", theirs.display()), "HiddenServicePort=81".to_owned()]
+        [format!("HiddenServiceDir={}", other.display()), "HiddenServicePort=81".to_owned()]
     );
 }
 
@@ -101,8 +101,8 @@ fn a_deleted_ephemeral_service_is_noticed() {
     let delete = format!("DEL_ONION {}", key(3).address().service_id());
     for _ in 0..3 {
         assert_eq!(tor.raw().ask(&delete), ["250 OK"]);
-        let is_there = || tor.raw().get_info("onions/detached") == key(3).address().service_id();
-        eventually(LONG, "the service is there again", is_there);
+        let has_service = || tor.raw().get_info("onions/detached") == key(3).address().service_id();
+        eventually(LONG, "tor has the service again", has_service);
     }
     assert!(detached.try_accept().unwrap().is_none());
     let shared = controller(&tor);
@@ -114,7 +114,7 @@ fn a_deleted_ephemeral_service_is_noticed() {
     shared.del_onion(ended.onion_address()).unwrap();
     assert_eq!(removed_by(ended.accept_timeout(LONG)), RemovedBy::Deletion);
 
-    // Without its key nobody can add it again.
+    // Without its key the service cannot be added again.
     let discarded = listen(endpoint(&tor).detach().discard_key().check_interval(interval));
     let delete = format!("DEL_ONION {}", discarded.onion_address().service_id());
     assert_eq!(tor.raw().ask(&delete), ["250 OK"]);
@@ -129,7 +129,7 @@ fn a_deleted_ephemeral_service_is_noticed() {
 }
 
 #[test]
-fn a_detached_service_is_accepted_for_when_the_control_connection_has_ended() {
+fn accept_works_for_a_detached_service_after_the_end_of_the_control_connection() {
     let tor = RealTor::start();
     let listener = listen(endpoint(&tor).detach().key(key(4)));
     listener.controller().close();

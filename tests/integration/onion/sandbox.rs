@@ -10,11 +10,11 @@ use super::{LONG, refusal};
 use crate::support::real_tor::tor_binary;
 use crate::support::watchdog::eventually;
 
-/// The user nobody, who has this number everywhere.
-const NOBODY: u32 = 65534;
+/// The number of the unprivileged user, which is the same on every system.
+const UNPRIVILEGED: u32 = 65534;
 
-/// Mounts what the packaged unit of tor mounts: a /tmp of its own, and everything read-only but
-/// the data directory.
+/// Mounts as the packaged unit of tor does: a private /tmp, and everything read-only but the data
+/// directory.
 const SCRIPT: &str = r#"
 set -e
 mount --make-rprivate /
@@ -38,7 +38,7 @@ impl Sandbox {
             println!("NOT RUN: a mount namespace is not permitted here");
             return None;
         }
-        // Not below /tmp, which the tor has for itself.
+        // Not below /tmp, since the tor has a private one.
         let directory = tempfile::tempdir_in("/var/tmp").unwrap();
         let d = directory.path();
         fs::write(d.join("empty"), "").unwrap();
@@ -55,7 +55,7 @@ impl Sandbox {
         ];
         fs::write(d.join("torrc"), lines.join("\n")).unwrap();
         fs::set_permissions(d, Permissions::from_mode(0o700)).unwrap();
-        chown(d, Some(NOBODY), Some(NOBODY)).unwrap();
+        chown(d, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", SCRIPT])
             .env("D", d)
@@ -105,8 +105,8 @@ fn try_listen(
 }
 
 #[test]
-fn a_tor_in_a_sandbox_gets_a_service_or_the_reason_why_not_and_lives() {
-    // A directory that tor sees otherwise ended the packaged tor.
+fn a_tor_in_a_sandbox_gets_a_service_or_the_error_has_the_reason() {
+    // The packaged tor exited for a directory that it cannot see.
     let Some(mut sandbox) = Sandbox::start() else { return };
     let outside = tempfile::tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(outside.path(), Permissions::from_mode(0o777)).unwrap();
@@ -154,9 +154,9 @@ fn the_user_of_tor_can_connect_to_a_unix_socket_of_root() {
     let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
     let path = outside.path().join("socket");
     let listener = try_listen(&tor, |endpoint| endpoint.local_unix(&path)).unwrap();
-    assert_eq!(owner(&path), NOBODY);
+    assert_eq!(owner(&path), UNPRIVILEGED);
     drop(listener);
-    // Others may put something else there.
+    // Other users may replace the file there.
     let path = sandbox.path("socket");
     let listener = try_listen(&tor, |endpoint| endpoint.local_unix(&path)).unwrap();
     assert_eq!(owner(&path), 0);
@@ -165,7 +165,7 @@ fn the_user_of_tor_can_connect_to_a_unix_socket_of_root() {
 
 #[test]
 fn nothing_outside_a_service_directory_is_given_to_the_user_of_tor() {
-    // Root gave any directory to tor's user by a link in the directory of a service.
+    // As root, torcon gave any directory to tor's user by a link in the directory of a service.
     let Some(sandbox) = Sandbox::start() else { return };
     let [tor, _] = sandbox.endpoints();
     let (victim, path) = (sandbox.path("victim"), sandbox.path("service"));
@@ -181,12 +181,12 @@ fn nothing_outside_a_service_directory_is_given_to_the_user_of_tor() {
     refusal(listen());
     fs::remove_file(&clients).unwrap();
     fs::create_dir(&clients).unwrap();
-    // One that belongs to another user is not taken over either.
+    // A directory of another user is not given away either.
     assert_eq!(
         refusal(listen()),
-        format!("{clients:?} belongs to user 0, and tor runs as user {NOBODY}")
+        format!("{clients:?} belongs to user 0, and tor runs as user {UNPRIVILEGED}")
     );
-    chown(&clients, Some(NOBODY), None).unwrap();
+    chown(&clients, Some(UNPRIVILEGED), None).unwrap();
     std::os::unix::fs::symlink(victim.join("file"), clients.join("alice.auth")).unwrap();
     refusal(listen());
     let owners = [&victim, &victim.join("file")].map(|path| fs::metadata(path).unwrap().uid());

@@ -32,7 +32,7 @@ fn a_tor_with_a_seccomp_sandbox_gets_ephemeral_services_and_refuses_directories(
     let Some(tor) = start(builder) else { return };
     let before = services(&tor);
     listen(endpoint(&tor)).close().unwrap();
-    // tor refuses with "See logs for details", also what it has had since it started.
+    // tor refuses with "See logs for details", even the directory that it has had since it started.
     for path in [outside.path().join("new"), known] {
         let refused = endpoint(&tor).hidden_service_dir(&path).listen();
         assert_eq!(
@@ -49,7 +49,7 @@ fn a_tor_with_a_seccomp_sandbox_gets_ephemeral_services_and_refuses_directories(
 }
 
 #[test]
-fn a_tor_with_a_seccomp_sandbox_survives_what_is_written_into_its_configuration() {
+fn a_tor_with_a_seccomp_sandbox_survives_changes_of_its_configuration() {
     let Some(tor) = start(RealTor::builder().without_cookie()) else { return };
     let controller = controller(&tor);
     let config = Config::new(&controller);
@@ -60,7 +60,7 @@ fn a_tor_with_a_seccomp_sandbox_survives_what_is_written_into_its_configuration(
     };
     save("MaxCircuitDirtiness", "700").unwrap();
     assert_eq!(config.in_force("MaxCircuitDirtiness").unwrap().to_string(), "700");
-    // tor would write a cookie, may not, and exits.
+    // tor would write a cookie, which the sandbox forbids, and exits.
     for option in ["CookieAuthentication", "ExtORPort"] {
         let text = refusal(save(option, if option == "ExtORPort" { "auto" } else { "1" }));
         let problem = "needs a new file, and this tor with Sandbox 1 would exit";
@@ -76,14 +76,14 @@ fn a_tor_with_a_seccomp_sandbox_survives_what_is_written_into_its_configuration(
 }
 
 #[test]
-fn a_tor_with_a_seccomp_sandbox_takes_the_cookie_authentication_that_it_has() {
+fn a_tor_with_a_seccomp_sandbox_keeps_its_cookie_authentication() {
     let Some(tor) = start(RealTor::builder()) else { return };
     let controller = controller(&tor);
     controller.set_conf([("CookieAuthentication", "1")]).unwrap();
     let config = Config::new(&controller);
     config.set("CookieAuthentication", "1").unwrap();
     config.save().unwrap();
-    // Switched off, it cannot be switched on again.
+    // After it is switched off it cannot be switched on again.
     controller.set_conf([("CookieAuthentication", "0")]).unwrap();
     let text = refusal(controller.set_conf([("CookieAuthentication", "1")]));
     assert!(text.ends_with("this tor with Sandbox 1 would exit"), "{text}");

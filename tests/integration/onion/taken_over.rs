@@ -17,7 +17,7 @@ fn tor_with_a_service(directory: &Path) -> RealTor {
 }
 
 #[test]
-fn a_service_of_the_torrc_that_was_taken_over_is_left_as_it_was_found() {
+fn a_replaced_service_of_the_torrc_is_restored() {
     let directory = tempfile::tempdir().unwrap();
     let tor = tor_with_a_service(directory.path());
     let path = directory.path().join("service");
@@ -35,14 +35,14 @@ fn a_service_of_the_torrc_that_was_taken_over_is_left_as_it_was_found() {
         assert_eq!(services(&tor), before);
         assert_eq!(entries(&path), files);
     }
-    // What the torrc has no more is not put back.
+    // A service that was removed from the torrc is not restored.
     fs::write(tor.torrc_path(), "").unwrap();
     listen(endpoint(&tor).hidden_service_dir(&path)).close().unwrap();
     assert_eq!(services(&tor), ["HiddenServiceOptions"]);
 }
 
 #[test]
-fn a_service_of_the_torrc_that_was_edited_meanwhile_is_left_as_the_torrc_has_it() {
+fn a_replaced_service_of_the_torrc_is_restored_as_the_edited_torrc_has_it() {
     let directory = tempfile::tempdir().unwrap();
     let tor = tor_with_a_service(directory.path());
     let path = directory.path().join("service");
@@ -56,7 +56,7 @@ fn a_service_of_the_torrc_that_was_edited_meanwhile_is_left_as_the_torrc_has_it(
         fs::write(tor.torrc_path(), text).unwrap();
         assert_eq!(tor.raw().ask("SIGNAL RELOAD"), ["250 OK"]);
         let again = format!("{} was added to tor again", listener.onion_address());
-        eventually(LONG, "the service is there again", || !log.lines_with(&again).is_empty());
+        eventually(LONG, "tor has the service again", || !log.lines_with(&again).is_empty());
         listener.close().unwrap();
         let services = services(&tor);
         assert_eq!(services.len(), left, "{services:?}");
@@ -65,8 +65,8 @@ fn a_service_of_the_torrc_that_was_edited_meanwhile_is_left_as_the_torrc_has_it(
 }
 
 #[test]
-fn a_service_that_another_controller_added_is_replaced_for_good() {
-    // Such as the one of a killed program: nobody is behind it any more.
+fn a_replaced_service_of_another_controller_is_not_restored() {
+    // Such as the service of a killed program, whose server has ended.
     let tor = RealTor::start();
     let path = tor.directory().join("service");
     let line = format!("HiddenServiceDir={} HiddenServicePort=80", path.display());

@@ -4,19 +4,22 @@ use torcon::error::UploadOutcome;
 use torcon::onion::{OnionProgress, Publication};
 
 use super::publication::{
-    A, B, ONE, TWO, created, endpoint, failed, fake_tor, tell, upload, uploaded,
+    A, B, ONE, TWO, created, endpoint, failed, fake_tor, send_events, upload, uploaded,
 };
 use super::{SOON, refusal};
 use crate::support::signal::signal;
 
-/// Runs out, but not before tor has told of the uploads.
+/// A limit that ends, but not before tor has reported the uploads.
 const SHORT: Duration = Duration::from_millis(1200);
 
 #[test]
-fn a_directory_that_never_answers_does_not_end_a_service_that_works() {
-    // tor reports nothing of an upload whose circuit dies.
+fn a_directory_that_never_answers_does_not_end_a_published_service() {
+    // tor sends no event for an upload whose circuit dies.
     let tor = fake_tor(|script| {
-        tell(script, &[created(1, ONE), upload(1, A, ONE), upload(1, B, ONE), uploaded(1, A)]);
+        send_events(
+            script,
+            &[created(1, ONE), upload(1, A, ONE), upload(1, B, ONE), uploaded(1, A)],
+        );
     });
     let endpoint = endpoint(&tor).publication(Publication::All);
     let listener = endpoint.upload_timeout(SHORT).listen().unwrap();
@@ -27,13 +30,13 @@ fn a_directory_that_never_answers_does_not_end_a_service_that_works() {
 }
 
 #[test]
-fn the_end_of_the_time_does_not_end_a_service_that_works() {
+fn a_publication_timeout_does_not_end_a_published_service() {
     let tor = fake_tor(|script| {
-        tell(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
+        send_events(script, &[created(1, ONE), created(1, TWO), upload(1, A, ONE), uploaded(1, A)]);
     });
     let endpoint = endpoint(&tor).publication(Publication::Reachable).timeout(SHORT);
     let listener = endpoint.listen().unwrap();
-    // Who asks afterwards learns that it is not so.
+    // A later wait reports that the publication is incomplete.
     assert!(listener.wait_published(Publication::Reachable, SHORT).unwrap_err().is_timeout());
     drop(listener);
     tor.finish();
@@ -42,7 +45,7 @@ fn the_end_of_the_time_does_not_end_a_service_that_works() {
 #[test]
 fn no_answer_at_all_is_a_failed_publication() {
     let tor = fake_tor(|script| {
-        tell(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, B, ONE)]);
+        send_events(script, &[upload(1, A, ONE), upload(1, B, ONE), failed(1, B, ONE)]);
     });
     let endpoint = endpoint(&tor).upload_timeout(SHORT).upload_grace(Duration::ZERO);
     let text = refusal(endpoint.listen());
@@ -55,10 +58,10 @@ fn reachable_waits_for_both_descriptors() {
     let (go_on, wait) = signal();
     let tor = fake_tor(move |script| {
         let lines = [created(1, ONE), created(1, TWO), upload(1, A, ONE), upload(1, B, ONE)];
-        tell(script, &lines);
-        tell(script, &[uploaded(1, A), uploaded(1, B)]);
+        send_events(script, &lines);
+        send_events(script, &[uploaded(1, A), uploaded(1, B)]);
         script.wait_for(&wait);
-        tell(script, &[upload(1, A, TWO), uploaded(1, A)]);
+        send_events(script, &[upload(1, A, TWO), uploaded(1, A)]);
     });
     let endpoint = endpoint(&tor).publication(Publication::default());
     let mut taken = 0;
@@ -85,9 +88,9 @@ fn uploads_are_counted_where_a_filter_replaces_the_names() {
     let tor = fake_tor(move |script| {
         let sent = format!("650 HS_DESC UPLOAD {service} UNKNOWN redacted redacted");
         let taken = format!("650 HS_DESC UPLOADED {service} UNKNOWN redacted");
-        tell(script, &[sent.clone(), sent.clone(), sent.clone(), sent, taken.clone()]);
+        send_events(script, &[sent.clone(), sent.clone(), sent.clone(), sent, taken.clone()]);
         script.wait_for(&wait);
-        tell(script, &[taken.clone(), taken.clone(), taken]);
+        send_events(script, &[taken.clone(), taken.clone(), taken]);
     });
     let listener = endpoint(&tor).listen().unwrap();
     assert!(listener.wait_published(Publication::All, SHORT).unwrap_err().is_timeout());

@@ -12,7 +12,7 @@ use torcon::{Error, Launcher, Tor};
 use super::key;
 use crate::testnet::shared_network;
 
-/// How long anything may take where eight programs share two processors.
+/// The longest time for each step if eight programs share two processors.
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn tor() -> Tor {
@@ -23,18 +23,18 @@ fn tor() -> Tor {
     Tor::launch(launcher).expect("a tor can join the network")
 }
 
-/// Returns the FAILED events of a tor, as they come.
+/// Returns the `FAILED` events of a tor as they arrive.
 fn failures(tor: &Tor) -> Receiver<String> {
-    let (tell, told) = unbounded();
+    let (sender, failures) = unbounded();
     let listen = move |event: &HsDescEvent| {
         if event.action() == HsDescAction::Failed {
             let id = event.descriptor_id().as_ref().map(ToString::to_string);
             let _ =
-                tell.send(format!("{:?} {id:?}", event.hsdir().as_ref().unwrap().fingerprint()));
+                sender.send(format!("{:?} {id:?}", event.hsdir().as_ref().unwrap().fingerprint()));
         }
     };
     tor.controller().on(listen).unwrap();
-    told
+    failures
 }
 
 fn failed(uploads: &[HsDirUpload]) -> Vec<String> {
@@ -48,12 +48,12 @@ fn failed(uploads: &[HsDirUpload]) -> Vec<String> {
 
 #[test]
 fn a_refused_upload_of_a_real_tor_is_recognized() {
-    // Every tor with services of version 3 says NO_AUTH of a refused upload, as of a failed fetch.
+    // Every tor with v3 services reports NO_AUTH for a refused upload, as for a failed fetch.
     let tors = [tor(), tor()];
     let failures = tors.each_ref().map(failures);
     let begin = Instant::now();
     // Directories refuse a descriptor that is not newer, and the revision counts seconds: two tors
-    // with one key refuse each other's when both begin within a second.
+    // with one key refuse each other's if both upload within a second.
     for attempt in 0.. {
         let together = Barrier::new(2);
         let outcomes = thread::scope(|scope| {
@@ -66,7 +66,7 @@ fn a_refused_upload_of_a_real_tor_is_recognized() {
                     let begin = Instant::now();
                     let endpoint = endpoint.upload_timeout(LIMIT / 20);
                     let outcome = endpoint.upload_grace(LIMIT / 20).listen();
-                    // The other one's uploads go on until it has listened too.
+                    // The uploads of the other tor continue until it listens too.
                     together.wait();
                     (outcome.map(|listener| listener.uploads()), begin.elapsed())
                 })
@@ -102,8 +102,8 @@ fn a_refused_upload_of_a_real_tor_is_recognized() {
 #[test]
 fn thirty_first_visits_at_once_reach_their_services() {
     let (service, client) = (tor(), tor());
-    // A first visit needs an address that the client has never heard of. Where a relay is late tor
-    // gives up a circuit or a fetch by itself, so a visit may be made again.
+    // A first visit needs an address that the client has never used. If a relay is late, tor gives
+    // up a circuit or a fetch, so a visit may be repeated.
     let visit = || {
         let listener = service.onion_endpoint(80).ephemeral().timeout(LIMIT).listen().unwrap();
         let visit = || client.connect_stream((listener.onion_address(), 80)).map(drop);
@@ -119,6 +119,6 @@ fn thirty_first_visits_at_once_reach_their_services() {
         let threads: Vec<_> = (0..6).map(|_| scope.spawn(visits)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    // A descriptor that is not there in time was missed by one visit in four.
+    // One visit in four used to miss a descriptor that was late.
     assert!(missed.len() <= 3, "{} of 30 missed: {missed:#?}", missed.len());
 }
