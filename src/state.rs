@@ -1,7 +1,7 @@
-//! A live picture of tor: circuits, streams, relays, guards, connections, address mappings.
+//! A live view of tor: circuits, streams, relays, guards, connections, address mappings.
 //!
-//! A [`State`] takes one snapshot of tor and applies its events from then on. To read it costs no
-//! command: [`State::circuits`], [`State::streams`], [`State::guards`], [`State::address_map`], or
+//! A [`State`] takes one snapshot of tor and then applies its events. Reading it costs no command:
+//! [`State::circuits`], [`State::streams`], [`State::guards`], [`State::address_map`], or
 //! everything at one moment with [`State::snapshot`]. Listeners are called for changes of circuits,
 //! streams and mappings. Relays are loaded at the first request.
 //!
@@ -29,16 +29,16 @@
 //! # Threads
 //!
 //! The thread that reads the connection applies each event before any listener of the
-//! [`Controller`] gets it. So waits for circuits and streams end also inside a listener, and a slow
-//! listener delays only other listeners. The listeners of a state are called on its own thread,
+//! [`Controller`] gets it. So waits for circuits and streams work inside a listener, and a slow
+//! listener delays only other listeners. The listeners of a state run on a separate thread,
 //! `torcon-state`, which the first listener starts.
 //!
-//! **Invariant**: a state sends commands only where the documentation of a method says so.
+//! **Invariant**: a state sends commands only in methods whose documentation says so.
 //!
-//! # What can be out of date
+//! # Outdated values
 //!
 //! tor has events for most of its changes, but not for all. The documentation of each method and
-//! field says what this means for it.
+//! field names the values that can be outdated.
 
 mod addresses;
 mod attacher;
@@ -99,7 +99,7 @@ use crate::info::{AddressMapping, EntryGuard};
 use crate::link::deadline_after;
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
 
-/// A live picture of tor, kept up to date by its events.
+/// A live view of tor, kept up to date by its events.
 ///
 /// Made by [`State::new`]. Clones are cheap and share everything. A state keeps its connection open,
 /// and so does each handle of one of its circuits and streams. When the last of them is dropped, its
@@ -108,15 +108,15 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 ///
 /// A state of a [supervisor](crate::Supervisor::state) is one object for all its connections. When
 /// one ends, the state becomes empty, and its listeners get [`CircuitChange::Lost`],
-/// [`StreamChange::Lost`] or [`AddressChange::Lost`] for everything that it had. When the next one is
-/// made, they get `Existing` for everything that tor has then. In between, commands fail with
+/// [`StreamChange::Lost`] or [`AddressChange::Lost`] for everything that it had. After the next
+/// connection they get `Existing` for everything that tor has then. In between, commands fail with
 /// [`Error::Closed`](crate::Error::Closed), and listeners can be added. Circuits and streams belong
 /// to their connection: after its end their commands and waits fail, and they never name a circuit
 /// or stream of the next one.
 ///
 /// Circuits and streams are read without a command. [`guards`](Self::guards),
-/// [`address_map`](Self::address_map) and [`connections`](Self::connections) ask tor again if an
-/// event has shown that they may have changed without an event of their own.
+/// [`address_map`](Self::address_map) and [`connections`](Self::connections) query tor again after
+/// events that indicate a change which tor does not report.
 #[doc(alias = "TorState")]
 #[derive(Clone)]
 pub struct State {
@@ -138,8 +138,8 @@ pub struct WeakState {
 /// the feed, single circuits and streams. The reader thread takes only the locks from the store on.
 /// No closure of a user is called or dropped with any of them.
 ///
-/// A handle of a circuit or stream keeps this and its [`Generation`]; a generation keeps no handle
-/// and not this. The threads of listeners and attachers keep neither.
+/// A handle of a circuit or stream keeps this and its [`Generation`]; a generation keeps neither a
+/// handle nor this. The threads of listeners and attachers keep neither of them.
 pub(crate) struct Shared {
     /// The present generation; the only one of a state that is not supervised. A leaf lock.
     generation: Mutex<Arc<Generation>>,
@@ -150,7 +150,7 @@ pub(crate) struct Shared {
 }
 
 impl State {
-    /// Takes a snapshot of tor, and applies its events from then on.
+    /// Takes a snapshot of tor, and applies the events after it.
     ///
     /// If tor or a filter in front of it refuses an event or a key, or if a line of an answer cannot
     /// be parsed, the rest is used, and [`missing`](Self::missing) names what is missing.
@@ -172,7 +172,7 @@ impl State {
         Self::new_before(controller, deadline_after(controller.timeout()))
     }
 
-    /// Makes a state as one step of a call, which has one time limit for all of them.
+    /// Makes a state within the deadline of a longer call.
     pub(crate) fn new_before(controller: &Controller, deadline: Instant) -> Result<Self> {
         let generation = Generation::new(controller, Store::new(false), deadline)?;
         Ok(Self::from_shared(Shared::new(generation, false)))
@@ -182,7 +182,7 @@ impl State {
         Self { shared }
     }
 
-    /// Returns what handles of present circuits and streams belong to.
+    /// Returns the owner of the handles of present circuits and streams.
     fn owner(&self) -> Owner {
         Owner::new(Arc::clone(&self.shared), self.shared.present())
     }
@@ -209,7 +209,7 @@ impl State {
         WeakState { shared: Arc::downgrade(&self.shared) }
     }
 
-    /// Returns a copy of everything at one moment.
+    /// Returns a copy of the whole state at one moment.
     ///
     /// Sends one `GETINFO` if [`guards`](Self::guards), [`address_map`](Self::address_map) or
     /// [`connections`](Self::connections) would. Blocks for at most the
@@ -259,8 +259,8 @@ impl State {
     /// after events that can be the reason: a changed option, a reload, a new consensus, a guard that
     /// is down or is tried again. Until then, a guard that tor will try again is reported as down.
     ///
-    /// Sends `GETINFO entry-guards` once after such an event. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If there is no answer, returns the guards of before.
+    /// Sends `GETINFO entry-guards` once after such an event. Blocks for at most the [time
+    /// limit](Controller::with_timeout). Without a reply, returns the former guards.
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
         let generation = self.shared.present();
@@ -276,8 +276,8 @@ impl State {
     /// and a stream that may have prolonged a mapping of `TrackHostExits`. A mapping that another
     /// controller removes by mapping the address to itself stays until the next refresh.
     ///
-    /// Sends `GETINFO address-mappings/all` once after such an event. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If there is no answer, returns the mappings of before.
+    /// Sends `GETINFO address-mappings/all` once after such an event. Blocks for at most the [time
+    /// limit](Controller::with_timeout). Without a reply, returns the former mappings.
     #[doc(alias = "AddrMap")]
     #[doc(alias = "addrmap")]
     #[must_use]
@@ -290,12 +290,12 @@ impl State {
 
     /// Returns tor's connections to relays.
     ///
-    /// tor does not report the identifiers of connections that are older than the state. If an event
-    /// may be about one of these or about another one, the connections are refreshed.
+    /// tor does not list the identifiers of connections that are older than the state. The
+    /// connections are refreshed after an event that may be about one of these or about another
+    /// connection.
     ///
-    /// Sends `GETINFO orconn-status` once after such an event. Blocks for at most the
-    /// [time limit](Controller::with_timeout). If there is no answer, returns the connections of
-    /// before.
+    /// Sends `GETINFO orconn-status` once after such an event. Blocks for at most the [time
+    /// limit](Controller::with_timeout). Without a reply, returns the former connections.
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
         let generation = self.shared.present();

@@ -7,16 +7,17 @@ use super::change::AddressChange;
 use crate::event::{AddrMapEvent, MappedAddress};
 use crate::info::AddressMapping;
 
-/// The address mappings. It has no clock: its callers pass the time.
+/// The address mappings. The callers pass the time.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     by_address: HashMap<String, AddressMapping>,
-    /// When the mappings that expire do so, with their addresses.
+    /// The mappings that expire: the times, with the mapped addresses.
     expiries: BTreeSet<(SystemTime, String)>,
 }
 
 impl Addresses {
-    /// Adds a mapping, or replaces that of its address. tor lists a removed mapping as one to nothing.
+    /// Adds a mapping, or replaces that of its address. tor lists a removed mapping with an empty
+    /// target.
     pub(super) fn insert(&mut self, mapping: AddressMapping) {
         self.remove(&mapping.address);
         if mapping.new_address.is_empty() {
@@ -48,9 +49,9 @@ impl Addresses {
         removed.into_iter().for_each(|mapping| report(mapping, AddressChange::Removed));
     }
 
-    /// Returns whether `TrackHostExits` has mapped a name to an exit.
+    /// Returns whether `TrackHostExits` may have mapped a name to an exit.
     pub(super) fn has_exits(&self) -> bool {
-        // Such mappings expire.
+        // Those mappings expire.
         !self.expiries.is_empty()
             && self.by_address.values().any(|mapping| mapping.new_address.ends_with(".exit"))
     }
@@ -64,7 +65,7 @@ impl Addresses {
         Some(mapping)
     }
 
-    /// Applies an event. A mapping that tor does not cache is only the answer to a request.
+    /// Applies an event. A mapping that tor does not cache is ignored: it only answers a request.
     pub(super) fn event(
         &mut self,
         event: &AddrMapEvent,

@@ -2,9 +2,9 @@
 //! circuit.
 //!
 //! Both need the option `__LeaveStreamsUnattached`, with which tor leaves new streams to
-//! controllers. [`AttachGuard`] keeps it on. While there is one, the [attach loop](attach_loop)
-//! handles every new stream: it attaches a reserved stream to its circuit, asks the attachers about
-//! the streams of applications, and leaves all others to tor.
+//! controllers. Every [`AttachGuard`] keeps it on. Meanwhile the [attach loop](attach_loop) handles
+//! each new stream: it attaches a reserved stream to its circuit, asks the attachers about the
+//! streams of applications, and leaves all others to tor.
 
 mod attach_loop;
 mod eligible;
@@ -39,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The choice of an attacher for a stream.
 ///
-/// An attacher may also return a `Result` of it; an error is [`Failed`](Self::Failed).
+/// An attacher may also return a `Result` of this type; an error is [`Failed`](Self::Failed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {
@@ -56,7 +56,8 @@ pub enum Attach {
     Close,
     /// The attacher of the next lower priority is asked; tor chooses if there is none.
     Pass,
-    /// The attacher has failed for this reason, which is logged as a warning. tor chooses.
+    /// The attacher has failed for this reason, which is logged as a warning. tor chooses the
+    /// circuit.
     Failed(Box<str>),
 }
 
@@ -108,8 +109,8 @@ impl AttacherOptions {
         self
     }
 
-    /// Sets the longest time for one stream, from the moment when the attacher is asked, also if it
-    /// is busy with another stream. After that tor chooses. The default is 10 seconds.
+    /// Sets the longest time for one stream, measured from the request to the attacher, which may
+    /// be busy with another stream. After that tor chooses. The default is 10 seconds.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -139,7 +140,7 @@ impl AttacherOptions {
             attacher(stream, circuits).into()
         };
         let guard = AttacherGuard { state: state.clone(), registered };
-        // Registered first: if the state moves meanwhile, one of the two threads sets it.
+        // Registered first: if the state moves meanwhile, one of the two threads sets the attacher.
         state.shared.attachers.add(&guard.registered);
         let generation = state.shared.present();
         let limit = generation.controller.timeout();
@@ -164,31 +165,31 @@ impl Default for AttacherOptions {
 impl State {
     /// Calls a closure for each new stream, to choose the circuit for it.
     ///
-    /// The closure gets what tor has reported of the stream, and the circuits that can take streams:
+    /// The closure gets the stream as tor has reported it, and the circuits that can take streams:
     /// those that are built, have more than one relay, and are general circuits or a controller's.
-    /// It returns an [`Attach`], or a `Result` of one. It is asked about streams of applications and
-    /// about requests to resolve names, but not about tor's own streams nor those of
-    /// [`Circuit::connect_stream`]. When an exit does not connect, the closure is asked again, up to
-    /// three times in all. Of several attachers, the one with the highest
-    /// [priority](AttacherOptions::priority) is asked first.
+    /// It returns an [`Attach`], or a `Result` of one. It is called for streams of applications and
+    /// for requests to resolve names, but not for streams of tor itself nor for those of
+    /// [`Circuit::connect_stream`]. When an exit does not connect, the closure is called again, up
+    /// to three times in all. Of several attachers, the one with the highest
+    /// [priority](AttacherOptions::priority) is called first.
     ///
-    /// Every stream is attached in the end: tor chooses if the attacher exceeds its
+    /// Every stream is attached in the end: tor chooses the circuit if the attacher exceeds its
     /// [limit](AttacherOptions::limit), returns an error or a circuit that tor does not accept, or
     /// panics, which also removes it.
     ///
-    /// The closure runs on its own thread, `torcon-attach`, for one stream at a time, and may do
-    /// anything, such as building a circuit and waiting for it. A stream that it opens has to wait
-    /// for it, except by [`Circuit::connect_stream`]. Another thread, `torcon-streams`, which all
-    /// attachers of a connection share, sends the commands.
+    /// The closure runs on a separate thread, `torcon-attach`, for one stream at a time, and may do
+    /// anything, such as building a circuit and waiting for it. A stream that it opens waits for
+    /// the closure itself, except by [`Circuit::connect_stream`]. Another thread, `torcon-streams`,
+    /// which all attachers of a connection share, sends the commands.
     ///
-    /// While there is an attacher, tor's option `__LeaveStreamsUnattached` is 1. It is restored when
+    /// While an attacher is set, tor's option `__LeaveStreamsUnattached` is 1. It is restored when
     /// the last guard is dropped, and when this program closes the connection. If the connection
-    /// ends in another way, as when the program is killed, tor keeps the option, and each new stream
-    /// fails after two minutes unless a controller attaches it. If another controller changes the
-    /// option meanwhile, or makes tor reload its configuration, that value stays: the attacher is
-    /// not asked any more ([`AttacherGuard::is_active`]) until another one is set, and nothing is
-    /// restored. If the option was on before, the other controller may attach streams as well, and
-    /// the option stays on.
+    /// ends in another way, for example because the program is killed, tor keeps the option, and
+    /// each new stream fails after two minutes unless a controller attaches it. If another
+    /// controller changes the option meanwhile, or makes tor reload its configuration, that value
+    /// stays: the attacher is no longer called ([`AttacherGuard::is_active`]) until another one is
+    /// set, and nothing is restored. If the option was on before, the other controller may attach
+    /// streams as well, and the option stays on.
     ///
     /// A supervisor sets the attachers of its state again on each connection, and restores the
     /// option there if the former connection ended before it was restored.
@@ -239,10 +240,10 @@ impl State {
 
 /// Keeps an attacher set, and removes it when dropped.
 ///
-/// No call to the attacher begins after that. The streams about which it was asked go to other
-/// attachers, or to tor. The last guard of a connection restores tor's option when it is dropped,
-/// and waits for at most two seconds until tor has confirmed it. A guard can be dropped anywhere,
-/// also inside the attacher. It keeps the state and the connection open.
+/// No call to the attacher begins after that. Its pending streams go to other attachers, or to tor.
+/// The last guard of a connection restores the option of tor, and waits for at most two seconds
+/// until tor has confirmed it. A guard can be dropped anywhere, even inside the attacher. It keeps
+/// the state and the connection open.
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     /// Keeps the state and its connection open.
@@ -251,7 +252,7 @@ pub struct AttacherGuard {
 }
 
 impl AttacherGuard {
-    /// Returns whether the attacher is asked about new streams: it has not panicked, tor still
+    /// Returns whether the attacher is called for new streams: it has not panicked, tor still
     /// leaves streams to controllers, and the connection is open.
     #[must_use]
     pub fn is_active(&self) -> bool {

@@ -39,7 +39,7 @@ pub struct Path {
 }
 
 impl Path {
-    /// Returns the path that tor chooses.
+    /// Returns the path that leaves the choice of the relays to tor.
     #[must_use]
     pub fn any() -> Self {
         Self { relays: None }
@@ -117,7 +117,7 @@ impl From<&[RouterStatus]> for Path {
     }
 }
 
-/// Keeps the circuits that end, so that the store still finds them, until it is dropped.
+/// Makes the store keep ended circuits until this is dropped.
 struct KeepEnded(Arc<Store>);
 
 impl KeepEnded {
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// Begins a circuit. `limit` is what an error says about the deadline.
+    /// Launches a circuit. An error reports `limit` as the time limit.
     fn begin(
         &self,
         path: Path,
@@ -232,7 +232,7 @@ impl State {
             None => ExtendCircuit::new(),
         };
         // tor refuses (551) to choose a path for another purpose: it takes a pre-emptive circuit,
-        // and finds that this cannot be used for it.
+        // whose purpose does not match.
         let purpose = purpose.filter(|purpose| *purpose != CircuitPurpose::General);
         let (command, later) = match (path.relays().is_some(), purpose) {
             (true, Some(purpose)) => (command.purpose(purpose), None),
@@ -250,7 +250,7 @@ impl State {
         match controller.execute_before(&SetCircuitPurpose::new(id, purpose.clone()), deadline) {
             // `Circuit::connect_stream` checks the purpose.
             Ok(_) => circuit.wait_purpose(&purpose, deadline, limit).map(|()| circuit),
-            // The circuit has failed: its handle says why, the rejection does not.
+            // The circuit has failed: its handle has the reason, which the rejection lacks.
             Err(Error::Rejected(_)) if circuit.info().is_over() => Ok(circuit),
             Err(error) => {
                 circuit.give_up();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-/// Has the latest report, also after the circuit or stream has ended.
+/// Holds the latest report, even after the circuit or stream has ended.
 #[derive(Debug)]
 pub(crate) struct Cell<Id, Info> {
     id: Id,

@@ -19,7 +19,7 @@ use crate::names::{CircuitId, CircuitPurpose, CircuitStatus, HsState, StreamStat
 pub enum CircuitChange {
     /// The circuit existed when the listener was added, or when a supervisor connected again.
     Existing,
-    /// The circuit is seen for the first time; the change that made it known follows.
+    /// The circuit is reported for the first time; the change that caused the report follows.
     New,
     /// The circuit was launched.
     Launched,
@@ -65,11 +65,11 @@ pub enum CircuitChange {
 pub enum StreamChange {
     /// The stream existed when the listener was added, or when a supervisor connected again.
     Existing,
-    /// The stream is seen for the first time; the change that made it known may follow.
+    /// The stream is reported for the first time; the change that caused the report may follow.
     New,
     /// The stream waits for a controller to attach it.
     Waiting,
-    /// The stream was attached to this circuit. On a conflux pair it may change between the legs.
+    /// The stream was attached to this circuit. On a conflux pair it may move between the legs.
     Attached(CircuitId),
     /// The request was sent on the circuit.
     Sent,
@@ -159,7 +159,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Returns an estimate of the memory that this change keeps alive.
+    /// Returns the approximate size of the memory that this change keeps allocated.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Circuit { info, .. } => size_of::<CircuitCell>() + info.size(),
@@ -169,7 +169,7 @@ impl Change {
     }
 }
 
-/// Returns a listener's first change of a circuit: that it exists, or how it ended.
+/// Returns the first change of a circuit for a new listener: that it exists, or how it ended.
 pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     let info = cell.info();
     let change = match info.status() {
@@ -180,7 +180,7 @@ pub(super) fn existing_circuit(cell: Arc<CircuitCell>) -> Change {
     Change::Circuit { cell, info, change }
 }
 
-/// Returns a listener's first change of a stream: that it exists, or that it ended.
+/// Returns the first change of a stream for a new listener: that it exists, or that it ended.
 pub(super) fn existing_stream(cell: Arc<StreamCell>) -> Change {
     let info = cell.info();
     let change = match info.status() {

@@ -18,7 +18,7 @@ use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput
 use crate::link::deadline_after;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 
-/// The longest time to write the command that closes a circuit which was given up.
+/// The longest time to write the command that closes an abandoned circuit.
 const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// A circuit of tor.
@@ -60,7 +60,7 @@ impl Circuit {
         self.cell.id()
     }
 
-    /// Returns what tor has reported of the circuit until now. Does not block.
+    /// Returns the circuit as tor last reported it. Does not block.
     #[must_use]
     pub fn info(&self) -> Arc<CircuitInfo> {
         self.cell.info()
@@ -137,8 +137,7 @@ impl Circuit {
         Ok(self.clone())
     }
 
-    /// Waits until the circuit has ended, and returns what tor reported of it last, with the
-    /// reasons.
+    /// Waits until the circuit has ended, and returns its last report, with the reasons.
     ///
     /// Blocks the current thread until the circuit has ended, for at most `limit`.
     ///
@@ -222,10 +221,10 @@ impl Circuit {
         self.wait_closed_before(deadline, limit)
     }
 
-    /// Closes the circuit if there is no stream on it.
+    /// Closes the circuit if it has no stream.
     ///
-    /// tor's reply does not say whether it closes the circuit; [`wait_closed`](Self::wait_closed)
-    /// finds out.
+    /// The reply of tor does not show whether it closes the circuit;
+    /// [`wait_closed`](Self::wait_closed) finds out.
     ///
     /// Sends `CLOSECIRCUIT id IfUnused`. Blocks for at most the controller's
     /// [time limit](crate::Controller::with_timeout).
@@ -241,7 +240,7 @@ impl Circuit {
         }
     }
 
-    /// Closes a circuit that no caller waits for any more, without waiting for the reply.
+    /// Closes a circuit for which no caller waits, without waiting for the reply.
     pub(super) fn give_up(&self) {
         let controller = self.controller().with_timeout(GIVE_UP_LIMIT);
         if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {}", self.id())) {
@@ -257,8 +256,7 @@ impl Circuit {
         self.wait(Wait::CircuitClosed(self.id()), deadline, limit, CircuitInfo::is_over)
     }
 
-    /// Waits until tor reports a change of the purpose that it has confirmed, or the end of the
-    /// circuit.
+    /// Waits until tor reports the confirmed change of the purpose, or the end of the circuit.
     pub(super) fn wait_purpose(
         &self,
         purpose: &CircuitPurpose,
@@ -271,8 +269,8 @@ impl Circuit {
         self.wait(Wait::Event, deadline, limit, is_reported)
     }
 
-    /// Waits until the circuit is as wanted; fails if it has ended and that is not wanted. `limit`
-    /// is what an error says about the deadline.
+    /// Waits until the circuit is as wanted; fails if it ends otherwise. An error reports `limit`
+    /// as the time limit.
     fn wait(
         &self,
         wait: Wait,
@@ -293,7 +291,7 @@ impl Circuit {
         }
     }
 
-    /// Returns the error of a wait for a circuit that has ended instead.
+    /// Returns the error for a circuit that has ended.
     fn ended(&self) -> Error {
         CircuitError::new(self.id(), &format!("build circuit {}", self.id()), self.problem()).into()
     }
@@ -317,10 +315,11 @@ impl Circuit {
     /// Calls a closure for every change of this circuit, beginning with
     /// [`CircuitChange::Existing`](super::CircuitChange::Existing).
     ///
-    /// The last call reports that the circuit was closed or failed, or in a state of a supervisor that
-    /// the connection ended. It is never lost; the closure is dropped after it. If the circuit has ended already, that is the only call.
+    /// The last call reports that the circuit was closed or failed, or in a state of a supervisor
+    /// that the connection ended. It is never lost; the closure is dropped after it. If the circuit
+    /// has ended already, it is the only call.
     ///
-    /// Everything else is as with [`State::on_circuit`].
+    /// See [`State::on_circuit`] for the thread and the limits.
     ///
     /// # Errors
     ///
@@ -335,7 +334,7 @@ impl Circuit {
     }
 }
 
-/// Two handles are equal if they name the same circuit on the same control connection, also if they
+/// Two handles are equal if they name the same circuit on the same control connection, even if they
 /// belong to different states of it.
 impl PartialEq for Circuit {
     fn eq(&self, other: &Self) -> bool {

@@ -13,26 +13,26 @@ use crate::names::{
 };
 use crate::wire::fields::split_list;
 
-/// The fields of a circuit, by tor's events up to one of them.
+/// The fields of a circuit, as of one event.
 ///
-/// It never changes: [`Circuit::info`](super::Circuit::info) returns another one after the next
-/// event. A field is as old as the last `CIRC` or `CIRC_MINOR` event of the circuit, and
-/// `GETINFO circuit-status` has the present value where tor changes a field without an event:
+/// It never changes: [`Circuit::info`](super::Circuit::info) returns a new one after the next
+/// event. A field is as recent as the last `CIRC` or `CIRC_MINOR` event of the circuit. `GETINFO
+/// circuit-status` has the present value of a field that tor changes without an event:
 ///
 /// - `status`: tor has no event for [`CircuitStatus::GuardWait`], so a circuit that waits for a
 ///   better guard is `EXTENDED` here until it is built, unless the state began in between.
-/// - `time_created`: out of date until the next event if tor cannibalizes the circuit.
-/// - `socks_username` and `socks_password`: a circuit that was built before its first stream has
+/// - `time_created`: outdated until the next event if tor cannibalizes the circuit.
+/// - `socks_username` and `socks_password`: a circuit that was built before its first stream gets
 ///   them from the `STREAM` event of that stream, without an update for listeners. They are unknown
-///   between tor's choice of the circuit and that event, out of date if tor clears them because no
+///   between the choice of the circuit and that event, outdated if tor clears them because no
 ///   stream could be attached, and unknown if the stream is not isolated by credentials
 ///   (`IsolateSOCKSAuth`).
-/// - `conflux_rtt`: out of date after the event, since tor measures again all the time.
+/// - `conflux_rtt`: outdated soon after the event, since tor measures continuously.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircuitInfo {
     id: CircuitId,
     status: CircuitStatus,
-    /// The path of an earlier event, if the last one has none.
+    /// The path of an earlier event, if the last event has none.
     earlier_path: Option<EventText>,
     record: Record,
 }
@@ -58,8 +58,8 @@ impl CircuitInfo {
         }
     }
 
-    /// Returns the circuit of a line of `circuit-status`. tor lists a circuit without relays as if
-    /// it had some.
+    /// Returns the circuit of a line of `circuit-status`. For a circuit without relays, that line
+    /// looks as if it had some.
     pub(super) fn listed(event: &CircEvent) -> Self {
         let mut info = Self::of(event);
         if info.status == CircuitStatus::Extended && path_word(event.text()).is_empty() {
@@ -70,9 +70,9 @@ impl CircuitInfo {
 
     /// Returns the circuit after the next `CIRC` event.
     ///
-    /// tor describes the whole circuit in each event, so fields that the event does not repeat do
-    /// not hold any longer. An event without a purpose describes nothing but the status and its
-    /// reasons: the other fields stay. No circuit loses its relays.
+    /// tor describes the whole circuit in each event, so fields that the event omits are no longer
+    /// valid. An event without a purpose has only the status and its reasons: the other fields
+    /// stay. No circuit loses its relays.
     pub(super) fn after(before: &Self, event: &CircEvent) -> Self {
         let is_described = event.purpose().is_some();
         let keeps = |key: &str| !is_described && !is_reason(key);
@@ -101,7 +101,7 @@ impl CircuitInfo {
         Self { record: before.record.joined(stream.record(), is_credential), ..before.clone() }
     }
 
-    /// Returns about how many bytes this keeps.
+    /// Returns the approximate size in bytes.
     pub(super) fn size(&self) -> usize {
         let path = self.earlier_path.as_ref().map_or(0, |path| path.as_bytes().len());
         size_of::<Self>() + self.record.size() + path

@@ -8,11 +8,11 @@ use crate::names::{ConnectionId, GuardStatus, GuardType, OrConnStatus};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrConnection {
-    /// The identifier of the connection. `GETINFO orconn-status` has none: that of a connection
-    /// that is older than the state is `None` until an event shows which one it is.
+    /// The identifier of the connection. `GETINFO orconn-status` has none: for a connection that is
+    /// older than the state it is `None` until an event shows the identifier.
     pub id: Option<ConnectionId>,
-    /// The other side, by the last event or answer. tor names a connection by its address until it
-    /// knows the relay.
+    /// The peer, by the last event or reply. tor names a connection by its address until it knows
+    /// the relay.
     pub peer: OrConnPeer,
     /// The status of the connection.
     pub status: OrConnStatus,
@@ -42,11 +42,11 @@ fn is_over(status: &OrConnStatus) -> bool {
     matches!(status, OrConnStatus::Closed | OrConnStatus::Failed)
 }
 
-/// How certain it is which connection an event is about.
+/// Whether an event identifies its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Certain,
-    /// The event is about a connection of the snapshot, whose identifier tor did not say, or about
+    /// The event is about a connection of the snapshot, whose identifier is unknown, or about
     /// another one.
     Doubtful,
 }
@@ -62,8 +62,8 @@ impl Connections {
         self.list = connections.iter().map(OrConnection::of).collect();
     }
 
-    /// Replaces the connections by tor's list. Known ones keep their identifiers, which the list does
-    /// not have.
+    /// Replaces the connections by tor's list. Known ones keep their identifiers, which the list
+    /// lacks.
     pub(super) fn refresh(&mut self, connections: &[OrConnEvent]) {
         let mut known = std::mem::take(&mut self.list);
         for listed in connections {

@@ -1,8 +1,8 @@
-//! Updates on their way from the reader thread to the thread that calls listeners.
+//! The queue of updates from the reader thread to the thread that calls listeners.
 //!
-//! The reader thread never waits. Updates are queued up to a limit in bytes; beyond it each listener
-//! keeps its newest update only, which counts the ones that it replaced. So every loss is reported
-//! by an update that follows it, and the last update of a circuit or stream is never lost.
+//! The reader thread never waits. Updates are queued up to a limit in bytes; beyond it each
+//! listener keeps only its newest update, which counts the ones that it replaced. So an update
+//! reports every loss before it, and the last update of a circuit or stream is never lost.
 //!
 //! A supervised state has one feed for all its connections. The queue has an entry where the updates
 //! of the next connection begin.
@@ -27,11 +27,11 @@ use crate::names::{CircuitId, StreamId};
 /// How many bytes an update takes besides its change: its entry in the queue and allocations.
 const OVERHEAD: usize = 256;
 
-/// How often the thread yields before it sleeps. To wake it for each event of a flood would cost the
-/// reader thread more than everything else.
+/// How often the thread yields before it sleeps. Waking it for each event of a flood would cost the
+/// reader thread more than its other work.
 const MAX_YIELDS: u32 = 50;
 
-/// The changes that a listener gets.
+/// The changes that a listener receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Topic {
     Circuits,
@@ -75,16 +75,16 @@ impl Topic {
 
 /// One change for one listener.
 ///
-/// It keeps the listener, but not the closure of one that was removed, so that it can be dropped
-/// under a lock.
+/// It keeps the listener, but not the closure of a removed one, so that it can be dropped under a
+/// lock.
 pub(super) struct Update {
     pub(super) listener: Arc<Listener>,
     pub(super) change: Change,
-    /// How many updates of this listener were lost just before this one.
+    /// The number of updates of this listener that were lost just before this one.
     pub(super) lost: u64,
     /// Whether the circuit or stream of the listener ends with it.
     pub(super) is_last: bool,
-    /// How many bytes it takes of the limit.
+    /// Its bytes in the limit.
     pub(super) size: usize,
 }
 
@@ -103,8 +103,8 @@ impl Update {
 /// An entry of the queue.
 pub(super) enum Item {
     Update(Update),
-    /// The updates from here on belong to another generation. The entry keeps the former one until
-    /// the updates before it are delivered.
+    /// The following updates belong to another generation. The entry keeps the former one until the
+    /// updates before it are delivered.
     NextGeneration {
         former: Arc<Generation>,
         next: Weak<Generation>,
@@ -124,11 +124,11 @@ pub(super) enum Next {
 /// The listeners of a state, and the queue of their updates.
 pub(super) struct Feed {
     listeners: Registry<Listener, Topic>,
-    /// Comes before the lock of the registry.
+    /// Locked before the registry.
     queue: Mutex<Queue>,
     /// Signaled when `queue` has updates or has ended.
     ready: Condvar,
-    /// How many bytes wait, with those of the batch that the thread has taken.
+    /// The queued bytes, with those of the batch that the thread has taken.
     held: AtomicUsize,
     limit: usize,
 }
@@ -136,7 +136,7 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
-    /// The newest update of each listener for which there was no room, with its order among all.
+    /// The newest update of each listener that exceeded the limit, with its order among all.
     overflow: HashMap<ListenerId, (u64, Update)>,
     next: u64,
     /// No updates follow.
@@ -146,7 +146,7 @@ struct Queue {
 }
 
 impl Feed {
-    /// Makes a feed that holds about so many bytes.
+    /// Makes a feed with a limit of about so many bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             listeners: Registry::default(),
@@ -171,7 +171,8 @@ impl Feed {
                     self.push_one(&mut queue, Update::new(listener, topic, &change));
                 }
                 if topic.ends_with(&change) {
-                    // The last update stays the last, whatever tor reports of the circuit later.
+                    // The last update stays the last, even if tor sends another event of the
+                    // circuit.
                     self.listeners.forget(&topic);
                 }
             }
@@ -204,7 +205,7 @@ impl Feed {
         items.push_back(Item::Update(update));
     }
 
-    /// Queues updates for which there was no room, whatever their size.
+    /// Queues the updates that exceeded the limit.
     fn queue_overflow(&self, mut waiting: Vec<(u64, Update)>, into: &mut VecDeque<Item>) {
         waiting.sort_by_key(|(order, _)| *order);
         let sizes = waiting.iter().map(|(_, update)| update.size).sum();
@@ -212,13 +213,13 @@ impl Feed {
         into.extend(waiting.into_iter().map(|(_, update)| Item::Update(update)));
     }
 
-    /// Queues the change to another generation: behind all updates of the former one, and before
-    /// all of the next.
+    /// Queues the change to another generation: after all updates of the former one, and before all
+    /// of the next.
     pub(super) fn change_generation(&self, former: Arc<Generation>, next: Weak<Generation>) {
         let mut queue = self.queue.lock();
         if queue.ended {
-            // The thread may not read the queue any more, which would keep the generation. Dropped
-            // without the lock.
+            // The thread may have stopped reading the queue, which would keep the generation.
+            // Dropped without the lock.
             drop(queue);
             return drop(former);
         }
@@ -238,7 +239,7 @@ impl Feed {
     }
 
     /// Adds a listener with its first changes, before any change that is pushed later. Returns
-    /// whether it could: not after [`close`](Self::close).
+    /// `false` after [`close`](Self::close).
     pub(super) fn add(&self, topic: Topic, listener: &Arc<Listener>, existing: &[Change]) -> bool {
         let is_over = existing.iter().any(|change| topic.ends_with(change));
         let topics = if is_over { &[] } else { slice::from_ref(&topic) };
@@ -313,7 +314,7 @@ impl Feed {
         }
     }
 
-    /// Makes room, once an update of this size was delivered.
+    /// Returns the bytes of a delivered update to the limit.
     pub(super) fn delivered(&self, size: usize) {
         self.held.fetch_sub(size, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! A generation: the part of a state that belongs to one connection.
+//! A generation: the tracker and the hooks of one connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::controller::{Controller, HookGuard};
 use crate::error::Result;
 use crate::names::CircuitId;
 
-/// What a state has of one connection. Its circuits and streams keep it, so that they never belong
-/// to another tor.
+/// The part of a state that belongs to one connection. Its circuits and streams keep it, so that
+/// they never belong to another tor.
 ///
 /// Lock order: see [`Shared`].
 pub(crate) struct Generation {
@@ -37,9 +37,10 @@ impl Generation {
     ) -> Result<Arc<Self>> {
         let store = Arc::new(store);
         let mut missing = Vec::new();
-        // Subscribe first, ask second, so that no change is missed.
+        // Subscribe before the snapshot, so that no change is missed.
         let hooks = missing::subscribe(controller, &store, &mut missing, deadline)?;
-        let (answers, events_before) = missing::ask(controller, &store, &mut missing, deadline)?;
+        let (answers, events_before) =
+            missing::query_all(controller, &store, &mut missing, deadline)?;
         store.join(answers, events_before);
         Ok(Arc::new(Self {
             controller: controller.clone(),

@@ -16,12 +16,11 @@ use super::{Circuit, Shared, State, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
 
-/// Identifies a listener of a [`State`], so that it can be removed. No two listeners
-/// of a program have the same.
+/// Identifies a listener of a [`State`], to remove it. Unique in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateListenerId(ListenerId);
 
-/// The longest time until the clock, which may be set, is read again for expired mappings.
+/// The longest interval between two readings of the clock, which may be set, for expired mappings.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The closure of a listener.
@@ -37,7 +36,7 @@ pub(super) type Listener = link::Listener<Callback>;
 #[derive(Default)]
 pub(super) struct Listeners {
     /// Held while a listener is added, and while the generation changes, so that each listener gets
-    /// what exists exactly once.
+    /// everything that exists exactly once.
     service: Mutex<Service>,
 }
 
@@ -45,7 +44,7 @@ pub(super) struct Listeners {
 pub(super) struct Service {
     /// `None` until there is a listener.
     feed: Option<Arc<Feed>>,
-    /// Why a supervised state has no further generation.
+    /// Why no generation of a supervised state follows.
     ended: Option<Disconnect>,
 }
 
@@ -87,7 +86,7 @@ impl Service {
         self.feed.as_ref()
     }
 
-    /// Returns why a supervised state has no further generation.
+    /// Returns why no generation of a supervised state follows.
     pub(super) fn end_reason(&self) -> Option<Disconnect> {
         self.ended.clone()
     }
@@ -107,8 +106,8 @@ impl Service {
 }
 
 impl Shared {
-    /// Adds a listener, either of one generation or of the present one and those that follow.
-    /// `existing` returns the changes that it gets first.
+    /// Adds a listener, of one generation or of the present one and all that follow. `existing`
+    /// returns its first changes.
     fn add_listener(
         self: &Arc<Self>,
         of: Option<&Arc<Generation>>,
@@ -133,7 +132,7 @@ impl Shared {
         if matches!(added, Ok(true)) {
             return Ok(StateListenerId(listener.id()));
         }
-        // Dropped without a lock: the closure may do anything when it is dropped.
+        // Dropped without a lock, since the captures of the closure may run code of the program.
         drop_quietly(listener);
         added?;
         let reason = generation.store.end_reason().or_else(|| present.controller.closed_reason());
@@ -142,7 +141,7 @@ impl Shared {
 }
 
 impl Owner {
-    /// Adds a listener of one circuit or stream. `existing` is the change that it gets first.
+    /// Adds a listener of one circuit or stream. `existing` is its first change.
     pub(super) fn add_listener(
         &self,
         topic: Topic,
@@ -164,15 +163,16 @@ impl State {
     /// [`CircuitChange::Existing`](super::CircuitChange::Existing) for each circuit that exists.
     ///
     /// The listeners of a state run on the thread `torcon-state`, one at a time and in the order of
-    /// the events. The handles of an update may be further than the update by then. A listener may
-    /// do anything: send commands, wait, add and remove listeners, close the connection. Meanwhile
-    /// later updates are queued, up to [`event_limit`](crate::ConnectOptions::event_limit) bytes for
-    /// all listeners of the state. Beyond that, each listener keeps only its newest update, which
-    /// counts the updates that it replaced: delivered and lost updates together are all that there
-    /// were. If a closure panics, the panic is logged and the listener removed. A closure should hold
-    /// a [`WeakState`](super::WeakState) and not a [`State`]; the handles of its argument are enough
+    /// the events. The handles of an update may show a later change by then. A listener may do
+    /// anything: send commands, wait, add and remove listeners, close the connection. Meanwhile
+    /// later updates are queued, up to [`event_limit`](crate::ConnectOptions::event_limit) bytes
+    /// for all listeners of the state. Beyond that, each listener keeps only its newest update,
+    /// which counts the updates that it replaced: every update is either delivered or counted. If a
+    /// closure panics, the panic is logged and the listener removed. A closure should hold a
+    /// [`WeakState`](super::WeakState) and not a [`State`]; the handles of its argument are enough
     /// in most cases. When the connection ends, the queued updates are still delivered, unless this
-    /// program closed it; in a state of a supervisor always. No lock is held while a closure is called or dropped.
+    /// program closed it; in a state of a supervisor always. No lock is held while a closure is
+    /// called or dropped.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl State {
     /// Calls a closure for every change of every stream, beginning with
     /// [`StreamChange::Existing`](super::StreamChange::Existing) for each stream that exists.
     ///
-    /// Everything else is as with [`on_circuit`](Self::on_circuit).
+    /// For the thread and the limits see [`on_circuit`](Self::on_circuit).
     ///
     /// # Errors
     ///
@@ -209,8 +209,8 @@ impl State {
     /// Calls a closure for every change of the address mappings, beginning with
     /// [`AddressChange::Existing`](super::AddressChange::Existing) for each mapping that is active.
     ///
-    /// tor does not report that a mapping has expired: the state finds out with the local clock.
-    /// Everything else is as with [`on_circuit`](Self::on_circuit).
+    /// tor does not report that a mapping has expired: the state compares the local clock. For the
+    /// thread and the limits see [`on_circuit`](Self::on_circuit).
     ///
     /// # Errors
     ///
@@ -225,13 +225,13 @@ impl State {
         self.shared.add_listener(None, Topic::Addresses, callback, existing)
     }
 
-    /// Removes a listener. No call to it begins after this has returned. A call that is running
-    /// continues, and may itself remove the listener.
+    /// Removes a listener. No call of it begins after this has returned. A running call continues,
+    /// and may itself remove the listener.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener. A
-    /// listener that panicked, or whose circuit or stream has ended, is removed already.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no such listener exists. A listener
+    /// that panicked, or whose circuit or stream has ended, is removed already.
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
         match self.shared.listeners.remove(listener) {
             true => Ok(()),
@@ -240,10 +240,10 @@ impl State {
     }
 }
 
-/// The thread. It keeps neither the state nor the connection open.
+/// The thread, which keeps neither the state nor the connection open.
 struct Caller {
     shared: Weak<Shared>,
-    /// That of the next update.
+    /// The generation of the next update.
     generation: Weak<Generation>,
     feed: Arc<Feed>,
 }
@@ -261,8 +261,8 @@ impl Caller {
                         continue;
                     }
                 };
-                // If the last handle of the state was dropped, or this program has closed the
-                // connection, the rest is not wanted.
+                // After the last handle of the state is dropped, or this program has closed the
+                // connection, the rest is discarded.
                 let Some(owner) = self.owner().filter(|owner| !is_closed_by_program(owner)) else {
                     return self.feed.close();
                 };
@@ -272,7 +272,7 @@ impl Caller {
         self.feed.close();
     }
 
-    /// Returns what the handles of an update belong to, unless the state is gone.
+    /// Returns the owner of the handles of an update, unless the state was dropped.
     fn owner(&self) -> Option<Owner> {
         Some(Owner::new(self.shared.upgrade()?, self.generation.upgrade()?))
     }
@@ -296,8 +296,8 @@ impl Caller {
         }
     }
 
-    /// Removes the mappings that have expired, if there is a listener for them, and returns when to
-    /// do so again.
+    /// Removes the expired mappings if a listener wants them, and returns the time of the next
+    /// removal.
     fn next_expiry(&self) -> Option<Instant> {
         if !self.feed.has_address_listener() {
             return None;
@@ -309,7 +309,7 @@ impl Caller {
     }
 }
 
-/// Returns whether no update is wanted any more. Another connection may follow in a supervised state.
+/// Returns whether the program has closed the connection. A supervised state may get another one.
 fn is_closed_by_program(owner: &Owner) -> bool {
     let reason = owner.generation.controller.closed_reason();
     !owner.shared().is_supervised && reason.is_some_and(|reason| reason.is_clean())
@@ -328,7 +328,7 @@ fn call(owner: Owner, callback: &mut Callback, change: Change, lost: u64) {
         (Callback::Address(callback), Change::Address { mapping, change }) => {
             callback(&AddressUpdate { mapping, change, lost });
         }
-        // The topic of a listener fits its closure.
+        // The topic of a listener determines its closure.
         _ => {}
     }
 }

@@ -1,10 +1,10 @@
-//! The requests with which a state begins, and the parts that tor or a filter refuses.
+//! The commands with which a state begins, and the parts that tor or a filter refuses.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::refresh::Part;
-use super::snapshot::Question;
+use super::snapshot::InfoKey;
 use super::store::{KINDS, Store};
 use super::tracker::Answers;
 use crate::command::GetInfo;
@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MissingPart {
-    /// The event that the state is not subscribed to, such as `GUARD`, or the key of `GETINFO` whose
-    /// answer is missing or incomplete, such as `entry-guards`.
+    /// The event to which the state is not subscribed, such as `GUARD`, or the key of `GETINFO`
+    /// whose answer is missing or incomplete, such as `entry-guards`.
     pub name: Box<str>,
     /// The rejection, or the error of the first line that cannot be parsed.
     pub error: Error,
@@ -30,7 +30,7 @@ impl MissingPart {
     }
 }
 
-/// Subscribes to the events of a state: to all together or, if that is refused, one by one.
+/// Subscribes to all events of a state in one command or, if tor refuses it, one by one.
 pub(super) fn subscribe(
     controller: &Controller,
     store: &Arc<Store>,
@@ -56,32 +56,32 @@ pub(super) fn subscribe(
     Ok(hooks)
 }
 
-/// Queries everything: together or, if that is refused, key by key. Returns the answers, with the
-/// number of events that all of them know of.
-pub(super) fn ask(
+/// Queries all keys in one command or, if tor refuses it, key by key. Returns the answers, and the
+/// number of events that all of them reflect.
+pub(super) fn query_all(
     controller: &Controller,
     store: &Store,
     missing: &mut Vec<MissingPart>,
     deadline: Instant,
 ) -> Result<(Answers, u64)> {
     let mut answers = Answers::default();
-    match query(controller, &Question::ALL, &mut answers, missing, deadline) {
+    match query(controller, &InfoKey::ALL, &mut answers, missing, deadline) {
         Ok(events_before) => return Ok((answers, events_before)),
         Err(Error::Rejected(_)) => {}
         Err(error) => return Err(error),
     }
-    // An event that a later answer knows of is applied again, which changes nothing.
+    // An event that a later answer reflects is applied again, which changes nothing.
     let mut first_known = None;
-    for question in Question::ALL {
-        match query(controller, &[question], &mut answers, missing, deadline) {
+    for key in InfoKey::ALL {
+        match query(controller, &[key], &mut answers, missing, deadline) {
             Ok(events_before) => {
                 first_known.get_or_insert(events_before);
             }
             Err(error @ Error::Rejected(_)) => {
-                if let Some(part) = Part::ALL.into_iter().find(|part| part.question() == question) {
+                if let Some(part) = Part::ALL.into_iter().find(|part| part.info_key() == key) {
                     store.set_unavailable(part);
                 }
-                missing.push(MissingPart::new(question.key(), error));
+                missing.push(MissingPart::new(key.as_str(), error));
             }
             Err(error) => return Err(error),
         }
@@ -90,20 +90,20 @@ pub(super) fn ask(
 }
 
 /// Sends one `GETINFO`, and adds the answers to `answers`. Returns the number of events that they
-/// know of. An answer with a line that cannot be parsed is added to `missing` too.
+/// reflect. An answer with a line that cannot be parsed is added to `missing` too.
 pub(super) fn query(
     controller: &Controller,
-    questions: &[Question],
+    keys: &[InfoKey],
     answers: &mut Answers,
     missing: &mut Vec<MissingPart>,
     deadline: Instant,
 ) -> Result<u64> {
-    let keys = questions.iter().map(|question| question.key());
-    let (info, events_before) = controller.execute_before(&GetInfo::new(keys), deadline)?;
-    for question in questions {
-        let answer = info.bytes(question.key()).unwrap_or_default();
-        if let Err(error) = question.read(answer, answers) {
-            missing.push(MissingPart::new(question.key(), error.into()));
+    let names = keys.iter().map(|key| key.as_str());
+    let (info, events_before) = controller.execute_before(&GetInfo::new(names), deadline)?;
+    for key in keys {
+        let answer = info.bytes(key.as_str()).unwrap_or_default();
+        if let Err(error) = key.read(answer, answers) {
+            missing.push(MissingPart::new(key.as_str(), error.into()));
         }
     }
     Ok(events_before)

@@ -1,4 +1,4 @@
-//! Streams that this program opens through a chosen circuit, and names that it resolves through it.
+//! Opens streams and resolves names through a chosen circuit.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use crate::link::{WaitEnd, deadline_after};
 use crate::names::{CircuitId, StreamStatus, Target};
 use crate::socks::{Isolation, SocksProxy, TorStream};
 
-/// The default time limit: a little longer than tor itself tries.
+/// The default time limit: a little longer than the attempts of tor.
 const LIMIT: Duration = Duration::from_secs(130);
 
-/// The longest wait for tor's event of a stream that the proxy has granted or refused.
+/// The longest wait for the event of a stream that the proxy has granted or refused.
 const EVENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The SOCKS user name of streams by unix sockets, which have no other distinction.
+/// The SOCKS user name of streams over unix sockets, which are identified by their credentials.
 const USER: &str = "torcon-circuit";
 
-/// A reservation that the store and the attach loop know; taken back when this is dropped.
+/// A reservation in the store and the attach loop, which is removed when this is dropped.
 struct ReservedStream {
     store: Arc<Store>,
     attaching: AttachGuard,
     reservation: Arc<StreamReservation>,
-    /// Gets the stream when tor reports it.
+    /// Receives the stream when tor reports it.
     found: Receiver<Arc<StreamCell>>,
 }
 
@@ -47,7 +47,7 @@ impl ReservedStream {
         Self { store, attaching, reservation, found }
     }
 
-    /// Makes the stream that the proxy is asked for recognizable in tor's events.
+    /// Makes the stream that the proxy opens recognizable in the events of tor.
     fn recognize(&self, proxy: SocksProxy) -> Result<SocksProxy> {
         let reservation = Arc::clone(&self.reservation);
         if proxy.endpoint().is_unix() {
@@ -76,8 +76,8 @@ impl Circuit {
     /// The stream stays on the circuit, and ends with it. It is requested at tor's first
     /// `SocksPort`. Meanwhile tor leaves all new streams to this program (see
     /// [`State::set_attacher`](super::State::set_attacher)), which leaves those of other programs
-    /// to its attachers, or to tor. At a `SocksPort` that is a unix socket the stream has
-    /// SOCKS credentials, with which tor keeps other streams off the circuit.
+    /// to its attachers, or to tor. If the `SocksPort` is a unix socket, the stream has SOCKS
+    /// credentials, with which tor keeps other streams off the circuit.
     ///
     /// Sends `GETINFO net/listeners/socks`, `SETEVENTS` with `CONF_CHANGED`, `GETCONF
     /// __LeaveStreamsUnattached`, and `SETCONF` of that option before and after the `ATTACHSTREAM`
@@ -89,8 +89,8 @@ impl Circuit {
     /// # Errors
     ///
     /// [`Error::Circuit`] if the circuit is not built or ends, or if its exit does not connect to
-    /// the target; the [`CircuitProblem`] says which. [`Error::InvalidInput`] if the target is not
-    /// valid; otherwise those of [`SocksProxy::connect`] and of
+    /// the target, with the [`CircuitProblem`]. [`Error::InvalidInput`] if the target is not valid;
+    /// otherwise those of [`SocksProxy::connect`] and of
     /// [`State::set_attacher`](super::State::set_attacher).
     ///
     /// # Examples
@@ -145,7 +145,7 @@ impl Circuit {
     /// [`CircuitPurpose::Controller`](crate::names::CircuitPurpose::Controller): tor does not
     /// resolve names through such circuits.
     ///
-    /// tor answers without the circuit if it has the address, for example of a
+    /// tor replies without using the circuit if it has the address, for example of a
     /// [mapped](crate::Controller::map_address) name.
     ///
     /// Sends what [`connect_stream`](Self::connect_stream) does.
@@ -174,15 +174,15 @@ impl Circuit {
         self.through(&action, limit, false, |proxy| proxy.resolve(name))
     }
 
-    /// Asks the proxy of tor for a stream or an address through this circuit.
+    /// Requests a stream or an address from the proxy of tor through this circuit.
     ///
-    /// `action` is the purpose that errors name.
+    /// Errors name `action`.
     fn through<T>(
         &self,
         action: &str,
         limit: Duration,
         needs_circuit: bool,
-        ask: impl FnOnce(SocksProxy) -> Result<T>,
+        request: impl FnOnce(SocksProxy) -> Result<T>,
     ) -> Result<T> {
         let deadline = deadline_after(limit);
         let info = self.info();
@@ -204,18 +204,18 @@ impl Circuit {
         let reserved = ReservedStream::new(self, attaching);
         let proxy = reserved.recognize(SocksProxy::new(endpoint)?)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let outcome = ask(proxy.timeout(left));
+        let outcome = request(proxy.timeout(left));
         match outcome {
             outcome if !reserved.reservation.has_origin() => outcome,
             Ok(value) => {
                 self.check(action, &reserved, needs_circuit, deadline)?;
                 Ok(value)
             }
-            Err(error) => Err(self.why(action, &reserved, error, deadline)),
+            Err(error) => Err(self.refused(action, &reserved, error, deadline)),
         }
     }
 
-    /// Checks that the stream that the proxy has granted is on this circuit.
+    /// Checks that the granted stream is on this circuit.
     fn check(
         &self,
         action: &str,
@@ -233,8 +233,8 @@ impl Circuit {
         };
         let circuit = Arc::clone(&self.cell);
         let reservation = Arc::clone(&reserved.reservation);
-        // This state gets the events of the stream. The reservation has only what they do not
-        // report.
+        // The events of the stream reach this state; the reservation has only reasons that they
+        // lack.
         let checked = store.wait_stream(&stream, deadline, move |tracker, cell| {
             let info = cell.info();
             match info.circuit() {
@@ -255,8 +255,8 @@ impl Circuit {
         }
     }
 
-    /// Finds out why the proxy refused.
-    fn why(
+    /// Returns the error for a refusal of the proxy, with the reason that tor reported.
+    fn refused(
         &self,
         action: &str,
         reserved: &ReservedStream,

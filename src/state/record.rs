@@ -1,4 +1,4 @@
-//! The last event of a circuit or stream, and the fields of earlier events that still hold.
+//! The last event of a circuit or stream, and the fields of earlier events that are still valid.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use crate::event::EventText;
 use crate::event::keyword::{Keyword, fields_after};
 use crate::wire::fields::{Fields, Value};
 
-/// How the fields of an event are found.
+/// The positions of the fields in an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// How many words stand before the first keyword: those that must, and those that may.
+    /// The numbers of required and of optional words before the first keyword.
     pub(super) words: (usize, usize),
-    /// The keywords that are read. No others are kept, so what is kept has a limit.
+    /// The keywords that are read. Only these are kept, so that the size is limited.
     pub(super) keywords: &'static [&'static str],
 }
 
-/// The last event, and fields that it does not repeat. They are parsed when they are read.
+/// The last event, and fields that it omits. They are parsed when they are read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Record {
     layout: &'static Layout,
     text: EventText,
-    /// Values of earlier events, as tor wrote them. Each has its own text: if one with broken quotes
-    /// stood before others, it would end elsewhere than in its event.
+    /// Values of earlier events, as tor wrote them. Each has a separate text: a value with broken
+    /// quotes before others would end elsewhere than in its event.
     earlier: Option<Arc<[(&'static str, EventText)]>>,
 }
 
@@ -30,8 +30,8 @@ impl Record {
         Self { layout, text, earlier: None }
     }
 
-    /// Makes the record after the next event, which keeps the fields of some keys unless the event
-    /// has them itself.
+    /// Makes the record after the next event. `keeps` selects the keys whose former fields stay
+    /// unless the event has them.
     pub(super) fn after(before: &Self, text: EventText, keeps: impl Fn(&str) -> bool) -> Self {
         let mut now = Self::new(before.layout, text);
         if !before.layout.keywords.iter().any(|key| keeps(key)) {
@@ -40,7 +40,7 @@ impl Record {
         let own = now.own();
         let is_kept = |key: &str| keeps(key) && !own.iter().any(|(it, _)| *it == key);
         let new = before.own();
-        // The usual case: everything that holds was kept before.
+        // Usually all valid fields were kept before.
         let is_new = new.iter().any(|(key, _)| is_kept(key));
         now.earlier = match is_new || !before.earlier().iter().all(|(key, _)| is_kept(key)) {
             true => {
@@ -53,12 +53,12 @@ impl Record {
         now
     }
 
-    /// Makes a record that has fields of another one besides its own.
+    /// Makes a record that also has the selected fields of another one.
     pub(super) fn joined(&self, other: &Self, takes: impl Fn(&str) -> bool) -> Self {
         let own = other.own();
         let own = own.iter().map(|(key, value)| (*key, EventText::new(value.raw())));
-        let theirs = own.chain(other.earlier().iter().cloned()).filter(|(key, _)| takes(key));
-        let earlier = unless_empty(self.earlier().iter().cloned().chain(theirs));
+        let taken = own.chain(other.earlier().iter().cloned()).filter(|(key, _)| takes(key));
+        let earlier = unless_empty(self.earlier().iter().cloned().chain(taken));
         Self { earlier, ..self.clone() }
     }
 
@@ -77,7 +77,7 @@ impl Record {
         earlier.map_or(own, |(_, value)| Keyword::of(value))
     }
 
-    /// Returns about how many bytes this keeps.
+    /// Returns the approximate size in bytes.
     pub(super) fn size(&self) -> usize {
         let kept = self.earlier();
         let values = kept.iter().map(|(_, value)| value.as_bytes().len()).sum::<usize>();

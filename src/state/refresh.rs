@@ -1,9 +1,8 @@
 //! The parts of a state that events alone cannot keep up to date, and how they are refreshed.
 //!
-//! tor has no event for some changes: a guard leaves the sample without one, mappings disappear at
-//! a reload without one, and an `ORCONN` event may fit several connections of the snapshot. Other
-//! events show when this may have happened. The part is then stale, and its next reader asks tor
-//! again.
+//! tor sends no event for some changes: a guard leaves the sample, a mapping disappears at a
+//! reload. An `ORCONN` event may match several connections of the snapshot. Other events show that
+//! this may have happened. They mark the part as stale, and its next reader queries tor again.
 
 use std::fmt;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use std::time::Instant;
 use super::MissingPart;
 use super::generation::Generation;
 use super::missing::query;
-use super::snapshot::Question;
+use super::snapshot::InfoKey;
 use super::tracker::Answers;
 use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
@@ -37,11 +36,11 @@ impl Part {
         }
     }
 
-    pub(super) fn question(self) -> Question {
+    pub(super) fn info_key(self) -> InfoKey {
         match self {
-            Self::Connections => Question::Connections,
-            Self::Guards => Question::Guards,
-            Self::Addresses => Question::Addresses,
+            Self::Connections => InfoKey::Connections,
+            Self::Guards => InfoKey::Guards,
+            Self::Addresses => InfoKey::Addresses,
         }
     }
 }
@@ -92,7 +91,7 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// Returns the parts that may have changed in a way that an event does not report itself.
+/// Returns the parts that may have changed without a separate event, as this event shows.
 pub(super) fn made_stale(event: &Event) -> Parts {
     let mut parts = Parts::default();
     match event {
@@ -118,7 +117,7 @@ pub(super) fn made_stale(event: &Event) -> Parts {
             parts.add(Part::Guards);
         }
         Event::Guard(event) if event.status() == GuardStatus::Down => parts.add(Part::Guards),
-        // A mapping that does not expire may be a wildcard mapping, which only the list says.
+        // A mapping that does not expire may be a wildcard mapping, which only the list shows.
         Event::AddrMap(event)
             if event.expires().is_none() && event.new_address().address().is_some() =>
         {
@@ -129,34 +128,34 @@ pub(super) fn made_stale(event: &Event) -> Parts {
     parts
 }
 
-/// Returns whether another option changed than the one that is switched to attach streams.
+/// Returns whether any option changed except the one that attaching streams sets.
 fn has_other_option(event: &ConfChangedEvent) -> bool {
     let is_own = |name: &str| name.eq_ignore_ascii_case("__LeaveStreamsUnattached");
     event.changes().any(|change| !is_own(&change.name.to_str_lossy()))
 }
 
 impl Generation {
-    /// Asks tor again for the stale ones of some parts. They stay as they are if tor does not answer.
+    /// Queries tor for the stale ones of some parts. They stay as they are if tor does not reply.
     pub(super) fn refresh(&self, wanted: Parts) {
         if !self.store.read(|tracker| tracker.is_stale(wanted)) {
             return;
         }
-        // The limit is for the wait for another thread that refreshes, and for the answer.
+        // One limit for the wait for another refreshing thread and for the reply.
         let deadline = deadline_after(self.controller.timeout());
         let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
         // The other thread may have refreshed these parts.
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let mut unreadable = Vec::new();
-        let mut outcome = self.ask_again(parts, deadline, &mut unreadable);
+        let mut outcome = self.query_again(parts, deadline, &mut unreadable);
         if matches!(outcome, Err(Error::Rejected(_))) {
-            // A filter in front of tor may allow each key alone.
+            // A filter may allow each key alone.
             for part in parts.iter() {
                 if let Some(part) = self.store.begin_refresh(Parts::of(part)) {
-                    outcome = self.ask_again(part, deadline, &mut unreadable);
+                    outcome = self.query_again(part, deadline, &mut unreadable);
                 }
             }
         }
-        // A logger may ask for the same.
+        // A logger may read the same parts.
         drop(refreshing);
         if let Err(error) = outcome {
             log::debug!("a part of a state is not refreshed: {error}");
@@ -166,19 +165,19 @@ impl Generation {
         }
     }
 
-    /// Asks tor for parts whose refresh has begun, and ends it.
-    fn ask_again(
+    /// Queries tor for parts whose refresh has begun, and ends the refresh.
+    fn query_again(
         &self,
         parts: Parts,
         deadline: Instant,
         unreadable: &mut Vec<MissingPart>,
     ) -> Result<()> {
-        let questions: Vec<_> = parts.iter().map(Part::question).collect();
+        let keys: Vec<_> = parts.iter().map(Part::info_key).collect();
         let (mut answers, before) = (Answers::default(), unreadable.len());
-        let asked = query(&self.controller, &questions, &mut answers, unreadable, deadline);
-        let events_before = asked.inspect_err(|error| {
+        let outcome = query(&self.controller, &keys, &mut answers, unreadable, deadline);
+        let events_before = outcome.inspect_err(|error| {
             // tor would refuse a single key again.
-            let is_final = matches!(error, Error::Rejected(_)) && questions.len() == 1;
+            let is_final = matches!(error, Error::Rejected(_)) && keys.len() == 1;
             self.store.abort_refresh(!is_final);
         })?;
         match unreadable.len() == before {

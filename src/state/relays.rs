@@ -29,7 +29,7 @@ pub struct Relays {
 
 #[derive(Clone, Default)]
 struct Index {
-    /// In the order of the consensus; relays that were reported later are at the end.
+    /// In the order of the consensus; relays that were reported later follow.
     list: Vec<RouterStatus>,
     indexes: HashMap<Fingerprint, usize>,
 }
@@ -103,13 +103,13 @@ impl fmt::Debug for Relays {
 impl State {
     /// Returns the relays of the consensus.
     ///
-    /// The first call loads them; later calls read what events have changed. If tor reports the
+    /// The first call loads them; later calls apply the events since then. If tor reports the
     /// descriptor of an unknown relay, or if a filter in front of tor refuses the events or has
     /// replaced one, the next call loads all relays again.
     ///
-    /// To load, sends `SETEVENTS` with `NEWCONSENSUS`, `NEWDESC` and `NS` and all other events that
-    /// are wanted, then `GETINFO ns/all`. Blocks for at most the
-    /// [time limit](Controller::with_timeout), also while another thread loads.
+    /// Loading sends `SETEVENTS` with `NEWCONSENSUS`, `NEWDESC` and `NS` besides all other wanted
+    /// events, then `GETINFO ns/all`. Blocks for at most the [time
+    /// limit](Controller::with_timeout), including the wait for another thread that loads.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl State {
         }
     }
 
-    /// Returns what the consensus says about a relay; `None` if it does not list it. See
+    /// Returns the consensus entry of a relay; `None` if the relay is not listed. See
     /// [`relays`](Self::relays) for the commands and the time limit.
     ///
     /// # Errors
@@ -131,8 +131,8 @@ impl State {
         Ok(self.relays()?.get(fingerprint).cloned())
     }
 
-    /// Returns what the consensus says about the relays with a nickname. See
-    /// [`relays`](Self::relays) for the commands and the time limit.
+    /// Returns the consensus entries of the relays with a nickname. See [`relays`](Self::relays)
+    /// for the commands and the time limit.
     ///
     /// # Errors
     ///
@@ -141,8 +141,8 @@ impl State {
         Ok(self.relays()?.named(nickname).cloned().collect())
     }
 
-    /// Returns what the consensus says about the directory authorities: the relays with the
-    /// `Authority` flag. See [`relays`](Self::relays) for the commands and the time limit.
+    /// Returns the consensus entries of the directory authorities: the relays with the `Authority`
+    /// flag. See [`relays`](Self::relays) for the commands and the time limit.
     ///
     /// # Errors
     ///
@@ -166,15 +166,15 @@ struct RelayCache {
     pending: Option<Arc<PendingEvents>>,
     hook: Option<HookGuard>,
     is_loaded: bool,
-    /// The errors of the entries that are left out, to be logged without the lock.
+    /// The errors of the omitted entries, which are logged without the lock.
     unreadable: Vec<ProtocolError>,
 }
 
-/// How many bytes of `NS` events are kept for the next request. Beyond that it loads all relays
-/// again.
+/// The limit in bytes of the `NS` events for the next request. Beyond it that request loads all
+/// relays again.
 const MAX_STATUS_BYTES: usize = 4 << 20;
 
-/// How many relays with new descriptors are kept for the next request: more than the network has.
+/// The limit of the relays with new descriptors for the next request: more than the network has.
 const MAX_DESCRIBED: usize = 1 << 15;
 
 /// The events that the next request applies.
@@ -187,17 +187,17 @@ struct PendingEvents {
 #[derive(Default)]
 struct Unread {
     texts: Vec<(u64, EventText)>,
-    /// How many bytes the `NS` events have.
+    /// The size of the `NS` events in bytes.
     size: usize,
     /// The relays of which tor has received descriptors.
     described: HashSet<Fingerprint>,
-    /// The number of the last event that is missing here, so that all relays must be loaded again: a
-    /// limit was exceeded, or a filter has replaced an event.
+    /// The number of the last event that is not kept here, so that all relays must be loaded again:
+    /// a limit was exceeded, or a filter has replaced an event.
     missing: Option<u64>,
 }
 
 impl Unread {
-    /// Drops all events up to this one.
+    /// Drops all kept events, and marks those up to this one as missing.
     fn overflow(&mut self, number: u64) {
         *self = Self { missing: Some(number), ..Self::default() };
     }
@@ -207,7 +207,7 @@ impl EventHook for PendingEvents {
     fn event(&self, raw: &RawEvent<'_>) {
         let wire = raw.wire();
         if wire.starts_with(b"650+NEWCONSENSUS") {
-            // A consensus replaces all events before it.
+            // A consensus makes all events before it obsolete.
             let texts = vec![(raw.number(), raw.text().clone())];
             *self.unread.lock() = Unread { texts, ..Unread::default() };
         } else if wire.starts_with(b"650+NS") {
@@ -233,7 +233,7 @@ impl EventHook for PendingEvents {
 }
 
 impl RelaySource {
-    /// Returns the relays, and loads them first if need be.
+    /// Returns the relays; loads them first if necessary.
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
         let limit = controller.timeout();
         let deadline = deadline_after(limit);
@@ -242,7 +242,7 @@ impl RelaySource {
         let loaded = if cache.is_loaded { Ok(()) } else { cache.load(controller, deadline) };
         let relays = Relays { index: Arc::clone(&cache.index) };
         let unreadable = std::mem::take(&mut cache.unreadable);
-        // A logger may ask for the relays.
+        // A logger may read the relays.
         drop(cache);
         for error in unreadable {
             log::warn!("a relay is left out: {error}");
@@ -252,7 +252,7 @@ impl RelaySource {
 }
 
 impl RelayCache {
-    /// Subscribes first and asks second, so that no change is missed.
+    /// Subscribes before the query, so that no change is missed.
     fn load(&mut self, controller: &Controller, deadline: Instant) -> Result<()> {
         if self.hook.is_none() {
             let pending = Arc::new(PendingEvents::default());
@@ -291,13 +291,13 @@ impl RelayCache {
                 }
                 Event::Ns(event) => {
                     let entries = RouterStatuses::new(event.body().as_bytes());
-                    // Copied if there are `Relays` of before.
+                    // Copied if a program holds former `Relays`.
                     Arc::make_mut(&mut self.index).insert_all(&entries, &mut self.unreadable);
                 }
                 _ => {}
             }
         }
-        // A descriptor of a known relay does not change what the consensus says.
+        // A descriptor of a known relay does not change its consensus entry.
         let is_known = |fingerprint: &Fingerprint| self.index.indexes.contains_key(fingerprint);
         self.is_loaded &= missing.is_none() && described.iter().all(is_known);
     }

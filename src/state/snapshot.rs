@@ -12,9 +12,9 @@ use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
 use crate::info::{AddressMapping, EntryGuard};
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
 
-/// A `GETINFO` query of a state.
+/// A key of `GETINFO` that a state queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum InfoKey {
     Circuits,
     Streams,
     Connections,
@@ -24,8 +24,8 @@ pub(super) enum Question {
     Liveness,
 }
 
-impl Question {
-    /// All queries, in the order in which they are sent.
+impl InfoKey {
+    /// All keys, in the order of the command.
     pub(super) const ALL: [Self; 7] = [
         Self::Circuits,
         Self::Streams,
@@ -36,8 +36,8 @@ impl Question {
         Self::Liveness,
     ];
 
-    /// Returns the key of `GETINFO`.
-    pub(super) fn key(self) -> &'static str {
+    /// Returns the key as text.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Circuits => "circuit-status",
             Self::Streams => "stream-status",
@@ -49,7 +49,7 @@ impl Question {
         }
     }
 
-    /// Reads every line of a value that can be read, and returns the error of the first other line.
+    /// Parses the lines of a value; returns the error of the first line that cannot be parsed.
     pub(super) fn read(self, answer: &[u8], answers: &mut Answers) -> Result<(), ProtocolError> {
         match self {
             Self::Circuits => lines(answer, CircEvent::read_status, &mut answers.circuits),
@@ -57,19 +57,19 @@ impl Question {
             Self::Connections => lines(answer, OrConnEvent::read_status, &mut answers.connections),
             Self::Guards => lines(answer, EntryGuard::read_list, &mut answers.guards),
             Self::Addresses => {
-                let read = |line: &[u8]| AddressMapping::read_list(self.key(), line);
+                let read = |line: &[u8]| AddressMapping::read_list(self.as_str(), line);
                 lines(answer, read, &mut answers.addresses)
             }
             Self::Bootstrap => {
                 answers.bootstrap = Some(Bootstrap::from_bytes(answer)?);
                 Ok(())
             }
-            // The value is in lower case, the word of the event in upper case.
+            // The value is in lower case, the event has upper case.
             Self::Liveness => {
                 answers.liveness = Some(match answer {
                     b"up" => NetworkLiveness::Up,
                     b"down" => NetworkLiveness::Down,
-                    other => return Err(ProtocolError::new(self.key(), "up or down", other)),
+                    other => return Err(ProtocolError::new(self.as_str(), "up or down", other)),
                 });
                 Ok(())
             }
@@ -92,7 +92,7 @@ fn lines<T>(
     outcome
 }
 
-/// The contents of a state at one moment: after one event, and before the next.
+/// The contents of a state at one moment, between two events.
 ///
 /// Returned by [`State::snapshot`](super::State::snapshot). It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,24 +102,23 @@ pub struct Snapshot {
     pub circuits: Vec<Arc<CircuitInfo>>,
     /// The streams, by identifier.
     pub streams: Vec<Arc<StreamInfo>>,
-    /// The entry guards; see [`State::guards`](super::State::guards)
-    /// for what can be out of date.
+    /// The entry guards; [`State::guards`](super::State::guards) explains which can be outdated.
     pub guards: Vec<EntryGuard>,
-    /// The active address mappings, sorted by name; see
-    /// [`State::address_map`](super::State::address_map) for what can be out of date.
+    /// The active address mappings, sorted by name;
+    /// [`State::address_map`](super::State::address_map) explains which can be outdated.
     pub address_map: Vec<AddressMapping>,
-    /// The connections to relays; see [`State::connections`](super::State::connections) for what
-    /// can be out of date.
+    /// The connections to relays; [`State::connections`](super::State::connections) explains which
+    /// can be outdated.
     pub connections: Vec<OrConnection>,
     /// tor's bootstrap progress, by its last event.
     pub bootstrap: Option<Bootstrap>,
-    /// Whether tor reaches the network, by its last event. Stays up if `DisableNetwork` is set.
+    /// Whether tor reaches the network, by its last event. Stays `UP` if `DisableNetwork` is set.
     pub liveness: Option<NetworkLiveness>,
     number: u64,
 }
 
 impl Snapshot {
-    /// Copies everything unsorted: the reader waits for this.
+    /// Copies everything unsorted, since the reader thread waits meanwhile.
     pub(super) fn of(tracker: &Tracker, now: SystemTime) -> Self {
         Self {
             circuits: tracker.circuits().map(|cell| cell.info()).collect(),
@@ -140,7 +139,7 @@ impl Snapshot {
         self
     }
 
-    /// Returns the number of events of the connection up to this snapshot. A later snapshot of the
+    /// Returns the number of events of the connection before this snapshot. A later snapshot of the
     /// connection has the same number or a higher one.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -150,15 +149,15 @@ impl Snapshot {
     /// Returns a circuit.
     #[must_use]
     pub fn circuit(&self, id: CircuitId) -> Option<&Arc<CircuitInfo>> {
-        let place = self.circuits.binary_search_by_key(&id, |info| info.id()).ok()?;
-        self.circuits.get(place)
+        let index = self.circuits.binary_search_by_key(&id, |info| info.id()).ok()?;
+        self.circuits.get(index)
     }
 
     /// Returns a stream.
     #[must_use]
     pub fn stream(&self, id: StreamId) -> Option<&Arc<StreamInfo>> {
-        let place = self.streams.binary_search_by_key(&id, |info| info.id()).ok()?;
-        self.streams.get(place)
+        let index = self.streams.binary_search_by_key(&id, |info| info.id()).ok()?;
+        self.streams.get(index)
     }
 
     /// Returns the streams on a circuit.

@@ -22,7 +22,7 @@ use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent};
 use crate::names::{CircuitId, StreamId};
 
-/// The kinds of event that a state is made of.
+/// The kinds of event that a state applies.
 pub(super) const KINDS: &[EventKind] = &[
     EventKind::AddrMap,
     EventKind::Circ,
@@ -40,14 +40,14 @@ pub(super) const KINDS: &[EventKind] = &[
 ///
 /// The connection holds it as a hook, so it holds nothing of the connection.
 pub(crate) struct Store {
-    /// Comes before the locks of the feed and of single circuits and streams. The reader thread
-    /// takes it for every event, so no thread waits, or calls or drops a user's closure, with it.
+    /// Locked before the feed and single circuits and streams. The reader thread takes it for every
+    /// event, so no thread waits, or calls or drops a closure of the program, while it holds it.
     inner: Mutex<StoreInner>,
 }
 
 struct StoreInner {
     tracker: Tracker,
-    /// Used again for each event.
+    /// Reused for each event.
     changes: Vec<Change>,
     /// The queue of the thread that calls listeners; `None` until there is a listener.
     feed: Option<Arc<Feed>>,
@@ -59,15 +59,15 @@ struct StoreInner {
     expected: Vec<Expected>,
     /// Why the connection ended.
     ended: Option<Disconnect>,
-    /// Everything is lost at the end of the connection, and the feed goes on.
+    /// Whether everything is lost at the end of the connection, while the feed continues.
     is_supervised: bool,
 }
 
 type Expected = (Arc<StreamReservation>, Sender<Arc<StreamCell>>);
 
 impl Store {
-    /// Makes an empty store that waits for its snapshot. At the end of the connection, that of a
-    /// supervised state reports everything as lost; another one stays as it was.
+    /// Makes an empty store that waits for its snapshot. At the end of the connection, the store of
+    /// a supervised state reports everything as lost; another one stays as it was.
     pub(super) fn new(is_supervised: bool) -> Self {
         let inner = StoreInner {
             tracker: Tracker::new(),
@@ -83,8 +83,9 @@ impl Store {
         Self { inner: Mutex::new(inner) }
     }
 
-    /// Runs a closure with everything, on any thread but the reader. A reader that waits for the
-    /// lock gets it next: threads that take it without a pause would starve it otherwise.
+    /// Runs a closure under the lock, on any thread but the reader thread. A reader thread that
+    /// waits for the lock gets it next: threads that take it without a pause would starve it
+    /// otherwise.
     fn with<T>(&self, run: impl FnOnce(&mut StoreInner) -> T) -> T {
         let mut inner = self.inner.lock();
         let result = run(&mut inner);
@@ -92,7 +93,7 @@ impl Store {
         result
     }
 
-    /// Takes the answers of the snapshot, which know of so many events.
+    /// Takes the answers of the snapshot, which reflect so many events.
     pub(super) fn join(&self, answers: Answers, events_before: u64) {
         self.with(|inner| {
             inner.change(|tracker, changes| tracker.join(answers, events_before, changes));
@@ -104,8 +105,8 @@ impl Store {
         self.with(|inner| read(&inner.tracker))
     }
 
-    /// Notifies an attach loop from now on of each stream that waits, of each stream that is closed,
-    /// and of the end of the connection, until its receiver is dropped.
+    /// From now on, notifies an attach loop of each stream that waits, of each closed stream, and
+    /// of the end of the connection, until its receiver is dropped.
     pub(super) fn add_attach_loop(&self, messages: Sender<Message>) {
         self.with(|inner| match inner.ended {
             Some(_) => drop(messages.send(Message::Disconnected)),
@@ -113,8 +114,8 @@ impl Store {
         });
     }
 
-    /// Returns a channel that gets the stream of a reservation when tor reports it, and that ends
-    /// with the connection. [`forget_expected`](Self::forget_expected) takes this back.
+    /// Returns a channel that receives the stream of a reservation when tor reports it, and that
+    /// ends with the connection. [`forget_expected`](Self::forget_expected) undoes this.
     pub(super) fn expect_stream(
         &self,
         reservation: &Arc<StreamReservation>,
@@ -145,13 +146,13 @@ impl Store {
         })
     }
 
-    /// Begins a refresh of the stale ones of some parts, and returns these; `None` if no part is
+    /// Begins a refresh of the stale ones of some parts, and returns these; `None` if none is
     /// stale.
     pub(super) fn begin_refresh(&self, wanted: Parts) -> Option<Parts> {
         self.with(|inner| inner.tracker.begin_refresh(wanted))
     }
 
-    /// Takes the answers to a refresh, which know of so many events.
+    /// Takes the answers of a refresh, which reflect so many events.
     pub(super) fn finish_refresh(&self, answers: Answers, events_before: u64) {
         self.with(|inner| {
             inner.change(|tracker, changes| {
@@ -160,19 +161,18 @@ impl Store {
         });
     }
 
-    /// Ends a refresh without answers. `again` says whether the parts stay stale.
+    /// Ends a refresh without answers. The parts stay stale if `again`.
     pub(super) fn abort_refresh(&self, again: bool) {
         self.with(|inner| inner.tracker.abort_refresh(again));
     }
 
-    /// Records that tor refuses to answer about a part.
+    /// Records that tor refuses the key of a part.
     pub(super) fn set_unavailable(&self, part: Part) {
         self.with(|inner| inner.tracker.set_unavailable(part));
     }
 
-    /// Adds a listener with its first changes; it gets the changes from then on. Returns whether it
-    /// could: not after the end of the connection, except for all circuits, streams or mappings of a
-    /// supervised state.
+    /// Adds a listener with its first changes; it gets all later ones. Returns `false` after the
+    /// end of the connection, except for all circuits, streams or mappings of a supervised state.
     pub(super) fn add_listener(
         &self,
         feed: &Feed,
@@ -186,7 +186,7 @@ impl Store {
         })
     }
 
-    /// Gives changes to the thread that calls listeners from now on, unless the connection has
+    /// From now on, gives changes to the thread that calls listeners, unless the connection has
     /// ended.
     pub(super) fn set_feed(&self, feed: &Arc<Feed>) {
         self.with(|inner| match inner.ended {
@@ -196,8 +196,8 @@ impl Store {
         });
     }
 
-    /// Does what [`set_feed`](Self::set_feed) does for a feed that has listeners already. They get
-    /// first what exists.
+    /// As [`set_feed`](Self::set_feed), for a feed that has listeners already. They first get
+    /// everything that exists.
     pub(super) fn go_on_with_feed(&self, feed: &Arc<Feed>, now: SystemTime) {
         self.with(|inner| {
             if inner.ended.is_none() {
@@ -248,7 +248,8 @@ impl StoreInner {
         }
     }
 
-    /// Removes everything, and reports it as lost. Returns what is to be dropped without the lock.
+    /// Removes everything, and reports it as lost. Returns the removed contents, which must be
+    /// dropped without the lock.
     fn lose(&mut self) -> (Tracker, Option<Arc<Feed>>) {
         let mut changes = Vec::new();
         let tracker = self.tracker.lose(&mut changes);
@@ -265,7 +266,7 @@ fn notify(attach_loops: &mut Vec<Sender<Message>>, message: impl Fn() -> Message
     attach_loops.retain(|messages| messages.send(message()).is_ok());
 }
 
-/// Gives a new stream to the caller that expects it.
+/// Sends a new stream to the caller that expects it.
 fn found_stream(expected: &mut Vec<Expected>, cell: &Arc<StreamCell>, info: &StreamInfo) {
     expected.retain(|(reservation, found)| {
         let is_it = reservation.is_of(info);
@@ -285,7 +286,7 @@ impl EventHook for Store {
             return;
         }
         if let Event::AddrMap(_) = &event {
-            // Expired mappings would stay for ever if no thread reads the state.
+            // Expired mappings would never be removed if no thread reads the state.
             inner.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
         }
         inner.change(|tracker, changes| tracker.event(number, event, changes));
@@ -301,7 +302,7 @@ impl EventHook for Store {
             let _ = messages.send(Message::Disconnected);
         }
         inner.expected.clear();
-        // Their channels end, which wakes them.
+        // The channels end, which wakes the waiters.
         inner.circuit_waiters.clear();
         inner.stream_waiters.clear();
         if inner.is_supervised {

@@ -43,7 +43,7 @@ impl Stream {
         self.cell.id()
     }
 
-    /// Returns what tor has reported of the stream until now. Does not block.
+    /// Returns the stream as tor last reported it. Does not block.
     #[must_use]
     pub fn info(&self) -> Arc<StreamInfo> {
         self.cell.info()
@@ -61,8 +61,8 @@ impl Stream {
         self.info().target()
     }
 
-    /// Returns the circuit that the stream is attached to, or was last if it has ended; `None` if
-    /// there is none, or if the circuit has ended.
+    /// Returns the circuit that the stream is attached to; after its end, the last one. `None` if
+    /// it has no circuit, or if that circuit has ended.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
         self.owner.clone().into_circuit(&self.info().circuit()?)
@@ -74,8 +74,7 @@ impl Stream {
         self.owner.state()
     }
 
-    /// Waits until the stream is closed, and returns what tor reported of it last, with the
-    /// reasons.
+    /// Waits until the stream is closed, and returns its last report, with the reasons.
     ///
     /// Blocks the current thread until the stream is closed, for at most `limit`.
     ///
@@ -111,7 +110,7 @@ impl Stream {
         let limit = self.controller().timeout();
         let deadline = deadline_after(limit);
         match self.controller().execute_before(&CloseStream::new(self.id(), reason), deadline) {
-            // tor has closed the stream already, and has reported it or is about to.
+            // tor has closed the stream already, and its event has arrived or follows.
             Ok(_) | Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
         }
@@ -122,9 +121,10 @@ impl Stream {
     /// [`StreamChange::Existing`](super::StreamChange::Existing).
     ///
     /// The last call reports that the stream was closed, or in a state of a supervisor that the
-    /// connection ended. It is never lost; the closure is dropped after it. If the stream is closed already, that is the only call.
+    /// connection ended. It is never lost; the closure is dropped after it. If the stream is closed
+    /// already, it is the only call.
     ///
-    /// Everything else is as with [`State::on_stream`].
+    /// See [`State::on_stream`] for the thread and the limits.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Stream {
     }
 }
 
-/// Two handles are equal if they name the same stream on the same control connection, also if they
+/// Two handles are equal if they name the same stream on the same control connection, even if they
 /// belong to different states of it.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {

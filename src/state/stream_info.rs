@@ -11,12 +11,12 @@ use crate::names::{
     StreamStatus, Target,
 };
 
-/// The fields of a stream, by tor's events up to one of them.
+/// The fields of a stream, as of one event.
 ///
-/// It never changes: [`Stream::info`](super::Stream::info) returns another one after the next
-/// event. tor reports what does not change only once, and of streams that began before the state
-/// only their status, circuit and target: the other fields of these are `None` until an event has
-/// them, and [`source_addr`](Self::source_addr) and [`purpose`](Self::purpose) stay so.
+/// It never changes: [`Stream::info`](super::Stream::info) returns a new one after the next event.
+/// tor reports constant fields only once. For streams that began before the state it lists only the
+/// status, circuit and target: the other fields are `None` until an event has them, and
+/// [`source_addr`](Self::source_addr) and [`purpose`](Self::purpose) stay `None`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     id: StreamId,
@@ -35,7 +35,8 @@ impl StreamInfo {
     pub(super) fn of(event: &StreamEvent) -> Self {
         let status = event.status();
         let circuit = match status {
-            // The event names the circuit that it has left, also when it waits for another.
+            // The event names the circuit that the stream has left, even if the stream waits for
+            // another.
             StreamStatus::Detached | StreamStatus::ControllerWait => None,
             _ => event.circuit(),
         };
@@ -55,7 +56,7 @@ impl StreamInfo {
         let keeps_reason = match (&before.status, &info.status) {
             // tor closes the stream afterwards, not always with the reason.
             (StreamStatus::Failed, _) if info.is_over() => !info.keyword("REASON").is_some(),
-            // It waits again, for the reason for which it left its circuit.
+            // The stream waits again, for the reason for which it left its circuit.
             (StreamStatus::Detached, StreamStatus::ControllerWait) => true,
             _ => false,
         };
@@ -71,7 +72,7 @@ impl StreamInfo {
         info
     }
 
-    /// Returns about how many bytes this keeps.
+    /// Returns the approximate size in bytes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + self.record.size()
     }
@@ -105,9 +106,9 @@ impl StreamInfo {
         self.status.clone()
     }
 
-    /// Returns the circuit to which the stream is attached; of a stream that has ended, the last
-    /// one. For a conflux pair, it is the leg that tor's last `STREAM` event named, and the stream
-    /// may be on the other leg by now.
+    /// Returns the circuit to which the stream is attached; after its end, the last one. For a
+    /// conflux pair, it is the leg that tor's last `STREAM` event named; the stream may have moved
+    /// to the other leg.
     #[must_use]
     pub fn circuit(&self) -> Option<CircuitId> {
         self.circuit
@@ -132,7 +133,7 @@ impl StreamInfo {
     }
 }
 
-/// Returns whether a stream can be in a status; the others are only reported once.
+/// Returns whether a status lasts until the next event; the others only report an action.
 fn is_state(status: &StreamStatus) -> bool {
     !matches!(
         status,

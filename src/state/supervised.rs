@@ -1,10 +1,10 @@
-//! A state for life, which a supervisor moves from one connection to the next.
+//! A state that a supervisor moves from one connection to the next.
 //!
 //! Everything that belongs to one connection is a [`Generation`]; the listeners with their thread
-//! belong to [`Shared`] and stay. At the end of a connection, on its reader thread, the generation
-//! becomes empty and its listeners get the loss of everything. [`State::move_to`] exchanges the
-//! generation and queues what exists now, with the lock of the listeners held, so that a listener
-//! that is added meanwhile gets it once.
+//! belong to [`Shared`] and stay. At the end of a connection, the reader thread empties the
+//! generation and queues its loss for the listeners. [`State::move_to`] exchanges the generation
+//! and queues its contents, under the lock of the listeners, so that a listener that is added
+//! meanwhile gets them once.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -19,7 +19,7 @@ use crate::link::{EventHook, deadline_after};
 
 impl State {
     /// Makes a state that [`move_to`](Self::move_to) moves to the next connection. At the end of a
-    /// connection it becomes empty, and its listeners stay.
+    /// connection it becomes empty, and keeps its listeners.
     ///
     /// Sends what [`new`](Self::new) does, and has its errors.
     pub(crate) fn supervised(controller: &Controller, deadline: Instant) -> Result<Self> {
@@ -27,10 +27,10 @@ impl State {
         Ok(Self::from_shared(Shared::new(generation, true)))
     }
 
-    /// Moves the state to another connection, unless it is there: listeners get the loss of
-    /// everything that they did not get yet, then what exists now. Then sets the attachers again. If
-    /// something fails, this can be called again, and does what is left: a state that cannot be made
-    /// stays as it was, and an attacher that cannot be set prevents nothing else.
+    /// Moves the state to another connection; does nothing if it has moved there already. Listeners
+    /// get the remaining losses, then everything that exists. Then the attachers are set again.
+    /// After an error the call can be repeated: a failed snapshot leaves the state as it was, and
+    /// an attacher that cannot be set does not affect the others.
     ///
     /// Sends what [`new`](Self::new) does, and what [`set_attacher`](Self::set_attacher) does if
     /// there is an attacher; each has the time limit of the controller. Has the errors of both;
@@ -53,9 +53,9 @@ impl State {
         Ok(())
     }
 
-    /// Ends the listeners when they have got their queued updates, the loss of everything the last
-    /// of them, and the attachers with their connection. The state stays empty, and no listener can
-    /// be added.
+    /// Ends the listeners after their queued updates, the last of which report the loss of
+    /// everything, and the attachers with their connection. The state stays empty, and no listener
+    /// can be added.
     pub(crate) fn end(&self, reason: &Disconnect) {
         self.shared.attachers.end();
         let mut service = self.shared.listeners.lock();
@@ -72,7 +72,7 @@ impl Shared {
             return Err(Error::Closed(reason));
         }
         let former = std::mem::replace(&mut *self.generation.lock(), Arc::clone(next));
-        // Does nothing if the connection has ended, as it has in general.
+        // Does nothing if the connection has ended, as usual.
         former.store.ended(&former.controller.closed_reason().unwrap_or(Disconnect::Closed));
         if let Some(feed) = service.feed() {
             feed.change_generation(Arc::clone(&former), Arc::downgrade(next));

@@ -1,10 +1,10 @@
-//! The tracker: applies events to the contents of a state. Pure: no lock of its own, no clock, no
+//! The tracker: applies events to the contents of a state. Pure: it has no lock, no clock and no
 //! thread.
 //!
-//! A state begins with a snapshot, the reply to one `GETINFO`. Events that arrive before it are kept;
-//! when it arrives, those numbered before the reply are discarded and the others applied. tor may
-//! send the event of a change after a reply that contains the change; such an event is applied a
-//! second time. So applying an event is idempotent: the last event of a circuit or stream decides.
+//! A state begins with a snapshot, the reply to one `GETINFO`. Events that arrive before it are
+//! kept; after the reply, those that it reflects are discarded and the others applied. tor may send
+//! the event of a change after a reply that reflects the change, so that the event is applied
+//! again. Therefore applying an event is idempotent: the last event of a circuit or stream decides.
 
 mod handover;
 mod staleness;
@@ -39,8 +39,8 @@ pub(super) struct Answers {
     pub(super) liveness: Option<NetworkLiveness>,
 }
 
-/// How many ended circuits are kept for threads that wait for the reply to `EXTENDCIRCUIT`, which
-/// names the circuit. Far fewer end between the reply and the moment when the thread reads it.
+/// The number of ended circuits that are kept for threads that wait for the reply to
+/// `EXTENDCIRCUIT`, which names the circuit. Far fewer end between the reply and its reader.
 const ENDED_KEPT: usize = 2048;
 
 /// The contents of a state, by its snapshot and the events after it.
@@ -51,7 +51,7 @@ pub(crate) struct Tracker {
     ended: VecDeque<Arc<CircuitCell>>,
     /// The highest circuit that was removed from `ended` for lack of room.
     left_out: Option<CircuitId>,
-    /// How many threads wait for the reply to `EXTENDCIRCUIT`.
+    /// The number of threads that wait for the reply to `EXTENDCIRCUIT`.
     beginning: usize,
     /// Includes streams that have failed and are not closed yet.
     streams: HashMap<StreamId, Arc<StreamCell>>,
@@ -68,7 +68,7 @@ pub(crate) struct Tracker {
     unavailable: Parts,
     /// The events about the parts in `refreshing` since the refresh began.
     recent: Vec<(u64, Event)>,
-    /// How many events of the connection this contains, counted from its first event.
+    /// The number of applied events of the connection.
     number: u64,
     /// The events that arrived before the snapshot; `None` after it.
     early: Option<Vec<(u64, Event)>>,
@@ -80,24 +80,24 @@ impl Tracker {
         Self { early: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Applies an event, and adds what it changes to `changes`.
+    /// Applies an event, and adds the changes to `changes`.
     pub(super) fn event(&mut self, number: u64, event: Event, changes: &mut Vec<Change>) {
         match &mut self.early {
             Some(early) => early.push((number, event)),
-            // The snapshot contains this event.
+            // The snapshot reflects this event.
             None if number < self.number => {}
             None => {
                 self.number = number + 1;
-                self.look_for_staleness(&event);
+                self.mark_stale(&event);
                 if staleness::part_of(&event).is_some_and(|part| self.refreshing.has(part)) {
                     self.recent.push((number, event.clone()));
                 }
-                self.fold(event, changes);
+                self.apply(event, changes);
             }
         }
     }
 
-    /// Applies the snapshot, which contains so many events, and then the events that arrived
+    /// Applies the snapshot, which reflects so many events, and then the events that arrived
     /// meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
         for event in answers.circuits {
@@ -119,7 +119,7 @@ impl Tracker {
         }
     }
 
-    fn fold(&mut self, event: Event, changes: &mut Vec<Change>) {
+    fn apply(&mut self, event: Event, changes: &mut Vec<Change>) {
         match event {
             Event::Circ(event) => self.circ(&event, changes),
             Event::CircMinor(event) => self.circ_minor(&event, changes),
@@ -236,28 +236,28 @@ impl Tracker {
         {
             self.bind(&info);
         }
-        let mut tell = |change| {
+        let mut report = |change| {
             let (cell, info) = (Arc::clone(&cell), Arc::clone(&info));
             changes.push(Change::Stream { cell, info, change });
         };
         if is_new {
-            tell(StreamChange::New);
+            report(StreamChange::New);
         }
         if let Some(circuit) = info.circuit().filter(|now| Some(*now) != before && !info.is_over())
         {
-            tell(StreamChange::Attached(circuit));
+            report(StreamChange::Attached(circuit));
         }
         match status {
             // `StreamChange::New` is reported above.
             StreamStatus::New | StreamStatus::NewResolve => {}
-            StreamStatus::ControllerWait => tell(StreamChange::Waiting),
-            StreamStatus::SentConnect | StreamStatus::SentResolve => tell(StreamChange::Sent),
-            StreamStatus::Remap => tell(StreamChange::Remapped),
-            StreamStatus::Succeeded => tell(StreamChange::Succeeded),
-            StreamStatus::Detached => tell(StreamChange::Detached(before.or(left))),
-            StreamStatus::Failed => tell(StreamChange::Failed),
-            StreamStatus::Closed => tell(StreamChange::Closed),
-            other => tell(StreamChange::Other(other)),
+            StreamStatus::ControllerWait => report(StreamChange::Waiting),
+            StreamStatus::SentConnect | StreamStatus::SentResolve => report(StreamChange::Sent),
+            StreamStatus::Remap => report(StreamChange::Remapped),
+            StreamStatus::Succeeded => report(StreamChange::Succeeded),
+            StreamStatus::Detached => report(StreamChange::Detached(before.or(left))),
+            StreamStatus::Failed => report(StreamChange::Failed),
+            StreamStatus::Closed => report(StreamChange::Closed),
+            other => report(StreamChange::Other(other)),
         }
     }
 
@@ -309,8 +309,8 @@ impl Tracker {
         self.beginning += 1;
     }
 
-    /// Takes back one [`keep_ended`](Self::keep_ended). Returns the circuits that no thread
-    /// needs any more.
+    /// Undoes one [`keep_ended`](Self::keep_ended). Returns the circuits that no thread needs any
+    /// more.
     pub(super) fn forget_ended(&mut self) -> VecDeque<Arc<CircuitCell>> {
         self.beginning = self.beginning.saturating_sub(1);
         if self.beginning > 0 {
@@ -324,8 +324,8 @@ impl Tracker {
     pub(crate) fn begun(&self, id: CircuitId) -> Option<Arc<CircuitCell>> {
         let is_it = |cell: &&Arc<CircuitCell>| cell.id() == id;
         let found = self.circuits.get(&id).or_else(|| self.ended.iter().rev().find(is_it));
-        // tor numbers its circuits in order: a lower number than one that has begun has begun too,
-        // and its circuit has ended if it is not found.
+        // tor numbers its circuits in order: a circuit with a lower number than a known one has
+        // begun too, and has ended if it is not found.
         let is_left_out = || self.left_out.is_some_and(|left_out| id <= left_out);
         found.cloned().or_else(|| is_left_out().then(|| ended_cell(id)).flatten())
     }
@@ -375,7 +375,7 @@ impl Tracker {
         self.liveness.as_ref()
     }
 
-    /// Returns how many events of the connection this contains.
+    /// Returns the number of applied events of the connection.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

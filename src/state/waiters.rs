@@ -9,8 +9,8 @@ use super::tracker::Tracker;
 
 /// Checks a circuit or stream after one of its events. Returns whether the wait is over.
 ///
-/// It runs on the reader thread, under the lock of the store: it holds nothing whose drop could
-/// need that lock, such as a handle of the state.
+/// It runs on the reader thread, under the lock of the store: it must not hold a value whose drop
+/// could need that lock, such as a handle of the state.
 pub(super) type Check<Id, Info> = Box<dyn FnMut(&Tracker, &Arc<Cell<Id, Info>>) -> bool + Send>;
 
 /// Identifies a waiter among those of one circuit or stream.
@@ -39,7 +39,7 @@ impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
         ticket
     }
 
-    /// Removes a waiter that timed out, if it is still there.
+    /// Removes a waiter that timed out, if its check has not succeeded meanwhile.
     pub(super) fn remove(&mut self, id: Id, ticket: Ticket) {
         if let Some(waiters) = self.by_id.get_mut(&id) {
             waiters.retain(|(other, _)| *other != ticket);

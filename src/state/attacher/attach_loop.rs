@@ -1,9 +1,8 @@
 //! The thread that attaches the streams of one connection, `torcon-streams`.
 //!
-//! It owns the attachers, the reservations and what it has done about each stream; others send it
-//! messages. One queue carries them all, so that the order is that of the causes: a reservation is
-//! known before tor reports its stream, and a stop is behind every stream that tor has left to
-//! controllers.
+//! It owns the attachers, the reservations and the progress of each stream; other threads send it
+//! messages. All messages have one queue and so the order of their causes: a reservation precedes
+//! the report of its stream, and a stop follows every stream that tor has left to controllers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,8 +24,8 @@ use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
 use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
 
-/// How often attachers are asked about a stream, which waits again when its exit does not connect,
-/// before it is left to tor.
+/// How often attachers are asked about one stream before it is left to tor. A stream waits again
+/// when its exit does not connect.
 const MAX_ASKED: u32 = 3;
 
 /// The longest wait for the reply to one command, while other streams wait.
@@ -46,12 +45,12 @@ pub(crate) enum Message {
     RemoveAttacher(AttacherId),
     /// The choice of an attacher for a stream.
     Choice(StreamId, AttacherId, Attach),
-    /// Leave the streams that wait to tor, drop the sender, and end.
+    /// Leave the waiting streams to tor, drop the sender, and end.
     Stop(Sender<()>),
 }
 
-/// Identifies an attacher. The one with the highest identifier is asked first: the highest
-/// priority, and among equals the one that was added last.
+/// Identifies an attacher. The one with the highest identifier is asked first: the one with the
+/// highest priority, or of several the last one that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AttacherId {
     priority: i32,
@@ -65,11 +64,11 @@ impl AttacherId {
     }
 }
 
-/// An attacher, as the thread asks it.
+/// An attacher, as this thread uses it.
 pub(crate) struct Attacher {
     pub(super) limit: Duration,
     pub(super) requests: Sender<ChoiceRequest>,
-    /// The queue of the thread that asks.
+    /// The queue of this thread.
     pub(super) answers: Sender<Message>,
     /// Whether this thread still asks the attacher; shared with its requests.
     pub(super) active: Arc<AtomicBool>,
@@ -86,7 +85,7 @@ impl Drop for Attacher {
 struct Progress {
     /// How often the stream has waited for a controller.
     waits: u32,
-    /// tor accepted an `ATTACHSTREAM` since then.
+    /// tor accepted an `ATTACHSTREAM` since the last wait.
     is_attached: bool,
 }
 
@@ -150,7 +149,7 @@ impl AttachLoop {
         let Some(deadline) = self.requests.values().map(|request| request.deadline).min() else {
             return Some(self.messages.recv().unwrap_or(Message::Disconnected));
         };
-        // Checked first: `recv_deadline` returns messages also after the deadline.
+        // Checked first: `recv_deadline` returns messages even after the deadline.
         if Instant::now() >= deadline {
             return None;
         }
@@ -178,7 +177,7 @@ impl AttachLoop {
             Message::RemoveAttacher(id) => return self.remove_attacher(id),
             Message::Choice(stream, attacher, choice) => {
                 // Otherwise the attacher was too slow, or the stream is closed.
-                if self.requests.get(&stream).is_some_and(|asked| asked.attacher == attacher) {
+                if self.requests.get(&stream).is_some_and(|request| request.attacher == attacher) {
                     if let Some(request) = self.requests.remove(&stream) {
                         return self.carry_out(&request, choice);
                     }
@@ -201,13 +200,13 @@ impl AttachLoop {
             return self.attach_reserved(stream, &reservation, waits > 1);
         }
         if self.attachers.is_empty() && self.option.was_on() {
-            // It is for the controller that switched the option on to attach it.
+            // The controller that switched the option on attaches it.
             return Ok(());
         }
         if is_of_tor(stream) || waits > MAX_ASKED {
             return self.leave(stream.id());
         }
-        self.ask(stream, None)
+        self.ask_next(stream, None)
     }
 
     /// Attaches a reserved stream to its circuit.
@@ -217,12 +216,12 @@ impl AttachLoop {
         reservation: &StreamReservation,
         was_attached: bool,
     ) -> Result<()> {
-        // A stream that is closed by now has its reason in the event.
+        // The event of a closed stream has the reason.
         if self.generation.store.read(|tracker| tracker.stream(&stream.id()).is_none()) {
             return Ok(());
         }
         if was_attached {
-            // Its exit did not connect, and it must not go through another circuit.
+            // The exit did not connect, and the stream must not go through another circuit.
             let (reason, remote_reason) = (stream.reason(), stream.remote_reason());
             let code = remote_reason.clone().filter(|reason| reason.number().is_some());
             reservation.set_problem(CircuitProblem::Stream { reason, remote_reason });
@@ -244,9 +243,9 @@ impl AttachLoop {
         }
     }
 
-    /// Asks the next attacher about a stream: the first of all, or the one behind `last`. Leaves
-    /// the stream to tor if there is none.
-    fn ask(&mut self, stream: &Arc<StreamInfo>, mut last: Option<AttacherId>) -> Result<()> {
+    /// Asks the next attacher about a stream: the first of all, or the one after `last`. Leaves the
+    /// stream to tor if no attacher remains.
+    fn ask_next(&mut self, stream: &Arc<StreamInfo>, mut last: Option<AttacherId>) -> Result<()> {
         loop {
             let next = match last {
                 None => self.attachers.last_key_value(),
@@ -262,7 +261,7 @@ impl AttachLoop {
                 active: Arc::clone(&attacher.active),
                 answers: attacher.answers.clone(),
             };
-            // It fails if the attacher has panicked just now.
+            // Fails if the attacher has just panicked.
             if attacher.requests.send(request.clone()).is_ok() {
                 self.requests.insert(stream.id(), request);
                 return Ok(());
@@ -294,7 +293,7 @@ impl AttachLoop {
             }
             Attach::Tor => self.leave(id),
             Attach::Close => self.close(id, StreamReason::Misc),
-            Attach::Pass => self.ask(stream, Some(*attacher)),
+            Attach::Pass => self.ask_next(stream, Some(*attacher)),
             Attach::Failed(text) => {
                 log::warn!("stream {id} is left to tor, an attacher failed: {text}");
                 self.leave(id)
@@ -306,7 +305,7 @@ impl AttachLoop {
     fn remove_attacher(&mut self, id: AttacherId) -> Result<()> {
         self.attachers.remove(&id);
         for request in self.take_requests(|request| request.attacher == id) {
-            self.ask(&request.stream, Some(id))?;
+            self.ask_next(&request.stream, Some(id))?;
         }
         Ok(())
     }
@@ -333,10 +332,10 @@ impl AttachLoop {
     /// Leaves every stream to tor that waits for this program.
     fn stop(&mut self) {
         let left: Vec<_> = if self.option.was_on() {
-            // The others are for the controller that switched the option on.
+            // The controller that switched the option on attaches the others.
             self.requests.keys().copied().collect()
         } else {
-            // An attached stream would be taken off its circuit.
+            // An attached stream would be detached from its circuit.
             let unattached = self.streams.iter().filter(|(_, progress)| !progress.is_attached);
             let is_waiting =
                 |cell: &Arc<StreamCell>| cell.info().status() == StreamStatus::ControllerWait;

@@ -1,11 +1,11 @@
-//! Which streams can go through which circuits.
+//! Checks which streams can go through which circuits.
 
 use crate::error::CircuitProblem;
 use crate::names::{CircuitPurpose, StreamPurpose, Target};
 use crate::state::circuit_info::CircuitInfo;
 use crate::state::stream_info::StreamInfo;
 
-/// Returns whether tor opened a stream for itself, so that only tor knows what it is for.
+/// Returns whether tor opened a stream for itself, so that only tor knows its purpose.
 pub(super) fn is_of_tor(stream: &StreamInfo) -> bool {
     let is_internal =
         stream.source_addr().as_ref().is_some_and(|source| source.host() == "(Tor_internal)");
@@ -30,7 +30,7 @@ pub(super) fn check_circuit(
 /// names.
 ///
 /// tor 0.4.9 aborts if a request to resolve a name is attached to a circuit of a controller. It
-/// accepts streams on circuits of onion services and the like, but sends them nowhere.
+/// accepts streams on circuits of onion services and similar ones, but never sends their cells.
 pub(in crate::state) fn check_purpose(
     purpose: Option<&CircuitPurpose>,
     resolves: bool,

@@ -17,19 +17,19 @@ const EVENT_LIMIT: Duration = Duration::from_secs(1);
 
 /// The option, while this program has it switched on.
 pub(super) struct LeaveStreams {
-    /// The value that the last `CONF_CHANGED` reported; `None` while that of a change is awaited.
+    /// The value in the last `CONF_CHANGED`; `None` while that of a change is pending.
     reported: Arc<Notifier<Option<bool>>>,
-    /// The option was on before: another controller attaches streams too.
+    /// Whether the option was on before: another controller attaches streams too.
     was_on: bool,
     is_restored: AtomicBool,
-    /// The connection ended before the option was restored.
+    /// Whether the connection ended before the option was restored.
     is_left_on: AtomicBool,
 }
 
 impl LeaveStreams {
-    /// Switches the option on. If this program has left it on when another connection ended, that is
-    /// taken over. Its changes are followed until the hook is dropped; there is none
-    /// if a filter in front of tor refuses the event.
+    /// Switches the option on, or takes it over if this program left it on when an earlier
+    /// connection ended. The returned hook follows its changes; `None` if a filter in front of tor
+    /// refuses the event.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
     pub(super) fn switch_on(
@@ -61,7 +61,7 @@ impl LeaveStreams {
             option.reported.update(|value| *value = Some(true));
         } else if let Err(error) = option.set(controller, deadline) {
             if error.is_timeout() {
-                // tor may still carry it out, and carries out this one behind it.
+                // tor may still execute the late command, and executes this one after it.
                 let undo = format!("SETCONF {OPTION}=0");
                 let _ = controller.with_timeout(EVENT_LIMIT).queue_command(&undo);
             }
@@ -79,13 +79,13 @@ impl LeaveStreams {
         self.reported.update(|value| *value = None);
         controller.execute_before(&SetConf::new([(OPTION, "1")]), deadline)?;
         self.wait_reported(true, deadline);
-        // A tor that reports no changes of options has confirmed the command all the same.
+        // A tor that sends no `CONF_CHANGED` has confirmed the command as well.
         self.reported.update(|value| *value.get_or_insert(true));
         Ok(())
     }
 
-    /// Waits until tor has reported a value. Every event of a stream that tor sent before the
-    /// change has been seen then.
+    /// Waits until tor has reported a value. All stream events that tor sent before the change have
+    /// been applied then.
     fn wait_reported(&self, wanted: bool, deadline: Instant) {
         let deadline = deadline.min(deadline_after(EVENT_LIMIT));
         let is_it = |value: &mut Option<bool>| (*value == Some(wanted)).then_some(());
@@ -117,7 +117,7 @@ impl LeaveStreams {
         Ok(())
     }
 
-    /// Leaves the option to the next connection, since this one has ended. Returns whether it is to
+    /// Leaves the option to the next connection after the end of this one. Returns whether it must
     /// be restored there.
     pub(super) fn hand_over(&self) -> bool {
         if self.is_on() && !self.was_on {
@@ -138,7 +138,7 @@ fn value_in(event: &ConfChangedEvent) -> Option<bool> {
 fn read(controller: &Controller, deadline: Instant) -> Result<bool> {
     let (conf, _) = controller.execute_before(&GetConf::new([OPTION]), deadline)?;
     match conf.get(OPTION).map(|value| value.first()) {
-        // No value stands for the default, which is 0.
+        // A missing value is the default, 0.
         Some(None | Some("0")) => Ok(false),
         Some(Some("1")) => Ok(true),
         found => {

@@ -1,4 +1,4 @@
-//! The attachers of a state, each set on one connection after the other.
+//! The attachers of a state, which are set on one connection after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,8 @@ use crate::names::StreamStatus;
 use crate::state::State;
 use crate::state::generation::Generation;
 
-/// An attacher: its closure, which has its own thread, and the connection on which it is set.
+/// An attacher: its closure, which runs on a separate thread, and the connection on which it is
+/// set.
 pub(super) struct RegisteredAttacher {
     pub(super) id: AttacherId,
     limit: Duration,
@@ -27,7 +28,7 @@ pub(super) struct RegisteredAttacher {
 }
 
 struct Setting {
-    /// That of the last connection on which the attacher was set.
+    /// The guard of the last connection on which the attacher was set.
     attaching: Option<AttachGuard>,
     /// The queue of the thread, which ends when all senders are dropped; `None` if the attacher
     /// cannot be set on another connection.
@@ -51,7 +52,8 @@ impl RegisteredAttacher {
         self.setting.lock().attaching.is_some()
     }
 
-    /// Sets the attacher on a connection, unless it is; it is removed from the former one.
+    /// Sets the attacher on a connection and removes it from the former one. Does nothing if it is
+    /// set there already.
     pub(super) fn set_on(
         &self,
         generation: &Arc<Generation>,
@@ -64,7 +66,7 @@ impl RegisteredAttacher {
         }
         let attaching = AttachGuard::new(generation, deadline, limit)?;
         let mut setting = self.setting.lock();
-        // It may be set on the next connection already.
+        // The next connection may have it already.
         let is_late = setting.attaching.is_some() && !generation.controller.is_alive();
         let requests = setting.requests.clone();
         let requests = requests.filter(|_| !is_late && self.is_set.load(Ordering::Acquire));
@@ -81,7 +83,7 @@ impl RegisteredAttacher {
             }
             None => Some(attaching),
         };
-        // Dropped without the lock, as it sends commands.
+        // Dropped without the lock, since it sends commands.
         drop(setting);
         drop(unused);
         Ok(())
@@ -94,8 +96,8 @@ impl RegisteredAttacher {
         self.is_set.load(Ordering::Acquire) && is_in_force()
     }
 
-    /// Removes the attacher: no call to it begins after this, also while the attach loop waits for a
-    /// reply.
+    /// Removes the attacher: no call to it begins after this, even while the attach loop waits for
+    /// a reply.
     pub(super) fn remove(&self) {
         self.is_set.store(false, Ordering::Release);
         let attaching = {
@@ -133,8 +135,8 @@ impl Attachers {
 }
 
 impl State {
-    /// Sets the attachers on the connection to which the state was moved. They are also asked about
-    /// the streams that tor left to the former connection. Tries all, and returns the first error.
+    /// Sets the attachers on the connection to which the state was moved, and gives them the
+    /// streams that tor left to the former connection. Tries all, and returns the first error.
     pub(in crate::state) fn set_attachers_again(&self) -> Result<()> {
         let generation = self.shared.present();
         let limit = generation.controller.timeout();

@@ -12,7 +12,7 @@ use crate::state::stream_info::StreamInfo;
 pub(crate) enum StreamOrigin {
     /// This program's end of the TCP connection to the proxy.
     Address(SocketAddr),
-    /// SOCKS credentials that no other stream has: connections by unix sockets have no addresses.
+    /// SOCKS credentials that no other stream has: connections over unix sockets have no addresses.
     Credentials { name: String, password: String },
 }
 
@@ -20,7 +20,7 @@ impl StreamOrigin {
     fn is_of(&self, stream: &StreamInfo) -> bool {
         match self {
             Self::Address(address) => stream.source_addr().as_ref().is_some_and(|source| {
-                // tor leaves out the scope of a link-local address; a port is in use only once.
+                // tor omits the scope of a link-local address; a port is in use only once.
                 source.ip() == Some(address.ip()) && source.port() == Some(address.port())
             }),
             Self::Credentials { name, password } => {
@@ -37,7 +37,7 @@ impl StreamOrigin {
 ///
 /// It is registered in two places. The store of the circuit's state finds the stream, see
 /// [`expect_stream`](crate::state::store::Store::expect_stream). The [attach
-/// loop](super::attach_loop), which may be that of another state of the same connection, attaches
+/// loop](super::attach_loop), which may belong to another state of the same connection, attaches
 /// it, and records here why it could not.
 pub(crate) struct StreamReservation {
     pub(crate) circuit: CircuitId,
@@ -52,7 +52,7 @@ impl StreamReservation {
     }
 
     pub(crate) fn set_origin(&self, origin: StreamOrigin) {
-        // A reservation is of one stream, whose proxy is asked once.
+        // A reservation is for one stream, which is requested once.
         let _ = self.origin.set(origin);
     }
 
@@ -66,12 +66,12 @@ impl StreamReservation {
         self.origin.get().is_some_and(|origin| origin.is_of(stream))
     }
 
-    /// Returns why the stream was closed instead of attached. Known before tor reports the end.
+    /// Returns why the stream was closed instead of attached. It is set before tor reports the end.
     pub(crate) fn problem(&self) -> Option<CircuitProblem> {
         self.problem.get().cloned()
     }
 
-    /// Records why the stream is closed instead of attached; the first reason stays.
+    /// Records why the stream is closed instead of attached, unless a reason is recorded.
     pub(super) fn set_problem(&self, problem: CircuitProblem) {
         let _ = self.problem.set(problem);
     }

@@ -16,10 +16,10 @@ use crate::link::{deadline_after, lock_before};
 use crate::names::TorFeature;
 use crate::state::generation::Generation;
 
-/// The longest time to start. Other threads wait for the lock meanwhile, also those that stop.
+/// The longest time to start. Meanwhile other threads wait for the lock, even those that stop.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest time to stop: to restore the option, and to leave the streams that wait to tor.
+/// The longest time to stop: to restore the option, and to leave the waiting streams to tor.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// The attaching of streams on one connection; kept by the controller.
@@ -27,14 +27,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 struct AttachService {
     /// Held across commands, so it is taken before every other lock of the connection.
     running: Mutex<Option<Running>>,
-    /// This program has switched the option on through this connection or an earlier one of the
-    /// same state, and no [`Running`] will restore it.
+    /// Whether this program has switched the option on through this connection or an earlier one of
+    /// the same state, and no [`Running`] will restore it.
     is_left_on: AtomicBool,
 }
 
 /// The thread and the option of a service while streams are attached.
 struct Running {
-    /// How many [`AttachGuard`]s there are.
+    /// The number of [`AttachGuard`]s.
     users: usize,
     option: Arc<LeaveStreams>,
     messages: Sender<Message>,
@@ -43,8 +43,8 @@ struct Running {
     _hook: Option<HookGuard>,
 }
 
-/// Keeps tor leaving new streams to this program. When the last guard of a connection is dropped,
-/// the option of tor is restored.
+/// Makes tor leave new streams to this program. When the last guard of a connection is dropped, the
+/// option of tor is restored.
 pub(crate) struct AttachGuard {
     service: Arc<AttachService>,
     controller: Controller,
@@ -53,8 +53,8 @@ pub(crate) struct AttachGuard {
 }
 
 impl AttachGuard {
-    /// Makes tor leave new streams to this program, if it does not yet. `limit` is what an error
-    /// says about the deadline.
+    /// Makes tor leave new streams to this program, unless it does so already. An error reports
+    /// `limit` as the time limit.
     pub(crate) fn new(
         generation: &Arc<Generation>,
         deadline: Instant,
@@ -63,7 +63,7 @@ impl AttachGuard {
         if let Some(reason) = generation.controller.closed_reason() {
             return Err(reason.into());
         }
-        // An older tor does not report that a stream waits, so that no stream would be attached.
+        // An older tor does not report that a stream waits, so it would never be attached.
         if let Some(problem) =
             TorFeature::ControllerWait.problem_of(generation.controller.version())
         {
@@ -98,12 +98,12 @@ impl AttachGuard {
         &self.messages
     }
 
-    /// Sends a message to the attach loop; it gets none after the end of the connection.
+    /// Sends a message to the attach loop, which gets none after the end of the connection.
     pub(crate) fn send(&self, message: Message) {
         let _ = self.messages.send(message);
     }
 
-    /// Returns whether this is for the connection of a generation.
+    /// Returns whether the guard belongs to the connection of a generation.
     pub(super) fn is_for(&self, generation: &Generation) -> bool {
         self.controller.is_same_connection(&generation.controller)
     }
@@ -143,15 +143,15 @@ impl Running {
         deadline: Instant,
     ) -> Result<Self> {
         let (messages, inbox) = unbounded();
-        // Before the option, so that no stream is missed. Streams that wait already were left to
-        // another controller.
+        // Added before the option, so that no stream is missed. Streams that wait already were left
+        // to another controller.
         generation.store.add_attach_loop(messages.clone());
         let (option, hook) = LeaveStreams::switch_on(controller, was_left_on, deadline)?;
         let option = Arc::new(option);
         let attach_loop = AttachLoop::new(Arc::clone(generation), Arc::clone(&option), inbox);
         let thread = thread::Builder::new().name("torcon-streams".to_owned());
         if let Err(error) = thread.spawn(move || attach_loop.run()) {
-            // The error that is returned says more.
+            // The returned error is the cause.
             let _ = option.restore(controller, deadline);
             return Err(no_thread(&error));
         }
@@ -166,13 +166,14 @@ impl Running {
     fn stop(self, controller: &Controller) -> Result<()> {
         match controller.cancel_close_hook(self.close_hook) {
             true => stop(&self.option, &self.messages, controller),
-            // The connection is being closed, and the hook has done it.
+            // The close hook has done it, since the connection is being closed.
             false => Ok(()),
         }
     }
 }
 
-/// Makes tor attach streams again, also those that wait, within the time limit of the controller.
+/// Makes tor attach streams again, including those that wait, within the time limit of the
+/// controller.
 fn stop(option: &LeaveStreams, messages: &Sender<Message>, controller: &Controller) -> Result<()> {
     let deadline = deadline_after(controller.timeout());
     let outcome = option.restore(controller, deadline);
@@ -190,18 +191,20 @@ fn log_stop(outcome: Result<()>) {
         Err(error) if error.is_closed() => {
             log::warn!("tor leaves streams to controllers, and the connection has ended");
         }
-        Err(error) => log::warn!("tor could not be told to attach streams again: {error}"),
+        Err(error) => {
+            log::warn!("the option __LeaveStreamsUnattached of tor was not restored: {error}");
+        }
     }
 }
 
-/// Passes on to the next connection of a state whether this program has left tor's option on, since
-/// tor may be the same one.
+/// Records for the next connection of a state whether this program has left the option on: the next
+/// tor may be the same process.
 pub(in crate::state) fn hand_over(former: &Controller, next: &Controller, deadline: Instant) {
     if former.is_alive() {
         return;
     }
     let former = former.shared::<AttachService>();
-    // A thread that holds it waits for no reply, as the connection has ended.
+    // A thread that holds the lock waits for no reply, since the connection has ended.
     let Some(running) = former.running.try_lock_until(deadline) else { return };
     let is_left_on = match &*running {
         Some(running) => running.option.hand_over(),

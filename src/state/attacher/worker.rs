@@ -16,13 +16,13 @@ use crate::state::generation::{Generation, Owner};
 use crate::state::stream_info::StreamInfo;
 use crate::state::{Circuit, Shared};
 
-/// A stream for which an attacher is to choose a circuit.
+/// A request to an attacher to choose a circuit for a stream.
 #[derive(Clone)]
 pub(super) struct ChoiceRequest {
     pub(super) stream: Arc<StreamInfo>,
     pub(super) attacher: AttacherId,
     pub(super) deadline: Instant,
-    /// That of the stream.
+    /// The generation of the stream.
     pub(super) generation: Weak<Generation>,
     /// Whether the attach loop still asks the attacher.
     pub(super) active: Arc<AtomicBool>,
@@ -32,7 +32,7 @@ pub(super) struct ChoiceRequest {
 
 pub(super) type Closure = Box<dyn FnMut(&StreamInfo, &[Circuit]) -> Attach + Send>;
 
-/// It keeps neither the state nor the connection open.
+/// The worker keeps neither the state nor the connection open.
 pub(super) struct Worker {
     pub(super) shared: Weak<Shared>,
     pub(super) id: AttacherId,
@@ -42,8 +42,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread. It ends when the attacher is removed: when its last sender of requests is
-    /// dropped.
+    /// Starts the thread, which ends when the attacher is removed and the last sender of its
+    /// requests is dropped.
     pub(super) fn start(self, closure: Closure) -> std::io::Result<()> {
         let name = "torcon-attach".to_owned();
         thread::Builder::new().name(name).spawn(move || self.run(closure)).map(drop)
@@ -66,7 +66,7 @@ impl Worker {
                     (Attach::Failed(text.into()), true)
                 }
             };
-            // The attach loop is gone if the connection has ended.
+            // The attach loop has ended if the connection has.
             let _ = answers.send(Message::Choice(stream.id(), self.id, choice));
             if panicked {
                 let _ = answers.send(Message::RemoveAttacher(self.id));
@@ -76,11 +76,11 @@ impl Worker {
         drop_quietly(closure);
     }
 
-    /// Returns what the circuits for a request belong to; `None` if the closure is not to be called.
+    /// Returns the owner of the circuits for a request; `None` if the closure must not be called.
     fn owner_if_wanted(&self, request: &ChoiceRequest) -> Option<Owner> {
         let is_wanted =
             self.is_set.load(Ordering::Acquire) && request.active.load(Ordering::Acquire);
-        // A stream that waited behind a slow one may have been left to tor by now.
+        // A stream that waited behind a slow one may have been left to tor.
         if !is_wanted || Instant::now() >= request.deadline {
             return None;
         }

@@ -77,7 +77,7 @@ fn long_lines_of_repeated_fields_are_kept_as_one_field() {
 proptest! {
     /// Each value is the first one of the last event that has its key, as that event alone has it.
     #[test]
-    fn a_value_is_that_of_its_own_event(
+    fn each_value_is_the_one_in_its_event(
         events in vec((vec(select(vec![
             "A=", "B=", "REASON=", "C=", "\"", "\\", " ", "  ", "x", "=", "\u{e9}", "\"\"", "A=\"",
             "REASON=\"x y\"", "\n", "\\\"",

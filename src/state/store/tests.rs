@@ -12,7 +12,7 @@ use crate::state::attacher::Message;
 use crate::state::circuit_info::CircuitCell;
 use crate::state::tracker::{Answers, Tracker};
 
-/// Far more than any wait here takes.
+/// A limit that is never reached in a successful run.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn joined() -> Store {

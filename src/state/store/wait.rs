@@ -17,11 +17,11 @@ use crate::state::tracker::Tracker;
 use crate::state::waiters::Waiters;
 
 impl Store {
-    /// Waits until `find` finds something at a circuit, which may be reported later, and returns
-    /// it.
+    /// Waits until `find` returns a value for a circuit, which may not be reported yet, and returns
+    /// the value.
     ///
-    /// `find` is called on this thread first, and then on the reader thread after each event of
-    /// this circuit, so that only the event that matters wakes this thread. See
+    /// `find` runs on this thread first, and then on the reader thread after each event of this
+    /// circuit, so that only a matching event wakes this thread. See
     /// [`Check`](crate::state::waiters::Check) for what it must not hold.
     pub(crate) fn wait_circuit<T: Send + 'static>(
         &self,
@@ -34,7 +34,7 @@ impl Store {
         self.wait(|inner| &mut inner.circuit_waiters, id, known, deadline, find)
     }
 
-    /// Waits until `find` finds something at a stream; see [`wait_circuit`](Self::wait_circuit).
+    /// Waits until `find` returns a value for a stream; see [`wait_circuit`](Self::wait_circuit).
     pub(crate) fn wait_stream<T: Send + 'static>(
         &self,
         cell: &Arc<StreamCell>,
@@ -68,7 +68,7 @@ impl Store {
             }
             let check = move |tracker: &Tracker, cell: &Arc<Cell<Id, Info>>| {
                 find(tracker, cell).is_some_and(|value| {
-                    // The channel has room for one value, and gets only one.
+                    // The channel has room for the only value.
                     let _ = sender.try_send(value);
                     true
                 })
@@ -86,7 +86,7 @@ impl Store {
             }
             Err(RecvTimeoutError::Timeout) => {
                 self.with(|inner| waiters(inner).remove(id, ticket));
-                // The value may have been sent just before.
+                // The value may have arrived just before the removal.
                 found.try_recv().map_err(|_| WaitEnd::Timeout)
             }
         }
@@ -97,7 +97,7 @@ impl Store {
         self.with(|inner| inner.tracker.keep_ended());
     }
 
-    /// Takes back one [`keep_ended`](Self::keep_ended).
+    /// Undoes one [`keep_ended`](Self::keep_ended).
     pub(in crate::state) fn forget_ended(&self) {
         let gone = self.with(|inner| inner.tracker.forget_ended());
         // Freed without the lock.

@@ -17,7 +17,7 @@ use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamReason};
 use crate::state::{AddressChange, CircuitChange, State, StreamChange};
 
-/// Far more than anything here takes.
+/// A limit that is never reached in a successful run.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const FIRST: Contents = Contents {
@@ -62,7 +62,7 @@ fn is_closed<T>(outcome: &Result<T>) -> bool {
 }
 
 #[test]
-fn listeners_get_the_loss_of_everything_at_the_end_and_then_what_the_next_tor_has() {
+fn listeners_get_the_loss_of_everything_and_then_the_contents_of_the_next_tor() {
     let first = FakeTor::start(&FIRST);
     let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
     let circuits = report_circuits(&state);
@@ -89,7 +89,7 @@ fn listeners_get_the_loss_of_everything_at_the_end_and_then_what_the_next_tor_ha
     let snapshot = state.snapshot();
     assert!(snapshot.circuits.is_empty() && snapshot.streams.is_empty());
     assert!(snapshot.address_map.is_empty() && snapshot.bootstrap.is_none() && !state.is_live());
-    // A listener that is added now gets what the next tor has.
+    // A listener that is added between two connections gets the contents of the next tor.
     let late = report_circuits(&state);
 
     let second = FakeTor::start(&SECOND);
@@ -265,7 +265,7 @@ fn a_move_that_fails_leaves_the_state_and_can_be_repeated() {
     let circuits = report_circuits(&state);
     let refuses = FakeTor::start(&Contents { refused: Some("SETEVENTS"), ..SECOND });
     assert!(matches!(state.move_to(&refuses.controller), Err(Error::Rejected(_))));
-    assert_eq!(state.circuits().len(), 2, "the first tor is still there");
+    assert_eq!(state.circuits().len(), 2, "the state still shows the first tor");
     first.cut();
     let ended = FakeTor::start(&SECOND);
     ended.cut();
@@ -273,7 +273,7 @@ fn a_move_that_fails_leaves_the_state_and_can_be_repeated() {
     let second = FakeTor::start(&SECOND);
     state.move_to(&second.controller).unwrap();
     expect(&circuits, &["1 Existing", "2 Existing", "1 Lost", "2 Lost", "1 Existing"]);
-    // Also while the connection is open.
+    // Even while the connection is open.
     let third = FakeTor::start(&FIRST);
     let former = state.circuits().remove(0);
     state.move_to(&third.controller).unwrap();

@@ -1,4 +1,4 @@
-//! What listeners get when a supervised state has lost its connection, and when it has the next one.
+//! The changes for listeners at the end of a connection of a supervised state, and at the next one.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::state::change::{
 
 impl Tracker {
     /// Removes everything, and adds the loss of each circuit, stream and mapping to `changes`.
-    /// Returns what was removed, to be dropped without a lock.
+    /// Returns the former contents, which must be dropped without a lock.
     pub(in crate::state) fn lose(&mut self, changes: &mut Vec<Change>) -> Self {
         let rest = Self { beginning: self.beginning, number: self.number, ..Self::default() };
         let mut lost = std::mem::replace(self, rest);
@@ -32,21 +32,21 @@ impl Tracker {
         lost
     }
 
-    /// Returns a listener's first changes: the circuits that exist, by identifier.
+    /// Returns the first changes for a new listener: the circuits that exist, by identifier.
     pub(in crate::state) fn existing_circuits(&self) -> Vec<Change> {
         let mut circuits: Vec<_> = self.circuits().map(Arc::clone).collect();
         circuits.sort_unstable_by_key(|cell| cell.id());
         circuits.into_iter().map(existing_circuit).collect()
     }
 
-    /// Returns a listener's first changes: the streams that exist, by identifier.
+    /// Returns the first changes for a new listener: the streams that exist, by identifier.
     pub(in crate::state) fn existing_streams(&self) -> Vec<Change> {
         let mut streams: Vec<_> = self.streams().map(Arc::clone).collect();
         streams.sort_unstable_by_key(|cell| cell.id());
         streams.into_iter().map(existing_stream).collect()
     }
 
-    /// Returns a listener's first changes: the mappings that are active at a time.
+    /// Returns the first changes for a new listener: the mappings that are active at a time.
     pub(in crate::state) fn existing_addresses(&self, now: SystemTime) -> Vec<Change> {
         let existing = |mapping| Change::Address { mapping, change: AddressChange::Existing };
         self.address_map(now).into_iter().map(existing).collect()

@@ -7,11 +7,11 @@ use crate::state::change::Change;
 use crate::state::refresh::{Part, Parts, made_stale};
 
 impl Tracker {
-    /// Marks the parts that may have changed in a way that no event reports itself.
-    pub(super) fn look_for_staleness(&mut self, event: &Event) {
+    /// Marks the parts that may have changed without a separate event.
+    pub(super) fn mark_stale(&mut self, event: &Event) {
         let mut stale = made_stale(event);
         match event {
-            // tor tries a guard again that was down.
+            // tor retries a guard that was down.
             Event::OrConn(event) if self.guards.is_unusable(&event.peer()) => {
                 stale.add(Part::Guards);
             }
@@ -42,7 +42,7 @@ impl Tracker {
         Some(parts)
     }
 
-    /// Applies the answers to a refresh, and again the events after them.
+    /// Applies the answers of a refresh, and then again the events that they do not reflect.
     pub(in crate::state) fn finish_refresh(
         &mut self,
         mut answers: Answers,
@@ -53,7 +53,7 @@ impl Tracker {
             match part {
                 Part::Connections => {
                     self.connections.refresh(&answers.connections);
-                    // The new list decides whether the events after it are doubtful.
+                    // The new list decides whether the events after it identify their connection.
                     self.stale = self.stale.without(Parts::of(part));
                 }
                 Part::Guards => self.guards.snapshot(std::mem::take(&mut answers.guards)),
@@ -67,7 +67,7 @@ impl Tracker {
         }
         for (number, event) in std::mem::take(&mut self.recent) {
             if number >= events_before {
-                self.fold(event, changes);
+                self.apply(event, changes);
             }
         }
     }
@@ -87,7 +87,7 @@ impl Tracker {
     }
 }
 
-/// Returns the part that an event is about, if tor can be asked for it again.
+/// Returns the part that an event is about, if it can be refreshed.
 pub(super) fn part_of(event: &Event) -> Option<Part> {
     match event {
         Event::OrConn(_) => Some(Part::Connections),

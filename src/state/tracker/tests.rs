@@ -45,7 +45,7 @@ fn event(text: &str) -> Event {
     event
 }
 
-/// A tracker that has had its snapshot, and the changes since.
+/// A tracker with its snapshot, and the changes since.
 struct Joined {
     tracker: Tracker,
     number: u64,
@@ -64,7 +64,7 @@ impl Joined {
         Self::with(&Texts::default())
     }
 
-    /// Takes an event, and returns what has changed.
+    /// Applies an event, and returns the changes.
     fn take(&mut self, text: &str) -> Vec<String> {
         let mut changes = Vec::new();
         self.tracker.event(self.number, event(text), &mut changes);
@@ -177,9 +177,9 @@ fn a_circuit_may_be_built_twice_and_change_its_purpose_and_its_time() {
         ["circuit 12 PurposeChanged { old_purpose: Some(HsClientIntro), old_hs_state: \
           Some(ClientIntroDone) }"]
     );
-    // It is no circuit of onion services any more.
+    // The circuit no longer belongs to an onion service.
     assert_eq!(state.circuit(12).unwrap().hs_state(), None);
-    // Of one that has ended.
+    // An event of a circuit that has ended.
     assert!(state.take("CIRC_MINOR 99 PURPOSE_CHANGED PURPOSE=GENERAL").is_empty());
 }
 
@@ -331,7 +331,7 @@ fn mappings_come_end_and_are_taken_away() {
         ["address c.com Mapped"]
     );
     assert_eq!(state.tracker.next_expiry(), Some(at(ten + 10)));
-    // Answers to questions are no mappings.
+    // Answers to requests are not mappings.
     for text in [
         "ADDRMAP d.com 1.2.3.5 \"2026-11-23 10:00:10\" EXPIRES=\"2026-11-23 10:00:10\" CACHED=\"NO\"",
         "ADDRMAP c.com <error> \"2026-11-23 10:00:10\" error=yes EXPIRES=\"2026-11-23 10:00:10\"",
@@ -372,10 +372,10 @@ fn connections_are_found_by_identifier_or_by_peer() {
         connections.iter().map(one).collect::<Vec<_>>()
     };
     assert_eq!(list(&state), ["- $E8F78 CONNECTED", "- $2752B LAUNCHED", "- 127.0. NEW"]);
-    // By the identifier only does it turn out which connection it is.
+    // Only the identifier shows which connection it is.
     state.take(&format!("ORCONN {} CONNECTED ID=7", without_nickname(MIDDLE)));
     assert_eq!(list(&state)[1], "7 $2752B CONNECTED");
-    // A second one to a relay to which there is one.
+    // A second connection to a relay that has one.
     state.take(&format!("ORCONN {GUARD} LAUNCHED ID=9"));
     assert_eq!(list(&state).len(), 4);
     state.take(&format!("ORCONN {GUARD} FAILED REASON=CONNECTREFUSED NCIRCS=1 ID=9"));
@@ -394,9 +394,9 @@ fn the_end_of_a_connection_that_may_be_another_removes_nothing_and_makes_the_lis
         ..Texts::default()
     };
     for text in [
-        // Of one that tor had given up before the snapshot, or of the one that lives.
+        // About one that tor had given up before the snapshot, or about the one that exists.
         format!("ORCONN {GUARD} CLOSED REASON=DONE ID=3"),
-        // Of the one that was listed by its address.
+        // About the one that was listed by its address.
         format!("ORCONN {MIDDLE} CONNECTED ID=4"),
         format!("ORCONN {MIDDLE} FAILED REASON=TIMEOUT ID=4"),
     ] {
@@ -514,9 +514,9 @@ fn a_refresh_of_mappings_tells_what_has_changed_and_takes_the_events_that_follow
     };
     let mut changes = Vec::new();
     state.tracker.finish_refresh(answers.read(), 1, &mut changes);
-    let told: Vec<_> = changes.iter().map(shown).collect();
+    let reported: Vec<_> = changes.iter().map(shown).collect();
     assert_eq!(
-        told,
+        reported,
         [
             "address c.com Mapped",
             "address *.g.com Mapped",

@@ -9,10 +9,10 @@ use torcon::state::State;
 use super::controller;
 use crate::support::real_tor::RealTor;
 
-// A thread that waited for another one's question asked again itself, with a limit of its own; one
-// that came while the question was on its way returned what was out of date.
+// A thread that waited for the query of another one used to repeat it with a separate limit, and a
+// thread that arrived during the query returned outdated values.
 #[test]
-fn what_is_asked_for_again_takes_no_longer_than_the_limit_however_many_threads_ask() {
+fn a_refresh_takes_no_longer_than_the_limit_with_many_threads() {
     const LIMIT: Duration = Duration::from_secs(3);
     let tor = RealTor::start();
     let patient = controller(&tor);

@@ -106,7 +106,7 @@ fn texts(state: &State) -> Vec<String> {
 fn a_state_sends_one_setevents_and_one_getinfo() {
     let (tor, controller) = connected(|script| {
         greet(script, &[], &[]);
-        // Nobody waits for the answer.
+        // This program does not wait for the reply.
         script.expect("SETEVENTS").expect_end();
     });
     let before = tor.client_lines();
@@ -153,7 +153,7 @@ fn events_before_the_answer_are_not_applied_twice_and_those_after_it_are_not_los
     assert_eq!(snapshot.streams_of(CircuitId::from(2)).count(), 1);
     assert_eq!(snapshot.circuit(CircuitId::from(3)).unwrap().path().len(), 0);
     assert_eq!(snapshot.stream(StreamId::from(6)), None);
-    // It is kept as it was.
+    // The text is kept unchanged.
     send_event(&controller, "CIRC 3 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
     assert_eq!(snapshot.circuits.len(), 2);
     assert_eq!(state.snapshot().circuits.len(), 1);
@@ -196,7 +196,7 @@ fn a_handle_reports_the_end_of_its_circuit_or_stream() {
 fn an_event_that_cannot_be_parsed_changes_nothing() {
     let (tor, controller, state) =
         followed(&["7 BUILT $E8F7~x PURPOSE=GENERAL"], &[], serve_events);
-    // In invented.txt of the dialect, each of them.
+    // invented.txt of the dialect has each of them.
     for text in ["CIRC", "CIRC !", "STREAM 1", "GUARD ENTRY", "ADDRMAP x", "ORCONN", "SIGNAL"] {
         send_event(&controller, text);
     }
@@ -241,7 +241,7 @@ fn a_state_stays_as_it_was_when_the_connection_has_ended() {
 
 #[test]
 fn the_state_is_up_to_date_inside_a_listener_of_the_controller() {
-    // Rule 5: the state is folded before listeners see the event.
+    // Rule 5: the state applies an event before listeners receive it.
     let (tor, controller, state) = followed(&[], &[], serve_events);
     let (seen, looks) = crossbeam_channel::unbounded();
     let weak = state.downgrade();
@@ -297,7 +297,7 @@ fn a_dropped_state_leaves_nothing_behind() {
         let (tor, controller, state) = followed(circuits, &["9 NEW 0 a.example:80"], serve_events);
         let (seen, updates) = crossbeam_channel::unbounded();
         state.on_circuit(move |update| seen.send(update.info.id()).unwrap()).unwrap();
-        // What a handle keeps is the state, whoever has the handle.
+        // Only handles keep the state, not these listeners.
         state.on_stream(|_| {}).unwrap();
         state.on_address(|_| {}).unwrap();
         super::next(&updates);

@@ -33,7 +33,7 @@ fn set(value: u8) -> String {
 fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
     let first = FakeTor::start(&BUILT);
     let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
-    let (seen, asked) = unbounded();
+    let (seen, calls) = unbounded();
     let passes = seen.clone();
     let high = AttacherOptions::new().priority(1).set(&state, move |stream: &StreamInfo, _: &_| {
         passes.send(format!("high {}", stream.id())).unwrap();
@@ -50,7 +50,7 @@ fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
         let id = 5 + round;
         assert!(high.is_active() && low.is_active());
         new_stream(&tor, id);
-        assert_eq!([next(&asked), next(&asked)], [format!("high {id}"), format!("low {id}")]);
+        assert_eq!([next(&calls), next(&calls)], [format!("high {id}"), format!("low {id}")]);
         eventually(|| tor.commands("ATTACHSTREAM") == [format!("ATTACHSTREAM {id} 7")]);
         tor.cut();
         eventually(|| !high.is_active() && !low.is_active());
@@ -62,17 +62,17 @@ fn attachers_are_set_again_with_their_priorities_and_are_inactive_in_between() {
     }
     drop(high);
     new_stream(&tor, 9);
-    assert_eq!(next(&asked), "low 9");
+    assert_eq!(next(&calls), "low 9");
     drop(low);
     assert_eq!(tor.commands("SETCONF"), [set(1), set(0)]);
-    assert!(asked.recv_timeout(LIMIT).is_err(), "the closures are dropped");
+    assert!(calls.recv_timeout(LIMIT).is_err(), "the closures are dropped");
 }
 
 #[test]
 fn a_closure_that_runs_at_the_end_of_the_connection_is_not_called_by_two_threads() {
     let first = FakeTor::start(&BUILT);
     let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
-    let (seen, asked) = unbounded();
+    let (seen, calls) = unbounded();
     let (go_on, wait) = bounded::<()>(0);
     let running = Arc::new(AtomicUsize::new(0));
     let guard = state.set_attacher(move |stream, _| {
@@ -84,15 +84,15 @@ fn a_closure_that_runs_at_the_end_of_the_connection_is_not_called_by_two_threads
     });
     let guard = guard.unwrap();
     new_stream(&first, 5);
-    assert_eq!(next(&asked), "5");
-    // Asked about while the closure runs, and gone with the connection.
+    assert_eq!(next(&calls), "5");
+    // Requested while the closure runs, and lost with the connection.
     new_stream(&first, 6);
     first.cut();
     let second = FakeTor::start(&BUILT);
     state.move_to(&second.controller).unwrap();
     new_stream(&second, 8);
     drop(go_on);
-    assert_eq!(next(&asked), "8");
+    assert_eq!(next(&calls), "8");
     eventually(|| second.commands("ATTACHSTREAM") == ["ATTACHSTREAM 8 0"]);
     assert!(guard.is_active());
 }

@@ -14,7 +14,7 @@ use crate::controller::{ConnectOptions, Controller};
 
 pub(super) const OPTION: &str = "__LeaveStreamsUnattached";
 
-/// What a fake tor answers.
+/// The contents and replies of a fake tor.
 #[derive(Clone, Default)]
 pub(super) struct Contents {
     pub(super) circuits: &'static [&'static str],
@@ -149,7 +149,7 @@ fn snapshot(contents: &Contents) -> String {
 pub(super) fn eventually(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
-        assert!(Instant::now() < deadline, "it never came about");
+        assert!(Instant::now() < deadline, "the condition never held");
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -9,7 +9,7 @@ use super::{Texts, event, shown};
 use crate::state::change::{Change, CircuitChange, StreamChange};
 use crate::state::tracker::Tracker;
 
-/// The model of tor's contents: the last words about each circuit, stream, guard and mapping.
+/// A model of the contents of tor: the last words about each circuit, stream, guard and mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Model {
     /// State, number of relays, purpose.
@@ -20,7 +20,7 @@ struct Model {
     addresses: BTreeMap<String, String>,
 }
 
-/// A tor that makes up what happens.
+/// A simulated tor that makes random changes.
 #[derive(Clone, Debug, Default)]
 struct Script {
     model: Model,
@@ -38,8 +38,8 @@ fn path(length: usize) -> String {
 }
 
 fn pick<T: Clone>(map: &BTreeMap<String, T>, choice: u8) -> Option<(String, T)> {
-    let place = usize::from(choice).checked_rem(map.len())?;
-    map.iter().nth(place).map(|(key, value)| (key.clone(), value.clone()))
+    let position = usize::from(choice).checked_rem(map.len())?;
+    map.iter().nth(position).map(|(key, value)| (key.clone(), value.clone()))
 }
 
 impl Script {
@@ -67,18 +67,18 @@ impl Script {
             7..=9 => self.stream(which, how),
             10 => {
                 let relay = relay(usize::from(which % 4));
-                let (told, listed) = [("NEW", "never-connected"), ("UP", "up"), ("DOWN", "down")]
+                let (word, listed) = [("NEW", "never-connected"), ("UP", "up"), ("DOWN", "down")]
                     [usize::from(how % 3)];
                 if how % 5 == 0 {
                     self.model.guards.remove(&relay);
                     return format!("GUARD ENTRY {relay} DROPPED");
                 }
                 match self.model.guards.get_mut(&relay) {
-                    Some(_) if told == "NEW" => {}
+                    Some(_) if word == "NEW" => {}
                     Some(status) => *status = listed.into(),
                     None => drop(self.model.guards.insert(relay.clone(), listed.into())),
                 }
-                format!("GUARD ENTRY {relay} {told}")
+                format!("GUARD ENTRY {relay} {word}")
             }
             _ => {
                 let name = format!("n{}.example", which % 4);
@@ -98,28 +98,28 @@ impl Script {
         else {
             return "CIRC 999999 CLOSED PURPOSE=GENERAL REASON=FINISHED".into();
         };
-        let told = match how % 6 {
+        let word = match how % 6 {
             0 | 1 => "EXTENDED",
             2 | 3 => "BUILT",
             4 => "PURPOSE_CHANGED",
             _ if status == "BUILT" => "CLOSED",
             _ => "FAILED",
         };
-        if matches!(told, "CLOSED" | "FAILED") {
+        if matches!(word, "CLOSED" | "FAILED") {
             self.model.circuits.remove(&id);
-            return format!("CIRC {id} {told} {} PURPOSE={purpose} REASON=X", path(length));
+            return format!("CIRC {id} {word} {} PURPOSE={purpose} REASON=X", path(length));
         }
-        let (event, now) = match told {
+        let (event, now) = match word {
             "PURPOSE_CHANGED" => {
                 purpose = ["GENERAL", "CONTROLLER", "HS_VANGUARDS"][usize::from(which % 3)].into();
                 ("CIRC_MINOR", status)
             }
-            _ => ("CIRC", told.to_owned()),
+            _ => ("CIRC", word.to_owned()),
         };
-        length += usize::from(told == "EXTENDED");
+        length += usize::from(word == "EXTENDED");
         self.model.circuits.insert(id.clone(), (now, length, purpose.clone()));
         let path = path(length);
-        format!("{event} {id} {told} {path}{}PURPOSE={purpose}", if length > 0 { " " } else { "" })
+        format!("{event} {id} {word} {path}{}PURPOSE={purpose}", if length > 0 { " " } else { "" })
     }
 
     fn stream(&mut self, which: u8, how: u8) -> String {
@@ -130,7 +130,7 @@ impl Script {
             return "STREAM 999999 CLOSED 0 :0 REASON=SOCKS_PROTOCOL".into();
         };
         let on = (which % 3 + 1).to_string();
-        let (told, on, target, listed) = match how % 8 {
+        let (word, on, target, listed) = match how % 8 {
             1 | 2 => ("SENTCONNECT", on, target, Some("SENTCONNECT")),
             3 => ("SUCCEEDED", on, target, Some("SUCCEEDED")),
             4 => ("DETACHED", circuit, target, Some("NEW")),
@@ -142,18 +142,18 @@ impl Script {
         match listed {
             Some("CLOSED" | "FAILED") => {
                 self.model.streams.remove(&id);
-                if told == "FAILED" {
+                if word == "FAILED" {
                     self.failed.push(id.clone());
                 }
             }
             _ => {
                 if let Some(known) = self.model.streams.get_mut(&id) {
                     known.0 = listed.map_or(known.0.clone(), str::to_owned);
-                    known.1 = if told == "DETACHED" { "0".to_owned() } else { on.clone() };
+                    known.1 = if word == "DETACHED" { "0".to_owned() } else { on.clone() };
                 }
             }
         }
-        format!("STREAM {id} {told} {on} {target} CLIENT_PROTOCOL=SOCKS5")
+        format!("STREAM {id} {word} {on} {target} CLIENT_PROTOCOL=SOCKS5")
     }
 
     /// Returns tor's answers to `GETINFO` at this moment.
@@ -230,7 +230,7 @@ fn assert_in_order(changes: &[Change]) {
             ),
             Change::Address { .. } => continue,
         };
-        // An unknown circuit or stream is reported as closed again and again.
+        // tor reports an unknown circuit or stream as closed repeatedly.
         if !key.ends_with(" 999999") {
             lives.entry(key).or_default().push(word);
         }
@@ -248,9 +248,9 @@ proptest! {
     /// answer on the wire, how many more events it contains, and how many events arrive before it
     /// is applied.
     #[test]
-    fn wherever_the_snapshot_stands_the_state_is_that_of_the_model(
+    fn the_state_equals_the_model_for_every_position_of_the_snapshot(
         steps in vec(any::<(u8, u8, u8)>(), 0..120),
-        places in any::<[proptest::sample::Index; 4]>(),
+        positions in any::<[proptest::sample::Index; 4]>(),
         ahead in 0..4_usize,
     ) {
         let mut script = Script::default();
@@ -261,18 +261,18 @@ proptest! {
             answers.push(script.answers());
         }
         let mut order: Vec<usize> =
-            places.iter().map(|place| place.index(texts.len() + 1)).collect();
+            positions.iter().map(|position| position.index(texts.len() + 1)).collect();
         order.sort_unstable();
         let (subscribed, on_wire, looked_at) = (order[0], order[1], order[3]);
         // tor may answer before it has sent the events of the last changes.
         let known_to_answer = (on_wire + ahead).min(texts.len());
-        let number = |place: usize| u64::try_from(place - subscribed).unwrap();
+        let number = |position: usize| u64::try_from(position - subscribed).unwrap();
 
         let mut tracker = Tracker::new();
         let mut changes = Vec::new();
-        let take = |tracker: &mut Tracker, places: Range<usize>, changes: &mut Vec<Change>| {
-            for place in places {
-                tracker.event(number(place), event(&texts[place]), changes);
+        let take = |tracker: &mut Tracker, positions: Range<usize>, changes: &mut Vec<Change>| {
+            for position in positions {
+                tracker.event(number(position), event(&texts[position]), changes);
             }
         };
         take(&mut tracker, subscribed..looked_at, &mut changes);
@@ -286,8 +286,8 @@ proptest! {
             take(&mut tracker, on_wire..texts.len(), &mut changes);
             changes.iter().map(shown).collect::<Vec<_>>()
         };
-        let told: Vec<_> = changes.iter().map(shown).collect();
-        assert_eq!(told, changes_at_once, "it counts when tor answered, not when we looked");
+        let word: Vec<_> = changes.iter().map(shown).collect();
+        assert_eq!(word, changes_at_once, "it counts when tor answered, not when we looked");
         if ahead == 0 {
             assert_in_order(&changes);
             assert_eq!(tracker.number(), number(texts.len().max(on_wire)));

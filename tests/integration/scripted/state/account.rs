@@ -1,4 +1,4 @@
-//! Floods of events at listeners: what is delivered and what is told as lost is what was sent.
+//! Floods of events at listeners: every event is either delivered or reported as lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use crate::support::exclusive::exclusive;
 use crate::support::signal::signal;
 use crate::support::watchdog::eventually;
 
-/// How many events a flood has.
+/// The number of events in a flood.
 const FLOOD: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
-/// What a listener was told.
+/// The updates that a listener received.
 #[derive(Default)]
 struct Account {
     delivered: AtomicU64,
@@ -39,7 +39,7 @@ impl Account {
     }
 }
 
-/// How a listener takes its updates.
+/// The speed of a listener.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pace {
     Quick,
@@ -56,7 +56,7 @@ fn delivered_and_lost_updates_together_are_all_that_were_sent_also_at_the_end() 
             let (tor, controller) = connected_with(&options, move |script| {
                 greet(script, &[], &[]);
                 script.expect("GETINFO flood");
-                // Updates of another kind count for nobody here.
+                // This account ignores other kinds of updates.
                 let event = b"650 CIRC 7 EXTENDED $E8F7~x PURPOSE=GENERAL\r\n\
                               650 STREAM 9 XON_SENT 7 a.example:80\r\n";
                 script.flood(event, FLOOD - 1);
@@ -83,13 +83,13 @@ fn delivered_and_lost_updates_together_are_all_that_were_sent_also_at_the_end() 
             done.fire();
             controller.wait_closed(LIMIT).unwrap();
             drop(go_on);
-            // One more, since the first event tells two things.
+            // One more, since the first event causes two updates.
             eventually(LIMIT, "the account is closed", || account.total() == FLOOD + 1);
             eventually(LIMIT, "the closure is dropped", || Arc::strong_count(&account) == 1);
             assert_eq!(account.total(), FLOOD + 1);
             assert_eq!(account.last.load(Ordering::Acquire), 2, "the last one is never lost");
             println!(
-                "{pace:?}: {FLOOD} events in {flooded:?}, {} delivered, {} told as lost",
+                "{pace:?}: {FLOOD} events in {flooded:?}, {} delivered, {} reported as lost",
                 account.delivered.load(Ordering::Acquire),
                 account.lost.load(Ordering::Acquire)
             );
@@ -108,7 +108,7 @@ fn a_stuck_listener_keeps_no_more_memory_than_its_limit() {
         let (tor, controller) = connected_with(&options, move |script| {
             greet(script, &[], &[]);
             script.expect("GETINFO flood");
-            // Every circuit is another one, so that nothing is shared.
+            // Every circuit is new, so that nothing is shared.
             let path = ["$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~relay"; 3].join(",");
             for first in (0..EVENTS).step_by(1_000) {
                 let mut text = String::new();
@@ -136,7 +136,7 @@ fn a_stuck_listener_keeps_no_more_memory_than_its_limit() {
         controller.get_info_one("flood").unwrap();
         let more = resident().saturating_sub(before);
         println!("a stuck listener with a limit of 16 MiB: {} kB more", more >> 10);
-        // The allocator has its part.
+        // Includes the overhead of the allocator.
         assert!(more < LIMIT_OF_EVENTS * 5 / 4 + (4 << 20), "{more}");
         drop(go_on);
         eventually(LIMIT, "the account is closed", || account.total() == u64::from(EVENTS) * 2);

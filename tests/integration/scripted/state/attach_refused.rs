@@ -1,4 +1,4 @@
-//! Attachers and streams where there are several states, an old guard, or an old tor.
+//! Attachers and streams with several states, an old guard, or an old tor.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -64,7 +64,7 @@ fn an_attacher_needs_a_tor_that_reports_which_streams_wait() {
     }
 }
 
-/// Streams of a connection that has many states: what one state is told, another one waits for.
+/// Streams of a connection with many states: each waits only for events of its state.
 #[test]
 fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
     const STATES: usize = 100;
@@ -72,7 +72,7 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
     exclusive(|| {
         let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = proxy.local_addr().unwrap();
-        let (came, streams) = bounded::<SocketAddr>(1);
+        let (source_sender, streams) = bounded::<SocketAddr>(1);
         let (answered, may_answer) = bounded::<()>(1);
         let proxy = start(move || {
             for _ in 0..ROUNDS {
@@ -82,7 +82,7 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
                 socket.write_all(&[5, 0]).unwrap();
                 let mut request = [0; 16];
                 socket.read_exact(&mut request).unwrap();
-                came.send(from).unwrap();
+                source_sender.send(from).unwrap();
                 may_answer.recv_timeout(LIMIT).unwrap();
                 socket.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
             }
@@ -119,10 +119,10 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
                     out.extend_from_slice(events.as_bytes());
                 }
                 if line.starts_with("ATTACHSTREAM") {
-                    // The application is told first, and the last event comes late.
+                    // The application gets its reply first, and the last event follows late.
                     out.extend_from_slice(b"250 OK\r\n");
                     answered.send(()).unwrap();
-                    // So that the wait for the last event begins before it in most rounds.
+                    // Makes the wait for the last event begin before it in most rounds.
                     thread::sleep(Duration::from_millis(20));
                     let events = format!(
                         "650 STREAM {id} SENTCONNECT 7 a.example:80\r\n\
@@ -146,7 +146,7 @@ fn a_stream_through_a_circuit_waits_for_no_event_of_another_state() {
                 stream.join().unwrap().unwrap();
             });
         }
-        // Each one that misses its event takes 10 seconds.
+        // Each stream that misses its event takes 10 seconds.
         assert!(start.elapsed().as_secs() < 9, "{:?}", start.elapsed());
         proxy.join().unwrap();
         drop((circuit, guard, states, controller));

@@ -29,7 +29,7 @@ fn a_circuit_that_failed_before_the_reply_was_read_is_reported_correctly() {
     let (first, second) = (relay(0xaa), relay(0xbb));
     let command = format!("EXTENDCIRCUIT 0 ${first},${second}");
     let (tor, controller, state) = followed(&[], &[], move |script| {
-        // It is first seen when it has failed; and everything comes before the answer.
+        // The first event reports the failure, and all events precede the reply.
         script.expect(&command).send_lines(&[
             "250 EXTENDED 7",
             "650 CIRC 7 FAILED PURPOSE=GENERAL REASON=CHANNEL_CLOSED",
@@ -72,7 +72,7 @@ fn a_controller_circuit_along_a_path_of_tor_s_choice_takes_two_commands() {
             "250 OK",
             "650 CIRC_MINOR 7 PURPOSE_CHANGED PURPOSE=CONTROLLER OLD_PURPOSE=GENERAL",
         ]);
-        // tor refuses: the circuit is given up.
+        // tor refuses the purpose: the circuit is abandoned.
         script
             .answer("EXTENDCIRCUIT 0", &["250 EXTENDED 8", "650 CIRC 8 LAUNCHED PURPOSE=GENERAL"]);
         script.answer("SETCIRCUITPURPOSE 8 purpose=testing", &["552 Unknown purpose \"testing\""]);
@@ -92,7 +92,7 @@ fn a_controller_circuit_along_a_path_of_tor_s_choice_takes_two_commands() {
     tor.finish();
 }
 
-/// Says the option's value, and changes it when it is told to.
+/// Answers with the value of the option, and changes it on command.
 pub(super) fn with_option(script: &mut Script) {
     let value = Arc::new(Mutex::new('0'));
     script.serve(move |line, out| {
@@ -112,7 +112,7 @@ pub(super) fn with_option(script: &mut Script) {
     });
 }
 
-/// The lines that concern streams, since the state was made.
+/// The commands about streams, since the state was made.
 pub(super) fn about_streams(tor: &FakeTor) -> Vec<String> {
     let keywords = ["SETEVENTS", "GETCONF", "SETCONF", "ATTACHSTREAM", "CLOSESTREAM", "QUIT"];
     let is_about = |line: &&String| keywords.contains(&line.split(' ').next().unwrap_or_default());
@@ -153,20 +153,20 @@ fn an_attacher_sends_these_commands_and_these_at_each_way_to_end_it() {
         eventually(LIMIT, "the first is attached", || about_streams(&tor).len() == 3);
         send_event(&controller, "STREAM 5 SENTCONNECT 7 quick.example:80");
         end(&controller, guard);
-        let mut said = Vec::new();
-        // Nobody waits for the answer to the last.
-        eventually(LIMIT, "everything is said", || {
-            said = about_streams(&tor);
-            let is_said = |line| said.iter().any(|other| other == line);
-            is_said(left) && expected.iter().copied().all(is_said)
+        let mut sent = Vec::new();
+        // The last command has no waiting caller.
+        eventually(LIMIT, "all commands are sent", || {
+            sent = about_streams(&tor);
+            let is_sent = |line| sent.iter().any(|other| other == line);
+            is_sent(left) && expected.iter().copied().all(is_sent)
         });
-        assert_eq!(said[..3], beginning);
-        // Once: tor would take a stream off the way that it has been given. Before the option is
-        // restored or after it, since with its guard an attacher may be gone first.
-        let place = said.iter().position(|line| line == left).expect("it is said");
-        assert!((3..=4).contains(&place), "{said:?}");
-        said.remove(place);
-        assert_eq!(said[3..], *expected);
+        assert_eq!(sent[..3], beginning);
+        // Only once: tor would detach the stream from its circuit. The command may precede or
+        // follow the restoration of the option, since the attacher may end before its guard.
+        let index = sent.iter().position(|line| line == left).expect("it is sent");
+        assert!((3..=4).contains(&index), "{sent:?}");
+        sent.remove(index);
+        assert_eq!(sent[3..], *expected);
         drop((wake, state, controller));
         tor.finish();
     }
@@ -240,7 +240,7 @@ fn an_attacher_may_close_the_connection() {
         Attach::Tor
     });
     for status in ["NEW", "CONTROLLER_WAIT"] {
-        // The connection may end before the second answer.
+        // The connection may end before the second reply.
         let event = format!("event/STREAM|5|{status}|0|a.example:80");
         let _ = controller.get_info_one(&event);
     }
@@ -296,7 +296,7 @@ fn with_proxy(proxy: SocketAddr) -> (FakeTor, Controller, State) {
     })
 }
 
-/// Has somebody connect through circuit 7, and takes the connection as far as its request.
+/// Connects through circuit 7 on another thread, up to the SOCKS request.
 fn connecting(state: &State, listener: &TcpListener) -> (JoinHandle<Error>, TcpStream, SocketAddr) {
     let circuit = state.circuit(&CircuitId::from(7)).unwrap();
     let connect = move || circuit.connect_stream("a.example:80").unwrap_err();
@@ -319,7 +319,7 @@ fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned()
         Error::Circuit(error) => error.problem().clone(),
         other => panic!("{other:?}"),
     };
-    // Somebody else has attached it.
+    // Another controller has attached the stream.
     let (thread, mut stream, source) = connecting(&state, &listener);
     send_event(
         &controller,
@@ -331,7 +331,7 @@ fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned()
     let other = CircuitProblem::OtherCircuit { circuit: Some(9.into()) };
     assert_eq!(problem(thread), other);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is closed");
-    // It was ours to attach, and somebody was quicker.
+    // Another controller attached the stream before this program could.
     let (thread, mut stream, source) = connecting(&state, &listener);
     send_event(
         &controller,
@@ -341,7 +341,7 @@ fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned()
     send_event(&controller, "STREAM 6 SUCCEEDED 9 a.example:80");
     stream.write_all(&GRANTED).unwrap();
     assert_eq!(problem(thread), other);
-    // Its circuit ends before it is connected.
+    // The circuit ends before the stream is connected.
     let (thread, mut stream, source) = connecting(&state, &listener);
     send_event(
         &controller,
@@ -355,7 +355,7 @@ fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned()
     stream.write_all(&[5, 6, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
     let CircuitProblem::Stream { reason, remote_reason } = problem(thread) else { panic!() };
     assert_eq!((reason.unwrap().as_str(), remote_reason), ("TIMEOUT", None));
-    // tor says nothing of it.
+    // tor sends no event.
     let (thread, mut stream, _) = connecting(&state, &listener);
     stream.write_all(&GRANTED).unwrap();
     assert_eq!(problem(thread), CircuitProblem::NotSeen);

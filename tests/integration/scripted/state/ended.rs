@@ -1,4 +1,4 @@
-//! Listeners of one circuit or stream: the end is always told, and the closure goes.
+//! Listeners of one circuit or stream: the end is always reported, and then the closure is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::support::leaks::Holdings;
 use crate::support::script::Script;
 use crate::support::watchdog::eventually;
 
-/// Counts when what holds it is dropped.
+/// Counts the drops of its owner.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -37,7 +37,7 @@ fn a_listener_that_is_added_after_the_end_gets_the_end_and_is_dropped() {
     send_event(&controller, "CIRC 7 CLOSED $E8F7~x PURPOSE=GENERAL REASON=FINISHED");
     send_event(&controller, "CIRC 8 FAILED PURPOSE=GENERAL REASON=TIMEOUT");
     send_event(&controller, "STREAM 17 FAILED 0 a.example:80 REASON=MISC");
-    // It has failed, and is still to be closed.
+    // The stream has failed, and is not closed yet.
     let (seen, of_stream) = unbounded();
     let again = seen.clone();
     stream.on_update(move |update| seen.send(update.change.clone()).unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn a_listener_that_is_added_after_the_end_gets_the_end_and_is_dropped() {
     tor.finish();
 }
 
-/// Opens `count` circuits, and closes them when it is asked `GETINFO close`.
+/// Opens `count` circuits, and closes them on `GETINFO close`.
 fn closes(script: &mut Script, count: usize) {
     script.serve(move |line, out| {
         if line == "GETINFO close" {
@@ -92,7 +92,7 @@ fn many(count: usize, limit: usize) -> (crate::support::fake_tor::FakeTor, Contr
 #[test]
 fn the_last_update_of_ten_thousand_circuits_is_delivered_also_if_listeners_are_stuck() {
     const COUNT: usize = 10_000;
-    // A limit that a fraction of the updates fills.
+    // The second limit holds a fraction of the updates.
     for limit in [1 << 30, 64 << 10] {
         let (tor, controller, state) = many(COUNT, limit);
         let dropped = Arc::new(AtomicUsize::new(0));
@@ -153,16 +153,16 @@ fn listeners_that_are_added_while_circuits_end_get_every_end() {
                 .unwrap();
         }
     });
-    eventually(LIMIT, "every end is told", || ends.load(Ordering::Acquire) == COUNT);
+    eventually(LIMIT, "every end is reported", || ends.load(Ordering::Acquire) == COUNT);
     eventually(LIMIT, "every closure is dropped", || Arc::strong_count(&ends) == 1);
     drop((circuits, state, controller));
     tor.finish();
 }
 
-/// Asks the state when it is dropped, which needs its locks.
-struct Asks(State);
+/// Reads the state when it is dropped, which needs its locks.
+struct ReadsOnDrop(State);
 
-impl Drop for Asks {
+impl Drop for ReadsOnDrop {
     fn drop(&mut self) {
         assert!(self.0.circuit(&CircuitId::from(7)).is_some());
         assert!(self.0.stream(&StreamId::from(7)).is_none());
@@ -184,9 +184,9 @@ fn a_closure_that_reads_the_state_when_dropped_does_not_block_the_close_of_the_c
                     .name("adder".to_owned())
                     .spawn(move || {
                         while state.controller().is_alive() {
-                            let asks = Asks(state.clone());
+                            let reader = ReadsOnDrop(state.clone());
                             let added = state.on_circuit(move |_| {
-                                let _ = &asks;
+                                let _ = &reader;
                             });
                             if let Ok(id) = added {
                                 let _ = state.remove_listener(id);
@@ -231,7 +231,7 @@ fn a_listener_of_one_state_cannot_be_removed_by_another_state() {
     assert_ne!(first, second);
     assert!(state.remove_listener(second).is_err());
     assert!(other.remove_listener(first).is_err());
-    // Handles of the same circuit are equal, whatever state they come from.
+    // Handles of the same circuit are equal, even of different states.
     assert_eq!(state.circuits()[0], other.circuits()[0]);
     state.remove_listener(first).unwrap();
     assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");

@@ -11,7 +11,7 @@ use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogCapture;
 use crate::support::signal::signal;
 
-/// A listener that writes down what it is told, and what it has written.
+/// A listener that writes its updates as text, and the receiver of the texts.
 fn written() -> (impl FnMut(&CircuitUpdate) + Send + 'static, Receiver<String>) {
     let (seen, updates) = unbounded();
     let write = move |update: &CircuitUpdate| {
@@ -23,8 +23,8 @@ fn written() -> (impl FnMut(&CircuitUpdate) + Send + 'static, Receiver<String>) 
 
 #[track_caller]
 fn assert_told(updates: &Receiver<String>, expected: &[&str]) {
-    let told: Vec<_> = expected.iter().map(|_| next(updates)).collect();
-    assert_eq!(told, expected);
+    let received: Vec<_> = expected.iter().map(|_| next(updates)).collect();
+    assert_eq!(received, expected);
 }
 
 #[test]
@@ -79,9 +79,12 @@ fn a_listener_of_one_circuit_or_stream_gets_nothing_else_and_ends_with_it() {
     }
     assert_told(&updates, &["7 Existing BUILT", "7 Closed CLOSED"]);
     assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");
-    let told: Vec<_> = changes.iter().collect();
+    let received: Vec<_> = changes.iter().collect();
     let attached = StreamChange::Attached(8.into());
-    assert_eq!(told, [StreamChange::Existing, attached, StreamChange::Sent, StreamChange::Closed]);
+    assert_eq!(
+        received,
+        [StreamChange::Existing, attached, StreamChange::Sent, StreamChange::Closed]
+    );
     let error = state.remove_listener(id).unwrap_err();
     assert_eq!(error.to_string(), "invalid argument \"listener\": is not there");
     drop((state, stream, controller));
@@ -163,7 +166,7 @@ fn lost_updates_of_a_slow_listener_are_counted_and_reported_and_the_state_has_th
     let info = state.circuits()[0].info();
     assert_eq!(info.path().len(), 10);
     go_on.fire();
-    // As many as fit, and then the newest, which tells how many it replaced.
+    // As many as fit, and then the newest, which counts those that it replaced.
     let (mut length, mut lost) = (0, 0);
     while length < 10 {
         let (next_length, lost_before) = next(&updates);
@@ -171,7 +174,7 @@ fn lost_updates_of_a_slow_listener_are_counted_and_reported_and_the_state_has_th
         (length, lost) = (next_length, lost + lost_before);
     }
     assert!(lost > 0, "the limit is small");
-    // The reader logged it: a logger that used the connection stopped it.
+    // When the reader thread logged it, a logger that used the connection blocked the reader.
     let lines = log.lines_with("a listener of a state is too slow");
     assert!(!lines.is_empty() && lines.iter().all(|line| line.thread == "torcon-state"));
     send_event(&controller, &format!("CIRC 7 EXTENDED {} PURPOSE=GENERAL", path(11)));
@@ -194,7 +197,7 @@ fn a_listener_may_send_commands_wait_add_listeners_and_close_the_connection() {
             let controller = state.controller();
             if update.change == CircuitChange::Existing {
                 assert_eq!(controller.get_info_one("version").unwrap(), "value of version");
-                // What comes while it runs is seen by the state.
+                // The state applies events that arrive while the listener runs.
                 send_event(&controller, "CIRC 8 LAUNCHED PURPOSE=GENERAL");
                 assert_eq!(state.circuits().len(), 2);
                 let seen = seen.clone();
@@ -208,7 +211,7 @@ fn a_listener_may_send_commands_wait_add_listeners_and_close_the_connection() {
             }
         };
         state.on_circuit(busy).unwrap();
-        // It closes when it hears of the second circuit, and nothing follows that.
+        // The listener closes the connection at the second circuit, and no update follows.
         assert_eq!(next(&done), "closed");
         assert_eq!(done.iter().collect::<Vec<_>>(), Vec::<String>::new());
         assert_eq!(state.circuits().len(), 2);
@@ -244,11 +247,11 @@ fn the_last_handle_may_be_dropped_inside_a_listener() {
 fn listeners_get_what_came_before_the_end_of_the_connection_and_then_their_thread_ends() {
     exclusive(|| {
         let holdings = Holdings::now();
-        let (go_on, told) = signal();
+        let (go_on, wait) = signal();
         let (tor, controller, state) = followed(&[], &[], move |script| {
-            script.wait_for(&told).send("650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n").close();
+            script.wait_for(&wait).send("650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n").close();
         });
-        assert_eq!(threads("torcon-state"), Vec::<String>::new(), "nobody listens");
+        assert_eq!(threads("torcon-state"), Vec::<String>::new(), "no listener is left");
         let (listener, updates) = written();
         state.on_circuit(listener).unwrap();
         go_on.fire();
@@ -315,9 +318,9 @@ fn an_expired_mapping_is_left_out_and_reported_to_listeners() {
     let map = state.address_map();
     assert_eq!(map.len(), 2);
     let end = map[1].expires.unwrap();
-    let (name, change, told) = next(&updates);
+    let (name, change, expired_at) = next(&updates);
     assert_eq!((name.as_str(), change), ("b.example", AddressChange::Expired));
-    assert!(told >= end, "{told:?} {end:?}");
+    assert!(expired_at >= end, "{expired_at:?} {end:?}");
     assert_eq!(state.address_map().len(), 1);
     assert_eq!(state.snapshot().address_map.len(), 1);
     send_event(&controller, "ADDRMAP a.example  NEVER CACHED=\"YES\"");

@@ -10,7 +10,7 @@ use super::{GETINFO, SETEVENTS, greet, relays, serve_events};
 use crate::scripted::{LIMIT, connected, join, start};
 use crate::support::script::Script;
 
-/// The time limit of the calls, and how long tor takes for their first step.
+/// The time limit of the calls, and the time that tor takes for their first step.
 const CALL: Duration = Duration::from_secs(2);
 const FIRST_STEP: Duration = Duration::from_millis(1500);
 
@@ -41,7 +41,7 @@ fn check(command: &'static str, reply: &'static str, call: Call) {
     tor.finish();
 }
 
-/// The events of a new circuit come before the reply.
+/// The events of a new circuit precede the reply.
 const EXTENDED: &str = "650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n250 EXTENDED 8";
 
 #[test]
@@ -118,7 +118,7 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
     let begin = Instant::now();
     let error = state.build_circuit_timeout(Path::any(), limit).unwrap_err();
     assert!(error.is_timeout() && begin.elapsed() < FIRST_STEP, "{:?}", begin.elapsed());
-    // The reply that comes late goes to nobody else.
+    // The late reply goes to no other caller.
     controller
         .with_timeout(LIMIT)
         .get_info_one("event/CIRC|8|FAILED|PURPOSE=GENERAL|REASON=REQUESTED")

@@ -32,7 +32,7 @@ fn filtered(script: &mut Script, events: &'static [&'static str], keys: &'static
                 out.extend_from_slice(b"250 OK\r\n");
             }
             ["GETINFO", "stream-status"] => {
-                // It comes between two answers, which both must take into account.
+                // The event arrives between two answers, which both must reflect it.
                 out.extend_from_slice(b"650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n");
                 out.extend_from_slice(b"250-stream-status=5 NEW 0 a.example:80\r\n250 OK\r\n");
             }
@@ -71,7 +71,7 @@ fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_used() {
     assert_eq!(state.streams()[0].id(), StreamId::from(5));
     assert!(state.guards().is_empty() && !state.is_live());
     assert_eq!(state.bootstrap().unwrap().progress, 9);
-    // Events are folded all the same, and what was refused is not asked for again.
+    // Events are applied all the same, and refused keys are not queried again.
     send_event(&controller, "GUARD ENTRY $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a DOWN");
     let before = tor.client_lines().len();
     assert_eq!(state.guards().len(), 1);

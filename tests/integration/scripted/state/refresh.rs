@@ -1,4 +1,4 @@
-//! The parts of tor's state that have no event of their own.
+//! The parts of the state of tor that change without a separate event.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ fn followed() -> (FakeTor, Controller, State, Answers) {
     (tor, controller, state, answers)
 }
 
-/// The questions since the state was made.
-fn questions(tor: &FakeTor) -> Vec<String> {
+/// The queries since the state was made.
+fn queries(tor: &FakeTor) -> Vec<String> {
     let is_question =
         |line: &&String| line.starts_with("GETINFO ") && !line.starts_with("GETINFO event/");
     tor.client_lines().iter().filter(is_question).skip(1).cloned().collect()
@@ -54,18 +54,18 @@ fn guards_are_refreshed_once_after_an_event_that_can_be_the_reason() {
     let (tor, controller, state, answers) = followed();
     answers.lock().push(("entry-guards", format!("{GUARD} down 2026-11-23 10:14:06\r\n")));
     assert!(state.guards().is_empty());
-    assert!(questions(&tor).is_empty());
+    assert!(queries(&tor).is_empty());
     send_event(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
     let guards = state.guards();
     assert_eq!(guards[0].status, EntryGuardStatus::Down);
     assert!(guards[0].since.is_some(), "the event does not say since when, but the answer does");
     assert_eq!(state.guards(), guards);
-    assert_eq!(questions(&tor), ["GETINFO entry-guards"]);
-    // It leaves the sample without an event.
+    assert_eq!(queries(&tor), ["GETINFO entry-guards"]);
+    // The guard leaves the sample without an event.
     answers.lock()[0].1 = String::new();
     send_event(&controller, " STATUS_CLIENT NOTICE CONSENSUS_ARRIVED");
     assert_eq!(state.snapshot().guards, []);
-    assert_eq!(questions(&tor).len(), 2);
+    assert_eq!(queries(&tor).len(), 2);
     drop((state, controller));
     tor.finish();
 }
@@ -81,7 +81,7 @@ fn mappings_are_refreshed_after_a_reload_and_listeners_get_the_changes() {
         })
         .unwrap();
     assert_eq!(next(&updates), ("a.example".to_owned(), AddressChange::Existing));
-    // The event does not say that it is a wildcard.
+    // The event does not show that it is a wildcard.
     answers.lock().push(("address-mappings/all", "*.a.example *.b.example NEVER\r\n".to_owned()));
     assert_eq!(state.address_map()[0].address, "*.a.example");
     assert_eq!(next(&updates), ("*.a.example".to_owned(), AddressChange::Mapped));
@@ -91,7 +91,7 @@ fn mappings_are_refreshed_after_a_reload_and_listeners_get_the_changes() {
     send_event(&controller, " SIGNAL RELOAD");
     assert!(state.address_map().is_empty());
     assert_eq!(next(&updates), ("*.a.example".to_owned(), AddressChange::Removed));
-    assert_eq!(questions(&tor), ["GETINFO address-mappings/all"; 2]);
+    assert_eq!(queries(&tor), ["GETINFO address-mappings/all"; 2]);
     drop((state, controller));
     tor.finish();
 }
@@ -117,7 +117,7 @@ fn the_end_of_an_old_connection_does_not_remove_the_current_one() {
 fn the_last_answer_stays_if_tor_refuses_or_the_connection_ends() {
     let (tor, controller, state, _) = followed();
     send_event(&controller, &format!(" GUARD ENTRY {GUARD} DOWN"));
-    // It cannot be read as a list of guards.
+    // The answer cannot be parsed as a list of guards.
     assert_eq!(state.guards().len(), 1);
     send_event(&controller, " SIGNAL RELOAD");
     controller.close();

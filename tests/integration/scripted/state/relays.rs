@@ -8,7 +8,7 @@ use crate::support::script::Script;
 pub(super) const SETEVENTS: &str = "SETEVENTS ADDRMAP CIRC CIRC_MINOR CONF_CHANGED GUARD NETWORK_LIVENESS NEWCONSENSUS NEWDESC NS \
      ORCONN SIGNAL STATUS_CLIENT STREAM";
 
-/// An entry of the consensus; the identity is made of the letter.
+/// An entry of the consensus; the letter determines the identity.
 fn entry(letter: char, name: &str, flags: &str) -> String {
     let identity = letter.to_string().repeat(26) + "A";
     format!(
@@ -25,7 +25,7 @@ fn names(state: &State) -> Vec<String> {
     state.relays().unwrap().iter().map(|relay| relay.nickname().to_string()).collect()
 }
 
-/// A state whose tor plays this after the state was made.
+/// A state on a tor that runs `play` after the state was made.
 fn made(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, State) {
     let (tor, _, state) = followed(&[], &[], play);
     (tor, state)
@@ -61,7 +61,7 @@ fn relays_are_loaded_once_at_the_first_request() {
 fn events_update_the_relays_without_a_command() {
     let (tor, state) = made(|script| {
         script.expect(SETEVENTS).send_lines(&["250 OK", "650+NS"]);
-        // The answer knows better.
+        // The answer is newer than the event.
         script.send(entry('B', "old", "Fast")).send(".\r\n650 OK\r\n").expect("GETINFO ns/all");
         script.send(answer(&[entry('B', "alice", "Running"), entry('C', "bob", "Running")]));
         script.expect("GETINFO 1").send("650+NS\r\n");
@@ -91,7 +91,7 @@ fn the_descriptor_of_an_unknown_relay_makes_the_next_call_load_again() {
     let (tor, state) = made(|script| {
         script.expect(SETEVENTS).send("250 OK\r\n").expect("GETINFO ns/all");
         script.send(answer(&[entry('B', "alice", "Running")]));
-        // 'B' is 1 in base64: 000001 again and again.
+        // `B` is 1 in base64: 000001 repeated.
         let known = "$0410410410410410410410410410410410410410";
         script.expect("GETINFO 1");
         script.send(format!("650 NEWDESC {known}~alice\r\n250-1=\r\n250 OK\r\n"));
@@ -116,7 +116,7 @@ fn a_line_in_place_of_an_event_makes_the_next_call_load_again() {
     let (tor, state) = made(|script| {
         script.hostile("lines that a filter has replaced");
         script.expect(SETEVENTS).send("250 OK\r\n").expect("GETINFO ns/all");
-        // It came before the answer, which has everything.
+        // The event precedes the answer, which reflects it.
         script.send("XXXredactedXXX\r\n").send(answer(&[entry('B', "alice", "Running")]));
         script.expect("GETINFO 1").send("XXXredactedXXX\r\n250-1=\r\n250 OK\r\n");
         script.answer("GETINFO traffic/read", &["250-traffic/read=1", "250 OK"]);

@@ -1,4 +1,4 @@
-//! Threads that wait for circuits and streams, and what they cost the others.
+//! Threads that wait for circuits and streams, and their cost for other threads.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::support::watchdog::eventually;
 const WAITERS: u32 = if cfg!(debug_assertions) { 300 } else { 1_000 };
 const EVENTS: u64 = if cfg!(debug_assertions) { 30_000 } else { 1_000_000 };
 
-/// Sends a flood of events of circuit 7, which moves, whenever it is asked `GETINFO flood`.
+/// Sends a flood of events of circuit 7, which moves, on `GETINFO flood`.
 fn floods(script: &mut Script) {
     script.serve(|line, out| {
         if line == "GETINFO flood" {
@@ -50,8 +50,8 @@ fn threads_that_wait_for_idle_circuits_hardly_delay_the_events_of_others() {
         drop(connection);
         let state = State::new(&controller).unwrap();
         flood(&controller);
-        let mut alone = Duration::MAX;
-        (0..3).for_each(|_| alone = alone.min(flood(&controller)));
+        let mut baseline = Duration::MAX;
+        (0..3).for_each(|_| baseline = baseline.min(flood(&controller)));
         thread::scope(|scope| {
             let waiters: Vec<_> = state.circuits()[1..]
                 .iter()
@@ -60,10 +60,10 @@ fn threads_that_wait_for_idle_circuits_hardly_delay_the_events_of_others() {
                     scope.spawn(move || circuit.wait_built(Duration::from_secs(300)).map(drop))
                 })
                 .collect();
-            // They wait, or soon will: each round counts, and the best is taken.
+            // The threads wait, or soon will: the best round counts.
             let mut among = Duration::MAX;
             (0..3).for_each(|_| among = among.min(flood(&controller)));
-            println!("{EVENTS} events: {alone:?} alone, {among:?} with {WAITERS} waiters");
+            println!("{EVENTS} events: {baseline:?} baseline, {among:?} with {WAITERS} waiters");
             for waiter in &waiters {
                 assert!(!waiter.is_finished());
             }
@@ -71,8 +71,8 @@ fn threads_that_wait_for_idle_circuits_hardly_delay_the_events_of_others() {
                 send_event(&controller, &format!("CIRC {id} BUILT $E8F7~x PURPOSE=GENERAL"));
             }
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
-            // Generous: the machine may be busy. Before, it was hundreds of times as much.
-            assert!(among < alone * 5 + Duration::from_millis(200), "{among:?} {alone:?}");
+            // Generous, for a busy machine. It was once hundreds of times as much.
+            assert!(among < baseline * 5 + Duration::from_millis(200), "{among:?} {baseline:?}");
         });
         drop((state, controller));
         tor.finish();
@@ -124,7 +124,7 @@ fn the_end_of_the_connection_wakes_every_waiter() {
     tor.finish();
 }
 
-/// How much memory this process has in use, in bytes.
+/// Returns the memory of this process in use, in bytes.
 pub(super) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -176,7 +176,7 @@ fn circuits_that_end_while_another_is_launched_take_little_memory() {
 }
 
 #[test]
-fn a_state_that_nobody_reads_keeps_no_text_of_new_descriptors() {
+fn an_unread_state_keeps_no_text_of_new_descriptors() {
     let (tor, controller) = connected(|script| {
         greet(script, &[], &[]);
         script.serve(|line, out| {
@@ -199,11 +199,11 @@ fn a_state_that_nobody_reads_keeps_no_text_of_new_descriptors() {
     controller.get_info_one("descriptors").unwrap();
     let more = resident().saturating_sub(before);
     println!("100,000 NEWDESC: {} kB more", more >> 10);
-    let asked = |line: &&String| *line == "GETINFO ns/all";
-    assert_eq!(tor.client_lines().iter().filter(asked).count(), 1);
-    // A relay that is not known has a descriptor.
+    let is_query = |line: &&String| *line == "GETINFO ns/all";
+    assert_eq!(tor.client_lines().iter().filter(is_query).count(), 1);
+    // An unknown relay has a descriptor.
     assert!(state.relays().unwrap().is_empty());
-    assert_eq!(tor.client_lines().iter().filter(asked).count(), 2);
+    assert_eq!(tor.client_lines().iter().filter(is_query).count(), 2);
     drop((state, controller));
     tor.finish();
 }
