@@ -1,5 +1,4 @@
-//! A tor that is always there: a connection that is made again when it ends, with everything that the
-//! program set up on it.
+//! A connection to tor that is made again when it ends, with everything that the program set up on it.
 //!
 //! tor restarts, and its control connection breaks. A [`Controller`](crate::Controller) is one
 //! connection and ends with it. A [`Supervisor`] connects again, or launches its tor again, and

@@ -1,5 +1,8 @@
 //! The thread `torcon-restore`, which connects and restores.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -244,7 +247,11 @@ impl Keeper {
 /// Returns why a launched tor has ended, if it has.
 fn exit_reason(process: &TorProcess) -> Option<Error> {
     process.wait_timeout(EXIT_LIMIT).ok()?;
-    process.wait_bootstrapped(Duration::ZERO).err()
+    // The launch of a tor that was not bootstrapped yet fails a moment after its exit.
+    match process.wait_bootstrapped(EXIT_LIMIT) {
+        Err(error @ Error::Launch(_)) => Some(error),
+        _ => None,
+    }
 }
 
 fn ended(problem: SupervisorProblem) -> Error {

@@ -153,7 +153,7 @@ impl Notifications {
         self.of_losses.lock().push(listener);
     }
 
-    /// Removes a listener of losses. Returns whether it was there.
+    /// Removes a listener of losses. Returns whether it was registered.
     pub(super) fn remove_listener_of_losses(&self, id: ListenerId) -> bool {
         let mut listeners = self.of_losses.lock();
         let index = listeners.iter().position(|listener| listener.id() == id);

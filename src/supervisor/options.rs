@@ -52,6 +52,8 @@ pub struct SupervisorOptions {
     pub(super) death_window: Duration,
     pub(super) if_changed: IfChanged,
     pub(super) check_interval: Duration,
+    /// The time limit of each part of a restore and of a check. Only unit tests change it.
+    pub(super) restore_limit: Duration,
 }
 
 impl Default for SupervisorOptions {
@@ -65,6 +67,7 @@ impl Default for SupervisorOptions {
             death_window: Duration::from_secs(60),
             if_changed: IfChanged::default(),
             check_interval: Duration::from_secs(30),
+            restore_limit: Duration::from_secs(30),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Kept<ServiceEntry> {
 }
 
 impl Shared {
-    /// Removes a listener, of whatever kind. Returns whether it was there.
+    /// Removes a listener, of whatever kind. Returns whether it was registered.
     pub(super) fn remove_listener(&self, id: ListenerId) -> bool {
         let is_it = |listener: &Listener| listener.id() == id;
         if let Some(removed) = self.take_status_listener(id) {
@@ -84,7 +84,7 @@ impl Shared {
             || self.notifications.remove_listener_of_losses(id)
     }
 
-    /// Removes a subscription. Returns whether it was there.
+    /// Removes a subscription. Returns whether it was registered.
     pub(super) fn remove_subscription(&self, is_it: impl Fn(&SubscriptionEntry) -> bool) -> bool {
         let mut entries = self.subscriptions.lock();
         let index = entries.entries.iter().position(is_it);

@@ -10,8 +10,6 @@ use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result};
 use crate::link::{deadline_after, lock_within};
 
-/// The time limit of each part of a restore.
-const RESTORE_LIMIT: Duration = Duration::from_secs(30);
 /// The pause between two corrections of options that others change.
 const CORRECTION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -19,6 +17,8 @@ pub(super) struct Restorer<'a> {
     shared: &'a Arc<Shared>,
     controller: Controller,
     generation: u64,
+    /// The time limit of each part of a restore.
+    limit: Duration,
     unrestored: Vec<UnrestoredPart>,
     /// Until when options are not set again.
     corrected_until: Option<Instant>,
@@ -26,8 +26,16 @@ pub(super) struct Restorer<'a> {
 
 impl<'a> Restorer<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, controller: &Controller, generation: u64) -> Self {
-        let controller = controller.with_timeout(controller.timeout().min(RESTORE_LIMIT));
-        Self { shared, controller, generation, unrestored: Vec::new(), corrected_until: None }
+        let limit = shared.options.restore_limit;
+        let controller = controller.with_timeout(controller.timeout().min(limit));
+        Self {
+            shared,
+            controller,
+            generation,
+            limit,
+            unrestored: Vec::new(),
+            corrected_until: None,
+        }
     }
 
     /// Restores everything. An error means that the connection is of no use.
@@ -48,14 +56,15 @@ impl<'a> Restorer<'a> {
         log::info!("a supervisor is connected to tor, connection {}", self.generation);
         let mut reported = self.report(since, &[]);
         loop {
-            let is_incomplete = !self.unrestored.is_empty();
-            let checks = is_incomplete || !self.shared.settings.is_empty();
-            let interval = checks.then_some(self.shared.options.check_interval);
+            let interval = self.shared.options.check_interval;
             let Some(tasks) = self.shared.wait_tasks(interval) else { return Err(stopped()) };
             if let Some(reason) = tasks.ended {
                 return Ok(reason);
             }
             let is_check = !tasks.conf_changed && !tasks.services;
+            if is_check && self.unrestored.is_empty() && self.shared.settings.is_empty() {
+                continue;
+            }
             match self.check(tasks.conf_changed || is_check, tasks.services || is_check) {
                 // The task that reports the end follows.
                 Err(error) if error.is_closed() && !self.controller.is_alive() => {}
@@ -130,15 +139,15 @@ impl<'a> Restorer<'a> {
         self.unrestored.extend(found);
     }
 
-    fn deadline() -> Instant {
-        deadline_after(RESTORE_LIMIT)
+    fn deadline(&self) -> Instant {
+        deadline_after(self.limit)
     }
 
     /// Returns whether values of others were replaced.
     fn restore_options(&mut self, is_new: bool) -> Result<bool> {
-        let (deadline, settings) = (Self::deadline(), &self.shared.settings);
+        let (deadline, settings) = (self.deadline(), &self.shared.settings);
         let restored = {
-            let _sending = settings.lock("SETCONF", deadline, RESTORE_LIMIT)?;
+            let _sending = settings.lock("SETCONF", deadline, self.limit)?;
             if !settings.is_empty() {
                 // Watch first, so that no change is missed.
                 settings.watch(self.shared, &self.controller, self.generation, deadline)?;
@@ -151,9 +160,9 @@ impl<'a> Restorer<'a> {
     }
 
     fn restore_client_auths(&mut self) -> Result<()> {
-        let (deadline, settings) = (Self::deadline(), &self.shared.settings);
+        let (deadline, settings) = (self.deadline(), &self.shared.settings);
         let found = {
-            let _sending = settings.lock("ONION_CLIENT_AUTH_ADD", deadline, RESTORE_LIMIT)?;
+            let _sending = settings.lock("ONION_CLIENT_AUTH_ADD", deadline, self.limit)?;
             settings.restore_client_auths(&self.controller, deadline)?
         };
         self.replace(|part| matches!(part, SupervisedPart::ClientAuth(_)), found);
@@ -170,7 +179,7 @@ impl<'a> Restorer<'a> {
             subscriptions.into_iter().partition(|subscription| subscription.kinds().is_empty());
         let mut found = Vec::new();
         for subscription in markers.into_iter().chain(events) {
-            let deadline = Self::deadline();
+            let deadline = self.deadline();
             match subscription.connect(&self.controller, self.generation, deadline) {
                 Err(error) if is_fatal(&error) => return Err(error),
                 Err(error) => {
@@ -186,7 +195,7 @@ impl<'a> Restorer<'a> {
 
     fn restore_state(&mut self) -> Result<()> {
         let outcome = {
-            let state = lock_within(&self.shared.state, "GETINFO", RESTORE_LIMIT)?;
+            let state = lock_within(&self.shared.state, "GETINFO", self.limit)?;
             state.as_ref().map_or(Ok(()), |state| state.move_to(&self.controller))
         };
         let found = match outcome {

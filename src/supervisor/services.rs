@@ -24,7 +24,7 @@ impl Supervisor {
     /// again, unless tor still has it: with its key, ports and clients, or with its directory. Its
     /// publication is then awaited again: [`wait_published`](crate::OnionListener::wait_published)
     /// waits for it, and the closure of
-    /// [`on_progress`](crate::OnionEndpoint::on_progress) is told. A service that cannot be added
+    /// [`on_progress`](crate::OnionEndpoint::on_progress) gets its steps. A service that cannot be added
     /// again is named in the [status](Self::status), and tried again.
     ///
     /// [`listen`](crate::OnionEndpoint::listen) and [`start`](crate::OnionEndpoint::start) wait for a

@@ -18,7 +18,7 @@ use crate::event::EventKind;
 use crate::names::OnionAddress;
 use crate::wire::Reply;
 
-/// What a supervisor has set in tor.
+/// The options and keys that a supervisor sets in tor.
 #[derive(Default)]
 pub(super) struct Settings {
     /// Held across commands, before every other lock. Reentrant, since a logger that a command calls

@@ -1,4 +1,4 @@
-//! What the threads of a supervisor share.
+//! The state that the threads of a supervisor share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::link::{ListenerId, deadline_after};
 use crate::state::State;
 use crate::tor::Tor;
 
-/// What the threads of a supervisor share.
+/// The state that the threads of a supervisor share.
 ///
 /// Lock order: the lock of `settings`, `state` (both held across commands), `present`, the queue of
 /// `notifications`. The other locks are leaf locks. No closure of the program is called or dropped
@@ -52,7 +52,7 @@ struct Present {
     done: bool,
 }
 
-/// What the supervisor's thread has to do.
+/// The tasks of the supervisor's thread.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     /// The connection has ended.
@@ -197,19 +197,11 @@ impl Shared {
 
     /// Waits for tasks, for at most `limit`, and takes them. Returns `None` if the supervisor is
     /// stopping.
-    pub(super) fn wait_tasks(&self, limit: Option<Duration>) -> Option<Tasks> {
-        let deadline = limit.map(deadline_after);
+    pub(super) fn wait_tasks(&self, limit: Duration) -> Option<Tasks> {
+        let deadline = deadline_after(limit);
         let mut present = self.present.lock();
-        while !present.stopping && !present.tasks.any() {
-            match deadline {
-                None => self.changed.wait(&mut present),
-                Some(deadline) => {
-                    if self.changed.wait_until(&mut present, deadline).timed_out() {
-                        break;
-                    }
-                }
-            }
-        }
+        let is_idle = |present: &mut Present| !present.stopping && !present.tasks.any();
+        self.changed.wait_while_until(&mut present, is_idle, deadline);
         if present.stopping {
             return None;
         }

@@ -40,7 +40,7 @@ impl Sink for EventSink {
 pub(super) struct Subscription {
     kinds: Box<[EventKind]>,
     sink: Arc<dyn Sink>,
-    /// Comes before the lock of the sink. A reader thread holds it while it queues an event, so
+    /// Taken before the lock of the sink. A reader thread holds it while it queues an event, so
     /// events and markers are queued in one order.
     progress: Mutex<Progress>,
     /// The generation and the hook of the present connection. Held across `SETEVENTS`.
@@ -89,7 +89,7 @@ impl Subscription {
                     return Ok(());
                 }
                 if hook.is_some() {
-                    // The hook of the former connection may not have been told of its end yet.
+                    // The former connection may not have reported its end to its hook yet.
                     progress.silent_since.get_or_insert_with(Instant::now);
                 }
                 progress.generation = generation;

@@ -128,7 +128,7 @@ impl Supervisor {
     }
 }
 
-/// # What every tor gets
+/// # Settings of every tor
 impl Supervisor {
     /// Changes options, on this and every later connection: all of them, or none if tor refuses one.
     ///
@@ -215,7 +215,7 @@ impl Supervisor {
 
     /// Adds a client authorization key for an onion service, on this and every later connection.
     ///
-    /// tor forgets a key that is not permanent when anybody changes its configuration or it reloads.
+    /// tor forgets a key that is not permanent when any controller changes its configuration or when it reloads.
     /// The supervisor adds it again then.
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, and `ONION_CLIENT_AUTH_ADD`, if there is a

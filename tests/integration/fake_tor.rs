@@ -298,6 +298,28 @@ fn one_fake_tor_can_play_several_connections() {
 }
 
 #[test]
+fn a_serving_tor_answers_each_connection_and_can_send_events_and_cut() {
+    let tor = FakeTor::serving(|connection, line| {
+        (connection == 2 && line == "SIGNAL DUMP").then(|| "552 no\r\n".to_owned())
+    });
+    for connection in 1..=2 {
+        let mut raw = RawControl::connect(tor.address());
+        raw.ask("PROTOCOLINFO 1");
+        raw.authenticate();
+        assert_eq!(raw.get_info("version"), "0.4.9.11");
+        let options = raw.ask("GETCONF NumEntryGuards NewCircuitPeriod");
+        assert_eq!(options, ["250-NumEntryGuards=1", "250 NewCircuitPeriod=1"]);
+        let reply = if connection == 1 { "250 OK" } else { "552 no" };
+        assert_eq!(raw.ask("SIGNAL DUMP"), [reply]);
+        tor.send_events("BW 1 2", 2);
+        assert_eq!([raw.next_event(), raw.next_event()], [["650 BW 1 2"], ["650 BW 1 2"]]);
+        tor.cut();
+        raw.expect_end(DEADLINE);
+        assert_eq!(tor.lines_of(connection).len(), 5);
+    }
+}
+
+#[test]
 fn the_plain_cookie_is_checked() {
     let cookie = Cookie::new();
     let hex = cookie.hex();

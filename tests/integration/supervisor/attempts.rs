@@ -8,33 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use torcon::error::{AuthProblem, ConnectProblem, LaunchProblem, SupervisorProblem};
-use torcon::process::{Launcher, Ready};
+use torcon::process::Launcher;
 use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
 use torcon::{ConnectOptions, Error, Supervisor};
 
-use super::LIMIT;
+use super::{LIMIT, SHORT, launcher, options, statuses};
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::{Cookie, Proof};
-use crate::support::real_tor::tor_binary;
 use crate::support::script::Script;
 
-const SHORT: Duration = Duration::from_millis(20);
-
-/// Attempts that follow each other quickly.
-fn quick() -> SupervisorOptions {
-    SupervisorOptions::new().backoff(SHORT, SHORT)
-}
-
-fn supervise(tor: &FakeTor, options: ConnectOptions) -> Supervisor {
-    quick().connect([tor.endpoint().as_str()], options).unwrap()
-}
-
-fn statuses(supervisor: &Supervisor) -> Receiver<SupervisorStatus> {
-    let (sender, received) = unbounded();
-    supervisor.on_status(move |status| drop(sender.send(status.clone()))).unwrap();
-    received
+fn supervise(tor: &FakeTor, connect: ConnectOptions) -> Supervisor {
+    options().connect([tor.endpoint().as_str()], connect).unwrap()
 }
 
 /// Waits until the supervisor has given up, and returns the reason.
@@ -146,7 +132,7 @@ fn a_refused_connection_a_missing_socket_and_another_program_are_tried_again() {
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     for endpoint in [missing, closed] {
-        let options = quick().attempts(4);
+        let options = options().attempts(4);
         let supervisor = options.connect([endpoint.as_str()], ConnectOptions::new()).unwrap();
         let received = statuses(&supervisor);
         let problem = given_up(&supervisor);
@@ -223,12 +209,8 @@ fn a_missing_program_ends_it() {
 
 #[test]
 fn a_crash_loop_is_bounded_and_names_the_reason() {
-    let launcher = Launcher::new()
-        .program(tor_binary())
-        .option("DisableNetwork", "1")
-        .option("NoSuchOption", "1")
-        .wait_for(Ready::Controller);
-    let supervisor = quick().crash_loop(3, LIMIT).launch(launcher).unwrap();
+    let launcher = launcher().option("NoSuchOption", "1");
+    let supervisor = options().crash_loop(3, LIMIT).launch(launcher).unwrap();
     let problem = given_up(&supervisor);
     let SupervisorProblem::CrashLoop { deaths: 3, last_error, .. } = &problem else {
         panic!("{problem:?}")
@@ -238,7 +220,7 @@ fn a_crash_loop_is_bounded_and_names_the_reason() {
 
 #[test]
 fn the_time_without_a_connection_is_bounded() {
-    let options = quick().time_limit(5 * SHORT);
+    let options = options().time_limit(5 * SHORT);
     let supervisor = options.connect(["127.0.0.1:1"], ConnectOptions::new()).unwrap();
     let problem = given_up(&supervisor);
     assert!(
@@ -274,7 +256,7 @@ fn one_endpoint_of_several_is_enough() {
     let tor = FakeTor::tcp(welcome);
     let endpoints = ["127.0.0.1:1".to_owned(), tor.endpoint()];
     let supervisor =
-        quick().connect(endpoints.iter().map(String::as_str), ConnectOptions::new()).unwrap();
+        options().connect(endpoints.iter().map(String::as_str), ConnectOptions::new()).unwrap();
     supervisor.wait_tor(LIMIT).unwrap();
     drop(supervisor);
     tor.finish();

@@ -3,9 +3,10 @@ use std::time::Duration;
 use torcon::ConnectOptions;
 use torcon::command::OnionClientAuthAdd;
 use torcon::names::{ClientAuthKey, OnionKey};
+use torcon::onion::Publication;
 use torcon::supervisor::SupervisorOptions;
 
-use super::LIMIT;
+use super::{LIMIT, next_tor, supervised};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 
@@ -41,4 +42,20 @@ fn a_client_authorization_key_is_added_again_whenever_tor_forgets_it() {
     eventually(LIMIT, "tor has the key again", || shown() == added);
     assert!(supervisor.remove_onion_client_auth(service).unwrap());
     assert!(!shown().contains("x25519:"), "{}", shown());
+}
+
+#[test]
+fn a_client_authorization_key_is_restored_beside_a_filesystem_service() {
+    let supervisor = supervised();
+    supervisor.wait_tor(LIMIT).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
+    let _listener = endpoint.hidden_service_dir(directory.path().join("service")).listen().unwrap();
+    let service = OnionKey::generate().unwrap().address();
+    let key = OnionClientAuthAdd::new(service, ClientAuthKey::generate().unwrap());
+    supervisor.add_onion_client_auth(&key).unwrap();
+    // tor forgets the key again when the service is added.
+    let tor = next_tor(&supervisor);
+    let keys = tor.controller().onion_client_auths().unwrap();
+    assert_eq!(keys.iter().map(|key| key.service).collect::<Vec<_>>(), [service]);
 }

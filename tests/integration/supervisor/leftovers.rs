@@ -5,17 +5,12 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use torcon::process::Ready;
-use torcon::{Launcher, Supervisor};
+use torcon::Supervisor;
 
-use super::LIMIT;
+use super::{LIMIT, launcher};
 use crate::support::exclusive::exclusive;
 use crate::support::program::{End, Program, run_as_program};
 use crate::support::watchdog::eventually;
-
-fn offline() -> Launcher {
-    Launcher::new().option("DisableNetwork", "1").wait_for(Ready::Controller).timeout(LIMIT)
-}
 
 fn entries() -> BTreeSet<PathBuf> {
     fs::read_dir(env::temp_dir()).unwrap().map(|entry| entry.unwrap().path()).collect()
@@ -29,7 +24,7 @@ fn is_running(pid: Pid) -> bool {
 /// Launches a tor and kills it, in the process of the program, and reports the PID of the next one.
 fn is_program() -> bool {
     run_as_program(|_, _| {
-        let supervisor = Supervisor::launch(offline()).unwrap();
+        let supervisor = Supervisor::launch(launcher()).unwrap();
         let pid =
             |supervisor: &Supervisor| supervisor.wait_tor(LIMIT).unwrap().process().unwrap().pid();
         let first = pid(&supervisor);
@@ -56,7 +51,7 @@ fn the_next_launch_removes_the_directories_of_a_killed_supervisor() {
         let left = entries();
         // The data directory of all launches, and the private directory of the last one.
         assert_eq!(left.len(), 2, "{left:?}");
-        let launch = || drop(offline().launch().unwrap());
+        let launch = || drop(launcher().launch().unwrap());
         launch();
         assert_eq!(entries(), left);
         kill(tor, Signal::SIGKILL).unwrap();

@@ -1,62 +1,22 @@
 //! The parts that are restored after a launched tor was killed, and the parts that are not.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{Signal as SystemSignal, kill};
-use nix::unistd::Pid;
 use torcon::command::OnionClientAuthAdd;
 use torcon::error::SupervisorProblem;
 use torcon::event::SignalEvent;
 use torcon::names::{ClientAuthKey, OnionKey};
-use torcon::process::{Launcher, Ready};
-use torcon::supervisor::{IfChanged, SupervisedPart, SupervisorOptions, SupervisorStatus};
-use torcon::{Error, Event, EventKind, Signal, Supervisor, Tor};
+use torcon::supervisor::{IfChanged, SupervisedPart, SupervisorStatus};
+use torcon::{Error, Event, EventKind, Signal, Tor};
 
-use super::LIMIT;
+use super::{
+    LIMIT, assert_stopped_is_reported, launcher, next_tor, options, pid, statuses, supervised,
+    value,
+};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
-use crate::support::real_tor::tor_binary;
-
-fn launcher() -> Launcher {
-    Launcher::new()
-        .program(tor_binary())
-        .option("DisableNetwork", "1")
-        .wait_for(Ready::Controller)
-        .timeout(LIMIT)
-        // A stopped tor has to be killed.
-        .grace(Duration::from_millis(500))
-}
-
-fn options() -> SupervisorOptions {
-    SupervisorOptions::new().crash_loop(100, LIMIT)
-}
-
-pub(super) fn supervised() -> Supervisor {
-    options().launch(launcher()).unwrap()
-}
-
-fn pid(tor: &Tor) -> Pid {
-    Pid::from_raw(i32::try_from(tor.process().unwrap().pid()).unwrap())
-}
-
-/// Kills the present tor, and returns the next one.
-#[track_caller]
-fn next_tor(supervisor: &Supervisor) -> Arc<Tor> {
-    let SupervisorStatus::Up { generation: former, .. } = supervisor.status() else {
-        panic!("{:?}", supervisor.status())
-    };
-    kill(pid(&supervisor.tor().unwrap()), SystemSignal::SIGKILL).unwrap();
-    let is_next = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation, .. } if *generation > former);
-    supervisor.wait_status(LIMIT, is_next).unwrap();
-    supervisor.tor().unwrap()
-}
-
-#[track_caller]
-fn value(tor: &Tor, option: &str) -> Vec<String> {
-    tor.controller().get_conf([option]).unwrap().get(option).unwrap().values().to_vec()
-}
 
 /// Makes tor report a signal, and waits for the report.
 #[track_caller]
@@ -295,8 +255,7 @@ fn nothing_is_left_of_a_supervisor_that_was_stopped_or_dropped_at_any_moment() {
         for moment in 0..8 {
             let supervisor = supervised();
             supervisor.set_conf([("MaxCircuitDirtiness", "300")]).unwrap();
-            let (sender, received) = unbounded();
-            supervisor.on_status(move |status| drop(sender.send(status.to_string()))).unwrap();
+            let received = statuses(&supervisor);
             let queue = supervisor.events([EventKind::Signal]).unwrap();
             match moment {
                 0 => {}
@@ -320,7 +279,7 @@ fn nothing_is_left_of_a_supervisor_that_was_stopped_or_dropped_at_any_moment() {
                 assert!(supervisor.on_status(|_| {}).is_err());
             }
             drop(supervisor);
-            assert_eq!(received.iter().last().as_deref(), Some("stopped"));
+            assert_stopped_is_reported(&received);
             assert!(queue.recv().is_err());
             drop(queue);
         }

@@ -4,35 +4,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal as SystemSignal, kill};
-use nix::unistd::Pid;
 use parking_lot::Mutex;
 use torcon::command::OnionClientAuthAdd;
 use torcon::error::{Error, OnionProblem};
 use torcon::names::ClientAuthKey;
 use torcon::onion::{OnionListener, OnionProgress, Publication};
-use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
+use torcon::supervisor::SupervisorStatus;
 use torcon::{Supervisor, Tor};
 
+use super::{options, pid, wait_up};
 use crate::onion::network::{LIMIT, launcher, say, served, tor};
 use crate::support::watchdog::eventually;
 
 fn kill_tor(supervisor: &Supervisor) {
     let tor = supervisor.wait_tor(LIMIT).unwrap();
-    let pid = i32::try_from(tor.process().unwrap().pid()).unwrap();
-    kill(Pid::from_raw(pid), SystemSignal::SIGKILL).unwrap();
+    kill(pid(&tor), SystemSignal::SIGKILL).unwrap();
     eventually(LIMIT, "the connection has ended", || !tor.controller().is_alive());
 }
 
+/// Waits for the connection after `former`, and returns its number. Everything is restored on it.
 #[track_caller]
-fn wait_up(supervisor: &Supervisor, former: u64) -> u64 {
-    let is_next = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation, .. } if *generation > former);
-    match supervisor.wait_status(LIMIT, is_next).unwrap() {
-        SupervisorStatus::Up { generation, unrestored, .. } => {
-            assert!(unrestored.is_empty(), "{unrestored:?}");
-            generation
-        }
-        status => panic!("{status:?}"),
-    }
+fn wait_next(supervisor: &Supervisor, former: u64) -> u64 {
+    let SupervisorStatus::Up { generation, unrestored, .. } = wait_up(supervisor, former + 1)
+    else {
+        panic!("{}", supervisor.status())
+    };
+    assert!(unrestored.is_empty(), "{unrestored:?}");
+    generation
 }
 
 fn add_key(client: &Tor, listener: &OnionListener, key: &ClientAuthKey) {
@@ -59,7 +57,7 @@ impl Steps {
 
 #[test]
 fn services_of_every_kind_are_reached_by_another_tor_after_their_tor_was_killed() {
-    let supervisor = SupervisorOptions::new().crash_loop(100, LIMIT).launch(launcher()).unwrap();
+    let supervisor = options().launch(launcher()).unwrap();
     let given = tempfile::tempdir().unwrap();
     let directory = given.path().join("service");
     let steps: [Steps; 4] = Default::default();
@@ -76,7 +74,7 @@ fn services_of_every_kind_are_reached_by_another_tor_after_their_tor_was_killed(
     ];
     let addresses: Vec<_> = listeners.iter().map(OnionListener::onion_address).collect();
     let temporary: PathBuf = listeners[0].hidden_service_dir().unwrap().to_owned();
-    let mut generation = wait_up(&supervisor, 0);
+    let mut generation = wait_next(&supervisor, 0);
     served(&listeners, || {
         for round in 1..=3 {
             kill_tor(&supervisor);
@@ -90,7 +88,7 @@ fn services_of_every_kind_are_reached_by_another_tor_after_their_tor_was_killed(
             for listener in &listeners {
                 listener.wait_published(Publication::All, LIMIT).unwrap();
             }
-            generation = wait_up(&supervisor, generation);
+            generation = wait_next(&supervisor, generation);
             println!("round {round}: published after {:.1?}", begin.elapsed());
             let client = tor();
             let name = if round == 1 { "alice" } else { "bob" };
@@ -121,16 +119,16 @@ fn services_of_every_kind_are_reached_by_another_tor_after_their_tor_was_killed(
 
 #[test]
 fn accept_goes_on_without_a_tor_and_ends_with_the_supervisor() {
-    let supervisor = SupervisorOptions::new().crash_loop(100, LIMIT).launch(launcher()).unwrap();
+    let supervisor = options().launch(launcher()).unwrap();
     let listener = supervisor.onion_endpoint(80).publication(Publication::None).listen().unwrap();
     let failure = Mutex::new(None);
     let accept = || *failure.lock() = Some(listener.accept().unwrap_err());
     std::thread::scope(|scope| {
         scope.spawn(accept);
-        let mut generation = wait_up(&supervisor, 0);
+        let mut generation = wait_next(&supervisor, 0);
         for _ in 0..3 {
             kill_tor(&supervisor);
-            generation = wait_up(&supervisor, generation);
+            generation = wait_next(&supervisor, generation);
             assert!(failure.lock().is_none());
         }
         supervisor.stop();
@@ -145,11 +143,11 @@ fn accept_goes_on_without_a_tor_and_ends_with_the_supervisor() {
 
 #[test]
 fn a_service_that_is_closed_without_a_tor_does_not_come_back() {
-    let supervisor = SupervisorOptions::new().crash_loop(100, LIMIT).launch(launcher()).unwrap();
+    let supervisor = options().launch(launcher()).unwrap();
     let endpoint = || supervisor.onion_endpoint(80).publication(Publication::None);
     let listeners = [endpoint().listen().unwrap(), endpoint().ephemeral().listen().unwrap()];
     let directory = listeners[0].hidden_service_dir().unwrap().to_owned();
-    let generation = wait_up(&supervisor, 0);
+    let generation = wait_next(&supervisor, 0);
     kill_tor(&supervisor);
     for listener in &listeners {
         listener.close().unwrap();
@@ -157,7 +155,7 @@ fn a_service_that_is_closed_without_a_tor_does_not_come_back() {
         assert!(matches!(error.problem(), OnionProblem::Closed));
     }
     drop(listeners);
-    wait_up(&supervisor, generation);
+    wait_next(&supervisor, generation);
     let tor = supervisor.tor().unwrap();
     assert!(tor.controller().onions().unwrap().is_empty());
     let lines = tor.controller().get_conf(["HiddenServiceOptions"]).unwrap();

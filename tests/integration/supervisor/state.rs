@@ -11,15 +11,14 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::unbounded;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use parking_lot::Mutex;
 use torcon::names::{CircuitPurpose, Fingerprint, StreamStatus};
 use torcon::socks::SocksProxy;
 use torcon::state::{Attach, Circuit, CircuitChange, State, StreamChange};
-use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
+use torcon::supervisor::SupervisorStatus;
 use torcon::{ConnectOptions, Controller, Error, Event, EventKind, Launcher, Supervisor};
 
-use super::LIMIT;
+use super::{LIMIT, options, pid, wait_up};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::threads;
 use crate::support::named_thread::named;
@@ -79,7 +78,7 @@ fn supervised() -> Supervisor {
         .network(shared_network())
         .option("SocksPort", "127.0.0.1:auto")
         .timeout(LIMIT);
-    SupervisorOptions::new().crash_loop(100, LIMIT).launch(launcher).unwrap()
+    options().launch(launcher).unwrap()
 }
 
 /// Builds a circuit by three relays for this program.
@@ -147,8 +146,7 @@ fn a_state_goes_on_with_each_tor_and_tells_every_end_once() {
         let mut first_threads = Vec::new();
         let mut former: Option<Circuit> = None;
         for round in 1..=ROUNDS {
-            let is_up = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation, .. } if *generation == round);
-            let status = supervisor.wait_status(LIMIT, is_up).unwrap();
+            let status = wait_up(&supervisor, round);
             let SupervisorStatus::Up { unrestored, .. } = status else { panic!("{status:?}") };
             assert!(unrestored.is_empty(), "{unrestored:?}");
             let tor = supervisor.tor().unwrap();
@@ -171,9 +169,9 @@ fn a_state_goes_on_with_each_tor_and_tells_every_end_once() {
             let open = circuit.connect_stream(server.target("open")).unwrap();
             is_greeted(&open, "open");
             assert!(!circuit.streams().is_empty());
-            let pid = i32::try_from(tor.process().unwrap().pid()).unwrap();
+            let pid = pid(&tor);
             drop(tor);
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            kill(pid, Signal::SIGKILL).unwrap();
             // The channel ends: the closure is dropped.
             let changes: Vec<_> = changes.iter().collect();
             assert_eq!(changes.last(), Some(&CircuitChange::Lost), "{changes:?}");

@@ -46,9 +46,18 @@ impl Dialogue {
 
     /// Returns every line that the clients sent, without its end.
     pub(crate) fn client_lines(&self) -> Vec<String> {
+        self.lines(|entry| entry.who == Who::Client)
+    }
+
+    /// Returns the same of one connection.
+    pub(crate) fn client_lines_of(&self, connection: usize) -> Vec<String> {
+        self.lines(|entry| entry.who == Who::Client && entry.connection == connection)
+    }
+
+    fn lines(&self, is_wanted: impl Fn(&&Entry) -> bool) -> Vec<String> {
         let entries = self.entries.lock();
-        let said = entries.iter().filter(|entry| entry.who == Who::Client);
-        said.map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned()).collect()
+        let wanted = entries.iter().filter(is_wanted);
+        wanted.map(|entry| String::from_utf8_lossy(&entry.text).trim_end().to_owned()).collect()
     }
 }
 

@@ -10,6 +10,10 @@
 //! tor.finish();
 //! ```
 
+mod serving;
+
+pub(crate) use self::serving::usual_reply;
+
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -41,6 +45,8 @@ pub(crate) struct FakeTor {
     dialogue: Arc<Dialogue>,
     thread: Option<JoinHandle<()>>,
     done: Receiver<()>,
+    /// Whether it serves connections until the test is over.
+    is_serving: bool,
     /// Holds the unix socket.
     _directory: Option<TempDir>,
 }
@@ -90,7 +96,15 @@ impl FakeTor {
                 }
             })
             .expect("a thread can be started");
-        Self { address, door, dialogue, thread: Some(thread), done, _directory: directory }
+        Self {
+            address,
+            door,
+            dialogue,
+            thread: Some(thread),
+            done,
+            is_serving: false,
+            _directory: directory,
+        }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -129,6 +143,9 @@ impl FakeTor {
     #[track_caller]
     fn join(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        if self.is_serving {
+            self.door.shut();
+        }
         // Nothing is ever sent: the thread's end shows as the loss of the sender.
         if self.done.recv_timeout(FINISH).is_err_and(|error| error.is_timeout()) {
             self.door.shut();
@@ -220,6 +237,14 @@ impl Door {
             }
         }
         Err(io::Error::new(ErrorKind::Interrupted, "the test is over"))
+    }
+
+    /// Returns the newest connection.
+    fn newest(&self) -> Option<Socket> {
+        self.accepted
+            .lock()
+            .last()
+            .map(|socket| socket.try_clone().expect("a socket can be shared"))
     }
 
     /// Ends every connection and every wait, so that the thread ends soon.

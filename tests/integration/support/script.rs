@@ -294,6 +294,23 @@ impl Script {
         }
     }
 
+    /// Answers every line on one connection after another, until the test is over. `answer` gets the
+    /// number of the connection and the line; the reply that it returns is sent unchanged.
+    pub(crate) fn serve_connections(&mut self, mut answer: impl FnMut(usize, &str) -> String) {
+        loop {
+            let number = self.number;
+            self.serve(|line, out| out.extend_from_slice(answer(number, line).as_bytes()));
+            match self.door.accept(self.deadline) {
+                Ok((number, socket)) => {
+                    let (dialogue, door) = (Arc::clone(&self.dialogue), Arc::clone(&self.door));
+                    *self = Self::new(number, socket, dialogue, door);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => return,
+                Err(error) => self.fail(&format!("no other client connected: {error}")),
+            }
+        }
+    }
+
     /// Fails the test if a line is not in the recordings.
     fn check(&mut self, bytes: &[u8]) {
         if let Some(Err(problem)) = self.dialect.as_mut().map(|dialect| dialect.check(bytes)) {
