@@ -47,7 +47,6 @@ pub(super) enum Refresh {
 }
 
 impl ClientChange {
-    /// Returns the clients after the change.
     pub(super) fn applied_to(&self, clients: &[AuthorizedClient]) -> Vec<AuthorizedClient> {
         let others = clients.iter().cloned();
         match self {

@@ -131,9 +131,6 @@ impl OnionEndpoint {
     }
 
     /// Returns an endpoint on a private tor, which is launched for the service and ends with it.
-    ///
-    /// The tor gets the option `SocksPort auto ExtendedErrors`, unless
-    /// [`launcher`](Self::launcher) is called.
     pub fn private_tor(port: u16) -> Self {
         Self::new(TorSource::Private, port)
     }
@@ -211,7 +208,7 @@ impl OnionEndpoint {
 
     /// Sets the time limit of the publication. The default is 180 seconds.
     ///
-    /// The launch of a tor has the limits of its [`launcher`](Self::launcher), connecting that of
+    /// The launch has the limits of its [`launcher`](Self::launcher), connecting that of
     /// [`ConnectOptions::timeout`].
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;

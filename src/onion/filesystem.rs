@@ -271,7 +271,7 @@ impl FilesystemService {
         let outcome = self.configuration.restore(controller, self.path(), &self.former);
         self.configured = match &outcome {
             Ok(()) => false,
-            // The connection may have ended while tor goes on with the service.
+            // The connection may have ended while tor still has the service.
             Err(error) if error.is_closed() => !self.is_tor_gone(),
             Err(_) => true,
         };

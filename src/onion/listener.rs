@@ -90,13 +90,13 @@ impl OnionListener {
     ///
     /// Blocks the current thread until a client connects, without a limit, unless
     /// [`set_nonblocking`](Self::set_nonblocking) was called. Returns an error when the listener is
-    /// closed, on any thread, and when tor is gone.
+    /// closed, on any thread, and when tor has ended.
     ///
     /// # Errors
     ///
     /// - [`OnionProblem::Closed`] if the listener was closed.
     /// - [`OnionProblem::Removed`] if tor lost the service and it could not be added again.
-    /// - [`Error::Closed`] if the control connection ended, usually because tor is gone. A detached
+    /// - [`Error::Closed`] if the control connection ended, usually because tor has ended. A detached
     ///   service survives that, and so does a service whose tor has a supervisor: clients are
     ///   accepted until the listener is closed, or the supervisor is stopped or gives up.
     /// - [`OnionProblem::Accept`] if the local listener failed.
@@ -111,7 +111,7 @@ impl OnionListener {
     /// Returns the next connection of a client.
     ///
     /// Blocks the current thread until a client connects, for at most `limit`. Returns an error when
-    /// the listener is closed, on any thread, and when tor is gone.
+    /// the listener is closed, on any thread, and when tor has ended.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl OnionListener {
     }
 
     /// Returns an iterator over the connections of clients. It ends when this program closes the
-    /// listener; when tor or the service is gone, its last item is that error. After an error for
+    /// listener; when tor or the service has ended, its last item is that error. After an error for
     /// lack of a file descriptor, the next item takes a tenth of a second.
     ///
     /// Each item blocks the current thread as [`accept`](Self::accept) does, without a limit.

@@ -48,7 +48,7 @@ pub(super) struct Publisher {
 /// The events that a service subscribes to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventNeeds {
-    /// `HS_DESC`: the caller asked to wait for publication, so a refusal is an error.
+    /// `HS_DESC`: the caller waits for publication, so a refusal is an error.
     pub(super) uploads: bool,
     /// `CONF_CHANGED` and `SIGNAL`: the service is in tor's configuration.
     pub(super) changes: bool,

@@ -118,7 +118,7 @@ impl OnionService {
     /// - [`OnionProblem::NotPublished`] if every upload failed and tor started no other within the
     ///   [grace period](super::OnionEndpoint::upload_grace).
     /// - [`Error::Timeout`](crate::Error::Timeout) if the service was not published in time.
-    /// - [`Error::Closed`](crate::Error::Closed) if tor is gone. With a supervisor the wait goes on
+    /// - [`Error::Closed`](crate::Error::Closed) if tor has ended. With a supervisor the wait continues
     ///   with the next tor.
     /// - [`OnionProblem::Closed`] if the service was closed.
     ///

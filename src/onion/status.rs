@@ -132,7 +132,6 @@ impl ServiceStatus {
         generation
     }
 
-    /// Returns the number of the present connection.
     pub(super) fn generation(&self) -> u64 {
         self.state.lock().generation
     }
@@ -236,7 +235,6 @@ impl ServiceStatus {
         state.is_restored && !state.is_over(state.generation)
     }
 
-    /// Records that the handle of the service was dropped.
     pub(super) fn abandon(&self) {
         self.state.lock().is_abandoned = true;
     }

@@ -16,7 +16,6 @@ use crate::names::OnionAddress;
 /// While the supervisor has no connection, no wait for the service ends. The methods can be called
 /// on every thread; none runs code of the program except a logger.
 pub(crate) trait SupervisedService: Send + Sync {
-    /// Returns the address of the service.
     fn address(&self) -> OnionAddress;
 
     /// Moves the service to the tor of `controller`, which is another connection than before.

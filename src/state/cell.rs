@@ -23,7 +23,6 @@ impl<Id: Copy, Info> Cell<Id, Info> {
         self.id
     }
 
-    /// Returns the latest report.
     pub(crate) fn info(&self) -> Arc<Info> {
         Arc::clone(&self.info.lock())
     }

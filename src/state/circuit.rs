@@ -123,8 +123,8 @@ impl Circuit {
 
     /// Waits until the circuit is built, and returns it.
     ///
-    /// Blocks the current thread until the circuit is built or has ended, for at most `limit`. After
-    /// a timeout, tor goes on building it.
+    /// Blocks the current thread until the circuit is built or has ended, for at most `limit`.
+    /// After a timeout, tor continues to build it.
     ///
     /// # Errors
     ///

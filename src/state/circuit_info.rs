@@ -175,5 +175,4 @@ impl fmt::Debug for CircuitInfo {
     }
 }
 
-/// The cell of one circuit.
 pub(crate) type CircuitCell = Cell<CircuitId, CircuitInfo>;

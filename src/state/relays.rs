@@ -35,7 +35,6 @@ struct Index {
 }
 
 impl Index {
-    /// Adds a relay, or replaces it.
     fn insert(&mut self, relay: RouterStatus) {
         match self.indexes.get(&relay.identity()).and_then(|index| self.list.get_mut(*index)) {
             Some(known) => *known = relay,

@@ -132,7 +132,6 @@ impl Snapshot {
         }
     }
 
-    /// Sorts the lists.
     pub(super) fn sorted(mut self) -> Self {
         self.circuits.sort_by_cached_key(|info| info.id());
         self.streams.sort_by_cached_key(|info| info.id());

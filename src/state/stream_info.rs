@@ -151,5 +151,4 @@ impl fmt::Debug for StreamInfo {
     }
 }
 
-/// The cell of one stream.
 pub(crate) type StreamCell = Cell<StreamId, StreamInfo>;

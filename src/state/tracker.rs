@@ -345,12 +345,10 @@ impl Tracker {
         self.streams.values().filter(|cell| !cell.info().is_over())
     }
 
-    /// Returns the connections to relays.
     pub(super) fn connections(&self) -> &[OrConnection] {
         self.connections.list()
     }
 
-    /// Returns the guards.
     pub(super) fn guards(&self) -> &[EntryGuard] {
         self.guards.list()
     }
@@ -360,17 +358,14 @@ impl Tracker {
         self.addresses.list(now)
     }
 
-    /// Returns when the next mapping expires.
     pub(super) fn next_expiry(&self) -> Option<SystemTime> {
         self.addresses.next_expiry()
     }
 
-    /// Returns tor's bootstrap progress.
     pub(crate) fn bootstrap(&self) -> Option<&Bootstrap> {
         self.bootstrap.as_ref()
     }
 
-    /// Returns whether tor reaches the network.
     pub(crate) fn liveness(&self) -> Option<&NetworkLiveness> {
         self.liveness.as_ref()
     }

@@ -42,16 +42,8 @@ struct Collector {
 
 impl EventHook for Collector {
     fn event(&self, event: &RawEvent<'_>) {
-        let mut sender = self.sender.lock();
-        let Some(sender) = &mut *sender else { return };
-        let size = event.wire().len() + OVERHEAD;
-        if event.wait_for_room(sender, size) {
-            let item = SequencedEvent { number: event.number(), text: event.text().clone() };
-            // Fails only if the receiver was dropped.
-            sender.send(item, size, 1);
-        } else {
-            sender.lose(1);
-        }
+        let item = || SequencedEvent { number: event.number(), text: event.text().clone() };
+        queue_event(&self.sender, event, item);
     }
 
     fn feeds_other_threads(&self) -> bool {
@@ -61,6 +53,23 @@ impl EventHook for Collector {
     fn ended(&self, _reason: &Disconnect) {
         let sender = self.sender.lock().take();
         drop(sender);
+    }
+}
+
+/// Queues an event, or counts it as lost if the queue has no room for it.
+pub(super) fn queue_event<T>(
+    sender: &Mutex<Option<BacklogSender<T>>>,
+    event: &RawEvent<'_>,
+    item: impl FnOnce() -> T,
+) {
+    let mut sender = sender.lock();
+    let Some(sender) = &mut *sender else { return };
+    let size = event.wire().len() + OVERHEAD;
+    if event.wait_for_room(sender, size) {
+        // Fails only if the receiver was dropped.
+        sender.send(item(), size, 1);
+    } else {
+        sender.lose(1);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
-use super::collect::OVERHEAD;
+use super::collect::{OVERHEAD, queue_event};
 use crate::error::{Error, Result, Timeout};
 use crate::event::{Event, EventText};
 use crate::link::{Backlog, BacklogSender, RawEvent, Received, backlog};
@@ -50,14 +50,7 @@ impl EventSink {
 
     /// Queues an event, on the reader thread.
     pub(crate) fn event(&self, event: &RawEvent<'_>) {
-        let mut sender = self.sender.lock();
-        let Some(sender) = &mut *sender else { return };
-        let size = event.wire().len() + OVERHEAD;
-        if event.wait_for_room(sender, size) {
-            sender.send(Entry::Event(event.text().clone()), size, 1);
-        } else {
-            sender.lose(1);
-        }
+        queue_event(&self.sender, event, || Entry::Event(event.text().clone()));
     }
 
     /// Queues the marker of a new connection. Returns `false` if the queue is full.

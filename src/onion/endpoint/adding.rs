@@ -20,7 +20,6 @@ use crate::onion::service::{OnionService, ServiceInner};
 use crate::onion::status::AtDisconnection;
 
 impl OnionEndpoint {
-    /// Adds the service.
     pub(super) fn add(
         self,
         target: PortTarget,

@@ -50,7 +50,6 @@ impl ServiceOptions {
         }
     }
 
-    /// Refuses contradictory options.
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
         let only_ephemeral = "is for ephemeral services only";
         let not_ephemeral = "is not for ephemeral services, which are the default on a running tor";

@@ -152,9 +152,9 @@ impl ServiceInner {
 
     /// Ends every wait for the service, present and future, and removes it.
     ///
-    /// `is_close` tells [`OnionService::close`](super::OnionService::close) from a drop: a close
-    /// waits for the exit of a private tor as long as the options of its launcher say, and returns
-    /// a failure, after which it can be repeated. A drop kills that tor.
+    /// `is_close` distinguishes [`OnionService::close`](super::OnionService::close) from a drop: a
+    /// close waits for the exit of a private tor as long as the options of its launcher say, and
+    /// returns a failure, after which it can be repeated. A drop kills that tor.
     pub(in crate::onion) fn remove(&self, limit: Duration, is_close: bool) -> Result<()> {
         self.publisher.close();
         let taken = lock_within(&self.parts, "DEL_ONION", limit)?.take();

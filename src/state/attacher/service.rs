@@ -93,7 +93,6 @@ impl AttachGuard {
         Ok(Self { service, controller: generation.controller.clone(), option, messages })
     }
 
-    /// Returns the queue of the attach loop.
     pub(crate) fn messages(&self) -> &Sender<Message> {
         &self.messages
     }
