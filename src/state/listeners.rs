@@ -235,7 +235,7 @@ impl State {
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
         match self.shared.listeners.remove(listener) {
             true => Ok(()),
-            false => Err(InvalidInput::new("listener", "is not there").into()),
+            false => Err(InvalidInput::new("listener", "does not exist").into()),
         }
     }
 }

@@ -227,7 +227,8 @@ impl Keeper {
             }
         }
         // A thread that is making the state ends it itself.
-        let state = shared.state.try_lock_for(CLOSE_LIMIT).and_then(|mut state| state.take());
+        let kept = shared.lock_state(deadline_after(CLOSE_LIMIT), CLOSE_LIMIT);
+        let state = kept.ok().and_then(|kept| kept.take());
         if let Some(state) = state {
             state.end(&Disconnect::Closed);
         }

@@ -178,7 +178,7 @@ impl Supervisor {
     pub fn remove_event_listener(&self, id: ListenerId) -> Result<()> {
         match self.shared.remove_listener(id) {
             true => Ok(()),
-            false => Err(InvalidInput::new("listener", "is not there").into()),
+            false => Err(InvalidInput::new("listener", "does not exist").into()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The subscriptions and the services of a supervisor.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 
 use super::notify::Listener;
 use super::shared::Shared;
@@ -72,6 +74,37 @@ impl Kept<ServiceEntry> {
     }
 }
 
+/// How many services are added or removed at once: each waits for tor's answers.
+const PARALLEL: usize = 8;
+
+/// Calls a function with each service, some at once, and returns the results in order.
+pub(super) fn in_parallel<T: Send>(
+    services: &[Arc<dyn SupervisedService>],
+    call: impl Fn(&Arc<dyn SupervisedService>) -> T + Sync,
+) -> Vec<T> {
+    let call = &call;
+    let chunk = |services: &[Arc<dyn SupervisedService>]| {
+        thread::scope(|scope| {
+            let threads: Vec<_> = services
+                .iter()
+                .map(|service| {
+                    let thread = thread::Builder::new().name("torcon-restore".to_owned());
+                    (service, thread.spawn_scoped(scope, move || call(service)))
+                })
+                .collect();
+            let result = |(service, thread): (_, io::Result<ScopedJoinHandle<'_, T>>)| {
+                // Without a thread, or after a panic of a logger on it, this one calls the function.
+                thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(|| call(service))
+            };
+            threads.into_iter().map(result).collect::<Vec<_>>()
+        })
+    };
+    match services {
+        [only] => vec![call(only)],
+        several => several.chunks(PARALLEL).flat_map(chunk).collect(),
+    }
+}
+
 impl Shared {
     /// Removes a listener, of whatever kind. Returns whether it was registered.
     pub(super) fn remove_listener(&self, id: ListenerId) -> bool {
@@ -118,9 +151,8 @@ impl Shared {
     /// Ends every service, since the supervisor has ended.
     pub(super) fn end_services(&self, reason: &Error) {
         let services = std::mem::take(self.services.lock().end(reason));
-        for entry in services {
-            entry.service.end(reason);
-        }
+        let services: Vec<_> = services.into_iter().map(|entry| entry.service).collect();
+        in_parallel(&services, |service| service.end(reason));
     }
 
     /// Records that a service was added on a connection.

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::parts::in_parallel;
 use super::shared::{Shared, stopped};
 use super::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
 use super::subscription::Subscription;
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result};
-use crate::link::{deadline_after, lock_within};
+use crate::link::deadline_after;
 
+/// The pause before parts that could not be restored are tried again. It doubles up to the interval
+/// of the checks.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The pause between two corrections of options that others change.
 const CORRECTION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,15 +59,21 @@ impl<'a> Restorer<'a> {
         let since = Instant::now();
         log::info!("a supervisor is connected to tor, connection {}", self.generation);
         let mut reported = self.report(since, &[]);
+        let interval = self.shared.options.check_interval;
+        let mut retry = FIRST_RETRY.min(interval);
+        let mut checked_at = Instant::now();
         loop {
-            let interval = self.shared.options.check_interval;
-            let Some(tasks) = self.shared.wait_tasks(interval) else { return Err(stopped()) };
+            let next_check = if self.unrestored.is_empty() { interval } else { retry };
+            // The events of a busy tor do not delay the next check.
+            let left = next_check.saturating_sub(checked_at.elapsed());
+            let Some(tasks) = self.shared.wait_tasks(left) else { return Err(stopped()) };
             if let Some(reason) = tasks.ended {
                 return Ok(reason);
             }
-            let is_check = !tasks.conf_changed && !tasks.services;
-            if is_check && self.unrestored.is_empty() && self.shared.settings.is_empty() {
-                continue;
+            let is_check = checked_at.elapsed() >= next_check;
+            if is_check {
+                checked_at = Instant::now();
+                retry = retry.saturating_mul(2).min(interval);
             }
             match self.check(tasks.conf_changed || is_check, tasks.services || is_check) {
                 // The task that reports the end follows.
@@ -74,6 +84,7 @@ impl<'a> Restorer<'a> {
             }
             if self.texts() != reported {
                 reported = self.report(since, &reported);
+                retry = FIRST_RETRY.min(interval);
             }
         }
     }
@@ -195,8 +206,9 @@ impl<'a> Restorer<'a> {
 
     fn restore_state(&mut self) -> Result<()> {
         let outcome = {
-            let state = lock_within(&self.shared.state, "GETINFO", self.limit)?;
-            state.as_ref().map_or(Ok(()), |state| state.move_to(&self.controller))
+            let kept = self.shared.lock_state(self.deadline(), self.limit)?;
+            let state = kept.borrow().clone();
+            state.map_or(Ok(()), |state| state.move_to(&self.controller))
         };
         let found = match outcome {
             Err(error) if is_fatal(&error) => return Err(error),
@@ -213,20 +225,21 @@ impl<'a> Restorer<'a> {
             let stale = services.entries.iter().filter(|entry| entry.generation != self.generation);
             stale.map(|entry| Arc::clone(&entry.service)).collect()
         };
+        let outcomes = in_parallel(&stale, |service| match self.shared.is_stopping() {
+            true => Err(stopped()),
+            false => service.restore(&self.controller),
+        });
         let mut found = Vec::new();
-        for service in stale {
-            match service.restore(&self.controller) {
-                Ok(true) => self.shared.set_restored(&service, self.generation),
-                Ok(false) => self.shared.forget_service(&service),
-                Err(error) if error.is_closed() => return Err(error),
+        for (service, outcome) in stale.iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => self.shared.set_restored(service, self.generation),
+                Ok(false) => self.shared.forget_service(service),
+                Err(error) if error.is_closed() || self.shared.is_stopping() => return Err(error),
                 // A service that tor is slow to add tries again on its own thread.
                 Err(error) => {
                     let part = SupervisedPart::Service(service.address());
                     found.push(UnrestoredPart { part, error });
                 }
-            }
-            if self.shared.is_stopping() {
-                return Err(stopped());
             }
         }
         self.replace(|part| matches!(part, SupervisedPart::Service(_)), found);

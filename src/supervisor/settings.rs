@@ -142,7 +142,13 @@ impl Settings {
             }
         };
         let kinds = [EventKind::ConfChanged, EventKind::Signal];
-        let hook = if_allowed(controller.watch_events_before(&kinds, see, deadline))?;
+        let mut hook = if_allowed(controller.watch_events_before(&kinds, see.clone(), deadline))?;
+        if hook.is_none() {
+            // A filter may allow one of them.
+            let [conf_changed, _] = &kinds;
+            let kinds = std::slice::from_ref(conf_changed);
+            hook = if_allowed(controller.watch_events_before(kinds, see, deadline))?;
+        }
         let former = self.watch.lock().replace((generation, hook));
         // Dropped without the lock, since it sends a command.
         drop(former);

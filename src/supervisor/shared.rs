@@ -1,9 +1,10 @@
 //! The state that the threads of a supervisor share.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
 
 use super::notify::{Listener, Notifications, StatusListener};
 use super::options::SupervisorOptions;
@@ -11,7 +12,7 @@ use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
 use crate::controller::{Cancel, Controller};
-use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
+use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
 use crate::link::{ListenerId, deadline_after};
 use crate::state::State;
 use crate::tor::Tor;
@@ -33,8 +34,9 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) subscriptions: Mutex<Kept<SubscriptionEntry>>,
     pub(super) services: Mutex<Kept<ServiceEntry>>,
-    /// `None` until it is first requested.
-    pub(super) state: Mutex<Option<State>>,
+    /// `None` until it is first requested. Reentrant, since a logger that a command calls may request
+    /// it.
+    state: ReentrantMutex<RefCell<Option<State>>>,
 }
 
 struct Present {
@@ -94,8 +96,18 @@ impl Shared {
             settings: Settings::default(),
             subscriptions: Mutex::default(),
             services: Mutex::default(),
-            state: Mutex::default(),
+            state: ReentrantMutex::default(),
         }
+    }
+
+    /// Waits until no other thread makes or moves the state. An error reports `limit`.
+    pub(super) fn lock_state(
+        &self,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<ReentrantMutexGuard<'_, RefCell<Option<State>>>> {
+        let guard = self.state.try_lock_until(deadline);
+        guard.ok_or_else(|| Timeout::new(Wait::Reply("GETINFO".into()), limit).into())
     }
 
     pub(super) fn status(&self) -> SupervisorStatus {

@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::status::SupervisorStatus;
 use crate::command::{Command, ConfSetting, OnionClientAuthAdd, SetConf};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
-use crate::link::{deadline_after, lock_before};
+use crate::link::deadline_after;
 use crate::names::{OnionAddress, starts_without_case};
 use crate::state::State;
 use crate::tor::Tor;
@@ -287,8 +287,8 @@ impl Supervisor {
     pub fn state(&self) -> Result<State> {
         self.check_running()?;
         let deadline = deadline_after(LIMIT);
-        let mut kept = lock_before(&self.shared.state, "GETINFO", deadline, LIMIT)?;
-        if let Some(state) = &*kept {
+        let kept = self.shared.lock_state(deadline, LIMIT)?;
+        if let Some(state) = &*kept.borrow() {
             return Ok(state.clone());
         }
         let Some((controller, _)) = self.shared.connected() else {
@@ -299,8 +299,9 @@ impl Supervisor {
             state.end(&Disconnect::Closed);
             return Err(ending);
         }
-        *kept = Some(state.clone());
-        Ok(state)
+        // A logger may have made one meanwhile, on this thread.
+        let first = kept.borrow_mut().get_or_insert_with(|| state.clone()).clone();
+        Ok(first)
     }
 }
 

@@ -28,6 +28,8 @@ mod state;
 mod stopping;
 /// Listeners and queues whose connection is made again, or that are slow.
 mod subscriptions;
+/// A tor that is busy, silent or behind a filter.
+mod unusual_tors;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -116,7 +116,7 @@ impl Controller {
     /// `SETEVENTS` fails, in which case the listener is removed all the same.
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
         match self.unlisten(listener) {
-            Ok(false) => Err(InvalidInput::new("listener", "is not there").into()),
+            Ok(false) => Err(InvalidInput::new("listener", "does not exist").into()),
             // A connection that has ended has no events.
             Err(error) if error.is_closed() => Ok(()),
             outcome => outcome.map(drop),

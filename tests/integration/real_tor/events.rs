@@ -89,7 +89,7 @@ fn setevents_is_sent_only_on_change_and_sorted() {
     controller.remove_event_listener(signal).unwrap();
     assert_eq!(
         refusal(controller.remove_event_listener(signal)),
-        "invalid argument \"listener\": is not there"
+        "invalid argument \"listener\": does not exist"
     );
     assert_eq!(controller.subscribed_events(), []);
     let sent: Vec<_> =

@@ -29,7 +29,7 @@ fn the_id_of_a_listener_is_invalid_on_another_connection() {
     let other_id = other.add_event_listener(EventKind::Bw, |_| {}).unwrap();
     assert_ne!(id, other_id);
     let error = other.remove_event_listener(id).unwrap_err();
-    assert_eq!(error.to_string(), "invalid argument \"listener\": is not there");
+    assert_eq!(error.to_string(), "invalid argument \"listener\": does not exist");
     controller.remove_event_listener(id).unwrap();
     other.remove_event_listener(other_id).unwrap();
     drop((controller, other));

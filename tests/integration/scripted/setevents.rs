@@ -134,7 +134,7 @@ fn the_next_change_drops_the_kind_of_a_listener_that_panicked() {
     controller.add_event_listener(EventKind::Stream, |_| {}).unwrap();
     assert_eq!(controller.subscribed_events(), [EventKind::Circ, EventKind::Stream]);
     let error = controller.remove_event_listener(panicked).unwrap_err();
-    assert_eq!(error.to_string(), "invalid argument \"listener\": is not there");
+    assert_eq!(error.to_string(), "invalid argument \"listener\": does not exist");
     controller.close();
     drop(controller);
     tor.finish();
@@ -146,7 +146,7 @@ fn a_listener_can_be_removed_once() {
     let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
     controller.remove_event_listener(id).unwrap();
     let error = controller.remove_event_listener(id).unwrap_err();
-    assert_eq!(error.to_string(), "invalid argument \"listener\": is not there");
+    assert_eq!(error.to_string(), "invalid argument \"listener\": does not exist");
     drop(controller);
     tor.finish();
 }

@@ -86,7 +86,7 @@ fn a_listener_of_one_circuit_or_stream_gets_nothing_else_and_ends_with_it() {
         [StreamChange::Existing, attached, StreamChange::Sent, StreamChange::Closed]
     );
     let error = state.remove_listener(id).unwrap_err();
-    assert_eq!(error.to_string(), "invalid argument \"listener\": is not there");
+    assert_eq!(error.to_string(), "invalid argument \"listener\": does not exist");
     drop((state, stream, controller));
     tor.finish();
 }
