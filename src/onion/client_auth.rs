@@ -48,10 +48,11 @@ pub(super) enum Refresh {
 
 impl ClientChange {
     pub(super) fn applied_to(&self, clients: &[AuthorizedClient]) -> Vec<AuthorizedClient> {
-        let others = clients.iter().cloned();
+        let without =
+            |name: ClientName| clients.iter().filter(move |client| client.name != name).cloned();
         match self {
-            Self::Authorize(client) => others.chain([client.clone()]).collect(),
-            Self::Revoke(name) => others.filter(|client| client.name != *name).collect(),
+            Self::Authorize(client) => without(client.name).chain([client.clone()]).collect(),
+            Self::Revoke(name) => without(*name).collect(),
             Self::RevokeAll => Vec::new(),
         }
     }

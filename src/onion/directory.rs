@@ -261,7 +261,7 @@ impl ServiceDirectory {
         for name in FILES.into_iter().chain(["ob_config"]) {
             files::is_file(self.fd()?, name).map_err(self.failed(name))?;
         }
-        Ok(())
+        self.check_client_files()
     }
 
     /// Records the files that tor will create, so that an undo removes them.

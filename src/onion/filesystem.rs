@@ -183,7 +183,22 @@ impl FilesystemService {
         Ok(false)
     }
 
-    /// Changes the files of the authorized clients. Returns the number of earlier changes of the
+    /// Returns the clients in the directory, which tor reads: first those of `known`, with their
+    /// secret keys, then those of other programs.
+    pub(super) fn clients(&mut self, known: &[AuthorizedClient]) -> Result<Vec<AuthorizedClient>> {
+        self.directory.check_again(self.address)?;
+        let mut clients = self.directory.clients()?;
+        let position = |name| known.iter().position(|client| client.name == name);
+        for client in &mut clients {
+            let same = position(client.name).and_then(|index| known.get(index));
+            let same = same.filter(|same| same.public_key == client.public_key);
+            client.key = same.and_then(|same| same.key.clone());
+        }
+        clients.sort_by_key(|client| position(client.name).unwrap_or(usize::MAX));
+        Ok(clients)
+    }
+
+    /// Changes the files of the authorized clients, which are `clients`. Returns the number of earlier changes of the
     /// directory, for [`undo_clients`](Self::undo_clients).
     pub(super) fn change_clients(
         &mut self,
@@ -221,8 +236,11 @@ impl FilesystemService {
         self.directory.keep_from(count);
     }
 
-    /// Makes tor read the clients again.
+    /// Makes tor read the clients again, if the directory is unchanged: tor would exit, wait without
+    /// end or generate another key for the same changes as those that
+    /// [`add_again`](Self::add_again) refuses.
     pub(super) fn refresh(&self, controller: &Controller, refresh: Refresh) -> Result<()> {
+        self.directory.check_again(self.address)?;
         let path = self.directory.path();
         match refresh {
             Refresh::Clients => self.configuration.read_again(controller, path),

@@ -107,6 +107,15 @@ impl Registration {
         }
     }
 
+    /// Returns the present clients: those in the directory of a filesystem service, otherwise
+    /// `known`.
+    pub(super) fn clients(&mut self, known: &[AuthorizedClient]) -> Result<Vec<AuthorizedClient>> {
+        match self {
+            Self::Ephemeral(_) => Ok(known.to_vec()),
+            Self::Filesystem(service) => service.clients(known),
+        }
+    }
+
     /// Replaces the authorized clients `before`; [`refresh`](Self::refresh) applies the change in
     /// tor.
     pub(super) fn change_clients(

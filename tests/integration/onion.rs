@@ -4,6 +4,8 @@
 mod accepting;
 /// Directories that change while their service runs, or that would stop tor.
 mod changed_directory;
+/// Clients in files that other programs change while the service runs.
+mod client_files;
 /// Clients that are authorized and revoked while the service runs.
 mod clients;
 /// The commands, and the replies of a real tor.
@@ -34,6 +36,8 @@ mod programs;
 mod publication;
 /// The target at which tor reaches the local listener.
 mod reached_at;
+/// Changes of a running service whose directory tor would refuse.
+mod refused_changes;
 /// Services that clients reach after each reload of tor.
 mod reloaded;
 /// Services that tor loses: by a reload, or by other controllers.

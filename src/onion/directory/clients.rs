@@ -32,13 +32,13 @@ impl ServiceDirectory {
         if !files::exists(self.fd()?, CLIENTS) {
             return Ok(clients);
         }
+        if clients.is_empty() {
+            return self.clients();
+        }
         let directory = self.open_clients()?;
         let path = self.path.join(CLIENTS);
         let existing = files::names(&directory).map_err(&failed)?;
         let existing = existing.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
-        if clients.is_empty() {
-            return existing.map(|name| read_client(&directory, &path, name)).collect();
-        }
         for name in
             existing.filter(|name| clients.iter().all(|client| client.name.as_str() != *name))
         {
@@ -48,6 +48,36 @@ impl ServiceDirectory {
             self.put_client(&directory, &path, client)?;
         }
         Ok(clients)
+    }
+
+    /// Returns the clients in the directory, sorted by name.
+    pub(in crate::onion) fn clients(&mut self) -> Result<Vec<AuthorizedClient>> {
+        if !files::exists(self.fd()?, CLIENTS) {
+            return Ok(Vec::new());
+        }
+        let directory = self.open_clients()?;
+        let mut existing = files::names(&directory).map_err(self.failed(CLIENTS))?;
+        existing.sort();
+        let path = self.path.join(CLIENTS);
+        let existing = existing.iter().filter_map(|name| name.strip_suffix(CLIENT_ENDING));
+        existing.map(|name| read_client(&directory, &path, name)).collect()
+    }
+
+    /// Refuses files of clients that tor would read without end, such as a named pipe.
+    pub(super) fn check_client_files(&self) -> Result<()> {
+        if !files::exists(self.fd()?, CLIENTS) {
+            return Ok(());
+        }
+        let failed = self.failed(CLIENTS);
+        let directory = files::open_directory(self.fd()?, Path::new(CLIENTS)).map_err(&failed)?;
+        let path = self.path.join(CLIENTS);
+        for name in files::names(&directory).map_err(&failed)? {
+            if name.ends_with(CLIENT_ENDING) {
+                let is_file = files::is_file(&directory, &name);
+                is_file.map_err(|error| OnionError::file(&path.join(&name), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Authorizes one more client, which [`undo_to`](Self::undo_to) reverts. A client whose name is

@@ -14,10 +14,12 @@ use crate::names::{ClientAuthPublicKey, ClientName};
 ///
 /// A filesystem service has its clients in files in `authorized_clients`. tor reads them when its
 /// services are set, so `GETCONF HiddenServiceOptions` is sent, and `SETCONF` with the unchanged
-/// lines of all services. To revoke a client, the lines of the service are first left out and then
-/// added again: tor then chooses other introduction points, since the client could still connect to
-/// the present ones by a descriptor that it has. tor with `Sandbox 1` cannot read new files; a
-/// change is refused.
+/// lines of all services. To revoke a client, or to authorize the first one, the lines of the
+/// service are first left out and then added again: tor then chooses other introduction points,
+/// since a client that has the former descriptor could still connect to the present ones. Each
+/// change begins with the files, which another program may have changed; it fails if the directory
+/// was removed or replaced, or if tor would refuse it. tor with `Sandbox 1` cannot read new files;
+/// a change is refused.
 ///
 /// No command changes an ephemeral service: `DEL_ONION` and `ADD_ONION` with the new list are sent
 /// for every change. Until tor has published it again, which takes some seconds, new connections
@@ -30,7 +32,7 @@ impl OnionService {
     /// [`clients`](Self::clients), the client keeps the key in it, and the result has no secret
     /// key.
     ///
-    /// Blocks the current thread until tor has answered, for at most four times the time limit of
+    /// Blocks the current thread until tor has answered, for at most six times the time limit of
     /// the endpoint's controller. While a supervisor has no connection, the change waits for the
     /// next tor.
     ///
@@ -40,8 +42,9 @@ impl OnionService {
     /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if the name is not valid: 1 to 16
     ///   letters, digits, `+`, `-` or `_`.
     /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
-    /// - [`OnionProblem::File`] or [`OnionProblem::Unsafe`] if the file cannot be written,
-    ///   [`OnionProblem::NotForTor`] if tor cannot read it.
+    /// - [`OnionProblem::File`], [`OnionProblem::Key`] or [`OnionProblem::Unsafe`] if the file
+    ///   cannot be written, or if the directory of the service is no longer what it was;
+    ///   [`OnionProblem::NotForTor`] if tor cannot read the file.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
     /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not reply; the thread `torcon-onion`
     ///   repeats the commands until it does.
@@ -79,17 +82,17 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::LastClient`] if it is the only client: without one the service would be open
+    /// [`OnionProblem::LastClient`] if it is the only client, or has the only file: without one the service would be open
     /// to every client, for which [`disable_client_auth`](Self::disable_client_auth) exists.
     /// Otherwise those of [`authorize_client`](Self::authorize_client).
     pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
         let name: ClientName = name.as_ref().parse()?;
         self.inner
-            .change_clients(|clients| {
-                if clients.iter().all(|client| client.name != name) {
+            .change_clients(|known, present| {
+                if known.iter().chain(present).all(|client| client.name != name) {
                     return Ok(None);
                 }
-                if clients.len() == 1 {
+                if present.iter().all(|client| client.name == name) {
                     let address = self.inner.address;
                     return Err(OnionError::new(OnionProblem::LastClient { name, address }).into());
                 }
@@ -108,23 +111,32 @@ impl OnionService {
     /// Those of [`authorize_client`](Self::authorize_client).
     pub fn disable_client_auth(&self) -> Result<bool> {
         self.inner
-            .change_clients(|clients| {
-                Ok((!clients.is_empty()).then_some((ClientChange::RevokeAll, Refresh::Clients)))
+            .change_clients(|known, present| {
+                let has_client = !known.is_empty() || !present.is_empty();
+                Ok(has_client.then_some((ClientChange::RevokeAll, Refresh::Clients)))
             })
             .map(|change| change.is_some())
     }
 
     fn authorize(&self, wanted: &WantedClient) -> Result<AuthorizedClient> {
         let client = wanted.prepare()?;
-        let change = self.inner.change_clients(|clients| {
-            let same = clients.iter().find(|other| other.name == client.name);
-            match same {
+        let change = self.inner.change_clients(|known, present| {
+            let is_same = |other: &&AuthorizedClient| other.name == client.name;
+            let is_known = known.iter().any(|other| is_same(&other));
+            // tor may not have read the file of another program yet.
+            match present.iter().find(is_same).filter(|_| is_known) {
                 Some(same) if Some(same.public_key) == wanted.public_key => Ok(None),
                 Some(_) => {
                     let name = client.name;
                     Err(OnionError::new(OnionProblem::ClientExists { name }).into())
                 }
-                None => Ok(Some((ClientChange::Authorize(client.clone()), Refresh::Clients))),
+                None => {
+                    // A client that has the descriptor of an open service knows its introduction
+                    // points.
+                    let is_first = known.is_empty() || present.is_empty();
+                    let refresh = if is_first { Refresh::Whole } else { Refresh::Clients };
+                    Ok(Some((ClientChange::Authorize(client.clone()), refresh)))
+                }
             }
         })?;
         // The directory may have had another key of the client.
@@ -169,14 +181,19 @@ impl OnionListener {
 }
 
 impl ServiceInner {
-    /// Makes the change that `decide` returns for the present clients, and returns it.
+    /// Makes the change that `decide` returns for the known and the present clients, and returns
+    /// it. They differ if another program has changed the files of the clients.
     fn change_clients(
         &self,
-        decide: impl FnOnce(&[AuthorizedClient]) -> Result<Option<(ClientChange, Refresh)>>,
+        decide: impl FnOnce(
+            &[AuthorizedClient],
+            &[AuthorizedClient],
+        ) -> Result<Option<(ClientChange, Refresh)>>,
     ) -> Result<Option<ClientChange>> {
         let mut parts = self.lock_parts()?;
-        let before = self.clients.lock().clone();
-        let Some((mut change, refresh)) = decide(&before)? else { return Ok(None) };
+        let known = self.clients.lock().clone();
+        let before = parts.registration.clients(&known)?;
+        let Some((mut change, refresh)) = decide(&known, &before)? else { return Ok(None) };
         let controller = self.controller();
         let undo = parts.registration.change_clients(&controller, &mut change, &before)?;
         match self.apply_change(&mut parts, refresh) {

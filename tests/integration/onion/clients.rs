@@ -37,14 +37,14 @@ fn changed_clients_of_a_directory_are_files_that_tor_reads_again() {
     assert_eq!(alice.key.as_ref().unwrap().public(), alice.public_key);
     let made = fs::read_to_string(directory.join("authorized_clients/alice.auth")).unwrap();
     assert_eq!(made, format!("{}\n", alice.public_key.descriptor_line()));
-    assert_eq!(settings(), 2);
+    assert_eq!(settings(), 3, "the first client ends the former introduction points");
     let bob = ClientAuthKey::generate().unwrap();
     listener.authorize_client_key("bob", bob.public()).unwrap();
-    assert_eq!(settings(), 3);
+    assert_eq!(settings(), 4);
     // An unchanged client needs no command.
     listener.authorize_client_key("bob", bob.public()).unwrap();
     assert!(!listener.revoke_client("carol").unwrap());
-    assert_eq!(settings(), 3);
+    assert_eq!(settings(), 4);
     assert_eq!(
         (names(&listener), files()),
         (vec!["alice".into(), "bob".into()], vec!["alice.auth".to_owned(), "bob.auth".to_owned()])
@@ -60,7 +60,7 @@ fn changed_clients_of_a_directory_are_files_that_tor_reads_again() {
     assert!(matches!(listener.authorize_client("no name"), Err(Error::InvalidInput(_))));
     assert!(matches!(listener.revoke_client("../x"), Err(Error::InvalidInput(_))));
     assert!(listener.revoke_client("bob").unwrap());
-    assert_eq!(settings(), 5, "the lines are left out, and added again");
+    assert_eq!(settings(), 6, "the lines are left out, and added again");
     assert!(is_configured(&tor, &listener));
     assert_eq!(files(), ["alice.auth"]);
     let refused = refusal(listener.revoke_client("alice"));
