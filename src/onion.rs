@@ -35,6 +35,7 @@ mod keys;
 mod listener;
 mod local;
 mod monitor;
+mod parts_lock;
 mod publish;
 mod registration;
 mod restoration;

@@ -25,6 +25,11 @@ pub struct OnionError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnionProblem {
+    /// This thread is changing or removing the same service: a logger of this program made the call.
+    #[error(
+        "this thread is changing the same onion service: a logger cannot change the service whose commands it logs"
+    )]
+    Busy,
     /// The local listener cannot be created.
     #[error("cannot listen on {}", printable(&**.address))]
     Listen {

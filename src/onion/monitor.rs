@@ -46,6 +46,16 @@ pub(super) struct Monitor {
     pub(super) is_restored: bool,
 }
 
+/// The result of a check.
+enum Found {
+    /// tor has the service.
+    Present,
+    /// tor had lost the service, and has it again.
+    Added(RemovedBy),
+    /// tor was not queried, or a filter refused the query.
+    Unknown,
+}
+
 /// The next publication after directories rejected the descriptor.
 struct Rejection {
     due: Option<Instant>,
@@ -68,15 +78,15 @@ impl Monitor {
         let mut rejection = Rejection { due: None, pause: RETRY };
         while status.wait_suspicion(self.generation, limit) {
             limit = match self.check() {
-                Ok(None) => interval,
-                Ok(Some(by)) if self.is_restored => {
-                    log::warn!("{address} was added to tor again after it was lost: {by}");
-                    interval
-                }
-                Ok(Some(_)) => {
+                Ok(Found::Present | Found::Added(_)) if !self.is_restored => {
                     self.is_restored = true;
                     status.set_restored(self.generation);
                     self.service.announce(self.generation);
+                    interval
+                }
+                Ok(Found::Present | Found::Unknown) => interval,
+                Ok(Found::Added(by)) => {
+                    log::warn!("{address} was added to tor again after it was lost: {by}");
                     interval
                 }
                 Err(error) if self.is_passing(&error) => RETRY,
@@ -121,22 +131,26 @@ impl Monitor {
         None
     }
 
-    /// Adds the service again if tor has lost it, and returns the cause of the loss.
-    fn check(&self) -> Result<Option<RemovedBy>, Error> {
+    /// Adds the service again if tor has lost it, and applies a pending change.
+    fn check(&self) -> Result<Found, Error> {
         let status = self.service.status();
+        let mut parts = self.service.parts.lock_within("GETINFO", ANSWER_LIMIT)?;
         let suspected_removal = status.take_suspected_removal(self.generation);
-        let mut parts = self.service.parts.lock();
-        let Some(parts) = &mut *parts else { return Ok(None) };
+        let Some(parts) = &mut *parts else { return Ok(Found::Unknown) };
+        // The owner closed the service, or it has moved to another connection.
+        if !status.is_current(self.generation) {
+            return Ok(Found::Unknown);
+        }
         match parts.registration.is_in_tor(&self.controller) {
-            Ok(true) => return parts.refresh_pending(&self.controller).map(|()| None),
+            Ok(true) => return parts.refresh_pending(&self.controller).map(|()| Found::Present),
             Ok(false) => {}
             // A filter has begun to refuse the query.
-            Err(Error::Rejected(_)) if self.is_restored => return Ok(None),
+            Err(Error::Rejected(_)) if self.is_restored => return Ok(Found::Unknown),
             Err(error) => return Err(error),
         }
-        // The owner closed the service during the query, or it has moved to another connection.
+        // The connection ended during the query.
         if !status.is_current(self.generation) {
-            return Ok(None);
+            return Ok(Found::Unknown);
         }
         // tor reports a reload after the changes it causes, and both before the reply to the query.
         let by = match (suspected_removal, status.take_suspected_removal(self.generation)) {
@@ -145,11 +159,12 @@ impl Monitor {
             (None, None) => parts.registration.removed_by(),
         };
         let source = match self.service.monitoring.if_removed {
-            IfRemoved::End if self.is_restored => None,
+            // A pending change has removed the service itself.
+            IfRemoved::End if self.is_restored && parts.pending.is_none() => None,
             _ => match parts.registration.add_again(&self.controller, by) {
                 Ok(()) => {
-                    parts.pending = None;
-                    return Ok(Some(by));
+                    let is_changed = parts.pending.take().is_some();
+                    return Ok(if is_changed { Found::Present } else { Found::Added(by) });
                 }
                 Err(error) if self.is_passing(&error) || error.is_closed() => return Err(error),
                 Err(error) => Some(error),

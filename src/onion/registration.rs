@@ -15,8 +15,8 @@ use crate::process::TorProcess;
 pub(super) struct Parts {
     pub(super) registration: Registration,
     pub(super) lease: Lease,
-    /// The program closed the service while tor could not be reached: it is removed over the next
-    /// connection.
+    /// The program closed the service, and tor could not be reached or did not remove it: it is
+    /// removed over the next connection.
     pub(super) is_closing: bool,
     /// The change that tor has not applied yet.
     pub(super) pending: Option<Refresh>,

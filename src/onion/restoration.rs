@@ -1,5 +1,6 @@
 //! Reports the restoration of a service in another tor, and its publication there.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::endpoint::{OnionProgress, ProgressListener};
 use super::publish::Publication;
 use super::service::ServiceInner;
+use crate::link::{drop_quietly, panic_text};
 
 /// The settings of the endpoint with which the publication by another tor is awaited and reported.
 #[derive(Clone)]
@@ -23,7 +25,14 @@ impl ServiceInner {
     pub(super) fn announce(self: &Arc<Self>, generation: u64) {
         let service = Arc::clone(self);
         let thread = thread::Builder::new().name("torcon-progress".to_owned());
-        let spawned = thread.spawn(move || service.report_publication(generation));
+        let spawned = thread.spawn(move || {
+            let report = AssertUnwindSafe(|| service.report_publication(generation));
+            if let Err(panic) = catch_unwind(report) {
+                let text = panic_text(&*panic).into_owned();
+                drop_quietly(panic);
+                log::error!("the progress closure of {} panicked: {text}", service.address);
+            }
+        });
         if let Err(error) = spawned {
             log::warn!("the publication of {} is not reported: {error}", self.address);
         }

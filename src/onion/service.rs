@@ -154,8 +154,9 @@ impl OnionService {
 
     /// Commits the service: from now on its end restores nothing in a given directory.
     pub(super) fn keep(&self) {
-        if let Some(Parts { registration: Registration::Filesystem(service), .. }) =
-            &mut *self.inner.parts.lock()
+        let mut parts = self.inner.parts.lock();
+        if let Ok(Some(Parts { registration: Registration::Filesystem(service), .. })) =
+            parts.as_deref_mut()
         {
             service.keep();
         }
@@ -163,11 +164,13 @@ impl OnionService {
 
     /// Removes the service, even a detached one, after a failure of its endpoint.
     pub(super) fn take_back(&self) {
-        if let Some(Parts { registration: Registration::Ephemeral(service), .. }) =
-            &mut *self.inner.parts.lock()
+        let mut parts = self.inner.parts.lock();
+        if let Ok(Some(Parts { registration: Registration::Ephemeral(service), .. })) =
+            parts.as_deref_mut()
         {
             service.attach();
         }
+        drop(parts);
         self.inner.end_quietly();
     }
 

@@ -8,7 +8,6 @@ use super::monitor::is_passing;
 use super::service::ServiceInner;
 use crate::controller::Controller;
 use crate::error::{Error, Result};
-use crate::link::lock_within;
 use crate::names::OnionAddress;
 
 /// A service that a supervisor moves to the tor of each new connection.
@@ -68,23 +67,26 @@ impl SupervisedService for Arc<ServiceInner> {
 impl ServiceInner {
     fn move_to(self: &Arc<Self>, controller: &Controller) -> Result<bool> {
         let limit = controller.timeout();
-        let mut parts = lock_within(&self.parts, "ADD_ONION", limit)?;
+        let mut parts = self.parts.lock_within("ADD_ONION", limit)?;
+        let is_same = self.controller().is_same_connection(controller);
         let Some(present) = &mut *parts else { return Ok(false) };
-        if present.is_closing {
-            present.registration.remove_later(controller)?;
+        // The program closes the service, or tor lost it and adding it again failed or was not
+        // wanted. The supervisor forgets it, so nothing of it may stay in tor.
+        if present.is_closing || self.status().ending().is_some() {
+            match is_same {
+                true => present.registration.remove(controller)?,
+                false => present.registration.remove_later(controller)?,
+            }
             let removed = parts.take();
             drop(parts);
             drop(removed);
             return Ok(false);
         }
-        // tor lost the service, and adding it again failed or was not wanted.
-        if self.status().ending().is_some() {
-            return Ok(false);
-        }
         // The monitor may have added it meanwhile.
-        if self.controller().is_same_connection(controller) && self.status().is_restored() {
+        if is_same && self.status().is_restored() {
             return Ok(true);
         }
+        *self.controller.lock() = controller.clone();
         // Subscribe before the service is added, so that no event is missed.
         let generation = self.publisher.subscribe(controller).inspect_err(|error| {
             self.status().disconnect(self.status().generation(), error.clone());
@@ -97,7 +99,6 @@ impl ServiceInner {
             self.status().disconnect(generation, error.clone());
             return outcome.map(|()| false);
         }
-        *self.controller.lock() = controller.clone();
         drop(parts);
         self.start_monitor(controller.clone(), generation, outcome.is_ok())?;
         if outcome.is_ok() {

@@ -179,6 +179,7 @@ fn the_problems_of_an_onion_service_have_good_texts() {
     let problems = [
         OnionProblem::Listen { address: "127.0.0.1:80".into(), source: system_error() },
         OnionProblem::Accept(system_error()),
+        OnionProblem::Busy,
         OnionProblem::Closed,
         OnionProblem::File { path: path.clone(), source: system_error() },
         OnionProblem::Unsafe { path: path.clone(), detail: "is not a directory".into() },

@@ -4,6 +4,8 @@
 mod attempts;
 /// Client authorization keys, which tor forgets.
 mod client_authorization;
+/// Services that are closed, or cannot be restored, while the supervisor connects again.
+mod closed_services;
 /// The directories of a killed program.
 mod leftovers;
 /// The limits of failures and of queues.

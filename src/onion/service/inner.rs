@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::super::client_auth::{AuthorizedClient, Refresh};
 use super::super::monitor::Monitor;
+use super::super::parts_lock::{PartsGuard, PartsLock};
 use super::super::publish::Publisher;
 use super::super::registration::{AddedService, Lease, Parts, Registration};
 use super::super::restoration::Announcement;
@@ -15,7 +16,6 @@ use super::super::status::ServiceStatus;
 use super::MonitorOptions;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
-use crate::link::lock_within;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
 /// How long the drop of a service waits for each of tor's answers, of which there are at most three.
@@ -35,9 +35,9 @@ pub(in crate::onion) struct ServiceInner {
     pub(in crate::onion) monitoring: MonitorOptions,
     /// The reports of a restoration.
     pub(in crate::onion) announcement: Announcement,
-    // The monitor and a restoration hold this lock while they exchange commands with tor, before
-    // any lock of a controller; other threads hold it only to take the value out.
-    pub(in crate::onion) parts: Mutex<Option<Parts>>,
+    /// Held while commands that concern the service are exchanged with tor, before any lock of a
+    /// controller. `None` after the removal.
+    pub(in crate::onion) parts: PartsLock,
     /// The present controller. Changed only while `parts` is locked.
     pub(in crate::onion) controller: Mutex<Controller>,
     /// The monitors; those of earlier connections have ended or end soon.
@@ -69,12 +69,7 @@ impl ServiceInner {
             publisher,
             monitoring,
             announcement,
-            parts: Mutex::new(Some(Parts {
-                registration,
-                lease,
-                is_closing: false,
-                pending: None,
-            })),
+            parts: PartsLock::new(Parts { registration, lease, is_closing: false, pending: None }),
             controller: Mutex::new(controller),
             monitors: Mutex::default(),
         })
@@ -87,9 +82,6 @@ impl ServiceInner {
         generation: u64,
         is_restored: bool,
     ) -> Result<()> {
-        if is_restored {
-            self.status().set_restored(generation);
-        }
         let monitor = Monitor { service: Arc::clone(self), controller, generation, is_restored };
         let monitor = monitor
             .start()
@@ -97,6 +89,9 @@ impl ServiceInner {
         let mut monitors = self.monitors.lock();
         monitors.retain(|monitor| !monitor.is_finished());
         monitors.push(monitor);
+        if is_restored {
+            self.status().set_restored(generation);
+        }
         Ok(())
     }
 
@@ -109,19 +104,18 @@ impl ServiceInner {
     }
 
     /// Locks the parts of a service that has not ended.
-    pub(super) fn lock_parts(&self) -> Result<MappedMutexGuard<'_, Parts>> {
+    pub(super) fn lock_parts(&self) -> Result<PartsGuard<'_, Parts>> {
+        let is_open = || self.status().ending().map_or(Ok(()), Err);
+        is_open()?;
         let limit = self.controller.lock().timeout();
-        let parts = lock_within(&self.parts, "SETCONF", limit)?;
-        if let Some(ending) = self.status().ending() {
-            return Err(ending);
-        }
-        let closed = |_| OnionError::new(OnionProblem::Closed).into();
-        MutexGuard::try_map(parts, Option::as_mut).map_err(closed)
+        let parts = self.parts.lock_within("SETCONF", limit)?;
+        is_open()?;
+        parts.present().ok_or_else(|| OnionError::new(OnionProblem::Closed).into())
     }
 
     /// Applies a change of the service in tor, which publishes it again. Returns the timeout if tor
-    /// has not replied: the monitor repeats the commands. While a supervisor has no connection, the
-    /// change waits for the next tor.
+    /// has not replied: the monitor repeats the commands. While a supervisor has no connection, or
+    /// the service is not restored there, the change waits for the restoration.
     pub(super) fn apply_change(
         &self,
         parts: &mut Parts,
@@ -130,6 +124,9 @@ impl ServiceInner {
         let earlier = parts.pending;
         parts.pending = earlier.max(Some(refresh));
         self.status().forget_uploads();
+        if self.status().is_supervised() && !self.status().is_restored() {
+            return Ok(None);
+        }
         match parts.refresh_pending(&self.controller()) {
             Ok(()) => Ok(None),
             Err(error) if error.is_closed() && self.status().is_supervised() => Ok(None),
@@ -157,37 +154,41 @@ impl ServiceInner {
     /// returns a failure, after which it can be repeated. A drop kills that tor.
     pub(in crate::onion) fn remove(&self, limit: Duration, is_close: bool) -> Result<()> {
         self.publisher.close();
-        let taken = lock_within(&self.parts, "DEL_ONION", limit)?.take();
+        let mut parts = self.parts.lock_within("DEL_ONION", limit)?;
         // A restoration may have subscribed meanwhile.
         self.publisher.close();
-        let Some(Parts { mut registration, lease, pending, .. }) = taken else { return Ok(()) };
-        // A monitor ends when it finds no service.
-        let monitors = std::mem::take(&mut *self.monitors.lock());
-        // A logger may close the service on the monitor's thread, and a thread cannot join itself.
-        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
-        for monitor in monitors.into_iter().filter(is_other) {
-            let _ = monitor.join();
-        }
         let controller = self.controller().with_timeout(limit);
-        // The services of a tor end with it.
+        let is_supervised = self.status().is_supervised();
+        // The lock is held, so that a restoration waits for the outcome.
+        let removed = match &mut *parts {
+            None => return Ok(()),
+            // The services of a tor end with it.
+            Some(Parts { lease: Lease::Process(_), .. }) => Ok(()),
+            Some(Parts { registration, is_closing, .. }) => {
+                let removed = registration.remove(&controller);
+                let stays = removed.as_ref().is_err_and(|error| !error.is_closed());
+                // The supervisor connects to this tor again.
+                let is_later = is_supervised && removed.is_err() && registration.may_be_in_tor();
+                if is_later || stays && is_close {
+                    *is_closing = is_supervised;
+                    drop(parts);
+                    self.join_monitors();
+                    return if stays && is_close { removed } else { Ok(()) };
+                }
+                if stays {
+                    registration.abandon();
+                }
+                removed
+            }
+        };
+        let taken = parts.take();
+        drop(parts);
+        self.join_monitors();
+        let Some(Parts { mut registration, lease, .. }) = taken else { return Ok(()) };
         let outcome = match &lease {
             Lease::Process(process) if is_close => process.quit().map(drop),
-            Lease::Process(_) => Ok(()),
-            Lease::None | Lease::Shared(_) => registration.remove(&controller),
+            _ => removed,
         };
-        let stays = !matches!(lease, Lease::Process(_))
-            && outcome.as_ref().is_err_and(|error| !error.is_closed());
-        let is_supervised = self.status().is_supervised();
-        // The supervisor connects to this tor again.
-        let is_later = is_supervised && outcome.is_err() && registration.may_be_in_tor();
-        if is_later || stays && is_close {
-            *self.parts.lock() =
-                Some(Parts { registration, lease, is_closing: is_supervised, pending });
-            return if stays && is_close { outcome } else { Ok(()) };
-        }
-        if stays {
-            registration.abandon();
-        }
         // The directory is removed only after tor has ended, which writes there.
         let is_gone = matches!(lease, Lease::Process(_));
         drop(lease);
@@ -199,6 +200,16 @@ impl ServiceInner {
             // With a supervisor, a lost connection is not a failure.
             Err(error) if error.is_closed() && is_supervised => Ok(()),
             outcome => outcome,
+        }
+    }
+
+    /// Waits for the monitors, which end with the service.
+    fn join_monitors(&self) {
+        let monitors = std::mem::take(&mut *self.monitors.lock());
+        // A logger may close the service on the monitor's thread, and a thread cannot join itself.
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        for monitor in monitors.into_iter().filter(is_other) {
+            let _ = monitor.join();
         }
     }
 
