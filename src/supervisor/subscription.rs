@@ -167,3 +167,6 @@ impl EventHook for ConnectionHook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
