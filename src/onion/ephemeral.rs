@@ -21,6 +21,9 @@ pub(super) struct EphemeralService {
     detached: bool,
     /// The command that adds the service again; `None` if its key is not known.
     again: Option<Box<AddOnion>>,
+    /// The refusal of a filter that lets this program add no service with a key: a service that is
+    /// removed there is lost.
+    refusal: Option<Error>,
 }
 
 impl EphemeralService {
@@ -34,19 +37,20 @@ impl EphemeralService {
     ) -> Result<(Self, AddedOnion)> {
         if command.own_address().is_some() {
             let added = add_onion(controller, &command)?;
-            let service = Self { address: added.address, detached, again: Some(command) };
+            let address = added.address;
+            let service = Self { address, detached, again: Some(command), refusal: None };
             return Ok((service, added));
         }
         let keyed = (*command).clone().key(OnionKey::generate()?);
-        let mut added = match add_onion(controller, &keyed) {
-            Err(error) if error.is_filtered() => add_onion(controller, &command)?,
-            outcome => outcome?,
+        let (mut added, refusal) = match add_onion(controller, &keyed) {
+            Err(error) if error.is_filtered() => (add_onion(controller, &command)?, Some(error)),
+            outcome => (outcome?, None),
         };
         if command.discards_key() {
             added.key = None;
         }
         let again = added.key.clone().map(|key| Box::new(command.key(key)));
-        Ok((Self { address: added.address, detached, again }, added))
+        Ok((Self { address: added.address, detached, again, refusal }, added))
     }
 
     pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
@@ -61,12 +65,19 @@ impl EphemeralService {
         add_onion(controller, command).map(drop)
     }
 
+    /// Returns the command that adds the service again, unless a filter is known to refuse it.
+    fn changeable(&mut self) -> Result<&mut Box<AddOnion>> {
+        match (&mut self.again, &self.refusal) {
+            (None, _) => Err(OnionError::new(OnionProblem::KeyDiscarded).into()),
+            (Some(_), Some(refusal)) => Err(refusal.clone()),
+            (Some(command), None) => Ok(command),
+        }
+    }
+
     /// Sets the authorized clients of the next [`refresh`](Self::refresh). Returns the former
     /// command.
     pub(super) fn set_clients(&mut self, clients: &[AuthorizedClient]) -> Result<Box<AddOnion>> {
-        let Some(command) = &mut self.again else {
-            return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
-        };
+        let command = self.changeable()?;
         let former = command.clone();
         command.set_clients(clients.iter().map(|client| client.public_key));
         Ok(former)
@@ -80,10 +91,8 @@ impl EphemeralService {
     }
 
     /// Removes the service from tor and adds it again: no command changes a service.
-    pub(super) fn refresh(&self, controller: &Controller) -> Result<()> {
-        if self.again.is_none() {
-            return Err(OnionError::new(OnionProblem::KeyDiscarded).into());
-        }
+    pub(super) fn refresh(&mut self, controller: &Controller) -> Result<()> {
+        self.changeable()?;
         match controller.del_onion(self.address) {
             // Another controller has deleted it.
             Err(error) if error.status_code() == Some(552) => {}
@@ -97,7 +106,7 @@ impl EphemeralService {
     /// tor removes the service of an earlier connection when it notices the end of that connection,
     /// and refuses the address until then. Returns whether tor still had the service.
     pub(super) fn restore(
-        &self,
+        &mut self,
         controller: &Controller,
         is_over: impl Fn() -> bool,
     ) -> Result<bool> {
@@ -113,7 +122,11 @@ impl EphemeralService {
                 Err(error) if is_collision(&error) && !is_over() && Instant::now() < deadline => {
                     thread::sleep(COLLISION_PAUSE);
                 }
-                outcome => return outcome.map(|()| false),
+                outcome => {
+                    outcome?;
+                    self.refusal = None;
+                    return Ok(false);
+                }
             }
         }
     }

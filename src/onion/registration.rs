@@ -153,7 +153,7 @@ impl Registration {
     }
 
     /// Applies the changes of the service in tor.
-    pub(super) fn refresh(&self, controller: &Controller, refresh: Refresh) -> Result<()> {
+    pub(super) fn refresh(&mut self, controller: &Controller, refresh: Refresh) -> Result<()> {
         match self {
             Self::Ephemeral(service) => service.refresh(controller),
             Self::Filesystem(service) => service.refresh(controller, refresh),

@@ -3,6 +3,7 @@
 mod clients;
 mod health;
 mod inner;
+mod lent_key;
 
 use std::fmt;
 use std::path::Path;

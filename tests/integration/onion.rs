@@ -4,6 +4,8 @@
 mod accepting;
 /// Directories that change while their service runs, or that would stop tor.
 mod changed_directory;
+/// The keys that tor has during checks.
+mod checked_keys;
 /// Clients in files that other programs change while the service runs.
 mod client_files;
 /// Clients that are authorized and revoked while the service runs.
@@ -18,6 +20,8 @@ mod faults;
 mod filesystem;
 /// The check of a service, and a forced publication.
 mod health;
+/// Services that stay in tor when a change is refused or late.
+mod kept;
 /// Connections of clients, and the end of accept.
 mod listener;
 /// Replies that a proxy in front of tor drops.

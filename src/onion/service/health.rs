@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use super::super::listener::OnionListener;
 use super::super::publish::Publication;
 use super::OnionService;
-use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
 use crate::controller::Controller;
 use crate::error::{Error, Result, SocksProblem, Timeout, Wait};
 use crate::link::deadline_after;
-use crate::names::{ClientAuthKey, RelaySpec};
+use crate::names::RelaySpec;
 use crate::socks::{Isolation, SocksProxy};
 
 /// How long directories keep a descriptor (`HS_DESC_MAX_LIFETIME`).
@@ -92,7 +91,8 @@ impl OnionService {
     ///
     /// The connection reaches the local listener, or the server of the port, and is closed at once.
     /// If the service has client authorization, tor receives the secret key of one of
-    /// [`clients`](Self::clients) for the time of the check, unless it has one.
+    /// [`clients`](Self::clients) for the time of the check, unless it has one. If the connection
+    /// breaks meanwhile, tor keeps the key; with a supervisor it is removed over the next connection.
     ///
     /// The network sees a visit of a client: some directories, an introduction point and a
     /// rendezvous point learn neither its address nor that it is the service.
@@ -172,7 +172,7 @@ impl OnionService {
         let key = clients.iter().find_map(|client| client.key.clone());
         let lent = match (clients.is_empty(), key) {
             (true, _) => Ok(Some(None)),
-            (false, key) => self.lend_key(controller, key),
+            (false, key) => self.inner.lend_key(controller, key),
         };
         let lent = match lent {
             Ok(Some(lent)) => lent,
@@ -194,22 +194,6 @@ impl OnionService {
         proxy.isolation(Isolation::fresh()).connect(target).map(drop)
     }
 
-    /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
-    /// key.
-    fn lend_key(
-        &self,
-        controller: &Controller,
-        key: Option<ClientAuthKey>,
-    ) -> Result<Option<Option<LentKey>>> {
-        let address = self.onion_address();
-        if !controller.execute(&OnionClientAuthView::of(address))?.is_empty() {
-            return Ok(Some(None));
-        }
-        let Some(key) = key else { return Ok(None) };
-        controller.add_onion_client_auth(&OnionClientAuthAdd::new(address, key))?;
-        Ok(Some(Some(LentKey { controller: controller.clone(), address })))
-    }
-
     /// Makes tor publish the service again, and waits for its publication.
     ///
     /// tor has no command for this. The service is removed and added again, so that it gets other
@@ -224,28 +208,14 @@ impl OnionService {
     ///
     /// # Errors
     ///
-    /// [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded. Otherwise
-    /// those of [`wait_published`](Self::wait_published),
+    /// [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded;
+    /// [`Error::Rejected`] if a filter refused to add the service with a key. Otherwise those of [`wait_published`](Self::wait_published),
     /// [`Controller::add_onion`] and [`Controller::set_conf`].
     ///
     /// [`OnionProblem::KeyDiscarded`]: crate::error::OnionProblem::KeyDiscarded
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.inner.publish_again()?;
         self.wait_published(wanted, limit)
-    }
-}
-
-/// The key of a client that tor has during a check.
-struct LentKey {
-    controller: Controller,
-    address: crate::names::OnionAddress,
-}
-
-impl Drop for LentKey {
-    fn drop(&mut self) {
-        if let Err(error) = self.controller.remove_onion_client_auth(self.address) {
-            log::warn!("a client's key of {} could not be removed from tor: {error}", self.address);
-        }
     }
 }
 

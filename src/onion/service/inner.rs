@@ -8,12 +8,13 @@ use parking_lot::Mutex;
 
 use super::super::client_auth::{AuthorizedClient, Refresh};
 use super::super::monitor::Monitor;
-use super::super::parts_lock::{PartsGuard, PartsLock};
 use super::super::publish::Publisher;
 use super::super::registration::{AddedService, Lease, Parts, Registration};
 use super::super::restoration::Announcement;
+use super::super::service_lock::{ServiceGuard, ServiceLock};
 use super::super::status::ServiceStatus;
 use super::MonitorOptions;
+use super::lent_key::AddedKey;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
@@ -37,7 +38,9 @@ pub(in crate::onion) struct ServiceInner {
     pub(in crate::onion) announcement: Announcement,
     /// Held while commands that concern the service are exchanged with tor, before any lock of a
     /// controller. `None` after the removal.
-    pub(in crate::onion) parts: PartsLock,
+    pub(in crate::onion) parts: ServiceLock<Option<Parts>>,
+    /// The key that tor has for checks. Held without `parts`, before any lock of a controller.
+    pub(super) added_key: ServiceLock<Option<AddedKey>>,
     /// The present controller. Changed only while `parts` is locked.
     pub(in crate::onion) controller: Mutex<Controller>,
     /// The monitors; those of earlier connections have ended or end soon.
@@ -69,7 +72,13 @@ impl ServiceInner {
             publisher,
             monitoring,
             announcement,
-            parts: PartsLock::new(Parts { registration, lease, is_closing: false, pending: None }),
+            parts: ServiceLock::new(Some(Parts {
+                registration,
+                lease,
+                is_closing: false,
+                pending: None,
+            })),
+            added_key: ServiceLock::new(None),
             controller: Mutex::new(controller),
             monitors: Mutex::default(),
         })
@@ -104,7 +113,7 @@ impl ServiceInner {
     }
 
     /// Locks the parts of a service that has not ended.
-    pub(super) fn lock_parts(&self) -> Result<PartsGuard<'_, Parts>> {
+    pub(super) fn lock_parts(&self) -> Result<ServiceGuard<'_, Parts>> {
         let is_open = || self.status().ending().map_or(Ok(()), Err);
         is_open()?;
         let limit = self.controller.lock().timeout();

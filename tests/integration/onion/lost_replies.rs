@@ -23,12 +23,12 @@ use crate::support::watchdog::{eventually, within};
 const SHORT: Duration = Duration::from_secs(1);
 
 /// A proxy that drops one reply to each of some commands.
-struct LossyProxy(Proxy);
+pub(super) struct LossyProxy(Proxy);
 
 impl LossyProxy {
     /// For each pair, drops the reply to the command with this keyword that follows so many others
     /// with it.
-    fn before(tor: &RealTor, losses: &[(&'static str, usize)]) -> Self {
+    pub(super) fn before(tor: &RealTor, losses: &[(&'static str, usize)]) -> Self {
         let losses = losses.to_vec();
         let pending = Arc::new(Mutex::new(VecDeque::new()));
         let expected = Arc::clone(&pending);
@@ -39,7 +39,7 @@ impl LossyProxy {
         ))
     }
 
-    fn connect(&self) -> Controller {
+    pub(super) fn connect(&self) -> Controller {
         let endpoint = self.0.endpoint();
         ConnectOptions::new().command_timeout(SHORT).connect(endpoint.as_str()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! The lock of a service's parts.
+//! The locks of a service that are held across commands.
 
 use std::ops::{Deref, DerefMut};
 use std::thread::{self, ThreadId};
@@ -6,48 +6,50 @@ use std::time::Duration;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::registration::Parts;
 use crate::error::{OnionError, OnionProblem, Result};
 use crate::link::lock_within;
 
 /// A lock that is held across commands, so that a logger may run under it. A call of that logger for
 /// the same service fails at once: a thread cannot wait for itself.
-pub(super) struct PartsLock {
-    parts: Mutex<Option<Parts>>,
+pub(super) struct ServiceLock<T> {
+    value: Mutex<T>,
     /// The thread that holds the lock. A leaf lock.
     holder: Mutex<Option<ThreadId>>,
 }
 
-/// The parts of a service that has not been removed, or what is left of them.
-pub(super) struct PartsGuard<'a, T = Option<Parts>> {
+pub(super) struct ServiceGuard<'a, T> {
     // Dropped before the lock is released.
     holding: Holding<'a>,
-    parts: MappedMutexGuard<'a, T>,
+    value: MappedMutexGuard<'a, T>,
 }
 
 struct Holding<'a>(&'a Mutex<Option<ThreadId>>);
 
-impl PartsLock {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self { parts: Mutex::new(Some(parts)), holder: Mutex::default() }
+impl<T> ServiceLock<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), holder: Mutex::default() }
     }
 
     /// Blocks the current thread until the lock is free, for at most `limit`. A timeout names
     /// `command`.
-    pub(super) fn lock_within(&self, command: &str, limit: Duration) -> Result<PartsGuard<'_>> {
+    pub(super) fn lock_within(
+        &self,
+        command: &str,
+        limit: Duration,
+    ) -> Result<ServiceGuard<'_, T>> {
         self.refuse_holder()?;
-        Ok(self.hold(lock_within(&self.parts, command, limit)?))
+        Ok(self.hold(lock_within(&self.value, command, limit)?))
     }
 
     /// Blocks the current thread until the lock is free.
-    pub(super) fn lock(&self) -> Result<PartsGuard<'_>> {
+    pub(super) fn lock(&self) -> Result<ServiceGuard<'_, T>> {
         self.refuse_holder()?;
-        Ok(self.hold(self.parts.lock()))
+        Ok(self.hold(self.value.lock()))
     }
 
     /// Returns `None` if a thread holds the lock, be it this one.
-    pub(super) fn try_lock(&self) -> Option<PartsGuard<'_>> {
-        self.parts.try_lock().map(|parts| self.hold(parts))
+    pub(super) fn try_lock(&self) -> Option<ServiceGuard<'_, T>> {
+        self.value.try_lock().map(|value| self.hold(value))
     }
 
     fn refuse_holder(&self) -> Result<()> {
@@ -58,33 +60,32 @@ impl PartsLock {
         }
     }
 
-    fn hold<'a>(&'a self, parts: MutexGuard<'a, Option<Parts>>) -> PartsGuard<'a> {
+    fn hold<'a>(&'a self, value: MutexGuard<'a, T>) -> ServiceGuard<'a, T> {
         *self.holder.lock() = Some(thread::current().id());
-        let parts = MutexGuard::map(parts, |parts| parts);
-        PartsGuard { holding: Holding(&self.holder), parts }
+        let value = MutexGuard::map(value, |value| value);
+        ServiceGuard { holding: Holding(&self.holder), value }
     }
 }
 
-impl<'a> PartsGuard<'a> {
-    /// Returns `None` if the service has been removed.
-    pub(super) fn present(self) -> Option<PartsGuard<'a, Parts>> {
-        let Self { holding, parts } = self;
-        let parts = MappedMutexGuard::try_map(parts, Option::as_mut).ok()?;
-        Some(PartsGuard { holding, parts })
+impl<'a, T> ServiceGuard<'a, Option<T>> {
+    pub(super) fn present(self) -> Option<ServiceGuard<'a, T>> {
+        let Self { holding, value } = self;
+        let value = MappedMutexGuard::try_map(value, Option::as_mut).ok()?;
+        Some(ServiceGuard { holding, value })
     }
 }
 
-impl<T> Deref for PartsGuard<'_, T> {
+impl<T> Deref for ServiceGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.parts
+        &self.value
     }
 }
 
-impl<T> DerefMut for PartsGuard<'_, T> {
+impl<T> DerefMut for ServiceGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.parts
+        &mut self.value
     }
 }
 
