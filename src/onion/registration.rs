@@ -160,9 +160,11 @@ impl Registration {
         }
     }
 
-    /// Removes the service from a tor that may still have it from an earlier connection.
-    pub(super) fn remove_later(&mut self, controller: &Controller) -> Result<()> {
+    /// Removes the service from a tor that may still have it. `is_same` tells whether it was added
+    /// over this connection.
+    pub(super) fn remove_later(&mut self, controller: &Controller, is_same: bool) -> Result<()> {
         match self {
+            Self::Ephemeral(service) if is_same => service.remove(controller),
             // The service has ended with its connection.
             Self::Ephemeral(_) => Ok(()),
             Self::Filesystem(service) => service.remove_later(controller),

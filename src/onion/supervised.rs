@@ -74,10 +74,7 @@ impl ServiceInner {
         // The program closes the service, or tor lost it and adding it again failed or was not
         // wanted. The supervisor forgets it, so nothing of it may stay in tor.
         if present.is_closing || self.status().ending().is_some() {
-            match is_same {
-                true => present.registration.remove(controller)?,
-                false => present.registration.remove_later(controller)?,
-            }
+            present.registration.remove_later(controller, is_same)?;
             let removed = parts.take();
             drop(parts);
             drop(removed);
@@ -87,13 +84,15 @@ impl ServiceInner {
         if is_same && self.status().is_restored() {
             return Ok(true);
         }
-        *self.controller.lock() = controller.clone();
         // Subscribe before the service is added, so that no event is missed.
         let generation = self.publisher.subscribe(controller).inspect_err(|error| {
             self.status().disconnect(self.status().generation(), error.clone());
         })?;
         let is_over = || !self.status().is_current(generation);
         let outcome = present.restore(controller, is_over);
+        if !outcome.as_ref().is_err_and(Error::is_closed) {
+            *self.controller.lock() = controller.clone();
+        }
         let is_lasting =
             |error: &Error| !is_passing(error) && !is_collision(error) || error.is_closed();
         if let Some(error) = outcome.as_ref().err().filter(|error| is_lasting(error)) {
