@@ -45,6 +45,9 @@ pub enum Wait {
     OnionDescriptor,
     /// A connection from a client of an onion service.
     Incoming,
+    /// The end of another use of an onion service: a change by another thread, or a check by the
+    /// thread `torcon-onion`.
+    OnionService,
     /// The resolution of a name or an address.
     Resolve,
     /// The completion of a circuit.
@@ -75,6 +78,7 @@ impl fmt::Display for Wait {
             Self::Publication => f.write_str("the onion service to be published"),
             Self::OnionDescriptor => f.write_str("the descriptor of an onion service"),
             Self::Incoming => f.write_str("a client of the onion service"),
+            Self::OnionService => f.write_str("another use of the onion service to end"),
             Self::Resolve => f.write_str("tor to resolve a name or an address"),
             Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
             Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),

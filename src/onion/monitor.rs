@@ -134,7 +134,7 @@ impl Monitor {
     /// Adds the service again if tor has lost it, and applies a pending change.
     fn check(&self) -> Result<Found, Error> {
         let status = self.service.status();
-        let mut parts = self.service.parts.lock_within("GETINFO", ANSWER_LIMIT)?;
+        let mut parts = self.service.parts.lock_within(ANSWER_LIMIT)?;
         let suspected_removal = status.take_suspected_removal(self.generation);
         let Some(parts) = &mut *parts else { return Ok(Found::Unknown) };
         // The owner closed the service, or it has moved to another connection.

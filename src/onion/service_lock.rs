@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::error::{OnionError, OnionProblem, Result};
-use crate::link::lock_within;
+use crate::error::{OnionError, OnionProblem, Result, Timeout, Wait};
 
 /// A lock that is held across commands, so that a logger may run under it. A call of that logger for
 /// the same service fails at once: a thread cannot wait for itself.
@@ -30,15 +29,11 @@ impl<T> ServiceLock<T> {
         Self { value: Mutex::new(value), holder: Mutex::default() }
     }
 
-    /// Blocks the current thread until the lock is free, for at most `limit`. A timeout names
-    /// `command`.
-    pub(super) fn lock_within(
-        &self,
-        command: &str,
-        limit: Duration,
-    ) -> Result<ServiceGuard<'_, T>> {
+    /// Blocks the current thread until the lock is free, for at most `limit`.
+    pub(super) fn lock_within(&self, limit: Duration) -> Result<ServiceGuard<'_, T>> {
         self.refuse_holder()?;
-        Ok(self.hold(lock_within(&self.value, command, limit)?))
+        let locked = self.value.try_lock_for(limit);
+        Ok(self.hold(locked.ok_or_else(|| Timeout::new(Wait::OnionService, limit))?))
     }
 
     /// Blocks the current thread until the lock is free.

@@ -68,7 +68,7 @@ impl SupervisedService for Arc<ServiceInner> {
 impl ServiceInner {
     fn move_to(self: &Arc<Self>, controller: &Controller) -> Result<bool> {
         let limit = controller.timeout();
-        let mut parts = self.parts.lock_within("ADD_ONION", limit)?;
+        let mut parts = self.parts.lock_within(limit)?;
         let is_same = self.controller().is_same_connection(controller);
         let Some(present) = &mut *parts else { return Ok(false) };
         // The program closes the service, or tor lost it and adding it again failed or was not

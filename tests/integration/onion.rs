@@ -22,6 +22,8 @@ mod filesystem;
 mod health;
 /// Services that stay in tor when a change is refused or late.
 mod kept;
+/// Changes to which tor replies late.
+mod late_changes;
 /// Connections of clients, and the end of accept.
 mod listener;
 /// Replies that a proxy in front of tor drops.

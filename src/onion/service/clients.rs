@@ -46,10 +46,13 @@ impl OnionService {
     ///   cannot be written, or if the directory of the service is no longer what it was;
     ///   [`OnionProblem::NotForTor`] if tor cannot read the file.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
-    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not reply; the thread `torcon-onion`
-    ///   repeats the commands until it does.
+    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not reply. The client is in
+    ///   [`clients`](Self::clients), and the thread `torcon-onion` repeats the commands until tor
+    ///   replies. Only if the condition of the wait is [`Wait::OnionService`], nothing was changed.
     /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
     ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
+    ///
+    /// [`Wait::OnionService`]: crate::error::Wait::OnionService
     pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
         self.authorize(&WantedClient { name: name.into(), public_key: None })
     }

@@ -117,7 +117,7 @@ impl ServiceInner {
         let is_open = || self.status().ending().map_or(Ok(()), Err);
         is_open()?;
         let limit = self.controller.lock().timeout();
-        let parts = self.parts.lock_within("SETCONF", limit)?;
+        let parts = self.parts.lock_within(limit)?;
         is_open()?;
         parts.present().ok_or_else(|| OnionError::new(OnionProblem::Closed).into())
     }
@@ -163,7 +163,7 @@ impl ServiceInner {
     /// returns a failure, after which it can be repeated. A drop kills that tor.
     pub(in crate::onion) fn remove(&self, limit: Duration, is_close: bool) -> Result<()> {
         self.publisher.close();
-        let mut parts = self.parts.lock_within("DEL_ONION", limit)?;
+        let mut parts = self.parts.lock_within(limit)?;
         // A restoration may have subscribed meanwhile.
         self.publisher.close();
         let controller = self.controller().with_timeout(limit);

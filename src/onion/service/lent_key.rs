@@ -34,8 +34,7 @@ impl ServiceInner {
         controller: &Controller,
         key: Option<ClientAuthKey>,
     ) -> Result<Option<Option<LentKey<'_>>>> {
-        let mut added =
-            self.added_key.lock_within("ONION_CLIENT_AUTH_ADD", controller.timeout())?;
+        let mut added = self.added_key.lock_within(controller.timeout())?;
         let lent = || Ok(Some(Some(LentKey { service: self, controller: controller.clone() })));
         match &mut *added {
             Some(key) if key.controller.is_same_connection(controller) => {
@@ -75,7 +74,7 @@ impl ServiceInner {
     /// Removes the key of a check whose connection ended, over another connection of that tor.
     pub(in crate::onion) fn take_back_key(&self, controller: &Controller) {
         let is_other = |added: &mut AddedKey| !added.controller.is_same_connection(controller);
-        let removed = self.added_key.lock_within("ONION_CLIENT_AUTH_REMOVE", controller.timeout());
+        let removed = self.added_key.lock_within(controller.timeout());
         let removed = removed.and_then(|mut added| match added.take_if(is_other) {
             Some(key) if !key.is_removed.load(Ordering::Acquire) => {
                 controller.remove_onion_client_auth(self.address).map(drop)
@@ -88,7 +87,7 @@ impl ServiceInner {
     /// Ends the use of the key by one check.
     fn return_key(&self, controller: &Controller) -> Result<()> {
         let limit = controller.timeout();
-        let mut added = self.added_key.lock_within("ONION_CLIENT_AUTH_REMOVE", limit)?;
+        let mut added = self.added_key.lock_within(limit)?;
         let is_it = |key: &&mut AddedKey| key.controller.is_same_connection(controller);
         let Some(key) = added.as_mut().filter(is_it) else { return Ok(()) };
         key.users = key.users.saturating_sub(1);
