@@ -50,6 +50,13 @@ pub(super) struct ServiceStatus {
     end: UnixStream,
 }
 
+/// The uploads before a change of the service.
+struct FormerUploads {
+    uploads: Uploads,
+    changed_at: Option<Instant>,
+    is_rejection_seen: bool,
+}
+
 #[derive(Default)]
 struct State {
     /// Counts the connections of the service. Events of earlier ones are ignored.
@@ -58,6 +65,8 @@ struct State {
     /// Events that arrived before the address was known.
     early: Vec<HsDescEvent>,
     uploads: Uploads,
+    /// The uploads before the last change of the service, until the outcome of that is known.
+    former_uploads: Option<FormerUploads>,
     limits: Option<UploadLimits>,
     /// The last successful upload to each directory; newest first. Unlike `uploads`, this is kept
     /// when the service moves to another tor.
@@ -113,9 +122,30 @@ impl ServiceStatus {
         state.uploads.list()
     }
 
-    /// Discards the uploads before tor starts new ones.
+    /// Discards the uploads before tor starts new ones, until
+    /// [`settle_uploads`](Self::settle_uploads).
     pub(super) fn forget_uploads(&self) {
-        self.state.lock().forget_uploads();
+        let mut state = self.state.lock();
+        let former = FormerUploads {
+            uploads: state.uploads.clone(),
+            changed_at: state.changed_at.take(),
+            is_rejection_seen: std::mem::take(&mut state.is_rejection_seen),
+        };
+        state.former_uploads = Some(former);
+        state.uploads.supersede();
+    }
+
+    /// Makes the discard of the uploads permanent, or restores them with the events since then if
+    /// tor has refused to start others.
+    pub(super) fn settle_uploads(&self, are_discarded: bool) {
+        let mut state = self.state.lock();
+        if let Some(former) = state.former_uploads.take().filter(|_| !are_discarded) {
+            state.uploads = former.uploads;
+            state.changed_at = state.changed_at.max(former.changed_at);
+            state.is_rejection_seen = former.is_rejection_seen;
+        }
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// Records a new connection, and returns its number.
@@ -272,6 +302,7 @@ impl State {
 
     fn forget_uploads(&mut self) {
         self.uploads = Uploads::default();
+        self.former_uploads = None;
         self.unreported.clear();
         self.changed_at = None;
         self.is_rejection_seen = false;
@@ -291,6 +322,9 @@ impl State {
             return;
         }
         let now = Instant::now();
+        if let Some(former) = &mut self.former_uploads {
+            former.uploads.apply(event, now);
+        }
         let changed = self.uploads.apply(event, now);
         self.record_changes(changed, now);
     }

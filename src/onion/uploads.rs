@@ -17,14 +17,16 @@ const REMEMBERED: usize = 128;
 const ID_LENGTH: usize = 43;
 
 /// The uploads of one service, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Uploads {
     list: Vec<Entry>,
+    /// Uploads from before the last change of the service, whose answers may still arrive.
+    superseded: Vec<Entry>,
     /// Descriptors that tor has created and not started to upload.
     created: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     upload: HsDirUpload,
     began: Instant,
@@ -53,6 +55,12 @@ impl Entry {
     fn goes_to(&self, hsdir: &RelaySpec) -> bool {
         self.upload.hsdir.is_same_relay(hsdir)
     }
+
+    /// Returns whether an event of this directory, and of this descriptor if it names one, may
+    /// concern the upload.
+    fn is_concerned(&self, hsdir: &RelaySpec, id: Option<&str>) -> bool {
+        self.goes_to(hsdir) && id.is_none_or(|id| self.upload.descriptor_id == id)
+    }
 }
 
 impl Uploads {
@@ -74,8 +82,13 @@ impl Uploads {
             (HsDescAction::Uploaded, Some(hsdir)) => {
                 // tor does not name the descriptor. Each is sent to a directory once, so the count
                 // is right for any of them.
-                let answered = self.open(hsdir, None);
-                Some(self.finish(answered, hsdir, None, UploadOutcome::Uploaded, now))
+                let (answered, outcome) = (self.open(hsdir, None), UploadOutcome::Uploaded);
+                if answered.is_none() {
+                    if let Some(former) = self.end_superseded(hsdir, None, &outcome) {
+                        return Some(former);
+                    }
+                }
+                Some(self.finish(answered, hsdir, None, outcome, now))
             }
             (HsDescAction::Failed, Some(hsdir)) => {
                 let reason = event.reason();
@@ -84,9 +97,15 @@ impl Uploads {
                 }
                 let failed = self.open(hsdir, id.as_deref());
                 let is_upload = reason == Some(HsDescReason::UploadRejected);
+                let outcome = UploadOutcome::Failed { reason };
+                if failed.is_none() {
+                    if let Some(former) = self.end_superseded(hsdir, id.as_deref(), &outcome) {
+                        return Some(former);
+                    }
+                }
                 // Without an upload, the event reports a failed fetch of the same address.
                 (failed.is_some() || is_upload)
-                    .then(|| self.finish(failed, hsdir, id, UploadOutcome::Failed { reason }, now))
+                    .then(|| self.finish(failed, hsdir, id, outcome, now))
             }
             _ => None,
         }
@@ -108,7 +127,9 @@ impl Uploads {
             let id = &upload.descriptor_id;
             self.created.retain(|created| created != id);
             // tor closes the connection with the older revision of the same descriptor.
-            self.list.retain(|old| !(old.goes_to(hsdir) && old.upload.descriptor_id == *id));
+            let is_other = |old: &Entry| !old.goes_to(hsdir) || old.upload.descriptor_id != *id;
+            self.list.retain(is_other);
+            self.superseded.retain(is_other);
         }
         if self.list.len() >= REMEMBERED {
             self.list.remove(0);
@@ -117,14 +138,32 @@ impl Uploads {
         upload
     }
 
+    /// Discards the uploads before tor starts others for the changed service.
+    pub(super) fn supersede(&mut self) {
+        self.created.clear();
+        self.superseded.extend(self.list.drain(..).filter(Entry::is_open));
+        let excess = self.superseded.len().saturating_sub(REMEMBERED);
+        self.superseded.drain(..excess);
+    }
+
+    /// Ends the upload from before the last change of the service that an answer belongs to, and
+    /// returns it. It does not count for the publication of the changed service.
+    fn end_superseded(
+        &mut self,
+        hsdir: &RelaySpec,
+        id: Option<&str>,
+        outcome: &UploadOutcome,
+    ) -> Option<HsDirUpload> {
+        let index = self.superseded.iter().position(|entry| entry.is_concerned(hsdir, id))?;
+        let upload = self.superseded.remove(index).upload;
+        Some(HsDirUpload { outcome: outcome.clone(), ..upload })
+    }
+
     /// Returns the index of the upload that an answer belongs to: a pending one, or else one that
     /// timed out.
     fn open(&self, hsdir: &RelaySpec, id: Option<&str>) -> Option<usize> {
-        let matches = |entry: &&Entry| {
-            entry.goes_to(hsdir) && id.is_none_or(|id| entry.upload.descriptor_id == id)
-        };
         let position = |wanted: fn(&Entry) -> bool| {
-            self.list.iter().position(|entry| matches(&entry) && wanted(entry))
+            self.list.iter().position(|entry| entry.is_concerned(hsdir, id) && wanted(entry))
         };
         position(Entry::is_pending).or_else(|| position(Entry::is_open))
     }
@@ -152,6 +191,9 @@ impl Uploads {
         let is_over = |entry: &Entry| {
             entry.is_pending() && now.saturating_duration_since(entry.began) >= limit
         };
+        for entry in self.superseded.iter_mut().filter(|entry| is_over(entry)) {
+            entry.upload.outcome = UploadOutcome::Unanswered;
+        }
         let over = self.list.iter_mut().filter(|entry| is_over(entry));
         over.map(|entry| {
             entry.upload.outcome = UploadOutcome::Unanswered;
@@ -162,7 +204,7 @@ impl Uploads {
 
     /// Returns when the next pending upload times out.
     pub(super) fn next_expiry(&self, limit: Duration) -> Option<Instant> {
-        let pending = self.list.iter().filter(|entry| entry.is_pending());
+        let pending = self.list.iter().chain(&self.superseded).filter(|entry| entry.is_pending());
         pending.filter_map(|entry| entry.began.checked_add(limit)).min()
     }
 
@@ -214,10 +256,12 @@ impl Uploads {
     }
 
     /// Returns whether the directory has this descriptor; another pending upload to the same
-    /// directory leaves that open, since `UPLOADED` does not name the descriptor.
+    /// directory, before or after a change of the service, leaves that open, since `UPLOADED` does
+    /// not name the descriptor.
     fn is_certain(&self, entry: &Entry) -> bool {
-        let other = |other: &Entry| other.is_open() && other.goes_to(&entry.upload.hsdir);
-        entry.is_uploaded() && !self.list.iter().any(other)
+        let open = self.list.iter().filter(|other| other.is_open());
+        let former = self.superseded.iter().filter(|other| other.is_pending());
+        entry.is_uploaded() && !open.chain(former).any(|other| other.goes_to(&entry.upload.hsdir))
     }
 
     /// Returns whether every created descriptor was uploaded and every upload has an outcome, with at

@@ -48,6 +48,8 @@ mod refused_changes;
 mod reloaded;
 /// Services that tor loses: by a reload, or by other controllers.
 mod removed;
+/// The publication after a forced upload, by the events of a fake tor.
+mod republication;
 /// A tor that sees other files than this program, as another user.
 mod sandbox;
 /// A tor with a seccomp filter, which can open only files that it knew when it started.

@@ -133,10 +133,9 @@ impl ServiceInner {
         let earlier = parts.pending;
         parts.pending = earlier.max(Some(refresh));
         self.status().forget_uploads();
-        if self.status().is_supervised() && !self.status().is_restored() {
-            return Ok(None);
-        }
-        match parts.refresh_pending(&self.controller()) {
+        let waits = self.status().is_supervised() && !self.status().is_restored();
+        let refreshed = if waits { Ok(()) } else { parts.refresh_pending(&self.controller()) };
+        let outcome = match refreshed {
             Ok(()) => Ok(None),
             Err(error) if error.is_closed() && self.status().is_supervised() => Ok(None),
             Err(error) if error.is_timeout() => Ok(Some(error)),
@@ -144,7 +143,9 @@ impl ServiceInner {
                 parts.pending = earlier;
                 Err(error)
             }
-        }
+        };
+        self.status().settle_uploads(outcome.is_ok());
+        outcome
     }
 
     /// Removes the service from tor and adds it again, so that tor publishes it.

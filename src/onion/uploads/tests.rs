@@ -200,3 +200,26 @@ fn a_descriptor_is_rejected_by_half_of_its_directories() {
     // A newer revision.
     assert!(!with(&[rejected(C, TWO), upload(C, TWO)]).is_rejected());
 }
+
+#[test]
+fn an_answer_to_an_upload_from_before_a_change_does_not_publish_the_changed_service() {
+    let mut uploads = applied(&[created(TWO), upload(A, ONE), upload(B, ONE), upload(C, ONE)]);
+    uploads.supersede();
+    apply(&mut uploads, &[&uploaded(A), &failed(B, ONE, "UPLOAD_REJECTED")]);
+    assert!(uploads.list().is_empty() && !uploads.any_uploaded() && !uploads.is_rejected());
+    // tor has ended the former upload to the same directory.
+    apply(&mut uploads, &[&upload(C, ONE), &uploaded(C)]);
+    assert!(uploads.is_reachable() && uploads.all_answered());
+}
+
+#[test]
+fn a_pending_upload_from_before_a_change_leaves_an_answer_of_its_directory_open() {
+    let (mut uploads, begin) = (Uploads::default(), Instant::now());
+    apply_at(&mut uploads, &[&upload(A, ONE)], begin);
+    uploads.supersede();
+    apply_at(&mut uploads, &[&upload(A, TWO), &uploaded(A)], begin);
+    assert!(uploads.any_uploaded() && !uploads.is_reachable());
+    assert_eq!(uploads.next_expiry(LIMIT), Some(begin + LIMIT));
+    assert!(uploads.expire(LIMIT, begin + LIMIT).is_empty());
+    assert!(uploads.is_reachable() && uploads.next_expiry(LIMIT).is_none());
+}
