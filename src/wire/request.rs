@@ -19,7 +19,7 @@ use crate::error::InvalidInput;
 pub(crate) const COMMAND_LIMIT: usize = 1_048_575;
 
 /// The keywords whose arguments contain no secret, so that `Debug` and logs may show them.
-const WITHOUT_SECRETS: [&str; 20] = [
+const WITHOUT_SECRETS: &[&str] = &[
     "ATTACHSTREAM",
     "CLOSECIRCUIT",
     "CLOSESTREAM",

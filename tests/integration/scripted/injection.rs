@@ -44,7 +44,7 @@ fn keep_reading(_: torcon::Line<'_>) -> ControlFlow<()> {
 }
 
 /// Every public function with a word as argument: its name, the name of the argument, and the call.
-const TOKENS: [(&str, &str, Call); 24] = [
+const TOKENS: &[(&str, &str, Call)] = &[
     ("get_info", "key", |c, bad| c.get_info(["version", bad]).map(drop)),
     ("get_info_one", "key", |c, bad| c.get_info_one(bad).map(drop)),
     ("get_info_raw", "key", |c, bad| c.get_info_raw([bad]).map(drop)),
@@ -92,7 +92,7 @@ const TOKENS: [(&str, &str, Call); 24] = [
 ];
 
 /// Every public function with the name of an option as argument.
-const OPTIONS: [(&str, Call); 8] = [
+const OPTIONS: &[(&str, Call)] = &[
     ("get_conf", |c, bad| c.get_conf([bad]).map(drop)),
     ("get_conf, second", |c, bad| c.get_conf(["SocksPort", bad]).map(drop)),
     ("get_conf_raw", |c, bad| c.get_conf_raw([bad]).map(drop)),
@@ -104,7 +104,7 @@ const OPTIONS: [(&str, Call); 8] = [
 ];
 
 /// Every public function with a quoted value as argument.
-const VALUES: [(&str, Call); 4] = [
+const VALUES: &[(&str, Call)] = &[
     ("set_conf", |c, bad| c.set_conf([("ContactInfo", bad)])),
     ("reset_conf", |c, bad| c.reset_conf([("Nickname", "x"), ("ContactInfo", bad)])),
     ("execute(SetConf)", |c, bad| c.execute(&SetConf::new([("ContactInfo", bad)]))),
@@ -112,7 +112,7 @@ const VALUES: [(&str, Call); 4] = [
 ];
 
 /// Every public function with a whole command as argument.
-const COMMANDS: [(&str, Call); 4] = [
+const COMMANDS: &[(&str, Call)] = &[
     ("command", |c, bad| c.command(bad).map(drop)),
     ("queue_command", |c, bad| c.queue_command(bad).map(drop)),
     ("command_lines", |c, bad| c.command_lines(bad, keep_reading)),
@@ -261,7 +261,7 @@ fn every_control_character_is_refused_in_a_word() {
         let bad = format!("a{}b", char::from(byte));
         for (function, argument, call) in TOKENS {
             match call(&controller, &bad) {
-                Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), argument),
+                Err(Error::InvalidInput(error)) => assert_eq!(error.argument(), *argument),
                 other => panic!("{function} with {bad:?} gave {other:?}"),
             }
         }
