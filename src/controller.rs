@@ -67,7 +67,7 @@ pub(crate) use self::connect::cancel::Cancel;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub(crate) use self::connection::CloseHookId;
 use self::connection::CloseHooks;
-pub(crate) use self::events::hook::Seen;
+pub(crate) use self::events::hook::HookEvent;
 pub(crate) use self::events::lasting::EventSink;
 pub use self::events::queue::{EventQueue, EventQueueIter};
 pub(crate) use self::events::subscription::HookGuard;

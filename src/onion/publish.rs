@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::status::{AtDisconnection, ServiceStatus, UploadLimits};
-use crate::controller::{Controller, HookGuard, Seen};
+use crate::controller::{Controller, HookEvent, HookGuard};
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result};
 use crate::event::EventKind;
 use crate::names::OnionAddress;
@@ -77,7 +77,8 @@ impl Publisher {
         let generation = self.status.begin_generation();
         let watch = |kinds: &[EventKind]| {
             let status = Arc::clone(&self.status);
-            controller.watch_events(kinds, move |seen: Seen<'_>| status.apply(generation, seen))
+            controller
+                .watch_events(kinds, move |seen: HookEvent<'_>| status.apply(generation, seen))
         };
         let without = |error: &dyn std::fmt::Display| {
             // Later calls hold a lock, under which no logger may run.

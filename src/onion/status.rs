@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::service::LastUpload;
 use super::uploads::Uploads;
-use crate::controller::Seen;
+use crate::controller::HookEvent;
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result};
 use crate::event::{ConfChangedEvent, Event, EventText, HsDescEvent};
 use crate::link::deadline_after;
@@ -172,9 +172,9 @@ impl ServiceStatus {
     }
 
     /// Applies an event, on the reader thread.
-    pub(super) fn apply(&self, generation: u64, seen: Seen<'_>) {
+    pub(super) fn apply(&self, generation: u64, seen: HookEvent<'_>) {
         match seen {
-            Seen::Event(event) => {
+            HookEvent::Event(event) => {
                 let mut state = self.state.lock();
                 if state.generation != generation {
                     return;
@@ -190,7 +190,7 @@ impl ServiceStatus {
                     _ => return,
                 }
             }
-            Seen::Ended(reason) => return self.disconnect(generation, reason.clone().into()),
+            HookEvent::Ended(reason) => return self.disconnect(generation, reason.clone().into()),
         }
         self.changed.notify_all();
     }

@@ -12,7 +12,7 @@ use super::status::{SupervisedPart, UnrestoredPart};
 use crate::command::{
     Command, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthView, SetConf,
 };
-use crate::controller::{Controller, HookGuard, Seen, if_allowed};
+use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
 use crate::event::EventKind;
 use crate::names::OnionAddress;
@@ -136,8 +136,8 @@ impl Settings {
             return Ok(());
         }
         let shared = Arc::downgrade(shared);
-        let see = move |seen: Seen<'_>| {
-            if let (Seen::Event(_), Some(shared)) = (seen, shared.upgrade()) {
+        let see = move |seen: HookEvent<'_>| {
+            if let (HookEvent::Event(_), Some(shared)) = (seen, shared.upgrade()) {
                 shared.add_task(|_, tasks| tasks.conf_changed = true);
             }
         };

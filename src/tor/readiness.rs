@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Tor;
 use crate::command::{GetInfo, SendSignal};
-use crate::controller::{Controller, HookGuard, Seen, if_allowed};
+use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Result, Wait};
 use crate::event::{Bootstrap, Event, EventKind};
 use crate::link::{Notifier, WaitEnd, deadline_after};
@@ -35,10 +35,10 @@ impl EventFlag {
     ) -> Result<Self> {
         let came = Arc::new(Notifier::default());
         let for_reader = Arc::clone(&came);
-        let see = move |seen: Seen<'_>| match seen {
-            Seen::Event(event) if is_wanted(event) => for_reader.update(|came| *came = true),
-            Seen::Event(_) => {}
-            Seen::Ended(reason) => for_reader.end(reason),
+        let see = move |seen: HookEvent<'_>| match seen {
+            HookEvent::Event(event) if is_wanted(event) => for_reader.update(|came| *came = true),
+            HookEvent::Event(_) => {}
+            HookEvent::Ended(reason) => for_reader.end(reason),
         };
         let hook = controller.watch_events_before(&[kind], see, deadline)?;
         Ok(Self { came, _hook: Some(hook) })

@@ -10,7 +10,7 @@ use crate::link::{EventHook, RawEvent, deadline_after};
 
 /// The argument of a hook's closure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Seen<'a> {
+pub(crate) enum HookEvent<'a> {
     Event(&'a Event),
     /// The connection has ended.
     Ended(&'a Disconnect),
@@ -18,13 +18,13 @@ pub(crate) enum Seen<'a> {
 
 struct ClosureHook<F>(F);
 
-impl<F: Fn(Seen<'_>) + Send + Sync> EventHook for ClosureHook<F> {
+impl<F: Fn(HookEvent<'_>) + Send + Sync> EventHook for ClosureHook<F> {
     fn event(&self, event: &RawEvent<'_>) {
-        (self.0)(Seen::Event(event.event()));
+        (self.0)(HookEvent::Event(event.event()));
     }
 
     fn ended(&self, reason: &Disconnect) {
-        (self.0)(Seen::Ended(reason));
+        (self.0)(HookEvent::Ended(reason));
     }
 }
 
@@ -35,7 +35,7 @@ impl Controller {
     pub(crate) fn watch_events(
         &self,
         kinds: &[EventKind],
-        closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
+        closure: impl Fn(HookEvent<'_>) + Send + Sync + 'static,
     ) -> Result<HookGuard> {
         self.watch_events_before(kinds, closure, deadline_after(self.timeout()))
     }
@@ -45,7 +45,7 @@ impl Controller {
     pub(crate) fn watch_events_before(
         &self,
         kinds: &[EventKind],
-        closure: impl Fn(Seen<'_>) + Send + Sync + 'static,
+        closure: impl Fn(HookEvent<'_>) + Send + Sync + 'static,
         deadline: Instant,
     ) -> Result<HookGuard> {
         self.hook_before(kinds, Arc::new(ClosureHook(closure)), deadline)

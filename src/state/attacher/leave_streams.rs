@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::command::{GetConf, SetConf};
-use crate::controller::{Controller, HookGuard, Seen, if_allowed};
+use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, ProtocolError, Result};
 use crate::event::{ConfChange, ConfChangedEvent, Event, EventKind};
 use crate::link::{Notifier, deadline_after};
@@ -39,14 +39,14 @@ impl LeaveStreams {
     ) -> Result<(Self, Option<HookGuard>)> {
         let reported = Arc::new(Notifier::default());
         let for_reader = Arc::clone(&reported);
-        let see = move |seen: Seen<'_>| match seen {
-            Seen::Event(Event::ConfChanged(event)) => {
+        let see = move |seen: HookEvent<'_>| match seen {
+            HookEvent::Event(Event::ConfChanged(event)) => {
                 if let Some(is_on) = value_in(event) {
                     for_reader.update(|value| *value = Some(is_on));
                 }
             }
-            Seen::Event(_) => {}
-            Seen::Ended(reason) => for_reader.end(reason),
+            HookEvent::Event(_) => {}
+            HookEvent::Ended(reason) => for_reader.end(reason),
         };
         let hook = controller.watch_events_before(&[EventKind::ConfChanged], see, deadline);
         let hook = if_allowed(hook)?;
