@@ -33,6 +33,7 @@ mod subscriptions;
 /// A tor that is busy, silent or behind a filter.
 mod unusual_tors;
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
 use torcon::{ConnectOptions, Supervisor, Tor};
 
 use crate::support::fake_tor::FakeTor;
-use crate::support::real_tor::tor_binary;
+use crate::support::real_tor::{RealTor, tor_binary};
+use crate::support::watchdog::eventually;
 
 /// How long anything may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -90,6 +92,28 @@ fn connected_with(
     supervisor
 }
 
+/// Connects a supervisor to a real tor.
+#[track_caller]
+fn connected_to(tor: &RealTor) -> Supervisor {
+    let options = SupervisorOptions::new()
+        .backoff(Duration::from_millis(10), Duration::from_millis(20))
+        .check_interval(Duration::from_secs(1));
+    let supervisor = options.connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
+    supervisor.wait_tor(LIMIT).unwrap();
+    supervisor
+}
+
+/// Ends the connection. The supervisor cannot make another one until the returned function is called.
+fn cut(tor: &RealTor, supervisor: &Supervisor) -> impl FnOnce() + use<> {
+    let path = tor.socket_path();
+    let aside = path.with_extension("aside");
+    fs::rename(&path, &aside).unwrap();
+    let controller = supervisor.tor().unwrap().controller().clone();
+    controller.close();
+    eventually(LIMIT, "the connection has ended", || !controller.is_alive());
+    move || fs::rename(aside, path).unwrap()
+}
+
 fn pid(tor: &Tor) -> Pid {
     Pid::from_raw(i32::try_from(tor.process().unwrap().pid()).unwrap())
 }
@@ -104,6 +128,15 @@ fn wait_up(supervisor: &Supervisor, wanted: u64) -> SupervisorStatus {
     let status = supervisor.wait_status(LIMIT, is_wanted).unwrap();
     assert!(status.is_up(), "{status}");
     status
+}
+
+/// Waits until a connection is up, and returns how many parts could not be restored.
+#[track_caller]
+fn unrestored(supervisor: &Supervisor, wanted: u64) -> usize {
+    match wait_up(supervisor, wanted) {
+        SupervisorStatus::Up { unrestored, .. } => unrestored.len(),
+        status => panic!("{status:?}"),
+    }
 }
 
 /// Kills the present tor, and returns the next one.

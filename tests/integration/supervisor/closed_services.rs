@@ -7,44 +7,13 @@ use std::time::Duration;
 
 use torcon::error::OnionProblem;
 use torcon::onion::{OnionListener, OnionProgress, Publication};
-use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
-use torcon::{ConnectOptions, Error, Supervisor};
+use torcon::{Error, Supervisor};
 
-use super::LIMIT;
+use super::{LIMIT, connected_to, cut, unrestored, wait_up};
 use crate::support::exclusive::exclusive;
 use crate::support::log_capture::{LogCapture, LogClosure};
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::{eventually, within};
-
-fn supervisor(tor: &RealTor) -> Supervisor {
-    let options = SupervisorOptions::new()
-        .backoff(Duration::from_millis(10), Duration::from_millis(20))
-        .check_interval(Duration::from_secs(1));
-    let supervisor = options.connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
-    supervisor.wait_tor(LIMIT).unwrap();
-    supervisor
-}
-
-/// Ends the connection. The supervisor cannot make another one until the returned function is called.
-fn cut(tor: &RealTor, supervisor: &Supervisor) -> impl FnOnce() + use<> {
-    let path = tor.socket_path();
-    let aside = path.with_extension("aside");
-    fs::rename(&path, &aside).unwrap();
-    let controller = supervisor.tor().unwrap().controller().clone();
-    controller.close();
-    eventually(LIMIT, "the connection has ended", || !controller.is_alive());
-    move || fs::rename(aside, path).unwrap()
-}
-
-/// Waits for a connection, and returns how many parts could not be restored.
-#[track_caller]
-fn wait_up(supervisor: &Supervisor, wanted: u64) -> usize {
-    let is_up = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation, .. } if *generation >= wanted);
-    match supervisor.wait_status(LIMIT, is_up).unwrap() {
-        SupervisorStatus::Up { unrestored, .. } => unrestored.len(),
-        status => panic!("{status:?}"),
-    }
-}
 
 fn service(tor: &RealTor, supervisor: &Supervisor) -> OnionListener {
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
@@ -58,7 +27,7 @@ fn has_services(tor: &RealTor) -> bool {
 #[test]
 fn a_service_that_is_closed_while_the_supervisor_connects_again_does_not_stay_in_tor() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let listener = service(&tor, &supervisor);
     assert!(has_services(&tor));
     let open = cut(&tor, &supervisor);
@@ -76,7 +45,7 @@ fn a_service_that_is_closed_while_the_supervisor_connects_again_does_not_stay_in
 #[test]
 fn a_service_that_is_dropped_while_the_supervisor_connects_again_does_not_stay_in_tor() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
     let listener = endpoint.temporary_dir().listen().unwrap();
     let directory = listener.hidden_service_dir().unwrap().to_owned();
@@ -93,7 +62,7 @@ fn a_service_that_is_dropped_while_the_supervisor_connects_again_does_not_stay_i
 #[test]
 fn a_service_whose_removal_gets_no_answer_is_removed_on_the_next_connection() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let listener = service(&tor, &supervisor);
     tor.stop();
     thread::scope(|scope| {
@@ -111,19 +80,19 @@ fn a_service_whose_removal_gets_no_answer_is_removed_on_the_next_connection() {
 #[test]
 fn a_service_whose_directory_was_away_has_the_controller_of_the_present_connection() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let listener = service(&tor, &supervisor);
     let directory = tor.directory().join("service");
     let aside = directory.with_extension("aside");
     let open = cut(&tor, &supervisor);
     fs::rename(&directory, &aside).unwrap();
     open();
-    assert_eq!(wait_up(&supervisor, 2), 1);
+    assert_eq!(unrestored(&supervisor, 2), 1);
     assert!(listener.controller().is_alive());
     fs::rename(&aside, &directory).unwrap();
     // The change waits for the restoration, or is made after it.
     listener.authorize_client("alice").unwrap();
-    eventually(LIMIT, "it is restored", || wait_up(&supervisor, 2) == 0);
+    eventually(LIMIT, "it is restored", || unrestored(&supervisor, 2) == 0);
     assert_eq!(listener.clients().len(), 1);
     listener.close().unwrap();
     assert!(!has_services(&tor));
@@ -132,7 +101,7 @@ fn a_service_whose_directory_was_away_has_the_controller_of_the_present_connecti
 #[test]
 fn a_progress_closure_that_panics_after_a_restore_is_logged() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let capture = LogCapture::start();
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
     let endpoint = endpoint.ephemeral().on_progress(|progress| {
@@ -149,7 +118,7 @@ fn a_progress_closure_that_panics_after_a_restore_is_logged() {
 fn a_logger_that_changes_the_service_whose_command_it_logs_fails_at_once() {
     exclusive(|| {
         let tor = RealTor::start();
-        let supervisor = supervisor(&tor);
+        let supervisor = connected_to(&tor);
         let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
         let listener = Arc::new(endpoint.ephemeral().listen().unwrap());
         let own = Arc::downgrade(&listener);

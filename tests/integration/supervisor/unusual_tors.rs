@@ -11,45 +11,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use torcon::ConnectOptions;
 use torcon::onion::Publication;
-use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
-use torcon::{ConnectOptions, Supervisor};
+use torcon::supervisor::SupervisorOptions;
 
-use super::LIMIT;
+use super::{LIMIT, connected_to, cut, unrestored, wait_up};
 use crate::support::exclusive::exclusive;
 use crate::support::filter::{EventRule, Filter, Profile, allow};
 use crate::support::log_capture::LogClosure;
 use crate::support::named_thread::named;
 use crate::support::real_tor::RealTor;
-use crate::support::watchdog::{eventually, within};
-
-fn supervisor(tor: &RealTor) -> Supervisor {
-    let options = SupervisorOptions::new()
-        .backoff(Duration::from_millis(10), Duration::from_millis(20))
-        .check_interval(Duration::from_secs(1));
-    let supervisor = options.connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
-    supervisor.wait_tor(LIMIT).unwrap();
-    supervisor
-}
-
-/// Ends the connection. No other can be made until the returned function is called.
-fn cut(tor: &RealTor, supervisor: &Supervisor) -> impl FnOnce() + use<> {
-    let path = tor.socket_path();
-    let aside = path.with_extension("aside");
-    fs::rename(&path, &aside).unwrap();
-    let controller = supervisor.tor().unwrap().controller().clone();
-    controller.close();
-    eventually(LIMIT, "the connection has ended", || !controller.is_alive());
-    move || fs::rename(aside, path).unwrap()
-}
-
-fn wait_up(supervisor: &Supervisor, wanted: u64) -> usize {
-    let is_up = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation, .. } if *generation >= wanted);
-    match supervisor.wait_status(LIMIT, is_up).unwrap() {
-        SupervisorStatus::Up { unrestored, .. } => unrestored.len(),
-        status => panic!("{status:?}"),
-    }
-}
+use crate::support::watchdog::within;
 
 /// A proxy that ends the connections of its clients, but not those to tor.
 struct HalfOpenProxy {
@@ -57,6 +29,7 @@ struct HalfOpenProxy {
     clients: Arc<Mutex<Vec<UnixStream>>>,
     _directory: TempDir,
 }
+
 impl HalfOpenProxy {
     fn before(tor: &RealTor) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -112,7 +85,7 @@ fn many_services_of_a_connection_that_tor_keeps_do_not_delay_the_next_one() {
 #[test]
 fn a_supervisor_of_a_tor_that_does_not_answer_ends_in_time() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     let _listeners: Vec<_> = (0..25)
         .map(|number| {
             let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
@@ -132,7 +105,7 @@ fn a_supervisor_of_a_tor_that_does_not_answer_ends_in_time() {
 fn a_logger_can_ask_for_the_state() {
     exclusive(|| {
         let tor = RealTor::start();
-        let supervisor = Arc::new(supervisor(&tor));
+        let supervisor = Arc::new(connected_to(&tor));
         let own = Arc::downgrade(&supervisor);
         let _logger = LogClosure::start(move |_| {
             if let Some(supervisor) = own.upgrade() {
@@ -173,7 +146,7 @@ fn an_option_is_set_again_at_once_behind_a_filter_that_has_no_signal_events() {
 #[test]
 fn a_service_that_could_not_be_restored_is_tried_again_while_tor_reports_signals() {
     let tor = RealTor::start();
-    let supervisor = supervisor(&tor);
+    let supervisor = connected_to(&tor);
     supervisor.set_conf([("ContactInfo", "somebody")]).unwrap();
     let directory = tor.directory().join("service");
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
@@ -182,11 +155,11 @@ fn a_service_that_could_not_be_restored_is_tried_again_while_tor_reports_signals
     let open = cut(&tor, &supervisor);
     fs::rename(&directory, &aside).unwrap();
     open();
-    assert_eq!(wait_up(&supervisor, 2), 1);
+    assert_eq!(unrestored(&supervisor, 2), 1);
     fs::rename(&aside, &directory).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     let mut raw = tor.raw();
-    while wait_up(&supervisor, 2) > 0 {
+    while unrestored(&supervisor, 2) > 0 {
         assert!(Instant::now() < end, "not tried again: {}", supervisor.status());
 
         assert_eq!(raw.ask("SIGNAL DUMP"), ["250 OK"]);
