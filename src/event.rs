@@ -51,6 +51,7 @@ pub use status::{Bootstrap, ClockSource, StatusArea, StatusArgument, StatusDetai
 pub use stream::StreamEvent;
 pub use text::EventText;
 pub use transport::{PtLogEvent, PtStatusEvent, TransportLaunchedEvent};
+pub(crate) use typed::typed_callback;
 pub use typed::{ExtraField, TypedEvent};
 
 use self::typed::Parsed;

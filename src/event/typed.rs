@@ -20,6 +20,17 @@ pub trait TypedEvent: sealed::Sealed + Sized + 'static {
     fn from_event(event: &Event) -> Option<&Self>;
 }
 
+/// Returns a closure that calls `listener` with the events of its type.
+pub(crate) fn typed_callback<E: TypedEvent>(
+    mut listener: impl FnMut(&E) + Send + 'static,
+) -> Box<dyn FnMut(&Event) + Send> {
+    Box::new(move |event| {
+        if let Some(event) = E::from_event(event) {
+            listener(event);
+        }
+    })
+}
+
 pub(crate) mod sealed {
     /// Seals the trait.
     #[expect(unnameable_types, reason = "seals the trait")]

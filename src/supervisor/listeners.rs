@@ -11,7 +11,7 @@ use super::status::SupervisorStatus;
 use super::subscription::{Sink, Subscription};
 use crate::controller::EventQueue;
 use crate::error::{InvalidInput, Result};
-use crate::event::{Event, EventKind, EventText, TypedEvent};
+use crate::event::{Event, EventKind, EventText, TypedEvent, typed_callback};
 use crate::link::{ListenerId, deadline_after, drop_quietly};
 
 /// The time limit of the commands of a supervisor.
@@ -39,17 +39,12 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
-    pub fn on<E, F>(&self, mut listener: F) -> Result<ListenerId>
+    pub fn on<E, F>(&self, listener: F) -> Result<ListenerId>
     where
         E: TypedEvent,
         F: FnMut(&E) + Send + 'static,
     {
-        let callback = move |event: &Event| {
-            if let Some(event) = E::from_event(event) {
-                listener(event);
-            }
-        };
-        self.listen(E::KINDS, Callback::Typed(Box::new(callback)))
+        self.listen(E::KINDS, Callback::Typed(typed_callback(listener)))
     }
 
     /// Calls a closure for every event of one kind, and with [`Event::Reconnected`] for every later

@@ -320,7 +320,7 @@ impl Settings {
         if wanted.is_empty() {
             return Ok(unrestored);
         }
-        // A filter may refuse the query: a key that tor has is replaced by itself.
+        // A filter may refuse the query. tor replaces a key that it has by the same key.
         let present = controller.execute_before(&OnionClientAuthView::new(), deadline);
         let (present, _) = if_allowed(present)?.unwrap_or_default();
         let is_present = |key: &&OnionClientAuthAdd| present.iter().any(|found| key.is(found));

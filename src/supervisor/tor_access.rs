@@ -215,8 +215,8 @@ impl Supervisor {
 
     /// Adds a client authorization key for an onion service, on this and every later connection.
     ///
-    /// tor forgets a key that is not permanent when any controller changes its configuration or when it reloads.
-    /// The supervisor adds it again then.
+    /// tor forgets a key that is not permanent when any controller changes its configuration, or when
+    /// it reloads. The supervisor adds it again then.
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, and `ONION_CLIENT_AUTH_ADD`, if there is a
     /// connection, and on every later one; `ONION_CLIENT_AUTH_VIEW` on every later one and after each

@@ -3,7 +3,7 @@
 use super::queue::EventQueue;
 use crate::controller::Controller;
 use crate::error::{InvalidInput, Result};
-use crate::event::{Event, EventKind, EventText, TypedEvent};
+use crate::event::{Event, EventKind, EventText, TypedEvent, typed_callback};
 use crate::link::{EventCallback, EventListener, ListenerId};
 
 /// # Events
@@ -30,17 +30,12 @@ impl Controller {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on<E, F>(&self, mut listener: F) -> Result<ListenerId>
+    pub fn on<E, F>(&self, listener: F) -> Result<ListenerId>
     where
         E: TypedEvent,
         F: FnMut(&E) + Send + 'static,
     {
-        let callback = move |event: &Event| {
-            if let Some(event) = E::from_event(event) {
-                listener(event);
-            }
-        };
-        self.listen(E::KINDS, EventCallback::Typed(Box::new(callback)))
+        self.listen(E::KINDS, EventCallback::Typed(typed_callback(listener)))
     }
 
     /// Calls a closure for every event of one kind.
