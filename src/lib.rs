@@ -124,6 +124,8 @@
 //! required Rust version, never a patch. Before 1.0, a minor release may change the interface; the
 //! changelog describes the replacement.
 
+// docs.rs labels what needs a Cargo feature.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Unit tests may print; the rules for code hold everywhere else.
 #![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr, reason = "tests may print"))]
 

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::controller::{Controller, connect};
+use crate::controller::{Controller, connect, connect_default};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
 use crate::process::{Launcher, TorProcess};
@@ -63,6 +63,18 @@ impl Tor {
         Error: From<E::Error>,
     {
         connect(endpoint).map(Self::from)
+    }
+
+    /// Connects to the first running tor at the usual endpoints, as
+    /// [`torcon::connect_default`](crate::connect_default) does.
+    ///
+    /// Blocks the current thread until a tor accepts the authentication, for at most 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConnectOptions::connect_default`](crate::ConnectOptions::connect_default).
+    pub fn connect_default() -> Result<Self> {
+        connect_default().map(Self::from)
     }
 
     /// Launches a tor, as [`Launcher::launch`] does.

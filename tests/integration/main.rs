@@ -29,6 +29,9 @@ mod public_api;
 /// The names that other libraries have for the same things.
 mod names_elsewhere;
 
+/// The crate as it is packed for the registry.
+mod packed;
+
 /// The words of the protocol, known and unknown.
 mod words;
 

@@ -42,3 +42,6 @@ pub(crate) mod socket;
 pub(crate) mod source;
 /// Limits for operations that might hang.
 pub(crate) mod watchdog;
+
+/// Recorded dialogues of torcon and tor 0.4.9.11, with backslashes escaped.
+const DIALOGUES: &str = include_str!("scripted/recorded/dialogues.txt");

@@ -17,13 +17,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use self::shape::Shape;
+use super::DIALOGUES;
 
-/// Lines of tor 0.4.9.11; the first file has its backslashes escaped.
-const RECORDED: [&str; 3] = [
-    include_str!("../scripted/recorded/dialogues.txt"),
-    include_str!("../../../src/event/tests/recorded.txt"),
-    include_str!("dialect/recorded.txt"),
-];
+/// Lines of tor 0.4.9.11, besides the dialogues.
+const RECORDED: [&str; 2] =
+    [include_str!("../../../src/event/tests/recorded.txt"), include_str!("dialect/recorded.txt")];
 /// Lines from the control specification or from tor's source that are not recorded.
 const SPECIFIED: &str = include_str!("../../../src/event/tests/specified.txt");
 /// Invented lines that a fake tor may send, with reasons. `…` stands for any text.
@@ -44,11 +42,11 @@ struct Known {
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let mut known = Known { invented: read_invented(INVENTED), ..Known::default() };
     // The names of options are recorded after replies that contain them.
-    for recording in RECORDED {
+    for recording in RECORDED.into_iter().chain([DIALOGUES]) {
         known.learn_options(recording);
     }
-    known.learn(&RECORDED[0].replace(r"\\", r"\"));
-    for recording in [RECORDED[1], RECORDED[2], SPECIFIED] {
+    known.learn(&DIALOGUES.replace(r"\\", r"\"));
+    for recording in RECORDED.into_iter().chain([SPECIFIED]) {
         known.learn(recording);
     }
     known
