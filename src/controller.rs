@@ -63,7 +63,6 @@ use parking_lot::{Mutex, ReentrantMutex};
 
 pub use self::commands::pending::PendingReply;
 use self::configuration::epoch::ConfEpoch;
-pub(crate) use self::connect::cancel::Cancel;
 pub use self::connect::{ConnectOptions, connect, connect_default};
 pub(crate) use self::connection::CloseHookId;
 use self::connection::CloseHooks;

@@ -6,6 +6,7 @@
 
 mod auth;
 mod buffer;
+mod canceled;
 mod circuit;
 mod config;
 mod connect;
@@ -24,6 +25,7 @@ mod timeout;
 
 pub use auth::{AuthError, AuthProblem};
 pub use buffer::{BufferError, BufferProblem};
+pub use canceled::Canceled;
 pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
 pub use config::ConfigError;
 pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
@@ -95,6 +97,9 @@ pub enum Error {
     Config(ConfigError),
     /// A time limit passed.
     Timeout(Timeout),
+    /// This program canceled the operation, by a [`CancelToken`](crate::CancelToken) or by ending
+    /// the tor that was being launched.
+    Canceled(Canceled),
     /// tor sent a message that this version cannot read.
     Protocol(ProtocolError),
     /// A reply could not be buffered; the connection stays open.
@@ -146,6 +151,12 @@ impl Error {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
+    }
+
+    /// Returns whether this program canceled the operation.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        matches!(self, Self::Canceled(_))
     }
 
     /// Returns the status code of tor's refusal, if tor refused.
@@ -203,6 +214,7 @@ areas! {
     Closed(Disconnect),
     Config(ConfigError),
     Timeout(Timeout),
+    Canceled(Canceled),
     Protocol(ProtocolError),
     Buffer(BufferError),
     Connect(ConnectError),

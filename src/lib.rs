@@ -77,6 +77,9 @@
 //! [`Launcher::stall_timeout`]). The late reply to a command that has timed out is discarded; see
 //! [`Controller::with_timeout`] for a reply that never arrives.
 //!
+//! A [`CancelToken`] cancels a launch or an attempt to connect from another thread. torcon installs
+//! no signal handler; [`CancelToken`] shows how a program ends in good order at Ctrl-C.
+//!
 //! # Errors
 //!
 //! Every fallible call returns [`Error`]. It has few variants; their types hold the details, such
@@ -162,7 +165,7 @@ pub use crate::controller::{
 };
 pub use crate::error::{Disconnect, Error, Result};
 pub use crate::event::{Event, EventKind};
-pub use crate::link::{Endpoint, ListenerId};
+pub use crate::link::{CancelGuard, CancelToken, Endpoint, ListenerId};
 pub use crate::names::Signal;
 pub use crate::onion::{OnionEndpoint, OnionListener};
 pub use crate::process::{Launcher, TorProcess};

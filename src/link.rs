@@ -12,6 +12,7 @@
 //! command but the probe.
 
 mod backlog;
+mod cancel_token;
 mod connection;
 mod delegate_socket;
 mod dispatcher;
@@ -42,6 +43,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Loss, Received, backlog, deadline_after};
+pub use self::cancel_token::{CancelGuard, CancelToken};
 use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
@@ -101,9 +103,10 @@ impl Link {
         endpoint: &Endpoint,
         deadline: Instant,
         limits: LinkLimits,
+        cancel: Option<&CancelToken>,
     ) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
-        let stream = Stream::connect(endpoint, deadline)?;
+        let stream = Stream::connect(endpoint, deadline, cancel)?;
         let peer = Peer::of(&stream);
         if !peer.is_on_this_machine() {
             stream.keep_alive();

@@ -129,7 +129,7 @@ use self::shared::Shared;
 use self::source::Source;
 use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::Endpoint;
+use crate::link::{CancelGuard, Endpoint};
 use crate::process::Launcher;
 
 /// How long the end of a supervisor waits for the replies to commands.
@@ -149,6 +149,8 @@ pub struct Supervisor {
     launches: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
     thread_id: ThreadId,
+    /// Stops the supervisor when the token of its options is canceled.
+    _cancel: Option<CancelGuard>,
 }
 
 impl Supervisor {
@@ -208,6 +210,14 @@ impl Supervisor {
     fn start(options: SupervisorOptions, source: Source) -> Result<Self> {
         let shared = Arc::new(Shared::new(options, source.event_limit()));
         let launches = source.launches();
+        let guard = source.canceled_by().map(|token| {
+            let shared = Arc::downgrade(&shared);
+            token.on_cancel(move || {
+                if let Some(shared) = shared.upgrade() {
+                    shared.stop();
+                }
+            })
+        });
         let source = source.with_cancel(&shared.cancel);
         let keeper = Keeper::new(Arc::clone(&shared), source);
         let thread = thread::Builder::new().name("torcon-restore".to_owned());
@@ -216,7 +226,8 @@ impl Supervisor {
             InvalidInput::new("supervisor", problem)
         })?;
         let thread_id = thread.thread().id();
-        Ok(Self { shared, launches, thread: Mutex::new(Some(thread)), thread_id })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { shared, launches, thread, thread_id, _cancel: guard })
     }
 
     /// Ends the supervisor: the connection is closed, a launched tor ends, the services are removed
@@ -231,8 +242,8 @@ impl Supervisor {
     /// Blocks the current thread until tor has answered, for at most five seconds; until a launched tor
     /// has exited, as [`TorProcess::quit`](crate::TorProcess::quit) does; for at most one second each
     /// until the running closures of the supervisor and of its tor's controller have returned. An
-    /// attempt that is running is canceled, but not the resolution of a host name, the opening of a
-    /// socket and a password closure. Blocks for at most 95 seconds in all.
+    /// attempt that is running is canceled, but not a password closure. Blocks for at most 95 seconds
+    /// in all.
     pub fn stop(&self) {
         self.shared.stop();
         // A thread cannot wait for itself: a password closure or a logger may stop the supervisor.

@@ -1,6 +1,5 @@
 //! Connecting to a control port.
 
-pub(super) mod cancel;
 mod handshake;
 mod options;
 
@@ -9,7 +8,9 @@ use std::time::Instant;
 
 pub use self::options::ConnectOptions;
 use super::Controller;
-use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Error, InvalidInput, Result};
+use crate::error::{
+    ConnectAttempt, ConnectError, ConnectProblem, Error, InvalidInput, Result, Wait,
+};
 use crate::link::{Endpoint, deadline_after};
 
 /// The default endpoints of tor, in the order in which they are tried.
@@ -86,7 +87,8 @@ impl ConnectOptions {
     ///
     /// [`Error::InvalidInput`] if the endpoint is malformed or the password is longer than a
     /// command can be; [`Error::Connect`] if no control port answers in time; [`Error::Auth`] if no
-    /// method succeeds, or the peer fails to prove that it is the tor that wrote the cookie.
+    /// method succeeds, or the peer fails to prove that it is the tor that wrote the cookie;
+    /// [`Error::Canceled`] if the [token](Self::cancel_token) was canceled.
     #[doc(alias = "from_socket_file")]
     #[doc(alias = "from_port")]
     pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
@@ -97,11 +99,18 @@ impl ConnectOptions {
         let endpoint = endpoint.try_into()?;
         endpoint.check()?;
         self.check_socks_port()?;
-        self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| match problem {
-            ConnectProblem::Auth(error) => Error::Auth(error),
-            ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
-            problem => {
-                ConnectError::new(vec![ConnectAttempt::new(&endpoint.to_string(), problem)]).into()
+        self.check_canceled()?;
+        self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| {
+            if let Err(canceled) = self.check_canceled() {
+                return canceled;
+            }
+            match problem {
+                ConnectProblem::Auth(error) => Error::Auth(error),
+                ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
+                problem => {
+                    let attempt = ConnectAttempt::new(&endpoint.to_string(), problem);
+                    ConnectError::new(vec![attempt]).into()
+                }
             }
         })
     }
@@ -133,7 +142,8 @@ impl ConnectOptions {
     ///
     /// [`Error::Connect`], with every endpoint that was tried and the reason of its failure, a
     /// failed authentication too; [`Error::InvalidInput`] if there is no endpoint or one is
-    /// malformed, before any is tried.
+    /// malformed, before any is tried; [`Error::Canceled`] if the [token](Self::cancel_token) was
+    /// canceled.
     pub fn connect_first(&self, endpoints: &[Endpoint]) -> Result<Controller> {
         if endpoints.is_empty() {
             let problem = "is an empty list: give at least one endpoint to connect to";
@@ -143,18 +153,24 @@ impl ConnectOptions {
         self.check_socks_port()?;
         let deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
+        self.check_canceled()?;
         for (endpoint, remaining) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
             match self.attempt(endpoint, deadline_after(share)) {
                 Ok(controller) => return Ok(controller),
                 Err(problem) => {
+                    self.check_canceled()?;
                     log::debug!("no controller at {endpoint}: {problem}");
                     attempts.push(ConnectAttempt::new(&endpoint.to_string(), problem));
                 }
             }
         }
         Err(ConnectError::new(attempts).into())
+    }
+
+    fn check_canceled(&self) -> Result<()> {
+        self.cancel.as_ref().map_or(Ok(()), |token| Ok(token.check(Wait::Connect)?))
     }
 
     fn check_socks_port(&self) -> Result<()> {

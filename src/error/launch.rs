@@ -123,9 +123,6 @@ pub enum LaunchProblem {
         /// The operating system's error.
         source: Arc<io::Error>,
     },
-    /// This program canceled the launch.
-    #[error("this program canceled the launch")]
-    Canceled,
 }
 
 impl LaunchError {

@@ -38,7 +38,7 @@ fn link(
     });
     let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
     let limits = LinkLimits { wire: Limits::default(), events, replies };
-    let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits).unwrap();
+    let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits, None).unwrap();
     (link, peer.unwrap(), directory)
 }
 
@@ -223,7 +223,7 @@ fn a_failed_write_after_the_end_of_the_stream_is_reported_as_that_end() {
         let listener = UnixListener::bind(&path).unwrap();
         let replies = BufferLimits { memory: 0, file: 0 };
         let limits = LinkLimits { wire: Limits::default(), events: 0, replies };
-        let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits).unwrap();
+        let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits, None).unwrap();
         let (open, barrier) = unbounded();
         link.add_hook(&[EventKind::Bw], Arc::new(Barrier(barrier)));
         let (mut socket, _) = listener.accept().unwrap();

@@ -14,10 +14,11 @@ use crossbeam_channel::bounded;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
+    getsockopt, recv, send, setsockopt, socket, sockopt,
 };
 
+use super::cancel_token::{CancelFd, CancelToken};
 use super::endpoint::{Endpoint, Kind};
 use super::poll::poll_until;
 use crate::error::ConnectProblem;
@@ -51,19 +52,24 @@ pub(crate) enum WriteOutcome {
 }
 
 impl Stream {
-    /// Opens a connection. Tries the addresses of a name in order.
-    pub(crate) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectProblem> {
+    /// Opens a connection. Tries the addresses of a name in order. If the token is canceled, it fails
+    /// at once, with any problem.
+    pub(crate) fn connect(
+        endpoint: &Endpoint,
+        deadline: Instant,
+        cancel: Option<&CancelToken>,
+    ) -> Result<Self, ConnectProblem> {
         let io = |error| ConnectProblem::Io(Arc::new(error));
+        let attempt =
+            Attempt { deadline, cancel: cancel.map(CancelFd::new).transpose().map_err(io)? };
         match &endpoint.0 {
-            Kind::Address(address) => connect_tcp(&[*address], deadline).map_err(io),
+            Kind::Address(address) => attempt.connect_tcp(&[*address]).map_err(io),
             Kind::Name(host, port) => {
-                let addresses = resolve(host, *port, deadline)
+                let addresses = resolve(host, *port, deadline, cancel)
                     .map_err(|error| ConnectProblem::Resolve(Arc::new(error)))?;
-                connect_tcp(&addresses, deadline).map_err(io)
+                attempt.connect_tcp(&addresses).map_err(io)
             }
-            Kind::Unix(path) => {
-                connect_unix(path.as_os_str(), deadline).map(Self::Unix).map_err(io)
-            }
+            Kind::Unix(path) => attempt.connect_unix(path.as_os_str()).map_err(io),
         }
     }
 
@@ -90,6 +96,13 @@ impl Stream {
     pub(super) fn shut_down(&self) {
         // Fails only if the peer closed first.
         let _ = self.shutdown(Shutdown::Both);
+    }
+
+    fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -217,10 +230,17 @@ impl Write for &Stream {
     }
 }
 
-/// Resolves a host name before the deadline. The system's resolver has no deadline, so it runs on a
-/// separate thread, which is detached if the deadline passes.
-fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let (sender, receiver) = bounded(1);
+/// Resolves a host name before the deadline. The system's resolver has no deadline and cannot be
+/// canceled, so it runs on a separate thread, which is detached then.
+fn resolve(
+    host: &str,
+    port: u16,
+    deadline: Instant,
+    cancel: Option<&CancelToken>,
+) -> io::Result<Vec<SocketAddr>> {
+    let (sender, receiver) = bounded(2);
+    let at_cancel = sender.clone();
+    let _guard = cancel.map(|token| token.on_cancel(move || drop(at_cancel.send(Err(canceled())))));
     let name = (host.to_owned(), port);
     thread::Builder::new().name("torcon-resolve".into()).spawn(move || {
         // The receiver is dropped if the deadline passed.
@@ -229,59 +249,98 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     receiver.recv_deadline(deadline).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn connect_tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Stream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (address, remaining) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let left = time_left(deadline)?;
-        // The remaining addresses share the time, so that one without an answer does not use all of it.
-        let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
-        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(Stream::Tcp(stream));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+fn canceled() -> io::Error {
+    io::Error::other("canceled")
 }
 
-fn connect_unix(path: &OsStr, deadline: Instant) -> io::Result<UnixStream> {
-    let address = UnixAddr::new(path.as_bytes())?;
-    let socket = unix_socket()?;
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(true)?;
-    loop {
-        match connect(stream.as_raw_fd(), &address) {
-            Ok(()) | Err(Errno::EISCONN) => break,
-            Err(Errno::EINTR) => {}
-            // The backlog of the listener is full, and poll does not report room in it.
-            Err(Errno::EAGAIN) => {
-                thread::sleep(time_left(deadline)?.min(Duration::from_millis(10)));
-            }
-            Err(Errno::EINPROGRESS) => {
-                wait_until(&stream, PollFlags::POLLOUT, deadline)?;
-                match getsockopt(&stream, sockopt::SocketError)? {
-                    0 => break,
-                    error => return Err(io::Error::from_raw_os_error(error)),
+/// The limits of one attempt to open a connection.
+struct Attempt {
+    deadline: Instant,
+    cancel: Option<CancelFd>,
+}
+
+impl Attempt {
+    fn connect_tcp(&self, addresses: &[SocketAddr]) -> io::Result<Stream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for (address, remaining) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let left = time_left(self.deadline)?;
+            // The remaining addresses share the time, so that one without an answer does not use
+            // all of it.
+            let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
+            let until = Instant::now() + share.max(Duration::from_millis(1));
+            let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+            let stream = Stream::Tcp(new_socket(family)?.into());
+            match self.open(stream, &SockaddrStorage::from(*address), until) {
+                Ok(stream) => {
+                    stream.set_nodelay()?;
+                    return Ok(stream);
                 }
+                Err(error) => last = error,
             }
-            Err(error) => return Err(error.into()),
         }
+        Err(last)
     }
-    stream.set_nonblocking(false)?;
-    Ok(stream)
+
+    fn connect_unix(&self, path: &OsStr) -> io::Result<Stream> {
+        let address = UnixAddr::new(path.as_bytes())?;
+        let stream = Stream::Unix(new_socket(AddressFamily::Unix)?.into());
+        self.open(stream, &address, self.deadline)
+    }
+
+    fn open(
+        &self,
+        stream: Stream,
+        address: &dyn SockaddrLike,
+        until: Instant,
+    ) -> io::Result<Stream> {
+        stream.set_nonblocking(true)?;
+        loop {
+            match connect(stream.as_fd().as_raw_fd(), address) {
+                Ok(()) | Err(Errno::EISCONN) => break,
+                Err(Errno::EINTR) => {}
+                // The backlog of the listener is full, and poll does not report room in it.
+                Err(Errno::EAGAIN) if matches!(stream, Stream::Unix(_)) => {
+                    let pause = time_left(until)?.min(Duration::from_millis(10));
+                    self.wait(None, Instant::now() + pause)?;
+                }
+                Err(Errno::EINPROGRESS | Errno::EALREADY) => {
+                    time_left(until)?;
+                    if !self.wait(Some(&stream), until)? {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    match getsockopt(&stream, sockopt::SocketError)? {
+                        0 => break,
+                        error => return Err(io::Error::from_raw_os_error(error)),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
+
+    /// Waits until a socket is connected. Returns `false` at the deadline. Fails if the attempt is
+    /// canceled.
+    fn wait(&self, socket: Option<&Stream>, until: Instant) -> io::Result<bool> {
+        let cancel = self.cancel.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+        let socket = socket.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT));
+        let mut fds: Vec<_> = cancel.into_iter().chain(socket).collect();
+        let is_ready = poll_until(&mut fds, Some(until))?;
+        let first = fds.first().and_then(PollFd::any).unwrap_or_default();
+        if self.cancel.is_some() && first { Err(canceled()) } else { Ok(is_ready) }
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-fn unix_socket() -> io::Result<OwnedFd> {
-    Ok(socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?)
+fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    Ok(socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn unix_socket() -> io::Result<OwnedFd> {
+fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None)?;
+    let socket = socket(family, SockType::Stream, SockFlag::empty(), None)?;
     fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(socket)
 }
@@ -304,11 +363,13 @@ fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Re
 #[cfg(target_os = "linux")]
 mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
 
-    use super::{Stream, connect_tcp};
+    use super::{Attempt, CancelToken, Endpoint, Stream};
 
     // The first address of a name took the whole time limit.
     #[test]
@@ -322,9 +383,37 @@ mod tests {
             |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_millis(200));
         let _pending: Vec<_> = std::iter::from_fn(|| fill(&address).ok()).take(64).collect();
         let addresses = [address, good.local_addr().unwrap()];
-        let stream = connect_tcp(&addresses, Instant::now() + Duration::from_secs(4)).unwrap();
+        let attempt = Attempt { deadline: Instant::now() + Duration::from_secs(4), cancel: None };
+        let stream = attempt.connect_tcp(&addresses).unwrap();
         let Stream::Tcp(socket) = stream else { panic!("not a TCP stream") };
         assert_eq!(socket.peer_addr().unwrap(), addresses[1]);
+    }
+
+    // Canceling did not end the opening of a socket.
+    #[test]
+    fn opening_a_socket_is_canceled() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let (tcp, unix) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(&path).unwrap());
+        listen(&tcp, Backlog::new(0).unwrap()).unwrap();
+        listen(&unix, Backlog::new(0).unwrap()).unwrap();
+        for endpoint in [tcp.local_addr().unwrap().into(), Endpoint::unix(path)] {
+            let open = |limit, cancel: Option<&CancelToken>| {
+                Stream::connect(&endpoint, Instant::now() + limit, cancel)
+            };
+            let short = Duration::from_millis(200);
+            let _pending: Vec<_> = std::iter::from_fn(|| open(short, None).ok()).take(64).collect();
+            let token = CancelToken::new();
+            let begin = Instant::now();
+            thread::scope(|scope| {
+                let opening = scope.spawn(|| open(Duration::from_secs(60), Some(&token)));
+                assert!(!token.wait_timeout(short));
+                token.cancel();
+                assert!(opening.join().unwrap().is_err());
+            });
+            assert!(begin.elapsed() < Duration::from_secs(30), "{endpoint}: {:?}", begin.elapsed());
+        }
     }
 
     // The loss of a remote machine was never noticed.

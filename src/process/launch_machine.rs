@@ -3,6 +3,7 @@
 //! The thread `torcon-launch` runs a [`LaunchMachine`]. Every event of the launch reaches it as a
 //! [`LaunchMessage`], and everything else by a deadline.
 
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,10 @@ use super::progress::{Progress, ProgressReporter};
 use super::thread::NamedThread;
 use super::tor_process::Shared;
 use crate::controller::{Controller, HookGuard};
-use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
+use crate::error::{
+    Canceled, Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait,
+};
+use crate::link::CancelGuard;
 
 /// How long one attempt at a control connection may take: on a slow machine a tor that starts
 /// answers late.
@@ -66,6 +70,8 @@ pub(super) struct LaunchMachine {
     bootstrap_hook: Option<HookGuard>,
     disconnected: Option<Instant>,
     is_ready: bool,
+    /// Sends [`LaunchMessage::Cancel`] when the token of the launcher is canceled.
+    _cancel: Option<CancelGuard>,
 }
 
 /// Attempts at a control connection, one at a time.
@@ -90,6 +96,7 @@ enum Step {
     Continue,
     Bootstrapped,
     Fail(LaunchProblem),
+    Cancel,
 }
 
 /// Wakes the threads that wait for the launch, even if its thread panics.
@@ -103,7 +110,7 @@ impl Drop for CancelOnDrop {
 
 impl LaunchMachine {
     pub(super) fn new(
-        launcher: Launcher,
+        mut launcher: Launcher,
         shared: Arc<Shared>,
         route: Option<Route>,
         reporter: Option<ProgressReporter>,
@@ -111,6 +118,11 @@ impl LaunchMachine {
         messages: Receiver<LaunchMessage>,
     ) -> Self {
         let now = Instant::now();
+        let cancel = launcher.cancel.take().map(|token| {
+            let sender = sender.clone();
+            // Fails when the launch is over.
+            token.on_cancel(move || drop(sender.send(LaunchMessage::Cancel)))
+        });
         Self {
             launcher,
             shared,
@@ -126,6 +138,7 @@ impl LaunchMachine {
             bootstrap_hook: None,
             disconnected: None,
             is_ready: false,
+            _cancel: cancel,
         }
     }
 
@@ -146,6 +159,7 @@ impl LaunchMachine {
                 Step::Continue => {}
                 Step::Bootstrapped => return self.finish(),
                 Step::Fail(problem) => return self.fail(problem),
+                Step::Cancel => return self.cancel(),
             }
         }
     }
@@ -163,10 +177,7 @@ impl LaunchMachine {
         if self.is_ready {
             return None;
         }
-        let wait = match self.launcher.ready {
-            Ready::Bootstrapped => Wait::Bootstrap,
-            Ready::Controller => Wait::Connect,
-        };
+        let wait = self.launcher.ready.wait();
         let at = |from: Instant, wait: Wait, limit: Duration| {
             Some((from.checked_add(limit)?, Due::TimedOut(wait, limit)))
         };
@@ -224,7 +235,7 @@ impl LaunchMachine {
                 Step::Fail(LaunchProblem::Stderr { text: "".into() })
             }
             LaunchMessage::Exited => Step::Fail(LaunchProblem::Exited),
-            LaunchMessage::Cancel => Step::Fail(LaunchProblem::Canceled),
+            LaunchMessage::Cancel => Step::Cancel,
         }
     }
 
@@ -343,26 +354,27 @@ impl LaunchMachine {
         self.shared.launch.set_bootstrapped();
     }
 
+    /// Ends tor, unless it is ready, and then reports the cancellation.
+    fn cancel(mut self) {
+        if !self.is_ready {
+            self.end();
+        }
+        self.end_threads();
+        self.shared.launch.fail(Canceled::new(self.launcher.ready.wait()));
+    }
+
     /// Ends tor, unless it is ready, and then reports the error.
     fn fail(mut self, problem: LaunchProblem) {
-        let grace = self.launcher.grace.min(SHORT_GRACE);
         let mut exit_status = None;
         if matches!(problem, LaunchProblem::Stderr { .. }) {
             // The thread `torcon-end` ends it.
-            let limit = grace.saturating_add(KILL_LIMIT);
+            let limit = self.grace().saturating_add(KILL_LIMIT);
             exit_status = self.shared.child.wait_for(limit).and_then(Result::ok);
         } else if !self.is_ready || matches!(problem, LaunchProblem::Exited) {
-            match self.shared.child.end(grace) {
-                Ok((exit, _)) => exit_status = exit.ok(),
-                Err(error) => log::error!("tor could not be ended: {error}"),
-            }
+            exit_status = self.end();
         }
         let is_custom = matches!(self.route.as_deref(), Some(Route::Custom(_)));
-        let thread = self.retry.thread.take();
-        let has_ended = thread.is_none_or(|thread| thread.join_for(CLOSURE_LIMIT));
-        if let Some(reporter) = self.reporter.take() {
-            reporter.finish(CLOSURE_LIMIT);
-        }
+        let has_ended = self.end_threads();
         let problem = match problem {
             LaunchProblem::Stderr { .. } => {
                 LaunchProblem::Stderr { text: self.shared.output.stderr_text().into() }
@@ -378,5 +390,31 @@ impl LaunchMachine {
             ..self.shared.output.report()
         };
         self.shared.launch.fail(LaunchError::with_report(problem, report));
+    }
+
+    fn grace(&self) -> Duration {
+        self.launcher.grace.min(SHORT_GRACE)
+    }
+
+    /// Ends tor, and returns its exit status if it is known.
+    fn end(&self) -> Option<ExitStatus> {
+        match self.shared.child.end(self.grace()) {
+            Ok((exit, _)) => exit.ok(),
+            Err(error) => {
+                log::error!("tor could not be ended: {error}");
+                None
+            }
+        }
+    }
+
+    /// Waits for the threads that may run a closure of the program. Returns whether that of an
+    /// attempt at a control connection has ended.
+    fn end_threads(&mut self) -> bool {
+        let thread = self.retry.thread.take();
+        let has_ended = thread.is_none_or(|thread| thread.join_for(CLOSURE_LIMIT));
+        if let Some(reporter) = self.reporter.take() {
+            reporter.finish(CLOSURE_LIMIT);
+        }
+        has_ended
     }
 }

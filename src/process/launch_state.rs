@@ -6,7 +6,7 @@ use parking_lot::{Condvar, Mutex};
 use super::control::Route;
 use super::progress::Progress;
 use crate::controller::Controller;
-use crate::error::{Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
+use crate::error::{Canceled, Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
 
 /// The state of tor that [`Launcher::launch`](super::Launcher::launch) waits for.
@@ -19,6 +19,16 @@ pub enum Ready {
     Bootstrapped,
     /// The control connection is authenticated, whether tor can reach its network or not.
     Controller,
+}
+
+impl Ready {
+    /// Returns the condition that a launch waits for.
+    pub(super) fn wait(self) -> Wait {
+        match self {
+            Self::Bootstrapped => Wait::Bootstrap,
+            Self::Controller => Wait::Connect,
+        }
+    }
 }
 
 /// The progress and the result of a launch, for the threads that wait for it.
@@ -145,7 +155,7 @@ impl LaunchState {
     /// Ends a launch whose thread is gone, unless tor has bootstrapped.
     pub(super) fn cancel(&self) {
         if !self.state.lock().is_bootstrapped {
-            self.fail(LaunchError::new(LaunchProblem::Canceled));
+            self.fail(Canceled::new(Wait::Bootstrap));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::sink::SinkWriter;
 use super::spawn;
 use super::tor_user::{self, TorUser};
 use crate::error::{InvalidInput, LaunchError, Result};
-use crate::link::Listener;
+use crate::link::{CancelToken, Listener};
 use crate::temporary;
 
 /// Launches a tor that belongs to this program.
@@ -67,6 +67,7 @@ pub struct Launcher {
     pub(super) stall_timeout: Duration,
     pub(super) grace: Duration,
     pub(super) kill_on_stderr: bool,
+    pub(super) cancel: Option<CancelToken>,
 }
 
 /// The closure and the writers of the user, which several launches can share.
@@ -92,6 +93,7 @@ impl Launcher {
             stall_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(10),
             kill_on_stderr: true,
+            cancel: None,
         }
     }
 
@@ -222,6 +224,36 @@ impl Launcher {
         self
     }
 
+    /// Sets a token by which another thread cancels the launch. The default is none.
+    ///
+    /// [`launch`](Self::launch) then fails with [`Error::Canceled`](crate::Error::Canceled), after tor
+    /// has ended and its temporary directories are deleted; so do
+    /// [`TorProcess::wait_bootstrapped`] and [`TorProcess::wait_controller`] after
+    /// [`spawn`](Self::spawn). tor has up to five seconds to end, and is killed then; a client that
+    /// bootstraps ends at once. A tor that is ready (see [`wait_for`](Self::wait_for)) is not ended:
+    /// the token then ends only the wait for the rest of its bootstrap.
+    ///
+    /// In the launcher of a [`Supervisor`](crate::Supervisor) the token stops it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{CancelToken, Error, Launcher};
+    ///
+    /// let token = CancelToken::new();
+    /// let at_signal = token.clone();
+    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// match Launcher::new().cancel_token(&token).launch() {
+    ///     Err(Error::Canceled(_)) => println!("Ctrl-C: tor has ended"),
+    ///     launched => println!("tor runs, PID {}", launched?.pid()),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
     /// Launches tor and returns it when it is ready.
     ///
     /// Blocks the current thread until tor has bootstrapped to 100 %, or is ready as
@@ -237,7 +269,8 @@ impl Launcher {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, or
     /// `DisableNetwork 1` without [`Ready::Controller`]. Otherwise
     /// [`Error::Launch`](crate::Error::Launch), whose text has tor's last warnings and errors; tor
-    /// has ended then, and its temporary directories are deleted.
+    /// has ended then, and its temporary directories are deleted; and
+    /// [`Error::Canceled`](crate::Error::Canceled) if the [token](Self::cancel_token) was canceled.
     #[doc(alias = "launch_tor")]
     pub fn launch(self) -> Result<TorProcess> {
         self.check_ready()?;
@@ -254,7 +287,8 @@ impl Launcher {
     /// # Errors
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, and
-    /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started.
+    /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started; and
+    /// [`Error::Canceled`](crate::Error::Canceled) if the [token](Self::cancel_token) is canceled.
     pub fn spawn(self) -> Result<TorProcess> {
         self.check()?;
         let given = self.data_directory.clone();
@@ -263,6 +297,9 @@ impl Launcher {
 
     /// Starts tor with settings that are checked.
     pub(super) fn start(mut self, data: DataDirectory) -> Result<TorProcess> {
+        if let Some(token) = &self.cancel {
+            token.check(self.ready.wait())?;
+        }
         let name = self.options.values("User").last();
         let user = self.user();
         if name.is_some_and(tor_user::defers_unix_sockets) {

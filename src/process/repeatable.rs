@@ -4,15 +4,15 @@ use std::path::{self, Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::TorProcess;
 use super::directory::{DataDirectory, create_kept};
-use super::launch_machine::{LaunchMessage, SHORT_GRACE};
+use super::launch_machine::SHORT_GRACE;
 use super::launcher::Launcher;
 use super::tor_process::Shared;
 use crate::error::{LaunchError, LaunchProblem, Result};
+use crate::link::CancelToken;
 use crate::temporary;
 
 /// Launches the same tor again and again, one process after the other.
@@ -67,11 +67,23 @@ impl Launcher {
             stall_timeout: self.stall_timeout,
             grace: self.grace,
             kill_on_stderr: self.kill_on_stderr,
+            cancel: self.cancel.clone(),
         }
     }
 }
 
 impl RepeatableLauncher {
+    /// Returns the token of the launcher.
+    pub(crate) fn canceled_by(&self) -> Option<&CancelToken> {
+        self.launcher.cancel.as_ref()
+    }
+
+    /// Sets the token that cancels each launch.
+    pub(crate) fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.launcher = self.launcher.cancel_token(token);
+        self
+    }
+
     /// Starts tor, as [`Launcher::spawn`] does. Is called by one thread at a time.
     ///
     /// Ends the process of the launch before, if it still runs, as a drop of its [`TorProcess`] does:
@@ -101,37 +113,6 @@ impl TorProcess {
     /// [`Error::Launch`](crate::Error::Launch) if the launch failed.
     pub(crate) fn wait_ready_for(&self, limit: Duration) -> Result<bool> {
         self.shared.launch.wait_ready(limit)
-    }
-
-    /// Returns a handle that cancels the launch.
-    pub(crate) fn launch_cancel(&self) -> LaunchCancel {
-        LaunchCancel { shared: Arc::downgrade(&self.shared), messages: self.messages.clone() }
-    }
-}
-
-/// Cancels a launch from another thread. Does not keep the process.
-#[derive(Clone)]
-pub(crate) struct LaunchCancel {
-    shared: Weak<Shared>,
-    messages: Sender<LaunchMessage>,
-}
-
-impl fmt::Debug for LaunchCancel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaunchCancel").finish_non_exhaustive()
-    }
-}
-
-impl LaunchCancel {
-    /// Lets the threads that wait for the launch fail at once; tor ends after that. Does nothing when
-    /// the launch has succeeded or failed.
-    pub(crate) fn cancel(&self) {
-        let Some(shared) = self.shared.upgrade() else { return };
-        if shared.launch.is_under_way() {
-            shared.launch.fail(LaunchError::new(LaunchProblem::Canceled));
-            // Fails when the launch is over.
-            let _ = self.messages.send(LaunchMessage::Cancel);
-        }
     }
 }
 

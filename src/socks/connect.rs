@@ -117,7 +117,7 @@ pub(super) fn exchange(
 fn connect(proxy: &Endpoint, limits: Limits) -> Result<Stream, SocksProblem> {
     let step = SocksStep::Greeting;
     let is_late = |error: &io::Error| error.kind() == ErrorKind::TimedOut;
-    Stream::connect(proxy, limits.deadline(step)).map_err(|problem| match problem {
+    Stream::connect(proxy, limits.deadline(step), None).map_err(|problem| match problem {
         ConnectProblem::Resolve(error) | ConnectProblem::Io(error) if is_late(&error) => {
             limits.timeout(step)
         }

@@ -120,7 +120,7 @@ impl Keeper {
             if !self.shared.sleep(delay) {
                 return Err(stopped());
             }
-            let error = match self.source.obtain(&self.shared.cancel) {
+            let error = match self.source.obtain() {
                 Ok(tor) => return Ok(tor),
                 Err(_) if self.shared.is_stopping() => return Err(stopped()),
                 Err(error) => error,

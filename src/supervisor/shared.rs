@@ -11,9 +11,9 @@ use super::options::SupervisorOptions;
 use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
-use crate::controller::{Cancel, Controller};
+use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
-use crate::link::{ListenerId, deadline_after};
+use crate::link::{CancelToken, ListenerId, deadline_after};
 use crate::state::State;
 use crate::tor::Tor;
 
@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) event_limit: usize,
     pub(super) notifications: Arc<Notifications>,
     /// Cancels the attempts when the supervisor is stopped.
-    pub(super) cancel: Arc<Cancel>,
+    pub(super) cancel: CancelToken,
     present: Mutex<Present>,
     changed: Condvar,
     pub(super) settings: Settings,
@@ -90,7 +90,7 @@ impl Shared {
             options,
             event_limit,
             notifications: Notifications::new(event_limit),
-            cancel: Arc::default(),
+            cancel: CancelToken::new(),
             present: Mutex::new(present),
             changed: Condvar::new(),
             settings: Settings::default(),

@@ -1,15 +1,14 @@
 //! The tors of a supervisor: connected to or launched, again and again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::controller::{Cancel, ConnectOptions};
+use crate::controller::ConnectOptions;
 use crate::error::{
     AuthError, AuthProblem, ConnectAttempt, ConnectProblem, Error, LaunchProblem, Result,
 };
-use crate::link::Endpoint;
+use crate::link::{CancelToken, Endpoint};
 use crate::names::AuthMethod;
 use crate::process::RepeatableLauncher;
 use crate::tor::Tor;
@@ -20,8 +19,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Connects to tor or launches it, unless it is canceled.
-    pub(super) fn obtain(&self, cancel: &Cancel) -> Result<Tor> {
+    /// Connects to tor or launches it.
+    pub(super) fn obtain(&self) -> Result<Tor> {
         match self {
             Self::Connect { endpoints, options } => {
                 let controller = match &**endpoints {
@@ -32,23 +31,27 @@ impl Source {
             }
             Self::Launch(launcher) => {
                 let process = launcher.spawn()?;
-                let launch = process.launch_cancel();
-                cancel.set(move || launch.cancel());
-                let outcome = process.wait_ready_for(Duration::MAX);
-                cancel.clear();
-                outcome?;
+                process.wait_ready_for(Duration::MAX)?;
                 Tor::of_process(process)
             }
         }
     }
 
-    /// Lets `cancel` end the attempts to connect.
-    pub(super) fn with_cancel(self, cancel: &Arc<Cancel>) -> Self {
+    /// Returns the token of the user.
+    pub(super) fn canceled_by(&self) -> Option<CancelToken> {
+        match self {
+            Self::Connect { options, .. } => options.canceled_by().cloned(),
+            Self::Launch(launcher) => launcher.canceled_by().cloned(),
+        }
+    }
+
+    /// Lets the token end the attempts.
+    pub(super) fn with_cancel(self, token: &CancelToken) -> Self {
         match self {
             Self::Connect { endpoints, options } => {
-                Self::Connect { endpoints, options: Box::new(options.cancel(Arc::clone(cancel))) }
+                Self::Connect { endpoints, options: Box::new(options.cancel_token(token)) }
             }
-            launch @ Self::Launch(_) => launch,
+            Self::Launch(launcher) => Self::Launch(Box::new(launcher.cancel_token(token))),
         }
     }
 

@@ -165,7 +165,6 @@ fn the_problems_of_a_launch_have_good_texts() {
         LaunchProblem::NotConnected,
         LaunchProblem::Signal { source: system_error() },
         LaunchProblem::StatusUnknown { source: system_error() },
-        LaunchProblem::Canceled,
     ];
     for problem in problems {
         check_text(&problem);

@@ -41,6 +41,9 @@ mod error_text;
 /// Parsers of long texts: time that grows with the length, not faster.
 mod linear;
 
+/// Calls that a token cancels.
+mod cancel;
+
 /// Launching and ending a real tor, or a shell script in its place.
 mod process;
 

@@ -6,7 +6,7 @@ mod ending;
 /// Launches that fail, and that nothing remains of them.
 mod failing;
 /// Shell scripts in place of tor.
-mod fake_process;
+pub(crate) mod fake_process;
 /// Launches that succeed: progress, sinks, arguments and environment.
 mod launching;
 /// Temporary directories after the end of their program.

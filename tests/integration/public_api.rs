@@ -33,6 +33,7 @@ macro_rules! promises {
 
 // One line per type, sorted.
 promises! { CLONED, check_cloned, every_cloned_type:
+    torcon::CancelToken,
     torcon::ConnectOptions,
     torcon::Controller,
     torcon::Endpoint,
@@ -111,6 +112,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::error::AuthProblem,
     torcon::error::BufferError,
     torcon::error::BufferProblem,
+    torcon::error::Canceled,
     torcon::error::CircuitEnd,
     torcon::error::CircuitError,
     torcon::error::CircuitProblem,
@@ -319,6 +321,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
 
 // Handles with one owner.
 promises! { NOT_CLONED, check_not_cloned, every_type:
+    torcon::CancelGuard,
     torcon::EventQueue,
     torcon::PendingReply,
     torcon::socks::TorStream,
@@ -342,6 +345,7 @@ promises! { ERRORS, check_errors, every_error:
     torcon::error::AuthProblem,
     torcon::error::BufferError,
     torcon::error::BufferProblem,
+    torcon::error::Canceled,
     torcon::error::CircuitError,
     torcon::error::CircuitProblem,
     torcon::error::ConfigError,

@@ -45,18 +45,18 @@ impl ConnectOptions {
             return Err(self.timed_out());
         }
         let problem = |error| self.problem_of(error);
-        let link =
-            Link::open(endpoint, deadline, self.limits).map_err(|problem| match problem {
+        let link = Link::open(endpoint, deadline, self.limits, self.cancel.as_ref()).map_err(
+            |problem| match problem {
                 ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
                     if error.kind() == std::io::ErrorKind::TimedOut =>
                 {
                     self.timed_out()
                 }
                 problem => problem,
-            })?;
-        if let Some(cancel) = &self.cancel {
-            cancel.set(link.ender());
-        }
+            },
+        )?;
+        // Lets the waits for replies fail.
+        let _guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
         let command = GetProtocolInfo::new();
         let request = command.request().map_err(|error| problem(error.into()))?;
         let reply = link.call(&request, left(deadline)).map_err(|error| match error {
@@ -84,9 +84,6 @@ impl ConnectOptions {
         let is_local = link.peer().is_on_this_machine();
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
         link.set_authenticated();
-        if let Some(cancel) = &self.cancel {
-            cancel.clear();
-        }
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
         let socks = self.socks.clone().and_then(Result::ok);

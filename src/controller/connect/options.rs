@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::cancel::Cancel;
 use crate::auth::{CookieSource, Password, PasswordSource};
 use crate::error::{Error, Result};
-use crate::link::{BufferLimits, Endpoint, LinkLimits};
+use crate::link::{BufferLimits, CancelToken, Endpoint, LinkLimits};
 use crate::wire::Limits;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,7 +44,7 @@ pub struct ConnectOptions {
     pub(super) password: PasswordSource,
     pub(super) socks: Option<Result<Endpoint>>,
     pub(super) limits: LinkLimits,
-    pub(super) cancel: Option<Arc<Cancel>>,
+    pub(super) cancel: Option<CancelToken>,
 }
 
 impl Default for ConnectOptions {
@@ -208,10 +206,44 @@ impl ConnectOptions {
         self
     }
 
-    /// Lets another thread cancel the attempts, from the moment when the socket is open.
-    pub(crate) fn cancel(mut self, cancel: Arc<Cancel>) -> Self {
-        self.cancel = Some(cancel);
+    /// Sets a token by which another thread cancels the attempts. The default is none.
+    ///
+    /// The call fails with [`Error::Canceled`] as soon as it is canceled, while it resolves a name,
+    /// opens the socket or authenticates. The resolver of the operating system cannot be interrupted:
+    /// the thread `torcon-resolve` stays until it returns. A running
+    /// [password closure](Self::password_with) is not interrupted either; its result is discarded. A
+    /// connection that is open already is not closed.
+    ///
+    /// In the options of a [`Supervisor`](crate::Supervisor) the token stops it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// use torcon::{CancelToken, ConnectOptions, Error};
+    ///
+    /// let token = CancelToken::new();
+    /// let other = token.clone();
+    /// thread::spawn(move || {
+    ///     thread::sleep(Duration::from_secs(2));
+    ///     other.cancel()
+    /// });
+    /// match ConnectOptions::new().cancel_token(&token).connect("tor.example:9051") {
+    ///     Err(Error::Canceled(_)) => println!("no answer within two seconds"),
+    ///     connected => println!("tor {}", connected?.version()),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
         self
+    }
+
+    /// Returns the token that cancels the attempts.
+    pub(crate) fn canceled_by(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
     }
 
     /// Returns the limit of the queue of events, in bytes.

@@ -13,7 +13,8 @@ use nix::unistd::{User, geteuid};
 use parking_lot::Mutex;
 
 use super::RepeatableLauncher;
-use crate::error::{Error, LaunchProblem};
+use crate::error::Error;
+use crate::link::CancelToken;
 use crate::process::{ControlVia, Launcher, Ready, TorProcess};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -234,24 +235,23 @@ fn a_closure_that_still_runs_is_not_called_by_the_next_launch() {
 }
 
 #[test]
-fn a_wait_ends_at_its_limit_and_at_once_when_the_launch_is_cancelled() {
+fn a_wait_ends_at_its_limit_and_when_the_launch_is_canceled() {
     let root = tempfile::tempdir().unwrap();
     // Its end takes as long as the drop allows.
     let launcher = script(root.path(), "trap '' TERM; while :; do sleep 0.1; done");
-    let launcher = launcher.grace(Duration::ZERO).repeatable().unwrap();
+    let token = CancelToken::new();
+    let launcher = launcher.grace(Duration::ZERO).repeatable().unwrap().cancel_token(&token);
     let tor = launcher.spawn().unwrap();
     assert!(!tor.wait_ready_for(Duration::from_millis(1)).unwrap());
-    let cancel = tor.launch_cancel();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| tor.wait_ready_for(LONG));
-        cancel.cancel();
-        let Err(Error::Launch(error)) = waiting.join().unwrap() else { panic!("is cancelled") };
-        assert!(matches!(error.problem(), LaunchProblem::Canceled), "{error}");
+        token.cancel();
+        let error = waiting.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Canceled(_)), "{error}");
+        assert!(tor.try_wait().unwrap().is_some(), "tor has ended");
     });
     drop(tor);
-    // Without a process it does nothing.
-    cancel.cancel();
-    assert!(launcher.spawn().is_ok());
+    assert!(matches!(launcher.spawn(), Err(Error::Canceled(_))));
 }
 
 #[test]

@@ -132,8 +132,9 @@ fn quit_cancels_a_launch() {
         FakeProcess::new("say 'Bootstrapped 5% (conn): Connecting to a relay'\nexec sleep 60");
     let tor = fake.launcher().spawn().unwrap();
     tor.quit().unwrap();
-    let Err(Error::Launch(error)) = tor.wait_bootstrapped(LONG) else { panic!("tor has ended") };
-    assert_eq!(error.problem().to_string(), "this program canceled the launch");
+    let error = tor.wait_bootstrapped(LONG).unwrap_err();
+    let text = "canceled by this program while waiting for tor to finish bootstrapping";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

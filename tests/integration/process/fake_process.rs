@@ -9,19 +9,19 @@ use torcon::process::{ControlVia, Launcher};
 use crate::support::dialect::Dialect;
 
 /// A limit that only a failed test reaches.
-pub(super) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// A limit for an immediate reaction.
-pub(super) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A shell script in place of tor, in a temporary directory.
-pub(super) struct FakeProcess {
+pub(crate) struct FakeProcess {
     directory: TempDir,
 }
 
 impl FakeProcess {
     /// Writes the script. Its arguments are those of tor: `-f torrc --defaults-torrc file`.
     /// The phases of a bootstrap that it reports must have been recorded.
-    pub(super) fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         for phase in script.split("Bootstrapped ").skip(1) {
             let tag = phase.split(['(', ')']).nth(1).unwrap_or_default();
             let event = format!("650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=1 TAG={tag}\r\n");
@@ -45,12 +45,12 @@ impl FakeProcess {
     }
 
     /// Returns a tor that bootstraps at once, and runs for a minute.
-    pub(super) fn bootstrapped() -> Self {
+    pub(crate) fn bootstrapped() -> Self {
         Self::new("say 'Bootstrapped 100% (done): Done'\nexec sleep 60")
     }
 
     /// Returns a tor that reports 5 % first.
-    pub(super) fn bootstrapped_in_two_steps() -> Self {
+    pub(crate) fn bootstrapped_in_two_steps() -> Self {
         Self::new(
             "say 'Bootstrapped 5% (conn): Connecting to a relay'\nsay 'Bootstrapped 100% (done): Done'\n\
              exec sleep 60",
@@ -58,17 +58,17 @@ impl FakeProcess {
     }
 
     /// Returns the path of the script.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("tor")
     }
 
     /// Returns the path of a file for the PID of the script.
-    pub(super) fn pid_file(&self) -> PathBuf {
+    pub(crate) fn pid_file(&self) -> PathBuf {
         self.path().with_extension("pid")
     }
 
     /// Returns a launcher of the script without a control connection.
-    pub(super) fn launcher(&self) -> Launcher {
+    pub(crate) fn launcher(&self) -> Launcher {
         Launcher::new()
             .program(self.path())
             .control(ControlVia::None)

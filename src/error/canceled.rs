@@ -1,0 +1,29 @@
+use std::fmt;
+
+use super::Wait;
+
+/// The error of an operation that a [`CancelToken`](crate::CancelToken) ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canceled {
+    wait: Box<Wait>,
+}
+
+impl Canceled {
+    pub(crate) fn new(wait: Wait) -> Self {
+        Self { wait: Box::new(wait) }
+    }
+
+    /// Returns the condition that the operation waited for.
+    #[must_use]
+    pub fn wait(&self) -> &Wait {
+        &self.wait
+    }
+}
+
+impl fmt::Display for Canceled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "canceled by this program while waiting for {}", self.wait)
+    }
+}
+
+impl std::error::Error for Canceled {}
