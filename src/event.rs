@@ -7,6 +7,49 @@
 //!
 //! Only the required fields are checked when an event arrives. Each method of another field parses
 //! it when it is called: call it once if you need the value more than once.
+//!
+//! # The events
+//!
+//! A listener of a kind ([`Controller::add_event_listener`](crate::Controller::add_event_listener))
+//! gets an [`Event`], a listener of a type ([`Controller::on`](crate::Controller::on)) the typed
+//! event.
+//!
+//! | event | kind | type | tor sends it |
+//! | --- | --- | --- | --- |
+//! | `CIRC` | `Circ` | [`CircEvent`] | when a circuit is launched, extended, built, or ends |
+//! | `CIRC_MINOR` | `CircMinor` | [`CircMinorEvent`] | when a circuit changes its purpose or is cannibalized |
+//! | `CIRC_BW` | `CircBw` | [`CircBwEvent`] | each second, for each circuit with traffic |
+//! | `STREAM` | `Stream` | [`StreamEvent`] | when a stream is new, attached, connected, detached, or ends |
+//! | `STREAM_BW` | `StreamBw` | [`StreamBwEvent`] | each second, for each stream with traffic |
+//! | `ORCONN` | `OrConn` | [`OrConnEvent`] | when a connection to a relay is launched, connected, or ends |
+//! | `CONN_BW` | `ConnBw` | [`ConnBwEvent`] | each second, for each connection; test networks only |
+//! | `BW` | `Bw` | [`BwEvent`] | each second, traffic or not |
+//! | `CELL_STATS` | `CellStats` | [`CellStatsEvent`] | each second, for each circuit; test networks only |
+//! | `TB_EMPTY` | `TbEmpty` | [`TbEmptyEvent`] | when a token bucket is refilled after it was empty; not by tor 0.4.9 |
+//! | `BUILDTIMEOUT_SET` | `BuildTimeoutSet` | [`BuildTimeoutSetEvent`] | when tor computes its circuit build timeout |
+//! | `STATUS_CLIENT` | `StatusClient` | [`StatusEvent`] | on bootstrap progress, when circuits can be built or no longer, on suspicious requests of applications |
+//! | `STATUS_GENERAL` | `StatusGeneral` | [`StatusEvent`] | on a wrong clock, a deprecated version, an internal bug |
+//! | `STATUS_SERVER` | `StatusServer` | [`StatusEvent`] | to a relay: its address, its reachability, its descriptor's acceptance |
+//! | `NETWORK_LIVENESS` | `NetworkLiveness` | [`NetworkLivenessEvent`] | when the network becomes reachable, or is no longer |
+//! | `GUARD` | `Guard` | [`GuardEvent`] | when a guard is chosen, dropped, up or down |
+//! | `ADDRMAP` | `AddrMap` | [`AddrMapEvent`] | when a name is resolved or mapped, or a mapping ends |
+//! | `CONF_CHANGED` | `ConfChanged` | [`ConfChangedEvent`] | when a controller or a reload changes options |
+//! | `SIGNAL` | `Signal` | [`SignalEvent`] | when tor has received a signal, also from a controller |
+//! | `NEWCONSENSUS` | `NewConsensus` | [`NewConsensusEvent`] | when a consensus arrives, about every hour or two; a large event |
+//! | `NEWDESC` | `NewDesc` | [`NewDescEvent`] | when descriptors of relays arrive |
+//! | `NS` | `Ns` | [`NsEvent`] | when the router status of relays changes |
+//! | `DESCCHANGED` | `DescChanged` | [`DescChangedEvent`] | to a relay: when its own descriptor changes |
+//! | `HS_DESC` | `HsDesc` | [`HsDescEvent`] | when a descriptor of an onion service is created, uploaded, requested or received, or this fails |
+//! | `HS_DESC_CONTENT` | `HsDescContent` | [`HsDescContentEvent`] | when `HSFETCH` or a client has received a descriptor |
+//! | `CLIENTS_SEEN` | `ClientsSeen` | [`ClientsSeenEvent`] | to a bridge: once a day |
+//! | `TRANSPORT_LAUNCHED` | `TransportLaunched` | [`TransportLaunchedEvent`] | when a pluggable transport is ready |
+//! | `PT_LOG` | `PtLog` | [`PtLogEvent`] | when a pluggable transport logs a message |
+//! | `PT_STATUS` | `PtStatus` | [`PtStatusEvent`] | when a pluggable transport reports its status |
+//! | `DEBUG` | `Debug` | [`LogEvent`] | at each message of the log of this severity; thousands in a second |
+//! | `INFO` | `Info` | [`LogEvent`] | at each message of the log of this severity; many |
+//! | `NOTICE` | `Notice` | [`LogEvent`] | at each message of the log of this severity |
+//! | `WARN` | `Warn` | [`LogEvent`] | at each message of the log of this severity |
+//! | `ERR` | `Err` | [`LogEvent`] | at each message of the log of this severity; tor may exit |
 
 mod address;
 mod answers;

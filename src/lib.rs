@@ -1,16 +1,14 @@
 //! Launches, connects to and controls Tor through its control port, with blocking calls and plain
 //! threads.
 //!
-//! torcon is for programs without an async runtime. Any thread may call any function; a call
-//! returns when tor has answered or a time limit has passed. A separate thread calls closures for
-//! events.
-//! torcon is not an implementation of Tor: it needs the `tor` program, which it can launch.
+//! torcon is for programs without an async runtime. It is not an implementation of Tor: it needs the
+//! `tor` program, which it can launch.
 //!
 //! ```no_run
 //! use torcon::EventKind;
 //!
 //! // Connects to a running tor and authenticates by the method that it offers.
-//! let controller = torcon::connect("127.0.0.1:9051")?; // or "unix:/run/tor/control"
+//! let controller = torcon::connect_default()?; // or torcon::connect("127.0.0.1:9051")
 //! println!("tor {}", controller.version());
 //! println!("{} bytes read", controller.get_info_one("traffic/read")?);
 //!
@@ -20,53 +18,52 @@
 //! # Ok::<(), torcon::Error>(())
 //! ```
 //!
-//! # Overview
+//! # Where to look
 //!
-//! - A [`Controller`] is a connection to a running tor. It sends every command of the control
-//!   protocol; its clones share the connection. [`connect`] opens one, [`ConnectOptions`] opens
-//!   one with a password, other limits or several addresses.
-//! - A [`Launcher`] launches a tor with a private configuration and, by default, a temporary
-//!   directory. It returns a [`TorProcess`], which ends when it is dropped.
-//! - An [`Event`] is an asynchronous reply of tor. Closures receive events of a kind
-//!   ([`Controller::add_event_listener`]), of a type ([`Controller::on`]) or as text
-//!   ([`Controller::add_text_listener`]); an [`EventQueue`] is read by any thread.
-//! - A [`Tor`] is a controller and, if it was launched, its process. It opens streams through Tor,
-//!   resolves names, and can be shared by the whole program.
-//! - A [`Supervisor`] connects or launches again when tor has ended, and restores options,
-//!   listeners, a state and onion services.
-//! - An [`OnionEndpoint`] adds an onion service in front of a local socket. It returns an
-//!   [`OnionListener`], which accepts connections as a `TcpListener` does.
-//! - A [`State`] holds tor's circuits, streams, relays, guards and mappings, kept up to date by
-//!   events. It builds circuits along chosen relays, opens streams through them, and attaches
-//!   streams to circuits by closures.
-//! - A [`Config`] is tor's configuration: typed options, saved by one command.
-//! - The modules are: [`command`] (one type per command), [`event`] (one per
-//!   event), [`info`] (replies of `GETINFO`), [`descriptor`] (directory documents about relays),
-//!   [`names`] (identifiers, onion addresses and keywords of the protocol), [`state`], [`config`],
-//!   [`process`], [`onion`], [`socks`], [`supervisor`] and [`error`]; `testnet`
-//!   is behind a Cargo feature.
+//! | I want to | look at |
+//! | --- | --- |
+//! | connect to a running tor, with a password or a cookie | [`connect_default`], [`connect`], [`ConnectOptions`] |
+//! | launch a tor | [`Launcher`], [`TorProcess`] |
+//! | query or configure tor | [`Controller::get_info`], [`Controller::set_conf`], [`Config`] for options with types |
+//! | react to events | [`Controller::on`], [`Controller::add_event_listener`], [`EventQueue`], the table of [`event`] |
+//! | open streams or resolve names through Tor | [`Tor::connect_stream`], [`Tor::resolve`], [`socks::SocksProxy`] |
+//! | get a new identity | [`Tor::wait_new_identity`], [`Controller::signal`] |
+//! | follow circuits and streams | [`State`], [`State::on_circuit`], [`State::snapshot`] |
+//! | build circuits, choose relays and exits | [`State::build_circuit`], [`state::Path`] |
+//! | choose the circuit of each stream | [`State::set_attacher`] |
+//! | put something behind an onion address | [`OnionEndpoint`], [`OnionListener`] |
+//! | visit an onion service with client authorization | [`Controller::add_onion_client_auth`] |
+//! | survive the end of tor | [`Supervisor`] |
+//! | test a program without the internet | `testnet`, a Cargo feature |
+//! | send a command that has no method | [`Controller::command`], [`command`] |
 //!
-//! Names are those of the control specification. A search for a name of txtorcon or Stem finds the
-//! item.
+//! # Controller, Tor, State, Supervisor
 //!
-//! # Threads
+//! Each builds on the one before it; a program holds the highest that it needs and reaches the
+//! others from there.
 //!
-//! | thread | does | never does |
-//! | --- | --- | --- |
-//! | any thread of the program | writes a command, waits for its reply, parses it | reads the socket |
-//! | `torcon-reader` | reads the socket; hands replies to their callers, and events to the next thread | runs a closure of the program |
-//! | `torcon-events` | calls listeners, one event at a time, in the order of the wire | reads the socket |
-//! | `torcon-stdout`, `torcon-stderr` | drain the output of a launched tor | wait for another thread |
-//! | `torcon-child`, `torcon-launch`, `torcon-end` | wait for the end of a launched tor; run the launch; end a tor that wrote on stderr | run a closure of the program |
-//! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to the program's sinks | |
-//! | `torcon-state` | calls listeners of a state, from the first one on | reads the socket |
-//! | `torcon-attach`, `torcon-streams` | call attachers; send their choices | |
-//! | `torcon-onion` | watches one onion service and adds it again if tor lost it | |
-//! | `torcon-restore`, `torcon-notify` | connect and restore for a supervisor; call its closures | |
+//! - A [`Controller`] is one control connection. It has a method for each command, and closures for
+//!   events. It keeps nothing but the connection; its clones share it. It ends with the connection.
+//! - A [`Tor`] is a controller and, if the program has launched it, the process. It adds what needs
+//!   more than the control port: streams through the `SocksPort`, readiness, onion services.
+//! - A [`State`] is a picture of tor's circuits, streams, relays and mappings, kept current by
+//!   events, so that reading it sends no command. It builds circuits and attaches streams.
+//! - A [`Supervisor`] has one `Tor` after the other: it connects or launches again when tor has
+//!   ended, and restores options, listeners, a state and onion services.
 //!
-//! Commands of many threads are pipelined: each is written at once, and tor answers them in order.
-//! A listener may do anything, such as send commands, wait, or close the connection; it delays only
-//! later events.
+//! Besides them, [`event`], [`info`], [`descriptor`] and [`names`] have the types that tor's answers
+//! are read into, and [`error`] has those of errors.
+//!
+//! Names are those of the control specification. A search for a name of txtorcon, Stem or bine finds
+//! the item.
+//!
+//! # Blocking
+//!
+//! Any thread may call any function; there is no runtime to enter. A call returns when tor has
+//! answered or its time limit has passed. Commands of many threads are pipelined: each is written at
+//! once, and tor answers them in order. Closures for events run on one other thread, one event at a
+//! time, in the order of the wire; a closure may do anything, such as send commands, wait, or close
+//! the connection, and delays only later events.
 //!
 //! # Time
 //!
@@ -111,6 +108,22 @@
 //!
 //! Passwords, cookies, keys, the arguments of commands that may hold such things and the contents
 //! of replies are not logged at any level. The output of a launched tor is not logged either.
+//!
+//! # Threads
+//!
+//! torcon starts these threads; each ends with the object that has started it.
+//!
+//! | thread | does |
+//! | --- | --- |
+//! | `torcon-reader` | reads the socket; hands replies to their callers, and events to the next thread |
+//! | `torcon-events` | calls listeners, one event at a time, in the order of the wire |
+//! | `torcon-stdout`, `torcon-stderr` | drain the output of a launched tor |
+//! | `torcon-child`, `torcon-launch`, `torcon-end` | wait for the end of a launched tor; run the launch; end a tor that wrote on stderr |
+//! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to the program's sinks |
+//! | `torcon-state` | calls listeners of a state, from the first one on |
+//! | `torcon-attach`, `torcon-streams` | call attachers; send their choices |
+//! | `torcon-onion` | watches one onion service and adds it again if tor lost it |
+//! | `torcon-restore`, `torcon-notify` | connect and restore for a supervisor; call its closures |
 //!
 //! # Features
 //!

@@ -113,4 +113,13 @@ mod tests {
         }
         assert_eq!(EventKind::KNOWN.len(), names.split(' ').count() + 3);
     }
+
+    #[test]
+    fn the_table_of_the_module_has_every_kind() {
+        let table = include_str!("../event.rs");
+        for kind in EventKind::KNOWN {
+            let row = format!("//! | `{kind}` | `{kind:?}` | [`");
+            assert_eq!(table.matches(&row).count(), 1, "{row}");
+        }
+    }
 }
