@@ -57,7 +57,8 @@ use self::node::Node;
 use self::options::Setting;
 use self::stage::Stage;
 use crate::controller::Controller;
-use crate::error::{InvalidInput, Result, TestnetStep};
+use crate::error::{InvalidInput, Result, TestnetStep, Wait};
+use crate::link::CancelToken;
 use crate::names::{Fingerprint, Nickname};
 use crate::process::Launcher;
 
@@ -243,9 +244,10 @@ impl Launcher {
     }
 }
 
-/// The tors of a network, authorities first. Dropping it kills them.
+/// The tors of a network, authorities first, and the token that cancels their launch. Dropping it
+/// kills them.
 #[derive(Debug)]
-struct Nodes(Vec<Node>);
+struct Nodes(Vec<Node>, Option<CancelToken>);
 
 impl Nodes {
     fn authorities(&self) -> impl Iterator<Item = &Node> {
@@ -256,8 +258,11 @@ impl Nodes {
         self.0.iter().map(|node| node.nickname.as_str()).collect()
     }
 
-    /// Fails if a tor has ended, or at the deadline.
+    /// Fails if a tor has ended, if the launch is canceled, or at the deadline.
     fn check(&self, stage: Stage) -> Result<()> {
+        if let Some(token) = &self.1 {
+            token.check(Wait::Network)?;
+        }
         self.0.iter().try_for_each(|node| node.check_alive(stage))?;
         if stage.is_over() {
             return Err(stage.error(stage.timeout()));

@@ -50,6 +50,8 @@ pub enum Wait {
     OnionService,
     /// The resolution of a name or an address.
     Resolve,
+    /// A new circuit, before tor has reported its identifier.
+    Circuit,
     /// The completion of a circuit.
     Built(CircuitId),
     /// The end of a circuit.
@@ -80,6 +82,7 @@ impl fmt::Display for Wait {
             Self::Incoming => f.write_str("a client of the onion service"),
             Self::OnionService => f.write_str("another use of the onion service to end"),
             Self::Resolve => f.write_str("tor to resolve a name or an address"),
+            Self::Circuit => f.write_str("a new circuit"),
             Self::Built(circuit) => write!(f, "circuit {circuit} to be built"),
             Self::CircuitClosed(circuit) => write!(f, "the end of circuit {circuit}"),
             Self::StreamClosed(stream) => write!(f, "the end of stream {stream}"),

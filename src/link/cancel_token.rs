@@ -19,8 +19,11 @@ use crate::error::{Canceled, Wait};
 /// Cancels calls that block on other threads, for example at Ctrl-C.
 ///
 /// Builders take a token by their method `cancel_token`:
-/// [`ConnectOptions`](crate::ConnectOptions::cancel_token) and
-/// [`Launcher`](crate::Launcher::cancel_token). A call that [`cancel`](Self::cancel) ends fails with [`Error::Canceled`](crate::Error::Canceled) after it
+/// [`ConnectOptions`](crate::ConnectOptions::cancel_token),
+/// [`Launcher`](crate::Launcher::cancel_token),
+/// [`OnionEndpoint`](crate::OnionEndpoint::cancel_token) and, with the feature `testnet`, that of a
+/// private network; [`State::build_circuit_cancelable`](crate::State::build_circuit_cancelable) takes
+/// one too. A call that [`cancel`](Self::cancel) ends fails with [`Error::Canceled`](crate::Error::Canceled) after it
 /// has removed what it began: a launched tor has ended, its temporary files are deleted, an onion
 /// service is removed. Later calls with the same token fail at once. What succeeded before the
 /// cancellation is left as it is.

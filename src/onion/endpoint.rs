@@ -27,7 +27,7 @@ use super::service::{MonitorOptions, OnionService};
 use super::status::UploadLimits;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::Endpoint;
+use crate::link::{CancelToken, Endpoint};
 use crate::names::{OnionPort, PortTarget};
 use crate::process::Launcher;
 
@@ -85,6 +85,7 @@ pub struct OnionEndpoint {
     publication: Option<Publication>,
     timeout: Duration,
     monitoring: MonitorOptions,
+    cancel: Option<CancelToken>,
 }
 
 impl OnionEndpoint {
@@ -109,6 +110,7 @@ impl OnionEndpoint {
                 if_removed: IfRemoved::default(),
                 interval: Duration::from_secs(30),
             },
+            cancel: None,
         }
     }
 
@@ -250,6 +252,37 @@ impl OnionEndpoint {
         self
     }
 
+    /// Sets a token by which another thread cancels the service. The default is none.
+    ///
+    /// [`listen`](Self::listen) and [`start`](Self::start) then fail with [`Error::Canceled`], after
+    /// the service has been removed and a tor that was launched for it has ended. A command that tor
+    /// has not answered yet is not interrupted.
+    ///
+    /// Later the token ends the waits for the service: [`OnionListener::accept`] fails with
+    /// [`Error::Canceled`], and [`OnionListener::incoming`] ends. The service is removed when the
+    /// listener is closed or dropped.
+    ///
+    /// # Examples
+    ///
+    /// An onion service until Ctrl-C:
+    ///
+    /// ```no_run
+    /// use torcon::{CancelToken, OnionEndpoint};
+    ///
+    /// let token = CancelToken::new();
+    /// let at_signal = token.clone();
+    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// let listener = OnionEndpoint::private_tor(80).cancel_token(&token).listen()?;
+    /// for stream in listener.incoming() {
+    ///     println!("{:?}", stream?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
     /// Sets a closure that is called with the progress of the service. The default is none.
     ///
     /// The closure runs on the thread `torcon-progress` for the bootstrap of a tor that is launched
@@ -295,6 +328,7 @@ impl OnionEndpoint {
     /// - [`Error::Onion`], whose [`problem`](crate::error::OnionError::problem) names the defect of
     ///   the local listener, the directory, the key or the publication.
     /// - [`Error::Timeout`] if no directory accepted a descriptor in time.
+    /// - [`Error::Canceled`] if the [token](Self::cancel_token) was canceled.
     /// - Those of [`Launcher::launch`], [`ConnectOptions::connect`] and [`Controller::execute`].
     ///
     /// After an error, no listener, no service and no new directory is left.

@@ -95,6 +95,7 @@ impl OnionListener {
     /// # Errors
     ///
     /// - [`OnionProblem::Closed`] if the listener was closed.
+    /// - [`Error::Canceled`] if the [token](super::OnionEndpoint::cancel_token) was canceled.
     /// - [`OnionProblem::Removed`] if tor lost the service and it could not be added again.
     /// - [`Error::Closed`] if the control connection ended, usually because tor has ended. A detached
     ///   service survives that, and so does a service whose tor has a supervisor: clients are
@@ -193,7 +194,7 @@ impl OnionListener {
     }
 
     /// Returns an iterator over the connections of clients. It ends when this program closes the
-    /// listener; when tor or the service has ended, its last item is that error. After an error for
+    /// listener or cancels its [token](super::OnionEndpoint::cancel_token); when tor or the service has ended, its last item is that error. After an error for
     /// lack of a file descriptor, the next item takes a tenth of a second.
     ///
     /// Each item blocks the current thread as [`accept`](Self::accept) does, without a limit.
@@ -212,6 +213,7 @@ impl OnionListener {
                 {
                     None
                 }
+                (Err(_), Some(Error::Canceled(_))) => None,
                 _ => Some(next),
             }
         })

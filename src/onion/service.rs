@@ -19,7 +19,8 @@ use super::registration::{Parts, Registration};
 use super::status::{ServiceStatus, UploadLimits};
 use super::supervised::SupervisedService;
 use crate::controller::Controller;
-use crate::error::{HsDirUpload, Result, UploadOutcome};
+use crate::error::{Canceled, HsDirUpload, Result, UploadOutcome, Wait};
+use crate::link::{CancelGuard, CancelToken};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
 /// An onion service whose ports are forwarded to servers elsewhere, without a local listener.
@@ -34,6 +35,8 @@ use crate::names::{OnionAddress, OnionKey, OnionPort};
 #[doc(alias = "EphemeralOnionService")]
 pub struct OnionService {
     inner: Arc<ServiceInner>,
+    /// Ends the waits for the service when the token of its endpoint is canceled.
+    _cancel: Option<CancelGuard>,
 }
 
 /// How a service is monitored.
@@ -47,9 +50,13 @@ pub(super) struct MonitorOptions {
 
 impl OnionService {
     /// Starts the monitor of a service that was added to tor; removes the service on failure.
-    pub(super) fn new(inner: Arc<ServiceInner>) -> Result<Self> {
+    pub(super) fn new(inner: Arc<ServiceInner>, cancel: Option<&CancelToken>) -> Result<Self> {
         let (controller, generation) = (inner.controller(), inner.status().generation());
-        let service = Self { inner };
+        let status = Arc::clone(inner.status());
+        let cancel = cancel.map(|token| {
+            token.on_cancel(move || status.finish(Canceled::new(Wait::Incoming).into()))
+        });
+        let service = Self { inner, _cancel: cancel };
         if let Err(error) = service.inner.start_monitor(controller, generation, true) {
             service.take_back();
             return Err(error);

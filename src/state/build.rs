@@ -11,7 +11,7 @@ use super::tracker::Tracker;
 use crate::command::{ExtendCircuit, SetCircuitPurpose};
 use crate::descriptor::RouterStatus;
 use crate::error::{Error, Result, Wait};
-use crate::link::deadline_after;
+use crate::link::{CancelToken, deadline_after};
 use crate::names::{CircuitPurpose, RelaySpec};
 
 /// The relays along which a circuit is built, or extended.
@@ -214,6 +214,57 @@ impl State {
                 Err(error)
             }
         }
+    }
+
+    /// Builds a circuit as [`build_circuit_timeout`](Self::build_circuit_timeout) does, and closes it
+    /// if the token is canceled meanwhile.
+    ///
+    /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` after a timeout or a cancellation.
+    ///
+    /// Blocks the current thread until the circuit is built or the token is canceled, for at most
+    /// `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Canceled`] if the token is canceled before the circuit is built; otherwise those of
+    /// [`build_circuit_timeout`](Self::build_circuit_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::state::Path;
+    /// use torcon::{CancelToken, State};
+    ///
+    /// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let token = CancelToken::new();
+    /// let limit = Duration::from_secs(60);
+    /// let circuit = state.build_circuit_cancelable(Path::any(), limit, &token)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn build_circuit_cancelable<P: Into<Path>>(
+        &self,
+        path: P,
+        limit: Duration,
+        token: &CancelToken,
+    ) -> Result<Circuit> {
+        token.check(Wait::Circuit)?;
+        let deadline = deadline_after(limit);
+        let circuit = self.begin(path.into(), None, deadline, limit)?;
+        let to_close = circuit.clone();
+        // The end of the circuit ends the wait.
+        let guard = token.on_cancel(move || to_close.give_up());
+        let outcome = circuit.wait_built_before(deadline, limit);
+        drop(guard);
+        if let Err(canceled) = token.check(Wait::Built(circuit.id())) {
+            circuit.give_up();
+            return Err(canceled.into());
+        }
+        if outcome.as_ref().is_err_and(Error::is_timeout) {
+            circuit.give_up();
+        }
+        outcome.map(|()| circuit)
     }
 
     /// Launches a circuit. An error reports `limit` as the time limit.

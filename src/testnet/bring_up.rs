@@ -118,7 +118,8 @@ fn launch(
     client_options.extend(plan.client_options.iter().cloned());
 
     let stage = reporter.begin(stage.at(TestnetStep::Launch));
-    let mut nodes = Nodes(Vec::new());
+    let mut nodes = Nodes(Vec::new(), plan.cancel.clone());
+    nodes.check(stage)?;
     let settings = |own: &[Setting]| [client_options.as_slice(), own].concat();
     for (name, directory, ports) in authorities {
         let role = Role::Authority { ports: ports.ports };
@@ -126,7 +127,7 @@ fn launch(
         let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
         // Frees the ports for the authority, and for any other program.
         drop(ports);
-        node.spawn(stage)?;
+        node.spawn(stage, plan.cancel.as_ref())?;
         network.record_process(&node);
         nodes.0.push(node);
     }
@@ -137,7 +138,7 @@ fn launch(
         let directory = network.path().join(&name);
         let settings = settings(&plan.relay_options);
         let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
-        node.spawn(stage)?;
+        node.spawn(stage, plan.cancel.as_ref())?;
         network.record_process(&node);
         nodes.0.push(node);
     }

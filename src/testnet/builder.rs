@@ -8,7 +8,8 @@ use super::PrivateNetwork;
 use super::bring_up;
 use super::options::Setting;
 use super::progress::{NetworkProgress, ProgressListener, Reporter};
-use crate::error::{InvalidInput, Result};
+use crate::error::{Canceled, InvalidInput, Result, Wait};
+use crate::link::CancelToken;
 
 /// The length of a circuit's path.
 const MINIMUM: usize = 3;
@@ -41,6 +42,7 @@ pub struct PrivateNetworkBuilder {
     pub(super) authority_options: Vec<Setting>,
     pub(super) relay_options: Vec<Setting>,
     pub(super) client_options: Vec<Setting>,
+    pub(super) cancel: Option<CancelToken>,
     // Makes the builder `Sync`.
     on_progress: Mutex<Option<ProgressListener>>,
 }
@@ -58,6 +60,7 @@ impl PrivateNetworkBuilder {
             authority_options: Vec::new(),
             relay_options: Vec::new(),
             client_options: Vec::new(),
+            cancel: None,
             on_progress: Mutex::new(None),
         }
     }
@@ -142,6 +145,29 @@ impl PrivateNetworkBuilder {
         self
     }
 
+    /// Sets a token by which another thread cancels the launch. The default is none.
+    ///
+    /// [`launch`](Self::launch) then fails with [`Error::Canceled`](crate::Error::Canceled) within two
+    /// seconds: every tor is killed, and the temporary directory is deleted. A network that is
+    /// launched already stays.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::CancelToken;
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let token = CancelToken::new();
+    /// let at_signal = token.clone();
+    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// let network = PrivateNetwork::builder().cancel_token(&token).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
     /// Launches the network.
     ///
     /// Blocks the current thread until every relay knows every other, which takes five to eight
@@ -151,11 +177,20 @@ impl PrivateNetworkBuilder {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for invalid numbers and options.
     /// Otherwise [`Error::Testnet`](crate::Error::Testnet), for example if tor is not installed;
-    /// no process is left running then.
+    /// no process is left running then; and [`Error::Canceled`](crate::Error::Canceled) if the
+    /// [token](Self::cancel_token) was canceled.
     pub fn launch(self) -> Result<PrivateNetwork> {
         self.check()?;
         let reporter = Reporter::new(self.on_progress.lock().take());
-        bring_up::bring_up(&self, reporter)
+        self.check_canceled()?;
+        bring_up::bring_up(&self, reporter).map_err(|error| match self.check_canceled() {
+            Err(canceled) => canceled.into(),
+            Ok(()) => error,
+        })
+    }
+
+    fn check_canceled(&self) -> Result<(), Canceled> {
+        self.cancel.as_ref().map_or(Ok(()), |token| token.check(Wait::Network))
     }
 
     fn check(&self) -> Result<(), InvalidInput> {

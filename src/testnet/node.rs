@@ -9,6 +9,7 @@ use super::options::{self, AuthorityPorts, Setting};
 use super::stage::Stage;
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result, TestnetProblem};
+use crate::link::CancelToken;
 use crate::names::{Fingerprint, Nickname, Signal};
 use crate::process::{Launcher, Ready, TorProcess};
 
@@ -94,7 +95,7 @@ impl Node {
     }
 
     /// Starts its tor. [`connect`](Self::connect) must follow.
-    pub(super) fn spawn(&self, stage: Stage) -> Result<()> {
+    pub(super) fn spawn(&self, stage: Stage, cancel: Option<&CancelToken>) -> Result<()> {
         let nickname = self.nickname.as_str();
         let role = match &self.role {
             Role::Authority { ports } => options::authority(nickname, *ports),
@@ -111,6 +112,10 @@ impl Node {
             .stall_timeout(Duration::MAX)
             // A warning of a library should not end the network.
             .kill_on_stderr(false);
+        let launcher = match cancel {
+            Some(token) => launcher.cancel_token(token),
+            None => launcher,
+        };
         let all = role.iter().chain(&self.settings);
         let launcher = all.fold(launcher, |launcher, (name, value)| launcher.option(name, value));
         let process = launcher.spawn().map_err(|error| match error {
@@ -189,7 +194,7 @@ impl Node {
     pub(super) fn restart(&self, stage: Stage, wait: impl FnOnce() -> Result<()>) -> Result<()> {
         let _changing = self.changing.lock();
         self.take_down()?;
-        let restarted = self.spawn(stage).and_then(|()| self.connect(stage));
+        let restarted = self.spawn(stage, None).and_then(|()| self.connect(stage));
         restarted.and_then(|()| wait()).inspect_err(|_| {
             let _ = self.take_down();
         })

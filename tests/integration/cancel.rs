@@ -2,6 +2,7 @@
 
 mod connecting;
 mod launching;
+mod network;
 
 use std::thread;
 use std::time::{Duration, Instant};

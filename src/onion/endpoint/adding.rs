@@ -8,7 +8,7 @@ use super::tor_source::obtain;
 use super::{OnionEndpoint, OnionProgress};
 use crate::config::Identity;
 use crate::controller::Controller;
-use crate::error::{Error, InvalidInput, OnionError, OnionProblem, Result};
+use crate::error::{Error, InvalidInput, OnionError, OnionProblem, Result, Wait};
 use crate::names::{OnionPort, PortTarget};
 use crate::onion::ephemeral::EphemeralService;
 use crate::onion::filesystem::FilesystemService;
@@ -32,9 +32,18 @@ impl OnionEndpoint {
         let mut ports = ports_to(target);
         // Invalid input must fail before a tor is launched.
         let mut plan = self.service.plan(&ports)?;
-        let Self { source, connect, launcher, on_progress, service, .. } = self;
-        let (controller, lease, register) =
-            obtain(source, &connect, launcher, on_progress.as_ref(), service.non_anonymous)?;
+        let Self { source, connect, launcher, on_progress, service, cancel, .. } = self;
+        let check_canceled =
+            || cancel.as_ref().map_or(Ok(()), |token| token.check(Wait::Publication));
+        check_canceled()?;
+        let (controller, lease, register) = obtain(
+            source,
+            connect,
+            launcher,
+            on_progress.as_ref(),
+            service.non_anonymous,
+            cancel.as_ref(),
+        )?;
         service.check_mode(&controller)?;
         if let Some(local) = local.filter(|local| local.is_file()) {
             local.admit(Identity::read(&controller)?.user.unwrap_or_default());
@@ -56,6 +65,7 @@ impl OnionEndpoint {
             },
         };
         let publisher = Publisher::start(&controller, needs)?;
+        check_canceled()?;
         let added = match plan {
             Plan::Ephemeral { command, clients } => {
                 let (service, added) = EphemeralService::add(&controller, command, service.detach)?;
@@ -69,7 +79,7 @@ impl OnionEndpoint {
             limit: self.timeout,
             listener: on_progress.clone().filter(|_| register.is_some()),
         };
-        let service = OnionService::new(ServiceInner::new(
+        let service = ServiceInner::new(
             controller,
             lease,
             publisher,
@@ -77,7 +87,8 @@ impl OnionEndpoint {
             ports,
             self.monitoring,
             announcement,
-        ))?;
+        );
+        let service = OnionService::new(service, cancel.as_ref())?;
         if let Some(register) = register {
             register(service.supervised());
         }
@@ -93,6 +104,7 @@ impl OnionEndpoint {
             }
             Err(error) => {
                 service.take_back();
+                check_canceled()?;
                 return Err(error);
             }
             Ok(is_published) => {

@@ -7,7 +7,7 @@ use super::OnionProgress;
 use super::progress::ProgressListener;
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{InvalidInput, Result};
-use crate::link::Endpoint;
+use crate::link::{CancelToken, Endpoint};
 use crate::onion::registration::Lease;
 use crate::onion::supervised::SupervisedService;
 use crate::process::Launcher;
@@ -42,10 +42,11 @@ pub(crate) type Register = Box<dyn FnOnce(Arc<dyn SupervisedService>) + Send>;
 /// Connects to or launches the tor.
 pub(super) fn obtain(
     source: TorSource,
-    connect: &ConnectOptions,
+    connect: ConnectOptions,
     launcher: Option<Launcher>,
     on_progress: Option<&ProgressListener>,
     non_anonymous: bool,
+    cancel: Option<&CancelToken>,
 ) -> Result<(Controller, Lease, Option<Register>)> {
     let launches = matches!(source, TorSource::Private | TorSource::Shared(_));
     if launcher.is_some() && !launches {
@@ -54,6 +55,10 @@ pub(super) fn obtain(
     }
     let prepared = |launcher: Option<Launcher>| {
         let launcher = launcher.unwrap_or_else(|| default_launcher(non_anonymous));
+        let launcher = match cancel {
+            Some(token) => launcher.cancel_token(token),
+            None => launcher,
+        };
         match on_progress.cloned() {
             Some(listener) => launcher.on_progress(move |progress| {
                 listener.report(OnionProgress::Launching(progress.clone()));
@@ -63,7 +68,13 @@ pub(super) fn obtain(
     };
     match source {
         TorSource::Given(controller, _) => Ok((controller, Lease::None, None)),
-        TorSource::Connect(endpoint) => Ok((connect.connect(endpoint?)?, Lease::None, None)),
+        TorSource::Connect(endpoint) => {
+            let connect = match cancel {
+                Some(token) => connect.cancel_token(token),
+                None => connect,
+            };
+            Ok((connect.connect(endpoint?)?, Lease::None, None))
+        }
         TorSource::Private => {
             let process = prepared(launcher).launch()?;
             let controller = process.controller()?.clone();
