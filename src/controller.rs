@@ -56,6 +56,7 @@ mod relay;
 
 use std::any::Any;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -134,6 +135,8 @@ struct Inner {
     /// The process of tor, once its identity is proved.
     process: OnceLock<TorProcessId>,
     protocol_info: ProtocolInfo,
+    /// The path of tor's cookie file as this program sees it.
+    cookie_path: Option<PathBuf>,
     event_limit: usize,
     subscription: Subscription,
     /// Held while a `RESOLVE` begins; taken before every other lock. Reentrant, since a logger
@@ -157,6 +160,7 @@ impl Controller {
         endpoint: Endpoint,
         socks: Option<Endpoint>,
         protocol_info: ProtocolInfo,
+        cookie_path: Option<PathBuf>,
         timeout: Duration,
         event_limit: usize,
     ) -> Self {
@@ -167,6 +171,7 @@ impl Controller {
             socks,
             process: OnceLock::new(),
             protocol_info,
+            cookie_path,
             event_limit,
             subscription: Subscription::default(),
             resolving: ReentrantMutex::new(()),

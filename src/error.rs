@@ -61,7 +61,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// `{}` prints what failed and the first reason. `{:#}` and `{:?}` print the whole chain of reasons
 /// in one line, so that `fn main() -> torcon::Result<()>` prints a readable sentence. `{:#?}`
 /// prints the structure, for developers. [`source`](StdError::source) returns the first reason that
-/// `{}` does not contain, so a program that prints the chain repeats nothing.
+/// `{}` does not contain, so a program that prints the chain repeats nothing. If there is advice
+/// ([`ConnectError::advice`], [`AuthError::advice`]), it follows the reasons as a hint, and `{}`
+/// prints the whole chain too.
 ///
 /// The operator `?` converts a `std::io::Error` into [`Error::Io`], and an `Error` into a
 /// `std::io::Error` of the matching kind; both conversions keep the original error.
@@ -231,6 +233,23 @@ areas! {
 }
 
 impl Error {
+    /// Returns the advice for the user.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect(error) => error.advice(),
+            Self::Auth(error) => Some(error.advice()),
+            _ => None,
+        }
+    }
+
+    /// Removes the advice of a connection that the user does not make.
+    pub(crate) fn without_advice(self) -> Self {
+        match self {
+            Self::Connect(error) => error.without_advice().into(),
+            error => error,
+        }
+    }
+
     /// Returns the first reason, which `{}` prints.
     fn reason(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -246,12 +265,17 @@ impl fmt::Display for Error {
             Self::Closed(_) => f.write_str("the control connection is closed")?,
             error => write!(f, "{}", error.area().1)?,
         }
+        let advice = self.advice();
+        let is_whole = f.alternate() || advice.is_some();
         let mut reason = self.reason();
         while let Some(error) = reason {
             write!(f, ": {error}")?;
-            reason = error.source().filter(|_| f.alternate());
+            reason = error.source().filter(|_| is_whole);
         }
-        Ok(())
+        match advice {
+            Some(advice) => write!(f, "; hint: {advice}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -266,9 +290,10 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
-    /// Returns the reason behind the first one, which `{}` prints already.
+    /// Returns the reason behind the first one, which `{}` prints already; `None` if `{}` prints
+    /// the whole chain.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.reason().and_then(StdError::source)
+        self.reason().filter(|_| self.advice().is_none()).and_then(StdError::source)
     }
 }
 

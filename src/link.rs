@@ -17,12 +17,15 @@ mod connection;
 mod delegate_socket;
 mod dispatcher;
 mod endpoint;
+mod environment;
+mod given_stream;
 mod hook;
 mod listener;
 mod notifier;
 mod peer;
 mod pipe;
 mod poll;
+mod port_file;
 mod reader;
 mod registry;
 mod reply_delivery;
@@ -33,6 +36,7 @@ mod transport;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +52,7 @@ use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
 pub use self::endpoint::Endpoint;
+pub(crate) use self::environment::{Lookup, env_value};
 pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::listener::{Listener, drop_quietly, panic_text};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
@@ -105,13 +110,17 @@ impl Link {
         limits: LinkLimits,
         cancel: Option<&CancelToken>,
     ) -> Result<Self, ConnectProblem> {
-        let io = |error| ConnectProblem::Io(Arc::new(error));
         let stream = Stream::connect(endpoint, deadline, cancel)?;
+        Self::start(stream, limits).map_err(|error| ConnectProblem::Io(Arc::new(error)))
+    }
+
+    /// Starts the threads of a connection that is open.
+    pub(crate) fn start(stream: Stream, limits: LinkLimits) -> io::Result<Self> {
         let peer = Peer::of(&stream);
         if !peer.is_on_this_machine() {
             stream.keep_alive();
         }
-        let read_half = stream.try_clone().map_err(io)?;
+        let read_half = stream.try_clone()?;
         let connection = Arc::new(Connection::new(stream, limits.replies));
         let (sender, queue) = backlog(limits.events);
         let reader = Reader::new(read_half, Arc::clone(&connection), sender, limits);
@@ -122,13 +131,13 @@ impl Link {
             drop(done);
         });
         // If the reader thread cannot be started, dropping the reader ends the event thread.
-        let events = events.map_err(io)?;
+        let events = events?;
         let (done, reader_done) = bounded::<()>(0);
         let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| {
             reader.run();
             drop(done);
         });
-        let reader = reader.map_err(io)?;
+        let reader = reader?;
         let (reader_id, events_id) = (reader.thread().id(), events.thread().id());
         let (reader, events) = (Some(reader), Some(events));
         let threads = Mutex::new(Threads { reader, events, reader_id, events_id });

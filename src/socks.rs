@@ -2,7 +2,8 @@
 //!
 //! [`SocksProxy`] is a `SocksPort` of tor, on TCP or on a unix socket. [`TorStream`] is a stream
 //! through it and implements [`Read`](std::io::Read) and [`Write`](std::io::Write). [`Isolation`]
-//! decides which streams may share circuits.
+//! decides which streams may share circuits. Other libraries that speak SOCKS, such as HTTP clients,
+//! take [`SocksProxy::url`].
 //!
 //! All work runs on the caller's thread, except that a proxy's host name is resolved on a thread
 //! `torcon-resolve`, since the system's resolver has no deadline.
@@ -15,8 +16,10 @@ mod handshake;
 mod isolation;
 mod stream;
 mod target;
+mod url;
 
-use std::net::{IpAddr, SocketAddr};
+use std::env;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use self::isolation::Isolation;
@@ -75,6 +78,17 @@ impl SocksProxy {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if the text is not an endpoint.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let tcp = SocksProxy::new("127.0.0.1:9050")?;
+    /// let unix = SocksProxy::new("unix:/run/tor/socks")?;
+    /// # let _ = (tcp, unix);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn new<E>(endpoint: E) -> Result<Self>
     where
         E: TryInto<Endpoint>,
@@ -89,7 +103,52 @@ impl SocksProxy {
         })
     }
 
+    /// Creates a proxy for the `SocksPort` that the environment names by the variables of Tor
+    /// Browser. Does not connect.
+    ///
+    /// `TOR_SOCKS_IPC_PATH` is the path of a unix socket. Otherwise `TOR_SOCKS_HOST` and
+    /// `TOR_SOCKS_PORT` are host and port; if only one of them is set, the other is 127.0.0.1 or
+    /// 9150, the port of Tor Browser. If none is set, or all are empty, it is tor's default port,
+    /// `127.0.0.1:9050`.
+    ///
+    /// [`ConnectOptions::from_env`](crate::ConnectOptions::from_env) reads the same variables for a
+    /// [`Tor`](crate::Tor).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the name of a variable whose value is not valid.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// // TOR_SOCKS_PORT=9150 my-program
+    /// let stream = SocksProxy::from_env()?.connect("example.com:80")?;
+    /// # let _ = stream;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "TOR_SOCKS_HOST")]
+    #[doc(alias = "TOR_SOCKS_PORT")]
+    #[doc(alias = "TOR_SOCKS_IPC_PATH")]
+    pub fn from_env() -> Result<Self> {
+        let endpoint = Endpoint::socks_from_env(&|name| env::var_os(name))?;
+        Self::new(endpoint.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9050)).into()))
+    }
+
     /// Sets which streams may share circuits. The default is [`Isolation::none`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::socks::{Isolation, SocksProxy};
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?.isolation(Isolation::fresh());
+    /// let one = proxy.connect("example.com:80")?;
+    /// let another = proxy.connect("example.com:80")?; // by another circuit
+    /// # let _ = (one, another);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
@@ -98,6 +157,19 @@ impl SocksProxy {
     /// Sets the time limit for each call of [`connect`](Self::connect), [`resolve`](Self::resolve)
     /// and [`resolve_ptr`](Self::resolve_ptr). The default is 130 seconds, a little longer than tor
     /// tries. For one call with another limit, clone the proxy.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?;
+    /// let stream = proxy.clone().timeout(Duration::from_secs(20)).connect("example.com:80")?;
+    /// # let _ = stream;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -106,6 +178,18 @@ impl SocksProxy {
     /// Sets the time limit until the proxy accepts the connection and answers the greeting, within
     /// [`timeout`](Self::timeout). A SOCKS proxy answers at once, so silence means that another kind
     /// of server listens there. The default is 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?.greeting_timeout(Duration::from_secs(2));
+    /// # let _ = proxy;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn greeting_timeout(mut self, limit: Duration) -> Self {
         self.greeting_timeout = limit;
         self
@@ -119,6 +203,16 @@ impl SocksProxy {
     }
 
     /// Returns the endpoint of the proxy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?;
+    /// assert_eq!(proxy.endpoint().to_string(), "127.0.0.1:9050");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -138,6 +232,20 @@ impl SocksProxy {
     /// [`Error::Socks`] if the proxy cannot be reached, is not a SOCKS proxy, refuses, or does not
     /// answer in time. [`Error::InvalidInput`] if the target is not valid, such as a mistyped onion
     /// address.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let mut stream = SocksProxy::new("127.0.0.1:9050")?.connect("example.com:80")?;
+    /// stream.write_all(b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n")?;
+    /// let mut page = String::new();
+    /// stream.read_to_string(&mut page)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect<T>(&self, target: T) -> Result<TorStream>
     where
         T: TryInto<Target>,
@@ -159,6 +267,15 @@ impl SocksProxy {
     /// [`Error::Socks`] as for [`connect`](Self::connect); tor answers
     /// [`HostUnreachable`](crate::error::SocksCode::HostUnreachable) for a name without an
     /// address. [`Error::InvalidInput`] if `name` is not a host name.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// println!("{}", SocksProxy::new("127.0.0.1:9050")?.resolve("example.com")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn resolve(&self, name: &str) -> Result<IpAddr> {
         let host = Host::new("name", name)?;
         let action = format!("resolve {name}");
@@ -179,6 +296,18 @@ impl SocksProxy {
     /// [`Error::Socks`] as for [`connect`](Self::connect); tor answers
     /// [`HostUnreachable`](crate::error::SocksCode::HostUnreachable) for an address without a
     /// name.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::Ipv4Addr;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?;
+    /// println!("{}", proxy.resolve_ptr(Ipv4Addr::new(192, 0, 2, 7).into())?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn resolve_ptr(&self, address: IpAddr) -> Result<String> {
         let action = format!("find the name of {address}");
         let host = Host::Ip(address);

@@ -82,10 +82,9 @@ impl Dialogue {
         }
     }
 
-    /// Returns the text of the error with its sources.
+    /// Returns the text of the error, with its sources and the hint.
     fn story(&self) -> String {
-        let failure = self.failure();
-        format!("{failure}: {}", failure.problem())
+        Error::from(self.failure()).to_string()
     }
 }
 
@@ -161,10 +160,10 @@ fn after_a_wrong_server_proof_no_command_is_sent() {
         format!(
             "cannot authenticate by SAFECOOKIE \
              (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD, NULL): \
-             make sure that the address is that of the tor you mean, and the path that of its \
-             cookie; to send it a password all the same, use ConnectOptions::without_cookie: \
              the peer does not know the cookie in {path:?}: \
-             it is not the tor that wrote the file"
+             it is not the tor that wrote the file; hint: \
+             make sure that the address is that of the tor you mean, and the path that of its \
+             cookie; to send it a password all the same, use ConnectOptions::without_cookie"
         )
     );
 }
@@ -239,8 +238,8 @@ fn without_safe_cookie_the_other_methods_are_used() {
     assert_eq!(
         refused.story(),
         "cannot authenticate by COOKIE (tor offers COOKIE): \
-         make sure that the address is that of the tor you mean: every tor that offers COOKIE \
-         offers SAFECOOKIE too: SAFECOOKIE is not offered, and COOKIE would reveal the cookie"
+         SAFECOOKIE is not offered, and COOKIE would reveal the cookie; hint: make sure that the \
+         address is that of the tor you mean: every tor that offers COOKIE offers SAFECOOKIE too"
     );
 }
 
@@ -272,9 +271,9 @@ fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
         refused.story(),
         format!(
             "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
-             copy the cookie to this machine and name it with ConnectOptions::cookie_file, or use \
-             a password: the control port is on another machine, so the cookie file {path:?} was \
-             not read"
+             the control port is on another machine, so the cookie file {path:?} was not read; \
+             hint: copy the cookie to this machine and name it with ConnectOptions::cookie_file, \
+             or use a password"
         )
     );
     let password =
@@ -303,15 +302,15 @@ fn a_disabled_cookie_is_not_read() {
     let refused = attempt_with(&info, &CookieSource::Never, true, Some("foo"), |_| String::new());
     assert_eq!(
         refused.story(),
-        "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): give a password, or \
-         connect without ConnectOptions::without_cookie: the options exclude the cookie"
+        "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): the options exclude \
+         the cookie; hint: give a password, or connect without ConnectOptions::without_cookie"
     );
 }
 
 #[test]
 fn a_relative_cookie_path_of_the_peer_is_refused() {
     let refused = dialogue(&offer("SAFECOOKIE", Path::new("Cargo.toml")), None, &[]);
-    assert!(refused.story().ends_with(r#"path "Cargo.toml" is relative, not a regular file"#));
+    assert!(refused.story().contains(r#"path "Cargo.toml" is relative, not a regular file; "#));
 }
 
 #[test]
@@ -339,8 +338,8 @@ fn a_declined_password_is_missing() {
     assert_eq!(
         dialogue.story(),
         "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
-         give one with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: \
-         tor needs a password and none was given"
+         tor needs a password and none was given; hint: \
+         give one with ConnectOptions::password, or set CookieAuthentication 1 in the torrc"
     );
     let anyone =
         self::dialogue(&offer_without_cookie("HASHEDPASSWORD,NULL"), None, &["250 OK\r\n"]);
@@ -375,23 +374,23 @@ fn a_cookie_that_cannot_be_used_is_an_error() {
     for (path, message) in [
         (
             Path::new("/nonexistent/cookie"),
-            "run as tor's user, join its group and set CookieAuthFileGroupReadable 1, \
-             name the path with ConnectOptions::cookie_file if tor sees other files, \
-             or use a password: the cookie file \"/nonexistent/cookie\" cannot be read"
+            "the cookie file \"/nonexistent/cookie\" cannot be read: No such file or directory \
+             (os error 2); hint: tor sees other files, or has just ended: name the path at which \
+             this program sees the cookie with ConnectOptions::cookie_file, or use a password"
                 .to_owned(),
         ),
         (
             &link,
             format!(
-                "make sure that the address is that of the tor you mean, and the path that of its \
-                 cookie: the cookie path {link:?} is a symbolic link, not a regular file"
+                "the cookie path {link:?} is a symbolic link, not a regular file; hint: make sure \
+                 that the address is that of the tor you mean, and the path that of its cookie"
             ),
         ),
         (
             &short,
             format!(
-                "make sure that the address is that of the tor you mean, and the path that of its \
-                 cookie: the cookie file {short:?} has 5 bytes instead of 32"
+                "the cookie file {short:?} has 5 bytes instead of 32; hint: make sure \
+                 that the address is that of the tor you mean, and the path that of its cookie"
             ),
         ),
     ] {
@@ -409,7 +408,7 @@ fn a_cookie_that_cannot_be_used_is_an_error() {
     assert_eq!(
         dialogue(&nowhere, None, &[]).story(),
         "cannot authenticate by SAFECOOKIE (tor offers SAFECOOKIE): \
-         set CookieAuthFile in the torrc: tor does not report the path of its cookie file"
+         tor does not report the path of its cookie file; hint: set CookieAuthFile in the torrc"
     );
 }
 
@@ -422,8 +421,8 @@ fn unknown_methods_only_are_an_error() {
             dialogue.story(),
             format!(
                 "cannot authenticate (tor offers {listed}): \
-                 this tor may be newer than torcon, or may not be a tor: \
-                 tor offers no known method"
+                 tor offers no known method; hint: \
+                 this tor may be newer than torcon, or may not be a tor"
             )
         );
     }
@@ -439,7 +438,9 @@ fn a_refusal_has_its_code_and_not_the_secret() {
     assert_eq!(
         dialogue.story(),
         "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): \
-         check the password against tor's HashedControlPassword: tor refused the authentication"
+         tor refused the authentication: tor refused AUTHENTICATE: 515 \"Authentication failed: \
+         Password did not match HashedControlPassword value from configuration\"; hint: check the \
+         password against tor's HashedControlPassword"
     );
     let shown = format!("{:?}", dialogue.failure());
     assert!(!shown.contains("hunter2") && !shown.contains("68756E"), "{shown}");

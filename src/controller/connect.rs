@@ -1,7 +1,9 @@
 //! Connecting to a control port.
 
+mod environment;
 mod handshake;
 mod options;
+mod stream;
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -12,10 +14,6 @@ use crate::error::{
     ConnectAttempt, ConnectError, ConnectProblem, Error, InvalidInput, Result, Wait,
 };
 use crate::link::{Endpoint, deadline_after};
-
-/// The default endpoints of tor, in the order in which they are tried.
-const DEFAULT_ENDPOINTS: [&str; 4] =
-    ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
 
 /// Connects to a control port with the default options: see [`ConnectOptions::connect`].
 ///
@@ -47,6 +45,14 @@ where
 /// # Errors
 ///
 /// Those of [`ConnectOptions::connect_default`].
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect_default()?;
+/// println!("tor {} at {}", controller.version(), controller.endpoint());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 pub fn connect_default() -> Result<Controller> {
     ConnectOptions::new().connect_default()
 }
@@ -89,6 +95,17 @@ impl ConnectOptions {
     /// command can be; [`Error::Connect`] if no control port answers in time; [`Error::Auth`] if no
     /// method succeeds, or the peer fails to prove that it is the tor that wrote the cookie;
     /// [`Error::Canceled`] if the [token](Self::cancel_token) was canceled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().password("correct horse");
+    /// let controller = options.connect("10.0.0.7:9051")?;
+    /// println!("tor {}", controller.version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "from_socket_file")]
     #[doc(alias = "from_port")]
     pub fn connect<E>(&self, endpoint: E) -> Result<Controller>
@@ -100,34 +117,42 @@ impl ConnectOptions {
         endpoint.check()?;
         self.check_socks_port()?;
         self.check_canceled()?;
-        self.attempt(&endpoint, deadline_after(self.timeout)).map_err(|problem| {
-            if let Err(canceled) = self.check_canceled() {
-                return canceled;
-            }
-            match problem {
-                ConnectProblem::Auth(error) => Error::Auth(error),
-                ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
-                problem => {
-                    let attempt = ConnectAttempt::new(&endpoint.to_string(), problem);
-                    ConnectError::new(vec![attempt]).into()
-                }
-            }
-        })
+        self.attempt(&endpoint, deadline_after(self.timeout))
+            .map_err(|problem| self.error_of(&endpoint, problem))
     }
 
     /// Connects to the first tor at the usual endpoints, as
-    /// [`connect_first`](Self::connect_first) does.
+    /// [`connect_first`](Self::connect_first) does; if [`from_env`](Self::from_env) found an
+    /// endpoint in the environment, to that one only.
     ///
-    /// These are, in order, the unix sockets `/run/tor/control` and `/var/run/tor/control` and the
-    /// TCP ports 9051 and 9151 of this machine.
+    /// [`default_endpoints`](Self::default_endpoints) returns them. The usual ones are, in order:
+    ///
+    /// | endpoint | where it is usual |
+    /// | --- | --- |
+    /// | `unix:/run/tor/control` | `ControlSocket` of the packages of Debian and Ubuntu, for the group `debian-tor` |
+    /// | `unix:/var/run/tor/control` | the same where `/var/run` is another directory |
+    /// | `unix:/var/run/tor/control-sock` | `control-socket?` of Guix |
+    /// | `127.0.0.1:9051` | `ControlPort` of tor's sample torrc; forwarded to the gateway on Whonix |
+    /// | `127.0.0.1:9151` | Tor Browser; forwarded to the gateway on Whonix |
+    /// | `127.0.0.1:951` | the filter `onion-grater`, as on Tails |
     ///
     /// # Errors
     ///
     /// Those of [`connect_first`](Self::connect_first).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::ConnectOptions;
+    ///
+    /// let controller = ConnectOptions::new().timeout(Duration::from_secs(5)).connect_default()?;
+    /// println!("tor {} at {}", controller.version(), controller.endpoint());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect_default(&self) -> Result<Controller> {
-        let endpoints =
-            DEFAULT_ENDPOINTS.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>()?;
-        self.connect_first(&endpoints)
+        self.connect_first(&self.default_endpoints())
     }
 
     /// Connects to the first of several endpoints whose tor accepts the authentication.
@@ -140,10 +165,21 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`], with every endpoint that was tried and the reason of its failure, a
-    /// failed authentication too; [`Error::InvalidInput`] if there is no endpoint or one is
+    /// [`Error::Connect`], with every endpoint that was tried, the reason of its failure, a failed
+    /// authentication too, and a hint; [`Error::InvalidInput`] if there is no endpoint or one is
     /// malformed, before any is tried; [`Error::Canceled`] if the [token](Self::cancel_token) was
     /// canceled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{ConnectOptions, Endpoint};
+    ///
+    /// let endpoints = [Endpoint::unix("/srv/tor/control"), Endpoint::tcp("tor.local", 9051)];
+    /// let controller = ConnectOptions::new().connect_first(&endpoints)?;
+    /// println!("tor {} at {}", controller.version(), controller.endpoint());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect_first(&self, endpoints: &[Endpoint]) -> Result<Controller> {
         if endpoints.is_empty() {
             let problem = "is an empty list: give at least one endpoint to connect to";
@@ -166,7 +202,22 @@ impl ConnectOptions {
                 }
             }
         }
-        Err(ConnectError::new(attempts).into())
+        Err(ConnectError::new(attempts).with_advice().into())
+    }
+
+    /// Returns the error of the only attempt.
+    fn error_of(&self, endpoint: &Endpoint, problem: ConnectProblem) -> Error {
+        if let Err(canceled) = self.check_canceled() {
+            return canceled;
+        }
+        match problem {
+            ConnectProblem::Auth(error) => Error::Auth(error),
+            ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
+            problem => {
+                let attempt = ConnectAttempt::new(&endpoint.to_string(), problem);
+                ConnectError::new(vec![attempt]).with_advice().into()
+            }
+        }
     }
 
     fn check_canceled(&self) -> Result<()> {

@@ -2,6 +2,7 @@
 //! close.
 
 use std::mem;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,10 +70,31 @@ impl Controller {
         WeakController { inner: Arc::downgrade(&self.inner), timeout: self.timeout }
     }
 
-    /// Returns the endpoint to which this controller is connected.
+    /// Returns the endpoint to which this controller is connected; see also
+    /// [`ConnectOptions::connect_stream`](crate::ConnectOptions::connect_stream).
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.endpoint
+    }
+
+    /// Returns the path of tor's cookie file as this program sees it: that of
+    /// [`ConnectOptions::cookie_file`](crate::ConnectOptions::cookie_file), or else the one that
+    /// tor named while this connection was made. `None` if tor did not offer its cookie.
+    ///
+    /// The path of a tor on another machine or in a container need not exist here. Sends nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// if let Some(path) = controller.cookie_path() {
+    ///     println!("programs that can read {} control this tor", path.display());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cookie_path(&self) -> Option<&Path> {
+        self.inner.cookie_path.as_deref()
     }
 
     /// Returns whether the connection is open.

@@ -166,7 +166,8 @@ impl AuthError {
         }
     }
 
-    /// Returns advice, as a sentence without a final stop.
+    /// Returns advice, as a sentence without a final stop. [`Error`](crate::Error) prints it behind
+    /// the reasons.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match (&self.inner.problem, self.tried()) {
@@ -180,10 +181,15 @@ impl AuthError {
             (AuthProblem::PasswordMissing, _) => {
                 "give one with ConnectOptions::password, or set CookieAuthentication 1 in the torrc"
             }
+            (AuthProblem::CookieUnreadable { source, .. }, _)
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                "tor sees other files, or has just ended: name the path at which this program sees \
+                 the cookie with ConnectOptions::cookie_file, or use a password"
+            }
             (AuthProblem::CookieUnreadable { .. }, _) => {
-                "run as tor's user, join its group and set CookieAuthFileGroupReadable 1, \
-                 name the path with ConnectOptions::cookie_file if tor sees other files, \
-                 or use a password"
+                "join tor's group (on Debian and Ubuntu: sudo adduser $USER debian-tor) and set \
+                 CookieAuthFileGroupReadable 1 in the torrc, run as tor's user, or use a password"
             }
             (AuthProblem::CookieElsewhere { .. }, _) => {
                 "copy the cookie to this machine and name it with ConnectOptions::cookie_file, \
@@ -227,7 +233,7 @@ impl fmt::Display for AuthError {
         }
         if matches!(self.inner.problem, AuthProblem::Random(_)) {
             // This is also the error of hashing a password, without a tor.
-            return write!(f, ": {}", self.advice());
+            return Ok(());
         }
         f.write_str(" (tor offers ")?;
         if self.offered().is_empty() {
@@ -235,7 +241,7 @@ impl fmt::Display for AuthError {
         }
         let offered: Vec<_> = self.offered().iter().map(AuthMethod::as_str).collect();
         f.write_str(&printable(&offered.join(", ")))?;
-        write!(f, "): {}", self.advice())
+        f.write_str(")")
     }
 }
 

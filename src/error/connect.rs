@@ -11,7 +11,24 @@ use crate::names::printable;
 #[derive(Clone, Debug)]
 pub struct ConnectError {
     attempts: Arc<[ConnectAttempt]>,
+    /// Whether the user is to connect to a tor that runs already.
+    has_advice: bool,
 }
+
+/// The advice if no port is open at any address.
+const OPEN_A_PORT: &str = "start tor, or open its control port with two lines in its torrc: \
+                           ControlPort 9051, and CookieAuthentication 1";
+
+/// The advice if a unix socket is closed to this user.
+const JOIN_THE_GROUP: &str = "join the group of the socket (on Debian and Ubuntu: sudo adduser \
+                              $USER debian-tor) and log in again";
+
+/// The advice if the port is a `SocksPort`.
+const OTHER_PORT: &str = "this is tor's SocksPort; its control port is another one, usually 9051 \
+                          (9151 in Tor Browser)";
+
+/// The words by which a `SocksPort` of tor answers a control command.
+const ANSWER_OF_A_SOCKS_PORT: &str = "Tor is not an HTTP Proxy";
 
 /// An attempt to connect to one address.
 #[derive(Clone, Debug)]
@@ -38,7 +55,7 @@ pub enum ConnectProblem {
     #[error("no answer to the first command: not a control port, or a tor that is stopped")]
     Silent(#[source] Timeout),
     /// The peer does not speak the control protocol. Usually the address is that of a `SocksPort`.
-    #[error("not a control port: it answered \"{excerpt}\"")]
+    #[error("not a control port: {}", answer(.excerpt))]
     NotAControlPort {
         /// The first bytes that the peer sent, escaped; empty if it closed without sending any.
         excerpt: Box<str>,
@@ -59,6 +76,13 @@ pub enum ConnectProblem {
     Auth(AuthError),
 }
 
+fn answer(excerpt: &str) -> String {
+    match excerpt {
+        "" => "it closed the connection without an answer".to_owned(),
+        excerpt => format!("it answered \"{excerpt}\""),
+    }
+}
+
 impl ConnectAttempt {
     pub(crate) fn new(address: &str, problem: ConnectProblem) -> Self {
         Self { address: address.into(), problem }
@@ -77,9 +101,60 @@ impl ConnectAttempt {
     }
 }
 
+impl ConnectProblem {
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
 impl ConnectError {
     pub(crate) fn new(attempts: Vec<ConnectAttempt>) -> Self {
-        Self { attempts: attempts.into() }
+        Self { attempts: attempts.into(), has_advice: false }
+    }
+
+    /// Adds [`advice`](Self::advice).
+    pub(crate) fn with_advice(self) -> Self {
+        Self { has_advice: true, ..self }
+    }
+
+    pub(super) fn without_advice(self) -> Self {
+        Self { has_advice: false, ..self }
+    }
+
+    /// Returns advice, as a sentence without a final stop, if there is some: how to open a control
+    /// port, or how to get access to it. [`Error`](crate::Error) prints it behind the reasons.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        if !self.has_advice {
+            return None;
+        }
+        let problems = || self.attempts.iter().map(ConnectAttempt::problem);
+        let auth = problems().find_map(|problem| match problem {
+            ConnectProblem::Auth(error) => Some(error.advice()),
+            _ => None,
+        });
+        let is_closed_to_user = |attempt: &ConnectAttempt| {
+            let is_unix = attempt.address.starts_with("unix:");
+            is_unix && attempt.problem.io_kind() == Some(io::ErrorKind::PermissionDenied)
+        };
+        let is_socks_port = |problem: &ConnectProblem| match problem {
+            ConnectProblem::NotAControlPort { excerpt } => excerpt.contains(ANSWER_OF_A_SOCKS_PORT),
+            _ => false,
+        };
+        let is_not_open = |problem: &ConnectProblem| {
+            let kind = problem.io_kind();
+            matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
+        };
+        match auth {
+            Some(advice) => Some(advice),
+            None if self.attempts.iter().any(is_closed_to_user) => Some(JOIN_THE_GROUP),
+            None if problems().any(is_socks_port) => Some(OTHER_PORT),
+            None if problems().all(is_not_open) => Some(OPEN_A_PORT),
+            None => None,
+        }
     }
 
     /// Returns every attempt, in order.
@@ -144,8 +219,14 @@ impl StdError for ConnectError {
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
+    use std::io;
+    use std::sync::Arc;
 
-    use super::{ConnectAttempt, ConnectError, ConnectProblem};
+    use super::{
+        ConnectAttempt, ConnectError, ConnectProblem, JOIN_THE_GROUP, OPEN_A_PORT, OTHER_PORT,
+    };
+    use crate::error::{AuthError, AuthProblem, Error};
+    use crate::names::AuthMethod;
 
     fn not_a_control_port(address: &str) -> ConnectAttempt {
         let problem = ConnectProblem::NotAControlPort { excerpt: "SSH-2.0".into() };
@@ -173,5 +254,46 @@ mod tests {
              127.0.0.1:22 (not a control port: it answered \"SSH-2.0\"); \
              [::1]:22 (not a control port: it answered \"SSH-2.0\")"
         );
+    }
+    #[test]
+    fn advice_is_given_once_for_what_the_user_can_change() {
+        let io = |kind: io::ErrorKind| ConnectProblem::Io(Arc::new(kind.into()));
+        let refused = || ("127.0.0.1:9051", io(io::ErrorKind::ConnectionRefused));
+        let missing = || ("unix:/run/tor/control", io(io::ErrorKind::NotFound));
+        let closed = || ("unix:/run/tor/control", io(io::ErrorKind::PermissionDenied));
+        let firewall = || ("192.0.2.1:9051", io(io::ErrorKind::PermissionDenied));
+        let reset = || ("127.0.0.1:9051", io(io::ErrorKind::ConnectionReset));
+        let answered = |excerpt: &str| {
+            ("127.0.0.1:9050", ConnectProblem::NotAControlPort { excerpt: excerpt.into() })
+        };
+        let socks = || answered("HTTP/1.0 501 Tor is not an HTTP Proxy");
+        let auth = || {
+            let tried = Some(AuthMethod::HashedPassword);
+            let error = AuthError::new(&[], tried, AuthProblem::PasswordMissing);
+            ("127.0.0.1:9051", ConnectProblem::Auth(error))
+        };
+        let no_password = "give one with ConnectOptions::password, or set CookieAuthentication 1 \
+                           in the torrc";
+        for (attempts, expected) in [
+            (vec![refused()], Some(OPEN_A_PORT)),
+            (vec![missing(), refused()], Some(OPEN_A_PORT)),
+            (vec![missing(), reset()], None),
+            (vec![closed(), refused()], Some(JOIN_THE_GROUP)),
+            (vec![firewall()], None),
+            (vec![missing(), socks()], Some(OTHER_PORT)),
+            (vec![missing(), answered("SSH-2.0")], None),
+            (vec![closed(), refused(), auth()], Some(no_password)),
+        ] {
+            let attempt = |(address, problem)| ConnectAttempt::new(address, problem);
+            let error = ConnectError::new(attempts.into_iter().map(attempt).collect());
+            assert_eq!(error.advice(), None);
+            let error = error.with_advice();
+            assert_eq!(error.advice(), expected, "{error}");
+            let shown = format!("{:?}", Error::from(error.clone()));
+            let hints = shown.matches("; hint: ").count();
+            assert_eq!(hints, usize::from(expected.is_some()), "{shown}");
+            let shown = format!("{:?}", Error::from(error).without_advice());
+            assert!(!shown.contains("hint"), "{shown}");
+        }
     }
 }

@@ -38,12 +38,29 @@ pub(super) enum Kind {
 
 impl Endpoint {
     /// Creates the endpoint of a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::Endpoint;
+    ///
+    /// assert_eq!(Endpoint::unix("/run/tor/control").to_string(), "unix:/run/tor/control");
+    /// ```
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self(Kind::Unix(path.into()))
     }
 
     /// Creates the endpoint of a TCP port; the host name is resolved at each connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::Endpoint;
+    ///
+    /// assert_eq!(Endpoint::tcp("localhost", 9051).to_string(), "localhost:9051");
+    /// assert_eq!(Endpoint::tcp("::1", 9051).to_string(), "[::1]:9051");
+    /// ```
     #[must_use]
     pub fn tcp(host: &str, port: u16) -> Self {
         match host.parse() {
@@ -53,11 +70,33 @@ impl Endpoint {
     }
 
     /// Returns the path, if this is a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use torcon::Endpoint;
+    ///
+    /// let endpoint = Endpoint::unix("/run/tor/control");
+    /// assert_eq!(endpoint.path(), Some(Path::new("/run/tor/control")));
+    /// assert_eq!(Endpoint::tcp("localhost", 9051).path(), None);
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
             Kind::Unix(path) => Some(path),
             Kind::Address(_) | Kind::Name(..) => None,
+        }
+    }
+
+    /// Returns host and port as in a URL; `None` for a unix socket.
+    pub(crate) fn url_authority(&self) -> Option<String> {
+        match &self.0 {
+            // A scope identifier follows `%25` in a URL.
+            Kind::Address(address) => Some(address.to_string().replace('%', "%25")),
+            Kind::Name(host, port) => Some(format!("{host}:{port}")),
+            Kind::Unix(_) => None,
         }
     }
 

@@ -1,15 +1,11 @@
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use nix::fcntl::OFlag;
 
 use super::child::Child;
 use super::launch_machine::LaunchMessage;
@@ -21,9 +17,6 @@ use crate::error::{
 use crate::event::Bootstrap;
 use crate::link::Endpoint;
 use crate::names::Recommendation;
-
-/// How much of the file of `ControlPortWriteToFile` is read.
-const PORT_FILE_LIMIT: u64 = 4096;
 
 /// A function that connects to the control port of a launched tor.
 pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
@@ -131,7 +124,7 @@ pub(super) fn connect(
         // No other tor can have a socket in the private directory.
         Route::Fixed(endpoint) => (open(endpoint, limit)?, Some(endpoint.clone())),
         Route::PortFile(path) => {
-            let endpoint = Endpoint::from(read_port_file(path)?);
+            let endpoint = read_port_file(path)?;
             let controller = open(&endpoint, limit)?;
             check_pid(&controller, pid, limit)?;
             (controller, Some(endpoint))
@@ -191,28 +184,19 @@ impl From<&Bootstrap> for Progress {
 }
 
 fn open(endpoint: &Endpoint, limit: Duration) -> Result<Controller> {
-    ConnectOptions::new().timeout(limit).connect(endpoint.clone())
+    // The hint how to open a control port is for the user of a tor that runs already.
+    ConnectOptions::new().timeout(limit).connect(endpoint.clone()).map_err(Error::without_advice)
 }
 
-/// Reads the file that tor writes for `ControlPortWriteToFile`: `PORT=127.0.0.1:42765`.
-///
-/// Follows no link and never blocks: with the option `User` the directory belongs to another user.
-fn read_port_file(path: &Path) -> Result<SocketAddr> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
-    opened
-        .and_then(|file| {
-            let mut text = String::new();
-            file.take(PORT_FILE_LIMIT).read_to_string(&mut text)?;
-            let address = text.lines().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
-            address
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the file names no port"))
-        })
-        .map_err(|error| {
-            let address = path.display().to_string();
-            let attempt = ConnectAttempt::new(&address, ConnectProblem::Io(Arc::new(error)));
-            ConnectError::new(vec![attempt]).into()
-        })
+/// Returns the TCP port in the file that tor writes for `ControlPortWriteToFile`. With the option
+/// `User` the directory belongs to another user.
+fn read_port_file(path: &Path) -> Result<Endpoint> {
+    let endpoints = Endpoint::read_untrusted_port_file(path)?;
+    endpoints.into_iter().find(|endpoint| endpoint.path().is_none()).ok_or_else(|| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, "the file names no TCP port");
+        let problem = ConnectProblem::Io(Arc::new(error));
+        ConnectError::new(vec![ConnectAttempt::new(&path.display().to_string(), problem)]).into()
+    })
 }
 
 /// Whether another attempt can succeed: a tor that starts may not yet listen or answer.

@@ -62,6 +62,14 @@ impl Credentials {
 impl Isolation {
     /// Sends no user name and no password: streams share circuits with those of every program that
     /// does the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::Isolation;
+    ///
+    /// assert_eq!(format!("{:?}", Isolation::none()), "Isolation::None");
+    /// ```
     #[must_use]
     pub fn none() -> Self {
         Self(Kind::None)
@@ -72,6 +80,19 @@ impl Isolation {
     /// # Errors
     ///
     /// [`InvalidInput`] if the token does not have 1 to 255 bytes, or holds control characters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::{Isolation, SocksProxy};
+    ///
+    /// // The streams of an account share circuits, and those of two accounts do not.
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?;
+    /// let alice = proxy.clone().isolation(Isolation::token("alice")?);
+    /// let bob = proxy.isolation(Isolation::token("bob")?);
+    /// # let _ = (alice, bob);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn token(token: &str) -> Result<Self, InvalidInput> {
         let user = ShortText::new("token", TOKEN_USER)?;
         let password = ShortText::new("token", token)?;
@@ -85,6 +106,16 @@ impl Isolation {
     ///
     /// [`InvalidInput`] if one of them does not have 1 to 255 bytes or holds control characters,
     /// or if the user name begins with `<torS0X>`, which tor reserves.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::Isolation;
+    ///
+    /// let isolation = Isolation::credentials("my-program", "session 4711")?;
+    /// # let _ = isolation;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn credentials(user: &str, password: &str) -> Result<Self, InvalidInput> {
         if user.starts_with(RESERVED) {
             return Err(InvalidInput::new(
@@ -99,6 +130,16 @@ impl Isolation {
 
     /// Isolates every stream, and every name that is resolved, from all others. tor builds a circuit
     /// for each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::socks::{Isolation, SocksProxy};
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:9050")?.isolation(Isolation::fresh());
+    /// # let _ = proxy;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn fresh() -> Self {
         Self(Kind::Fresh)

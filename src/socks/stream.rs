@@ -17,6 +17,22 @@ use crate::link::{Stream, delegate_socket};
 /// The end of the stream does not say who ended it: a read returns 0 bytes if the target closed the
 /// stream, and also if a relay of the circuit or tor itself died. A protocol that must detect
 /// truncation needs its own end marker or length.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::time::Duration;
+///
+/// use torcon::socks::SocksProxy;
+///
+/// let stream = SocksProxy::new("127.0.0.1:9050")?.connect("example.com:7")?;
+/// stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+/// (&stream).write_all(b"hello\n")?;
+/// let mut line = String::new();
+/// BufReader::new(&stream).read_line(&mut line)?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TorStream {
     stream: Stream,
@@ -34,6 +50,21 @@ impl TorStream {
     /// # Errors
     ///
     /// The operating system's error, such as too many open files.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{copy, stdin, stdout};
+    /// use std::thread;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let mut stream = SocksProxy::new("127.0.0.1:9050")?.connect("example.com:7")?;
+    /// let mut writer = stream.try_clone()?;
+    /// thread::spawn(move || copy(&mut stdin(), &mut writer));
+    /// copy(&mut stream, &mut stdout())?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         self.stream.try_clone().map(Self::new)
     }
@@ -47,6 +78,18 @@ impl TorStream {
     /// # Errors
     ///
     /// The operating system's error, such as that the stream is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::Shutdown;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let stream = SocksProxy::new("127.0.0.1:9050")?.connect("example.com:7")?;
+    /// stream.shutdown(Shutdown::Both)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
     }
@@ -56,6 +99,16 @@ impl TorStream {
     /// # Errors
     ///
     /// The stream itself, if the proxy is on a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let stream = SocksProxy::new("127.0.0.1:9050")?.connect("example.com:7")?;
+    /// let socket: std::net::TcpStream = stream.into_tcp().expect("the proxy is on TCP");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
         match self.stream {
             Stream::Tcp(socket) => Ok(socket),
@@ -68,6 +121,18 @@ impl TorStream {
     /// # Errors
     ///
     /// The stream itself, if the proxy is on TCP.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use torcon::socks::SocksProxy;
+    ///
+    /// let stream = SocksProxy::new("unix:/run/tor/socks")?.connect("example.com:7")?;
+    /// let socket: UnixStream = stream.into_unix().expect("the proxy is on a unix socket");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn into_unix(self) -> Result<UnixStream, Self> {
         match self.stream {
             Stream::Unix(socket) => Ok(socket),

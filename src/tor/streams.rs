@@ -31,7 +31,7 @@ impl Tor {
     ///
     /// [`SocksProblem::ListenerElsewhere`]: crate::error::SocksProblem::ListenerElsewhere
     pub fn socks_proxies(&self) -> Result<Vec<SocksProxy>> {
-        let endpoints = self.controller().socks_endpoints("list the ways to make a stream")?;
+        let endpoints = self.controller().socks_endpoints_for("list the ways to make a stream")?;
         endpoints.into_iter().map(SocksProxy::new).collect()
     }
 

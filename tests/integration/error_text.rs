@@ -15,6 +15,8 @@ use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
 
 use crate::support::failure::panic_of;
 
+/// The output of `fn main() -> torcon::Result<()>` when no control connection can be made.
+mod connecting;
 /// Errors of the public interface.
 mod error_cases;
 

@@ -36,6 +36,8 @@ mod events;
 mod faults;
 /// The paths that are checked before they are sent, and those that only tor checks.
 mod file_system;
+/// Finding tor: the environment, the port file, given streams, the cookie and the `SocksPort`.
+mod finding;
 /// `GETINFO` of any key.
 mod info;
 /// Every `GETINFO` key and its method.

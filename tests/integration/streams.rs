@@ -15,6 +15,8 @@ mod reach;
 mod refusals;
 /// Servers on the loopback interface.
 mod server;
+/// The URL of a proxy, and an HTTP client that uses it.
+mod url;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -1,15 +1,17 @@
 //! One attempt to connect: the socket, `PROTOCOLINFO`, authentication.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::ConnectOptions;
 use crate::auth::{CookieSource, authenticate};
-use crate::command::{Command, GetProtocolInfo};
+use crate::command::{Command, GetProtocolInfo, ProtocolInfo};
 use crate::controller::Controller;
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait, excerpt};
 use crate::link::{Endpoint, Link};
+use crate::names::AuthMethod;
 use crate::wire::Request;
 
 impl ConnectOptions {
@@ -44,7 +46,6 @@ impl ConnectOptions {
         if left(deadline).is_zero() {
             return Err(self.timed_out());
         }
-        let problem = |error| self.problem_of(error);
         let link = Link::open(endpoint, deadline, self.limits, self.cancel.as_ref()).map_err(
             |problem| match problem {
                 ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
@@ -55,6 +56,19 @@ impl ConnectOptions {
                 problem => problem,
             },
         )?;
+        self.handshake(link, endpoint, deadline, cookie)
+    }
+
+    /// Authenticates on a connection that is open.
+    pub(super) fn handshake(
+        &self,
+        link: Link,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        cookie: &CookieSource,
+    ) -> Result<Controller, ConnectProblem> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let problem = |error| self.problem_of(error);
         // Lets the waits for replies fail.
         let _guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
         let command = GetProtocolInfo::new();
@@ -87,7 +101,21 @@ impl ConnectOptions {
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
         let socks = self.socks.clone().and_then(Result::ok);
-        Ok(Controller::new(link, endpoint.clone(), socks, info, self.command_timeout, events))
+        let cookie_path = self.cookie_path(&info);
+        let endpoint = endpoint.clone();
+        let timeout = self.command_timeout;
+        Ok(Controller::new(link, endpoint, socks, info, cookie_path, timeout, events))
+    }
+
+    /// Returns the path of tor's cookie file as this program sees it, if tor offers its cookie.
+    fn cookie_path(&self, info: &ProtocolInfo) -> Option<PathBuf> {
+        if !info.offers(&AuthMethod::SafeCookie) && !info.offers(&AuthMethod::Cookie) {
+            return None;
+        }
+        match &self.cookie {
+            CookieSource::File(path) | CookieSource::PlainFile(path) => Some(path.clone()),
+            CookieSource::NamedByTor | CookieSource::Never => info.cookie_file.clone(),
+        }
     }
 
     fn problem_of(&self, error: Error) -> ConnectProblem {

@@ -38,6 +38,8 @@ const REPLY_BUFFER: BufferLimits = BufferLimits { memory: 4 << 20, file: 1 << 30
 #[derive(Clone)]
 #[must_use = "options do nothing until they connect"]
 pub struct ConnectOptions {
+    /// The endpoint that the environment names.
+    pub(super) endpoint: Option<Endpoint>,
     pub(super) timeout: Duration,
     pub(super) command_timeout: Duration,
     pub(super) cookie: CookieSource,
@@ -50,6 +52,7 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
+            endpoint: None,
             timeout: CONNECT_TIMEOUT,
             command_timeout: COMMAND_TIMEOUT,
             cookie: CookieSource::default(),
@@ -67,12 +70,32 @@ impl Default for ConnectOptions {
 
 impl ConnectOptions {
     /// Creates the default options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new();
+    /// # let _ = options;
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Sets the time limit of [`connect`](Self::connect), authentication included. The default is
     /// 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().timeout(Duration::from_secs(5));
+    /// # let _ = options;
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -80,6 +103,17 @@ impl ConnectOptions {
 
     /// Sets the time limit of the commands of the new controller: see
     /// [`Controller::with_timeout`](crate::Controller::with_timeout). The default is 60 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().command_timeout(Duration::from_secs(10));
+    /// # let _ = options;
+    /// ```
     pub fn command_timeout(mut self, limit: Duration) -> Self {
         self.command_timeout = limit;
         self
@@ -92,6 +126,16 @@ impl ConnectOptions {
     /// the tor that wrote it. Replaces [`plain_cookie_file`](Self::plain_cookie_file) and
     /// [`without_cookie`](Self::without_cookie). The default is the path that tor names if the
     /// connection is local (a unix socket or within this machine), and no cookie otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// // The directory /var/lib/tor of a container, mounted elsewhere.
+    /// let options = ConnectOptions::new().cookie_file("/srv/tor-data/control_auth_cookie");
+    /// # let _ = options;
+    /// ```
     pub fn cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.cookie = CookieSource::File(path.into());
         self
@@ -103,6 +147,15 @@ impl ConnectOptions {
     ///
     /// Every tor since 0.2.3 has SAFECOOKIE, so only peers other than tor need this. The default is
     /// that COOKIE is not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().plain_cookie_file("/srv/old-tor/control_auth_cookie");
+    /// # let _ = options;
+    /// ```
     pub fn plain_cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.cookie = CookieSource::PlainFile(path.into());
         self
@@ -112,6 +165,15 @@ impl ConnectOptions {
     ///
     /// A [password](Self::password) is then sent also to a peer that does not know the cookie.
     /// Replaces [`cookie_file`](Self::cookie_file). The default is that a cookie is preferred.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().without_cookie().password("correct horse");
+    /// # let _ = options;
+    /// ```
     pub fn without_cookie(mut self) -> Self {
         self.cookie = CookieSource::Never;
         self
@@ -123,6 +185,15 @@ impl ConnectOptions {
     /// HASHEDPASSWORD sends the password itself to any program that listens at the endpoint and
     /// offers this method or refuses the cookie, but not to a peer whose SAFECOOKIE proof is wrong.
     /// The default is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().password("correct horse");
+    /// assert!(!format!("{options:?}").contains("horse"));
+    /// ```
     pub fn password(mut self, password: impl Into<Password>) -> Self {
         self.password = PasswordSource::known(password.into());
         self
@@ -133,6 +204,21 @@ impl ConnectOptions {
     ///
     /// It is called at most once for each endpoint, on the thread that connects. The time limit is
     /// suspended meanwhile, so that it may ask a person. The default is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::stdin;
+    ///
+    /// use torcon::{ConnectOptions, Password};
+    ///
+    /// let options = ConnectOptions::new().password_with(|| {
+    ///     eprintln!("password of the control port:");
+    ///     let line = stdin().lines().next()?.ok()?;
+    ///     Some(Password::from(line))
+    /// });
+    /// # let _ = options;
+    /// ```
     #[doc(alias = "password_function")]
     pub fn password_with<F>(mut self, ask: F) -> Self
     where
@@ -149,6 +235,15 @@ impl ConnectOptions {
     /// listener that tor reports: `0.0.0.0` means the address of the control port, and the loopback
     /// of another machine is not used. SOCKS is not encrypted, so the network between this program
     /// and the port can read the targets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().socks_port("10.0.0.7:9050");
+    /// # let _ = options;
+    /// ```
     pub fn socks_port<E>(mut self, endpoint: E) -> Self
     where
         E: TryInto<Endpoint>,
@@ -160,6 +255,15 @@ impl ConnectOptions {
 
     /// Sets the maximum length of a line, in bytes; a longer one ends the connection. The default
     /// is 16 MiB. Before authentication the limit is at most 64 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().line_limit(1 << 20);
+    /// # let _ = options;
+    /// ```
     pub fn line_limit(mut self, bytes: usize) -> Self {
         self.limits.wire.line = bytes;
         self
@@ -170,6 +274,15 @@ impl ConnectOptions {
     /// Replies taken line by line, as by
     /// [`Controller::get_info_incremental`](crate::Controller::get_info_incremental), are not
     /// limited. The default is 256 MiB. Before authentication the limit is at most 64 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().reply_limit(64 << 20);
+    /// # let _ = options;
+    /// ```
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.limits.wire.reply = bytes;
         self
@@ -189,6 +302,16 @@ impl ConnectOptions {
     /// by its owner only (mode 0600), and without a name, so that nothing is left of it however the
     /// program ends; on systems without nameless files, the name is removed at once. With 0 there
     /// is no file. The default is 1 GiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// // No reply reaches the disk.
+    /// let options = ConnectOptions::new().reply_buffer_limit(0);
+    /// # let _ = options;
+    /// ```
     pub fn reply_buffer_limit(mut self, bytes: u64) -> Self {
         self.limits.replies.file = bytes;
         self
@@ -201,6 +324,15 @@ impl ConnectOptions {
     /// queue is full, events are dropped, and [`Event::Lagged`](crate::Event::Lagged) is delivered
     /// in their place. While no reply is pending, the connection is not read for up to a second
     /// instead, so that a listener that is not stuck loses nothing. The default is 64 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().event_limit(8 << 20);
+    /// # let _ = options;
+    /// ```
     pub fn event_limit(mut self, bytes: usize) -> Self {
         self.limits.events = bytes;
         self
@@ -255,6 +387,7 @@ impl ConnectOptions {
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
+            .field("endpoint", &self.endpoint)
             .field("timeout", &self.timeout)
             .field("command_timeout", &self.command_timeout)
             .field("cookie", &self.cookie)

@@ -34,10 +34,39 @@ impl Controller {
             .collect())
     }
 
-    /// Returns the endpoints at which this program reaches tor's `SocksPort`: that of
-    /// [`socks_port`](crate::ConnectOptions::socks_port), or every listener that is not on another
-    /// machine's loopback. An error reports `request`.
-    pub(crate) fn socks_endpoints(&self, request: &str) -> Result<Vec<Endpoint>> {
+    /// Returns the endpoints at which this program reaches tor's `SocksPort`, in tor's order; none
+    /// if tor has no open `SocksPort`, as with `DisableNetwork`.
+    ///
+    /// If the connection was made with
+    /// [`ConnectOptions::socks_port`](crate::ConnectOptions::socks_port), that is the only one.
+    /// A listener on all addresses is reached at the address of the control port. Listeners on the
+    /// loopback interface or on a unix socket of another machine are left out.
+    /// [`Tor::socks_proxy`](crate::Tor::socks_proxy) makes a proxy of the first.
+    ///
+    /// Sends `GETINFO net/listeners/socks`, if need be. Blocks for at most the
+    /// [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socks`](crate::Error::Socks) with [`SocksProblem::ListenerElsewhere`] if all of them
+    /// are left out; otherwise those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for endpoint in controller.socks_endpoints()? {
+    ///     println!("SocksPort {endpoint}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "get_socks_listeners")]
+    pub fn socks_endpoints(&self) -> Result<Vec<Endpoint>> {
+        self.socks_endpoints_for("find the SocksPort")
+    }
+
+    /// Returns [these endpoints](Self::socks_endpoints). An error reports `request`.
+    pub(crate) fn socks_endpoints_for(&self, request: &str) -> Result<Vec<Endpoint>> {
         if let Some(endpoint) = &self.inner.socks {
             return Ok(vec![endpoint.clone()]);
         }
@@ -59,9 +88,10 @@ impl Controller {
         }
     }
 
-    /// Returns the first of [these](Self::socks_endpoints).
+    /// Returns the first of [these](Self::socks_endpoints), for a call whose error reports
+    /// `request`.
     pub(crate) fn socks_endpoint(&self, request: &str) -> Result<Endpoint> {
-        let first = self.socks_endpoints(request)?.into_iter().next();
+        let first = self.socks_endpoints_for(request)?.into_iter().next();
         first.ok_or_else(|| self.no_socks(request, SocksProblem::NoListener))
     }
 

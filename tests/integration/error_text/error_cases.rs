@@ -65,7 +65,10 @@ fn the_error_of_a_closed_port_has_address_and_reason() {
     check_text(&error);
     assert!(matches!(connect_problem(&error), ConnectProblem::Io(_)), "{error:?}");
     // The text contains address and reason; the chain adds nothing.
-    let text = format!("cannot connect to {address}: Connection refused (os error 111)");
+    let text = format!(
+        "cannot connect to {address}: Connection refused (os error 111); hint: start tor, or open \
+         its control port with two lines in its torrc: ControlPort 9051, and CookieAuthentication 1"
+    );
     assert_eq!((error.to_string(), chain(&error)), (text.clone(), text));
 }
 
@@ -75,7 +78,8 @@ fn the_error_of_a_missing_unix_socket_has_its_path() {
     let path = directory.path().join("control");
     let error = torcon::connect(path.clone()).unwrap_err();
     check_text(&error);
-    let missing = "No such file or directory (os error 2)";
+    let missing = "No such file or directory (os error 2); hint: start tor, or open its control port \
+                   with two lines in its torrc: ControlPort 9051, and CookieAuthentication 1";
     assert_eq!(error.to_string(), format!("cannot connect to unix:{}: {missing}", path.display()));
 }
 

@@ -100,12 +100,13 @@ fn a_wrong_password_is_reported_and_shown_nowhere() {
     let text = super::chain(&error);
     assert!(
         text.starts_with(
-            "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): check the \
-             password against tor's HashedControlPassword: tor refused the authentication: tor refused \
-             AUTHENTICATE: 515 \"Authentication failed: "
+            "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): tor refused the \
+             authentication: tor refused AUTHENTICATE: 515 \"Authentication failed: "
         ),
         "{text}"
     );
+    let hint = "; hint: check the password against tor's HashedControlPassword";
+    assert!(text.ends_with(hint), "{text}");
     let hex = data_encoding::HEXUPPER.encode(b"wr0ng-4711");
     for secret in ["wr0ng-4711", hex.as_str()] {
         assert!(!format!("{error:?} {options:?} {text}").contains(secret));
@@ -145,8 +146,9 @@ fn a_readable_cookie_is_preferred_to_a_password() {
         text,
         format!(
             "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
-             run as tor's user, join its group and set CookieAuthFileGroupReadable 1, name the \
-             path with ConnectOptions::cookie_file if tor sees other files, or use a password: the cookie file {:?} cannot be read: No such file or directory (os error 2)",
+             the cookie file {:?} cannot be read: No such file or directory (os error 2); hint: \
+             tor sees other files, or has just ended: name the path at which this program sees the \
+             cookie with ConnectOptions::cookie_file, or use a password",
             tor.cookie_path()
         )
     );
@@ -299,9 +301,10 @@ fn a_cookie_in_a_directory_without_access_is_reported() {
         assert_eq!(
             text,
             format!(
-                "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): run as tor's \
-                 user, join its group and set CookieAuthFileGroupReadable 1, name the path with \
-                 ConnectOptions::cookie_file if tor sees other files, or use a password: the cookie file {path:?} cannot be read: Permission denied (os error 13)"
+                "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE): the cookie \
+                 file {path:?} cannot be read: Permission denied (os error 13); hint: join tor's \
+                 group (on Debian and Ubuntu: sudo adduser $USER debian-tor) and set \
+                 CookieAuthFileGroupReadable 1 in the torrc, run as tor's user, or use a password"
             )
         );
         assert!(torcon::connect(tor.control_addr()).unwrap().is_alive());

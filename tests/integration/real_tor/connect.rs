@@ -96,7 +96,8 @@ fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
         format!(
             "cannot connect to any of the addresses: \
              {missing} (No such file or directory (os error 2)); \
-             {closed} (Connection refused (os error 111))"
+             {closed} (Connection refused (os error 111)); hint: start tor, or open its control \
+             port with two lines in its torrc: ControlPort 9051, and CookieAuthentication 1"
         )
     );
     let Error::Connect(error) = error else { panic!("{error:?}") };
@@ -106,8 +107,9 @@ fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
     assert_eq!(
         refusal(options.connect(missing.clone())),
         format!(
-            "cannot connect to {missing}: \
-             No such file or directory (os error 2)"
+            "cannot connect to {missing}: No such file or directory (os error 2); hint: start tor, \
+             or open its control port with two lines in its torrc: ControlPort 9051, and \
+             CookieAuthentication 1"
         )
     );
     assert!(matches!(options.connect_first(&[]), Err(Error::InvalidInput(_))));
@@ -116,11 +118,15 @@ fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
 // Row `endpoint`: the default candidates.
 #[test]
 fn the_default_endpoints_are_tried_in_order() {
-    let usual =
-        ["unix:/run/tor/control", "unix:/var/run/tor/control", "127.0.0.1:9051", "127.0.0.1:9151"];
+    let options = ConnectOptions::new().timeout(Duration::from_secs(20));
+    let usual: Vec<_> = options.default_endpoints().iter().map(Endpoint::to_string).collect();
+    assert_eq!(usual[0], "unix:/run/tor/control");
+    assert!(
+        usual.ends_with(&["127.0.0.1:9051", "127.0.0.1:9151", "127.0.0.1:951"].map(str::to_owned))
+    );
     // The machine may have a tor, which may accept or refuse the authentication.
-    match ConnectOptions::new().timeout(Duration::from_secs(20)).connect_default() {
-        Ok(controller) => assert!(usual.contains(&controller.endpoint().to_string().as_str())),
+    match options.connect_default() {
+        Ok(controller) => assert!(usual.contains(&controller.endpoint().to_string())),
         Err(Error::Connect(error)) => {
             let tried: Vec<_> = error.attempts().iter().map(ConnectAttempt::address).collect();
             assert_eq!(tried, usual);
@@ -179,9 +185,9 @@ fn the_password_closure_may_decline_and_take_time() {
     let hashed = Password::from("swordfish").hashed().unwrap();
     let tor =
         RealTor::builder().without_cookie().line(format!("HashedControlPassword {hashed}")).start();
-    let refused = "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): give one \
-                   with ConnectOptions::password, or set CookieAuthentication 1 in the torrc: tor \
-                   needs a password and none was given";
+    let refused = "cannot authenticate by HASHEDPASSWORD (tor offers HASHEDPASSWORD): tor needs a \
+                   password and none was given; hint: give one with ConnectOptions::password, or \
+                   set CookieAuthentication 1 in the torrc";
     let declining = ConnectOptions::new().password_with(|| None);
     assert_eq!(refusal(declining.connect(tor.endpoint())), refused);
     assert_eq!(refusal(torcon::connect(tor.endpoint())), refused);
@@ -268,7 +274,8 @@ fn other_ports_of_tor_are_not_control_ports() {
     assert_eq!(
         attempt("socks", Duration::from_secs(60)),
         "cannot connect to ADDRESS: not a control port: it answered \"HTTP/1.0 501 Tor is not an \
-         HTTP Proxy\""
+         HTTP Proxy\"; hint: this is tor's SocksPort; its control port is another one, usually \
+         9051 (9151 in Tor Browser)"
     );
     // It waits for the rest of an HTTP request.
     assert_eq!(

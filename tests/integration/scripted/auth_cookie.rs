@@ -133,7 +133,7 @@ fn a_refused_challenge_is_followed_by_the_password() {
     assert!(
         text.starts_with(
             "cannot authenticate by SAFECOOKIE or HASHEDPASSWORD \
-             (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): check the password"
+             (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): tor refused the authentication: "
         ),
         "{text}"
     );

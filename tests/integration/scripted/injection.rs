@@ -211,7 +211,7 @@ fn no_function_with_a_text_argument_is_missing_from_the_tables() {
                           attach_stream authenticate bridge_download certificate_download \
                           certificate_download_for_key certificate_signing_keys \
                           close_circuit close_circuit_if_unused close_stream command_timeout \
-                          connect connect_first cookie_file consensus_document consensus_download \
+                          connect connect_first connect_stream cookie_file consensus_document consensus_download \
                           country del_onion descriptor_annotations descriptor_download \
                           event_limit execute extra_info fetch_onion_descriptor \
                           fetch_onion_descriptor_from for_each_microdescriptor \

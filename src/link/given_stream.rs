@@ -1,0 +1,47 @@
+//! Sockets that the program has connected.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+};
+
+use super::Endpoint;
+use super::transport::Stream;
+
+impl Stream {
+    /// Takes a connected TCP or unix stream socket of the program, in the state in which
+    /// [`Stream::connect`] returns one. Also returns the endpoint of its peer, with an empty path
+    /// if the peer is a unix socket without one.
+    pub(crate) fn from_connected(socket: OwnedFd) -> io::Result<(Self, Endpoint)> {
+        if getsockopt(&socket, sockopt::SockType)? != SockType::Stream {
+            return Err(Errno::ESOCKTNOSUPPORT.into());
+        }
+        let family = getsockname::<SockaddrStorage>(socket.as_raw_fd())?.family();
+        let (stream, peer) = match family {
+            Some(AddressFamily::Inet | AddressFamily::Inet6) => {
+                let socket = TcpStream::from(socket);
+                let peer = Endpoint::from(socket.peer_addr()?);
+                socket.set_nodelay(true)?;
+                (Self::Tcp(socket), peer)
+            }
+            Some(AddressFamily::Unix) => {
+                let socket = UnixStream::from(socket);
+                let address = socket.peer_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new(""));
+                let peer = Endpoint::unix(path);
+                (Self::Unix(socket), peer)
+            }
+            _ => return Err(Errno::EAFNOSUPPORT.into()),
+        };
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok((stream, peer))
+    }
+}
