@@ -1,8 +1,12 @@
 //! Signals, and the ownership of a tor that exits with the connection.
 
+use std::time::Duration;
+
 use super::Controller;
+use super::wait::Waiter;
 use crate::command::{DropOwnership, GetInfo, SendSignal, TakeOwnership};
-use crate::error::Result;
+use crate::error::{Result, Timeout, Wait};
+use crate::event::{Event, EventKind};
 use crate::link::deadline_after;
 use crate::names::Signal;
 
@@ -19,6 +23,70 @@ impl Controller {
     /// otherwise those of [`execute`](Self::execute).
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.execute(&SendSignal::new(signal))
+    }
+
+    /// Requests a new identity: streams that are opened from then on use new circuits, and tor forgets
+    /// the addresses that it has resolved.
+    ///
+    /// tor has one new identity in ten seconds. It complies at once unless the last one is more
+    /// recent: then it accepts the signal and delays it, and joins further ones.
+    /// [`wait_new_identity`](Self::wait_new_identity) waits for it.
+    ///
+    /// Sends `SIGNAL NEWNYM`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.new_identity()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "is_newnym_available")]
+    #[doc(alias = "NEWNYM")]
+    pub fn new_identity(&self) -> Result<()> {
+        self.signal(Signal::Newnym)
+    }
+
+    /// Requests a new identity, and waits until tor has it. Can be called inside a listener.
+    ///
+    /// Sends `SETEVENTS` with `SIGNAL`, then `SIGNAL NEWNYM`.
+    ///
+    /// Blocks the current thread until tor reports the signal, for at most `limit`. tor may
+    /// [take ten seconds](Self::new_identity), so that a loop has at most six new identities in a
+    /// minute. A tor without a port for applications never reports it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
+    /// [`new_identity`](Self::new_identity).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for round in 1..=3 {
+    ///     controller.wait_new_identity(Duration::from_secs(20))?;
+    ///     println!("identity {round}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "get_newnym_wait")]
+    pub fn wait_new_identity(&self, limit: Duration) -> Result<()> {
+        let deadline = deadline_after(limit);
+        let controller = self.with_timeout(limit);
+        let waiter = Waiter::new(&controller, &[EventKind::Signal], deadline)?;
+        controller.execute_before(&SendSignal::new(Signal::Newnym), deadline)?;
+        let is_newnym = |_, event| match event {
+            Event::Signal(event) if event.signal() == Signal::Newnym => Some(()),
+            _ => None,
+        };
+        waiter.find(is_newnym, deadline, &Timeout::new(Wait::NewIdentity, limit))
     }
 
     /// Returns the signals that this tor accepts.

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Tor;
-use crate::command::{GetInfo, SendSignal};
+use crate::command::GetInfo;
 use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Result, Wait};
 use crate::event::{Bootstrap, Event, EventKind};
 use crate::link::{Notifier, WaitEnd, deadline_after};
-use crate::names::Signal;
 
 const CIRCUIT_ESTABLISHED: &str = "status/circuit-established";
 const BOOTSTRAP_PHASE: &str = "status/bootstrap-phase";
@@ -96,44 +95,51 @@ impl Tor {
         Ok(())
     }
 
-    /// Requests a new identity: streams that are opened from then on use new circuits.
-    ///
-    /// tor complies at once, unless it has done so within about the last ten seconds: then it
-    /// delays the new identity. [`wait_new_identity`](Self::wait_new_identity) waits for it.
-    ///
-    /// Sends `SIGNAL NEWNYM`. Blocks for at most the time limit of the
-    /// [controller](Self::controller).
+    /// Requests a new identity, as [`Controller::new_identity`] does.
     ///
     /// # Errors
     ///
     /// Those of [`Controller::signal`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// tor.new_identity()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "is_newnym_available")]
     #[doc(alias = "NEWNYM")]
     pub fn new_identity(&self) -> Result<()> {
-        self.controller.signal(Signal::Newnym)
+        self.controller.new_identity()
     }
 
-    /// Requests a new identity, and waits until tor has it. Can be called inside a listener.
+    /// Requests a new identity, and waits until tor has it, as [`Controller::wait_new_identity`]
+    /// does.
     ///
-    /// Sends `SETEVENTS` with `SIGNAL`, then `SIGNAL NEWNYM`.
-    ///
-    /// Blocks the current thread until tor reports the signal, for at most `limit`; tor may take
-    /// ten seconds. A tor without a port for applications never reports it.
+    /// Blocks the current thread until tor reports the signal, for at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
-    /// [`new_identity`](Self::new_identity).
+    /// Those of [`Controller::wait_new_identity`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// tor.wait_new_identity(Duration::from_secs(20))?;
+    /// let stream = tor.connect_stream("example.com:80")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "get_newnym_wait")]
     pub fn wait_new_identity(&self, limit: Duration) -> Result<()> {
-        let deadline = deadline_after(limit);
-        let controller = self.controller.with_timeout(limit);
-        let is_newnym = |event: &Event| match event {
-            Event::Signal(event) => event.signal() == Signal::Newnym,
-            _ => false,
-        };
-        let flag = EventFlag::new(&controller, EventKind::Signal, is_newnym, deadline)?;
-        controller.execute_before(&SendSignal::new(Signal::Newnym), deadline)?;
-        flag.wait(deadline).map_err(|end| end.into_error(Wait::NewIdentity, limit))
+        self.controller.wait_new_identity(limit)
     }
 }
 

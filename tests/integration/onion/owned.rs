@@ -65,7 +65,7 @@ fn a_service_on_a_tor_leaves_the_tor_running() {
     exclusive(|| {
         let tor = Tor::launch(offline()).unwrap();
         let listener = tor.onion_endpoint(80).publication(Publication::None).listen().unwrap();
-        let again = OnionEndpoint::with_tor(&tor, 80).ephemeral().publication(Publication::None);
+        let again = tor.onion_endpoint(80).ephemeral().publication(Publication::None);
         let again = again.listen().unwrap();
         listener.close().unwrap();
         again.close().unwrap();
@@ -166,9 +166,9 @@ fn a_new_identity_can_be_waited_for_even_in_a_listener() {
             .option("SocksPort", "auto")
             .wait_for(Ready::Controller);
         let tor = Arc::new(Tor::launch(launcher).unwrap());
-        tor.wait_new_identity(LONG).unwrap();
+        tor.controller().wait_new_identity(LONG).unwrap();
         // tor delays the second one.
-        tor.new_identity().unwrap();
+        tor.controller().new_identity().unwrap();
         let (done, outcome) = crossbeam_channel::bounded(1);
         let weak = Arc::downgrade(&tor);
         let listener = tor.controller().on(move |_: &SignalEvent| {

@@ -218,6 +218,7 @@ fn no_function_with_a_text_argument_is_missing_from_the_tables() {
                           for_each_relay_status for_each_server_descriptor \
                           hs_client_descriptor hs_fetch hs_post hs_service_descriptor line_limit \
                           listeners load_conf microdescriptor microdescriptor_by_name on \
+                          onion_client_auth onion_endpoint wait_new_identity \
                           on_disconnect on_lagged password password_with plain_cookie_file recv_deadline recv_timeout \
                           relay_status relay_status_by_name relay_statuses_of_purpose \
                           remove_event_listener remove_onion_client_auth \
