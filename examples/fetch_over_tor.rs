@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use torcon::onion::{OnionEndpoint, Publication};
+use torcon::onion::Publication;
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
 use ureq::{Agent, Proxy};
@@ -48,10 +48,8 @@ fn fetch_on_a_private_network(launcher: Launcher, begin: Instant) -> Result<()> 
     let address = server.local_addr()?;
     thread::Builder::new().name("web".to_owned()).spawn(move || serve(&server))?;
     // Every directory that tor may query must have the descriptor.
-    let service = OnionEndpoint::with_tor(&tor, 80)
-        .ephemeral()
-        .publication(Publication::All)
-        .start(address)?;
+    let service =
+        tor.onion_endpoint(80).ephemeral().publication(Publication::All).start(address)?;
     println!("{:6.2?}  an onion service is published", begin.elapsed());
 
     let agent = agent(&tor)?;

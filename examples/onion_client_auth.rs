@@ -11,7 +11,6 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use torcon::command::OnionClientAuthAdd;
 use torcon::onion::{OnionListener, Publication};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, Launcher, Tor};
@@ -65,8 +64,7 @@ fn visit(listener: &OnionListener, visitor: &Tor) -> Result<()> {
     // The service sends Alice her key on another path, and she adds it to her tor.
     let alice = listener.clients().iter().find_map(|client| client.key.clone());
     let key = alice.ok_or("no key was made for Alice")?;
-    let outcome =
-        visitor.controller().add_onion_client_auth(&OnionClientAuthAdd::new(address, key))?;
+    let outcome = visitor.add_onion_client_auth(address, key)?;
     println!("the key is given to tor: {outcome:?}");
 
     let mut greeting = String::new();

@@ -17,7 +17,7 @@ use std::{env, thread};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use torcon::command::ConfValue;
-use torcon::onion::{OnionEndpoint, OnionListener};
+use torcon::onion::OnionListener;
 use torcon::testnet::PrivateNetwork;
 use torcon::{Controller, EventKind, Launcher, Tor};
 
@@ -124,7 +124,7 @@ fn configure(controller: &Controller) -> Outcome {
 
 fn publish(tor: &Tor) -> Outcome<OnionListener> {
     timed("an onion service, published", || {
-        let listener = OnionEndpoint::with_tor(tor, 80).listen()?;
+        let listener = tor.onion_endpoint(80).listen()?;
         println!("{:>22}  {}", "its address", listener.onion_address());
         Ok(listener)
     })

@@ -31,6 +31,7 @@ mod endpoint;
 mod ephemeral;
 mod filesystem;
 mod half_open;
+mod key_file;
 mod keys;
 mod listener;
 mod local;

@@ -11,11 +11,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{Uid, UnlinkatFlags, dup, fchown, unlinkat};
+use nix::unistd::{Uid, UnlinkatFlags, dup, fchown, linkat, unlinkat};
 use zeroize::Zeroizing;
 
 /// The longest file that is read: a key has 96 bytes, the line of a client about 80.
@@ -69,14 +70,51 @@ pub(crate) fn create_file(
     bytes: &[u8],
     owner: Option<Uid>,
 ) -> io::Result<()> {
+    write_new(directory, name.as_ref(), bytes, owner).map(drop)
+}
+
+fn write_new(
+    directory: impl AsFd,
+    name: &Path,
+    bytes: &[u8],
+    owner: Option<Uid>,
+) -> io::Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let name = name.as_ref();
     let mut file = File::from(openat(&directory, name, flags, mode(0o600))?);
     let written = give(&file, owner).and_then(|()| file.write_all(bytes));
-    if written.is_err() {
+    if let Err(error) = written {
         let _ = unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir);
+        return Err(error);
     }
-    written
+    Ok(file)
+}
+
+/// Creates a file with mode 0600 whose name appears only when its contents are on the disk. Returns
+/// `false` if the name exists: of several callers at once, one gets `true`.
+pub(crate) fn publish_file(
+    directory: impl AsFd,
+    name: impl AsRef<Path>,
+    bytes: &[u8],
+) -> io::Result<bool> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let unpublished = format!(".torcon-{}.tmp", HEXLOWER.encode(&random));
+    let unpublished = Path::new(&unpublished);
+    let file = write_new(&directory, unpublished, bytes, None)?;
+    let linked = file.sync_all().and_then(|()| {
+        let name = name.as_ref();
+        Ok(linkat(&directory, unpublished, &directory, name, AtFlags::empty())?)
+    });
+    let _ = unlinkat(&directory, unpublished, UnlinkatFlags::NoRemoveDir);
+    match linked {
+        Ok(()) => {
+            // The descriptor of the directory may be one that cannot be synchronized.
+            let _ = open_directory(&directory, Path::new(".")).and_then(|it| it.sync_all());
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes tor's user the owner of a file or directory that was just created.
@@ -89,8 +127,8 @@ fn give(file: &File, owner: Option<Uid>) -> io::Result<()> {
 }
 
 /// Returns whether a regular file has this name. Anything else is an error.
-pub(crate) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
-    match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+pub(crate) fn is_file(directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<bool> {
+    match fstatat(directory, name.as_ref(), AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(found) if is_regular(&found) => Ok(true),
         Ok(_) => Err(not_regular()),
         Err(Errno::ENOENT) => Ok(false),
@@ -98,8 +136,10 @@ pub(crate) fn is_file(directory: impl AsFd, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Opens a regular file. Returns `None` if it does not exist.
-pub(crate) fn open_file(directory: impl AsFd, name: &str) -> io::Result<Option<File>> {
+/// Opens a regular file. Returns `None` if it does not exist; fails with `InvalidInput` if the name
+/// is that of a link, a directory, a pipe or a device.
+pub(crate) fn open_file(directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<Option<File>> {
+    let name = name.as_ref();
     // Opening a device can have an effect, so the type is checked first.
     if !is_file(&directory, name)? {
         return Ok(None);

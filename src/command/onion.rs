@@ -53,6 +53,19 @@ pub struct AddOnion {
 }
 
 /// The reply to [`AddOnion`]: the service that tor has added.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::AddOnion;
+/// use torcon::names::OnionPort;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = AddOnion::new([OnionPort::new(80, 8080)]);
+/// let added = controller.add_onion(&service)?;
+/// println!("http://{}", added.address);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AddedOnion {
@@ -65,7 +78,20 @@ pub struct AddedOnion {
 }
 
 impl AddOnion {
-    /// Returns the command for a service with a new key and the given ports, at least one.
+    /// Returns the command for a service with a new key and the given ports, at least one. If several
+    /// have the same virtual port, tor chooses one of their targets at random for each connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn new(ports: impl IntoIterator<Item = OnionPort>) -> Self {
         Self {
             key: None,
@@ -83,6 +109,19 @@ impl AddOnion {
     }
 
     /// Sets the key, and with it the address. The default is a new one, made by tor.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::{OnionKey, OnionPort};
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let key = OnionKey::read_or_create_file("web.key")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).key(key);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn key(mut self, key: OnionKey) -> Self {
         self.key = Some(key);
         self
@@ -90,6 +129,18 @@ impl AddOnion {
 
     /// Makes tor discard the new key, so that the service can never be added again. tor never returns
     /// a given key. The default is that it returns a new one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).discard_key();
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn discard_key(mut self) -> Self {
         self.discard_key = true;
         self
@@ -97,6 +148,18 @@ impl AddOnion {
 
     /// Keeps the service when the control connection ends, until tor exits or `DEL_ONION`. The
     /// default is that it ends with the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).detach();
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn detach(mut self) -> Self {
         self.detach = true;
         self
@@ -104,6 +167,19 @@ impl AddOnion {
 
     /// Requires client authorization, and authorizes this client. The default is that none is
     /// required.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let alice = "DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ".parse()?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).client(alice);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn client(mut self, key: ClientAuthPublicKey) -> Self {
         self.clients.push(key);
         self
@@ -116,6 +192,18 @@ impl AddOnion {
 
     /// Makes the service non-anonymous, with shorter circuits. tor accepts it only if it was started
     /// with `HiddenServiceNonAnonymousMode`, and then no other. The default is an anonymous service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).non_anonymous();
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn non_anonymous(mut self) -> Self {
         self.non_anonymous = true;
         self
@@ -123,6 +211,18 @@ impl AddOnion {
 
     /// Sets the maximum number of simultaneous streams of a rendezvous circuit. The default is 0,
     /// which is no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).max_streams(100);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn max_streams(mut self, limit: u16) -> Self {
         self.max_streams = Some(limit);
         self
@@ -130,6 +230,18 @@ impl AddOnion {
 
     /// Closes a circuit that exceeds [`max_streams`](Self::max_streams). The default is that only
     /// the stream is refused.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).max_streams(100).max_streams_close_circuit();
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn max_streams_close_circuit(mut self) -> Self {
         self.close_circuit = true;
         self
@@ -137,6 +249,18 @@ impl AddOnion {
 
     /// Enables proof-of-work defenses when the service is under load. Needs tor 0.4.9.2. The default
     /// is tor's, which is off.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).pow_defenses(true);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_defenses(mut self, enabled: bool) -> Self {
         self.pow_defenses = Some(enabled);
         self
@@ -144,6 +268,18 @@ impl AddOnion {
 
     /// Sets how many rendezvous requests per second the proof-of-work queue releases. Needs tor
     /// 0.4.9.2. The default is tor's, 250.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).pow_defenses(true).pow_queue_rate(100);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
         self.pow_queue_rate = Some(per_second);
         self
@@ -151,6 +287,18 @@ impl AddOnion {
 
     /// Sets how many rendezvous requests the proof-of-work queue releases at once. Needs tor 0.4.9.2.
     /// The default is tor's, 2500.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = AddOnion::new([OnionPort::new(80, 8080)]).pow_defenses(true).pow_queue_burst(500);
+    /// let added = controller.add_onion(&service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_queue_burst(mut self, requests: u32) -> Self {
         self.pow_queue_burst = Some(requests);
         self
@@ -288,6 +436,18 @@ impl Command for AddOnion {
 /// Removes an ephemeral onion service: one of this connection, or a detached one.
 ///
 /// `DEL_ONION id`, with the address in lower case and without `.onion`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::DelOnion;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// for address in controller.detached_onions()? {
+///     controller.execute(&DelOnion::new(address))?;
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelOnion {
     address: OnionAddress,
@@ -295,6 +455,18 @@ pub struct DelOnion {
 
 impl DelOnion {
     /// Returns the command for the service of an address.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::DelOnion;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for address in controller.detached_onions()? {
+    ///     controller.execute(&DelOnion::new(address))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn new(address: OnionAddress) -> Self {
         Self { address }

@@ -8,12 +8,12 @@ use crate::command::{
     AddOnion, AddedOnion, DelOnion, HsFetch, HsPost, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
-use crate::error::{InvalidInput, ProtocolError, Result};
-use crate::names::{OnionAddress, TorFeature};
+use crate::error::{Error, InvalidInput, ProtocolError, Result};
+use crate::names::{ClientAuthKey, OnionAddress, TorFeature};
 
 /// # Onion services
 ///
-/// [`OnionEndpoint`](crate::onion::OnionEndpoint) adds a service, waits for its publication and
+/// [`onion_endpoint`](Controller::onion_endpoint) adds a service, waits for its publication and
 /// adds it again if tor loses it.
 impl Controller {
     /// Adds an ephemeral onion service, which lives as long as this connection, or as tor if it is
@@ -26,8 +26,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 550 if there is a service of this
-    /// address; [`Error::InvalidInput`](crate::Error::InvalidInput) for the proof of work if tor is
+    /// [`Error::Rejected`] with code 550 if there is a service of this
+    /// address; [`Error::InvalidInput`] for the proof of work if tor is
     /// older than 0.4.9.2; otherwise those of [`execute`](Self::execute).
     #[doc(alias = "create_ephemeral_hidden_service")]
     pub fn add_onion(&self, service: &AddOnion) -> Result<AddedOnion> {
@@ -45,7 +45,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if there is no such service, also
+    /// [`Error::Rejected`] with code 552 if there is no such service, also
     /// for one of another connection or of the configuration; otherwise those of
     /// [`execute`](Self::execute).
     #[doc(alias = "remove_ephemeral_hidden_service")]
@@ -88,7 +88,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 552 if tor does not know a server;
+    /// [`Error::Rejected`] with code 552 if tor does not know a server;
     /// otherwise those of [`execute`](Self::execute).
     pub fn hs_fetch(&self, descriptor: &HsFetch) -> Result<()> {
         self.execute(descriptor)
@@ -101,7 +101,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 554 if tor cannot parse the
+    /// [`Error::Rejected`] with code 554 if tor cannot parse the
     /// descriptor, 552 if it does not know a server; otherwise those of [`execute`](Self::execute).
     pub fn hs_post(&self, descriptor: &HsPost) -> Result<()> {
         self.execute(descriptor)
@@ -109,29 +109,104 @@ impl Controller {
 
     /// Adds the client authorization key for an onion service that tor uses as a client.
     ///
-    /// Sends [`ONION_CLIENT_AUTH_ADD`](OnionClientAuthAdd). Blocks for at most the
+    /// The address and the key may be text in any form that [`OnionAddress`] and [`ClientAuthKey`]
+    /// read. tor forgets the key when it exits, reloads its configuration or gets a `SETCONF`;
+    /// [`execute`](Self::execute) of [`OnionClientAuthAdd::permanent`] stores it in a file of tor, and
+    /// [`Supervisor::add_onion_client_auth`](crate::Supervisor::add_onion_client_auth) adds it again.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_ADD id x25519:key`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 553 if tor cannot store a permanent
-    /// key; otherwise those of [`execute`](Self::execute).
+    /// [`Error::InvalidInput`] if the text is not an address or a key; otherwise those of
+    /// [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    /// controller.add_onion_client_auth(service, key)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "add_hidden_service_auth")]
-    pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<OnionClientAuthAdded> {
-        self.execute(key)
+    pub fn add_onion_client_auth<A, K>(&self, service: A, key: K) -> Result<OnionClientAuthAdded>
+    where
+        A: TryInto<OnionAddress>,
+        K: TryInto<ClientAuthKey>,
+        Error: From<A::Error> + From<K::Error>,
+    {
+        self.execute(&OnionClientAuthAdd::new(service.try_into()?, key.try_into()?))
     }
 
-    /// Removes the client authorization key for an onion service.
-    #[doc = sends!("ONION_CLIENT_AUTH_REMOVE id", execute)]
-    pub fn remove_onion_client_auth(
-        &self,
-        service: OnionAddress,
-    ) -> Result<OnionClientAuthRemoved> {
-        self.execute(&OnionClientAuthRemove::new(service))
+    /// Removes the client authorization key for an onion service, whose address may be text.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_REMOVE id`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the text is not an address; otherwise those of
+    /// [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// controller.remove_onion_client_auth(service)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "remove_hidden_service_auth")]
+    pub fn remove_onion_client_auth<A>(&self, service: A) -> Result<OnionClientAuthRemoved>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        self.execute(&OnionClientAuthRemove::new(service.try_into()?))
+    }
+
+    /// Returns tor's client authorization key for an onion service, whose address may be text;
+    /// `None` if tor has none.
+    ///
+    /// Sends `ONION_CLIENT_AUTH_VIEW id`. Blocks for at most the [time limit](Self::with_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove_onion_client_auth`](Self::remove_onion_client_auth).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// if let Some(known) = controller.onion_client_auth(service)? {
+    ///     println!("for {}: {}", known.service, known.key.public());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn onion_client_auth<A>(&self, service: A) -> Result<Option<OnionClientCredential>>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        Ok(self.execute(&OnionClientAuthView::of(service.try_into()?))?.into_iter().next())
     }
 
     /// Returns tor's client authorization keys.
     #[doc = sends!("ONION_CLIENT_AUTH_VIEW", execute)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for known in controller.onion_client_auths()? {
+    ///     println!("{} {}", known.service, if known.permanent { "in a file" } else { "" });
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    #[doc(alias = "list_hidden_service_auth")]
     pub fn onion_client_auths(&self) -> Result<Vec<OnionClientCredential>> {
         self.execute(&OnionClientAuthView::new())
     }

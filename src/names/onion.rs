@@ -1,6 +1,34 @@
 //! Onion services: addresses, ports, keys and client authorization.
 
+/// Makes `TryFrom` read text as `FromStr` does, and take a reference too.
+macro_rules! read_from_text {
+    ($($name:ty),*) => {$(
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: &str) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<&String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: &String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<&Self> for $name {
+            fn from(value: &Self) -> Self {
+                Self::clone(value)
+            }
+        }
+    )*};
+}
+
 mod client_auth;
+mod client_name;
 mod key;
 mod port;
 
@@ -11,10 +39,13 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::BASE32_NOPAD;
 use sha3::{Digest, Sha3_256};
 
-pub use self::client_auth::{ClientAuthKey, ClientAuthPublicKey, ClientName};
+pub use self::client_auth::{ClientAuthKey, ClientAuthPublicKey};
+pub use self::client_name::ClientName;
 pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
 use crate::names::InvalidName;
+
+read_from_text!(OnionAddress, ClientAuthKey, ClientAuthPublicKey, PortTarget);
 
 /// The only version of onion addresses that tor still supports.
 const VERSION: u8 = 3;
@@ -57,6 +88,15 @@ impl OnionAddress {
     /// # Errors
     ///
     /// [`InvalidName`] if the bytes are not a public key that tor would accept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::{OnionAddress, OnionKey};
+    ///
+    /// let address = OnionKey::from_seed([7; 32]).address();
+    /// assert_eq!(OnionAddress::from_public_key(address.public_key()), Ok(address));
+    /// ```
     pub fn from_public_key(key: [u8; 32]) -> Result<Self, InvalidName> {
         // tor refuses a key that is not a point of the curve, or not in the group of the base
         // point.
@@ -79,12 +119,29 @@ impl OnionAddress {
     }
 
     /// Returns the address without `.onion`, as the control protocol writes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let address = OnionKey::from_seed([7; 32]).address();
+    /// assert_eq!(address.to_string(), format!("{}.onion", address.service_id()));
+    /// ```
     #[must_use]
     pub fn service_id(&self) -> &str {
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// Returns the ed25519 public key of the service.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let key: [u8; 32] = OnionKey::from_seed([7; 32]).address().public_key();
+    /// ```
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         self.key

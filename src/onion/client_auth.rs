@@ -6,6 +6,18 @@ use crate::error::{InvalidInput, Result};
 use crate::names::{ClientAuthKey, ClientAuthPublicKey, ClientName};
 
 /// An authorized client of an onion service.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let listener = tor.onion_endpoint(80).authorize_client("alice").listen()?;
+/// let alice = &listener.clients()[0];
+/// println!("{}: {}", alice.name, alice.public_key);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizedClient {

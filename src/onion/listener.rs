@@ -1,8 +1,9 @@
 //! `OnionListener`: an onion service and the local listener that accepts its clients.
 
+mod service;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,16 +11,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use parking_lot::Mutex;
 
-use super::client_auth::AuthorizedClient;
 use super::half_open::HalfOpen;
 use super::local::LocalSocket;
-use super::publish::Publication;
 use super::service::OnionService;
 use super::stream::OnionStream;
-use crate::controller::Controller;
-use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, Wait};
+use crate::error::{Error, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::link::{deadline_after, readable_until};
-use crate::names::{OnionAddress, OnionKey, PortTarget};
+use crate::names::PortTarget;
 
 /// How often a connection without its header is polled. tor sends the header at once; only another
 /// program that connects to the local port makes `accept` poll.
@@ -54,6 +52,7 @@ const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 /// ```
 #[doc(alias = "TorOnionListeningPort")]
 #[derive(Debug)]
+#[must_use = "the service ends when the listener is dropped"]
 pub struct OnionListener {
     service: OnionService,
     local: LocalSocket,
@@ -102,6 +101,24 @@ impl OnionListener {
     ///   accepted until the listener is closed, or the supervisor is stopped or gives up.
     /// - [`OnionProblem::Accept`] if the local listener failed.
     /// - [`Error::Timeout`] if the listener is non-blocking and no client has connected.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::Write;
+    /// use std::thread;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// loop {
+    ///     let mut stream = listener.accept()?;
+    ///     // A slow client must not delay others.
+    ///     thread::spawn(move || writeln!(stream, "hello"));
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn accept(&self) -> Result<OnionStream> {
         match self.nonblocking.load(Ordering::Relaxed) {
             false => self.accept_until(None, Duration::MAX),
@@ -118,6 +135,23 @@ impl OnionListener {
     ///
     /// [`Error::Timeout`] if no client connected in time; otherwise those of
     /// [`accept`](Self::accept).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Error;
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// match listener.accept_timeout(Duration::from_secs(10)) {
+    ///     Err(Error::Timeout(_)) => println!("no client yet"),
+    ///     outcome => println!("{:?}", outcome?),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn accept_timeout(&self, limit: Duration) -> Result<OnionStream> {
         self.accept_until(Some(deadline_after(limit)), limit)
     }
@@ -127,6 +161,19 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`accept`](Self::accept).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// while let Some(stream) = listener.try_accept()? {
+    ///     println!("{stream:?}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn try_accept(&self) -> Result<Option<OnionStream>> {
         match self.accept_timeout(Duration::ZERO) {
             Ok(stream) => Ok(Some(stream)),
@@ -198,6 +245,19 @@ impl OnionListener {
     /// lack of a file descriptor, the next item takes a tenth of a second.
     ///
     /// Each item blocks the current thread as [`accept`](Self::accept) does, without a limit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// for stream in listener.incoming() {
+    ///     println!("{:?}", stream?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn incoming(&self) -> impl Iterator<Item = Result<OnionStream>> {
         let mut over = false;
         std::iter::from_fn(move || {
@@ -223,92 +283,20 @@ impl OnionListener {
     /// default is `false`.
     ///
     /// Unlike with a `TcpListener`, a call that is already waiting keeps waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// listener.set_nonblocking(true);
+    /// assert!(listener.accept().is_err_and(|error| error.is_timeout()));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) {
         self.nonblocking.store(nonblocking, Ordering::Relaxed);
-    }
-
-    /// Returns the address or the unix socket path of the local listener.
-    #[doc(alias = "local_address")]
-    #[must_use]
-    pub fn local_addr(&self) -> &PortTarget {
-        &self.local_addr
-    }
-
-    /// Returns the virtual port that clients connect to.
-    #[doc(alias = "onion_port")]
-    #[must_use]
-    pub fn public_port(&self) -> u16 {
-        self.public_port
-    }
-
-    /// Returns the address of the service.
-    #[doc(alias = "onion_uri")]
-    #[doc(alias = "getHost")]
-    #[must_use]
-    pub fn onion_address(&self) -> OnionAddress {
-        self.service.onion_address()
-    }
-
-    /// Returns the key of the service; `None` if it was discarded, or if this program may not read
-    /// it.
-    #[doc(alias = "onion_private_key")]
-    #[must_use]
-    pub fn private_key(&self) -> Option<&OnionKey> {
-        self.service.private_key()
-    }
-
-    /// Returns the directory of the service; `None` if it is ephemeral.
-    #[must_use]
-    pub fn hidden_service_dir(&self) -> Option<&Path> {
-        self.service.hidden_service_dir()
-    }
-
-    /// Returns the authorized clients; if there are none, every client is allowed.
-    #[must_use]
-    pub fn clients(&self) -> Vec<AuthorizedClient> {
-        self.service.clients()
-    }
-
-    /// Returns the controller of the tor that has the service, as [`OnionService::controller`] does.
-    #[must_use]
-    pub fn controller(&self) -> Controller {
-        self.service.controller()
-    }
-
-    /// Returns the service of this listener.
-    #[must_use]
-    pub fn service(&self) -> &OnionService {
-        &self.service
-    }
-
-    /// Returns the descriptor uploads of the service with their outcomes, oldest first.
-    #[must_use]
-    pub fn uploads(&self) -> Vec<HsDirUpload> {
-        self.service.uploads()
-    }
-
-    /// Waits until the service is published, as [`OnionService::wait_published`] does.
-    ///
-    /// Blocks the current thread until then, for at most `limit`. The listener stays usable if the
-    /// service is not published in time.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`OnionService::wait_published`].
-    pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
-        self.service.wait_published(wanted, limit)
-    }
-
-    /// Closes the local listener and removes the service as [`OnionService::close`] does. Calls of
-    /// [`accept`](Self::accept) on other threads return [`OnionProblem::Closed`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`OnionService::close`].
-    pub fn close(&self) -> Result<()> {
-        self.service.announce_end();
-        self.local.close();
-        self.service.close()
     }
 }
 

@@ -20,11 +20,24 @@ use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
 use crate::names::PortTarget;
 use crate::onion::stream::OnionStream;
 
+const NO_PATH: &str = "is a unix socket without a path, which tor cannot reach";
+
 /// The longest path of a unix socket, without the NUL at its end.
 pub(super) const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// A listener that the program opened, for
 /// [`OnionEndpoint::bind_with`](super::OnionEndpoint::bind_with).
+///
+/// # Examples
+///
+/// ```
+/// use std::net::TcpListener;
+///
+/// use torcon::onion::LocalListener;
+///
+/// let listener: LocalListener = TcpListener::bind("127.0.0.1:0")?.into();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LocalListener {
@@ -43,6 +56,30 @@ impl From<TcpListener> for LocalListener {
 impl From<UnixListener> for LocalListener {
     fn from(listener: UnixListener) -> Self {
         Self::Unix(listener)
+    }
+}
+
+impl TryFrom<&TcpListener> for PortTarget {
+    type Error = io::Error;
+
+    /// Returns the target of a listener, which tor on this machine reaches.
+    fn try_from(listener: &TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(match address.ip().is_unspecified() {
+            true => Self::Tcp(address),
+            false => Self::of_listener(address),
+        })
+    }
+}
+
+impl TryFrom<&UnixListener> for PortTarget {
+    type Error = io::Error;
+
+    /// Returns the target of a listener, which must have a path.
+    fn try_from(listener: &UnixListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let nameless = || io::Error::new(io::ErrorKind::InvalidInput, NO_PATH);
+        Ok(Self::Unix(path::absolute(address.as_pathname().ok_or_else(nameless)?)?))
     }
 }
 
@@ -120,12 +157,10 @@ impl LocalSocket {
             }
             LocalListener::Unix(listener) => {
                 listener.set_nonblocking(true).map_err(&failed)?;
-                let address = listener.local_addr().map_err(&failed)?;
-                let Some(path) = address.as_pathname() else {
-                    let problem = "is a unix socket without a path, which tor cannot reach";
-                    return Err(InvalidInput::new("bind_with", problem).into());
-                };
-                PortTarget::Unix(path::absolute(path).map_err(&failed)?)
+                if listener.local_addr().map_err(&failed)?.as_pathname().is_none() {
+                    return Err(InvalidInput::new("bind_with", NO_PATH).into());
+                }
+                PortTarget::try_from(listener).map_err(&failed)?
             }
         };
         Ok(Self { listener, address, file: Mutex::new(file) })

@@ -25,6 +25,17 @@ const RETRY: Duration = Duration::from_secs(1);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The reaction when a reload of tor's configuration or another controller removed a service.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+/// use torcon::onion::IfRemoved;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let listener = tor.onion_endpoint(80).if_removed(IfRemoved::End).listen()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IfRemoved {

@@ -16,6 +16,17 @@ use crate::names::OnionAddress;
 /// tor uploads two descriptors, one for each of two time periods, each to up to eight directories.
 /// A client fetches the descriptor of the period that follows from its clock and its consensus, and
 /// tries up to six of these directories.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+/// use torcon::onion::Publication;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let listener = tor.onion_endpoint(80).publication(Publication::All).listen()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Publication {

@@ -31,8 +31,21 @@ use crate::names::{OnionAddress, OnionKey, OnionPort};
 /// Dropping it removes the service from tor unless it is detached, deletes a temporary directory, and
 /// ends a tor that was launched for this service alone. The drop waits for tor's answers, but about
 /// ten seconds at most if tor does not answer. A directory that tor may still be using stays.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let service = tor.onion_endpoint(80).start("127.0.0.1:8080")?;
+/// println!("http://{}", service.onion_address());
+/// std::thread::park();
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[doc(alias = "FilesystemOnionService")]
 #[doc(alias = "EphemeralOnionService")]
+#[must_use = "the service ends when it is dropped"]
 pub struct OnionService {
     inner: Arc<ServiceInner>,
     /// Ends the waits for the service when the token of its endpoint is canceled.
@@ -70,6 +83,17 @@ impl OnionService {
     }
 
     /// Returns the address of the service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// println!("http://{}", service.onion_address());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "onion_uri")]
     #[doc(alias = "getHost")]
     #[must_use]
@@ -78,6 +102,19 @@ impl OnionService {
     }
 
     /// Returns the virtual ports of the service and their targets; the endpoint's own port is first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// for port in service.ports() {
+    ///     println!("{port}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn ports(&self) -> &[OnionPort] {
         &self.inner.ports
@@ -85,6 +122,19 @@ impl OnionService {
 
     /// Returns the key of the service; `None` if it was discarded, or if this program may not read
     /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// if let Some(key) = service.private_key() {
+    ///     key.write_file("web.key")?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "onion_private_key")]
     #[must_use]
     pub fn private_key(&self) -> Option<&OnionKey> {
@@ -92,12 +142,37 @@ impl OnionService {
     }
 
     /// Returns the directory of the service; `None` if it is ephemeral.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let endpoint = tor.onion_endpoint(80).hidden_service_dir("/srv/onion/web");
+    /// let service = endpoint.start(8080)?;
+    /// assert!(service.hidden_service_dir().is_some());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn hidden_service_dir(&self) -> Option<&Path> {
         self.inner.directory.as_deref()
     }
 
     /// Returns the authorized clients; if there are none, every client is allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// for client in service.clients() {
+    ///     println!("{}: {}", client.name, client.public_key);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn clients(&self) -> Vec<AuthorizedClient> {
         self.inner.clients.lock().clone()
@@ -105,12 +180,36 @@ impl OnionService {
 
     /// Returns the controller of the tor that has the service. With a supervisor it is the one of
     /// the present connection, or of the last one while there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// println!("on tor {}", service.controller().version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn controller(&self) -> Controller {
         self.inner.controller()
     }
 
     /// Returns the last 128 descriptor uploads of the service with their outcomes, oldest first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// for upload in service.uploads() {
+    ///     println!("{upload}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn uploads(&self) -> Vec<HsDirUpload> {
         self.inner.publisher.uploads()
@@ -132,6 +231,21 @@ impl OnionService {
     ///
     /// [`OnionProblem::NotPublished`]: crate::error::OnionProblem::NotPublished
     /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    /// use torcon::onion::Publication;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let endpoint = tor.onion_endpoint(80).publication(Publication::None);
+    /// let service = endpoint.start(8080)?;
+    /// service.wait_published(Publication::All, Duration::from_secs(120))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_published(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.publish(wanted, limit, None)
     }
@@ -201,6 +315,17 @@ impl OnionService {
     /// service, and its directory stays.
     ///
     /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// service.close()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         let limit = self.inner.controller.lock().timeout();

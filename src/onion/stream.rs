@@ -14,6 +14,20 @@ use crate::names::CircuitId;
 /// and reads and writes like these. Dropping it closes the connection.
 ///
 /// `TCP_NODELAY` is set on a [`TcpStream`]: its peer is tor, which packs the bytes into cells.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write;
+///
+/// use torcon::Tor;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let listener = tor.onion_endpoint(80).listen()?;
+/// let mut stream = listener.accept()?;
+/// writeln!(stream, "hello")?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct OnionStream {
     stream: Stream,
@@ -25,6 +39,20 @@ delegate_socket!(OnionStream);
 impl OnionStream {
     /// Returns the rendezvous circuit of the client, if the service was made with
     /// [`export_circuit_id`](super::OnionEndpoint::export_circuit_id).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let endpoint = tor.onion_endpoint(80).temporary_dir().export_circuit_id();
+    /// let listener = endpoint.listen()?;
+    /// if let Some(circuit) = listener.accept()?.circuit_id() {
+    ///     println!("the client of circuit {circuit}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn circuit_id(&self) -> Option<CircuitId> {
         self.circuit
@@ -35,6 +63,19 @@ impl OnionStream {
     /// # Errors
     ///
     /// That of [`TcpStream::try_clone`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// let mut stream = listener.accept()?;
+    /// // An echo.
+    /// std::io::copy(&mut stream.try_clone()?, &mut stream)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { stream: self.stream.try_clone()?, circuit: self.circuit })
     }
@@ -44,6 +85,19 @@ impl OnionStream {
     /// # Errors
     ///
     /// That of [`TcpStream::shutdown`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::Shutdown;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// listener.accept()?.shutdown(Shutdown::Write)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
     }
@@ -53,6 +107,19 @@ impl OnionStream {
     /// # Errors
     ///
     /// `self`, if the connection is one of a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// if let Ok(stream) = listener.accept()?.into_tcp() {
+    ///     println!("{}", stream.peer_addr()?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
         match self.stream {
             Stream::Tcp(socket) => Ok(socket),
@@ -65,6 +132,19 @@ impl OnionStream {
     /// # Errors
     ///
     /// `self`, if the connection is one of TCP.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).local_unix("/run/web/onion.sock").listen()?;
+    /// if let Ok(stream) = listener.accept()?.into_unix() {
+    ///     println!("{stream:?}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn into_unix(self) -> Result<UnixStream, Self> {
         match self.stream {
             Stream::Unix(socket) => Ok(socket),

@@ -17,7 +17,7 @@ impl Supervisor {
     ///
     /// If the supervisor launches its tor, the default is a filesystem service with a temporary
     /// directory, otherwise an ephemeral one, as with
-    /// [`OnionEndpoint::with_controller`](crate::OnionEndpoint::with_controller).
+    /// [`Controller::onion_endpoint`](crate::Controller::onion_endpoint).
     ///
     /// When a connection ends, the local listener stays open and
     /// [`accept`](crate::OnionListener::accept) waits on. On the next connection the service is added
@@ -46,6 +46,7 @@ impl Supervisor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "onion_service")]
     pub fn onion_endpoint(&self, port: u16) -> OnionEndpoint {
         let shared = Arc::downgrade(&self.shared);
         let obtain = move || {

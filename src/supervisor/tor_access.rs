@@ -8,7 +8,7 @@ use super::status::SupervisorStatus;
 use crate::command::{Command, ConfSetting, OnionClientAuthAdd, SetConf};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::link::deadline_after;
-use crate::names::{OnionAddress, starts_without_case};
+use crate::names::{ClientAuthKey, OnionAddress, starts_without_case};
 use crate::state::State;
 use crate::tor::Tor;
 
@@ -215,6 +215,9 @@ impl Supervisor {
 
     /// Adds a client authorization key for an onion service, on this and every later connection.
     ///
+    /// The address and the key may be text in any form that [`OnionAddress`] and [`ClientAuthKey`]
+    /// read.
+    ///
     /// tor forgets a key that is not permanent when any controller changes its configuration, or when
     /// it reloads. The supervisor adds it again then.
     ///
@@ -227,8 +230,25 @@ impl Supervisor {
     /// Those of [`Controller::add_onion_client_auth`](crate::Controller::add_onion_client_auth); then
     /// the key is not kept. Without a connection it is kept for the next one.
     /// [`Error::Supervisor`] if the supervisor has ended.
-    pub fn add_onion_client_auth(&self, key: &OnionClientAuthAdd) -> Result<()> {
-        key.request()?;
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{Launcher, Supervisor};
+    ///
+    /// let supervisor = Supervisor::launch(Launcher::new())?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// let key = "AAAQEAYEAUDAOCAJBIFQYDIOB4IBCEQTCQKRMFYYDENBWHA5DYPQ";
+    /// supervisor.add_onion_client_auth(service, key)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn add_onion_client_auth<A, K>(&self, service: A, key: K) -> Result<()>
+    where
+        A: TryInto<OnionAddress>,
+        K: TryInto<ClientAuthKey>,
+        Error: From<A::Error> + From<K::Error>,
+    {
+        let key = &OnionClientAuthAdd::new(service.try_into()?, key.try_into()?);
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
@@ -253,7 +273,12 @@ impl Supervisor {
     /// Those of
     /// [`Controller::remove_onion_client_auth`](crate::Controller::remove_onion_client_auth); the key
     /// is not added to later connections all the same.
-    pub fn remove_onion_client_auth(&self, service: OnionAddress) -> Result<bool> {
+    pub fn remove_onion_client_auth<A>(&self, service: A) -> Result<bool>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        let service = service.try_into()?;
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
@@ -262,7 +287,7 @@ impl Supervisor {
         }
         if let Some((controller, _)) = self.shared.connected() {
             let limit = deadline.saturating_duration_since(Instant::now());
-            match controller.with_timeout(limit).remove_onion_client_auth(service) {
+            match controller.with_timeout(limit).remove_onion_client_auth::<OnionAddress>(service) {
                 Err(error) if !error.is_closed() => return Err(error),
                 _ => {}
             }

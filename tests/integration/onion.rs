@@ -8,6 +8,8 @@ mod changed_directory;
 mod checked_keys;
 /// Clients in files that other programs change while the service runs.
 mod client_files;
+/// Keys of clients, in every form that is in use.
+mod client_keys;
 /// Clients that are authorized and revoked while the service runs.
 mod clients;
 /// The commands, and the replies of a real tor.
@@ -20,8 +22,12 @@ mod faults;
 mod filesystem;
 /// The check of a service, and a forced publication.
 mod health;
+/// An HTTP server behind an onion address.
+mod http;
 /// Services that stay in tor when a change is refused or late.
 mod kept;
+/// Files of keys.
+mod key_files;
 /// Changes to which tor replies late.
 mod late_changes;
 /// Connections of clients, and the end of accept.
@@ -56,6 +62,8 @@ mod sandbox;
 mod seccomp;
 /// Services of the configuration of tor that a program replaces.
 mod taken_over;
+/// The targets of the virtual ports of a service.
+mod targets;
 /// Uploads about which tor or a filter reports little.
 mod unanswered;
 /// Publication, by the events of real tors.

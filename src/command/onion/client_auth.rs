@@ -11,6 +11,19 @@ use crate::wire::{Reply, Request};
 /// Adds the client authorization key for an onion service that tor uses as a client.
 ///
 /// `ONION_CLIENT_AUTH_ADD id x25519:.. [ClientName=..] [Flags=Permanent]`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::OnionClientAuthAdd;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+/// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+/// let add = OnionClientAuthAdd::new(service, key).permanent();
+/// controller.execute(&add)?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct OnionClientAuthAdd {
@@ -21,6 +34,21 @@ pub struct OnionClientAuthAdd {
 }
 
 /// The reply to [`OnionClientAuthAdd`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded};
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+/// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+/// let add = OnionClientAuthAdd::new(service, key);
+/// if controller.execute(&add)? == OnionClientAuthAdded::Decrypted {
+///     println!("the service can be used at once");
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionClientAuthAdded {
@@ -35,11 +63,37 @@ pub enum OnionClientAuthAdded {
 
 impl OnionClientAuthAdd {
     /// Returns the command for a service and a key.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthAdd;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+    /// let add = OnionClientAuthAdd::new(service, key);
+    /// controller.execute(&add)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn new(service: OnionAddress, key: ClientAuthKey) -> Self {
         Self { service, key, name: None, permanent: false }
     }
 
     /// Returns the address of the service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthAdd;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+    /// let add = OnionClientAuthAdd::new(service, key);
+    /// println!("for {}", add.service());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn service(&self) -> OnionAddress {
         self.service
@@ -51,6 +105,19 @@ impl OnionClientAuthAdd {
     }
 
     /// Sets a name for the key, which tor does not send anywhere. The default is none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthAdd;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+    /// let add = OnionClientAuthAdd::new(service, key).name("alice".parse()?);
+    /// controller.execute(&add)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn name(mut self, name: ClientName) -> Self {
         self.name = Some(name);
         self
@@ -58,6 +125,19 @@ impl OnionClientAuthAdd {
 
     /// Makes tor write the key to its `ClientOnionAuthDir`, which must be configured. The default is
     /// that the key is lost when tor exits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthAdd;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let key = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse()?;
+    /// let add = OnionClientAuthAdd::new(service, key).permanent();
+    /// controller.execute(&add)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn permanent(mut self) -> Self {
         self.permanent = true;
         self
@@ -96,12 +176,36 @@ impl Command for OnionClientAuthAdd {
 /// Removes the client authorization key for an onion service.
 ///
 /// `ONION_CLIENT_AUTH_REMOVE id`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::OnionClientAuthRemove;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+/// controller.execute(&OnionClientAuthRemove::new(service))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnionClientAuthRemove {
     service: OnionAddress,
 }
 
 /// The reply to [`OnionClientAuthRemove`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::OnionClientAuthRemoved;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
+/// if controller.remove_onion_client_auth(service)? == OnionClientAuthRemoved::NotThere {
+///     println!("tor had no key");
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionClientAuthRemoved {
@@ -113,6 +217,17 @@ pub enum OnionClientAuthRemoved {
 
 impl OnionClientAuthRemove {
     /// Returns the command for a service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthRemove;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// controller.execute(&OnionClientAuthRemove::new(service))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn new(service: OnionAddress) -> Self {
         Self { service }
@@ -140,12 +255,34 @@ impl Command for OnionClientAuthRemove {
 /// Queries tor's client authorization keys: all, or that for one service.
 ///
 /// `ONION_CLIENT_AUTH_VIEW [id]`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::OnionClientAuthView;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// for known in controller.execute(&OnionClientAuthView::new())? {
+///     println!("{}", known.service);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnionClientAuthView {
     service: Option<OnionAddress>,
 }
 
 /// A client authorization key of tor.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// for known in controller.onion_client_auths()? {
+///     println!("{} {:?} {}", known.service, known.name, known.permanent);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OnionClientCredential {
@@ -161,12 +298,35 @@ pub struct OnionClientCredential {
 
 impl OnionClientAuthView {
     /// Returns the command for the keys of all services.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthView;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for known in controller.execute(&OnionClientAuthView::new())? {
+    ///     println!("{}", known.service);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Returns the command for the key of one service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::OnionClientAuthView;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let known = controller.execute(&OnionClientAuthView::of(service))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn of(service: OnionAddress) -> Self {
         Self { service: Some(service) }

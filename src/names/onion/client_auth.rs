@@ -1,4 +1,4 @@
-//! Client authorization of onion services: keys and names of clients.
+//! Client authorization of onion services: keys of clients.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,11 +16,30 @@ const BLOB_TYPE: &str = "x25519:";
 /// The prefix of a key in tor's files.
 const DESCRIPTOR: &str = "descriptor:x25519:";
 
+/// The name of a secret key in errors.
+const SECRET: &str = "client authorization key";
+/// The name of a public key in errors.
+const PUBLIC: &str = "public key of client authorization";
+const NO_BASE32: &str = "must be 52 letters and digits from 2 to 7";
+const NO_BASE64: &str = "must be 32 bytes in base64";
+/// Characters of a key in base32; in base64 it has 43, and 44 with its padding.
+const BASE32_LENGTH: usize = 52;
+
 /// The secret key of an authorized client of an onion service: 32 bytes of x25519.
 ///
 /// The client keeps it, and the service needs the [`public`](Self::public) key. `Debug` does not
 /// show it, and it is overwritten in memory when it is dropped. The methods whose names begin with
 /// `reveal` return it.
+///
+/// `FromStr` and `TryFrom` read every form in use, with blanks or a line break around it:
+///
+/// | form | where it is used |
+/// | --- | --- |
+/// | `x25519:BASE64` | `ONION_CLIENT_AUTH_ADD`, `ONION_CLIENT_AUTH_VIEW` |
+/// | `ADDRESS:descriptor:x25519:BASE32` | files `.auth_private` in `ClientOnionAuthDir` |
+/// | `descriptor:x25519:BASE32` | the same without the address |
+/// | 52 characters of base32 | Tor Browser |
+/// | 43 characters of base64, with or without `=` | Stem, programs that generate keys |
 ///
 /// # Examples
 ///
@@ -30,6 +49,9 @@ const DESCRIPTOR: &str = "descriptor:x25519:";
 /// let key = ClientAuthKey::from_bytes([7; 32])?;
 /// println!("for the service: {}", key.public());
 /// assert_eq!(format!("{key:?}"), "ClientAuthKey(..)");
+///
+/// let same: ClientAuthKey = "A4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQ".parse()?;
+/// assert_eq!(same.public(), key.public());
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
 #[derive(Clone)]
@@ -43,15 +65,34 @@ impl ClientAuthKey {
     /// # Errors
     ///
     /// [`InvalidName`] if all bytes are zero, which tor refuses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// assert!(ClientAuthKey::from_bytes([7; 32]).is_ok());
+    /// assert!(ClientAuthKey::from_bytes([0; 32]).is_err());
+    /// ```
     pub fn from_bytes(secret: [u8; 32]) -> Result<Self, InvalidName> {
         Self::from_secret(Box::new(Zeroizing::new(secret)))
     }
 
     fn from_secret(secret: Box<Zeroizing<[u8; 32]>>) -> Result<Self, InvalidName> {
         if secret.iter().all(|byte| *byte == 0) {
-            return Err(InvalidName::new("client authorization key", "must not be zero"));
+            return Err(InvalidName::new(SECRET, "must not be zero"));
         }
         Ok(Self { secret })
+    }
+
+    /// Parses a key that `read` decodes.
+    fn read(
+        text: &str,
+        read: fn(&str, &mut [u8; 32]) -> Result<(), &'static str>,
+    ) -> Result<Self, InvalidName> {
+        let mut secret = Box::new(Zeroizing::new([0; 32]));
+        read(text, &mut secret).map_err(|problem| InvalidName::new(SECRET, problem))?;
+        Self::from_secret(secret)
     }
 
     /// Parses a key in the form of `ONION_CLIENT_AUTH_ADD` and `ONION_CLIENT_AUTH_VIEW`: `x25519:`
@@ -60,20 +101,21 @@ impl ClientAuthKey {
     /// # Errors
     ///
     /// [`InvalidName`] if the text is anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let blob = "x25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    /// assert_eq!(ClientAuthKey::from_blob(blob)?.reveal_blob(), blob);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
-        let refuse = |problem| Err(InvalidName::new("client authorization key", problem));
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
-            return refuse("must begin with x25519:");
+            return Err(InvalidName::new(SECRET, "must begin with x25519:"));
         };
-        // tor accepts it without padding too.
-        let base64 = base64.trim_end_matches('=').as_bytes();
-        let mut secret = Box::new(Zeroizing::new([0; 32]));
-        if BASE64_NOPAD.decode_len(base64.len()) != Ok(secret.len())
-            || BASE64_NOPAD.decode_mut(base64, &mut **secret).is_err()
-        {
-            return refuse("must be 32 bytes in base64");
-        }
-        Self::from_secret(secret)
+        Self::read(base64, read_base64)
     }
 
     /// Parses a key in base32, the form of tor's files and of Tor Browser: 52 characters, with or
@@ -82,24 +124,73 @@ impl ClientAuthKey {
     /// # Errors
     ///
     /// [`InvalidName`] if the text is anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let text = "AAAQEAYEAUDAOCAJBIFQYDIOB4IBCEQTCQKRMFYYDENBWHA5DYPQ";
+    /// assert_eq!(ClientAuthKey::from_base32(text)?.reveal_base32(), text);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     pub fn from_base32(text: &str) -> Result<Self, InvalidName> {
-        let mut secret = Box::new(Zeroizing::new([0; 32]));
-        if !read_base32(text, &mut secret) {
-            return Err(InvalidName::new(
-                "client authorization key",
-                "must be 52 letters and digits from 2 to 7",
-            ));
-        }
-        Self::from_secret(secret)
+        Self::read(super::strip_type(text, DESCRIPTOR).unwrap_or(text), read_base32)
+    }
+
+    /// Parses the contents of a file `.auth_private`: the address of the service and the key.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if the text is anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let line = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad:descriptor:x25519:\
+    ///             AAAQEAYEAUDAOCAJBIFQYDIOB4IBCEQTCQKRMFYYDENBWHA5DYPQ";
+    /// let (service, key) = ClientAuthKey::from_auth_private(line)?;
+    /// assert_eq!(key.reveal_auth_private(service), line);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    pub fn from_auth_private(text: &str) -> Result<(OnionAddress, Self), InvalidName> {
+        let (service, key) = text.trim().split_once(':').unwrap_or_default();
+        let Some(base32) = super::strip_type(key, DESCRIPTOR) else {
+            let problem = "must be an address and :descriptor:x25519: before the key";
+            return Err(InvalidName::new(SECRET, problem));
+        };
+        Ok((service.parse()?, Self::read(base32, read_base32)?))
     }
 
     /// Returns the public key, which the service needs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let public = ClientAuthKey::from_bytes([7; 32])?.public();
+    /// println!("the line of authorized_clients/alice.auth: {}", public.descriptor_line());
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn public(&self) -> ClientAuthPublicKey {
         ClientAuthPublicKey(MontgomeryPoint::mul_base_clamped(**self.secret).to_bytes())
     }
 
     /// Returns the key in the form of `ONION_CLIENT_AUTH_ADD`: `x25519:` and the secret in base64.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let key = ClientAuthKey::from_bytes([7; 32])?;
+    /// assert_eq!(key.reveal_blob(), "x25519:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn reveal_blob(&self) -> String {
         let mut blob = String::with_capacity(BLOB_TYPE.len() + BASE64.encode_len(32));
@@ -108,18 +199,88 @@ impl ClientAuthKey {
         blob
     }
 
+    /// Returns the secret in base64, without a prefix.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let key = ClientAuthKey::from_bytes([7; 32])?;
+    /// assert_eq!(key.reveal_base64(), "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn reveal_base64(&self) -> String {
+        BASE64.encode(&**self.secret)
+    }
+
     /// Returns the secret in base32, as users enter it in Tor Browser.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let key = ClientAuthKey::from_bytes([7; 32])?;
+    /// assert_eq!(
+    ///     key.reveal_base32(),
+    ///     "A4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQ"
+    /// );
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn reveal_base32(&self) -> String {
         BASE32_NOPAD.encode(&**self.secret)
     }
 
+    /// Returns the 32 bytes of the secret.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// assert_eq!(ClientAuthKey::from_bytes([7; 32])?.reveal_bytes(), [7; 32]);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn reveal_bytes(&self) -> [u8; 32] {
+        **self.secret
+    }
+
     /// Returns the contents of a file `.auth_private` in a client's `ClientOnionAuthDir`, for
-    /// this service.
+    /// this service. [`write_auth_private_file`](Self::write_auth_private_file) writes the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::{ClientAuthKey, OnionKey};
+    ///
+    /// let service = OnionKey::from_seed([7; 32]).address();
+    /// let line = ClientAuthKey::from_bytes([7; 32])?.reveal_auth_private(service);
+    /// assert!(line.starts_with(service.service_id()));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn reveal_auth_private(&self, service: OnionAddress) -> String {
         let secret = Zeroizing::new(self.reveal_base32());
         format!("{}:{DESCRIPTOR}{}", service.service_id(), *secret)
+    }
+}
+
+impl FromStr for ClientAuthKey {
+    type Err = InvalidName;
+
+    /// Reads a key in any form that is in use.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let text = text.trim();
+        match text.split_once(':') {
+            Some((_, key)) if super::strip_type(key, DESCRIPTOR).is_some() => {
+                Self::from_auth_private(text).map(|(_, key)| key)
+            }
+            _ => Self::read(text, read_any),
+        }
     }
 }
 
@@ -131,8 +292,9 @@ impl fmt::Debug for ClientAuthKey {
 
 /// The public key of an authorized client, as the service needs it.
 ///
-/// `FromStr` and `Display` use the base32 form of `ADD_ONION`, after `ClientAuthV3=`; `FromStr` also
-/// accepts the form of the files in `authorized_clients`, with `descriptor:x25519:` before it.
+/// `Display` prints the base32 form of `ADD_ONION`, after `ClientAuthV3=`. `FromStr` and `TryFrom`
+/// read this form, that of the files in `authorized_clients`, with `descriptor:x25519:` before it,
+/// and base64 with or without `x25519:` before it.
 ///
 /// # Examples
 ///
@@ -148,13 +310,70 @@ impl fmt::Debug for ClientAuthKey {
 pub struct ClientAuthPublicKey([u8; 32]);
 
 impl ClientAuthPublicKey {
+    /// Returns the key of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if all bytes are zero, which tor refuses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::{ClientAuthKey, ClientAuthPublicKey};
+    ///
+    /// let public = ClientAuthKey::from_bytes([7; 32])?.public();
+    /// assert_eq!(ClientAuthPublicKey::from_bytes(public.to_bytes()), Ok(public));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    pub fn from_bytes(key: [u8; 32]) -> Result<Self, InvalidName> {
+        match key == [0; 32] {
+            true => Err(InvalidName::new(PUBLIC, "must not be zero")),
+            false => Ok(Self(key)),
+        }
+    }
+
     /// Returns the bytes of the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let bytes: [u8; 32] = ClientAuthKey::from_bytes([7; 32])?.public().to_bytes();
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn to_bytes(self) -> [u8; 32] {
         self.0
     }
 
+    /// Returns the key in base64, without a prefix.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::{ClientAuthKey, ClientAuthPublicKey};
+    ///
+    /// let public = ClientAuthKey::from_bytes([7; 32])?.public();
+    /// assert_eq!(public.to_base64().parse(), Ok(public));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn to_base64(self) -> String {
+        BASE64.encode(&self.0)
+    }
+
     /// Returns the contents of a file `.auth` in the directory `authorized_clients` of a service.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientAuthKey;
+    ///
+    /// let line = ClientAuthKey::from_bytes([7; 32])?.public().descriptor_line();
+    /// assert!(line.starts_with("descriptor:x25519:"));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn descriptor_line(&self) -> String {
         format!("{DESCRIPTOR}{self}")
@@ -164,26 +383,48 @@ impl ClientAuthPublicKey {
 impl FromStr for ClientAuthPublicKey {
     type Err = InvalidName;
 
-    /// Reads 52 characters of base32 in any case, with or without `descriptor:x25519:`.
+    /// Reads a key in any form that is in use.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let refuse = |problem| Err(InvalidName::new("public key of client authorization", problem));
+        let text = text.trim();
+        if ClientAuthKey::from_auth_private(text).is_ok() {
+            let problem = "must be a public key: this is the line of a file .auth_private, whose \
+                           secret key stays with the client";
+            return Err(InvalidName::new(PUBLIC, problem));
+        }
         let mut key = [0; 32];
-        if !read_base32(text, &mut key) {
-            return refuse("must be 52 letters and digits from 2 to 7");
-        }
-        if key == [0; 32] {
-            return refuse("must not be zero");
-        }
-        Ok(Self(key))
+        read_any(text, &mut key).map_err(|problem| InvalidName::new(PUBLIC, problem))?;
+        Self::from_bytes(key)
     }
 }
 
-/// Reads 52 characters into `key`; returns whether they were such.
-fn read_base32(text: &str, key: &mut [u8; 32]) -> bool {
-    let base32 = super::strip_type(text, DESCRIPTOR).unwrap_or(text);
-    let upper = Zeroizing::new(base32.to_ascii_uppercase());
-    BASE32_NOPAD.decode_len(upper.len()) == Ok(key.len())
-        && BASE32_NOPAD.decode_mut(upper.as_bytes(), key).is_ok()
+/// Reads a key in base32 or base64, with or without the prefix of that form.
+fn read_any(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
+    if let Some(base32) = super::strip_type(text, DESCRIPTOR) {
+        return read_base32(base32, key);
+    }
+    if let Some(base64) = super::strip_type(text, BLOB_TYPE) {
+        return read_base64(base64, key);
+    }
+    match text.len() {
+        BASE32_LENGTH => read_base32(text, key),
+        43 | 44 => read_base64(text, key),
+        _ => Err("must be 32 bytes in base32 (52 characters) or in base64 (43)"),
+    }
+}
+
+fn read_base32(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
+    let upper = Zeroizing::new(text.to_ascii_uppercase());
+    let is_read =
+        upper.len() == BASE32_LENGTH && BASE32_NOPAD.decode_mut(upper.as_bytes(), key).is_ok();
+    is_read.then_some(()).ok_or(NO_BASE32)
+}
+
+/// tor accepts base64 without padding too.
+fn read_base64(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
+    let base64 = text.trim_end_matches('=').as_bytes();
+    let is_read = BASE64_NOPAD.decode_len(base64.len()) == Ok(key.len())
+        && BASE64_NOPAD.decode_mut(base64, key).is_ok();
+    is_read.then_some(()).ok_or(NO_BASE64)
 }
 
 impl fmt::Display for ClientAuthPublicKey {
@@ -195,55 +436,5 @@ impl fmt::Display for ClientAuthPublicKey {
 impl fmt::Debug for ClientAuthPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientAuthPublicKey({self})")
-    }
-}
-
-/// The name of a client of an onion service: 1 to 16 letters, digits, `+`, `-` or `_`.
-///
-/// It names the client's file in `authorized_clients`, and on the client's side the key. It is not
-/// sent over the network.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientName {
-    /// Invariant: 1 to 16 of these characters, then zeros.
-    text: [u8; 16],
-}
-
-impl ClientName {
-    /// Returns the name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        let length = self.text.iter().position(|byte| *byte == 0).unwrap_or(self.text.len());
-        std::str::from_utf8(self.text.get(..length).unwrap_or_default()).unwrap_or_default()
-    }
-}
-
-impl FromStr for ClientName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let refuse = |problem| Err(InvalidName::new("client name", problem));
-        let is_allowed =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'_');
-        if !text.bytes().all(is_allowed) {
-            return refuse("must be letters, digits, +, - or _");
-        }
-        let mut name = [0; 16];
-        match name.get_mut(..text.len()) {
-            Some(place) if !place.is_empty() => place.copy_from_slice(text.as_bytes()),
-            _ => return refuse("must have 1 to 16 characters"),
-        }
-        Ok(Self { text: name })
-    }
-}
-
-impl fmt::Display for ClientName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for ClientName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientName({})", self.as_str())
     }
 }

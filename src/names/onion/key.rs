@@ -46,6 +46,16 @@ pub struct OnionKey {
 impl OnionKey {
     /// Derives the key from a seed of 32 random bytes, from a cryptographically secure generator,
     /// which are as secret as the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// // Random bytes: OnionKey::generate() takes them from the operating system.
+    /// let key = OnionKey::from_seed([7; 32]);
+    /// println!("http://{}", key.address());
+    /// ```
     #[must_use]
     pub fn from_seed(mut seed: [u8; 32]) -> Self {
         let mut secret = Box::new(Zeroizing::new([0; 64]));
@@ -75,6 +85,17 @@ impl OnionKey {
     /// # Errors
     ///
     /// [`InvalidName`] if the text is anything else, such as a key of another type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let blob = OnionKey::from_seed([7; 32]).reveal_blob();
+    /// assert!(blob.starts_with("ED25519-V3:"));
+    /// assert_eq!(OnionKey::from_blob(&blob)?.reveal_blob(), blob);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return Err(refusal("must begin with ED25519-V3:"));
@@ -95,6 +116,17 @@ impl OnionKey {
     /// # Errors
     ///
     /// [`InvalidName`] if the bytes are anything else, such as the file of the public key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let key = OnionKey::from_seed([7; 32]);
+    /// let same = OnionKey::from_file_bytes(&key.reveal_file_bytes())?;
+    /// assert_eq!(same.address(), key.address());
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
         let Some((header, key)) = bytes.split_first_chunk::<32>() else {
             return Err(refusal("must be a file of 96 bytes"));
@@ -114,12 +146,29 @@ impl OnionKey {
     }
 
     /// Returns the address of the service.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let address = OnionKey::from_seed([7; 32]).address();
+    /// assert!(address.to_string().ends_with(".onion"));
+    /// ```
     #[must_use]
     pub fn address(&self) -> OnionAddress {
         self.address
     }
 
     /// Returns the key in the form of `ADD_ONION`: `ED25519-V3:` and the secret in base64.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// assert!(OnionKey::from_seed([7; 32]).reveal_blob().starts_with("ED25519-V3:"));
+    /// ```
     #[must_use]
     pub fn reveal_blob(&self) -> String {
         // In one allocation, so that none is left behind with a part of the secret.
@@ -130,6 +179,16 @@ impl OnionKey {
     }
 
     /// Returns the contents of the file `hs_ed25519_secret_key`.
+    /// [`write_file`](Self::write_file) writes a private one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let file = OnionKey::from_seed([7; 32]).reveal_file_bytes();
+    /// assert!(file.starts_with(b"== ed25519v1-secret: type0 =="));
+    /// ```
     #[must_use]
     pub fn reveal_file_bytes(&self) -> [u8; 96] {
         let mut file = [0; 96];
@@ -139,6 +198,15 @@ impl OnionKey {
     }
 
     /// Returns the contents of the file `hs_ed25519_public_key`, which holds no secret.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionKey;
+    ///
+    /// let file = OnionKey::from_seed([7; 32]).public_file_bytes();
+    /// assert!(file.starts_with(b"== ed25519v1-public: type0 =="));
+    /// ```
     #[must_use]
     pub fn public_file_bytes(&self) -> [u8; 64] {
         let mut file = [0; 64];

@@ -9,8 +9,8 @@ use crate::names::InvalidName;
 
 /// The target of a virtual port of an onion service: tor forwards connections to it.
 ///
-/// `From` makes it from a port of 127.0.0.1, an address, or the path of a unix socket; `FromStr`
-/// parses text. `Display` keeps the given form: tor reads `8080` as `127.0.0.1:8080`, but a filter
+/// `From` makes it from a port of 127.0.0.1, an address with or without a port, or the path of a
+/// unix socket, `TryFrom` from a listener; `FromStr` and `TryFrom` parse text. `Display` keeps the given form: tor reads `8080` as `127.0.0.1:8080`, but a filter
 /// in front of its control port may not.
 ///
 /// Addresses and paths are those of the machine on which tor runs.
@@ -50,6 +50,14 @@ impl PortTarget {
     ///
     /// For 127.0.0.1 and for every address of the machine (`0.0.0.0`) it is the port alone, which
     /// tor reads as a port of 127.0.0.1; for `[::]` it has the address `::1`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::PortTarget;
+    ///
+    /// assert_eq!(PortTarget::of_listener(([0, 0, 0, 0], 8080).into()), PortTarget::Port(8080));
+    /// ```
     #[must_use]
     pub fn of_listener(address: SocketAddr) -> Self {
         let ip = match address.ip() {
@@ -63,6 +71,18 @@ impl PortTarget {
     }
 
     /// Returns the path of a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use torcon::names::PortTarget;
+    ///
+    /// let target: PortTarget = "unix:/run/web".parse()?;
+    /// assert_eq!(target.unix_path(), Some(Path::new("/run/web")));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn unix_path(&self) -> Option<&Path> {
         match self {
@@ -72,6 +92,15 @@ impl PortTarget {
     }
 
     /// Returns the port, if the target names one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::PortTarget;
+    ///
+    /// assert_eq!("192.0.2.7:8080".parse::<PortTarget>()?.port(), Some(8080));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         match self {
@@ -83,9 +112,22 @@ impl PortTarget {
     }
 }
 
+impl PortTarget {
+    /// Returns whether it names a server on every address of a machine.
+    pub(crate) fn is_unspecified(&self) -> bool {
+        matches!(self, Self::Tcp(address) if address.ip().is_unspecified())
+    }
+}
+
 impl From<u16> for PortTarget {
     fn from(port: u16) -> Self {
         Self::Port(port)
+    }
+}
+
+impl From<IpAddr> for PortTarget {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address)
     }
 }
 
@@ -187,6 +229,17 @@ pub struct OnionPort {
 
 impl OnionPort {
     /// Returns the port of the onion address with the given target.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use torcon::names::OnionPort;
+    ///
+    /// let unix = OnionPort::new(80, Path::new("/run/web"));
+    /// assert_eq!(unix.to_string(), "80,unix:/run/web");
+    /// ```
     #[must_use]
     pub fn new(virtual_port: u16, target: impl Into<PortTarget>) -> Self {
         Self { virtual_port, target: Some(target.into()) }
@@ -194,12 +247,28 @@ impl OnionPort {
 
     /// Returns the port of the onion address whose target is the same port of 127.0.0.1, written
     /// without a target.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionPort;
+    ///
+    /// assert_eq!(OnionPort::same(22).target(), None);
+    /// ```
     #[must_use]
     pub fn same(virtual_port: u16) -> Self {
         Self { virtual_port, target: None }
     }
 
     /// Returns the port of the onion address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::OnionPort;
+    ///
+    /// assert_eq!(OnionPort::new(80, 8080).virtual_port(), 80);
+    /// ```
     #[must_use]
     pub fn virtual_port(&self) -> u16 {
         self.virtual_port
@@ -207,6 +276,14 @@ impl OnionPort {
 
     /// Returns the target as it was written; `None` if it was left out, which means the same port
     /// of 127.0.0.1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::{OnionPort, PortTarget};
+    ///
+    /// assert_eq!(OnionPort::new(80, 8080).target(), Some(&PortTarget::Port(8080)));
+    /// ```
     #[must_use]
     pub fn target(&self) -> Option<&PortTarget> {
         self.target.as_ref()

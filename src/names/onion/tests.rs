@@ -213,6 +213,71 @@ fn client_keys_have_the_forms_of_the_commands_and_of_the_files() {
 }
 
 #[test]
+fn client_keys_are_read_from_every_form_and_printed_in_every_form() {
+    let key =
+        ClientAuthKey::from_bytes(std::array::from_fn(|byte| u8::try_from(byte).unwrap())).unwrap();
+    let service: OnionAddress = RECORDED[0].0.parse().unwrap();
+    let base64 = key.reveal_base64();
+    assert_eq!(base64, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let line = key.reveal_auth_private(service);
+    let base32 = key.reveal_base32();
+    for text in [
+        key.reveal_blob(),
+        format!("X25519:{}", base64.trim_end_matches('=')),
+        base64.clone(),
+        base64.trim_end_matches('=').to_owned(),
+        base32.clone(),
+        base32.to_lowercase(),
+        format!("descriptor:x25519:{base32}"),
+        line.clone(),
+        line.replacen(':', ".onion:", 1),
+        format!(" {line}\r\n"),
+    ] {
+        let read: ClientAuthKey = text.parse().unwrap();
+        assert_eq!(read.reveal_bytes(), key.reveal_bytes(), "{text}");
+        assert_eq!(format!("{read:?}"), "ClientAuthKey(..)");
+        let converted = ClientAuthKey::try_from(&text).unwrap();
+        assert_eq!(converted.reveal_bytes(), key.reveal_bytes());
+    }
+    let (address, read) = ClientAuthKey::from_auth_private(&line).unwrap();
+    assert_eq!((address, read.reveal_bytes()), (service, key.reveal_bytes()));
+    let public = key.public();
+    assert_eq!(ClientAuthPublicKey::from_bytes(public.to_bytes()), Ok(public));
+    for text in [
+        public.to_string(),
+        public.to_base64(),
+        format!("x25519:{}", public.to_base64().trim_end_matches('=')),
+        format!("{}\n", public.descriptor_line()),
+    ] {
+        assert_eq!(text.parse(), Ok(public), "{text}");
+    }
+}
+
+#[test]
+fn each_defect_of_the_line_of_a_client_has_its_own_text() {
+    let start = "must be an address and :descriptor:x25519: before the key";
+    let id = RECORDED[0].0;
+    for (text, problem) in [
+        (String::new(), start),
+        ("descriptor:x25519:AAAA".to_owned(), start),
+        (format!("{id}:x25519:AAAA"), start),
+        (format!("{id}:descriptor:x25519:AAAA"), "must be 52 letters and digits from 2 to 7"),
+        (format!("{id}:descriptor:x25519:{}", "A".repeat(52)), "must not be zero"),
+    ] {
+        let error = ClientAuthKey::from_auth_private(&text).unwrap_err();
+        let expected = format!("invalid client authorization key: {problem}");
+        assert_eq!(error.to_string(), expected, "{text:?}");
+    }
+    let wrong = format!("{}:descriptor:x25519:AAAA", id.replace("jg", "jh"));
+    for error in [
+        ClientAuthKey::from_auth_private(&wrong).unwrap_err(),
+        wrong.parse::<ClientAuthKey>().unwrap_err(),
+    ] {
+        assert!(error.to_string().starts_with("invalid onion address: "), "{error}");
+    }
+}
+
+#[test]
 fn an_invalid_client_key_is_refused() {
     let zero = format!("x25519:{}=", "A".repeat(43));
     for (blob, problem) in [
@@ -232,14 +297,22 @@ fn an_invalid_client_key_is_refused() {
         "invalid client authorization key: must be 52 letters and digits from 2 to 7"
     );
     let digits = "must be 52 letters and digits from 2 to 7";
+    let length = "must be 32 bytes in base32 (52 characters) or in base64 (43)";
+    let private = format!("{}:descriptor:x25519:{}", RECORDED[0].0, "7".repeat(51) + "Q");
     let padded = "DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ====";
     for (text, problem) in [
-        ("", digits),
-        ("bad", digits),
-        (padded, digits),
+        ("", length),
+        ("bad", length),
+        (padded, length),
+        ("descriptor:x25519:bad", digits),
         // The last four bits belong to no byte.
         (&padded.split_at(52).0.replace("NXQ", "NXR"), digits),
-        (&format!("x25519:{}", padded.split_at(52).0), digits),
+        (&format!("x25519:{}", padded.split_at(52).0), "must be 32 bytes in base64"),
+        (
+            &private,
+            "must be a public key: this is the line of a file .auth_private, whose secret key \
+                    stays with the client",
+        ),
         (&"A".repeat(52), "must not be zero"),
     ] {
         let error = text.parse::<ClientAuthPublicKey>().unwrap_err();

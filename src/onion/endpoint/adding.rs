@@ -25,14 +25,14 @@ impl OnionEndpoint {
         target: PortTarget,
         local: Option<&LocalSocket>,
     ) -> Result<OnionService> {
-        let ports_to = |target| -> Vec<_> {
-            let first = OnionPort::new(self.port, target);
-            [first].into_iter().chain(self.more_ports.iter().cloned()).collect()
+        let here = |listener: &PortTarget| match listener {
+            PortTarget::Tcp(address) => Ok(PortTarget::of_listener(*address)),
+            target => Ok(target.clone()),
         };
-        let mut ports = ports_to(target);
+        let mut ports = ports_to(self.port, &target, &self.more_ports, here)?;
         // Invalid input must fail before a tor is launched.
         let mut plan = self.service.plan(&ports)?;
-        let Self { source, connect, launcher, on_progress, service, cancel, .. } = self;
+        let Self { source, connect, launcher, on_progress, service, more_ports, cancel, .. } = self;
         let check_canceled =
             || cancel.as_ref().map_or(Ok(()), |token| token.check(Wait::Publication));
         check_canceled()?;
@@ -48,9 +48,13 @@ impl OnionEndpoint {
         if let Some(local) = local.filter(|local| local.is_file()) {
             local.admit(Identity::read(&controller)?.user.unwrap_or_default());
         }
-        let needs_other_target = self.reached_at.is_none() && !controller.is_on_this_machine();
-        if let Some(local) = local.filter(|_| needs_other_target) {
-            ports = ports_to(reached(&controller, local.address())?);
+        if !controller.is_on_this_machine() {
+            let target = match local.filter(|_| self.reached_at.is_none()) {
+                Some(local) => reached(&controller, local.address())?,
+                None => target,
+            };
+            let there = |listener: &PortTarget| reached(&controller, listener);
+            ports = ports_to(self.port, &target, &more_ports, there)?;
             plan = service.plan(&ports)?;
         }
         // Subscribe before the service is added, so that no event is missed.
@@ -116,6 +120,30 @@ impl OnionEndpoint {
         service.keep();
         Ok(service)
     }
+}
+
+/// Returns the ports with their targets. `reach` returns the target of a server that listens on
+/// every address.
+fn ports_to(
+    port: u16,
+    target: &PortTarget,
+    more_ports: &[OnionPort],
+    reach: impl Fn(&PortTarget) -> Result<PortTarget>,
+) -> Result<Vec<OnionPort>> {
+    let first = OnionPort::new(port, target.clone());
+    let mut ports = Vec::with_capacity(1 + more_ports.len());
+    for port in [&first].into_iter().chain(more_ports) {
+        let port = match port.target().filter(|target| target.is_unspecified()) {
+            Some(target) => OnionPort::new(port.virtual_port(), reach(target)?),
+            None => port.clone(),
+        };
+        // tor would choose it twice as often.
+        if ports.contains(&port) {
+            return Err(InvalidInput::new("port", "is given twice with the same target").into());
+        }
+        ports.push(port);
+    }
+    Ok(ports)
 }
 
 /// Waits for the publication. Returns `false` if tor does not report it, or the caller does not

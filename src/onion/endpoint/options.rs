@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::OnionEndpoint;
+use crate::error::Error;
 use crate::names::{ClientAuthPublicKey, OnionKey};
 use crate::onion::client_auth::WantedClient;
 
-/// Options of the service.
+/// # Options of the service
 impl OnionEndpoint {
     /// Adds the service by `ADD_ONION`: it has no directory and ends with the control connection.
     /// This is the default on a running tor. On a tor that this program launched, the default is a
@@ -18,6 +19,16 @@ impl OnionEndpoint {
     /// and a service whose answer is lost stays in tor until the connection ends. A listener on
     /// 127.0.0.1 is named by its port alone. For a filter that allows the address only,
     /// [`reached_at`](Self::reached_at) gives it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).ephemeral().listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self
@@ -30,6 +41,16 @@ impl OnionEndpoint {
     /// this directory, this service replaces it; when it ends, a service of tor's configuration files
     /// is restored, and one that a killed program left is not. A directory that another running
     /// program uses is refused. The default is no directory: see [`ephemeral`](Self::ephemeral).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).hidden_service_dir("/srv/onion/web").listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "create_hidden_service")]
     #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -39,12 +60,34 @@ impl OnionEndpoint {
 
     /// Uses a temporary directory, and so a new address each time. tor must see the same file system.
     /// This is the default on a tor that this program launched.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).temporary_dir().listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn temporary_dir(mut self) -> Self {
         self.service.temporary = true;
         self
     }
 
     /// Sets the key, and with it the address. The default is the key in the directory, or a new one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    /// use torcon::names::OnionKey;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let key = OnionKey::read_or_create_file("web.key")?;
+    /// let listener = tor.onion_endpoint(80).key(key).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn key(mut self, key: OnionKey) -> Self {
         self.service.key = Some(key);
         self
@@ -57,6 +100,20 @@ impl OnionEndpoint {
     ///
     /// A client of this name in the given directory keeps its key. Clients in the directory that are
     /// not named lose their authorization.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).authorize_client("alice").listen()?;
+    /// for client in listener.clients() {
+    ///     let key = client.key.expect("the key was generated");
+    ///     println!("{}: {}", client.name, key.reveal_auth_private(listener.onion_address()));
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "create_authenticated_onion_service")]
     #[doc(alias = "stealth_auth")]
     pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
@@ -64,20 +121,42 @@ impl OnionEndpoint {
         self
     }
 
-    /// Enables client authorization and authorizes a client by its public key. The default is no
-    /// client authorization.
-    pub fn authorize_client_key(
-        mut self,
-        name: impl Into<String>,
-        public_key: ClientAuthPublicKey,
-    ) -> Self {
-        let public_key = Some(public_key);
+    /// Enables client authorization and authorizes a client by its public key, which may be text in
+    /// any form that [`ClientAuthPublicKey`] reads. The default is no client authorization.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let alice = "descriptor:x25519:DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ";
+    /// let listener = tor.onion_endpoint(80).authorize_client_key("alice", alice).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn authorize_client_key<K>(mut self, name: impl Into<String>, public_key: K) -> Self
+    where
+        K: TryInto<ClientAuthPublicKey>,
+        Error: From<K::Error>,
+    {
+        let public_key = self.convert(public_key);
         self.service.clients.push(WantedClient { name: name.into(), public_key });
         self
     }
 
     /// Discards the generated key (`DiscardPK`). Only for [ephemeral](Self::ephemeral) services. The
     /// default is that [`private_key`](crate::onion::OnionService::private_key) returns it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).ephemeral().discard_key().listen()?;
+    /// assert!(listener.private_key().is_none());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn discard_key(mut self) -> Self {
         self.service.discard_key = true;
         self
@@ -86,6 +165,17 @@ impl OnionEndpoint {
     /// Keeps the service in tor when the listener is closed or dropped (`Detach`), until tor ends or
     /// a controller [deletes](crate::Controller::del_onion) it. Only for [ephemeral](Self::ephemeral)
     /// services. The default is that the service ends.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// // The service stays when this program ends.
+    /// let service = tor.onion_endpoint(80).ephemeral().detach().start(8080)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn detach(mut self) -> Self {
         self.service.detach = true;
         self
@@ -96,6 +186,15 @@ impl OnionEndpoint {
     /// This is a mode of the whole tor, `HiddenServiceNonAnonymousMode`: a tor that is launched for
     /// the service is put into it, unless [`launcher`](Self::launcher) is called; a running tor must
     /// have been started in it. The default is an anonymous service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::onion::OnionEndpoint;
+    ///
+    /// let listener = OnionEndpoint::private_tor(80).non_anonymous().listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn non_anonymous(mut self) -> Self {
         self.service.non_anonymous = true;
         self
@@ -103,6 +202,16 @@ impl OnionEndpoint {
 
     /// Sets how many streams a rendezvous circuit may have at a time (0 to 65535). The default is 0:
     /// no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).max_streams(100).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn max_streams(mut self, limit: u16) -> Self {
         self.service.max_streams = Some(limit);
         self
@@ -110,6 +219,17 @@ impl OnionEndpoint {
 
     /// Closes a circuit that exceeds [`max_streams`](Self::max_streams). The default is that only the
     /// stream is refused.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let endpoint = tor.onion_endpoint(80).max_streams(100).max_streams_close_circuit();
+    /// let listener = endpoint.listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn max_streams_close_circuit(mut self) -> Self {
         self.service.close_circuit = true;
         self
@@ -119,6 +239,16 @@ impl OnionEndpoint {
     /// service is under load. The default is tor's own: disabled.
     ///
     /// An [ephemeral](Self::ephemeral) service needs tor 0.4.9.2 for this, another one 0.4.8.1.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).pow_defenses(true).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_defenses(mut self, enabled: bool) -> Self {
         self.service.pow_defenses = Some(enabled);
         self
@@ -126,6 +256,16 @@ impl OnionEndpoint {
 
     /// Sets the rate of the proof-of-work queue in rendezvous requests per second. The default is
     /// tor's own: 250.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).pow_defenses(true).pow_queue_rate(100).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_queue_rate(mut self, per_second: u32) -> Self {
         self.service.pow_queue_rate = Some(per_second);
         self
@@ -133,6 +273,16 @@ impl OnionEndpoint {
 
     /// Sets the burst of the proof-of-work queue in rendezvous requests. The default is tor's own:
     /// 2500.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).pow_defenses(true).pow_queue_burst(500).listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn pow_queue_burst(mut self, requests: u32) -> Self {
         self.service.pow_queue_burst = Some(requests);
         self
@@ -143,6 +293,19 @@ impl OnionEndpoint {
     /// [ephemeral](Self::ephemeral) services. The default is `false`.
     ///
     /// The servers of additional [ports](Self::port) receive a PROXY protocol header, version 1.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).temporary_dir().export_circuit_id().listen()?;
+    /// for stream in listener.incoming() {
+    ///     println!("circuit {:?}", stream?.circuit_id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn export_circuit_id(mut self) -> Self {
         self.service.export_circuit_id = true;
         self
@@ -150,6 +313,17 @@ impl OnionEndpoint {
 
     /// Adds an option of the service whose name begins with `HiddenService` to tor's configuration.
     /// Not for [ephemeral](Self::ephemeral) services. The default is none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let endpoint = tor.onion_endpoint(80).hidden_service_dir("/srv/onion/web");
+    /// let listener = endpoint.option("HiddenServiceNumIntroductionPoints", "5").listen()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.service.options.push((name.into(), value.into()));
         self

@@ -11,6 +11,21 @@ use crate::names::OnionAddress;
 use crate::process::Progress;
 
 /// A step of adding an onion service.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+/// use torcon::onion::OnionProgress;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let endpoint = tor.onion_endpoint(80).on_progress(|progress| match progress {
+///     OnionProgress::Added(address) => println!("it will be http://{address}"),
+///     other => println!("{other}"),
+/// });
+/// let listener = endpoint.listen()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionProgress {

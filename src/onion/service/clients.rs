@@ -3,10 +3,10 @@
 use super::super::client_auth::{AuthorizedClient, ClientChange, Refresh, WantedClient};
 use super::super::listener::OnionListener;
 use super::{OnionService, ServiceInner};
-use crate::error::{OnionError, OnionProblem, Result};
+use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::{ClientAuthPublicKey, ClientName};
 
-/// Clients of a running service.
+/// # Clients of a running service
 ///
 /// tor publishes the service again after each change, and [`wait_published`](Self::wait_published)
 /// waits for that. Directories return the former descriptor until they have the new one. A changed
@@ -39,25 +39,40 @@ impl OnionService {
     /// # Errors
     ///
     /// - [`OnionProblem::ClientExists`] if a client has the name.
-    /// - [`Error::InvalidInput`](crate::Error::InvalidInput) if the name is not valid: 1 to 16
+    /// - [`Error::InvalidInput`] if the name is not valid: 1 to 16
     ///   letters, digits, `+`, `-` or `_`.
     /// - [`OnionProblem::KeyDiscarded`] if the key of an ephemeral service was discarded.
     /// - [`OnionProblem::File`], [`OnionProblem::Key`] or [`OnionProblem::Unsafe`] if the file
     ///   cannot be written, or if the directory of the service is no longer what it was;
     ///   [`OnionProblem::NotForTor`] if tor cannot read the file.
     /// - [`OnionProblem::Closed`] or [`OnionProblem::Removed`] if the service has ended.
-    /// - [`Error::Timeout`](crate::Error::Timeout) if tor does not reply. The client is in
+    /// - [`Error::Timeout`] if tor does not reply. The client is in
     ///   [`clients`](Self::clients), and the thread `torcon-onion` repeats the commands until tor
     ///   replies. Only if the condition of the wait is [`Wait::OnionService`], nothing was changed.
     /// - Otherwise those of [`Controller::add_onion`](crate::Controller::add_onion) and
     ///   [`Controller::set_conf`](crate::Controller::set_conf); the clients are as before.
     ///
     /// [`Wait::OnionService`]: crate::error::Wait::OnionService
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// let alice = service.authorize_client("alice")?;
+    /// if let Some(key) = alice.key {
+    ///     println!("for Alice: {}", key.reveal_auth_private(service.onion_address()));
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
         self.authorize(&WantedClient { name: name.into(), public_key: None })
     }
 
-    /// Authorizes a client by its public key. If the service had no client, it refuses every other
+    /// Authorizes a client by its public key, which may be text in any form that
+    /// [`ClientAuthPublicKey`] reads. If the service had no client, it refuses every other
     /// one from now on. A client that has this name and this key stays as it is.
     ///
     /// Blocks and sends commands as [`authorize_client`](Self::authorize_client) does.
@@ -66,12 +81,25 @@ impl OnionService {
     ///
     /// Those of [`authorize_client`](Self::authorize_client); [`OnionProblem::ClientExists`] if a
     /// client of this name has another key.
-    pub fn authorize_client_key(
-        &self,
-        name: impl Into<String>,
-        public_key: ClientAuthPublicKey,
-    ) -> Result<()> {
-        self.authorize(&WantedClient { name: name.into(), public_key: Some(public_key) }).map(drop)
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// let alice = "DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ";
+    /// service.authorize_client_key("alice", alice)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn authorize_client_key<K>(&self, name: impl Into<String>, public_key: K) -> Result<()>
+    where
+        K: TryInto<ClientAuthPublicKey>,
+        Error: From<K::Error>,
+    {
+        let public_key = Some(public_key.try_into()?);
+        self.authorize(&WantedClient { name: name.into(), public_key }).map(drop)
     }
 
     /// Revokes the authorization of a client. Returns whether the client was authorized.
@@ -88,6 +116,19 @@ impl OnionService {
     /// [`OnionProblem::LastClient`] if it is the only client, or has the only file: without one the service would be open
     /// to every client, for which [`disable_client_auth`](Self::disable_client_auth) exists.
     /// Otherwise those of [`authorize_client`](Self::authorize_client).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// service.authorize_client("alice")?;
+    /// service.authorize_client("bob")?;
+    /// assert!(service.revoke_client("bob")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
         let name: ClientName = name.as_ref().parse()?;
         self.inner
@@ -112,6 +153,19 @@ impl OnionService {
     /// # Errors
     ///
     /// Those of [`authorize_client`](Self::authorize_client).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// service.authorize_client("alice")?;
+    /// // From now on every client is allowed.
+    /// service.disable_client_auth()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn disable_client_auth(&self) -> Result<bool> {
         self.inner
             .change_clients(|known, present| {
@@ -156,6 +210,20 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`OnionService::authorize_client`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// let alice = listener.authorize_client("alice")?;
+    /// if let Some(key) = alice.key {
+    ///     println!("for Alice: {}", key.reveal_auth_private(listener.onion_address()));
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
         self.service().authorize_client(name)
     }
@@ -165,11 +233,23 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`OnionService::authorize_client_key`].
-    pub fn authorize_client_key(
-        &self,
-        name: impl Into<String>,
-        public_key: ClientAuthPublicKey,
-    ) -> Result<()> {
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// let alice = "DWXU6GWQKULO46HGZLTQCB4G5CDFENHDRY6UCEY2DJXEVPCS6NXQ";
+    /// listener.authorize_client_key("alice", alice)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn authorize_client_key<K>(&self, name: impl Into<String>, public_key: K) -> Result<()>
+    where
+        K: TryInto<ClientAuthPublicKey>,
+        Error: From<K::Error>,
+    {
         self.service().authorize_client_key(name, public_key)
     }
 
@@ -178,6 +258,19 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`OnionService::revoke_client`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// listener.authorize_client("alice")?;
+    /// listener.authorize_client("bob")?;
+    /// assert!(listener.revoke_client("bob")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
         self.service().revoke_client(name)
     }

@@ -17,6 +17,20 @@ const DESCRIPTOR_LIFETIME: Duration = Duration::from_secs(3 * 60 * 60);
 const DIRECTORIES: usize = 16;
 
 /// The result of [`OnionService::check`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Tor;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let service = tor.onion_endpoint(80).start(8080)?;
+/// let check = service.check(Duration::from_secs(60))?;
+/// println!("{:?} {:?}", check.descriptor, check.connection);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OnionCheck {
@@ -30,6 +44,24 @@ pub struct OnionCheck {
 }
 
 /// The outcome of one step of [`OnionService::check`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Tor;
+/// use torcon::onion::CheckStep;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let service = tor.onion_endpoint(80).start(8080)?;
+/// match service.check(Duration::from_secs(60))?.connection {
+///     CheckStep::Passed(time) => println!("a client connects in {time:?}"),
+///     CheckStep::Failed { error, .. } => println!("no client connects: {error}"),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckStep {
@@ -47,6 +79,23 @@ pub enum CheckStep {
 }
 
 /// Why a step of [`OnionService::check`] is not possible.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Tor;
+/// use torcon::onion::{CheckObstacle, CheckStep};
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let service = tor.onion_endpoint(80).start(8080)?;
+/// let check = service.check(Duration::from_secs(60))?;
+/// if let CheckStep::Skipped(CheckObstacle::NoSocksPort) = check.connection {
+///     println!("set SocksPort in the torrc, so that the connection can be checked");
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckObstacle {
@@ -57,6 +106,18 @@ pub enum CheckObstacle {
 }
 
 /// The last successful upload of a descriptor to a directory.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Tor;
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// let service = tor.onion_endpoint(80).start(8080)?;
+/// let newest = service.last_uploads().into_iter().next();
+/// println!("last published {:?} ago", newest.map(|upload| upload.at.elapsed()));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastUpload {
@@ -68,6 +129,19 @@ pub struct LastUpload {
 
 impl OnionCheck {
     /// Returns whether no step failed, and at least the descriptor was fetched.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// assert!(service.check(Duration::from_secs(60))?.is_healthy());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let is_failure = matches!(self.connection, CheckStep::Failed { .. });
@@ -84,7 +158,7 @@ impl CheckStep {
     }
 }
 
-/// Health of a running service.
+/// # Health of a running service
 impl OnionService {
     /// Checks whether a client reaches the service: fetches its descriptor through its own tor, and
     /// connects to its first virtual port through the `SocksPort` of that tor.
@@ -113,6 +187,22 @@ impl OnionService {
     ///
     /// [`OnionProblem::Closed`]: crate::error::OnionProblem::Closed
     /// [`OnionProblem::Removed`]: crate::error::OnionProblem::Removed
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// let check = service.check(Duration::from_secs(60))?;
+    /// if !check.is_healthy() {
+    ///     eprintln!("{check:?}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn check(&self, limit: Duration) -> Result<OnionCheck> {
         if let Some(ending) = self.status().ending() {
             return Err(ending);
@@ -133,6 +223,19 @@ impl OnionService {
     }
 
     /// Returns the last successful upload to each directory, newest first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// for upload in service.last_uploads() {
+    ///     println!("{} has it since {:?}", upload.hsdir, upload.at.elapsed());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn last_uploads(&self) -> Vec<LastUpload> {
         self.status().last_uploads()
@@ -213,6 +316,20 @@ impl OnionService {
     /// [`Controller::add_onion`] and [`Controller::set_conf`].
     ///
     /// [`OnionProblem::KeyDiscarded`]: crate::error::OnionProblem::KeyDiscarded
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    /// use torcon::onion::Publication;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let service = tor.onion_endpoint(80).start(8080)?;
+    /// service.upload_again(Publication::Reachable, Duration::from_secs(120))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.inner.publish_again()?;
         self.wait_published(wanted, limit)
@@ -232,6 +349,22 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`OnionService::check`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// let check = listener.check(Duration::from_secs(60))?;
+    /// if !check.is_healthy() {
+    ///     eprintln!("{check:?}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn check(&self, limit: Duration) -> Result<OnionCheck> {
         self.service().check(limit)
     }
@@ -241,6 +374,20 @@ impl OnionListener {
     /// # Errors
     ///
     /// Those of [`OnionService::upload_again`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    /// use torcon::onion::Publication;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// let listener = tor.onion_endpoint(80).listen()?;
+    /// listener.upload_again(Publication::Reachable, Duration::from_secs(120))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn upload_again(&self, wanted: Publication, limit: Duration) -> Result<()> {
         self.service().upload_again(wanted, limit)
     }

@@ -56,7 +56,7 @@ impl ServiceInner {
             removed.store(outcome.is_ok(), Ordering::Release);
         });
         let command = OnionClientAuthAdd::new(address, key);
-        let outcome = match controller.add_onion_client_auth(&command) {
+        let outcome = match controller.execute(&command) {
             Err(error @ (Error::Rejected(_) | Error::InvalidInput(_))) => {
                 controller.cancel_close_hook(close_hook);
                 return Err(error);

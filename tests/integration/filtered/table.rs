@@ -218,7 +218,7 @@ fn on_loopback(port: u16) -> PortTarget {
 
 /// The service of the application, as it makes it itself.
 fn service(profile: &Profile, controller: &Controller, key: u8) -> (OnionEndpoint, PortTarget) {
-    let on = |port| OnionEndpoint::with_controller(controller, port);
+    let on = |port| controller.onion_endpoint(port);
     match profile.name {
         "onionshare" => (on(80), 17600.into()),
         "bitcoind" => (on(8333), on_loopback(8334)),
@@ -256,13 +256,13 @@ fn removal(filtered: &Filtered, controller: &Controller) -> String {
 }
 
 fn other_form(_: &Filtered, controller: &Controller) -> String {
-    let endpoint = OnionEndpoint::with_controller(controller, 4444).ephemeral();
+    let endpoint = controller.onion_endpoint(4444).ephemeral();
     outcome(endpoint.publication(Publication::None).listen())
 }
 
 fn filesystem(filtered: &Filtered, controller: &Controller) -> String {
     let directory = filtered.tor.directory().join("service");
-    let endpoint = OnionEndpoint::with_controller(controller, 80).hidden_service_dir(&directory);
+    let endpoint = controller.onion_endpoint(80).hidden_service_dir(&directory);
     let text = outcome(endpoint.publication(Publication::None).listen());
     assert!(!directory.exists(), "nothing is left");
     text.split_once("; ").map_or_else(|| text.clone(), |(_, advice)| advice.to_owned())

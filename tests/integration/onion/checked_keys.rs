@@ -2,7 +2,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use torcon::error::SocksCode;
-use torcon::onion::{CheckStep, OnionEndpoint, Publication};
+use torcon::onion::{CheckStep, Publication};
 use torcon::supervisor::SupervisorOptions;
 use torcon::{ConnectOptions, Error};
 
@@ -66,7 +66,7 @@ fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
         .command_timeout(Duration::from_secs(1))
         .connect(proxy.endpoint().as_str())
         .unwrap();
-    let endpoint = OnionEndpoint::with_controller(&controller, 80).publication(Publication::None);
+    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.authorize_client("alice"));
     let check = listener.check(Duration::from_secs(3)).unwrap();
     assert!(format!("{:?}", check.connection).contains("ONION_CLIENT_AUTH_ADD"), "{check:?}");
@@ -78,7 +78,7 @@ fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_ch
     let (tor, silent) = (RealTor::start(), silent_port());
     let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
-    let endpoint = OnionEndpoint::with_controller(&controller, 80).publication(Publication::None);
+    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.detach().key(key(9)).authorize_client("alice"));
     std::thread::scope(|scope| {
         scope.spawn(|| listener.check(Duration::from_secs(6)));

@@ -1,7 +1,6 @@
 use std::fs;
 use std::time::Duration;
 
-use torcon::command::OnionClientAuthAdd;
 use torcon::error::SocksCode;
 use torcon::names::{ClientAuthKey, OnionAddress, Signal};
 use torcon::onion::{OnionEndpoint, OnionListener, Publication};
@@ -168,8 +167,7 @@ impl Holder {
     }
 
     fn add_key(&self) {
-        let add = OnionClientAuthAdd::new(self.address, self.key.clone());
-        self.tor.controller().add_onion_client_auth(&add).unwrap();
+        self.tor.add_onion_client_auth(self.address, &self.key).unwrap();
     }
 
     /// Makes tor forget the descriptor and the circuits of the service.

@@ -134,7 +134,7 @@ fn client_keys_are_added_replaced_listed_and_removed() {
     let service = key(1).address();
     let add = |number| {
         let add = OnionClientAuthAdd::new(service, client(number)).name("bob".parse().unwrap());
-        controller.add_onion_client_auth(&add).unwrap()
+        controller.execute(&add).unwrap()
     };
     assert_eq!(add(1), OnionClientAuthAdded::Added);
     assert_eq!(add(2), OnionClientAuthAdded::Replaced);
@@ -151,7 +151,7 @@ fn client_keys_are_added_replaced_listed_and_removed() {
     assert_eq!(remove(&service), OnionClientAuthRemoved::NotThere);
     let permanent = OnionClientAuthAdd::new(service, client(1)).permanent();
     assert_eq!(
-        refusal(controller.add_onion_client_auth(&permanent)),
+        refusal(controller.execute(&permanent)),
         format!(
             "tor refused ONION_CLIENT_AUTH_ADD: 553 \"Unable to store creds for \\\"{}\\\"\"",
             service.service_id()
@@ -168,7 +168,7 @@ fn a_permanent_client_key_is_in_a_file_of_tor() {
     let controller = controller(&tor);
     let service = key(1).address();
     let permanent = OnionClientAuthAdd::new(service, client(1)).permanent();
-    controller.add_onion_client_auth(&permanent).unwrap();
+    controller.execute(&permanent).unwrap();
     let file = directory.path().join(format!("{}.auth_private", service.service_id()));
     let written = std::fs::read_to_string(&file).unwrap();
     let expected = client(1).reveal_auth_private(service);
@@ -189,7 +189,7 @@ fn neither_the_log_nor_debug_shows_keys() {
     let add = AddOnion::new(ports()).key(secret.clone());
     let added = controller.add_onion(&add).unwrap();
     let auth = OnionClientAuthAdd::new(service, client.clone());
-    controller.add_onion_client_auth(&auth).unwrap();
+    controller.add_onion_client_auth(service, &client).unwrap();
     let known = controller.onion_client_auths().unwrap();
     let shown = format!("{add:?} {added:?} {auth:?} {known:?}");
     let error = refusal(controller.add_onion(&add));

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use torcon::names::ClientAuthKey;
-use torcon::onion::{OnionEndpoint, Publication};
+use torcon::onion::Publication;
 
 use super::{LONG, controller, endpoint, key, listen, refusal, services, target, tcp_address};
 use crate::support::capability::Capability;
@@ -12,9 +12,7 @@ use crate::support::real_tor::RealTor;
 fn an_ephemeral_service_lives_as_long_as_its_listener() {
     let tor = RealTor::start();
     let witness = controller(&tor);
-    let listener = listen(
-        OnionEndpoint::with_controller(&witness, 80).ephemeral().publication(Publication::None),
-    );
+    let listener = listen(witness.onion_endpoint(80).ephemeral().publication(Publication::None));
     let address = listener.onion_address();
     assert_eq!(listener.public_port(), 80);
     assert_eq!(listener.private_key().unwrap().address(), address);
@@ -41,9 +39,7 @@ fn an_ephemeral_service_lives_as_long_as_its_listener() {
 fn close_ends_the_service_and_the_local_port_once() {
     let tor = RealTor::start();
     let witness = controller(&tor);
-    let listener = listen(
-        OnionEndpoint::with_controller(&witness, 80).ephemeral().publication(Publication::None),
-    );
+    let listener = listen(witness.onion_endpoint(80).ephemeral().publication(Publication::None));
     let local = tcp_address(&listener);
     listener.close().unwrap();
     assert!(witness.onions().unwrap().is_empty());
@@ -122,11 +118,8 @@ fn every_option_reaches_tor_and_additional_ports_have_their_targets() {
 fn a_service_can_be_forwarded_to_another_server() {
     let tor = RealTor::start();
     let witness = controller(&tor);
-    let service = OnionEndpoint::with_controller(&witness, 80)
-        .ephemeral()
-        .publication(Publication::None)
-        .start(8080)
-        .unwrap();
+    let service =
+        witness.onion_endpoint(80).ephemeral().publication(Publication::None).start(8080).unwrap();
     assert_eq!(service.ports()[0].to_string(), "80,8080");
     assert_eq!(witness.onions().unwrap(), [service.onion_address()]);
     service.close().unwrap();

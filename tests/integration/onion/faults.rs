@@ -122,7 +122,10 @@ fn contradictions_and_bad_names_are_refused_without_a_tor() {
             "invalid argument \"port\": must not be 0",
         ),
         (nowhere().port(0, 80), "invalid argument \"port\": must not be 0"),
-        (nowhere().port(80, 81), "invalid argument \"port\": is given twice"),
+        (
+            nowhere().port(81, 81).port(81, 81),
+            "invalid argument \"port\": is given twice with the same target",
+        ),
         (nowhere().port(81, 0), "invalid argument \"target\": must not have port 0"),
         (
             nowhere().temporary_dir().detach(),

@@ -122,7 +122,7 @@ fn threads_do_not_lose_each_others_services() {
         let make = |number: usize| {
             // Half of the services share a connection, the others have a new one each.
             let endpoint = match number % 2 {
-                0 => OnionEndpoint::with_controller(&shared, 80),
+                0 => shared.onion_endpoint(80),
                 _ => OnionEndpoint::system_tor(tor.endpoint(), 80),
             };
             listen(endpoint.temporary_dir().publication(Publication::None))
@@ -279,7 +279,7 @@ fn a_bad_key_file_is_refused_before_tor_sees_it() {
     );
     assert_eq!(error(&good, 0o644), "FILE has mode 0644, and a key file must be private (0600)");
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    listen(endpoint(&tor).hidden_service_dir(&directory));
+    drop(listen(endpoint(&tor).hidden_service_dir(&directory)));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_refused_service_leaves_no_directory() {
     assert!(!directory.exists());
     assert_eq!(services(&tor), torrc_services);
     // A rejected option does not affect the next service (peers 34).
-    listen(endpoint(&tor).hidden_service_dir(&directory));
+    drop(listen(endpoint(&tor).hidden_service_dir(&directory)));
 }
 
 #[test]
@@ -334,6 +334,6 @@ fn a_non_anonymous_filesystem_service_needs_a_non_anonymous_tor() {
         .line("HiddenServiceNonAnonymousMode 1")
         .line("HiddenServiceSingleHopMode 1")
         .start();
-    listen(endpoint(&open).temporary_dir().non_anonymous());
-    listen(endpoint(&open).ephemeral().non_anonymous());
+    drop(listen(endpoint(&open).temporary_dir().non_anonymous()));
+    drop(listen(endpoint(&open).ephemeral().non_anonymous()));
 }

@@ -46,7 +46,8 @@ fn revoke(command: &'static str, others: usize, has_directory: bool) {
     let tor = RealTor::start();
     let proxy = LossyProxy::before(&tor, &[(command, others)]);
     let controller = proxy.connect();
-    let endpoint = OnionEndpoint::with_controller(&controller, 80)
+    let endpoint = controller
+        .onion_endpoint(80)
         .publication(Publication::None)
         .if_removed(IfRemoved::End)
         .check_interval(Duration::from_millis(200))

@@ -18,7 +18,9 @@ fn names(listener: &OnionListener) -> Vec<String> {
 fn endpoint(tor: &RealTor) -> OnionEndpoint {
     let limit = Duration::from_secs(1);
     let controller = ConnectOptions::new().command_timeout(limit).connect(tor.endpoint().as_str());
-    OnionEndpoint::with_controller(&controller.unwrap(), 80)
+    controller
+        .unwrap()
+        .onion_endpoint(80)
         .publication(Publication::None)
         .check_interval(Duration::from_millis(50))
 }

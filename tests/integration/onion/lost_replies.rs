@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemoved};
+use torcon::command::{OnionClientAuthAdded, OnionClientAuthRemoved};
 use torcon::names::{ClientAuthKey, OnionKey};
-use torcon::onion::{OnionEndpoint, Publication};
+use torcon::onion::Publication;
 use torcon::{ConnectOptions, Controller, Error};
 
 use super::{LONG, entries, services};
@@ -96,7 +96,7 @@ fn lose(tor: &RealTor, root: &Path, kind: Kind, keyword: &'static str, others: u
     let proxy = LossyProxy::before(tor, &[(keyword, others)]);
     let controller = proxy.connect();
     let directory = root.join(format!("{kind:?}-{keyword}-{others}"));
-    let endpoint = OnionEndpoint::with_controller(&controller, 80).publication(Publication::None);
+    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let endpoint = match kind {
         Kind::Ephemeral => endpoint,
         Kind::DiscardedKey => endpoint.discard_key(),
@@ -182,10 +182,11 @@ fn a_client_key_whose_reply_is_lost_can_be_added_again() {
     let proxy = LossyProxy::before(&tor, &commands.map(|command| (command, 0)));
     let controller = proxy.connect();
     let service = OnionKey::generate().unwrap().address();
-    let add = OnionClientAuthAdd::new(service, ClientAuthKey::generate().unwrap());
-    assert!(controller.add_onion_client_auth(&add).unwrap_err().is_timeout());
+    let key = ClientAuthKey::generate().unwrap();
+    let add = || controller.add_onion_client_auth(service, &key);
+    assert!(add().unwrap_err().is_timeout());
     // tor had the key already.
-    assert_eq!(controller.add_onion_client_auth(&add).unwrap(), OnionClientAuthAdded::Replaced);
+    assert_eq!(add().unwrap(), OnionClientAuthAdded::Replaced);
     assert!(controller.onion_client_auths().unwrap_err().is_timeout());
     assert_eq!(controller.onion_client_auths().unwrap().len(), 1);
     assert!(controller.remove_onion_client_auth(service).unwrap_err().is_timeout());

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use torcon::command::{OnionClientAuthAdd, OnionClientAuthAdded};
+use torcon::command::OnionClientAuthAdded;
 use torcon::error::{SocksCode, UploadOutcome};
 use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
@@ -37,7 +37,7 @@ pub(crate) fn tor() -> Tor {
 /// Connects to a service, with as many attempts as it needs: the first directory of a client may
 /// not have the descriptor yet, or a circuit may lead over a relay that has ended.
 #[track_caller]
-fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
+pub(crate) fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let end = Instant::now() + 2 * LIMIT;
     // If the service gives up its circuit to the rendezvous point, tor keeps the circuit of the
     // client there for minutes, and every stream that may share it waits too.
@@ -244,9 +244,8 @@ fn only_with_the_key(service: &Tor, endpoint: OnionEndpoint) {
         let error = client.connect_stream((address, 80)).unwrap_err();
         let Error::Socks(error) = error else { panic!("{error:?}") };
         assert_eq!(error.code(), Some(SocksCode::OnionMissingClientAuth));
-        let add = OnionClientAuthAdd::new(address, alice.clone());
         // tor had the descriptor and could not decrypt it.
-        let outcome = client.controller().add_onion_client_auth(&add).unwrap();
+        let outcome = client.add_onion_client_auth(address, &alice).unwrap();
         assert_eq!(outcome, OnionClientAuthAdded::Decrypted);
         assert_eq!(say(&client, &address, "it is me"), 0);
     });

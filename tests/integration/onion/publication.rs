@@ -337,7 +337,7 @@ fn a_refused_service_leaves_no_subscription() {
         script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
     });
     let controller = torcon::connect(tor.endpoint()).unwrap();
-    let refused = OnionEndpoint::with_controller(&controller, 80).ephemeral().listen();
+    let refused = controller.onion_endpoint(80).ephemeral().listen();
     assert_eq!(refusal(refused), "tor refused ADD_ONION: 512 \"Invalid MaxStreams\"");
     assert!(controller.subscribed_events().is_empty());
     controller.get_info_one("version").unwrap();
@@ -358,7 +358,7 @@ fn a_service_whose_address_a_filter_has_replaced_is_removed() {
         script.answer("SETEVENTS", &["250 OK"]);
     });
     let controller = torcon::connect(tor.endpoint()).unwrap();
-    let unreadable = OnionEndpoint::with_controller(&controller, 80).ephemeral().listen();
+    let unreadable = controller.onion_endpoint(80).ephemeral().listen();
     let text = refusal(unreadable);
     assert!(text.starts_with("cannot read the reply to ADD_ONION"), "{text}");
     drop(controller);
@@ -389,7 +389,7 @@ fn a_filter_that_drops_the_query_does_not_stop_a_service() {
         send_events(script, &[uploaded(1, A)]);
         remove(script);
     });
-    endpoint(&tor).listen().unwrap();
+    drop(endpoint(&tor).listen().unwrap());
     tor.finish();
 }
 
@@ -430,7 +430,7 @@ fn a_service_can_be_made_inside_a_listener_of_events() {
     controller
         .on(move |_: &SignalEvent| {
             let controller = weak.upgrade().unwrap();
-            let endpoint = OnionEndpoint::with_controller(&controller, 80).ephemeral().key(key(1));
+            let endpoint = controller.onion_endpoint(80).ephemeral().key(key(1));
             let listener = endpoint.timeout(SOON).listen();
             done.send(listener.map(|listener| listener.onion_address())).unwrap();
         })

@@ -106,7 +106,8 @@ fn a_deleted_ephemeral_service_is_noticed() {
     }
     assert!(detached.try_accept().unwrap().is_none());
     let shared = controller(&tor);
-    let ended = OnionEndpoint::with_controller(&shared, 80)
+    let ended = shared
+        .onion_endpoint(80)
         .publication(torcon::onion::Publication::None)
         .check_interval(interval)
         .if_removed(IfRemoved::End);

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use torcon::OnionEndpoint;
 use torcon::config::{Config, ConfiguredService};
 use torcon::names::OnionPort;
 use torcon::onion::Publication;
@@ -115,7 +114,7 @@ fn services_that_other_controllers_add_are_kept() {
     theirs.add_onion_service(service("b")).unwrap();
     theirs.save().unwrap();
     // A service of an endpoint, in addition to those of the configurations.
-    let endpoint = OnionEndpoint::with_controller(&controller(&tor), 80);
+    let endpoint = controller(&tor).onion_endpoint(80);
     let endpoint = endpoint.hidden_service_dir(path("c")).publication(Publication::None);
     let _listener = endpoint.listen().unwrap();
     ours.save().unwrap();

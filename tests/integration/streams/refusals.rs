@@ -3,11 +3,10 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{Backlog, listen};
-use torcon::command::OnionClientAuthAdd;
 use torcon::error::{SocksCode, SocksProblem, Wait};
 use torcon::event::Event;
 use torcon::names::{ClientAuthKey, OnionKey, StreamReason, StreamStatus};
-use torcon::onion::{OnionEndpoint, Publication};
+use torcon::onion::Publication;
 use torcon::testnet::PrivateNetwork;
 use torcon::{EventKind, Launcher, Tor};
 
@@ -95,7 +94,8 @@ fn an_onion_service_that_does_not_exist_has_its_code_where_errors_are_extended()
 fn an_onion_service_that_wants_a_key_has_its_code_where_errors_are_extended() {
     let service = Tor::launch(launcher().option("SocksPort", "0")).unwrap();
     let key = ClientAuthKey::generate().unwrap();
-    let listener = OnionEndpoint::with_tor(&service, 80)
+    let listener = service
+        .onion_endpoint(80)
         .ephemeral()
         .authorize_client_key("alice", key.public())
         .port(81, closed_port())
@@ -113,12 +113,11 @@ fn an_onion_service_that_wants_a_key_has_its_code_where_errors_are_extended() {
 
     refused(&tor, SocksCode::OnionMissingClientAuth, || extended.connect((address, 80)));
     refused(&tor, SocksCode::GeneralFailure, || plain.connect((address, 80)));
-    let wrong = OnionClientAuthAdd::new(address, ClientAuthKey::generate().unwrap());
-    tor.controller().add_onion_client_auth(&wrong).unwrap();
+    tor.add_onion_client_auth(address, ClientAuthKey::generate().unwrap()).unwrap();
     refused(&tor, SocksCode::OnionWrongClientAuth, || extended.connect((address, 80)));
     refused(&tor, SocksCode::GeneralFailure, || plain.connect((address, 80)));
 
-    tor.controller().add_onion_client_auth(&OnionClientAuthAdd::new(address, key)).unwrap();
+    tor.add_onion_client_auth(address, key).unwrap();
     drop(done(&tor, || extended.connect((address, 80))));
     // No server listens behind the first port, and the second is not a port of the service.
     refused(&tor, SocksCode::GeneralFailure, || extended.connect((address, 81)));

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use torcon::ConnectOptions;
-use torcon::command::OnionClientAuthAdd;
 use torcon::names::{ClientAuthKey, OnionKey};
 use torcon::onion::Publication;
 use torcon::supervisor::SupervisorOptions;
@@ -19,9 +18,8 @@ fn a_client_authorization_key_is_added_again_whenever_tor_forgets_it() {
     let supervisor = options.connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
     supervisor.wait_tor(LIMIT).unwrap();
     let service = OnionKey::from_seed([77; 32]).address();
-    let key =
-        |byte| OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([byte; 32]).unwrap());
-    supervisor.add_onion_client_auth(&key(5)).unwrap();
+    let key = |byte| ClientAuthKey::from_bytes([byte; 32]).unwrap();
+    supervisor.add_onion_client_auth(service, key(5)).unwrap();
     let shown = || tor.raw().ask("ONION_CLIENT_AUTH_VIEW").concat();
     let added = shown();
     assert!(added.contains("x25519:"), "{added}");
@@ -31,8 +29,7 @@ fn a_client_authorization_key_is_added_again_whenever_tor_forgets_it() {
         assert_eq!(tor.raw().ask(command), ["250 OK"], "{command}");
         eventually(LIMIT, "tor has the key again", || shown() == added);
     }
-    let other = key(6);
-    supervisor.with_tor(LIMIT, |tor| tor.controller().add_onion_client_auth(&other)).unwrap();
+    supervisor.with_tor(LIMIT, |tor| tor.add_onion_client_auth(service, key(6))).unwrap();
     assert_ne!(shown(), added);
     supervisor.set_conf([("ContactInfo", "nobody")]).unwrap();
     eventually(LIMIT, "tor has the key again", || shown() == added);
@@ -52,8 +49,8 @@ fn a_client_authorization_key_is_restored_beside_a_filesystem_service() {
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
     let _listener = endpoint.hidden_service_dir(directory.path().join("service")).listen().unwrap();
     let service = OnionKey::generate().unwrap().address();
-    let key = OnionClientAuthAdd::new(service, ClientAuthKey::generate().unwrap());
-    supervisor.add_onion_client_auth(&key).unwrap();
+    let key = ClientAuthKey::generate().unwrap();
+    supervisor.add_onion_client_auth(service, key).unwrap();
     // tor forgets the key again when the service is added.
     let tor = next_tor(&supervisor);
     let keys = tor.controller().onion_client_auths().unwrap();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{Signal as SystemSignal, kill};
-use torcon::command::OnionClientAuthAdd;
 use torcon::error::SupervisorProblem;
 use torcon::event::SignalEvent;
 use torcon::names::{ClientAuthKey, OnionKey};
@@ -37,8 +36,8 @@ fn options_keys_and_listeners_come_back_and_no_event_twice() {
     let ports = [("SocksPolicy", "accept 127.0.0.1"), ("SocksPolicy", "reject *")];
     supervisor.set_conf(ports).unwrap();
     let address = OnionKey::generate().unwrap().address();
-    let key = OnionClientAuthAdd::new(address, ClientAuthKey::generate().unwrap());
-    supervisor.add_onion_client_auth(&key).unwrap();
+    let key = ClientAuthKey::generate().unwrap();
+    supervisor.add_onion_client_auth(address, &key).unwrap();
     let (events, all) = unbounded();
     let sender = events.clone();
     supervisor
@@ -94,8 +93,8 @@ fn a_removed_listener_a_forgotten_option_and_a_removed_key_do_not_come_back() {
     supervisor.wait_tor(LIMIT).unwrap();
     supervisor.set_conf([("MaxCircuitDirtiness", "300"), ("NewCircuitPeriod", "60")]).unwrap();
     let address = OnionKey::generate().unwrap().address();
-    let key = OnionClientAuthAdd::new(address, ClientAuthKey::generate().unwrap());
-    supervisor.add_onion_client_auth(&key).unwrap();
+    let key = ClientAuthKey::generate().unwrap();
+    supervisor.add_onion_client_auth(address, &key).unwrap();
     let (sender, received) = unbounded();
     let removed = sender.clone();
     let id = supervisor

@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torcon::command::OnionClientAuthAdd;
 use torcon::names::{ClientAuthKey, OnionAddress, OnionKey};
 use torcon::onion::OnionListener;
 use torcon::state::State;
@@ -70,7 +69,7 @@ impl<'a> Supervised<'a> {
         supervisor.set_conf([(OPTION, VALUE), ("NumEntryGuards", "2")]).unwrap();
         let client_auth = OnionKey::from_seed([77; 32]).address();
         let key = ClientAuthKey::from_bytes([5; 32]).unwrap();
-        supervisor.add_onion_client_auth(&OnionClientAuthAdd::new(client_auth, key)).unwrap();
+        supervisor.add_onion_client_auth(client_auth, key).unwrap();
         supervisor.wait_tor(LIMIT).unwrap();
         let observers = Observers::add(supervisor);
         let state = supervisor.state().unwrap();

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal as SystemSignal, kill};
 use parking_lot::Mutex;
-use torcon::command::OnionClientAuthAdd;
 use torcon::error::{Error, OnionProblem};
 use torcon::names::ClientAuthKey;
 use torcon::onion::{OnionListener, OnionProgress, Publication};
@@ -34,8 +33,7 @@ fn wait_next(supervisor: &Supervisor, former: u64) -> u64 {
 }
 
 fn add_key(client: &Tor, listener: &OnionListener, key: &ClientAuthKey) {
-    let add = OnionClientAuthAdd::new(listener.onion_address(), key.clone());
-    client.controller().add_onion_client_auth(&add).unwrap();
+    client.add_onion_client_auth(listener.onion_address(), key).unwrap();
 }
 
 /// Counts the restored services and the publications after that, of one service.

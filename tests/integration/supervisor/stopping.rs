@@ -3,7 +3,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::Mutex;
-use torcon::command::OnionClientAuthAdd;
 use torcon::error::{Error, SupervisorProblem};
 use torcon::names::{ClientAuthKey, OnionKey};
 use torcon::supervisor::SupervisorStatus;
@@ -190,8 +189,8 @@ fn every_later_call_fails_after_stop() {
     let supervisor = connected(&tor);
     supervisor.set_conf([("NumEntryGuards", "1")]).unwrap();
     let address = OnionKey::generate().unwrap().address();
-    let key = OnionClientAuthAdd::new(address, ClientAuthKey::generate().unwrap());
-    supervisor.add_onion_client_auth(&key).unwrap();
+    let key = ClientAuthKey::generate().unwrap();
+    supervisor.add_onion_client_auth(address, &key).unwrap();
     supervisor.stop();
     let outcomes = [
         supervisor.tor().map(drop),
@@ -199,7 +198,7 @@ fn every_later_call_fails_after_stop() {
         supervisor.with_tor(LIMIT, |_| Ok(())),
         supervisor.set_conf([("NumEntryGuards", "1")]),
         supervisor.forget_conf(["NumEntryGuards"]).map(drop),
-        supervisor.add_onion_client_auth(&key),
+        supervisor.add_onion_client_auth(address, &key),
         supervisor.remove_onion_client_auth(address).map(drop),
         supervisor.state().map(drop),
         supervisor.events([EventKind::Bw]).map(drop),
