@@ -32,7 +32,7 @@ impl OnionEndpoint {
     /// Sets the time limit of the publication. The default is 180 seconds.
     ///
     /// The launch has the limits of its [`launcher`](Self::launcher), connecting that of
-    /// [`ConnectOptions::timeout`].
+    /// [`ConnectOptions::timeout`](crate::ConnectOptions::timeout).
     ///
     /// # Examples
     ///

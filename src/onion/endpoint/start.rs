@@ -43,7 +43,9 @@ impl OnionEndpoint {
     ///   the local listener, the directory, the key or the publication.
     /// - [`Error::Timeout`] if no directory accepted a descriptor in time.
     /// - [`Error::Canceled`] if the [token](Self::cancel_token) was canceled.
-    /// - Those of [`Launcher::launch`], [`ConnectOptions::connect`] and [`Controller::execute`].
+    /// - Those of [`Launcher::launch`](crate::Launcher::launch),
+    ///   [`ConnectOptions::connect`](crate::ConnectOptions::connect) and
+    ///   [`Controller::execute`](crate::Controller::execute).
     ///
     /// After an error, no listener, no service and no new directory is left.
     ///
