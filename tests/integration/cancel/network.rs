@@ -102,7 +102,8 @@ fn an_onion_service_is_removed_at_every_step_of_its_start() {
         let token = CancelToken::new();
         let at_progress = token.clone();
         let begun = Instant::now();
-        let outcome = OnionEndpoint::with_controller(controller, 80)
+        let outcome = controller
+            .onion_endpoint(80)
             .ephemeral()
             .publication(Publication::All)
             .cancel_token(&token)
@@ -144,7 +145,8 @@ fn the_token_ends_the_wait_for_clients() {
     let tor = join();
     let controller = tor.controller().unwrap();
     let token = CancelToken::new();
-    let listener = OnionEndpoint::with_controller(controller, 80)
+    let listener = controller
+        .onion_endpoint(80)
         .ephemeral()
         .publication(Publication::None)
         .cancel_token(&token)
