@@ -34,7 +34,7 @@
 //! | put something behind an onion address | [`OnionEndpoint`], [`OnionListener`] |
 //! | visit an onion service with client authorization | [`Controller::add_onion_client_auth`] |
 //! | survive the end of tor | [`Supervisor`] |
-//! | test a program without the internet | `testnet`, a Cargo feature |
+//! | test a program without the internet | `testkit` (a fake control port) and `testnet` (a private network), Cargo features |
 //! | send a command that has no method | [`Controller::command`], [`command`] |
 //!
 //! # Controller, Tor, State, Supervisor
@@ -131,6 +131,9 @@
 //! end to end without the internet. It needs no other crate, but the programs `tor` and
 //! `tor-gencert`.
 //!
+//! `testkit`, off by default: a fake control port that answers as a unit test says. It needs nothing
+//! else.
+//!
 //! # Versions
 //!
 //! torcon is tested with tor 0.4.8.14, 0.4.9.11 and 0.4.9.15. It should work with every tor that
@@ -165,6 +168,8 @@ pub mod socks;
 pub mod state;
 pub mod supervisor;
 mod temporary;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 #[cfg(feature = "testnet")]
 pub mod testnet;
 mod tor;

@@ -7,8 +7,10 @@ use data_encoding::{HEXLOWER, HEXUPPER};
 
 use crate::support::failure::panic_of;
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof, client_proof};
 use crate::support::raw_control::RawControl;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 use crate::support::socket::{DEADLINE, Incoming, Lines, Socket};
 
@@ -39,7 +41,7 @@ fn read_to_end(socket: &mut Socket) -> Vec<u8> {
 fn a_script_that_is_followed_passes_on_either_kind_of_socket() {
     for start in [FakeTor::tcp, FakeTor::unix] {
         let tor = start(|script: &mut crate::support::script::Script| {
-            script.greet_null_auth();
+            script.greet();
             script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
             script.expect("+LOADCONF").expect_data(&["..dot"]).send("250 OK\r\n");
             script.expect_end();
@@ -57,7 +59,7 @@ fn a_script_that_is_followed_passes_on_either_kind_of_socket() {
         assert_eq!(raw.authenticate().get_info("version"), "0.4.9.11");
         assert_eq!(raw.send("+LOADCONF").send("..dot").ask("."), ["250 OK"]);
         assert_eq!(
-            tor.client_lines(),
+            tor.lines(),
             ["PROTOCOLINFO 1", "AUTHENTICATE", "GETINFO version", "+LOADCONF", "..dot", "."]
         );
         drop(raw);
@@ -77,7 +79,7 @@ fn the_socket_of_a_fake_tor_is_where_its_endpoint_says() {
 #[test]
 fn a_wrong_line_fails_the_test_with_the_dialogue() {
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth().expect("GETINFO version");
+        script.greet().expect("GETINFO version");
     });
     let mut socket = connect(&tor);
     send(&mut socket, b"PROTOCOLINFO 1\r\nAUTHENTICATE\r\nQUIT\x01\r\n");
@@ -123,7 +125,7 @@ fn a_plain_panic_within_a_script_shows_the_dialogue_too() {
 #[test]
 fn a_client_that_says_nothing_fails_the_test_after_the_deadline() {
     let tor = FakeTor::tcp(|script| {
-        script.deadline(Duration::from_millis(30)).expect("A");
+        script.timeout(Duration::from_millis(30)).expect("A");
     });
     let _socket = connect(&tor);
     let message = panic_of(|| tor.finish());
@@ -311,11 +313,12 @@ fn a_serving_tor_answers_each_connection_and_can_send_events_and_cut() {
         assert_eq!(options, ["250-NumEntryGuards=1", "250 NewCircuitPeriod=1"]);
         let reply = if connection == 1 { "250 OK" } else { "552 no" };
         assert_eq!(raw.ask("SIGNAL DUMP"), [reply]);
+        assert_eq!(raw.ask("SETEVENTS BW"), ["250 OK"]);
         tor.send_events("BW 1 2", 2);
         assert_eq!([raw.next_event(), raw.next_event()], [["650 BW 1 2"], ["650 BW 1 2"]]);
         tor.cut();
         raw.expect_end(DEADLINE);
-        assert_eq!(tor.lines_of(connection).len(), 5);
+        assert_eq!(tor.lines_of(connection).len(), 6);
     }
 }
 
@@ -330,7 +333,7 @@ fn the_plain_cookie_is_checked() {
     let offer = &raw.ask("PROTOCOLINFO 1")[1];
     let path = offer.strip_prefix("250-AUTH METHODS=COOKIE COOKIEFILE=\"").unwrap();
     raw.authenticate_by_cookie(path.trim_end_matches('"').as_ref());
-    assert_eq!(tor.client_lines()[1], format!("AUTHENTICATE {hex}"));
+    assert_eq!(tor.lines()[1], format!("AUTHENTICATE {hex}"));
     drop(raw);
     tor.finish();
 }

@@ -27,6 +27,7 @@ const ROWS: &[(&str, u8)] = &[
     ("state", 7),
     ("config", 7),
     ("process", 7),
+    ("testkit", 7),
     ("onion", 8),
     ("tor", 9),
     ("supervisor", 10),

@@ -20,6 +20,9 @@ mod support;
 /// Tests of the fake tor with clients on raw sockets.
 mod fake_tor;
 
+/// The fake tor that answers, as programs use it in their tests.
+mod testkit;
+
 /// The layers of the library's modules, read from its sources.
 mod layers;
 

@@ -316,6 +316,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::supervisor::SupervisorStatus,
     torcon::supervisor::UnrestoredPart,
     torcon::testnet::NetworkProgress,
+    torcon::testkit::Answer,
     torcon::testnet::NetworkRelay,
 }
 
@@ -335,6 +336,9 @@ promises! { NOT_CLONED, check_not_cloned, every_type:
     torcon::onion::OnionStream,
     torcon::process::Launcher,
     torcon::process::TorProcess,
+    torcon::testkit::FakeTor,
+    torcon::testkit::FakeTorBuilder,
+    torcon::testkit::Script,
     torcon::testnet::PrivateNetwork,
     torcon::testnet::PrivateNetworkBuilder,
 }

@@ -115,7 +115,7 @@ fn connected_with(
     play: impl FnOnce(&mut Script) + Send + 'static,
 ) -> (FakeTor, Controller) {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         play(script);
     });
     let controller = options.connect(tor.endpoint()).expect("the fake tor accepts every client");

@@ -1,11 +1,10 @@
-//! The tools of the tests. Nothing here uses torcon, so that its defects cannot hide themselves.
+//! The tools of the tests. Nothing here uses torcon, so that its defects cannot hide themselves; the
+//! fake tor is that of `torcon::testkit`, which shares nothing with the connections of torcon.
 
 /// The features of the tor under test, by its version.
 pub(crate) mod capability;
 /// Checks that a line is one that a real tor sends.
 pub(crate) mod dialect;
-/// The dialogues of a fake tor.
-pub(crate) mod dialogue;
 /// Runs a test in a separate process.
 pub(crate) mod exclusive;
 /// Tests of failures.

@@ -13,9 +13,11 @@ use torcon::{ConnectOptions, Controller, Error};
 
 use super::{chain, check_text};
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
 use crate::support::real_tor::{shared, tor_binary};
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 use crate::support::watchdog::within;
 
@@ -49,7 +51,7 @@ fn auth_problem(error: &Error) -> (&AuthError, &AuthProblem) {
 /// Connects to a fake tor without authentication that runs `play`.
 fn connected(play: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Controller) {
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth();
+        script.greet();
         play(script);
     });
     let controller = torcon::connect(tor.endpoint().as_str()).unwrap();
@@ -102,7 +104,7 @@ fn a_peer_with_another_protocol_is_quoted() {
     ];
     for (said, excerpt) in peers {
         let (endpoint, error) = connect_error(ConnectOptions::new(), move |script| {
-            script.hostile("another protocol");
+            script.unchecked("another protocol");
             script.send(said).close();
         });
         let ConnectProblem::NotAControlPort { excerpt: found } = connect_problem(&error) else {

@@ -21,7 +21,7 @@ impl Answering {
         let reply = Arc::new(Mutex::new(Vec::new()));
         let given = Arc::clone(&reply);
         let tor = FakeTor::unix(move |script| {
-            script.greet_null_auth().hostile("replies that are made to be slow");
+            script.greet().unchecked("replies that are made to be slow");
             script.serve(move |_, out| out.extend_from_slice(&given.lock()));
         });
         let controller = ConnectOptions::new().connect(tor.endpoint()).unwrap();
@@ -191,7 +191,7 @@ fn replies_about_addresses_and_clients_are_parsed_in_linear_time() {
 #[test]
 fn a_configuration_text_is_parsed_in_linear_time() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         // The reply follows the last line of the data.
         script.serve(|line, out| {
             if line == "." {

@@ -114,7 +114,7 @@ fn a_socket_that_a_killed_program_left_is_replaced() {
 /// A tor behind a filter that refuses `HS_DESC` events.
 fn filtered(adds: bool) -> FakeTor {
     FakeTor::unix(move |script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["510 Command filtered"]);
         if adds {
             script.expect_matching("ADD_ONION", |line| line.starts_with("ADD_ONION "));

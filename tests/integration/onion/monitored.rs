@@ -95,7 +95,7 @@ fn close_can_be_repeated_after_the_monitor_waited_for_tor() {
 fn a_detached_service_survives_the_end_of_the_connection_during_a_query() {
     for _ in 0..10 {
         let tor = FakeTor::unix(|script| {
-            script.greet_null_auth();
+            script.greet();
             script.answer("SETEVENTS HS_DESC", &["250 OK"]);
             script.expect_matching("ADD_ONION", |line| line.starts_with("ADD_ONION "));
             let id = key(1).address().service_id().to_owned();

@@ -11,6 +11,7 @@ use torcon::{ConnectOptions, Error};
 use super::{LONG, SOON, key, refusal};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 use crate::support::watchdog::within;
 
@@ -70,7 +71,7 @@ fn remove(script: &mut Script) {
 
 pub(super) fn fake_tor(play: impl FnOnce(&mut Script) + Send + 'static) -> FakeTor {
     FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         answer_network(script);
         play(script);
@@ -229,7 +230,7 @@ fn all_waits_for_both_descriptors_and_every_directory() {
 #[test]
 fn events_before_the_address_is_known_count() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
         // A filter that refuses keys of the program.
         script.expect_matching("a key", |line| line.starts_with("ADD_ONION ED25519-V3:"));
@@ -258,7 +259,7 @@ fn events_before_the_address_is_known_count() {
 fn without_a_wait_the_address_is_known_and_publication_can_be_awaited_later() {
     let (go_on, wait) = signal();
     let tor = FakeTor::unix(move |script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         script.wait_for(&wait);
         send_events(script, &[upload(1, A, ONE), uploaded(1, A)]);
@@ -280,7 +281,7 @@ fn without_a_wait_the_address_is_known_and_publication_can_be_awaited_later() {
 #[test]
 fn a_wait_for_publication_ends_with_the_service() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         remove(script);
     });
@@ -299,7 +300,7 @@ fn a_wait_for_publication_ends_with_the_service() {
 #[test]
 fn the_death_of_tor_during_publication_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         answer_network(script);
         send_events(script, &[upload(1, A, ONE)]);
@@ -314,7 +315,7 @@ fn the_death_of_tor_during_publication_is_reported_at_once() {
 #[test]
 fn the_death_of_tor_before_add_onion_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
         script.expect_line("ADD_ONION");
         script.close();
@@ -329,7 +330,7 @@ fn the_death_of_tor_before_add_onion_is_reported_at_once() {
 fn a_refused_service_leaves_no_subscription() {
     // A failed publication wait leaked its listener (peers 14).
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
         script.expect_line("ADD_ONION");
         script.send_lines(&["512 Invalid MaxStreams"]);
@@ -348,9 +349,9 @@ fn a_refused_service_leaves_no_subscription() {
 #[test]
 fn a_service_whose_address_a_filter_has_replaced_is_removed() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
-        script.hostile("a filter that replaces addresses");
+        script.unchecked("a filter that replaces addresses");
         script.expect_matching("a key", |line| line.starts_with("ADD_ONION ED25519-V3:"));
         script.send_lines(&["250-ServiceID=XXXredactedXXX", "250 OK"]);
         script.expect_matching("DEL_ONION", |line| line.starts_with("DEL_ONION "));
@@ -368,7 +369,7 @@ fn a_service_whose_address_a_filter_has_replaced_is_removed() {
 #[test]
 fn a_disabled_network_is_reported_at_once() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         script.answer("GETCONF DisableNetwork", &["250 DisableNetwork=1"]);
         remove(script);
@@ -383,7 +384,7 @@ fn a_disabled_network_is_reported_at_once() {
 #[test]
 fn a_filter_that_drops_the_query_does_not_stop_a_service() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         add(script);
         script.answer("GETCONF DisableNetwork", &["510 Command filtered"]);
         send_events(script, &[uploaded(1, A)]);
@@ -396,7 +397,7 @@ fn a_filter_that_drops_the_query_does_not_stop_a_service() {
 #[test]
 fn a_detached_service_that_was_not_published_is_removed() {
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS HS_DESC", &["250 OK"]);
         script.expect_matching("ADD_ONION", |line| line.contains(" Flags=Detach "));
         script.send_lines(&[&format!("250-ServiceID={}", id(1)), "250 OK"]);
@@ -412,7 +413,7 @@ fn a_detached_service_that_was_not_published_is_removed() {
 fn a_service_can_be_made_inside_a_listener_of_events() {
     // A wait inside a handler deadlocked (peers 11).
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("SETEVENTS SIGNAL", &["250 OK"]);
         script.send_lines(&["650 SIGNAL NEWNYM"]);
         script.answer("SETEVENTS HS_DESC SIGNAL", &["250 OK"]);

@@ -7,6 +7,7 @@ use super::publication::{
     A, B, ONE, TWO, created, endpoint, failed, fake_tor, send_events, upload, uploaded,
 };
 use super::{SOON, refusal};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// A limit that ends, but not before tor has reported the uploads.

@@ -39,7 +39,7 @@ fn another_tor_fails_the_launch_and_is_left_unchanged() {
 #[test]
 fn only_getinfo_process_pid_is_sent_to_another_tor() {
     let control = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("GETINFO process/pid", &["250-process/pid=1", "250 OK"]);
         script.expect_end();
     });
@@ -53,7 +53,7 @@ fn only_getinfo_process_pid_is_sent_to_another_tor() {
 #[test]
 fn a_tor_that_does_not_report_its_pid_fails_the_launch() {
     let control = FakeTor::unix(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("GETINFO process/pid", &["510 Command filtered"]);
         script.expect_end();
     });

@@ -25,7 +25,7 @@ fn via(endpoint: String) -> ControlVia {
 
 /// Returns the fake tor of a fake process.
 fn greet(script: &mut Script, pid_file: &Path) {
-    script.greet_null_auth();
+    script.greet();
     let pid = format!("250-process/pid={}", fs::read_to_string(pid_file).unwrap().trim());
     script.answer("GETINFO process/pid", &[&pid, "250 OK"]);
 }

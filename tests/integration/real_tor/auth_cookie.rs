@@ -7,6 +7,7 @@ use torcon::names::AuthMethod;
 use torcon::{ConnectOptions, Error, Password};
 
 use super::refusal;
+use crate::support::greeting::Greeting as _;
 use crate::support::real_tor::RealTor;
 use crate::support::recording_proxy::RecordingProxy;
 

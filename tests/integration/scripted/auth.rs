@@ -13,6 +13,7 @@ use torcon::{ConnectOptions, Error, Password};
 
 use super::{LIMIT, chain};
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
 use crate::support::script::Script;
 use crate::support::watchdog::within;
@@ -50,7 +51,7 @@ fn bad_cookie(path: &Path) -> (AuthProblem, String) {
 #[test]
 fn every_method_authenticates() {
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth().expect_end();
+        script.greet().expect_end();
     });
     drop(torcon::connect(tor.endpoint()).unwrap());
     tor.finish();
@@ -274,7 +275,7 @@ fn a_malformed_or_refused_challenge_ends_the_attempt() {
             _ => "SAFECOOKIE,NULL",
         };
         let (error, text) = failure(ConnectOptions::new().password("x"), move |script| {
-            script.hostile("a challenge that cannot be read");
+            script.unchecked("a challenge that cannot be read");
             script.protocol_info(methods, Some(cookie.path()));
             script.expect_matching("a challenge", |line| line.starts_with("AUTHCHALLENGE "));
             script.send_lines(&[answer]).expect_end();

@@ -9,6 +9,7 @@ use torcon::{ConnectOptions, Endpoint, Error, Password};
 
 use super::chain;
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
 
 const BOTH: &str = "COOKIE,SAFECOOKIE,HASHEDPASSWORD";
@@ -42,7 +43,7 @@ fn a_rogue_port_that_offers_only_cookie_receives_no_cookie() {
                 assert_eq!(error.tried(), Some(&AuthMethod::Cookie));
             }
         }
-        assert!(!rogue.client_lines().concat().to_uppercase().contains(&hex));
+        assert!(!rogue.lines().concat().to_uppercase().contains(&hex));
         rogue.finish();
     }
 }

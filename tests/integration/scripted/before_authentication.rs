@@ -8,6 +8,7 @@ use torcon::{ConnectOptions, Error};
 use super::{SOON, chain, connected};
 use crate::support::exclusive::exclusive_beside;
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::leaks::peak_memory;
 
 /// The beginning of a peer's answer to the first command, and the text that it then repeats until
@@ -29,7 +30,7 @@ fn a_hostile_peer_is_left_within_the_time_limit() {
     // 60 MB of methods took 1.6 GiB, and a connect with a limit of 2 seconds took 11.6.
     for (start, flood) in FLOODS {
         let tor = FakeTor::unix(move |script| {
-            script.hostile("a rogue port");
+            script.unchecked("a rogue port");
             script.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);
         });
         let begin = Instant::now();
@@ -56,8 +57,8 @@ fn a_peer_takes_little_memory_and_time_before_authentication() {
     // The peer is another process: what it sends is not counted.
     let start = || {
         let tor = FakeTor::unix(|script| {
-            script.hostile("a rogue port");
-            script.greet_null_auth().drain();
+            script.unchecked("a rogue port");
+            script.greet().drain();
             for (start, flood) in FLOODS {
                 let mut next = script.accept();
                 next.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 1 << 30);

@@ -12,8 +12,10 @@ use super::{LIMIT, SOON, chain};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::Cookie;
+use crate::support::greeting::Greeting as _;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::socket::Address;
 use crate::support::watchdog::within;
 
@@ -44,17 +46,17 @@ fn only_the_documented_commands_are_sent_and_none_at_the_end() {
         };
 
         let tor = FakeTor::tcp(|script| {
-            script.greet_null_auth().expect_end();
+            script.greet().expect_end();
         });
         leave(torcon::connect(tor.endpoint()).unwrap());
-        assert_eq!(tor.client_lines(), ["PROTOCOLINFO 1", "AUTHENTICATE"]);
+        assert_eq!(tor.lines(), ["PROTOCOLINFO 1", "AUTHENTICATE"]);
         tor.finish();
 
         let tor = FakeTor::unix(|script| {
             script.greet_password(b"pass").expect_end();
         });
         leave(ConnectOptions::new().password("pass").connect(tor.endpoint()).unwrap());
-        assert_eq!(tor.client_lines(), ["PROTOCOLINFO 1", "AUTHENTICATE 70617373"]);
+        assert_eq!(tor.lines(), ["PROTOCOLINFO 1", "AUTHENTICATE 70617373"]);
         tor.finish();
 
         let cookie = Cookie::new();
@@ -64,7 +66,7 @@ fn only_the_documented_commands_are_sent_and_none_at_the_end() {
             script.greet_cookie(&cookie).expect_end();
         });
         leave(options.connect(tor.endpoint()).unwrap());
-        assert_eq!(tor.client_lines(), ["PROTOCOLINFO 1", &format!("AUTHENTICATE {hex}")]);
+        assert_eq!(tor.lines(), ["PROTOCOLINFO 1", &format!("AUTHENTICATE {hex}")]);
         tor.finish();
 
         let cookie = Cookie::new();
@@ -72,7 +74,7 @@ fn only_the_documented_commands_are_sent_and_none_at_the_end() {
             script.greet_safecookie(&cookie).expect_end();
         });
         leave(torcon::connect(tor.endpoint()).unwrap());
-        let lines = tor.client_lines();
+        let lines = tor.lines();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[0], "PROTOCOLINFO 1");
         assert!(lines[1].starts_with("AUTHCHALLENGE SAFECOOKIE "), "{lines:?}");
@@ -92,7 +94,7 @@ fn every_connection_has_a_new_nonce() {
                 script.greet_safecookie(&cookie).expect_end();
             });
             drop(torcon::connect(tor.endpoint()).unwrap());
-            tor.client_lines().remove(1)
+            tor.lines().remove(1)
         })
         .collect();
     assert!(nonces[0] != nonces[1] && nonces[1] != nonces[2] && nonces[0] != nonces[2]);
@@ -155,7 +157,7 @@ fn another_protocol_is_reported_with_its_first_bytes() {
             let begin = Instant::now();
             let options = ConnectOptions::new().timeout(LIMIT);
             let problem = problem(options, move |script| {
-                script.hostile("another protocol");
+                script.unchecked("another protocol");
                 if waits {
                     script.expect("PROTOCOLINFO 1");
                 }
@@ -318,11 +320,11 @@ fn nothing_is_left_of_a_connection_that_was_not_made() {
 #[test]
 fn an_endpoint_can_be_given_in_every_form() {
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth();
+        script.greet();
         let mut rest = Vec::new();
         for _ in 0..6 {
             let mut script = script.accept();
-            script.greet_null_auth();
+            script.greet();
             rest.push(script);
         }
     });
@@ -342,8 +344,8 @@ fn an_endpoint_can_be_given_in_every_form() {
     drop(controllers);
 
     let tor = FakeTor::unix(|script| {
-        script.greet_null_auth();
-        script.accept().greet_null_auth();
+        script.greet();
+        script.accept().greet();
     });
     let path: PathBuf = tor.socket_path().into();
     let controllers =
@@ -358,7 +360,7 @@ fn the_first_of_several_that_accepts_is_used() {
         script.greet_password_and_refuse();
     });
     let good = FakeTor::unix(|script| {
-        script.greet_null_auth().expect_end();
+        script.greet().expect_end();
     });
     let closed: SocketAddr = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -417,7 +419,7 @@ fn one_address_that_hangs_does_not_keep_the_others_from_being_tried() {
         script.drain();
     });
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth().drain();
+        script.greet().drain();
     });
     let endpoints = [&silent, &tor].map(|tor| tor.endpoint().parse::<Endpoint>().unwrap());
     let options = ConnectOptions::new().timeout(Duration::from_secs(4));

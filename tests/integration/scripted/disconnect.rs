@@ -10,6 +10,7 @@ use super::{LIMIT, answer, chain, closed, connected, join, next, served, start};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 #[test]
@@ -27,7 +28,7 @@ fn the_peer_may_close_at_any_moment_and_no_caller_waits_or_leaks() {
         ];
         for said in moments {
             let (tor, controller) = connected(move |script| {
-                script.hostile("messages that are cut");
+                script.unchecked("messages that are cut");
                 script.expect("GETINFO a").send(said).close();
             });
             assert_eq!(closed(controller.get_info_one("a")), "tor closed the connection");
@@ -45,7 +46,7 @@ fn the_peer_may_close_at_any_moment_and_no_caller_waits_or_leaks() {
 #[test]
 fn a_peer_that_switches_to_another_protocol_is_quoted() {
     let (tor, controller) = connected(|script| {
-        script.hostile("another protocol");
+        script.unchecked("another protocol");
         script.expect("GETINFO a").send("250-a=1\r\nHTTP/1.1 400 Bad Request\r\n").drain();
     });
     assert_eq!(

@@ -12,6 +12,7 @@ use super::{LIMIT, answer, closed, connected, connected_with, join, next, start}
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::peak_memory;
+use crate::support::script::Steps as _;
 use crate::support::signal::{Trigger, signal};
 
 /// Connects to a fake tor that sends `events` `BW` events when triggered, and then closes the connection

@@ -8,6 +8,7 @@ use torcon::names::{CircuitPurpose, CircuitStatus, StreamStatus};
 use torcon::{ConnectOptions, Event, EventKind};
 
 use super::{answer, closed, connected, connected_with, next, value};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 #[test]
@@ -92,7 +93,7 @@ fn an_event_that_cannot_be_read_is_delivered_and_ends_nothing() {
         "",
     ];
     let (tor, controller) = connected(move |script| {
-        script.hostile("events that cannot be read");
+        script.unchecked("events that cannot be read");
         script.expect(&format!("SETEVENTS {}", kinds.join(" "))).send("250 OK\r\n");
         for line in lines {
             script.send(format!("650 {line}\r\n"));
@@ -338,7 +339,7 @@ fn a_queue_waits_for_the_given_limit() {
 #[test]
 fn events_without_a_listener_cost_nothing_and_do_no_harm() {
     let (tor, controller) = connected(|script| {
-        script.hostile("events without a reader");
+        script.unchecked("events without a reader");
         script.flood("650 BW 1 2\r\n650+NS\r\nx\r\n.\r\n650 OK\r\n", 50_000).serve(answer);
     });
     assert_eq!(controller.get_info_one("a").unwrap(), value("a"));

@@ -49,7 +49,7 @@ fn check_word<T: Display>(word: &T) {
 fn refused(lines: &str) -> Error {
     let reply = format!("250-PROTOCOLINFO 1\r\n{lines}250 OK\r\n");
     let tor = FakeTor::unix(move |script| {
-        script.hostile("a peer that forges log lines");
+        script.unchecked("a peer that forges log lines");
         script.expect("PROTOCOLINFO 1").send(reply).drain();
     });
     let error = ConnectOptions::new().connect(tor.endpoint()).unwrap_err();
@@ -73,7 +73,7 @@ fn text_of_the_handshake_is_escaped() {
     }
     for greeting in [RAW.as_bytes(), BYTES, b"HTTP/1.1 400\x1b[2J\r\n", b"514 \x1b[2J\r\n"] {
         let tor = FakeTor::unix(move |script| {
-            script.hostile("a peer that forges log lines");
+            script.unchecked("a peer that forges log lines");
             script.send([greeting, b"\r\n"].concat()).drain();
         });
         check_error(&ConnectOptions::new().connect(tor.endpoint()).unwrap_err());
@@ -86,7 +86,7 @@ fn text_of_the_handshake_is_escaped() {
 fn text_about_tor_is_escaped() {
     let log = LogCapture::start();
     let tor = FakeTor::unix(|script| {
-        script.hostile("a peer that forges log lines");
+        script.unchecked("a peer that forges log lines");
         let lines = format!("250-AUTH METHODS=NULL\r\n250-VERSION Tor=\"0.4{ESCAPED}\"\r\n");
         script.expect("PROTOCOLINFO 1").send(format!("250-PROTOCOLINFO 1\r\n{lines}250 OK\r\n"));
         script.expect("AUTHENTICATE").send("250 OK\r\n");
@@ -156,7 +156,7 @@ fn the_excerpt_of_an_invalid_line_in_a_reply_is_escaped() {
     let log = LogCapture::start();
     for garbage in [RAW.as_bytes(), BYTES] {
         let (tor, controller) = connected(move |script| {
-            script.hostile("a peer that forges log lines");
+            script.unchecked("a peer that forges log lines");
             // In one write, since the client closes the connection when it reads the garbage.
             script.expect("GETINFO a").send([b"250-a=1\r\n", garbage, b"\r\n"].concat()).drain();
         });

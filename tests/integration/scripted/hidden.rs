@@ -139,7 +139,7 @@ fn no_secret_of_the_reply_to_another_command_shows_in_an_error() {
     let log = LogCapture::start();
     for call in MISLED {
         let (tor, controller) = connected(|script| {
-            script.hostile("replies out of step");
+            script.unchecked("replies out of step");
             script.serve(answer);
         });
         error_hides(&call(&controller).unwrap_err());
@@ -153,7 +153,7 @@ fn no_secret_of_the_reply_to_another_command_shows_in_an_error() {
 fn no_secret_of_a_reply_shows_in_debug_in_an_error_or_in_a_log() {
     let log = LogCapture::start();
     let (tor, controller) = connected(|script| {
-        script.hostile("a marker in the place of every secret");
+        script.unchecked("a marker in the place of every secret");
         script.serve(answer);
     });
     use_commands(&controller);

@@ -45,7 +45,7 @@ fn run(controller: &Controller) -> Vec<String> {
 /// Sends the dialogue in pieces that end at the given positions.
 fn in_pieces(positions: Vec<usize>) -> Vec<String> {
     let (tor, controller) = connected(move |script| {
-        script.hostile("every form of message in a few bytes");
+        script.unchecked("every form of message in a few bytes");
         script.expect("SETEVENTS BW CONF_CHANGED NS").send("250 OK\r\n");
         script.expect("GETINFO a b").expect("GETINFO x y").expect("GETINFO big");
         let mut start = 0;
@@ -143,7 +143,7 @@ fn a_hostile_peer_can_neither_hang_nor_panic_the_client() {
         .run(&hostile_bytes(), |bytes| {
             let options = ConnectOptions::new().command_timeout(Duration::from_millis(20));
             let (tor, controller) = connected_with(&options, move |script| {
-                script.hostile("random bytes");
+                script.unchecked("random bytes");
                 script.expect("GETINFO a");
                 send(script, &bytes);
             });
@@ -167,7 +167,7 @@ fn a_hostile_greeting_can_neither_hang_nor_panic_the_client() {
     runner(100)
         .run(&hostile_bytes(), |bytes| {
             let tor = crate::support::fake_tor::FakeTor::unix(move |script| {
-                script.hostile("random bytes");
+                script.unchecked("random bytes");
                 script.expect("PROTOCOLINFO 1");
                 send(script, &bytes);
             });

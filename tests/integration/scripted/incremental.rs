@@ -9,6 +9,7 @@ use torcon::{Error, Event, EventKind, Line};
 use super::{LIMIT, SOON, answer, closed, connected, join, next, start, value};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::peak_memory;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// Takes every line.
@@ -86,7 +87,7 @@ fn a_slow_caller_keeps_memory_bounded() {
 fn lines_arrive_while_the_reply_is_being_sent() {
     let (saw, test_saw) = signal();
     let (tor, controller) = connected(move |script| {
-        script.hostile("lines of no document");
+        script.unchecked("lines of no document");
         script.expect("GETINFO ns/all").send("250+ns/all=\r\nfirst\r\n");
         // The rest is sent only after the first line was seen.
         script.wait_for(&test_saw).send("..second\r\n250 OK\r\n.\r\n250 OK\r\n").drain();
@@ -315,7 +316,7 @@ fn the_limit_holds_for_each_wait_and_not_for_the_whole() {
 #[test]
 fn an_end_in_the_middle_delivers_the_lines_and_the_reason() {
     let (tor, controller) = connected(|script| {
-        script.hostile("messages that are cut");
+        script.unchecked("messages that are cut");
         script.expect("GETINFO a").send("250+a=\r\n1\r\n2\r\n3").close();
     });
     let mut lines = Vec::new();

@@ -14,6 +14,7 @@ use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Si
 
 use super::{connected, served};
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 
 /// Bytes that end a command or hide the rest of it.
 const BREAKS: [(&str, &str); 5] = [
@@ -391,7 +392,7 @@ fn a_refused_argument_does_not_change_the_connection() {
         assert_eq!(controller.get_info_one("a").unwrap(), super::value("a"));
     }
     drop(controller);
-    assert_eq!(tor.client_lines().len(), 5);
+    assert_eq!(tor.lines().len(), 5);
     tor.finish();
 }
 

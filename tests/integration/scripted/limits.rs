@@ -20,7 +20,7 @@ fn a_line_over_the_limit_ends_the_connection() {
     for prefix in ["250-a=", "650 NOTICE ", "250+a=\r\n", "250+a=\r\n.\r\n650-NOTICE "] {
         let options = ConnectOptions::new().line_limit(5000);
         let (tor, controller) = connected_with(&options, move |script| {
-            script.hostile("lines of any length");
+            script.unchecked("lines of any length");
             script.expect("GETINFO a").send(prefix).flood_until_hang_up("x", 1 << 20);
         });
         assert_eq!(
@@ -37,7 +37,7 @@ fn a_reply_or_an_event_over_the_limit_ends_the_connection() {
     for start in ["250+a=\r\n", "250-a=1\r\n250+b=\r\n", "650+NS\r\n", "250-a=1\r\n650+NS\r\n"] {
         let options = ConnectOptions::new().reply_limit(20_000);
         let (tor, controller) = connected_with(&options, move |script| {
-            script.hostile("messages of any length");
+            script.unchecked("messages of any length");
             script.expect("GETINFO a").send(start).flood_until_hang_up("0123456\r\n", 1 << 20);
         });
         assert_eq!(
@@ -53,7 +53,7 @@ fn a_reply_or_an_event_over_the_limit_ends_the_connection() {
 fn a_line_and_a_reply_of_the_limit_pass() {
     let options = ConnectOptions::new().line_limit(1000).reply_limit(3000);
     let (tor, controller) = connected_with(&options, |script| {
-        script.hostile("messages of any length");
+        script.unchecked("messages of any length");
         script.expect("GETINFO a").send("250-a=").flood("x", 992).send("\r\n250 OK\r\n");
         script.expect("GETINFO b").send("250+b=\r\n").flood("1234567\r\n", 330);
         script.send(".\r\n250 OK\r\n").drain();
@@ -68,7 +68,7 @@ fn a_line_and_a_reply_of_the_limit_pass() {
 fn replies_line_by_line_may_exceed_the_reply_limit() {
     let options = ConnectOptions::new().reply_limit(70_000);
     let (tor, controller) = connected_with(&options, |script| {
-        script.hostile("messages of any length");
+        script.unchecked("messages of any length");
         script.expect("GETINFO a").send("250+a=\r\n").flood("0123456\r\n", 100_000);
         script.send(".\r\n250 OK\r\n").drain();
     });
@@ -101,7 +101,7 @@ fn two_gigabytes_without_a_line_end_are_refused_in_bounded_memory() {
         ] {
             let before = peak_memory();
             let tor = FakeTor::unix(move |script| {
-                script.hostile("a line without an end");
+                script.unchecked("a line without an end");
                 script.expect("PROTOCOLINFO 1").send(start).flood_until_hang_up(flood, 2 << 30);
             });
             let endpoint = tor.endpoint();
@@ -128,7 +128,7 @@ fn a_flood_of_events_for_a_listener_that_sleeps_takes_bounded_memory() {
     exclusive(|| {
         let options = ConnectOptions::new().event_limit(4 << 20);
         let (tor, controller) = connected_with(&options, |script| {
-            script.hostile("a flood");
+            script.unchecked("a flood");
             script.expect("SETEVENTS NOTICE").send("250 OK\r\n650 NOTICE first\r\n");
             script.flood(format!("650 NOTICE {}\r\n", "x".repeat(200)), 1_000_000);
             script.expect("GETINFO a").send("250-a=1\r\n250 OK\r\n").drain();

@@ -8,6 +8,7 @@ use torcon::{Controller, Error, Event, EventKind};
 use super::{LIMIT, answer, closed, connected, join, next, start};
 use crate::support::fake_tor::FakeTor;
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";

@@ -12,6 +12,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// Answers `GETINFO key` with lines of one kilobyte that begin with the key.
@@ -77,7 +78,7 @@ fn a_held_reply_whose_file_cannot_be_created_is_lost_alone() {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
         let (go_on, test_says) = signal();
         let tor = FakeTor::tcp(move |script| {
-            script.greet_null_auth();
+            script.greet();
             script.expect("GETINFO late").expect("GETINFO big").expect("ECHO small");
             script.wait_for(&test_says).send("250-late=1\r\n250 OK\r\n");
             kilobytes(script, "big", 6 << 10);

@@ -18,7 +18,7 @@ const SETCONF: &str = "SETCONF HiddenServiceDir=/nonexistent/a/b HiddenServicePo
 fn a_loopback_address_does_not_prove_that_tor_sees_the_same_files() {
     let logged = LogCapture::start();
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer(SETCONF, &["250 OK"]);
         script.answer("SETCONF HiddenServiceDir=/nonexistent/a/b", &["250 OK"]).expect_end();
     });

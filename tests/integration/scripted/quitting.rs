@@ -7,6 +7,7 @@ use torcon::command::Quit;
 use torcon::{Controller, Disconnect, Error};
 
 use super::{LIMIT, connected};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 #[test]

@@ -7,13 +7,14 @@ use torcon::{ConnectOptions, Error, EventKind};
 
 use super::{chain, closed, connected, served, value};
 use crate::support::fake_tor::FakeTor;
+use crate::support::script::Steps as _;
 
 /// Connects to a fake tor that sends one reply, sends `command`, and checks that the next command gets
 /// its own reply.
 #[track_caller]
 fn ask(command: &'static str, reply: &'static [u8]) -> Result<torcon::Reply, Error> {
     let (tor, controller) = connected(move |script| {
-        script.hostile("status codes of every class");
+        script.unchecked("status codes of every class");
         script.expect(command).send(reply);
         script.answer("GETINFO after", &["250-after=right", "250 OK"]).expect_end();
     });
@@ -129,7 +130,7 @@ fn bytes_that_are_not_utf8_do_not_stop_the_connection() {
     assert_eq!(error.to_string(), "tor refused GETINFO: 551 \"caf\\xe9\"");
 
     let (tor, controller) = connected(|script| {
-        script.hostile("bytes of no encoding");
+        script.unchecked("bytes of no encoding");
         script.expect("SETEVENTS NOTICE STREAM").send("250 OK\r\n");
         script.send(b"650 NOTICE \xff\xfe\r\n650 STREAM 1 NEW 0 \xff:80\r\n650 NOTICE x\r\n");
         script.drain();
@@ -163,7 +164,7 @@ fn a_round_trip_is_not_delayed_by_nagle() {
     // Two writes for each command cost 50 ms with Nagle, so 300 commands would take 15 s every time. A
     // loaded machine is slow only now and then.
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth().serve(super::answer);
+        script.greet().serve(super::answer);
     });
     let controller = torcon::connect(tor.endpoint()).unwrap();
     let round = |_| {

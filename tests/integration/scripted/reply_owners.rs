@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use torcon::{ConnectOptions, Controller, Error, Line};
 
 use super::{LIMIT, answer, closed, connected, join, start, value};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// A pseudorandom generator with a seed.

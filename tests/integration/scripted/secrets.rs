@@ -7,6 +7,7 @@ use torcon::{ConnectOptions, Controller, Password};
 
 use super::{chain, connected};
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
 use crate::support::log_capture::LogCapture;
 use crate::support::script::Script;
@@ -34,7 +35,7 @@ fn no_handshake_of_any_method_logs_or_shows_a_secret() {
     let mut shown = Vec::new();
     let options = ConnectOptions::new();
     shown.push(attempt(&options, |script| {
-        script.greet_null_auth().expect_end();
+        script.greet().expect_end();
     }));
     for proof in [None, Some(Proof::Wrong), Some(Proof::Short)] {
         let bytes: Vec<u8> = (0..32).map(|n| 0x9d ^ (n * 7) ^ cookies.len() as u8).collect();

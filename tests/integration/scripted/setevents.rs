@@ -7,11 +7,12 @@ use torcon::event::LogEvent;
 use torcon::{Event, EventKind};
 
 use super::{answer, connected, next, served};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// Returns the `SETEVENTS` lines of a dialogue.
 fn sent(tor: &crate::support::fake_tor::FakeTor) -> Vec<String> {
-    tor.client_lines().into_iter().filter(|line| line.starts_with("SETEVENTS")).collect()
+    tor.lines().into_iter().filter(|line| line.starts_with("SETEVENTS")).collect()
 }
 
 #[test]

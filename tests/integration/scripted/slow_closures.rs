@@ -178,7 +178,7 @@ fn a_file_that_cannot_be_created_fails_the_call_alone() {
         std::fs::remove_dir_all(std::env::temp_dir()).unwrap();
         // The unix socket of the fake tor would be in that directory.
         let tor = crate::support::fake_tor::FakeTor::tcp(|script| {
-            script.greet_null_auth();
+            script.greet();
             sixteen_megabytes(script);
         });
         let controller = torcon::connect(tor.endpoint()).unwrap();

@@ -11,7 +11,7 @@ use crate::support::watchdog::within;
 /// A tor on 127.0.0.2, which is also an address of this machine, with these listeners.
 fn tor_at_two(listeners: &'static str, times: usize) -> FakeTor {
     FakeTor::tcp_at("127.0.0.2", move |script| {
-        script.greet_null_auth();
+        script.greet();
         let line = format!("250-net/listeners/socks={listeners}");
         for _ in 0..times {
             script.answer("GETINFO net/listeners/socks", &[line.as_str(), "250 OK"]);
@@ -37,7 +37,7 @@ fn a_listener_on_every_address_is_reached_where_the_control_port_was() {
 #[test]
 fn the_address_that_was_reached_counts_and_not_the_name() {
     let fake = FakeTor::tcp(|script| {
-        script.greet_null_auth();
+        script.greet();
         let listeners = "250-net/listeners/socks=\"0.0.0.0:9150\"";
         script.answer("GETINFO net/listeners/socks", &[listeners, "250 OK"]).expect_end();
     });
@@ -53,7 +53,7 @@ fn a_configured_socks_port_is_used_and_tor_is_not_queried() {
     let proxy = TcpListener::bind("127.0.0.2:0").unwrap();
     let address = proxy.local_addr().unwrap();
     let fake = FakeTor::unix(|script| {
-        script.greet_null_auth().expect_end();
+        script.greet().expect_end();
     });
     let options = ConnectOptions::new().socks_port(address);
     let tor = Tor::from(options.connect(fake.endpoint()).unwrap());

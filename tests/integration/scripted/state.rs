@@ -32,6 +32,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 const GUARD: &str = "$E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r";
@@ -109,7 +110,7 @@ fn a_state_sends_one_setevents_and_one_getinfo() {
         // This program does not wait for the reply.
         script.expect("SETEVENTS").expect_end();
     });
-    let before = tor.client_lines();
+    let before = tor.lines();
     assert_eq!(before, ["PROTOCOLINFO 1", "AUTHENTICATE"], "connecting sends nothing more");
     let state = State::new(&controller).unwrap();
     assert!(state.circuits().is_empty() && state.streams().is_empty());

@@ -7,6 +7,7 @@ use torcon::{ConnectOptions, Event, EventKind, PendingReply};
 use super::event_loss::{add_stuck_listener, lost_of};
 use super::{LIMIT, answer, closed, connected, connected_with, next};
 use crate::support::log_capture::LogCapture;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 #[test]
@@ -16,7 +17,7 @@ fn a_replaced_event_line_is_dropped_and_reported_and_the_connection_stays_open()
     let log = LogCapture::start();
     let (listening, all_listen) = signal();
     let (tor, controller) = connected(move |script| {
-        script.hostile("lines that a filter has replaced");
+        script.unchecked("lines that a filter has replaced");
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.wait_for(&all_listen);
         script.send("XXXredactedXXX one\r\n650 BW 1 2\r\nBW 3 4 two\r\nXXX three\r\n\r\n");
@@ -79,7 +80,7 @@ fn replaced_lines_that_a_stuck_listener_misses_are_counted_as_lost() {
     let (listening, all_listen) = signal();
     let options = ConnectOptions::new().event_limit(16 << 10);
     let (tor, controller) = connected_with(&options, move |script| {
-        script.hostile("lines that a filter has replaced");
+        script.unchecked("lines that a filter has replaced");
         script.expect("SETEVENTS BW").send("250 OK\r\n");
         script.wait_for(&all_listen);
         script.flood("XXXredactedXXX\r\n", LINES);
@@ -98,7 +99,7 @@ fn replaced_lines_that_a_stuck_listener_misses_are_counted_as_lost() {
 #[test]
 fn a_replaced_line_that_is_cut_off_is_the_end_of_the_stream() {
     let (tor, controller) = connected(|script| {
-        script.hostile("lines that a filter has replaced");
+        script.unchecked("lines that a filter has replaced");
         script.expect("GETINFO a").send("250-a=1\r\n250 OK\r\nXXX\r\nXXXred").close();
     });
     assert_eq!(controller.get_info_one("a").unwrap(), "1");
@@ -112,7 +113,7 @@ fn a_replaced_line_that_is_cut_off_is_the_end_of_the_stream() {
 fn a_line_without_a_status_code_inside_a_reply_or_an_event_ends_the_connection() {
     for begun in ["250-a=1\r\n", "650-CONF_CHANGED\r\n", "250-a=1\r\n650-CONF_CHANGED\r\n"] {
         let (tor, controller) = connected(move |script| {
-            script.hostile("lines that a filter has replaced");
+            script.unchecked("lines that a filter has replaced");
             script.expect("GETINFO a");
             script.send(format!("{begun}XXXredactedXXX\r\n250 OK\r\n")).drain();
         });
@@ -128,7 +129,7 @@ fn the_reply_in_a_replaced_line_is_not_delivered_to_another_caller() {
     // The line end was replaced too, and the reply behind it is part of the line. The next reply
     // would be delivered to the wrong caller.
     let (tor, controller) = connected(|script| {
-        script.hostile("lines that a filter has replaced");
+        script.unchecked("lines that a filter has replaced");
         script.expect("ECHO one").send("XXXredactedXXX250 one\r\n");
         script.serve(answer);
     });
@@ -145,7 +146,7 @@ fn the_reply_in_a_replaced_line_is_not_delivered_to_another_caller() {
 #[test]
 fn lines_that_only_look_like_replies_cost_no_reply() {
     let (tor, controller) = connected(|script| {
-        script.hostile("lines that a filter has replaced");
+        script.unchecked("lines that a filter has replaced");
         script.serve(|line, out| {
             out.extend_from_slice(b"STREAM 250 NEW 0 192.0.2.1:443 X=1\r\n");
             answer(line, out);

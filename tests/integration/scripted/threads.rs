@@ -9,6 +9,7 @@ use torcon::event::BwEvent;
 use torcon::{Error, EventKind};
 
 use super::{answer, chain, connected, join, next, served, start, value};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// The numbers of threads and of commands.

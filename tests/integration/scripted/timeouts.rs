@@ -6,6 +6,7 @@ use crossbeam_channel::bounded;
 use torcon::{Controller, Error, EventKind};
 
 use super::{SOON, answer, closed, connected, join, start};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// A limit that is meant to pass.
@@ -67,7 +68,7 @@ fn a_command_that_is_never_answered_shifts_no_later_reply() {
     }
     drop(controller);
     // One probe for each, and nothing else.
-    let lines = tor.client_lines();
+    let lines = tor.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("torcon/sync/")).count(), 5, "{lines:?}");
     assert_eq!(lines.len(), 2 + 5 * 7);
     tor.finish();

@@ -404,7 +404,7 @@ const CASES: &[Case] = &[
 #[test]
 fn each_method_queries_its_keys_at_once_and_parses_the_values() {
     let (tor, controller) = connected(|script| {
-        script.hostile("values of tors in other places than this one");
+        script.unchecked("values of tors in other places than this one");
         for (_, keys, values, _) in CASES {
             script.expect(&format!("GETINFO {keys}"));
             let mut reply = String::new();
@@ -483,7 +483,7 @@ const EMPTY: &[Empty] = &[
 #[test]
 fn an_empty_value_is_none_or_an_error_with_its_key() {
     let (tor, controller) = connected(|script| {
-        script.hostile("answers of nothing to every question");
+        script.unchecked("answers of nothing to every question");
         for _ in EMPTY {
             let line = script.expect_line("a question");
             script.send(nothing(&line));

@@ -5,6 +5,7 @@ use torcon::names::CircuitId;
 use torcon::{ConnectOptions, Controller, Error, Event, EventKind};
 
 use super::{LIMIT, answer, closed, connected, connected_with, join, next, start};
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 fn any(_: &Event) -> bool {

@@ -16,6 +16,7 @@ use torcon::{ConnectOptions, Error, Supervisor};
 
 use super::{LIMIT, SHORT, launcher, options, statuses};
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
 use crate::support::script::Script;
 
@@ -45,7 +46,7 @@ fn permanent(supervisor: &Supervisor) -> Error {
 
 /// Lets the supervisor reach a tor on this connection, and ends with it.
 fn welcome(script: &mut Script) {
-    script.greet_null_auth().drain();
+    script.greet().drain();
 }
 
 #[test]
@@ -152,7 +153,10 @@ fn a_refused_connection_a_missing_socket_and_another_program_are_tried_again() {
     }
     // An SSH server, and a program that closes at once, before tor.
     let tor = FakeTor::tcp(|script| {
-        script.hostile("another program has the port").send_lines(&["SSH-2.0-OpenSSH_9.2"]).drain();
+        script
+            .unchecked("another program has the port")
+            .send_lines(&["SSH-2.0-OpenSSH_9.2"])
+            .drain();
         let mut silent = script.accept();
         silent.close();
         welcome(&mut script.accept());

@@ -66,7 +66,7 @@ fn a_limit_of_no_attempts_is_one_attempt() {
 fn a_tor_that_closes_each_connection_at_once_exhausts_the_attempts() {
     let tor = FakeTor::tcp(|script| {
         for connection in 1..=5 {
-            script.greet_null_auth();
+            script.greet();
             script.expect_matching("SETEVENTS", |line| line.starts_with("SETEVENTS"));
             script.close();
             if connection < 5 {

@@ -1,8 +1,8 @@
-//! A fake tor: a listener on a real socket, played by a thread that follows a script.
+//! The fake tor of `torcon::testkit`, which here says only what a [real tor](super::dialect) says.
 //!
 //! ```ignore
 //! let tor = FakeTor::tcp(|script| {
-//!     script.greet_null_auth();
+//!     script.greet();
 //!     script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
 //!     script.expect_end();
 //! });
@@ -10,45 +10,23 @@
 //! tor.finish();
 //! ```
 
-mod serving;
+use std::collections::HashMap;
+use std::iter::repeat_n;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
-pub(crate) use self::serving::usual_reply;
-
-use std::io::{self, ErrorKind};
-use std::net::{Shutdown, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, bounded};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
-use tempfile::TempDir;
+use torcon::testkit::{Answer, FakeTorBuilder, Script};
 
-use super::dialogue::Dialogue;
-use super::script::Script;
-use super::socket::{Address, DEADLINE, Socket};
+use super::dialect::Dialect;
+use super::socket::{Address, DEADLINE};
 
-/// How long `finish` waits for the script; longer than any of its steps.
-const FINISH: Duration = Duration::from_secs(30);
-
-/// A listener played by a thread. A failure of the script fails the test: in `finish`, or else
-/// when the value is dropped.
+/// A fake tor with the address as raw clients need it.
 #[derive(Debug)]
 pub(crate) struct FakeTor {
+    tor: torcon::testkit::FakeTor,
     address: Address,
-    door: Arc<Door>,
-    dialogue: Arc<Dialogue>,
-    thread: Option<JoinHandle<()>>,
-    done: Receiver<()>,
-    /// Whether it serves connections until the test is over.
-    is_serving: bool,
-    /// Holds the unix socket.
-    _directory: Option<TempDir>,
 }
 
 impl FakeTor {
@@ -59,52 +37,36 @@ impl FakeTor {
 
     /// The same on another address of this machine.
     pub(crate) fn tcp_at(host: &str, play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
-        let listener = TcpListener::bind((host, 0)).expect("a free port can be bound");
-        let address = Address::Tcp(listener.local_addr().expect("a listener has an address"));
-        Self::start(address, Listener::Tcp(listener), None, play)
+        let host: IpAddr = host.parse().expect("it is an address");
+        Self::new(builder().tcp_at(host).script(play))
     }
 
     /// Listens on a unix socket in a new directory.
     pub(crate) fn unix(play: impl FnOnce(&mut Script) + Send + 'static) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let path = directory.path().join("control");
-        let listener = UnixListener::bind(&path).expect("a socket can be bound");
-        Self::start(Address::Unix(path), Listener::Unix(listener), Some(directory), play)
+        Self::new(builder().script(play))
     }
 
-    fn start(
-        address: Address,
-        listener: Listener,
-        directory: Option<TempDir>,
-        play: impl FnOnce(&mut Script) + Send + 'static,
+    /// Answers every command until the value is dropped. `answer` gets the number of the connection,
+    /// counted from 1, and the line; for `None` the reply is that of [`usual_reply`].
+    pub(crate) fn serving(
+        answer: impl FnMut(usize, &str) -> Option<String> + Send + 'static,
     ) -> Self {
-        let door = Arc::new(Door::new(listener));
-        let dialogue = Arc::new(Dialogue::default());
-        let (ended, done) = bounded(0);
-        let stage = (Arc::clone(&door), Arc::clone(&dialogue));
-        let thread = thread::Builder::new()
-            .name("fake-tor".to_owned())
-            .spawn(move || {
-                // Dropped at the end of the thread, also by a panic, which `finish` then sees.
-                let _ended = ended;
-                let (door, dialogue) = stage;
-                match door.accept(DEADLINE) {
-                    Ok((number, socket)) => {
-                        play(&mut Script::new(number, socket, dialogue, door));
-                    }
-                    Err(error) => panic!("no client connected to the fake tor: {error}"),
-                }
-            })
-            .expect("a thread can be started");
-        Self {
-            address,
-            door,
-            dialogue,
-            thread: Some(thread),
-            done,
-            is_serving: false,
-            _directory: directory,
-        }
+        let tor = builder().tcp().start();
+        let answer = Mutex::new(answer);
+        tor.answer_with(move |connection, line| {
+            let reply = answer.lock()(connection, line);
+            Some(Answer::raw(reply.unwrap_or_else(|| usual_reply(line))))
+        });
+        Self::new(tor)
+    }
+
+    fn new(tor: torcon::testkit::FakeTor) -> Self {
+        let endpoint = tor.endpoint().to_string();
+        let address = match endpoint.strip_prefix("unix:") {
+            Some(path) => Address::Unix(PathBuf::from(path)),
+            None => Address::Tcp(endpoint.parse().expect("it is an address with a port")),
+        };
+        Self { tor, address }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -124,134 +86,67 @@ impl FakeTor {
         }
     }
 
-    /// Returns every line that clients have sent up to now, without its end.
-    pub(crate) fn client_lines(&self) -> Vec<String> {
-        self.dialogue.client_lines()
-    }
-
-    /// Returns the whole dialogue up to now, for the message of an assertion.
-    pub(crate) fn dialogue(&self) -> String {
-        self.dialogue.to_string()
-    }
-
     /// Waits until the script is over and fails the test if it failed.
     #[track_caller]
-    pub(crate) fn finish(mut self) {
-        self.join();
+    pub(crate) fn finish(self) {
+        self.tor.finish();
     }
 
+    /// Ends every connection.
+    pub(crate) fn cut(&self) {
+        self.tor.close_connections();
+    }
+
+    /// Sends an event of one line several times, in one write.
     #[track_caller]
-    fn join(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        if self.is_serving {
-            self.door.shut();
-        }
-        // Nothing is ever sent: the thread's end shows as the loss of the sender.
-        if self.done.recv_timeout(FINISH).is_err_and(|error| error.is_timeout()) {
-            self.door.shut();
-            panic!("the script of the fake tor did not end within {FINISH:?}\n{}", self.dialogue);
-        }
-        if let Err(panic) = thread.join() {
-            let message = match panic.downcast::<String>() {
-                Ok(text) => *text,
-                Err(panic) => panic.downcast_ref::<&str>().map_or_else(
-                    || "it panicked without a text".to_owned(),
-                    |text| format!("{text}\n{}", self.dialogue),
-                ),
+    pub(crate) fn send_events(&self, event: &str, times: usize) {
+        self.tor.send_events(repeat_n(event, times));
+    }
+}
+
+impl Deref for FakeTor {
+    type Target = torcon::testkit::FakeTor;
+
+    fn deref(&self) -> &Self::Target {
+        &self.tor
+    }
+}
+
+/// Returns a builder of a fake tor whose lines are compared with recordings.
+fn builder() -> FakeTorBuilder {
+    let dialects: Mutex<HashMap<usize, Dialect>> = Mutex::default();
+    torcon::testkit::FakeTor::builder()
+        .timeout(DEADLINE)
+        .check_sent(move |number, bytes| dialects.lock().entry(number).or_default().check(bytes))
+}
+
+/// Returns an affirmative reply to a command: no authentication is needed, the version of tor is
+/// 0.4.9.11, it is bootstrapped and has nothing else, and every option is 1.
+pub(crate) fn usual_reply(line: &str) -> String {
+    let (keyword, arguments) = line.split_once(' ').unwrap_or((line, ""));
+    let arguments = arguments.split(' ');
+    match keyword {
+        "PROTOCOLINFO" => "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
+                           250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n"
+            .to_owned(),
+        "GETINFO" => {
+            let value = |key| match key {
+                "version" => "0.4.9.11",
+                "status/bootstrap-phase" => {
+                    "NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\""
+                }
+                "network-liveness" => "up",
+                _ => "",
             };
-            panic!("the script of the fake tor failed: {message}");
+            let lines = arguments.map(|key| format!("250-{key}={}\r\n", value(key)));
+            lines.chain(["250 OK\r\n".to_owned()]).collect()
         }
-    }
-}
-
-impl Drop for FakeTor {
-    fn drop(&mut self) {
-        if self.thread.is_none() {
-            return;
+        "GETCONF" => {
+            let mut names = arguments.rev();
+            let last = names.next().map(|name| format!("250 {name}=1\r\n"));
+            let others = names.map(|name| format!("250-{name}=1\r\n"));
+            others.chain(last).collect()
         }
-        if thread::panicking() {
-            // The test has failed already: print the dialogue, and detach the thread.
-            eprintln!("{}", self.dialogue);
-            self.door.shut();
-        } else {
-            self.join();
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener) => listener.as_fd(),
-            Self::Unix(listener) => listener.as_fd(),
-        }
-    }
-
-    fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }
-            Self::Unix(listener) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
-        }
-    }
-}
-
-/// The listening socket, and the list of accepted clients.
-#[derive(Debug)]
-pub(crate) struct Door {
-    listener: Listener,
-    /// For `shut`; the place of a socket is the number of its connection, less one.
-    accepted: Mutex<Vec<Socket>>,
-    is_shut: AtomicBool,
-}
-
-impl Door {
-    fn new(listener: Listener) -> Self {
-        Self { listener, accepted: Mutex::default(), is_shut: AtomicBool::new(false) }
-    }
-
-    /// Waits for a connection; returns its number, counted from 1, and the socket.
-    pub(crate) fn accept(&self, limit: Duration) -> io::Result<(usize, Socket)> {
-        let end = Instant::now() + limit;
-        while !self.is_shut.load(Ordering::Relaxed) {
-            // Short slices, so that `shut` is seen.
-            let mut polled = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut polled, PollTimeout::from(50_u8))? > 0 {
-                let socket = self.listener.accept()?;
-                let mut accepted = self.accepted.lock();
-                accepted.push(socket.try_clone()?);
-                return Ok((accepted.len(), socket));
-            }
-            if Instant::now() > end {
-                let text = format!("no connection within {limit:?}");
-                return Err(io::Error::new(ErrorKind::TimedOut, text));
-            }
-        }
-        Err(io::Error::new(ErrorKind::Interrupted, "the test is over"))
-    }
-
-    /// Returns the newest connection.
-    fn newest(&self) -> Option<Socket> {
-        self.accepted
-            .lock()
-            .last()
-            .map(|socket| socket.try_clone().expect("a socket can be shared"))
-    }
-
-    /// Ends every connection and every wait, so that the thread ends soon.
-    fn shut(&self) {
-        self.is_shut.store(true, Ordering::Relaxed);
-        for socket in self.accepted.lock().iter() {
-            socket.shutdown(Shutdown::Both).ok();
-        }
+        _ => "250 OK\r\n".to_owned(),
     }
 }

@@ -67,9 +67,37 @@ pub(crate) enum Proof {
     OfAnotherCookie,
 }
 
-impl Script {
+/// Openings of the other authentication methods.
+pub(crate) trait Greeting {
     /// Answers PROTOCOLINFO with the given METHODS and, maybe, a cookie path.
-    pub(crate) fn protocol_info(&mut self, methods: &str, cookie_path: Option<&Path>) -> &mut Self {
+    fn protocol_info(&mut self, methods: &str, cookie_path: Option<&Path>) -> &mut Self;
+
+    /// Offers only COOKIE and accepts a client that sends the cookie.
+    fn greet_cookie(&mut self, cookie: &Cookie) -> &mut Self;
+
+    /// Offers both cookie methods and accepts a client with a valid SAFECOOKIE proof.
+    fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self;
+
+    /// The same with another path in the reply to PROTOCOLINFO, as in a container.
+    fn greet_safecookie_naming(&mut self, cookie: &Cookie, path: impl AsRef<Path>) -> &mut Self;
+
+    /// Offers both cookie methods and sends a proof that may be wrong; the test plays the rest,
+    /// after a wrong proof `expect_end`.
+    fn greet_safecookie_up_to_the_proof(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self;
+
+    /// Answers AUTHCHALLENGE.
+    fn answer_challenge(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self;
+
+    /// Offers only HASHEDPASSWORD and accepts a client that sends the password, in hex or as a
+    /// QuotedString.
+    fn greet_password(&mut self, password: &[u8]) -> &mut Self;
+
+    /// Offers only HASHEDPASSWORD, refuses every password in tor's words, and closes.
+    fn greet_password_and_refuse(&mut self) -> &mut Self;
+}
+
+impl Greeting for Script {
+    fn protocol_info(&mut self, methods: &str, cookie_path: Option<&Path>) -> &mut Self {
         self.expect_matching("PROTOCOLINFO", |line| {
             line == "PROTOCOLINFO"
                 || line.strip_prefix("PROTOCOLINFO ").is_some_and(|version| version == "1")
@@ -87,140 +115,118 @@ impl Script {
         ])
     }
 
-    /// Accepts every client, as a tor without authentication does.
-    pub(crate) fn greet_null_auth(&mut self) -> &mut Self {
-        self.protocol_info("NULL", None).answer("AUTHENTICATE", &["250 OK"])
-    }
-
-    /// Offers only COOKIE and accepts a client that sends the cookie.
-    pub(crate) fn greet_cookie(&mut self, cookie: &Cookie) -> &mut Self {
+    fn greet_cookie(&mut self, cookie: &Cookie) -> &mut Self {
         self.protocol_info("COOKIE", Some(cookie.path()));
-        let sent = self.hex_argument("AUTHENTICATE ");
+        let sent = hex_argument(self, "AUTHENTICATE ");
         if sent != cookie.bytes() {
             self.fail("the cookie is wrong");
         }
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers both cookie methods and accepts a client with a valid SAFECOOKIE proof.
-    pub(crate) fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self {
+    fn greet_safecookie(&mut self, cookie: &Cookie) -> &mut Self {
         self.greet_safecookie_naming(cookie, cookie.path())
     }
 
-    /// The same with another path in the reply to PROTOCOLINFO, as in a container.
-    pub(crate) fn greet_safecookie_naming(
-        &mut self,
-        cookie: &Cookie,
-        path: impl AsRef<Path>,
-    ) -> &mut Self {
+    fn greet_safecookie_naming(&mut self, cookie: &Cookie, path: impl AsRef<Path>) -> &mut Self {
         self.protocol_info("COOKIE,SAFECOOKIE", Some(path.as_ref()));
-        let client_nonce = self.challenge(cookie, Proof::Right);
-        let found = self.hex_argument("AUTHENTICATE ");
+        let client_nonce = challenge(self, cookie, Proof::Right);
+        let found = hex_argument(self, "AUTHENTICATE ");
         if found != proof(CLIENT_KEY, cookie.bytes(), &client_nonce) {
             self.fail("the client's proof is wrong");
         }
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers both cookie methods and sends a proof that may be wrong; the test plays the rest,
-    /// after a wrong proof `expect_end`.
-    pub(crate) fn greet_safecookie_up_to_the_proof(
-        &mut self,
-        cookie: &Cookie,
-        kind: Proof,
-    ) -> &mut Self {
+    fn greet_safecookie_up_to_the_proof(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self {
         self.protocol_info("COOKIE,SAFECOOKIE", Some(cookie.path()));
-        self.challenge(cookie, kind);
+        challenge(self, cookie, kind);
         self
     }
 
-    /// Answers AUTHCHALLENGE.
-    pub(crate) fn answer_challenge(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self {
-        self.challenge(cookie, kind);
+    fn answer_challenge(&mut self, cookie: &Cookie, kind: Proof) -> &mut Self {
+        challenge(self, cookie, kind);
         self
     }
 
-    /// Answers AUTHCHALLENGE; returns the client's nonce.
-    fn challenge(&mut self, cookie: &Cookie, kind: Proof) -> Vec<u8> {
-        let client_nonce = self.hex_argument("AUTHCHALLENGE SAFECOOKIE ");
-        if client_nonce.len() < 32 {
-            self.fail(&format!("the client's nonce has only {} bytes", client_nonce.len()));
-        }
-        if kind == Proof::Short {
-            self.hostile("a proof that is too short");
-        }
-        let right = proof(SERVER_KEY, cookie.bytes(), &client_nonce);
-        let shown = match kind {
-            Proof::Right => right,
-            Proof::Wrong => {
-                let mut wrong = right;
-                wrong[31] ^= 1;
-                wrong
-            }
-            Proof::Short => right[..31].to_vec(),
-            Proof::WithClientKey => proof(CLIENT_KEY, cookie.bytes(), &client_nonce),
-            Proof::OfAnotherCookie => proof(SERVER_KEY, &[0; 32], &client_nonce),
-        };
-        self.send_lines(&[&format!(
-            "250 AUTHCHALLENGE SERVERHASH={} SERVERNONCE={}",
-            HEXUPPER.encode(&shown),
-            HEXUPPER.encode(&SERVER_NONCE),
-        )]);
-        client_nonce
-    }
-
-    /// Offers only HASHEDPASSWORD and accepts a client that sends the password, in hex or as a
-    /// QuotedString.
-    pub(crate) fn greet_password(&mut self, password: &[u8]) -> &mut Self {
+    fn greet_password(&mut self, password: &[u8]) -> &mut Self {
         self.protocol_info("HASHEDPASSWORD", None);
-        let sent = self.password_argument();
+        let sent = password_argument(self);
         if sent != password {
             self.fail(&format!("the password is wrong: \"{}\"", sent.escape_ascii()));
         }
         self.send_lines(&["250 OK"])
     }
 
-    /// Offers only HASHEDPASSWORD, refuses every password in tor's words, and closes.
-    pub(crate) fn greet_password_and_refuse(&mut self) -> &mut Self {
+    fn greet_password_and_refuse(&mut self) -> &mut Self {
         self.protocol_info("HASHEDPASSWORD", None);
-        self.password_argument();
+        password_argument(self);
         self.send_lines(&[
             "515 Authentication failed: Password did not match HashedControlPassword value from \
              configuration",
         ]);
         self.close()
     }
+}
 
-    fn password_argument(&mut self) -> Vec<u8> {
-        let what = "AUTHENTICATE with a password";
-        let line = self.expect_matching(what, |line| line.starts_with("AUTHENTICATE "));
-        let argument = &line["AUTHENTICATE ".len()..];
-        let quoted = argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        match quoted {
-            Some(quoted) => {
-                let mut plain = Vec::new();
-                let mut bytes = quoted.bytes();
-                while let Some(byte) = bytes.next() {
-                    let is_escape = byte == b'\\';
-                    plain.push(if is_escape { bytes.next().unwrap_or(byte) } else { byte });
-                }
-                plain
+/// Answers AUTHCHALLENGE; returns the client's nonce.
+fn challenge(script: &mut Script, cookie: &Cookie, kind: Proof) -> Vec<u8> {
+    let client_nonce = hex_argument(script, "AUTHCHALLENGE SAFECOOKIE ");
+    if client_nonce.len() < 32 {
+        script.fail(&format!("the client's nonce has only {} bytes", client_nonce.len()));
+    }
+    if kind == Proof::Short {
+        script.unchecked("a proof that is too short");
+    }
+    let right = proof(SERVER_KEY, cookie.bytes(), &client_nonce);
+    let shown = match kind {
+        Proof::Right => right,
+        Proof::Wrong => {
+            let mut wrong = right;
+            wrong[31] ^= 1;
+            wrong
+        }
+        Proof::Short => right[..31].to_vec(),
+        Proof::WithClientKey => proof(CLIENT_KEY, cookie.bytes(), &client_nonce),
+        Proof::OfAnotherCookie => proof(SERVER_KEY, &[0; 32], &client_nonce),
+    };
+    script.send_lines(&[&format!(
+        "250 AUTHCHALLENGE SERVERHASH={} SERVERNONCE={}",
+        HEXUPPER.encode(&shown),
+        HEXUPPER.encode(&SERVER_NONCE),
+    )]);
+    client_nonce
+}
+
+fn password_argument(script: &mut Script) -> Vec<u8> {
+    let what = "AUTHENTICATE with a password";
+    let line = script.expect_matching(what, |line| line.starts_with("AUTHENTICATE "));
+    let argument = &line["AUTHENTICATE ".len()..];
+    let quoted = argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match quoted {
+        Some(quoted) => {
+            let mut plain = Vec::new();
+            let mut bytes = quoted.bytes();
+            while let Some(byte) = bytes.next() {
+                let is_escape = byte == b'\\';
+                plain.push(if is_escape { bytes.next().unwrap_or(byte) } else { byte });
             }
-            None => self.decode(argument),
+            plain
         }
+        None => decode(script, argument),
     }
+}
 
-    fn hex_argument(&mut self, prefix: &str) -> Vec<u8> {
-        let what = format!("{prefix}and hex digits");
-        let line = self.expect_matching(&what, |line| line.starts_with(prefix));
-        self.decode(&line[prefix.len()..])
-    }
+fn hex_argument(script: &mut Script, prefix: &str) -> Vec<u8> {
+    let what = format!("{prefix}and hex digits");
+    let line = script.expect_matching(&what, |line| line.starts_with(prefix));
+    decode(script, &line[prefix.len()..])
+}
 
-    fn decode(&self, hex: &str) -> Vec<u8> {
-        match HEXLOWER_PERMISSIVE.decode(hex.as_bytes()) {
-            Ok(bytes) => bytes,
-            Err(error) => self.fail(&format!("{hex:?} is not hex: {error}")),
-        }
+fn decode(script: &Script, hex: &str) -> Vec<u8> {
+    match HEXLOWER_PERMISSIVE.decode(hex.as_bytes()) {
+        Ok(bytes) => bytes,
+        Err(error) => script.fail(&format!("{hex:?} is not hex: {error}")),
     }
 }
 

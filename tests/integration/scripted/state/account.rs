@@ -12,6 +12,7 @@ use super::waiting::resident;
 use super::{LIMIT, greet};
 use crate::scripted::connected_with;
 use crate::support::exclusive::exclusive;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 use crate::support::watchdog::eventually;
 

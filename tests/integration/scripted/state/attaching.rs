@@ -116,7 +116,7 @@ pub(super) fn with_option(script: &mut Script) {
 pub(super) fn about_streams(tor: &FakeTor) -> Vec<String> {
     let keywords = ["SETEVENTS", "GETCONF", "SETCONF", "ATTACHSTREAM", "CLOSESTREAM", "QUIT"];
     let is_about = |line: &&String| keywords.contains(&line.split(' ').next().unwrap_or_default());
-    let lines = tor.client_lines();
+    let lines = tor.lines();
     lines.iter().filter(is_about).skip(1).cloned().collect()
 }
 
@@ -246,7 +246,7 @@ fn an_attacher_may_close_the_connection() {
     }
     closed.recv_timeout(LIMIT).expect("closing does not wait for the attacher that does it");
     let off = format!("SETCONF {OPTION}=0");
-    let lines = tor.client_lines();
+    let lines = tor.lines();
     assert_eq!(lines[lines.len() - 2..], [&*off, "ATTACHSTREAM 5 0"]);
     drop(guard);
     drop((state, controller));
@@ -349,7 +349,7 @@ fn a_stream_on_another_circuit_or_one_that_tor_does_not_report_is_not_returned()
     );
     send_event(&controller, "STREAM 8 CONTROLLER_WAIT 0 a.example:80");
     let attach = |id: u32| format!("ATTACHSTREAM {id} 7");
-    eventually(LIMIT, "it is attached", || tor.client_lines().contains(&attach(8)));
+    eventually(LIMIT, "it is attached", || tor.lines().contains(&attach(8)));
     send_event(&controller, "STREAM 8 SENTCONNECT 7 a.example:80");
     send_event(&controller, "STREAM 8 FAILED 7 a.example:80 REASON=TIMEOUT");
     stream.write_all(&[5, 6, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();

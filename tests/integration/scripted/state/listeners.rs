@@ -9,6 +9,7 @@ use crate::scripted::{connected_with, next};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogCapture;
+use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
 /// A listener that writes its updates as text, and the receiver of the texts.

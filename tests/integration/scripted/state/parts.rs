@@ -73,9 +73,9 @@ fn a_key_that_a_filter_refuses_is_named_and_the_other_answers_are_used() {
     assert_eq!(state.bootstrap().unwrap().progress, 9);
     // Events are applied all the same, and refused keys are not queried again.
     send_event(&controller, "GUARD ENTRY $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~a DOWN");
-    let before = tor.client_lines().len();
+    let before = tor.lines().len();
     assert_eq!(state.guards().len(), 1);
-    assert_eq!(tor.client_lines().len(), before);
+    assert_eq!(tor.lines().len(), before);
     drop((state, controller));
     tor.finish();
 }
@@ -106,7 +106,7 @@ fn a_line_that_cannot_be_parsed_is_named_and_the_others_are_used() {
     ));
     let reply = reply.unwrap().replace("=up", "=UP").replace("PROGRESS=100", "PROGRESS=x");
     let (tor, controller) = connected(move |script| {
-        script.hostile("lines that cannot be read");
+        script.unchecked("lines that cannot be read");
         script.expect(SETEVENTS).send("250 OK\r\n").expect(GETINFO).send(reply);
         serve_events(script);
     });

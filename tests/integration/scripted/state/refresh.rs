@@ -46,7 +46,7 @@ fn followed() -> (FakeTor, Controller, State, Answers) {
 fn queries(tor: &FakeTor) -> Vec<String> {
     let is_question =
         |line: &&String| line.starts_with("GETINFO ") && !line.starts_with("GETINFO event/");
-    tor.client_lines().iter().filter(is_question).skip(1).cloned().collect()
+    tor.lines().iter().filter(is_question).skip(1).cloned().collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ const ENTRIES: usize = 200;
 
 /// A record of both directions, shared by all connections of one fake tor.
 #[derive(Debug, Default)]
-pub(crate) struct Dialogue {
+pub(super) struct Dialogue {
     entries: Mutex<Vec<Entry>>,
 }
 
@@ -26,7 +26,7 @@ struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(super) enum Who {
     Client,
     Server,
     /// An event beside the dialogue, such as a closed connection.
@@ -34,23 +34,23 @@ pub(crate) enum Who {
 }
 
 impl Dialogue {
-    pub(crate) fn record(&self, connection: usize, who: Who, bytes: &[u8]) {
+    pub(super) fn record(&self, connection: usize, who: Who, bytes: &[u8]) {
         self.record_times(connection, who, bytes, 1);
     }
 
-    pub(crate) fn record_times(&self, connection: usize, who: Who, bytes: &[u8], times: u64) {
-        let text = bytes[..bytes.len().min(SHOWN)].to_vec();
+    pub(super) fn record_times(&self, connection: usize, who: Who, bytes: &[u8], times: u64) {
+        let text = bytes.get(..SHOWN).unwrap_or(bytes).to_vec();
         let entry = Entry { connection, who, text, length: bytes.len(), times };
         self.entries.lock().push(entry);
     }
 
     /// Returns every line that the clients sent, without its end.
-    pub(crate) fn client_lines(&self) -> Vec<String> {
+    pub(super) fn client_lines(&self) -> Vec<String> {
         self.lines(|entry| entry.who == Who::Client)
     }
 
     /// Returns the same of one connection.
-    pub(crate) fn client_lines_of(&self, connection: usize) -> Vec<String> {
+    pub(super) fn client_lines_of(&self, connection: usize) -> Vec<String> {
         self.lines(|entry| entry.who == Who::Client && entry.connection == connection)
     }
 
