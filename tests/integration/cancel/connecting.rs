@@ -8,6 +8,7 @@ use torcon::{CancelToken, ConnectOptions, Endpoint, Error, Supervisor};
 use super::{LONG, SOON, cancel_when};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
+use crate::support::greeting::Greeting as _;
 use crate::support::leaks::Holdings;
 use crate::support::script::Script;
 
@@ -19,7 +20,7 @@ fn options(token: &CancelToken) -> ConnectOptions {
 fn silent_after(steps: impl FnOnce(&mut Script) + Send + 'static) -> (FakeTor, Receiver<()>) {
     let (sender, is_silent) = bounded(1);
     let tor = FakeTor::tcp(move |script| {
-        script.deadline(LONG);
+        script.timeout(LONG);
         steps(script);
         sender.send(()).unwrap();
         script.drain();
@@ -84,7 +85,7 @@ fn a_canceled_token_connects_to_nothing() {
 #[test]
 fn a_connection_that_is_open_stays_open() {
     let tor = FakeTor::tcp(|script| {
-        script.greet_null_auth();
+        script.greet();
         script.answer("GETINFO version", &["250-version=0.4.9.11", "250 OK"]);
         script.expect_end();
     });

@@ -9,6 +9,7 @@ use torcon::{ConnectOptions, Endpoint, Error};
 use super::check_text;
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::Cookie;
+use crate::support::greeting::Greeting as _;
 use crate::support::script::Script;
 use crate::support::watchdog::within;
 
@@ -118,7 +119,7 @@ fn the_hint_of_a_tor_that_answers_takes_precedence() {
 fn another_port_is_distinguished() {
     let socks = printed(ConnectOptions::new(), |script| {
         script.expect_line("a command");
-        script.hostile("a SocksPort of tor");
+        script.unchecked("a SocksPort of tor");
         script.send(b"HTTP/1.0 501 Tor is not an HTTP Proxy\r\n\r\n").close();
     });
     assert_eq!(
