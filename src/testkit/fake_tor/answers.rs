@@ -176,7 +176,7 @@ impl FakeTor {
     /// thread.
     ///
     /// Blocks the current thread until the last one has arrived, for at most the
-    /// [time limit](FakeTorBuilder::timeout).
+    /// [time limit](crate::testkit::FakeTorBuilder::timeout).
     ///
     /// # Panics
     ///
