@@ -62,8 +62,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// in one line, so that `fn main() -> torcon::Result<()>` prints a readable sentence. `{:#?}`
 /// prints the structure, for developers. [`source`](StdError::source) returns the first reason that
 /// `{}` does not contain, so a program that prints the chain repeats nothing. If there is advice
-/// ([`ConnectError::advice`], [`AuthError::advice`]), it follows the reasons as a hint, and `{}`
-/// prints the whole chain too.
+/// ([`ConnectError::advice`], [`AuthError::advice`], [`SocksError::advice`]), it follows the
+/// reasons as a hint, and `{}` prints the whole chain too.
 ///
 /// The operator `?` converts a `std::io::Error` into [`Error::Io`], and an `Error` into a
 /// `std::io::Error` of the matching kind; both conversions keep the original error.
@@ -238,6 +238,7 @@ impl Error {
         match self {
             Self::Connect(error) => error.advice(),
             Self::Auth(error) => Some(error.advice()),
+            Self::Socks(error) => error.advice(),
             _ => None,
         }
     }

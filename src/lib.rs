@@ -23,10 +23,12 @@
 //! | I want to | look at |
 //! | --- | --- |
 //! | connect to a running tor, with a password or a cookie | [`connect_default`], [`connect`], [`ConnectOptions`] |
+//! | find the tor that the environment, a port file or an open socket leads to | [`ConnectOptions::from_env`], [`Endpoint::read_port_file`], [`ConnectOptions::connect_stream`] |
 //! | launch a tor | [`Launcher`], [`TorProcess`] |
 //! | query or configure tor | [`Controller::get_info`], [`Controller::set_conf`], [`Config`] for options with types |
 //! | react to events | [`Controller::on`], [`Controller::add_event_listener`], [`EventQueue`], the table of [`event`] |
 //! | open streams or resolve names through Tor | [`Tor::connect_stream`], [`Tor::resolve`], [`socks::SocksProxy`] |
+//! | let an HTTP client connect through Tor | [`socks::SocksProxy::url`] |
 //! | get a new identity | [`Tor::wait_new_identity`], [`Controller::signal`] |
 //! | follow circuits and streams | [`State`], [`State::on_circuit`], [`State::snapshot`] |
 //! | build circuits, choose relays and exits | [`State::build_circuit`], [`state::Path`] |

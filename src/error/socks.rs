@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 
-use super::{ProtocolError, Timeout};
+use super::{ProtocolError, Timeout, Wait};
 use crate::names::printable;
 
 /// The error of a request to a SOCKS proxy.
@@ -250,6 +250,28 @@ impl SocksError {
             SocksProblem::Refused { code } => Some(code),
             _ => None,
         }
+    }
+
+    /// Returns advice, as a sentence without a final stop, if there is some.
+    /// [`Error`](crate::Error) prints it behind the reasons.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        let may_be_another_port = match &self.inner.problem {
+            SocksProblem::Unreachable(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+            }
+            // A control port waits for the end of a line.
+            SocksProblem::Timeout(timeout) => *timeout.wait() == Wait::SocksGreeting,
+            SocksProblem::NotSocks { .. } => true,
+            SocksProblem::NoListener => {
+                return Some("set SocksPort in the torrc, or DisableNetwork 0");
+            }
+            _ => false,
+        };
+        may_be_another_port.then_some(
+            "make sure that tor is running and that this is its SocksPort, usually 9050 (9150 in \
+             Tor Browser)",
+        )
     }
 
     pub(crate) fn is_timeout(&self) -> bool {

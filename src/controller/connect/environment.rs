@@ -40,8 +40,8 @@ impl ConnectOptions {
     /// | `TOR_SOCKS_IPC_PATH`, `TOR_SOCKS_HOST`, `TOR_SOCKS_PORT` | the [`socks_port`](Self::socks_port), likewise; 127.0.0.1 or 9150 if only the other is set |
     ///
     /// A variable that is not set or empty changes nothing: without any, these are the default
-    /// options. Tails, Whonix and the start scripts of Tor Browser describe these variables; so
-    /// does Tor Browser's source (`TorProvider` and `TorLauncherUtil`).
+    /// options. Whonix and Tails set these variables for Tor Browser, which reads them in its
+    /// modules `TorProvider` and `TorLauncherUtil`.
     ///
     /// # Errors
     ///

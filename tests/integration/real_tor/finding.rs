@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use torcon::error::{AuthProblem, ConnectProblem};
 use torcon::socks::SocksProxy;
-use torcon::{ConnectOptions, Controller, Endpoint, Error, Password, Supervisor};
+use torcon::{CancelToken, ConnectOptions, Controller, Endpoint, Error, Password, Supervisor};
 
 use super::{as_another_user, chain, controller, refusal};
 use crate::support::exclusive::{exclusive, this_program};
+use crate::support::named_thread::named;
 use crate::support::real_tor::{RealTor, shared};
+use crate::support::watchdog::within;
 
 /// Set in the child processes of [`in_environment`].
 const MARK: &str = "TORCON_TEST_ENVIRONMENT";
@@ -308,6 +310,23 @@ fn a_given_stream_without_a_tor_is_an_error() {
         "{error:?}"
     );
     drop(other);
+}
+
+#[test]
+fn a_given_stream_can_be_canceled() {
+    let token = CancelToken::new();
+    let options = ConnectOptions::new().cancel_token(&token);
+    let (one, mut other) = UnixStream::pair().unwrap();
+    let connecting = named("connecting", move || {
+        (options.connect_stream(one), options.connect_stream(UnixStream::pair().unwrap().0))
+    });
+    // The first command was sent.
+    other.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    other.read_exact(&mut [0; 14]).unwrap();
+    token.cancel();
+    let (first, second) = within(Duration::from_secs(20), "connect", || connecting.join().unwrap());
+    assert!(matches!(first, Err(Error::Canceled(_))), "{first:?}");
+    assert!(matches!(second, Err(Error::Canceled(_))), "{second:?}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::watchdog::within;
 
+const HINT: &str = "); hint: make sure that tor is running and that this is its SocksPort, usually \
+                    9050 (9150 in Tor Browser)";
+
 /// Connects with a limit that must not pass, and returns the chain of the error without its first
 /// part, which names the proxy.
 #[track_caller]
@@ -23,7 +26,9 @@ fn failure(kind: Kind, play: impl FnOnce(&mut Peer) + Send + 'static) -> String 
     let error = proxy.connect("a.example:80").unwrap_err();
     assert!(begin.elapsed() < Duration::from_secs(20), "it took {:?}", begin.elapsed());
     check_text(&error);
+    // The reasons; the hint is tested below.
     let text = chain(&error);
+    let text = text.split("; hint: ").next().unwrap().to_owned();
     let start =
         format!("cannot connect to a.example:80 through the SOCKS proxy {}: ", fake.endpoint());
     fake.finish();
@@ -141,8 +146,9 @@ fn a_silent_proxy_is_a_timeout() {
         }
         let [greeting, reply, resolve] = outcome;
         assert!(
-            chain(&greeting)
-                .ends_with("timed out after 1s waiting for the SOCKS proxy to answer the greeting"),
+            chain(&greeting).contains(
+                "timed out after 1s waiting for the SOCKS proxy to answer the greeting; hint"
+            ),
             "{}",
             chain(&greeting)
         );
@@ -188,6 +194,7 @@ fn a_proxy_that_does_not_listen_is_unreachable() {
              proxy: "
         );
         assert!(chain(&error).starts_with(&start), "{}", chain(&error));
+        assert!(chain(&error).ends_with(HINT), "{}", chain(&error));
         assert!(!error.is_timeout());
     }
     let error = SocksProxy::new("nonsense").unwrap_err();
