@@ -130,7 +130,10 @@ fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
     for entry in entries {
         let path = folder.join(entry);
         if root.join(&path).is_dir() {
-            each_source(&path, visit);
+            // Packages below `examples` may have been built there.
+            if !path.ends_with("target") {
+                each_source(&path, visit);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             visit(path.to_str().unwrap(), &fs::read_to_string(root.join(&path)).unwrap());
         }
