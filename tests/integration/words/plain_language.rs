@@ -121,7 +121,8 @@ fn dialect(file: &str, source: &str) -> Vec<String> {
     found
 }
 
-/// Calls `visit` with each Rust source below a folder.
+/// Calls `visit` with each Rust source below a folder, except those in a folder `target`, which the
+/// packages below `examples/` may have.
 fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut entries: Vec<_> =
@@ -129,6 +130,9 @@ fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
     entries.sort();
     for entry in entries {
         let path = folder.join(entry);
+        if path.ends_with("target") {
+            continue;
+        }
         if root.join(&path).is_dir() {
             // Packages below `examples` may have been built there.
             if !path.ends_with("target") {
