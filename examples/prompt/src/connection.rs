@@ -8,6 +8,7 @@ use torcon::{ConnectOptions, Controller, Launcher, Password, Result, Tor};
 
 use crate::arguments::Arguments;
 use crate::output::Output;
+use crate::signals::Signals;
 use crate::terminal::Terminal;
 
 const PASSWORD_VARIABLE: &str = "TOR_CONTROL_PASSWD";
@@ -24,22 +25,26 @@ impl Connection {
     pub(crate) fn open(
         arguments: &Arguments,
         terminal: &Arc<Terminal>,
+        signals: &Signals,
         output: Output,
     ) -> Result<Self> {
         let controller = match arguments {
-            Arguments::PrivateNetwork => return Self::launch(output),
+            Arguments::PrivateNetwork => return Self::launch(signals, output),
             Arguments::Default => options(terminal).connect_default()?,
             Arguments::Endpoint(endpoint) => options(terminal).connect(endpoint.as_str())?,
         };
         Ok(Self { tor: controller.into(), network: None })
     }
 
-    fn launch(output: Output) -> Result<Self> {
+    fn launch(signals: &Signals, output: Output) -> Result<Self> {
         let progress = move |text: String| output.remark(&text);
         let network = PrivateNetwork::builder()
             .on_progress(move |step| progress(format!("private network: {step}")))
             .launch()?;
+        // The network ends with this program also without a token.
+        let token = signals.cancel();
         let launcher = Launcher::new()
+            .cancel_token(&token)
             .network(&network)
             .option("SocksPort", "auto")
             .on_progress(move |step| progress(format!("tor: {step}")));

@@ -7,9 +7,6 @@ use crate::vocabulary::Vocabulary;
 /// The width of the column of names in the list of commands.
 const NAME_WIDTH: usize = 24;
 
-/// The maximum width of a line of the list.
-const LINE_WIDTH: usize = 80;
-
 /// Shows the list of commands, or explains a topic. Returns whether the topic is known.
 pub(crate) fn show(topic: Option<&str>, vocabulary: &Vocabulary, output: Output) -> bool {
     let Some(topic) = topic else {
@@ -29,8 +26,7 @@ fn overview(output: Output) {
         b"Every other line is sent to tor. Tab completes commands, keys, options and events.\n",
     );
     for Command { name, explanation, .. } in COMMANDS {
-        let line = format!("{name:NAME_WIDTH$} {}", first_sentence(explanation));
-        output.line(shortened(&line).as_bytes());
+        output.line(overview_line(name, explanation).as_bytes());
     }
 }
 
@@ -50,20 +46,16 @@ fn explanation(topic: &str, vocabulary: &Vocabulary) -> Option<String> {
     )
 }
 
-fn first_sentence(text: &str) -> &str {
-    text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
-}
-
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LINE_WIDTH) {
-        None => line.to_owned(),
-        Some(_) => line.chars().take(LINE_WIDTH - 3).chain("...".chars()).collect(),
-    }
+/// Returns a line of the list of commands, with the first sentence of the explanation.
+fn overview_line(name: &str, explanation: &str) -> String {
+    let first = explanation.split_once(". ").map_or(explanation, |(first, _)| first);
+    format!("{name:NAME_WIDTH$} {}", first.trim_end_matches('.'))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{explanation, first_sentence, shortened};
+    use super::{explanation, overview_line};
+    use crate::commands::COMMANDS;
     use crate::vocabulary::Vocabulary;
 
     #[test]
@@ -71,17 +63,18 @@ mod tests {
         let vocabulary = Vocabulary::fallback();
         let text = |topic| explanation(topic, &vocabulary).unwrap_or_default();
         assert!(text("dropguards").starts_with("DROPGUARDS\nDiscards"), "{}", text("dropguards"));
-        assert!(text("GETINFO").starts_with("GETINFO KEY ...\nQueries"));
+        assert!(text("GETINFO").starts_with("GETINFO KEY ...\nShows"));
         assert!(text("traffic/read").starts_with("GETINFO traffic/read\n"));
         assert!(text("socksport").starts_with("the option SocksPort"));
         assert_eq!(text("nothing"), "");
     }
 
     #[test]
-    fn a_line_of_the_list_fits_the_terminal() {
-        assert_eq!(first_sentence("Adds x. More."), "Adds x");
-        assert_eq!(first_sentence("Adds x."), "Adds x");
-        assert_eq!(shortened(&"x".repeat(80)).len(), 80);
-        assert_eq!(shortened(&"x".repeat(81)), format!("{}...", "x".repeat(77)));
+    fn a_line_of_the_list_has_the_first_sentence_and_fits_the_terminal() {
+        assert_eq!(overview_line("X", "Adds x. More."), format!("X{}Adds x", " ".repeat(24)));
+        for command in COMMANDS {
+            let line = overview_line(command.name, command.explanation);
+            assert!(line.len() <= 80, "{line}");
+        }
     }
 }

@@ -129,8 +129,8 @@ impl LineReader {
         let line = self.pasted.pop_front().unwrap_or_default();
         if ask == Ask::Command && may_keep(&line) {
             // A history that cannot be written is not worth a message at each line.
-            let _ = self.editor.add_history_entry(&line);
-            let _ = self.history.append(&line);
+            let _ = self.editor.add_history_entry(line.trim_end());
+            let _ = self.history.append(line.trim_end());
         }
         Answer::Line(line)
     }

@@ -60,8 +60,8 @@ fn run(arguments: &Arguments, output: Output) -> Result<ExitCode, Box<dyn Error>
     let terminal = Arc::new(Terminal::of_this_program());
     // Before any other thread begins, so that no thread receives a signal.
     let signals = Signals::watch(&terminal)?;
-    let connection = Connection::open(arguments, &terminal, output)?;
-    let session = Session::begin(connection.controller(), &terminal, signals, output)?;
+    let connection = Connection::open(arguments, &terminal, &signals, output)?;
+    let session = Session::begin(connection.controller(), &terminal, &signals, output)?;
     let code = session.run();
     connection.close();
     Ok(code)

@@ -52,7 +52,6 @@ fn show_status(controller: &Controller, status: &RouterStatus, line: &dyn Fn(&st
     let row = |name: &str, value: String| line(&format!("{name:>12}  {value}"));
     row("nickname", status.nickname().to_string());
     row("fingerprint", status.identity().to_string());
-    row("address", format!("{}:{}", status.address(), status.or_port()));
     for address in status.or_addresses() {
         row("address", address.to_string());
     }

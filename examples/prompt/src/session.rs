@@ -55,7 +55,7 @@ impl Session {
     pub(crate) fn begin(
         controller: &Controller,
         terminal: &Arc<Terminal>,
-        signals: Signals,
+        signals: &Signals,
         output: Output,
     ) -> Result<Self, Box<dyn Error>> {
         let vocabulary = Arc::new(Vocabulary::new(controller));
@@ -76,7 +76,7 @@ impl Session {
             input,
             events: Events::new(controller, output),
             lost,
-            signals: signals.handle(),
+            signals: signals.report(),
             has_refusals: false,
             expects_loss: false,
         })

@@ -124,6 +124,7 @@ impl Vocabulary {
         let note = |circuit: torcon::state::Circuit| {
             let relays = circuit.path().len();
             let status = match circuit.status() {
+                CircuitStatus::Built if relays == 1 => "1 relay".to_owned(),
                 CircuitStatus::Built => format!("{relays} relays"),
                 status => status.to_string(),
             };

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
 
 /// The limit of each wait.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -76,6 +78,21 @@ impl Pseudoterminal {
             };
             self.unseen.push_str(&String::from_utf8_lossy(&bytes));
         }
+    }
+
+    /// Sends a signal to the program.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    /// Returns whether a text is shown within a tenth of a second.
+    pub(crate) fn shows(&mut self, text: &str) -> bool {
+        while !self.unseen.contains(text) {
+            let Ok(bytes) = self.output.recv_timeout(LIMIT / 600) else { return false };
+            self.unseen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        true
     }
 
     /// Waits for the end of the program, and returns its exit status. The settings of the terminal

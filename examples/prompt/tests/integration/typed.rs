@@ -1,5 +1,8 @@
 use std::fs;
 
+use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGSTOP, SIGTERM};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use torcon::{Password, Signal};
 
 use crate::program::{endpoint, launch_tor, program};
@@ -33,6 +36,7 @@ fn commands_and_keys_are_completed() {
     terminal.expect("MaxCircuitDirtiness=");
     terminal.press("600\r");
     terminal.expect("OK");
+    terminal.expect("tor> ");
     terminal.press(CTRL_D);
     assert_eq!(terminal.wait(), 0);
 }
@@ -57,6 +61,7 @@ fn an_event_is_shown_above_the_line_that_is_typed() {
     terminal.type_slowly("ad");
     terminal.press("\r");
     terminal.expect("traffic/read=");
+    terminal.expect("tor> ");
     terminal.press(CTRL_D);
     assert_eq!(terminal.wait(), 0);
 }
@@ -75,6 +80,7 @@ fn completion_of_circuits_and_the_events_of_the_user_do_not_disturb_each_other()
     terminal.type_slowly("SIGNAL HEARTBEAT");
     terminal.press("\r");
     terminal.expect(" SIGNAL HEARTBEAT");
+    terminal.expect("tor> ");
     terminal.press(CTRL_D);
     assert_eq!(terminal.wait(), 0);
 }
@@ -98,6 +104,40 @@ fn ctrl_c_clears_the_line_and_discards_data() {
     terminal.expect("config-can-saveconf=");
     terminal.press("/quit\r");
     assert_eq!(terminal.wait(), 0);
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_reply() {
+    let tor = launch_tor();
+    let pid = Pid::from_raw(tor.pid().try_into().unwrap());
+    let mut terminal = Pseudoterminal::spawn(program([endpoint(&tor)]));
+    terminal.expect("tor> ");
+    kill(pid, SIGSTOP).unwrap();
+    terminal.press("GETINFO version\r");
+    // The terminal of a shell sends this signal at Ctrl-C. While a line is read, it does nothing.
+    while !terminal.shows("the rest of the reply is discarded") {
+        terminal.signal(SIGINT);
+    }
+    let shown = terminal.expect("tor> ");
+    assert!(!shown.contains("version="), "{shown}");
+    kill(pid, SIGCONT).unwrap();
+    terminal.press("GETINFO process/pid\r");
+    let shown = terminal.expect(&format!("process/pid={pid}"));
+    assert!(!shown.contains("version="), "{shown}");
+    terminal.expect("tor> ");
+    terminal.press(CTRL_D);
+    assert_eq!(terminal.wait(), 0);
+}
+
+#[test]
+fn a_signal_that_ends_the_program_restores_the_terminal() {
+    let tor = launch_tor();
+    let mut terminal = Pseudoterminal::spawn(program([endpoint(&tor)]));
+    terminal.expect("tor> ");
+    terminal.press("GETINFO vers");
+    terminal.expect("vers");
+    terminal.signal(SIGTERM);
+    assert_eq!(terminal.wait(), 128 + 15);
 }
 
 #[test]
@@ -125,6 +165,7 @@ fn the_history_is_kept_without_secrets() {
             terminal.press(keys);
             terminal.expect(shown);
         }
+        terminal.expect("tor> ");
         terminal.press(CTRL_D);
         assert_eq!(terminal.wait(), 0);
     };
