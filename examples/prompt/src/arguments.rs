@@ -8,13 +8,16 @@ usage: prompt [ENDPOINT]
 
 Sends commands to the control port of a running tor, and shows its replies and events.
 
-  ENDPOINT            host:port or unix:/path; the default is the first tor at the usual
-                      endpoints: unix:/run/tor/control, 127.0.0.1:9051, 127.0.0.1:9151
+  ENDPOINT            host:port or unix:/path; the default is the endpoint of the environment,
+                      or else the first tor at the usual endpoints, such as
+                      unix:/run/tor/control and 127.0.0.1:9051
   --private-network   launches a private network on this machine and a tor on it; needs the
                       programs tor and tor-gencert, and no internet
   --help              shows this text
 
-A password is read from the variable TOR_CONTROL_PASSWD, or asked for if tor needs one.
+The environment may name a tor as for other programs: TOR_CONTROL_HOST, TOR_CONTROL_PORT or
+TOR_CONTROL_IPC_PATH, and TOR_CONTROL_COOKIE_AUTH_FILE or TOR_CONTROL_PASSWD, a password in double
+quotes: TOR_CONTROL_PASSWD='\"secret\"'. If tor needs a password that is not given, it is asked for.
 
 If the standard input is not a terminal, it is read as one command a line. The exit status is 1 if
 tor refuses a command or the connection is lost.";

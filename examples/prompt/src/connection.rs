@@ -30,19 +30,19 @@ impl Connection {
     ) -> Result<Self> {
         let controller = match arguments {
             Arguments::PrivateNetwork => return Self::launch(signals, output),
-            Arguments::Default => options(terminal).connect_default()?,
-            Arguments::Endpoint(endpoint) => options(terminal).connect(endpoint.as_str())?,
+            Arguments::Default => options(terminal)?.connect_default()?,
+            Arguments::Endpoint(endpoint) => options(terminal)?.connect(endpoint.as_str())?,
         };
         Ok(Self { tor: controller.into(), network: None })
     }
 
     fn launch(signals: &Signals, output: Output) -> Result<Self> {
         let progress = move |text: String| output.remark(&text);
+        let token = signals.cancel();
         let network = PrivateNetwork::builder()
+            .cancel_token(&token)
             .on_progress(move |step| progress(format!("private network: {step}")))
             .launch()?;
-        // The network ends with this program also without a token.
-        let token = signals.cancel();
         let launcher = Launcher::new()
             .cancel_token(&token)
             .network(&network)
@@ -63,13 +63,14 @@ impl Connection {
     }
 }
 
-/// Returns options whose password is that of the environment, or is asked for.
-fn options(terminal: &Arc<Terminal>) -> ConnectOptions {
+/// Returns the options of the environment. If it has no password, the user is asked for one.
+fn options(terminal: &Arc<Terminal>) -> Result<ConnectOptions> {
+    let options = ConnectOptions::from_env()?;
+    if env::var_os(PASSWORD_VARIABLE).is_some_and(|password| !password.is_empty()) {
+        return Ok(options);
+    }
     let terminal = Arc::clone(terminal);
-    ConnectOptions::new().password_with(move || {
-        let known = env::var(PASSWORD_VARIABLE).ok().filter(|password| !password.is_empty());
-        known
-            .or_else(|| terminal.read_hidden("password of tor's control port: "))
-            .map(Password::from)
-    })
+    Ok(options.password_with(move || {
+        terminal.read_hidden("password of tor's control port: ").map(Password::from)
+    }))
 }

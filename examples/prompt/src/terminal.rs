@@ -49,11 +49,12 @@ impl Terminal {
         let mut hidden = self.original.as_ref()?.lock().clone();
         hidden.local_flags.remove(LocalFlags::ECHO);
         hidden.local_flags.insert(LocalFlags::ECHONL);
-        let mut err = io::stderr();
-        write!(err, "{question}").and_then(|()| err.flush()).ok()?;
+        // Before the question, since this discards what was typed before it.
         tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).ok()?;
         let mut line = String::new();
-        let read = io::stdin().read_line(&mut line);
+        let mut err = io::stderr();
+        let asked = write!(err, "{question}").and_then(|()| err.flush());
+        let read = asked.and_then(|()| io::stdin().read_line(&mut line));
         self.restore();
         if read.ok()? == 0 {
             return None;

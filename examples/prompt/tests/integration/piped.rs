@@ -110,7 +110,7 @@ fn the_password_is_that_of_the_environment() {
     tor.controller().unwrap().set_conf(settings).unwrap();
 
     let mut known = program([endpoint(&tor)]);
-    known.env("TOR_CONTROL_PASSWD", "correct horse");
+    known.env("TOR_CONTROL_PASSWD", "\"correct horse\"");
     assert_eq!(run(known, "SIGNAL HEARTBEAT\n").out, "OK\n");
     let unknown = run(program([endpoint(&tor)]), "SIGNAL HEARTBEAT\n");
     assert_eq!((unknown.code, unknown.out.as_str()), (1, ""));

@@ -17,10 +17,26 @@ pub(crate) fn endpoint(tor: &TorProcess) -> String {
     tor.control_endpoint().unwrap().to_string()
 }
 
+/// The variables that the program reads.
+const VARIABLES: [&str; 9] = [
+    "TOR_CONTROL_COOKIE_AUTH_FILE",
+    "TOR_CONTROL_HOST",
+    "TOR_CONTROL_IPC_PATH",
+    "TOR_CONTROL_PASSWD",
+    "TOR_CONTROL_PORT",
+    "TOR_SOCKS_HOST",
+    "TOR_SOCKS_IPC_PATH",
+    "TOR_SOCKS_PORT",
+    "XDG_STATE_HOME",
+];
+
 /// Returns the program without the settings of the user who runs the tests.
 pub(crate) fn program<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_prompt"));
-    program.args(arguments).env_remove("TOR_CONTROL_PASSWD").env_remove("XDG_STATE_HOME");
+    program.args(arguments);
+    for name in VARIABLES {
+        program.env_remove(name);
+    }
     program.env("HOME", "/nonexistent").env("TERM", "xterm").env("NO_COLOR", "1");
     program
 }
