@@ -120,6 +120,15 @@ pub struct Controller {
 /// A controller that does not keep its connection open, for closures that the connection owns.
 ///
 /// Made by [`Controller::downgrade`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # let controller = torcon::connect_default()?;
+/// let weak = controller.downgrade();
+/// controller.on_disconnect(move |_| println!("alive: {}", weak.upgrade().is_some()));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WeakController {
     inner: Weak<Inner>,

@@ -49,6 +49,17 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the command; otherwise those of
     /// [`queue_command`](Self::queue_command).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let reply = controller.command("GETINFO version traffic/read")?;
+    /// for line in reply.lines() {
+    ///     println!("{} {}", line.code(), line.text());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "msg")]
     pub fn command(&self, command: &str) -> Result<Reply> {
         // One limit for the wait to write and the wait for the reply.
@@ -88,6 +99,14 @@ impl Controller {
 
     /// Queries tor's version and its authentication methods.
     #[doc = sends!("PROTOCOLINFO 1", execute)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.protocol_info()?.auth_methods);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_protocolinfo")]
     #[doc(alias = "protocolinfo")]
     pub fn protocol_info(&self) -> Result<ProtocolInfo> {
@@ -104,6 +123,15 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if the password is wrong (515); otherwise those
     /// of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// // tor accepts it again on an authenticated connection.
+    /// controller.authenticate("the password")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authenticate(&self, password: impl Into<Password>) -> Result<()> {
         let password = password.into();
         self.execute(&Authenticate::new(password.as_bytes()))
@@ -117,6 +145,14 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know a feature (552); otherwise
     /// those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.use_feature(["VERBOSE_NAMES"])?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "enable_feature")]
     pub fn use_feature<I>(&self, features: I) -> Result<()>
     where
@@ -128,6 +164,14 @@ impl Controller {
 
     /// Returns the names of the features that [`use_feature`](Self::use_feature) accepts.
     #[doc = sends!("GETINFO features/names")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.valid_features()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn valid_features(&self) -> Result<Vec<String>> {
         let names = self.get_info_one("features/names")?;
         Ok(names.split_ascii_whitespace().map(str::to_owned).collect())

@@ -26,6 +26,17 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
     /// [`Error::Protocol`](crate::Error::Protocol) for an abbreviation or a former name;
     /// otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let conf = controller.get_conf(["SocksPort", "ExitNodes"])?;
+    /// for (option, value) in conf.iter() {
+    ///     println!("{option}: {:?}", value.values());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_conf_map")]
     pub fn get_conf<I>(&self, options: I) -> Result<ConfMap>
     where
@@ -45,6 +56,14 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know an option (552),
     /// [`Error::Protocol`](crate::Error::Protocol) for a former name, for which tor answers
     /// another; otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.get_conf_raw(["SocksPort"])?.text());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn get_conf_raw<I>(&self, options: I) -> Result<Reply>
     where
         I: IntoIterator,
@@ -101,6 +120,15 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`set_conf`](Self::set_conf).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// // Back to the default.
+    /// controller.reset_conf([("MaxCircuitDirtiness", None::<&str>)])?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn reset_conf<I, K, V>(&self, settings: I) -> Result<()>
     where
         I: IntoIterator<Item = (K, V)>,
@@ -120,6 +148,14 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the text (552, 553); otherwise
     /// those of [`set_conf`](Self::set_conf).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.load_conf("SocksPort 9050\nMaxCircuitDirtiness 300\n")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn load_conf(&self, text: impl AsRef<[u8]>) -> Result<()> {
         self.execute(&LoadConf::new(text))
     }
@@ -132,6 +168,17 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written, or has
     /// `%include` lines, which would be lost (551); otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.set_conf([("MaxCircuitDirtiness", "300")])?;
+    /// if controller.can_save_conf()? {
+    ///     controller.save_conf()?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn save_conf(&self) -> Result<()> {
         self.execute(&SaveConf::new())
     }
@@ -144,6 +191,14 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if the file cannot be written (551); otherwise
     /// those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.save_conf_forced()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn save_conf_forced(&self) -> Result<()> {
         self.execute(&SaveConf::forced())
     }
@@ -151,6 +206,14 @@ impl Controller {
     /// Returns whether [`save_conf`](Self::save_conf) is possible: not if the configuration file
     /// has `%include` lines.
     #[doc = sends!("GETINFO config-can-saveconf")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("the torrc can be saved: {}", controller.can_save_conf()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn can_save_conf(&self) -> Result<bool> {
         self.read_flag("config-can-saveconf")
     }
@@ -158,6 +221,14 @@ impl Controller {
     /// Returns the text that [`save_conf`](Self::save_conf) would write: every option that is not
     /// at its default, one to a line.
     #[doc = sends!("GETINFO config-text")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// print!("{}", controller.config_text()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn config_text(&self) -> Result<String> {
         self.get_info_one("config-text")
     }
@@ -166,6 +237,14 @@ impl Controller {
     ///
     /// A tor that was started with `-f -` names the default file, which it has not read.
     #[doc = sends!("GETINFO config-file")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.config_file()?.display());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn config_file(&self) -> Result<PathBuf> {
         self.read_info("config-file", |path| Ok(OsStr::from_bytes(path).into()))
     }
@@ -173,6 +252,14 @@ impl Controller {
     /// Returns the path of the file of defaults that tor reads before its configuration file. It
     /// need not exist.
     #[doc = sends!("GETINFO config-defaults-file")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.config_defaults_file()?.display());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn config_defaults_file(&self) -> Result<PathBuf> {
         self.read_info("config-defaults-file", |path| Ok(OsStr::from_bytes(path).into()))
     }
@@ -180,6 +267,16 @@ impl Controller {
     /// Returns the options of this version of tor: each name with its type, such as `Boolean` or
     /// `LineList`.
     #[doc = sends!("GETINFO config/names")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for (option, kind) in controller.config_names()? {
+    ///     println!("{option}: {kind}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn config_names(&self) -> Result<Vec<(String, String)>> {
         self.read_pairs("config/names", " ")
     }
@@ -187,6 +284,15 @@ impl Controller {
     /// Returns the default values of options, some internal ones included. Options without a default
     /// are left out.
     #[doc = sends!("GETINFO config/defaults")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let defaults = controller.config_defaults()?;
+    /// println!("{:?}", defaults.get("MaxCircuitDirtiness"));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn config_defaults(&self) -> Result<ConfMap> {
         self.read_info("config/defaults", ConfMap::read_defaults)
     }

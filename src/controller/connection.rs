@@ -116,6 +116,19 @@ impl Controller {
     /// # Errors
     ///
     /// [`Error::Timeout`](crate::Error::Timeout) if the connection is still open.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use std::time::Duration;
+    ///
+    /// match controller.wait_closed(Duration::from_secs(3600)) {
+    ///     Ok(reason) => println!("the connection has ended: {reason}"),
+    ///     Err(error) => println!("it is still open: {error}"),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_closed(&self, limit: Duration) -> Result<Disconnect> {
         let reason = self.inner.link.wait_closed(deadline_after(limit));
         reason.ok_or_else(|| Timeout::new(Wait::Closed, limit).into())
@@ -153,6 +166,14 @@ impl Controller {
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a
     /// listener.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.close();
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn close(&self) {
         self.run_close_hooks();
         self.inner.link.close(self.timeout);
@@ -169,6 +190,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`execute`](Self::execute). The connection is closed in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.quit()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn quit(&self) -> Result<()> {
         let outcome = self.execute(&Quit::new());
         if outcome.is_ok() {

@@ -46,6 +46,14 @@ impl Controller {
 
     /// Queries one `GETINFO` key; bytes that are not UTF-8 are replaced.
     #[doc = sends!("GETINFO key")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{} bytes read", controller.get_info_one("traffic/read")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn get_info_one(&self, key: &str) -> Result<String> {
         let info = self.get_info([key])?;
         Ok(info.get(key).map(Cow::into_owned).unwrap_or_default())
@@ -53,6 +61,14 @@ impl Controller {
 
     /// Queries `GETINFO` keys, and returns the unparsed reply.
     #[doc = sends!("GETINFO key [key ...]")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.get_info_raw(["version"])?.text());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn get_info_raw<I>(&self, keys: I) -> Result<Reply>
     where
         I: IntoIterator,
@@ -66,6 +82,16 @@ impl Controller {
     /// Returns the `GETINFO` keys of this version of tor: each key, or pattern of keys such as
     /// `desc/id/<OR identity>`, with its description.
     #[doc = sends!("GETINFO info/names")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for (key, description) in controller.info_names()? {
+    ///     println!("{key}: {description}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "TorInfo")]
     pub fn info_names(&self) -> Result<Vec<(String, String)>> {
         self.read_pairs("info/names", " -- ")

@@ -21,6 +21,16 @@ impl Controller {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a [`Signal::Unrecognized`];
     /// otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::Signal;
+    ///
+    /// controller.signal(Signal::Newnym)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.execute(&SendSignal::new(signal))
     }
@@ -97,6 +107,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.valid_signals()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn valid_signals(&self) -> Result<&[Signal]> {
         if let Some(signals) = self.inner.valid_signals.get() {
             return Ok(signals);
@@ -115,6 +133,15 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// // From now on tor exits when this connection ends.
+    /// controller.take_ownership()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn take_ownership(&self) -> Result<()> {
         let deadline = deadline_after(self.timeout);
         self.execute_before(&TakeOwnership::new(), deadline)?;
@@ -126,6 +153,14 @@ impl Controller {
 
     /// Ends the ownership: tor outlives this connection.
     #[doc = sends!("DROPOWNERSHIP", execute)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// controller.drop_ownership()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn drop_ownership(&self) -> Result<()> {
         self.execute(&DropOwnership::new())?;
         *self.inner.owned.lock() = None;

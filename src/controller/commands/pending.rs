@@ -11,6 +11,17 @@ use crate::wire::Reply;
 ///
 /// Made by [`Controller::queue_command`](crate::Controller::queue_command). Dropping it discards
 /// the reply; tor executes the command all the same.
+///
+/// # Examples
+///
+/// ```no_run
+/// # let controller = torcon::connect_default()?;
+/// // Both are on their way before the first reply is read.
+/// let version = controller.queue_command("GETINFO version")?;
+/// let traffic = controller.queue_command("GETINFO traffic/read")?;
+/// println!("{} {}", version.wait()?.text(), traffic.wait()?.text());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the reply says whether tor executed the command"]
 pub struct PendingReply {
@@ -38,6 +49,15 @@ impl PendingReply {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor refuses the command;
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let pending = controller.queue_command("GETINFO version")?;
+    /// println!("{}", pending.wait()?.text());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait(self) -> Result<Reply> {
         let limit = self.timeout;
         self.wait_timeout(limit)
@@ -50,6 +70,17 @@ impl PendingReply {
     /// # Errors
     ///
     /// Those of [`wait`](Self::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use std::time::Duration;
+    ///
+    /// let pending = controller.queue_command("GETINFO version")?;
+    /// println!("{}", pending.wait_timeout(Duration::from_secs(5))?.text());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_timeout(self, limit: Duration) -> Result<Reply> {
         self.wait_before(deadline_after(limit), limit)
     }

@@ -41,6 +41,18 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::info::ConsensusFlavor;
+    ///
+    /// if let Some(document) = controller.consensus_document(&ConsensusFlavor::Microdesc)? {
+    ///     std::fs::write("consensus", document)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn consensus_document(&self, flavor: &ConsensusFlavor) -> Result<Option<Vec<u8>>> {
         let outcome = self.read_info(&flavor.document_key(), |text| Ok(text.to_vec()));
         none_if_refused(outcome, 551, "Could not open cached consensus")
@@ -48,18 +60,42 @@ impl Controller {
 
     /// Returns the shared random values on which the authorities agreed.
     #[doc = sends!("GETINFO sr/current sr/previous")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.shared_random()?.current);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn shared_random(&self) -> Result<SharedRandom> {
         self.read_infos(SharedRandom::KEYS, SharedRandom::read)
     }
 
     /// Returns whether tor downloads server descriptors, as relays do.
     #[doc = sends!("GETINFO desc/download-enabled")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("server descriptors: {}", controller.fetches_server_descriptors()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn fetches_server_descriptors(&self) -> Result<bool> {
         self.read_flag("desc/download-enabled")
     }
 
     /// Returns whether tor downloads microdescriptors, as clients do.
     #[doc = sends!("GETINFO md/download-enabled")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("microdescriptors: {}", controller.fetches_microdescriptors()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn fetches_microdescriptors(&self) -> Result<bool> {
         self.read_flag("md/download-enabled")
     }
@@ -73,6 +109,16 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// if let Some(descriptor) = controller.own_server_descriptor()? {
+    ///     println!("this relay is {}", descriptor.nickname());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn own_server_descriptor(&self) -> Result<Option<ServerDescriptor>> {
         Ok(self.served("authority")?.iter().next().transpose()?)
     }
@@ -86,6 +132,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info). A malformed descriptor is an error where it is read.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{} descriptors", controller.served_descriptors()?.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn served_descriptors(&self) -> Result<ServerDescriptors> {
         self.served("all")
     }
@@ -99,6 +153,16 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`served_descriptors`](Self::served_descriptors).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let relays = controller.relay_statuses()?;
+    /// let first = relays.iter().flatten().take(2).map(|relay| relay.identity());
+    /// println!("{} descriptors", controller.served_descriptors_of(first)?.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn served_descriptors_of(
         &self,
         relays: impl IntoIterator<Item = Fingerprint>,
@@ -119,6 +183,17 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let relays = controller.relay_statuses()?;
+    /// for digest in relays.iter().flatten().filter_map(|relay| relay.descriptor_digest()) {
+    ///     println!("{}", controller.server_descriptor_by_digest(digest)?.is_some());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn server_descriptor_by_digest(
         &self,
         digest: [u8; 20],
@@ -137,6 +212,18 @@ impl Controller {
     /// [digest](ServerDescriptor::extra_info_digest) in its server descriptor; `None` if tor does
     /// not have it. tor downloads those of other relays only if `DownloadExtraInfo` is set.
     #[doc = sends!("GETINFO extra-info/digest/digest")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for descriptor in &controller.server_descriptors()? {
+    ///     if let Some(digest) = descriptor?.extra_info_digest() {
+    ///         println!("{}", controller.extra_info(digest)?.is_some());
+    ///     }
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn extra_info(&self, digest: [u8; 20]) -> Result<Option<ExtraInfo>> {
         self.descriptor(&format!("extra-info/digest/{}", Fingerprint::from(digest)))
     }
@@ -151,6 +238,17 @@ impl Controller {
     /// [`Error::Rejected`](crate::Error::Rejected) with code 554 if tor cannot parse the descriptor
     /// or refuses it, 552 if it does not know the purpose; otherwise those of
     /// [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::command::PostDescriptor;
+    ///
+    /// let descriptor = std::fs::read("server-descriptor")?;
+    /// println!("{:?}", controller.post_descriptor(&PostDescriptor::new(descriptor))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn post_descriptor(&self, descriptor: &PostDescriptor) -> Result<DescriptorPosted> {
         self.execute(descriptor)
     }
@@ -158,6 +256,16 @@ impl Controller {
     /// Returns the annotations of the server descriptor of a relay; `None` if tor has no such
     /// descriptor.
     #[doc = sends!("GETINFO desc-annotations/id/fingerprint")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for relay in &controller.relay_statuses()? {
+    ///     println!("{:?}", controller.descriptor_annotations(relay?.identity())?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn descriptor_annotations(
         &self,
         relay: Fingerprint,

@@ -39,6 +39,16 @@ impl Controller {
     ///
     /// Nicknames are not unique: tor chooses one of several relays, and logs a warning.
     #[doc = sends!("GETINFO ns/name/nickname")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// if let Some(relay) = controller.relay_status_by_name("moria1".parse()?)? {
+    ///     println!("{} {}", relay.identity(), relay.or_port());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relay_status_by_name(&self, nickname: Nickname) -> Result<Option<RouterStatus>> {
         self.descriptor(&format!("ns/name/{nickname}"))
     }
@@ -76,6 +86,18 @@ impl Controller {
     /// Returns entries of the relays of a purpose, made from tor's server descriptors. A client
     /// only has server descriptors of its bridges.
     #[doc = sends!("GETINFO ns/purpose/purpose", relay_statuses)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::names::RouterPurpose;
+    ///
+    /// for bridge in &controller.relay_statuses_of_purpose(&RouterPurpose::Bridge)? {
+    ///     println!("{}", bridge?.nickname());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relay_statuses_of_purpose(&self, purpose: &RouterPurpose) -> Result<RouterStatuses> {
         self.descriptors(&format!("ns/purpose/{}", purpose.as_str()))
     }
@@ -105,6 +127,18 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses server descriptors;
     /// otherwise those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for relay in &controller.relay_statuses()? {
+    ///     if let Some(microdescriptor) = controller.microdescriptor(relay?.identity())? {
+    ///         println!("{:?}", microdescriptor.exit_ports());
+    ///     }
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_microdescriptor")]
     pub fn microdescriptor(&self, fingerprint: Fingerprint) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/id/{fingerprint}"))
@@ -112,6 +146,14 @@ impl Controller {
 
     /// Returns the microdescriptor of a relay, by nickname.
     #[doc = sends!("GETINFO md/name/nickname", microdescriptor)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.microdescriptor_by_name("moria1".parse()?)?.is_some());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn microdescriptor_by_name(&self, nickname: Nickname) -> Result<Option<Microdescriptor>> {
         self.descriptor(&format!("md/name/{nickname}"))
     }
@@ -124,6 +166,16 @@ impl Controller {
     ///
     /// Those of [`microdescriptor`](Self::microdescriptor). A malformed one is an error where it is
     /// read.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let all = controller.microdescriptors()?;
+    /// let exits = all.iter().flatten().filter(|relay| relay.exit_ports().is_some());
+    /// println!("{} relays have an exit policy", exits.count());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_microdescriptors")]
     pub fn microdescriptors(&self) -> Result<Microdescriptors> {
         self.descriptors("md/all")
@@ -156,6 +208,18 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) (552) if this tor uses microdescriptors;
     /// otherwise those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// for relay in &controller.relay_statuses()? {
+    ///     if let Some(descriptor) = controller.server_descriptor(relay?.identity())? {
+    ///         println!("{} {:?}", descriptor.nickname(), descriptor.contact());
+    ///     }
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_server_descriptor")]
     pub fn server_descriptor(&self, fingerprint: Fingerprint) -> Result<Option<ServerDescriptor>> {
         self.descriptor(&format!("desc/id/{fingerprint}"))
@@ -163,6 +227,16 @@ impl Controller {
 
     /// Returns the server descriptor of a relay, by nickname.
     #[doc = sends!("GETINFO desc/name/nickname", server_descriptor)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// if let Some(descriptor) = controller.server_descriptor_by_name("moria1".parse()?)? {
+    ///     println!("{:?}", descriptor.platform());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn server_descriptor_by_name(
         &self,
         nickname: Nickname,
@@ -178,6 +252,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info). A malformed one is an error where it is read.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{} server descriptors", controller.server_descriptors()?.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_server_descriptors")]
     pub fn server_descriptors(&self) -> Result<ServerDescriptors> {
         self.descriptors("desc/all-recent")

@@ -84,6 +84,16 @@ impl Controller {
     /// The closure is called as one of [`add_event_listener`](Self::add_event_listener), but not
     /// for [`Event::Lagged`]: see [`on_lagged`](Self::on_lagged).
     #[doc = sends!("SETEVENTS", add_event_listener)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::EventKind;
+    ///
+    /// controller.add_text_listener(EventKind::Bw, |text| println!("{text}"))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn add_text_listener<F>(&self, kind: EventKind, listener: F) -> Result<ListenerId>
     where
         F: FnMut(&EventText) + Send + 'static,
@@ -93,6 +103,19 @@ impl Controller {
 
     /// Returns a queue of the events of some kinds, which any thread may take.
     #[doc = sends!("SETEVENTS", add_event_listener)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::EventKind;
+    ///
+    /// let events = controller.events([EventKind::Bw, EventKind::Circ])?;
+    /// for event in events.iter().take(10) {
+    ///     println!("{event}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Result<EventQueue> {
         let kinds: Vec<_> = kinds.into_iter().collect();
         EventQueue::new(self, &kinds)
@@ -109,6 +132,17 @@ impl Controller {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no such listener;
     /// [`Error::Timeout`](crate::Error::Timeout) or [`Error::Rejected`](crate::Error::Rejected) if
     /// `SETEVENTS` fails, in which case the listener is removed all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::EventKind;
+    ///
+    /// let listener = controller.add_event_listener(EventKind::Bw, |event| println!("{event}"))?;
+    /// controller.remove_event_listener(listener)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn remove_event_listener(&self, listener: ListenerId) -> Result<()> {
         match self.unlisten(listener) {
             Ok(false) => Err(InvalidInput::new("listener", "does not exist").into()),
@@ -161,6 +195,14 @@ impl Controller {
 
     /// Returns the kinds of event that this tor can send. Later calls return the first reply.
     #[doc = sends!("GETINFO events/names")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.valid_events()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn valid_events(&self) -> Result<&[EventKind]> {
         if let Some(kinds) = self.inner.valid_events.get() {
             return Ok(kinds);

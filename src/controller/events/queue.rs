@@ -95,6 +95,17 @@ impl EventQueue {
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed) if the
     /// connection has ended and every event was taken, or
     /// [`Error::Supervisor`](crate::Error::Supervisor) if the supervisor has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::EventKind;
+    ///
+    /// let events = controller.events([EventKind::Bw])?;
+    /// println!("{}", events.recv()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn recv(&self) -> Result<Event> {
         self.recv_timeout(match &self.source {
             Source::Connection(events) => events.controller().timeout(),
@@ -109,6 +120,19 @@ impl EventQueue {
     /// # Errors
     ///
     /// Those of [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use std::time::Duration;
+    ///
+    /// use torcon::EventKind;
+    ///
+    /// let events = controller.events([EventKind::Bw])?;
+    /// println!("{}", events.recv_timeout(Duration::from_secs(2))?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event> {
         self.recv_until(deadline_after(limit), limit)
     }
@@ -120,6 +144,22 @@ impl EventQueue {
     /// # Errors
     ///
     /// Those of [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use torcon::EventKind;
+    ///
+    /// let events = controller.events([EventKind::Circ])?;
+    /// let deadline = Instant::now() + Duration::from_secs(10);
+    /// while let Ok(event) = events.recv_deadline(deadline) {
+    ///     println!("{event}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Event> {
         self.recv_until(deadline, deadline.saturating_duration_since(Instant::now()))
     }
@@ -174,6 +214,19 @@ impl EventQueue {
 }
 
 /// An iterator over events as they arrive, made by [`EventQueue::iter`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # let controller = torcon::connect_default()?;
+/// use torcon::EventKind;
+///
+/// let events = controller.events([EventKind::Bw])?;
+/// for event in events.iter() {
+///     println!("{event}");
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct EventQueueIter<'a> {
     queue: &'a EventQueue,

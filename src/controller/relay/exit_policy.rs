@@ -33,12 +33,28 @@ impl Controller {
 
     /// Returns the IPv4 rules of the [exit policy](Self::exit_policy). They allow no IPv6 address.
     #[doc = sends!("GETINFO exit-policy/ipv4", exit_policy)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.exit_policy_ipv4()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn exit_policy_ipv4(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/ipv4", ExitPolicy::from_ipv4_rules_of_relay)
     }
 
     /// Returns the IPv6 rules of the [exit policy](Self::exit_policy). They allow no IPv4 address.
     #[doc = sends!("GETINFO exit-policy/ipv6", exit_policy)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.exit_policy_ipv6()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn exit_policy_ipv6(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/ipv6", ExitPolicy::from_ipv6_rules_of_relay)
     }
@@ -47,12 +63,28 @@ impl Controller {
     /// `ExitPolicyRejectPrivate` and `ExitPolicyRejectLocalInterfaces`; `None` if tor is not a
     /// relay, or both are off.
     #[doc = sends!("GETINFO exit-policy/reject-private/relay", exit_policy)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.exit_policy_reject_private()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn exit_policy_reject_private(&self) -> Result<Option<ExitPolicy>> {
         self.relay_policy("exit-policy/reject-private/relay", ExitPolicy::from_rules_of_relay)
     }
 
     /// Returns tor's default exit policy, which follows the configured rules.
     #[doc = sends!("GETINFO exit-policy/default")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.default_exit_policy()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn default_exit_policy(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/default";
         self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))
@@ -61,6 +93,14 @@ impl Controller {
     /// Returns the rules for private networks that tor puts before the configured rules if
     /// `ExitPolicyRejectPrivate` is on.
     #[doc = sends!("GETINFO exit-policy/reject-private/default")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.default_exit_policy_reject_private()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn default_exit_policy_reject_private(&self) -> Result<ExitPolicy> {
         const KEY: &str = "exit-policy/reject-private/default";
         self.read_info(KEY, |policy| read(KEY, policy, ExitPolicy::from_bytes))

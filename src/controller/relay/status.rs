@@ -14,6 +14,17 @@ use crate::names::Fingerprint;
 impl Controller {
     /// Returns the fingerprint of this relay; `None` if tor is not a relay.
     #[doc = sends!("GETINFO fingerprint")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// match controller.fingerprint()? {
+    ///     Some(fingerprint) => println!("this relay is {fingerprint}"),
+    ///     None => println!("this tor is not a relay"),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn fingerprint(&self) -> Result<Option<Fingerprint>> {
         let read = |digits: &[u8]| {
             let malformed = || ProtocolError::new("fingerprint", "40 hexadecimal digits", digits);
@@ -26,18 +37,42 @@ impl Controller {
     /// its first descriptor. Current versions of tor return the
     /// [IPv4 address](Self::external_ipv4).
     #[doc = sends!("GETINFO address")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.external_address()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn external_address(&self) -> Result<Option<IpAddr>> {
         self.read_address("address")
     }
 
     /// Returns tor's best guess of its external IPv4 address.
     #[doc = sends!("GETINFO address/v4")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.external_ipv4()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn external_ipv4(&self) -> Result<Option<Ipv4Addr>> {
         self.read_address("address/v4")
     }
 
     /// Returns tor's best guess of its external IPv6 address.
     #[doc = sends!("GETINFO address/v6")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.external_ipv6()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn external_ipv6(&self) -> Result<Option<Ipv6Addr>> {
         self.read_address("address/v6")
     }
@@ -79,6 +114,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("the ORPort is reachable: {}", controller.reachability()?.or);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn reachability(&self) -> Result<Reachability> {
         self.read_infos(Reachability::KEYS, Reachability::read)
     }
@@ -91,6 +134,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("accepted: {}", controller.has_accepted_server_descriptor()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn has_accepted_server_descriptor(&self) -> Result<bool> {
         self.read_flag("status/accepted-server-descriptor")
     }
@@ -104,6 +155,14 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("good: {}", controller.has_good_server_descriptor()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn has_good_server_descriptor(&self) -> Result<bool> {
         self.read_flag("status/good-server-descriptor")
     }
@@ -119,6 +178,16 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) with code 551 if tor cannot make them, as without
     /// a known address; otherwise those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// if let Some((descriptor, _)) = controller.fresh_relay_descriptors()? {
+    ///     println!("{}", descriptor.nickname());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn fresh_relay_descriptors(&self) -> Result<Option<(ServerDescriptor, Option<ExtraInfo>)>> {
         let read = |text: &[u8]| {
             let begin =
@@ -136,6 +205,15 @@ impl Controller {
     #[doc = sends!(
         "GETINFO stats/ntor/requested stats/ntor/assigned stats/tap/requested stats/tap/assigned"
     )]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let counts = controller.handshake_counts()?;
+    /// println!("{} of {} ntor handshakes", counts.ntor.assigned, counts.ntor.requested);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn handshake_counts(&self) -> Result<HandshakeCounts> {
         self.read_infos(HandshakeCounts::KEYS, HandshakeCounts::read)
     }
@@ -143,6 +221,14 @@ impl Controller {
     /// Returns the clients of this bridge by country, rounded, in the form of a `CLIENTS_SEEN`
     /// event; none if tor is not a bridge.
     #[doc = sends!("GETINFO status/clients-seen")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.clients_seen()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn clients_seen(&self) -> Result<ClientsSeenEvent> {
         self.read_info("status/clients-seen", |answer| Ok(ClientsSeenEvent::read_status(answer)))
     }

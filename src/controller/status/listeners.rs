@@ -24,6 +24,18 @@ impl Controller {
     /// other address is returned as tor reports it: `127.0.0.1` and unix sockets are on tor's
     /// machine, which may be another.
     #[doc = sends!("GETINFO net/listeners/kind")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// use torcon::names::ListenerKind;
+    ///
+    /// for endpoint in controller.listeners(&ListenerKind::Socks)? {
+    ///     println!("SOCKS at {endpoint}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_ports")]
     #[doc(alias = "get_listeners")]
     pub fn listeners(&self, kind: &ListenerKind) -> Result<Vec<Endpoint>> {

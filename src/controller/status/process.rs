@@ -14,6 +14,14 @@ impl Controller {
     ///
     /// [`version`](Self::version) returns the version without a query.
     #[doc = sends!("GETINFO version")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{}", controller.full_version()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn full_version(&self) -> Result<TorVersion> {
         self.read_info("version", |version| {
             Ok(TorVersion::from_text(&String::from_utf8_lossy(version)))
@@ -39,6 +47,14 @@ impl Controller {
 
     /// Returns how long tor has been running, in whole seconds.
     #[doc = sends!("GETINFO uptime")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("up for {} s", controller.uptime()?.as_secs());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_uptime")]
     pub fn uptime(&self) -> Result<Duration> {
         self.read_infos(&["uptime"], |answers| answers.number("uptime").map(Duration::from_secs))
@@ -46,12 +62,29 @@ impl Controller {
 
     /// Returns the time and the time zone of tor's machine.
     #[doc = sends!("GETINFO current-time/utc current-time/local")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{:?}", controller.current_time()?.utc);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn current_time(&self) -> Result<CurrentTime> {
         self.read_infos(CurrentTime::KEYS, CurrentTime::read)
     }
 
     /// Returns the bytes that tor has read and written since it started.
     #[doc = sends!("GETINFO traffic/read traffic/written")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let traffic = controller.traffic()?;
+    /// println!("{} bytes in, {} out", traffic.read, traffic.written);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn traffic(&self) -> Result<Traffic> {
         self.read_infos(Traffic::KEYS, Traffic::read)
     }
@@ -60,6 +93,15 @@ impl Controller {
     ///
     /// tor keeps an event of each second in which a controller was subscribed to `BW`.
     #[doc = sends!("GETINFO bw-event-cache")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// let last = controller.bw_event_cache()?;
+    /// println!("{} seconds of traffic", last.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn bw_event_cache(&self) -> Result<Vec<BwEvent>> {
         self.read_info("bw-event-cache", BwEvent::read_cache)
     }
@@ -67,6 +109,14 @@ impl Controller {
     /// Returns the size of tor's queues, in bytes, above which it closes circuits to free memory:
     /// the option `MaxMemInQueues`, or tor's default for this machine.
     #[doc = sends!("GETINFO limits/max-mem-in-queues")]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let controller = torcon::connect_default()?;
+    /// println!("{} bytes", controller.max_mem_in_queues()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn max_mem_in_queues(&self) -> Result<u64> {
         const KEY: &str = "limits/max-mem-in-queues";
         self.read_infos(&[KEY], |answers| answers.number(KEY))
