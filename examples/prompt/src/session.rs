@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
 use nix::sys::signal::Signal;
@@ -23,6 +24,9 @@ use crate::vocabulary::Vocabulary;
 
 /// The line that ends the data of a command.
 const END_OF_DATA: &str = ".";
+
+/// The time for an event that is being printed when the session ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The signals at which tor exits.
 const ENDING_SIGNALS: [&str; 4] = ["HALT", "SHUTDOWN", "INT", "TERM"];
@@ -100,7 +104,7 @@ impl Session {
         if !self.terminal.is_interactive() {
             self.events.finish();
         }
-        self.controller.close();
+        self.controller.with_timeout(CLOSE_LIMIT).close();
         code
     }
 

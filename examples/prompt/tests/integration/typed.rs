@@ -198,4 +198,10 @@ fn a_password_is_asked_for_and_not_shown() {
     terminal.press("wrong\r");
     terminal.expect("515");
     assert_eq!(terminal.wait(), 1);
+
+    // The terminal shows again what is typed.
+    let mut terminal = Pseudoterminal::spawn(program([endpoint(&tor)]));
+    terminal.expect("password of tor's control port: ");
+    terminal.signal(SIGTERM);
+    assert_eq!(terminal.wait(), 128 + 15);
 }
