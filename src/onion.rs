@@ -1,10 +1,28 @@
 //! Onion services: adding them to a tor, accepting their clients, and watching their publication.
 //!
-//! [`OnionEndpoint`] configures a service and chooses the tor. It returns an [`OnionListener`], which
-//! accepts the clients' connections, or an [`OnionService`], whose ports are forwarded to another
-//! server. Keys and addresses have their types in [`names`](crate::names):
+//! [`Tor::onion_endpoint`](crate::Tor::onion_endpoint), and the method of the same name of a
+//! [`Controller`](crate::Controller::onion_endpoint) and of a
+//! [`Supervisor`](crate::Supervisor::onion_endpoint), return an [`OnionEndpoint`], which configures a
+//! service. [`listen`](OnionEndpoint::listen) returns an [`OnionListener`], which accepts the clients'
+//! connections; [`start`](OnionEndpoint::start) puts the service in front of a server that listens
+//! already, and returns an [`OnionService`].
+//!
+//! Keys and addresses have their types in [`names`](crate::names):
 //! [`OnionKey::generate`](crate::names::OnionKey::generate) generates a key, and with it an address,
-//! without a tor.
+//! without a tor, and
+//! [`OnionKey::read_or_create_file`](crate::names::OnionKey::read_or_create_file) keeps the address
+//! for the next run of the program.
+//!
+//! ```no_run
+//! use torcon::Tor;
+//! use torcon::names::OnionKey;
+//!
+//! let tor = Tor::connect("127.0.0.1:9051")?;
+//! let key = OnionKey::read_or_create_file("web.key")?;
+//! let service = tor.onion_endpoint(80).key(key).start("127.0.0.1:8080")?;
+//! println!("http://{}", service.onion_address());
+//! # Ok::<(), torcon::Error>(())
+//! ```
 //!
 //! An *ephemeral* service is added by `ADD_ONION`: tor receives its key over the control connection
 //! and removes the service when the connection ends. This is the default on a running tor. A

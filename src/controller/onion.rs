@@ -29,6 +29,18 @@ impl Controller {
     /// [`Error::Rejected`] with code 550 if there is a service of this
     /// address; [`Error::InvalidInput`] for the proof of work if tor is
     /// older than 0.4.9.2; otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let added = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)]))?;
+    /// println!("http://{}", added.address);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "create_ephemeral_hidden_service")]
     pub fn add_onion(&self, service: &AddOnion) -> Result<AddedOnion> {
         if let Some(argument) = service.pow_argument() {
@@ -39,7 +51,8 @@ impl Controller {
         self.execute(service)
     }
 
-    /// Removes an ephemeral onion service: one of this connection, or a detached one.
+    /// Removes an ephemeral onion service, whose address may be text: one of this connection, or a
+    /// detached one.
     ///
     /// Sends `DEL_ONION id`. Blocks for at most the [time limit](Self::with_timeout).
     ///
@@ -48,13 +61,39 @@ impl Controller {
     /// [`Error::Rejected`] with code 552 if there is no such service, also
     /// for one of another connection or of the configuration; otherwise those of
     /// [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::AddOnion;
+    /// use torcon::names::OnionPort;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let added = controller.add_onion(&AddOnion::new([OnionPort::new(80, 8080)]))?;
+    /// controller.del_onion(added.address)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "remove_ephemeral_hidden_service")]
-    pub fn del_onion(&self, address: OnionAddress) -> Result<()> {
-        self.execute(&DelOnion::new(address))
+    pub fn del_onion<A>(&self, service: A) -> Result<()>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        self.execute(&DelOnion::new(service.try_into()?))
     }
 
     /// Returns the ephemeral onion services of this connection, without
     /// [detached](Self::detached_onions) ones.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for address in controller.onions()? {
+    ///     println!("{address}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc = sends!("GETINFO onions/current")]
     #[doc(alias = "list_ephemeral_hidden_services")]
     pub fn onions(&self) -> Result<Vec<OnionAddress>> {
@@ -62,23 +101,64 @@ impl Controller {
     }
 
     /// Returns the detached ephemeral onion services of tor.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for address in controller.detached_onions()? {
+    ///     controller.del_onion(address)?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc = sends!("GETINFO onions/detached")]
     pub fn detached_onions(&self) -> Result<Vec<OnionAddress>> {
         self.read_addresses("onions/detached")
     }
 
-    /// Returns the descriptor of a service of this tor; `None` if there is no such service, or tor
+    /// Returns the descriptor of a service of this tor, whose address may be text; `None` if there is no such service, or tor
     /// has not made its descriptor yet.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// if let Some(descriptor) = controller.hs_service_descriptor(service)? {
+    ///     println!("{descriptor}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc = sends!("GETINFO hs/service/desc/id/address")]
-    pub fn hs_service_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
-        self.read_descriptor("service", service)
+    pub fn hs_service_descriptor<A>(&self, service: A) -> Result<Option<String>>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        self.read_descriptor("service", service.try_into()?)
     }
 
-    /// Returns the descriptor of an onion service from tor's client cache; `None` if tor has not
+    /// Returns the descriptor of an onion service, whose address may be text, from tor's client
+    /// cache; `None` if tor has not
     /// fetched it. [`fetch_onion_descriptor`](Self::fetch_onion_descriptor) fetches it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// if let Some(descriptor) = controller.hs_client_descriptor(service)? {
+    ///     println!("{descriptor}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc = sends!("GETINFO hs/client/desc/id/address")]
-    pub fn hs_client_descriptor(&self, service: OnionAddress) -> Result<Option<String>> {
-        self.read_descriptor("client", service)
+    pub fn hs_client_descriptor<A>(&self, service: A) -> Result<Option<String>>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        self.read_descriptor("client", service.try_into()?)
     }
 
     /// Starts to fetch the descriptor of an onion service. `HS_DESC` and `HS_DESC_CONTENT` events
@@ -90,6 +170,17 @@ impl Controller {
     ///
     /// [`Error::Rejected`] with code 552 if tor does not know a server;
     /// otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::HsFetch;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// controller.hs_fetch(&HsFetch::new(service))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn hs_fetch(&self, descriptor: &HsFetch) -> Result<()> {
         self.execute(descriptor)
     }
@@ -103,6 +194,21 @@ impl Controller {
     ///
     /// [`Error::Rejected`] with code 554 if tor cannot parse the
     /// descriptor, 552 if it does not know a server; otherwise those of [`execute`](Self::execute).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::HsPost;
+    /// use torcon::names::OnionAddress;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service: OnionAddress =
+    ///     "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// if let Some(descriptor) = controller.hs_service_descriptor(service)? {
+    ///     controller.hs_post(&HsPost::new(service, descriptor))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn hs_post(&self, descriptor: &HsPost) -> Result<()> {
         self.execute(descriptor)
     }

@@ -62,13 +62,10 @@ impl From<UnixListener> for LocalListener {
 impl TryFrom<&TcpListener> for PortTarget {
     type Error = io::Error;
 
-    /// Returns the target of a listener, which tor on this machine reaches.
+    /// Returns the target by which a tor on this machine reaches a listener, as
+    /// [`of_listener`](Self::of_listener) does.
     fn try_from(listener: &TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(match address.ip().is_unspecified() {
-            true => Self::Tcp(address),
-            false => Self::of_listener(address),
-        })
+        Ok(Self::of_listener(listener.local_addr()?))
     }
 }
 

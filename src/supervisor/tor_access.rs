@@ -273,6 +273,17 @@ impl Supervisor {
     /// Those of
     /// [`Controller::remove_onion_client_auth`](crate::Controller::remove_onion_client_auth); the key
     /// is not added to later connections all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{Launcher, Supervisor};
+    ///
+    /// let supervisor = Supervisor::launch(Launcher::new())?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// assert!(!supervisor.remove_onion_client_auth(service)?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn remove_onion_client_auth<A>(&self, service: A) -> Result<bool>
     where
         A: TryInto<OnionAddress>,

@@ -24,6 +24,7 @@ const STEM: &str = "
     set_conf reset_conf set_options get_hidden_service_conf set_hidden_service_conf
     create_hidden_service remove_hidden_service list_ephemeral_hidden_services
     create_ephemeral_hidden_service remove_ephemeral_hidden_service add_hidden_service_auth
+    remove_hidden_service_auth list_hidden_service_auth get_newnym_wait
     load_conf save_conf enable_feature get_circuits new_circuit extend_circuit repurpose_circuit
     close_circuit get_streams attach_stream close_stream signal is_newnym_available
     is_geoip_unavailable map_address drop_guards launch_tor_with_config";

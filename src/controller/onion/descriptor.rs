@@ -11,7 +11,9 @@ use crate::command::{GetInfo, HsFetch};
 use crate::controller::wait::Waiter;
 use crate::controller::{Controller, if_allowed};
 use crate::descriptor::OnionDescriptor;
-use crate::error::{HsDirFailure, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
+use crate::error::{
+    Error, HsDirFailure, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait,
+};
 use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelaySpec};
@@ -155,9 +157,9 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Onion`](crate::Error::Onion) with [`OnionProblem::NotFetched`] and the reason of
+    /// [`Error::Onion`] with [`OnionProblem::NotFetched`] and the reason of
     /// each directory if all queries have failed, or tor sent none, as without a network;
-    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed);
+    /// [`Error::Timeout`]; [`Error::Closed`];
     /// otherwise those of [`hs_fetch`](Self::hs_fetch) and
     /// [`add_event_listener`](Self::add_event_listener).
     ///
@@ -175,12 +177,12 @@ impl Controller {
     ///
     /// [`fetch_onion_descriptor_from`]: Self::fetch_onion_descriptor_from
     #[doc(alias = "get_hidden_service_descriptor")]
-    pub fn fetch_onion_descriptor(
-        &self,
-        service: OnionAddress,
-        limit: Duration,
-    ) -> Result<OnionDescriptor> {
-        self.fetch(service, &[], limit)
+    pub fn fetch_onion_descriptor<A>(&self, service: A, limit: Duration) -> Result<OnionDescriptor>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
+        self.fetch(service.try_into()?, &[], limit)
     }
 
     /// Fetches the descriptor of an onion service from the given directories, and returns the first
@@ -196,19 +198,36 @@ impl Controller {
     /// # Errors
     ///
     /// Those of [`fetch_onion_descriptor`](Self::fetch_onion_descriptor);
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) also if no server is given, or one is not
+    /// [`Error::InvalidInput`] also if no server is given, or one is not
     /// in the consensus of a tor up to 0.4.9.11.
-    pub fn fetch_onion_descriptor_from(
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    /// let server = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
+    /// let limit = Duration::from_secs(60);
+    /// let descriptor = controller.fetch_onion_descriptor_from(service, [server], limit)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn fetch_onion_descriptor_from<A>(
         &self,
-        service: OnionAddress,
+        service: A,
         servers: impl IntoIterator<Item = Fingerprint>,
         limit: Duration,
-    ) -> Result<OnionDescriptor> {
+    ) -> Result<OnionDescriptor>
+    where
+        A: TryInto<OnionAddress>,
+        Error: From<A::Error>,
+    {
         let servers: Vec<_> = servers.into_iter().collect();
         if servers.is_empty() {
             return Err(InvalidInput::new("servers", "none is given").into());
         }
-        self.fetch(service, &servers, limit)
+        self.fetch(service.try_into()?, &servers, limit)
     }
 
     fn fetch(

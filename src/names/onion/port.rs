@@ -112,13 +112,6 @@ impl PortTarget {
     }
 }
 
-impl PortTarget {
-    /// Returns whether it names a server on every address of a machine.
-    pub(crate) fn is_unspecified(&self) -> bool {
-        matches!(self, Self::Tcp(address) if address.ip().is_unspecified())
-    }
-}
-
 impl From<u16> for PortTarget {
     fn from(port: u16) -> Self {
         Self::Port(port)

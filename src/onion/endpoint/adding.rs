@@ -25,11 +25,7 @@ impl OnionEndpoint {
         target: PortTarget,
         local: Option<&LocalSocket>,
     ) -> Result<OnionService> {
-        let here = |listener: &PortTarget| match listener {
-            PortTarget::Tcp(address) => Ok(PortTarget::of_listener(*address)),
-            target => Ok(target.clone()),
-        };
-        let mut ports = ports_to(self.port, &target, &self.more_ports, here)?;
+        let mut ports = ports_to(self.port, target, &self.more_ports)?;
         // Invalid input must fail before a tor is launched.
         let mut plan = self.service.plan(&ports)?;
         let Self { source, connect, launcher, on_progress, service, more_ports, cancel, .. } = self;
@@ -48,13 +44,9 @@ impl OnionEndpoint {
         if let Some(local) = local.filter(|local| local.is_file()) {
             local.admit(Identity::read(&controller)?.user.unwrap_or_default());
         }
-        if !controller.is_on_this_machine() {
-            let target = match local.filter(|_| self.reached_at.is_none()) {
-                Some(local) => reached(&controller, local.address())?,
-                None => target,
-            };
-            let there = |listener: &PortTarget| reached(&controller, listener);
-            ports = ports_to(self.port, &target, &more_ports, there)?;
+        let needs_other_target = self.reached_at.is_none() && !controller.is_on_this_machine();
+        if let Some(local) = local.filter(|_| needs_other_target) {
+            ports = ports_to(self.port, reached(&controller, local.address())?, &more_ports)?;
             plan = service.plan(&ports)?;
         }
         // Subscribe before the service is added, so that no event is missed.
@@ -122,26 +114,18 @@ impl OnionEndpoint {
     }
 }
 
-/// Returns the ports with their targets. `reach` returns the target of a server that listens on
-/// every address.
 fn ports_to(
     port: u16,
-    target: &PortTarget,
+    target: PortTarget,
     more_ports: &[OnionPort],
-    reach: impl Fn(&PortTarget) -> Result<PortTarget>,
-) -> Result<Vec<OnionPort>> {
-    let first = OnionPort::new(port, target.clone());
-    let mut ports = Vec::with_capacity(1 + more_ports.len());
-    for port in [&first].into_iter().chain(more_ports) {
-        let port = match port.target().filter(|target| target.is_unspecified()) {
-            Some(target) => OnionPort::new(port.virtual_port(), reach(target)?),
-            None => port.clone(),
-        };
+) -> Result<Vec<OnionPort>, InvalidInput> {
+    let mut ports = vec![OnionPort::new(port, target)];
+    for port in more_ports {
         // tor would choose it twice as often.
-        if ports.contains(&port) {
-            return Err(InvalidInput::new("port", "is given twice with the same target").into());
+        if ports.contains(port) {
+            return Err(InvalidInput::new("port", "is given twice with the same target"));
         }
-        ports.push(port);
+        ports.push(port.clone());
     }
     Ok(ports)
 }

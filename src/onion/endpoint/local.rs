@@ -114,9 +114,6 @@ impl OnionEndpoint {
     /// virtual port, of which tor chooses one at random for each connection. tor does not try another
     /// target if that one refuses the connection. The default is none.
     ///
-    /// A server on every address (`0.0.0.0`) is reached as [`reached_at`](Self::reached_at) says for
-    /// a listener.
-    ///
     /// # Examples
     ///
     /// ```no_run

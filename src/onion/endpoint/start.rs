@@ -191,16 +191,12 @@ impl OnionEndpoint {
 }
 
 fn check_reached_at(target: &PortTarget) -> Result<(), InvalidInput> {
-    let refuse = |problem| Err(InvalidInput::new("reached_at", problem));
-    match target {
-        PortTarget::Host { .. } => refuse(
-            "must be an address and not a host name, which tor would resolve once and outside of \
-             the Tor network",
-        ),
-        PortTarget::Ip(ip) if ip.is_unspecified() => refuse("must be the address of one machine"),
-        target if target.is_unspecified() => refuse("must be the address of one machine"),
-        target => check_target("reached_at", target),
+    if matches!(target, PortTarget::Host { .. }) {
+        let problem = "must be an address and not a host name, which tor would resolve once and \
+                       outside of the Tor network";
+        return Err(InvalidInput::new("reached_at", problem));
     }
+    check_target("reached_at", target)
 }
 
 fn check_target(argument: &'static str, target: &PortTarget) -> Result<(), InvalidInput> {

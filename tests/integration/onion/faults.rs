@@ -70,8 +70,8 @@ fn a_failure_leaves_no_listener_no_service_no_directory_and_no_thread() {
         leaves_nothing(
             &before,
             &tor,
-            |endpoint| endpoint.local_unix("/nonexistent/socket"),
-            "cannot listen on unix:/nonexistent/socket: No such file or directory (os error 2)",
+            |endpoint| endpoint.local_unix("/nonexistent/no/socket"),
+            "cannot listen on unix:/nonexistent/no/socket: No such file or directory (os error 2)",
         );
         let socket = tor.directory().join("socket");
         leaves_nothing(

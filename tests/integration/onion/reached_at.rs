@@ -69,15 +69,9 @@ fn a_target_that_tor_could_not_reach_is_refused() {
     let tor = RealTor::start();
     let name = "must be an address and not a host name, which tor would resolve once and outside \
                 of the Tor network";
-    let machine = "must be the address of one machine";
-    for (target, problem) in [
-        ("web.lan:8080", name),
-        ("web.lan", name),
-        ("0.0.0.0:8080", machine),
-        ("[::]:8080", machine),
-        ("0.0.0.0", machine),
-        ("192.0.2.7:0", "must not have port 0"),
-    ] {
+    for (target, problem) in
+        [("web.lan:8080", name), ("web.lan", name), ("192.0.2.7:0", "must not have port 0")]
+    {
         for endpoint in
             [endpoint(&tor).ephemeral(), endpoint(&tor).hidden_service_dir("/nowhere/service")]
         {

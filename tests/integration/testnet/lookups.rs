@@ -199,7 +199,7 @@ fn a_service_that_does_not_exist_is_not_found_by_any_directory() {
         if is_it { Ok(()) } else { Err(format!("{found:?}")) }
     });
 
-    let other = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse().unwrap();
+    let other = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
     let outcome = retried(controller, "every directory has nothing", || {
         let outcome = controller.fetch_onion_descriptor(other, LIMIT);
         let text = outcome.as_ref().unwrap_err().to_string();

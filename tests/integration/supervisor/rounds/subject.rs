@@ -206,7 +206,7 @@ impl Subject {
                 let argument = words.next().unwrap();
                 match keyword {
                     "SETCONF" => other.set_conf([argument.split_once('=').unwrap()]).unwrap(),
-                    _ => other.del_onion(argument.parse().unwrap()).unwrap(),
+                    _ => other.del_onion(argument).unwrap(),
                 }
             }
         }
