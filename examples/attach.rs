@@ -1,7 +1,7 @@
 //! Chooses the circuit of each stream: one for each port, by an attacher.
 //!
 //! ```text
-//! cargo run --example attach
+//! cargo run --features testnet --example attach
 //! ```
 //!
 //! It runs on a private Tor network on this machine: it builds three circuits, opens streams to
@@ -21,9 +21,17 @@ use torcon::state::{Attach, Circuit, State};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: attach
+
+Chooses the circuit of each stream by its port, on a private Tor network.";
+
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
+    arguments::none(USAGE);
     let network = PrivateNetwork::launch()?;
     let tor = Tor::launch(Launcher::new().network(&network).option("SocksPort", "auto"))?;
     let state = State::new(tor.controller())?;

@@ -1,7 +1,7 @@
 //! Shows the circuits and streams of a tor, and their changes.
 //!
 //! ```text
-//! cargo run --example circuits [-- --for SECONDS] [--connect ENDPOINT]
+//! cargo run --features testnet --example circuits [-- --for SECONDS] [--connect ENDPOINT]
 //! ```
 //!
 //! Without an endpoint it starts a private Tor network on this machine, with a tor that opens
@@ -14,17 +14,28 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
+use lexopt::prelude::*;
 use torcon::names::{RelaySpec, StreamStatus};
 use torcon::socks::TorStream;
 use torcon::state::{Snapshot, State, Stream};
 use torcon::testnet::PrivateNetwork;
-use torcon::{Launcher, Tor};
+use torcon::{CancelToken, ConnectOptions, Launcher, Tor};
 
-const USAGE: &str = "usage: circuits [--for SECONDS] [--connect ENDPOINT]";
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: circuits [--for SECONDS] [--connect ENDPOINT]
+
+Shows the circuits and streams of a tor, by default one on a private Tor network for ten seconds.
+
+  --connect ENDPOINT  show the tor at host:port or unix:/path until Ctrl-C
+  --for SECONDS       end after this time
+
+A password is read from TOR_CONTROL_PASSWD, such as '\"secret\"' with both quotes.";
 
 /// The screen is not drawn more often than this.
 const FRAME: Duration = Duration::from_millis(100);
@@ -32,42 +43,60 @@ const FRAME: Duration = Duration::from_millis(100);
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
-    let Arguments { time, endpoint } = Arguments::read()?;
-    if let Some(endpoint) = endpoint {
-        return show(&Tor::connect(&endpoint)?.state()?, time);
+    let arguments = arguments::read(USAGE, Arguments::read);
+    // Ctrl-C and SIGTERM end the program in good order, a second one at once.
+    let token = CancelToken::new();
+    let at_signal = token.clone();
+    ctrlc::set_handler(move || {
+        if !at_signal.cancel() {
+            std::process::exit(130);
+        }
+    })?;
+    match run(&arguments, &token) {
+        Err(error) if error.downcast_ref().is_some_and(torcon::Error::is_canceled) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn run(arguments: &Arguments, token: &CancelToken) -> Result<()> {
+    let time = arguments.time;
+    if let Some(endpoint) = &arguments.endpoint {
+        let controller = ConnectOptions::from_env()?.cancel_token(token).connect(endpoint)?;
+        return show(&State::new(&controller)?, time.unwrap_or(Duration::MAX), token);
     }
     eprintln!("starting a private Tor network");
-    let network = PrivateNetwork::launch()?;
-    let tor = Tor::launch(Launcher::new().network(&network).option("SocksPort", "auto"))?;
+    let network = PrivateNetwork::builder().cancel_token(token).launch()?;
+    let launcher = Launcher::new().network(&network).option("SocksPort", "auto");
+    let tor = Tor::launch(launcher.cancel_token(token))?;
     let server = echo()?;
     let state = tor.state()?;
-    let (stop, stopped) = bounded::<()>(0);
+    let shown = CancelToken::new();
     thread::scope(|scope| {
         // Makes streams and circuits to show.
-        let visitor = scope.spawn(|| visit(&tor, server, &stopped));
-        let shown = show(&state, Some(time.unwrap_or(Duration::from_secs(10))));
-        drop(stop);
+        let visitor = scope.spawn(|| visit(&tor, server, &shown));
+        let outcome = show(&state, time.unwrap_or(Duration::from_secs(10)), token);
+        shown.cancel();
         match visitor.join() {
-            Ok(()) => shown,
+            Ok(()) => outcome,
             Err(_) => Err("the visitor panicked".into()),
         }
     })
 }
 
-/// Draws the screen whenever something has changed, for some time or forever.
-fn show(state: &State, time: Option<Duration>) -> Result<()> {
+/// Draws the screen whenever something has changed, for some time or until Ctrl-C.
+fn show(state: &State, time: Duration, token: &CancelToken) -> Result<()> {
     // A full channel already has a message.
     let (changed, changes) = bounded(1);
     let of_streams = changed.clone();
     state.on_circuit(move |_| changed.try_send(()).unwrap_or_default())?;
     state.on_stream(move |_| of_streams.try_send(()).unwrap_or_default())?;
     let begin = Instant::now();
-    let is_over = || time.is_some_and(|time| begin.elapsed() >= time);
+    let is_over = || token.is_canceled() || begin.elapsed() >= time;
 
     if !io::stdout().is_terminal() {
         // A tor that has just started has no circuits.
         let is_carried = |stream: &Stream| stream.info().status() == StreamStatus::Succeeded;
-        while time.is_some() && !is_over() && !state.streams().iter().any(is_carried) {
+        while time < Duration::MAX && !is_over() && !state.streams().iter().any(is_carried) {
             let _ = changes.recv_timeout(FRAME);
         }
         print!("{}", screen(&state.snapshot(), usize::MAX));
@@ -77,9 +106,9 @@ fn show(state: &State, time: Option<Duration>) -> Result<()> {
         // From the upper left corner; the rest of the screen is cleared.
         print!("\x1b[H\x1b[J{}", screen(&state.snapshot(), 20));
         io::stdout().flush()?;
-        thread::sleep(FRAME);
+        token.wait_timeout(FRAME);
         // Ages change without an event.
-        let _ = changes.recv_timeout(Duration::from_secs(1));
+        let _ = changes.recv_timeout(Duration::from_millis(500));
     }
     Ok(())
 }
@@ -132,14 +161,14 @@ fn name(relay: &RelaySpec) -> String {
 }
 
 /// Opens streams through tor, one after the other, until it is stopped.
-fn visit(tor: &Tor, server: SocketAddr, stopped: &Receiver<()>) {
+fn visit(tor: &Tor, server: SocketAddr, stopped: &CancelToken) {
     loop {
+        // The stream stays open during the pause.
         let stream = greet(tor, server);
         if let Err(error) = &stream {
             eprintln!("a stream has failed: {error}");
         }
-        let pause = stopped.recv_timeout(Duration::from_millis(700));
-        if pause.is_err_and(|error| error.is_disconnected()) {
+        if stopped.wait_timeout(Duration::from_millis(700)) {
             return;
         }
     }
@@ -172,15 +201,13 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn read() -> Result<Self> {
+    fn read(parser: &mut lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
         let mut read = Self { time: None, endpoint: None };
-        let mut arguments = env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or(USAGE)?;
-            match name.as_str() {
-                "--for" => read.time = Some(Duration::from_secs(value.parse()?)),
-                "--connect" => read.endpoint = Some(value),
-                _ => return Err(USAGE.into()),
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("for") => read.time = Some(Duration::from_secs(parser.value()?.parse()?)),
+                Long("connect") => read.endpoint = Some(parser.value()?.string()?),
+                other => return Err(other.unexpected()),
             }
         }
         Ok(read)

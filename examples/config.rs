@@ -8,32 +8,24 @@
 //! several options by one command, corrects an option that tor refuses, and prints the result as a
 //! torrc.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
+#![expect(clippy::print_stdout, reason = "example output")]
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use torcon::config::{Config, ConfiguredService, OptionType, OrAuto};
 use torcon::process::Ready;
 use torcon::{Error, Launcher, Result, Tor};
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                eprintln!("  because {source}");
-                cause = source;
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
+#[path = "support/arguments.rs"]
+mod arguments;
 
-fn run() -> Result<()> {
+const USAGE: &str = "usage: config
+
+Reads and changes the configuration of a tor that it launches without network.";
+
+fn main() -> Result<()> {
+    arguments::none(USAGE);
     // The configuration of the new tor.
     let start = Config::offline();
     start.set("DisableNetwork", true)?;

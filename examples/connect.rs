@@ -1,44 +1,43 @@
 //! Connects to a running tor and queries it.
 //!
 //! ```text
-//! cargo run --example connect -- [endpoint]
+//! cargo run --example connect [-- ENDPOINT]
 //! ```
 //!
 //! The endpoint is `host:port` or `unix:/path`, by default the first of the usual endpoints. A
-//! password is read from the variable `TOR_CONTROL_PASSWORD`.
+//! password is read from the variable `TOR_CONTROL_PASSWD`.
+#![expect(clippy::print_stdout, reason = "example output")]
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
+use lexopt::prelude::*;
+use torcon::{ConnectOptions, Result};
 
-use std::env;
-use std::process::ExitCode;
+#[path = "support/arguments.rs"]
+mod arguments;
 
-use torcon::{ConnectOptions, Controller, Password, Result};
+const USAGE: &str = "usage: connect [ENDPOINT]
 
-fn main() -> ExitCode {
-    match connect().and_then(|controller| report(&controller)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                eprintln!("  because {source}");
-                cause = source;
+Connects to a running tor and queries it. The endpoint is host:port or unix:/path, by default the
+first of the usual endpoints that answers.
+
+A password is read from TOR_CONTROL_PASSWD, such as '\"secret\"' with both quotes.";
+
+fn main() -> Result<()> {
+    let endpoint = arguments::read(USAGE, |parser| {
+        let mut endpoint = None;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(value) if endpoint.is_none() => endpoint = Some(value.string()?),
+                other => return Err(other.unexpected()),
             }
-            ExitCode::FAILURE
         }
-    }
-}
+        Ok(endpoint)
+    });
+    let options = ConnectOptions::from_env()?;
+    let controller = match endpoint {
+        Some(endpoint) => options.connect(&endpoint)?,
+        None => options.connect_default()?,
+    };
 
-fn connect() -> Result<Controller> {
-    let options = ConnectOptions::new()
-        .password_with(|| env::var("TOR_CONTROL_PASSWORD").ok().map(Password::from));
-    match env::args().nth(1) {
-        Some(endpoint) => options.connect(&endpoint),
-        None => options.connect_default(),
-    }
-}
-
-fn report(controller: &Controller) -> Result<()> {
     println!("tor {} at {}", controller.version(), controller.endpoint());
     let info = controller.get_info(["process/pid", "uptime", "traffic/read", "traffic/written"])?;
     for (key, value) in &info {

@@ -1,36 +1,47 @@
 //! A circuit along three chosen relays, and a stream through it.
 //!
 //! ```text
-//! cargo run --example custom_path [-- CONTROL_PORT HOST:PORT RELAY RELAY RELAY]
+//! cargo run --features testnet --example custom_path [-- --connect ENDPOINT HOST:PORT RELAY...]
 //! ```
 //!
-//! It runs on a private Tor network on this machine. With arguments it uses a running tor, such as
-//! the one at `127.0.0.1:9051`, and the relays with these fingerprints.
+//! It runs on a private Tor network on this machine. With `--connect` it uses a running tor, such as
+//! the one at `127.0.0.1:9051`, and the relays with these fingerprints; a password is read from
+//! `TOR_CONTROL_PASSWD`.
 #![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
-use torcon::Launcher;
+use lexopt::prelude::*;
 use torcon::names::{CircuitPurpose, Fingerprint};
 use torcon::state::{Circuit, State};
 use torcon::testnet::PrivateNetwork;
+use torcon::{ConnectOptions, Launcher};
+
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: custom_path [--connect ENDPOINT HOST:PORT RELAY...]
+
+Builds a circuit along chosen relays and fetches a page through it, by default on a private Tor
+network.
+
+  --connect ENDPOINT  use the tor at host:port or unix:/path, with the relays of these fingerprints
+
+A password is read from TOR_CONTROL_PASSWD, such as '\"secret\"' with both quotes.";
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => on_a_private_network(),
-        [control, target, relays @ ..] => {
-            let relays = relays.iter().map(|relay| relay.parse()).collect::<Result<Vec<_>, _>>()?;
-            let state = State::new(&torcon::connect(control.as_str())?)?;
-            fetch(&build(&state, &relays)?, target)
+    match arguments::read(USAGE, Arguments::read) {
+        None => on_a_private_network(),
+        Some(Arguments { endpoint, target, relays }) => {
+            let controller = ConnectOptions::from_env()?.connect(&endpoint)?;
+            fetch(&build(&State::new(&controller)?, &relays)?, &target)
         }
-        _ => Err("usage: custom_path [CONTROL_PORT HOST:PORT RELAY RELAY RELAY]".into()),
     }
 }
 
@@ -74,4 +85,31 @@ fn on_a_private_network() -> Result<(), Box<dyn Error>> {
         client.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello from the other end\n")
     })?;
     fetch(&build(&state, &relays)?, &target)
+}
+
+struct Arguments {
+    endpoint: String,
+    target: String,
+    relays: Vec<Fingerprint>,
+}
+
+impl Arguments {
+    fn read(parser: &mut lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
+        let (mut endpoint, mut target, mut relays) = (None, None, Vec::new());
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("connect") => endpoint = Some(parser.value()?.string()?),
+                Value(value) if target.is_none() => target = Some(value.string()?),
+                Value(value) => relays.push(value.parse()?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        match (endpoint, target) {
+            (Some(endpoint), Some(target)) if !relays.is_empty() => {
+                Ok(Some(Self { endpoint, target, relays }))
+            }
+            (None, None) => Ok(None),
+            _ => Err("give an endpoint, a target and relays, or nothing".into()),
+        }
+    }
 }

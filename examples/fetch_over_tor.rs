@@ -1,30 +1,53 @@
 //! Fetches web pages over Tor, with the HTTP client `ureq`.
 //!
 //! ```text
-//! cargo run --example fetch_over_tor [-- URL...]
+//! cargo run --features testnet --example fetch_over_tor [-- --internet URL...]
 //! ```
 //!
-//! Without a URL it starts a private Tor network on this machine, with a small web server, and
-//! fetches that server's page twice: through an exit, and from an onion service. With URLs it
-//! fetches these over the real Tor network.
+//! Without arguments it starts a private Tor network on this machine, with a small web server, and
+//! fetches that server's page twice: through an exit, and from an onion service. With
+//! `--internet` it fetches the given URLs over the real Tor network.
 #![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
+use lexopt::prelude::*;
 use torcon::onion::Publication;
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
 use ureq::{Agent, Proxy};
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: fetch_over_tor [--internet URL...]
+
+Fetches web pages over Tor with the HTTP client ureq, by default on a private Tor network.
+
+  --internet URL...  fetch these over the real Tor network";
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let begin = Instant::now();
-    let urls: Vec<String> = env::args().skip(1).collect();
+    let urls = arguments::read(USAGE, |parser| {
+        let (mut urls, mut is_internet) = (Vec::new(), false);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("internet") => is_internet = true,
+                Value(url) => urls.push(url.string()?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        match is_internet == urls.is_empty() {
+            true => Err("give --internet with one URL or more, or nothing".into()),
+            false => Ok(urls),
+        }
+    });
     let launcher = Launcher::new().option("SocksPort", "127.0.0.1:auto ExtendedErrors");
     if urls.is_empty() {
         fetch_on_a_private_network(launcher, begin)?;

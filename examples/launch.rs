@@ -1,51 +1,90 @@
 //! Launches a tor, shows its bootstrap progress, and ends it.
 //!
 //! ```text
-//! cargo run --example launch -- [--offline]
+//! cargo run --features testnet --example launch [-- --internet | --offline]
 //! ```
 //!
-//! With `--offline` the network of tor is disabled. If tor cannot reach its network, the example
-//! ends after a minute without progress.
+//! It runs on a private Tor network on this machine. With `--internet` tor bootstraps on the real Tor
+//! network; if that takes a minute without progress, the launch fails. With `--offline` the network
+//! of tor is disabled. Ctrl-C ends the launch.
+#![expect(clippy::print_stdout, reason = "example output")]
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
-
-use std::env;
-use std::process::ExitCode;
+use std::io;
 use std::time::Duration;
 
+use lexopt::prelude::*;
 use torcon::process::Ready;
-use torcon::{Launcher, Result};
+use torcon::testnet::PrivateNetwork;
+use torcon::{CancelToken, Error, Launcher, Result};
 
-fn main() -> ExitCode {
-    match launch(env::args().any(|argument| argument == "--offline")) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The result without the internet; tor has ended already.
-        Err(error) if error.is_timeout() => {
-            println!("tor does not bootstrap, perhaps it cannot reach its network: {error}");
-            println!("with --offline its network is disabled");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                eprintln!("  because {source}");
-                cause = source;
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: launch [--internet | --offline]
+
+Launches a tor, shows its bootstrap progress, and ends it. By default it bootstraps on a private Tor
+network.
+
+  --internet  bootstrap on the real Tor network
+  --offline   disable the network of tor";
+
+/// Where tor bootstraps.
+enum Network {
+    Private,
+    Internet,
+    Disabled,
+}
+
+fn main() -> Result<()> {
+    let network = arguments::read(USAGE, |parser| {
+        let mut network = Network::Private;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("internet") => network = Network::Internet,
+                Long("offline") => network = Network::Disabled,
+                other => return Err(other.unexpected()),
             }
-            ExitCode::FAILURE
         }
+        Ok(network)
+    });
+    // Ctrl-C and SIGTERM end the program in good order, a second one at once.
+    let token = CancelToken::new();
+    let at_signal = token.clone();
+    ctrlc::set_handler(move || {
+        if !at_signal.cancel() {
+            std::process::exit(130);
+        }
+    })
+    .map_err(io::Error::other)?;
+    match launch(&network, &token) {
+        // Everything is removed already.
+        Err(Error::Canceled(canceled)) => {
+            println!("{canceled}");
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 
-fn launch(offline: bool) -> Result<()> {
-    let mut launcher = Launcher::new()
+fn launch(network: &Network, token: &CancelToken) -> Result<()> {
+    let launcher = Launcher::new()
         .option("SocksPort", "auto")
         .stall_timeout(Duration::from_secs(60))
-        .on_progress(|progress| println!("{progress}"));
-    if offline {
+        .on_progress(|progress| println!("{progress}"))
+        .cancel_token(token);
+    // It must live longer than the tor that uses it.
+    let private = match network {
+        Network::Private => Some(PrivateNetwork::builder().cancel_token(token).launch()?),
+        Network::Internet | Network::Disabled => None,
+    };
+    let launcher = match (network, &private) {
         // Such a tor never reaches 100 %.
-        launcher = launcher.option("DisableNetwork", "1").wait_for(Ready::Controller);
-    }
+        (Network::Disabled, _) => {
+            launcher.option("DisableNetwork", "1").wait_for(Ready::Controller)
+        }
+        (_, Some(private)) => launcher.network(private),
+        (_, None) => launcher,
+    };
     let tor = launcher.launch()?;
     println!("tor {} is ready, pid {}", tor.controller()?.version(), tor.pid());
     let listeners = tor.controller()?.get_info_one("net/listeners/socks")?;

@@ -1,7 +1,7 @@
 //! An onion service with client authorization: without a key its descriptor cannot be read.
 //!
 //! ```text
-//! cargo run --example onion_client_auth
+//! cargo run --features testnet --example onion_client_auth
 //! ```
 //!
 //! It runs on a private Tor network on this machine, with a service that authorizes Alice, and a
@@ -15,9 +15,17 @@ use torcon::onion::{OnionListener, Publication};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Error, Launcher, Tor};
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: onion_client_auth
+
+An onion service that only clients with a key can reach, on a private Tor network.";
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Result<()> {
+    arguments::none(USAGE);
     let network = PrivateNetwork::launch()?;
     // With this flag tor has SOCKS codes for failures of onion services.
     let launcher = || Launcher::new().network(&network).option("SocksPort", "auto ExtendedErrors");

@@ -1,7 +1,7 @@
 //! An onion service with an echo server.
 //!
 //! ```text
-//! cargo run --example onion_echo [-- --internet]
+//! cargo run --features testnet --example onion_echo [-- --internet]
 //! ```
 //!
 //! It runs on a private Tor network on this machine, where a second tor connects to it once, and
@@ -9,12 +9,21 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
 use std::io::{self, Read, Write};
-use std::{env, thread};
+use std::thread;
 
 use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionStream};
 use torcon::testnet::PrivateNetwork;
-use torcon::{Launcher, Tor};
+use torcon::{CancelToken, Error, Launcher, Tor};
+
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: onion_echo [--internet]
+
+An onion service with an echo server, by default on a private Tor network, for one client.
+
+  --internet  serve on the real Tor network until Ctrl-C";
 
 /// The port of the service: that of `echo`.
 const PORT: u16 = 7;
@@ -22,10 +31,30 @@ const PORT: u16 = 7;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Result<()> {
-    let internet = env::args().any(|argument| argument == "--internet");
-    let network = if internet { None } else { Some(PrivateNetwork::launch()?) };
+    let internet = arguments::flag(USAGE, "internet");
+    // Ctrl-C and SIGTERM end the program in good order, a second one at once.
+    let token = CancelToken::new();
+    let at_signal = token.clone();
+    ctrlc::set_handler(move || {
+        if !at_signal.cancel() {
+            std::process::exit(130);
+        }
+    })?;
+    match run(internet, &token) {
+        Err(error) if error.downcast_ref().is_some_and(Error::is_canceled) => Ok(()),
+        outcome => outcome,
+    }
+}
 
+fn run(internet: bool, token: &CancelToken) -> Result<()> {
+    let network = match internet {
+        true => None,
+        false => Some(PrivateNetwork::builder().cancel_token(token).launch()?),
+    };
+
+    // The token also ends the loop over the clients below.
     let listener = OnionEndpoint::private_tor(PORT)
+        .cancel_token(token)
         .launcher(launcher(network.as_ref()))
         .on_progress(|progress| eprintln!("{progress}"))
         .listen()?;
@@ -34,7 +63,7 @@ fn main() -> Result<()> {
     thread::scope(|scope| {
         let visitor = network.as_ref().map(|network| {
             scope.spawn(|| {
-                let visit = visit(network, &listener.onion_address());
+                let visit = visit(network, &listener.onion_address(), token);
                 // This ends the loop below.
                 listener.close()?;
                 visit
@@ -61,8 +90,8 @@ fn echo(stream: &OnionStream) -> io::Result<()> {
 }
 
 /// Sends a line to the service, through another tor.
-fn visit(network: &PrivateNetwork, address: &OnionAddress) -> Result<()> {
-    let tor = Tor::launch(launcher(Some(network)))?;
+fn visit(network: &PrivateNetwork, address: &OnionAddress, token: &CancelToken) -> Result<()> {
+    let tor = Tor::launch(launcher(Some(network)).cancel_token(token))?;
     let mut stream = tor.connect_stream((*address, PORT))?;
     let question = b"hello, onion service";
     stream.write_all(question)?;

@@ -1,19 +1,19 @@
 //! A quick tour: launching, queries, events, options, and an onion service.
 //!
 //! ```text
-//! cargo run --example quickstart [-- --public]
+//! cargo run --features testnet --example quickstart [-- --internet]
 //! ```
 //!
 //! Starts a private Tor network on this machine, so that no internet is needed, and launches a tor
 //! in it. Queries that tor, subscribes to its events, changes an option, adds an onion service in
-//! front of a small server, and connects to it through a second tor. With `--public` it uses the
-//! public Tor network.
+//! front of a small server, and connects to it through a second tor. With `--internet` it uses the
+//! real Tor network.
 #![expect(clippy::print_stdout, reason = "example output")]
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use torcon::command::ConfValue;
@@ -21,11 +21,20 @@ use torcon::onion::OnionListener;
 use torcon::testnet::PrivateNetwork;
 use torcon::{Controller, EventKind, Launcher, Tor};
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: quickstart [--internet]
+
+A quick tour of torcon, by default on a private Tor network.
+
+  --internet  use the real Tor network";
+
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Outcome {
-    let public = env::args().any(|argument| argument == "--public");
-    let network = if public { None } else { Some(bring_up_network()?) };
+    let internet = arguments::flag(USAGE, "internet");
+    let network = if internet { None } else { Some(bring_up_network()?) };
 
     let tor = launch("a new tor", network.as_ref())?;
     ask(tor.controller())?;

@@ -1,7 +1,7 @@
 //! An onion service that survives its tor.
 //!
 //! ```text
-//! cargo run --example supervised
+//! cargo run --features testnet --example supervised
 //! ```
 //!
 //! It runs on a private Tor network on this machine. A supervisor launches a tor and adds an echo
@@ -22,11 +22,19 @@ use torcon::supervisor::SupervisorStatus;
 use torcon::testnet::PrivateNetwork;
 use torcon::{Event, EventKind, Launcher, Supervisor, Tor};
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+const USAGE: &str = "usage: supervised
+
+An onion service that survives the end of its tor, on a private Tor network.";
+
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> Outcome {
+    arguments::none(USAGE);
     let network = PrivateNetwork::launch()?;
     let launcher = || Launcher::new().network(&network).option("SocksPort", "auto");
     let visitor = Tor::launch(launcher())?;

@@ -1,30 +1,54 @@
 //! A Tor network on this machine, until Ctrl-C.
 //!
 //! ```text
-//! cargo run --example testnet [-- --relays 5] [--authorities 1] [--for SECONDS]
+//! cargo run --features testnet --example testnet [-- --relays 5] [--authorities 1] [--for SECONDS]
 //! ```
 //!
 //! Starts a private network of real tors on 127.0.0.1, prints the configuration with which another
 //! tor joins it, and ends the network at Ctrl-C, or after some seconds. It needs no internet.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
-use std::error::Error;
+use std::io;
 use std::time::Duration;
-use std::{env, thread};
 
-use crossbeam_channel::{Receiver, after, bounded, never, select};
-use nix::sys::signal::{SigSet, Signal};
+use lexopt::prelude::*;
 use torcon::testnet::PrivateNetwork;
+use torcon::{CancelToken, Error, Result};
 
-const USAGE: &str = "usage: testnet [--relays N] [--authorities N] [--for SECONDS]";
+#[path = "support/arguments.rs"]
+mod arguments;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { relays, authorities, time } = Arguments::read()?;
-    // Before any other thread begins, so that Ctrl-C ends none of them.
-    let stopped = on_stop_signal()?;
+const USAGE: &str = "usage: testnet [--relays N] [--authorities N] [--for SECONDS]
+
+A Tor network on this machine, until Ctrl-C.
+
+  --relays N       the number of relays besides the authorities; the default is 5
+  --authorities N  the number of directory authorities; the default is 1
+  --for SECONDS    end after this time";
+
+fn main() -> Result<()> {
+    let arguments = arguments::read(USAGE, Arguments::read);
+    // Ctrl-C and SIGTERM end the program in good order, a second one at once.
+    let token = CancelToken::new();
+    let at_signal = token.clone();
+    ctrlc::set_handler(move || {
+        if !at_signal.cancel() {
+            std::process::exit(130);
+        }
+    })
+    .map_err(io::Error::other)?;
+    match run(&arguments, &token) {
+        // Ctrl-C during the launch: every tor has ended.
+        Err(Error::Canceled(_)) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn run(arguments: &Arguments, token: &CancelToken) -> Result<()> {
     let network = PrivateNetwork::builder()
-        .relays(relays)
-        .authorities(authorities)
+        .relays(arguments.relays)
+        .authorities(arguments.authorities)
+        .cancel_token(token)
         .on_progress(|progress| eprintln!("{:5.1} s {progress}", progress.elapsed.as_secs_f64()))
         .launch()?;
 
@@ -43,52 +67,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     print!("{}", network.client_torrc());
     println!("\nEvery name is 127.0.0.1 there, but a.nx.test does not exist. Ctrl-C ends it.");
 
-    select! {
-        recv(stopped) -> _ => {}
-        recv(time.map_or_else(never, after)) -> _ => {}
-    }
+    token.wait_timeout(arguments.time);
     drop(network);
     println!("the network has ended");
     Ok(())
 }
 
-/// Blocks the signals that end a program; one thread waits for them and notifies the main thread.
-///
-/// A second signal, while the network starts or ends, ends the program at once; its tors end with
-/// it.
-fn on_stop_signal() -> Result<Receiver<()>, Box<dyn Error>> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    signals.thread_block()?;
-    let (sender, stopped) = bounded(1);
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for count in 0.. {
-            if signals.wait().is_err() || count > 0 {
-                std::process::exit(1);
-            }
-            eprintln!("ending");
-            let _ = sender.send(());
-        }
-    })?;
-    Ok(stopped)
-}
-
 struct Arguments {
     relays: usize,
     authorities: usize,
-    time: Option<Duration>,
+    time: Duration,
 }
 
 impl Arguments {
-    fn read() -> Result<Self, Box<dyn Error>> {
-        let mut read = Self { relays: 5, authorities: 1, time: None };
-        let mut arguments = env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or(USAGE)?;
-            match name.as_str() {
-                "--relays" => read.relays = value.parse()?,
-                "--authorities" => read.authorities = value.parse()?,
-                "--for" => read.time = Some(Duration::from_secs(value.parse()?)),
-                _ => return Err(USAGE.into()),
+    fn read(parser: &mut lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
+        let mut read = Self { relays: 5, authorities: 1, time: Duration::MAX };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("relays") => read.relays = parser.value()?.parse()?,
+                Long("authorities") => read.authorities = parser.value()?.parse()?,
+                Long("for") => read.time = Duration::from_secs(parser.value()?.parse()?),
+                other => return Err(other.unexpected()),
             }
         }
         Ok(read)

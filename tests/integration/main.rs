@@ -47,6 +47,9 @@ mod linear;
 /// Calls that a token cancels.
 mod cancel;
 
+/// The programs below `examples/`.
+mod examples;
+
 /// Launching and ending a real tor, or a shell script in its place.
 mod process;
 
