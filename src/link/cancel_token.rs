@@ -66,6 +66,7 @@ use crate::error::{Canceled, Wait};
 /// }
 /// ```
 #[doc(alias = "CancellationToken")]
+#[doc(alias = "Context")]
 #[doc(alias = "Ctrl-C")]
 #[doc(alias = "signal handler")]
 #[doc(alias = "addSystemEventTrigger")]

@@ -369,7 +369,7 @@ mod tests {
 
     use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
 
-    use super::{Attempt, CancelToken, Endpoint, Stream};
+    use super::{Attempt, CancelToken, Endpoint, Stream, resolve};
 
     // The first address of a name took the whole time limit.
     #[test]
@@ -414,6 +414,16 @@ mod tests {
             });
             assert!(begin.elapsed() < Duration::from_secs(30), "{endpoint}: {:?}", begin.elapsed());
         }
+    }
+
+    // A resolver that does not answer kept its caller until the deadline.
+    #[test]
+    fn the_resolution_of_a_name_is_canceled() {
+        let token = CancelToken::new();
+        token.cancel();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let error = resolve("a.invalid", 1, deadline, Some(&token)).unwrap_err();
+        assert_eq!(error.to_string(), "canceled");
     }
 
     // The loss of a remote machine was never noticed.

@@ -93,6 +93,7 @@ impl OnionEndpoint {
         }
         let published =
             await_publication(&service, publication, self.timeout, on_progress.as_ref());
+        let published = check_canceled().map_err(Error::from).and(published);
         match published {
             // At least one directory has the descriptor, so some clients can reach the service.
             Err(Error::Timeout(_)) if service.is_uploaded() => {
@@ -100,7 +101,6 @@ impl OnionEndpoint {
             }
             Err(error) => {
                 service.take_back();
-                check_canceled()?;
                 return Err(error);
             }
             Ok(is_published) => {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crossbeam_channel::{Receiver, bounded};
-use torcon::{CancelToken, ConnectOptions, Endpoint, Error, Supervisor};
+use torcon::{CancelToken, ConnectOptions, Endpoint, Error, Password, Supervisor};
 
 use super::{LONG, SOON, cancel_when};
 use crate::support::exclusive::exclusive;
@@ -49,6 +49,28 @@ fn it_ends_at_every_step_of_the_handshake_and_leaves_nothing() {
             before.assert_restored(SOON);
         }
     });
+}
+
+#[test]
+fn a_password_that_is_asked_for_meanwhile_is_not_sent() {
+    let (asked, is_asked) = bounded(1);
+    let (answer, answers) = bounded(1);
+    let tor = FakeTor::tcp(|script| {
+        script.protocol_info("HASHEDPASSWORD", None).expect_end();
+    });
+    let moment = || {
+        is_asked.recv_timeout(LONG).unwrap();
+    };
+    cancel_when(moment, |token| {
+        // The closure cannot be interrupted. It returns when the token is canceled.
+        token.on_cancel(move || answer.send(Password::from("secret")).unwrap()).keep();
+        let options = options(token).password_with(move || {
+            asked.send(()).unwrap();
+            answers.recv_timeout(LONG).ok()
+        });
+        options.connect(tor.endpoint())
+    });
+    tor.finish();
 }
 
 #[test]

@@ -90,22 +90,27 @@ fn a_circuit_that_is_not_built_is_closed() {
     }
 }
 
+type IsMoment = fn(&OnionProgress) -> bool;
+
 #[test]
 fn an_onion_service_is_removed_at_every_step_of_its_start() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    let moments: [fn(&OnionProgress) -> bool; 2] = [
-        |progress| matches!(progress, OnionProgress::Added(_)),
-        |progress| matches!(progress, OnionProgress::Upload(_)),
+    let is_added = |progress: &OnionProgress| matches!(progress, OnionProgress::Added(_));
+    let is_uploaded = |progress: &OnionProgress| matches!(progress, OnionProgress::Upload(_));
+    let moments: [(IsMoment, Publication); 3] = [
+        (is_added, Publication::None),
+        (is_added, Publication::All),
+        (is_uploaded, Publication::All),
     ];
-    for is_moment in moments {
+    for (is_moment, publication) in moments {
         let token = CancelToken::new();
         let at_progress = token.clone();
         let begun = Instant::now();
         let outcome = controller
             .onion_endpoint(80)
             .ephemeral()
-            .publication(Publication::All)
+            .publication(publication)
             .cancel_token(&token)
             .on_progress(move |progress| {
                 if is_moment(progress) {
