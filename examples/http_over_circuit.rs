@@ -110,7 +110,7 @@ impl Transport for StreamTransport {
         Ok(amount > 0)
     }
 
-    /// Every request gets a stream of its own.
+    /// Every request gets a new stream.
     fn is_open(&mut self) -> bool {
         false
     }

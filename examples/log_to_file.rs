@@ -11,7 +11,7 @@
 //! `TOR_CONTROL_PASSWD`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,8 +21,7 @@ use lexopt::prelude::*;
 use torcon::process::Ready;
 use torcon::supervisor::SupervisorStatus;
 use torcon::{
-    CancelToken, ConnectOptions, Error, Event, EventKind, EventQueue, Launcher, Result, Signal,
-    Supervisor,
+    CancelToken, ConnectOptions, Event, EventKind, EventQueue, Launcher, Result, Signal, Supervisor,
 };
 
 #[path = "support/arguments.rs"]
@@ -65,8 +64,8 @@ fn main() -> Result<()> {
         None => show_restart(&token),
     };
     match outcome {
-        // The token stops the supervisor.
-        Err(Error::Canceled(_) | Error::Supervisor(_)) if token.is_canceled() => Ok(()),
+        // The token stops the supervisor, and every wait for it fails.
+        Err(_) if token.is_canceled() => Ok(()),
         outcome => outcome,
     }
 }
@@ -77,7 +76,7 @@ fn follow(endpoint: &str, file: &Path, token: &CancelToken) -> Result<()> {
     let options = ConnectOptions::from_env()?.cancel_token(token);
     let supervisor = Supervisor::connect([endpoint], options)?;
     supervisor.on_status(|status| eprintln!("{status}"))?;
-    write_log(&log_events(&supervisor)?, file)
+    write_log(&log_events(&supervisor)?, open(file)?)
 }
 
 /// Subscribes to the log of every tor of the supervisor.
@@ -85,9 +84,12 @@ fn log_events(supervisor: &Supervisor) -> Result<EventQueue> {
     supervisor.events([EventKind::Notice, EventKind::Warn, EventKind::Err])
 }
 
-/// Appends events to a file until the supervisor has ended.
-fn write_log(events: &EventQueue, path: &Path) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+fn open(file: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(file)
+}
+
+/// Writes events to a file until the supervisor has ended.
+fn write_log(events: &EventQueue, mut file: File) -> Result<()> {
     for event in events.iter() {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         match event {
@@ -108,9 +110,10 @@ fn show_restart(token: &CancelToken) -> Result<()> {
     let supervisor = Supervisor::launch(launcher.cancel_token(token))?;
     supervisor.on_status(|status| println!("status: {status}"))?;
     let events = log_events(&supervisor)?;
+    let file = open(&path)?;
     thread::scope(|scope| {
-        let writer = scope.spawn(|| write_log(&events, &path));
-        let outcome = restart(&supervisor, &path);
+        let writer = scope.spawn(|| write_log(&events, file));
+        let outcome = restart(&supervisor, &path, token);
         supervisor.stop();
         println!("\n{}", fs::read_to_string(&path)?);
         let written = writer.join().unwrap_or(Ok(()));
@@ -119,13 +122,18 @@ fn show_restart(token: &CancelToken) -> Result<()> {
 }
 
 /// Lets tor log a line, kills it, and does the same with the next tor.
-fn restart(supervisor: &Supervisor, log: &Path) -> Result<()> {
+fn restart(supervisor: &Supervisor, log: &Path, token: &CancelToken) -> Result<()> {
     for generation in 1..=2_u64 {
-        let is_up = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation: now, .. } if *now >= generation);
+        let is_up = |status: &SupervisorStatus| match status {
+            SupervisorStatus::Up { generation: now, .. } => *now >= generation,
+            // Without this the wait would go on until its limit.
+            SupervisorStatus::Stopped => true,
+            _ => false,
+        };
         supervisor.wait_status(LIMIT, is_up)?;
         let tor = supervisor.tor()?;
         tor.controller().signal(Signal::Reload)?;
-        wait_for_lines(log, usize::try_from(generation).unwrap_or(usize::MAX))?;
+        wait_for_lines(log, usize::try_from(generation).unwrap_or(usize::MAX), token)?;
         if let Some(process) = tor.process().filter(|_| generation == 1) {
             println!("killing tor, PID {}", process.pid());
             process.kill()?;
@@ -135,13 +143,12 @@ fn restart(supervisor: &Supervisor, log: &Path) -> Result<()> {
 }
 
 /// Waits until the file has so many lines about a reload.
-fn wait_for_lines(log: &Path, count: usize) -> io::Result<()> {
+fn wait_for_lines(log: &Path, count: usize, token: &CancelToken) -> io::Result<()> {
     let end = Instant::now() + LIMIT;
     while fs::read_to_string(log)?.matches("reload signal").count() < count {
-        if Instant::now() >= end {
+        if token.wait_timeout(Duration::from_millis(50)) || Instant::now() >= end {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
