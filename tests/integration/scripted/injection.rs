@@ -209,7 +209,7 @@ fn no_function_with_a_text_argument_is_missing_from_the_tables() {
     // Functions with durations, numbers, closures, bytes for hexadecimal digits or data, addresses,
     // keys, identifiers, or results of other functions as arguments.
     const OTHERS: &str = "add_onion add_onion_client_auth address_mappings_from \
-                          attach_stream authenticate bridge_download certificate_download \
+                          attach_stream authenticate bridge_download cancel_token certificate_download \
                           cancel_token certificate_download_for_key certificate_signing_keys \
                           close_circuit close_circuit_if_unused close_stream command_timeout \
                           connect connect_first connect_stream cookie_file consensus_document consensus_download \
