@@ -169,7 +169,7 @@ impl Controller {
     /// use std::time::Duration;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
-    /// let address = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
+    /// let address = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
     /// let descriptor = controller.fetch_onion_descriptor(address, Duration::from_secs(60))?;
     /// println!("{} from {}", descriptor.id(), descriptor.hsdir());
     /// # Ok::<(), torcon::Error>(())
