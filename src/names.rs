@@ -9,6 +9,7 @@
 //! keywords that tor sends are compared exactly.
 
 mod auth_method;
+mod bridge;
 mod circuit;
 mod connection;
 mod descriptor;
@@ -28,11 +29,14 @@ mod stream;
 mod target;
 mod tor_feature;
 mod transport;
+mod transport_plugin;
+mod upstream_proxy;
 mod version;
 
 use std::fmt;
 
 pub use auth_method::AuthMethod;
+pub use bridge::BridgeLine;
 pub use circuit::{
     BuildFlag, BuildTimeoutAction, CircMinorChange, CircuitId, CircuitPurpose, CircuitReason,
     CircuitStatus, HsState,
@@ -62,6 +66,8 @@ pub use stream::{
 pub use target::Target;
 pub(crate) use tor_feature::TorFeature;
 pub use transport::{PtConnect, PtSeverity, TransportType};
+pub use transport_plugin::TransportPlugin;
+pub use upstream_proxy::UpstreamProxy;
 pub use version::TorVersion;
 
 /// An error: a text is not a valid name.

@@ -10,6 +10,7 @@
 //! **Invariant**: this module knows no text of the control protocol, and a thread that reads tor's
 //! output waits for nothing else.
 
+mod bridges;
 mod child;
 mod control;
 mod directory;
@@ -28,6 +29,7 @@ mod supervise;
 mod thread;
 mod tor_process;
 mod tor_user;
+mod verify;
 
 pub use self::control::{ControlFn, ControlVia};
 pub use self::launch_state::Ready;

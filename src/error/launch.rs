@@ -82,6 +82,26 @@ pub enum LaunchProblem {
         /// The text.
         text: Box<str>,
     },
+    /// tor refused the configuration at [`Launcher::verify`](crate::Launcher::verify).
+    #[error("{}", text::invalid_option(.option.as_deref()))]
+    Refused {
+        /// The option that tor's text names, if it is one of those that were set.
+        option: Option<Box<str>>,
+    },
+    /// The program of a pluggable transport that the bridges need cannot be executed.
+    #[error("the transport program {} cannot be executed", quoted_path(.program))]
+    TransportProgram {
+        /// The program, as `ClientTransportPlugin` names it.
+        program: PathBuf,
+        /// The operating system's error.
+        source: Arc<io::Error>,
+    },
+    /// The program printed something else than tor does.
+    #[error("the program {} does not answer as tor does", quoted_path(.program))]
+    NotTor {
+        /// The program.
+        program: PathBuf,
+    },
     /// A time limit of the launch passed.
     #[error(transparent)]
     Timeout(Timeout),

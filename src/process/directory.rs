@@ -26,6 +26,8 @@ pub(super) enum DataDirectory {
     Kept(Arc<TemporaryDirectory>),
     /// One of this tor only.
     Temporary,
+    /// The given one, or a missing one; nothing is created or changed.
+    Unchanged(Option<PathBuf>),
 }
 
 /// The directories and files of one tor process.
@@ -66,6 +68,10 @@ impl Directories {
                 data
             }
             DataDirectory::Kept(directory) => kept.insert(directory).path().join("data"),
+            DataDirectory::Unchanged(Some(data)) => {
+                path::absolute(&data).map_err(|error| problem(&data, error))?
+            }
+            DataDirectory::Unchanged(None) => private.join("data"),
             DataDirectory::Temporary => {
                 let data = private.join("data");
                 create_directory(&data)?;
@@ -134,6 +140,13 @@ impl Directories {
         if self.kept.is_none() {
             user.give_empty(&self.data).map_err(|error| problem(&self.data, error))?;
         }
+        self.give_private()
+    }
+
+    /// Makes tor's user the owner of the temporary directories and of the files in them. Does nothing
+    /// if tor does not change its user.
+    pub(super) fn give_private(&self) -> Result<(), LaunchProblem> {
+        let Some(user) = self.user else { return Ok(()) };
         for file in [self.torrc(), self.defaults_torrc()] {
             user.give(&file).map_err(|error| problem(&file, error))?;
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::bridges::unusable_transport;
 use super::child::KILL_LIMIT;
 use super::control::{self, ConnectFailure, Connected, Route};
 use super::launch_state::Ready;
@@ -45,6 +46,8 @@ pub(super) enum LaunchMessage {
     /// The result of an attempt at a control connection.
     Attempt(Box<Result<Connected, ConnectFailure>>),
     Disconnected,
+    /// tor's log says that the program of a pluggable transport has ended or could not be started.
+    TransportEnded,
     /// tor wrote on standard error and is being ended for it.
     Stderr,
     Exited,
@@ -230,6 +233,7 @@ impl LaunchMachine {
                 self.check_disconnected();
                 Step::Continue
             }
+            LaunchMessage::TransportEnded => self.check_transports(),
             LaunchMessage::Stderr => Step::Fail(LaunchProblem::Stderr { text: "".into() }),
             LaunchMessage::Exited if self.shared.output.is_ended_for_stderr() => {
                 Step::Fail(LaunchProblem::Stderr { text: "".into() })
@@ -237,6 +241,15 @@ impl LaunchMachine {
             LaunchMessage::Exited => Step::Fail(LaunchProblem::Exited),
             LaunchMessage::Cancel => Step::Cancel,
         }
+    }
+
+    /// Fails if tor cannot bootstrap, since a bridge needs a program that cannot be executed. tor does
+    /// not say so at its usual severity, and tries again every second.
+    fn check_transports(&self) -> Step {
+        if self.launcher.ready == Ready::Controller {
+            return Step::Continue;
+        }
+        unusable_transport(&self.launcher.options).map_or(Step::Continue, Step::Fail)
     }
 
     /// A closed connection of an attempt that failed does not matter.

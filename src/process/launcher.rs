@@ -80,6 +80,14 @@ pub(super) struct Closures {
 
 impl Launcher {
     /// Returns a launcher with every option at its default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::Launcher;
+    ///
+    /// let launcher = Launcher::new();
+    /// ```
     pub fn new() -> Self {
         Self {
             program: PathBuf::from("tor"),
@@ -300,11 +308,8 @@ impl Launcher {
         if let Some(token) = &self.cancel {
             token.check(self.ready.wait())?;
         }
-        let name = self.options.values("User").last();
+        self.control = self.effective_control();
         let user = self.user();
-        if name.is_some_and(tor_user::defers_unix_sockets) {
-            self.control = self.control.without_unix_socket();
-        }
         let directories = Directories::prepare(data, &temporary::root(), user);
         let directories = directories.map_err(LaunchError::new)?;
         let torrc = self.options.torrc(&self.control, &directories)?;
@@ -350,6 +355,16 @@ impl Launcher {
         !matches!(self.control, ControlVia::None)
     }
 
+    /// Returns how the control connection is made, with the options as they are.
+    pub(super) fn effective_control(&self) -> ControlVia {
+        let control = self.control.clone();
+        let user = self.options.values("User").last();
+        match user.is_some_and(tor_user::defers_unix_sockets) {
+            true => control.without_unix_socket(),
+            false => control,
+        }
+    }
+
     /// Returns the user that tor changes to, if it is not that of this program.
     pub(super) fn user(&self) -> Option<TorUser> {
         self.options.values("User").last().and_then(TorUser::find)
@@ -367,6 +382,20 @@ impl Launcher {
 
     pub(super) fn check(&self) -> Result<(), InvalidInput> {
         self.options.check()?;
+        self.check_environment()?;
+        if self.kill_on_stderr && self.options.log_to_stderr() {
+            let problem = "tor would be ended for its log on standard error: log to stdout, or \
+                           set Launcher::kill_on_stderr(false)";
+            return Err(InvalidInput::new("Log", problem));
+        }
+        if !self.has_control() && self.ready == Ready::Controller {
+            let problem = "Ready::Controller cannot be reached with ControlVia::None";
+            return Err(InvalidInput::new("wait_for", problem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_environment(&self) -> Result<(), InvalidInput> {
         for (name, value) in &self.environment {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 return Err(InvalidInput::new(
@@ -377,15 +406,6 @@ impl Launcher {
             if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
                 return Err(InvalidInput::new("env", "must not contain NUL"));
             }
-        }
-        if self.kill_on_stderr && self.options.log_to_stderr() {
-            let problem = "tor would be ended for its log on standard error: log to stdout, or \
-                           set Launcher::kill_on_stderr(false)";
-            return Err(InvalidInput::new("Log", problem));
-        }
-        if !self.has_control() && self.ready == Ready::Controller {
-            let problem = "Ready::Controller cannot be reached with ControlVia::None";
-            return Err(InvalidInput::new("wait_for", problem));
         }
         Ok(())
     }

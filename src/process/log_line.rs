@@ -35,6 +35,17 @@ impl<'a> LogLine<'a> {
         };
         Some(Self { severity, text })
     }
+
+    /// Whether it says that the program of a pluggable transport has ended, or could not be started.
+    ///
+    /// `Managed proxy "/usr/bin/x" having PID 17 terminated with status code 1`; tor 0.4.8 has
+    /// `process terminated`. `Managed proxy at '/usr/bin/x' failed at launch.`
+    pub(super) fn is_end_of_transport(&self) -> bool {
+        self.text.starts_with("Managed proxy ")
+            && [" terminated with status code ", " failed at launch"]
+                .iter()
+                .any(|end| self.text.contains(end))
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +61,15 @@ mod tests {
         ] {
             assert_eq!(LogLine::parse(line), Some(LogLine { severity, text }));
         }
+        for line in [
+            "[warn] Managed proxy \"/x\" having PID 13924 terminated with status code 1",
+            "[warn] {PT} Managed proxy \"/bin/true\" process terminated with status code 0",
+            "[warn] Managed proxy at '/x' failed at launch.",
+        ] {
+            assert!(LogLine::parse(line).unwrap().is_end_of_transport(), "{line}");
+        }
+        let started = "[notice] Managed proxy \"/x\": hello";
+        assert!(!LogLine::parse(started).unwrap().is_end_of_transport());
         for line in ["", "text", "a [b] c", "Nov 23 09:24:58.000 [warn]"] {
             assert_eq!(LogLine::parse(line), None, "{line}");
         }

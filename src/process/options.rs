@@ -28,6 +28,21 @@ impl Options {
         self.0.push((name, value));
     }
 
+    /// Removes the lines of an option.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    }
+
+    /// Returns the option that tor's warnings name, if it is the only one.
+    pub(super) fn named_in(&self, warnings: &[String]) -> Option<&str> {
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let words = || warnings.iter().flat_map(|text| text.split(|letter| !is_part(letter)));
+        let is_named = |name: &str| words().any(|word| word.eq_ignore_ascii_case(name));
+        let mut named = self.0.iter().map(|(name, _)| &**name).filter(|name| is_named(name));
+        let first = named.next()?;
+        named.all(|name| name.eq_ignore_ascii_case(first)).then_some(first)
+    }
+
     /// Returns the options in order, with whether the value may be shown.
     pub(super) fn shown(&self) -> impl Iterator<Item = (String, OsString, bool)> {
         self.0.iter().map(|(name, value)| (name.clone(), value.clone(), !is_secret(name)))

@@ -112,7 +112,7 @@ fn problem(program: &Path, error: io::Error) -> LaunchProblem {
 }
 
 /// Returns the path of the program. A name without a slash is searched in the `PATH` of the child.
-fn find(program: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
+pub(super) fn find(program: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
     if program.as_os_str().as_bytes().contains(&b'/') {
         return Ok(program.to_owned());
     }

@@ -10,6 +10,7 @@ use super::directory::Directories;
 use super::drain::{Drain, Printed};
 use super::launch_machine::LaunchMessage;
 use super::launcher::Closures;
+use super::log_line::LogLine;
 use super::progress::Progress;
 use super::sink::Sink;
 use super::spawn::Spawned;
@@ -111,6 +112,10 @@ fn keep_stdout(shared: Arc<Shared>, messages: Sender<LaunchMessage>) -> impl FnM
             let _ = messages.send(LaunchMessage::LogLine(progress));
         }
         shared.output.keep_line(line, false);
+        // After the line is kept: the error of the launch quotes it.
+        if LogLine::parse(line).is_some_and(|line| line.is_end_of_transport()) {
+            let _ = messages.send(LaunchMessage::TransportEnded);
+        }
     }
 }
 

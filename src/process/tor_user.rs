@@ -55,16 +55,12 @@ impl TorUser {
     /// Makes the user the owner of an empty directory of root. Leaves anything else, which tor
     /// refuses with the reason.
     pub(super) fn give_empty(&self, path: &Path) -> io::Result<()> {
-        let Ok(directory) = open_directory(AT_FDCWD, path) else { return Ok(()) };
-        if fstat(&directory)?.st_uid != geteuid().as_raw() {
-            return Ok(());
-        }
-        let mut entries = Dir::from_fd(dup(&directory)?)?;
-        let is_dot = |name: &CStr| matches!(name.to_bytes(), b"." | b"..");
-        if entries.iter().flatten().all(|entry| is_dot(entry.file_name())) {
-            self.give_opened(&directory.into())?;
-        }
-        Ok(())
+        empty_directory(path)?.map_or(Ok(()), |directory| self.give_opened(&directory))
+    }
+
+    /// Whether [`give_empty`](Self::give_empty) would change the owner.
+    pub(super) fn would_be_given(&self, path: &Path) -> bool {
+        empty_directory(path).is_ok_and(|directory| directory.is_some())
     }
 
     /// Whether the user can search a directory: `TMPDIR` of root often is private.
@@ -80,4 +76,16 @@ impl TorUser {
             (found.mode() >> shift) & 1 == 1
         })
     }
+}
+
+/// Opens a directory if it is empty and belongs to this program's user.
+fn empty_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let Ok(directory) = open_directory(AT_FDCWD, path) else { return Ok(None) };
+    if fstat(&directory)?.st_uid != geteuid().as_raw() {
+        return Ok(None);
+    }
+    let mut entries = Dir::from_fd(dup(&directory)?)?;
+    let is_dot = |name: &CStr| matches!(name.to_bytes(), b"." | b"..");
+    let is_empty = entries.iter().flatten().all(|entry| is_dot(entry.file_name()));
+    Ok(is_empty.then(|| directory.into()))
 }

@@ -97,6 +97,7 @@ pub(super) fn prospect(error: &Error) -> Prospect {
         }
         Error::Launch(error) => match error.problem() {
             LaunchProblem::NotFound { .. }
+            | LaunchProblem::TransportProgram { .. }
             | LaunchProblem::OtherTor { .. }
             | LaunchProblem::ConnectorPanicked => Prospect::None,
             LaunchProblem::Spawn { source, .. } => {

@@ -156,6 +156,10 @@ fn the_problems_of_a_launch_have_good_texts() {
     let problems = [
         LaunchProblem::NotFound { program: path.clone() },
         LaunchProblem::Spawn { program: path.clone(), source: system_error() },
+        LaunchProblem::TransportProgram { program: path.clone(), source: system_error() },
+        LaunchProblem::NotTor { program: path.clone() },
+        LaunchProblem::Refused { option: None },
+        LaunchProblem::Refused { option: Some("Bridge".into()) },
         LaunchProblem::Directory { path, source: system_error() },
         LaunchProblem::Thread(system_error()),
         LaunchProblem::Exited,

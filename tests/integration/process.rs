@@ -1,6 +1,8 @@
 //! Launching and supervising a tor: the real tor, and shell scripts in its place where a test needs
 //! what the real tor does not do.
 
+/// Bridge lines, transport plugins and upstream proxies, as tor takes them.
+mod bridge_lines;
 /// The end of a tor: its own, by its handle, by a signal.
 mod ending;
 /// Launches that fail, and that nothing remains of them.
@@ -31,5 +33,9 @@ mod standard_error;
 mod temporary_root;
 /// The time limits of a launch.
 mod time_limits;
+/// Launches behind bridges, transports and proxies.
+mod transports;
 /// Calls from several threads, from a progress closure, and with extreme limits.
 mod unusual_calls;
+/// tor's check of a configuration, and the version of the program.
+mod verifying;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{LaunchProblem, LaunchReport};
-use crate::names::quoted;
+use crate::names::{printable, quoted};
 
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
@@ -19,6 +19,9 @@ const NOT_REASONS: [&str; 6] = [
 ];
 /// The end of a warning that points to another warning.
 const SEE_OTHERS: &str = " See logs for details.";
+
+/// The advice if tor refuses an option.
+const CORRECT: &str = "correct the option";
 
 /// Texts of tor's warnings, with advice.
 const ADVICE: [(&str, &str); 11] = [
@@ -43,8 +46,8 @@ const ADVICE: [(&str, &str); 11] = [
     ),
     ("is not owned by this user", "give the directory to tor's user alone"),
     ("cannot be read: Permission denied", "give the directory to tor's user alone"),
-    ("Failed to parse/validate config", "correct the option"),
-    ("Reading config failed", "correct the option"),
+    ("Failed to parse/validate config", CORRECT),
+    ("Reading config failed", CORRECT),
 ];
 
 pub(super) fn write(
@@ -57,11 +60,19 @@ pub(super) fn write(
         LaunchProblem::NotConnected => "cannot control the launched tor",
         LaunchProblem::Signal { .. } => "cannot signal the launched tor",
         LaunchProblem::StatusUnknown { .. } => "the launched tor has exited",
+        LaunchProblem::Refused { .. } => "tor refuses the configuration",
+        LaunchProblem::NotTor { .. } => "cannot use the program as tor",
         _ if report.was_ready => "the launched tor has failed",
         _ => "cannot launch tor",
     })?;
     // After other problems the status is that of tor ended by the launcher.
-    let exited = matches!(problem, LaunchProblem::Exited | LaunchProblem::ExitedLater);
+    let exited = matches!(
+        problem,
+        LaunchProblem::Exited
+            | LaunchProblem::ExitedLater
+            | LaunchProblem::Refused { .. }
+            | LaunchProblem::NotTor { .. }
+    );
     let status = report.exit_status.filter(|_| exited).map(|status| status.to_string());
     // A failure after the launch is not one of bootstrapping.
     let percent = report.percent.filter(|_| !report.was_ready);
@@ -74,9 +85,21 @@ pub(super) fn write(
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
-    match advice(problem, report) {
-        Some(advice) => write!(f, "; {advice}"),
-        None => Ok(()),
+    let Some(advice) = advice(problem, report) else { return Ok(()) };
+    write!(f, "; {advice}")?;
+    match problem {
+        LaunchProblem::Refused { option: Some(option) } if advice == CORRECT => {
+            write!(f, " {}", printable(&**option))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the text of [`LaunchProblem::Refused`].
+pub(super) fn invalid_option(option: Option<&str>) -> String {
+    match option {
+        Some(option) => format!("the option {} is not valid", printable(option)),
+        None => "an option is not valid".to_owned(),
     }
 }
 
@@ -95,7 +118,14 @@ fn reasons(warnings: &[String], exited: bool) -> Vec<&str> {
 
 fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str> {
     match problem {
-        LaunchProblem::Exited | LaunchProblem::Timeout(_) => {}
+        LaunchProblem::Exited | LaunchProblem::Refused { .. } | LaunchProblem::Timeout(_) => {}
+        LaunchProblem::TransportProgram { .. } => {
+            return Some(
+                "install the program of the transport, or correct its path in \
+                 ClientTransportPlugin",
+            );
+        }
+        LaunchProblem::NotTor { .. } => return Some("set another with Launcher::program"),
         LaunchProblem::Stderr { .. } => {
             return Some(
                 "if tor can continue after this output, set Launcher::kill_on_stderr(false)",

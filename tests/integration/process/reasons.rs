@@ -95,6 +95,21 @@ fn a_plugin_that_cannot_be_started_is_named() {
         .stall_timeout(Duration::from_secs(6));
     let (_, text) = failed(launcher);
     assert!(text.contains("/nonexistent/obfs4proxy"), "{text}");
+    let end = "install the program of the transport, or correct its path in ClientTransportPlugin";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
+fn a_plugin_that_ends_is_named_at_the_limit() {
+    let launcher = Launcher::new()
+        .program(tor_binary())
+        .option("SocksPort", "0")
+        .option("UseBridges", "1")
+        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+        .option("ClientTransportPlugin", "obfs4 exec /bin/false")
+        .stall_timeout(Duration::from_secs(6));
+    let (_, text) = failed(launcher);
+    assert!(text.contains("/bin/false"), "{text}");
     assert!(text.ends_with("check the program that ClientTransportPlugin names"), "{text}");
 }
 

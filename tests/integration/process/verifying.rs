@@ -1,0 +1,254 @@
+//! `Launcher::verify` and `Launcher::version`.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::unistd::{User, chown, geteuid};
+use torcon::error::{LaunchError, LaunchProblem};
+use torcon::names::TransportPlugin;
+use torcon::process::{ControlVia, Launcher};
+use torcon::{Error, Result};
+
+use super::fake_process::{FakeProcess, LONG, SOON};
+use super::real::offline;
+use crate::error_text::{chain, check_text};
+use crate::support::exclusive::exclusive;
+use crate::support::leaks::Holdings;
+use crate::support::real_tor::tor_binary;
+
+#[track_caller]
+fn error<T: std::fmt::Debug>(result: Result<T>) -> LaunchError {
+    let error = result.unwrap_err();
+    check_text(&error);
+    match error {
+        Error::Launch(error) => error,
+        other => panic!("no launch error: {other:?}"),
+    }
+}
+
+/// Returns all paths below a directory, with what a program could have changed.
+fn contents(directory: &Path) -> Vec<(String, u32, u32, i64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let data = fs::symlink_metadata(&path).unwrap();
+        found.push((path.display().to_string(), data.mode(), data.uid(), data.mtime_nsec()));
+        if data.is_dir() {
+            found.extend(contents(&path));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_valid_configuration_is_accepted_and_nothing_is_written() {
+    exclusive(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let existing = directory.path().join("existing");
+        fs::create_dir(&existing).unwrap();
+        fs::set_permissions(&existing, Permissions::from_mode(0o700)).unwrap();
+        fs::write(existing.join("state"), "# nothing\n").unwrap();
+        let before = (contents(directory.path()), Holdings::now());
+        for data in ["missing", "existing"] {
+            for control in [ControlVia::UnixSocket, ControlVia::Tcp, ControlVia::None] {
+                let launcher = Launcher::new()
+                    .program(tor_binary())
+                    .data_directory(directory.path().join(data))
+                    .control(control)
+                    .option("Log", format!("info file {}", directory.path().join("log").display()))
+                    .option("PidFile", directory.path().join("pid"))
+                    .option("HiddenServiceDir", directory.path().join("service"))
+                    .option("HiddenServicePort", "80");
+                launcher.verify().unwrap();
+                // More than once, and then it can be launched.
+                launcher.verify().unwrap();
+                assert_eq!(contents(directory.path()), before.0);
+            }
+        }
+        before.1.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_refused_option_is_named_with_the_reason_of_tor() {
+    exclusive(|| {
+        for (options, named, reason) in [
+            (&[("NoSuchOption", "1")][..], Some("NoSuchOption"), "Unknown option 'NoSuchOption'"),
+            (&[("ExitNodes", "{zz")], Some("ExitNodes"), "Entry '{zz' in ExitNodes is malformed."),
+            (&[("Bridge", "foo")], Some("Bridge"), "Too few items to Bridge line."),
+            (&[("UseBridges", "1")], Some("UseBridges"), "you must specify at least one bridge"),
+            (
+                &[("Nickname", "x"), ("MaxCircuitDirtiness", "abc")],
+                Some("MaxCircuitDirtiness"),
+                "Unable to parse abc as a number",
+            ),
+            (
+                &[("UseBridges", "1"), ("Bridge", "192.0.2.7:1"), ("EntryNodes", "{us}")],
+                None,
+                "You cannot set both UseBridges and EntryNodes.",
+            ),
+            (
+                &[
+                    ("Socks5Proxy", "192.0.2.7:1"),
+                    ("ClientTransportPlugin", "a socks5 127.0.0.1:1"),
+                ],
+                Some("Socks5Proxy"),
+                "You have configured an external proxy with another proxy type.",
+            ),
+        ] {
+            let before = Holdings::now();
+            let launcher = options
+                .iter()
+                .fold(offline(), |launcher, (name, value)| launcher.option(*name, value));
+            let error = error(launcher.verify());
+            let LaunchProblem::Refused { option } = error.problem() else { panic!("{error:?}") };
+            assert_eq!(option.as_deref(), named, "{error}");
+            let text = error.to_string();
+            let start = "tor refuses the configuration (exit status: 1): tor says \"";
+            assert!(text.starts_with(start), "{text}");
+            assert!(text.contains(reason), "{text}");
+            let end = named.map_or(String::new(), |named| format!(" {named}"));
+            assert!(text.ends_with(&format!("; correct the option{end}")), "{text}");
+            before.assert_restored(SOON);
+        }
+    });
+}
+
+#[test]
+fn a_launch_that_is_refused_is_refused_before_tor_runs() {
+    let launcher = || Launcher::new().program("/nonexistent/tor");
+    for launcher in [
+        launcher().option("DisableNetwork", "1"),
+        launcher().option("DataDirectory", "/x"),
+        launcher().env("A=B", "x"),
+    ] {
+        let error = launcher.verify().unwrap_err();
+        assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    }
+    assert!(matches!(launcher().env("", "x").version(), Err(Error::InvalidInput(_))));
+    let plugin = TransportPlugin::exec(["obfs4"], "/nonexistent/obfs4proxy").unwrap();
+    let bridge = "obfs4 192.0.2.7:1 cert=x".parse().unwrap();
+    let error = error(offline().bridge(&bridge).transport_plugin(&plugin).verify());
+    assert_eq!(
+        chain(&error),
+        "cannot launch tor; install the program of the transport, or correct its path in \
+         ClientTransportPlugin: the transport program \"/nonexistent/obfs4proxy\" cannot be \
+         executed: No such file or directory (os error 2)"
+    );
+    // No bridge needs it.
+    offline().transport_plugin(&plugin).verify().unwrap();
+}
+
+#[test]
+fn another_program_is_not_taken_for_tor() {
+    exclusive(|| {
+        let before = Holdings::now();
+        let error_of = |launcher: &Launcher| (error(launcher.verify()), error(launcher.version()));
+        let missing = Launcher::new().program("/nonexistent/tor");
+        let (one, other) = error_of(&missing);
+        for error in [one, other] {
+            assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
+        }
+        for script in ["exit 0", "echo hello", "exit 3"] {
+            let other = FakeProcess::new(script);
+            let (one, other) = error_of(&other.launcher());
+            for error in [one, other] {
+                assert!(matches!(error.problem(), LaunchProblem::NotTor { .. }), "{error:?}");
+                assert!(error.to_string().ends_with("; set another with Launcher::program"));
+            }
+        }
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_program_that_does_not_end_is_ended_at_the_limit() {
+    exclusive(|| {
+        // It fills both pipes first, and ignores SIGTERM.
+        let script = "trap '' TERM\nhead -c 300000 /dev/zero\nhead -c 300000 /dev/zero >&2\n\
+                      while :; do sleep 1; done";
+        let tor = FakeProcess::new(script);
+        let before = Holdings::now();
+        let begin = Instant::now();
+        let launcher =
+            tor.launcher().timeout(Duration::from_secs(1)).grace(Duration::from_millis(50));
+        for error in [error(launcher.verify()), error(launcher.version())] {
+            assert_eq!(
+                error.problem().to_string(),
+                "timed out after 1s waiting for the tor process to end"
+            );
+        }
+        assert!(begin.elapsed() < LONG);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn the_version_is_that_of_the_running_tor() {
+    exclusive(|| {
+        let before = Holdings::now();
+        let launcher = offline();
+        let version = launcher.version().unwrap();
+        let tor = launcher.launch().unwrap();
+        assert_eq!(tor.controller().unwrap().version(), &version);
+        tor.quit().unwrap();
+        drop(tor);
+        let printed = Command::new(tor_binary()).arg("--version").output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        assert!(printed.starts_with(&format!("Tor version {version}.")), "{printed}");
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn the_environment_and_the_search_of_the_program_are_those_of_the_launch() {
+    let script = "echo \"Tor version 0.4.9.$MARK.\"";
+    let tor = FakeProcess::new(script);
+    let launcher = Launcher::new()
+        .env("MARK", "77")
+        .env("PATH", format!("{}:/usr/bin:/bin", tor.path().parent().unwrap().display()));
+    assert_eq!(launcher.version().unwrap().to_string(), "0.4.9.77");
+}
+
+#[test]
+fn a_configuration_with_another_user_is_checked_and_changes_no_owner() {
+    let users = ["debian-tor", "nobody"];
+    let Some(user) = users.iter().find_map(|name| User::from_name(name).unwrap()) else {
+        panic!("one of these users exists");
+    };
+    if !geteuid().is_root() {
+        // tor refuses to change its user.
+        let error = error(offline().option("User", &user.name).verify());
+        assert!(matches!(error.problem(), LaunchProblem::Refused { .. }), "{error:?}");
+        return;
+    }
+    let root = tempfile::Builder::new().prefix("user-").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(root.path(), Permissions::from_mode(0o711)).unwrap();
+    let data = root.path().join("data");
+    let launcher = || {
+        offline()
+            .option("User", &user.name)
+            .data_directory(&data)
+            .option("HiddenServiceDir", root.path().join("service"))
+            .option("HiddenServicePort", "80")
+    };
+    launcher().verify().unwrap();
+    assert!(!data.exists());
+    // The launch would make the user its owner.
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    let before = contents(root.path());
+    launcher().verify().unwrap();
+    assert_eq!(contents(root.path()), before);
+    // The launch would leave the owner, and tor refuses.
+    fs::write(data.join("state"), "").unwrap();
+    let error = error(launcher().verify());
+    assert!(error.to_string().ends_with("; give the directory to tor's user alone"), "{error}");
+    chown(&data, Some(user.uid), None).unwrap();
+    launcher().verify().unwrap();
+    launcher().launch().unwrap().quit().unwrap();
+}
