@@ -56,12 +56,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // tor has ended already.
         Err(error) => {
-            eprintln!("{error}");
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                eprintln!("  because {source}");
-                cause = source.source();
-            }
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }
@@ -88,7 +83,7 @@ fn on_private_network(arguments: &Arguments) -> Result<()> {
 
 fn on_real_network(arguments: &Arguments) -> Result<()> {
     let launcher = arguments.launcher().bridges(&arguments.bridges);
-    eprintln!("tor {} behind {} bridges", launcher.version()?, arguments.bridges.len());
+    eprintln!("tor {}, bridges: {}", launcher.version()?, arguments.bridges.len());
     // Names a wrong option before anything is launched.
     launcher.verify()?;
     let tor = Tor::launch(launcher)?;
@@ -124,12 +119,13 @@ fn show_page(tor: &Tor, target: &str) -> Result<()> {
 fn serve_one_page() -> io::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
-    thread::spawn(move || -> io::Result<()> {
+    let serve = move || -> io::Result<()> {
         let (mut client, _) = listener.accept()?;
         client.set_read_timeout(Some(STREAM_LIMIT))?;
         let _request = client.read(&mut [0; 1024])?;
         client.write_all(b"HTTP/1.0 200 OK, through a bridge\r\n\r\nhello\n")
-    });
+    };
+    thread::Builder::new().name("server".to_owned()).spawn(serve)?;
     Ok(port)
 }
 

@@ -32,7 +32,8 @@ impl Launcher {
     /// option is set already, and the line `Bridge`. The default is no bridge.
     ///
     /// A bridge with a pluggable transport needs a [`transport_plugin`](Self::transport_plugin) for
-    /// it.
+    /// it; tor leaves a bridge without one out, and [`launch`](Self::launch) refuses bridges of which
+    /// none has one.
     ///
     /// # Examples
     ///
@@ -130,27 +131,54 @@ impl Launcher {
     }
 }
 
+/// The lines that concern bridges.
+struct BridgeLines {
+    /// Empty if tor does not use bridges. A line that cannot be read counts as one without a transport.
+    bridges: Vec<Option<BridgeLine>>,
+    plugins: Vec<TransportPlugin>,
+}
+
+impl BridgeLines {
+    fn of(options: &Options) -> Self {
+        let uses_bridges = options.values("UseBridges").last();
+        let uses_bridges =
+            uses_bridges.is_some_and(|value| value.as_encoded_bytes().trim_ascii() == b"1");
+        let bridges = options.values("Bridge").filter(|_| uses_bridges).map(read).collect();
+        let plugins = options.values("ClientTransportPlugin").filter_map(read).collect();
+        Self { bridges, plugins }
+    }
+
+    fn plugin_for(&self, transport: &str) -> Option<&TransportPlugin> {
+        let provides =
+            |plugin: &&TransportPlugin| plugin.transports().any(|name| name == transport);
+        self.plugins.iter().find(provides)
+    }
+}
+
 /// Returns the problem of the first transport program that tor would start with these options and
-/// cannot execute. A line that cannot be read counts as one of a bridge without a transport.
+/// cannot execute.
 ///
 /// tor connects to no bridge, not even to one without a transport, before each of these programs
 /// has answered.
 pub(super) fn unusable_transport(options: &Options) -> Option<LaunchProblem> {
-    let uses_bridges = options.values("UseBridges").last();
-    if uses_bridges.is_none_or(|value| value.as_encoded_bytes().trim_ascii() != b"1") {
-        return None;
-    }
-    let plugins: Vec<TransportPlugin> =
-        options.values("ClientTransportPlugin").filter_map(read).collect();
-    let bridges = options.values("Bridge").filter_map(read::<BridgeLine>);
-    bridges.into_iter().find_map(|bridge| {
-        let transport = bridge.transport()?;
-        let provides =
-            |plugin: &&TransportPlugin| plugin.transports().any(|name| name == transport);
-        let program = plugins.iter().find(provides)?.program()?;
+    let lines = BridgeLines::of(options);
+    lines.bridges.iter().flatten().find_map(|bridge| {
+        let program = lines.plugin_for(bridge.transport()?)?.program()?;
         let source = Arc::new(check_executable(program).err()?);
         Some(LaunchProblem::TransportProgram { program: program.to_owned(), source })
     })
+}
+
+/// Returns the transport of the first bridge if no bridge can be used, since no line provides its
+/// transport. tor leaves such a bridge out.
+pub(super) fn missing_transport(options: &Options) -> Option<String> {
+    let lines = BridgeLines::of(options);
+    let missing = |bridge: &Option<BridgeLine>| {
+        let transport = bridge.as_ref()?.transport()?;
+        lines.plugin_for(transport).is_none().then(|| transport.to_owned())
+    };
+    let missing: Option<Vec<_>> = lines.bridges.iter().map(missing).collect();
+    missing?.into_iter().next()
 }
 
 fn read<T: FromStr>(value: &OsStr) -> Option<T> {
@@ -171,7 +199,7 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Launcher, unusable_transport};
+    use super::{Launcher, missing_transport, unusable_transport};
     use crate::error::LaunchProblem;
     use crate::names::{BridgeLine, TransportPlugin, UpstreamProxy};
 
@@ -258,6 +286,23 @@ mod tests {
         let problem = unusable_transport(&options.options);
         let Some(LaunchProblem::TransportProgram { program, .. }) = problem else { panic!() };
         assert_eq!(program.to_str(), Some(missing));
+    }
+
+    #[test]
+    fn bridges_of_which_none_has_a_plugin_are_found() {
+        let missing = |bridges: &[&str], plugin: &str| {
+            let launcher = Launcher::new().option("UseBridges", "1");
+            let add = |launcher: Launcher, line: &&str| launcher.option("Bridge", *line);
+            let launcher = bridges.iter().fold(launcher, add);
+            missing_transport(&launcher.option("ClientTransportPlugin", plugin).options)
+        };
+        let (a, b) = ("a 192.0.2.7:1", "b 192.0.2.7:2");
+        let plugin = "b socks5 127.0.0.1:1";
+        assert_eq!(missing(&[a], plugin).as_deref(), Some("a"));
+        assert_eq!(missing(&[a, "c 192.0.2.7:3"], plugin).as_deref(), Some("a"));
+        for bridges in [&[a, b][..], &[a, "192.0.2.7:3"], &[a, "nonsense"], &[]] {
+            assert_eq!(missing(bridges, plugin), None, "{bridges:?}");
+        }
     }
 
     #[test]

@@ -19,9 +19,34 @@ use crate::link::Endpoint;
 use crate::names::Recommendation;
 
 /// A function that connects to the control port of a launched tor.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use torcon::process::{ControlFn, ControlVia};
+///
+/// let connect: ControlFn = Arc::new(|| torcon::connect("127.0.0.1:9051"));
+/// let via = ControlVia::Custom(connect);
+/// ```
 pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
 
 /// How a [`Launcher`](super::Launcher) connects to the control port of its tor.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Launcher;
+/// use torcon::process::ControlVia;
+///
+/// // Without a control connection: only the SOCKS port is used.
+/// let tor = Launcher::new()
+///     .option("SocksPort", "127.0.0.1:9150")
+///     .control(ControlVia::None)
+///     .launch()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum ControlVia {
@@ -55,6 +80,19 @@ pub enum ControlVia {
 
 impl ControlVia {
     /// Returns [`ControlVia::Custom`] with this function.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    /// use torcon::process::ControlVia;
+    ///
+    /// let tor = Launcher::new()
+    ///     .option("ControlPort", "127.0.0.1:9151")
+    ///     .control(ControlVia::custom(|| torcon::connect("127.0.0.1:9151")))
+    ///     .launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn custom(connect: impl Fn() -> Result<Controller> + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(connect))

@@ -10,6 +10,17 @@ use crate::error::{Canceled, Error, LaunchError, LaunchProblem, Result, Timeout,
 use crate::link::Endpoint;
 
 /// The state of tor that [`Launcher::launch`](super::Launcher::launch) waits for.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Launcher;
+/// use torcon::process::Ready;
+///
+/// // A tor without network, to try its configuration or to hash a password.
+/// let tor = Launcher::new().option("DisableNetwork", "1").wait_for(Ready::Controller).launch()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ready {

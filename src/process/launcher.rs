@@ -1,7 +1,8 @@
+mod settings;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,7 @@ use super::options::Options;
 use super::progress::{Progress, ProgressListener};
 use super::sink::SinkWriter;
 use super::spawn;
-use super::tor_user::{self, TorUser};
-use crate::error::{InvalidInput, LaunchError, Result};
+use crate::error::{LaunchError, Result};
 use crate::link::{CancelToken, Listener};
 use crate::temporary;
 
@@ -106,6 +106,15 @@ impl Launcher {
     }
 
     /// Sets the program to run. A name without a slash is searched in `PATH`. The default is `tor`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().program("/opt/tor/bin/tor").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "tor_binary")]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = program.into();
@@ -117,6 +126,16 @@ impl Launcher {
     /// A missing directory is created with mode 0700; its parent must exist. It is never deleted.
     /// The default is a temporary directory that is deleted when tor has ended; see [`TorProcess`]
     /// for a program that ends by a signal.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// // The next launch has the same guards, and the consensus already.
+    /// let tor = Launcher::new().data_directory("/var/lib/my-program/tor").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_directory = Some(path.into());
         self
@@ -136,6 +155,18 @@ impl Launcher {
     /// symbolic links are not followed. If that user cannot search `TMPDIR`, the temporary
     /// directories are in `/tmp`. [`ControlVia::UnixSocket`] becomes [`ControlVia::Tcp`], since
     /// such a tor creates unix sockets late, or never with `DisableNetwork 1`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new()
+    ///     .option("SocksPort", "127.0.0.1:9150")
+    ///     .option("ExitNodes", "{de},{fr}")
+    ///     .launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "launch_tor_with_config")]
     pub fn option(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.options.push(name.into(), value.as_ref().to_owned());
@@ -146,12 +177,32 @@ impl Launcher {
     ///
     /// tor inherits only `PATH`, `HOME`, `TMPDIR`, `TZ`, `LANG`, `LC_ALL`, `LD_LIBRARY_PATH`,
     /// `DYLD_LIBRARY_PATH` and `SSL_CERT_DIR`. The default is no further variable.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().env("LD_LIBRARY_PATH", "/opt/tor/lib").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Sets how the control connection is made. The default is [`ControlVia::UnixSocket`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    /// use torcon::process::ControlVia;
+    ///
+    /// let tor = Launcher::new().control(ControlVia::Tcp).launch()?;
+    /// println!("{:?}", tor.control_endpoint());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "connection_creator")]
     pub fn control(mut self, via: ControlVia) -> Self {
         self.control = via;
@@ -164,6 +215,15 @@ impl Launcher {
     /// when the warning changes. [`launch`](Self::launch) waits for the closure for at most 250
     /// milliseconds; a slow closure is called for the rest after that. A closure that panics is not
     /// called again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().on_progress(|progress| eprintln!("{progress}")).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "progress_updates")]
     pub fn on_progress(mut self, listener: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.closures.on_progress = Some(Listener::new(Box::new(listener)));
@@ -171,6 +231,18 @@ impl Launcher {
     }
 
     /// Sets the state of tor that the launch waits for. The default is [`Ready::Bootstrapped`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    /// use torcon::process::Ready;
+    ///
+    /// // The control connection is ready in less than a second; tor goes on bootstrapping.
+    /// let tor = Launcher::new().wait_for(Ready::Controller).launch()?;
+    /// println!("{}", tor.progress());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_for(mut self, ready: Ready) -> Self {
         self.ready = ready;
         self
@@ -180,6 +252,21 @@ impl Launcher {
     ///
     /// [`Duration::MAX`] is no limit. This limit and the stall timeout end when tor is ready; see
     /// [`wait_for`](Self::wait_for).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Launcher;
+    ///
+    /// match Launcher::new().timeout(Duration::from_secs(60)).launch() {
+    ///     Ok(tor) => println!("ready, pid {}", tor.pid()),
+    ///     Err(error) if error.is_timeout() => println!("not in a minute: {error}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -191,6 +278,16 @@ impl Launcher {
     /// Every change of the percentage or the tag is progress, also to a lower one: tor bootstraps
     /// again when the network changes. If it does so repeatedly, only [`timeout`](Self::timeout)
     /// ends it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Launcher;
+    ///
+    /// let launcher = Launcher::new().stall_timeout(Duration::from_secs(30));
+    /// ```
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
         self
@@ -200,6 +297,18 @@ impl Launcher {
     ///
     /// It is at most 5 seconds when a launch fails and when a [`TorProcess`] is dropped. At
     /// [`TorProcess::quit`] a relay takes `ShutdownWaitLength` to end, by default 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().grace(Duration::from_secs(3)).launch()?;
+    /// tor.quit()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -210,6 +319,16 @@ impl Launcher {
     ///
     /// tor itself writes only on standard output. Output on standard error is that of a library, a
     /// crash or a wrong program. The option `Log notice stderr` is refused unless this is `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// // A wrapper script that prints warnings.
+    /// let tor = Launcher::new().program("./tor.sh").kill_on_stderr(false).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn kill_on_stderr(mut self, kill: bool) -> Self {
         self.kill_on_stderr = kill;
         self
@@ -220,6 +339,18 @@ impl Launcher {
     /// The thread `torcon-sink` writes the copy, so that a slow writer does not delay tor: up to
     /// 8 MiB are queued, and further output is dropped. A writer that fails or panics is no longer
     /// used.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    ///
+    /// use torcon::Launcher;
+    ///
+    /// let log = File::create("tor.log").expect("the file can be created");
+    /// let tor = Launcher::new().stdout(log).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn stdout(mut self, sink: impl Write + Send + 'static) -> Self {
         self.closures.stdout = Some(Listener::new(Box::new(sink)));
         self
@@ -227,6 +358,15 @@ impl Launcher {
 
     /// Sets a writer for a copy of tor's standard error, as [`stdout`](Self::stdout) does. The default
     /// is none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().kill_on_stderr(false).stderr(std::io::stderr()).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn stderr(mut self, sink: impl Write + Send + 'static) -> Self {
         self.closures.stderr = Some(Listener::new(Box::new(sink)));
         self
@@ -275,10 +415,21 @@ impl Launcher {
     /// # Errors
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, or
-    /// `DisableNetwork 1` without [`Ready::Controller`]. Otherwise
-    /// [`Error::Launch`](crate::Error::Launch), whose text has tor's last warnings and errors; tor
-    /// has ended then, and its temporary directories are deleted; and
+    /// `DisableNetwork 1` without [`Ready::Controller`], or bridges whose transports have no plugin.
+    /// Otherwise [`Error::Launch`](crate::Error::Launch), whose text has tor's last warnings and
+    /// errors; tor has ended then, and its temporary directories are deleted; and
     /// [`Error::Canceled`](crate::Error::Canceled) if the [token](Self::cancel_token) was canceled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().launch()?;
+    /// println!("tor {} is ready", tor.controller()?.version());
+    /// tor.quit()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "launch_tor")]
     pub fn launch(self) -> Result<TorProcess> {
         self.check_ready()?;
@@ -297,6 +448,19 @@ impl Launcher {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an invalid option, and
     /// [`Error::Launch`](crate::Error::Launch) if the program cannot be started; and
     /// [`Error::Canceled`](crate::Error::Canceled) if the [token](Self::cancel_token) is canceled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Launcher;
+    ///
+    /// let tor = Launcher::new().spawn()?;
+    /// // Other work of the program.
+    /// tor.wait_bootstrapped(Duration::from_secs(300))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn spawn(self) -> Result<TorProcess> {
         self.check()?;
         let given = self.data_directory.clone();
@@ -324,90 +488,6 @@ impl Launcher {
         let spawned = spawn::spawn(&self.program, &arguments, &environment, stdin)
             .map_err(LaunchError::new)?;
         TorProcess::new(self, spawned, directories)
-    }
-
-    /// Returns the settings by which two launchers differ, as names and values. The flag says whether
-    /// the value may be shown.
-    pub(crate) fn settings(&self) -> Vec<(String, OsString, bool)> {
-        let directory = self.data_directory.as_ref().map(|path| {
-            std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string()
-        });
-        let own = [
-            ("program".to_owned(), self.program.clone().into_os_string(), true),
-            ("data directory".to_owned(), directory.unwrap_or_default(), true),
-            ("control connection".to_owned(), format!("{:?}", self.control).into(), true),
-        ];
-        let environment = self.environment.iter().map(|(name, value)| {
-            (format!("environment variable {}", name.to_string_lossy()), value.clone(), false)
-        });
-        own.into_iter().chain(environment).chain(self.options.shown()).collect()
-    }
-
-    /// Returns the settings, with implied lines.
-    pub(crate) fn effective_settings(&self) -> Vec<(String, OsString, bool)> {
-        let implied = self.options.implied_socks_port();
-        let implied = implied.map(|(name, value)| (name.to_owned(), value.into(), true));
-        self.settings().into_iter().chain(implied).collect()
-    }
-
-    /// Returns whether the launch makes a control connection.
-    pub(crate) fn has_control(&self) -> bool {
-        !matches!(self.control, ControlVia::None)
-    }
-
-    /// Returns how the control connection is made, with the options as they are.
-    pub(super) fn effective_control(&self) -> ControlVia {
-        let control = self.control.clone();
-        let user = self.options.values("User").last();
-        match user.is_some_and(tor_user::defers_unix_sockets) {
-            true => control.without_unix_socket(),
-            false => control,
-        }
-    }
-
-    /// Returns the user that tor changes to, if it is not that of this program.
-    pub(super) fn user(&self) -> Option<TorUser> {
-        self.options.values("User").last().and_then(TorUser::find)
-    }
-
-    /// Refuses a launch that cannot become ready.
-    pub(super) fn check_ready(&self) -> Result<(), InvalidInput> {
-        if self.ready == Ready::Bootstrapped && self.options.disable_network() {
-            let problem = "with the network disabled tor never finishes bootstrapping: leave the \
-                           option out, or wait for Ready::Controller";
-            return Err(InvalidInput::new("DisableNetwork", problem));
-        }
-        Ok(())
-    }
-
-    pub(super) fn check(&self) -> Result<(), InvalidInput> {
-        self.options.check()?;
-        self.check_environment()?;
-        if self.kill_on_stderr && self.options.log_to_stderr() {
-            let problem = "tor would be ended for its log on standard error: log to stdout, or \
-                           set Launcher::kill_on_stderr(false)";
-            return Err(InvalidInput::new("Log", problem));
-        }
-        if !self.has_control() && self.ready == Ready::Controller {
-            let problem = "Ready::Controller cannot be reached with ControlVia::None";
-            return Err(InvalidInput::new("wait_for", problem));
-        }
-        Ok(())
-    }
-
-    pub(super) fn check_environment(&self) -> Result<(), InvalidInput> {
-        for (name, value) in &self.environment {
-            if name.is_empty() || name.as_bytes().contains(&b'=') {
-                return Err(InvalidInput::new(
-                    "env",
-                    "is not a valid name of an environment variable",
-                ));
-            }
-            if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
-                return Err(InvalidInput::new("env", "must not contain NUL"));
-            }
-        }
-        Ok(())
     }
 }
 

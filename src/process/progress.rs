@@ -14,6 +14,22 @@ use crate::names::printable;
 ///
 /// It is read from `STATUS_CLIENT` events with the action `BOOTSTRAP`, and before the control
 /// connection is ready from the `Bootstrapped` lines of tor's log.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Launcher;
+///
+/// let tor = Launcher::new()
+///     .on_progress(|progress| {
+///         println!("{:3} % {}", progress.percent, progress.summary);
+///         if let Some(warning) = &progress.warning {
+///             println!("tor keeps trying: {warning}");
+///         }
+///     })
+///     .launch()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -31,6 +47,21 @@ pub struct Progress {
 
 impl Progress {
     /// Returns whether tor has bootstrapped to 100 %, so that it can build circuits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().spawn()?;
+    /// while !tor.progress().is_done() {
+    ///     println!("{}", tor.progress());
+    ///     std::thread::sleep(std::time::Duration::from_secs(1));
+    ///     if let Some(status) = tor.try_wait()? {
+    ///         println!("tor has ended: {status}");
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.percent >= 100

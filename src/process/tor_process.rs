@@ -43,6 +43,17 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// such as an unhandled Ctrl-C, drops nothing. tor still ends, but the temporary directories and
 /// the keys in them remain until a program of the same user with the same `TMPDIR` launches a tor:
 /// a launch deletes the directories of programs and tors that have ended.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Launcher;
+///
+/// let tor = Launcher::new().launch()?;
+/// println!("tor {}, pid {}", tor.controller()?.version(), tor.pid());
+/// println!("it has ended: {}", tor.quit()?);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[doc(alias = "TorProcessProtocol")]
 pub struct TorProcess {
     pub(super) shared: Arc<Shared>,
@@ -103,6 +114,17 @@ impl TorProcess {
     ///
     /// [`Error::Launch`](crate::Error::Launch) if the launch failed or tor has ended, and
     /// [`Error::Timeout`](crate::Error::Timeout) at the limit, which does not end tor.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let tor = torcon::Launcher::new().spawn()?;
+    /// tor.wait_bootstrapped(Duration::from_secs(300))?;
+    /// println!("tor can build circuits");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "connected_cb")]
     pub fn wait_bootstrapped(&self, timeout: Duration) -> Result<()> {
         self.shared.launch.wait_bootstrapped(timeout)?;
@@ -115,6 +137,17 @@ impl TorProcess {
     ///
     /// Those of [`wait_bootstrapped`](Self::wait_bootstrapped), and [`LaunchProblem::NotConnected`]
     /// with [`ControlVia::None`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let tor = torcon::Launcher::new().spawn()?;
+    /// let controller = tor.wait_controller(Duration::from_secs(30))?;
+    /// println!("tor {}", controller.version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_controller(&self, timeout: Duration) -> Result<&Controller> {
         self.shared.launch.wait_controller(timeout)
     }
@@ -127,6 +160,14 @@ impl TorProcess {
     ///
     /// [`Error::Launch`](crate::Error::Launch): [`LaunchProblem::NotConnected`] before the control
     /// connection is ready, or the reason why the launch failed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// println!("{} bytes read", tor.controller()?.get_info_one("traffic/read")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "tor_protocol")]
     pub fn controller(&self) -> Result<&Controller> {
         self.shared.launch.controller().ok_or_else(|| match self.shared.launch.failure() {
@@ -139,18 +180,44 @@ impl TorProcess {
     ///
     /// With [`ControlVia::Tcp`] it is known once tor has chosen the port; with
     /// [`ControlVia::Custom`] and [`ControlVia::None`] it is never known.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// if let Some(endpoint) = tor.control_endpoint() {
+    ///     println!("another connection: {}", torcon::connect(endpoint)?.version());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn control_endpoint(&self) -> Option<Endpoint> {
         self.shared.launch.endpoint().cloned()
     }
 
     /// Returns the process id.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// println!("tor runs as process {}", tor.pid());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.shared.child.pid()
     }
 
     /// Returns tor's bootstrap progress.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().spawn()?;
+    /// println!("{}", tor.progress());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.shared.launch.progress()
@@ -158,12 +225,30 @@ impl TorProcess {
 
     /// Returns the last lines of standard output and standard error, at most 100, oldest first. A
     /// line is cut after 4096 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// for line in tor.last_lines() {
+    ///     println!("{line}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn last_lines(&self) -> Vec<String> {
         self.shared.output.last_lines()
     }
 
     /// Returns tor's data directory.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// println!("{}", tor.data_directory().display());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn data_directory(&self) -> &Path {
         &self.data_directory
@@ -174,6 +259,17 @@ impl TorProcess {
     /// # Errors
     ///
     /// [`LaunchProblem::StatusUnknown`] if tor has ended and its exit status is unknown.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// match tor.try_wait()? {
+    ///     Some(status) => println!("tor has ended: {status}"),
+    ///     None => println!("tor runs"),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         self.shared.child.try_wait().map(|exit| self.status(exit)).transpose()
     }
@@ -186,6 +282,14 @@ impl TorProcess {
     /// # Errors
     ///
     /// Those of [`try_wait`](Self::try_wait).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// println!("tor has ended: {}", tor.wait()?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_timeout(Duration::MAX)
     }
@@ -198,6 +302,17 @@ impl TorProcess {
     ///
     /// [`Error::Timeout`](crate::Error::Timeout) at the limit. Otherwise those of
     /// [`try_wait`](Self::try_wait).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// tor.terminate()?;
+    /// println!("tor has ended: {}", tor.wait_timeout(Duration::from_secs(10))?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         match self.shared.child.wait_for(timeout) {
             Some(exit) => self.status(exit),
@@ -210,6 +325,15 @@ impl TorProcess {
     /// # Errors
     ///
     /// [`LaunchProblem::Signal`] if the operating system refuses the signal.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// tor.terminate()?;
+    /// tor.wait()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn terminate(&self) -> Result<()> {
         self.shared.child.signal(Signal::SIGTERM)
     }
@@ -221,6 +345,15 @@ impl TorProcess {
     /// # Errors
     ///
     /// [`LaunchProblem::Signal`] if the operating system refuses the signal.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// tor.kill()?;
+    /// tor.wait()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn kill(&self) -> Result<()> {
         self.shared.child.signal(Signal::SIGKILL)
     }
@@ -238,6 +371,15 @@ impl TorProcess {
     /// [`LaunchProblem::Signal`] if the operating system refuses a signal, and
     /// [`Error::Timeout`](crate::Error::Timeout) if tor does not end after SIGKILL. Otherwise those
     /// of [`try_wait`](Self::try_wait).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let tor = torcon::Launcher::new().launch()?;
+    /// let status = tor.quit()?;
+    /// assert!(status.success());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn quit(&self) -> Result<ExitStatus> {
         let exit = self.end(self.grace)?;
         self.clean_up();

@@ -73,7 +73,7 @@ fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
         .option("UseBridges", "1")
         .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
         .stall_timeout(Duration::from_secs(6));
-    let (error, text) = failed(launcher);
+    let (error, text) = later_error(&launcher.spawn().unwrap());
     assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
     assert_eq!(error.percent(), Some(0));
     let start = "cannot launch tor (0% bootstrapped): tor says \"Can't use bridge at [scrubbed]: \

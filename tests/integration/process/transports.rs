@@ -134,7 +134,8 @@ fn a_launched_tor_connects_through_its_upstream_proxy() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let proxy: UpstreamProxy = format!("{scheme}{address}").parse().unwrap();
-        let reader = thread::spawn(move || bytes_until(&listener, answer, expected));
+        let read = move || bytes_until(&listener, answer, expected);
+        let reader = thread::Builder::new().name("proxy".to_owned()).spawn(read).unwrap();
         // Nothing leaves the machine: tor connects to the proxy only.
         let tor = behind("192.0.2.7:9").upstream_proxy(&proxy).spawn().unwrap();
         let bytes = reader.join().unwrap();

@@ -4,13 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{User, chown, geteuid};
 use torcon::error::{LaunchError, LaunchProblem};
 use torcon::names::TransportPlugin;
 use torcon::process::{ControlVia, Launcher};
-use torcon::{Error, Result};
+use torcon::{CancelToken, Error, Result};
 
 use super::fake_process::{FakeProcess, LONG, SOON};
 use super::real::offline;
@@ -18,6 +19,7 @@ use crate::error_text::{chain, check_text};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::real_tor::tor_binary;
+use crate::support::watchdog::eventually;
 
 #[track_caller]
 fn error<T: std::fmt::Debug>(result: Result<T>) -> LaunchError {
@@ -125,10 +127,17 @@ fn a_launch_that_is_refused_is_refused_before_tor_runs() {
         launcher().option("DisableNetwork", "1"),
         launcher().option("DataDirectory", "/x"),
         launcher().env("A=B", "x"),
+        launcher().bridge(&"obfs4 192.0.2.7:1".parse().unwrap()),
     ] {
         let error = launcher.verify().unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
     }
+    let refused = launcher().bridge(&"obfs4 192.0.2.7:1".parse().unwrap()).launch();
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "invalid argument \"Bridge\": without a program for the transport obfs4 tor never finishes \
+         bootstrapping: add it with Launcher::transport_plugin, or wait for Ready::Controller"
+    );
     assert!(matches!(launcher().env("", "x").version(), Err(Error::InvalidInput(_))));
     let plugin = TransportPlugin::exec(["obfs4"], "/nonexistent/obfs4proxy").unwrap();
     let bridge = "obfs4 192.0.2.7:1 cert=x".parse().unwrap();
@@ -183,6 +192,29 @@ fn a_program_that_does_not_end_is_ended_at_the_limit() {
             );
         }
         assert!(begin.elapsed() < LONG);
+        before.assert_restored(SOON);
+    });
+}
+
+#[test]
+fn a_token_cancels_a_check() {
+    exclusive(|| {
+        let tor = FakeProcess::new("trap '' TERM\nwhile :; do sleep 1; done");
+        let before = Holdings::now();
+        let token = CancelToken::new();
+        let launcher = tor.launcher().cancel_token(&token);
+        let canceling = token.clone();
+        let begin = Instant::now();
+        let verify = thread::Builder::new().name("verify".to_owned());
+        let verify = verify.spawn(move || launcher.verify()).unwrap();
+        eventually(SOON, "the program runs", || !Holdings::now().children.is_empty());
+        canceling.cancel();
+        let error = verify.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Canceled(_)), "{error:?}");
+        assert!(begin.elapsed() < LONG);
+        // A canceled token keeps the program from being started.
+        let error = offline().cancel_token(&token).version().unwrap_err();
+        assert!(matches!(error, Error::Canceled(_)), "{error:?}");
         before.assert_restored(SOON);
     });
 }
