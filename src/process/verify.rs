@@ -47,8 +47,8 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) as [`launch`](Self::launch). Otherwise
-    /// [`Error::Launch`](crate::Error::Launch): with [`LaunchProblem::Refused`] the text has tor's
+    /// [`Error::InvalidInput`] as [`launch`](Self::launch). Otherwise
+    /// [`Error::Launch`]: with [`LaunchProblem::Refused`] the text has tor's
     /// reason; [`LaunchProblem::TransportProgram`]; [`LaunchProblem::NotTor`];
     /// [`LaunchProblem::Timeout`]; and those of a program that cannot be started.
     /// [`Error::Canceled`] if the [token](Self::cancel_token) is canceled.
@@ -106,7 +106,7 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// [`Error::Launch`](crate::Error::Launch): [`LaunchProblem::NotTor`] if the program prints
+    /// [`Error::Launch`]: [`LaunchProblem::NotTor`] if the program prints
     /// something else, [`LaunchProblem::Timeout`], and those of a program that cannot be started.
     /// [`Error::Canceled`] if the [token](Self::cancel_token) is canceled.
     ///
