@@ -6,6 +6,7 @@
 //! [`Reply::parse`] with another connection.
 
 mod address;
+mod arguments;
 mod authenticate;
 mod circuit;
 mod conf;
@@ -16,6 +17,7 @@ mod session;
 mod stream;
 
 pub use address::{MapAddress, MapOutcome, Resolve};
+pub use arguments::{AddressPair, ConfOptions, ConfSettings, InfoKeys, Names};
 pub use authenticate::{
     AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo, ServerChallenge,
 };

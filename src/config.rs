@@ -40,6 +40,7 @@ pub use self::schema::OptionType;
 use self::schema::TorOption;
 pub(crate) use self::service_lines::{ConfiguredLine, ServiceLines, is_same_directory};
 pub use self::value::{OptionValue, OrAuto};
+use crate::command::Names;
 use crate::controller::Controller;
 use crate::error::Result;
 
@@ -251,13 +252,13 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
-    pub fn load<I>(&self, names: I) -> Result<()>
+    pub fn load<N, Form>(&self, names: N) -> Result<()>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        N: Names<Form>,
+        Form: ?Sized,
     {
         let schema = self.inner.backend.schema()?;
-        let options = names.into_iter().map(|name| schema.readable(name.as_ref()));
+        let options = names.into_names().into_iter().map(|name| schema.readable(&name));
         let options = options.collect::<Result<Vec<_>, _>>()?;
         if let Backend::Tor(tor) = &self.inner.backend {
             let groups: Vec<_> = options.iter().map(|option| &option.group).collect();

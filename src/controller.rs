@@ -111,6 +111,7 @@ use crate::names::Signal;
 /// # Ok::<(), torcon::Error>(())
 /// ```
 #[doc(alias = "TorControlProtocol")]
+#[must_use = "the connection is closed when its last handle is dropped"]
 #[derive(Clone)]
 pub struct Controller {
     inner: Arc<Inner>,

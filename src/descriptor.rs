@@ -40,6 +40,8 @@ mod list;
 mod microdescriptor;
 mod onion;
 mod router_status;
+#[cfg(feature = "serde")]
+mod serialize;
 mod server_descriptor;
 mod text;
 

@@ -14,6 +14,7 @@ mod disconnect;
 mod input;
 mod launch;
 mod onion;
+mod path;
 mod protocol;
 mod rejection;
 mod resolve;
@@ -34,6 +35,7 @@ pub use input::InvalidInput;
 pub(crate) use launch::LaunchReport;
 pub use launch::{LaunchError, LaunchProblem};
 pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, RemovedBy, UploadOutcome};
+pub use path::{HopRole, PathError, PathObstacle, PathProblem};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
 pub use rejection::{Rejection, RejectionLine};
@@ -116,6 +118,8 @@ pub enum Error {
     Socks(SocksError),
     /// A circuit could not be built, or a stream could not be attached to it.
     Circuit(CircuitError),
+    /// The relays of a path could not be chosen.
+    Path(PathError),
     /// An onion service could not be created or published, or its listener failed.
     Onion(OnionError),
     /// A name or an address could not be resolved.
@@ -224,6 +228,7 @@ areas! {
     Launch(LaunchError),
     Socks(SocksError),
     Circuit(CircuitError),
+    Path(PathError),
     Onion(OnionError),
     Resolve(ResolveError),
     Supervisor(SupervisorError),

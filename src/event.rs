@@ -64,10 +64,14 @@ mod descriptor;
 #[cfg(test)]
 pub(crate) mod dialect;
 mod directory;
+#[cfg(any(test, feature = "serde"))]
+mod fields;
 mod guard;
 pub(crate) mod keyword;
 mod kind;
 mod message;
+#[cfg(feature = "serde")]
+mod serialize;
 mod status;
 pub(crate) mod stream;
 mod text;
@@ -88,7 +92,7 @@ pub use connection::{OrConnEvent, OrConnPeer};
 pub use descriptor::{HsDescContentEvent, HsDescEvent};
 pub use directory::{DescChangedEvent, NewConsensusEvent, NewDescEvent, NsEvent};
 pub use guard::{GuardEvent, NetworkLivenessEvent};
-pub use kind::EventKind;
+pub use kind::{EventKind, EventKinds};
 pub use message::LogEvent;
 pub use status::{Bootstrap, ClockSource, StatusArea, StatusArgument, StatusDetail, StatusEvent};
 pub use stream::StreamEvent;

@@ -129,6 +129,9 @@
 //!
 //! # Features
 //!
+//! `serde`, off by default: `Serialize` for names, events, answers, descriptors and the values of
+//! options, and `Deserialize` for names, which are their text. Keys and passwords have neither.
+//!
 //! `testnet`, off by default: a private Tor network on the loopback interface, for testing programs
 //! end to end without the internet. It needs no other crate, but the programs `tor` and
 //! `tor-gencert`.

@@ -12,6 +12,7 @@ mod auth_method;
 mod bridge;
 mod circuit;
 mod connection;
+mod country;
 mod descriptor;
 mod guard;
 mod identifier;
@@ -22,6 +23,8 @@ mod printable;
 mod relay;
 mod relay_flag;
 pub(crate) mod secret;
+#[cfg(feature = "serde")]
+pub(crate) mod serialize;
 mod severity;
 mod signal;
 mod status;
@@ -44,6 +47,7 @@ pub use circuit::{
 pub use connection::{
     ConnectionId, ConnectionType, NetworkLiveness, OrConnReason, OrConnStatus, TokenBucket,
 };
+pub use country::CountryCode;
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::{hash_without_case, keywords, starts_without_case};
@@ -105,3 +109,10 @@ impl fmt::Display for InvalidName {
 }
 
 impl std::error::Error for InvalidName {}
+
+/// Converts the error of a conversion that cannot fail.
+impl From<std::convert::Infallible> for InvalidName {
+    fn from(error: std::convert::Infallible) -> Self {
+        match error {}
+    }
+}

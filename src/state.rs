@@ -48,11 +48,13 @@ mod change;
 mod circuit;
 mod circuit_info;
 mod connections;
+mod country;
 mod feed;
 mod generation;
 mod listeners;
 mod missing;
 mod open_stream;
+mod path;
 mod record;
 mod refresh;
 mod relays;
@@ -71,7 +73,6 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 
 pub use self::attacher::{Attach, AttacherGuard, AttacherOptions};
-pub use self::build::Path;
 pub use self::change::{
     AddressChange, AddressUpdate, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
 };
@@ -80,6 +81,7 @@ pub use self::circuit_info::CircuitInfo;
 pub use self::connections::OrConnection;
 pub use self::listeners::StateListenerId;
 pub use self::missing::MissingPart;
+pub use self::path::{Path, PathSpec};
 pub use self::relays::Relays;
 pub use self::snapshot::Snapshot;
 pub use self::stream::Stream;
@@ -118,6 +120,7 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 /// [`address_map`](Self::address_map) and [`connections`](Self::connections) query tor again after
 /// events that indicate a change which tor does not report.
 #[doc(alias = "TorState")]
+#[must_use = "the events are unsubscribed when the last handle is dropped"]
 #[derive(Clone)]
 pub struct State {
     shared: Arc<Shared>,
@@ -195,7 +198,6 @@ impl State {
     }
 
     /// Returns the controller; that of the last connection in a state of a supervisor.
-    #[must_use]
     pub fn controller(&self) -> Controller {
         self.shared.present().controller.clone()
     }

@@ -143,6 +143,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 /// be called from several threads at once; share it in an [`Arc`].
 ///
 /// Dropping it does what [`stop`](Self::stop) does.
+#[must_use = "the supervisor and its tor are ended when this is dropped"]
 pub struct Supervisor {
     shared: Arc<Shared>,
     /// Whether the supervisor launches its tor.

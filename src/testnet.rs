@@ -75,6 +75,7 @@ pub use self::progress::NetworkProgress;
 ///
 /// Threads: `torcon-dns` is the name server of the exits; each tor has those of a
 /// [`TorProcess`](crate::TorProcess).
+#[must_use = "the network is ended when this is dropped"]
 pub struct PrivateNetwork {
     // Dropped in this order: the relays use the rest.
     nodes: Nodes,

@@ -39,6 +39,7 @@ use crate::state::State;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a launched tor is ended when this is dropped"]
 pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
@@ -105,7 +106,6 @@ impl Tor {
     }
 
     /// Returns the controller.
-    #[must_use]
     pub fn controller(&self) -> &Controller {
         &self.controller
     }

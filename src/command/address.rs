@@ -1,8 +1,10 @@
 //! Addresses: `MAPADDRESS`, `RESOLVE`.
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
 
-use super::{Command, acknowledged, check_host, out_of_step};
+use super::arguments::sealed::AddressPair as IntoPair;
+use super::{AddressPair, Command, acknowledged, check_host, out_of_step};
 use crate::error::{InvalidInput, RejectionLine, Result};
 use crate::wire::{Reply, ReplyLine, Request};
 
@@ -63,14 +65,12 @@ impl MapAddress {
 
     /// Returns the command that maps the first address of each pair to the second; at least one
     /// pair.
-    pub fn new<I, F, T>(pairs: I) -> Self
+    pub fn new<I>(pairs: I) -> Self
     where
-        I: IntoIterator<Item = (F, T)>,
-        F: Into<String>,
-        T: Into<String>,
+        I: IntoIterator,
+        I::Item: AddressPair,
     {
-        let pairs = pairs.into_iter().map(|(from, to)| (from.into(), to.into()));
-        Self { pairs: pairs.collect() }
+        Self { pairs: pairs.into_iter().map(IntoPair::into_pair).collect() }
     }
 
     /// Unmaps an address, by adding the pair of the address and itself behind the others. The
@@ -159,8 +159,8 @@ impl Resolve {
 
     /// Returns the command for the names of addresses, at least one.
     #[must_use]
-    pub fn reverse(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        let names = addresses.into_iter().map(|address| address.to_string());
+    pub fn reverse(addresses: impl IntoIterator<Item: Borrow<IpAddr>>) -> Self {
+        let names = addresses.into_iter().map(|address| address.borrow().to_string());
         Self { reverse: true, names: names.collect() }
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 pub use self::get::GetConf;
 pub use self::map::{ConfMap, ConfValue};
-use super::{Command, acknowledged};
+use super::{Command, ConfSettings, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::starts_without_case;
 use crate::wire::Request;
@@ -85,20 +85,15 @@ macro_rules! settings {
             }
 
             impl $name {
-                /// Returns the command for the given options, in the given order. A repeated
-                /// option gets several values.
+                /// Returns the command for one option, or for several in the given order. A
+                /// repeated option gets several values.
                 #[must_use]
-                pub fn new<I, K, V>(settings: I) -> Self
+                pub fn new<S, Form>(settings: S) -> Self
                 where
-                    I: IntoIterator<Item = (K, V)>,
-                    K: AsRef<str>,
-                    V: Into<ConfSetting>,
+                    S: ConfSettings<Form>,
+                    Form: ?Sized,
                 {
-                    let settings = settings
-                        .into_iter()
-                        .map(|(option, setting)| (option.as_ref().into(), setting.into()))
-                        .collect();
-                    Self { settings }
+                    Self { settings: settings.into_settings() }
                 }
             }
 

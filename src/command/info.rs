@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use super::{Command, out_of_step, refused_key};
+use super::{Command, InfoKeys, out_of_step, refused_key};
 use crate::error::{Error, InvalidInput, Result};
 use crate::names::secret::redact;
 use crate::wire::{PartLine, Reply, ReplyLine, Request};
@@ -22,12 +22,11 @@ pub struct GetInfo {
 impl GetInfo {
     /// Returns the command for the given keys, in the given order.
     #[must_use]
-    pub fn new<I>(keys: I) -> Self
+    pub fn new<K, Answer>(keys: K) -> Self
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: InfoKeys<Answer>,
     {
-        Self { keys: keys.into_iter().map(|key| key.as_ref().into()).collect() }
+        Self { keys: keys.into_keys() }
     }
 
     /// Returns the `GETINFO` of a request, if its keys are certain: how tor parses a tab behind the
@@ -217,6 +216,15 @@ impl<'a> IntoIterator for &'a InfoMap {
 
     fn into_iter(self) -> Self::IntoIter {
         Box::new(self.iter())
+    }
+}
+
+/// Serializes a map: each key with its value as text, without known secrets.
+#[cfg(feature = "serde")]
+impl serde::Serialize for InfoMap {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = |value| String::from_utf8_lossy(&redact(value)).into_owned();
+        serializer.collect_map(self.iter_bytes().map(|(key, value)| (key, shown(value))))
     }
 }
 

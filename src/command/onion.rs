@@ -2,6 +2,7 @@
 
 mod client_auth;
 
+use std::borrow::Borrow;
 use std::os::unix::ffi::OsStrExt;
 
 use zeroize::Zeroizing;
@@ -92,10 +93,10 @@ impl AddOnion {
     /// let added = controller.add_onion(&service)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn new(ports: impl IntoIterator<Item = OnionPort>) -> Self {
+    pub fn new(ports: impl IntoIterator<Item: Borrow<OnionPort>>) -> Self {
         Self {
             key: None,
-            ports: ports.into_iter().collect(),
+            ports: ports.into_iter().map(|port| port.borrow().clone()).collect(),
             clients: Vec::new(),
             discard_key: false,
             detach: false,

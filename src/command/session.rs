@@ -1,7 +1,7 @@
 //! Commands of the connection: events, signals, features, ownership, `QUIT`; and `DROPGUARDS`,
 //! `DROPTIMEOUTS`.
 
-use super::{Command, acknowledged};
+use super::{Command, Names, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::Signal;
 use crate::wire::{Reply, Request};
@@ -14,18 +14,18 @@ use crate::wire::{Reply, Request};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEvents {
     /// Invariant: sorted, no two the same.
-    names: Vec<String>,
+    names: Vec<Box<str>>,
 }
 
 impl SetEvents {
     /// Returns the command for exactly the given events, possibly none.
     #[must_use]
-    pub fn new<I>(names: I) -> Self
+    pub fn new<N, Form>(names: N) -> Self
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        N: Names<Form>,
+        Form: ?Sized,
     {
-        let mut names: Vec<_> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        let mut names = names.into_names();
         names.sort_unstable();
         names.dedup();
         Self { names }
@@ -38,7 +38,7 @@ impl Command for SetEvents {
     fn request(&self) -> Result<Request, InvalidInput> {
         self.names
             .iter()
-            .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("event", name))
+            .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("event", &**name))
     }
 }
 
@@ -74,19 +74,18 @@ impl Command for SendSignal {
 /// `USEFEATURE [feature ...]`. In current versions of tor every feature is always on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UseFeature {
-    features: Vec<String>,
+    features: Vec<Box<str>>,
 }
 
 impl UseFeature {
     /// Returns the command for the given features, such as `VERBOSE_NAMES`.
     #[must_use]
-    pub fn new<I>(features: I) -> Self
+    pub fn new<N, Form>(features: N) -> Self
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        N: Names<Form>,
+        Form: ?Sized,
     {
-        let features = features.into_iter().map(|feature| feature.as_ref().to_owned()).collect();
-        Self { features }
+        Self { features: features.into_names() }
     }
 }
 
@@ -94,9 +93,9 @@ impl Command for UseFeature {
     acknowledged!("USEFEATURE");
 
     fn request(&self) -> Result<Request, InvalidInput> {
-        self.features
-            .iter()
-            .try_fold(Request::new(Self::KEYWORD), |request, name| request.token("feature", name))
+        self.features.iter().try_fold(Request::new(Self::KEYWORD), |request, name| {
+            request.token("feature", &**name)
+        })
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -77,16 +78,16 @@ impl ConfiguredService {
     ///
     /// A port that is kept keeps its line byte for byte. A line that [`ports`](Self::ports) leaves
     /// out is kept too, after the others.
-    pub fn set_ports(&mut self, ports: impl IntoIterator<Item = OnionPort>) {
+    pub fn set_ports(&mut self, ports: impl IntoIterator<Item: Borrow<OnionPort>>) {
         let old: Vec<_> =
             self.values(PORT).map(|value| (parse_port(value), value.to_vec())).collect();
-        let line = |port: OnionPort| {
-            let same = old.iter().find(|(old, _)| old.as_ref() == Some(&port));
-            same.map_or_else(|| port_value(&port), |(_, value)| value.clone())
+        let line = |port: &OnionPort| {
+            let same = old.iter().find(|(old, _)| old.as_ref() == Some(port));
+            same.map_or_else(|| port_value(port), |(_, value)| value.clone())
         };
         let unparsed =
             old.iter().filter(|(port, _)| port.is_none()).map(|(_, value)| value.clone());
-        let values = ports.into_iter().map(line).chain(unparsed).collect();
+        let values = ports.into_iter().map(|port| line(port.borrow())).chain(unparsed).collect();
         self.replace(PORT, values);
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::schema::{OptionType, TorOption};
 use super::units::{parse_bytes, parse_milliseconds, parse_seconds};
 use crate::error::{InvalidInput, ProtocolError, Result};
+#[cfg(feature = "serde")]
+use crate::names::secret::{REDACTED, is_secret};
 use crate::wire::fields::split_spaced_list;
 
 /// The value of an option: not set, or one or several lines of text.
@@ -240,6 +242,25 @@ impl fmt::Display for OptionValue {
     }
 }
 
+/// Serializes `null` if the option is not set; otherwise a list of the lines for an option that can
+/// have several, of the entries for a list, or else the text. An option that holds a secret has the
+/// text `[redacted]`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for OptionValue {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.is_set() {
+            return serializer.serialize_none();
+        }
+        if is_secret(&*self.name) {
+            return serializer.serialize_str(REDACTED);
+        }
+        match self.kind.is_list() {
+            true => serializer.collect_seq(self.entries().unwrap_or_default()),
+            false => serializer.serialize_str(&self.text().unwrap_or_default()),
+        }
+    }
+}
+
 impl fmt::Debug for OptionValue {
     /// Leaves the lines out: they can be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -286,6 +307,17 @@ impl<T> OrAuto<T> {
 impl<T> From<T> for OrAuto<T> {
     fn from(value: T) -> Self {
         Self::Value(value)
+    }
+}
+
+/// Serializes the value, or the text `auto`.
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize> serde::Serialize for OrAuto<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Value(value) => value.serialize(serializer),
+        }
     }
 }
 
@@ -381,5 +413,33 @@ mod tests {
         let lines = value(OptionType::LineList, &["a, b", "c"]);
         assert_eq!(lines.entries().unwrap(), ["a, b", "c"]);
         assert_eq!(lines.to_string(), "a, b, c");
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_value_is_serialized_as_text_or_as_a_list_without_secrets() {
+        let json = |name: &str, kind: OptionType, lines: Option<&[&str]>| {
+            let option = TorOption { name: name.into(), ..option(kind) };
+            let lines =
+                lines.map(|lines| lines.iter().map(|line| line.as_bytes().to_vec()).collect());
+            serde_json::to_string(&OptionValue::new(&option, lines)).unwrap()
+        };
+        let log: &[&str] = &["notice stdout", "warn file /x"];
+        assert_eq!(
+            json("Log", OptionType::LineList, Some(log)),
+            r#"["notice stdout","warn file /x"]"#
+        );
+        assert_eq!(json("Log", OptionType::LineList, Some(&[])), "[]");
+        assert_eq!(json("Nickname", OptionType::String, Some(&["Ada"])), r#""Ada""#);
+        assert_eq!(
+            json("ExcludeNodes", OptionType::RouterList, Some(&["a, {de}"])),
+            r#"["a","{de}"]"#
+        );
+        assert_eq!(json("ContactInfo", OptionType::String, None), "null");
+        let secret = json("HashedControlPassword", OptionType::LineList, Some(&["16:01"]));
+        assert_eq!(secret, r#""[redacted]""#);
+        let (auto, port) = (OrAuto::<u16>::Auto, OrAuto::Value(9050));
+        let both = serde_json::to_string(&[auto, port]).unwrap();
+        assert_eq!(both, r#"["auto",9050]"#);
     }
 }

@@ -3,11 +3,15 @@
 mod lookup;
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use super::Controller;
-use crate::command::{MapAddress, MapOutcome};
-use crate::error::Result;
+use crate::command::{AddressPair, GetInfo, MapAddress, MapOutcome};
+use crate::controller::getinfo::none_if_refused;
+use crate::error::{ProtocolError, Result};
 use crate::info::{AddressMapping, GeoIpData, MappingOrigin};
+use crate::link::deadline_after;
+use crate::names::CountryCode;
 
 /// # Address mappings
 impl Controller {
@@ -33,11 +37,10 @@ impl Controller {
     /// controller.map_address([("old.example", "new.example")])?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn map_address<I, F, T>(&self, pairs: I) -> Result<Vec<MapOutcome>>
+    pub fn map_address<I>(&self, pairs: I) -> Result<Vec<MapOutcome>>
     where
-        I: IntoIterator<Item = (F, T)>,
-        F: Into<String>,
-        T: Into<String>,
+        I: IntoIterator,
+        I::Item: AddressPair,
     {
         self.execute(&MapAddress::new(pairs))
     }
@@ -80,20 +83,53 @@ impl Controller {
         self.read_info(key, |list| AddressMapping::read_list(key, list))
     }
 
-    /// Returns the country code of an address, such as `us`, by tor's GeoIP data; `None` if the
-    /// data do not contain the address.
+    /// Returns the country of an address by tor's GeoIP data; `None` if the data do not contain the
+    /// address, or if tor has no data for its family (see [`geoip_data`](Self::geoip_data)).
+    ///
+    /// [`State::country`](crate::State::country) keeps the answers.
     ///
     /// Sends `GETINFO ip-to-country/address`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](crate::Error::Rejected) with code 551 if tor has no
-    /// [`geoip_data`](Self::geoip_data); otherwise those of [`get_info`](Self::get_info).
-    pub fn country(&self, address: IpAddr) -> Result<Option<String>> {
-        self.read_info(&format!("ip-to-country/{address}"), |code| {
-            Ok((code != b"??").then(|| String::from_utf8_lossy(code).into_owned()))
-        })
+    /// Those of [`get_info`](Self::get_info).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// match controller.country([8, 8, 8, 8].into())? {
+    ///     Some(country) => println!("in {country}"),
+    ///     None => println!("unknown"),
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn country(&self, address: IpAddr) -> Result<Option<CountryCode>> {
+        let countries = self.countries_before(&[address], deadline_after(self.timeout()))?;
+        Ok(countries.first().copied().flatten())
+    }
+
+    /// Returns the countries of several addresses of one family, in their order, before the
+    /// deadline.
+    pub(crate) fn countries_before(
+        &self,
+        addresses: &[IpAddr],
+        deadline: Instant,
+    ) -> Result<Vec<Option<CountryCode>>> {
+        let keys = addresses.iter().map(|address| format!("ip-to-country/{address}"));
+        let answer = self.execute_before(&GetInfo::new(keys), deadline);
+        let Some((info, _)) = none_if_refused(answer, 551, "GeoIP data not loaded")? else {
+            return Ok(vec![None; addresses.len()]);
+        };
+        let read = |(key, value): (&str, &[u8])| match value {
+            b"??" => Ok(None),
+            code => match CountryCode::from_bytes(code) {
+                Some(country) => Ok(Some(country)),
+                None => Err(ProtocolError::new(key, "a country code", code).into()),
+            },
+        };
+        info.iter_bytes().map(read).collect()
     }
 
     /// Returns whether tor has GeoIP data for IPv4 and for IPv6 (`GeoIPFile`, `GeoIPv6File`).

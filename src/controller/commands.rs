@@ -8,7 +8,9 @@ use std::time::Instant;
 use super::configuration::epoch::ConfCommand;
 use super::{Controller, PendingReply};
 use crate::auth::Password;
-use crate::command::{Authenticate, Command, GetInfo, GetProtocolInfo, ProtocolInfo, UseFeature};
+use crate::command::{
+    Authenticate, Command, GetInfo, GetProtocolInfo, Names, ProtocolInfo, UseFeature,
+};
 use crate::error::Result;
 use crate::link::deadline_after;
 use crate::wire::{Reply, Request};
@@ -154,10 +156,10 @@ impl Controller {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "enable_feature")]
-    pub fn use_feature<I>(&self, features: I) -> Result<()>
+    pub fn use_feature<N, Form>(&self, features: N) -> Result<()>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        N: Names<Form>,
+        Form: ?Sized,
     {
         self.execute(&UseFeature::new(features))
     }

@@ -7,13 +7,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::Controller;
-use crate::command::{ConfMap, ConfSetting, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
+use crate::command::{
+    ConfMap, ConfOptions, ConfSettings, GetConf, LoadConf, ResetConf, SaveConf, SetConf,
+};
 use crate::error::Result;
 use crate::wire::Reply;
 
 /// # Configuration
 impl Controller {
-    /// Queries the values of options, all in one round trip.
+    /// Queries the value of one option, or of several in one round trip.
+    ///
+    /// Returns a [`ConfValue`](crate::command::ConfValue) for one option and a [`ConfMap`] for
+    /// several. A name that stands for several options, such as `HiddenServiceOptions`, is queried
+    /// as a list.
     ///
     /// The reply uses tor's spelling of the names. It distinguishes an option that is not set from
     /// one that is set to nothing, and holds all values of repeated options.
@@ -30,20 +36,22 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # let controller = torcon::connect_default()?;
-    /// let conf = controller.get_conf(["SocksPort", "ExitNodes"])?;
-    /// for (option, value) in conf.iter() {
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// println!("nickname: {:?}", controller.get_conf("Nickname")?.first());
+    /// let conf = controller.get_conf(["SocksPort", "ControlPort"])?;
+    /// for (option, value) in &conf {
     ///     println!("{option}: {:?}", value.values());
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "get_conf_map")]
-    pub fn get_conf<I>(&self, options: I) -> Result<ConfMap>
+    pub fn get_conf<K, Answer>(&self, options: K) -> Result<Answer>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: ConfOptions<Answer>,
     {
-        self.execute(&GetConf::new(options))
+        let command = GetConf::new(options);
+        K::check(&command)?;
+        Ok(K::answer(self.execute(&command)?))
     }
 
     /// Queries the values of options, and returns the unparsed reply.
@@ -64,17 +72,16 @@ impl Controller {
     /// println!("{}", controller.get_conf_raw(["SocksPort"])?.text());
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn get_conf_raw<I>(&self, options: I) -> Result<Reply>
+    pub fn get_conf_raw<K, Answer>(&self, options: K) -> Result<Reply>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: ConfOptions<Answer>,
     {
         let command = GetConf::new(options);
         let reply = self.send(&command)?;
         self.checked(command.check(reply))
     }
 
-    /// Changes options: all of them, or none if tor refuses one.
+    /// Changes one option, or several: all of them, or none if tor refuses one.
     ///
     /// A repeated option gets all the given values and loses its former ones; `None` clears it. Any
     /// option of an onion service replaces all onion services of the configuration.
@@ -99,21 +106,22 @@ impl Controller {
     ///
     /// ```no_run
     /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.set_conf(("MaxCircuitDirtiness", "300"))?;
     /// controller.set_conf([("ContactInfo", "me@example.org"), ("Nickname", "MyRelay")])?;
     /// controller.set_conf([("ContactInfo", None::<&str>)])?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc(alias = "set_options")]
-    pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
+    pub fn set_conf<S, Form>(&self, settings: S) -> Result<()>
     where
-        I: IntoIterator<Item = (K, V)>,
-        K: AsRef<str>,
-        V: Into<ConfSetting>,
+        S: ConfSettings<Form>,
+        Form: ?Sized,
     {
         self.execute(&SetConf::new(settings))
     }
 
-    /// Resets options to their defaults (`None`), or to values: all of them, or none.
+    /// Resets options to their defaults (the name alone, or `None`), or to values: all of them, or
+    /// none.
     ///
     /// Sends [`RESETCONF`](ResetConf). Blocks for at most the [time limit](Self::with_timeout).
     ///
@@ -124,16 +132,15 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// # let controller = torcon::connect_default()?;
-    /// // Back to the default.
-    /// controller.reset_conf([("MaxCircuitDirtiness", None::<&str>)])?;
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.reset_conf("MaxCircuitDirtiness")?;
+    /// controller.reset_conf(["ContactInfo", "Nickname"])?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn reset_conf<I, K, V>(&self, settings: I) -> Result<()>
+    pub fn reset_conf<S, Form>(&self, settings: S) -> Result<()>
     where
-        I: IntoIterator<Item = (K, V)>,
-        K: AsRef<str>,
-        V: Into<ConfSetting>,
+        S: ConfSettings<Form>,
+        Form: ?Sized,
     {
         self.execute(&ResetConf::new(settings))
     }

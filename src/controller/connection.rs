@@ -50,7 +50,6 @@ impl Controller {
     /// let version = controller.with_timeout(Duration::from_secs(1)).get_info_one("version")?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    #[must_use]
     pub fn with_timeout(&self, limit: Duration) -> Self {
         Self { inner: Arc::clone(&self.inner), timeout: limit }
     }

@@ -1,9 +1,7 @@
 //! `GETINFO` of any key, and the parts that the typed queries of the other files share.
 
-use std::borrow::Cow;
-
 use super::Controller;
-use crate::command::{GetInfo, InfoMap};
+use crate::command::{GetInfo, InfoKeys};
 use crate::error::{Error, ProtocolError, Result};
 use crate::info::{Answers, read_flag};
 use crate::names::TorVersion;
@@ -18,7 +16,10 @@ impl Controller {
         &self.inner.protocol_info.tor_version
     }
 
-    /// Queries `GETINFO` keys, all in one round trip.
+    /// Queries one `GETINFO` key, or several in one round trip.
+    ///
+    /// Returns the value of one key as a `String`, in which bytes that are not UTF-8 are replaced,
+    /// and the values of several keys as an [`InfoMap`].
     ///
     /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none. Blocks for at most
     /// the [time limit](Self::with_timeout).
@@ -32,19 +33,19 @@ impl Controller {
     ///
     /// ```no_run
     /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// println!("tor {}", controller.get_info("version")?);
     /// let info = controller.get_info(["traffic/read", "traffic/written"])?;
     /// println!("read {} bytes", info.get("traffic/read").unwrap_or_default());
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn get_info<I>(&self, keys: I) -> Result<InfoMap>
+    pub fn get_info<K, Answer>(&self, keys: K) -> Result<Answer>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: InfoKeys<Answer>,
     {
-        self.execute(&GetInfo::new(keys))
+        Ok(K::answer(self.execute(&GetInfo::new(keys))?))
     }
 
-    /// Queries one `GETINFO` key; bytes that are not UTF-8 are replaced.
+    /// Queries one `GETINFO` key, as [`get_info`](Self::get_info) does.
     #[doc = sends!("GETINFO key")]
     ///
     /// # Examples
@@ -55,8 +56,7 @@ impl Controller {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn get_info_one(&self, key: &str) -> Result<String> {
-        let info = self.get_info([key])?;
-        Ok(info.get(key).map(Cow::into_owned).unwrap_or_default())
+        self.get_info(key)
     }
 
     /// Queries `GETINFO` keys, and returns the unparsed reply.
@@ -69,10 +69,9 @@ impl Controller {
     /// println!("{}", controller.get_info_raw(["version"])?.text());
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn get_info_raw<I>(&self, keys: I) -> Result<Reply>
+    pub fn get_info_raw<K, Answer>(&self, keys: K) -> Result<Reply>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: InfoKeys<Answer>,
     {
         let command = GetInfo::new(keys);
         let reply = self.send(&command)?;

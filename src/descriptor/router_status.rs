@@ -10,7 +10,7 @@ use super::item::{DescriptorItem, Items, Words, base64, has_lines, number, take_
 use super::list::{Descriptor, sealed::Read};
 use super::text::Text;
 use crate::error::ProtocolError;
-use crate::names::{Fingerprint, Nickname, RelayFlag, TorVersion};
+use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec, TorVersion};
 use crate::wire::timestamp::read_time;
 
 /// The entry of one relay in the consensus: part of `GETINFO ns/..` and of the events `NS` and
@@ -230,6 +230,18 @@ pub(super) fn ed25519_identity(mut items: Items<'_>) -> Option<[u8; 32]> {
         (item.is(b"id") && words.next() == Some(b"ed25519")).then_some(())?;
         words.next().and_then(base64)
     })
+}
+
+impl From<&RouterStatus> for RelaySpec {
+    fn from(relay: &RouterStatus) -> Self {
+        Self::from(relay.identity)
+    }
+}
+
+impl From<RouterStatus> for RelaySpec {
+    fn from(relay: RouterStatus) -> Self {
+        Self::from(relay.identity)
+    }
 }
 
 impl fmt::Debug for RouterStatus {

@@ -30,6 +30,7 @@ pub struct ServerDescriptor {
 
 /// The bandwidth that a relay advertises, in bytes per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AdvertisedBandwidth {
     /// The configured average (`BandwidthRate`).

@@ -28,6 +28,8 @@ pub struct AddrMapEvent {
 
 /// The target of an address mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum MappedAddress {
     /// Another name or address.

@@ -17,6 +17,7 @@ pub struct CellStatsEvent {
 
 /// The cell queue of one direction of a circuit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CellQueue {
     /// The number of the circuit on its connection; `None` if the circuit ends here.
@@ -33,6 +34,7 @@ pub struct CellQueue {
 
 /// The number of cells of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CellCount {
     /// The type, such as `relay_early`.
@@ -43,6 +45,7 @@ pub struct CellCount {
 
 /// The waiting time of the cells of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CellTime {
     /// The type, such as `relay_early`.

@@ -47,6 +47,7 @@ pub struct CircMinorEvent {
 
 /// The proof of work of an onion service circuit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct HsPow {
     /// The scheme, such as `v1`.

@@ -14,6 +14,7 @@ pub struct ClientsSeenEvent {
 
 /// The number of clients of a country or of an IP version.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ClientCount {
     /// The code of the country, or the IP version, such as `v4`.

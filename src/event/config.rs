@@ -28,6 +28,7 @@ pub struct ConfChangedEvent {
 
 /// An option and its new value, or one of its new values.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfChange {
     /// The name of the option.

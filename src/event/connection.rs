@@ -15,6 +15,8 @@ pub struct OrConnEvent {
 
 /// The peer of an OR connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum OrConnPeer {
     /// A relay whose identity is known.

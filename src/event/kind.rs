@@ -97,6 +97,64 @@ crate::names::keywords! {
     }
 }
 
+/// One kind of event, or several.
+///
+/// Several are an array, a slice, a `Vec`, or another collection or iterator of kinds or of
+/// references to them. `Form` tells both apart, `EventKind` for one kind and `[EventKind]` for
+/// several; the compiler infers it. The trait is sealed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::EventKind;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let bandwidth = controller.events(EventKind::Bw)?;
+/// let kinds = vec![EventKind::Circ, EventKind::Stream];
+/// let circuits = controller.events(&kinds)?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a kind of event nor a list of kinds",
+    label = "expected one kind such as EventKind::Bw, or several such as [EventKind::Bw]"
+)]
+pub trait EventKinds<Form: ?Sized>: sealed::EventKinds<Form> {}
+
+impl<Form: ?Sized, T: sealed::EventKinds<Form>> EventKinds<Form> for T {}
+
+pub(crate) mod sealed {
+    use std::borrow::Borrow;
+
+    use super::EventKind;
+
+    #[expect(unnameable_types, reason = "seals the trait")]
+    pub trait EventKinds<Form: ?Sized> {
+        fn into_kinds(self) -> Vec<EventKind>;
+    }
+
+    impl EventKinds<EventKind> for EventKind {
+        fn into_kinds(self) -> Vec<EventKind> {
+            vec![self]
+        }
+    }
+
+    impl EventKinds<EventKind> for &EventKind {
+        fn into_kinds(self) -> Vec<EventKind> {
+            vec![self.clone()]
+        }
+    }
+
+    impl<I> EventKinds<[EventKind]> for I
+    where
+        I: IntoIterator,
+        I::Item: Borrow<EventKind>,
+    {
+        fn into_kinds(self) -> Vec<EventKind> {
+            self.into_iter().map(|kind| kind.borrow().clone()).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::EventKind;
@@ -120,6 +178,29 @@ mod tests {
         for kind in EventKind::KNOWN {
             let row = format!("//! | `{kind}` | `{kind:?}` | [`");
             assert_eq!(table.matches(&row).count(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn one_kind_and_every_list_of_kinds_are_accepted() {
+        use super::sealed::EventKinds;
+
+        fn of<K: EventKinds<Form>, Form: ?Sized>(kinds: K) -> Vec<EventKind> {
+            kinds.into_kinds()
+        }
+
+        let kinds = vec![EventKind::Bw];
+        for list in [
+            of(EventKind::Bw),
+            of(&EventKind::Bw),
+            of([EventKind::Bw]),
+            of(&[EventKind::Bw]),
+            of(&kinds),
+            of(kinds.as_slice()),
+            of(kinds.iter().filter(|kind| kind.is_recognized())),
+            of(Some(EventKind::Bw)),
+        ] {
+            assert_eq!(list, kinds);
         }
     }
 }

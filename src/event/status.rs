@@ -37,6 +37,8 @@ pub struct StatusEvent {
 
 /// The part of tor that a status concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum StatusArea {
     /// tor as a whole.
@@ -49,6 +51,7 @@ pub enum StatusArea {
 
 /// One argument of a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct StatusArgument {
     /// The key before the `=`; empty for a word without key.
@@ -156,6 +159,7 @@ impl StatusEvent {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Bootstrap {
     /// `NOTICE` for progress, `WARN` for a problem.

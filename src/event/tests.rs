@@ -69,6 +69,8 @@ mod directory;
 /// Every field of an event.
 mod fields;
 mod network;
+#[cfg(feature = "serde")]
+mod serialized;
 mod status;
 mod traffic;
 

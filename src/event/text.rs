@@ -129,6 +129,16 @@ impl EventText {
         Self { is_secret: self.is_secret, is_stray: self.is_stray, ..Self::new(self.as_bytes()) }
     }
 
+    /// Returns the text without known secrets; bytes that are not UTF-8 are replaced.
+    #[cfg(feature = "serde")]
+    pub(crate) fn to_redacted(&self) -> Cow<'_, str> {
+        match (self.is_secret, redact(self.as_bytes())) {
+            (true, _) => Cow::Borrowed(REDACTED),
+            (false, Cow::Borrowed(text)) => String::from_utf8_lossy(text),
+            (false, Cow::Owned(text)) => String::from_utf8_lossy(&text).into_owned().into(),
+        }
+    }
+
     /// Returns whether this is a line without a status code instead of an event.
     #[inline]
     pub(crate) fn is_stray(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::names::HibernationStatus;
 
 /// The accounting of a relay (`AccountingMax`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Accounting {
     /// The hibernation state.
@@ -18,6 +19,7 @@ pub struct Accounting {
 
 /// An accounting interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AccountingInterval {
     /// The start of the interval.

@@ -22,6 +22,7 @@ keywords! {
 
 /// An address mapping, from `GETINFO address-mappings/..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AddressMapping {
     /// The mapped name or address; `*.example` for all names of a domain.

@@ -9,6 +9,7 @@ use crate::wire::timestamp::read_time;
 
 /// The annotations that tor stores with a server descriptor. Each is `None` if it is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DescriptorAnnotations {
     /// When tor received the descriptor.

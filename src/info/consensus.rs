@@ -20,6 +20,7 @@ keywords! {
 
 /// The validity of tor's consensus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConsensusLifetime {
     /// `valid-after`.
@@ -34,11 +35,14 @@ pub struct ConsensusLifetime {
 ///
 /// They determine which relays store an onion service's descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SharedRandom {
     /// The current value; `None` if tor has no consensus, or its consensus has none.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::names::serialize::base64"))]
     pub current: Option<[u8; 32]>,
     /// The previous value.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::names::serialize::base64"))]
     pub previous: Option<[u8; 32]>,
 }
 

@@ -52,6 +52,7 @@ keywords! {
 
 /// The status of one download.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DownloadStatus {
     /// The time of the next attempt; the largest time, in 2038 or later, means never.
@@ -77,6 +78,7 @@ pub struct DownloadStatus {
 
 /// The downloads of the consensus of one flavor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConsensusDownload {
     /// The download in effect: one of the other two.

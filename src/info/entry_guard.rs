@@ -25,6 +25,7 @@ keywords! {
 
 /// An entry guard, from `GETINFO entry-guards`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EntryGuard {
     /// The relay.

@@ -5,6 +5,7 @@ use crate::error::ProtocolError;
 
 /// The address families for which tor has GeoIP data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GeoIpData {
     /// IPv4 (`GeoIPFile`).

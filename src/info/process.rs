@@ -8,6 +8,7 @@ use crate::wire::fields::read_number;
 
 /// The process of tor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ProcessInfo {
     /// The process id.
@@ -22,6 +23,7 @@ pub struct ProcessInfo {
 
 /// The traffic of tor since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Traffic {
     /// Bytes read.
@@ -32,6 +34,7 @@ pub struct Traffic {
 
 /// The clock of tor's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CurrentTime {
     /// The time, in whole seconds.

@@ -5,6 +5,7 @@ use crate::error::ProtocolError;
 
 /// Whether this relay found its ports reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Reachability {
     /// The `ORPort`; also `true` for a tor without one.
@@ -15,6 +16,7 @@ pub struct Reachability {
 
 /// The circuit handshakes of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct HandshakeCount {
     /// Requested handshakes.
@@ -25,6 +27,7 @@ pub struct HandshakeCount {
 
 /// The circuit handshakes that a relay received since its last heartbeat statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct HandshakeCounts {
     /// ntor, the current kind.

@@ -29,6 +29,7 @@ keywords! {
 
 /// tor's version with the recommendation of the directory authorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct VersionStatus {
     /// The standing of the running version.

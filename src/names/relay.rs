@@ -268,6 +268,48 @@ impl From<Nickname> for RelaySpec {
     }
 }
 
+impl From<&Fingerprint> for RelaySpec {
+    fn from(fingerprint: &Fingerprint) -> Self {
+        Self::from(*fingerprint)
+    }
+}
+
+impl From<&Nickname> for RelaySpec {
+    fn from(nickname: &Nickname) -> Self {
+        Self::from(*nickname)
+    }
+}
+
+impl From<&Self> for RelaySpec {
+    fn from(relay: &Self) -> Self {
+        relay.clone()
+    }
+}
+
+impl TryFrom<&str> for RelaySpec {
+    type Error = InvalidName;
+
+    fn try_from(text: &str) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for RelaySpec {
+    type Error = InvalidName;
+
+    fn try_from(text: &String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for RelaySpec {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
 impl FromStr for RelaySpec {
     type Err = InvalidName;
 

@@ -191,7 +191,6 @@ impl OnionService {
     /// println!("on tor {}", service.controller().version());
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    #[must_use]
     pub fn controller(&self) -> Controller {
         self.inner.controller()
     }

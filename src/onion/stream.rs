@@ -28,6 +28,7 @@ use crate::names::CircuitId;
 /// writeln!(stream, "hello")?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[must_use = "the stream is closed when this is dropped"]
 #[derive(Debug)]
 pub struct OnionStream {
     stream: Stream,

@@ -55,6 +55,7 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// # Ok::<(), torcon::Error>(())
 /// ```
 #[doc(alias = "TorProcessProtocol")]
+#[must_use = "tor is ended when this is dropped"]
 pub struct TorProcess {
     pub(super) shared: Arc<Shared>,
     pub(super) messages: Sender<LaunchMessage>,

@@ -33,6 +33,7 @@ use crate::link::{Stream, delegate_socket};
 /// BufReader::new(&stream).read_line(&mut line)?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[must_use = "the stream is closed when this is dropped"]
 #[derive(Debug)]
 pub struct TorStream {
     stream: Stream,

@@ -1,121 +1,18 @@
-//! Circuits that this program builds, and their paths.
+//! Circuits that this program builds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::State;
 use super::circuit::Circuit;
 use super::circuit_info::CircuitCell;
+use super::path::Choice;
 use super::store::Store;
 use super::tracker::Tracker;
+use super::{Path, State};
 use crate::command::{ExtendCircuit, SetCircuitPurpose};
-use crate::descriptor::RouterStatus;
 use crate::error::{Error, Result, Wait};
 use crate::link::{CancelToken, deadline_after};
-use crate::names::{CircuitPurpose, RelaySpec};
-
-/// The relays along which a circuit is built, or extended.
-///
-/// Converts from an array, a slice or a `Vec` of fingerprints, of relay specifications or of router
-/// statuses; [`Path::of`] takes any other relays, and [`Path::any`] lets tor choose them.
-///
-/// # Examples
-///
-/// ```
-/// use torcon::names::Fingerprint;
-/// use torcon::state::Path;
-///
-/// let guard: Fingerprint = "$e8f78d0cad2e4ab37af2dba543e53e84f7b206ac".parse()?;
-/// let exit: Fingerprint = "$a65f314c8459ae7eea37a8bbdf50d7668516965d".parse()?;
-/// let path = Path::from([guard, exit]);
-/// assert_eq!(path.relays().map(<[_]>::len), Some(2));
-/// assert_eq!(Path::any().relays(), None);
-/// # Ok::<(), torcon::names::InvalidName>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
-    /// `None` if tor chooses them.
-    relays: Option<Arc<[RelaySpec]>>,
-}
-
-impl Path {
-    /// Returns the path that leaves the choice of the relays to tor.
-    #[must_use]
-    pub fn any() -> Self {
-        Self { relays: None }
-    }
-
-    /// Returns the path along the given relays, first the guard.
-    #[must_use]
-    pub fn of<I>(relays: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<RelaySpec>,
-    {
-        Self { relays: Some(relays.into_iter().map(Into::into).collect()) }
-    }
-
-    /// Returns the relays; `None` if tor chooses them.
-    #[must_use]
-    pub fn relays(&self) -> Option<&[RelaySpec]> {
-        self.relays.as_deref()
-    }
-
-    pub(super) fn into_relays(self) -> Option<Arc<[RelaySpec]>> {
-        self.relays
-    }
-}
-
-/// Implements the conversions from collections of a type that names a relay.
-macro_rules! path_of {
-    ($relay:ty) => {
-        impl<const N: usize> From<[$relay; N]> for Path {
-            fn from(relays: [$relay; N]) -> Self {
-                Self::from(relays.as_slice())
-            }
-        }
-
-        impl<const N: usize> From<&[$relay; N]> for Path {
-            fn from(relays: &[$relay; N]) -> Self {
-                Self::from(relays.as_slice())
-            }
-        }
-
-        impl From<Vec<$relay>> for Path {
-            fn from(relays: Vec<$relay>) -> Self {
-                Self::from(relays.as_slice())
-            }
-        }
-
-        impl From<&Vec<$relay>> for Path {
-            fn from(relays: &Vec<$relay>) -> Self {
-                Self::from(relays.as_slice())
-            }
-        }
-    };
-}
-
-path_of!(crate::names::Fingerprint);
-path_of!(RelaySpec);
-path_of!(RouterStatus);
-
-impl From<&[crate::names::Fingerprint]> for Path {
-    fn from(relays: &[crate::names::Fingerprint]) -> Self {
-        Self::of(relays.iter().copied())
-    }
-}
-
-impl From<&[RelaySpec]> for Path {
-    fn from(relays: &[RelaySpec]) -> Self {
-        Self::of(relays.iter().cloned())
-    }
-}
-
-impl From<&[RouterStatus]> for Path {
-    fn from(relays: &[RouterStatus]) -> Self {
-        Self::of(relays.iter().map(RouterStatus::identity))
-    }
-}
+use crate::names::CircuitPurpose;
 
 /// Makes the store keep ended circuits until this is dropped.
 struct KeepEnded(Arc<Store>);
@@ -134,16 +31,17 @@ impl Drop for KeepEnded {
 }
 
 impl State {
-    /// Launches a circuit along the given relays, or along a path that tor chooses.
+    /// Launches a circuit along the given relays, along relays that are chosen by rules
+    /// ([`Path::to`], [`Path::builder`]), or along a path that tor chooses ([`Path::any`]).
     ///
     /// [`Circuit::wait_built`] waits until it is built.
     ///
-    /// Sends `EXTENDCIRCUIT 0 path`. Blocks for at most the controller's
-    /// [time limit](crate::Controller::with_timeout).
+    /// Sends `EXTENDCIRCUIT 0 path`; for rules, what [`choose_path`](Self::choose_path) does before.
+    /// Blocks for at most the controller's [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] with code 552 if tor does not know a relay, with 551 if it cannot launch
+    /// [`Error::Path`] if no relay fits the rules; [`Error::Rejected`] with code 552 if tor does not know a relay, with 551 if it cannot launch
     /// the circuit, for example without a network; [`Error::InvalidInput`] if the path has no relay;
     /// otherwise those of [`Controller::execute`](crate::Controller::execute).
     ///
@@ -165,9 +63,13 @@ impl State {
     /// # }
     /// ```
     #[doc(alias = "new_circuit")]
-    pub fn build_circuit<P: Into<Path>>(&self, path: P) -> Result<Circuit> {
+    pub fn build_circuit<P>(&self, path: P) -> Result<Circuit>
+    where
+        P: TryInto<Path>,
+        Error: From<P::Error>,
+    {
         let limit = self.shared.present().controller.timeout();
-        self.begin(path.into(), None, deadline_after(limit), limit)
+        self.begin(path.try_into()?, None, deadline_after(limit), limit)
     }
 
     /// Launches a circuit for a purpose: [`CircuitPurpose::General`], or
@@ -183,10 +85,11 @@ impl State {
     /// [`build_circuit`](Self::build_circuit).
     pub fn build_circuit_for<P>(&self, path: P, purpose: CircuitPurpose) -> Result<Circuit>
     where
-        P: Into<Path>,
+        P: TryInto<Path>,
+        Error: From<P::Error>,
     {
         let limit = self.shared.present().controller.timeout();
-        self.begin(path.into(), Some(purpose), deadline_after(limit), limit)
+        self.begin(path.try_into()?, Some(purpose), deadline_after(limit), limit)
     }
 
     /// Builds a circuit, and closes it if it is not built in time.
@@ -198,13 +101,13 @@ impl State {
     /// # Errors
     ///
     /// Those of [`build_circuit`](Self::build_circuit) and of [`Circuit::wait_built`].
-    pub fn build_circuit_timeout<P: Into<Path>>(
-        &self,
-        path: P,
-        limit: Duration,
-    ) -> Result<Circuit> {
+    pub fn build_circuit_timeout<P>(&self, path: P, limit: Duration) -> Result<Circuit>
+    where
+        P: TryInto<Path>,
+        Error: From<P::Error>,
+    {
         let deadline = deadline_after(limit);
-        let circuit = self.begin(path.into(), None, deadline, limit)?;
+        let circuit = self.begin(path.try_into()?, None, deadline, limit)?;
         match circuit.wait_built_before(deadline, limit) {
             Ok(()) => Ok(circuit),
             Err(error) => {
@@ -243,15 +146,19 @@ impl State {
     /// let circuit = state.build_circuit_cancelable(Path::any(), limit, &token)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn build_circuit_cancelable<P: Into<Path>>(
+    pub fn build_circuit_cancelable<P>(
         &self,
         path: P,
         limit: Duration,
         token: &CancelToken,
-    ) -> Result<Circuit> {
+    ) -> Result<Circuit>
+    where
+        P: TryInto<Path>,
+        Error: From<P::Error>,
+    {
         token.check(Wait::Circuit)?;
         let deadline = deadline_after(limit);
-        let circuit = self.begin(path.into(), None, deadline, limit)?;
+        let circuit = self.begin(path.try_into()?, None, deadline, limit)?;
         let to_close = circuit.clone();
         // The end of the circuit ends the wait.
         let guard = token.on_cancel(move || to_close.give_up());
@@ -278,14 +185,21 @@ impl State {
         let owner = self.owner();
         let store = &owner.generation.store;
         let controller = &owner.generation.controller.with_timeout(limit);
-        let command = match path.relays() {
+        let relays = match path.into_choice() {
+            Choice::Tor => None,
+            Choice::Relays(relays) => Some(relays),
+            Choice::Spec(spec) => {
+                owner.generation.choose_path(controller, &spec, deadline)?.into_relays()
+            }
+        };
+        let command = match &relays {
             Some(relays) => ExtendCircuit::along(relays.iter().cloned()),
             None => ExtendCircuit::new(),
         };
         // tor refuses (551) to choose a path for another purpose: it takes a pre-emptive circuit,
         // whose purpose does not match.
         let purpose = purpose.filter(|purpose| *purpose != CircuitPurpose::General);
-        let (command, later) = match (path.relays().is_some(), purpose) {
+        let (command, later) = match (relays.is_some(), purpose) {
             (true, Some(purpose)) => (command.purpose(purpose), None),
             (_, purpose) => (command, purpose),
         };
@@ -296,7 +210,7 @@ impl State {
         let found = store.wait_circuit(id, None, deadline, find);
         drop(keeping);
         let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
-        let circuit = Circuit::along(owner.clone(), cell, path.into_relays());
+        let circuit = Circuit::along(owner.clone(), cell, relays);
         let Some(purpose) = later else { return Ok(circuit) };
         match controller.execute_before(&SetCircuitPurpose::new(id, purpose.clone()), deadline) {
             // `Circuit::connect_stream` checks the purpose.

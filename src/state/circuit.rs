@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::build::Path;
+use super::Path;
 use super::change::{CircuitUpdate, existing_circuit};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::feed::Topic;
@@ -116,7 +116,6 @@ impl Circuit {
     }
 
     /// Returns the state that this handle belongs to.
-    #[must_use]
     pub fn state(&self) -> State {
         self.owner.state()
     }
@@ -160,7 +159,11 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`extend_timeout`](Self::extend_timeout).
-    pub fn extend<P: Into<Path>>(&self, path: P) -> Result<Self> {
+    pub fn extend<P>(&self, path: P) -> Result<Self>
+    where
+        P: TryInto<Path>,
+        Error: From<P::Error>,
+    {
         self.extend_timeout(path, self.controller().timeout())
     }
 
@@ -172,10 +175,15 @@ impl Circuit {
     /// # Errors
     ///
     /// [`Error::Rejected`] with code 552 if tor does not know a relay or the circuit;
-    /// [`Error::InvalidInput`] if the path is left to tor or has no relay; otherwise those of
+    /// [`Error::InvalidInput`] if the path does not name relays; otherwise those of
     /// [`wait_built`](Self::wait_built).
-    pub fn extend_timeout<P: Into<Path>>(&self, path: P, limit: Duration) -> Result<Self> {
-        let Some(more) = path.into().into_relays() else {
+    pub fn extend_timeout<P>(&self, path: P, limit: Duration) -> Result<Self>
+    where
+        P: TryInto<Path>,
+        Error: From<P::Error>,
+    {
+        let path: Path = path.try_into()?;
+        let Some(more) = path.into_relays() else {
             let problem = "must name the relays by which a circuit is extended";
             return Err(InvalidInput::new("path", problem).into());
         };

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::country::CountryCache;
+use super::path::DocumentCache;
 use super::relays::RelaySource;
 use super::store::Store;
 use super::tracker::Tracker;
@@ -22,6 +24,8 @@ pub(crate) struct Generation {
     pub(crate) controller: Controller,
     pub(crate) store: Arc<Store>,
     pub(super) relays: RelaySource,
+    pub(super) documents: DocumentCache,
+    pub(super) countries: CountryCache,
     pub(super) missing: Vec<MissingPart>,
     /// Held across the `GETINFO` of a refresh.
     pub(super) refreshing: Mutex<()>,
@@ -46,6 +50,8 @@ impl Generation {
             controller: controller.clone(),
             store,
             relays: RelaySource::default(),
+            documents: DocumentCache::default(),
+            countries: CountryCache::default(),
             missing,
             refreshing: Mutex::new(()),
             _hooks: hooks,

@@ -22,6 +22,20 @@ const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, Event
 /// Returned by [`State::relays`](super::State::relays). Clones are cheap, and never change. A relay
 /// keeps the text of the whole consensus in memory, unless it is
 /// [`detached`](RouterStatus::detached).
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::names::RelayFlag;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let relays = state.relays()?;
+/// for relay in &relays {
+///     println!("{} at {}", relay.nickname(), relay.address());
+/// }
+/// println!("{} of {} are exits", relays.with_flag(RelayFlag::Exit).count(), relays.len());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Relays {
     index: Arc<Index>,
@@ -72,7 +86,7 @@ impl Relays {
     }
 
     /// Returns the relays, in the order of the consensus.
-    pub fn iter(&self) -> impl Iterator<Item = &RouterStatus> {
+    pub fn iter(&self) -> std::slice::Iter<'_, RouterStatus> {
         self.index.list.iter()
     }
 
@@ -87,9 +101,28 @@ impl Relays {
         self.iter().filter(move |relay| relay.nickname() == nickname)
     }
 
+    /// Returns the relays with a flag.
+    pub fn with_flag(&self, flag: RelayFlag) -> impl Iterator<Item = &RouterStatus> {
+        self.iter().filter(move |relay| relay.has_flag(&flag))
+    }
+
     /// Returns the directory authorities: the relays with the `Authority` flag.
     pub fn authorities(&self) -> impl Iterator<Item = &RouterStatus> {
-        self.iter().filter(|relay| relay.has_flag(&RelayFlag::Authority))
+        self.with_flag(RelayFlag::Authority)
+    }
+
+    /// Returns whether both share the same list of relays.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.index, &other.index)
+    }
+}
+
+impl<'a> IntoIterator for &'a Relays {
+    type Item = &'a RouterStatus;
+    type IntoIter = std::slice::Iter<'a, RouterStatus>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

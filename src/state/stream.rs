@@ -69,7 +69,6 @@ impl Stream {
     }
 
     /// Returns the state that this handle belongs to.
-    #[must_use]
     pub fn state(&self) -> State {
         self.owner.state()
     }

@@ -11,7 +11,7 @@ use super::status::SupervisorStatus;
 use super::subscription::{Sink, Subscription};
 use crate::controller::EventQueue;
 use crate::error::{InvalidInput, Result};
-use crate::event::{Event, EventKind, EventText, TypedEvent, typed_callback};
+use crate::event::{Event, EventKind, EventKinds, EventText, TypedEvent, typed_callback};
 use crate::link::{ListenerId, deadline_after, drop_quietly};
 
 /// The time limit of the commands of a supervisor.
@@ -133,7 +133,7 @@ impl Supervisor {
         Ok(id)
     }
 
-    /// Returns a queue of the events of some kinds, of this and every later connection.
+    /// Returns a queue of the events of one kind, or of several, of this and every later connection.
     ///
     /// Sends `SETEVENTS` if there is a connection, and on every later one. Blocks for at most 60
     /// seconds.
@@ -141,8 +141,12 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
-    pub fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Result<EventQueue> {
-        let kinds: Box<[EventKind]> = kinds.into_iter().collect();
+    pub fn events<K, Form>(&self, kinds: K) -> Result<EventQueue>
+    where
+        K: EventKinds<Form>,
+        Form: ?Sized,
+    {
+        let kinds = kinds.into_kinds().into_boxed_slice();
         if kinds.is_empty() {
             return Err(InvalidInput::new("kinds", "none is given").into());
         }

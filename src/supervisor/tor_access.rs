@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::status::SupervisorStatus;
-use crate::command::{Command, ConfSetting, OnionClientAuthAdd, SetConf};
+use crate::command::{Command, ConfSettings, Names, OnionClientAuthAdd, SetConf};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::link::deadline_after;
 use crate::names::{ClientAuthKey, OnionAddress, starts_without_case};
@@ -149,21 +149,17 @@ impl Supervisor {
     /// is no connection or it ends, the options are kept for the next one, and the call succeeds; if
     /// the next tor refuses them, the status reports that. [`Error::Supervisor`] if the supervisor
     /// has ended.
-    pub fn set_conf<I, K, V>(&self, settings: I) -> Result<()>
+    pub fn set_conf<S, Form>(&self, settings: S) -> Result<()>
     where
-        I: IntoIterator<Item = (K, V)>,
-        K: AsRef<str>,
-        V: Into<ConfSetting>,
+        S: ConfSettings<Form>,
+        Form: ?Sized,
     {
-        let settings: Vec<(Box<str>, ConfSetting)> = settings
-            .into_iter()
-            .map(|(name, setting)| (name.as_ref().into(), setting.into()))
-            .collect();
+        let settings = settings.into_settings();
         if settings.iter().any(|(name, _)| starts_without_case(&**name, "HiddenService")) {
             let problem = "is of an onion service: use Supervisor::onion_endpoint";
             return Err(InvalidInput::new("options", problem).into());
         }
-        let command = SetConf::new(settings.iter().map(|(name, setting)| (name, setting.clone())));
+        let command = SetConf::new(&settings);
         command.request()?;
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
@@ -198,12 +194,12 @@ impl Supervisor {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Supervisor`] if the supervisor has ended.
-    pub fn forget_conf<I>(&self, options: I) -> Result<usize>
+    pub fn forget_conf<N, Form>(&self, options: N) -> Result<usize>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        N: Names<Form>,
+        Form: ?Sized,
     {
-        let names: Vec<Box<str>> = options.into_iter().map(|name| name.as_ref().into()).collect();
+        let names = options.into_names();
         self.check_running()?;
         let kept = &self.shared.settings;
         let _sending = kept.lock(SetConf::KEYWORD, deadline_after(LIMIT), LIMIT)?;

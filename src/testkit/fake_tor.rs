@@ -207,7 +207,6 @@ impl FakeTor {
     /// assert_eq!(tor.controller().get_info_one("version")?, "0.4.9.11");
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    #[must_use]
     #[track_caller]
     pub fn controller(&self) -> Controller {
         let options = ConnectOptions::new().timeout(self.core.timeout);

@@ -3,6 +3,9 @@
 //! The sources are read as text to see that no public type is missing from the lists here: a new
 //! type fails the test until the lists say what it promises.
 
+#[cfg(feature = "serde")]
+mod serialized;
+
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt::Debug;
@@ -128,6 +131,10 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::error::LaunchProblem,
     torcon::error::OnionError,
     torcon::error::OnionProblem,
+    torcon::error::HopRole,
+    torcon::error::PathError,
+    torcon::error::PathObstacle,
+    torcon::error::PathProblem,
     torcon::error::ProtocolError,
     torcon::error::Rejection,
     torcon::error::RejectionLine,
@@ -236,6 +243,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::ClockSourceType,
     torcon::names::ConnectionId,
     torcon::names::ConnectionType,
+    torcon::names::CountryCode,
     torcon::names::DescriptorListing,
     torcon::names::Fingerprint,
     torcon::names::GuardStatus,
@@ -304,6 +312,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::state::MissingPart,
     torcon::state::OrConnection,
     torcon::state::Path,
+    torcon::state::PathSpec,
     torcon::state::Relays,
     torcon::state::Snapshot,
     torcon::state::State,
@@ -364,6 +373,8 @@ promises! { ERRORS, check_errors, every_error:
     torcon::error::LaunchProblem,
     torcon::error::OnionError,
     torcon::error::OnionProblem,
+    torcon::error::PathError,
+    torcon::error::PathProblem,
     torcon::error::ProtocolError,
     torcon::error::Rejection,
     torcon::error::ResolveError,
@@ -386,7 +397,8 @@ fn dependencies() -> Vec<String> {
     let names = section.lines().filter_map(|line| line.split_once('='));
     names
         .map(|(name, _)| name.trim())
-        .filter(|name| !name.starts_with('#'))
+        // The feature `serde` implements its traits.
+        .filter(|name| !name.starts_with('#') && *name != "serde")
         .map(|name| name.replace('-', "_"))
         .collect()
 }

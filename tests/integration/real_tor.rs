@@ -28,6 +28,8 @@ mod config_save;
 mod config_services;
 /// Endpoints, and the password closure.
 mod connect;
+/// Countries that a state keeps until the GeoIP data change.
+mod countries;
 /// Events without a network, each as its type.
 mod event_kinds;
 /// Listeners, queues and waits.
@@ -46,6 +48,8 @@ mod info_keys;
 mod info_relay;
 /// Address mappings, resolving, guards and descriptors.
 mod network;
+/// Calls that take one name or several.
+mod one_or_several;
 /// A command type of the program.
 mod own_command;
 /// A state whose tor is stopped.

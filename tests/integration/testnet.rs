@@ -6,6 +6,8 @@
 mod attaching;
 /// Circuits of a state: built, extended, used and lost.
 mod built;
+/// Paths that a state chooses by rules.
+mod chosen_paths;
 /// Circuits that a controller builds, and streams that it attaches.
 mod circuits;
 /// Descriptors of relays and of onion services, posted and fetched.

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::{MapAddress, MapOutcome, Resolve};
 use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
 
@@ -122,14 +124,18 @@ fn an_invalid_address_is_refused() {
     let none: [(&str, &str); 0] = [];
     assert_eq!(refusal(&MapAddress::new(none)), "invalid argument \"addresses\": none is given");
     assert_eq!(refusal(&Resolve::new([""; 0])), "invalid argument \"names\": none is given");
-    assert_eq!(refusal(&Resolve::reverse([])), "invalid argument \"names\": none is given");
+    assert_eq!(
+        refusal(&Resolve::reverse(Vec::<IpAddr>::new())),
+        "invalid argument \"names\": none is given"
+    );
 }
 
 #[test]
 fn names_are_resolved_and_addresses_in_reverse() {
     let names = Resolve::new(["a.com", "b.com"]);
     assert_eq!(sent(&names), "RESOLVE a.com b.com\r\n");
-    let addresses = Resolve::reverse(["1.2.3.4".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
+    let addresses =
+        Resolve::reverse(["1.2.3.4", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
     assert_eq!(sent(&addresses), "RESOLVE mode=reverse 1.2.3.4 2001:db8::1\r\n");
     assert!(answered(&names, b"250 OK\r\n").is_ok());
     assert_eq!(error(&names, b"510 Command filtered\r\n").status_code(), Some(510));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use super::{ConfMap, check_option, is_option, is_service_option};
-use crate::command::{Command, out_of_step, reading, refused_key};
+use crate::command::{Command, ConfOptions, out_of_step, reading, refused_key};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::wire::quoted::decode_value;
 use crate::wire::{Reply, ReplyLine, Request};
@@ -26,20 +26,20 @@ pub struct GetConf {
 impl GetConf {
     /// Returns the command for the given options, case-insensitive.
     #[must_use]
-    pub fn new<I>(options: I) -> Self
+    pub fn new<K, Answer>(options: K) -> Self
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        K: ConfOptions<Answer>,
     {
+        let mut options = options.into_options();
         let mut seen = HashSet::new();
-        let mut queried: Vec<Box<str>> = Vec::new();
-        for option in options {
-            let option = option.as_ref();
-            if seen.insert(option.to_ascii_lowercase()) {
-                queried.push(option.into());
-            }
-        }
-        Self { options: queried }
+        options.retain(|option| seen.insert(option.to_ascii_lowercase()));
+        Self { options }
+    }
+
+    /// Returns whether one of the names stands for several options.
+    pub(in crate::command) fn has_group(&self) -> bool {
+        let is_group = |name: &str| name == "hiddenserviceoptions" || name.ends_with("lines");
+        self.options.iter().any(|option| is_group(&option.to_ascii_lowercase()))
     }
 
     /// Returns a successful reply whose options were queried, by abbreviations too.

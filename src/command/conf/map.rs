@@ -143,6 +143,20 @@ impl ConfMap {
     }
 }
 
+/// Serializes a map: each option with the list of its values, or with `null` if it is not set. The
+/// values of an option that holds a secret are the text `[redacted]`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for ConfMap {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(name, value)| {
+            let shown =
+                |text: &String| if is_secret(name) { REDACTED.into() } else { text.clone() };
+            let values: Vec<String> = value.values().iter().map(shown).collect();
+            (name, (!value.is_default()).then_some(values))
+        }))
+    }
+}
+
 impl fmt::Debug for ConfValue {
     /// Shows only the number of values: without the name of its option, any may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

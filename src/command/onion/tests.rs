@@ -90,7 +90,10 @@ fn values_that_add_onion_does_not_support_are_refused() {
         refusal(&AddOnion::new([OnionPort::new(80, 0)])),
         "invalid argument \"target\": must not have port 0"
     );
-    assert_eq!(refusal(&AddOnion::new([])), "invalid argument \"ports\": none is given");
+    assert_eq!(
+        refusal(&AddOnion::new(Vec::<OnionPort>::new())),
+        "invalid argument \"ports\": none is given"
+    );
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The model: each option is a list of entries, and each change a function of lists.
 fn changed(entries: &mut Vec<Vec<u8>>, action: &Action, is_comma_list: bool) {
     match action {
-        Action::Set(values) if *values == [[]] => entries.clear(),
+        Action::Set(values) if *values == [Vec::<u8>::new()] => entries.clear(),
         Action::Set(values) if is_comma_list => {
             *entries = values[0].split(|byte| *byte == b',').map(<[u8]>::to_vec).collect();
         }

@@ -1,5 +1,7 @@
 //! The consensus as a document, and the descriptors that tor serves and publishes.
 
+use std::borrow::Borrow;
+
 use crate::command::{DescriptorPosted, PostDescriptor};
 use crate::controller::Controller;
 use crate::controller::getinfo::none_if_refused;
@@ -165,9 +167,9 @@ impl Controller {
     /// ```
     pub fn served_descriptors_of(
         &self,
-        relays: impl IntoIterator<Item = Fingerprint>,
+        relays: impl IntoIterator<Item: Borrow<Fingerprint>>,
     ) -> Result<ServerDescriptors> {
-        let relays: Vec<_> = relays.into_iter().map(|relay| relay.to_string()).collect();
+        let relays: Vec<_> = relays.into_iter().map(|relay| relay.borrow().to_string()).collect();
         match relays.as_slice() {
             [] => Ok(DescriptorList::new([])),
             _ => self.served(&format!("fp/{}", relays.join("+"))),

@@ -3,7 +3,7 @@
 use super::queue::EventQueue;
 use crate::controller::Controller;
 use crate::error::{InvalidInput, Result};
-use crate::event::{Event, EventKind, EventText, TypedEvent, typed_callback};
+use crate::event::{Event, EventKind, EventKinds, EventText, TypedEvent, typed_callback};
 use crate::link::{EventCallback, EventListener, ListenerId};
 
 /// # Events
@@ -101,7 +101,7 @@ impl Controller {
         self.listen(&[kind], EventCallback::Text(Box::new(listener)))
     }
 
-    /// Returns a queue of the events of some kinds, which any thread may take.
+    /// Returns a queue of the events of one kind, or of several, which any thread may take.
     #[doc = sends!("SETEVENTS", add_event_listener)]
     ///
     /// # Examples
@@ -116,9 +116,12 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    pub fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Result<EventQueue> {
-        let kinds: Vec<_> = kinds.into_iter().collect();
-        EventQueue::new(self, &kinds)
+    pub fn events<K, Form>(&self, kinds: K) -> Result<EventQueue>
+    where
+        K: EventKinds<Form>,
+        Form: ?Sized,
+    {
+        EventQueue::new(self, &kinds.into_kinds())
     }
 
     /// Removes a listener. No call of it begins after this returns; one that is running may

@@ -46,6 +46,7 @@ use crate::link::{Received, deadline_after};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "the subscription ends when this is dropped"]
 #[derive(Debug)]
 pub struct EventQueue {
     source: Source,

@@ -90,6 +90,7 @@ status_details! {
     /// }
     /// ```
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
     #[non_exhaustive]
     pub enum StatusDetail {
         /// tor can no longer build circuits.
@@ -233,6 +234,7 @@ status_details! {
 
 /// The source of the time by which tor found that the clock is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ClockSource {
     /// The kind of source.

@@ -220,6 +220,23 @@ pub struct OnionPort {
     target: Option<PortTarget>,
 }
 
+impl TryFrom<&str> for OnionPort {
+    type Error = InvalidName;
+
+    fn try_from(text: &str) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<(u16, &str)> for OnionPort {
+    type Error = InvalidName;
+
+    /// Reads the target from text, such as `unix:/run/web`.
+    fn try_from((virtual_port, target): (u16, &str)) -> Result<Self, InvalidName> {
+        Ok(Self::new(virtual_port, target.parse::<PortTarget>()?))
+    }
+}
+
 impl OnionPort {
     /// Returns the port of the onion address with the given target.
     ///

@@ -137,7 +137,6 @@ impl OnionListener {
     /// println!("on tor {}", listener.controller().version());
     /// # Ok::<(), torcon::Error>(())
     /// ```
-    #[must_use]
     pub fn controller(&self) -> Controller {
         self.service.controller()
     }

@@ -136,6 +136,6 @@ fn accept_works_for_a_detached_service_after_the_end_of_the_control_connection()
     listener.controller().close();
     let target = listener.local_addr().to_string();
     let _client = std::net::TcpStream::connect(target).unwrap();
-    listener.accept_timeout(LONG).unwrap();
+    drop(listener.accept_timeout(LONG).unwrap());
     assert_eq!(tor.raw().get_info("onions/detached"), key(4).address().service_id());
 }

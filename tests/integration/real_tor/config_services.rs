@@ -295,7 +295,10 @@ fn an_invalid_service_is_refused_and_the_others_are_kept() {
         "invalid argument \"HiddenServiceDir\": contains a line feed"
     );
     assert_eq!(
-        refusal(config.edit_onion_service(path("a"), |service| service.set_ports([]))),
+        refusal(
+            config.edit_onion_service(path("a"), |service| service
+                .set_ports(Vec::<OnionPort>::new()))
+        ),
         "invalid argument \"service\": has no port"
     );
     assert_eq!(

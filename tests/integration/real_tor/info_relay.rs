@@ -114,7 +114,7 @@ fn the_status_of_a_relay_equals_the_raw_values() {
     assert_eq!(descriptor.to_string().trim_end(), text.trim_end());
     let served = controller.served_descriptors_of([fingerprint, Fingerprint::from([9; 20])]);
     assert_eq!(served.unwrap().len(), 1);
-    assert!(controller.served_descriptors_of([]).unwrap().is_empty());
+    assert!(controller.served_descriptors_of(Vec::<Fingerprint>::new()).unwrap().is_empty());
     let unknown = controller.served_descriptors_of([Fingerprint::from([9; 20])]).unwrap();
     assert!(unknown.is_empty());
     assert_eq!(controller.server_descriptor_by_digest([9; 20]).unwrap(), None);

@@ -1,5 +1,6 @@
 //! Address mappings, resolving, guards and descriptors, without a network.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use torcon::Error;
@@ -113,7 +114,7 @@ fn resolve_is_answered_at_once_and_its_result_is_an_event() {
 
     let events = controller.events([EventKind::Stream]).unwrap();
     controller.execute(&Resolve::new(["a.example", "b.example"])).unwrap();
-    controller.execute(&Resolve::reverse(["192.0.2.7".parse().unwrap()])).unwrap();
+    controller.execute(&Resolve::reverse(["192.0.2.7".parse::<IpAddr>().unwrap()])).unwrap();
     let targets: Vec<_> = events
         .timeout_iter(LIMIT)
         .take(3)

@@ -278,21 +278,20 @@ fn countries_are_known_if_tor_has_geoip_data() {
     let data = with_data.geoip_data().unwrap();
     assert_eq!((data.ipv4, data.ipv6), (true, true));
     let country = |address: &str| with_data.country(address.parse().unwrap()).unwrap();
-    assert_eq!(country("192.0.2.77").as_deref(), Some("xy"));
-    assert_eq!(country("2001:db8::1").as_deref(), Some("yz"));
+    assert_eq!(country("192.0.2.77"), "xy".parse().ok());
+    assert_eq!(country("2001:db8::1"), "yz".parse().ok());
     assert_eq!((country("127.0.0.1"), country("::1")), (None, None));
     assert_eq!(tor.raw().get_info("ip-to-country/127.0.0.1"), "??");
 
-    let tor = RealTor::builder().line("GeoIPFile /nonexistent").line("GeoIPv6File /nonexistent");
+    let tor = RealTor::builder()
+        .line("GeoIPFile /nonexistent/geoip")
+        .line("GeoIPv6File /nonexistent/geoip6");
     let tor = tor.start();
     let without = controller(&tor);
     let data = without.geoip_data().unwrap();
     assert_eq!((data.ipv4, data.ipv6), (false, false));
     for address in ["192.0.2.77", "2001:db8::1"] {
-        assert_eq!(
-            refusal(without.country(address.parse().unwrap())),
-            "tor refused GETINFO: 551 \"GeoIP data not loaded\""
-        );
+        assert_eq!(without.country(address.parse().unwrap()).unwrap(), None);
     }
 }
 

@@ -490,7 +490,9 @@ fn only_the_given_directories_count() {
         let fetched = controller.fetch_onion_descriptor_from(service(), [a, b], LIMIT);
         let found = fetched.map(|it| it.to_string()).map_err(|error| failures(&error));
         assert_eq!(found, outcome);
-        let error = controller.fetch_onion_descriptor_from(service(), [], LIMIT).unwrap_err();
+        let error = controller
+            .fetch_onion_descriptor_from(service(), Vec::<Fingerprint>::new(), LIMIT)
+            .unwrap_err();
         assert_eq!(error.to_string(), "invalid argument \"servers\": none is given");
         drop(controller);
         tor.finish();

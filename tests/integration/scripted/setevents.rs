@@ -87,7 +87,7 @@ fn an_invalid_kind_is_refused_before_it_is_sent() {
         assert!(error.to_string().starts_with("invalid argument \"event\": "), "{error}");
         assert_eq!(controller.subscribed_events(), []);
     }
-    let error = controller.events([]).unwrap_err();
+    let error = controller.events(Vec::<EventKind>::new()).unwrap_err();
     assert_eq!(error.to_string(), "invalid argument \"kinds\": none is given");
     controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
     drop(controller);

@@ -379,7 +379,7 @@ const CASES: &[Case] = &[
         |c| format!("{:?}", c.country("2001:db8::1".parse().unwrap()).unwrap()),
         "ip-to-country/2001:db8::1",
         &["de"],
-        "Some(\"de\")",
+        "Some(CountryCode(de))",
     ),
     (
         |c| format!("{:?}", c.geoip_data().unwrap()),

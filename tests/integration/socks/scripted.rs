@@ -207,7 +207,7 @@ fn tokens_are_sent_as_user_name_and_password_and_fresh_tokens_differ() {
         ];
         let fresh = fake.proxy().isolation(Isolation::fresh());
         for proxy in [&proxies[0], &proxies[0], &proxies[1], &fresh, &fresh, &fresh.clone()] {
-            proxy.connect("a.example:80").unwrap();
+            drop(proxy.connect("a.example:80").unwrap());
         }
         fake.finish();
         let seen: Vec<_> = seen.try_iter().collect();
