@@ -19,7 +19,7 @@ impl Controller {
     /// Queries one `GETINFO` key, or several in one round trip.
     ///
     /// Returns the value of one key as a `String`, in which bytes that are not UTF-8 are replaced,
-    /// and the values of several keys as an [`InfoMap`].
+    /// and the values of several keys as an [`InfoMap`](crate::command::InfoMap).
     ///
     /// Sends `GETINFO key [key ...]`. If tor refuses one key, it answers none. Blocks for at most
     /// the [time limit](Self::with_timeout).

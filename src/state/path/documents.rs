@@ -89,7 +89,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] if no relay fits a position, with the reasons; [`Error::InvalidInput`] if an
+    /// [`Error::Path`](crate::Error::Path) if no relay fits a position, with the reasons; [`Error::InvalidInput`](crate::Error::InvalidInput) if an
     /// argument of the rules is not valid; otherwise those of [`relays`](Self::relays).
     ///
     /// # Examples
