@@ -76,6 +76,8 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         Some(deadline) => plain::lines(&mut model, &messages, deadline, &mut out),
         None => plain::summary(&mut model, &messages, arguments.private_network, &mut out),
     };
+    // The next signal ends the program at once.
+    drop(messages);
     // Ends the tors of a private network, after the terminal has been restored.
     drop(feed);
     if let End::Failed(reason) = outcome? {

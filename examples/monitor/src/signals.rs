@@ -17,11 +17,11 @@ pub(crate) fn watch(messages: &Sender<Message>) -> io::Result<()> {
     let messages = messages.clone();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for count in 0.. {
-            if signals.wait().is_err() || count > 0 {
+            // Nothing receives the message if the monitor is ending already.
+            if signals.wait().is_err() || count > 0 || messages.send(Message::Stop).is_err() {
                 screen::restore();
                 std::process::exit(1);
             }
-            let _ = messages.send(Message::Stop);
         }
     })?;
     Ok(())

@@ -16,7 +16,9 @@ pub(super) fn live(snapshot: &Snapshot, targets: &Targets, lookup: &mut Lookup<'
             snapshot.streams_of(info.id()).map(|stream| stream_row(stream, targets)).collect();
         circuit_row(info, streams, lookup)
     });
-    let circuits = circuits.collect();
+    let mut circuits: Vec<Circuit> = circuits.collect();
+    // A tor has many circuits in reserve. The sort is stable: each part is in the order of tor.
+    circuits.sort_by_key(|circuit| circuit.streams.is_empty());
     // A stream may also name a circuit that has just ended.
     let is_waiting = |stream: &StreamInfo| {
         stream.circuit().is_none_or(|circuit| snapshot.circuit(circuit).is_none())

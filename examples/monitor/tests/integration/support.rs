@@ -13,7 +13,7 @@ pub(crate) use self::session::Session;
 pub(crate) const MONITOR: &str = env!("CARGO_BIN_EXE_monitor");
 
 /// The limit of each wait: a loaded machine is slow.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A tor without network.
 pub(crate) struct RealTor {
