@@ -119,6 +119,14 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 /// Circuits and streams are read without a command. [`guards`](Self::guards),
 /// [`address_map`](Self::address_map) and [`connections`](Self::connections) query tor again after
 /// events that indicate a change which tor does not report.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// println!("{state:?}");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[doc(alias = "TorState")]
 #[must_use = "the events are unsubscribed when the last handle is dropped"]
 #[derive(Clone)]
@@ -129,6 +137,19 @@ pub struct State {
 /// A handle that does not keep its state alive, for closures that the state owns.
 ///
 /// Made by [`State::downgrade`].
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let weak = state.downgrade();
+/// state.on_circuit(move |_| {
+///     if let Some(state) = weak.upgrade() {
+///         println!("{} circuits", state.circuits().len());
+///     }
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WeakState {
     shared: Weak<Shared>,
@@ -170,6 +191,14 @@ impl State {
     ///
     /// Those of [`Controller::add_event_listener`] if not one of the events can be subscribed to;
     /// those of [`Controller::get_info`], but not if tor refuses.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{} circuits", state.circuits().len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "from_protocol")]
     pub fn new(controller: &Controller) -> Result<Self> {
         Self::new_before(controller, deadline_after(controller.timeout()))
@@ -192,12 +221,28 @@ impl State {
 
     /// Returns the parts that this state lacks: events that it could not subscribe to, and answers
     /// that were refused or had a line that could not be parsed. Usually empty.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{:?}", state.missing());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn missing(&self) -> Vec<MissingPart> {
         self.shared.present().missing.clone()
     }
 
     /// Returns the controller; that of the last connection in a state of a supervisor.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{}", state.controller().version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn controller(&self) -> Controller {
         self.shared.present().controller.clone()
     }
@@ -206,6 +251,19 @@ impl State {
     ///
     /// A closure that the state owns, such as a listener, should hold this instead of a `State`:
     /// the closure would keep the state alive, and the state the closure.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let weak = state.downgrade();
+    /// state.on_circuit(move |_| {
+    ///     if let Some(state) = weak.upgrade() {
+    ///         println!("{} circuits", state.circuits().len());
+    ///     }
+    /// })?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn downgrade(&self) -> WeakState {
         WeakState { shared: Arc::downgrade(&self.shared) }
@@ -216,6 +274,14 @@ impl State {
     /// Sends one `GETINFO` if [`guards`](Self::guards), [`address_map`](Self::address_map) or
     /// [`connections`](Self::connections) would. Blocks for at most the
     /// [time limit](Controller::with_timeout), and usually not at all.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{} circuits", state.snapshot().circuits.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let generation = self.shared.present();
@@ -225,6 +291,16 @@ impl State {
     }
 
     /// Returns the circuits, sorted by identifier.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{}", circuit.id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_circuits")]
     #[must_use]
     pub fn circuits(&self) -> Vec<Circuit> {
@@ -232,6 +308,14 @@ impl State {
     }
 
     /// Returns a circuit, if it has not ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{:?}", state.circuit(&7.into()));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
         self.owner().into_circuit(id)
@@ -239,6 +323,16 @@ impl State {
 
     /// Returns the streams, sorted by identifier, without those that have failed and are about to be
     /// closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{}", stream.target());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_streams")]
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
@@ -246,6 +340,14 @@ impl State {
     }
 
     /// Returns a stream, if it has not ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{:?}", state.stream(&7.into()));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn stream(&self, id: &StreamId) -> Option<Stream> {
         let owner = self.owner();
@@ -263,6 +365,16 @@ impl State {
     ///
     /// Sends `GETINFO entry-guards` once after such an event. Blocks for at most the [time
     /// limit](Controller::with_timeout). Without a reply, returns the former guards.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for guard in state.guards() {
+    ///     println!("{} is {}", guard.relay, guard.status);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn guards(&self) -> Vec<EntryGuard> {
         let generation = self.shared.present();
@@ -280,6 +392,16 @@ impl State {
     ///
     /// Sends `GETINFO address-mappings/all` once after such an event. Blocks for at most the [time
     /// limit](Controller::with_timeout). Without a reply, returns the former mappings.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for mapping in state.address_map() {
+    ///     println!("{} -> {}", mapping.address, mapping.new_address);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "AddrMap")]
     #[doc(alias = "addrmap")]
     #[must_use]
@@ -298,6 +420,14 @@ impl State {
     ///
     /// Sends `GETINFO orconn-status` once after such an event. Blocks for at most the [time
     /// limit](Controller::with_timeout). Without a reply, returns the former connections.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("{} connections", state.connections().len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn connections(&self) -> Vec<OrConnection> {
         let generation = self.shared.present();
@@ -306,12 +436,30 @@ impl State {
     }
 
     /// Returns tor's bootstrap progress, by its last event.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// if let Some(bootstrap) = state.bootstrap() {
+    ///     println!("{} %", bootstrap.progress);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn bootstrap(&self) -> Option<Bootstrap> {
         self.shared.present().store.read(|tracker| tracker.bootstrap().cloned())
     }
 
     /// Returns whether tor reaches the network, by its last event.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// println!("live: {}", state.is_live());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_live(&self) -> bool {
         let up = |liveness: &NetworkLiveness| *liveness == NetworkLiveness::Up;
@@ -321,6 +469,19 @@ impl State {
 
 impl WeakState {
     /// Returns the state, unless its last handle was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let weak = state.downgrade();
+    /// state.on_circuit(move |_| {
+    ///     if let Some(state) = weak.upgrade() {
+    ///         println!("{} circuits", state.circuits().len());
+    ///     }
+    /// })?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<State> {
         self.shared.upgrade().map(State::from_shared)

@@ -11,6 +11,18 @@ use memchr::memchr;
 /// One item of a descriptor: a line, and the object that follows it, if any.
 ///
 /// Every line of a descriptor belongs to an item, except empty lines.
+///
+/// # Examples
+///
+/// ```
+/// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+///             family moria1\np accept 80,443\n";
+/// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+/// let item = descriptor.items().nth(1).unwrap();
+/// assert_eq!(item.keyword(), "ntor-onion-key");
+/// assert!(item.arguments().starts_with("3iig6"));
+/// # Ok::<(), torcon::error::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorItem<'a> {
     keyword: &'a [u8],

@@ -65,6 +65,19 @@ use sealed::ends_word;
 /// [`detached`](RouterStatus::detached).
 ///
 /// A descriptor with an invalid first line is an error, without effect on the others.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::descriptor::RouterStatuses;
+///
+/// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+/// let list = RouterStatuses::new(entry.repeat(2));
+/// for relay in &list {
+///     assert_eq!(relay?.or_port(), 9101);
+/// }
+/// # Ok::<(), torcon::error::ProtocolError>(())
+/// ```
 #[derive(Clone)]
 pub struct DescriptorList<D> {
     text: Text,
@@ -76,6 +89,16 @@ pub struct DescriptorList<D> {
 impl<D: Descriptor> DescriptorList<D> {
     /// Creates a list from a text. Lines before the first descriptor are skipped, such as the first
     /// line of an `NS` event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::descriptor::RouterStatuses;
+    ///
+    /// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+    /// let list = RouterStatuses::new(entry.repeat(2));
+    /// assert_eq!(list.len(), 2);
+    /// ```
     #[must_use]
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         Self::of(Text::new(text.into()))
@@ -90,12 +113,32 @@ impl<D: Descriptor> DescriptorList<D> {
     }
 
     /// Returns the number of descriptors, including invalid ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::descriptor::RouterStatuses;
+    ///
+    /// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+    /// let list = RouterStatuses::new(entry.repeat(2));
+    /// assert_eq!(list.len(), 2);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries().len()
     }
 
     /// Returns whether the list is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::descriptor::RouterStatuses;
+    ///
+    /// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+    /// let list = RouterStatuses::new(entry.repeat(2));
+    /// assert!(!list.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries().is_empty()
@@ -108,6 +151,16 @@ impl<D: Descriptor> DescriptorList<D> {
     }
 
     /// Returns the descriptors, in the order of the text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::descriptor::RouterStatuses;
+    ///
+    /// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+    /// let list = RouterStatuses::new(entry.repeat(2));
+    /// assert!(list.iter().all(|relay| relay.is_ok()));
+    /// ```
     #[must_use]
     pub fn iter(&self) -> DescriptorIter<'_, D> {
         DescriptorIter { text: &self.text, entries: self.entries().iter(), kind: PhantomData }
@@ -146,6 +199,16 @@ fn before_annotations(text: &[u8], mut start: usize) -> usize {
 }
 
 /// An iterator over the descriptors of a [`DescriptorList`]; see [`DescriptorList::iter`].
+///
+/// # Examples
+///
+/// ```
+/// use torcon::descriptor::RouterStatuses;
+///
+/// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+/// let list = RouterStatuses::new(entry.repeat(2));
+/// assert_eq!(list.iter().len(), 2);
+/// ```
 #[derive(Clone)]
 pub struct DescriptorIter<'a, D> {
     text: &'a Text,

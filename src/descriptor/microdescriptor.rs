@@ -17,6 +17,17 @@ use crate::names::RelaySpec;
 ///
 /// It does not identify the relay; the consensus refers to it by its digest. A clone is cheap, and
 /// every line is parsed by the method that returns it.
+///
+/// # Examples
+///
+/// ```
+/// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+///             family moria1\np accept 80,443\n";
+/// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+/// assert!(descriptor.allows_exit_to([192, 0, 2, 1].into(), 443));
+/// assert_eq!(descriptor.family().count(), 1);
+/// # Ok::<(), torcon::error::ProtocolError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Microdescriptor {
     text: Text,
@@ -50,6 +61,16 @@ impl Microdescriptor {
     /// # Errors
     ///
     /// [`ProtocolError`] if the first line is not `onion-key`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+    ///             family moria1\np accept 80,443\n";
+    /// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+    /// assert!(descriptor.ntor_onion_key().is_some());
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
     }
@@ -72,6 +93,16 @@ impl Microdescriptor {
     }
 
     /// Returns the declared family.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+    ///             family moria1\np accept 80,443\n";
+    /// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+    /// assert_eq!(descriptor.family().next().unwrap().to_string(), "moria1");
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
         self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
     }
@@ -85,6 +116,16 @@ impl Microdescriptor {
     }
 
     /// Returns the summary of the exit policy for IPv4. `None` if the relay is not an exit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+    ///             family moria1\np accept 80,443\n";
+    /// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+    /// assert_eq!(descriptor.exit_ports().unwrap().to_string(), "accept 80,443");
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     #[must_use]
     pub fn exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
@@ -98,6 +139,16 @@ impl Microdescriptor {
 
     /// Returns whether the relay probably allows connections to this address and port as an exit. The
     /// summaries describe most addresses; the relay may refuse some.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "onion-key\nntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n\
+    ///             family moria1\np accept 80,443\n";
+    /// let descriptor = torcon::descriptor::Microdescriptor::parse(text)?;
+    /// assert!(!descriptor.allows_exit_to([192, 0, 2, 1].into(), 25));
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     #[must_use]
     pub fn allows_exit_to(&self, address: IpAddr, port: u16) -> bool {
         let policy = if address.is_ipv4() { self.exit_ports() } else { self.ipv6_exit_ports() };

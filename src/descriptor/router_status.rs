@@ -18,6 +18,20 @@ use crate::wire::timestamp::read_time;
 ///
 /// A clone is cheap. The first line is parsed at once, every other line by the method that returns
 /// it.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::names::RelayFlag;
+///
+/// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+///             s Authority Fast Running Stable V2Dir Valid\n\
+///             w Bandwidth=20\n";
+/// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+/// assert_eq!((relay.nickname().as_str(), relay.or_port()), ("moria1", 9101));
+/// assert!(relay.has_flag(&RelayFlag::Authority) && relay.bandwidth() == Some(20));
+/// # Ok::<(), torcon::error::ProtocolError>(())
+/// ```
 #[doc(alias = "Router")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouterStatus {
@@ -82,6 +96,18 @@ impl RouterStatus {
     /// # Errors
     ///
     /// [`ProtocolError`] if the first line is not a valid `r` line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             s Authority Fast Running Stable V2Dir Valid\n\
+    ///             w Bandwidth=20\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert_eq!(relay.address().octets(), [128, 31, 0, 39]);
+    /// assert!(torcon::descriptor::RouterStatus::parse("s Exit").is_err());
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
     }
@@ -142,17 +168,52 @@ impl RouterStatus {
 
     /// Returns the OR addresses: the IPv4 address with the OR port, then those of `a` lines, mostly
     /// IPv6.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             s Authority Fast Running Stable V2Dir Valid\n\
+    ///             w Bandwidth=20\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert_eq!(relay.or_addresses().next(), "128.31.0.39:9101".parse().ok());
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let more = Items::new(self.text.as_bytes()).addresses(b"a");
         std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
     }
 
     /// Returns the flags, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             s Authority Fast Running Stable V2Dir Valid\n\
+    ///             w Bandwidth=20\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert_eq!(relay.flags().count(), 6);
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     pub fn flags(&self) -> impl Iterator<Item = RelayFlag> + '_ {
         self.words(b"s").map(RelayFlag::from_bytes)
     }
 
     /// Returns whether the relay has a flag.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::RelayFlag;
+    ///
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             s Authority Fast Running Stable V2Dir Valid\n\
+    ///             w Bandwidth=20\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert!(relay.has_flag(&RelayFlag::Fast) && !relay.has_flag(&RelayFlag::Exit));
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     #[must_use]
     pub fn has_flag(&self, flag: &RelayFlag) -> bool {
         self.words(b"s").any(|word| word.eq_ignore_ascii_case(flag.as_str().as_bytes()))
@@ -172,6 +233,17 @@ impl RouterStatus {
     }
 
     /// Returns the consensus weight for path selection, in kilobytes per second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             s Authority Fast Running Stable V2Dir Valid\n\
+    ///             w Bandwidth=20\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert_eq!(relay.bandwidth(), Some(20));
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
     #[must_use]
     pub fn bandwidth(&self) -> Option<u64> {
         self.weight(b"Bandwidth=")

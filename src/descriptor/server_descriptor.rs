@@ -19,6 +19,17 @@ use crate::wire::timestamp::read_time;
 ///
 /// A clone is cheap, and every line but the first is parsed by the method that returns it. Keys,
 /// certificates and signatures are text; tor has verified them.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let fingerprint = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
+/// if let Some(descriptor) = controller.server_descriptor(fingerprint)? {
+///     println!("{:?} {:?}", descriptor.version(), descriptor.contact());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerDescriptor {
     text: Text,
@@ -29,6 +40,17 @@ pub struct ServerDescriptor {
 }
 
 /// The bandwidth that a relay advertises, in bytes per second.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let fingerprint = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
+/// let descriptor = controller.server_descriptor(fingerprint)?;
+/// let bandwidth = descriptor.and_then(|descriptor| descriptor.bandwidth());
+/// println!("{:?}", bandwidth.map(|bandwidth| bandwidth.observed));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -7,6 +7,15 @@ use crate::error::ProtocolError;
 use crate::names::HibernationStatus;
 
 /// The accounting of a relay (`AccountingMax`).
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let accounting = controller.accounting()?;
+/// println!("{} {:?}", accounting.hibernation, accounting.interval);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -18,6 +27,16 @@ pub struct Accounting {
 }
 
 /// An accounting interval.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// if let Some(interval) = controller.accounting()?.interval {
+///     println!("{} bytes left to read", interval.read_left);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

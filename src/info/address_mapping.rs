@@ -10,6 +10,16 @@ use crate::wire::timestamp::read_time;
 
 keywords! {
     /// The origin of an address mapping.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::MappingOrigin;
+    ///
+    /// assert_eq!(MappingOrigin::from("config"), MappingOrigin::Config);
+    /// assert_eq!(MappingOrigin::Config.as_str(), "config");
+    /// assert!(!MappingOrigin::from("FUTURE").is_recognized());
+    /// ```
     pub enum MappingOrigin {
         /// tor's cache of resolved names.
         Cache = "cache",
@@ -21,6 +31,16 @@ keywords! {
 }
 
 /// An address mapping, from `GETINFO address-mappings/..`.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// for mapping in controller.address_mappings()? {
+///     println!("{} -> {}", mapping.address, mapping.new_address);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -8,6 +8,15 @@ use crate::wire::quoted::decode_value;
 use crate::wire::timestamp::read_time;
 
 /// The annotations that tor stores with a server descriptor. Each is `None` if it is missing.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let relay = "9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?;
+/// println!("{:?}", controller.descriptor_annotations(relay)?);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -10,6 +10,16 @@ use crate::names::keywords;
 
 keywords! {
     /// A flavor of the consensus.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::ConsensusFlavor;
+    ///
+    /// assert_eq!(ConsensusFlavor::from("microdesc"), ConsensusFlavor::Microdesc);
+    /// assert_eq!(ConsensusFlavor::Microdesc.as_str(), "microdesc");
+    /// assert!(!ConsensusFlavor::from("FUTURE").is_recognized());
+    /// ```
     pub enum ConsensusFlavor {
         /// With the digests of server descriptors, which relays and authorities use.
         Ns = "ns",
@@ -19,6 +29,16 @@ keywords! {
 }
 
 /// The validity of tor's consensus.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// if let Some(lifetime) = controller.consensus_lifetime()? {
+///     println!("until {:?}", lifetime.valid_until);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -34,6 +54,14 @@ pub struct ConsensusLifetime {
 /// The shared random values of the consensus.
 ///
 /// They determine which relays store an onion service's descriptors.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("{:?}", controller.shared_random()?.current);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

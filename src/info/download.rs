@@ -10,6 +10,16 @@ use crate::wire::timestamp::read_time;
 
 keywords! {
     /// The schedule of retries.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::DownloadSchedule;
+    ///
+    /// assert_eq!(DownloadSchedule::from("DL_SCHED_CONSENSUS"), DownloadSchedule::Consensus);
+    /// assert_eq!(DownloadSchedule::Consensus.as_str(), "DL_SCHED_CONSENSUS");
+    /// assert!(!DownloadSchedule::from("FUTURE").is_recognized());
+    /// ```
     pub enum DownloadSchedule {
         /// The schedule of most downloads.
         Generic = "DL_SCHED_GENERIC",
@@ -22,6 +32,16 @@ keywords! {
 
 keywords! {
     /// The source of a download.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::DownloadSource;
+    ///
+    /// assert_eq!(DownloadSource::from("DL_WANT_AUTHORITY"), DownloadSource::Authority);
+    /// assert_eq!(DownloadSource::Authority.as_str(), "DL_WANT_AUTHORITY");
+    /// assert!(!DownloadSource::from("FUTURE").is_recognized());
+    /// ```
     pub enum DownloadSource {
         /// Any directory.
         AnyDirServer = "DL_WANT_ANY_DIRSERVER",
@@ -32,6 +52,16 @@ keywords! {
 
 keywords! {
     /// The event that increases the delay before a retry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::DownloadIncrement;
+    ///
+    /// assert_eq!(DownloadIncrement::from("DL_SCHED_INCREMENT_ATTEMPT"), DownloadIncrement::Attempt);
+    /// assert_eq!(DownloadIncrement::Attempt.as_str(), "DL_SCHED_INCREMENT_ATTEMPT");
+    /// assert!(!DownloadIncrement::from("FUTURE").is_recognized());
+    /// ```
     pub enum DownloadIncrement {
         /// Each failure.
         Failure = "DL_SCHED_INCREMENT_FAILURE",
@@ -42,6 +72,16 @@ keywords! {
 
 keywords! {
     /// How the delay before a retry is chosen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::DownloadBackoff;
+    ///
+    /// assert_eq!(DownloadBackoff::from("DL_SCHED_RANDOM_EXPONENTIAL"), DownloadBackoff::RandomExponential);
+    /// assert_eq!(DownloadBackoff::RandomExponential.as_str(), "DL_SCHED_RANDOM_EXPONENTIAL");
+    /// assert!(!DownloadBackoff::from("FUTURE").is_recognized());
+    /// ```
     pub enum DownloadBackoff {
         /// By a fixed list; only in old versions of tor.
         Deterministic = "DL_SCHED_DETERMINISTIC",
@@ -51,6 +91,16 @@ keywords! {
 }
 
 /// The status of one download.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let flavor = torcon::info::ConsensusFlavor::Microdesc;
+/// let status = controller.consensus_download(&flavor)?.current;
+/// println!("{} of {} attempts failed", status.failures, status.attempts);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -77,6 +127,15 @@ pub struct DownloadStatus {
 }
 
 /// The downloads of the consensus of one flavor.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let flavor = torcon::info::ConsensusFlavor::Microdesc;
+/// println!("{:?}", controller.consensus_download(&flavor)?.running);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -9,6 +9,16 @@ use crate::wire::timestamp::read_time;
 
 keywords! {
     /// The status of an entry guard in `GETINFO entry-guards`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::EntryGuardStatus;
+    ///
+    /// assert_eq!(EntryGuardStatus::from("up"), EntryGuardStatus::Up);
+    /// assert_eq!(EntryGuardStatus::Up.as_str(), "up");
+    /// assert!(!EntryGuardStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum EntryGuardStatus {
         /// Never connected.
         NeverConnected = "never-connected",
@@ -24,6 +34,16 @@ keywords! {
 }
 
 /// An entry guard, from `GETINFO entry-guards`.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// for guard in controller.entry_guards()? {
+///     println!("{} is {}", guard.relay, guard.status);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -4,6 +4,15 @@ use super::answers::Answers;
 use crate::error::ProtocolError;
 
 /// The address families for which tor has GeoIP data.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let data = controller.geoip_data()?;
+/// println!("IPv4: {}, IPv6: {}", data.ipv4, data.ipv6);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

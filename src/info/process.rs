@@ -7,6 +7,14 @@ use crate::error::ProtocolError;
 use crate::wire::fields::read_number;
 
 /// The process of tor.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("process {}", controller.process_info()?.pid);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -22,6 +30,15 @@ pub struct ProcessInfo {
 }
 
 /// The traffic of tor since its start.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let traffic = controller.traffic()?;
+/// println!("{} read, {} written", traffic.read, traffic.written);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -33,6 +50,14 @@ pub struct Traffic {
 }
 
 /// The clock of tor's machine.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("{:?}", controller.current_time()?.utc);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

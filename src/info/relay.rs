@@ -4,6 +4,14 @@ use super::answers::Answers;
 use crate::error::ProtocolError;
 
 /// Whether this relay found its ports reachable.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("reachable: {}", controller.reachability()?.or);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -15,6 +23,15 @@ pub struct Reachability {
 }
 
 /// The circuit handshakes of one kind.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let ntor = controller.handshake_counts()?.ntor;
+/// println!("{} of {}", ntor.assigned, ntor.requested);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -26,6 +43,14 @@ pub struct HandshakeCount {
 }
 
 /// The circuit handshakes that a relay received since its last heartbeat statistics.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// println!("{:?}", controller.handshake_counts()?);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

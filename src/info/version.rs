@@ -6,6 +6,16 @@ use crate::wire::fields::split_list;
 
 keywords! {
     /// The standing of a version of tor with the directory authorities.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::info::VersionStanding;
+    ///
+    /// assert_eq!(VersionStanding::from("new"), VersionStanding::New);
+    /// assert_eq!(VersionStanding::New.as_str(), "new");
+    /// assert!(!VersionStanding::from("FUTURE").is_recognized());
+    /// ```
     pub enum VersionStanding {
         /// Recommended.
         Recommended = "recommended",
@@ -28,6 +38,15 @@ keywords! {
 }
 
 /// tor's version with the recommendation of the directory authorities.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let status = controller.version_status()?;
+/// println!("{}", status.current);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -2,6 +2,16 @@
 
 super::keywords! {
     /// A method of authentication, as `PROTOCOLINFO` lists them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::AuthMethod;
+    ///
+    /// assert_eq!(AuthMethod::from("HASHEDPASSWORD"), AuthMethod::HashedPassword);
+    /// assert_eq!(AuthMethod::HashedPassword.as_str(), "HASHEDPASSWORD");
+    /// assert!(!AuthMethod::from("FUTURE").is_recognized());
+    /// ```
     pub enum AuthMethod {
         /// No authentication.
         Null = "NULL",

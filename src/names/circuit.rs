@@ -17,6 +17,16 @@ super::identifier::identifiers! {
 
 super::keywords! {
     /// The status of a circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::CircuitStatus;
+    ///
+    /// assert_eq!(CircuitStatus::from("GUARD_WAIT"), CircuitStatus::GuardWait);
+    /// assert_eq!(CircuitStatus::GuardWait.as_str(), "GUARD_WAIT");
+    /// assert!(!CircuitStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum CircuitStatus {
         /// The circuit was launched.
         Launched = "LAUNCHED",
@@ -35,6 +45,16 @@ super::keywords! {
 
 super::keywords! {
     /// The purpose of a circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::CircuitPurpose;
+    ///
+    /// assert_eq!(CircuitPurpose::from("HS_CLIENT_HSDIR"), CircuitPurpose::HsClientHsdir);
+    /// assert_eq!(CircuitPurpose::HsClientHsdir.as_str(), "HS_CLIENT_HSDIR");
+    /// assert!(!CircuitPurpose::from("FUTURE").is_recognized());
+    /// ```
     pub enum CircuitPurpose {
         /// Client streams and directory requests.
         General = "GENERAL",
@@ -73,6 +93,16 @@ super::keywords! {
 
 super::keywords! {
     /// Why a circuit ended: tor's own reason, or the one that the next hop sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::CircuitReason;
+    ///
+    /// assert_eq!(CircuitReason::from("TORPROTOCOL"), CircuitReason::TorProtocol);
+    /// assert_eq!(CircuitReason::TorProtocol.as_str(), "TORPROTOCOL");
+    /// assert!(!CircuitReason::from("FUTURE").is_recognized());
+    /// ```
     pub enum CircuitReason {
         /// No reason was given.
         None = "NONE",
@@ -116,6 +146,16 @@ super::keywords! {
 
 super::keywords! {
     /// A requirement that tor had for a circuit when it launched it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::BuildFlag;
+    ///
+    /// assert_eq!(BuildFlag::from("IS_INTERNAL"), BuildFlag::IsInternal);
+    /// assert_eq!(BuildFlag::IsInternal.as_str(), "IS_INTERNAL");
+    /// assert!(!BuildFlag::from("FUTURE").is_recognized());
+    /// ```
     pub enum BuildFlag {
         /// One hop only, for directory requests.
         OneHopTunnel = "ONEHOP_TUNNEL",
@@ -130,6 +170,16 @@ super::keywords! {
 
 super::keywords! {
     /// The state of an onion service circuit, on the client's or the service's side.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::HsState;
+    ///
+    /// assert_eq!(HsState::from("HSCI_INTRO_SENT"), HsState::ClientIntroSent);
+    /// assert_eq!(HsState::ClientIntroSent.as_str(), "HSCI_INTRO_SENT");
+    /// assert!(!HsState::from("FUTURE").is_recognized());
+    /// ```
     pub enum HsState {
         /// Client to introduction point: connecting.
         ClientIntroConnecting = "HSCI_CONNECTING",
@@ -158,6 +208,16 @@ super::keywords! {
 
 super::keywords! {
     /// The change of a circuit that a `CIRC_MINOR` event reports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::CircMinorChange;
+    ///
+    /// assert_eq!(CircMinorChange::from("CANNIBALIZED"), CircMinorChange::Cannibalized);
+    /// assert_eq!(CircMinorChange::Cannibalized.as_str(), "CANNIBALIZED");
+    /// assert!(!CircMinorChange::from("FUTURE").is_recognized());
+    /// ```
     pub enum CircMinorChange {
         /// The purpose or the onion service state of the circuit changed.
         PurposeChanged = "PURPOSE_CHANGED",
@@ -168,6 +228,16 @@ super::keywords! {
 
 super::keywords! {
     /// Why tor changed the circuit build timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::BuildTimeoutAction;
+    ///
+    /// assert_eq!(BuildTimeoutAction::from("RESET"), BuildTimeoutAction::Reset);
+    /// assert_eq!(BuildTimeoutAction::Reset.as_str(), "RESET");
+    /// assert!(!BuildTimeoutAction::from("FUTURE").is_recognized());
+    /// ```
     pub enum BuildTimeoutAction {
         /// It was computed from the build times of circuits.
         Computed = "COMPUTED",

@@ -3,6 +3,16 @@
 
 super::keywords! {
     /// The action on an onion service descriptor that an `HS_DESC` event reports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::HsDescAction;
+    ///
+    /// assert_eq!(HsDescAction::from("UPLOAD"), HsDescAction::Upload);
+    /// assert_eq!(HsDescAction::Upload.as_str(), "UPLOAD");
+    /// assert!(!HsDescAction::from("FUTURE").is_recognized());
+    /// ```
     pub enum HsDescAction {
         /// tor requested it from a directory.
         Requested = "REQUESTED",
@@ -23,6 +33,16 @@ super::keywords! {
 
 super::keywords! {
     /// The type of the client authorization of an onion service in `HS_DESC`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::HsDescAuth;
+    ///
+    /// assert_eq!(HsDescAuth::from("BASIC_AUTH"), HsDescAuth::BasicAuth);
+    /// assert_eq!(HsDescAuth::BasicAuth.as_str(), "BASIC_AUTH");
+    /// assert!(!HsDescAuth::from("FUTURE").is_recognized());
+    /// ```
     pub enum HsDescAuth {
         /// No authorization, or tor does not report it; version 3 services always report this.
         NoAuth = "NO_AUTH",
@@ -37,6 +57,16 @@ super::keywords! {
 
 super::keywords! {
     /// Why a fetch or an upload of an onion service descriptor failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::HsDescReason;
+    ///
+    /// assert_eq!(HsDescReason::from("QUERY_REJECTED"), HsDescReason::QueryRejected);
+    /// assert_eq!(HsDescReason::QueryRejected.as_str(), "QUERY_REJECTED");
+    /// assert!(!HsDescReason::from("FUTURE").is_recognized());
+    /// ```
     pub enum HsDescReason {
         /// The descriptor could not be read.
         BadDesc = "BAD_DESC",
@@ -57,6 +87,16 @@ super::keywords! {
 
 super::keywords! {
     /// The purpose of a router descriptor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::RouterPurpose;
+    ///
+    /// assert_eq!(RouterPurpose::from("controller"), RouterPurpose::Controller);
+    /// assert_eq!(RouterPurpose::Controller.as_str(), "controller");
+    /// assert!(!RouterPurpose::from("FUTURE").is_recognized());
+    /// ```
     pub enum RouterPurpose {
         /// A relay of the consensus, for every use.
         General = "general",

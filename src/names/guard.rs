@@ -2,6 +2,16 @@
 
 super::keywords! {
     /// The type of a guard.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::GuardType;
+    ///
+    /// assert_eq!(GuardType::from("ENTRY"), GuardType::Entry);
+    /// assert_eq!(GuardType::Entry.as_str(), "ENTRY");
+    /// assert!(!GuardType::from("FUTURE").is_recognized());
+    /// ```
     pub enum GuardType {
         /// An entry guard.
         Entry = "ENTRY",
@@ -10,6 +20,16 @@ super::keywords! {
 
 super::keywords! {
     /// The change of a guard that a `GUARD` event reports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::GuardStatus;
+    ///
+    /// assert_eq!(GuardStatus::from("DROPPED"), GuardStatus::Dropped);
+    /// assert_eq!(GuardStatus::Dropped.as_str(), "DROPPED");
+    /// assert!(!GuardStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum GuardStatus {
         /// The relay was chosen as a guard.
         New = "NEW",

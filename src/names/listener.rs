@@ -2,6 +2,16 @@
 
 super::keywords! {
     /// The kind of a listener of tor, as in `GETINFO net/listeners/socks`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ListenerKind;
+    ///
+    /// assert_eq!(ListenerKind::from("extor"), ListenerKind::ExtOr);
+    /// assert_eq!(ListenerKind::ExtOr.as_str(), "extor");
+    /// assert!(!ListenerKind::from("FUTURE").is_recognized());
+    /// ```
     pub enum ListenerKind {
         /// `ORPort`: connections of relays and clients to this relay.
         Or = "or",

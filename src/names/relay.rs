@@ -60,6 +60,13 @@ impl Fingerprint {
     }
 
     /// Returns the 20 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let fingerprint = torcon::names::Fingerprint::from([7; 20]);
+    /// assert_eq!(fingerprint.as_bytes(), &[7; 20]);
+    /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 20] {
         &self.bytes
@@ -97,6 +104,15 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// The nickname of a relay: 1 to 19 letters or digits. Several relays may share one.
+///
+/// # Examples
+///
+/// ```
+/// let name: torcon::names::Nickname = "moria1".parse()?;
+/// assert_eq!(name.as_str(), "moria1");
+/// assert!("not a nickname".parse::<torcon::names::Nickname>().is_err());
+/// # Ok::<(), torcon::names::InvalidName>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nickname {
     /// Invariant: 1 to 19 ASCII letters or digits, then zeros.
@@ -202,6 +218,14 @@ impl RelaySpec {
     }
 
     /// Returns the fingerprint, if the relay is named by it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let relay: torcon::names::RelaySpec = "moria1".parse()?;
+    /// assert_eq!(relay.fingerprint(), None);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         match &self.form {
@@ -211,6 +235,14 @@ impl RelaySpec {
     }
 
     /// Returns the nickname, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let relay: torcon::names::RelaySpec = "moria1".parse()?;
+    /// assert_eq!(relay.nickname().unwrap().as_str(), "moria1");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn nickname(&self) -> Option<Nickname> {
         match &self.form {

@@ -4,6 +4,16 @@ use super::keywords;
 
 keywords! {
     /// A flag that the directory authorities assign to a relay.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::RelayFlag;
+    ///
+    /// assert_eq!(RelayFlag::from("BadExit"), RelayFlag::BadExit);
+    /// assert_eq!(RelayFlag::BadExit.as_str(), "BadExit");
+    /// assert!(!RelayFlag::from("FUTURE").is_recognized());
+    /// ```
     pub enum RelayFlag {
         /// It is a directory authority.
         Authority = "Authority",

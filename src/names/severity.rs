@@ -35,6 +35,14 @@ impl Severity {
         &[Self::Debug, Self::Info, Self::Notice, Self::Warn, Self::Err];
 
     /// Returns the word as tor writes it in events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::Severity;
+    ///
+    /// assert_eq!(Severity::Warn.as_str(), "WARN");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -50,6 +50,14 @@ super::keywords! {
 
 impl Signal {
     /// Returns the signal under the word by which tor reports it in its event `SIGNAL`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::Signal;
+    ///
+    /// assert_eq!(Signal::from("HUP").canonical(), Signal::Reload);
+    /// ```
     #[must_use]
     pub fn canonical(&self) -> Self {
         match self {

@@ -2,6 +2,16 @@
 
 super::keywords! {
     /// The action of a status event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StatusAction;
+    ///
+    /// assert_eq!(StatusAction::from("CIRCUIT_ESTABLISHED"), StatusAction::CircuitEstablished);
+    /// assert_eq!(StatusAction::CircuitEstablished.as_str(), "CIRCUIT_ESTABLISHED");
+    /// assert!(!StatusAction::from("FUTURE").is_recognized());
+    /// ```
     pub enum StatusAction {
         /// Bootstrap progress.
         Bootstrap = "BOOTSTRAP",
@@ -68,6 +78,16 @@ super::keywords! {
 
 super::keywords! {
     /// A phase of tor's bootstrap. Phases may be skipped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::BootstrapTag;
+    ///
+    /// assert_eq!(BootstrapTag::from("conn_pt"), BootstrapTag::ConnPt);
+    /// assert_eq!(BootstrapTag::ConnPt.as_str(), "conn_pt");
+    /// assert!(!BootstrapTag::from("FUTURE").is_recognized());
+    /// ```
     pub enum BootstrapTag {
         /// 0: tor starts.
         Starting = "starting",
@@ -126,6 +146,16 @@ super::keywords! {
 
 super::keywords! {
     /// tor's recommendation about a bootstrap problem.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::Recommendation;
+    ///
+    /// assert_eq!(Recommendation::from("warn"), Recommendation::Warn);
+    /// assert_eq!(Recommendation::Warn.as_str(), "warn");
+    /// assert!(!Recommendation::from("FUTURE").is_recognized());
+    /// ```
     pub enum Recommendation {
         /// Nothing: it may resolve without help.
         Ignore = "ignore",
@@ -136,6 +166,16 @@ super::keywords! {
 
 super::keywords! {
     /// Why a version of tor should not be used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::VersionReason;
+    ///
+    /// assert_eq!(VersionReason::from("OBSOLETE"), VersionReason::Obsolete);
+    /// assert_eq!(VersionReason::Obsolete.as_str(), "OBSOLETE");
+    /// assert!(!VersionReason::from("FUTURE").is_recognized());
+    /// ```
     pub enum VersionReason {
         /// It is newer than every recommended one.
         New = "NEW",
@@ -150,6 +190,16 @@ super::keywords! {
 
 super::keywords! {
     /// The source of the time by which tor found that the clock is wrong.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClockSourceType;
+    ///
+    /// assert_eq!(ClockSourceType::from("NETWORKSTATUS"), ClockSourceType::NetworkStatus);
+    /// assert_eq!(ClockSourceType::NetworkStatus.as_str(), "NETWORKSTATUS");
+    /// assert!(!ClockSourceType::from("FUTURE").is_recognized());
+    /// ```
     pub enum ClockSourceType {
         /// A connection to a directory.
         Dirserv = "DIRSERV",
@@ -164,6 +214,16 @@ super::keywords! {
 
 super::keywords! {
     /// How bad a bug of libevent is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::LibeventBadness;
+    ///
+    /// assert_eq!(LibeventBadness::from("BUGGY"), LibeventBadness::Buggy);
+    /// assert_eq!(LibeventBadness::Buggy.as_str(), "BUGGY");
+    /// assert!(!LibeventBadness::from("FUTURE").is_recognized());
+    /// ```
     pub enum LibeventBadness {
         /// It does not work.
         Broken = "BROKEN",
@@ -176,6 +236,16 @@ super::keywords! {
 
 super::keywords! {
     /// tor's action on a stream to a dangerous port.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::PortResult;
+    ///
+    /// assert_eq!(PortResult::from("WARN"), PortResult::Warn);
+    /// assert_eq!(PortResult::Warn.as_str(), "WARN");
+    /// assert!(!PortResult::from("FUTURE").is_recognized());
+    /// ```
     pub enum PortResult {
         /// tor refused the stream.
         Reject = "REJECT",
@@ -186,6 +256,16 @@ super::keywords! {
 
 super::keywords! {
     /// How a relay learned its address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::AddressMethod;
+    ///
+    /// assert_eq!(AddressMethod::from("CONFIGURED_ORPORT"), AddressMethod::ConfiguredOrport);
+    /// assert_eq!(AddressMethod::ConfiguredOrport.as_str(), "CONFIGURED_ORPORT");
+    /// assert!(!AddressMethod::from("FUTURE").is_recognized());
+    /// ```
     pub enum AddressMethod {
         /// From the option `Address`.
         Configured = "CONFIGURED",
@@ -204,6 +284,16 @@ super::keywords! {
 
 super::keywords! {
     /// Whether a relay is in the consensus.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::DescriptorListing;
+    ///
+    /// assert_eq!(DescriptorListing::from("UNLISTED"), DescriptorListing::Unlisted);
+    /// assert_eq!(DescriptorListing::Unlisted.as_str(), "UNLISTED");
+    /// assert!(!DescriptorListing::from("FUTURE").is_recognized());
+    /// ```
     pub enum DescriptorListing {
         /// The relay is in the consensus.
         Listed = "LISTED",
@@ -214,6 +304,16 @@ super::keywords! {
 
 super::keywords! {
     /// Whether a name server answers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::NameserverStatus;
+    ///
+    /// assert_eq!(NameserverStatus::from("DOWN"), NameserverStatus::Down);
+    /// assert_eq!(NameserverStatus::Down.as_str(), "DOWN");
+    /// assert!(!NameserverStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum NameserverStatus {
         /// The name server answers.
         Up = "UP",
@@ -224,6 +324,16 @@ super::keywords! {
 
 super::keywords! {
     /// The hibernation state of a relay.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::HibernationStatus;
+    ///
+    /// assert_eq!(HibernationStatus::from("SOFT"), HibernationStatus::Soft);
+    /// assert_eq!(HibernationStatus::Soft.as_str(), "SOFT");
+    /// assert!(!HibernationStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum HibernationStatus {
         /// Awake.
         Awake = "AWAKE",

@@ -2,11 +2,29 @@
 
 super::identifier::identifiers! {
     /// The identifier of a stream, unique in the life of a tor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let id: torcon::names::StreamId = "7".parse()?;
+    /// assert_eq!((id.as_str(), id), ("7", 7.into()));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     pub struct StreamId = "stream id";
 }
 
 super::keywords! {
     /// The status of a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StreamStatus;
+    ///
+    /// assert_eq!(StreamStatus::from("NEWRESOLVE"), StreamStatus::NewResolve);
+    /// assert_eq!(StreamStatus::NewResolve.as_str(), "NEWRESOLVE");
+    /// assert!(!StreamStatus::from("FUTURE").is_recognized());
+    /// ```
     pub enum StreamStatus {
         /// A new request to connect.
         New = "NEW",
@@ -41,6 +59,16 @@ super::keywords! {
 
 super::keywords! {
     /// Why a stream ended or was detached: tor's own reason, or the one that the exit sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StreamReason;
+    ///
+    /// assert_eq!(StreamReason::from("RESOLVEFAILED"), StreamReason::ResolveFailed);
+    /// assert_eq!(StreamReason::ResolveFailed.as_str(), "RESOLVEFAILED");
+    /// assert!(!StreamReason::from("FUTURE").is_recognized());
+    /// ```
     pub enum StreamReason {
         /// Another reason.
         Misc = "MISC",
@@ -88,6 +116,14 @@ super::keywords! {
 impl StreamReason {
     /// Returns the number of the reason on the wire between relays, if it has one: 1 to 14. Relays
     /// never send the others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StreamReason;
+    ///
+    /// assert_eq!(StreamReason::Misc.number(), Some(1));
+    /// ```
     #[must_use]
     pub fn number(&self) -> Option<u8> {
         let numbered = [
@@ -112,6 +148,16 @@ impl StreamReason {
 
 super::keywords! {
     /// The purpose of a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StreamPurpose;
+    ///
+    /// assert_eq!(StreamPurpose::from("DIR_UPLOAD"), StreamPurpose::DirUpload);
+    /// assert_eq!(StreamPurpose::DirUpload.as_str(), "DIR_UPLOAD");
+    /// assert!(!StreamPurpose::from("FUTURE").is_recognized());
+    /// ```
     pub enum StreamPurpose {
         /// tor fetches directory information.
         DirFetch = "DIR_FETCH",
@@ -128,6 +174,16 @@ super::keywords! {
 
 super::keywords! {
     /// The protocol by which an application opened a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::ClientProtocol;
+    ///
+    /// assert_eq!(ClientProtocol::from("SOCKS5"), ClientProtocol::Socks5);
+    /// assert_eq!(ClientProtocol::Socks5.as_str(), "SOCKS5");
+    /// assert!(!ClientProtocol::from("FUTURE").is_recognized());
+    /// ```
     pub enum ClientProtocol {
         /// SOCKS 4 or 4a.
         Socks4 = "SOCKS4",
@@ -150,6 +206,16 @@ super::keywords! {
 
 super::keywords! {
     /// A property by which streams are isolated: two that differ in it do not share a circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::IsoField;
+    ///
+    /// assert_eq!(IsoField::from("SOCKS_PASSWORD"), IsoField::SocksPassword);
+    /// assert_eq!(IsoField::SocksPassword.as_str(), "SOCKS_PASSWORD");
+    /// assert!(!IsoField::from("FUTURE").is_recognized());
+    /// ```
     pub enum IsoField {
         /// The user name of the SOCKS request.
         SocksUsername = "SOCKS_USERNAME",
@@ -172,6 +238,16 @@ super::keywords! {
 
 super::keywords! {
     /// The component that remapped the target of a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::StreamSource;
+    ///
+    /// assert_eq!(StreamSource::from("EXIT"), StreamSource::Exit);
+    /// assert_eq!(StreamSource::Exit.as_str(), "EXIT");
+    /// assert!(!StreamSource::from("FUTURE").is_recognized());
+    /// ```
     pub enum StreamSource {
         /// tor, from its cache of addresses.
         Cache = "CACHE",

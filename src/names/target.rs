@@ -36,6 +36,14 @@ impl Target {
     }
 
     /// Returns the text as tor writes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let target: torcon::names::Target = "example.com:80".parse()?;
+    /// assert_eq!(target.as_str(), "example.com:80");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -44,6 +52,14 @@ impl Target {
     /// Returns the host name or address, without port and brackets.
     ///
     /// This is the whole text if there is no port, as for a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let target: torcon::names::Target = "[2001:db8::1]:80".parse()?;
+    /// assert_eq!(target.host(), "2001:db8::1");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn host(&self) -> &str {
         let host = self.parts().map_or(&*self.text, |(host, _)| host);
@@ -51,18 +67,42 @@ impl Target {
     }
 
     /// Returns the port, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let target: torcon::names::Target = "example.com:80".parse()?;
+    /// assert_eq!(target.port(), Some(80));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.parts().map(|(_, port)| port)
     }
 
     /// Returns the IP address, if the host is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let target: torcon::names::Target = "192.0.2.7:80".parse()?;
+    /// assert_eq!(target.ip(), Some([192, 0, 2, 7].into()));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host().parse().ok()
     }
 
     /// Returns the path, if this is a unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let target: torcon::names::Target = "example.com:80".parse()?;
+    /// assert_eq!(target.unix_path(), None);
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn unix_path(&self) -> Option<&str> {
         self.text.strip_prefix("unix:")

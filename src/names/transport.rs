@@ -2,6 +2,16 @@
 
 super::keywords! {
     /// The type of a pluggable transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::TransportType;
+    ///
+    /// assert_eq!(TransportType::from("server"), TransportType::Server);
+    /// assert_eq!(TransportType::Server.as_str(), "server");
+    /// assert!(!TransportType::from("FUTURE").is_recognized());
+    /// ```
     pub enum TransportType {
         /// The client of a bridge.
         Client = "client",
@@ -12,6 +22,16 @@ super::keywords! {
 
 super::keywords! {
     /// The severity of a message of a pluggable transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::PtSeverity;
+    ///
+    /// assert_eq!(PtSeverity::from("info"), PtSeverity::Info);
+    /// assert_eq!(PtSeverity::Info.as_str(), "info");
+    /// assert!(!PtSeverity::from("FUTURE").is_recognized());
+    /// ```
     pub enum PtSeverity {
         /// For debugging the transport.
         Debug = "debug",
@@ -28,6 +48,16 @@ super::keywords! {
 
 super::keywords! {
     /// The outcome of a connection of a pluggable transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::PtConnect;
+    ///
+    /// assert_eq!(PtConnect::from("Failed"), PtConnect::Failed);
+    /// assert_eq!(PtConnect::Failed.as_str(), "Failed");
+    /// assert!(!PtConnect::from("FUTURE").is_recognized());
+    /// ```
     pub enum PtConnect {
         /// The connection was made.
         Success = "Success",

@@ -71,6 +71,15 @@ impl Parts {
 
 impl TorVersion {
     /// Returns the release with these four numbers, for comparisons.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::TorVersion;
+    ///
+    /// assert!("0.4.9.11".parse::<TorVersion>()? > TorVersion::new(0, 4, 8, 0));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn new(major: u32, minor: u32, micro: u32, patch: u32) -> Self {
         Self {
@@ -85,12 +94,28 @@ impl TorVersion {
     }
 
     /// Returns the version as tor wrote it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let version: torcon::names::TorVersion = "0.4.9.11".parse()?;
+    /// assert_eq!(version.as_str(), "0.4.9.11");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Returns whether the text could be read as a version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let version: torcon::names::TorVersion = "0.4.9.11".parse()?;
+    /// assert!(version.is_recognized());
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn is_recognized(&self) -> bool {
         self.parts.is_some()
@@ -99,12 +124,28 @@ impl TorVersion {
     /// Returns major, minor, micro and patch level, if the text could be read as a version.
     ///
     /// A missing patch level is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let version: torcon::names::TorVersion = "0.4.9.11".parse()?;
+    /// assert_eq!(version.numbers(), Some([0, 4, 9, 11]));
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn numbers(&self) -> Option<[u32; 4]> {
         self.parts.as_ref().map(|parts| parts.numbers)
     }
 
     /// Returns the status tag, such as `alpha-dev`, or the empty text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let version: torcon::names::TorVersion = "0.5.0.1-alpha".parse()?;
+    /// assert_eq!(version.status_tag(), "alpha");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn status_tag(&self) -> &str {
         self.parts.as_ref().map_or("", |parts| &parts.status_tag)

@@ -83,6 +83,18 @@ impl State {
     ///
     /// [`Error::Rejected`] with code 552 also if tor does not accept the purpose; otherwise those of
     /// [`build_circuit`](Self::build_circuit).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::names::CircuitPurpose;
+    /// use torcon::state::Path;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let circuit = state.build_circuit_for(Path::any(), CircuitPurpose::Controller)?;
+    /// println!("{}", circuit.id());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn build_circuit_for<P>(&self, path: P, purpose: CircuitPurpose) -> Result<Circuit>
     where
         P: TryInto<Path>,
@@ -101,6 +113,20 @@ impl State {
     /// # Errors
     ///
     /// Those of [`build_circuit`](Self::build_circuit) and of [`Circuit::wait_built`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::state::Path;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let path = Path::to("example.com:443");
+    /// let circuit = state.build_circuit_timeout(path, Duration::from_secs(60))?;
+    /// println!("{:?}", circuit.path());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn build_circuit_timeout<P>(&self, path: P, limit: Duration) -> Result<Circuit>
     where
         P: TryInto<Path>,

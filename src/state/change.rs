@@ -14,6 +14,19 @@ use crate::names::{CircuitId, CircuitPurpose, CircuitStatus, HsState, StreamStat
 /// The first change of a circuit is [`New`](Self::New), or [`Existing`](Self::Existing) if it
 /// existed before the listener; the last is [`Closed`](Self::Closed), [`Failed`](Self::Failed) or
 /// [`Lost`](Self::Lost).
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::state::CircuitChange;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_circuit(|update| match update.change {
+///     CircuitChange::Built => println!("{} is built", update.info.id()),
+///     _ => {}
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitChange {
@@ -60,6 +73,19 @@ pub enum CircuitChange {
 ///
 /// The first change of a stream is [`New`](Self::New), or [`Existing`](Self::Existing) if it
 /// existed before the listener; the last is [`Closed`](Self::Closed) or [`Lost`](Self::Lost).
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::state::StreamChange;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_stream(|update| match update.change {
+///     StreamChange::New => println!("to {}", update.info.target()),
+///     _ => {}
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamChange {
@@ -91,6 +117,19 @@ pub enum StreamChange {
 }
 
 /// A change of an address mapping.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::state::AddressChange;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_address(|update| match update.change {
+///     AddressChange::Lost => println!("the connection has ended"),
+///     _ => {}
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressChange {
@@ -108,6 +147,14 @@ pub enum AddressChange {
 }
 
 /// A change of a circuit, for listeners.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_circuit(|update| println!("{} {}", update.info.id(), update.info.status()))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CircuitUpdate {
@@ -123,6 +170,14 @@ pub struct CircuitUpdate {
 }
 
 /// A change of a stream, for listeners.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_stream(|update| println!("{} {}", update.info.id(), update.info.status()))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamUpdate {
@@ -138,6 +193,14 @@ pub struct StreamUpdate {
 }
 
 /// A change of the address map, for listeners.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// state.on_address(|update| println!("{update:?}"))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AddressUpdate {

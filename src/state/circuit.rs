@@ -29,6 +29,16 @@ const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 ///
 /// The thread that reads the connection wakes the threads that wait for a circuit, so a listener
 /// can wait too.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for circuit in state.circuits() {
+///     println!("{} {} {:?}", circuit.id(), circuit.status(), circuit.path());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Circuit {
     pub(super) owner: Owner,
@@ -55,42 +65,113 @@ impl Circuit {
     }
 
     /// Returns the identifier of the circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{}", circuit.id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> CircuitId {
         self.cell.id()
     }
 
     /// Returns the circuit as tor last reported it. Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     let info = circuit.info();
+    ///     println!("{} {:?}", info.status(), info.purpose());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn info(&self) -> Arc<CircuitInfo> {
         self.cell.info()
     }
 
     /// Returns the current status.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{}", circuit.status());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> CircuitStatus {
         self.info().status()
     }
 
     /// Returns the current hops, first the guard.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.path());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> Vec<RelaySpec> {
         self.info().path()
     }
 
     /// Returns the current purpose.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.purpose());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn purpose(&self) -> Option<CircuitPurpose> {
         self.info().purpose()
     }
 
     /// Returns the build flags; none if a controller launched the circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.build_flags());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn build_flags(&self) -> Vec<BuildFlag> {
         self.info().build_flags()
     }
 
     /// Returns when the circuit was launched, or was first used for its purpose, by tor's clock.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.time_created());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn time_created(&self) -> Option<SystemTime> {
         self.info().time_created()
@@ -98,6 +179,16 @@ impl Circuit {
 
     /// Returns the circuit's age, measured with the local clock; zero if that is behind tor's
     /// clock.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{} is {:?} old", circuit.id(), circuit.age());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let created = self.time_created()?;
@@ -107,6 +198,16 @@ impl Circuit {
     /// Returns the streams on the circuit, sorted by identifier.
     ///
     /// For a conflux pair, a stream is reported on the leg that tor's last `STREAM` event named.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{} has {} streams", circuit.id(), circuit.streams().len());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn streams(&self) -> Vec<Stream> {
         let id = Some(self.id());
@@ -116,6 +217,16 @@ impl Circuit {
     }
 
     /// Returns the state that this handle belongs to.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.state());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn state(&self) -> State {
         self.owner.state()
     }
@@ -129,6 +240,19 @@ impl Circuit {
     ///
     /// [`Error::Circuit`] with both reasons if the circuit failed or was closed; [`Error::Timeout`];
     /// [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::state::Path;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let circuit = state.build_circuit(Path::any())?.wait_built(Duration::from_secs(60))?;
+    /// println!("{:?}", circuit.path());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "when_built")]
     #[doc(alias = "build_timeout_circuit")]
     pub fn wait_built(&self, limit: Duration) -> Result<Self> {
@@ -143,6 +267,18 @@ impl Circuit {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{:?}", circuit.wait_closed(Duration::from_secs(600))?.reason());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "when_closed")]
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<CircuitInfo>> {
         self.wait_closed_before(deadline_after(limit), limit)?;
@@ -159,6 +295,18 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`extend_timeout`](Self::extend_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let circuit = state.build_circuit(["moria1", "tor26"])?;
+    /// let longer = circuit.wait_built(Duration::from_secs(60))?.extend("dizum")?;
+    /// println!("{:?}", longer.path());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn extend<P>(&self, path: P) -> Result<Self>
     where
         P: TryInto<Path>,
@@ -177,6 +325,18 @@ impl Circuit {
     /// [`Error::Rejected`] with code 552 if tor does not know a relay or the circuit;
     /// [`Error::InvalidInput`] if the path does not name relays; otherwise those of
     /// [`wait_built`](Self::wait_built).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     circuit.extend_timeout("dizum", Duration::from_secs(20))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn extend_timeout<P>(&self, path: P, limit: Duration) -> Result<Self>
     where
         P: TryInto<Path>,
@@ -215,6 +375,16 @@ impl Circuit {
     ///
     /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), except that a
     /// circuit that tor does not know any more counts as closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     circuit.close()?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn close(&self) -> Result<()> {
         if self.info().is_over() {
             return Ok(());
@@ -241,6 +411,16 @@ impl Circuit {
     ///
     /// Those of [`Controller::close_circuit`](crate::Controller::close_circuit), except that a
     /// circuit that has ended is no error.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     circuit.close_if_unused()?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn close_if_unused(&self) -> Result<()> {
         match self.controller().close_circuit_if_unused(self.id()) {
             Err(Error::Rejected(_)) if self.info().is_over() => Ok(()),
@@ -332,6 +512,16 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`State::on_circuit`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     circuit.on_update(|update| println!("{}", update.info.status()))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn on_update<F>(&self, listener: F) -> Result<StateListenerId>
     where
         F: FnMut(&CircuitUpdate) + Send + 'static,

@@ -28,6 +28,16 @@ use crate::wire::fields::split_list;
 ///   stream could be attached, and unknown if the stream is not isolated by credentials
 ///   (`IsolateSOCKSAuth`).
 /// - `conflux_rtt`: outdated soon after the event, since tor measures continuously.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for info in &state.snapshot().circuits {
+///     println!("{} {} {:?}", info.id(), info.status(), info.purpose());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircuitInfo {
     id: CircuitId,
@@ -129,18 +139,48 @@ impl CircuitInfo {
     }
 
     /// Returns the identifier of the circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().circuits {
+    ///     println!("{:?}", info.id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> CircuitId {
         self.id
     }
 
     /// Returns the status of the circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().circuits {
+    ///     println!("{:?}", info.status());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> CircuitStatus {
         self.status.clone()
     }
 
     /// Returns the relays to which the circuit extends so far, the guard first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().circuits {
+    ///     println!("{:?}", info.path());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> Vec<RelaySpec> {
         read_path(self.path_word())
@@ -153,12 +193,32 @@ impl CircuitInfo {
     }
 
     /// Returns whether the circuit has ended: it is closed, or has failed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().circuits {
+    ///     println!("{:?}", info.is_over());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.status, CircuitStatus::Closed | CircuitStatus::Failed)
     }
 
     /// Returns whether the circuit can carry streams.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().circuits {
+    ///     println!("{:?}", info.is_built());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_built(&self) -> bool {
         self.status == CircuitStatus::Built

@@ -5,6 +5,16 @@ use crate::info::{EntryGuard, EntryGuardStatus};
 use crate::names::{ConnectionId, GuardStatus, GuardType, OrConnStatus};
 
 /// A connection to a relay, or from another relay.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for connection in state.connections() {
+///     println!("{connection:?}");
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrConnection {

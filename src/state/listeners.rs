@@ -17,6 +17,15 @@ use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
 
 /// Identifies a listener of a [`State`], to remove it. Unique in the program.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let id = state.on_circuit(|update| println!("{update:?}"))?;
+/// state.remove_listener(id)?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateListenerId(ListenerId);
 
@@ -178,6 +187,15 @@ impl State {
     ///
     /// [`Error::Closed`](crate::Error::Closed) if the connection has ended, or the supervisor of the
     /// state; [`Error::InvalidInput`](crate::Error::InvalidInput) if no thread can be started.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let id = state.on_circuit(|update| println!("{update:?}"))?;
+    /// state.remove_listener(id)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "ICircuitListener")]
     #[doc(alias = "add_circuit_listener")]
     pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
@@ -196,6 +214,15 @@ impl State {
     /// # Errors
     ///
     /// Those of [`on_circuit`](Self::on_circuit).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let id = state.on_stream(|update| println!("{update:?}"))?;
+    /// state.remove_listener(id)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "IStreamListener")]
     #[doc(alias = "add_stream_listener")]
     pub fn on_stream<F>(&self, listener: F) -> Result<StateListenerId>
@@ -215,6 +242,15 @@ impl State {
     /// # Errors
     ///
     /// Those of [`on_circuit`](Self::on_circuit).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let id = state.on_address(|update| println!("{update:?}"))?;
+    /// state.remove_listener(id)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn on_address<F>(&self, listener: F) -> Result<StateListenerId>
     where
         F: FnMut(&AddressUpdate) + Send + 'static,
@@ -232,6 +268,15 @@ impl State {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if no such listener exists. A listener
     /// that panicked, or whose circuit or stream has ended, is removed already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let id = state.on_circuit(|update| println!("{update:?}"))?;
+    /// state.remove_listener(id)?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
         match self.shared.listeners.remove(listener) {
             true => Ok(()),

@@ -14,6 +14,16 @@ use crate::error::{Error, Result};
 /// A part of tor's state that a [`State`](super::State) lacks.
 ///
 /// Returned by [`State::missing`](super::State::missing).
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for part in state.missing() {
+///     println!("without {}: {}", part.name, part.error);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MissingPart {

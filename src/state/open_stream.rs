@@ -127,6 +127,18 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`connect_stream`](Self::connect_stream).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     let stream = circuit.connect_stream_timeout("example.com:80", Duration::from_secs(20))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect_stream_timeout<T>(&self, target: T, limit: Duration) -> Result<TorStream>
     where
         T: TryInto<Target>,
@@ -156,6 +168,16 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`connect_stream`](Self::connect_stream) and of [`SocksProxy::resolve`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{}", circuit.resolve("example.com")?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn resolve(&self, name: &str) -> Result<IpAddr> {
         self.resolve_timeout(name, LIMIT)
     }
@@ -169,6 +191,18 @@ impl Circuit {
     /// # Errors
     ///
     /// Those of [`resolve`](Self::resolve).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for circuit in state.circuits() {
+    ///     println!("{}", circuit.resolve_timeout("example.com", Duration::from_secs(20))?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn resolve_timeout(&self, name: &str, limit: Duration) -> Result<IpAddr> {
         let action = format!("resolve {name}");
         self.through(&action, limit, false, |proxy| proxy.resolve(name))

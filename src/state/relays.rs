@@ -74,39 +74,111 @@ impl Index {
 
 impl Relays {
     /// Returns the number of relays.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// println!("{} relays", relays.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.list.len()
     }
 
     /// Returns whether there are no relays, as before tor has a consensus.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// if relays.is_empty() {
+    ///     println!("tor has no consensus");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.list.is_empty()
     }
 
     /// Returns the relays, in the order of the consensus.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// let fastest = relays.iter().max_by_key(|relay| relay.bandwidth());
+    /// println!("{fastest:?}");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn iter(&self) -> std::slice::Iter<'_, RouterStatus> {
         self.index.list.iter()
     }
 
     /// Returns the relay with a fingerprint.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// println!("{:?}", relays.get("9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn get(&self, fingerprint: Fingerprint) -> Option<&RouterStatus> {
         self.index.list.get(*self.index.indexes.get(&fingerprint)?)
     }
 
     /// Returns the relays with a nickname, which is not unique.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// for relay in relays.named("moria1".parse()?) {
+    ///     println!("{}", relay.identity());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn named(&self, nickname: Nickname) -> impl Iterator<Item = &RouterStatus> {
         self.iter().filter(move |relay| relay.nickname() == nickname)
     }
 
     /// Returns the relays with a flag.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::names::RelayFlag;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// println!("{} exits", relays.with_flag(RelayFlag::Exit).count());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn with_flag(&self, flag: RelayFlag) -> impl Iterator<Item = &RouterStatus> {
         self.iter().filter(move |relay| relay.has_flag(&flag))
     }
 
     /// Returns the directory authorities: the relays with the `Authority` flag.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// for authority in relays.authorities() {
+    ///     println!("{}", authority.nickname());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authorities(&self) -> impl Iterator<Item = &RouterStatus> {
         self.with_flag(RelayFlag::Authority)
     }
@@ -146,6 +218,15 @@ impl State {
     /// # Errors
     ///
     /// Those of [`Controller::add_event_listener`] and of [`Controller::relay_statuses`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let relays = state.relays()?;
+    /// println!("{} relays", relays.len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relays(&self) -> Result<Relays> {
         {
             let generation = self.shared.present();
@@ -159,6 +240,16 @@ impl State {
     /// # Errors
     ///
     /// Those of [`relays`](Self::relays).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// if let Some(relay) = state.relay("9695DFC35FFEB861329B9F1AB04C46397020CE31".parse()?)? {
+    ///     println!("{}", relay.nickname());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relay(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
         Ok(self.relays()?.get(fingerprint).cloned())
     }
@@ -169,6 +260,16 @@ impl State {
     /// # Errors
     ///
     /// Those of [`relays`](Self::relays).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for relay in state.relays_named("moria1".parse()?)? {
+    ///     println!("{}", relay.identity());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relays_named(&self, nickname: Nickname) -> Result<Vec<RouterStatus>> {
         Ok(self.relays()?.named(nickname).cloned().collect())
     }

@@ -95,6 +95,17 @@ fn lines<T>(
 /// The contents of a state at one moment, between two events.
 ///
 /// Returned by [`State::snapshot`](super::State::snapshot). It never changes.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let snapshot = state.snapshot();
+/// for circuit in &snapshot.circuits {
+///     println!("{}: {} streams", circuit.id(), snapshot.streams_of(circuit.id()).count());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -140,12 +151,30 @@ impl Snapshot {
 
     /// Returns the number of events of the connection before this snapshot. A later snapshot of the
     /// connection has the same number or a higher one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let snapshot = state.snapshot();
+    /// assert!(state.snapshot().number() >= snapshot.number());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
     /// Returns a circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let snapshot = state.snapshot();
+    /// println!("{:?}", snapshot.circuit(7.into()));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn circuit(&self, id: CircuitId) -> Option<&Arc<CircuitInfo>> {
         let index = self.circuits.binary_search_by_key(&id, |info| info.id()).ok()?;
@@ -153,6 +182,15 @@ impl Snapshot {
     }
 
     /// Returns a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let snapshot = state.snapshot();
+    /// println!("{:?}", snapshot.stream(7.into()));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn stream(&self, id: StreamId) -> Option<&Arc<StreamInfo>> {
         let index = self.streams.binary_search_by_key(&id, |info| info.id()).ok()?;
@@ -160,6 +198,17 @@ impl Snapshot {
     }
 
     /// Returns the streams on a circuit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// let snapshot = state.snapshot();
+    /// for stream in snapshot.streams_of(7.into()) {
+    ///     println!("{}", stream.target());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn streams_of(&self, circuit: CircuitId) -> impl Iterator<Item = &Arc<StreamInfo>> {
         self.streams.iter().filter(move |stream| stream.circuit() == Some(circuit))
     }

@@ -22,6 +22,16 @@ use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 /// Returned by [`State::streams`], [`State::stream`] and [`Circuit::streams`]. Clones are cheap. A
 /// handle keeps its state and the connection open. After the end of the stream, or of the connection,
 /// it has what tor reported last. Dropping it does not close the stream.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for stream in state.streams() {
+///     println!("{} {} {}", stream.id(), stream.status(), stream.target());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Stream {
     owner: Owner,
@@ -38,24 +48,64 @@ impl Stream {
     }
 
     /// Returns the identifier of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{}", stream.id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.cell.id()
     }
 
     /// Returns the stream as tor last reported it. Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{:?}", stream.info());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn info(&self) -> Arc<StreamInfo> {
         self.cell.info()
     }
 
     /// Returns the current status.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{}", stream.status());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.info().status()
     }
 
     /// Returns the target that tor's last event named.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{}", stream.target());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn target(&self) -> Target {
         self.info().target()
@@ -63,12 +113,32 @@ impl Stream {
 
     /// Returns the circuit that the stream is attached to; after its end, the last one. `None` if
     /// it has no circuit, or if that circuit has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{:?}", stream.circuit().map(|circuit| circuit.path()));
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {
         self.owner.clone().into_circuit(&self.info().circuit()?)
     }
 
     /// Returns the state that this handle belongs to.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{:?}", stream.state());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn state(&self) -> State {
         self.owner.state()
     }
@@ -80,6 +150,18 @@ impl Stream {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     println!("{:?}", stream.wait_closed(Duration::from_secs(600))?.reason());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_closed(&self, limit: Duration) -> Result<Arc<StreamInfo>> {
         self.wait_closed_before(deadline_after(limit), limit)
     }
@@ -105,6 +187,18 @@ impl Stream {
     ///
     /// Those of [`Controller::close_stream`](crate::Controller::close_stream), except that a stream
     /// that tor does not know any more counts as closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::names::StreamReason;
+    ///
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     stream.close(StreamReason::Misc)?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn close(&self, reason: StreamReason) -> Result<()> {
         let limit = self.controller().timeout();
         let deadline = deadline_after(limit);
@@ -128,6 +222,16 @@ impl Stream {
     /// # Errors
     ///
     /// Those of [`State::on_stream`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for stream in state.streams() {
+    ///     stream.on_update(|update| println!("{}", update.info.status()))?;
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn on_update<F>(&self, listener: F) -> Result<StateListenerId>
     where
         F: FnMut(&StreamUpdate) + Send + 'static,

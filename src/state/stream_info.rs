@@ -17,6 +17,16 @@ use crate::names::{
 /// tor reports constant fields only once. For streams that began before the state it lists only the
 /// status, circuit and target: the other fields are `None` until an event has them, and
 /// [`source_addr`](Self::source_addr) and [`purpose`](Self::purpose) stay `None`.
+///
+/// # Examples
+///
+/// ```no_run
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// for info in &state.snapshot().streams {
+///     println!("{} {} {}", info.id(), info.status(), info.target());
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     id: StreamId,
@@ -94,6 +104,16 @@ impl StreamInfo {
     }
 
     /// Returns the identifier of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().streams {
+    ///     println!("{:?}", info.id());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
@@ -101,6 +121,16 @@ impl StreamInfo {
 
     /// Returns the status of the stream: never [`StreamStatus::Remap`] and none of the four of flow
     /// control, which leave the status as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().streams {
+    ///     println!("{:?}", info.status());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.status.clone()
@@ -109,12 +139,32 @@ impl StreamInfo {
     /// Returns the circuit to which the stream is attached; after its end, the last one. For a
     /// conflux pair, it is the leg that tor's last `STREAM` event named; the stream may have moved
     /// to the other leg.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().streams {
+    ///     println!("{:?}", info.circuit());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn circuit(&self) -> Option<CircuitId> {
         self.circuit
     }
 
     /// Returns the target that the last event named. `REDIRECTSTREAM` changes it without an event.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().streams {
+    ///     println!("{:?}", info.target());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn target(&self) -> Target {
         target_word(self.record.text())
@@ -127,6 +177,16 @@ impl StreamInfo {
     }
 
     /// Returns whether the stream has ended: it is closed, or has failed and is about to be.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+    /// for info in &state.snapshot().streams {
+    ///     println!("{:?}", info.is_over());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.status, StreamStatus::Closed | StreamStatus::Failed)
