@@ -186,6 +186,9 @@ serialized! { SERIALIZED, check_serialized, serialized:
 // Keys, passwords and whatever may hold them: commands with secrets, their replies, values of options
 // without the name of their option.
 not_serialized! { SECRET, check_secret:
+    torcon::names::BridgeLine,
+    torcon::names::TransportPlugin,
+    torcon::names::UpstreamProxy,
     torcon::ConnectOptions,
     torcon::Line<'static>,
     torcon::Password,
