@@ -87,6 +87,12 @@ impl Directories {
         Ok(Self { data, private, control_socket, user, temporary, kept })
     }
 
+    /// Returns the directories that are removed when this value is dropped.
+    #[cfg(feature = "testnet")]
+    pub(super) fn temporary(&self) -> Vec<PathBuf> {
+        self.temporary.iter().map(|directory| directory.path().to_owned()).collect()
+    }
+
     pub(super) fn data(&self) -> &Path {
         &self.data
     }

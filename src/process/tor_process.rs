@@ -60,6 +60,8 @@ pub struct TorProcess {
     pub(super) shared: Arc<Shared>,
     pub(super) messages: Sender<LaunchMessage>,
     data_directory: PathBuf,
+    #[cfg(feature = "testnet")]
+    temporary_directories: Vec<PathBuf>,
     grace: Duration,
     // A leaf lock.
     threads: Mutex<Vec<NamedThread>>,
@@ -81,6 +83,8 @@ impl TorProcess {
     ) -> Result<Self> {
         let route = route(&launcher.control, &directories);
         let data_directory = directories.data().to_owned();
+        #[cfg(feature = "testnet")]
+        let temporary_directories = directories.temporary();
         let (messages, receiver) = unbounded();
         let closures = mem::take(&mut launcher.closures);
         let kill_on_stderr = launcher.kill_on_stderr.then(|| launcher.grace.min(SHORT_GRACE));
@@ -95,7 +99,15 @@ impl TorProcess {
         // From here on a drop ends the child.
         let grace = launcher.grace;
         let threads = Mutex::new(vec![thread]);
-        let tor = Self { shared, messages, data_directory, grace, threads };
+        let tor = Self {
+            shared,
+            messages,
+            data_directory,
+            #[cfg(feature = "testnet")]
+            temporary_directories,
+            grace,
+            threads,
+        };
         let reporter = closures.on_progress.map(ProgressReporter::start).transpose();
         let reporter = reporter.map_err(LaunchError::new)?;
         let (shared, sender) = (Arc::clone(&tor.shared), tor.messages.clone());
@@ -253,6 +265,12 @@ impl TorProcess {
     #[must_use]
     pub fn data_directory(&self) -> &Path {
         &self.data_directory
+    }
+
+    /// Returns the temporary directories that are deleted when tor has ended.
+    #[cfg(feature = "testnet")]
+    pub(crate) fn temporary_directories(&self) -> &[PathBuf] {
+        &self.temporary_directories
     }
 
     /// Returns how tor ended, or `None` while it runs.

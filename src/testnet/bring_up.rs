@@ -67,7 +67,14 @@ pub(super) fn bring_up(
     vote(&nodes, reporter.begin(stage.at(TestnetStep::Vote)))?;
     wait_until_complete(&nodes, reporter.begin(stage.at(TestnetStep::Spread)))?;
     reporter.begin(stage.at(TestnetStep::Ready));
-    Ok(PrivateNetwork { nodes, name_server, client_options, timeout: plan.timeout, directory })
+    Ok(PrivateNetwork {
+        nodes,
+        name_server,
+        client_options,
+        timeout: plan.timeout,
+        directory,
+        remains: None,
+    })
 }
 
 /// Whether an authority could not bind the port that was reserved for it.
@@ -94,12 +101,13 @@ fn launch(
     let mut started = Vec::new();
     for number in 0..plan.authorities {
         let name = format!("auth{number}");
+        let tor = plan.authority_tor_path(number);
         let directory = network.path().join(&name);
         let start = || {
             let ports = ReservedPorts::bind()?;
             create(&directory)?;
-            let (tor, gencert) = (&plan.tor, &plan.tor_gencert);
-            let keys = Keys::start(tor, gencert, &name, &directory, &empty, ports.ports.dir)?;
+            let keys =
+                Keys::start(tor, &plan.tor_gencert, &name, &directory, &empty, ports.ports.dir)?;
             Ok((ports, keys))
         };
         let (ports, keys) = start().map_err(|problem| stage.error(problem))?;
@@ -121,10 +129,11 @@ fn launch(
     let mut nodes = Nodes(Vec::new(), plan.cancel.clone());
     nodes.check(stage)?;
     let settings = |own: &[Setting]| [client_options.as_slice(), own].concat();
-    for (name, directory, ports) in authorities {
+    for (number, (name, directory, ports)) in authorities.into_iter().enumerate() {
         let role = Role::Authority { ports: ports.ports };
         let settings = settings(&plan.authority_options);
-        let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
+        let tor = plan.authority_tor_path(number).to_owned();
+        let node = Node::new(name.parse()?, role, tor, directory, settings);
         // Frees the ports for the authority, and for any other program.
         drop(ports);
         node.spawn(stage, plan.cancel.as_ref())?;
@@ -137,7 +146,8 @@ fn launch(
         let role = Role::Relay { is_exit, resolv_conf: resolv_conf.clone() };
         let directory = network.path().join(&name);
         let settings = settings(&plan.relay_options);
-        let node = Node::new(name.parse()?, role, plan.tor.clone(), directory, settings);
+        let tor = plan.relay_tor_path(number).to_owned();
+        let node = Node::new(name.parse()?, role, tor, directory, settings);
         node.spawn(stage, plan.cancel.as_ref())?;
         network.record_process(&node);
         nodes.0.push(node);

@@ -1,5 +1,6 @@
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,6 +14,10 @@ use crate::link::CancelToken;
 
 /// The length of a circuit's path.
 const MINIMUM: usize = 3;
+/// The most tors of a network: each takes 20 to 40 MB of memory and four threads of the program.
+const MAXIMUM: usize = 40;
+/// The most authorities: as many as the real network has.
+const MAXIMUM_OF_AUTHORITIES: usize = 9;
 
 /// Configures and launches a [`PrivateNetwork`].
 ///
@@ -38,6 +43,9 @@ pub struct PrivateNetworkBuilder {
     pub(super) directory: Option<PathBuf>,
     pub(super) timeout: Duration,
     pub(super) tor: PathBuf,
+    /// The programs of single tors, by their number.
+    authority_tors: BTreeMap<usize, PathBuf>,
+    relay_tors: BTreeMap<usize, PathBuf>,
     pub(super) tor_gencert: PathBuf,
     pub(super) authority_options: Vec<Setting>,
     pub(super) relay_options: Vec<Setting>,
@@ -56,6 +64,8 @@ impl PrivateNetworkBuilder {
             directory: None,
             timeout: Duration::from_secs(60),
             tor: PathBuf::from("tor"),
+            authority_tors: BTreeMap::new(),
+            relay_tors: BTreeMap::new(),
             tor_gencert: PathBuf::from("tor-gencert"),
             authority_options: Vec::new(),
             relay_options: Vec::new(),
@@ -65,9 +75,18 @@ impl PrivateNetworkBuilder {
         }
     }
 
-    /// Sets the number of directory authorities, which are relays too. The default is 1.
+    /// Sets the number of directory authorities, which are relays too. The default is 1, the most 9.
     ///
     /// Several authorities exchange votes and signatures, which takes four seconds more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().authorities(3).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authorities(mut self, count: usize) -> Self {
         self.authorities = count;
         self
@@ -75,13 +94,32 @@ impl PrivateNetworkBuilder {
 
     /// Sets the number of relays in addition to the authorities. The default is 5.
     ///
-    /// Relays and authorities together must be at least three.
+    /// Relays and authorities together must be at least 3 and at most 40. Each takes 20 to 40 MB of
+    /// memory.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().relays(8).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relays(mut self, count: usize) -> Self {
         self.relays = count;
         self
     }
 
     /// Sets how many relays are exits. The default is all. Authorities are never exits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().exits(2).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn exits(mut self, count: usize) -> Self {
         self.exits = Some(count);
         self
@@ -91,6 +129,15 @@ impl PrivateNetworkBuilder {
     ///
     /// A missing directory is created with mode 0700; its parent must exist. An existing one must
     /// be empty. It is never deleted. The default is a temporary directory, which is deleted.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().directory("/srv/test/network").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
@@ -100,25 +147,115 @@ impl PrivateNetworkBuilder {
     /// is 60 seconds.
     ///
     /// The first vote is at most 15 minutes after the start, so a longer limit has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().timeout(Duration::from_secs(120)).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
     /// Sets the program `tor`. A name without a slash is searched in `PATH`. The default is `tor`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().tor("/opt/tor-0.4.8/bin/tor").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn tor(mut self, program: impl Into<PathBuf>) -> Self {
         self.tor = program.into();
         self
     }
 
+    /// Sets the program `tor` of one relay, counted from 0: that of `relay0` and so on. The default is
+    /// [`tor`](Self::tor).
+    ///
+    /// With several versions of tor, a network is mixed as the real one is. [`NetworkRelay::version`]
+    /// has the version of each.
+    ///
+    /// [`NetworkRelay::version`]: super::NetworkRelay::version
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder()
+    ///     .relay_tor(0, "/opt/tor-0.4.8/bin/tor")
+    ///     .relay_tor(1, "/opt/tor-0.4.9/bin/tor")
+    ///     .launch()?;
+    /// for relay in network.relays() {
+    ///     println!("{} runs tor {}", relay.nickname, relay.version);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn relay_tor(mut self, index: usize, program: impl Into<PathBuf>) -> Self {
+        self.relay_tors.insert(index, program.into());
+        self
+    }
+
+    /// Sets the program `tor` of one authority, counted from 0: that of `auth0` and so on. The default
+    /// is [`tor`](Self::tor).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let old = "/opt/tor-0.4.8/bin/tor";
+    /// let network = PrivateNetwork::builder().authority_tor(0, old).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn authority_tor(mut self, index: usize, program: impl Into<PathBuf>) -> Self {
+        self.authority_tors.insert(index, program.into());
+        self
+    }
+
+    pub(super) fn authority_tor_path(&self, index: usize) -> &Path {
+        self.authority_tors.get(&index).unwrap_or(&self.tor)
+    }
+
+    pub(super) fn relay_tor_path(&self, index: usize) -> &Path {
+        self.relay_tors.get(&index).unwrap_or(&self.tor)
+    }
+
     /// Sets the program `tor-gencert`, which creates the keys of authorities and is part of tor. The
     /// default is `tor-gencert`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().tor_gencert("/opt/tor-0.4.8/bin/tor-gencert").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn tor_gencert(mut self, program: impl Into<PathBuf>) -> Self {
         self.tor_gencert = program.into();
         self
     }
 
     /// Adds a line to the configuration of every authority. The default is no further line.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().authority_option("ContactInfo", "a@example.com").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn authority_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.authority_options.push((name.into(), value.into()));
         self
@@ -126,6 +263,15 @@ impl PrivateNetworkBuilder {
 
     /// Adds a line to the configuration of every relay except the authorities. The default is no
     /// further line.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().relay_option("IPv6Exit", "1").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn relay_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.relay_options.push((name.into(), value.into()));
         self
@@ -133,6 +279,15 @@ impl PrivateNetworkBuilder {
 
     /// Adds a line to the configuration of every tor, including clients that use
     /// [`PrivateNetwork::client_options`]. The default is no further line.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().option("ConnectionPadding", "0").launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.client_options.push((name.into(), value.into()));
         self
@@ -140,6 +295,15 @@ impl PrivateNetworkBuilder {
 
     /// Sets a closure that [`launch`](Self::launch) calls at each step, on the calling thread. The
     /// default is none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().on_progress(|progress| eprintln!("{progress}")).launch()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn on_progress(mut self, listener: impl FnMut(&NetworkProgress) + Send + 'static) -> Self {
         self.on_progress = Mutex::new(Some(Box::new(listener)));
         self
@@ -179,6 +343,16 @@ impl PrivateNetworkBuilder {
     /// Otherwise [`Error::Testnet`](crate::Error::Testnet), for example if tor is not installed;
     /// no process is left running then; and [`Error::Canceled`](crate::Error::Canceled) if the
     /// [token](Self::cancel_token) was canceled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::testnet::PrivateNetwork;
+    ///
+    /// let network = PrivateNetwork::builder().relays(3).launch()?;
+    /// assert_eq!(network.relays().len(), 4);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn launch(self) -> Result<PrivateNetwork> {
         self.check()?;
         let reporter = Reporter::new(self.on_progress.lock().take());
@@ -202,6 +376,24 @@ impl PrivateNetworkBuilder {
                 "relays",
                 "must be at least 3 together with the authorities",
             ));
+        }
+        if self.authorities > MAXIMUM_OF_AUTHORITIES {
+            return Err(InvalidInput::new("authorities", "must be at most 9"));
+        }
+        if self.authorities.saturating_add(self.relays) > MAXIMUM {
+            let problem = "must be at most 40 together with the authorities";
+            return Err(InvalidInput::new("relays", problem));
+        }
+        let is_beyond = |tors: &BTreeMap<usize, PathBuf>, count| {
+            tors.last_key_value().is_some_and(|(last, _)| *last >= count)
+        };
+        if is_beyond(&self.relay_tors, self.relays) {
+            let problem = "must be less than the number of relays";
+            return Err(InvalidInput::new("relay_tor", problem));
+        }
+        if is_beyond(&self.authority_tors, self.authorities) {
+            let problem = "must be less than the number of authorities";
+            return Err(InvalidInput::new("authority_tor", problem));
         }
         if self.exits.is_some_and(|exits| exits > self.relays) {
             return Err(InvalidInput::new("exits", "must not exceed the number of relays"));

@@ -43,6 +43,11 @@ impl NetworkDirectory {
         &self.path
     }
 
+    /// Returns the temporary directory, or `None` for a given one, which is never deleted.
+    pub(super) fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_ref().map(TemporaryDirectory::path)
+    }
+
     /// Writes a file and returns its path.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, TestnetProblem> {
         let path = self.path.join(name);

@@ -10,7 +10,7 @@ use super::stage::Stage;
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result, TestnetProblem};
 use crate::link::CancelToken;
-use crate::names::{Fingerprint, Nickname, Signal};
+use crate::names::{Fingerprint, Nickname, Signal, TorVersion};
 use crate::process::{Launcher, Ready, TorProcess};
 
 /// How long after its control connection a process may end.
@@ -37,6 +37,7 @@ pub(super) struct Node {
     /// 0 until tor has chosen it.
     or_port: AtomicU16,
     fingerprint: Mutex<Option<Fingerprint>>,
+    version: Mutex<Option<TorVersion>>,
     // A leaf lock.
     process: Mutex<Option<Arc<TorProcess>>>,
     /// Locked while the tor is killed or restarted.
@@ -63,6 +64,7 @@ impl Node {
             settings,
             or_port: AtomicU16::new(or_port),
             fingerprint: Mutex::new(None),
+            version: Mutex::new(None),
             process: Mutex::new(None),
             changing: Mutex::new(()),
         }
@@ -82,6 +84,10 @@ impl Node {
 
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
         *self.fingerprint.lock()
+    }
+
+    pub(super) fn version(&self) -> Option<TorVersion> {
+        self.version.lock().clone()
     }
 
     /// Returns its process, or an error if it was killed.
@@ -140,6 +146,7 @@ impl Node {
         let fingerprint = fingerprint.parse().map_err(|_| unreadable("the fingerprint"))?;
         let or_port = first_port(&listeners).ok_or_else(|| unreadable("the OR port"))?;
         *self.fingerprint.lock() = Some(fingerprint);
+        *self.version.lock() = Some(self.controller(stage)?.version().clone());
         self.or_port.store(or_port, Ordering::Relaxed);
         Ok(())
     }

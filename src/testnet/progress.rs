@@ -7,6 +7,17 @@ use crate::error::TestnetStep;
 pub(super) type ProgressListener = Box<dyn FnMut(&NetworkProgress) + Send>;
 
 /// The progress of [`PrivateNetwork::launch`](super::PrivateNetwork::launch).
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::testnet::PrivateNetwork;
+///
+/// let network = PrivateNetwork::builder()
+///     .on_progress(|progress| eprintln!("{} % after {:?}", progress.percent, progress.elapsed))
+///     .launch()?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkProgress {

@@ -22,6 +22,8 @@ mod events;
 mod joining;
 /// Names resolved and descriptors fetched while the caller waits.
 mod lookups;
+/// Networks whose tors are of several versions.
+mod mixed;
 /// Networks with other numbers of relays.
 mod numbers;
 /// SOCKS without torcon, and an echo server.
@@ -30,6 +32,8 @@ mod raw_socks;
 mod relays;
 /// Retries what depends on tor's random choices.
 pub(crate) mod retry;
+/// The network that all tests of a program share.
+mod shared;
 /// The state of a tor, compared with the replies of that tor.
 mod state;
 /// The typed answers of `GETINFO` from tors that have a network.
@@ -37,7 +41,6 @@ mod typed_info;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use torcon::testnet::PrivateNetwork;
@@ -50,10 +53,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the network that the tests share: one authority and five exits.
 ///
-/// No test may kill one of its relays or change its options. It ends with the test program,
-/// however that ends; a shell that waits for it removes the directories.
+/// No test may kill one of its relays or change its options.
+#[track_caller]
 pub(crate) fn shared_network() -> &'static PrivateNetwork {
-    &shared().network
+    PrivateNetwork::shared().expect("a network starts")
 }
 
 /// Launches a tor that joins the shared network, with a port for SOCKS.
@@ -61,27 +64,6 @@ pub(crate) fn shared_network() -> &'static PrivateNetwork {
 pub(crate) fn join() -> TorProcess {
     let launcher = Launcher::new().network(shared_network()).option("SocksPort", "127.0.0.1:auto");
     launcher.timeout(LIMIT).launch().expect("a tor can join the network")
-}
-
-struct Shared {
-    network: PrivateNetwork,
-    took: Duration,
-    /// Waits for the end of its standard input.
-    _tidy_up: Child,
-}
-
-fn shared() -> &'static Shared {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        let begin = Instant::now();
-        let network = PrivateNetwork::builder().timeout(2 * UP).launch();
-        let network = network.expect("a network starts");
-        let took = begin.elapsed();
-        let mut directories = private_directories(&network);
-        directories.push(network.directory().to_owned());
-        let tidy_up = removed_at_the_end(&directories);
-        Shared { network, took, _tidy_up: tidy_up }
-    })
 }
 
 /// Removes directories when this program has ended, and the tors that live in them with it.
@@ -106,25 +88,16 @@ pub(crate) fn private_directory(controller: &Controller) -> PathBuf {
     PathBuf::from(path.expect("it has its control socket there"))
 }
 
-/// The directories of the configurations and control sockets of the relays.
-fn private_directories(network: &PrivateNetwork) -> Vec<PathBuf> {
-    let directory = |relay: torcon::testnet::NetworkRelay| {
-        private_directory(&network.controller(relay.nickname.as_str()).unwrap())
-    };
-    network.relays().into_iter().map(directory).collect()
-}
-
 #[test]
-fn a_network_is_soon_up_and_every_relay_knows_every_other() {
-    let shared = shared();
-    assert!(shared.took < UP, "it took {:?}", shared.took);
-    let relays = shared.network.relays();
+fn every_relay_of_the_shared_network_knows_every_other() {
+    let network = shared_network();
+    let relays = network.relays();
     let names: Vec<_> = relays.iter().map(|relay| relay.nickname.as_str()).collect();
     assert_eq!(names, ["auth0", "relay0", "relay1", "relay2", "relay3", "relay4"]);
     for relay in &relays {
         assert_eq!(relay.is_authority, relay.nickname.as_str() == "auth0");
         assert_ne!(relay.is_authority, relay.is_exit);
-        let controller = shared.network.controller(relay.nickname.as_str()).unwrap();
+        let controller = network.controller(relay.nickname.as_str()).unwrap();
         assert_eq!(controller.owned_pid(), relay.pid);
         let own = controller.get_info_one("fingerprint").unwrap();
         assert_eq!(own, relay.fingerprint.to_string());
@@ -191,6 +164,23 @@ fn invalid_numbers_of_a_network_are_refused() {
             "\"relays\": must be at least 3 together with the authorities",
         ),
         (PrivateNetwork::builder().exits(6), "\"exits\": must not exceed the number of relays"),
+        (PrivateNetwork::builder().authorities(10), "\"authorities\": must be at most 9"),
+        (
+            PrivateNetwork::builder().relays(40),
+            "\"relays\": must be at most 40 together with the authorities",
+        ),
+        (
+            PrivateNetwork::builder().relays(usize::MAX),
+            "\"relays\": must be at most 40 together with the authorities",
+        ),
+        (
+            PrivateNetwork::builder().relay_tor(5, "tor"),
+            "\"relay_tor\": must be less than the number of relays",
+        ),
+        (
+            PrivateNetwork::builder().authority_tor(1, "tor"),
+            "\"authority_tor\": must be less than the number of authorities",
+        ),
     ] {
         let begin = Instant::now();
         let error = builder.tor("no-such-program").launch().unwrap_err();
