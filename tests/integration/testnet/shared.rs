@@ -120,7 +120,7 @@ fn nothing_is_left_of_the_shared_network_of_a_killed_program() {
 }
 
 #[test]
-fn the_shared_network_is_there_at_once_at_the_second_call() {
+fn the_second_call_returns_the_shared_network_at_once() {
     PrivateNetwork::shared().unwrap();
     let begin = std::time::Instant::now();
     PrivateNetwork::shared().unwrap();
