@@ -94,6 +94,7 @@ use crate::error::Result;
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias("CACHEABLE_GETINFO_PARAMS", "is_caching_enabled", "set_caching", "clear_cache"))]
 #[doc(alias = "TorConfig")]
 #[derive(Clone)]
 pub struct Config {
@@ -191,6 +192,7 @@ impl Config {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option.
     /// Otherwise those of [`options`](Self::options).
+    #[doc(alias = "get_type")]
     pub fn option_type(&self, name: &str) -> Result<OptionType> {
         Ok(self.inner.backend.schema()?.option(name)?.kind)
     }
@@ -222,6 +224,7 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    #[doc(alias = "get_effective_rate")]
     pub fn in_force(&self, name: &str) -> Result<OptionValue> {
         let option = self.inner.backend.schema()?.readable(name)?;
         let lines = self.inner.backend.group(&option.group, Read::Cached)?;
@@ -283,6 +286,7 @@ impl Config {
 
     /// Returns the names of the options with pending changes, in the order of the first changes;
     /// `HiddenServiceOptions` stands for the onion services.
+    #[doc(alias = "mark_unsaved")]
     #[doc(alias = "needs_save")]
     #[must_use]
     pub fn pending(&self) -> Vec<String> {

@@ -54,6 +54,7 @@ use std::sync::Arc;
 use crate::names::InvalidName;
 
 /// The result of every fallible operation of this crate.
+#[doc(alias = "with_default")]
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.

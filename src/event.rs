@@ -193,6 +193,7 @@ events! {
     ///     other => panic!("{other}"),
     /// }
     /// ```
+    #[doc(alias = "MALFORMED_EVENTS")]
     #[derive(Clone, Debug, PartialEq, Eq)]
     #[non_exhaustive]
     pub enum Event {
@@ -292,6 +293,7 @@ events! {
 }
 
 /// An event of a kind that this version of torcon does not know.
+#[doc(alias("UnrecognizedEvent", "ParseUnrecognizedEvent"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtherEvent {
@@ -317,6 +319,7 @@ impl fmt::Display for OtherEvent {
 
 impl Event {
     /// Parses an event. A syntax error makes it [`Event::Malformed`].
+    #[doc(alias = "ParseEvent")]
     #[must_use]
     pub fn parse(text: EventText) -> Self {
         if text.is_stray() {

@@ -10,7 +10,7 @@
 //! // Connects to a running tor and authenticates by the method that it offers.
 //! let controller = torcon::connect_default()?; // or torcon::connect("127.0.0.1:9051")
 //! println!("tor {}", controller.version());
-//! println!("{} bytes read", controller.get_info_one("traffic/read")?);
+//! println!("{} bytes read", controller.get_info("traffic/read")?);
 //!
 //! let id = controller.add_event_listener(EventKind::Bw, |event| println!("{event}"))?;
 //! controller.set_conf([("MaxCircuitDirtiness", "300")])?;
@@ -163,6 +163,7 @@ mod controller;
 pub mod descriptor;
 pub mod error;
 pub mod event;
+pub mod guide;
 pub mod info;
 mod link;
 pub mod names;

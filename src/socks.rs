@@ -61,6 +61,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// println!("{} has {} bytes", proxy.resolve("example.com")?, page.len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias("TorSocksEndpoint", "Dialer", "DialConf"))]
 #[derive(Clone, Debug)]
 #[must_use = "a proxy does nothing until it connects or resolves"]
 pub struct SocksProxy {
@@ -246,6 +247,7 @@ impl SocksProxy {
     /// stream.read_to_string(&mut page)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "DialContext")]
     pub fn connect<T>(&self, target: T) -> Result<TorStream>
     where
         T: TryInto<Target>,

@@ -127,6 +127,7 @@ use crate::names::{CircuitId, NetworkLiveness, StreamId};
 /// println!("{state:?}");
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "ICircuitContainer")]
 #[doc(alias = "TorState")]
 #[must_use = "the events are unsubscribed when the last handle is dropped"]
 #[derive(Clone)]
@@ -316,6 +317,7 @@ impl State {
     /// println!("{:?}", state.circuit(&7.into()));
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "find_circuit")]
     #[must_use]
     pub fn circuit(&self, id: &CircuitId) -> Option<Circuit> {
         self.owner().into_circuit(id)

@@ -39,6 +39,7 @@ use crate::state::State;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "ITor")]
 #[must_use = "a launched tor is ended when this is dropped"]
 pub struct Tor {
     controller: Controller,
@@ -106,6 +107,7 @@ impl Tor {
     }
 
     /// Returns the controller.
+    #[doc(alias = "protocol")]
     pub fn controller(&self) -> &Controller {
         &self.controller
     }

@@ -44,6 +44,7 @@ pub struct ProtocolInfo {
 
 impl ProtocolInfo {
     /// Returns whether tor offers the method.
+    #[doc(alias = "HasAuthMethod")]
     #[must_use]
     pub fn offers(&self, method: &AuthMethod) -> bool {
         self.auth_methods.contains(method)
@@ -188,6 +189,7 @@ pub struct Authenticate {
 
 impl Authenticate {
     /// Returns the command without a secret, for a tor that requires no authentication.
+    #[doc(alias = "authenticate_none")]
     #[must_use]
     pub fn null() -> Self {
         Self::new(b"")

@@ -17,6 +17,7 @@ use crate::wire::Request;
 /// The new value of an option; or none, which clears the option.
 ///
 /// `From` makes it from text, bytes, and `Option`s of them.
+#[doc(alias("KeyVal", "NewKeyVal"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfSetting(Option<Zeroizing<Vec<u8>>>);
 

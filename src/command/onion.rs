@@ -37,6 +37,7 @@ use crate::wire::{Reply, Request};
 /// println!("http://{}", added.address);
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "AddOnionRequest")]
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct AddOnion {
@@ -67,6 +68,7 @@ pub struct AddOnion {
 /// println!("http://{}", added.address);
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "AddOnionResponse")]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AddedOnion {

@@ -124,6 +124,7 @@ impl ConfiguredService {
     }
 
     /// Returns all lines, `HiddenServiceDir` first.
+    #[doc(alias = "config_attributes")]
     pub fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let others = self.lines.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         std::iter::once((DIRECTORY, self.directory.as_os_str().as_bytes())).chain(others)

@@ -36,6 +36,7 @@ impl Config {
     /// assert!(config.set("ConnectionPadding", 0.5).is_err());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "validate")]
     pub fn set(&self, name: &str, value: impl Into<NewValue>) -> Result<()> {
         let option = self.inner.backend.schema()?.settable(name)?;
         let action = match value.into().into_lines(&option)? {

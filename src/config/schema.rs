@@ -19,6 +19,7 @@ keywords! {
     /// assert_eq!(OptionType::from("Boolean+Auto"), OptionType::AutoBoolean);
     /// assert!(OptionType::RouterList.is_list());
     /// ```
+    #[doc(alias("TorConfigType", "config_types"))]
     pub enum OptionType {
         /// `0` or `1`.
         Boolean = "Boolean",
@@ -60,6 +61,7 @@ keywords! {
 
 impl OptionType {
     /// Returns whether an option of this type is a list.
+    #[doc(alias = "is_list_config_type")]
     #[must_use]
     pub fn is_list(&self) -> bool {
         self.is_comma_list() || self.is_line_list()

@@ -39,6 +39,7 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    #[doc(alias = "config_args")]
     #[doc(alias = "create_torrc")]
     pub fn to_torrc(&self) -> Result<String> {
         let mut torrc = Torrc::new();

@@ -67,6 +67,7 @@ impl OptionValue {
 
     /// Returns the lines, as bytes: any number for the types [`LineList`](OptionType::LineList) and
     /// [`Dependent`](OptionType::Dependent), at most one for the others.
+    #[doc(alias = "LineList")]
     #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.lines.as_deref().unwrap_or_default().iter().map(Vec::as_slice)
@@ -74,6 +75,7 @@ impl OptionValue {
 
     /// Returns the first line, for most options the only one. Bytes that are not UTF-8 are
     /// replaced.
+    #[doc(alias("Filename", "String"))]
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         self.lines().next().map(String::from_utf8_lossy)
@@ -81,6 +83,7 @@ impl OptionValue {
 
     /// Returns the entries of a list, or the lines of another option; `None` if it is not set.
     /// Bytes that are not UTF-8 are replaced.
+    #[doc(alias("CommaList", "TimeIntervalCommaList", "RouterList"))]
     #[must_use]
     pub fn entries(&self) -> Option<Vec<String>> {
         let lines = self.lines.as_ref()?;
@@ -102,6 +105,7 @@ impl OptionValue {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the option has another type,
     /// [`Error::Protocol`](crate::Error::Protocol) if the text cannot be parsed.
+    #[doc(alias = "Boolean")]
     pub fn to_bool(&self) -> Result<Option<bool>> {
         self.parse(&[OptionType::Boolean], "a boolean", parse_bool)
     }
@@ -111,6 +115,7 @@ impl OptionValue {
     /// # Errors
     ///
     /// Those of [`to_bool`](Self::to_bool).
+    #[doc(alias = "Boolean_Auto")]
     pub fn to_auto_bool(&self) -> Result<Option<OrAuto<bool>>> {
         let kinds = [OptionType::AutoBoolean, OptionType::Boolean];
         self.parse(&kinds, "a boolean or \"auto\"", |text| match text {
@@ -136,6 +141,7 @@ impl OptionValue {
     /// assert_eq!(config.get("NumCPUs")?.to_integer::<u8>()?, Some(4));
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("Integer", "SignedInteger"))]
     pub fn to_integer<T: TryFrom<i128>>(&self) -> Result<Option<T>> {
         let kinds = [OptionType::Integer, OptionType::SignedInteger, OptionType::Port];
         self.parse(&kinds, "an integer in range", |text| {
@@ -148,6 +154,7 @@ impl OptionValue {
     /// # Errors
     ///
     /// Those of [`to_bool`](Self::to_bool).
+    #[doc(alias = "Float")]
     pub fn to_float(&self) -> Result<Option<f64>> {
         let is_finite = |number: &f64| number.is_finite();
         self.parse(&[OptionType::Float], "a float", |text| {
@@ -161,6 +168,7 @@ impl OptionValue {
     /// # Errors
     ///
     /// Those of [`to_bool`](Self::to_bool).
+    #[doc(alias("TimeInterval", "TimeMsecInterval"))]
     pub fn to_duration(&self) -> Result<Option<Duration>> {
         let kinds = [OptionType::TimeInterval, OptionType::TimeMsecInterval];
         self.parse(&kinds, "a duration", |text| match self.kind {
@@ -175,6 +183,7 @@ impl OptionValue {
     /// # Errors
     ///
     /// Those of [`to_bool`](Self::to_bool).
+    #[doc(alias = "DataSize")]
     pub fn to_bytes(&self) -> Result<Option<u64>> {
         self.parse(&[OptionType::DataSize], "a number of bytes", parse_bytes)
     }

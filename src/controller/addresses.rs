@@ -37,6 +37,7 @@ impl Controller {
     /// controller.map_address([("old.example", "new.example")])?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "MapAddresses")]
     pub fn map_address<I>(&self, pairs: I) -> Result<Vec<MapOutcome>>
     where
         I: IntoIterator,
@@ -105,6 +106,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("get_location", "location", "create_geoip", "city", "NetLocation"))]
     pub fn country(&self, address: IpAddr) -> Result<Option<CountryCode>> {
         let countries = self.countries_before(&[address], deadline_after(self.timeout()))?;
         Ok(countries.first().copied().flatten())
@@ -142,6 +144,7 @@ impl Controller {
     /// println!("{:?}", controller.geoip_data()?);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "maybe_create_db")]
     #[doc(alias = "is_geoip_unavailable")]
     pub fn geoip_data(&self) -> Result<GeoIpData> {
         self.read_infos(GeoIpData::KEYS, GeoIpData::read)

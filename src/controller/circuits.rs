@@ -26,6 +26,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "get_circuit")]
     pub fn circuit_status(&self) -> Result<Vec<CircEvent>> {
         self.read_info("circuit-status", CircEvent::read_status)
     }

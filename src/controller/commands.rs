@@ -38,6 +38,7 @@ impl Controller {
     /// let info = controller.execute(&GetInfo::new(["version"]))?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "SendRequest")]
     pub fn execute<C: Command>(&self, command: &C) -> Result<C::Reply> {
         self.execute_sequenced(command).map(|(reply, _)| reply)
     }
@@ -155,6 +156,7 @@ impl Controller {
     /// controller.use_feature(["VERBOSE_NAMES"])?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("is_feature_enabled", "UseFeatures"))]
     #[doc(alias = "enable_feature")]
     pub fn use_feature<N, Form>(&self, features: N) -> Result<()>
     where

@@ -44,6 +44,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "get_conf_single")]
     #[doc(alias = "get_conf_map")]
     pub fn get_conf<K, Answer>(&self, options: K) -> Result<Answer>
     where

@@ -50,6 +50,7 @@ impl Controller {
     /// let version = controller.with_timeout(Duration::from_secs(1)).get_info_one("version")?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "MSG_TIMEOUT")]
     pub fn with_timeout(&self, limit: Duration) -> Self {
         Self { inner: Arc::clone(&self.inner), timeout: limit }
     }
@@ -71,6 +72,7 @@ impl Controller {
 
     /// Returns the endpoint to which this controller is connected; see also
     /// [`ConnectOptions::connect_stream`](crate::ConnectOptions::connect_stream).
+    #[doc(alias("is_localhost", "get_socket"))]
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.endpoint
@@ -97,6 +99,7 @@ impl Controller {
     }
 
     /// Returns whether the connection is open.
+    #[doc(alias = "is_authenticated")]
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.closed_reason().is_none()
@@ -128,6 +131,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("when_disconnected", "get_latest_heartbeat"))]
     pub fn wait_closed(&self, limit: Duration) -> Result<Disconnect> {
         let reason = self.inner.link.wait_closed(deadline_after(limit));
         reason.ok_or_else(|| Timeout::new(Wait::Closed, limit).into())
@@ -146,6 +150,7 @@ impl Controller {
     /// controller.on_disconnect(|reason| eprintln!("the connection to tor ended: {reason}"));
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "remove_status_listener")]
     #[doc(alias = "add_status_listener")]
     pub fn on_disconnect<F>(&self, closure: F)
     where

@@ -55,6 +55,7 @@ impl Controller {
     /// println!("{} bytes read", controller.get_info_one("traffic/read")?);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "get_info_single")]
     pub fn get_info_one(&self, key: &str) -> Result<String> {
         self.get_info(key)
     }

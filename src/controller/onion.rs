@@ -181,6 +181,7 @@ impl Controller {
     /// controller.hs_fetch(&HsFetch::new(service))?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "GetHiddenServiceDescriptorAsync")]
     pub fn hs_fetch(&self, descriptor: &HsFetch) -> Result<()> {
         self.execute(descriptor)
     }
@@ -209,6 +210,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "PostHiddenServiceDescriptorAsync")]
     pub fn hs_post(&self, descriptor: &HsPost) -> Result<()> {
         self.execute(descriptor)
     }
@@ -237,6 +239,7 @@ impl Controller {
     /// controller.add_onion_client_auth(service, key)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "add_onion_authentication")]
     #[doc(alias = "add_hidden_service_auth")]
     pub fn add_onion_client_auth<A, K>(&self, service: A, key: K) -> Result<OnionClientAuthAdded>
     where
@@ -264,6 +267,7 @@ impl Controller {
     /// controller.remove_onion_client_auth(service)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "remove_onion_authentication")]
     #[doc(alias = "remove_hidden_service_auth")]
     pub fn remove_onion_client_auth<A>(&self, service: A) -> Result<OnionClientAuthRemoved>
     where
@@ -312,6 +316,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "onion_authentication")]
     #[doc(alias = "list_hidden_service_auth")]
     pub fn onion_client_auths(&self) -> Result<Vec<OnionClientCredential>> {
         self.execute(&OnionClientAuthView::new())

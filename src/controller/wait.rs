@@ -104,6 +104,7 @@ impl Controller {
     /// let event = controller.wait_for(EventKind::Bw, is_much, Duration::from_secs(60))?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "EventWait")]
     pub fn wait_for<F>(&self, kind: EventKind, mut predicate: F, limit: Duration) -> Result<Event>
     where
         F: FnMut(&Event) -> bool,

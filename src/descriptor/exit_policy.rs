@@ -35,6 +35,7 @@ mod tests;
 /// assert!(summary.allows([192, 0, 2, 1].into(), 80));
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
+#[doc(alias = "PortRange")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExitPolicy {
     form: Form,
@@ -134,6 +135,7 @@ impl ExitPolicy {
     /// family.
     ///
     /// A summary describes most addresses, so the relay may refuse some addresses that it allows.
+    #[doc(alias = "accepts_port")]
     #[must_use]
     pub fn allows(&self, address: IpAddr, port: u16) -> bool {
         let is_other_family = match self.family {

@@ -138,6 +138,7 @@ impl RouterStatus {
 
     /// Returns the time of publication of the descriptor. A consensus of microdescriptors does not
     /// contain it, and tor writes 2038-01-01.
+    #[doc(alias = "modified")]
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
         let mut words = words_of_r(self.text.as_bytes())?.skip(2);
@@ -267,6 +268,7 @@ impl RouterStatus {
     }
 
     /// Returns the summary of the exit policy for IPv4.
+    #[doc(alias = "policy")]
     #[must_use]
     pub fn exit_ports(&self) -> Option<ExitPolicy> {
         ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())

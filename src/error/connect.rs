@@ -38,6 +38,7 @@ pub struct ConnectAttempt {
 }
 
 /// Why an attempt failed.
+#[doc(alias = "IncorrectSocketType")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectProblem {

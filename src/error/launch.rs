@@ -41,6 +41,7 @@ pub(crate) struct LaunchReport {
 }
 
 /// Why a launch or a launched tor failed.
+#[doc(alias = "TorNotFound")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchProblem {

@@ -21,6 +21,7 @@ use crate::wire::quoted::decode_value;
 /// assert_eq!(changes[0].value.as_ref().unwrap(), "notice stdout");
 /// assert_eq!(changes[2].value, None);
 /// ```
+#[doc(alias = "ParseConfChangedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfChangedEvent {
     text: EventText,
@@ -61,6 +62,7 @@ impl ConfChangedEvent {
 /// `SIGNAL`: tor received a signal, on its control port or from the operating system.
 ///
 /// tor reports no signal that ends it.
+#[doc(alias = "ParseSignalEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignalEvent {
     text: EventText,

@@ -43,6 +43,7 @@ impl Endpoint {
     /// let controller = ConnectOptions::new().connect_first(&endpoints)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "ControlPortFromFileContents")]
     #[doc(alias = "ControlPortWriteToFile")]
     #[doc(alias = "from_port_file")]
     pub fn read_port_file(path: impl AsRef<Path>) -> Result<Vec<Self>> {

@@ -128,6 +128,7 @@ impl OnionAddress {
     /// let address = OnionKey::from_seed([7; 32]).address();
     /// assert_eq!(address.to_string(), format!("{}.onion", address.service_id()));
     /// ```
+    #[doc(alias = "get_permanent_id")]
     #[must_use]
     pub fn service_id(&self) -> &str {
         std::str::from_utf8(&self.text).unwrap_or_default()

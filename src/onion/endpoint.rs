@@ -98,6 +98,7 @@ use crate::process::Launcher;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("TCPHiddenServiceEndpointParser", "ForwardConf", "ListenConf"))]
 #[doc(alias = "TCPHiddenServiceEndpoint")]
 #[must_use = "an endpoint does nothing until listen() or start() is called"]
 pub struct OnionEndpoint {
@@ -251,6 +252,7 @@ impl Controller {
     /// println!("http://{}", listener.onion_address());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "from_connection")]
     #[doc(alias = "onion_service")]
     #[doc(alias = "with_controller")]
     pub fn onion_endpoint(&self, port: u16) -> OnionEndpoint {

@@ -36,6 +36,7 @@ impl OnionKey {
     /// println!("the address will be {}", key.address());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "GenKey")]
     pub fn generate() -> Result<Self> {
         let mut seed = Zeroizing::new([0; 32]);
         fill(&mut *seed)?;

@@ -43,6 +43,15 @@ use crate::names::{OnionAddress, OnionKey, OnionPort};
 /// std::thread::park();
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias(
+    "IHiddenService",
+    "IOnionService",
+    "IFilesystemOnionService",
+    "EphemeralAuthenticatedOnionService",
+    "FilesystemAuthenticatedOnionService",
+    "CreateHiddenServiceOutput",
+    "OnionForward",
+))]
 #[doc(alias = "FilesystemOnionService")]
 #[doc(alias = "EphemeralOnionService")]
 #[must_use = "the service ends when it is dropped"]
@@ -94,6 +103,7 @@ impl OnionService {
     /// println!("http://{}", service.onion_address());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "hostname")]
     #[doc(alias = "onion_uri")]
     #[doc(alias = "getHost")]
     #[must_use]
@@ -154,6 +164,7 @@ impl OnionService {
     /// assert!(service.hidden_service_dir().is_some());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "hidden_service_directory")]
     #[must_use]
     pub fn hidden_service_dir(&self) -> Option<&Path> {
         self.inner.directory.as_deref()
@@ -173,6 +184,7 @@ impl OnionService {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("client_names", "get_client", "client_keys"))]
     #[must_use]
     pub fn clients(&self) -> Vec<AuthorizedClient> {
         self.inner.clients.lock().clone()
@@ -325,6 +337,7 @@ impl OnionService {
     /// service.close()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "remove_from_tor")]
     #[doc(alias = "remove_hidden_service")]
     pub fn close(&self) -> Result<()> {
         let limit = self.inner.controller.lock().timeout();

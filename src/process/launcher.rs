@@ -54,6 +54,7 @@ use crate::temporary;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("NO_TORRC", "Creator", "CmdCreatorFunc", "StartConf"))]
 #[must_use = "a launcher does nothing until launch() or spawn() is called"]
 pub struct Launcher {
     pub(super) program: PathBuf,
@@ -88,6 +89,7 @@ impl Launcher {
     ///
     /// let launcher = Launcher::new();
     /// ```
+    #[doc(alias = "NewCreator")]
     pub fn new() -> Self {
         Self {
             program: PathBuf::from("tor"),
@@ -115,6 +117,7 @@ impl Launcher {
     /// let tor = Launcher::new().program("/opt/tor/bin/tor").launch()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("find_tor_binary", "is_executable"))]
     #[doc(alias = "tor_binary")]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = program.into();
@@ -267,6 +270,7 @@ impl Launcher {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "DEFAULT_INIT_TIMEOUT")]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -54,6 +54,7 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// println!("it has ended: {}", tor.quit()?);
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "cleanup")]
 #[doc(alias = "TorProcessProtocol")]
 #[must_use = "tor is ended when this is dropped"]
 pub struct TorProcess {
@@ -161,6 +162,7 @@ impl TorProcess {
     /// println!("tor {}", controller.version());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "when_connected")]
     pub fn wait_controller(&self, timeout: Duration) -> Result<&Controller> {
         self.shared.launch.wait_controller(timeout)
     }

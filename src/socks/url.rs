@@ -51,6 +51,7 @@ impl SocksProxy {
     /// assert_eq!(account.url()?, "socks5h://my-program:account%207@127.0.0.1:9050");
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("web_agent", "tor_agent", "agent_for_socks_port"))]
     #[doc(alias = "socks5h")]
     pub fn url(&self) -> Result<String> {
         self.endpoint.check()?;

@@ -40,6 +40,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The choice of an attacher for a stream.
 ///
 /// An attacher may also return a `Result` of this type; an error is [`Failed`](Self::Failed).
+#[doc(alias = "attach_stream_failure")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {
@@ -228,6 +229,7 @@ impl State {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "add_attacher")]
     #[doc(alias = "IStreamAttacher")]
     pub fn set_attacher<F, R>(&self, attacher: F) -> Result<AttacherGuard>
     where
@@ -244,6 +246,7 @@ impl State {
 /// The last guard of a connection restores the option of tor, and waits for at most two seconds
 /// until tor has confirmed it. A guard can be dropped anywhere, even inside the attacher. It keeps
 /// the state and the connection open.
+#[doc(alias("remove_attacher", "undo_attacher"))]
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     /// Keeps the state and its connection open.

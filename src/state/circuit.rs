@@ -124,6 +124,7 @@ impl Circuit {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "update_path")]
     #[must_use]
     pub fn path(&self) -> Vec<RelaySpec> {
         self.info().path()

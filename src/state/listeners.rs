@@ -196,6 +196,15 @@ impl State {
     /// state.remove_listener(id)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias(
+        "CircuitListenerMixin",
+        "on_circuit_new",
+        "on_circuit_launched",
+        "on_circuit_extend",
+        "on_circuit_built",
+        "on_circuit_closed",
+        "on_circuit_failed",
+    ))]
     #[doc(alias = "ICircuitListener")]
     #[doc(alias = "add_circuit_listener")]
     pub fn on_circuit<F>(&self, listener: F) -> Result<StateListenerId>
@@ -223,6 +232,15 @@ impl State {
     /// state.remove_listener(id)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias(
+        "StreamListenerMixin",
+        "on_stream_new",
+        "on_stream_succeeded",
+        "on_stream_attach",
+        "on_stream_detach",
+        "on_stream_closed",
+        "on_stream_failed",
+    ))]
     #[doc(alias = "IStreamListener")]
     #[doc(alias = "add_stream_listener")]
     pub fn on_stream<F>(&self, listener: F) -> Result<StateListenerId>
@@ -251,6 +269,7 @@ impl State {
     /// state.remove_listener(id)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("add_listener", "IAddrListener"))]
     pub fn on_address<F>(&self, listener: F) -> Result<StateListenerId>
     where
         F: FnMut(&AddressUpdate) + Send + 'static,
@@ -277,6 +296,7 @@ impl State {
     /// state.remove_listener(id)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "unlisten")]
     pub fn remove_listener(&self, listener: StateListenerId) -> Result<()> {
         match self.shared.listeners.remove(listener) {
             true => Ok(()),

@@ -108,6 +108,7 @@ impl Circuit {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "TorCircuitEndpoint")]
     #[doc(alias = "stream_via")]
     pub fn connect_stream<T>(&self, target: T) -> Result<TorStream>
     where

@@ -36,6 +36,7 @@ const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, Event
 /// println!("{} of {} are exits", relays.with_flag(RelayFlag::Exit).count(), relays.len());
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "IRouterContainer")]
 #[derive(Clone)]
 pub struct Relays {
     index: Arc<Index>,
@@ -250,6 +251,7 @@ impl State {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "router_from_id")]
     pub fn relay(&self, fingerprint: Fingerprint) -> Result<Option<RouterStatus>> {
         Ok(self.relays()?.get(fingerprint).cloned())
     }

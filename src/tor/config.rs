@@ -23,6 +23,7 @@ impl Tor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("get_config", "attach_protocol"))]
     pub fn config(&self) -> &Config {
         self.config.get_or_init(|| Config::new(&self.controller))
     }

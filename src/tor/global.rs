@@ -122,6 +122,7 @@ impl Tor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "get_global_tor_instance")]
     #[doc(alias = "get_global_tor")]
     pub fn global() -> Result<Arc<Self>> {
         shared(Launcher::new().option("SocksPort", "auto ExtendedErrors"), false)

@@ -46,6 +46,7 @@ impl Tor {
     /// println!("http://{}", listener.onion_address());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "create_onion_endpoint")]
     #[doc(alias = "onion_service")]
     #[doc(alias = "with_tor")]
     pub fn onion_endpoint(&self, port: u16) -> OnionEndpoint {

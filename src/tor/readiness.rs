@@ -81,6 +81,7 @@ impl Tor {
     ///
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
     /// [`is_ready`](Self::is_ready).
+    #[doc(alias("become_ready", "EnableNetwork"))]
     pub fn wait_ready(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);
         let controller = self.controller.with_timeout(limit);

@@ -61,6 +61,7 @@ impl Tor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("socks_endpoint", "create_socks_endpoint"))]
     pub fn socks_proxy(&self) -> Result<SocksProxy> {
         SocksProxy::new(self.controller().socks_endpoint("make a stream")?)
     }
@@ -92,6 +93,7 @@ impl Tor {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("TorClientEndpoint", "TorClientEndpointStringParser"))]
     pub fn connect_stream<T>(&self, target: T) -> Result<TorStream>
     where
         T: TryInto<Target>,

@@ -15,6 +15,7 @@ use crate::names::secret::redact;
 ///
 /// The codes of one reply can differ. Values are bytes; [`ReplyLine`] also returns them as text. A
 /// reply of up to 64 KiB is zeroized when it is dropped, since it can contain a key.
+#[doc(alias = "Response")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The bytes for the ranges of `lines`, with data blocks unstuffed.
@@ -31,6 +32,7 @@ struct Span {
 }
 
 /// One line of a [`Reply`].
+#[doc(alias = "DataWithReply")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplyLine<'a> {
     code: u16,
@@ -65,6 +67,7 @@ impl<'a> ReplyLine<'a> {
     }
 
     /// Returns whether this line is a success.
+    #[doc(alias = "IsOk")]
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.code < 400
@@ -88,6 +91,7 @@ impl Reply {
     /// # Errors
     ///
     /// [`ProtocolError`] if there is no line, or a line without a status code.
+    #[doc(alias = "ReadResponse")]
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
         let mut reply = Self { bytes, lines: Vec::with_capacity(2) };
         let (bytes, lines) = (&mut reply.bytes, &mut reply.lines);

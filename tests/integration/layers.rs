@@ -11,6 +11,7 @@ use crate::support::source::{Source, library_sources};
 
 /// Each family of modules with its row.
 const ROWS: &[(&str, u8)] = &[
+    ("guide", 0),
     ("names", 0),
     ("error", 1),
     ("wire", 2),

@@ -114,6 +114,7 @@ impl ConnectOptions {
     /// let options = ConnectOptions::new().command_timeout(Duration::from_secs(10));
     /// # let _ = options;
     /// ```
+    #[doc(alias = "EVENTS_LISTENING_TIMEOUT")]
     pub fn command_timeout(mut self, limit: Duration) -> Self {
         self.command_timeout = limit;
         self
@@ -136,6 +137,7 @@ impl ConnectOptions {
     /// let options = ConnectOptions::new().cookie_file("/srv/tor-data/control_auth_cookie");
     /// # let _ = options;
     /// ```
+    #[doc(alias = "authenticate_safecookie")]
     pub fn cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.cookie = CookieSource::File(path.into());
         self
@@ -156,6 +158,7 @@ impl ConnectOptions {
     /// let options = ConnectOptions::new().plain_cookie_file("/srv/old-tor/control_auth_cookie");
     /// # let _ = options;
     /// ```
+    #[doc(alias = "authenticate_cookie")]
     pub fn plain_cookie_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.cookie = CookieSource::PlainFile(path.into());
         self
@@ -194,6 +197,7 @@ impl ConnectOptions {
     /// let options = ConnectOptions::new().password("correct horse");
     /// assert!(!format!("{options:?}").contains("horse"));
     /// ```
+    #[doc(alias = "authenticate_password")]
     pub fn password(mut self, password: impl Into<Password>) -> Self {
         self.password = PasswordSource::known(password.into());
         self

@@ -116,6 +116,7 @@ impl Controller {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "HandleEvents")]
     pub fn events<K, Form>(&self, kinds: K) -> Result<EventQueue>
     where
         K: EventKinds<Form>,

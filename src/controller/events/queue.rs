@@ -107,6 +107,7 @@ impl EventQueue {
     /// println!("{}", events.recv()?);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "HandleNextEvent")]
     pub fn recv(&self) -> Result<Event> {
         self.recv_timeout(match &self.source {
             Source::Connection(events) => events.controller().timeout(),

@@ -229,6 +229,7 @@ impl Controller {
     /// println!("{:?}", controller.clients_seen()?);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "is_user_traffic_allowed")]
     pub fn clients_seen(&self) -> Result<ClientsSeenEvent> {
         self.read_info("status/clients-seen", |answer| Ok(ClientsSeenEvent::read_status(answer)))
     }

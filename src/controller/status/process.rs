@@ -39,6 +39,7 @@ impl Controller {
     /// println!("tor has pid {} and runs as {:?}", process.pid, process.user);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "process_from_address")]
     #[doc(alias = "get_user")]
     #[doc(alias = "get_pid")]
     pub fn process_info(&self) -> Result<ProcessInfo> {
@@ -55,6 +56,7 @@ impl Controller {
     /// println!("up for {} s", controller.uptime()?.as_secs());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("connection_time", "get_start_time"))]
     #[doc(alias = "get_uptime")]
     pub fn uptime(&self) -> Result<Duration> {
         self.read_infos(&["uptime"], |answers| answers.number("uptime").map(Duration::from_secs))

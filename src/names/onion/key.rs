@@ -37,6 +37,7 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 /// assert_eq!(format!("{key:?}"), "OnionKey(..)");
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
+#[doc(alias("KeyType", "KeyAlgo", "KeyFromString", "ED25519Key"))]
 #[derive(Clone)]
 pub struct OnionKey {
     secret: Box<Zeroizing<[u8; 64]>>,
@@ -96,6 +97,7 @@ impl OnionKey {
     /// assert_eq!(OnionKey::from_blob(&blob)?.reveal_blob(), blob);
     /// # Ok::<(), torcon::names::InvalidName>(())
     /// ```
+    #[doc(alias("GenKeyFromBlob", "ED25519KeyFromBlob"))]
     pub fn from_blob(blob: &str) -> Result<Self, InvalidName> {
         let Some(base64) = super::strip_type(blob, BLOB_TYPE) else {
             return Err(refusal("must begin with ED25519-V3:"));
@@ -169,6 +171,7 @@ impl OnionKey {
     ///
     /// assert!(OnionKey::from_seed([7; 32]).reveal_blob().starts_with("ED25519-V3:"));
     /// ```
+    #[doc(alias = "Blob")]
     #[must_use]
     pub fn reveal_blob(&self) -> String {
         // In one allocation, so that none is left behind with a part of the secret.

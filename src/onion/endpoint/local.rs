@@ -22,6 +22,7 @@ impl OnionEndpoint {
     /// let listener = tor.onion_endpoint(80).local_addr(([127, 0, 0, 1], 8080)).listen()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "available_tcp_port")]
     #[doc(alias = "local_port")]
     pub fn local_addr(self, address: impl Into<SocketAddr>) -> Self {
         self.bind_target(BindTarget::Tcp(address.into()))

@@ -29,6 +29,7 @@ impl OnionEndpoint {
     /// let listener = tor.onion_endpoint(80).ephemeral().listen()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "EphemeralHiddenService")]
     pub fn ephemeral(mut self) -> Self {
         self.service.ephemeral = true;
         self
@@ -51,6 +52,10 @@ impl OnionEndpoint {
     /// let listener = tor.onion_endpoint(80).hidden_service_dir("/srv/onion/web").listen()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias(
+        "create_filesystem_onion_endpoint",
+        "create_filesystem_authenticated_onion_endpoint",
+    ))]
     #[doc(alias = "create_hidden_service")]
     #[doc(alias = "create_filesystem_onion_service")]
     pub fn hidden_service_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -114,6 +119,7 @@ impl OnionEndpoint {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "create_authenticated_onion_endpoint")]
     #[doc(alias = "create_authenticated_onion_service")]
     #[doc(alias = "stealth_auth")]
     pub fn authorize_client(mut self, name: impl Into<String>) -> Self {
@@ -157,6 +163,7 @@ impl OnionEndpoint {
     /// assert!(listener.private_key().is_none());
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "DISCARD")]
     pub fn discard_key(mut self) -> Self {
         self.service.discard_key = true;
         self
@@ -324,6 +331,7 @@ impl OnionEndpoint {
     /// let listener = endpoint.option("HiddenServiceNumIntroductionPoints", "5").listen()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "group_readable")]
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.service.options.push((name.into(), value.into()));
         self

@@ -26,6 +26,7 @@ use crate::process::Progress;
 /// let listener = endpoint.listen()?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
+#[doc(alias = "IProgressProvider")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionProgress {

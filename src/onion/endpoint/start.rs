@@ -62,6 +62,7 @@ impl OnionEndpoint {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "startListening")]
     pub fn listen(mut self) -> Result<OnionListener> {
         self.resolve();
         let bind_target = self.bind_target.lock().take();
@@ -121,6 +122,7 @@ impl OnionEndpoint {
     /// let service = tor.onion_endpoint(80).start(&listener)?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias("add_to_tor", "Forward"))]
     #[doc(alias = "create_onion_service")]
     #[doc(alias = "forward")]
     #[doc(alias = "in_front_of")]

@@ -225,6 +225,7 @@ impl OnionListener {
     /// })?;
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "stopListening")]
     pub fn close(&self) -> Result<()> {
         self.service.announce_end();
         self.local.close();

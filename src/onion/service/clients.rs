@@ -67,6 +67,7 @@ impl OnionService {
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "add_client")]
     pub fn authorize_client(&self, name: impl Into<String>) -> Result<AuthorizedClient> {
         self.authorize(&WantedClient { name: name.into(), public_key: None })
     }
@@ -129,6 +130,7 @@ impl OnionService {
     /// assert!(service.revoke_client("bob")?);
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "del_client")]
     pub fn revoke_client(&self, name: impl AsRef<str>) -> Result<bool> {
         let name: ClientName = name.as_ref().parse()?;
         self.inner

@@ -31,6 +31,7 @@ impl FakeTor {
     /// tor.finish();
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "answer_pending")]
     #[track_caller]
     pub fn expect(&self, command: &str, answer: impl Into<Answer>) -> &Self {
         self.core.playbook.expect(Pattern::Text(command.to_owned()), answer.into());

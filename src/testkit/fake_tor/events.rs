@@ -31,6 +31,7 @@ impl FakeTor {
     /// assert_eq!(queue.recv()?.to_string(), "BW 15 20");
     /// # Ok::<(), torcon::Error>(())
     /// ```
+    #[doc(alias = "event_happened")]
     #[track_caller]
     pub fn send_event(&self, event: &str) -> &Self {
         self.send_events([event])

@@ -121,9 +121,22 @@ fn dialect(file: &str, source: &str) -> Vec<String> {
     found
 }
 
-/// Calls `visit` with each Rust source below a folder, except those in a folder `target`, which the
-/// packages below `examples/` may have.
-fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
+/// Returns a line for each word of the dialect in a page.
+fn dialect_of_page(file: &str, page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (line, text) in (1..).zip(page.lines()) {
+        let text = words(text);
+        let phrases = DIALECT.iter().filter(|(phrase, _)| text.contains(&format!(" {phrase} ")));
+        found.extend(
+            phrases.map(|(phrase, instead)| format!("{file}:{line}: \"{phrase}\": {instead}")),
+        );
+    }
+    found
+}
+
+/// Calls `visit` with each Rust source and each page below a folder, except those in a folder
+/// `target`, which the packages below `examples/` may have.
+fn each_file(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut entries: Vec<_> =
         fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -134,11 +147,8 @@ fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
             continue;
         }
         if root.join(&path).is_dir() {
-            // Packages below `examples` may have been built there.
-            if !path.ends_with("target") {
-                each_source(&path, visit);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            each_file(&path, visit);
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "md") {
             visit(path.to_str().unwrap(), &fs::read_to_string(root.join(&path)).unwrap());
         }
     }
@@ -147,29 +157,20 @@ fn each_source(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
 #[test]
 fn sentences_and_names_have_no_private_dialect() {
     let (mut found, mut files) = (Vec::new(), 0);
-    for folder in ["src", "tests", "examples", "benches"] {
-        each_source(Path::new(folder), &mut |file, source| {
-            files += 1;
-            // This file has the list.
-            if !file.ends_with("plain_language.rs") {
-                found.extend(dialect(file, source));
-            }
-        });
-    }
-    assert!(files > 400, "only {files} sources were found");
-    for page in
-        ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "src/ARCHITECTURE.md"]
-    {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
-        for (line, text) in (1..).zip(text.lines()) {
-            let text = words(text);
-            let phrases =
-                DIALECT.iter().filter(|(phrase, _)| text.contains(&format!(" {phrase} ")));
-            found.extend(
-                phrases.map(|(phrase, instead)| format!("{page}:{line}: \"{phrase}\": {instead}")),
-            );
+    let mut check = |file: &str, text: &str| {
+        files += 1;
+        if file.ends_with(".md") {
+            found.extend(dialect_of_page(file, text));
+        // This file has the list.
+        } else if !file.ends_with("plain_language.rs") {
+            found.extend(dialect(file, text));
         }
+    };
+    for folder in [".github", "src", "tests", "examples", "benches"] {
+        each_file(Path::new(folder), &mut check);
     }
+    check("README.md", include_str!("../../../README.md"));
+    assert!(files > 400, "only {files} files were found");
     assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
 }
 

@@ -1,0 +1,45 @@
+//! How to do what programs do with Tor: one page for each task, with whole programs.
+//!
+//! Nothing in this module is code; each module is a page.
+//!
+//! | page | about |
+//! | --- | --- |
+//! | [Start here](start_here) | the first program, three ideas, errors |
+//! | [Authentication](authentication) | cookies and passwords, and what each refusal means |
+//! | [Places](places) | a packaged tor, Tor Browser, a container, Tails, Whonix |
+//! | [Bridges](bridges) | a launch behind a bridge, a pluggable transport or a proxy |
+//! | [Onion service](onion_service) | an address that stays, clients with keys, restarts |
+//! | [HTTP](http) | an HTTP client over Tor, and over one circuit |
+//! | [HTTP server](http_server) | an HTTP server behind an onion address |
+//! | [Paths](paths) | chosen relays, exit scanning, attachers |
+//! | [Monitoring](monitoring) | traffic, circuits, the log, health |
+//! | [Testing](testing) | tests of your program without the internet |
+//! | [Ending](ending) | Ctrl-C, exit, and what is left behind |
+//! | [From txtorcon](from_txtorcon) | its classes and their counterparts |
+//! | [From Stem](from_stem) | its names and their counterparts |
+
+/// Declares a page for each file.
+macro_rules! pages {
+    ($($page:ident)*) => {
+        $(
+            #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
+            pub mod $page {}
+        )*
+    };
+}
+
+pages! {
+    start_here
+    authentication
+    places
+    bridges
+    onion_service
+    http
+    http_server
+    paths
+    monitoring
+    testing
+    ending
+    from_txtorcon
+    from_stem
+}
