@@ -18,12 +18,13 @@
 //! | [From txtorcon](from_txtorcon) | its classes and their counterparts |
 //! | [From Stem](from_stem) | its names and their counterparts |
 
-/// Declares a page for each file.
+/// Declares a module for the page of each file.
 macro_rules! pages {
     ($($page:ident)*) => {
         $(
-            #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
-            pub mod $page {}
+            pub mod $page {
+                #![doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
+            }
         )*
     };
 }
