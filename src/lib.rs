@@ -22,9 +22,11 @@
 //!
 //! | I want to | look at |
 //! | --- | --- |
+//! | read how a task is done, from the first program on | [`guide`], one page for each task |
 //! | connect to a running tor, with a password or a cookie | [`connect_default`], [`connect`], [`ConnectOptions`] |
 //! | find the tor that the environment, a port file or an open socket leads to | [`ConnectOptions::from_env`], [`Endpoint::read_port_file`], [`ConnectOptions::connect_stream`] |
-//! | launch a tor | [`Launcher`], [`TorProcess`] |
+//! | launch a tor, also behind a bridge | [`Launcher`], [`TorProcess`], [`Launcher::bridge`] |
+//! | end in good order at Ctrl-C | [`CancelToken`] |
 //! | query or configure tor | [`Controller::get_info`], [`Controller::set_conf`], [`Config`] for options with types |
 //! | react to events | [`Controller::on`], [`Controller::add_event_listener`], [`EventQueue`], the table of [`event`] |
 //! | open streams or resolve names through Tor | [`Tor::connect_stream`], [`Tor::resolve`], [`socks::SocksProxy`] |
