@@ -5,6 +5,7 @@ mod handshake;
 mod options;
 mod stream;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::Instant;
 
@@ -119,8 +120,8 @@ impl ConnectOptions {
         endpoint.check()?;
         self.check_socks_port()?;
         self.check_canceled()?;
-        self.attempt(&endpoint, deadline_after(self.timeout))
-            .map_err(|problem| self.error_of(&endpoint, problem))
+        self.attempt(&endpoint, &Cell::new(deadline_after(self.timeout)))
+            .map_err(|problem| self.error_of(&endpoint.to_string(), problem))
     }
 
     /// Connects to the first tor at the usual endpoints, as
@@ -189,13 +190,17 @@ impl ConnectOptions {
         }
         endpoints.iter().try_for_each(Endpoint::check)?;
         self.check_socks_port()?;
-        let deadline = deadline_after(self.timeout);
+        let mut deadline = deadline_after(self.timeout);
         let mut attempts = Vec::new();
         self.check_canceled()?;
         for (endpoint, remaining) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
-            match self.attempt(endpoint, deadline_after(share)) {
+            let end = deadline_after(share);
+            let extended = Cell::new(end);
+            let outcome = self.attempt(endpoint, &extended);
+            deadline += extended.get().saturating_duration_since(end);
+            match outcome {
                 Ok(controller) => return Ok(controller),
                 Err(problem) => {
                     self.check_canceled()?;
@@ -208,7 +213,7 @@ impl ConnectOptions {
     }
 
     /// Returns the error of the only attempt.
-    fn error_of(&self, endpoint: &Endpoint, problem: ConnectProblem) -> Error {
+    fn error_of(&self, address: &str, problem: ConnectProblem) -> Error {
         if let Err(canceled) = self.check_canceled() {
             return canceled;
         }
@@ -216,7 +221,7 @@ impl ConnectOptions {
             ConnectProblem::Auth(error) => Error::Auth(error),
             ConnectProblem::InvalidInput(error) => Error::InvalidInput(error),
             problem => {
-                let attempt = ConnectAttempt::new(&endpoint.to_string(), problem);
+                let attempt = ConnectAttempt::new(address, problem);
                 ConnectError::new(vec![attempt]).with_advice().into()
             }
         }

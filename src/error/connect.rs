@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{AuthError, Disconnect, InvalidInput, Rejection, Timeout};
@@ -18,6 +19,15 @@ pub struct ConnectError {
 /// The advice if no port is open at any address.
 const OPEN_A_PORT: &str = "start tor, or open its control port with two lines in its torrc: \
                            ControlPort 9051, and CookieAuthentication 1";
+
+/// The advice if no unix socket exists at any path.
+const OPEN_A_SOCKET: &str = "start tor, or let it open this socket with two lines in its torrc: \
+                             ControlSocket and the path, and CookieAuthentication 1";
+
+/// The advice if no port is open on another machine.
+const OPEN_A_PORT_ELSEWHERE: &str = "start tor on that machine, or forward its control port to this \
+                                     one: unless ControlPort names an address, only its own \
+                                     machine reaches it";
 
 /// The advice if a unix socket is closed to this user.
 const JOIN_THE_GROUP: &str = "join the group of the socket (on Debian and Ubuntu: sudo adduser \
@@ -95,6 +105,18 @@ impl ConnectAttempt {
         &self.address
     }
 
+    fn is_unix(&self) -> bool {
+        self.address.starts_with("unix:")
+    }
+
+    /// Whether the address is not the loopback of this machine.
+    fn is_elsewhere(&self) -> bool {
+        match self.address.parse::<SocketAddr>() {
+            Ok(address) => !address.ip().to_canonical().is_loopback(),
+            Err(_) => !self.is_unix() && !self.address.starts_with("localhost:"),
+        }
+    }
+
     /// Returns why the attempt failed.
     #[must_use]
     pub fn problem(&self) -> &ConnectProblem {
@@ -138,8 +160,7 @@ impl ConnectError {
             _ => None,
         });
         let is_closed_to_user = |attempt: &ConnectAttempt| {
-            let is_unix = attempt.address.starts_with("unix:");
-            is_unix && attempt.problem.io_kind() == Some(io::ErrorKind::PermissionDenied)
+            attempt.is_unix() && attempt.problem.io_kind() == Some(io::ErrorKind::PermissionDenied)
         };
         let is_socks_port = |problem: &ConnectProblem| match problem {
             ConnectProblem::NotAControlPort { excerpt } => excerpt.contains(ANSWER_OF_A_SOCKS_PORT),
@@ -153,8 +174,12 @@ impl ConnectError {
             Some(advice) => Some(advice),
             None if self.attempts.iter().any(is_closed_to_user) => Some(JOIN_THE_GROUP),
             None if problems().any(is_socks_port) => Some(OTHER_PORT),
-            None if problems().all(is_not_open) => Some(OPEN_A_PORT),
-            None => None,
+            None if !problems().all(is_not_open) => None,
+            None if self.attempts.iter().all(ConnectAttempt::is_unix) => Some(OPEN_A_SOCKET),
+            None if self.attempts.iter().all(ConnectAttempt::is_elsewhere) => {
+                Some(OPEN_A_PORT_ELSEWHERE)
+            }
+            None => Some(OPEN_A_PORT),
         }
     }
 
@@ -224,7 +249,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        ConnectAttempt, ConnectError, ConnectProblem, JOIN_THE_GROUP, OPEN_A_PORT, OTHER_PORT,
+        ConnectAttempt, ConnectError, ConnectProblem, JOIN_THE_GROUP, OPEN_A_PORT,
+        OPEN_A_PORT_ELSEWHERE, OPEN_A_SOCKET, OTHER_PORT,
     };
     use crate::error::{AuthError, AuthProblem, Error};
     use crate::names::AuthMethod;
@@ -259,7 +285,8 @@ mod tests {
     #[test]
     fn advice_is_given_once_for_what_the_user_can_change() {
         let io = |kind: io::ErrorKind| ConnectProblem::Io(Arc::new(kind.into()));
-        let refused = || ("127.0.0.1:9051", io(io::ErrorKind::ConnectionRefused));
+        let refused_at = |address| (address, io(io::ErrorKind::ConnectionRefused));
+        let refused = || refused_at("127.0.0.1:9051");
         let missing = || ("unix:/run/tor/control", io(io::ErrorKind::NotFound));
         let closed = || ("unix:/run/tor/control", io(io::ErrorKind::PermissionDenied));
         let firewall = || ("192.0.2.1:9051", io(io::ErrorKind::PermissionDenied));
@@ -278,6 +305,14 @@ mod tests {
         for (attempts, expected) in [
             (vec![refused()], Some(OPEN_A_PORT)),
             (vec![missing(), refused()], Some(OPEN_A_PORT)),
+            (vec![missing()], Some(OPEN_A_SOCKET)),
+            (vec![refused_at("localhost:9051")], Some(OPEN_A_PORT)),
+            (vec![refused_at("[::1]:9051")], Some(OPEN_A_PORT)),
+            (vec![refused_at("10.0.0.7:9051")], Some(OPEN_A_PORT_ELSEWHERE)),
+            (vec![refused_at("tor.local:1"), refused_at("[fe80::1%2]:1")], {
+                Some(OPEN_A_PORT_ELSEWHERE)
+            }),
+            (vec![refused_at("10.0.0.7:9051"), refused()], Some(OPEN_A_PORT)),
             (vec![missing(), reset()], None),
             (vec![closed(), refused()], Some(JOIN_THE_GROUP)),
             (vec![firewall()], None),

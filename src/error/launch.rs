@@ -36,6 +36,8 @@ pub(crate) struct LaunchReport {
     pub(crate) percent: Option<u8>,
     /// Whether the function of `ControlVia::Custom` has not returned.
     pub(crate) connector_is_stuck: bool,
+    /// Whether tor waits for the program of a transport.
+    pub(crate) waits_for_transport: bool,
     /// Whether the launch had succeeded.
     pub(crate) was_ready: bool,
 }

@@ -191,10 +191,17 @@ impl FromStr for Endpoint {
         let Some((host, port)) = address.rsplit_once(':') else {
             return Err(invalid("is not host:port, tcp:host:port or unix:/path"));
         };
-        let port = port.parse().map_err(|_| invalid("has no port number from 0 to 65535"))?;
+        let Some(port) = parse_port(port) else {
+            return Err(invalid("has no port number from 0 to 65535"));
+        };
         check_host(host)?;
         Ok(Self(Kind::Name(host.into(), port)))
     }
+}
+
+/// Parses digits; `str::parse` would accept a sign too.
+pub(super) fn parse_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 fn check_host(host: &str) -> Result<(), InvalidInput> {
@@ -260,6 +267,7 @@ mod tests {
             ("", "is not host:port, tcp:host:port or unix:/path"),
             ("9051", "is not host:port, tcp:host:port or unix:/path"),
             ("localhost:", "has no port number from 0 to 65535"),
+            ("127.0.0.1:+1", "has no port number from 0 to 65535"),
             ("localhost:65536", "has no port number from 0 to 65535"),
             (":9051", "has a host that is neither a name nor an address"),
             ("::1:9051", "has a host that is neither a name nor an address"),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Endpoint;
+use super::endpoint::parse_port;
 use crate::error::InvalidInput;
 
 /// Returns the value of an environment variable, such as [`std::env::var_os`].
@@ -90,8 +91,8 @@ fn read_host(name: &'static str, host: String) -> Result<String, InvalidInput> {
 }
 
 fn read_port(name: &'static str, port: &str) -> Result<u16, InvalidInput> {
-    match port.parse() {
-        Ok(port @ 1..) => Ok(port),
+    match parse_port(port) {
+        Some(port @ 1..) => Ok(port),
         _ => {
             let problem = "the environment variable is not a port number from 1 to 65535";
             Err(InvalidInput::new(name, problem))
@@ -155,6 +156,7 @@ mod tests {
             ("TOR_CONTROL_PORT", "0", port),
             ("TOR_CONTROL_PORT", "65536", port),
             ("TOR_CONTROL_PORT", "9051 ", port),
+            ("TOR_CONTROL_PORT", "+1", port),
             ("TOR_CONTROL_PORT", "auto", port),
             ("TOR_CONTROL_HOST", "a b", host),
             ("TOR_CONTROL_HOST", "127.0.0.1:9051", host),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 
 use super::Endpoint;
+use super::endpoint::parse_port;
 use crate::error::{ConnectAttempt, ConnectError, ConnectProblem, Result};
 
 /// How much of the file is read: more than a path of a unix socket for each of many listeners.
@@ -85,14 +86,15 @@ fn parse(text: &[u8]) -> Vec<Endpoint> {
 
 fn parse_line(line: &[u8]) -> Option<Endpoint> {
     if let Some(path) = line.strip_prefix(b"UNIX_PORT=") {
-        return (!path.is_empty()).then(|| Endpoint::unix(OsStr::from_bytes(path)));
+        let endpoint = Endpoint::unix(OsStr::from_bytes(path));
+        return endpoint.check().is_ok().then_some(endpoint);
     }
     let address = std::str::from_utf8(line.strip_prefix(b"PORT=")?).ok()?;
     // tor writes IPv6 addresses without brackets: `PORT=::1:9051`.
     let (host, port) = address.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let ip: IpAddr = bare.unwrap_or(host).parse().ok()?;
-    let mut address = SocketAddr::new(ip, port.parse().ok()?);
+    let mut address = SocketAddr::new(ip, parse_port(port).filter(|port| *port != 0)?);
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -119,6 +121,8 @@ mod tests {
             ),
             ("PORT=0.0.0.0:1\nPORT=:::2\n", vec!["127.0.0.1:1", "[::1]:2"]),
             ("NEW=1\nPORT=x\nUNIX_PORT=\nPORT=127.0.0.1:1\n", vec!["127.0.0.1:1"]),
+            // Such a path would be refused before any other port is tried.
+            ("UNIX_PORT=/a\0b\nPORT=127.0.0.1:0\nPORT=::1:+1\nPORT=::1:1\n", vec!["[::1]:1"]),
             // Half a line is not a port.
             ("PORT=127.0.0.1:1\nPORT=127.0.0.1:42", vec!["127.0.0.1:1"]),
         ] {

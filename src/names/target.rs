@@ -108,6 +108,12 @@ impl Target {
         self.text.strip_prefix("unix:")
     }
 
+    /// Whether the host is an address, or can be a name that tor resolves.
+    pub(super) fn has_valid_host(&self) -> bool {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        self.ip().is_some() || self.host().bytes().all(is_part)
+    }
+
     /// Splits at the last colon; an IPv6 address needs no brackets for that.
     fn parts(&self) -> Option<(&str, u16)> {
         if self.unix_path().is_some() {

@@ -271,7 +271,8 @@ impl FromStr for TransportPlugin {
             return Err(refused("a proxy must have exactly one transport"));
         };
         let transport = checked_name(transport)?;
-        let proxy = end.parse::<Target>().ok().filter(|proxy| proxy.port() != Some(0));
+        let is_valid = |proxy: &Target| proxy.port() != Some(0) && proxy.has_valid_host();
+        let proxy = end.parse::<Target>().ok().filter(is_valid);
         let Some(proxy) = proxy else {
             return Err(refused("the proxy must be address:port"));
         };
@@ -363,6 +364,8 @@ mod tests {
             ("a,b socks5 127.0.0.1:1", "a proxy must have exactly one transport"),
             ("a socks5 127.0.0.1", "the proxy must be address:port"),
             ("a socks5 127.0.0.1:0", "the proxy must be address:port"),
+            ("a socks5 local(host:1", "the proxy must be address:port"),
+            ("a socks5 caf\u{e9}:1", "the proxy must be address:port"),
             ("a socks5 127.0.0.1:1 more", "only a program can have arguments"),
             ("a exec /x\nLog debug", "must not contain a line break or NUL"),
             ("a exec /x\u{1b}", super::PROGRAM),

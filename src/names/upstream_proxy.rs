@@ -275,12 +275,10 @@ impl FromStr for UpstreamProxy {
             Some((credentials, address)) => (Some(credentials), address),
             None => (None, rest),
         };
-        let Ok(address) = address.parse::<Target>() else {
+        let address = address.parse::<Target>().ok().filter(Target::has_valid_host);
+        let Some(address) = address else {
             return Err(refused("must have host:port, an IPv6 address in brackets"));
         };
-        if address.host().contains(['/', '?', '#', '(', '"']) {
-            return Err(refused("must have nothing after the port"));
-        }
         let proxy = Self::new(kind, address)?;
         let Some(credentials) = credentials else { return Ok(proxy) };
         let (username, password) = credentials.split_once(':').unwrap_or((credentials, ""));
@@ -365,7 +363,10 @@ mod tests {
             ("socks5://::1:1", "must have host:port, an IPv6 address in brackets"),
             ("socks5://192.0.2.1:0", "must have a port"),
             ("socks5://192.0.2.1:1/x", "must have host:port, an IPv6 address in brackets"),
-            ("socks5://a/x:1", "must have nothing after the port"),
+            ("socks5://a/x:1", "must have host:port, an IPv6 address in brackets"),
+            ("socks5://a;b:1", "must have host:port, an IPv6 address in brackets"),
+            ("http://caf\u{e9}:1", "must have host:port, an IPv6 address in brackets"),
+            ("http://[::1:1", "must have host:port, an IPv6 address in brackets"),
             ("socks4://a:b@p:1", "tor sends no user name to a SOCKS4 proxy"),
             ("socks5://a@p:1", "user name and password must have 1 to 255 bytes"),
             (&format!("socks5://a:{long}@p:1"), "user name and password must have 1 to 255 bytes"),

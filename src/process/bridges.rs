@@ -135,7 +135,8 @@ impl Launcher {
 struct BridgeLines {
     /// Empty if tor does not use bridges. A line that cannot be read counts as one without a transport.
     bridges: Vec<Option<BridgeLine>>,
-    plugins: Vec<TransportPlugin>,
+    /// A line that cannot be read may be one that tor accepts, for any transport.
+    plugins: Vec<Option<TransportPlugin>>,
 }
 
 impl BridgeLines {
@@ -144,14 +145,20 @@ impl BridgeLines {
         let uses_bridges =
             uses_bridges.is_some_and(|value| value.as_encoded_bytes().trim_ascii() == b"1");
         let bridges = options.values("Bridge").filter(|_| uses_bridges).map(read).collect();
-        let plugins = options.values("ClientTransportPlugin").filter_map(read).collect();
+        let plugins = options.values("ClientTransportPlugin").map(read).collect();
         Self { bridges, plugins }
     }
 
-    fn plugin_for(&self, transport: &str) -> Option<&TransportPlugin> {
-        let provides =
-            |plugin: &&TransportPlugin| plugin.transports().any(|name| name == transport);
-        self.plugins.iter().find(provides)
+    fn transports(&self) -> impl Iterator<Item = &str> {
+        self.bridges.iter().flatten().filter_map(BridgeLine::transport)
+    }
+
+    /// Returns the programs that tor starts: each that provides the transport of a bridge.
+    fn programs(&self) -> impl Iterator<Item = &Path> {
+        let is_needed = |plugin: &&TransportPlugin| {
+            plugin.transports().any(|name| self.transports().any(|needed| needed == name))
+        };
+        self.plugins.iter().flatten().filter(is_needed).filter_map(TransportPlugin::program)
     }
 }
 
@@ -161,9 +168,7 @@ impl BridgeLines {
 /// tor connects to no bridge, not even to one without a transport, before each of these programs
 /// has answered.
 pub(super) fn unusable_transport(options: &Options) -> Option<LaunchProblem> {
-    let lines = BridgeLines::of(options);
-    lines.bridges.iter().flatten().find_map(|bridge| {
-        let program = lines.plugin_for(bridge.transport()?)?.program()?;
+    BridgeLines::of(options).programs().find_map(|program| {
         let source = Arc::new(check_executable(program).err()?);
         Some(LaunchProblem::TransportProgram { program: program.to_owned(), source })
     })
@@ -175,10 +180,18 @@ pub(super) fn missing_transport(options: &Options) -> Option<String> {
     let lines = BridgeLines::of(options);
     let missing = |bridge: &Option<BridgeLine>| {
         let transport = bridge.as_ref()?.transport()?;
-        lines.plugin_for(transport).is_none().then(|| transport.to_owned())
+        let provides = |plugin: &Option<TransportPlugin>| {
+            plugin.as_ref().is_none_or(|plugin| plugin.transports().any(|name| name == transport))
+        };
+        (!lines.plugins.iter().any(provides)).then(|| transport.to_owned())
     };
     let missing: Option<Vec<_>> = lines.bridges.iter().map(missing).collect();
     missing?.into_iter().next()
+}
+
+/// Whether tor starts the program of a transport, and connects to no bridge before it has answered.
+pub(super) fn waits_for_program(options: &Options) -> bool {
+    BridgeLines::of(options).programs().next().is_some()
 }
 
 fn read<T: FromStr>(value: &OsStr) -> Option<T> {
@@ -280,6 +293,8 @@ mod tests {
         assert!(!found(&[plugin, on, ("Bridge", "nonsense")]));
         let executable = ("ClientTransportPlugin", "b exec /bin/sh");
         assert!(!found(&[executable, bridge, on]));
+        // tor starts both.
+        assert!(found(&[executable, plugin, bridge, on]));
         let options = Launcher::new()
             .bridge(&"a 192.0.2.7:1".parse().unwrap())
             .transport_plugin(&TransportPlugin::exec(["a"], missing).unwrap());
@@ -300,6 +315,8 @@ mod tests {
         let plugin = "b socks5 127.0.0.1:1";
         assert_eq!(missing(&[a], plugin).as_deref(), Some("a"));
         assert_eq!(missing(&[a, "c 192.0.2.7:3"], plugin).as_deref(), Some("a"));
+        // tor reads more than one address, and a path that is not UTF-8.
+        assert_eq!(missing(&[a], "a socks5 127.0.0.1:1 more"), None);
         for bridges in [&[a, b][..], &[a, "192.0.2.7:3"], &[a, "nonsense"], &[]] {
             assert_eq!(missing(bridges, plugin), None, "{bridges:?}");
         }

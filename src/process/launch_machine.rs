@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::bridges::unusable_transport;
+use super::bridges::{unusable_transport, waits_for_program};
 use super::child::KILL_LIMIT;
 use super::control::{self, ConnectFailure, Connected, Route};
 use super::launch_state::Ready;
@@ -400,6 +400,8 @@ impl LaunchMachine {
             percent: self.phase.as_ref().map(|(percent, _)| *percent),
             connector_is_stuck: is_custom && !has_ended,
             was_ready: self.is_ready,
+            waits_for_transport: self.percent == Some(0)
+                && waits_for_program(&self.launcher.options),
             ..self.shared.output.report()
         };
         self.shared.launch.fail(LaunchError::with_report(problem, report));

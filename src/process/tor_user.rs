@@ -42,6 +42,10 @@ impl TorUser {
         (!user.uid.is_root()).then_some(Self { user: user.uid, group: user.gid })
     }
 
+    pub(super) fn uid(&self) -> Uid {
+        self.user
+    }
+
     /// Makes the user the owner of a file or directory. Follows no symbolic link.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;

@@ -1,12 +1,15 @@
 //! tor's own check of a configuration, and the version of the program.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
 
 use super::bridges::unusable_transport;
 use super::child::Child;
@@ -18,6 +21,7 @@ use super::output::Output;
 use super::spawn;
 use super::supervise::{THREAD_LIMIT, supervise};
 use super::tor_process::Shared;
+use super::tor_user::TorUser;
 use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
 use crate::names::TorVersion;
 use crate::temporary;
@@ -40,7 +44,9 @@ impl Launcher {
     ///
     /// A temporary directory is deleted at the end. Nothing else is written: tor creates neither the
     /// data directory nor a directory of an onion service, a log or a socket, and no owner is
-    /// changed. It reads an existing data directory, and refuses one that it could not use.
+    /// changed. It reads an existing data directory, and refuses one that it could not use. One that
+    /// is open to other users is not read, since tor would set its mode to 0700; it does so with
+    /// those of the options `CacheDirectory`, `KeyDirectory` and `ClientOnionAuthDir`.
     ///
     /// Blocks the current thread until tor has checked it, for at most 60 seconds, or
     /// [`timeout`](Self::timeout) if that is shorter.
@@ -133,9 +139,11 @@ impl Launcher {
     /// changed.
     fn directories_of_check(&self) -> Result<Directories> {
         let user = self.user();
-        // The launch would make tor's user its owner.
-        let is_given = |path: &&PathBuf| user.is_none_or(|user| !user.would_be_given(path));
-        let data = DataDirectory::Unchanged(self.data_directory.as_ref().filter(is_given).cloned());
+        // The launch would make tor's user its owner, and tor would close it to other users.
+        let is_kept = |path: &&PathBuf| {
+            user.is_none_or(|user| !user.would_be_given(path)) && !would_be_closed(path, user)
+        };
+        let data = DataDirectory::Unchanged(self.data_directory.as_ref().filter(is_kept).cloned());
         let directories = Directories::prepare(data, &temporary::root(), user);
         Ok(directories.map_err(LaunchError::new)?)
     }
@@ -182,6 +190,13 @@ impl Launcher {
         let program = self.program.clone();
         LaunchError::with_report(LaunchProblem::NotTor { program }, report).into()
     }
+}
+
+/// Whether tor, also with `--verify-config`, would set the mode of an existing directory to 0700.
+fn would_be_closed(path: &Path, user: Option<TorUser>) -> bool {
+    let owner = user.map_or_else(geteuid, |user| user.uid());
+    let is_open = |found: Metadata| found.mode() & 0o077 != 0 && found.uid() == owner.as_raw();
+    fs::metadata(path).is_ok_and(is_open)
 }
 
 /// Reads `Tor version 0.4.9.11.` or `Tor version 0.4.9.1-alpha (git-0123456789abcdef).`

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ConnectOptions;
 use crate::auth::{CookieSource, authenticate};
@@ -15,11 +15,12 @@ use crate::names::AuthMethod;
 use crate::wire::Request;
 
 impl ConnectOptions {
-    /// Connects to one endpoint; again with the password if tor refuses the cookie.
+    /// Connects to one endpoint; again with the password if tor refuses the cookie. The deadline is
+    /// later by the time that the password closure takes.
     pub(super) fn attempt(
         &self,
         endpoint: &Endpoint,
-        deadline: Instant,
+        deadline: &Cell<Instant>,
     ) -> Result<Controller, ConnectProblem> {
         match self.attempt_with(endpoint, deadline, &self.cookie) {
             Err(ConnectProblem::Auth(refused))
@@ -39,23 +40,21 @@ impl ConnectOptions {
     fn attempt_with(
         &self,
         endpoint: &Endpoint,
-        deadline: Instant,
+        deadline: &Cell<Instant>,
         cookie: &CookieSource,
     ) -> Result<Controller, ConnectProblem> {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         if left(deadline).is_zero() {
             return Err(self.timed_out());
         }
-        let link = Link::open(endpoint, deadline, self.limits, self.cancel.as_ref()).map_err(
-            |problem| match problem {
+        let link = Link::open(endpoint, deadline.get(), self.limits, self.cancel.as_ref())
+            .map_err(|problem| match problem {
                 ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
                     if error.kind() == std::io::ErrorKind::TimedOut =>
                 {
                     self.timed_out()
                 }
                 problem => problem,
-            },
-        )?;
+            })?;
         self.handshake(link, endpoint, deadline, cookie)
     }
 
@@ -64,10 +63,9 @@ impl ConnectOptions {
         &self,
         link: Link,
         endpoint: &Endpoint,
-        deadline: Instant,
+        deadline: &Cell<Instant>,
         cookie: &CookieSource,
     ) -> Result<Controller, ConnectProblem> {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let problem = |error| self.problem_of(error);
         // Lets the waits for replies fail.
         let _guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
@@ -87,11 +85,10 @@ impl ConnectOptions {
             error => problem(error),
         })?;
         // The time that the password closure takes does not count.
-        let deadline = Cell::new(deadline);
-        let mut submit = |request: Request| link.call(&request, left(deadline.get()));
+        let mut submit = |request: Request| link.call(&request, left(deadline));
         let mut password = || {
             let called = Instant::now();
-            let password = self.password.password(left(deadline.get()));
+            let password = self.password.password(left(deadline));
             deadline.set(deadline.get() + called.elapsed());
             password
         };
@@ -135,4 +132,8 @@ impl ConnectOptions {
     fn timed_out(&self) -> ConnectProblem {
         ConnectProblem::Timeout(Timeout::new(Wait::Connect, self.timeout))
     }
+}
+
+fn left(deadline: &Cell<Instant>) -> Duration {
+    deadline.get().saturating_duration_since(Instant::now())
 }

@@ -1,5 +1,6 @@
 //! A control connection over a socket that the program has connected.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,6 +9,9 @@ use super::ConnectOptions;
 use crate::controller::Controller;
 use crate::error::{ConnectProblem, InvalidInput, Result};
 use crate::link::{Link, Stream, deadline_after};
+
+/// The address of a peer without one.
+const UNNAMED: &str = "an unnamed unix socket";
 
 impl ConnectOptions {
     /// Authenticates over a stream that is open already, for a control port that only the program
@@ -61,8 +65,13 @@ impl ConnectOptions {
         })?;
         let link = Link::start(stream, self.limits)
             .map_err(|error: io::Error| ConnectProblem::Io(Arc::new(error)));
-        let deadline = deadline_after(self.timeout);
-        link.and_then(|link| self.handshake(link, &endpoint, deadline, &self.cookie))
-            .map_err(|problem| self.error_of(&endpoint, problem))
+        let deadline = Cell::new(deadline_after(self.timeout));
+        link.and_then(|link| self.handshake(link, &endpoint, &deadline, &self.cookie)).map_err(
+            |problem| {
+                let is_unnamed = endpoint.path().is_some_and(|path| path.as_os_str().is_empty());
+                let address = if is_unnamed { UNNAMED.to_owned() } else { endpoint.to_string() };
+                self.error_of(&address, problem)
+            },
+        )
     }
 }

@@ -23,6 +23,9 @@ const SEE_OTHERS: &str = " See logs for details.";
 /// The advice if tor refuses an option.
 const CORRECT: &str = "correct the option";
 
+/// The advice if the program of a transport fails.
+const CHECK_TRANSPORT: &str = "check the program that ClientTransportPlugin names";
+
 /// Texts of tor's warnings, with advice.
 const ADVICE: [(&str, &str); 11] = [
     ("No space left on device", "free space there, or choose another directory"),
@@ -31,6 +34,8 @@ const ADVICE: [(&str, &str); 11] = [
         "another Tor process is running with the same data directory",
         "each tor needs its own data directory",
     ),
+    // Before the next: tor has no transport either if its program fails.
+    ("anaged proxy ", CHECK_TRANSPORT),
     (
         "there is no configured transport called ",
         "add the option ClientTransportPlugin for this transport",
@@ -39,7 +44,6 @@ const ADVICE: [(&str, &str); 11] = [
         "can't find a pluggable transport proxy supporting ",
         "add the option ClientTransportPlugin for this transport",
     ),
-    ("Managed proxy ", "check the program that ClientTransportPlugin names"),
     (
         "error while loading shared libraries",
         "install the library, or set LD_LIBRARY_PATH with Launcher::env",
@@ -151,6 +155,12 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
              Ready::Controller",
         );
     }
+    if report.waits_for_transport {
+        return Some(
+            "the program that ClientTransportPlugin names has not answered: check that it is that \
+             of a transport",
+        );
+    }
     Some(match report.percent {
         Some(_) => "check the network, or raise Launcher::timeout and stall_timeout",
         None => "the program has printed no bootstrap progress: check that it is tor",
@@ -229,6 +239,10 @@ mod tests {
                  ClientTransportPlugin for this transport"
             )
         );
+        // The program failed.
+        let version = "Managed proxy could not pick a configuration protocol version.";
+        let shown = text(timeout(), &[version, transport], Some(0));
+        assert!(shown.ends_with(super::CHECK_TRANSPORT), "{shown}");
         assert!(text(timeout(), &[], Some(10)).contains("check the network"));
         assert!(text(timeout(), &[], None).contains("check that it is tor"));
         let line =

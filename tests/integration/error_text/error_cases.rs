@@ -80,8 +80,9 @@ fn the_error_of_a_missing_unix_socket_has_its_path() {
     let path = directory.path().join("control");
     let error = torcon::connect(path.clone()).unwrap_err();
     check_text(&error);
-    let missing = "No such file or directory (os error 2); hint: start tor, or open its control port \
-                   with two lines in its torrc: ControlPort 9051, and CookieAuthentication 1";
+    let missing = "No such file or directory (os error 2); hint: start tor, or let it open this socket \
+                   with two lines in its torrc: ControlSocket and the path, and \
+                   CookieAuthentication 1";
     assert_eq!(error.to_string(), format!("cannot connect to unix:{}: {missing}", path.display()));
 }
 

@@ -11,7 +11,7 @@ use torcon::error::LaunchProblem;
 use torcon::names::{BridgeLine, TransportPlugin, UpstreamProxy};
 use torcon::process::{Launcher, Ready};
 
-use super::fake_process::LONG;
+use super::fake_process::{FakeProcess, LONG};
 use crate::error_text::{chain, check_text};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
@@ -52,6 +52,31 @@ fn a_launch_whose_transport_program_is_missing_fails_at_once_with_the_reason() {
         assert!(text.ends_with(end), "{text}");
         before.assert_restored(LONG);
     });
+}
+
+#[test]
+fn a_transport_program_that_does_not_answer_has_a_hint() {
+    let silent = FakeProcess::new("exec sleep 1000");
+    let plugin = TransportPlugin::exec(["obfs4"], silent.path()).unwrap();
+    let launcher = behind("obfs4 127.0.0.1:1 cert=x").transport_plugin(&plugin);
+    let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
+    check_text(&error);
+    assert!(error.is_timeout(), "{error:?}");
+    let hint = "; the program that ClientTransportPlugin names has not answered: check that it is \
+                that of a transport";
+    assert!(error.to_string().contains(hint), "{error}");
+}
+
+#[test]
+fn a_transport_program_that_fails_is_to_be_checked() {
+    let script = "echo VERSION-ERROR no-version\nexec sleep 1000";
+    let failing = FakeProcess::new(script);
+    let plugin = TransportPlugin::exec(["obfs4"], failing.path()).unwrap();
+    let launcher = behind("obfs4 127.0.0.1:1 cert=x").transport_plugin(&plugin);
+    let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
+    check_text(&error);
+    let text = error.to_string();
+    assert!(text.contains("; check the program that ClientTransportPlugin names"), "{text}");
 }
 
 #[test]

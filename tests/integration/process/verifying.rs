@@ -76,6 +76,24 @@ fn a_valid_configuration_is_accepted_and_nothing_is_written() {
 }
 
 #[test]
+fn a_data_directory_that_is_open_to_other_users_is_not_changed() {
+    exclusive(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("state"), "# nothing\n").unwrap();
+        // tor sets it to 0700, also with --verify-config.
+        fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+        let before = contents(directory.path());
+        let launcher = || offline().data_directory(&data);
+        launcher().verify().unwrap();
+        assert_eq!(contents(directory.path()), before);
+        launcher().launch().unwrap().quit().unwrap();
+        assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
+    });
+}
+
+#[test]
 fn a_refused_option_is_named_with_the_reason_of_tor() {
     exclusive(|| {
         for (options, named, reason) in [

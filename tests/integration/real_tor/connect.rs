@@ -108,8 +108,8 @@ fn the_first_endpoint_that_answers_is_used_or_every_failure_is_reported() {
         refusal(options.connect(missing.clone())),
         format!(
             "cannot connect to {missing}: No such file or directory (os error 2); hint: start tor, \
-             or open its control port with two lines in its torrc: ControlPort 9051, and \
-             CookieAuthentication 1"
+             or let it open this socket with two lines in its torrc: ControlSocket and the path, \
+             and CookieAuthentication 1"
         )
     );
     assert!(matches!(options.connect_first(&[]), Err(Error::InvalidInput(_))));
@@ -201,6 +201,14 @@ fn the_password_closure_may_decline_and_take_time() {
     let begun = Instant::now();
     assert_is(&slow.connect(tor.endpoint()).unwrap(), tor.pid());
     assert!(begun.elapsed() > limit);
+
+    // Nor does it take the time of the other endpoints.
+    let wrong = ConnectOptions::new().timeout(limit).password_with(move || {
+        std::thread::sleep(limit + Duration::from_millis(200));
+        Some(Password::from("wrong"))
+    });
+    let endpoints = [tor.endpoint(), shared().endpoint()].map(|text| text.parse().unwrap());
+    assert_is(&wrong.connect_first(&endpoints).unwrap(), shared().pid());
 }
 
 // Row "result": within a deadline.

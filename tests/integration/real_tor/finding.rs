@@ -309,6 +309,7 @@ fn a_given_stream_without_a_tor_is_an_error() {
         matches!(problem, ConnectProblem::NotAControlPort { .. } | ConnectProblem::Closed(_)),
         "{error:?}"
     );
+    assert!(error.to_string().starts_with("cannot connect to an unnamed unix socket: "), "{error}");
     drop(other);
 }
 
