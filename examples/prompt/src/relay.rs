@@ -57,7 +57,7 @@ fn show_status(controller: &Controller, status: &RouterStatus, line: &dyn Fn(&st
     }
     // A tor without GeoIP data refuses the query.
     if let Ok(Some(country)) = controller.country(IpAddr::V4(status.address())) {
-        row("country", country);
+        row("country", country.to_string());
     }
     if let Some(version) = status.version() {
         row("version", version.to_string());
