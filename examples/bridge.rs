@@ -10,16 +10,19 @@
 //! the bridge: it needs no internet. With `--bridge` tor uses the real network.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
-use std::env;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use lexopt::prelude::*;
 use torcon::names::{BridgeLine, TransportPlugin, UpstreamProxy};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Launcher, Tor};
+
+#[path = "support/arguments.rs"]
+mod arguments;
 
 const USAGE: &str = "\
 usage: bridge [--bridge LINE]... [--plugin LINE]... [--country CC] [--proxy URL] [--limit SECONDS]
@@ -36,17 +39,7 @@ const STREAM_LIMIT: Duration = Duration::from_secs(60);
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(env::args().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let arguments = arguments::read(USAGE, Arguments::read);
     let result = if arguments.bridges.is_empty() {
         on_private_network(&arguments)
     } else {
@@ -138,23 +131,18 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Returns `None` for `--help`.
-    fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>> {
+    fn read(parser: &mut lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
         let (bridges, plugins) = (Vec::new(), Vec::new());
         let limit = Duration::from_secs(120);
         let mut read = Self { bridges, plugins, country: None, proxy: None, limit };
-        while let Some(name) = words.next() {
-            if matches!(&*name, "--help" | "-h") {
-                return Ok(None);
-            }
-            let mut value = || words.next().ok_or(format!("{name} needs a value"));
-            match &*name {
-                "--bridge" => read.bridges.push(value()?.parse()?),
-                "--plugin" => read.plugins.push(value()?.parse()?),
-                "--country" => read.country = Some(country(&value()?)?),
-                "--proxy" => read.proxy = Some(value()?.parse()?),
-                "--limit" => read.limit = Duration::from_secs(value()?.parse()?),
-                _ => return Err(format!("unknown argument {name:?}").into()),
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("bridge") => read.bridges.push(parser.value()?.parse()?),
+                Long("plugin") => read.plugins.push(parser.value()?.parse()?),
+                Long("country") => read.country = Some(country(&parser.value()?.string()?)?),
+                Long("proxy") => read.proxy = Some(parser.value()?.parse()?),
+                Long("limit") => read.limit = Duration::from_secs(parser.value()?.parse()?),
+                other => return Err(other.unexpected()),
             }
         }
         let needs_bridge =
@@ -162,7 +150,7 @@ impl Arguments {
         if read.bridges.is_empty() && needs_bridge {
             return Err("--plugin, --country and --proxy need --bridge".into());
         }
-        Ok(Some(read))
+        Ok(read)
     }
 
     /// Returns a launcher without a bridge. It fails when tor is not ready at the limit.
@@ -186,7 +174,7 @@ impl Arguments {
     }
 }
 
-fn country(text: &str) -> Result<String> {
+fn country(text: &str) -> std::result::Result<String, lexopt::Error> {
     let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     match is_code {
         true => Ok(text.to_ascii_lowercase()),

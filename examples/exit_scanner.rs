@@ -68,13 +68,13 @@ fn run(arguments: &Arguments, token: &CancelToken) -> Result<()> {
     let server = tiny_http::Server::http("127.0.0.1:0").map_err(std::io::Error::other)?;
     // The exits of the private network resolve every name to this machine.
     let port = server.server_addr().to_ip().map_or(0, |address| address.port());
+    let state = tor.state()?;
     thread::scope(|scope| {
         scope.spawn(|| {
             for request in server.incoming_requests() {
                 let _ = request.respond(tiny_http::Response::from_string("Hello.\n"));
             }
         });
-        let state = tor.state()?;
         let outcome = scan(&state, &format!("page.test:{port}"), arguments.most, token);
         server.unblock();
         outcome

@@ -160,6 +160,7 @@ fn main() -> Result<()> {
 fn fetch_on_a_private_network() -> Result<()> {
     let network = PrivateNetwork::launch()?;
     let tor = Arc::new(Tor::launch(Launcher::new().network(&network).option("SocksPort", "auto"))?);
+    let state = tor.state()?;
     let server = tiny_http::Server::http("127.0.0.1:0")?;
     let port = server.server_addr().to_ip().ok_or("the server has no TCP port")?.port();
     thread::scope(|scope| {
@@ -170,7 +171,6 @@ fn fetch_on_a_private_network() -> Result<()> {
         });
         // The exits of the private network resolve every name to this machine.
         let url = format!("http://page.test:{port}/");
-        let state = tor.state()?;
         let relays: Vec<_> = network.relays().iter().map(|relay| relay.fingerprint).collect();
         let outcome = build(&state, relays.get(1..4).unwrap_or_default())
             .and_then(|circuit| fetch_through(&circuit, &url));

@@ -124,12 +124,7 @@ fn show_restart(token: &CancelToken) -> Result<()> {
 /// Lets tor log a line, kills it, and does the same with the next tor.
 fn restart(supervisor: &Supervisor, log: &Path, token: &CancelToken) -> Result<()> {
     for generation in 1..=2_u64 {
-        let is_up = |status: &SupervisorStatus| match status {
-            SupervisorStatus::Up { generation: now, .. } => *now >= generation,
-            // Without this the wait would go on until its limit.
-            SupervisorStatus::Stopped => true,
-            _ => false,
-        };
+        let is_up = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { generation: now, .. } if *now >= generation);
         supervisor.wait_status(LIMIT, is_up)?;
         let tor = supervisor.tor()?;
         tor.controller().signal(Signal::Reload)?;

@@ -14,7 +14,7 @@ use std::thread;
 use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionStream};
 use torcon::testnet::PrivateNetwork;
-use torcon::{CancelToken, Error, Launcher, Tor};
+use torcon::{CancelToken, Launcher, Tor};
 
 #[path = "support/arguments.rs"]
 mod arguments;
@@ -41,7 +41,8 @@ fn main() -> Result<()> {
         }
     })?;
     match run(internet, &token) {
-        Err(error) if error.downcast_ref().is_some_and(Error::is_canceled) => Ok(()),
+        // The token ends whatever is being waited for.
+        Err(_) if token.is_canceled() => Ok(()),
         outcome => outcome,
     }
 }
@@ -92,6 +93,9 @@ fn echo(stream: &OnionStream) -> io::Result<()> {
 /// Sends a line to the service, through another tor.
 fn visit(network: &PrivateNetwork, address: &OnionAddress, token: &CancelToken) -> Result<()> {
     let tor = Tor::launch(launcher(Some(network)).cancel_token(token))?;
+    // The stream has no limit; it ends with its tor.
+    let controller = tor.controller().clone();
+    let _guard = token.on_cancel(move || controller.close());
     let mut stream = tor.connect_stream((*address, PORT))?;
     let question = b"hello, onion service";
     stream.write_all(question)?;

@@ -173,9 +173,13 @@ impl Controller {
     ///
     /// # Examples
     ///
+    /// Waits for a running listener for at most a second:
+    ///
     /// ```no_run
-    /// # let controller = torcon::connect_default()?;
-    /// controller.close();
+    /// use std::time::Duration;
+    ///
+    /// let controller = torcon::connect_default()?;
+    /// controller.with_timeout(Duration::from_secs(1)).close();
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn close(&self) {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -24,7 +25,14 @@ pub(super) struct KeyFile<'a> {
 impl<'a> KeyFile<'a> {
     pub(super) fn at(path: &'a Path) -> Result<Self> {
         let failed = |error| OnionError::file(path, error);
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.contains(&0) {
+            let problem = "a path must not contain NUL";
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, problem)).into());
+        }
+        let (Some(parent), Some(name), false) =
+            (path.parent(), path.file_name(), bytes.ends_with(b"/"))
+        else {
             return Err(failed(io::ErrorKind::IsADirectory.into()).into());
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };

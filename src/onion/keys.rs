@@ -48,8 +48,9 @@ impl OnionKey {
     /// The first run of a program creates the address of its service, and every later one keeps it.
     /// If several processes or threads call this at once for the same file, one of them creates it,
     /// and all return the same key: the name appears only when the contents are complete and
-    /// synchronized with the disk. The directory must exist, must be writable by no other user, and
-    /// its file system must have hard links.
+    /// synchronized with the disk. A process that is killed meanwhile can leave a file
+    /// `.torcon-NUMBER.tmp`, which may be deleted. The directory must exist, must be writable by no
+    /// other user, and its file system must have hard links.
     ///
     /// Blocks the current thread until the file has been read or written.
     ///

@@ -406,6 +406,11 @@ impl Launcher {
         self
     }
 
+    /// Returns the token that cancels the launch.
+    pub(crate) fn canceled_by(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
+    }
+
     /// Launches tor and returns it when it is ready.
     ///
     /// Blocks the current thread until tor has bootstrapped to 100 %, or is ready as

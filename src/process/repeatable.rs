@@ -75,7 +75,7 @@ impl Launcher {
 impl RepeatableLauncher {
     /// Returns the token of the launcher.
     pub(crate) fn canceled_by(&self) -> Option<&CancelToken> {
-        self.launcher.cancel.as_ref()
+        self.launcher.canceled_by()
     }
 
     /// Sets the token that cancels each launch.

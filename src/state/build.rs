@@ -151,7 +151,7 @@ impl State {
     /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` after a timeout or a cancellation.
     ///
     /// Blocks the current thread until the circuit is built or the token is canceled, for at most
-    /// `limit`.
+    /// `limit`. A command that tor has not answered yet is not interrupted.
     ///
     /// # Errors
     ///
@@ -185,11 +185,7 @@ impl State {
         token.check(Wait::Circuit)?;
         let deadline = deadline_after(limit);
         let circuit = self.begin(path.try_into()?, None, deadline, limit)?;
-        let to_close = circuit.clone();
-        // The end of the circuit ends the wait.
-        let guard = token.on_cancel(move || to_close.give_up());
-        let outcome = circuit.wait_built_before(deadline, limit);
-        drop(guard);
+        let outcome = circuit.wait_built_or_canceled(deadline, limit, token);
         if let Err(canceled) = token.check(Wait::Built(circuit.id())) {
             circuit.give_up();
             return Err(canceled.into());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Path;
@@ -15,7 +16,7 @@ use super::{State, Stream};
 use crate::command::{CloseCircuit, ExtendCircuit};
 use crate::controller::Controller;
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
-use crate::link::deadline_after;
+use crate::link::{CancelToken, deadline_after};
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 
 /// The longest time to write the command that closes an abandoned circuit.
@@ -439,6 +440,26 @@ impl Circuit {
 
     pub(super) fn wait_built_before(&self, deadline: Instant, limit: Duration) -> Result<()> {
         self.wait(Wait::Built(self.id()), deadline, limit, CircuitInfo::is_built)
+    }
+
+    /// Waits as [`wait_built_before`](Self::wait_built_before) does, and returns at once if the token
+    /// is canceled, which the caller must check.
+    pub(super) fn wait_built_or_canceled(
+        &self,
+        deadline: Instant,
+        limit: Duration,
+        token: &CancelToken,
+    ) -> Result<()> {
+        let is_canceled = Arc::new(AtomicBool::new(false));
+        let at_cancel = Arc::clone(&is_canceled);
+        let (store, cell) = (Arc::clone(&self.owner.generation.store), Arc::clone(&self.cell));
+        let _guard = token.on_cancel(move || {
+            at_cancel.store(true, Ordering::Relaxed);
+            store.check_circuit(&cell);
+        });
+        let is_over =
+            move |info: &CircuitInfo| info.is_built() || is_canceled.load(Ordering::Relaxed);
+        self.wait(Wait::Built(self.id()), deadline, limit, is_over)
     }
 
     fn wait_closed_before(&self, deadline: Instant, limit: Duration) -> Result<()> {

@@ -147,21 +147,26 @@ impl Shared {
         }
     }
 
+    /// Waits for a status. An error reports `limit`.
     pub(super) fn wait_status(
         &self,
         deadline: Instant,
+        limit: Duration,
         mut is_wanted: impl FnMut(&SupervisorStatus) -> bool,
-    ) -> Option<SupervisorStatus> {
+    ) -> Result<SupervisorStatus> {
         let mut present = self.present.lock();
         loop {
             let (version, status) = (present.version, present.status.clone());
             // The closure of the program runs without the lock.
             if MutexGuard::unlocked(&mut present, || is_wanted(&status)) {
-                return Some(status);
+                return Ok(status);
             }
             while present.version == version {
+                if status.is_final() {
+                    return Err(present.error(None));
+                }
                 if self.changed.wait_until(&mut present, deadline).timed_out() {
-                    return None;
+                    return Err(Timeout::new(Wait::Status, limit).into());
                 }
             }
         }

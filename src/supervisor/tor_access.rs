@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Supervisor;
 use super::status::SupervisorStatus;
 use crate::command::{Command, ConfSettings, Names, OnionClientAuthAdd, SetConf};
-use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
+use crate::error::{Disconnect, Error, InvalidInput, Result};
 use crate::link::deadline_after;
 use crate::names::{ClientAuthKey, OnionAddress, starts_without_case};
 use crate::state::State;
@@ -113,18 +113,19 @@ impl Supervisor {
     /// later ones; if they change quickly, it may miss some, unlike one of
     /// [`on_status`](Self::on_status).
     ///
-    /// Blocks the current thread until the closure returns true, for at most `limit`.
+    /// Blocks the current thread until the closure returns true or the supervisor has ended, for at
+    /// most `limit`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`].
+    /// [`Error::Timeout`]; [`Error::Supervisor`] if the supervisor has ended and the closure does not
+    /// accept that status.
     pub fn wait_status(
         &self,
         limit: Duration,
         is_wanted: impl FnMut(&SupervisorStatus) -> bool,
     ) -> Result<SupervisorStatus> {
-        let status = self.shared.wait_status(deadline_after(limit), is_wanted);
-        status.ok_or_else(|| Timeout::new(Wait::Status, limit).into())
+        self.shared.wait_status(deadline_after(limit), limit, is_wanted)
     }
 }
 

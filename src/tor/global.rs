@@ -1,6 +1,7 @@
 //! The tor that the parts of a program share.
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::Tor;
-use crate::error::{InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::link::deadline_after;
+use crate::error::{Canceled, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
+use crate::link::{CancelToken, deadline_after};
 use crate::process::Launcher;
 
 /// The shared tor.
@@ -44,9 +45,20 @@ enum Acquired {
 
 impl Acquired {
     /// Returns the shared tor, or the right to launch one. Waits while another thread launches it,
-    /// for at most `limit`: that launch may be waiting for this thread.
-    fn acquire(limit: Duration) -> Result<Self> {
+    /// for at most `limit`: that launch may be waiting for this thread. The token ends this wait.
+    fn acquire(limit: Duration, cancel: Option<&CancelToken>) -> Result<Self> {
         let deadline = deadline_after(limit);
+        let is_canceled = Arc::new(AtomicBool::new(false));
+        let _guard = cancel.map(|token| {
+            let is_canceled = Arc::clone(&is_canceled);
+            token.on_cancel(move || {
+                // Under the lock, so that a thread between its check and its wait is woken.
+                let state = SHARED.lock();
+                is_canceled.store(true, Ordering::Relaxed);
+                drop(state);
+                CHANGED.notify_all();
+            })
+        });
         loop {
             let last = {
                 let mut state = SHARED.lock();
@@ -59,6 +71,9 @@ impl Acquired {
                             return Err(InvalidInput::new("the shared tor", problem).into());
                         }
                         State::Launching(_) => {
+                            if is_canceled.load(Ordering::Relaxed) {
+                                return Err(Canceled::new(Wait::Bootstrap).into());
+                            }
                             if CHANGED.wait_until(&mut state, deadline).timed_out() {
                                 return Err(Timeout::new(Wait::Bootstrap, limit).into());
                             }
@@ -148,7 +163,9 @@ impl Tor {
 /// Returns the shared tor. `must_match` says whether a running one must have the settings of the
 /// launcher.
 pub(super) fn shared(launcher: Launcher, must_match: bool) -> Result<Arc<Tor>> {
-    match Acquired::acquire(launcher.timeout)? {
+    let cancel = launcher.canceled_by();
+    cancel.map_or(Ok(()), |token| token.check(Wait::Bootstrap))?;
+    match Acquired::acquire(launcher.timeout, cancel)? {
         Acquired::Running(tor, settings) => {
             if must_match {
                 compare(&settings, &launcher.settings())?;

@@ -68,7 +68,7 @@ impl ConnectOptions {
     ) -> Result<Controller, ConnectProblem> {
         let problem = |error| self.problem_of(error);
         // Lets the waits for replies fail.
-        let _guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
+        let guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
         let command = GetProtocolInfo::new();
         let request = command.request().map_err(|error| problem(error.into()))?;
         let reply = link.call(&request, left(deadline)).map_err(|error| match error {
@@ -94,6 +94,11 @@ impl ConnectOptions {
         };
         let is_local = link.peer().is_on_this_machine();
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
+        drop(guard);
+        if self.check_canceled().is_err() {
+            // The connection is ended, or will be by a closure that is running.
+            return Err(ConnectProblem::Closed(Disconnect::Closed));
+        }
         link.set_authenticated();
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;

@@ -34,6 +34,11 @@ impl Store {
         self.wait(|inner| &mut inner.circuit_waiters, id, known, deadline, find)
     }
 
+    /// Wakes the threads that wait for a circuit if something else than its events has changed.
+    pub(in crate::state) fn check_circuit(&self, cell: &Arc<CircuitCell>) {
+        self.with(|inner| inner.circuit_waiters.check(&inner.tracker, cell));
+    }
+
     /// Waits until `find` returns a value for a stream; see [`wait_circuit`](Self::wait_circuit).
     pub(crate) fn wait_stream<T: Send + 'static>(
         &self,

@@ -119,6 +119,26 @@ fn a_connection_that_is_open_stays_open() {
     tor.finish();
 }
 
+// A token that was canceled at the last step of the handshake returned a connection that had ended.
+#[test]
+fn a_connection_that_a_late_cancellation_does_not_end_is_open() {
+    for round in 0..400 {
+        let token = CancelToken::new();
+        let at_end = token.clone();
+        let tor = FakeTor::tcp(move |script| {
+            script.greet();
+            (0..round * 10).for_each(|_| std::hint::spin_loop());
+            at_end.cancel();
+            script.drain();
+        });
+        match options(&token).connect(tor.endpoint()) {
+            Ok(controller) => assert!(controller.is_alive(), "round {round}"),
+            Err(error) => assert!(error.is_canceled(), "{error:?}"),
+        }
+        tor.finish();
+    }
+}
+
 #[test]
 fn the_token_of_its_options_stops_a_supervisor() {
     let (tor, is_silent) = silent_after(|_| {});

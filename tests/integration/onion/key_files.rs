@@ -140,6 +140,8 @@ fn anything_but_a_private_file_with_a_key_is_refused_and_stays_as_it_is() {
         ("missing/key", "No such file or directory"),
         ("key/key", "Not a directory"),
         ("..", "is a directory"),
+        ("new/", "is a directory"),
+        ("new\0", "a path must not contain NUL"),
     ] {
         let path = place(name);
         for refused in

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::bounded;
 use torcon::error::Wait;
 use torcon::event::SignalEvent;
 use torcon::onion::{OnionEndpoint, Publication};
 use torcon::process::Ready;
-use torcon::{Error, Launcher, Tor};
+use torcon::{CancelToken, Error, Launcher, Tor};
 
 use super::{LONG, SOON, refusal};
 use crate::support::exclusive::exclusive;
@@ -123,6 +124,46 @@ fn the_options_of_the_global_tor_must_match() {
     });
 }
 
+// Only the thread that launched the tor was canceled.
+#[test]
+fn a_token_ends_the_wait_for_the_global_tor_that_another_thread_launches() {
+    exclusive(|| {
+        let before = Holdings::now();
+        // Its only bridge does not exist, so that it never bootstraps.
+        let stuck = || {
+            Launcher::new()
+                .program(tor_binary())
+                .option("SocksPort", "0")
+                .option("UseBridges", "1")
+                .option("Bridge", "127.0.0.1:1")
+                .timeout(LONG)
+        };
+        let (launching, waiting) = (CancelToken::new(), CancelToken::new());
+        let (sender, begins) = bounded(1);
+        thread::scope(|scope| {
+            let report = move |_: &_| sender.try_send(()).unwrap_or_default();
+            let launcher = stuck().on_progress(report).cancel_token(&launching);
+            let first = scope.spawn(|| Tor::global_with(launcher));
+            begins.recv_timeout(LONG).unwrap();
+            let second = scope.spawn(|| Tor::global_with(stuck().cancel_token(&waiting)));
+            let third = scope.spawn(|| global().launcher(stuck()).cancel_token(&waiting).listen());
+            thread::sleep(Duration::from_millis(50));
+            waiting.cancel();
+            assert!(matches!(second.join().unwrap(), Err(Error::Canceled(_))));
+            assert!(matches!(third.join().unwrap(), Err(Error::Canceled(_))));
+            assert!(!first.is_finished());
+            launching.cancel();
+            assert!(matches!(first.join().unwrap(), Err(Error::Canceled(_))));
+        });
+        // A canceled token gets no tor, though one runs.
+        let tor = Tor::global_with(offline()).unwrap();
+        let refused = Tor::global_with(offline().cancel_token(&waiting));
+        assert!(matches!(refused, Err(Error::Canceled(_))));
+        drop(tor);
+        before.assert_restored(SOON);
+    });
+}
+
 #[test]
 fn the_launch_of_the_global_tor_can_be_repeated_after_a_failure() {
     exclusive(|| {
@@ -169,7 +210,7 @@ fn a_new_identity_can_be_waited_for_even_in_a_listener() {
         tor.controller().wait_new_identity(LONG).unwrap();
         // tor delays the second one.
         tor.controller().new_identity().unwrap();
-        let (done, outcome) = crossbeam_channel::bounded(1);
+        let (done, outcome) = bounded(1);
         let weak = Arc::downgrade(&tor);
         let listener = tor.controller().on(move |_: &SignalEvent| {
             let waited = weak.upgrade().unwrap().wait_new_identity(Duration::from_millis(50));

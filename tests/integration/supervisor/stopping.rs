@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -50,6 +51,33 @@ fn stopped_is_reported_if_a_closure_stops_the_supervisor() {
 }
 
 #[test]
+fn a_wait_for_a_status_ends_with_the_supervisor() {
+    let tor = FakeTor::serving(|_, _| None);
+    let supervisor = connected(&tor);
+    let begun = Instant::now();
+    let wait = || supervisor.wait_status(Duration::from_secs(3600), |_| false).unwrap_err();
+    let is_stopped = |error: &Error| match error {
+        Error::Supervisor(error) => matches!(error.problem(), SupervisorProblem::Stopped),
+        _ => false,
+    };
+    thread::scope(|scope| {
+        let (asked, is_asked) = bounded(10);
+        let waiting = scope.spawn(|| {
+            let never = move |_: &SupervisorStatus| asked.send(()).is_err();
+            supervisor.wait_status(Duration::from_secs(3600), never).unwrap_err()
+        });
+        is_asked.recv_timeout(LIMIT).unwrap();
+        supervisor.stop();
+        let error = waiting.join().unwrap();
+        assert!(is_stopped(&error), "{error:?}");
+    });
+    assert!(is_stopped(&wait()));
+    assert!(begun.elapsed() < LIMIT);
+    let last = supervisor.wait_status(LIMIT, SupervisorStatus::is_final).unwrap();
+    assert!(matches!(last, SupervisorStatus::Stopped), "{last}");
+}
+
+#[test]
 fn stopped_is_reported_after_a_closure_that_outlasts_stop() {
     let tor = FakeTor::serving(|_, _| None);
     let supervisor = connected(&tor);
@@ -80,7 +108,7 @@ fn a_second_stop_waits_for_the_first() {
     });
     let supervisor = options().connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
     let received = statuses(&supervisor);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| supervisor.add_event_listener(EventKind::Bw, |_| {}));
         eventually(LIMIT, "tor is asked", || tor.dialogue().contains("SETEVENTS BW"));
         let (sender, stopped) = bounded(2);
@@ -118,7 +146,7 @@ fn stop_returns_inside_a_password_closure_and_the_drop_ends_the_thread() {
             drop(supervisor);
             stopped.fire();
             // The stop by another thread waits for this.
-            std::thread::sleep(5 * SHORT);
+            thread::sleep(5 * SHORT);
             Some("x".into())
         };
         let connect = ConnectOptions::new().password_with(password);

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use torcon::names::CircuitId;
-use torcon::state::State;
-use torcon::{Controller, Error};
+use torcon::state::{Path, State};
+use torcon::{CancelToken, Controller, Error};
 
 use super::{LIMIT, followed, greet, send_event, serve_events};
 use crate::scripted::connected;
@@ -124,6 +124,31 @@ fn the_end_of_the_connection_wakes_every_waiter() {
     tor.finish();
 }
 
+// The wait ended by the event of the closed circuit, which a tor that hangs does not send.
+#[test]
+fn a_token_ends_the_wait_for_a_circuit_of_which_tor_reports_nothing_more() {
+    let (tor, controller, state) = followed(&[], &[], |script| {
+        let reply = ["250 EXTENDED 7", "650 CIRC 7 LAUNCHED PURPOSE=GENERAL"];
+        script.answer("EXTENDCIRCUIT 0", &reply);
+        script.expect("CLOSECIRCUIT 7");
+        script.drain();
+    });
+    let token = CancelToken::new();
+    let begun = Instant::now();
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually(LIMIT, "the circuit is launched", || !state.circuits().is_empty());
+            thread::sleep(Duration::from_millis(20));
+            token.cancel();
+        });
+        state.build_circuit_cancelable(Path::any(), Duration::from_secs(3600), &token)
+    });
+    assert!(matches!(outcome, Err(Error::Canceled(_))), "{outcome:?}");
+    assert!(begun.elapsed() < LIMIT * 4);
+    drop((state, controller));
+    tor.finish();
+}
+
 /// Returns the memory of this process in use, in bytes.
 pub(super) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -158,7 +183,7 @@ fn circuits_that_end_while_another_is_launched_take_little_memory() {
         let before = resident();
         let building = state.clone();
         let circuit = thread::scope(|scope| {
-            let building = scope.spawn(move || building.build_circuit(torcon::state::Path::any()));
+            let building = scope.spawn(move || building.build_circuit(Path::any()));
             let mut most = 0;
             eventually(LIMIT * 4, "the circuit is begun", || {
                 most = most.max(resident().saturating_sub(before));
