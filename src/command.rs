@@ -16,20 +16,34 @@ mod onion;
 mod session;
 mod stream;
 
-pub use address::{MapAddress, MapOutcome, Resolve};
+#[doc(alias = "ResolveAsync")]
+pub use address::Resolve;
+pub use address::{MapAddress, MapOutcome};
 pub use arguments::{AddressPair, ConfOptions, ConfSettings, InfoKeys, Names};
 pub use authenticate::{
     AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo, ServerChallenge,
 };
 pub use circuit::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
+#[doc(alias = "KeyVals")]
+pub use conf::ConfMap;
+#[doc(alias("KeyVal", "NewKeyVal"))]
+pub use conf::ConfSetting;
+#[doc(alias = "ValSet")]
+pub use conf::ConfValue;
 pub(crate) use conf::is_service_option;
-pub use conf::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
+pub use conf::{GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 pub use directory::{DescriptorPosted, HsFetch, HsPost, PostDescriptor};
 pub(crate) use info::AnswerCheck;
 pub use info::{GetInfo, InfoMap};
+#[doc(alias = "AddOnionRequest")]
+pub use onion::AddOnion;
+#[doc(alias = "AddOnionResponse")]
+pub use onion::AddedOnion;
+#[doc(alias = "HiddenServiceCredential")]
+pub use onion::OnionClientCredential;
 pub use onion::{
-    AddOnion, AddedOnion, DelOnion, OnionClientAuthAdd, OnionClientAuthAdded,
-    OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
+    DelOnion, OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove,
+    OnionClientAuthRemoved, OnionClientAuthView,
 };
 pub use session::{
     DropGuards, DropOwnership, DropTimeouts, Quit, SendSignal, SetEvents, TakeOwnership, UseFeature,

@@ -31,11 +31,13 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use self::backend::{Backend, Read, TorBackend};
+#[doc(alias = "HiddenService")]
 pub use self::configured_service::ConfiguredService;
 pub use self::new_value::NewValue;
 use self::pending::{GroupState, Pending};
 pub(crate) use self::port_line::port_value;
 pub(crate) use self::rewrite_lock::{Identity, RewriteGuard, RewriteLock};
+#[doc(alias("TorConfigType", "config_types"))]
 pub use self::schema::OptionType;
 use self::schema::TorOption;
 pub(crate) use self::service_lines::{ConfiguredLine, ServiceLines, is_same_directory};

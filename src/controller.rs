@@ -110,8 +110,6 @@ use crate::names::Signal;
 /// println!("tor {}: {info:?}", controller.version());
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("ITorControlProtocol", "BaseController", "Conn"))]
-#[doc(alias = "TorControlProtocol")]
 #[must_use = "the connection is closed when its last handle is dropped"]
 #[derive(Clone)]
 pub struct Controller {

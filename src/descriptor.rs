@@ -49,6 +49,7 @@ mod text;
 mod tests;
 
 pub(crate) use self::builder::DescriptorBuilder;
+#[doc(alias = "PortRange")]
 pub use self::exit_policy::ExitPolicy;
 pub use self::extra_info::ExtraInfo;
 pub use self::item::DescriptorItem;
@@ -57,6 +58,7 @@ pub use self::list::{
 };
 pub use self::microdescriptor::Microdescriptor;
 pub use self::onion::OnionDescriptor;
+#[doc(alias = "Router")]
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};
 pub(crate) use self::text::Text;

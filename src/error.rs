@@ -24,27 +24,74 @@ mod supervisor;
 mod testnet;
 mod timeout;
 
-pub use auth::{AuthError, AuthProblem};
+#[doc(alias = "AuthenticationFailure")]
+pub use auth::AuthError;
+#[doc(alias(
+    "UnrecognizedAuthMethods",
+    "OpenAuthFailed",
+    "OpenAuthRejected",
+    "PasswordAuthFailed",
+    "PasswordAuthRejected",
+    "IncorrectPassword",
+    "MissingPassword",
+    "CookieAuthFailed",
+    "CookieAuthRejected",
+    "IncorrectCookieValue",
+    "IncorrectCookieSize",
+    "UnreadableCookieFile",
+    "AuthChallengeFailed",
+    "AuthChallengeUnsupported",
+    "UnrecognizedAuthChallengeMethod",
+    "AuthSecurityFailure",
+    "InvalidClientNonce",
+    "MissingAuthInfo",
+    "NoAuthMethods",
+    "NoAuthCookie",
+))]
+pub use auth::AuthProblem;
 pub use buffer::{BufferError, BufferProblem};
 pub use canceled::Canceled;
-pub use circuit::{CircuitEnd, CircuitError, CircuitProblem};
+#[doc(alias("CircuitBuildFailedError", "CircuitBuildClosedError"))]
+pub use circuit::CircuitError;
+pub use circuit::{CircuitEnd, CircuitProblem};
+#[doc(alias = "IMMUTABLE_CONFIG_OPTIONS")]
 pub use config::ConfigError;
-pub use connect::{ConnectAttempt, ConnectError, ConnectProblem};
+#[doc(alias = "IncorrectSocketType")]
+pub use connect::ConnectProblem;
+pub use connect::{ConnectAttempt, ConnectError};
+#[doc(alias = "TorDisconnectError")]
 pub use disconnect::Disconnect;
 pub use input::InvalidInput;
+pub use launch::LaunchError;
+#[doc(alias = "TorNotFound")]
+pub use launch::LaunchProblem;
 pub(crate) use launch::LaunchReport;
-pub use launch::{LaunchError, LaunchProblem};
 pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, RemovedBy, UploadOutcome};
 pub use path::{HopRole, PathError, PathObstacle, PathProblem};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
-pub use rejection::{Rejection, RejectionLine};
+#[doc(alias = "TorProtocolError")]
+pub use rejection::Rejection;
+pub use rejection::RejectionLine;
 pub use resolve::{ResolveError, ResolveProblem};
-pub use socks::{SocksCode, SocksError, SocksProblem, SocksStep};
+#[doc(alias(
+    "GeneralServerFailureError",
+    "ConnectionNotAllowedError",
+    "NetworkUnreachableError",
+    "HostUnreachableError",
+    "ConnectionRefusedError",
+    "TtlExpiredError",
+    "CommandNotSupportedError",
+    "AddressTypeNotSupportedError",
+))]
+pub use socks::SocksCode;
+pub use socks::{SocksError, SocksProblem, SocksStep};
 pub use supervisor::{SupervisorError, SupervisorProblem};
 #[cfg(feature = "testnet")]
 pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
-pub use timeout::{Timeout, Wait};
+#[doc(alias = "CircuitBuildTimedOutError")]
+pub use timeout::Timeout;
+pub use timeout::Wait;
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -81,23 +81,72 @@ mod typed;
 use std::fmt;
 use std::time::Duration;
 
-pub use address::{AddrMapEvent, MappedAddress};
-pub use bandwidth::{BwEvent, CircBwEvent, ConnBwEvent, StreamBwEvent, TbEmptyEvent};
-pub use build_timeout::{BuildTimeoutSetEvent, Decimal};
-pub use cells::{CellCount, CellQueue, CellStatsEvent, CellTime};
-pub use circuit::{CircEvent, CircMinorEvent, HsPow};
-pub use clients::{ClientCount, ClientsSeenEvent};
-pub use config::{ConfChange, ConfChangedEvent, SignalEvent};
-pub use connection::{OrConnEvent, OrConnPeer};
-pub use descriptor::{HsDescContentEvent, HsDescEvent};
-pub use directory::{DescChangedEvent, NewConsensusEvent, NewDescEvent, NsEvent};
-pub use guard::{GuardEvent, NetworkLivenessEvent};
-pub use kind::{EventKind, EventKinds};
+#[doc(alias = "ParseAddrMapEvent")]
+pub use address::AddrMapEvent;
+pub use address::MappedAddress;
+#[doc(alias("BandwidthEvent", "ParseBandwidthEvent"))]
+pub use bandwidth::BwEvent;
+#[doc(alias("CircuitBandwidthEvent", "ParseCircuitBandwidthEvent"))]
+pub use bandwidth::CircBwEvent;
+#[doc(alias("ConnBandwidthEvent", "ParseConnBandwidthEvent"))]
+pub use bandwidth::ConnBwEvent;
+#[doc(alias("StreamBandwidthEvent", "ParseStreamBandwidthEvent"))]
+pub use bandwidth::StreamBwEvent;
+#[doc(alias("TokenBucketEmptyEvent", "ParseTokenBucketEmptyEvent"))]
+pub use bandwidth::TbEmptyEvent;
+#[doc(alias = "ParseBuildTimeoutSetEvent")]
+pub use build_timeout::BuildTimeoutSetEvent;
+pub use build_timeout::Decimal;
+#[doc(alias = "ParseCellStatsEvent")]
+pub use cells::CellStatsEvent;
+pub use cells::{CellCount, CellQueue, CellTime};
+#[doc(alias("CircuitEvent", "ParseCircuitEvent"))]
+pub use circuit::CircEvent;
+#[doc(alias("CircuitMinorEvent", "ParseCircuitMinorEvent"))]
+pub use circuit::CircMinorEvent;
+pub use circuit::HsPow;
+pub use clients::ClientCount;
+#[doc(alias = "ParseClientsSeenEvent")]
+pub use clients::ClientsSeenEvent;
+pub use config::ConfChange;
+#[doc(alias = "ParseConfChangedEvent")]
+pub use config::ConfChangedEvent;
+#[doc(alias = "ParseSignalEvent")]
+pub use config::SignalEvent;
+#[doc(alias = "ParseORConnEvent")]
+pub use connection::OrConnEvent;
+pub use connection::OrConnPeer;
+#[doc(alias = "ParseHSDescContentEvent")]
+pub use descriptor::HsDescContentEvent;
+#[doc(alias = "ParseHSDescEvent")]
+pub use descriptor::HsDescEvent;
+#[doc(alias = "ParseDescChangedEvent")]
+pub use directory::DescChangedEvent;
+#[doc(alias = "ParseNewConsensusEvent")]
+pub use directory::NewConsensusEvent;
+#[doc(alias = "ParseNewDescEvent")]
+pub use directory::NewDescEvent;
+#[doc(alias("NetworkStatusEvent", "ParseNetworkStatusEvent"))]
+pub use directory::NsEvent;
+#[doc(alias = "ParseGuardEvent")]
+pub use guard::GuardEvent;
+#[doc(alias = "ParseNetworkLivenessEvent")]
+pub use guard::NetworkLivenessEvent;
+#[doc(alias("event_description", "EVENT_DESCRIPTIONS", "EventCode", "EventCodes"))]
+#[doc(alias = "EventType")]
+pub use kind::EventKind;
+pub use kind::EventKinds;
+#[doc(alias = "ParseLogEvent")]
 pub use message::LogEvent;
-pub use status::{Bootstrap, ClockSource, StatusArea, StatusArgument, StatusDetail, StatusEvent};
+#[doc(alias = "ParseStatusEvent")]
+pub use status::StatusEvent;
+pub use status::{Bootstrap, ClockSource, StatusArea, StatusArgument, StatusDetail};
+#[doc(alias = "ParseStreamEvent")]
 pub use stream::StreamEvent;
 pub use text::EventText;
-pub use transport::{PtLogEvent, PtStatusEvent, TransportLaunchedEvent};
+#[doc(alias = "ParseTransportLaunchedEvent")]
+pub use transport::TransportLaunchedEvent;
+pub use transport::{PtLogEvent, PtStatusEvent};
 pub(crate) use typed::typed_callback;
 pub use typed::{ExtraField, TypedEvent};
 

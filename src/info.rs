@@ -19,8 +19,12 @@ mod relay;
 mod tests;
 mod version;
 
-pub use self::accounting::{Accounting, AccountingInterval};
-pub use self::address_mapping::{AddressMapping, MappingOrigin};
+#[doc(alias = "AccountingStats")]
+pub use self::accounting::Accounting;
+pub use self::accounting::AccountingInterval;
+#[doc(alias = "Addr")]
+pub use self::address_mapping::AddressMapping;
+pub use self::address_mapping::MappingOrigin;
 pub use self::annotations::DescriptorAnnotations;
 pub(crate) use self::answers::{Answers, read_flag};
 pub use self::consensus::{ConsensusFlavor, ConsensusLifetime, SharedRandom};
@@ -32,5 +36,7 @@ pub use self::download::{
 pub use self::entry_guard::{EntryGuard, EntryGuardStatus};
 pub use self::geoip::GeoIpData;
 pub use self::process::{CurrentTime, ProcessInfo, Traffic};
-pub use self::relay::{HandshakeCount, HandshakeCounts, Reachability};
+#[doc(alias = "UserTrafficAllowed")]
+pub use self::relay::Reachability;
+pub use self::relay::{HandshakeCount, HandshakeCounts};
 pub use self::version::{VersionStanding, VersionStatus};

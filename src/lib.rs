@@ -185,20 +185,38 @@ mod wire;
 
 pub use crate::auth::Password;
 pub use crate::config::Config;
-pub use crate::controller::{
-    ConnectOptions, Controller, EventQueue, EventQueueIter, PendingReply, WeakController, connect,
-    connect_default,
-};
+#[doc(alias = "TorProtocolFactory")]
+#[doc(alias = "build_tor_connection")]
+pub use crate::controller::ConnectOptions;
+#[doc(alias("ITorControlProtocol", "BaseController", "Conn"))]
+#[doc(alias = "TorControlProtocol")]
+pub use crate::controller::Controller;
+#[doc(alias = "NewConn")]
+pub use crate::controller::connect;
+#[doc(alias("build_local_tor_connection", "default_control_port"))]
+pub use crate::controller::connect_default;
+pub use crate::controller::{EventQueue, EventQueueIter, PendingReply, WeakController};
 pub use crate::error::{Disconnect, Error, Result};
 pub use crate::event::{Event, EventKind};
-pub use crate::link::{CancelGuard, CancelToken, Endpoint, ListenerId};
+#[doc(alias = "CancellationToken")]
+#[doc(alias = "Context")]
+#[doc(alias = "Ctrl-C")]
+#[doc(alias = "signal handler")]
+#[doc(alias = "addSystemEventTrigger")]
+pub use crate::link::CancelToken;
+pub use crate::link::{CancelGuard, Endpoint, ListenerId};
 pub use crate::names::Signal;
 pub use crate::onion::{OnionEndpoint, OnionListener};
 pub use crate::process::{Launcher, TorProcess};
 pub use crate::state::State;
 pub use crate::supervisor::Supervisor;
+#[doc(alias = "ITor")]
 pub use crate::tor::Tor;
-pub use crate::wire::{Line, Reply, ReplyLine, Request};
+#[doc(alias = "Response")]
+pub use crate::wire::Reply;
+#[doc(alias = "DataWithReply")]
+pub use crate::wire::ReplyLine;
+pub use crate::wire::{Line, Request};
 
 /// Compiles the programs of the README.
 #[cfg(doctest)]

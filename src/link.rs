@@ -47,7 +47,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Loss, Received, backlog, deadline_after};
-pub use self::cancel_token::{CancelGuard, CancelToken};
+pub use self::cancel_token::CancelGuard;
+pub use self::cancel_token::CancelToken;
 use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};

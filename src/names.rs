@@ -39,6 +39,7 @@ mod version;
 use std::fmt;
 
 pub use auth_method::AuthMethod;
+#[doc(alias("Bridge", "UseBridges", "obfs4", "snowflake", "meek", "webtunnel", "conjure"))]
 pub use bridge::BridgeLine;
 pub use circuit::{
     BuildFlag, BuildTimeoutAction, CircMinorChange, CircuitId, CircuitPurpose, CircuitReason,
@@ -51,12 +52,19 @@ pub use country::CountryCode;
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::{hash_without_case, keywords, starts_without_case};
+#[doc(alias = "Listener")]
 pub use listener::ListenerKind;
-pub use onion::{
-    ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey, OnionPort, PortTarget,
-};
+#[doc(alias = "auth_token")]
+pub use onion::ClientAuthKey;
+#[doc(alias = "TorOnionAddress")]
+pub use onion::OnionAddress;
+#[doc(alias("KeyType", "KeyAlgo", "KeyFromString", "ED25519Key"))]
+pub use onion::OnionKey;
+pub use onion::{ClientAuthPublicKey, ClientName, OnionPort, PortTarget};
 pub(crate) use printable::{printable, quoted, quoted_path};
-pub use relay::{Fingerprint, Nickname, RelaySpec};
+#[doc(alias("hexIdFromHash", "hashFromHexId"))]
+pub use relay::Fingerprint;
+pub use relay::{Nickname, RelaySpec};
 pub use relay_flag::RelayFlag;
 pub use severity::Severity;
 pub use signal::Signal;
@@ -70,8 +78,11 @@ pub use stream::{
 pub use target::Target;
 pub(crate) use tor_feature::TorFeature;
 pub use transport::{PtConnect, PtSeverity, TransportType};
+#[doc(alias("ClientTransportPlugin", "obfs4proxy", "lyrebird", "snowflake-client"))]
 pub use transport_plugin::TransportPlugin;
+#[doc(alias("Socks4Proxy", "Socks5Proxy", "HTTPSProxy", "HTTPProxy", "all_proxy"))]
 pub use upstream_proxy::UpstreamProxy;
+#[doc(alias = "version_at_least")]
 pub use version::TorVersion;
 
 /// An error: a text is not a valid name.

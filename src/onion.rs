@@ -64,13 +64,39 @@ mod stream;
 mod supervised;
 mod uploads;
 
+#[doc(alias(
+    "HiddenServiceClientAuth",
+    "IAuthenticatedOnionClients",
+    "IOnionClient",
+    "AuthBasic",
+    "AuthStealth",
+    "EphemeralAuthenticatedOnionServiceClient",
+    "FilesystemAuthenticatedOnionServiceClient",
+))]
 pub use self::client_auth::AuthorizedClient;
+#[doc(alias("TCPHiddenServiceEndpointParser", "ForwardConf", "ListenConf"))]
+#[doc(alias = "TCPHiddenServiceEndpoint")]
+pub use self::endpoint::OnionEndpoint;
+#[doc(alias = "IProgressProvider")]
+pub use self::endpoint::OnionProgress;
 pub(crate) use self::endpoint::{KeepAlive, Register, TorSource};
-pub use self::endpoint::{OnionEndpoint, OnionProgress};
+#[doc(alias = "TorOnionListeningPort")]
 pub use self::listener::OnionListener;
 pub use self::local::LocalListener;
 pub use self::monitor::IfRemoved;
 pub use self::publish::Publication;
-pub use self::service::{CheckObstacle, CheckStep, LastUpload, OnionCheck, OnionService};
+#[doc(alias(
+    "IHiddenService",
+    "IOnionService",
+    "IFilesystemOnionService",
+    "EphemeralAuthenticatedOnionService",
+    "FilesystemAuthenticatedOnionService",
+    "CreateHiddenServiceOutput",
+    "OnionForward",
+))]
+#[doc(alias = "FilesystemOnionService")]
+#[doc(alias = "EphemeralOnionService")]
+pub use self::service::OnionService;
+pub use self::service::{CheckObstacle, CheckStep, LastUpload, OnionCheck};
 pub use self::stream::OnionStream;
 pub(crate) use self::supervised::SupervisedService;

@@ -31,9 +31,14 @@ mod tor_process;
 mod tor_user;
 mod verify;
 
-pub use self::control::{ControlFn, ControlVia};
+pub use self::control::ControlFn;
+#[doc(alias = "EmbeddedControlConn")]
+pub use self::control::ControlVia;
 pub use self::launch_state::Ready;
+#[doc(alias("NO_TORRC", "Creator", "CmdCreatorFunc", "StartConf"))]
 pub use self::launcher::Launcher;
 pub use self::progress::Progress;
 pub(crate) use self::repeatable::RepeatableLauncher;
+#[doc(alias = "cleanup")]
+#[doc(alias = "TorProcessProtocol")]
 pub use self::tor_process::TorProcess;

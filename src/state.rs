@@ -72,16 +72,41 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-pub use self::attacher::{Attach, AttacherGuard, AttacherOptions};
-pub use self::change::{
-    AddressChange, AddressUpdate, CircuitChange, CircuitUpdate, StreamChange, StreamUpdate,
-};
+#[doc(alias = "attach_stream_failure")]
+pub use self::attacher::Attach;
+#[doc(alias("remove_attacher", "undo_attacher"))]
+pub use self::attacher::AttacherGuard;
+#[doc(alias = "PriorityAttacher")]
+pub use self::attacher::AttacherOptions;
+#[doc(alias("addrmap_added", "addrmap_expired"))]
+pub use self::change::AddressChange;
+#[doc(alias(
+    "circuit_new",
+    "circuit_launched",
+    "circuit_extend",
+    "circuit_built",
+    "circuit_closed",
+    "circuit_failed",
+    "circuit_destroy",
+))]
+pub use self::change::CircuitChange;
+#[doc(alias(
+    "stream_new",
+    "stream_succeeded",
+    "stream_attach",
+    "stream_detach",
+    "stream_closed",
+    "stream_failed",
+))]
+pub use self::change::StreamChange;
+pub use self::change::{AddressUpdate, CircuitUpdate, StreamUpdate};
 pub use self::circuit::Circuit;
 pub use self::circuit_info::CircuitInfo;
 pub use self::connections::OrConnection;
 pub use self::listeners::StateListenerId;
 pub use self::missing::MissingPart;
 pub use self::path::{Path, PathSpec};
+#[doc(alias = "IRouterContainer")]
 pub use self::relays::Relays;
 pub use self::snapshot::Snapshot;
 pub use self::stream::Stream;

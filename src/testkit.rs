@@ -206,5 +206,7 @@ mod socket;
 
 pub use self::answer::Answer;
 pub use self::builder::FakeTorBuilder;
+#[doc(alias = "FakeControlProtocol")]
+#[doc(alias = "mock")]
 pub use self::fake_tor::FakeTor;
 pub use self::script::Script;

@@ -39,7 +39,6 @@ use crate::state::State;
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias = "ITor")]
 #[must_use = "a launched tor is ended when this is dropped"]
 pub struct Tor {
     controller: Controller,

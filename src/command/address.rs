@@ -140,7 +140,6 @@ impl Command for MapAddress {
 /// `RESOLVE name [name ...]`, or `RESOLVE mode=reverse address [address ...]`. tor answers at once;
 /// an `ADDRMAP` event for each name reports the result, a failure too.
 /// [`Controller::resolve`](crate::Controller::resolve) waits for it.
-#[doc(alias = "ResolveAsync")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
     reverse: bool,

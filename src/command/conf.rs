@@ -8,7 +8,8 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use self::get::GetConf;
-pub use self::map::{ConfMap, ConfValue};
+pub use self::map::ConfMap;
+pub use self::map::ConfValue;
 use super::{Command, ConfSettings, acknowledged};
 use crate::error::{InvalidInput, Result};
 use crate::names::starts_without_case;
@@ -17,7 +18,6 @@ use crate::wire::Request;
 /// The new value of an option; or none, which clears the option.
 ///
 /// `From` makes it from text, bytes, and `Option`s of them.
-#[doc(alias("KeyVal", "NewKeyVal"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfSetting(Option<Zeroizing<Vec<u8>>>);
 

@@ -7,9 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use zeroize::Zeroizing;
 
+pub use self::client_auth::OnionClientCredential;
 pub use self::client_auth::{
     OnionClientAuthAdd, OnionClientAuthAdded, OnionClientAuthRemove, OnionClientAuthRemoved,
-    OnionClientAuthView, OnionClientCredential,
+    OnionClientAuthView,
 };
 use super::{Command, acknowledged, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
@@ -37,7 +38,6 @@ use crate::wire::{Reply, Request};
 /// println!("http://{}", added.address);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "AddOnionRequest")]
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct AddOnion {
@@ -68,7 +68,6 @@ pub struct AddOnion {
 /// println!("http://{}", added.address);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "AddOnionResponse")]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AddedOnion {

@@ -32,7 +32,6 @@ const PORT: &str = "HiddenServicePort";
 /// assert_eq!(service.ports(), [OnionPort::new(80, 8080)]);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "HiddenService")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfiguredService {
     directory: PathBuf,

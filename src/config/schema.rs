@@ -19,7 +19,6 @@ keywords! {
     /// assert_eq!(OptionType::from("Boolean+Auto"), OptionType::AutoBoolean);
     /// assert!(OptionType::RouterList.is_list());
     /// ```
-    #[doc(alias("TorConfigType", "config_types"))]
     pub enum OptionType {
         /// `0` or `1`.
         Boolean = "Boolean",

@@ -31,7 +31,6 @@ use crate::link::{Endpoint, deadline_after};
 /// println!("tor {}", controller.version());
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "NewConn")]
 pub fn connect<E>(endpoint: E) -> Result<Controller>
 where
     E: TryInto<Endpoint>,
@@ -55,7 +54,6 @@ where
 /// println!("tor {} at {}", controller.version(), controller.endpoint());
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("build_local_tor_connection", "default_control_port"))]
 pub fn connect_default() -> Result<Controller> {
     ConnectOptions::new().connect_default()
 }

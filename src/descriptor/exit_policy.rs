@@ -35,7 +35,6 @@ mod tests;
 /// assert!(summary.allows([192, 0, 2, 1].into(), 80));
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias = "PortRange")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExitPolicy {
     form: Form,

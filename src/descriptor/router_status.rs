@@ -32,7 +32,6 @@ use crate::wire::timestamp::read_time;
 /// assert!(relay.has_flag(&RelayFlag::Authority) && relay.bandwidth() == Some(20));
 /// # Ok::<(), torcon::error::ProtocolError>(())
 /// ```
-#[doc(alias = "Router")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouterStatus {
     text: Text,

@@ -9,7 +9,6 @@ use crate::names::{AuthMethod, printable, quoted_path};
 
 /// The error of a failed authentication: the methods that tor offered, those that were tried, the
 /// problem, and advice.
-#[doc(alias = "AuthenticationFailure")]
 #[derive(Clone, Debug)]
 pub struct AuthError {
     inner: Arc<Inner>,
@@ -24,28 +23,6 @@ struct Inner {
 }
 
 /// Why authentication failed.
-#[doc(alias(
-    "UnrecognizedAuthMethods",
-    "OpenAuthFailed",
-    "OpenAuthRejected",
-    "PasswordAuthFailed",
-    "PasswordAuthRejected",
-    "IncorrectPassword",
-    "MissingPassword",
-    "CookieAuthFailed",
-    "CookieAuthRejected",
-    "IncorrectCookieValue",
-    "IncorrectCookieSize",
-    "UnreadableCookieFile",
-    "AuthChallengeFailed",
-    "AuthChallengeUnsupported",
-    "UnrecognizedAuthChallengeMethod",
-    "AuthSecurityFailure",
-    "InvalidClientNonce",
-    "MissingAuthInfo",
-    "NoAuthMethods",
-    "NoAuthCookie",
-))]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthProblem {

@@ -8,7 +8,6 @@ use crate::names::{
 };
 
 /// The error of a circuit that could not be built or used, or of a stream through it.
-#[doc(alias("CircuitBuildFailedError", "CircuitBuildClosedError"))]
 #[derive(Clone, Debug)]
 pub struct CircuitError {
     inner: Arc<Inner>,

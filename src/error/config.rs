@@ -7,7 +7,6 @@ use crate::names::printable;
 
 /// The error of a configuration that tor refused to apply. tor's configuration is unchanged, and the
 /// changes are still pending.
-#[doc(alias = "IMMUTABLE_CONFIG_OPTIONS")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     inner: Arc<Inner>,

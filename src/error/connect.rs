@@ -48,7 +48,6 @@ pub struct ConnectAttempt {
 }
 
 /// Why an attempt failed.
-#[doc(alias = "IncorrectSocketType")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectProblem {

@@ -7,7 +7,6 @@ use super::ProtocolError;
 ///
 /// A connection has one reason, the first that was detected. Every waiting caller and every later
 /// call gets it.
-#[doc(alias = "TorDisconnectError")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {

@@ -43,7 +43,6 @@ pub(crate) struct LaunchReport {
 }
 
 /// Why a launch or a launched tor failed.
-#[doc(alias = "TorNotFound")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchProblem {

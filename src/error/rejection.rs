@@ -6,7 +6,6 @@ use crate::names::secret::redact;
 use crate::names::{printable, quoted};
 
 /// tor's refusal of a command, with status code and text.
-#[doc(alias = "TorProtocolError")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     inner: Arc<Inner>,

@@ -125,11 +125,6 @@ macro_rules! socks_codes {
         /// [`GeneralFailure`](Self::GeneralFailure).
         ///
         /// Two values are equal if their codes are equal.
-        #[doc(alias(
-            "GeneralServerFailureError", "ConnectionNotAllowedError", "NetworkUnreachableError",
-            "HostUnreachableError", "ConnectionRefusedError", "TtlExpiredError",
-            "CommandNotSupportedError", "AddressTypeNotSupportedError",
-        ))]
         #[derive(Clone, Copy, Debug)]
         #[non_exhaustive]
         pub enum SocksCode {

@@ -4,7 +4,6 @@ use std::time::Duration;
 use crate::names::{CircuitId, StreamId, printable};
 
 /// The error of a wait whose time limit passed.
-#[doc(alias = "CircuitBuildTimedOutError")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
     inner: Box<Inner>,

@@ -21,7 +21,6 @@ use crate::wire::fields::{Field, Fields};
 /// assert_eq!(map.new_address(), MappedAddress::Address(EventText::new(b"b.example")));
 /// assert_eq!((map.expires(), map.cached()), (None, Some(true)));
 /// ```
-#[doc(alias = "ParseAddrMapEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct AddrMapEvent {
     text: EventText,

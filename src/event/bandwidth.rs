@@ -10,7 +10,6 @@ use crate::wire::fields::{Fields, Value, read_number};
 use crate::wire::timestamp::read_time;
 
 /// `BW`: how many bytes tor read and wrote in the last second.
-#[doc(alias("BandwidthEvent", "ParseBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BwEvent {
     bytes_read: u64,
@@ -49,7 +48,6 @@ impl BwEvent {
 /// `STREAM_BW`: bytes of an application's stream since the last event of this stream.
 ///
 /// tor sends it about once a second for each stream with traffic, and when a stream ends.
-#[doc(alias("StreamBandwidthEvent", "ParseStreamBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamBwEvent {
     id: StreamId,
@@ -106,7 +104,6 @@ impl StreamBwEvent {
 /// tor sends it about once a second for each of its circuits with traffic. Delivered and overhead
 /// bytes are less than all bytes read or written: the rest is cell headers, and cells that tor
 /// ignored or rejected.
-#[doc(alias("CircuitBandwidthEvent", "ParseCircuitBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircBwEvent {
     id: CircuitId,
@@ -177,7 +174,6 @@ impl CircBwEvent {
 /// `CONN_BW`: bytes of a connection since the last event of this connection.
 ///
 /// Only a tor with the option `TestingEnableConnBwEvent`, in a test network, sends this.
-#[doc(alias("ConnBandwidthEvent", "ParseConnBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnBwEvent {
     id: ConnectionId,
@@ -239,7 +235,6 @@ impl ConnBwEvent {
 /// `TB_EMPTY`: a token bucket was empty, and was refilled.
 ///
 /// tor 0.4.9 does not offer this event; older ones sent it in test networks.
-#[doc(alias("TokenBucketEmptyEvent", "ParseTokenBucketEmptyEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TbEmptyEvent {
     read_bucket_empty: Duration,

@@ -13,7 +13,6 @@ use crate::wire::fields::read_number;
 ///
 /// tor models the build times of its circuits as a Pareto distribution, whose parameters are
 /// [`xm`](Self::xm) and [`alpha`](Self::alpha).
-#[doc(alias = "ParseBuildTimeoutSetEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BuildTimeoutSetEvent {
     text: EventText,

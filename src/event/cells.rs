@@ -10,7 +10,6 @@ use crate::names::{CircuitId, ConnectionId};
 /// `CELL_STATS`: cells of a circuit since the last event of this circuit.
 ///
 /// Only a tor with the option `TestingEnableCellStatsEvent`, in a test network, sends this.
-#[doc(alias = "ParseCellStatsEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CellStatsEvent {
     text: EventText,

@@ -29,7 +29,6 @@ use crate::wire::fields::{read_number, split_list};
 /// assert_eq!(circ.path().len(), 1);
 /// assert_eq!(circ.purpose(), Some(CircuitPurpose::General));
 /// ```
-#[doc(alias("CircuitEvent", "ParseCircuitEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircEvent {
     id: CircuitId,
@@ -40,7 +39,6 @@ pub struct CircEvent {
 ///
 /// The methods that [`CircEvent`] has too return the new values; methods whose names begin with
 /// `old_` return the values before the change.
-#[doc(alias("CircuitMinorEvent", "ParseCircuitMinorEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircMinorEvent {
     id: CircuitId,

@@ -7,7 +7,6 @@ use crate::event::keyword::event_keywords;
 use crate::event::typed::typed_event;
 
 /// `CLIENTS_SEEN`: rounded numbers of the clients of a bridge.
-#[doc(alias = "ParseClientsSeenEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientsSeenEvent {
     text: EventText,

@@ -21,7 +21,6 @@ use crate::wire::quoted::decode_value;
 /// assert_eq!(changes[0].value.as_ref().unwrap(), "notice stdout");
 /// assert_eq!(changes[2].value, None);
 /// ```
-#[doc(alias = "ParseConfChangedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfChangedEvent {
     text: EventText,
@@ -62,7 +61,6 @@ impl ConfChangedEvent {
 /// `SIGNAL`: tor received a signal, on its control port or from the operating system.
 ///
 /// tor reports no signal that ends it.
-#[doc(alias = "ParseSignalEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignalEvent {
     text: EventText,

@@ -8,7 +8,6 @@ use crate::event::typed::{Parsed, typed_event};
 use crate::names::{ConnectionId, OrConnReason, OrConnStatus, RelaySpec, Target};
 
 /// `ORCONN`: an OR connection changed its status.
-#[doc(alias = "ParseORConnEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OrConnEvent {
     text: EventText,

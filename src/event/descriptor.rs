@@ -10,7 +10,6 @@ use crate::wire::fields::Fields;
 ///
 /// tor uploads a descriptor to several hidden service directories and fetches it from one after
 /// the other; the failure of one does not imply that of the others.
-#[doc(alias = "ParseHSDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescEvent {
     text: EventText,
@@ -73,7 +72,6 @@ impl HsDescEvent {
 ///
 /// tor sends it without a descriptor if a directory returned none; [`HsDescEvent::reason`] returns
 /// the reason.
-#[doc(alias = "ParseHSDescContentEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescContentEvent {
     text: EventText,

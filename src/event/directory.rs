@@ -8,7 +8,6 @@ use crate::names::RelaySpec;
 use crate::wire::fields::Fields;
 
 /// `NEWDESC`: tor received server descriptors of relays; microdescriptors do not count.
-#[doc(alias = "ParseNewDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewDescEvent {
     text: EventText,
@@ -38,7 +37,6 @@ impl NewDescEvent {
 }
 
 /// `DESCCHANGED`: the descriptor of this relay changed.
-#[doc(alias = "ParseDescChangedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct DescChangedEvent {
     text: EventText,
@@ -65,7 +63,6 @@ impl DescChangedEvent {
 /// let entries: Vec<_> = ns.entries().collect();
 /// assert_eq!(entries, ["r one AA BB 2038-01-01 00:00:00 127.0.0.1 5000 0\ns Fast"]);
 /// ```
-#[doc(alias("NetworkStatusEvent", "ParseNetworkStatusEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NsEvent {
     text: EventText,
@@ -74,7 +71,6 @@ pub struct NsEvent {
 /// `NEWCONSENSUS`: tor received a new consensus, with every usable relay.
 ///
 /// A relay that it does not list should not be used any more.
-#[doc(alias = "ParseNewConsensusEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewConsensusEvent {
     text: EventText,

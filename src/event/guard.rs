@@ -6,7 +6,6 @@ use crate::event::typed::{Parsed, typed_event};
 use crate::names::{GuardStatus, GuardType, NetworkLiveness, RelaySpec};
 
 /// `GUARD`: the set of guards, or the status of a guard, changed.
-#[doc(alias = "ParseGuardEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct GuardEvent {
     text: EventText,
@@ -43,7 +42,6 @@ impl GuardEvent {
 }
 
 /// `NETWORK_LIVENESS`: tor found that the network is reachable, or no longer.
-#[doc(alias = "ParseNetworkLivenessEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NetworkLivenessEvent {
     text: EventText,

@@ -6,8 +6,6 @@ crate::names::keywords! {
     /// The kinds depend on the version of tor; `GETINFO events/names` lists them. A program can
     /// also subscribe to a kind that this version of torcon does not know, as
     /// `EventKind::from("NEW_KIND")`.
-    #[doc(alias("event_description", "EVENT_DESCRIPTIONS", "EventCode", "EventCodes"))]
-    #[doc(alias = "EventType")]
     pub enum EventKind {
         /// A circuit changed its status: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",

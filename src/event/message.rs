@@ -8,7 +8,6 @@ use crate::names::Severity;
 ///
 /// A closure with a parameter of this type receives `NOTICE`, `WARN` and `ERR`; subscribe to the
 /// thousands of messages of `INFO` and `DEBUG` by their [`EventKind`].
-#[doc(alias = "ParseLogEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
     severity: Severity,

@@ -28,7 +28,6 @@ use crate::wire::fields::Fields;
 /// assert_eq!(status.action(), StatusAction::DangerousPort);
 /// assert_eq!(status.argument("PORT").unwrap(), "23");
 /// ```
-#[doc(alias = "ParseStatusEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusEvent {
     area: StatusArea,

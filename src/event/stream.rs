@@ -13,7 +13,6 @@ use crate::wire::fields::Fields;
 ///
 /// The first event of a stream can be its close, a stream can be sent more than once, and it can
 /// move between the legs of a conflux pair without an event.
-#[doc(alias = "ParseStreamEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamEvent {
     id: StreamId,

@@ -9,7 +9,6 @@ use crate::names::{PtConnect, PtSeverity, Target, TransportType};
 use crate::wire::fields::read_number;
 
 /// `TRANSPORT_LAUNCHED`: a pluggable transport was launched and accepts connections.
-#[doc(alias = "ParseTransportLaunchedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TransportLaunchedEvent {
     port: u16,

@@ -16,7 +16,6 @@ use crate::names::HibernationStatus;
 /// println!("{} {:?}", accounting.hibernation, accounting.interval);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "AccountingStats")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -41,7 +41,6 @@ keywords! {
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "Addr")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -12,7 +12,6 @@ use crate::error::ProtocolError;
 /// println!("reachable: {}", controller.reachability()?.or);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "UserTrafficAllowed")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

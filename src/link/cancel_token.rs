@@ -65,11 +65,6 @@ use crate::error::{Canceled, Wait};
 ///     Ok(())
 /// }
 /// ```
-#[doc(alias = "CancellationToken")]
-#[doc(alias = "Context")]
-#[doc(alias = "Ctrl-C")]
-#[doc(alias = "signal handler")]
-#[doc(alias = "addSystemEventTrigger")]
 #[derive(Clone)]
 pub struct CancelToken {
     shared: Arc<Shared>,

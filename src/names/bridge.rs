@@ -52,7 +52,6 @@ const DEFAULT_PORT: u16 = 443;
 /// controller.set_conf([("UseBridges", "1"), ("Bridge", bridge.as_str())])?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("Bridge", "UseBridges", "obfs4", "snowflake", "meek", "webtunnel", "conjure"))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BridgeLine {
     /// Invariant: the words of the line, each of printable ASCII, with one blank between them.

@@ -12,7 +12,6 @@ super::keywords! {
     /// assert_eq!(ListenerKind::ExtOr.as_str(), "extor");
     /// assert!(!ListenerKind::from("FUTURE").is_recognized());
     /// ```
-    #[doc(alias = "Listener")]
     pub enum ListenerKind {
         /// `ORPort`: connections of relays and clients to this relay.
         Or = "or",

@@ -39,7 +39,8 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::BASE32_NOPAD;
 use sha3::{Digest, Sha3_256};
 
-pub use self::client_auth::{ClientAuthKey, ClientAuthPublicKey};
+pub use self::client_auth::ClientAuthKey;
+pub use self::client_auth::ClientAuthPublicKey;
 pub use self::client_name::ClientName;
 pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
@@ -74,7 +75,6 @@ const LENGTH_2: usize = 16;
 /// );
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias = "TorOnionAddress")]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnionAddress {
     /// Invariant: lower-case base32 of `key`, its checksum and the version.

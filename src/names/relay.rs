@@ -21,7 +21,6 @@ use crate::names::{InvalidName, printable};
 /// assert_eq!(fingerprint.to_string(), "E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC");
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias("hexIdFromHash", "hashFromHexId"))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint {
     bytes: [u8; 20],

@@ -32,7 +32,6 @@ use crate::names::{InvalidName, Target};
 /// assert_eq!(plugin.arguments().collect::<Vec<_>>(), ["-enableLogging"]);
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias("ClientTransportPlugin", "obfs4proxy", "lyrebird", "snowflake-client"))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportPlugin {
     /// Invariant: the words of the option with one blank between them: transports, kind, then the

@@ -38,7 +38,6 @@ const AUTHENTICATOR_LIMIT: usize = 512;
 /// assert_eq!(proxy.username(), Some("alice"));
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias("Socks4Proxy", "Socks5Proxy", "HTTPSProxy", "HTTPProxy", "all_proxy"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamProxy {
     kind: Kind,

@@ -28,7 +28,6 @@ use crate::names::{InvalidName, printable};
 /// assert_eq!(version.to_string(), "0.4.9.11 (git-f1d4ba3)");
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias = "version_at_least")]
 #[derive(Clone)]
 pub struct TorVersion {
     text: Box<str>,

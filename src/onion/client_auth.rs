@@ -18,15 +18,6 @@ use crate::names::{ClientAuthKey, ClientAuthPublicKey, ClientName};
 /// println!("{}: {}", alice.name, alice.public_key);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias(
-    "HiddenServiceClientAuth",
-    "IAuthenticatedOnionClients",
-    "IOnionClient",
-    "AuthBasic",
-    "AuthStealth",
-    "EphemeralAuthenticatedOnionServiceClient",
-    "FilesystemAuthenticatedOnionServiceClient",
-))]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizedClient {

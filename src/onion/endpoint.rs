@@ -98,8 +98,6 @@ use crate::process::Launcher;
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias("TCPHiddenServiceEndpointParser", "ForwardConf", "ListenConf"))]
-#[doc(alias = "TCPHiddenServiceEndpoint")]
 #[must_use = "an endpoint does nothing until listen() or start() is called"]
 pub struct OnionEndpoint {
     source: TorSource,

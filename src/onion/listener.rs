@@ -50,7 +50,6 @@ const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias = "TorOnionListeningPort")]
 #[derive(Debug)]
 #[must_use = "the service ends when the listener is dropped"]
 pub struct OnionListener {

@@ -43,17 +43,6 @@ use crate::names::{OnionAddress, OnionKey, OnionPort};
 /// std::thread::park();
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias(
-    "IHiddenService",
-    "IOnionService",
-    "IFilesystemOnionService",
-    "EphemeralAuthenticatedOnionService",
-    "FilesystemAuthenticatedOnionService",
-    "CreateHiddenServiceOutput",
-    "OnionForward",
-))]
-#[doc(alias = "FilesystemOnionService")]
-#[doc(alias = "EphemeralOnionService")]
 #[must_use = "the service ends when it is dropped"]
 pub struct OnionService {
     inner: Arc<ServiceInner>,

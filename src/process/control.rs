@@ -47,7 +47,6 @@ pub type ControlFn = Arc<dyn Fn() -> Result<Controller> + Send + Sync>;
 ///     .launch()?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "EmbeddedControlConn")]
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum ControlVia {

@@ -54,7 +54,6 @@ use crate::temporary;
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias("NO_TORRC", "Creator", "CmdCreatorFunc", "StartConf"))]
 #[must_use = "a launcher does nothing until launch() or spawn() is called"]
 pub struct Launcher {
     pub(super) program: PathBuf,

@@ -54,8 +54,6 @@ const SECOND_GRACE: Duration = Duration::from_secs(2);
 /// println!("it has ended: {}", tor.quit()?);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "cleanup")]
-#[doc(alias = "TorProcessProtocol")]
 #[must_use = "tor is ended when this is dropped"]
 pub struct TorProcess {
     pub(super) shared: Arc<Shared>,

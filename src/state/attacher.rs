@@ -40,7 +40,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The choice of an attacher for a stream.
 ///
 /// An attacher may also return a `Result` of this type; an error is [`Failed`](Self::Failed).
-#[doc(alias = "attach_stream_failure")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {
@@ -89,7 +88,6 @@ impl<E: fmt::Display> From<Result<Self, E>> for Attach {
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias = "PriorityAttacher")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an attacher does nothing until it is set"]
 pub struct AttacherOptions {
@@ -246,7 +244,6 @@ impl State {
 /// The last guard of a connection restores the option of tor, and waits for at most two seconds
 /// until tor has confirmed it. A guard can be dropped anywhere, even inside the attacher. It keeps
 /// the state and the connection open.
-#[doc(alias("remove_attacher", "undo_attacher"))]
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     /// Keeps the state and its connection open.

@@ -27,15 +27,6 @@ use crate::names::{CircuitId, CircuitPurpose, CircuitStatus, HsState, StreamStat
 /// })?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias(
-    "circuit_new",
-    "circuit_launched",
-    "circuit_extend",
-    "circuit_built",
-    "circuit_closed",
-    "circuit_failed",
-    "circuit_destroy",
-))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitChange {
@@ -95,14 +86,6 @@ pub enum CircuitChange {
 /// })?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias(
-    "stream_new",
-    "stream_succeeded",
-    "stream_attach",
-    "stream_detach",
-    "stream_closed",
-    "stream_failed",
-))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamChange {
@@ -147,7 +130,6 @@ pub enum StreamChange {
 /// })?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("addrmap_added", "addrmap_expired"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressChange {

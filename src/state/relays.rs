@@ -36,7 +36,6 @@ const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, Event
 /// println!("{} of {} are exits", relays.with_flag(RelayFlag::Exit).count(), relays.len());
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "IRouterContainer")]
 #[derive(Clone)]
 pub struct Relays {
     index: Arc<Index>,

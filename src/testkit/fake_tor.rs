@@ -55,8 +55,6 @@ const SLICE: Duration = Duration::from_millis(20);
 /// tor.finish();
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "FakeControlProtocol")]
-#[doc(alias = "mock")]
 #[derive(Debug)]
 #[must_use = "a fake tor ends when it is dropped"]
 pub struct FakeTor {

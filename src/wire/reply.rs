@@ -15,7 +15,6 @@ use crate::names::secret::redact;
 ///
 /// The codes of one reply can differ. Values are bytes; [`ReplyLine`] also returns them as text. A
 /// reply of up to 64 KiB is zeroized when it is dropped, since it can contain a key.
-#[doc(alias = "Response")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The bytes for the ranges of `lines`, with data blocks unstuffed.
@@ -32,7 +31,6 @@ struct Span {
 }
 
 /// One line of a [`Reply`].
-#[doc(alias = "DataWithReply")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplyLine<'a> {
     code: u16,

@@ -170,3 +170,49 @@ fn aliases_are_read_in_each_of_their_forms() {
     let expected = ["a", "bc", "getthing", "thing"];
     assert_eq!(names, expected.map(str::to_owned).into());
 }
+
+/// Returns the names of types, free functions and re-exports that have an alias in a source.
+fn with_alias(source: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut has_alias = false;
+    for line in source.lines() {
+        let is_item = ["pub struct ", "pub enum ", "pub trait ", "pub use "]
+            .iter()
+            .any(|begin| line.trim_start().starts_with(begin))
+            || line.starts_with("pub fn ");
+        if is_item && has_alias {
+            found.push(line.trim());
+        }
+        let is_end = line.trim().is_empty() || line.ends_with(['{', ';', '}']);
+        has_alias = (has_alias || line.trim_start().starts_with("#[doc(alias")) && !is_end;
+    }
+    found
+}
+
+#[test]
+fn an_alias_stands_where_the_documentation_shows_the_item() {
+    // rustdoc drops the aliases of a type that a public module re-exports from a private one. They
+    // must stand at the `pub use`.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let library = fs::read_to_string(root.join("lib.rs")).unwrap();
+    let mut places = vec![root.clone()];
+    let mut misplaced = Vec::new();
+    while let Some(directory) = places.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                places.push(path);
+                continue;
+            }
+            let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let is_shown = directory == root
+                && (module == "lib" || library.contains(&format!("\npub mod {module};")));
+            if !is_shown && path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                let items = with_alias(&source);
+                misplaced.extend(items.iter().map(|item| format!("{}: {item}", path.display())));
+            }
+        }
+    }
+    assert!(misplaced.is_empty(), "move the aliases to the re-export:\n{}", misplaced.join("\n"));
+}

@@ -23,7 +23,6 @@ use crate::wire::quoted::decode_value;
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "KeyVals")]
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfMap {
     lines: Vec<ConfLine>,
@@ -40,7 +39,6 @@ struct ConfLine {
 }
 
 /// The value of an option.
-#[doc(alias = "ValSet")]
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfValue {

@@ -283,7 +283,6 @@ pub struct OnionClientAuthView {
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "HiddenServiceCredential")]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OnionClientCredential {

@@ -33,8 +33,6 @@ const REPLY_BUFFER: BufferLimits = BufferLimits { memory: 4 << 20, file: 1 << 30
 /// println!("tor {}", controller.version());
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "TorProtocolFactory")]
-#[doc(alias = "build_tor_connection")]
 #[derive(Clone)]
 #[must_use = "options do nothing until they connect"]
 pub struct ConnectOptions {

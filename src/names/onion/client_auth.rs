@@ -54,7 +54,6 @@ const BASE32_LENGTH: usize = 52;
 /// assert_eq!(same.public(), key.public());
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias = "auth_token")]
 #[derive(Clone)]
 pub struct ClientAuthKey {
     secret: Box<Zeroizing<[u8; 32]>>,

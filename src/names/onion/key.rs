@@ -37,7 +37,6 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 /// assert_eq!(format!("{key:?}"), "OnionKey(..)");
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
-#[doc(alias("KeyType", "KeyAlgo", "KeyFromString", "ED25519Key"))]
 #[derive(Clone)]
 pub struct OnionKey {
     secret: Box<Zeroizing<[u8; 64]>>,

@@ -26,7 +26,6 @@ use crate::process::Progress;
 /// let listener = endpoint.listen()?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "IProgressProvider")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnionProgress {
