@@ -252,7 +252,8 @@ pub struct CancelGuard {
 
 impl CancelGuard {
     /// Leaves the closure with the token until the cancellation, or until the last clone of the token
-    /// is dropped.
+    /// is dropped. A closure that holds a clone of the token keeps both in memory until the
+    /// cancellation.
     pub fn keep(mut self) {
         self.shared = Weak::new();
     }

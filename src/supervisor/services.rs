@@ -1,11 +1,12 @@
 //! Onion services that outlive connections.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Supervisor;
 use super::shared::stopped;
-use crate::link::deadline_after;
+use crate::link::{CancelToken, deadline_after};
 use crate::onion::{OnionEndpoint, Register, TorSource};
 
 /// How long an endpoint waits for a connection.
@@ -49,10 +50,20 @@ impl Supervisor {
     #[doc(alias = "onion_service")]
     pub fn onion_endpoint(&self, port: u16) -> OnionEndpoint {
         let shared = Arc::downgrade(&self.shared);
-        let obtain = move || {
+        let obtain = move |cancel: Option<&CancelToken>| {
             let shared = shared.upgrade().ok_or_else(stopped)?;
             let deadline = deadline_after(CONNECT_LIMIT);
-            let (tor, generation) = shared.wait_tor(deadline, CONNECT_LIMIT)?;
+            let is_canceled = Arc::new(AtomicBool::new(false));
+            let _guard = cancel.map(|token| {
+                let (shared, is_canceled) = (Arc::downgrade(&shared), Arc::clone(&is_canceled));
+                token.on_cancel(move || {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.cancel_wait(&is_canceled);
+                    }
+                })
+            });
+            let (tor, generation) =
+                shared.wait_tor_unless(&is_canceled, deadline, CONNECT_LIMIT)?;
             let register: Register =
                 Box::new(move |service| shared.add_service(service, generation));
             Ok((tor.controller().clone(), register))

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
@@ -12,7 +13,9 @@ use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
 use crate::controller::Controller;
-use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
+use crate::error::{
+    Canceled, Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait,
+};
 use crate::link::{CancelToken, ListenerId, deadline_after};
 use crate::state::State;
 use crate::tor::Tor;
@@ -131,8 +134,22 @@ impl Shared {
 
     /// Waits for [`Up`](SupervisorStatus::Up). Returns the tor with its generation.
     pub(super) fn wait_tor(&self, deadline: Instant, limit: Duration) -> Result<(Arc<Tor>, u64)> {
+        self.wait_tor_unless(&AtomicBool::new(false), deadline, limit)
+    }
+
+    /// Waits as [`wait_tor`](Self::wait_tor) does, until [`cancel_wait`](Self::cancel_wait) sets the
+    /// flag.
+    pub(super) fn wait_tor_unless(
+        &self,
+        is_canceled: &AtomicBool,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<(Arc<Tor>, u64)> {
         let mut present = self.present.lock();
         loop {
+            if is_canceled.load(Ordering::Relaxed) {
+                return Err(Canceled::new(Wait::Publication).into());
+            }
             if let (true, Some(tor)) = (present.status.is_up(), &present.tor) {
                 if present.tasks.ended.is_none() {
                     return Ok((Arc::clone(tor), present.generation));
@@ -145,6 +162,15 @@ impl Shared {
                 return Err(present.error(Some(limit)));
             }
         }
+    }
+
+    /// Ends a wait for a tor.
+    pub(super) fn cancel_wait(&self, is_canceled: &AtomicBool) {
+        // Under the lock, so that a thread between its check and its wait is woken.
+        let present = self.present.lock();
+        is_canceled.store(true, Ordering::Relaxed);
+        drop(present);
+        self.changed.notify_all();
     }
 
     /// Waits for a status. An error reports `limit`.

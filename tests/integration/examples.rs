@@ -3,7 +3,9 @@
 mod signals;
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -46,7 +48,7 @@ fn names() -> Vec<String> {
 }
 
 /// Runs an example, and returns its standard output and standard error.
-fn run(name: &str, argument: &str) -> (Output, String, String) {
+fn run(name: &str, argument: impl AsRef<OsStr>) -> (Output, String, String) {
     let output = example(name).arg(argument).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
@@ -73,6 +75,8 @@ fn every_example_refuses_unknown_arguments() {
         assert!(stderr.contains("--no-such-argument"), "{name}: {stderr}");
         assert!(stderr.contains(&format!("usage: {name}")), "{name}: {stderr}");
         assert_eq!(stdout, "", "{name}");
+        let (output, _, stderr) = run(&name, OsStr::from_bytes(b"--\xff"));
+        assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 /// The failures that end it.
 mod attempts;
+/// Services whose token is canceled.
+mod canceled_services;
 /// Client authorization keys, which tor forgets.
 mod client_authorization;
 /// Services that are closed, or cannot be restored, while the supervisor connects again.

@@ -31,7 +31,6 @@ impl OnionEndpoint {
         let Self { source, connect, launcher, on_progress, service, more_ports, cancel, .. } = self;
         let check_canceled =
             || cancel.as_ref().map_or(Ok(()), |token| token.check(Wait::Publication));
-        check_canceled()?;
         let (controller, lease, register) = obtain(
             source,
             connect,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{OnionEndpoint, TorSource};
-use crate::error::{Error, InvalidInput, Result};
+use crate::error::{Error, InvalidInput, Result, Wait};
 use crate::names::{OnionPort, PortTarget};
 use crate::onion::listener::OnionListener;
 use crate::onion::local::{BindTarget, LocalSocket, check_socket_path};
@@ -173,7 +173,8 @@ impl OnionEndpoint {
             let problem = "is not for a tor with a supervisor, which adds the service again";
             return Err(InvalidInput::new("discard_key", problem).into());
         }
-        Ok(self.service.check()?)
+        self.service.check()?;
+        Ok(self.cancel.as_ref().map_or(Ok(()), |token| token.check(Wait::Publication))?)
     }
 
     /// Returns the target at which tor on this machine reaches the local listener.

@@ -33,8 +33,9 @@ pub(crate) enum TorSource {
 
 /// Returns the controller of the present connection, and the registration of a service that was
 /// added over it. If that connection has ended by the time of the registration, the supervisor
-/// restores the service at once.
-pub(crate) type SupervisedTor = Box<dyn FnOnce() -> Result<(Controller, Register)> + Send + Sync>;
+/// restores the service at once. The token ends the wait for a connection.
+pub(crate) type SupervisedTor =
+    Box<dyn FnOnce(Option<&CancelToken>) -> Result<(Controller, Register)> + Send + Sync>;
 
 /// Gives a service to its supervisor.
 pub(crate) type Register = Box<dyn FnOnce(Arc<dyn SupervisedService>) + Send>;
@@ -86,7 +87,7 @@ pub(super) fn obtain(
             Ok((controller, Lease::Shared(keep), None))
         }
         TorSource::Supervised(supervised, _) => {
-            let (controller, register) = supervised()?;
+            let (controller, register) = supervised(cancel)?;
             Ok((controller, Lease::None, Some(register)))
         }
     }

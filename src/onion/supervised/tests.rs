@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, OnionProblem};
+use crate::link::CancelToken;
 use crate::names::{OnionAddress, OnionKey, PortTarget};
 use crate::onion::{
     OnionEndpoint, OnionListener, OnionProgress, Publication, Register, SupervisedService,
@@ -38,7 +39,7 @@ struct Supervisor(Arc<Mutex<Vec<Arc<dyn SupervisedService>>>>);
 impl Supervisor {
     fn endpoint(&self, controller: &Controller, launched: bool) -> OnionEndpoint {
         let (own, controller) = (self.clone(), controller.clone());
-        let obtain = move || {
+        let obtain = move |_: Option<&CancelToken>| {
             let register: Register = Box::new(move |service| own.0.lock().push(service));
             Ok((controller, register))
         };
