@@ -162,8 +162,8 @@ fn after_a_wrong_server_proof_no_command_is_sent() {
              (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD, NULL): \
              the peer does not know the cookie in {path:?}: \
              it is not the tor that wrote the file; hint: \
-             make sure that the address is that of the tor you mean, and the path that of its \
-             cookie; to send it a password all the same, use ConnectOptions::without_cookie"
+             make sure that the address is that of the tor you mean, and the file its cookie, \
+             which it writes at each start; to send it a password all the same, use ConnectOptions::without_cookie"
         )
     );
 }
@@ -272,8 +272,8 @@ fn a_cookie_of_another_machine_is_read_only_from_a_path_of_the_user() {
         format!(
             "cannot authenticate by SAFECOOKIE (tor offers COOKIE, SAFECOOKIE, HASHEDPASSWORD): \
              the control port is on another machine, so the cookie file {path:?} was not read; \
-             hint: copy the cookie to this machine and name it with ConnectOptions::cookie_file, \
-             or use a password"
+             hint: copy the cookie to this machine, again after each start of tor, and name it with \
+             ConnectOptions::cookie_file, or use a password"
         )
     );
     let password =

@@ -192,8 +192,8 @@ impl AuthError {
                  CookieAuthFileGroupReadable 1 in the torrc, run as tor's user, or use a password"
             }
             (AuthProblem::CookieElsewhere { .. }, _) => {
-                "copy the cookie to this machine and name it with ConnectOptions::cookie_file, \
-                 or use a password"
+                "copy the cookie to this machine, again after each start of tor, and name it with \
+                 ConnectOptions::cookie_file, or use a password"
             }
             (AuthProblem::PlainCookieOnly, _) => {
                 "make sure that the address is that of the tor you mean: every tor that offers \
@@ -209,12 +209,12 @@ impl AuthError {
             (AuthProblem::WrongServerProof { .. }, _)
                 if self.offered().contains(&AuthMethod::HashedPassword) =>
             {
-                "make sure that the address is that of the tor you mean, and the path that of its \
-                 cookie; to send it a password all the same, use ConnectOptions::without_cookie"
+                "make sure that the address is that of the tor you mean, and the file its cookie, \
+                 which it writes at each start; to send it a password all the same, use ConnectOptions::without_cookie"
             }
             (AuthProblem::WrongServerProof { .. }, _) => {
-                "make sure that the address is that of the tor you mean, and the path that of its \
-                 cookie"
+                "make sure that the address is that of the tor you mean, and the file its cookie, \
+                 which it writes at each start"
             }
             (AuthProblem::CookiePathMissing, _) => "set CookieAuthFile in the torrc",
             (AuthProblem::Challenge(_) | AuthProblem::NoKnownMethod, _) => {

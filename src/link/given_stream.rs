@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
 };
@@ -22,6 +23,8 @@ impl Stream {
         if getsockopt(&socket, sockopt::SockType)? != SockType::Stream {
             return Err(Errno::ESOCKTNOSUPPORT.into());
         }
+        // Inherited by a process that this program starts, the connection would outlive its end.
+        fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         let family = getsockname::<SockaddrStorage>(socket.as_raw_fd())?.family();
         let (stream, peer) = match family {
             Some(AddressFamily::Inet | AddressFamily::Inet6) => {
@@ -43,5 +46,24 @@ impl Stream {
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;
         Ok((stream, peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::Stream;
+
+    #[test]
+    fn a_socket_that_another_process_passed_on_is_not_inherited() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        fcntl(&socket, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let (stream, _) = Stream::from_connected(socket.into()).unwrap();
+        let Stream::Unix(socket) = stream else { panic!("it is a unix socket") };
+        let flags = fcntl(&socket, FcntlArg::F_GETFD).unwrap();
+        assert_eq!(flags, FdFlag::FD_CLOEXEC.bits());
     }
 }

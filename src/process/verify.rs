@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use nix::sys::signal::Signal;
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::bridges::unusable_transport;
 use super::child::Child;
@@ -44,12 +44,15 @@ impl Launcher {
     ///
     /// A temporary directory is deleted at the end. Nothing else is written: tor creates neither the
     /// data directory nor a directory of an onion service, a log or a socket, and no owner is
-    /// changed. It reads an existing data directory, and refuses one that it could not use. One that
+    /// changed. It reads an existing data directory, and refuses one that it could not use; a missing one
+    /// must have a parent in which it can be created. One that
     /// is open to other users is not read, since tor would set its mode to 0700; it does so with
-    /// those of the options `CacheDirectory`, `KeyDirectory` and `ClientOnionAuthDir`.
+    /// those of the options `CacheDirectory`, `KeyDirectory` (`keys` in the data directory) and
+    /// `ClientOnionAuthDir`.
     ///
     /// Blocks the current thread until tor has checked it, for at most 60 seconds, or
-    /// [`timeout`](Self::timeout) if that is shorter.
+    /// [`timeout`](Self::timeout) if that is shorter. A program that runs longer is ended, which
+    /// takes up to five seconds more.
     ///
     /// # Errors
     ///
@@ -75,7 +78,8 @@ impl Launcher {
             return Err(LaunchError::new(problem).into());
         }
         let control = self.effective_control();
-        let directories = self.directories_of_check()?;
+        let data = self.data_directory_of_check()?;
+        let directories = self.directories_of_check(data)?;
         let torrc = self.options.torrc(&control, &directories)?;
         directories.write_torrc(torrc.as_bytes()).map_err(LaunchError::new)?;
         directories.give_private().map_err(LaunchError::new)?;
@@ -88,13 +92,13 @@ impl Launcher {
             defaults.as_os_str(),
         ];
         let report = self.run(&arguments, directories)?;
-        if report.exit_status.is_some_and(|status| status.success()) {
-            return match report.last_lines.iter().any(|line| line == IS_VALID) {
-                true => Ok(()),
-                false => Err(self.not_tor(report)),
-            };
+        // The status is unknown if this program ignores SIGCHLD.
+        let status = report.exit_status;
+        let is_valid = report.last_lines.iter().any(|line| line == IS_VALID);
+        if is_valid && status.is_none_or(|status| status.success()) {
+            return Ok(());
         }
-        if report.warnings.is_empty() {
+        if report.warnings.is_empty() || status.is_some_and(|status| status.success()) {
             return Err(self.not_tor(report));
         }
         let option = self.options.named_in(&report.warnings).map(Into::into);
@@ -108,7 +112,8 @@ impl Launcher {
     /// tor.
     ///
     /// Blocks the current thread until tor has printed it, for at most 60 seconds, or
-    /// [`timeout`](Self::timeout) if that is shorter.
+    /// [`timeout`](Self::timeout) if that is shorter. A program that runs longer is ended, which
+    /// takes up to five seconds more.
     ///
     /// # Errors
     ///
@@ -130,22 +135,35 @@ impl Launcher {
     #[doc(alias("get_system_tor_version", "tor_version"))]
     pub fn version(&self) -> Result<TorVersion> {
         self.check_environment()?;
-        let report = self.run(&[OsStr::new("--version")], self.directories_of_check()?)?;
+        let report = self.run(&[OsStr::new("--version")], self.directories_of_check(None)?)?;
         let version = report.last_lines.iter().find_map(|line| read_version(line));
         version.ok_or_else(|| self.not_tor(report))
     }
 
-    /// Returns the directories of a check: the data directory is not created, and its owner is not
-    /// changed.
-    fn directories_of_check(&self) -> Result<Directories> {
+    /// Returns the given data directory if tor can read it without a change.
+    fn data_directory_of_check(&self) -> Result<Option<PathBuf>, LaunchError> {
+        let Some(path) = &self.data_directory else { return Ok(None) };
+        if fs::symlink_metadata(path).is_err() {
+            // The launch would create it.
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            access(parent, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
+                let source = Arc::new(errno.into());
+                LaunchError::new(LaunchProblem::Directory { path: path.clone(), source })
+            })?;
+        }
         let user = self.user();
         // The launch would make tor's user its owner, and tor would close it to other users.
-        let is_kept = |path: &&PathBuf| {
-            user.is_none_or(|user| !user.would_be_given(path)) && !would_be_closed(path, user)
-        };
-        let data = DataDirectory::Unchanged(self.data_directory.as_ref().filter(is_kept).cloned());
-        let directories = Directories::prepare(data, &temporary::root(), user);
-        Ok(directories.map_err(LaunchError::new)?)
+        let is_changed =
+            user.is_some_and(|user| user.would_be_given(path)) || would_be_closed(path, user);
+        Ok((!is_changed).then(|| path.clone()))
+    }
+
+    /// Returns the directories of a check: the data directory is not created, and its owner is not
+    /// changed.
+    fn directories_of_check(&self, data: Option<PathBuf>) -> Result<Directories, LaunchError> {
+        let data = DataDirectory::Unchanged(data);
+        Directories::prepare(data, &temporary::root(), self.user()).map_err(LaunchError::new)
     }
 
     /// Runs the program to its end.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{LaunchProblem, LaunchReport};
+use crate::error::Wait;
 use crate::names::{printable, quoted};
 
 /// The maximum number of warnings in the text.
@@ -143,6 +144,12 @@ fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str
     }
     if !matches!(problem, LaunchProblem::Timeout(_)) {
         return None;
+    }
+    if matches!(problem, LaunchProblem::Timeout(limit) if *limit.wait() == Wait::Exit) {
+        // Of a check of the configuration or the version, which prints no progress.
+        return Some(
+            "check that the program is tor, and that the host names in its options can be resolved",
+        );
     }
     if report.connector_is_stuck {
         return Some("the function of ControlVia::Custom has not returned: give it a time limit");

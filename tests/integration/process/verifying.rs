@@ -1,5 +1,6 @@
 //! `Launcher::verify` and `Launcher::version`.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -91,6 +92,43 @@ fn a_data_directory_that_is_open_to_other_users_is_not_changed() {
         launcher().launch().unwrap().quit().unwrap();
         assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
     });
+}
+
+#[test]
+fn a_data_directory_that_the_launch_could_not_create_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("missing/data");
+    let launcher = || offline().data_directory(&path);
+    for error in [error(launcher().verify()), error(launcher().launch())] {
+        assert_eq!(
+            chain(&error),
+            format!(
+                "cannot launch tor: cannot create {path:?}: No such file or directory (os error 2)"
+            )
+        );
+    }
+    assert!(!path.parent().unwrap().exists());
+    // The version does not depend on it.
+    launcher().version().unwrap();
+    offline().data_directory("").version().unwrap();
+}
+
+#[test]
+fn a_check_in_a_program_that_ignores_sigchld_has_the_same_result() {
+    const MARK: &str = "TORCON_TEST_IGNORES_SIGCHLD";
+    if env::var_os(MARK).is_some() {
+        offline().verify().unwrap();
+        let error = error(offline().option("NoSuchOption", "1").verify());
+        assert!(matches!(error.problem(), LaunchProblem::Refused { .. }), "{error:?}");
+        assert_eq!(error.exit_status(), None);
+        return;
+    }
+    let name = "process::verifying::a_check_in_a_program_that_ignores_sigchld_has_the_same_result";
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=CHLD").arg(env::current_exe().unwrap());
+    let output = command.args(["--exact", name]).env(MARK, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]
@@ -208,6 +246,7 @@ fn a_program_that_does_not_end_is_ended_at_the_limit() {
                 error.problem().to_string(),
                 "timed out after 1s waiting for the tor process to end"
             );
+            assert!(error.to_string().contains("; check that the program is tor"), "{error}");
         }
         assert!(begin.elapsed() < LONG);
         before.assert_restored(SOON);
