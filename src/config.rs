@@ -107,6 +107,24 @@ pub struct Config {
 /// closures that the connection owns.
 ///
 /// Returned by [`Config::downgrade`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::config::Config;
+/// use torcon::event::ConfChangedEvent;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let config = Config::new(&controller);
+/// let weak = config.downgrade();
+/// controller.on(move |_: &ConfChangedEvent| {
+///     // `None` after the last `Config` is dropped.
+///     if let Some(config) = weak.upgrade() {
+///         println!("still to be saved: {:?}", config.pending());
+///     }
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct WeakConfig {
     inner: Weak<Inner>,
@@ -181,6 +199,16 @@ impl Config {
     ///
     /// Those of [`Controller::add_event_listener`] and [`Controller::config_names`], except a
     /// refusal by tor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::{Config, OptionType};
+    ///
+    /// let options = Config::offline().options()?;
+    /// assert!(options.contains(&("BandwidthRate".to_owned(), OptionType::DataSize)));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn options(&self) -> Result<Vec<(String, OptionType)>> {
         let options = self.inner.backend.schema()?.options().iter();
         Ok(options.map(|option| (option.name.to_string(), option.kind.clone())).collect())
@@ -194,6 +222,17 @@ impl Config {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option.
     /// Otherwise those of [`options`](Self::options).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::{Config, OptionType};
+    ///
+    /// let config = Config::offline();
+    /// assert_eq!(config.option_type("MaxCircuitDirtiness")?, OptionType::TimeInterval);
+    /// assert_eq!(config.option_type("exitnodes")?, OptionType::RouterList);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "get_type")]
     pub fn option_type(&self, name: &str) -> Result<OptionType> {
         Ok(self.inner.backend.schema()?.option(name)?.kind)
@@ -214,6 +253,20 @@ impl Config {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if this tor does not have the option or
     /// the name is that of a group. Otherwise those of [`Controller::get_conf`] and
     /// [`options`](Self::options).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// let dirtiness = config.get("MaxCircuitDirtiness")?.to_duration()?;
+    /// println!("a circuit gets new streams for {dirtiness:?}");
+    /// for socks_port in config.get("SocksPort")?.entries().unwrap_or_default() {
+    ///     println!("SOCKS at {socks_port}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn get(&self, name: &str) -> Result<OptionValue> {
         let option = self.inner.backend.schema()?.readable(name)?;
         Ok(self.state(&option, Read::Cached)?.value(&option))
@@ -242,6 +295,16 @@ impl Config {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if there is no tor. Otherwise those of
     /// [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// println!("{:?}", config.default_value("BandwidthRate")?.text()); // 1 GB
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn default_value(&self, name: &str) -> Result<OptionValue> {
         let option = self.inner.backend.schema()?.readable(name)?;
         let lines = self.inner.backend.tor()?.defaults()?.lines(&option);
@@ -257,6 +320,19 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// config.load(["Nickname", "ORPort", "ExitPolicy"])?; // one GETCONF
+    /// for name in ["Nickname", "ORPort", "ExitPolicy"] {
+    ///     println!("{name} {}", config.get(name)?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn load<N, Form>(&self, names: N) -> Result<()>
     where
         N: Names<Form>,
@@ -280,6 +356,21 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// config.load_all()?;
+    /// for (name, _) in config.options()? {
+    ///     if let Ok(value) = config.get(&name) {
+    ///         println!("{name}: {value}");
+    ///     }
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn load_all(&self) -> Result<()> {
         let options = self.inner.backend.schema()?.options().iter();
         let readable = options.filter(|option| option.kind != OptionType::Virtual);

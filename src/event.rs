@@ -342,6 +342,16 @@ events! {
 }
 
 /// An event of a kind that this version of torcon does not know.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let Event::Other(other) = Event::parse(EventText::new(b"NEW_KIND 1 a=b")) else { panic!() };
+/// assert_eq!(other.kind.as_str(), "NEW_KIND");
+/// assert_eq!(other.text().as_bytes(), b"NEW_KIND 1 a=b");
+/// ```
 #[doc(alias("UnrecognizedEvent", "ParseUnrecognizedEvent"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -89,6 +89,17 @@ pub use version::TorVersion;
 ///
 /// Returned by the `FromStr` implementations of this module; converts into
 /// [`Error::InvalidInput`](crate::Error::InvalidInput).
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Error;
+/// use torcon::names::Fingerprint;
+///
+/// let error = "E194605ABC".parse::<Fingerprint>().unwrap_err();
+/// assert_eq!(error.what(), "relay fingerprint");
+/// assert!(matches!(Error::from(error), Error::InvalidInput(_)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidName {
     what: &'static str,

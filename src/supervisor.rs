@@ -143,6 +143,22 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 /// be called from several threads at once; share it in an [`Arc`].
 ///
 /// Dropping it does what [`stop`](Self::stop) does.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::{ConnectOptions, Supervisor};
+///
+/// let supervisor = Supervisor::connect(["unix:/run/tor/control"], ConnectOptions::new())?;
+/// supervisor.on_status(|status| eprintln!("{status}"))?;
+/// // Also on every later connection.
+/// supervisor.set_conf(("MaxCircuitDirtiness", "300"))?;
+/// let address = supervisor.wait_tor(Duration::from_secs(30))?.resolve("example.com")?;
+/// println!("{address}");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[must_use = "the supervisor and its tor are ended when this is dropped"]
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -245,6 +261,17 @@ impl Supervisor {
     /// until the running closures of the supervisor and of its tor's controller have returned. An
     /// attempt that is running is canceled, but not a password closure. Blocks for at most 95 seconds
     /// in all.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use torcon::supervisor::SupervisorStatus;
+    ///
+    /// supervisor.stop();
+    /// assert!(matches!(supervisor.status(), SupervisorStatus::Stopped));
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn stop(&self) {
         self.shared.stop();
         // A thread cannot wait for itself: a password closure or a logger may stop the supervisor.

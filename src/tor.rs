@@ -58,6 +58,16 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`ConnectOptions::connect`](crate::ConnectOptions::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("unix:/run/tor/control")?;
+    /// println!("tor {}", tor.controller().version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect<E>(endpoint: E) -> Result<Self>
     where
         E: TryInto<Endpoint>,
@@ -74,6 +84,16 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`ConnectOptions::connect_default`](crate::ConnectOptions::connect_default).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect_default()?;
+    /// println!("{}", tor.resolve("example.com")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn connect_default() -> Result<Self> {
         connect_default().map(Self::from)
     }
@@ -86,6 +106,19 @@ impl Tor {
     ///
     /// Those of [`Launcher::launch`]; [`Error::InvalidInput`] with
     /// [`ControlVia::None`](crate::process::ControlVia::None).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{Launcher, Tor};
+    ///
+    /// let launcher = Launcher::new()
+    ///     .option("SocksPort", "auto")
+    ///     .on_progress(|progress| eprintln!("{progress}"));
+    /// let tor = Tor::launch(launcher)?;
+    /// let stream = tor.connect_stream("example.com:80")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn launch(launcher: Launcher) -> Result<Self> {
         if !launcher.has_control() {
             let problem = "has no control connection, which a Tor needs";
@@ -125,6 +158,17 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`TorProcess::quit`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{Launcher, Tor};
+    ///
+    /// let tor = Tor::launch(Launcher::new())?;
+    /// // Unlike the drop, reports how it ended.
+    /// tor.close()?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn close(&self) -> Result<()> {
         match &self.process {
             Some(process) => process.quit().map(drop),

@@ -40,6 +40,20 @@ pub struct MapAddress {
 }
 
 /// The outcome of one pair of [`MapAddress`].
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+/// use torcon::command::{Command, MapAddress, MapOutcome};
+///
+/// let command = MapAddress::new([("old.example", "new.example"), ("192.0.2.1", "b ad")]);
+/// let reply = b"250-old.example=new.example\r\n512 syntax error: invalid address 'b ad'\r\n";
+/// let outcomes = command.reply(Reply::parse(reply.to_vec())?)?;
+/// assert!(matches!(&outcomes[0], MapOutcome::Mapped { to, .. } if to == "new.example"));
+/// assert!(matches!(&outcomes[1], MapOutcome::Refused(line) if line.code() == 512));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MapOutcome {
@@ -140,6 +154,20 @@ impl Command for MapAddress {
 /// `RESOLVE name [name ...]`, or `RESOLVE mode=reverse address [address ...]`. tor answers at once;
 /// an `ADDRMAP` event for each name reports the result, a failure too.
 /// [`Controller::resolve`](crate::Controller::resolve) waits for it.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, Resolve};
+///
+/// let forward = Resolve::new(["example.com", "example.org"]);
+/// assert_eq!(forward.request()?.encode()?, b"RESOLVE example.com example.org\r\n");
+///
+/// let reverse = Resolve::reverse(["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
+/// assert_eq!(reverse.request()?.encode()?, b"RESOLVE mode=reverse 192.0.2.1\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "ResolveAsync")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
     reverse: bool,

@@ -28,6 +28,16 @@ pub trait Names<Form: ?Sized>: sealed::Names<Form> {}
 ///
 /// `Answer` is the type that [`Controller::get_info`](crate::Controller::get_info) returns:
 /// `String` for one key, [`InfoMap`] for several. The compiler infers it. The trait is sealed.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let uptime: String = controller.get_info("uptime")?;
+/// let traffic = controller.get_info(["traffic/read", "traffic/written"])?;
+/// println!("{uptime} s, {:?} bytes read", traffic.get("traffic/read"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a key of GETINFO nor a list of keys",
     label = "expected one key such as \"version\", or several such as [\"version\", \"uptime\"]"
@@ -39,6 +49,16 @@ pub trait InfoKeys<Answer>: sealed::InfoKeys<Answer> {}
 /// `Answer` is the type that [`Controller::get_conf`](crate::Controller::get_conf) returns:
 /// [`ConfValue`] for one option, [`ConfMap`] for several. The compiler infers it. The trait is
 /// sealed.
+///
+/// # Examples
+///
+/// ```no_run
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let nickname = controller.get_conf("Nickname")?;
+/// let conf = controller.get_conf(["SocksPort", "Log"])?;
+/// println!("{:?} logs to {:?}", nickname.first(), conf.get("Log").map(|log| log.values()));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an option of tor nor a list of options",
     label = "expected one option such as \"SocksPort\", or several such as [\"SocksPort\", \"Log\"]"
@@ -71,6 +91,17 @@ pub trait ConfSettings<Form: ?Sized>: sealed::ConfSettings<Form> {}
 
 /// A pair of addresses for [`MapAddress`](super::MapAddress): a tuple of two texts, or a reference
 /// to one. The trait is sealed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::MapAddress;
+///
+/// let pairs = vec![(String::from("old.example"), "new.example")];
+/// let by_reference = MapAddress::new(&pairs);
+/// assert_eq!(by_reference, MapAddress::new([("old.example", "new.example")]));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 pub trait AddressPair: sealed::AddressPair {}
 
 impl<T: sealed::AddressPair> AddressPair for T {}

@@ -17,6 +17,23 @@ use crate::wire::{COMMAND_LIMIT, Reply, Request};
 /// Queries tor's version and its authentication methods.
 ///
 /// `PROTOCOLINFO 1`. Before authentication tor answers it only once.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+/// use torcon::command::{Command, GetProtocolInfo};
+/// use torcon::names::AuthMethod;
+///
+/// let reply = "250-PROTOCOLINFO 1\r\n\
+///              250-AUTH METHODS=COOKIE,SAFECOOKIE COOKIEFILE=\"/run/tor/control.authcookie\"\r\n\
+///              250-VERSION Tor=\"0.4.9.11\"\r\n\
+///              250 OK\r\n";
+/// let info = GetProtocolInfo::new().reply(Reply::parse(reply.into())?)?;
+/// assert!(info.offers(&AuthMethod::SafeCookie));
+/// assert_eq!(info.cookie_file.unwrap().to_str(), Some("/run/tor/control.authcookie"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetProtocolInfo;
@@ -30,6 +47,20 @@ impl GetProtocolInfo {
 }
 
 /// The reply to `PROTOCOLINFO`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::ConnectOptions;
+/// use torcon::names::AuthMethod;
+///
+/// let controller = ConnectOptions::new().connect("127.0.0.1:9051")?;
+/// let info = controller.protocol_info()?;
+/// if info.offers(&AuthMethod::Null) {
+///     eprintln!("every local program can control tor {}", info.tor_version);
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProtocolInfo {
@@ -123,12 +154,37 @@ fn add_methods(methods: &mut Vec<AuthMethod>, list: Value<'_>) {
 /// Starts SAFECOOKIE: requests the proof that tor knows the cookie.
 ///
 /// `AUTHCHALLENGE SAFECOOKIE nonce`.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{AuthChallenge, Command};
+///
+/// // A real nonce is random.
+/// let line = AuthChallenge::new([0x2a; 32]).request()?.encode()?;
+/// assert!(line.starts_with(b"AUTHCHALLENGE SAFECOOKIE 2A2A2A"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthChallenge {
     client_nonce: [u8; 32],
 }
 
 /// The reply to `AUTHCHALLENGE`.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+/// use torcon::command::{AuthChallenge, Command};
+///
+/// let (hash, nonce) = ("11".repeat(32), "22".repeat(32));
+/// let line = format!("250 AUTHCHALLENGE SERVERHASH={hash} SERVERNONCE={nonce}\r\n");
+/// let challenge = AuthChallenge::new([0x2a; 32]).reply(Reply::parse(line.into_bytes())?)?;
+/// assert_eq!(challenge.server_hash, [0x11; 32]);
+/// assert_eq!(challenge.server_nonce, [0x22; 32]);
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerChallenge {
@@ -182,6 +238,17 @@ impl Command for AuthChallenge {
 /// Authenticates the connection.
 ///
 /// `AUTHENTICATE [secret]`, with the secret in hexadecimal. tor closes the connection if it fails.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Authenticate, Command};
+///
+/// let command = Authenticate::new(b"secret");
+/// assert_eq!(command.request()?.encode()?, b"AUTHENTICATE 736563726574\r\n");
+/// assert!(!format!("{command:?}").contains("736563"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Authenticate {
     secret: Zeroizing<Vec<u8>>,

@@ -164,6 +164,17 @@ impl Command for ExtendCircuit {
 ///
 /// `SETCIRCUITPURPOSE id purpose=..`. tor accepts [`CircuitPurpose::General`] and
 /// [`CircuitPurpose::Controller`], and refuses every other (552).
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, SetCircuitPurpose};
+/// use torcon::names::CircuitPurpose;
+///
+/// let command = SetCircuitPurpose::new(7.into(), CircuitPurpose::Controller);
+/// assert_eq!(command.request()?.encode()?, b"SETCIRCUITPURPOSE 7 purpose=controller\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetCircuitPurpose {
     circuit: CircuitId,
@@ -189,6 +200,16 @@ impl Command for SetCircuitPurpose {
 /// Closes a circuit.
 ///
 /// `CLOSECIRCUIT id [IfUnused]`.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{CloseCircuit, Command};
+///
+/// let command = CloseCircuit::new(7.into()).if_unused();
+/// assert_eq!(command.request()?.encode()?, b"CLOSECIRCUIT 7 IfUnused\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct CloseCircuit {

@@ -18,6 +18,18 @@ use crate::wire::Request;
 /// The new value of an option; or none, which clears the option.
 ///
 /// `From` makes it from text, bytes, and `Option`s of them.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, ConfSetting, SetConf};
+///
+/// let settings = [("Nickname", ConfSetting::from("MyRelay")), ("ExitPolicy", ConfSetting::clear())];
+/// let command = SetConf::new(settings);
+/// assert_eq!(command.request()?.encode()?, b"SETCONF Nickname=MyRelay ExitPolicy\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias("KeyVal", "NewKeyVal"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfSetting(Option<Zeroizing<Vec<u8>>>);
 
@@ -129,16 +141,50 @@ settings! {
     ///
     /// An option with several values loses its former ones, and any option of an onion service
     /// replaces all onion services of the configuration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::command::{Command, SetConf};
+    ///
+    /// let command = SetConf::new([("ContactInfo", "Ann <ann@example.com>"), ("Nickname", "MyRelay")]);
+    /// let sent = command.request()?.encode()?;
+    /// assert_eq!(sent, b"SETCONF ContactInfo=\"Ann <ann@example.com>\" Nickname=MyRelay\r\n");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     SetConf = "SETCONF";
     /// Resets options to their defaults, or to values: all of them, or none.
     ///
     /// `RESETCONF option[=value] ...`, with values as in [`SetConf`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::command::{Command, ResetConf};
+    ///
+    /// let command = ResetConf::new([("MaxCircuitDirtiness", None), ("Nickname", Some("MyRelay"))]);
+    /// let sent = command.request()?.encode()?;
+    /// assert_eq!(sent, b"RESETCONF MaxCircuitDirtiness Nickname=MyRelay\r\n");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     ResetConf = "RESETCONF";
 }
 
 /// Writes the configuration to tor's configuration file.
 ///
 /// `SAVECONF [FORCE]`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::SaveConf;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// controller.set_conf(("MaxCircuitDirtiness", "300"))?;
+/// // Also overwrites a torrc with `%include`.
+/// controller.execute(&SaveConf::forced())?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaveConf {
     force: bool,
@@ -171,6 +217,17 @@ impl Command for SaveConf {
 ///
 /// `+LOADCONF`, the text, and a line with a dot. Options that the text does not set return to their
 /// defaults, also `DataDirectory` and `ControlPort`.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, LoadConf};
+///
+/// let command = LoadConf::new("SocksPort 9050\nNickname MyRelay");
+/// let sent = command.request()?.encode()?;
+/// assert_eq!(sent, b"+LOADCONF\r\nSocksPort 9050\r\nNickname MyRelay\r\n.\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct LoadConf {
     text: Zeroizing<Vec<u8>>,

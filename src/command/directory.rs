@@ -8,6 +8,19 @@ use crate::wire::{Reply, Request};
 /// Adds the server descriptor of a relay to tor.
 ///
 /// `+POSTDESCRIPTOR [purpose=..] [cache=..]` and the descriptor, dot-stuffed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, PostDescriptor};
+/// use torcon::names::RouterPurpose;
+///
+/// let descriptor = "router test001 192.0.2.1 9001 0 0\n";
+/// let command = PostDescriptor::new(descriptor).purpose(RouterPurpose::Controller).cache(false);
+/// let sent = command.request()?.encode()?;
+/// assert!(sent.starts_with(b"+POSTDESCRIPTOR purpose=controller cache=no\r\nrouter test001"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct PostDescriptor {
@@ -17,6 +30,20 @@ pub struct PostDescriptor {
 }
 
 /// The reply to [`PostDescriptor`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::{DescriptorPosted, PostDescriptor};
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let descriptor = std::fs::read("descriptor")?;
+/// match controller.execute(&PostDescriptor::new(descriptor))? {
+///     DescriptorPosted::NotAdded(reason) => eprintln!("tor does not need it: {reason}"),
+///     _ => println!("tor has added it"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescriptorPosted {
@@ -79,6 +106,19 @@ impl Command for PostDescriptor {
 /// tor without network answers the same and sends no event.
 /// [`Controller::fetch_onion_descriptor`](crate::Controller::fetch_onion_descriptor) waits for the
 /// descriptor.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, HsFetch};
+///
+/// let service = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion".parse()?;
+/// let relay = "E194605ABC68F291ABC8E6732814854F41465325".parse()?;
+/// let command = HsFetch::new(service).server(relay);
+/// let sent = command.request()?.encode()?;
+/// assert!(sent.ends_with(b" SERVER=$E194605ABC68F291ABC8E6732814854F41465325\r\n"));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct HsFetch {
@@ -121,6 +161,18 @@ impl Command for HsFetch {
 /// `+HSPOST [SERVER=$fingerprint ...] HSADDRESS=id` and the descriptor, dot-stuffed. The address is
 /// always sent, since tor never answers without it. tor answers at once;
 /// [`HS_DESC`](crate::event::HsDescEvent) events report the results.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::HsPost;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd".parse()?;
+/// // An `HS_DESC` event for each directory reports the upload.
+/// controller.execute(&HsPost::new(service, std::fs::read("descriptor")?))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct HsPost {

@@ -14,6 +14,24 @@ use crate::wire::{PartLine, Reply, ReplyLine, Request};
 ///
 /// `GETINFO key [key ...]`. Keys are case-sensitive. If tor refuses one of them, it answers none.
 /// `GETINFO info/names` lists them.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+/// use torcon::command::{Command, GetInfo};
+///
+/// let command = GetInfo::new(["version", "config-text"]);
+/// assert_eq!(command.request()?.encode()?, b"GETINFO version config-text\r\n");
+///
+/// let reply = "250-version=0.4.9.11\r\n\
+///              250+config-text=\r\nSocksPort 9050\r\nNickname MyRelay\r\n.\r\n\
+///              250 OK\r\n";
+/// let info = command.reply(Reply::parse(reply.into())?)?;
+/// assert_eq!(info.get("version").unwrap(), "0.4.9.11");
+/// assert_eq!(info.get("config-text").unwrap(), "SocksPort 9050\nNickname MyRelay");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetInfo {
     keys: Vec<Box<str>>,

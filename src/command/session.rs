@@ -11,6 +11,17 @@ use crate::wire::{Reply, Request};
 /// `SETEVENTS [event ...]`. The names are sent sorted and without repetitions, so that equal sets
 /// are equal lines: filters in front of a control port compare text. If tor does not know one of
 /// the names, it refuses the command and keeps the former set.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, SetEvents};
+///
+/// // Replaces all subscriptions of the connection.
+/// let command = SetEvents::new(["CIRC", "STREAM"]);
+/// assert_eq!(command.request()?.encode()?, b"SETEVENTS CIRC STREAM\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEvents {
     /// Invariant: sorted, no two the same.
@@ -45,6 +56,17 @@ impl Command for SetEvents {
 /// Sends tor a signal.
 ///
 /// `SIGNAL name`. tor answers before it acts. A [`Signal::Unrecognized`] is refused.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Signal;
+/// use torcon::command::{Command, SendSignal};
+///
+/// let command = SendSignal::new(Signal::Newnym);
+/// assert_eq!(command.request()?.encode()?, b"SIGNAL NEWNYM\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendSignal {
     signal: Signal,
@@ -72,6 +94,16 @@ impl Command for SendSignal {
 /// Enables features of the control protocol.
 ///
 /// `USEFEATURE [feature ...]`. In current versions of tor every feature is always on.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, UseFeature};
+///
+/// let command = UseFeature::new(["EXTENDED_EVENTS", "VERBOSE_NAMES"]);
+/// assert_eq!(command.request()?.encode()?, b"USEFEATURE EXTENDED_EVENTS VERBOSE_NAMES\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UseFeature {
     features: Vec<Box<str>>,
@@ -130,18 +162,62 @@ without_arguments! {
     /// Drops tor's entry guards, so that it chooses others.
     ///
     /// `DROPGUARDS`. Each choice is another chance to choose a malicious guard.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::command::{Command, DropGuards};
+    ///
+    /// assert_eq!(DropGuards::new().request()?.encode()?, b"DROPGUARDS\r\n");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     DropGuards = "DROPGUARDS";
     /// Resets the circuit build times that tor has measured, and so its circuit build timeout.
     ///
     /// `DROPTIMEOUTS`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::DropTimeouts;
+    ///
+    /// // The path to the internet is another one: the measured times no longer apply.
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.execute(&DropTimeouts::new())?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     DropTimeouts = "DROPTIMEOUTS";
     /// Makes this connection the owner of tor, which exits when the connection ends.
     ///
     /// `TAKEOWNERSHIP`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::TakeOwnership;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.execute(&TakeOwnership::new())?;
+    /// // tor exits.
+    /// drop(controller);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     TakeOwnership = "TAKEOWNERSHIP";
     /// Ends the ownership of [`TakeOwnership`].
     ///
     /// `DROPOWNERSHIP`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::command::DropOwnership;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// controller.execute(&DropOwnership::new())?;
+    /// // tor keeps running.
+    /// drop(controller);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     DropOwnership = "DROPOWNERSHIP";
 }
 
@@ -149,6 +225,17 @@ without_arguments! {
 ///
 /// `QUIT`. tor answers and closes the connection; it does not answer commands behind this one. A
 /// tor that the connection owns exits.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::Quit;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// // tor closes the connection behind its reply.
+/// controller.execute(&Quit::new())?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quit;

@@ -10,6 +10,20 @@ use crate::wire::Request;
 ///
 /// `ATTACHSTREAM stream circuit [HOP=..]`. Streams stay unattached while the option
 /// `__LeaveStreamsUnattached` is 1; tor refuses all others (555).
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{AttachStream, Command};
+///
+/// let at_second_hop = AttachStream::new(17.into(), 7.into()).hop(2);
+/// assert_eq!(at_second_hop.request()?.encode()?, b"ATTACHSTREAM 17 7 HOP=2\r\n");
+///
+/// // Circuit 0: tor chooses.
+/// let by_tor = AttachStream::left_to_tor(17.into());
+/// assert_eq!(by_tor.request()?.encode()?, b"ATTACHSTREAM 17 0\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct AttachStream {
@@ -61,6 +75,16 @@ impl Command for AttachStream {
 ///
 /// `REDIRECTSTREAM stream address [port]`. It takes effect only before the stream is attached;
 /// afterwards tor accepts it and changes only the target in events.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{Command, RedirectStream};
+///
+/// let command = RedirectStream::new(17.into(), "mirror.example").port(8080);
+/// assert_eq!(command.request()?.encode()?, b"REDIRECTSTREAM 17 mirror.example 8080\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is executed"]
 pub struct RedirectStream {
@@ -106,6 +130,18 @@ impl Command for RedirectStream {
 ///
 /// tor closes only the application's side of a connected stream: the exit relay keeps its
 /// connection to the target until the circuit is closed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::command::{CloseStream, Command};
+/// use torcon::names::StreamReason;
+///
+/// // The reason is sent as a number.
+/// let command = CloseStream::new(17.into(), StreamReason::Timeout);
+/// assert_eq!(command.request()?.encode()?, b"CLOSESTREAM 17 7\r\n");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseStream {
     stream: StreamId,

@@ -58,6 +58,19 @@ impl Config {
     ///
     /// Those of [`set`](Self::set); [`Error::InvalidInput`](crate::Error::InvalidInput) also for
     /// a number or boolean, for which tor would read zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("ExitNodes", ["{us}", "{de}"])?;
+    /// config.clear("ExitNodes")?;
+    /// assert!(config.get("ExitNodes")?.is_empty());
+    /// assert!(config.clear("BandwidthRate").is_err());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn clear(&self, name: &str) -> Result<()> {
         let option = self.inner.backend.schema()?.settable(name)?;
         let action = clear(&option)?;
@@ -72,6 +85,18 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`set`](Self::set).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("BandwidthRate", "2 MB")?;
+    /// config.reset("BandwidthRate")?;
+    /// assert!(!config.get("BandwidthRate")?.is_set());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn reset(&self, name: &str) -> Result<()> {
         let option = self.inner.backend.schema()?.settable(name)?;
         self.push_change(option, Action::Reset, Vec::new());
@@ -93,6 +118,18 @@ impl Config {
     ///
     /// Those of [`set`](Self::set); [`Error::InvalidInput`](crate::Error::InvalidInput) also if
     /// the option is not a list or the value is not one entry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.push("SocksPort", "9050")?;
+    /// config.push("SocksPort", "9150 IsolateDestAddr")?;
+    /// assert_eq!(config.to_torrc()?, "SocksPort 9050\nSocksPort 9150 IsolateDestAddr\n");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn push(&self, name: &str, entry: impl Into<NewValue>) -> Result<()> {
         let option = self.list(name)?;
         let entry = entry.into().into_entry(&option)?;
@@ -106,6 +143,19 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`push`](Self::push) and [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("Log", ["notice stdout", "info file /var/log/tor/info.log"])?;
+    /// assert!(config.remove("Log", "notice stdout")?);
+    /// assert!(!config.remove("Log", "notice stdout")?);
+    /// assert_eq!(config.to_torrc()?, "Log info file /var/log/tor/info.log\n");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn remove(&self, name: &str, entry: impl Into<NewValue>) -> Result<bool> {
         let option = self.list(name)?;
         let entry = entry.into().into_entry(&option)?;
@@ -123,6 +173,18 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`push`](Self::push) and [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("SocksPort", ["9050", "9150"])?;
+    /// assert!(config.replace("SocksPort", "9150", "9250")?);
+    /// assert_eq!(config.get("SocksPort")?.entries().unwrap(), ["9050", "9250"]);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn replace(
         &self,
         name: &str,

@@ -28,6 +28,22 @@ use crate::wire::line_problem;
 /// | all | text in tor's form, `"15 minutes"`; `OsStr` for bytes; an [`OptionValue`] |
 ///
 /// Only tor checks a text. `Debug` does not show the value, which can be a secret.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use torcon::config::{Config, OrAuto};
+///
+/// let config = Config::offline();
+/// config.set("ConnectionPadding", OrAuto::<bool>::Auto)?;
+/// config.set("MaxCircuitDirtiness", Duration::from_secs(300))?;
+/// config.set("BandwidthRate", 1_u32 << 20)?;
+/// config.set("LongLivedPorts", ["21", "22"])?;
+/// assert!(config.set("MaxCircuitDirtiness", true).is_err());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct NewValue(Value);
 

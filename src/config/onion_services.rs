@@ -17,6 +17,18 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+    /// for service in config.onion_services()? {
+    ///     println!("{}: {:?}", service.directory().display(), service.ports());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "set_hidden_service_conf")]
     #[doc(alias = "get_hidden_service_conf")]
     #[doc(alias = "HiddenServices")]
@@ -78,6 +90,21 @@ impl Config {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) if the closure leaves no port.
     /// Otherwise those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::{Config, ConfiguredService};
+    ///
+    /// let config = Config::offline();
+    /// config.add_onion_service(ConfiguredService::new("/var/lib/tor/web").port(80, 8080))?;
+    /// let exists = config.edit_onion_service("/var/lib/tor/web", |service| {
+    ///     service.set_option("HiddenServiceMaxStreams", ["5"]).expect("an option of a service");
+    /// })?;
+    /// assert!(exists);
+    /// assert_eq!(config.onion_services()?[0].option("HiddenServiceMaxStreams"), ["5"]);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn edit_onion_service(
         &self,
         directory: impl AsRef<Path>,
@@ -104,6 +131,18 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::{Config, ConfiguredService};
+    ///
+    /// let config = Config::offline();
+    /// config.add_onion_service(ConfiguredService::new("/var/lib/tor/web").port(80, 8080))?;
+    /// assert!(config.remove_onion_service("/var/lib/tor/web")?);
+    /// assert!(!config.remove_onion_service("/var/lib/tor/web")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn remove_onion_service(&self, directory: impl AsRef<Path>) -> Result<bool> {
         let directory = directory.as_ref();
         let exists = self.service(directory)?.is_some();

@@ -39,6 +39,21 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::config::Config;
+    ///
+    /// let config = Config::offline();
+    /// config.set("Nickname", "MyRelay")?;
+    /// config.set("ContactInfo", "Ann <ann@example.com> # nightly")?;
+    /// assert_eq!(
+    ///     config.to_torrc()?,
+    ///     "Nickname MyRelay\nContactInfo \"Ann <ann@example.com> # nightly\"\n"
+    /// );
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "config_args")]
     #[doc(alias = "create_torrc")]
     pub fn to_torrc(&self) -> Result<String> {

@@ -15,6 +15,19 @@ use crate::wire::timestamp::read_time;
 /// `GETINFO extra-info/digest/..`.
 ///
 /// The lines differ from relay to relay; [`items`](Self::items) returns all of them.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::descriptor::ExtraInfo;
+///
+/// let text = "extra-info MyRelay E194605ABC68F291ABC8E6732814854F41465325\n\
+///             published 2026-11-23 09:26:00\n";
+/// let info = ExtraInfo::parse(text)?;
+/// assert_eq!(info.nickname().as_str(), "MyRelay");
+/// assert!(info.published().is_some());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExtraInfo {
     text: Text,

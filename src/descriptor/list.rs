@@ -24,6 +24,20 @@ pub type Microdescriptors = DescriptorList<Microdescriptor>;
 pub type ServerDescriptors = DescriptorList<ServerDescriptor>;
 
 /// A document type of a [`DescriptorList`]. Sealed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::descriptor::{Descriptor, DescriptorList, RouterStatuses};
+///
+/// /// Counts the descriptors that cannot be parsed.
+/// fn unreadable<D: Descriptor>(list: &DescriptorList<D>) -> usize {
+///     list.iter().filter(Result::is_err).count()
+/// }
+///
+/// let entry = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n";
+/// assert_eq!(unreadable(&RouterStatuses::new(entry.repeat(2))), 0);
+/// ```
 pub trait Descriptor: sealed::Read {}
 
 pub(super) mod sealed {

@@ -13,6 +13,18 @@ use crate::names::{OnionAddress, RelaySpec};
 /// authorized clients only. tor has verified the signature.
 ///
 /// A clone is cheap, and every line is parsed by the method that returns it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+/// let descriptor = controller.fetch_onion_descriptor(service, Duration::from_secs(60))?;
+/// println!("revision {:?}, from {}", descriptor.revision(), descriptor.hsdir());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OnionDescriptor {
     address: OnionAddress,

@@ -9,6 +9,23 @@ use crate::names::{AuthMethod, printable, quoted_path};
 
 /// The error of a failed authentication: the methods that tor offered, those that were tried, the
 /// problem, and advice.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::error::AuthProblem;
+/// use torcon::{ConnectOptions, Error};
+///
+/// match ConnectOptions::new().password("secret").connect("127.0.0.1:9051") {
+///     Err(Error::Auth(error)) => match error.problem() {
+///         AuthProblem::Refused(refusal) => eprintln!("wrong password? {refusal}"),
+///         problem => eprintln!("{problem}; {}", error.advice()),
+///     },
+///     outcome => println!("tor {}", outcome?.version()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "AuthenticationFailure")]
 #[derive(Clone, Debug)]
 pub struct AuthError {
     inner: Arc<Inner>,

@@ -3,6 +3,22 @@ use std::io;
 use std::sync::Arc;
 
 /// The error of a reply that could not be buffered. The connection stays open.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Error;
+/// use torcon::error::BufferProblem;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// match controller.get_info("ns/all") {
+///     Err(Error::Buffer(error)) if matches!(error.problem(), BufferProblem::Full { .. }) => {
+///         eprintln!("the reply to {} is too large: read it line by line", error.command());
+///     }
+///     outcome => println!("{} bytes", outcome?.len()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BufferError {
     inner: Arc<Inner>,

@@ -3,6 +3,19 @@ use std::fmt;
 use super::Wait;
 
 /// The error of an operation that a [`CancelToken`](crate::CancelToken) ended.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::error::Wait;
+/// use torcon::{CancelToken, ConnectOptions, Error};
+///
+/// let token = CancelToken::new();
+/// token.cancel();
+/// let outcome = ConnectOptions::new().cancel_token(&token).connect("unix:/run/tor/control");
+/// let Err(Error::Canceled(canceled)) = outcome else { panic!() };
+/// assert_eq!(canceled.wait(), &Wait::Connect);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canceled {
     wait: Box<Wait>,

@@ -8,6 +8,25 @@ use crate::names::{
 };
 
 /// The error of a circuit that could not be built or used, or of a stream through it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Error;
+/// use torcon::state::Path;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// match state.build_circuit(Path::any())?.wait_built(Duration::from_secs(60)) {
+///     Err(Error::Circuit(error)) => {
+///         eprintln!("circuit {} failed: {:?}", error.circuit(), error.reason());
+///     }
+///     outcome => println!("{:?}", outcome?.path()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias("CircuitBuildFailedError", "CircuitBuildClosedError"))]
 #[derive(Clone, Debug)]
 pub struct CircuitError {
     inner: Arc<Inner>,
@@ -73,6 +92,24 @@ pub enum CircuitProblem {
 }
 
 /// How a circuit ended.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Error;
+/// use torcon::state::Path;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let outcome = state.build_circuit(Path::any())?.wait_built(Duration::from_secs(60));
+/// if let Err(Error::Circuit(error)) = outcome {
+///     if let Some(end) = error.end() {
+///         eprintln!("ended after {} hops, before {:?}: {end}", end.path.len(), end.next);
+///     }
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitEnd {

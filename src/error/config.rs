@@ -7,6 +7,25 @@ use crate::names::printable;
 
 /// The error of a configuration that tor refused to apply. tor's configuration is unchanged, and the
 /// changes are still pending.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Error;
+/// use torcon::config::Config;
+///
+/// let config = Config::new(&torcon::connect("127.0.0.1:9051")?);
+/// config.set("ExitNodes", ["{us"])?;
+/// match config.save() {
+///     Err(Error::Config(error)) => {
+///         eprintln!("tor refused {:?}: {}", error.option(), error.rejection().text());
+///         config.revert();
+///     }
+///     outcome => outcome?,
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "IMMUTABLE_CONFIG_OPTIONS")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     inner: Arc<Inner>,

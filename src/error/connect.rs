@@ -9,6 +9,16 @@ use crate::names::printable;
 
 /// The error of a control connection that could not be opened: every address that was tried, with
 /// the problem of each.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Error;
+///
+/// let Err(Error::Connect(error)) = torcon::connect("unix:/nonexistent/control") else { panic!() };
+/// assert_eq!(error.attempts().len(), 1);
+/// assert!(!error.is_timeout());
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConnectError {
     attempts: Arc<[ConnectAttempt]>,
@@ -41,6 +51,23 @@ const OTHER_PORT: &str = "this is tor's SocksPort; its control port is another o
 const ANSWER_OF_A_SOCKS_PORT: &str = "Tor is not an HTTP Proxy";
 
 /// An attempt to connect to one address.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+///
+/// use torcon::Error;
+/// use torcon::error::ConnectProblem;
+///
+/// let Err(Error::Connect(error)) = torcon::connect("unix:/nonexistent/control") else { panic!() };
+/// let attempt = &error.attempts()[0];
+/// assert_eq!(attempt.address(), "unix:/nonexistent/control");
+/// match attempt.problem() {
+///     ConnectProblem::Io(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
+///     problem => panic!("{problem}"),
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConnectAttempt {
     address: Box<str>,

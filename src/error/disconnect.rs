@@ -7,6 +7,23 @@ use super::ProtocolError;
 ///
 /// A connection has one reason, the first that was detected. Every waiting caller and every later
 /// call gets it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Disconnect;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// match controller.wait_closed(Duration::from_secs(3600))? {
+///     Disconnect::EndOfStream => println!("tor has ended"),
+///     reason if reason.is_clean() => println!("this program closed the connection"),
+///     reason => eprintln!("{reason}"),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "TorDisconnectError")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {

@@ -7,6 +7,16 @@ use crate::names::{InvalidName, printable};
 /// An argument that is not valid in the control protocol, or that would make tor exit.
 ///
 /// Nothing was sent.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Request;
+///
+/// let error = Request::from_line("GETINFO version\r\nQUIT").unwrap_err();
+/// assert_eq!(error.argument(), "command");
+/// println!("{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidInput {
     inner: Arc<Inner>,

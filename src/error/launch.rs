@@ -14,6 +14,18 @@ mod text;
 ///
 /// The text contains tor's last warnings and errors, at most five, and its bootstrap progress. A
 /// failed launch leaves no process, thread or temporary directory behind.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::error::LaunchProblem;
+/// use torcon::{Error, Launcher};
+///
+/// let outcome = Launcher::new().program("/nonexistent/tor").launch();
+/// let Err(Error::Launch(error)) = outcome else { panic!() };
+/// assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }));
+/// assert_eq!(error.exit_status(), None);
+/// ```
 #[derive(Clone, Debug)]
 pub struct LaunchError {
     inner: Arc<Inner>,

@@ -16,6 +16,23 @@ use crate::names::{
 /// The error of an onion service that could not be created, published or served.
 ///
 /// A service that cannot be created leaves no listener, service or directory behind.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::error::OnionProblem;
+/// use torcon::{Error, Tor};
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// match tor.onion_endpoint(80).listen() {
+///     Err(Error::Onion(error)) => match error.problem() {
+///         OnionProblem::NotPublished { uploads, .. } => eprintln!("refused by {}", uploads.len()),
+///         problem => eprintln!("{problem}"),
+///     },
+///     outcome => println!("http://{}", outcome?.onion_address()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OnionError {
     inner: Arc<OnionProblem>,
@@ -193,6 +210,21 @@ impl fmt::Display for RemovedBy {
 }
 
 /// The upload of one descriptor of an onion service to one directory.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::error::UploadOutcome;
+///
+/// let tor = torcon::Tor::connect("127.0.0.1:9051")?;
+/// let listener = tor.onion_endpoint(80).listen()?;
+/// for upload in listener.service().uploads() {
+///     if let UploadOutcome::Failed { reason } = upload.outcome {
+///         eprintln!("{} does not have the descriptor: {reason:?}", upload.hsdir);
+///     }
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HsDirUpload {
@@ -237,6 +269,26 @@ impl fmt::Display for HsDirUpload {
 }
 
 /// A failed download of the descriptor of an onion service from one directory.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Error;
+/// use torcon::error::OnionProblem;
+///
+/// let tor = torcon::connect("127.0.0.1:9051")?;
+/// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+/// if let Err(Error::Onion(error)) = tor.fetch_onion_descriptor(service, Duration::from_secs(60)) {
+///     if let OnionProblem::NotFetched { failures, .. } = error.problem() {
+///         for failure in failures {
+///             eprintln!("{:?}: {:?}", failure.hsdir, failure.reason);
+///         }
+///     }
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HsDirFailure {

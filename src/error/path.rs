@@ -5,6 +5,24 @@ use std::sync::Arc;
 use crate::names::RelayFlag;
 
 /// The error of a path whose relays could not be chosen. Nothing was sent to build a circuit.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Error;
+/// use torcon::error::PathProblem;
+/// use torcon::state::Path;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// match state.build_circuit(Path::to("example.com:443")) {
+///     Err(Error::Path(error)) => match error.problem() {
+///         PathProblem::NoCandidate { role, excluded, .. } => eprintln!("no {role}: {excluded:?}"),
+///         problem => eprintln!("{problem}"),
+///     },
+///     outcome => println!("circuit {}", outcome?.id()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathError {
     problem: Arc<PathProblem>,

@@ -5,6 +5,16 @@ use crate::names::printable;
 use crate::names::secret::redact;
 
 /// The error of a message that is not valid in the control protocol or in SOCKS.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::error::ProtocolError;
+///
+/// let error = ProtocolError::new("uptime", "a number", b"soon");
+/// assert_eq!((error.reading(), error.excerpt()), ("uptime", "soon"));
+/// println!("{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     inner: Arc<Inner>,

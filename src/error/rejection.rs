@@ -6,6 +6,19 @@ use crate::names::secret::redact;
 use crate::names::{printable, quoted};
 
 /// tor's refusal of a command, with status code and text.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+///
+/// let reply = b"552 Unrecognized option: Unknown option 'Bogus'.  Failing.\r\n".to_vec();
+/// let rejection = Reply::parse(reply)?.into_result("SETCONF").unwrap_err();
+/// assert_eq!((rejection.command(), rejection.code()), ("SETCONF", 552));
+/// assert!(rejection.text().ends_with("Unknown option 'Bogus'.  Failing."));
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "TorProtocolError")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     inner: Arc<Inner>,
@@ -20,6 +33,18 @@ struct Inner {
 }
 
 /// One line of a refusal.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+///
+/// let reply = b"552-Unrecognized key \"a\"\r\n552 Unrecognized key \"b\"\r\n".to_vec();
+/// let rejection = Reply::parse(reply)?.into_result("GETINFO").unwrap_err();
+/// let lines = rejection.lines();
+/// assert_eq!((lines[1].code(), &*lines[1].text()), (552, "Unrecognized key \"b\""));
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RejectionLine {
     code: u16,

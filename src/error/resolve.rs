@@ -4,6 +4,23 @@ use std::sync::Arc;
 use crate::names::{StreamReason, printable};
 
 /// The error of a name or an address that tor could not resolve.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Error;
+/// use torcon::state::Path;
+///
+/// let state = torcon::State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let circuit = state.build_circuit_timeout(Path::any(), Duration::from_secs(60))?;
+/// match circuit.resolve("nx.example.com") {
+///     Err(Error::Resolve(error)) => eprintln!("{}: {}", error.name(), error.problem()),
+///     outcome => println!("{}", outcome?),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveError {
     inner: Arc<Inner>,

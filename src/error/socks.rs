@@ -8,6 +8,23 @@ use super::{ProtocolError, Timeout, Wait};
 use crate::names::printable;
 
 /// The error of a request to a SOCKS proxy.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::error::SocksCode;
+/// use torcon::{Error, Tor};
+///
+/// let tor = Tor::connect("127.0.0.1:9051")?;
+/// match tor.connect_stream("example.com:81") {
+///     Err(Error::Socks(error)) if error.code() == Some(SocksCode::ConnectionRefused) => {
+///         eprintln!("the exit reached the host, which refused");
+///     }
+///     Err(Error::Socks(error)) => eprintln!("{error}; {}", error.advice().unwrap_or_default()),
+///     outcome => drop(outcome?),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SocksError {
     inner: Arc<Inner>,

@@ -6,6 +6,22 @@ use std::time::Duration;
 use super::Error;
 
 /// The error of a [`Supervisor`](crate::Supervisor) that has no tor now, or never will again.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::{ConnectOptions, Error, Supervisor};
+///
+/// let supervisor = Supervisor::connect(["unix:/run/tor/control"], ConnectOptions::new())?;
+/// match supervisor.wait_tor(Duration::from_secs(30)) {
+///     Err(Error::Supervisor(error)) if error.is_timeout() => eprintln!("not yet: {error}"),
+///     Err(Error::Supervisor(error)) if error.is_final() => eprintln!("it has ended: {error}"),
+///     outcome => println!("tor {}", outcome?.controller().version()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SupervisorError {
     problem: Arc<SupervisorProblem>,

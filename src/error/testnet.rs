@@ -13,6 +13,22 @@ use crate::names::quoted_path;
 /// restarted.
 ///
 /// A network that fails to start leaves no process, thread or temporary directory behind.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::Error;
+/// use torcon::testnet::PrivateNetwork;
+///
+/// match PrivateNetwork::launch() {
+///     Err(Error::Testnet(error)) => {
+///         eprintln!("step {} of {}: {}", error.step(), error.node().unwrap_or("all"), error.problem());
+///         error.last_lines().iter().for_each(|line| eprintln!("{line}"));
+///     }
+///     outcome => println!("{} relays", outcome?.relays().len()),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestnetError {
     inner: Arc<Inner>,

@@ -4,6 +4,22 @@ use std::time::Duration;
 use crate::names::{CircuitId, StreamId, printable};
 
 /// The error of a wait whose time limit passed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use torcon::Error;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?.with_timeout(Duration::from_secs(5));
+/// match controller.get_info("version") {
+///     Err(Error::Timeout(timeout)) => eprintln!("{}: {:?}", timeout.wait(), timeout.limit()),
+///     outcome => println!("tor {}", outcome?),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "CircuitBuildTimedOutError")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
     inner: Box<Inner>,

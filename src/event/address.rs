@@ -27,6 +27,17 @@ pub struct AddrMapEvent {
 }
 
 /// The target of an address mapping.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText, MappedAddress};
+///
+/// let text = b"ADDRMAP x.exit <error> \"2026-11-23 09:14:07\" error=yes CACHED=\"NO\" STREAMID=13";
+/// let Event::AddrMap(map) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(map.new_address(), MappedAddress::Failed);
+/// assert_eq!(map.new_address().address(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

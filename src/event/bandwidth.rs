@@ -10,6 +10,19 @@ use crate::wire::fields::{Fields, Value, read_number};
 use crate::wire::timestamp::read_time;
 
 /// `BW`: how many bytes tor read and wrote in the last second.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::event::BwEvent;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// controller.on(|bw: &BwEvent| {
+///     println!("{} B/s read, {} B/s written", bw.bytes_read(), bw.bytes_written());
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias("BandwidthEvent", "ParseBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BwEvent {
     bytes_read: u64,
@@ -48,6 +61,19 @@ impl BwEvent {
 /// `STREAM_BW`: bytes of an application's stream since the last event of this stream.
 ///
 /// tor sends it about once a second for each stream with traffic, and when a stream ends.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"STREAM_BW 5 168 0 2026-11-23T09:26:15.608570");
+/// let Event::StreamBw(bw) = Event::parse(text) else { panic!() };
+/// assert_eq!(bw.id(), 5.into());
+/// // tor sends the bytes that the application wrote first.
+/// assert_eq!((bw.bytes_written(), bw.bytes_read()), (168, 0));
+/// ```
+#[doc(alias("StreamBandwidthEvent", "ParseStreamBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamBwEvent {
     id: StreamId,
@@ -104,6 +130,20 @@ impl StreamBwEvent {
 /// tor sends it about once a second for each of its circuits with traffic. Delivered and overhead
 /// bytes are less than all bytes read or written: the rest is cell headers, and cells that tor
 /// ignored or rejected.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"CIRC_BW ID=3 READ=1527 WRITTEN=2036 TIME=2026-11-23T09:26:17.513653 \
+///              DELIVERED_READ=187 OVERHEAD_READ=1307 DELIVERED_WRITTEN=384 OVERHEAD_WRITTEN=1608 \
+///              SS=1 CWND=124 RTT=0 MIN_RTT=0";
+/// let Event::CircBw(bw) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!((bw.bytes_read(), bw.delivered_read()), (1527, Some(187)));
+/// assert_eq!((bw.slow_start(), bw.congestion_window()), (Some(true), Some(124)));
+/// ```
+#[doc(alias("CircuitBandwidthEvent", "ParseCircuitBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircBwEvent {
     id: CircuitId,
@@ -174,6 +214,19 @@ impl CircBwEvent {
 /// `CONN_BW`: bytes of a connection since the last event of this connection.
 ///
 /// Only a tor with the option `TestingEnableConnBwEvent`, in a test network, sends this.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::ConnectionType;
+///
+/// let text = EventText::new(b"CONN_BW ID=6 TYPE=OR READ=13140 WRITTEN=3780");
+/// let Event::ConnBw(bw) = Event::parse(text) else { panic!() };
+/// assert_eq!((bw.id(), bw.connection_type()), (6.into(), ConnectionType::Or));
+/// assert_eq!((bw.bytes_read(), bw.bytes_written()), (13140, 3780));
+/// ```
+#[doc(alias("ConnBandwidthEvent", "ParseConnBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnBwEvent {
     id: ConnectionId,
@@ -235,6 +288,21 @@ impl ConnBwEvent {
 /// `TB_EMPTY`: a token bucket was empty, and was refilled.
 ///
 /// tor 0.4.9 does not offer this event; older ones sent it in test networks.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::TokenBucket;
+///
+/// let text = EventText::new(b"TB_EMPTY GLOBAL READ=93 WRITTEN=93 LAST=100");
+/// let Event::TbEmpty(empty) = Event::parse(text) else { panic!() };
+/// assert_eq!(empty.bucket(), TokenBucket::Global);
+/// assert_eq!(empty.read_bucket_empty(), Duration::from_millis(93));
+/// ```
+#[doc(alias("TokenBucketEmptyEvent", "ParseTokenBucketEmptyEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TbEmptyEvent {
     read_bucket_empty: Duration,

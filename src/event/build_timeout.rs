@@ -13,6 +13,23 @@ use crate::wire::fields::read_number;
 ///
 /// tor models the build times of its circuits as a Pareto distribution, whose parameters are
 /// [`xm`](Self::xm) and [`alpha`](Self::alpha).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::BuildTimeoutAction;
+///
+/// let text = b"BUILDTIMEOUT_SET COMPUTED TOTAL_TIMES=1000 TIMEOUT_MS=815 XM=283 ALPHA=1.520695 \
+///              CUTOFF_QUANTILE=0.800000 TIMEOUT_RATE=0.292260 CLOSE_MS=60000 CLOSE_RATE=0.000000";
+/// let Event::BuildTimeoutSet(set) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(set.action(), BuildTimeoutAction::Computed);
+/// assert_eq!(set.timeout(), Some(Duration::from_millis(815)));
+/// assert!(set.timeout_rate().unwrap().get() < 0.3);
+/// ```
+#[doc(alias = "ParseBuildTimeoutSetEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BuildTimeoutSetEvent {
     text: EventText,
@@ -57,6 +74,18 @@ impl BuildTimeoutSetEvent {
 ///
 /// Two decimals are equal if they are the same number, or both `nan`, so that events can be
 /// compared.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"BUILDTIMEOUT_SET COMPUTED ALPHA=1.520695");
+/// let Event::BuildTimeoutSet(set) = Event::parse(text) else { panic!() };
+/// let alpha = set.alpha().unwrap();
+/// assert_eq!(f64::from(alpha), 1.520695);
+/// assert_eq!(alpha.to_string(), "1.520695");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Decimal {
     value: f64,

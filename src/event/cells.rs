@@ -10,12 +10,41 @@ use crate::names::{CircuitId, ConnectionId};
 /// `CELL_STATS`: cells of a circuit since the last event of this circuit.
 ///
 /// Only a tor with the option `TestingEnableCellStatsEvent`, in a test network, sends this.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"CELL_STATS ID=14 OutboundQueue=19403 OutboundConn=15 \
+///              OutboundAdded=create_fast:1,relay_early:2 \
+///              OutboundRemoved=create_fast:1,relay_early:2 OutboundTime=create_fast:0,relay_early:0";
+/// let Event::CellStats(stats) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(stats.id(), Some(14.into()));
+/// assert_eq!(stats.outbound().connection, Some(15.into()));
+/// // This tor launched the circuit, so nothing is queued towards its start.
+/// assert_eq!(stats.inbound().queue, None);
+/// ```
+#[doc(alias = "ParseCellStatsEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CellStatsEvent {
     text: EventText,
 }
 
 /// The cell queue of one direction of a circuit.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"CELL_STATS ID=1 OutboundQueue=2930918688 OutboundConn=1 \
+///              OutboundRemoved=relay:4,create_fast:1 OutboundTime=relay:0,create_fast:0";
+/// let Event::CellStats(stats) = Event::parse(EventText::new(text)) else { panic!() };
+/// let queue = stats.outbound();
+/// assert_eq!(queue.removed.iter().map(|cells| cells.count).sum::<u64>(), 5);
+/// assert!(queue.added.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -33,6 +62,18 @@ pub struct CellQueue {
 }
 
 /// The number of cells of a type.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"CELL_STATS ID=1 OutboundRemoved=relay:4,create_fast:1");
+/// let Event::CellStats(stats) = Event::parse(text) else { panic!() };
+/// let relay_cells = &stats.outbound().removed[0];
+/// assert_eq!(relay_cells.cell_type, "relay");
+/// assert_eq!(relay_cells.count, 4);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -44,6 +85,20 @@ pub struct CellCount {
 }
 
 /// The waiting time of the cells of a type.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"CELL_STATS ID=1 OutboundRemoved=relay:4 OutboundTime=relay:120");
+/// let Event::CellStats(stats) = Event::parse(text) else { panic!() };
+/// let queue = stats.outbound();
+/// // 120 ms in all for four cells.
+/// assert_eq!(queue.time[0].time / queue.removed[0].count as u32, Duration::from_millis(30));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -39,6 +39,21 @@ pub struct CircEvent {
 ///
 /// The methods that [`CircEvent`] has too return the new values; methods whose names begin with
 /// `old_` return the values before the change.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::{CircMinorChange, CircuitPurpose};
+///
+/// let text = b"CIRC_MINOR 36 PURPOSE_CHANGED $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r \
+///              PURPOSE=CONTROLLER TIME_CREATED=2026-11-23T09:28:21.305150 OLD_PURPOSE=GENERAL";
+/// let Event::CircMinor(minor) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(minor.change(), CircMinorChange::PurposeChanged);
+/// assert_eq!(minor.old_purpose(), Some(CircuitPurpose::General));
+/// assert_eq!(minor.purpose(), Some(CircuitPurpose::Controller));
+/// ```
+#[doc(alias("CircuitMinorEvent", "ParseCircuitMinorEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircMinorEvent {
     id: CircuitId,
@@ -46,6 +61,18 @@ pub struct CircMinorEvent {
 }
 
 /// The proof of work of an onion service circuit.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"CIRC 21 BUILT PURPOSE=HS_CLIENT_INTRO HS_POW=v1,350");
+/// let Event::Circ(circ) = Event::parse(text) else { panic!() };
+/// let pow = circ.hs_pow().unwrap();
+/// assert_eq!(pow.scheme, "v1");
+/// assert_eq!(pow.effort, 350);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

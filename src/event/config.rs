@@ -27,6 +27,19 @@ pub struct ConfChangedEvent {
 }
 
 /// An option and its new value, or one of its new values.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"CONF_CHANGED\nContactInfo=\"x\\ny\"\nSocksPort");
+/// let Event::ConfChanged(changed) = Event::parse(text) else { panic!() };
+/// let changes: Vec<_> = changed.changes().collect();
+/// assert_eq!(changes[0].value.as_ref().unwrap(), "x\ny");
+/// // At its default.
+/// assert_eq!((changes[1].name.as_bytes(), &changes[1].value), (&b"SocksPort"[..], &None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -61,6 +74,17 @@ impl ConfChangedEvent {
 /// `SIGNAL`: tor received a signal, on its control port or from the operating system.
 ///
 /// tor reports no signal that ends it.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Signal;
+/// use torcon::event::{Event, EventText};
+///
+/// let Event::Signal(event) = Event::parse(EventText::new(b"SIGNAL NEWNYM")) else { panic!() };
+/// assert_eq!(event.signal(), Signal::Newnym);
+/// ```
+#[doc(alias = "ParseSignalEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignalEvent {
     text: EventText,

@@ -8,12 +8,41 @@ use crate::event::typed::{Parsed, typed_event};
 use crate::names::{ConnectionId, OrConnReason, OrConnStatus, RelaySpec, Target};
 
 /// `ORCONN`: an OR connection changed its status.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::{OrConnReason, OrConnStatus};
+///
+/// let text = b"ORCONN $D514DEE5CD26283F498AD3433026B60B37BE14EB~test008r CLOSED REASON=DONE ID=50";
+/// let Event::OrConn(conn) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(conn.status(), OrConnStatus::Closed);
+/// assert_eq!(conn.reason(), Some(OrConnReason::Done));
+/// assert_eq!(conn.id(), Some(50.into()));
+/// ```
+#[doc(alias = "ParseORConnEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OrConnEvent {
     text: EventText,
 }
 
 /// The peer of an OR connection.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText, OrConnPeer};
+///
+/// let peer = |text: &[u8]| match Event::parse(EventText::new(text)) {
+///     Event::OrConn(conn) => conn.peer(),
+///     other => panic!("{other}"),
+/// };
+/// let relay = peer(b"ORCONN $088A568DA6A493187FA94B71CB198E06F73D70F1 CONNECTED ID=6");
+/// assert!(matches!(relay, OrConnPeer::Relay(_)));
+/// // A connection to a relay whose fingerprint is not yet known.
+/// assert!(matches!(peer(b"ORCONN 192.0.2.1:9001 NEW ID=7"), OrConnPeer::Address(_)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

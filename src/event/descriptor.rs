@@ -10,6 +10,22 @@ use crate::wire::fields::Fields;
 ///
 /// tor uploads a descriptor to several hidden service directories and fetches it from one after
 /// the other; the failure of one does not imply that of the others.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::HsDescAction;
+///
+/// let text = b"HS_DESC UPLOAD po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd UNKNOWN \
+///              $C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r \
+///              a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg";
+/// let Event::HsDesc(desc) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(desc.action(), HsDescAction::Upload);
+/// assert_eq!(desc.hsdir().unwrap().nickname().unwrap().as_str(), "test009r");
+/// assert_eq!(desc.reason(), None);
+/// ```
+#[doc(alias = "ParseHSDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescEvent {
     text: EventText,
@@ -72,6 +88,21 @@ impl HsDescEvent {
 ///
 /// tor sends it without a descriptor if a directory returned none; [`HsDescEvent::reason`] returns
 /// the reason.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"HS_DESC_CONTENT po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd \
+///              a8VgALy2dEcrQ5b1VsTR6dxCfRGWShC9OZ9CN/ZKiPg \
+///              $C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r\n\
+///              hs-descriptor 3\ndescriptor-lifetime 180";
+/// let Event::HsDescContent(content) = Event::parse(EventText::new(text)) else { panic!() };
+/// let descriptor = content.descriptor().unwrap();
+/// assert!(descriptor.as_bytes().starts_with(b"hs-descriptor 3\n"));
+/// ```
+#[doc(alias = "ParseHSDescContentEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescContentEvent {
     text: EventText,

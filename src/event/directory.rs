@@ -8,6 +8,17 @@ use crate::names::RelaySpec;
 use crate::wire::fields::Fields;
 
 /// `NEWDESC`: tor received server descriptors of relays; microdescriptors do not count.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"NEWDESC $21C5E47F768885721CD317CFDFF71DC4AFE22CBC~relay2");
+/// let Event::NewDesc(new) = Event::parse(text) else { panic!() };
+/// assert_eq!(new.relays()[0].nickname().unwrap().as_str(), "relay2");
+/// ```
+#[doc(alias = "ParseNewDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewDescEvent {
     text: EventText,
@@ -37,6 +48,18 @@ impl NewDescEvent {
 }
 
 /// `DESCCHANGED`: the descriptor of this relay changed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::event::DescChangedEvent;
+///
+/// // The controller of a relay.
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// controller.on(|_: &DescChangedEvent| println!("the relay has a new descriptor"))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "ParseDescChangedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct DescChangedEvent {
     text: EventText,
@@ -71,6 +94,23 @@ pub struct NsEvent {
 /// `NEWCONSENSUS`: tor received a new consensus, with every usable relay.
 ///
 /// A relay that it does not list should not be used any more.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::event::NewConsensusEvent;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// controller.on(|consensus: &NewConsensusEvent| {
+///     let exits = consensus.entries().filter(|entry| {
+///         let text = entry.to_str_lossy();
+///         text.lines().any(|line| line.starts_with("s ") && line.contains(" Exit"))
+///     });
+///     println!("{} exits", exits.count());
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "ParseNewConsensusEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewConsensusEvent {
     text: EventText,

@@ -6,6 +6,20 @@ use crate::event::typed::{Parsed, typed_event};
 use crate::names::{GuardStatus, GuardType, NetworkLiveness, RelaySpec};
 
 /// `GUARD`: the set of guards, or the status of a guard, changed.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::{GuardStatus, GuardType};
+///
+/// let text = b"GUARD ENTRY $E194605ABC68F291ABC8E6732814854F41465325~test006r NEW";
+/// let Event::Guard(guard) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(guard.guard_type(), GuardType::Entry);
+/// assert_eq!(guard.relay().nickname().unwrap().as_str(), "test006r");
+/// assert_eq!(guard.status(), GuardStatus::New);
+/// ```
+#[doc(alias = "ParseGuardEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct GuardEvent {
     text: EventText,
@@ -42,6 +56,18 @@ impl GuardEvent {
 }
 
 /// `NETWORK_LIVENESS`: tor found that the network is reachable, or no longer.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::NetworkLiveness;
+///
+/// let text = EventText::new(b"NETWORK_LIVENESS DOWN");
+/// let Event::NetworkLiveness(liveness) = Event::parse(text) else { panic!() };
+/// assert_eq!(liveness.status(), NetworkLiveness::Down);
+/// ```
+#[doc(alias = "ParseNetworkLivenessEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NetworkLivenessEvent {
     text: EventText,

@@ -6,6 +6,17 @@ crate::names::keywords! {
     /// The kinds depend on the version of tor; `GETINFO events/names` lists them. A program can
     /// also subscribe to a kind that this version of torcon does not know, as
     /// `EventKind::from("NEW_KIND")`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::EventKind;
+    ///
+    /// assert_eq!(EventKind::from("CIRC_MINOR"), EventKind::CircMinor);
+    /// assert_eq!(EventKind::from("NEW_KIND").as_str(), "NEW_KIND");
+    /// ```
+    #[doc(alias("event_description", "EVENT_DESCRIPTIONS", "EventCode", "EventCodes"))]
+    #[doc(alias = "EventType")]
     pub enum EventKind {
         /// A circuit changed its status: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",

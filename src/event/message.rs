@@ -8,6 +8,19 @@ use crate::names::Severity;
 ///
 /// A closure with a parameter of this type receives `NOTICE`, `WARN` and `ERR`; subscribe to the
 /// thousands of messages of `INFO` and `DEBUG` by their [`EventKind`].
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::Severity;
+///
+/// let text = b"WARN Failed to parse/validate config: Unknown option 'Bogus'.  Failing.";
+/// let Event::Log(log) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(log.severity(), Severity::Warn);
+/// assert!(log.message().to_str_lossy().starts_with("Failed to parse"));
+/// ```
+#[doc(alias = "ParseLogEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
     severity: Severity,

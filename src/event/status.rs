@@ -36,6 +36,16 @@ pub struct StatusEvent {
 }
 
 /// The part of tor that a status concerns.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText, StatusArea};
+///
+/// let text = EventText::new(b"STATUS_SERVER NOTICE GOOD_SERVER_DESCRIPTOR");
+/// let Event::Status(status) = Event::parse(text) else { panic!() };
+/// assert_eq!(status.area(), StatusArea::Server);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -50,6 +60,18 @@ pub enum StatusArea {
 }
 
 /// One argument of a status.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"STATUS_SERVER WARN NAMESERVER_STATUS NS=192.0.2.53 STATUS=DOWN ERR=\"timed out\"";
+/// let Event::Status(status) = Event::parse(EventText::new(text)) else { panic!() };
+/// let arguments: Vec<_> = status.arguments().collect();
+/// assert_eq!(arguments[2].key, "ERR");
+/// assert_eq!(arguments[2].value, "timed out");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -13,6 +13,22 @@ use crate::wire::fields::Fields;
 ///
 /// The first event of a stream can be its close, a stream can be sent more than once, and it can
 /// move between the legs of a conflux pair without an event.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::{StreamReason, StreamStatus};
+///
+/// let text = b"STREAM 20 DETACHED 7 127.0.0.1:1 REASON=END REMOTE_REASON=MISC \
+///              CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=0 SESSION_GROUP=-4 ISO_FIELDS=SESSION_GROUP";
+/// let Event::Stream(stream) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!((stream.id(), stream.circuit()), (20.into(), Some(7.into())));
+/// assert_eq!(stream.status(), StreamStatus::Detached);
+/// assert_eq!(stream.target().to_string(), "127.0.0.1:1");
+/// assert_eq!(stream.remote_reason(), Some(StreamReason::Misc));
+/// ```
+#[doc(alias = "ParseStreamEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamEvent {
     id: StreamId,

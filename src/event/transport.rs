@@ -9,6 +9,20 @@ use crate::names::{PtConnect, PtSeverity, Target, TransportType};
 use crate::wire::fields::read_number;
 
 /// `TRANSPORT_LAUNCHED`: a pluggable transport was launched and accepts connections.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::TransportType;
+///
+/// let text = EventText::new(b"TRANSPORT_LAUNCHED client obfs4 127.0.0.1 40111");
+/// let Event::TransportLaunched(launched) = Event::parse(text) else { panic!() };
+/// assert_eq!(launched.transport_type(), TransportType::Client);
+/// assert_eq!(launched.name(), "obfs4");
+/// assert_eq!(launched.address().to_string(), "127.0.0.1:40111");
+/// ```
+#[doc(alias = "ParseTransportLaunchedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TransportLaunchedEvent {
     port: u16,
@@ -62,6 +76,18 @@ impl TransportLaunchedEvent {
 /// `PT_LOG`: a message of a pluggable transport for the log.
 ///
 /// tor 0.4.9 does not offer this event.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+/// use torcon::names::PtSeverity;
+///
+/// let text = b"PT_LOG PT=/usr/bin/lyrebird SEVERITY=debug MESSAGE=\"Connected to bridge A\"";
+/// let Event::PtLog(log) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(log.severity(), Some(PtSeverity::Debug));
+/// assert_eq!(log.message().unwrap(), "Connected to bridge A");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PtLogEvent {
     pt: EventText,
@@ -93,6 +119,17 @@ impl PtLogEvent {
 /// tor 0.4.9 does not offer this event. A transport may send any keys;
 /// [`extra`](Self::extra) returns those that the specification of pluggable transports does not
 /// name.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = b"PT_STATUS PT=/usr/bin/lyrebird TYPE=version VERSION=0.6.1 IMPLEMENTATION=lyrebird";
+/// let Event::PtStatus(status) = Event::parse(EventText::new(text)) else { panic!() };
+/// assert_eq!(status.status_type().unwrap(), "version");
+/// assert_eq!(status.version().unwrap(), "0.6.1");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PtStatusEvent {
     pt: EventText,

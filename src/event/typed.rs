@@ -12,6 +12,16 @@ use crate::wire::fields::Fields;
 ///
 /// The type of its parameter selects the events that a closure receives, as in
 /// `|circ: &CircEvent| ..`. The trait is sealed: only the types of this module implement it.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{BwEvent, CircEvent, Event, EventText, TypedEvent};
+///
+/// let event = Event::parse(EventText::new(b"BW 15 20"));
+/// assert_eq!(BwEvent::from_event(&event).unwrap().bytes_read(), 15);
+/// assert!(CircEvent::from_event(&event).is_none());
+/// ```
 pub trait TypedEvent: sealed::Sealed + Sized + 'static {
     /// The kinds to which a listener of this type subscribes.
     const KINDS: &'static [EventKind];
@@ -41,6 +51,17 @@ pub(crate) mod sealed {
 ///
 /// Any version of tor can add fields. The methods `extra` of the types return the fields that this
 /// version of torcon does not know.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText};
+///
+/// let text = EventText::new(b"ORCONN 192.0.2.1:9001 CONNECTED ID=6 NEW_KEY=\"a b\"");
+/// let Event::OrConn(conn) = Event::parse(text) else { panic!() };
+/// let extra: Vec<_> = conn.extra().collect();
+/// assert_eq!((extra[0].key, &*extra[0].value_lossy()), ("NEW_KEY", "a b"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExtraField<'a> {

@@ -244,6 +244,18 @@ fn call(closure: Closure) {
 /// Keeps a closure of [`CancelToken::on_cancel`]. Dropping it removes the closure.
 ///
 /// The drop does not wait for a closure that is running. The guard does not keep the token.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::CancelToken;
+///
+/// let token = CancelToken::new();
+/// let guard = token.on_cancel(|| println!("canceled"));
+/// // The operation has ended: a later cancellation does not concern it.
+/// drop(guard);
+/// token.cancel();
+/// ```
 #[must_use = "dropping the guard removes the closure: call `keep` to leave it"]
 pub struct CancelGuard {
     shared: Weak<Shared>,

@@ -15,6 +15,18 @@ use crate::error::Disconnect;
 use crate::event::EventKind;
 
 /// The ID of a listener, unique within the program, for its removal.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::event::BwEvent;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let id = controller.on(|bw: &BwEvent| println!("{} B/s", bw.bytes_read()))?;
+/// // ... and later:
+/// controller.remove_event_listener(id)?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(u64);
 

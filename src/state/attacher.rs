@@ -244,6 +244,20 @@ impl State {
 /// The last guard of a connection restores the option of tor, and waits for at most two seconds
 /// until tor has confirmed it. A guard can be dropped anywhere, even inside the attacher. It keeps
 /// the state and the connection open.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::state::{Attach, State};
+///
+/// let state = State::new(&torcon::connect("127.0.0.1:9051")?)?;
+/// let guard = state.set_attacher(|_, _| Attach::Tor)?;
+/// println!("the attacher is called: {}", guard.is_active());
+/// // tor attaches all streams again.
+/// drop(guard);
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias("remove_attacher", "undo_attacher"))]
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     /// Keeps the state and its connection open.

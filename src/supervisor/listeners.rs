@@ -39,6 +39,16 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use torcon::event::CircEvent;
+    ///
+    /// supervisor.on(|circ: &CircEvent| println!("circuit {} {}", circ.id(), circ.status()))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn on<E, F>(&self, listener: F) -> Result<ListenerId>
     where
         E: TypedEvent,
@@ -60,6 +70,20 @@ impl Supervisor {
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Supervisor`](crate::Error::Supervisor) if
     /// the supervisor has ended. Without a connection the kind is not checked: if the next tor
     /// refuses it, the status reports that.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use torcon::{Event, EventKind};
+    ///
+    /// supervisor.add_event_listener(EventKind::Stream, |event| match event {
+    ///     Event::Stream(stream) => println!("stream {} {}", stream.id(), stream.status()),
+    ///     Event::Reconnected { gap, .. } => println!("no events of {gap:?}"),
+    ///     other => eprintln!("{other}"),
+    /// })?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn add_event_listener<F>(&self, kind: EventKind, listener: F) -> Result<ListenerId>
     where
         F: FnMut(&Event) + Send + 'static,
@@ -76,6 +100,16 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use torcon::EventKind;
+    ///
+    /// supervisor.add_text_listener(EventKind::Bw, |text| println!("{text}"))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn add_text_listener<F>(&self, kind: EventKind, listener: F) -> Result<ListenerId>
     where
         F: FnMut(&EventText) + Send + 'static,
@@ -141,6 +175,19 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`add_event_listener`](Self::add_event_listener).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use std::time::Duration;
+    ///
+    /// use torcon::EventKind;
+    ///
+    /// let events = supervisor.events([EventKind::Circ, EventKind::Stream])?;
+    /// println!("{}", events.recv_timeout(Duration::from_secs(60))?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn events<K, Form>(&self, kinds: K) -> Result<EventQueue>
     where
         K: EventKinds<Form>,

@@ -8,6 +8,19 @@ use crate::link::Endpoint;
 use crate::process::Launcher;
 
 /// The reaction when another controller or a reload changes an option that a supervisor sets.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::supervisor::{IfChanged, SupervisorOptions};
+/// use torcon::{ConnectOptions, Supervisor};
+///
+/// // The operator of this tor may change what the program sets.
+/// let options = SupervisorOptions::new().if_option_changed(IfChanged::Report);
+/// let supervisor = options.connect(["unix:/run/tor/control"], ConnectOptions::new())?;
+/// supervisor.set_conf(("MaxCircuitDirtiness", "300"))?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IfChanged {

@@ -7,6 +7,22 @@ use crate::event::EventKind;
 use crate::names::OnionAddress;
 
 /// The status of a supervisor.
+///
+/// # Examples
+///
+/// ```no_run
+/// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+/// use torcon::supervisor::SupervisorStatus;
+///
+/// supervisor.on_status(|status| match status {
+///     SupervisorStatus::Up { generation, .. } => println!("connection {generation}"),
+///     SupervisorStatus::Connecting { attempt, last_error: Some(error), .. } => {
+///         eprintln!("attempt {attempt}, after {error}");
+///     }
+///     other => println!("{other}"),
+/// })?;
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SupervisorStatus {
@@ -40,6 +56,23 @@ pub enum SupervisorStatus {
 }
 
 /// A part that could not be restored.
+///
+/// # Examples
+///
+/// ```no_run
+/// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+/// use torcon::supervisor::{SupervisedPart, SupervisorStatus};
+///
+/// if let SupervisorStatus::Up { unrestored, .. } = supervisor.status() {
+///     for lost in unrestored.iter() {
+///         match &lost.part {
+///             SupervisedPart::Service(address) => eprintln!("{address} is gone: {}", lost.error),
+///             part => eprintln!("{part}: {}", lost.error),
+///         }
+///     }
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnrestoredPart {

@@ -42,6 +42,17 @@ impl Supervisor {
     /// # Errors
     ///
     /// [`Error::Supervisor`], with the error of the last attempt after a timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use std::time::Duration;
+    ///
+    /// let tor = supervisor.wait_tor(Duration::from_secs(30))?;
+    /// println!("tor {}", tor.controller().version());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_tor(&self, limit: Duration) -> Result<Arc<Tor>> {
         self.shared.wait_tor(deadline_after(limit), limit).map(|(tor, _)| tor)
     }
@@ -55,6 +66,19 @@ impl Supervisor {
     ///
     /// Those of [`wait_tor`](Self::wait_tor) and of the closure: [`Error::Closed`] if the connection
     /// ended meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Signal;
+    ///
+    /// // Not repeated if the connection ends meanwhile.
+    /// supervisor.with_tor(Duration::from_secs(30), |tor| tor.controller().signal(Signal::Newnym))?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn with_tor<T>(&self, limit: Duration, call: impl FnOnce(&Tor) -> Result<T>) -> Result<T> {
         call(&*self.wait_tor(limit)?)
     }
@@ -120,6 +144,17 @@ impl Supervisor {
     ///
     /// [`Error::Timeout`]; [`Error::Supervisor`] if the supervisor has ended and the closure does not
     /// accept that status.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// use std::time::Duration;
+    ///
+    /// let status = supervisor.wait_status(Duration::from_secs(60), |status| status.is_up())?;
+    /// println!("{status}");
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn wait_status(
         &self,
         limit: Duration,
@@ -150,6 +185,14 @@ impl Supervisor {
     /// is no connection or it ends, the options are kept for the next one, and the call succeeds; if
     /// the next tor refuses them, the status reports that. [`Error::Supervisor`] if the supervisor
     /// has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// supervisor.set_conf([("MaxCircuitDirtiness", "300"), ("ExitNodes", "{us},{de}")])?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn set_conf<S, Form>(&self, settings: S) -> Result<()>
     where
         S: ConfSettings<Form>,
@@ -195,6 +238,16 @@ impl Supervisor {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Supervisor`] if the supervisor has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// supervisor.set_conf(("ExitNodes", "{us}"))?;
+    /// // tor keeps the value until another controller, or a restart, changes it.
+    /// assert_eq!(supervisor.forget_conf("ExitNodes")?, 1);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn forget_conf<N, Form>(&self, options: N) -> Result<usize>
     where
         N: Names<Form>,
@@ -317,6 +370,17 @@ impl Supervisor {
     ///
     /// Those of [`State::new`]; [`Error::Supervisor`] if there is no connection when the state is
     /// made.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// let state = supervisor.state()?;
+    /// for circuit in state.circuits() {
+    ///     println!("{} {}", circuit.id(), circuit.status());
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn state(&self) -> Result<State> {
         self.check_running()?;
         let deadline = deadline_after(LIMIT);

@@ -155,6 +155,17 @@ impl Tor {
     ///
     /// [`OnionProblem::Incompatible`] if it runs with another setting; those of
     /// [`global`](Self::global).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::{Launcher, Tor};
+    ///
+    /// let launcher = Launcher::new().option("SocksPort", "auto").option("ExitNodes", "{de}");
+    /// let tor = Tor::global_with(launcher)?;
+    /// let stream = tor.connect_stream("example.com:80")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn global_with(launcher: Launcher) -> Result<Arc<Self>> {
         shared(launcher, true)
     }

@@ -63,6 +63,18 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`Controller::get_info`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// if !tor.is_ready()? {
+    ///     println!("{}", tor.controller().bootstrap_phase()?.summary);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn is_ready(&self) -> Result<bool> {
         let controller = &self.controller;
         is_ready(controller, deadline_after(controller.timeout()))
@@ -81,6 +93,19 @@ impl Tor {
     ///
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Closed`](crate::Error::Closed); those of
     /// [`is_ready`](Self::is_ready).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// tor.wait_ready(Duration::from_secs(120))?;
+    /// let stream = tor.connect_stream("example.com:80")?;
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias("become_ready", "EnableNetwork"))]
     pub fn wait_ready(&self, limit: Duration) -> Result<()> {
         let deadline = deadline_after(limit);

@@ -30,6 +30,18 @@ impl Tor {
     /// [`Controller::get_info`](crate::Controller::get_info).
     ///
     /// [`SocksProblem::ListenerElsewhere`]: crate::error::SocksProblem::ListenerElsewhere
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// for proxy in tor.socks_proxies()? {
+    ///     println!("{proxy:?}");
+    /// }
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn socks_proxies(&self) -> Result<Vec<SocksProxy>> {
         let endpoints = self.controller().socks_endpoints_for("list the ways to make a stream")?;
         endpoints.into_iter().map(SocksProxy::new).collect()
@@ -112,6 +124,16 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// println!("{}", tor.resolve("example.com")?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "dns_resolve")]
     pub fn resolve(&self, name: &str) -> Result<IpAddr> {
         self.proxy_for_call("resolve a name")?.resolve(name)
@@ -127,6 +149,16 @@ impl Tor {
     /// # Errors
     ///
     /// Those of [`socks_proxy`](Self::socks_proxy) and of [`SocksProxy::resolve_ptr`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::Tor;
+    ///
+    /// let tor = Tor::connect("127.0.0.1:9051")?;
+    /// println!("{}", tor.resolve_ptr("192.0.2.1".parse().expect("an address"))?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     #[doc(alias = "dns_resolve_ptr")]
     pub fn resolve_ptr(&self, address: IpAddr) -> Result<String> {
         self.proxy_for_call("find the name of an address")?.resolve_ptr(address)

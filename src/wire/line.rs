@@ -9,6 +9,21 @@ use crate::names::quoted;
 use crate::names::secret::redact;
 
 /// One line of a reply or of its data.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// let mut exits = 0;
+/// controller.get_info_incremental("ns/all", |line| {
+///     exits += usize::from(line.bytes().starts_with(b"s ") && line.text().contains(" Exit"));
+///     ControlFlow::Continue(())
+/// })?;
+/// println!("{exits} exits");
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
     bytes: &'a [u8],

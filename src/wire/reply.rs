@@ -15,6 +15,19 @@ use crate::names::secret::redact;
 ///
 /// The codes of one reply can differ. Values are bytes; [`ReplyLine`] also returns them as text. A
 /// reply of up to 64 KiB is zeroized when it is dropped, since it can contain a key.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+///
+/// let reply = Reply::parse(b"250-version=0.4.9.11\r\n250-uptime=71\r\n250 OK\r\n".to_vec())?;
+/// assert!(reply.is_success());
+/// let lines: Vec<_> = reply.lines().map(|line| line.text().into_owned()).collect();
+/// assert_eq!(lines, ["version=0.4.9.11", "uptime=71", "OK"]);
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "Response")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The bytes for the ranges of `lines`, with data blocks unstuffed.
@@ -31,6 +44,20 @@ struct Span {
 }
 
 /// One line of a [`Reply`].
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+///
+/// let reply = "250+config-text=\r\nSocksPort 9050\r\nNickname MyRelay\r\n.\r\n250 OK\r\n";
+/// let reply = Reply::parse(reply.into())?;
+/// let line = reply.lines().next().unwrap();
+/// assert_eq!((line.code(), line.bytes()), (250, &b"config-text="[..]));
+/// assert_eq!(line.data(), Some(&b"SocksPort 9050\nNickname MyRelay"[..]));
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "DataWithReply")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplyLine<'a> {
     code: u16,

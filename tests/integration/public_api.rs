@@ -3,6 +3,7 @@
 //! The sources are read as text to see that no public type is missing from the lists here: a new
 //! type fails the test until the lists say what it promises.
 
+mod examples;
 #[cfg(feature = "serde")]
 mod serialized;
 

@@ -17,6 +17,22 @@ use crate::wire::{Reply, ReplyLine, Request};
 ///
 /// `HiddenServiceOptions`, and names such as `SocksPortLines`, stand for several options, which tor
 /// answers in the order of the configuration: see [`ConfMap::lines`].
+///
+/// # Examples
+///
+/// ```
+/// use torcon::Reply;
+/// use torcon::command::{Command, GetConf};
+///
+/// let command = GetConf::new(["SocksPort", "Nickname"]);
+/// assert_eq!(command.request()?.encode()?, b"GETCONF SocksPort Nickname\r\n");
+///
+/// let reply = b"250-SocksPort=9050\r\n250-SocksPort=9150\r\n250 Nickname\r\n".to_vec();
+/// let conf = command.reply(Reply::parse(reply)?)?;
+/// assert_eq!(conf.get("SocksPort").unwrap().values(), ["9050", "9150"]);
+/// assert!(conf.get("Nickname").unwrap().is_default());
+/// # Ok::<(), torcon::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetConf {
     /// Invariant: no option twice. tor would answer twice, which looks like two values.

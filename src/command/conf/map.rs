@@ -39,6 +39,20 @@ struct ConfLine {
 }
 
 /// The value of an option.
+///
+/// # Examples
+///
+/// ```no_run
+/// use torcon::command::ConfValue;
+///
+/// let controller = torcon::connect("127.0.0.1:9051")?;
+/// match controller.get_conf("ExitNodes")? {
+///     ConfValue::Set(nodes) => println!("exits: {}", nodes.join(",")),
+///     _ => println!("tor chooses any exit"),
+/// }
+/// # Ok::<(), torcon::Error>(())
+/// ```
+#[doc(alias = "ValSet")]
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfValue {

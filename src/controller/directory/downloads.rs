@@ -13,6 +13,16 @@ impl Controller {
         "GETINFO downloads/networkstatus/flavor downloads/networkstatus/flavor/bootstrap \
          downloads/networkstatus/flavor/running"
     )]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use torcon::info::ConsensusFlavor;
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// println!("{:?}", controller.consensus_download(&ConsensusFlavor::Microdesc)?);
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
     pub fn consensus_download(&self, flavor: &ConsensusFlavor) -> Result<ConsensusDownload> {
         let keys = ConsensusDownload::keys(flavor);
         let queried: Vec<&str> = keys.iter().map(String::as_str).collect();

@@ -233,6 +233,19 @@ status_details! {
 }
 
 /// The source of the time by which tor found that the clock is wrong.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::event::{Event, EventText, StatusDetail};
+/// use torcon::names::ClockSourceType;
+///
+/// let text = b"STATUS_GENERAL WARN CLOCK_SKEW SKEW=-3600 SOURCE=OR:192.0.2.1:9001";
+/// let Event::Status(status) = Event::parse(EventText::new(text)) else { panic!() };
+/// let StatusDetail::ClockSkew { source: Some(source), .. } = status.detail() else { panic!() };
+/// assert_eq!(source.source_type, ClockSourceType::Or);
+/// assert_eq!(source.address.unwrap().to_string(), "192.0.2.1:9001");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
