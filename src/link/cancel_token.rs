@@ -26,7 +26,8 @@ use crate::error::{Canceled, Wait};
 /// one too. A call that [`cancel`](Self::cancel) ends fails with [`Error::Canceled`](crate::Error::Canceled) after it
 /// has removed what it began: a launched tor has ended, its temporary files are deleted, an onion
 /// service is removed. Later calls with the same token fail at once. What succeeded before the
-/// cancellation is left as it is.
+/// cancellation is left as it is. The token of a [`Supervisor`](crate::Supervisor) stops it: its
+/// calls fail with [`SupervisorProblem::Stopped`](crate::error::SupervisorProblem::Stopped).
 ///
 /// Clones share one state; a canceled token stays canceled. All methods can be called from several
 /// threads at once.
@@ -143,11 +144,14 @@ impl CancelToken {
     /// # Examples
     ///
     /// ```no_run
+    /// use std::time::Duration;
+    ///
     /// use torcon::CancelToken;
     ///
     /// let controller = torcon::connect("unix:/run/tor/control")?;
     /// let token = CancelToken::new();
-    /// let to_close = controller.clone();
+    /// // It waits for a running listener for at most a second.
+    /// let to_close = controller.with_timeout(Duration::from_secs(1));
     /// let guard = token.on_cancel(move || to_close.close());
     /// # Ok::<(), torcon::Error>(())
     /// ```
