@@ -49,7 +49,9 @@
 //!
 //! fn bytes_per_second(controller: &Controller) -> torcon::Result<Receiver<u64>> {
 //!     let (sender, receiver) = channel();
-//!     controller.on(move |bw: &BwEvent| drop(sender.send(bw.bytes_read() + bw.bytes_written())))?;
+//!     controller.on(move |bw: &BwEvent| {
+//!         sender.send(bw.bytes_read() + bw.bytes_written()).ok();
+//!     })?;
 //!     Ok(receiver)
 //! }
 //!

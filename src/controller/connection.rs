@@ -141,7 +141,8 @@ impl Controller {
     /// thread, if it has ended already.
     ///
     /// Otherwise it is called on the thread `torcon-events`, after every event has been delivered.
-    /// [`Disconnect::is_clean`] returns whether this program ended the connection.
+    /// [`Disconnect::is_clean`] returns whether this program ended the connection, for example by
+    /// [`close`](Self::close), so that a closure can report only tor's end.
     ///
     /// # Examples
     ///

@@ -148,8 +148,9 @@ impl Launcher {
     /// Lines keep their order, and a list such as `SocksPort` can have several. `name` is the full
     /// name of an option; `value` needs no quotes. The launch refuses line breaks and the options
     /// that torcon sets: `DataDirectory`, `CookieAuthentication`, `ControlPortWriteToFile`,
-    /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto` unless there is
-    /// a line for `SocksPort` or `__SocksPort`, so that the tor can run beside another one.
+    /// `RunAsDaemon`, `__OwningControllerProcess`. The default is `SocksPort auto ExtendedErrors`
+    /// unless there is a line for `SocksPort` or `__SocksPort`, so that the tor can run beside another
+    /// one.
     ///
     /// With `User`, as root, the launch makes that user the owner of the temporary directories, the
     /// data directory, and the directories of `HiddenServiceDir`, which it creates if their parent
@@ -393,7 +394,7 @@ impl Launcher {
     ///
     /// let token = CancelToken::new();
     /// let at_signal = token.clone();
-    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// ctrlc::set_handler(move || { at_signal.cancel(); }).expect("the only handler");
     /// match Launcher::new().cancel_token(&token).launch() {
     ///     Err(Error::Canceled(_)) => println!("Ctrl-C: tor has ended"),
     ///     launched => println!("tor runs, PID {}", launched?.pid()),

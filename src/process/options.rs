@@ -55,11 +55,12 @@ impl Options {
     }
 
     /// Returns the line for `SocksPort` if the user has none. tor's default is port 9050, which the
-    /// tor of the system usually has, and a tor that cannot bind it ends.
+    /// tor of the system usually has, and a tor that cannot bind it ends. With the flag it tells why an
+    /// onion service cannot be reached.
     pub(super) fn implied_socks_port(&self) -> Option<(&'static str, &'static str)> {
         const NAMES: [&str; 2] = ["SocksPort", "__SocksPort"];
         let is_set = NAMES.iter().any(|name| self.values(name).next().is_some());
-        (!is_set).then_some(("SocksPort", "auto"))
+        (!is_set).then_some(("SocksPort", "auto ExtendedErrors"))
     }
 
     /// Whether the network is disabled. Of several lines tor uses the last.

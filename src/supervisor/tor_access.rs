@@ -36,6 +36,9 @@ impl Supervisor {
 
     /// Waits until there is a tor, and returns it.
     ///
+    /// Just after a tor has died it may still return that one, since its end is noticed a moment
+    /// later. [`repeat_with_tor`](Self::repeat_with_tor) then takes the next one.
+    ///
     /// Blocks the current thread until the status is [`Up`](SupervisorStatus::Up) or the supervisor
     /// has ended, for at most `limit`.
     ///

@@ -323,7 +323,7 @@ impl PrivateNetworkBuilder {
     ///
     /// let token = CancelToken::new();
     /// let at_signal = token.clone();
-    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// ctrlc::set_handler(move || { at_signal.cancel(); }).expect("the only handler");
     /// let network = PrivateNetwork::builder().cancel_token(&token).launch()?;
     /// # Ok::<(), torcon::Error>(())
     /// ```

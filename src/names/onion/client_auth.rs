@@ -60,7 +60,8 @@ pub struct ClientAuthKey {
 }
 
 impl ClientAuthKey {
-    /// Makes a key of 32 random bytes, from a cryptographically secure generator.
+    /// Makes a key of the given 32 bytes, which must be from a cryptographically secure generator;
+    /// [`generate`](Self::generate) makes a new key.
     ///
     /// # Errors
     ///

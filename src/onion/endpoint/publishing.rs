@@ -154,7 +154,7 @@ impl OnionEndpoint {
     ///
     /// let token = CancelToken::new();
     /// let at_signal = token.clone();
-    /// ctrlc::set_handler(move || drop(at_signal.cancel())).expect("the only handler");
+    /// ctrlc::set_handler(move || { at_signal.cancel(); }).expect("the only handler");
     /// let listener = OnionEndpoint::private_tor(80).cancel_token(&token).listen()?;
     /// for stream in listener.incoming() {
     ///     println!("{:?}", stream?);

@@ -45,7 +45,7 @@ fn the_socks_port_is_auto_unless_the_user_sets_one() {
         let is_it = |line: &&str| line.to_ascii_lowercase().contains("socksport");
         text.lines().filter(is_it).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(socks(&[("Nickname", "x")]), ["SocksPort auto"]);
+    assert_eq!(socks(&[("Nickname", "x")]), ["SocksPort auto ExtendedErrors"]);
     for own in [("SocksPort", "0"), ("socksport", "9050"), ("__SocksPort", "unix:/x")] {
         assert_eq!(socks(&[own]), [format!("{} {}", own.0, own.1)]);
     }
