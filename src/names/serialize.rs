@@ -84,8 +84,37 @@ serialize_as_text! {
     super::PortTarget: ToString::to_string;
     super::RelaySpec: ToString::to_string;
     super::Severity: ToString::to_string;
-    super::Target: |target| target.as_str().to_owned();
     super::TorVersion: |version| version.as_str().to_owned();
+}
+
+impl Serialize for super::Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Reads `host:port`, and the other forms that tor writes in events: without a host, an IPv6 address
+/// without brackets, or the path of a unix socket.
+impl<'de> serde::Deserialize<'de> for super::Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader(super::Target);
+
+        impl FromStr for Reader {
+            type Err = super::InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let of_tor = || {
+                    let is_text = text.bytes().all(|byte| byte > b' ' && byte != 0x7f);
+                    let target = super::Target::from_bytes(text.as_bytes());
+                    let is_target = target.port().is_some() || target.unix_path().is_some();
+                    (is_text && is_target).then_some(target)
+                };
+                text.parse().or_else(|error| of_tor().ok_or(error)).map(Self)
+            }
+        }
+
+        deserialize_text::<Reader, D>(deserializer).map(|reader| reader.0)
+    }
 }
 
 /// Implements `Serialize` as a map of the values of methods. Those in brackets return iterators,
@@ -169,6 +198,21 @@ mod tests {
         let key = "ALCMTIN3WZEXWP4PZD4EM5ZNBTGH6C4XFUGOQGZUPQWKXYCDNFUQ";
         if let Ok(key) = key.parse::<ClientAuthPublicKey>() {
             round_trip::<ClientAuthPublicKey>(&key.to_string());
+        }
+    }
+
+    #[test]
+    fn every_target_of_an_event_is_read_again() {
+        let fingerprint = "E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC";
+        let exit = format!("127.0.0.1.${fingerprint}.exit:5000");
+        for text in [":0", "(Tor_internal):0", "2001:db8::1:9050", "unix:/run/s", &exit] {
+            let target = Target::from_bytes(text.as_bytes());
+            let json = serde_json::to_string(&target).unwrap();
+            assert_eq!(serde_json::from_str::<Target>(&json).unwrap(), target, "{text}");
+        }
+        for refused in ["example.com", "a b:80", "a\r\nQUIT:80"] {
+            let json = serde_json::to_string(refused).unwrap();
+            assert!(serde_json::from_str::<Target>(&json).is_err(), "{refused:?}");
         }
     }
 

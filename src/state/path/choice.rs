@@ -24,6 +24,9 @@ pub(super) struct PathChoice<'a> {
 /// A source of random numbers.
 pub(super) type Random<'r> = dyn FnMut() -> Result<u64> + 'r;
 
+/// The most choices that are taken back before no path is found.
+const MAX_RETRIES: usize = 50;
+
 /// A relay that is in the path already.
 struct Hop<'a> {
     relay: &'a RouterStatus,
@@ -42,29 +45,61 @@ impl<'a> PathChoice<'a> {
             0 => (hop, HopRole::Guard),
             hop => (hop, HopRole::Middle),
         }));
-        let mut chosen: BTreeMap<usize, Hop<'a>> = BTreeMap::new();
-        for (hop, role) in order {
-            let mut excluded = BTreeMap::new();
-            let mut fitting = Vec::new();
-            for relay in self.relays {
-                match self.obstacle(relay, role, &chosen) {
-                    None => fitting.push(relay),
-                    Some(obstacle) => *excluded.entry(obstacle).or_insert(0) += 1,
-                }
-            }
-            let Some(relay) = self.draw(&fitting, role, random)? else {
-                return Err(PathError::new(PathProblem::NoCandidate {
-                    hop: hop + 1,
-                    role,
-                    relays: self.relays.len(),
-                    excluded: excluded.into_iter().collect(),
-                })
-                .into());
-            };
-            let family = self.descriptors.get(relay).map(Family::of);
-            chosen.insert(hop, Hop { relay, family });
-        }
+        let (mut chosen, mut retries) = (BTreeMap::new(), MAX_RETRIES);
+        self.extend(&order, &mut chosen, &mut retries, random)?;
         Ok(chosen.into_values().map(|hop| hop.relay).collect())
+    }
+
+    /// Chooses the relays of the remaining positions. If a choice leaves no relay for a later
+    /// position, chooses another one; the error is that of the first choice.
+    fn extend(
+        &self,
+        order: &[(usize, HopRole)],
+        chosen: &mut BTreeMap<usize, Hop<'a>>,
+        retries: &mut usize,
+        random: &mut Random<'_>,
+    ) -> Result<()> {
+        let Some(((hop, role), rest)) = order.split_first() else { return Ok(()) };
+        let mut excluded = BTreeMap::new();
+        let mut fitting = Vec::new();
+        for relay in self.relays {
+            match self.obstacle(relay, *role, chosen) {
+                None => fitting.push(relay),
+                Some(obstacle) => *excluded.entry(obstacle).or_insert(0) += 1,
+            }
+        }
+        let fits_alone =
+            |relay: &RouterStatus| self.obstacle(relay, *role, &BTreeMap::new()).is_none();
+        if fitting.is_empty() && !self.relays.iter().any(fits_alone) {
+            // No other choice helps.
+            *retries = 0;
+        }
+        let mut error = PathError::new(PathProblem::NoCandidate {
+            hop: hop + 1,
+            role: *role,
+            relays: self.relays.len(),
+            excluded: excluded.into_iter().collect(),
+        });
+        let mut is_first = true;
+        while let Some(relay) = self.draw(&fitting, *role, random)? {
+            let family = self.descriptors.get(relay).map(Family::of);
+            chosen.insert(*hop, Hop { relay, family });
+            match self.extend(rest, chosen, retries, random) {
+                Err(Error::Path(later)) => {
+                    if std::mem::take(&mut is_first) {
+                        error = later;
+                    }
+                }
+                outcome => return outcome,
+            }
+            if *retries == 0 {
+                break;
+            }
+            *retries -= 1;
+            chosen.remove(hop);
+            fitting.retain(|other| other.identity() != relay.identity());
+        }
+        Err(error.into())
     }
 
     /// Returns the first obstacle, in the order of [`PathObstacle`].

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -33,7 +33,12 @@ struct Documents {
     weights: Arc<BandwidthWeights>,
     /// Whether each relay has its descriptor. tor downloads descriptors without an event.
     is_complete: bool,
+    loaded: Instant,
 }
+
+/// How long documents without some descriptors are used: tor rarely has the descriptors of all relays
+/// of the public network.
+const INCOMPLETE_FOR: Duration = Duration::from_secs(10);
 
 impl Documents {
     fn load(controller: &Controller, relays: Relays, deadline: Instant) -> Result<Self> {
@@ -56,7 +61,7 @@ impl Documents {
         }
         let is_complete = relays.iter().all(|relay| descriptors.get(relay).is_some());
         let (descriptors, weights) = (Arc::new(descriptors), Arc::new(weights));
-        Ok(Self { relays, descriptors, weights, is_complete })
+        Ok(Self { relays, descriptors, weights, is_complete, loaded: Instant::now() })
     }
 }
 
@@ -65,8 +70,10 @@ impl DocumentCache {
     fn get(&self, controller: &Controller, relays: Relays, deadline: Instant) -> Result<Documents> {
         let limit = controller.timeout();
         let mut cache = lock_before(&self.cache, "GETINFO", deadline, limit)?;
-        let is_current =
-            |documents: &&Documents| documents.is_complete && documents.relays.is_same(&relays);
+        let is_current = |documents: &&Documents| {
+            let is_recent = documents.is_complete || documents.loaded.elapsed() < INCOMPLETE_FOR;
+            is_recent && documents.relays.is_same(&relays)
+        };
         if let Some(documents) = cache.as_ref().filter(is_current) {
             return Ok(documents.clone());
         }
@@ -81,7 +88,7 @@ impl State {
     /// building a circuit.
     ///
     /// Sends what [`relays`](Self::relays) does. With the first path, and after a change of the
-    /// relays, also sends `GETINFO md/all` (a relay: `GETINFO desc/all-recent`), and
+    /// relays, or 10 seconds after tor lacked a descriptor, also sends `GETINFO md/all` (a relay: `GETINFO desc/all-recent`), and
     /// `GETINFO dir/status-vote/current/consensus-microdesc` (if refused, `..consensus`) for the
     /// weights, together several megabytes. Sends `GETCONF EnforceDistinctSubnets` unless
     /// [`PathSpec::distinct_subnets`] is set, and what [`country`](Self::country) does for rules about
@@ -147,7 +154,14 @@ impl Generation {
             countries: &countries,
             distinct_subnets,
         };
-        Ok(Path::of(choice.choose(&mut random_number)?))
+        let chosen = choice.choose(&mut random_number);
+        if chosen.is_err() && !documents.is_complete {
+            // The next call looks for descriptors that tor has received since.
+            if let Some(mut cache) = self.documents.cache.try_lock() {
+                *cache = None;
+            }
+        }
+        Ok(Path::of(chosen?))
     }
 }
 

@@ -25,6 +25,9 @@ impl BandwidthWeights {
     /// The default of `bwweightscale`.
     const SCALE: u64 = 10_000;
 
+    /// The largest `bwweightscale` that tor accepts.
+    const MAX_SCALE: u64 = (1 << 31) - 1;
+
     /// Reads a line of a consensus, if it has weights or their scale.
     pub(super) fn read_line(&mut self, line: &[u8]) {
         if let Some(words) = line.strip_prefix(b"bandwidth-weights ") {
@@ -54,17 +57,20 @@ impl BandwidthWeights {
             (false, true) => b'e',
             (false, false) => b'm',
         };
-        let scale = self.scale.unwrap_or(Self::SCALE);
+        let scale = self.scale.unwrap_or(Self::SCALE).clamp(1, Self::MAX_SCALE);
+        // As tor does, no weight counts for more than the scale.
+        let get = |first, second| self.get(first, second).map(|weight| weight.min(scale));
         // The specification defines no weight for an exit without the flag Guard as a guard.
-        let is_complete = b"gmd".iter().all(|class| self.get(position, *class).is_some());
+        let classes: &[u8] = if role == HopRole::Guard { b"gmd" } else { b"gmde" };
+        let is_complete = classes.iter().all(|class| get(position, *class).is_some());
         if !is_complete {
             return scale;
         }
-        let weight = self.get(position, class).unwrap_or_default();
+        let weight = get(position, class).unwrap_or_default();
         match kind.is_directory {
             true => {
-                let weight = weight.saturating_mul(self.get(class, b'b').unwrap_or(scale));
-                weight / scale.max(1)
+                let weight = weight.saturating_mul(get(class, b'b').unwrap_or(scale));
+                weight / scale
             }
             false => weight,
         }

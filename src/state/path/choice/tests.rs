@@ -112,6 +112,33 @@ fn each_position_has_a_relay_that_fits_it() {
 }
 
 #[test]
+fn a_choice_that_leaves_no_relay_for_another_position_is_taken_back() {
+    let mut network = Network::default();
+    // The only guard is an exit too, and a guard has the network of the only other middle relay.
+    network.add(1, "1.1.0.1", "Guard Exit", 10_000, EXIT);
+    network.add(2, "1.2.0.1", "", 10, "");
+    network.add(3, "1.3.0.1", "Exit", 10, EXIT);
+    network.add(4, "1.2.0.2", "Guard", 10_000, "");
+    for seed in 0..50 {
+        let rules = Path::builder().middle_among(["relay2"]);
+        assert_eq!(network.choose(&rules, seed).unwrap(), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn huge_numbers_of_a_consensus_are_no_overflow() {
+    let mut network = Network::default();
+    network.weights.read_line(
+        b"bandwidth-weights Weg=18446744073709551615 Wem=18446744073709551615 \
+          Wed=18446744073709551615 Wee=18446744073709551615",
+    );
+    for number in 1..9 {
+        network.add(number, "1.1.0.1", "Exit", u64::MAX, EXIT);
+    }
+    network.choose(&Path::builder().hops(1), 1).unwrap();
+}
+
+#[test]
 fn an_exit_allows_the_target() {
     let mut network = small();
     network.add(7, "1.7.0.1", "Exit", 10, "p reject 25\np6 accept 22\n");
