@@ -290,6 +290,7 @@ impl Error {
     fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) => error.advice(),
+            Self::Launch(error) => error.advice(),
             Self::Auth(error) => Some(error.advice()),
             Self::Socks(error) => error.advice(),
             _ => None,

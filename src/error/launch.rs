@@ -59,7 +59,7 @@ pub(crate) struct LaunchReport {
 #[non_exhaustive]
 pub enum LaunchProblem {
     /// The program does not exist.
-    #[error("the program {} does not exist", quoted_path(.program))]
+    #[error("{}", text::not_found(.program))]
     NotFound {
         /// The program.
         program: PathBuf,
@@ -191,6 +191,15 @@ impl LaunchError {
     #[must_use]
     pub fn percent(&self) -> Option<u8> {
         self.inner.report.percent
+    }
+
+    /// Returns advice, as a sentence without a final stop, if the user can do something.
+    ///
+    /// [`Error`](crate::Error) prints it behind the reasons; the `Display` of this type does not
+    /// contain it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        text::advice(&self.inner.problem, &self.inner.report)
     }
 
     pub(crate) fn is_timeout(&self) -> bool {

@@ -1,10 +1,11 @@
-//! The text of a launch error: the problem, tor's warnings, and advice.
+//! The text of a launch error: the problem, tor's warnings, and the advice behind all reasons.
 
 use std::fmt;
+use std::path::Path;
 
 use super::{LaunchProblem, LaunchReport};
 use crate::error::Wait;
-use crate::names::{printable, quoted};
+use crate::names::{printable, quoted, quoted_path};
 
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
@@ -90,14 +91,13 @@ pub(super) fn write(
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
-    let Some(advice) = advice(problem, report) else { return Ok(()) };
-    write!(f, "; {advice}")?;
-    match problem {
-        LaunchProblem::Refused { option: Some(option) } if advice == CORRECT => {
-            write!(f, " {}", printable(&**option))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+/// Returns the text of [`LaunchProblem::NotFound`].
+pub(super) fn not_found(program: &Path) -> String {
+    let what = if program.components().count() > 1 { "does not exist" } else { "is not in PATH" };
+    format!("the program {} {what}", quoted_path(program))
 }
 
 /// Returns the text of [`LaunchProblem::Refused`].
@@ -121,8 +121,14 @@ fn reasons(warnings: &[String], exited: bool) -> Vec<&str> {
     last.map(|text| text.strip_suffix(SEE_OTHERS).unwrap_or(text)).collect()
 }
 
-fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str> {
+pub(super) fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&'static str> {
     match problem {
+        LaunchProblem::NotFound { .. } => {
+            return Some(
+                "install tor (on Debian and Ubuntu: sudo apt-get install tor), or name its program \
+                 with Launcher::program",
+            );
+        }
         LaunchProblem::Exited | LaunchProblem::Refused { .. } | LaunchProblem::Timeout(_) => {}
         LaunchProblem::TransportProgram { .. } => {
             return Some(

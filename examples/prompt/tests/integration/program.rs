@@ -37,7 +37,7 @@ pub(crate) fn program<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -
     for name in VARIABLES {
         program.env_remove(name);
     }
-    program.env("HOME", "/nonexistent").env("TERM", "xterm").env("NO_COLOR", "1");
+    program.env_remove("HOME").env("TERM", "xterm").env("NO_COLOR", "1");
     program
 }
 
