@@ -189,7 +189,13 @@ mod tests {
     fn text(problem: LaunchProblem, warnings: &[&str], percent: Option<u8>) -> String {
         let warnings = warnings.iter().map(|&text| text.to_owned()).collect();
         let report = LaunchReport { warnings, percent, ..LaunchReport::default() };
-        LaunchError::with_report(problem, report).to_string()
+        with_hint(&LaunchError::with_report(problem, report))
+    }
+
+    /// The text with the advice, without the problem.
+    fn with_hint(error: &LaunchError) -> String {
+        let hint = error.advice().map_or_else(String::new, |advice| format!("; hint: {advice}"));
+        format!("{error}{hint}")
     }
 
     fn timeout() -> LaunchProblem {
@@ -209,7 +215,7 @@ mod tests {
             text(LaunchProblem::Exited, &warnings, None),
             "cannot launch tor: tor says \"Missing or invalid port \\\"abc\\\" in hidden service \
              port configuration\", \"Failed to parse/validate config: Failed to configure \
-             rendezvous options.\"; correct the option"
+             rendezvous options.\"; hint: correct the option"
         );
         // No warning gives a reason.
         assert_eq!(
@@ -248,7 +254,7 @@ mod tests {
         assert_eq!(
             text(timeout(), &[transport], Some(0)),
             format!(
-                "cannot launch tor (0% bootstrapped): tor says {transport:?}; add the option \
+                "cannot launch tor (0% bootstrapped): tor says {transport:?}; hint: add the option \
                  ClientTransportPlugin for this transport"
             )
         );
@@ -261,7 +267,7 @@ mod tests {
         let line =
             "Nov 23 09:00:00.000 [notice] Delaying directory fetches: DisableNetwork is set.";
         let report = LaunchReport { last_lines: vec![line.to_owned()], ..LaunchReport::default() };
-        let error = LaunchError::with_report(timeout(), report).to_string();
+        let error = with_hint(&LaunchError::with_report(timeout(), report));
         assert!(error.contains("the network is disabled"), "{error}");
     }
 
@@ -270,11 +276,11 @@ mod tests {
         let later = |problem| {
             let report =
                 LaunchReport { was_ready: true, percent: Some(100), ..LaunchReport::default() };
-            LaunchError::with_report(problem, report).to_string()
+            with_hint(&LaunchError::with_report(problem, report))
         };
         assert_eq!(later(LaunchProblem::ExitedLater), "the launched tor has exited");
         assert_eq!(later(LaunchProblem::NotConnected), "cannot control the launched tor");
         let stderr = later(LaunchProblem::Stderr { text: "x".into() });
-        assert!(stderr.starts_with("the launched tor has failed; "), "{stderr}");
+        assert!(stderr.starts_with("the launched tor has failed; hint: "), "{stderr}");
     }
 }

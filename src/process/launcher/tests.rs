@@ -13,10 +13,12 @@ fn launch_error(launched: Result<TorProcess, Error>) -> LaunchError {
 
 #[test]
 fn a_missing_program_is_named() {
-    for program in ["/nonexistent/tor", "no-such-program-as-this"] {
+    for (program, what) in
+        [("/nonexistent/tor", "does not exist"), ("no-such-program-as-this", "is not in PATH")]
+    {
         let error = launch_error(Launcher::new().program(program).launch());
         assert!(matches!(error.problem(), LaunchProblem::NotFound { .. }), "{error:?}");
-        assert_eq!(error.problem().to_string(), format!("the program {program:?} does not exist"));
+        assert_eq!(error.problem().to_string(), format!("the program {program:?} {what}"));
     }
 }
 

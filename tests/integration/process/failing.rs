@@ -43,8 +43,9 @@ fn the_end_of_tor_during_the_launch_is_reported_with_its_last_lines() {
         assert_eq!(
             error.to_string(),
             "cannot launch tor (exit status: 3, 10% bootstrapped): tor says \"Failed to \
-             parse/validate config: no luck\"; correct the option"
+             parse/validate config: no luck\""
         );
+        assert_eq!(error.advice(), Some("correct the option"));
     });
 }
 

@@ -198,7 +198,7 @@ fn tor_has_a_private_torrc_and_an_empty_defaults_torrc() {
             "Log notice stdout".to_owned(),
             "CookieAuthentication 1".to_owned(),
             format!("__OwningControllerProcess {}", std::process::id()),
-            "SocksPort auto".to_owned(),
+            "SocksPort auto ExtendedErrors".to_owned(),
         ]
     );
     let private = Path::new(torrc).parent().unwrap().to_owned();

@@ -230,8 +230,9 @@ fn a_bad_option_is_reported_with_the_text_of_tor() {
         assert_eq!(
             error.to_string(),
             "cannot launch tor (exit status: 1): tor says \"Failed to parse/validate config: \
-             Unknown option 'Bogus'.  Failing.\"; correct the option"
+             Unknown option 'Bogus'.  Failing.\""
         );
+        assert_eq!(error.advice(), Some("correct the option"));
     });
 }
 
@@ -247,10 +248,11 @@ fn a_port_in_use_is_reported_with_the_text_of_tor() {
             format!(
                 "cannot launch tor (exit status: 1): tor says \"Could not bind to {address}: \
                  Address already in use. Is Tor already running?\", \"Failed to parse/validate \
-                 config: Failed to bind one of the listener ports.\"; another program has this \
-                 address: choose another, or auto"
+                 config: Failed to bind one of the listener ports.\""
             )
         );
+        let advice = "another program has this address: choose another, or auto";
+        assert_eq!(error.advice(), Some(advice));
     });
 }
 
@@ -302,7 +304,8 @@ fn a_tor_that_does_not_bootstrap_is_ended_at_the_limit() {
         error.problem().to_string(),
         "timed out after 3s waiting for tor to finish bootstrapping"
     );
-    assert!(error.to_string().contains("the network is disabled by the option DisableNetwork"));
+    let advice = error.advice().unwrap();
+    assert!(advice.starts_with("the network is disabled by the option DisableNetwork"), "{advice}");
     assert!(tor.try_wait().unwrap().is_some());
 }
 

@@ -103,8 +103,8 @@ fn a_connect_function_that_never_returns_leaves_only_its_thread() {
         assert!(start.elapsed() < SOON);
         let Error::Launch(error) = error else { panic!("{error:?}") };
         assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
-        let text = error.to_string();
-        assert!(text.contains("the function of ControlVia::Custom has not returned"), "{text}");
+        let advice = "the function of ControlVia::Custom has not returned: give it a time limit";
+        assert_eq!(error.advice(), Some(advice), "{error:?}");
         eventually(SOON, "the other threads have ended", || {
             threads("torcon-") == ["torcon-connect"]
         });

@@ -46,9 +46,9 @@ fn a_launch_whose_transport_program_is_missing_fails_at_once_with_the_reason() {
             text.contains("tor says \"Managed proxy \\\"/nonexistent/obfs4proxy\\\""),
             "{text}"
         );
-        let end = "; install the program of the transport, or correct its path in \
-                   ClientTransportPlugin: the transport program \"/nonexistent/obfs4proxy\" cannot \
-                   be executed: No such file or directory (os error 2)";
+        let end = ": the transport program \"/nonexistent/obfs4proxy\" cannot be executed: No such \
+                   file or directory (os error 2); hint: install the program of the transport, or \
+                   correct its path in ClientTransportPlugin";
         assert!(text.ends_with(end), "{text}");
         before.assert_restored(LONG);
     });
@@ -62,7 +62,7 @@ fn a_transport_program_that_does_not_answer_has_a_hint() {
     let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
     check_text(&error);
     assert!(error.is_timeout(), "{error:?}");
-    let hint = "; the program that ClientTransportPlugin names has not answered: check that it is \
+    let hint = "; hint: the program that ClientTransportPlugin names has not answered: check that it is \
                 that of a transport";
     assert!(error.to_string().contains(hint), "{error}");
 }
@@ -76,7 +76,7 @@ fn a_transport_program_that_fails_is_to_be_checked() {
     let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
     check_text(&error);
     let text = error.to_string();
-    assert!(text.contains("; check the program that ClientTransportPlugin names"), "{text}");
+    assert!(text.contains("; hint: check the program that ClientTransportPlugin names"), "{text}");
 }
 
 #[test]
