@@ -132,7 +132,9 @@
 //! # Features
 //!
 //! `serde`, off by default: `Serialize` for names, events, answers, descriptors and the values of
-//! options, and `Deserialize` for names, which are their text. Keys and passwords have neither.
+//! options, and `Deserialize` for names, which are their text. Keys and passwords have neither. A
+//! message of tor's log is serialized as tor wrote it; tor scrubs addresses there unless its option
+//! `SafeLogging` is off.
 //!
 //! `testnet`, off by default: a private Tor network on the loopback interface, for testing programs
 //! end to end without the internet. It needs no other crate, but the programs `tor` and

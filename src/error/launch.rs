@@ -195,7 +195,7 @@ impl LaunchError {
 
     /// Returns advice, as a sentence without a final stop, if the user can do something.
     ///
-    /// [`Error`](crate::Error) prints it behind the reasons; the `Display` of this type does not
+    /// [`Error`] prints it behind the reasons; the `Display` of this type does not
     /// contain it.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
