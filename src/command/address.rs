@@ -167,7 +167,6 @@ impl Command for MapAddress {
 /// assert_eq!(reverse.request()?.encode()?, b"RESOLVE mode=reverse 192.0.2.1\r\n");
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "ResolveAsync")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
     reverse: bool,

@@ -29,7 +29,6 @@ use crate::wire::Request;
 /// assert_eq!(command.request()?.encode()?, b"SETCONF Nickname=MyRelay ExitPolicy\r\n");
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("KeyVal", "NewKeyVal"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfSetting(Option<Zeroizing<Vec<u8>>>);
 

@@ -25,7 +25,6 @@ use crate::names::{AuthMethod, printable, quoted_path};
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "AuthenticationFailure")]
 #[derive(Clone, Debug)]
 pub struct AuthError {
     inner: Arc<Inner>,

@@ -26,7 +26,6 @@ use crate::names::{
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("CircuitBuildFailedError", "CircuitBuildClosedError"))]
 #[derive(Clone, Debug)]
 pub struct CircuitError {
     inner: Arc<Inner>,

@@ -25,7 +25,6 @@ use crate::names::printable;
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "IMMUTABLE_CONFIG_OPTIONS")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     inner: Arc<Inner>,

@@ -23,7 +23,6 @@ use super::ProtocolError;
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "TorDisconnectError")]
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {

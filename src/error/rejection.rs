@@ -18,7 +18,6 @@ use crate::names::{printable, quoted};
 /// assert!(rejection.text().ends_with("Unknown option 'Bogus'.  Failing."));
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "TorProtocolError")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     inner: Arc<Inner>,

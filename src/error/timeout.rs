@@ -19,7 +19,6 @@ use crate::names::{CircuitId, StreamId, printable};
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "CircuitBuildTimedOutError")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeout {
     inner: Box<Inner>,

@@ -22,7 +22,6 @@ use crate::wire::timestamp::read_time;
 /// })?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("BandwidthEvent", "ParseBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BwEvent {
     bytes_read: u64,
@@ -73,7 +72,6 @@ impl BwEvent {
 /// // tor sends the bytes that the application wrote first.
 /// assert_eq!((bw.bytes_written(), bw.bytes_read()), (168, 0));
 /// ```
-#[doc(alias("StreamBandwidthEvent", "ParseStreamBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamBwEvent {
     id: StreamId,
@@ -143,7 +141,6 @@ impl StreamBwEvent {
 /// assert_eq!((bw.bytes_read(), bw.delivered_read()), (1527, Some(187)));
 /// assert_eq!((bw.slow_start(), bw.congestion_window()), (Some(true), Some(124)));
 /// ```
-#[doc(alias("CircuitBandwidthEvent", "ParseCircuitBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircBwEvent {
     id: CircuitId,
@@ -226,7 +223,6 @@ impl CircBwEvent {
 /// assert_eq!((bw.id(), bw.connection_type()), (6.into(), ConnectionType::Or));
 /// assert_eq!((bw.bytes_read(), bw.bytes_written()), (13140, 3780));
 /// ```
-#[doc(alias("ConnBandwidthEvent", "ParseConnBandwidthEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnBwEvent {
     id: ConnectionId,
@@ -302,7 +298,6 @@ impl ConnBwEvent {
 /// assert_eq!(empty.bucket(), TokenBucket::Global);
 /// assert_eq!(empty.read_bucket_empty(), Duration::from_millis(93));
 /// ```
-#[doc(alias("TokenBucketEmptyEvent", "ParseTokenBucketEmptyEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TbEmptyEvent {
     read_bucket_empty: Duration,

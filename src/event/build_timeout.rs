@@ -29,7 +29,6 @@ use crate::wire::fields::read_number;
 /// assert_eq!(set.timeout(), Some(Duration::from_millis(815)));
 /// assert!(set.timeout_rate().unwrap().get() < 0.3);
 /// ```
-#[doc(alias = "ParseBuildTimeoutSetEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct BuildTimeoutSetEvent {
     text: EventText,

@@ -25,7 +25,6 @@ use crate::names::{CircuitId, ConnectionId};
 /// // This tor launched the circuit, so nothing is queued towards its start.
 /// assert_eq!(stats.inbound().queue, None);
 /// ```
-#[doc(alias = "ParseCellStatsEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CellStatsEvent {
     text: EventText,

@@ -53,7 +53,6 @@ pub struct CircEvent {
 /// assert_eq!(minor.old_purpose(), Some(CircuitPurpose::General));
 /// assert_eq!(minor.purpose(), Some(CircuitPurpose::Controller));
 /// ```
-#[doc(alias("CircuitMinorEvent", "ParseCircuitMinorEvent"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct CircMinorEvent {
     id: CircuitId,

@@ -20,7 +20,6 @@ use crate::event::typed::typed_event;
 /// let clients: u64 = seen.ip_versions().iter().map(|version| version.count).sum();
 /// assert_eq!(clients, 56);
 /// ```
-#[doc(alias = "ParseClientsSeenEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientsSeenEvent {
     text: EventText,

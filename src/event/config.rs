@@ -84,7 +84,6 @@ impl ConfChangedEvent {
 /// let Event::Signal(event) = Event::parse(EventText::new(b"SIGNAL NEWNYM")) else { panic!() };
 /// assert_eq!(event.signal(), Signal::Newnym);
 /// ```
-#[doc(alias = "ParseSignalEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignalEvent {
     text: EventText,

@@ -21,7 +21,6 @@ use crate::names::{ConnectionId, OrConnReason, OrConnStatus, RelaySpec, Target};
 /// assert_eq!(conn.reason(), Some(OrConnReason::Done));
 /// assert_eq!(conn.id(), Some(50.into()));
 /// ```
-#[doc(alias = "ParseORConnEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OrConnEvent {
     text: EventText,

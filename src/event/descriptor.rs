@@ -25,7 +25,6 @@ use crate::wire::fields::Fields;
 /// assert_eq!(desc.hsdir().unwrap().nickname().unwrap().as_str(), "test009r");
 /// assert_eq!(desc.reason(), None);
 /// ```
-#[doc(alias = "ParseHSDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescEvent {
     text: EventText,
@@ -102,7 +101,6 @@ impl HsDescEvent {
 /// let descriptor = content.descriptor().unwrap();
 /// assert!(descriptor.as_bytes().starts_with(b"hs-descriptor 3\n"));
 /// ```
-#[doc(alias = "ParseHSDescContentEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct HsDescContentEvent {
     text: EventText,

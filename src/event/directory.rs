@@ -18,7 +18,6 @@ use crate::wire::fields::Fields;
 /// let Event::NewDesc(new) = Event::parse(text) else { panic!() };
 /// assert_eq!(new.relays()[0].nickname().unwrap().as_str(), "relay2");
 /// ```
-#[doc(alias = "ParseNewDescEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewDescEvent {
     text: EventText,
@@ -59,7 +58,6 @@ impl NewDescEvent {
 /// controller.on(|_: &DescChangedEvent| println!("the relay has a new descriptor"))?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "ParseDescChangedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct DescChangedEvent {
     text: EventText,
@@ -110,7 +108,6 @@ pub struct NsEvent {
 /// })?;
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "ParseNewConsensusEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewConsensusEvent {
     text: EventText,

@@ -19,7 +19,6 @@ use crate::names::{GuardStatus, GuardType, NetworkLiveness, RelaySpec};
 /// assert_eq!(guard.relay().nickname().unwrap().as_str(), "test006r");
 /// assert_eq!(guard.status(), GuardStatus::New);
 /// ```
-#[doc(alias = "ParseGuardEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct GuardEvent {
     text: EventText,
@@ -67,7 +66,6 @@ impl GuardEvent {
 /// let Event::NetworkLiveness(liveness) = Event::parse(text) else { panic!() };
 /// assert_eq!(liveness.status(), NetworkLiveness::Down);
 /// ```
-#[doc(alias = "ParseNetworkLivenessEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NetworkLivenessEvent {
     text: EventText,

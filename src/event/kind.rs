@@ -15,8 +15,6 @@ crate::names::keywords! {
     /// assert_eq!(EventKind::from("CIRC_MINOR"), EventKind::CircMinor);
     /// assert_eq!(EventKind::from("NEW_KIND").as_str(), "NEW_KIND");
     /// ```
-    #[doc(alias("event_description", "EVENT_DESCRIPTIONS", "EventCode", "EventCodes"))]
-    #[doc(alias = "EventType")]
     pub enum EventKind {
         /// A circuit changed its status: [`CircEvent`](crate::event::CircEvent).
         Circ = "CIRC",

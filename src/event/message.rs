@@ -20,7 +20,6 @@ use crate::names::Severity;
 /// assert_eq!(log.severity(), Severity::Warn);
 /// assert!(log.message().to_str_lossy().starts_with("Failed to parse"));
 /// ```
-#[doc(alias = "ParseLogEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogEvent {
     severity: Severity,

@@ -28,7 +28,6 @@ use crate::wire::fields::Fields;
 /// assert_eq!(stream.target().to_string(), "127.0.0.1:1");
 /// assert_eq!(stream.remote_reason(), Some(StreamReason::Misc));
 /// ```
-#[doc(alias = "ParseStreamEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamEvent {
     id: StreamId,

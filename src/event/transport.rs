@@ -22,7 +22,6 @@ use crate::wire::fields::read_number;
 /// assert_eq!(launched.name(), "obfs4");
 /// assert_eq!(launched.address().to_string(), "127.0.0.1:40111");
 /// ```
-#[doc(alias = "ParseTransportLaunchedEvent")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TransportLaunchedEvent {
     port: u16,

@@ -257,7 +257,6 @@ impl State {
 /// drop(guard);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias("remove_attacher", "undo_attacher"))]
 #[must_use = "the attacher is removed when this is dropped"]
 pub struct AttacherGuard {
     /// Keeps the state and its connection open.

@@ -27,7 +27,6 @@ use crate::names::secret::redact;
 /// assert_eq!(lines, ["version=0.4.9.11", "uptime=71", "OK"]);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "Response")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The bytes for the ranges of `lines`, with data blocks unstuffed.
@@ -57,7 +56,6 @@ struct Span {
 /// assert_eq!(line.data(), Some(&b"SocksPort 9050\nNickname MyRelay"[..]));
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "DataWithReply")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplyLine<'a> {
     code: u16,

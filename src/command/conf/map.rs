@@ -52,7 +52,6 @@ struct ConfLine {
 /// }
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[doc(alias = "ValSet")]
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfValue {
