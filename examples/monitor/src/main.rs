@@ -98,12 +98,19 @@ fn has_color() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Ends the monitor when one of its threads panics.
+/// Ends the monitor when one of its threads panics. The text of a panic on another thread than the
+/// main one is printed at the end: now the screen would be drawn over it.
 fn report_panics(sender: &Sender<Message>) {
     let (before, sender) = (panic::take_hook(), sender.clone());
     panic::set_hook(Box::new(move |info| {
-        before(info);
-        let _ = sender.send(Message::Failed("a thread has panicked".to_owned()));
+        let thread = std::thread::current();
+        match thread.name() {
+            Some("main") => before(info),
+            name => {
+                let text = format!("the thread {} {info}", name.unwrap_or_default());
+                let _ = sender.send(Message::Failed(text));
+            }
+        }
     }));
 }
 
