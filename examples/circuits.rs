@@ -27,6 +27,8 @@ use torcon::{CancelToken, ConnectOptions, Launcher, Tor};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: circuits [--for SECONDS] [--connect ENDPOINT]
 
@@ -45,13 +47,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Result<()> {
     let arguments = arguments::read(USAGE, Arguments::read);
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })?;
+    let token = ctrl_c::token()?;
     match run(&arguments, &token) {
         Err(error) if error.downcast_ref().is_some_and(torcon::Error::is_canceled) => Ok(()),
         outcome => outcome,

@@ -9,7 +9,6 @@
 //! `NOTICE`. A password is read from `TOR_CONTROL_PASSWD`.
 #![expect(clippy::print_stdout, reason = "example output")]
 
-use std::io;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -18,6 +17,8 @@ use torcon::{CancelToken, ConnectOptions, Error, Event, EventKind, Result};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: events [--for SECONDS] [--connect ENDPOINT] [EVENT...]
 
@@ -31,14 +32,7 @@ A password is read from TOR_CONTROL_PASSWD, such as '\"secret\"' with both quote
 fn main() -> Result<()> {
     let arguments = arguments::read(USAGE, Arguments::read);
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })
-    .map_err(io::Error::other)?;
+    let token = ctrl_c::token()?;
     match show(arguments, &token) {
         Err(Error::Canceled(_)) => Ok(()),
         outcome => outcome,

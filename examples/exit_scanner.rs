@@ -25,6 +25,8 @@ use torcon::{CancelToken, ConnectOptions, Error, Launcher, Result, State, Tor};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: exit_scanner [--connect ENDPOINT HOST:PORT] [--most N]
 
@@ -42,14 +44,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn main() -> Result<()> {
     let arguments = arguments::read(USAGE, Arguments::read);
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })
-    .map_err(std::io::Error::other)?;
+    let token = ctrl_c::token()?;
     match run(&arguments, &token) {
         Err(Error::Canceled(_)) => Ok(()),
         outcome => outcome,

@@ -9,7 +9,6 @@
 //! of tor is disabled. Ctrl-C ends the launch.
 #![expect(clippy::print_stdout, reason = "example output")]
 
-use std::io;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -19,6 +18,8 @@ use torcon::{CancelToken, Error, Launcher, Result};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: launch [--internet | --offline]
 
@@ -48,14 +49,7 @@ fn main() -> Result<()> {
         Ok(network)
     });
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })
-    .map_err(io::Error::other)?;
+    let token = ctrl_c::token()?;
     match launch(&network, &token) {
         // Everything is removed already.
         Err(Error::Canceled(canceled)) => {

@@ -26,6 +26,8 @@ use torcon::{
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: log_to_file [--connect ENDPOINT FILE]
 
@@ -51,14 +53,7 @@ fn main() -> Result<()> {
         Ok(running)
     });
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })
-    .map_err(io::Error::other)?;
+    let token = ctrl_c::token()?;
     let outcome = match running {
         Some((endpoint, file)) => follow(&endpoint, &file, &token),
         None => show_restart(&token),

@@ -18,6 +18,8 @@ use torcon::{CancelToken, Launcher, Tor};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: onion_echo [--internet]
 
@@ -33,13 +35,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 fn main() -> Result<()> {
     let internet = arguments::flag(USAGE, "internet");
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })?;
+    let token = ctrl_c::token()?;
     match run(internet, &token) {
         // The token ends whatever is being waited for.
         Err(_) if token.is_canceled() => Ok(()),

@@ -27,6 +27,8 @@ use ureq::{Agent, Proxy};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: onion_http [--internet KEY_FILE]
 
@@ -49,13 +51,7 @@ fn main() -> Result<()> {
     });
 
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })?;
+    let token = ctrl_c::token()?;
 
     // The server listens on this machine only; tor forwards the clients of the onion service to it.
     let server = Arc::new(Server::http("127.0.0.1:0")?);

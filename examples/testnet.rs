@@ -8,7 +8,6 @@
 //! tor joins it, and ends the network at Ctrl-C, or after some seconds. It needs no internet.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "example output")]
 
-use std::io;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -17,6 +16,8 @@ use torcon::{CancelToken, Error, Result};
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/ctrl_c.rs"]
+mod ctrl_c;
 
 const USAGE: &str = "usage: testnet [--relays N] [--authorities N] [--for SECONDS]
 
@@ -29,14 +30,7 @@ A Tor network on this machine, until Ctrl-C.
 fn main() -> Result<()> {
     let arguments = arguments::read(USAGE, Arguments::read);
     // Ctrl-C and SIGTERM end the program in good order, a second one at once.
-    let token = CancelToken::new();
-    let at_signal = token.clone();
-    ctrlc::set_handler(move || {
-        if !at_signal.cancel() {
-            std::process::exit(130);
-        }
-    })
-    .map_err(io::Error::other)?;
+    let token = ctrl_c::token()?;
     match run(&arguments, &token) {
         // Ctrl-C during the launch: every tor has ended.
         Err(Error::Canceled(_)) => Ok(()),
