@@ -40,6 +40,7 @@ mod list;
 mod microdescriptor;
 mod onion;
 mod router_status;
+mod rule;
 #[cfg(feature = "serde")]
 mod serialize;
 mod server_descriptor;

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
-use memchr::memchr;
+use memchr::{memchr, memchr2, memrchr};
 
 /// One item of a descriptor: a line, and the object that follows it, if any.
 ///
-/// Every line of a descriptor belongs to an item, except empty lines.
+/// Every line of a descriptor belongs to an item, except empty lines. The word `opt`, which old
+/// versions of tor wrote before lines that others need not know, is not part of an item.
 ///
 /// # Examples
 ///
@@ -25,6 +26,8 @@ use memchr::memchr;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorItem<'a> {
+    /// The whole line.
+    line: &'a [u8],
     keyword: &'a [u8],
     arguments: &'a [u8],
     object: Option<&'a [u8]>,
@@ -55,9 +58,44 @@ impl<'a> DescriptorItem<'a> {
         self.object.map(String::from_utf8_lossy)
     }
 
+    /// Decodes the object if it has this label, such as `ED25519 CERT`, and is complete.
+    pub(super) fn decode_object(&self, label: &str) -> Option<Vec<u8>> {
+        let label = label.as_bytes();
+        let mut rest = self.object?;
+        let begin = take_line(&mut rest)?.strip_prefix(b"-----BEGIN ")?;
+        let mut digits = Vec::with_capacity(rest.len());
+        loop {
+            let line = take_line(&mut rest)?;
+            if let Some(end) = line.strip_prefix(b"-----END ") {
+                let is_labelled = |line: &[u8]| line.strip_suffix(b"-----") == Some(label);
+                return (is_labelled(begin) && is_labelled(end))
+                    .then(|| BASE64.decode(&digits).ok())?;
+            }
+            digits.extend_from_slice(line);
+        }
+    }
+
     /// Returns whether the line has this keyword.
     pub(super) fn is(&self, keyword: &[u8]) -> bool {
         self.keyword == keyword
+    }
+
+    /// Returns the address and port that are the first argument.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        std::str::from_utf8(self.words().next()?).ok()?.parse().ok()
+    }
+
+    /// Returns the whole line, without the object.
+    pub(super) fn line(&self) -> &'a [u8] {
+        self.line
+    }
+
+    /// Returns whether the object has no last line.
+    pub(super) fn has_open_object(&self) -> bool {
+        self.object.is_some_and(|object| {
+            let last = memrchr(b'\n', object).map_or(0, |end| end + 1);
+            !object.get(last..).unwrap_or_default().starts_with(b"-----END ")
+        })
     }
 
     pub(super) fn words(&self) -> Words<'a> {
@@ -131,9 +169,10 @@ macro_rules! has_lines {
 }
 pub(super) use has_lines;
 
-/// Implements access to annotations and unknown lines.
-macro_rules! has_annotations {
-    ($descriptor:ident, $known:ident) => {
+/// Implements access to annotations and unknown lines, and the check of all lines, for a document
+/// with the `rules` of its keywords.
+macro_rules! has_rules {
+    ($descriptor:ident, $reading:literal, $rules:expr) => {
         impl $descriptor {
             /// Returns the annotations of tor's cache, such as `@downloaded-at`, which not every reply
             /// has.
@@ -143,16 +182,24 @@ macro_rules! has_annotations {
 
             /// Returns the items whose keyword this version of torcon does not know.
             pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-                let is_known =
-                    |item: &DescriptorItem<'_>| $known.iter().any(|keyword| item.is(keyword));
-                self.items().filter(move |item| {
-                    !$crate::descriptor::item::is_annotation(item) && !is_known(item)
-                })
+                self.items().filter(|item| !$crate::descriptor::rule::is_known($rules, item))
+            }
+
+            /// Checks every line: each that this version of torcon knows has the syntax of the
+            /// directory specification and occurs as often as it may, and no line is missing that
+            /// every such document has. The methods read a line with a syntax error as an absent
+            /// one.
+            ///
+            /// # Errors
+            ///
+            /// [`ProtocolError`] with the [number](ProtocolError::line) of the first wrong line.
+            pub fn check(&self) -> Result<(), ProtocolError> {
+                $crate::descriptor::rule::check($reading, $rules, self.text.as_bytes())
             }
         }
     };
 }
-pub(super) use has_annotations;
+pub(super) use has_rules;
 
 /// An iterator over the items of a text. Skips empty lines.
 #[derive(Clone, Debug)]
@@ -177,8 +224,7 @@ impl<'a> Items<'a> {
 
     /// Returns the addresses in the lines with this keyword.
     pub(super) fn addresses(self, keyword: &'static [u8]) -> impl Iterator<Item = SocketAddr> + 'a {
-        let items = self.filter(move |item| item.is(keyword));
-        items.filter_map(|item| item.arguments().parse().ok())
+        self.filter(move |item| item.is(keyword)).filter_map(|item| item.address())
     }
 
     /// Takes the object, if one is next. An object without end line reaches to the end of the text.
@@ -209,13 +255,14 @@ impl<'a> Iterator for Items<'a> {
                 line => break line,
             }
         };
-        let (keyword, arguments) = match memchr(b' ', line) {
+        let words = line.strip_prefix(b"opt ").unwrap_or(line);
+        let (keyword, arguments) = match memchr2(b' ', b'\t', words) {
             Some(blank) => {
-                (line.get(..blank).unwrap_or_default(), line.get(blank + 1..).unwrap_or_default())
+                (words.get(..blank).unwrap_or_default(), words.get(blank + 1..).unwrap_or_default())
             }
-            None => (line, &b""[..]),
+            None => (words, &b""[..]),
         };
-        Some(DescriptorItem { keyword, arguments, object: self.take_object() })
+        Some(DescriptorItem { line, keyword, arguments, object: self.take_object() })
     }
 }
 
@@ -248,13 +295,10 @@ impl<'a> Iterator for Words<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        while let Some(rest) = self.rest.strip_prefix(b" ") {
-            self.rest = rest;
-        }
-        if self.rest.is_empty() {
-            return None;
-        }
-        let end = self.rest.iter().position(|byte| *byte == b' ').unwrap_or(self.rest.len());
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let start = self.rest.iter().position(|byte| !is_blank(byte))?;
+        self.rest = self.rest.get(start..)?;
+        let end = self.rest.iter().position(is_blank).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         Some(word)

@@ -5,9 +5,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines};
+use super::item::{DescriptorItem, Items, base64, has_lines, has_rules};
 use super::list::{Descriptor, sealed::Read};
 use super::router_status::ed25519_identity;
+use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::RelaySpec;
@@ -33,9 +34,25 @@ pub struct Microdescriptor {
     text: Text,
 }
 
-/// The keywords that have methods.
-const KNOWN: &[&[u8]] =
-    &[b"onion-key", b"ntor-onion-key", b"a", b"family", b"family-ids", b"p", b"p6", b"id"];
+/// The lines that have methods.
+const RULES: &[Rule] = &[
+    Rule::once(b"onion-key", "onion-key and, if any, a key in base64", |item| {
+        item.object().is_none() || item.decode_object("RSA PUBLIC KEY").is_some()
+    }),
+    Rule::once(b"ntor-onion-key", "ntor-onion-key KEY in base64", |item| {
+        item.words().next().and_then(base64::<32>).is_some()
+    }),
+    Rule::repeated(b"a", "a ADDRESS:PORT", |item| item.address().is_some()),
+    Rule::optional(b"family", "family RELAY ..", any),
+    Rule::optional(b"family-ids", "family-ids ID ..", any),
+    Rule::optional(b"p", "p accept|reject PORTS", is_policy),
+    Rule::optional(b"p6", "p6 accept|reject PORTS", is_policy),
+    Rule::repeated(b"id", "id TYPE IDENTITY", |item| item.words().nth(1).is_some()),
+];
+
+fn is_policy(item: &DescriptorItem<'_>) -> bool {
+    ExitPolicy::from_bytes(item.arguments_bytes()).is_some()
+}
 
 impl Descriptor for Microdescriptor {}
 
@@ -53,7 +70,7 @@ impl Read for Microdescriptor {
 }
 
 has_lines!(Microdescriptor);
-has_annotations!(Microdescriptor, KNOWN);
+has_rules!(Microdescriptor, "a microdescriptor", RULES);
 
 impl Microdescriptor {
     /// Parses one microdescriptor.

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use data_encoding::HEXUPPER_PERMISSIVE;
 
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64, has_annotations, has_lines, number};
+use super::item::{DescriptorItem, Items, base64, has_lines, has_rules, number};
 use super::list::{Descriptor, sealed::Read};
+use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelaySpec, TorVersion};
@@ -64,35 +65,35 @@ pub struct AdvertisedBandwidth {
 }
 
 /// The keywords that have methods.
-const KNOWN: &[&[u8]] = &[
-    b"router",
-    b"identity-ed25519",
-    b"master-key-ed25519",
-    b"or-address",
-    b"platform",
-    b"proto",
-    b"published",
-    b"fingerprint",
-    b"hibernating",
-    b"uptime",
-    b"bandwidth",
-    b"extra-info-digest",
-    b"onion-key",
-    b"onion-key-crosscert",
-    b"signing-key",
-    b"ntor-onion-key",
-    b"ntor-onion-key-crosscert",
-    b"hidden-service-dir",
-    b"contact",
-    b"bridge-distribution-request",
-    b"family",
-    b"caches-extra-info",
-    b"accept",
-    b"reject",
-    b"ipv6-policy",
-    b"tunnelled-dir-server",
-    b"router-sig-ed25519",
-    b"router-signature",
+const RULES: &[Rule] = &[
+    Rule::repeated(b"router", "router", any),
+    Rule::repeated(b"identity-ed25519", "identity-ed25519", any),
+    Rule::repeated(b"master-key-ed25519", "master-key-ed25519", any),
+    Rule::repeated(b"or-address", "or-address", any),
+    Rule::repeated(b"platform", "platform", any),
+    Rule::repeated(b"proto", "proto", any),
+    Rule::repeated(b"published", "published", any),
+    Rule::repeated(b"fingerprint", "fingerprint", any),
+    Rule::repeated(b"hibernating", "hibernating", any),
+    Rule::repeated(b"uptime", "uptime", any),
+    Rule::repeated(b"bandwidth", "bandwidth", any),
+    Rule::repeated(b"extra-info-digest", "extra-info-digest", any),
+    Rule::repeated(b"onion-key", "onion-key", any),
+    Rule::repeated(b"onion-key-crosscert", "onion-key-crosscert", any),
+    Rule::repeated(b"signing-key", "signing-key", any),
+    Rule::repeated(b"ntor-onion-key", "ntor-onion-key", any),
+    Rule::repeated(b"ntor-onion-key-crosscert", "ntor-onion-key-crosscert", any),
+    Rule::repeated(b"hidden-service-dir", "hidden-service-dir", any),
+    Rule::repeated(b"contact", "contact", any),
+    Rule::repeated(b"bridge-distribution-request", "bridge-distribution-request", any),
+    Rule::repeated(b"family", "family", any),
+    Rule::repeated(b"caches-extra-info", "caches-extra-info", any),
+    Rule::repeated(b"accept", "accept", any),
+    Rule::repeated(b"reject", "reject", any),
+    Rule::repeated(b"ipv6-policy", "ipv6-policy", any),
+    Rule::repeated(b"tunnelled-dir-server", "tunnelled-dir-server", any),
+    Rule::repeated(b"router-sig-ed25519", "router-sig-ed25519", any),
+    Rule::repeated(b"router-signature", "router-signature", any),
 ];
 
 impl Descriptor for ServerDescriptor {}
@@ -123,7 +124,7 @@ impl Read for ServerDescriptor {
 }
 
 has_lines!(ServerDescriptor);
-has_annotations!(ServerDescriptor, KNOWN);
+has_rules!(ServerDescriptor, "a server descriptor", RULES);
 
 impl ServerDescriptor {
     /// Parses one descriptor.

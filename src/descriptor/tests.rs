@@ -402,3 +402,36 @@ proptest! {
         assert_eq!(items.len(), text.lines().count());
     }
 }
+
+#[test]
+fn the_check_names_the_wrong_line() {
+    let check = |text: String| Microdescriptor::parse(text).unwrap().check();
+    assert_eq!(check(MICRODESCRIPTOR.to_owned()), Ok(()));
+    for (from, to, line, expected) in [
+        ("p accept 1-65535", "p accept all", 8, "p accept|reject PORTS"),
+        ("p accept 1-65535", "p accept 1\np accept 1", 9, "one line with this keyword"),
+        ("ntor-onion-key 3", "ntor-onion-key ", 7, "ntor-onion-key KEY in base64"),
+        ("MIGJ", "MI!J", 1, "onion-key and, if any, a key in base64"),
+    ] {
+        let error = check(MICRODESCRIPTOR.replace(from, to)).unwrap_err();
+        assert_eq!((error.line(), error.expected()), (Some(line), expected), "{error}");
+    }
+    let open = MICRODESCRIPTOR.split("-----END").next().unwrap();
+    let error = check(open.to_owned()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read a microdescriptor: line 1: expected an object with its last line, got \
+         \"onion-key\""
+    );
+    let missing = check(MICRODESCRIPTOR.replace("ntor-", "x")).unwrap_err();
+    assert_eq!(missing.line(), None);
+    assert_eq!((missing.line(), missing.expected()), (None, "ntor-onion-key KEY in base64"));
+}
+
+#[test]
+fn the_word_opt_is_no_keyword_and_a_tab_separates_words() {
+    let text = "onion-key\nopt ntor-onion-key\t3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n";
+    let descriptor = Microdescriptor::parse(text).unwrap();
+    assert!(descriptor.ntor_onion_key().is_some());
+    assert_eq!(descriptor.check(), Ok(()));
+}

@@ -25,6 +25,8 @@ struct Inner {
     reading: Box<str>,
     expected: &'static str,
     excerpt: Box<str>,
+    /// The number of the line in a document, from 1.
+    line: Option<usize>,
     out_of_step: bool,
 }
 
@@ -39,7 +41,17 @@ impl ProtocolError {
     /// excerpt of `found`.
     #[must_use]
     pub fn new(reading: &str, expected: &'static str, found: &[u8]) -> Self {
-        Self::with(reading, expected, found, false)
+        Self::with(reading, None, expected, found, false)
+    }
+
+    /// Creates the error of one line of a document; the first line is number 1.
+    pub(crate) fn in_line(
+        reading: &str,
+        line: usize,
+        expected: &'static str,
+        found: &[u8],
+    ) -> Self {
+        Self::with(reading, Some(line), expected, found, false)
     }
 
     /// Creates the error of a reply that cannot belong to the command, so that replies are out of step
@@ -55,13 +67,19 @@ impl ProtocolError {
             Some(b' ') | None if is_keyword => word,
             _ => b"..",
         };
-        Self::with(reading, expected, shown, true)
+        Self::with(reading, None, expected, shown, true)
     }
 
-    fn with(reading: &str, expected: &'static str, found: &[u8], out_of_step: bool) -> Self {
+    fn with(
+        reading: &str,
+        line: Option<usize>,
+        expected: &'static str,
+        found: &[u8],
+        out_of_step: bool,
+    ) -> Self {
         let excerpt = excerpt(found);
-        let reading = printable(reading);
-        Self { inner: Arc::new(Inner { reading: reading.into(), expected, excerpt, out_of_step }) }
+        let reading = printable(reading).into();
+        Self { inner: Arc::new(Inner { reading, expected, excerpt, line, out_of_step }) }
     }
 
     /// Returns whether the reply cannot belong to the command.
@@ -81,7 +99,14 @@ impl ProtocolError {
         self.inner.expected
     }
 
-    /// Returns the beginning of the message: at most 80 bytes, escaped.
+    /// Returns the number of the malformed line in a document, from 1; `None` if the error is not that
+    /// of a line, or of the first one only.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.inner.line
+    }
+
+    /// Returns the beginning of the message or line: at most 80 bytes, escaped.
     #[must_use]
     pub fn excerpt(&self) -> &str {
         &self.inner.excerpt
@@ -99,8 +124,12 @@ pub(crate) fn excerpt(bytes: &[u8]) -> Box<str> {
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { reading, expected, excerpt, .. } = &*self.inner;
-        write!(f, "cannot read {reading}: expected {expected}, got \"{excerpt}\"")
+        let Inner { reading, expected, excerpt, line, .. } = &*self.inner;
+        write!(f, "cannot read {reading}: ")?;
+        if let Some(line) = line {
+            write!(f, "line {line}: ")?;
+        }
+        write!(f, "expected {expected}, got \"{excerpt}\"")
     }
 }
 

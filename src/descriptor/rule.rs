@@ -1,0 +1,96 @@
+//! The rules of the lines of a document: how often each occurs, and its syntax.
+
+use super::item::{DescriptorItem, Items, is_annotation};
+use crate::error::ProtocolError;
+
+/// How often a keyword occurs in a document, and what its items are.
+#[derive(Debug)]
+pub(super) struct Rule {
+    keyword: &'static [u8],
+    occurs: Occurs,
+    expected: &'static str,
+    is_valid: fn(&DescriptorItem<'_>) -> bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occurs {
+    Once,
+    AtMostOnce,
+    Often,
+}
+
+/// Reads an item; `false` if it has a syntax error.
+type IsValid = fn(&DescriptorItem<'_>) -> bool;
+
+impl Rule {
+    /// A keyword that every document has once.
+    pub(super) const fn once(
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::Once, expected, is_valid }
+    }
+
+    /// A keyword that a document has at most once.
+    pub(super) const fn optional(
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::AtMostOnce, expected, is_valid }
+    }
+
+    /// A keyword that a document may have several times.
+    pub(super) const fn repeated(
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::Often, expected, is_valid }
+    }
+}
+
+/// Every line with this keyword is valid.
+pub(super) fn any(_item: &DescriptorItem<'_>) -> bool {
+    true
+}
+
+/// Returns whether a document with these rules knows the item, or it is an annotation.
+pub(super) fn is_known(rules: &[Rule], item: &DescriptorItem<'_>) -> bool {
+    is_annotation(item) || rules.iter().any(|rule| item.is(rule.keyword))
+}
+
+/// Checks every item of a document against the rules.
+pub(super) fn check(reading: &str, rules: &[Rule], text: &[u8]) -> Result<(), ProtocolError> {
+    let mut seen = vec![false; rules.len()];
+    let wrong = |item: &DescriptorItem<'_>, expected| {
+        let line = item.line();
+        // The items are slices of `text`.
+        let before = line.as_ptr().addr() - text.as_ptr().addr();
+        let before = text.get(..before).unwrap_or_default();
+        let number = memchr::memchr_iter(b'\n', before).count() + 1;
+        ProtocolError::in_line(reading, number, expected, line)
+    };
+    for item in Items::new(text).filter(|item| !is_annotation(item)) {
+        if item.has_open_object() {
+            return Err(wrong(&item, "an object with its last line"));
+        }
+        let known = rules.iter().zip(&mut seen).find(|(rule, _)| item.is(rule.keyword));
+        if let Some((rule, seen)) = known {
+            if *seen && rule.occurs != Occurs::Often {
+                return Err(wrong(&item, "one line with this keyword"));
+            }
+            *seen = true;
+            if !(rule.is_valid)(&item) {
+                return Err(wrong(&item, rule.expected));
+            }
+        }
+    }
+    let missing =
+        rules.iter().zip(&seen).find(|(rule, seen)| rule.occurs == Occurs::Once && !**seen);
+    match missing {
+        Some((rule, _)) => Err(ProtocolError::new(reading, rule.expected, text)),
+        None => Ok(()),
+    }
+}
