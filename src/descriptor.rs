@@ -39,6 +39,7 @@ mod item;
 mod list;
 mod microdescriptor;
 mod onion;
+mod protocols;
 mod router_status;
 mod rule;
 #[cfg(feature = "serde")]
@@ -59,6 +60,8 @@ pub use self::list::{
 };
 pub use self::microdescriptor::Microdescriptor;
 pub use self::onion::OnionDescriptor;
+#[doc(alias = "protover")]
+pub use self::protocols::ProtocolVersions;
 #[doc(alias = "Router")]
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};

@@ -27,7 +27,7 @@ pub use self::address_mapping::AddressMapping;
 pub use self::address_mapping::MappingOrigin;
 pub use self::annotations::DescriptorAnnotations;
 pub(crate) use self::answers::{Answers, read_flag};
-pub use self::consensus::{ConsensusFlavor, ConsensusLifetime, SharedRandom};
+pub use self::consensus::{ConsensusLifetime, SharedRandom};
 pub(crate) use self::download::read_digests;
 pub use self::download::{
     ConsensusDownload, DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource,

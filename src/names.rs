@@ -12,6 +12,7 @@ mod auth_method;
 mod bridge;
 mod circuit;
 mod connection;
+mod consensus;
 mod country;
 mod descriptor;
 mod guard;
@@ -48,6 +49,7 @@ pub use circuit::{
 pub use connection::{
     ConnectionId, ConnectionType, NetworkLiveness, OrConnReason, OrConnStatus, TokenBucket,
 };
+pub use consensus::ConsensusFlavor;
 pub use country::CountryCode;
 pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};

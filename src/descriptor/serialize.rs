@@ -2,12 +2,14 @@
 //! and keys are in base64, as in the documents; signatures and certificates are left out.
 
 use super::{
-    ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, RouterStatus, ServerDescriptor,
+    ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus,
+    ServerDescriptor,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 
 serialize_as_text! {
     ExitPolicy: ToString::to_string;
+    ProtocolVersions: ToString::to_string;
 }
 
 serialize_methods! {

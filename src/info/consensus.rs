@@ -6,27 +6,7 @@ use data_encoding::BASE64;
 
 use super::answers::Answers;
 use crate::error::ProtocolError;
-use crate::names::keywords;
-
-keywords! {
-    /// A flavor of the consensus.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use torcon::info::ConsensusFlavor;
-    ///
-    /// assert_eq!(ConsensusFlavor::from("microdesc"), ConsensusFlavor::Microdesc);
-    /// assert_eq!(ConsensusFlavor::Microdesc.as_str(), "microdesc");
-    /// assert!(!ConsensusFlavor::from("FUTURE").is_recognized());
-    /// ```
-    pub enum ConsensusFlavor {
-        /// With the digests of server descriptors, which relays and authorities use.
-        Ns = "ns",
-        /// With the digests of microdescriptors, which clients use.
-        Microdesc = "microdesc",
-    }
-}
+use crate::names::ConsensusFlavor;
 
 /// The validity of tor's consensus.
 ///
@@ -121,8 +101,9 @@ impl SharedRandom {
 mod tests {
     use std::time::Duration;
 
-    use super::{ConsensusFlavor, ConsensusLifetime, SharedRandom};
+    use super::{ConsensusLifetime, SharedRandom};
     use crate::info::answers::tests::read;
+    use crate::names::ConsensusFlavor;
 
     #[test]
     fn the_three_times_are_read() {

@@ -96,7 +96,7 @@ keywords! {
 ///
 /// ```no_run
 /// let controller = torcon::connect("127.0.0.1:9051")?;
-/// let flavor = torcon::info::ConsensusFlavor::Microdesc;
+/// let flavor = torcon::names::ConsensusFlavor::Microdesc;
 /// let status = controller.consensus_download(&flavor)?.current;
 /// println!("{} of {} attempts failed", status.failures, status.attempts);
 /// # Ok::<(), torcon::Error>(())
@@ -132,7 +132,7 @@ pub struct DownloadStatus {
 ///
 /// ```no_run
 /// let controller = torcon::connect("127.0.0.1:9051")?;
-/// let flavor = torcon::info::ConsensusFlavor::Microdesc;
+/// let flavor = torcon::names::ConsensusFlavor::Microdesc;
 /// println!("{:?}", controller.consensus_download(&flavor)?.running);
 /// # Ok::<(), torcon::Error>(())
 /// ```
@@ -188,7 +188,7 @@ impl ConsensusDownload {
         })
     }
 
-    pub(crate) fn keys(flavor: &super::ConsensusFlavor) -> [String; 3] {
+    pub(crate) fn keys(flavor: &crate::names::ConsensusFlavor) -> [String; 3] {
         ["", "/bootstrap", "/running"]
             .map(|phase| format!("downloads/networkstatus/{}{phase}", flavor.as_str()))
     }
@@ -211,7 +211,7 @@ mod tests {
         ConsensusDownload, DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource,
         DownloadStatus, read_digests,
     };
-    use crate::info::ConsensusFlavor;
+    use crate::names::ConsensusFlavor;
 
     const KEY: &str = "downloads/networkstatus/ns";
     const STATUS: &str = "next-attempt-at 2026-11-23 09:12:28\nn-download-failures 2\n\

@@ -7,8 +7,8 @@ use crate::controller::Controller;
 use crate::controller::getinfo::none_if_refused;
 use crate::descriptor::{DescriptorList, ExtraInfo, ServerDescriptor, ServerDescriptors};
 use crate::error::Result;
-use crate::info::{ConsensusFlavor, ConsensusLifetime, DescriptorAnnotations, SharedRandom};
-use crate::names::Fingerprint;
+use crate::info::{ConsensusLifetime, DescriptorAnnotations, SharedRandom};
+use crate::names::{ConsensusFlavor, Fingerprint};
 
 /// # The consensus and other documents
 impl Controller {
@@ -48,7 +48,7 @@ impl Controller {
     ///
     /// ```no_run
     /// # let controller = torcon::connect_default()?;
-    /// use torcon::info::ConsensusFlavor;
+    /// use torcon::names::ConsensusFlavor;
     ///
     /// if let Some(document) = controller.consensus_document(&ConsensusFlavor::Microdesc)? {
     ///     std::fs::write("consensus", document)?;

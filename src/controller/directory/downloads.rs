@@ -3,8 +3,8 @@
 use crate::controller::Controller;
 use crate::controller::getinfo::none_if_refused;
 use crate::error::Result;
-use crate::info::{ConsensusDownload, ConsensusFlavor, DownloadStatus, read_digests};
-use crate::names::Fingerprint;
+use crate::info::{ConsensusDownload, DownloadStatus, read_digests};
+use crate::names::{ConsensusFlavor, Fingerprint};
 
 /// # Downloads
 impl Controller {
@@ -17,7 +17,7 @@ impl Controller {
     /// # Examples
     ///
     /// ```no_run
-    /// use torcon::info::ConsensusFlavor;
+    /// use torcon::names::ConsensusFlavor;
     ///
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// println!("{:?}", controller.consensus_download(&ConsensusFlavor::Microdesc)?);

@@ -51,6 +51,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::descriptor::ExtraInfo,
     torcon::descriptor::Microdescriptor,
     torcon::descriptor::OnionDescriptor,
+    torcon::descriptor::ProtocolVersions,
     torcon::descriptor::RouterStatus,
     torcon::descriptor::ServerDescriptor,
     torcon::event::AddrMapEvent,
@@ -103,7 +104,6 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::info::AccountingInterval,
     torcon::info::AddressMapping,
     torcon::info::ConsensusDownload,
-    torcon::info::ConsensusFlavor,
     torcon::info::ConsensusLifetime,
     torcon::info::CurrentTime,
     torcon::info::DescriptorAnnotations,
@@ -140,6 +140,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::names::ClockSourceType,
     torcon::names::ConnectionId,
     torcon::names::ConnectionType,
+    torcon::names::ConsensusFlavor,
     torcon::names::CountryCode,
     torcon::names::DescriptorListing,
     torcon::names::Fingerprint,
@@ -391,6 +392,7 @@ fn names_are_deserialized_from_their_text() {
     deserialized::<torcon::names::Signal>();
     deserialized::<torcon::EventKind>();
     deserialized::<torcon::descriptor::ExitPolicy>();
+    deserialized::<torcon::descriptor::ProtocolVersions>();
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use torcon::Launcher;
 use torcon::info::{
-    ConsensusFlavor, DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource,
-    DownloadStatus, MappingOrigin, VersionStanding,
+    DownloadBackoff, DownloadIncrement, DownloadSchedule, DownloadSource, DownloadStatus,
+    MappingOrigin, VersionStanding,
 };
-use torcon::names::{Fingerprint, ListenerKind, NetworkLiveness, OnionAddress};
+use torcon::names::{ConsensusFlavor, Fingerprint, ListenerKind, NetworkLiveness, OnionAddress};
 use torcon::process::Ready;
 
 use super::{controller, reader, refusal};

@@ -8,8 +8,10 @@ use torcon::command::{
     ExtendCircuit, GetConf, GetInfo, MapAddress, PostDescriptor, RedirectStream, ResetConf,
     Resolve, SetConf, SetEvents, UseFeature,
 };
-use torcon::info::{ConsensusFlavor, MappingOrigin};
-use torcon::names::{CircuitId, CircuitPurpose, ListenerKind, RouterPurpose, StreamId};
+use torcon::info::MappingOrigin;
+use torcon::names::{
+    CircuitId, CircuitPurpose, ConsensusFlavor, ListenerKind, RouterPurpose, StreamId,
+};
 use torcon::{ConnectOptions, Controller, Endpoint, Error, EventKind, Request, Signal};
 
 use super::{connected, served};

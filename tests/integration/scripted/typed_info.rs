@@ -1,8 +1,8 @@
 //! The typed values of `GETINFO`: the keys, and values that the real tor of these tests lacks.
 
 use torcon::Controller;
-use torcon::info::{ConsensusFlavor, MappingOrigin};
-use torcon::names::{Fingerprint, OnionAddress};
+use torcon::info::MappingOrigin;
+use torcon::names::{ConsensusFlavor, Fingerprint, OnionAddress};
 
 use super::connected;
 

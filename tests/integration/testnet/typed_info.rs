@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use torcon::command::AddOnion;
 use torcon::descriptor::ServerDescriptor;
-use torcon::info::{ConsensusFlavor, EntryGuardStatus, MappingOrigin, VersionStanding};
+use torcon::info::{EntryGuardStatus, MappingOrigin, VersionStanding};
 use torcon::names::{
-    CircuitStatus, Fingerprint, HsDescAction, ListenerKind, NetworkLiveness, OnionPort,
-    OrConnStatus, RouterPurpose, Signal, StreamStatus,
+    CircuitStatus, ConsensusFlavor, Fingerprint, HsDescAction, ListenerKind, NetworkLiveness,
+    OnionPort, OrConnStatus, RouterPurpose, Signal, StreamStatus,
 };
 use torcon::{Controller, Event, EventKind, Launcher, TorProcess};
 
