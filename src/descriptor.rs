@@ -35,6 +35,7 @@
 mod builder;
 mod exit_policy;
 mod extra_info;
+mod history;
 mod item;
 mod list;
 mod microdescriptor;
@@ -54,6 +55,7 @@ pub(crate) use self::builder::DescriptorBuilder;
 #[doc(alias = "PortRange")]
 pub use self::exit_policy::ExitPolicy;
 pub use self::extra_info::ExtraInfo;
+pub use self::history::{BandwidthHistory, MeasurementInterval};
 pub use self::item::DescriptorItem;
 pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,

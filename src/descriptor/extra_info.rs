@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::item::{DescriptorItem, Items, has_lines};
+use super::history::{BandwidthHistory, MeasurementInterval};
+use super::item::{DescriptorItem, Items, has_lines, has_rules};
 use super::list::{Descriptor, sealed::Read};
+use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname};
@@ -35,6 +37,22 @@ pub struct ExtraInfo {
     fingerprint: Fingerprint,
 }
 
+/// The lines that have methods.
+const RULES: &[Rule] = &[
+    Rule::once(b"extra-info", "extra-info NICKNAME FINGERPRINT", any),
+    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| {
+        read_time(item.arguments_bytes()).is_some()
+    }),
+    Rule::optional(b"write-history", "write-history END (SECONDS s) BYTES,..", |item| {
+        BandwidthHistory::read(item).is_some()
+    }),
+    Rule::optional(b"dirreq-stats-end", "dirreq-stats-end END (SECONDS s)", |item| {
+        MeasurementInterval::read(&mut item.words()).is_some()
+    }),
+    Rule::once_unless(b"router-digest", b"router-signature", "router-signature and an object", any),
+    Rule::optional(b"router-digest", "router-digest FINGERPRINT", any),
+];
+
 impl Descriptor for ExtraInfo {}
 
 impl Read for ExtraInfo {
@@ -57,6 +75,7 @@ impl Read for ExtraInfo {
 }
 
 has_lines!(ExtraInfo);
+has_rules!(ExtraInfo, "an extra-info document", RULES);
 
 impl ExtraInfo {
     /// Parses one document.
@@ -84,6 +103,18 @@ impl ExtraInfo {
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
         read_time(self.find(b"published")?.arguments_bytes())
+    }
+
+    /// Returns the bytes that the relay sent.
+    #[must_use]
+    pub fn write_history(&self) -> Option<BandwidthHistory> {
+        BandwidthHistory::read(&self.find(b"write-history")?)
+    }
+
+    /// Returns the time in which the relay counted directory requests.
+    #[must_use]
+    pub fn dirreq_interval(&self) -> Option<MeasurementInterval> {
+        MeasurementInterval::read(&mut self.find(b"dirreq-stats-end")?.words())
     }
 
     /// Returns the RSA signature, in PEM.

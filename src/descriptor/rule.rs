@@ -15,6 +15,8 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Occurs {
     Once,
+    /// Once, or not at all if the document has this other keyword.
+    OnceUnless(&'static [u8]),
     AtMostOnce,
     Often,
 }
@@ -30,6 +32,17 @@ impl Rule {
         is_valid: IsValid,
     ) -> Self {
         Self { keyword, occurs: Occurs::Once, expected, is_valid }
+    }
+
+    /// A keyword that every document has once that does not have the other keyword, such as the
+    /// signature of a document that is not sanitized.
+    pub(super) const fn once_unless(
+        other: &'static [u8],
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::OnceUnless(other), expected, is_valid }
     }
 
     /// A keyword that a document has at most once.
@@ -87,8 +100,14 @@ pub(super) fn check(reading: &str, rules: &[Rule], text: &[u8]) -> Result<(), Pr
             }
         }
     }
-    let missing =
-        rules.iter().zip(&seen).find(|(rule, seen)| rule.occurs == Occurs::Once && !**seen);
+    let has =
+        |keyword| rules.iter().zip(&seen).any(|(rule, seen)| *seen && rule.keyword == keyword);
+    let is_required = |rule: &Rule| match rule.occurs {
+        Occurs::Once => true,
+        Occurs::OnceUnless(other) => !has(other),
+        Occurs::AtMostOnce | Occurs::Often => false,
+    };
+    let missing = rules.iter().zip(&seen).find(|(rule, seen)| !**seen && is_required(rule));
     match missing {
         Some((rule, _)) => Err(ProtocolError::new(reading, rule.expected, text)),
         None => Ok(()),
