@@ -33,6 +33,7 @@
 //! ```
 
 mod builder;
+pub(crate) mod digest;
 mod exit_policy;
 mod extra_info;
 mod history;

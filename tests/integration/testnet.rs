@@ -12,6 +12,8 @@ mod chosen_paths;
 mod circuits;
 /// Descriptors of relays and of onion services, posted and fetched.
 mod descriptors;
+/// Digests of documents, compared with those by which tor names the documents.
+mod digests;
 /// A server for streams.
 pub(crate) mod echo_server;
 /// The end of networks, and the remains of those that fail.

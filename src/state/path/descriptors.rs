@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use sha2::{Digest, Sha256};
-
 use super::spec::ExitTarget;
 use crate::descriptor::{
     Microdescriptor, Microdescriptors, RouterStatus, ServerDescriptor, ServerDescriptors,
@@ -33,13 +31,7 @@ pub(super) enum RelayDescriptor<'a> {
 impl Descriptors {
     /// Leaves out descriptors that cannot be parsed.
     pub(super) fn of_micro(list: &Microdescriptors) -> Self {
-        let digest = |descriptor: &Microdescriptor| {
-            // The reply has no line feed behind the last line.
-            let text = descriptor.as_bytes();
-            let text = text.strip_suffix(b"\n").unwrap_or(text);
-            let digest = Sha256::new().chain_update(text).chain_update(b"\n").finalize();
-            digest.first_chunk::<20>().copied()
-        };
+        let digest = |descriptor: &Microdescriptor| descriptor.digest().first_chunk().copied();
         let list = list.iter().flatten();
         let micro = list.filter_map(|descriptor| Some((digest(&descriptor)?, descriptor)));
         Self { micro: micro.collect(), server: HashMap::new() }
