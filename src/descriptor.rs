@@ -33,6 +33,7 @@
 //! ```
 
 mod builder;
+mod certificate;
 pub(crate) mod digest;
 mod exit_policy;
 mod extra_info;
@@ -53,6 +54,13 @@ mod text;
 mod tests;
 
 pub(crate) use self::builder::DescriptorBuilder;
+#[doc(alias = "Ed25519Extension")]
+pub use self::certificate::CertificateExtension;
+#[doc(alias = "CertType")]
+pub use self::certificate::CertificateType;
+pub use self::certificate::CertifiedKeyType;
+#[doc(alias = "Ed25519CertificateV1")]
+pub use self::certificate::Ed25519Certificate;
 #[doc(alias = "PortRange")]
 pub use self::exit_policy::ExitPolicy;
 pub use self::extra_info::ExtraInfo;

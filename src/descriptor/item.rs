@@ -60,19 +60,7 @@ impl<'a> DescriptorItem<'a> {
 
     /// Decodes the object if it has this label, such as `ED25519 CERT`, and is complete.
     pub(super) fn decode_object(&self, label: &str) -> Option<Vec<u8>> {
-        let label = label.as_bytes();
-        let mut rest = self.object?;
-        let begin = take_line(&mut rest)?.strip_prefix(b"-----BEGIN ")?;
-        let mut digits = Vec::with_capacity(rest.len());
-        loop {
-            let line = take_line(&mut rest)?;
-            if let Some(end) = line.strip_prefix(b"-----END ") {
-                let is_labelled = |line: &[u8]| line.strip_suffix(b"-----") == Some(label);
-                return (is_labelled(begin) && is_labelled(end))
-                    .then(|| BASE64.decode(&digits).ok())?;
-            }
-            digits.extend_from_slice(line);
-        }
+        decode_pem(self.object?, label)
     }
 
     /// Returns whether the line has this keyword.
@@ -302,6 +290,24 @@ impl<'a> Iterator for Words<'a> {
         let (word, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         Some(word)
+    }
+}
+
+/// Decodes an object in PEM if it has this label and is complete. Padding may be absent.
+pub(super) fn decode_pem(object: &[u8], label: &str) -> Option<Vec<u8>> {
+    let label = label.as_bytes();
+    let mut rest = object;
+    let begin = take_line(&mut rest)?.strip_prefix(b"-----BEGIN ")?;
+    let mut digits = Vec::with_capacity(rest.len());
+    loop {
+        let line = take_line(&mut rest)?;
+        if let Some(end) = line.strip_prefix(b"-----END ") {
+            let is_labelled = |line: &[u8]| line.strip_suffix(b"-----") == Some(label);
+            let encoding = if digits.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
+            return (is_labelled(begin) && is_labelled(end))
+                .then(|| encoding.decode(&digits).ok())?;
+        }
+        digits.extend_from_slice(line);
     }
 }
 

@@ -2,8 +2,8 @@
 //! and keys are in base64, as in the documents; signatures and certificates are left out.
 
 use super::{
-    ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus,
-    ServerDescriptor,
+    Ed25519Certificate, ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions,
+    RouterStatus, ServerDescriptor,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 
@@ -35,6 +35,10 @@ serialize_methods! {
         ipv6_exit_ports
         [or_addresses family] (ed25519_identity extra_info_digest extra_info_sha256 ntor_onion_key)
     }
+}
+
+serialize_methods! {
+    Ed25519Certificate { certificate_type expires key_type [] (key signing_key) }
 }
 
 serialize_methods! {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 
+use super::certificate::Ed25519Certificate;
 use super::exit_policy::ExitPolicy;
 use super::item::{DescriptorItem, Items, base64, has_lines, has_rules, number};
 use super::list::{Descriptor, sealed::Read};
@@ -87,6 +88,7 @@ const RULES: &[Rule] = &[
     Rule::repeated(b"contact", "contact", any),
     Rule::repeated(b"bridge-distribution-request", "bridge-distribution-request", any),
     Rule::repeated(b"family", "family", any),
+    Rule::repeated(b"family-cert", "family-cert", any),
     Rule::repeated(b"caches-extra-info", "caches-extra-info", any),
     Rule::repeated(b"accept", "accept", any),
     Rule::repeated(b"reject", "reject", any),
@@ -299,6 +301,13 @@ impl ServerDescriptor {
     /// Returns the declared family.
     pub fn family(&self) -> impl Iterator<Item = RelaySpec> + '_ {
         self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
+    }
+
+    /// Returns the certificates of the families of which the relay is a member, each with the key of
+    /// the family.
+    pub fn family_certificates(&self) -> impl Iterator<Item = Ed25519Certificate> {
+        let items = self.items().filter(|item| item.is(b"family-cert"));
+        items.filter_map(|item| Ed25519Certificate::of(&item, "FAMILY CERT"))
     }
 
     /// Returns whether the relay caches extra-info documents.

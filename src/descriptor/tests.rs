@@ -286,7 +286,7 @@ fn the_rare_lines_of_a_server_descriptor_are_parsed() {
                 accept *:80-443\n\
                 reject *:*\n\
                 ipv6-policy accept 443\n\
-                family-cert\n\
+                new-in-0.5\n\
                 -----BEGIN FAMILY CERT-----\n\
                 AQgA\n\
                 -----END FAMILY CERT-----\n";
@@ -304,7 +304,7 @@ fn the_rare_lines_of_a_server_descriptor_are_parsed() {
     assert!(!descriptor.allows_exit_to([10, 0, 2, 1].into(), 80));
     assert!(descriptor.allows_exit_to("2001:db8::1".parse().unwrap(), 443));
     let unknown: Vec<_> = descriptor.unrecognized().collect();
-    assert_eq!(format!("{unknown:?}"), "[\"family-cert\" and an object of 58 bytes]");
+    assert_eq!(format!("{unknown:?}"), "[\"new-in-0.5\" and an object of 58 bytes]");
     let annotations: Vec<_> = descriptor.annotations().map(|item| item.to_string()).collect();
     assert_eq!(annotations, ["@downloaded-at 2026-11-23 19:05:47", "@source \"127.0.0.1\""]);
     assert_eq!(descriptor.detached(), descriptor);
