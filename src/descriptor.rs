@@ -43,6 +43,7 @@ mod list;
 mod microdescriptor;
 mod onion;
 mod protocols;
+mod reader;
 mod router_status;
 mod rule;
 #[cfg(feature = "serde")]
@@ -73,6 +74,9 @@ pub use self::microdescriptor::Microdescriptor;
 pub use self::onion::OnionDescriptor;
 #[doc(alias = "protover")]
 pub use self::protocols::ProtocolVersions;
+#[doc(alias = "parse_file")]
+pub use self::reader::DescriptorReader;
+pub use self::reader::{AnyDescriptor, DescriptorEntry};
 #[doc(alias = "Router")]
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};

@@ -16,6 +16,7 @@ mod launch;
 mod onion;
 mod path;
 mod protocol;
+mod read;
 mod rejection;
 mod resolve;
 mod socks;
@@ -70,6 +71,7 @@ pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, RemovedBy, 
 pub use path::{HopRole, PathError, PathObstacle, PathProblem};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
+pub use read::{ReadError, ReadProblem};
 #[doc(alias = "TorProtocolError")]
 pub use rejection::Rejection;
 pub use rejection::RejectionLine;
@@ -154,6 +156,8 @@ pub enum Error {
     Canceled(Canceled),
     /// tor sent a message that this version cannot read.
     Protocol(ProtocolError),
+    /// A document of a file could not be read.
+    Read(ReadError),
     /// A reply could not be buffered; the connection stays open.
     Buffer(BufferError),
     /// No control connection could be opened.
@@ -270,6 +274,7 @@ areas! {
     Timeout(Timeout),
     Canceled(Canceled),
     Protocol(ProtocolError),
+    Read(ReadError),
     Buffer(BufferError),
     Connect(ConnectError),
     Auth(AuthError),
@@ -366,6 +371,7 @@ impl From<Error> for io::Error {
             Error::Io(error) => error.kind(),
             Error::Closed(_) => io::ErrorKind::ConnectionAborted,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
+            Error::Read(error) => error.io_error().map_or(io::ErrorKind::InvalidData, io::Error::kind),
             Error::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Error::Auth(_) => io::ErrorKind::PermissionDenied,
             error if error.is_timeout() => io::ErrorKind::TimedOut,

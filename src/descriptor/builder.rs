@@ -3,41 +3,46 @@
 use std::marker::PhantomData;
 
 use super::list::Descriptor;
+use super::reader::{Kind, Part, RawLine, Splitter};
 
-/// Collects lines until an entry is complete. Holds one entry at a time.
+/// Collects lines of a reply until an entry is complete. Holds one entry at a time.
 #[derive(Debug)]
 pub(crate) struct DescriptorBuilder<D> {
-    entry: Vec<u8>,
-    /// Whether `entry` contains the first line of the entry, which annotations precede.
-    has_first_line: bool,
+    splitter: Splitter,
     kind: PhantomData<fn() -> D>,
 }
 
 impl<D: Descriptor> DescriptorBuilder<D> {
     pub(crate) fn new() -> Self {
-        Self { entry: Vec::new(), has_first_line: false, kind: PhantomData }
+        let splitter = Splitter::new(Self::kind(), usize::MAX).without_ends();
+        Self { splitter, kind: PhantomData }
     }
 
-    /// Adds a line. Returns the entry that ends before it, if one does.
+    fn kind() -> Option<Kind> {
+        Kind::of_first_word(D::FIRST.strip_prefix(b"\n").unwrap_or(D::FIRST))
+    }
+
+    /// Adds a line. Returns the entry that ends before it or with it, if one does.
     pub(crate) fn line(&mut self, line: &[u8]) -> Option<Vec<u8>> {
-        let is_first = D::is_first_line(line);
-        let complete = if self.has_first_line && (is_first || line.starts_with(b"@")) {
-            self.finish()
-        } else {
-            None
-        };
-        self.has_first_line |= is_first;
-        self.entry.extend_from_slice(line);
-        self.entry.push(b'\n');
-        complete
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        self.splitter.add(RawLine { bytes: line, length, is_ended: true });
+        self.take()
     }
 
     /// Returns the last entry.
     pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
-        let is_complete = std::mem::take(&mut self.has_first_line);
-        // The next entry probably has about the same length.
-        let next = Vec::with_capacity(self.entry.len());
-        let entry = std::mem::replace(&mut self.entry, next);
-        is_complete.then_some(entry)
+        self.splitter.finish(true);
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        while let Some(part) = self.splitter.take_part() {
+            match part {
+                Part::Entry(entry) if Some(entry.kind) == Self::kind() => return Some(entry.text),
+                // A reply has nothing else.
+                Part::Entry(_) | Part::Broken { .. } => {}
+            }
+        }
+        None
     }
 }

@@ -82,6 +82,14 @@ impl ProtocolError {
         Self { inner: Arc::new(Inner { reading, expected, excerpt, line, out_of_step }) }
     }
 
+    /// Returns the same error of another line.
+    pub(crate) fn at_line(&self, line: usize) -> Self {
+        let Inner { reading, expected, excerpt, out_of_step, .. } = &*self.inner;
+        let (reading, excerpt) = (reading.clone(), excerpt.clone());
+        let (expected, out_of_step, line) = (*expected, *out_of_step, Some(line));
+        Self { inner: Arc::new(Inner { reading, expected, excerpt, line, out_of_step }) }
+    }
+
     /// Returns whether the reply cannot belong to the command.
     pub(crate) fn is_out_of_step(&self) -> bool {
         self.inner.out_of_step

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use torcon::Error;
+use torcon::descriptor::{AnyDescriptor, DescriptorReader, ServerDescriptor};
 use torcon::error::{
     AuthProblem, BufferProblem, CircuitProblem, ConnectProblem, Disconnect, LaunchProblem,
     OnionProblem, ResolveProblem, SocksCode, SocksProblem, SocksStep,
@@ -127,6 +128,33 @@ fn the_problems_of_buffering_a_reply_have_good_texts() {
     {
         check_text(&problem);
     }
+}
+
+#[test]
+fn the_errors_of_documents_in_files_have_good_texts() {
+    let files: [&[u8]; 6] = [
+        b"\x1f\x8b",
+        b"router broken\nrouter-digest x\n",
+        b"onion-key\nid",
+        b"onion-key\nntor-onion-key broken\n",
+        b"garbage\n",
+        b"@type torperf 1.1\n",
+    ];
+    for file in files {
+        let error = DescriptorReader::<AnyDescriptor, _>::new(file).next().unwrap().unwrap_err();
+        check_text(&error);
+        check_text(&Error::from(error));
+    }
+    let error = DescriptorReader::<ServerDescriptor, _>::new(&b"onion-key\n"[..]).next();
+    check_text(&error.unwrap().unwrap_err());
+    let reader = DescriptorReader::<AnyDescriptor, _>::new(&b"onion-key\n"[..]);
+    let error = reader.with_limit(3).next().unwrap().unwrap_err();
+    check_text(&error);
+    assert_eq!(
+        chain(&error),
+        "invalid document at line 1 (byte 0): it exceeds the limit of 3 bytes; raise \
+         DescriptorReader::with_limit if it is valid"
+    );
 }
 
 #[test]
