@@ -371,7 +371,9 @@ impl From<Error> for io::Error {
             Error::Io(error) => error.kind(),
             Error::Closed(_) => io::ErrorKind::ConnectionAborted,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
-            Error::Read(error) => error.io_error().map_or(io::ErrorKind::InvalidData, io::Error::kind),
+            Error::Read(error) => {
+                error.io_error().map_or(io::ErrorKind::InvalidData, io::Error::kind)
+            }
             Error::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Error::Auth(_) => io::ErrorKind::PermissionDenied,
             error if error.is_timeout() => io::ErrorKind::TimedOut,

@@ -20,8 +20,8 @@ use memchr::{memchr, memchr_iter};
 pub use self::any::AnyDescriptor;
 pub(super) use self::kind::Kind;
 use self::lines::{Lines, Step};
-pub(super) use self::splitter::{Part, RawLine, Splitter};
 use self::splitter::{Entry, Position};
+pub(super) use self::splitter::{Part, RawLine, Splitter};
 use super::extra_info::ExtraInfo;
 use super::list::sealed::Read;
 use super::microdescriptor::Microdescriptor;
@@ -170,6 +170,7 @@ pub struct DescriptorReader<D, R> {
     progress: Progress,
     /// Where the last document begins.
     last: Position,
+    document_type: Option<Arc<str>>,
     /// The kind of the documents that were passed over last.
     other: Option<&'static str>,
     kind: PhantomData<fn() -> D>,
@@ -206,6 +207,7 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
             checks: true,
             progress: Progress::Start,
             last: Position::START,
+            document_type: None,
             other: None,
             kind: PhantomData,
         }
@@ -239,11 +241,11 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
         self.last.line
     }
 
-    /// Returns the type and version of the last `@type` annotation that was read, such as
-    /// `server-descriptor 1.0`. Only files of CollecTor have it.
+    /// Returns the type and version of the last document, such as `server-descriptor 1.0`, if it has
+    /// the annotation `@type`, as in files of CollecTor.
     #[must_use]
     pub fn document_type(&self) -> Option<&str> {
-        std::str::from_utf8(self.splitter.document_type()).ok().filter(|text| !text.is_empty())
+        self.document_type.as_deref()
     }
 
     /// Returns the input.
@@ -285,7 +287,7 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
 
     /// Returns the document of an entry, or `None` if it is not for this reader.
     fn read(&mut self, entry: Entry) -> Option<Result<D, ReadError>> {
-        let Entry { kind, text, start } = entry;
+        let Entry { kind, text, start, document_type } = entry;
         let text = Text::new(text);
         let outcome = D::from_entry(kind, text.clone(), self.checks);
         let Some(outcome) = outcome else {
@@ -299,6 +301,7 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
         };
         self.other = None;
         self.last = start;
+        self.document_type = document_type;
         let checked = outcome.and_then(|document| match self.checks {
             true => check_nul(kind, text.as_bytes()).map(|()| document),
             false => Ok(document),

@@ -163,7 +163,9 @@ impl fmt::Display for ReadProblem {
             Self::Unexpected { excerpt } => {
                 write!(f, "expected the first line of a document, got \"{excerpt}\"")
             }
-            Self::OtherKind { found } => write!(f, "it is {found}, which this reader does not read"),
+            Self::OtherKind { found } => {
+                write!(f, "it is {found}, which this reader does not read")
+            }
             Self::Unsupported { document_type } => {
                 write!(f, "documents of the type {document_type} are not supported")
             }

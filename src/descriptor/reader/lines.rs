@@ -27,7 +27,9 @@ pub(super) struct Lines<R> {
 pub(super) enum Step {
     Line,
     /// The end. Contains whether the last line had a line end.
-    End { is_ended: bool },
+    End {
+        is_ended: bool,
+    },
 }
 
 impl<R: BufRead> Lines<R> {

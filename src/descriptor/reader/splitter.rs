@@ -1,6 +1,7 @@
 //! Splits lines into documents and entries.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::kind::{Kind, LastLine, first_word};
 use crate::error::{ReadProblem, excerpt};
@@ -46,6 +47,8 @@ pub(in crate::descriptor) struct Entry {
     pub(in crate::descriptor) kind: Kind,
     pub(in crate::descriptor) text: Vec<u8>,
     pub(in crate::descriptor) start: Position,
+    /// The type of the last `@type` annotation, escaped.
+    pub(super) document_type: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +97,8 @@ pub(in crate::descriptor) struct Splitter {
     before: Option<Kind>,
     /// Where the network status begins whose signatures have not been read.
     unsigned: Option<Position>,
-    /// The document type of the last `@type` annotation.
-    document_type: Vec<u8>,
+    /// The type of the last `@type` annotation, escaped.
+    document_type: Option<Arc<str>>,
     parts: VecDeque<Part>,
 }
 
@@ -112,7 +115,7 @@ impl Splitter {
             last: Last::Absent,
             before: kind,
             unsigned: None,
-            document_type: Vec::new(),
+            document_type: None,
             parts: VecDeque::new(),
         }
     }
@@ -134,10 +137,6 @@ impl Splitter {
     /// Returns the place of the next line.
     pub(super) fn position(&self) -> Position {
         self.next
-    }
-
-    pub(super) fn document_type(&self) -> &[u8] {
-        &self.document_type
     }
 
     /// Passes over bytes that belong to no line.
@@ -206,17 +205,15 @@ impl Splitter {
             self.start = self.next;
         }
         if let Some(document_type) = document_type {
-            // A name; a longer one is none that is supported.
-            let document_type = document_type.get(..100).unwrap_or(document_type);
-            let is_repeated = self.state == State::Unsupported
-                && self.document_type == document_type;
-            self.document_type.clear();
-            self.document_type.extend_from_slice(document_type);
-            if is_repeated {
-                return;
+            let shown = excerpt(document_type);
+            let is_repeated = self.document_type.as_deref() == Some(&*shown);
+            if !is_repeated {
+                self.document_type = Some(Arc::from(&*shown));
             }
             if !Kind::is_supported(document_type) {
-                self.fail(ReadProblem::Unsupported { document_type: excerpt(document_type) });
+                if !(is_repeated && self.state == State::Unsupported) {
+                    self.fail(ReadProblem::Unsupported { document_type: shown });
+                }
                 self.state = State::Unsupported;
                 return;
             }
@@ -359,7 +356,12 @@ impl Splitter {
         // The next entry probably has about the same length.
         let next = Vec::with_capacity(self.entry.len());
         let text = std::mem::replace(&mut self.entry, next);
-        self.parts.push_back(Part::Entry(Entry { kind, text, start: self.start }));
+        self.parts.push_back(Part::Entry(Entry {
+            kind,
+            text,
+            start: self.start,
+            document_type: self.document_type.clone(),
+        }));
         self.before = Some(kind);
         self.state = State::Between;
     }

@@ -34,6 +34,14 @@ fn name(text: &[u8]) -> String {
     first.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
+fn length(text: &str) -> u64 {
+    text.len().try_into().unwrap()
+}
+
+fn lines(text: &str) -> u64 {
+    text.lines().count().try_into().unwrap()
+}
+
 trait Shown {
     fn shown(&self) -> String;
 }
@@ -82,8 +90,8 @@ fn the_documents_of_a_file_are_read_with_their_annotations() {
     while let Some(descriptor) = reader.next() {
         read.push((descriptor.unwrap().to_string(), reader.offset(), reader.line()));
     }
-    let (long, short) = (annotated.len() as u64, SERVER.len() as u64);
-    let lines = SERVER.lines().count() as u64;
+    let (long, short) = (length(&annotated), length(SERVER));
+    let lines = lines(SERVER);
     assert_eq!(
         read,
         [
@@ -158,10 +166,8 @@ fn a_file_that_is_cut_is_told_from_a_whole_one() {
     for lost in [2, 20, 100] {
         assert_eq!(
             any(cut(SERVER, lost)),
-            [
-                "invalid document at line 1 (byte 0): a server descriptor ends without \
-                 router-signature or router-digest"
-            ]
+            ["invalid document at line 1 (byte 0): a server descriptor ends without \
+                 router-signature or router-digest"]
         );
     }
     let file = format!("{MICRO}{}", cut(MICRO, 1));
@@ -178,7 +184,7 @@ fn a_file_that_is_cut_is_told_from_a_whole_one() {
     let problem = "invalid document at line 1 (byte 0): a network status ends without \
                    directory-signature";
     assert_eq!(
-        read::<RouterStatus>(&CONSENSUS[..footer]),
+        read::<RouterStatus>(CONSENSUS.get(..footer).unwrap()),
         [&entries[..], &[problem.to_owned()]].concat()
     );
     let signature = format!(
@@ -187,8 +193,8 @@ fn a_file_that_is_cut_is_told_from_a_whole_one() {
     );
     for length in [footer + 20, CONSENSUS.len() - 30, CONSENSUS.len() - 2] {
         assert_eq!(
-            read::<RouterStatus>(&CONSENSUS[..length]),
-            [&entries[..], &[signature.clone()]].concat(),
+            read::<RouterStatus>(CONSENSUS.get(..length).unwrap()),
+            [&entries[..], std::slice::from_ref(&signature)].concat(),
             "{length}"
         );
     }
@@ -197,7 +203,7 @@ fn a_file_that_is_cut_is_told_from_a_whole_one() {
         read::<RouterStatus>(cut(BRIDGES, 1)),
         [
             "r Unnamed",
-            "invalid document at line 5 (byte 190): a router status ends without the end of its \
+            "invalid document at line 5 (byte 176): a router status ends without the end of its \
              last line"
         ]
     );
@@ -334,13 +340,13 @@ fn compressed_files_and_archives_are_one_error() {
 #[test]
 fn a_wrong_line_is_named_by_its_number_in_the_file() {
     let broken = SERVER.replace("router relay1 127.0.0.1", "router relay1 127.0.0");
-    let lines = SERVER.lines().count();
+    let lines = lines(SERVER);
     let file = format!("{SERVER}@source \"x\"\n{broken}{SERVER}");
     let mut reader = DescriptorReader::<ServerDescriptor, _>::new(file.as_bytes());
     assert!(reader.next().unwrap().is_ok());
     let error = reader.next().unwrap().unwrap_err();
-    assert_eq!(error.offset(), SERVER.len() as u64);
-    assert_eq!((error.line(), error.wrong_line()), (lines as u64 + 1, lines as u64 + 2));
+    assert_eq!(error.offset(), length(SERVER));
+    assert_eq!((error.line(), error.wrong_line()), (lines + 1, lines + 2));
     assert!(matches!(error.problem(), ReadProblem::Malformed(_)) && !error.is_final());
     assert!(reader.next().unwrap().is_ok());
     let broken = MICRO.replace("ntor-onion-key ", "ntor-onion-key !");
@@ -351,7 +357,10 @@ fn a_wrong_line_is_named_by_its_number_in_the_file() {
         any(format!("{MICRO}{broken}"))
     );
     let unchecked = DescriptorReader::<Microdescriptor, _>::new(broken.as_bytes()).without_checks();
-    assert_eq!(unchecked.map(|outcome| outcome.unwrap().ntor_onion_key()).collect::<Vec<_>>(), [None]);
+    assert_eq!(
+        unchecked.map(|outcome| outcome.unwrap().ntor_onion_key()).collect::<Vec<_>>(),
+        [None]
+    );
 }
 
 #[test]
@@ -425,7 +434,7 @@ fn an_error_of_the_input_ends_the_reader() {
     assert!(reader.next().unwrap().is_ok() && reader.next().unwrap().is_ok());
     let error = reader.next().unwrap().unwrap_err();
     assert!(error.is_final());
-    assert_eq!(error.offset(), 2 * SERVER.len() as u64);
+    assert_eq!(error.offset(), 2 * length(SERVER));
     let error = io::Error::from(Error::from(error));
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(reader.next().is_none());
