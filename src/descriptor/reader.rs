@@ -34,6 +34,9 @@ use crate::error::{ProtocolError, ReadError, ReadProblem};
 /// 50,000 bytes of a relay.
 const LIMIT: usize = 1 << 20;
 
+/// The length at which no line is cut.
+const WORD: usize = 100;
+
 /// A type that a [`DescriptorReader`] reads. Sealed.
 ///
 /// # Examples
@@ -141,7 +144,7 @@ impl<T> CheckLater for T {}
 /// `check` checks is invalid, if it contains a NUL byte, or if it does not end: the signature of the
 /// document is missing, or that of the consensus behind the last entry. The end of microdescriptors,
 /// router statuses and bridge statuses is not marked, so a file that was cut between two of their lines
-/// cannot be told from a whole one; the digests of microdescriptors can. Signatures are not verified.
+/// seems to be whole; the digests of microdescriptors can. Signatures are not verified.
 ///
 /// Adjacent lines that belong to no document are one error. An error of the input, and an input that
 /// is not text, such as a compressed file, end the reader.
@@ -277,7 +280,8 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
 
     fn add_line(&mut self) -> io::Result<()> {
         let splitter = &mut self.splitter;
-        let limit = splitter.limit();
+        // The first word of a longer line is needed too.
+        let limit = splitter.limit().max(WORD);
         if let Step::End { is_ended } = self.lines.next(limit, |line| splitter.add(line))? {
             self.splitter.finish(is_ended);
             self.progress = Progress::End;

@@ -54,7 +54,7 @@ pub enum ReadProblem {
     Truncated {
         /// The kind of the document, such as `a server descriptor`.
         kind: &'static str,
-        /// What it lacks.
+        /// The missing part.
         missing: &'static str,
     },
     /// A document or entry exceeds the limit.

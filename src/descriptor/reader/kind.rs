@@ -1,6 +1,6 @@
 //! The kinds of documents in files, their first lines and their last ones.
 
-/// What a part of a file is.
+/// The kind of a part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::descriptor) enum Kind {
     ServerDescriptor,

@@ -160,7 +160,7 @@ fn line_ends_and_a_byte_order_mark_make_no_difference() {
 }
 
 #[test]
-fn a_file_that_is_cut_is_told_from_a_whole_one() {
+fn a_file_that_is_cut_is_an_error_behind_its_documents() {
     let cut = |text: &str, length| text.get(..text.len() - length).unwrap().to_owned();
     // Within the last line, and between two lines.
     for lost in [2, 20, 100] {
