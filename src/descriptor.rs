@@ -64,7 +64,12 @@ pub use self::certificate::CertifiedKeyType;
 pub use self::certificate::Ed25519Certificate;
 #[doc(alias = "PortRange")]
 pub use self::exit_policy::ExitPolicy;
+#[doc(alias("RelayExtraInfoDescriptor", "BridgeExtraInfoDescriptor"))]
 pub use self::extra_info::ExtraInfo;
+pub use self::extra_info::{
+    BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
+    StatisticMap,
+};
 pub use self::history::{BandwidthHistory, MeasurementInterval};
 pub use self::item::DescriptorItem;
 pub use self::list::{

@@ -28,6 +28,7 @@ pub(crate) mod secret;
 pub(crate) mod serialize;
 mod severity;
 mod signal;
+mod statistics;
 mod status;
 mod stream;
 mod target;
@@ -70,6 +71,9 @@ pub use relay::{Nickname, RelaySpec};
 pub use relay_flag::RelayFlag;
 pub use severity::Severity;
 pub use signal::Signal;
+#[doc(alias = "DirStat")]
+pub use statistics::DirDownload;
+pub use statistics::{DirResponse, IpVersion, PaddingCount};
 pub use status::{
     AddressMethod, BootstrapTag, ClockSourceType, DescriptorListing, HibernationStatus,
     LibeventBadness, NameserverStatus, PortResult, Recommendation, StatusAction, VersionReason,

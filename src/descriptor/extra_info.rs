@@ -1,22 +1,36 @@
 //! Extra-info documents.
 
+mod lines;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::history::{BandwidthHistory, MeasurementInterval};
+use data_encoding::BASE64_NOPAD;
+
+use self::lines::{RULES, time};
+pub use self::statistics::{
+    BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
+    StatisticMap,
+};
 use super::item::{DescriptorItem, Items, has_lines, has_rules};
 use super::list::{Descriptor, sealed::Read};
-use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname};
-use crate::wire::timestamp::read_time;
 
-/// An extra-info document: the statistics of a relay, signed by it. The reply to
+/// An extra-info document: the statistics of a relay or bridge, signed by it. The reply to
 /// `GETINFO extra-info/digest/..`.
 ///
-/// The lines differ from relay to relay; [`items`](Self::items) returns all of them.
+/// Each line has a method with its keyword as name. Most lines are optional: which statistics a relay
+/// collects depends on its options and its version, and it publishes them after a day. Counts of
+/// clients and requests are rounded up.
+///
+/// The sanitized documents of bridges in the archive `CollecTor` are read too: they have
+/// [digests](Self::router_digest) of the original document instead of signatures.
 ///
 /// # Examples
 ///
@@ -24,10 +38,12 @@ use crate::wire::timestamp::read_time;
 /// use torcon::descriptor::ExtraInfo;
 ///
 /// let text = "extra-info MyRelay E194605ABC68F291ABC8E6732814854F41465325\n\
-///             published 2026-11-23 09:26:00\n";
+///             published 2026-11-23 09:26:00\n\
+///             dirreq-v3-ips us=16,de=8\n";
 /// let info = ExtraInfo::parse(text)?;
 /// assert_eq!(info.nickname().as_str(), "MyRelay");
 /// assert!(info.published().is_some());
+/// assert_eq!(info.dirreq_v3_ips().unwrap().total(), 24);
 /// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -36,22 +52,6 @@ pub struct ExtraInfo {
     nickname: Nickname,
     fingerprint: Fingerprint,
 }
-
-/// The lines that have methods.
-const RULES: &[Rule] = &[
-    Rule::once(b"extra-info", "extra-info NICKNAME FINGERPRINT", any),
-    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| {
-        read_time(item.arguments_bytes()).is_some()
-    }),
-    Rule::optional(b"write-history", "write-history END (SECONDS s) BYTES,..", |item| {
-        BandwidthHistory::read(item).is_some()
-    }),
-    Rule::optional(b"dirreq-stats-end", "dirreq-stats-end END (SECONDS s)", |item| {
-        MeasurementInterval::read(&mut item.words()).is_some()
-    }),
-    Rule::once_unless(b"router-digest", b"router-signature", "router-signature and an object", any),
-    Rule::optional(b"router-digest", "router-digest FINGERPRINT", any),
-];
 
 impl Descriptor for ExtraInfo {}
 
@@ -102,25 +102,32 @@ impl ExtraInfo {
     /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
-        read_time(self.find(b"published")?.arguments_bytes())
+        time(&self.find(b"published")?)
     }
 
-    /// Returns the bytes that the relay sent.
+    /// Returns the certificate of the Ed25519 signing key, in PEM.
     #[must_use]
-    pub fn write_history(&self) -> Option<BandwidthHistory> {
-        BandwidthHistory::read(&self.find(b"write-history")?)
+    pub fn ed25519_certificate(&self) -> Option<Cow<'_, str>> {
+        certificate(&self.find(b"identity-ed25519")?)
     }
 
-    /// Returns the time in which the relay counted directory requests.
+    /// Returns the pluggable transports of a bridge.
+    #[doc(alias = "transport")]
+    pub fn transports(&self) -> impl Iterator<Item = BridgeTransport> + '_ {
+        let items = self.items().filter(|item| item.is(b"transport"));
+        items.filter_map(|item| BridgeTransport::read(&item))
+    }
+
+    /// Returns the Ed25519 signature, in base64.
     #[must_use]
-    pub fn dirreq_interval(&self) -> Option<MeasurementInterval> {
-        MeasurementInterval::read(&mut self.find(b"dirreq-stats-end")?.words())
+    pub fn ed25519_signature(&self) -> Option<Cow<'_, str>> {
+        ed25519_signature(&self.find(b"router-sig-ed25519")?)
     }
 
-    /// Returns the RSA signature, in PEM.
+    /// Returns the RSA signature, in PEM. Sanitized documents have none.
     #[must_use]
     pub fn signature(&self) -> Option<Cow<'_, str>> {
-        self.find(b"router-signature")?.object()
+        signature(&self.find(b"router-signature")?)
     }
 }
 
@@ -130,48 +137,15 @@ impl fmt::Debug for ExtraInfo {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::ExtraInfo;
+fn certificate<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
+    item.decode_object("ED25519 CERT").and_then(|_| item.object())
+}
 
-    const TEXT: &str = "extra-info me 5D028C16CE4A164287E9565F5EAFB67890978463\n\
-        identity-ed25519\n-----BEGIN ED25519 CERT-----\nAQQA\n-----END ED25519 CERT-----\n\
-        published 2026-11-23 20:27:49\nwrite-history 2026-11-23 20:00:00 (900 s) 1,2\n\
-        router-signature\n-----BEGIN SIGNATURE-----\nw7rh\n-----END SIGNATURE-----\n";
+fn ed25519_signature<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
+    let word = item.words().next()?;
+    (BASE64_NOPAD.decode(word).ok()?.len() == 64).then(|| String::from_utf8_lossy(word))
+}
 
-    #[test]
-    fn a_document_is_read_and_keeps_every_line() {
-        let document = ExtraInfo::parse(TEXT).unwrap();
-        assert_eq!(document.nickname().as_str(), "me");
-        assert_eq!(document.fingerprint().to_string(), "5D028C16CE4A164287E9565F5EAFB67890978463");
-        assert!(document.published().is_some());
-        assert!(document.signature().unwrap().contains("w7rh"));
-        let keywords: Vec<_> = document.items().map(|item| item.keyword().into_owned()).collect();
-        assert_eq!(
-            keywords,
-            ["extra-info", "identity-ed25519", "published", "write-history", "router-signature"]
-        );
-        assert_eq!(document.to_string(), TEXT);
-        assert_eq!(document.detached(), document);
-        assert_eq!(
-            format!("{document:?}"),
-            "ExtraInfo(me 5D028C16CE4A164287E9565F5EAFB67890978463)"
-        );
-    }
-
-    #[test]
-    fn an_invalid_document_is_an_error() {
-        for (text, expected) in [
-            ("router me", "a line that begins with extra-info"),
-            ("", "a line that begins with extra-info"),
-            ("extra-info me!", "a nickname"),
-            ("extra-info me 5D02", "a fingerprint"),
-        ] {
-            let error = ExtraInfo::parse(text).unwrap_err().to_string();
-            assert_eq!(
-                error,
-                format!("cannot read an extra-info document: expected {expected}, got \"{text}\"")
-            );
-        }
-    }
+fn signature<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
+    item.decode_object("SIGNATURE").and_then(|_| item.object())
 }

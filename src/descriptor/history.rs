@@ -16,7 +16,7 @@ use crate::wire::timestamp::read_time;
 ///
 /// let text = "extra-info MyRelay E194605ABC68F291ABC8E6732814854F41465325\n\
 ///             dirreq-stats-end 2026-11-23 09:26:00 (86400 s)\n";
-/// let interval = ExtraInfo::parse(text)?.dirreq_interval().unwrap();
+/// let interval = ExtraInfo::parse(text)?.dirreq_stats_interval().unwrap();
 /// assert_eq!(interval.length, Duration::from_secs(86400));
 /// assert_eq!(interval.start() + interval.length, interval.end);
 /// # Ok::<(), torcon::error::ProtocolError>(())

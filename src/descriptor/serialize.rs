@@ -3,9 +3,10 @@
 
 use super::{
     Ed25519Certificate, ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions,
-    RouterStatus, ServerDescriptor,
+    RouterStatus, ServerDescriptor, StatisticMap,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
+use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};
 
 serialize_as_text! {
     ExitPolicy: ToString::to_string;
@@ -42,7 +43,45 @@ serialize_methods! {
 }
 
 serialize_methods! {
-    ExtraInfo { nickname fingerprint published [] () }
+    ExtraInfo {
+        nickname fingerprint published write_history read_history ipv6_write_history
+        ipv6_read_history dirreq_write_history dirreq_read_history geoip_start_time
+        geoip_client_origins bridge_stats_interval bridge_ips bridge_ip_versions
+        bridge_ip_transports dirreq_stats_interval dirreq_v2_ips dirreq_v3_ips dirreq_v2_reqs
+        dirreq_v3_reqs dirreq_v2_share dirreq_v3_share dirreq_v2_resp dirreq_v3_resp
+        dirreq_v2_direct_dl dirreq_v3_direct_dl dirreq_v2_tunneled_dl dirreq_v3_tunneled_dl
+        entry_stats_interval entry_ips cell_stats_interval cell_processed_cells cell_queued_cells
+        cell_time_in_queue cell_circuits_per_decile conn_bi_direct ipv6_conn_bi_direct
+        exit_stats_interval exit_kibibytes_written exit_kibibytes_read exit_streams_opened
+        hidserv_stats_interval hidserv_rend_relayed_cells hidserv_dir_onions_seen
+        hidserv_v3_stats_interval hidserv_rend_v3_relayed_cells hidserv_dir_v3_onions_seen
+        padding_counts overload_ratelimits overload_fd_exhausted overload_general
+        [transports]
+        (geoip_db_digest geoip6_db_digest master_key_ed25519 router_digest router_digest_sha256)
+    }
+}
+
+/// Implements `Serialize` as a map for each type of keys, which are serialized as the document has
+/// them.
+macro_rules! serialize_maps {
+    ($($key:ty: $text:expr;)*) => { $(
+        impl serde::Serialize for StatisticMap<$key> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let text: fn(&$key) -> String = $text;
+                serializer.collect_map(self.entries().iter().map(|(key, n)| (text(key), n)))
+            }
+        }
+    )* };
+}
+
+serialize_maps! {
+    DirDownload: |key| key.as_str().to_owned();
+    DirResponse: |key| key.as_str().to_owned();
+    IpVersion: |key| key.as_str().to_owned();
+    PaddingCount: |key| key.as_str().to_owned();
+    String: Clone::clone;
+    Option<CountryCode>: |country| country.map_or("??".to_owned(), |code| code.to_string());
+    Option<u16>: |port| port.map_or("other".to_owned(), |port| port.to_string());
 }
 
 serialize_methods! {

@@ -1,6 +1,8 @@
 //! Descriptors, exit policies, names and other texts outside of the control protocol.
 
-use torcon::descriptor::{ExitPolicy, Microdescriptors, RouterStatuses, ServerDescriptors};
+use torcon::descriptor::{
+    DescriptorList, ExitPolicy, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptors,
+};
 use torcon::event::Bootstrap;
 use torcon::names::{OnionAddress, RelaySpec, StreamReason, Target, TorVersion};
 
@@ -55,6 +57,41 @@ fn lists_of_descriptors_are_parsed_in_linear_time() {
             let _ = (descriptor.family().count(), descriptor.exit_policy());
             let _ = (descriptor.annotations().count(), descriptor.unrecognized().count());
             let _ = descriptor.fingerprint();
+        }
+    });
+}
+
+#[test]
+fn statistics_are_parsed_in_linear_time() {
+    macro_rules! line {
+        ($start:literal, $unit:literal) => {
+            Shape::Repeated {
+                start: concat!("extra-info a AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", $start),
+                unit: $unit,
+            }
+        };
+    }
+
+    let documents = [
+        Shape::of("extra-info a AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"),
+        line!("", "transport a\n"),
+        line!("transport a ", "a "),
+        line!("bridge-ips ", "de=8,"),
+        line!("bridge-ip-transports ", "a=8,"),
+        line!("dirreq-v3-resp ", "ok=8,"),
+        line!("write-history 2026-11-23 09:26:00 (900 s) ", "1,"),
+        line!("cell-queued-cells ", "1.5,"),
+        line!("cell-queued-cells ", "1"),
+        line!("padding-counts 2026-11-23 09:26:00 (900 s) ", "read-pad=1 "),
+        line!("hidserv-dir-onions-seen 1 ", "bin_size=8 "),
+    ];
+    let shapes = [&documents[..], LINES].concat();
+    check("extra-info documents", Reach::Short, &shapes, |text| {
+        for info in DescriptorList::<ExtraInfo>::new(text).iter().flatten() {
+            let _ = (info.check().is_ok(), info.unrecognized().count(), info.transports().count());
+            let _ = (info.bridge_ips(), info.bridge_ip_transports(), info.dirreq_v3_resp());
+            let _ = (info.write_history(), info.cell_queued_cells());
+            let _ = (info.padding_counts(), info.hidserv_dir_onions_seen());
         }
     });
 }
