@@ -105,12 +105,6 @@ impl ExtraInfo {
         time(&self.find(b"published")?)
     }
 
-    /// Returns the certificate of the Ed25519 signing key, in PEM.
-    #[must_use]
-    pub fn ed25519_certificate(&self) -> Option<Cow<'_, str>> {
-        certificate(&self.find(b"identity-ed25519")?)
-    }
-
     /// Returns the pluggable transports of a bridge.
     #[doc(alias = "transport")]
     pub fn transports(&self) -> impl Iterator<Item = BridgeTransport> + '_ {
@@ -135,10 +129,6 @@ impl fmt::Debug for ExtraInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ExtraInfo({} {})", self.nickname, self.fingerprint)
     }
-}
-
-fn certificate<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
-    item.decode_object("ED25519 CERT").and_then(|_| item.object())
 }
 
 fn ed25519_signature<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {

@@ -6,7 +6,8 @@ use super::statistics::{
     BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
     StatisticMap, countries, decimals, hex_digest, overload_time, ports, share, texts,
 };
-use super::{ExtraInfo, certificate, ed25519_signature, signature};
+use super::{ExtraInfo, ed25519_signature, signature};
+use crate::descriptor::Ed25519Certificate;
 use crate::descriptor::history::{BandwidthHistory, MeasurementInterval};
 use crate::descriptor::item::{DescriptorItem, base64, number};
 use crate::descriptor::rule::Rule;
@@ -46,9 +47,6 @@ macro_rules! lines {
 lines! { RULES = [
     Rule::once(b"extra-info", "extra-info NICKNAME FINGERPRINT", |item| relay(item).is_some()),
     Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| time(item).is_some()),
-    Rule::optional(b"identity-ed25519", "identity-ed25519 and a certificate in base64", |item| {
-        certificate(item).is_some()
-    }),
     Rule::repeated(b"transport", "transport NAME [ADDRESS:PORT [ARGUMENTS]]", |item| {
         BridgeTransport::read(item).is_some()
     }),
@@ -252,6 +250,9 @@ lines! { RULES = [
     /// later ones have it in the server descriptor.
     "overload-general" "VERSION YYYY-MM-DD HH:MM:SS" => overload_general: SystemTime = overload_time;
 
+    /// Returns the certificate of the Ed25519 signing key, which contains the identity.
+    "identity-ed25519" "and a certificate in base64" => ed25519_certificate: Ed25519Certificate =
+        |item| Ed25519Certificate::of(item, "ED25519 CERT");
     /// Returns the SHA-256 digest of the Ed25519 identity of the bridge. Only sanitized documents of
     /// `CollecTor` have it.
     #[doc(alias = "ed25519_certificate_hash")]

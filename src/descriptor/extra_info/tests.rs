@@ -245,7 +245,9 @@ fn the_other_values_are_those_of_their_lines() {
     assert_eq!(info.router_digest_sha256().unwrap()[..2], [0xec, 0x34]);
     assert!(info.ed25519_signature().unwrap().starts_with("g6Zg7Er8K7"));
     assert!(info.signature().unwrap().contains("R7kNaIWZrg"));
-    assert!(info.ed25519_certificate().unwrap().contains("AQQABhz0AQF"));
+    let certificate = info.ed25519_certificate().unwrap();
+    assert!(certificate.to_pem().contains("AQQABhz0AQF"));
+    assert_eq!(certificate.signing_key().unwrap()[..2], [0x45, 0x03]);
 }
 
 #[test]
