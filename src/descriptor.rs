@@ -76,7 +76,22 @@ pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 pub use self::microdescriptor::Microdescriptor;
+#[cfg(feature = "onion-descriptor")]
+#[doc(alias = "IntroductionPointV3")]
+pub use self::onion::IntroductionPoint;
+#[cfg(feature = "onion-descriptor")]
+#[doc(alias = "AuthorizedClient")]
+pub use self::onion::OnionAuthClient;
+#[doc(alias = "HiddenServiceDescriptorV3")]
 pub use self::onion::OnionDescriptor;
+#[cfg(feature = "onion-descriptor")]
+#[doc(alias = "OuterLayer")]
+pub use self::onion::OnionFirstLayer;
+#[cfg(feature = "onion-descriptor")]
+#[doc(alias = "InnerLayer")]
+pub use self::onion::OnionSecondLayer;
+#[cfg(feature = "onion-descriptor")]
+pub use self::onion::{LinkSpecifier, OnionFlowControl, OnionPowParams};
 #[doc(alias = "protover")]
 pub use self::protocols::ProtocolVersions;
 #[doc(alias = "parse_file")]

@@ -14,6 +14,8 @@ mod disconnect;
 mod input;
 mod launch;
 mod onion;
+#[cfg(feature = "onion-descriptor")]
+mod onion_descriptor;
 mod path;
 mod protocol;
 mod read;
@@ -68,6 +70,8 @@ pub use launch::LaunchError;
 pub use launch::LaunchProblem;
 pub(crate) use launch::LaunchReport;
 pub use onion::{HsDirFailure, HsDirUpload, OnionError, OnionProblem, RemovedBy, UploadOutcome};
+#[cfg(feature = "onion-descriptor")]
+pub use onion_descriptor::{OnionDescriptorError, OnionDescriptorProblem};
 pub use path::{HopRole, PathError, PathObstacle, PathProblem};
 pub use protocol::ProtocolError;
 pub(crate) use protocol::excerpt;
@@ -174,6 +178,10 @@ pub enum Error {
     Path(PathError),
     /// An onion service could not be created or published, or its listener failed.
     Onion(OnionError),
+    /// The descriptor of an onion service could not be decrypted.
+    /// Needs the Cargo feature `onion-descriptor`.
+    #[cfg(feature = "onion-descriptor")]
+    OnionDescriptor(OnionDescriptorError),
     /// A name or an address could not be resolved.
     Resolve(ResolveError),
     /// A supervisor has no tor now, or has ended.
@@ -283,6 +291,8 @@ areas! {
     Circuit(CircuitError),
     Path(PathError),
     Onion(OnionError),
+    #[cfg(feature = "onion-descriptor")]
+    OnionDescriptor(OnionDescriptorError),
     Resolve(ResolveError),
     Supervisor(SupervisorError),
     InvalidInput(InvalidInput),

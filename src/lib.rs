@@ -136,6 +136,9 @@
 //! message of tor's log is serialized as tor wrote it; tor scrubs addresses there unless its option
 //! `SafeLogging` is off.
 //!
+//! `onion-descriptor`, off by default: decryption of the descriptors of onion services
+//! ([`OnionDescriptor`](descriptor::OnionDescriptor)). It needs the crates `aes`, `ctr` and `shake`.
+//!
 //! `testnet`, off by default: a private Tor network on the loopback interface, for testing programs
 //! end to end without the internet. It needs no other crate, but the programs `tor` and
 //! `tor-gencert`.

@@ -63,7 +63,7 @@ pub use onion::ClientAuthKey;
 pub use onion::OnionAddress;
 #[doc(alias("KeyType", "KeyAlgo", "KeyFromString", "ED25519Key"))]
 pub use onion::OnionKey;
-pub use onion::{ClientAuthPublicKey, ClientName, OnionPort, PortTarget};
+pub use onion::{ClientAuthPublicKey, ClientName, OnionPort, PortTarget, TimePeriod};
 pub(crate) use printable::{printable, quoted, quoted_path};
 #[doc(alias("hexIdFromHash", "hashFromHexId"))]
 pub use relay::Fingerprint;

@@ -323,7 +323,7 @@ pub(super) fn number<N: FromStr>(digits: &[u8]) -> Option<N> {
 pub(super) fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let encoding: &Encoding = if text.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
     // `decode_len` counts padding, so it is at most two bytes too high.
-    let mut bytes = [0; 36];
+    let mut bytes = [0; 66];
     let decoded = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
     let length = encoding.decode_mut(text, decoded).ok()?;
     bytes.get(..length)?.try_into().ok()

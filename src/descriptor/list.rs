@@ -182,7 +182,7 @@ impl<D: Descriptor> DescriptorList<D> {
 }
 
 /// Returns the ranges of the descriptors in a text.
-fn find<D: Descriptor>(text: &[u8]) -> Vec<Range<usize>> {
+pub(super) fn find<D: sealed::Read>(text: &[u8]) -> Vec<Range<usize>> {
     let begin = D::is_first_line(text).then_some(0);
     let others = memmem::find_iter(text, D::FIRST)
         .filter(|at| text.get(at + D::FIRST.len()..).is_some_and(ends_word))

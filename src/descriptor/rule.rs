@@ -74,16 +74,46 @@ pub(super) fn is_known(rules: &[Rule], item: &DescriptorItem<'_>) -> bool {
     is_annotation(item) || rules.iter().any(|rule| item.is(rule.keyword))
 }
 
+/// Returns the number of the line of an item of this text, from 1.
+fn line_number(text: &[u8], item: &DescriptorItem<'_>) -> usize {
+    // The items are slices of `text`.
+    let before = item.line().as_ptr().addr() - text.as_ptr().addr();
+    let before = text.get(..before).unwrap_or_default();
+    memchr::memchr_iter(b'\n', before).count() + 1
+}
+
+/// Makes the error of a line that is missing or malformed.
+#[cfg(feature = "onion-descriptor")]
+pub(super) fn missing(
+    reading: &str,
+    keyword: &[u8],
+    expected: &'static str,
+    text: &[u8],
+) -> ProtocolError {
+    match Items::new(text).find_keyword(keyword) {
+        Some(item) => {
+            ProtocolError::in_line(reading, line_number(text, &item), expected, item.line())
+        }
+        None => ProtocolError::new(reading, expected, text),
+    }
+}
+
 /// Checks every item of a document against the rules.
 pub(super) fn check(reading: &str, rules: &[Rule], text: &[u8]) -> Result<(), ProtocolError> {
+    check_from(reading, rules, text, 0)
+}
+
+/// Checks every item of a part of a document, before which it has `lines` lines.
+pub(super) fn check_from(
+    reading: &str,
+    rules: &[Rule],
+    text: &[u8],
+    lines: usize,
+) -> Result<(), ProtocolError> {
     let mut seen = vec![false; rules.len()];
     let wrong = |item: &DescriptorItem<'_>, expected| {
-        let line = item.line();
-        // The items are slices of `text`.
-        let before = line.as_ptr().addr() - text.as_ptr().addr();
-        let before = text.get(..before).unwrap_or_default();
-        let number = memchr::memchr_iter(b'\n', before).count() + 1;
-        ProtocolError::in_line(reading, number, expected, line)
+        let number = lines + line_number(text, item);
+        ProtocolError::in_line(reading, number, expected, item.line())
     };
     for item in Items::new(text).filter(|item| !is_annotation(item)) {
         if item.has_open_object() {

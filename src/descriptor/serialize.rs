@@ -85,5 +85,30 @@ serialize_maps! {
 }
 
 serialize_methods! {
-    OnionDescriptor { address id hsdir lifetime_minutes revision [] () }
+    OnionDescriptor {
+        version id hsdir lifetime_minutes revision
+        [] (blinded_key signing_key)
+    }
+}
+
+#[cfg(feature = "onion-descriptor")]
+serialize_methods! {
+    super::OnionFirstLayer {
+        auth_type needs_client_auth [auth_clients] (ephemeral_key)
+    }
+}
+
+#[cfg(feature = "onion-descriptor")]
+serialize_methods! {
+    super::OnionSecondLayer {
+        is_single_onion_service flow_control
+        [create2_formats intro_auth_required pow_params introduction_points] ()
+    }
+}
+
+#[cfg(feature = "onion-descriptor")]
+serialize_methods! {
+    super::IntroductionPoint {
+        fingerprint [link_specifiers] (ed25519_identity onion_key auth_key enc_key)
+    }
 }

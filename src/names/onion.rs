@@ -31,6 +31,7 @@ mod client_auth;
 mod client_name;
 mod key;
 mod port;
+mod time_period;
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,6 +45,7 @@ pub use self::client_auth::ClientAuthPublicKey;
 pub use self::client_name::ClientName;
 pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
+pub use self::time_period::TimePeriod;
 use crate::names::InvalidName;
 
 read_from_text!(OnionAddress, ClientAuthKey, ClientAuthPublicKey, PortTarget);

@@ -54,6 +54,15 @@ pub(crate) fn base64<const N: usize, S: Serializer>(
     Base64(*bytes).serialize(serializer)
 }
 
+/// Serializes bytes for `serialize_with`.
+#[cfg(feature = "onion-descriptor")]
+pub(crate) fn base64_bytes<const N: usize, S: Serializer>(
+    bytes: &[u8; N],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Base64(*bytes).serialize(serializer)
+}
+
 /// Implements both traits for types with `FromStr`; the text is that of the given function.
 macro_rules! serialize_as_text {
     ($($type:ty: $text:expr;)*) => { $(

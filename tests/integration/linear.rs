@@ -11,6 +11,8 @@
 mod documents;
 /// Events of every kind.
 mod events;
+/// Descriptors of onion services.
+mod onion_descriptors;
 /// Replies, through a connection.
 mod replies;
 

@@ -14,6 +14,8 @@ mod client_keys;
 mod clients;
 /// The commands, and the replies of a real tor.
 mod commands;
+/// Descriptors of the private network, decrypted.
+mod descriptors;
 /// Services that are added by `ADD_ONION`.
 mod ephemeral;
 /// Failures, which leave nothing behind.

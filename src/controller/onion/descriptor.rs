@@ -12,7 +12,8 @@ use crate::controller::wait::Waiter;
 use crate::controller::{Controller, if_allowed};
 use crate::descriptor::OnionDescriptor;
 use crate::error::{
-    Error, HsDirFailure, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait,
+    Error, HsDirFailure, InvalidInput, OnionError, OnionProblem, ProtocolError, Result, Timeout,
+    Wait,
 };
 use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent};
 use crate::link::deadline_after;
@@ -20,7 +21,7 @@ use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelayS
 
 /// The state of a fetch, where that allows a conclusion.
 enum Step {
-    Found(OnionDescriptor),
+    Found(Result<OnionDescriptor, ProtocolError>),
     /// No query is pending; only a barrier shows whether tor queries another directory.
     Idle,
     /// No query was pending at the barrier.
@@ -112,16 +113,14 @@ impl<'a> Fetch<'a> {
         self.servers.is_empty() || self.servers.iter().copied().any(is_server) && !is_asked()
     }
 
-    fn read(&self, event: &HsDescContentEvent) -> Option<OnionDescriptor> {
+    fn read(&self, event: &HsDescContentEvent) -> Option<Result<OnionDescriptor, ProtocolError>> {
         let (text, hsdir) = (event.descriptor()?, event.hsdir()?);
         let id = event.descriptor_id();
         let id = id.as_bytes();
         let is_answered =
             |query: &Query| query.hsdir.is_same_relay(&hsdir) && query.descriptor_id == id;
-        self.queries.iter().any(is_answered).then(|| {
-            let id = String::from_utf8_lossy(id);
-            OnionDescriptor::new(self.address, id, hsdir.clone(), text.as_bytes())
-        })
+        let is_answer = self.queries.iter().any(is_answered);
+        is_answer.then(|| OnionDescriptor::downloaded(text.as_bytes(), hsdir.clone()))
     }
 
     /// Returns whether no query is pending.
@@ -171,7 +170,7 @@ impl Controller {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let address = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
     /// let descriptor = controller.fetch_onion_descriptor(address, Duration::from_secs(60))?;
-    /// println!("{} from {}", descriptor.id(), descriptor.hsdir());
+    /// println!("{:?} from {:?}", descriptor.id(), descriptor.hsdir());
     /// # Ok::<(), torcon::Error>(())
     /// ```
     ///
@@ -255,7 +254,7 @@ impl Controller {
                 }
             };
             match step {
-                Step::Found(descriptor) => return Ok(descriptor),
+                Step::Found(descriptor) => return Ok(descriptor?),
                 Step::Exhausted => return Err(fetch.into_error().into()),
                 Step::Idle => {}
             }

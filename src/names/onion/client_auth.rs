@@ -181,6 +181,13 @@ impl ClientAuthKey {
         ClientAuthPublicKey(MontgomeryPoint::mul_base_clamped(**self.secret).to_bytes())
     }
 
+    /// Returns the secret that this key shares with the holder of the secret key of `public`.
+    #[cfg(feature = "onion-descriptor")]
+    pub(crate) fn shared_secret(&self, public: [u8; 32]) -> Zeroizing<[u8; 32]> {
+        let shared = Zeroizing::new(MontgomeryPoint(public).mul_clamped(**self.secret));
+        Zeroizing::new(shared.to_bytes())
+    }
+
     /// Returns the key in the form of `ONION_CLIENT_AUTH_ADD`: `x25519:` and the secret in base64.
     ///
     /// # Examples

@@ -294,10 +294,11 @@ fn a_listener_can_resolve_a_name_and_fetch_a_descriptor() {
         let controller: Controller = weak.upgrade().unwrap();
         let address = controller.resolve("a.example", LIMIT).unwrap();
         let descriptor = controller.fetch_onion_descriptor(service(), LIMIT).unwrap();
-        send.send((address.to_string(), descriptor.id().to_owned())).unwrap();
+        let hsdir = descriptor.hsdir().unwrap().to_string();
+        send.send((address.to_string(), hsdir)).unwrap();
     };
     controller.add_event_listener(EventKind::Bw, listener).unwrap();
-    assert_eq!(next(&receive), ("10.0.0.4".to_owned(), ID.to_owned()));
+    assert_eq!(next(&receive), ("10.0.0.4".to_owned(), A.to_owned()));
     drop(controller);
     tor.finish();
 }
