@@ -38,6 +38,7 @@ pub(crate) mod digest;
 mod exit_policy;
 mod extra_info;
 mod history;
+mod index;
 mod item;
 mod list;
 mod microdescriptor;
@@ -62,8 +63,12 @@ pub use self::certificate::CertificateType;
 pub use self::certificate::CertifiedKeyType;
 #[doc(alias = "Ed25519CertificateV1")]
 pub use self::certificate::Ed25519Certificate;
+#[doc(alias = "AddressType")]
+pub use self::exit_policy::AddressPattern;
+#[doc(alias = "MicroExitPolicy")]
 #[doc(alias = "PortRange")]
 pub use self::exit_policy::ExitPolicy;
+pub use self::exit_policy::ExitPolicyRule;
 #[doc(alias("RelayExtraInfoDescriptor", "BridgeExtraInfoDescriptor"))]
 pub use self::extra_info::ExtraInfo;
 pub use self::extra_info::{
@@ -71,6 +76,7 @@ pub use self::extra_info::{
     StatisticMap,
 };
 pub use self::history::{BandwidthHistory, MeasurementInterval};
+pub use self::index::{DescriptorIndex, NamedByDigest};
 pub use self::item::DescriptorItem;
 pub use self::list::{
     Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,

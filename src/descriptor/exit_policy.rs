@@ -1,11 +1,16 @@
 //! Exit policies.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::item::number;
+use self::rule::Ports;
+pub use self::rule::{AddressPattern, ExitPolicyRule};
 use crate::names::InvalidName;
+
+mod private;
+mod rule;
+mod summary;
 
 #[cfg(test)]
 mod tests;
@@ -51,35 +56,20 @@ enum Family {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Form {
     /// Invariant: not empty.
-    Rules(Box<[Rule]>),
+    Rules(Box<[ExitPolicyRule]>),
     /// Invariant: not empty.
     Summary { accepts: bool, ports: Box<[Ports]> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Rule {
-    accepts: bool,
-    /// `accept6` or `reject6`.
-    only_ipv6: bool,
-    addresses: Addresses,
-    ports: Ports,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Addresses {
-    All,
-    Ipv4,
-    Ipv6,
-    Private,
-    /// The bits are at most 32 or 128.
-    Network(IpAddr, u8),
-}
-
-/// Invariant: `1 <= first <= last`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Ports {
-    first: u16,
-    last: u16,
+impl Form {
+    /// Without rules, everything is allowed.
+    fn of_rules(rules: impl IntoIterator<Item = ExitPolicyRule>) -> Self {
+        let mut rules: Vec<_> = rules.into_iter().collect();
+        if rules.is_empty() {
+            rules.push(ExitPolicyRule::all(true));
+        }
+        Self::Rules(rules.into())
+    }
 }
 
 impl ExitPolicy {
@@ -95,10 +85,10 @@ impl ExitPolicy {
         let mut policy = Self::from_bytes(text)?;
         if let Form::Rules(rules) = &mut policy.form {
             let is_single = rules.len() == 1;
-            let of_ipv4 = |rule: &&mut Rule| {
-                !is_single && !rule.only_ipv6 && rule.addresses == Addresses::All
+            let of_ipv4 = |rule: &&mut ExitPolicyRule| {
+                !is_single && !rule.only_ipv6 && rule.addresses == AddressPattern::All
             };
-            rules.iter_mut().filter(of_ipv4).for_each(|rule| rule.addresses = Addresses::Ipv4);
+            rules.iter_mut().filter(of_ipv4).for_each(|rule| rule.addresses = AddressPattern::Ipv4);
         }
         Some(policy)
     }
@@ -115,10 +105,10 @@ impl ExitPolicy {
 
     fn restricted_to(mut self, family: Family) -> Self {
         // tor writes `reject *:*` for a relay that is not an exit, in both replies.
-        let allows_nothing = |rule: &Rule| {
-            !rule.accepts
+        let allows_nothing = |rule: &ExitPolicyRule| {
+            !rule.is_accept
                 && !rule.only_ipv6
-                && rule.addresses == Addresses::All
+                && rule.addresses == AddressPattern::All
                 && rule.ports == Ports::ALL
         };
         let first_decides =
@@ -137,18 +127,14 @@ impl ExitPolicy {
     #[doc(alias = "accepts_port")]
     #[must_use]
     pub fn allows(&self, address: IpAddr, port: u16) -> bool {
-        let is_other_family = match self.family {
-            None => false,
-            Some(Family::Ipv4) => address.is_ipv6(),
-            Some(Family::Ipv6) => address.is_ipv4(),
-        };
-        if is_other_family {
+        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        if !self.has_family(family) || port == 0 {
             return false;
         }
         match &self.form {
             Form::Rules(rules) => {
                 let first = rules.iter().find(|rule| rule.matches(address, port));
-                first.is_none_or(|rule| rule.accepts)
+                first.is_none_or(|rule| rule.is_accept)
             }
             Form::Summary { accepts, ports } => {
                 ports.iter().any(|ports| ports.contains(port)) == *accepts
@@ -156,139 +142,40 @@ impl ExitPolicy {
         }
     }
 
+    fn has_family(&self, family: Family) -> bool {
+        self.family.is_none_or(|only| only == family)
+    }
+
+    /// Returns the rules, in order. Those of a summary such as `accept 80,443` are `accept *:80`,
+    /// `accept *:443` and `reject *:*`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::descriptor::ExitPolicy;
+    ///
+    /// let policy: ExitPolicy = "reject 10.0.0.0/8:*,accept *:80,reject *:*".parse()?;
+    /// let accepting: ExitPolicy = policy.rules().filter(|rule| rule.is_accept()).collect();
+    /// assert_eq!(accepting.to_string(), "accept *:80");
+    /// # Ok::<(), torcon::names::InvalidName>(())
+    /// ```
+    pub fn rules(&self) -> impl Iterator<Item = ExitPolicyRule> + '_ {
+        let (rules, ports, accepts) = match &self.form {
+            Form::Rules(rules) => (&**rules, &[][..], None),
+            Form::Summary { accepts, ports } => (&[][..], &**ports, Some(*accepts)),
+        };
+        let of_ports =
+            ports.iter().zip(std::iter::repeat(accepts)).filter_map(|(ports, accepts)| {
+                Some(ExitPolicyRule { ports: *ports, ..ExitPolicyRule::all(accepts?) })
+            });
+        let last = accepts.map(|accepts| ExitPolicyRule::all(!accepts));
+        rules.iter().copied().chain(of_ports).chain(last)
+    }
+
     /// Returns whether this is a summary of ports.
     #[must_use]
     pub fn is_summary(&self) -> bool {
         matches!(self.form, Form::Summary { .. })
-    }
-}
-
-impl Rule {
-    fn matches(&self, address: IpAddr, port: u16) -> bool {
-        self.ports.contains(port)
-            && (address.is_ipv6() || !self.only_ipv6)
-            && self.addresses.contains(address)
-    }
-
-    fn parse(rule: &str) -> Option<Self> {
-        let (word, pattern) = rule.trim_ascii().split_once(' ')?;
-        let (accepts, only_ipv6) = match word {
-            "accept" => (true, false),
-            "reject" => (false, false),
-            "accept6" => (true, true),
-            "reject6" => (false, true),
-            _ => return None,
-        };
-        let pattern = pattern.trim_ascii_start();
-        // An IPv6 address contains colons, in brackets or without a port.
-        let (addresses, ports) = match (pattern.rfind(']'), pattern.split_once(':')) {
-            (Some(bracket), _) => {
-                let after = pattern.get(bracket + 1..)?;
-                let colon = after.find(':').map_or(pattern.len(), |colon| bracket + 1 + colon);
-                let (addresses, ports) = pattern.split_at_checked(colon)?;
-                (addresses, ports.strip_prefix(':'))
-            }
-            (None, Some((_, ports))) if ports.contains(':') => (pattern, None),
-            (None, Some((addresses, ports))) => (addresses, Some(ports)),
-            (None, None) => (pattern, None),
-        };
-        let addresses = Addresses::parse(addresses)?;
-        if only_ipv6 && matches!(addresses, Addresses::Ipv4 | Addresses::Network(IpAddr::V4(_), _))
-        {
-            return None;
-        }
-        Some(Self { accepts, only_ipv6, addresses, ports: Ports::parse(ports.unwrap_or("*"))? })
-    }
-}
-
-impl Addresses {
-    fn contains(self, address: IpAddr) -> bool {
-        match self {
-            Self::All => true,
-            Self::Ipv4 => address.is_ipv4(),
-            Self::Ipv6 => address.is_ipv6(),
-            Self::Private => is_private(address),
-            Self::Network(network, bits) => is_within(address, network, bits),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "*" => return Some(Self::All),
-            "*4" => return Some(Self::Ipv4),
-            "*6" => return Some(Self::Ipv6),
-            "private" => return Some(Self::Private),
-            _ => {}
-        }
-        let (address, mask) = match text.split_once('/') {
-            Some((address, mask)) => (address, Some(mask)),
-            None => (text, None),
-        };
-        let in_brackets = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let address = match in_brackets {
-            Some(address) => IpAddr::V6(address.parse().ok()?),
-            None => address.parse().ok()?,
-        };
-        let all_bits = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match mask {
-            None => all_bits,
-            Some(mask) if address.is_ipv4() && mask.contains('.') => {
-                let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-                let bits = mask.leading_ones();
-                // tor refuses a mask that is not a prefix.
-                (bits + mask.trailing_zeros().min(32) >= 32).then_some(bits)?.try_into().ok()?
-            }
-            Some(bits) => number(bits.as_bytes()).filter(|bits| *bits <= all_bits)?,
-        };
-        Some(Self::Network(address, bits))
-    }
-}
-
-/// Returns whether tor's `private` contains the address. The relay's own addresses are not known.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => match address.octets() {
-            [0 | 10 | 127, ..] | [169, 254, ..] | [192, 168, ..] => true,
-            [172, second, ..] => (16..32).contains(&second),
-            _ => false,
-        },
-        // [::]/8, [fc00::]/7, [fe80::]/10, [fec0::]/10, [ff00::]/8.
-        IpAddr::V6(address) => match address.octets() {
-            [0 | 0xfc | 0xfd | 0xff, ..] => true,
-            [0xfe, second, ..] => second >= 0x80,
-            _ => false,
-        },
-    }
-}
-
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            let differing = u32::from(address) ^ u32::from(network);
-            differing.leading_zeros() >= u32::from(bits)
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            let number = |address: Ipv6Addr| u128::from_be_bytes(address.octets());
-            (number(address) ^ number(network)).leading_zeros() >= u32::from(bits)
-        }
-        _ => false,
-    }
-}
-
-impl Ports {
-    const ALL: Self = Self { first: 1, last: u16::MAX };
-
-    fn contains(self, port: u16) -> bool {
-        (self.first..=self.last).contains(&port)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::ALL);
-        }
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let (first, last) = (number(first.as_bytes())?, number(last.as_bytes())?);
-        (1 <= first && first <= last).then_some(Self { first, last })
     }
 }
 
@@ -300,10 +187,7 @@ fn parse_summary(text: &str) -> Option<Form> {
         "reject" => false,
         _ => return None,
     };
-    let ports: Option<Box<[Ports]>> = ports
-        .split(',')
-        .map(|ports| (ports != "*").then(|| Ports::parse(ports)).flatten())
-        .collect();
+    let ports: Option<Box<[Ports]>> = ports.split(',').map(Ports::parse_in_summary).collect();
     Some(Form::Summary { accepts, ports: ports? })
 }
 
@@ -312,8 +196,8 @@ impl FromStr for ExitPolicy {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let rules = || {
-            let rules: Option<Box<[Rule]>> =
-                text.trim_ascii().split([',', '\n']).map(Rule::parse).collect();
+            let rules: Option<Box<[ExitPolicyRule]>> =
+                text.trim_ascii().split([',', '\n']).map(ExitPolicyRule::parse).collect();
             rules.map(Form::Rules)
         };
         let form = parse_summary(text).or_else(rules).ok_or(InvalidName::new(
@@ -321,6 +205,13 @@ impl FromStr for ExitPolicy {
             "must be rules such as \"accept *:80,reject *:*\", or ports such as \"accept 80,443\"",
         ))?;
         Ok(Self { form, family: None })
+    }
+}
+
+/// A policy without rules allows everything: it is `accept *:*`.
+impl FromIterator<ExitPolicyRule> for ExitPolicy {
+    fn from_iter<I: IntoIterator<Item = ExitPolicyRule>>(rules: I) -> Self {
+        Self { form: Form::of_rules(rules), family: None }
     }
 }
 
@@ -342,40 +233,6 @@ impl fmt::Display for ExitPolicy {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.accepts { "accept" } else { "reject" };
-        let six = if self.only_ipv6 { "6" } else { "" };
-        write!(f, "{word}{six} {}:", self.addresses)?;
-        match self.ports {
-            Ports::ALL => f.write_str("*"),
-            ports => ports.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("*"),
-            Self::Ipv4 => f.write_str("*4"),
-            Self::Ipv6 => f.write_str("*6"),
-            Self::Private => f.write_str("private"),
-            Self::Network(IpAddr::V4(address), 32) => address.fmt(f),
-            Self::Network(IpAddr::V4(address), bits) => write!(f, "{address}/{bits}"),
-            Self::Network(IpAddr::V6(address), 128) => write!(f, "[{address}]"),
-            Self::Network(IpAddr::V6(address), bits) => write!(f, "[{address}]/{bits}"),
-        }
-    }
-}
-
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.first)?;
-        if self.first < self.last { write!(f, "-{}", self.last) } else { Ok(()) }
     }
 }
 

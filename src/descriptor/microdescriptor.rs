@@ -11,7 +11,7 @@ use super::router_status::ed25519_identity;
 use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
-use crate::names::RelaySpec;
+use crate::names::{Fingerprint, RelaySpec};
 
 /// A microdescriptor: the keys and the exit policy of a relay, as clients use them. The reply to
 /// `GETINFO md/..`.
@@ -47,8 +47,19 @@ const RULES: &[Rule] = &[
     Rule::optional(b"family-ids", "family-ids ID ..", any),
     Rule::optional(b"p", "p accept|reject PORTS", is_policy),
     Rule::optional(b"p6", "p6 accept|reject PORTS", is_policy),
-    Rule::repeated(b"id", "id TYPE IDENTITY", |item| item.words().nth(1).is_some()),
+    Rule::repeated(b"id", "id TYPE IDENTITY in base64", |item| match identifier(item) {
+        Some((b"ed25519", id)) => base64::<32>(id).is_some(),
+        Some((b"rsa1024", id)) => base64::<20>(id).is_some(),
+        Some(_) => true,
+        None => false,
+    }),
 ];
+
+/// Returns the type and the identity of an `id` line.
+fn identifier<'a>(item: &DescriptorItem<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    let mut words = item.words();
+    words.next().zip(words.next())
+}
 
 fn is_policy(item: &DescriptorItem<'_>) -> bool {
     ExitPolicy::from_bytes(item.arguments_bytes()).is_some()
@@ -176,6 +187,26 @@ impl Microdescriptor {
     #[must_use]
     pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
         ed25519_identity(Items::new(self.text.as_bytes()))
+    }
+
+    /// Returns the fingerprint of the relay, if the microdescriptor has it: only if the relay has no
+    /// Ed25519 identity.
+    #[must_use]
+    pub fn rsa_identity(&self) -> Option<Fingerprint> {
+        let mut identifiers = self.items().filter(|item| item.is(b"id"));
+        identifiers.find_map(|item| match identifier(&item)? {
+            (b"rsa1024", id) => base64(id).map(Fingerprint::from),
+            _ => None,
+        })
+    }
+
+    /// Returns the types and values of all identities, such as `ed25519` and a key in base64.
+    pub fn identifiers(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        let identifiers = self.items().filter(|item| item.is(b"id"));
+        identifiers.filter_map(|item| {
+            let (kind, id) = identifier(&item)?;
+            Some((String::from_utf8_lossy(kind), String::from_utf8_lossy(id)))
+        })
     }
 }
 

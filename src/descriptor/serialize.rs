@@ -2,14 +2,15 @@
 //! and keys are in base64, as in the documents; signatures and certificates are left out.
 
 use super::{
-    Ed25519Certificate, ExitPolicy, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions,
-    RouterStatus, ServerDescriptor, StatisticMap,
+    AddressPattern, Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};
 
 serialize_as_text! {
+    AddressPattern: ToString::to_string;
     ExitPolicy: ToString::to_string;
+    ExitPolicyRule: ToString::to_string;
     ProtocolVersions: ToString::to_string;
 }
 

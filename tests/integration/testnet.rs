@@ -20,6 +20,8 @@ pub(crate) mod echo_server;
 mod endings;
 /// The events of a tor that joins.
 mod events;
+/// Summaries of exit policies, compared with those of a directory authority.
+mod exit_policies;
 /// The features of a tor that joined the network.
 mod joining;
 /// Names resolved and descriptors fetched while the caller waits.

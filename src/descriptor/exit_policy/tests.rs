@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
-use super::ExitPolicy;
+use super::{AddressPattern, ExitPolicy, ExitPolicyRule};
 
 /// The reply to `GETINFO exit-policy/default` of tor 0.4.9.11.
 const DEFAULT: &str = "reject *:25,reject *:119,reject *:135-139,reject *:445,reject *:563,\
@@ -107,6 +107,8 @@ fn every_spelling_is_parsed_and_printed_in_canonical_form() {
         ("reject *:25\r\naccept *:*", "reject *:25,accept *:*"),
         ("accept6 private:80", "accept6 private:80"),
         ("accept 0080", "accept 80"),
+        // As old relays wrote it.
+        ("reject *:0-80", "reject *:0-80"),
     ] {
         assert_eq!(policy(text).to_string(), printed);
     }
@@ -121,7 +123,7 @@ fn an_invalid_policy_is_refused() {
         "accept ",
         "allow *:80",
         "accept *:",
-        "accept *:0",
+        "accept 0",
         "accept *:65536",
         "accept *:81-80",
         "accept *:+80",
@@ -241,5 +243,73 @@ fn the_policy_of_one_address_family_allows_no_address_of_the_other() {
         let policy = ExitPolicy::from_ipv6_rules_of_relay(text.as_bytes()).unwrap();
         assert_eq!(policy.allows(six, 80), allows_six, "{text}");
         assert!(!policy.allows(four, 80), "{text}");
+    }
+}
+
+#[test]
+fn the_rules_of_a_policy_are_its_policy() {
+    let text =
+        "reject 10.0.0.0/8:*,accept [2001:db8::1]:80-88,accept6 *:443,reject *4:*,reject *:*";
+    let rules: Vec<_> = policy(text).rules().collect();
+    assert_eq!(rules.len(), 5);
+    assert_eq!(rules.iter().copied().collect::<ExitPolicy>(), policy(text));
+    let single = AddressPattern::Network { address: "2001:db8::1".parse().unwrap(), bits: 128 };
+    assert_eq!((rules[1].addresses(), rules[1].ports()), (single, 80..=88));
+    assert!(rules[1].is_accept() && !rules[1].is_only_ipv6() && rules[2].is_only_ipv6());
+    let six = "2001:db8::1".parse().unwrap();
+    assert!(rules[1].matches(six, 80) && !rules[1].matches(six, 89));
+    assert!(!rules[2].matches([192, 0, 2, 1].into(), 443));
+    assert_eq!(format!("{:?}", rules[0]), "ExitPolicyRule(reject 10.0.0.0/8:*)");
+    let of_ports = |text: &str| policy(text).rules().collect::<ExitPolicy>().to_string();
+    assert_eq!(of_ports("accept 80,443-444"), "accept *:80,accept *:443-444,reject *:*");
+    assert_eq!(of_ports("reject 25"), "reject *:25,accept *:*");
+    assert_eq!([].into_iter().collect::<ExitPolicy>(), policy("accept *:*"));
+    for text in ["accept *:80,reject *:*", "accept *:80\nreject *:*", "80", ""] {
+        assert_eq!(
+            text.parse::<ExitPolicyRule>().unwrap_err().to_string(),
+            "invalid rule of an exit policy: must be a rule such as \"accept *:80\" or \"reject \
+             10.0.0.0/8:*\"",
+        );
+    }
+}
+
+#[test]
+fn private_is_expanded_and_found_again() {
+    // tor writes the line for `[::]/127` although `[::]/8` contains it.
+    assert_eq!(policy("reject private:*").expand_private().to_string(), PRIVATE);
+    let text = "accept *:22,reject private:80,reject6 private:*,accept *:*";
+    let expanded = policy(text).expand_private();
+    assert_eq!(expanded.rules().count(), 26);
+    assert_eq!(expanded.without_private().to_string(), "accept *:22,accept *:*");
+    assert_eq!(policy(text).without_private().to_string(), "accept *:22,accept *:*");
+    for address in ["10.0.0.1", "fe80::1", "192.0.2.1"] {
+        for port in [22, 80, 81] {
+            let address = address.parse().unwrap();
+            assert_eq!(expanded.allows(address, port), policy(text).allows(address, port));
+        }
+    }
+    // As a relay with the address 192.0.2.1 publishes it: without networks of IPv6.
+    let ipv4: Vec<_> = PRIVATE.split(',').take(6).collect();
+    let published = format!("{},reject 192.0.2.1:*,reject 192.0.2.2:*,accept *:80", ipv4.join(","));
+    let without = policy(&published).without_private();
+    assert_eq!(without.to_string(), "reject 192.0.2.2:*,accept *:80");
+    assert!(policy(&published).has_private() && !without.has_private());
+    assert!(policy("accept *:80,reject private:25").has_private());
+    assert_eq!(policy(PRIVATE).without_private().to_string(), "accept *:*");
+    // Other orders, other ports, and a part of the networks are rules of the operator.
+    let reordered = published.replacen("169.254.0.0/16", "127.0.0.0/8", 1);
+    let other_ports = published.replacen("169.254.0.0/16:*", "169.254.0.0/16:80", 1);
+    for text in [&reordered, &other_ports, ipv4[1], "accept 80"] {
+        assert!(!policy(text).has_private(), "{text}");
+        assert_eq!(policy(text).without_private(), policy(text));
+    }
+}
+
+#[test]
+fn port_0_is_never_allowed() {
+    for text in ["accept *:*", "accept *:0-80", "reject 25", "reject *:25"] {
+        let policy = policy(text);
+        assert!(!policy.allows([192, 0, 2, 1].into(), 0), "{text}");
+        assert!(!policy.allows_port(0) && !policy.allows_port_everywhere(0), "{text}");
     }
 }

@@ -46,6 +46,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::config::OptionType,
     torcon::config::OptionValue,
     torcon::config::OrAuto<u16>,
+    torcon::descriptor::AddressPattern,
     torcon::descriptor::AdvertisedBandwidth,
     torcon::descriptor::AnyDescriptor,
     torcon::descriptor::BandwidthHistory,
@@ -55,6 +56,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::descriptor::ConnectionDirections,
     torcon::descriptor::Ed25519Certificate,
     torcon::descriptor::ExitPolicy,
+    torcon::descriptor::ExitPolicyRule,
     torcon::descriptor::ExtraInfo,
     torcon::descriptor::IntroductionPoint,
     torcon::descriptor::LinkSpecifier,
@@ -292,6 +294,7 @@ not_serialized! { NO_DATA, check_no_data:
     torcon::config::Config,
     torcon::config::WeakConfig,
     torcon::descriptor::CertificateExtension<'static>,
+    torcon::descriptor::DescriptorIndex<torcon::descriptor::Microdescriptor>,
     torcon::descriptor::DescriptorItem<'static>,
     torcon::descriptor::DescriptorReader<torcon::descriptor::RouterStatus, std::io::Empty>,
     torcon::descriptor::DescriptorIter<'static, torcon::descriptor::RouterStatus>,
@@ -421,7 +424,9 @@ fn names_are_deserialized_from_their_text() {
     deserialized::<torcon::names::CountryCode>();
     deserialized::<torcon::names::Signal>();
     deserialized::<torcon::EventKind>();
+    deserialized::<torcon::descriptor::AddressPattern>();
     deserialized::<torcon::descriptor::ExitPolicy>();
+    deserialized::<torcon::descriptor::ExitPolicyRule>();
     deserialized::<torcon::descriptor::ProtocolVersions>();
 }
 

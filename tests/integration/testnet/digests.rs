@@ -1,11 +1,10 @@
-use std::collections::HashMap;
 use std::fs;
 
 use torcon::descriptor::{
-    DescriptorList, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptors,
+    DescriptorIndex, DescriptorList, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 
-use super::shared_network;
+use super::{join, shared_network};
 
 /// Returns the documents that the authority has written: a file of the cache, and its journal.
 fn cached(name: &str) -> Vec<u8> {
@@ -16,52 +15,57 @@ fn cached(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_digests_of_documents_are_those_by_which_tor_names_them() {
+fn every_relay_of_the_consensus_finds_its_documents_by_their_digests() {
     let controller = shared_network().controller("auth0").unwrap();
-    // The `m` lines of the consensus.
     let statuses = RouterStatuses::new(cached("cached-microdesc-consensus"));
-    let named: Vec<_> = statuses
-        .iter()
-        .map(|relay| {
-            let relay = relay.unwrap();
-            relay.items().find(|item| item.keyword() == "m").unwrap().arguments().into_owned()
-        })
-        .collect();
-    assert_eq!(named.len(), shared_network().relays().len());
+    assert_eq!(statuses.len(), shared_network().relays().len());
     let files = Microdescriptors::new(cached("cached-microdescs"));
     for list in [files, controller.microdescriptors().unwrap()] {
-        let digests: Vec<_> = list
-            .iter()
-            .map(|descriptor| data_encoding::BASE64_NOPAD.encode(&descriptor.unwrap().digest()))
-            .collect();
-        assert!(named.iter().all(|digest| digests.contains(digest)), "{named:?} {digests:?}");
-    }
-    // The `r` lines of the flavor `ns`.
-    let statuses = RouterStatuses::new(cached("cached-consensus"));
-    let documents: HashMap<_, _> = {
-        let documents = DescriptorList::<ExtraInfo>::new(cached("cached-extrainfo"));
-        let documents = documents.iter().map(Result::unwrap);
-        documents.map(|document| (document.digest().unwrap(), document)).collect()
-    };
-    let files = ServerDescriptors::new(cached("cached-descriptors"));
-    for list in [files, controller.server_descriptors().unwrap()] {
-        let descriptors: HashMap<_, _> = list
-            .iter()
-            .map(Result::unwrap)
-            .map(|descriptor| (descriptor.digest().unwrap(), descriptor))
-            .collect();
-        for relay in &statuses {
-            let digest = relay.unwrap().descriptor_digest().unwrap();
-            let descriptor = &descriptors[&digest];
-            let by_digest = controller.server_descriptor_by_digest(digest).unwrap().unwrap();
-            assert_eq!(by_digest.digest(), Some(digest));
-            // The `extra-info-digest` lines.
-            let digest = descriptor.extra_info_digest().unwrap();
-            let sha256 = descriptor.extra_info_sha256();
-            assert!(sha256.is_some());
-            assert_eq!(documents[&digest].digest_sha256(), sha256);
-            let by_digest = controller.extra_info(digest).unwrap().unwrap();
-            assert_eq!((by_digest.digest(), by_digest.digest_sha256()), (Some(digest), sha256));
+        let microdescriptors = DescriptorIndex::new(&list);
+        for relay in statuses.iter().map(Result::unwrap) {
+            let descriptor = microdescriptors.of(&relay).unwrap();
+            let named = controller.microdescriptor(relay.identity()).unwrap().unwrap();
+            assert_eq!(descriptor.digest(), named.digest());
         }
     }
+    // The flavor `ns`.
+    let statuses = RouterStatuses::new(cached("cached-consensus"));
+    assert_eq!(statuses.len(), shared_network().relays().len());
+    let documents = DescriptorList::<ExtraInfo>::new(cached("cached-extrainfo"));
+    let documents = DescriptorIndex::new(&documents);
+    let files = ServerDescriptors::new(cached("cached-descriptors"));
+    for list in [files, controller.server_descriptors().unwrap()] {
+        let descriptors = DescriptorIndex::new(&list);
+        for relay in statuses.iter().map(Result::unwrap) {
+            let descriptor = descriptors.of(&relay).unwrap();
+            assert_eq!(descriptor.fingerprint(), Some(relay.identity()));
+            let digest = descriptor.digest().unwrap();
+            let named = controller.server_descriptor_by_digest(digest).unwrap().unwrap();
+            assert_eq!(named.digest(), Some(digest));
+            // The line `extra-info-digest` has two digests.
+            let document = documents.of(descriptor).unwrap();
+            assert_eq!(document.fingerprint(), relay.identity());
+            let sha256 = descriptor.extra_info_sha256();
+            assert!(sha256.is_some());
+            assert_eq!(document.digest_sha256(), sha256);
+            let digest = document.digest().unwrap();
+            let named = controller.extra_info(digest).unwrap().unwrap();
+            assert_eq!((named.digest(), named.digest_sha256()), (Some(digest), sha256));
+        }
+    }
+}
+
+#[test]
+fn every_relay_that_a_client_reports_finds_its_microdescriptor() {
+    let tor = join();
+    let controller = tor.controller().unwrap();
+    let microdescriptors = DescriptorIndex::new(&controller.microdescriptors().unwrap());
+    let statuses = controller.relay_statuses().unwrap();
+    for relay in statuses.iter().map(Result::unwrap) {
+        let descriptor = microdescriptors.of(&relay).unwrap();
+        let named = controller.microdescriptor(relay.identity()).unwrap().unwrap();
+        assert_eq!(descriptor.digest(), named.digest());
+    }
+    assert_eq!(statuses.len(), shared_network().relays().len());
+    tor.quit().unwrap();
 }
