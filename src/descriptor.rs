@@ -12,6 +12,8 @@
 //! entries takes milliseconds. Unknown lines are kept ([`DescriptorItem`]), and a line with a syntax
 //! error counts as absent. Only an entry with an invalid first line is an error.
 //!
+//! Other documents name a document by its digest; a [`DescriptorIndex`] finds it.
+//!
 //! This module does not verify signatures: tor has verified them.
 //!
 //! # Examples

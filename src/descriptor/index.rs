@@ -152,6 +152,12 @@ impl<D: NamedByDigest> FromIterator<D> for DescriptorIndex<D> {
     }
 }
 
+impl<D: NamedByDigest> Default for DescriptorIndex<D> {
+    fn default() -> Self {
+        Self { entries: Box::default() }
+    }
+}
+
 impl DescriptorIndex<Microdescriptor> {
     /// Returns the microdescriptor of a relay, by the `m` line of its entry in a consensus or vote, or
     /// by the 20 bytes that the reply to `GETINFO ns/..` contains.

@@ -16,7 +16,8 @@ use crate::names::{Fingerprint, RelaySpec};
 /// A microdescriptor: the keys and the exit policy of a relay, as clients use them. The reply to
 /// `GETINFO md/..`.
 ///
-/// It does not identify the relay; the consensus refers to it by its digest. A clone is cheap, and
+/// It does not identify the relay; the consensus refers to it by its [digest](Self::digest), and a
+/// [`DescriptorIndex`](super::DescriptorIndex) finds it. A clone is cheap, and
 /// every line is parsed by the method that returns it.
 ///
 /// # Examples

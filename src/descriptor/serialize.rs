@@ -2,7 +2,8 @@
 //! and keys are in base64, as in the documents; signatures and certificates are left out.
 
 use super::{
-    AddressPattern, Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap,
+    AddressPattern, Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, Microdescriptor,
+    OnionDescriptor, ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::spec::ExitTarget;
 use crate::descriptor::{
-    Microdescriptor, Microdescriptors, RouterStatus, ServerDescriptor, ServerDescriptors,
+    DescriptorIndex, Microdescriptor, Microdescriptors, RouterStatus, ServerDescriptor,
+    ServerDescriptors,
 };
 use crate::names::{Fingerprint, RelaySpec};
 
@@ -16,8 +17,7 @@ const PUBLIC_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8));
 /// tor's descriptors: microdescriptors, or server descriptors if it uses these.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Descriptors {
-    /// By the first 20 bytes of the digest, which the entry in the consensus has.
-    micro: HashMap<[u8; 20], Microdescriptor>,
+    micro: DescriptorIndex<Microdescriptor>,
     server: HashMap<Fingerprint, ServerDescriptor>,
 }
 
@@ -31,23 +31,19 @@ pub(super) enum RelayDescriptor<'a> {
 impl Descriptors {
     /// Leaves out descriptors that cannot be parsed.
     pub(super) fn of_micro(list: &Microdescriptors) -> Self {
-        let digest = |descriptor: &Microdescriptor| descriptor.digest().first_chunk().copied();
-        let list = list.iter().flatten();
-        let micro = list.filter_map(|descriptor| Some((digest(&descriptor)?, descriptor)));
-        Self { micro: micro.collect(), server: HashMap::new() }
+        Self { micro: DescriptorIndex::new(list), server: HashMap::new() }
     }
 
     /// Leaves out descriptors that cannot be parsed.
     pub(super) fn of_server(list: &ServerDescriptors) -> Self {
         let list = list.iter().flatten();
         let server = list.filter_map(|descriptor| Some((descriptor.fingerprint()?, descriptor)));
-        Self { micro: HashMap::new(), server: server.collect() }
+        Self { micro: DescriptorIndex::default(), server: server.collect() }
     }
 
     pub(super) fn get(&self, relay: &RouterStatus) -> Option<RelayDescriptor<'_>> {
-        let micro = || self.micro.get(&relay.descriptor_digest()?);
         let server = || self.server.get(&relay.identity()).map(RelayDescriptor::Server);
-        micro().map(RelayDescriptor::Micro).or_else(server)
+        self.micro.of(relay).map(RelayDescriptor::Micro).or_else(server)
     }
 }
 

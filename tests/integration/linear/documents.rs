@@ -1,7 +1,8 @@
 //! Descriptors, exit policies, names and other texts outside of the control protocol.
 
 use torcon::descriptor::{
-    DescriptorList, ExitPolicy, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptors,
+    DescriptorIndex, DescriptorList, ExitPolicy, ExtraInfo, Microdescriptors, RouterStatuses,
+    ServerDescriptors,
 };
 use torcon::event::Bootstrap;
 use torcon::names::{OnionAddress, RelaySpec, StreamReason, Target, TorVersion};
@@ -39,7 +40,9 @@ fn lists_of_descriptors_are_parsed_in_linear_time() {
     ];
     let shapes = [&descriptors[..], LINES].concat();
     check("microdescriptors", Reach::Short, &shapes, |text| {
-        for descriptor in Microdescriptors::new(text).iter().flatten() {
+        let list = Microdescriptors::new(text);
+        let _ = DescriptorIndex::new(&list);
+        for descriptor in list.iter().flatten() {
             let _ = (descriptor.family().count(), descriptor.exit_ports());
             let _ = (descriptor.annotations().count(), descriptor.unrecognized().count());
         }
@@ -100,6 +103,9 @@ fn statistics_are_parsed_in_linear_time() {
 fn texts_of_one_value_are_parsed_in_linear_time() {
     let policies = [
         Shape::of("accept *:80,"),
+        Shape::of("reject *:1-80,accept *:2-443,"),
+        Shape::of("reject 0.0.0.0/8:*,reject 169.254.0.0/16:*,"),
+        Shape::Numbered { before: "reject 1.2.3.0/24:1", after: "-59999,accept *:2-60000," },
         Shape::of("accept 1,"),
         Shape::Repeated { start: "accept ", unit: "1," },
         Shape::Repeated { start: "accept ", unit: "]" },
@@ -108,7 +114,10 @@ fn texts_of_one_value_are_parsed_in_linear_time() {
         Shape::of("\n"),
     ];
     check("exit policy", Reach::Short, &policies, |text| {
-        let _ = text.parse::<ExitPolicy>();
+        if let Ok(policy) = text.trim_end_matches([',', '\n']).parse::<ExitPolicy>() {
+            let _ = (policy.summary(), policy.ipv6_summary(), policy.allowed_ports());
+            let _ = (policy.has_private(), policy.without_private());
+        }
     });
     let shapes = [FIELDS, LISTS].concat();
     check("names", Reach::Short, &shapes, |text| {
